@@ -1,0 +1,5 @@
+//! The registry lattice.
+
+mod op;
+
+pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};

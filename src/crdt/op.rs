@@ -1,0 +1,107 @@
+//! Operations: what nodes tell each other.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::{Hlc, NodeId, Stamp};
+
+/// The number of an op in its origin's log, from 1.
+pub type Seq = u64;
+
+/// An operation: one entry of a node's gap-free log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Op {
+    /// The origin.
+    pub node: NodeId,
+    /// Its place in the origin's log.
+    pub seq: Seq,
+    /// Its timestamp; rises with `seq`.
+    pub hlc: Hlc,
+    /// What it says.
+    pub body: Body,
+}
+
+impl Op {
+    /// Its stamp.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp { hlc: self.hlc, node: self.node }
+    }
+}
+
+/// What an op says. New bodies are added at the end: the encoding counts them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// Claims names.
+    Register(Register),
+    /// Makes a reservation permanent.
+    Activate {
+        /// The reservation.
+        registration: Stamp,
+    },
+    /// Ends a claim.
+    Release(ClaimRef),
+    /// A sponsor lets a newcomer in, as soon as each of `by` has welcomed it.
+    Admit {
+        /// The newcomer.
+        node: NodeId,
+        /// The members that the sponsor sees; itself among them.
+        by: BTreeSet<NodeId>,
+    },
+    /// A member agrees to a newcomer.
+    Welcome {
+        /// The newcomer.
+        node: NodeId,
+    },
+}
+
+impl Body {
+    /// Whether it decides about membership. Such ops are few and kept for ever.
+    #[must_use]
+    pub fn is_membership(&self) -> bool {
+        matches!(self, Self::Admit { .. } | Self::Welcome { .. })
+    }
+}
+
+/// A registration as it travels: all of its claims or none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Register {
+    /// The id that the client chose; none where the accepting node made it from the stamp.
+    pub id: Option<Uuid>,
+    /// The application's word for who holds the names.
+    pub owner: String,
+    /// The names; no two of one key.
+    pub claims: Vec<Claim>,
+    /// Where it is a reservation: when it ends unless it is activated before.
+    pub expires: Option<Hlc>,
+    /// The claim that ends when this registration is confirmed (rename).
+    pub replaces: Option<ClaimRef>,
+    /// The application's JSON object, kept as text.
+    pub metadata: Option<String>,
+}
+
+/// One name of a registration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// The namespace.
+    pub namespace: String,
+    /// The canonical form, computed once by the accepting node.
+    pub key: String,
+    /// The name as typed.
+    pub name: String,
+    /// The claim whose tenure this one follows; none for a name never held.
+    pub after: Option<Stamp>,
+}
+
+/// Points at one claim.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct ClaimRef {
+    /// The claim's registration.
+    pub registration: Stamp,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its key.
+    pub key: String,
+}

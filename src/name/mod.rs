@@ -1,0 +1,1 @@
+//! From a name as typed to its canonical form.

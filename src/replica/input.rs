@@ -1,0 +1,74 @@
+//! What goes into a replica and what comes out of it.
+
+use super::message::{Contact, Lane, Message};
+use super::request::{Cursor, Reply, Request};
+use crate::clock::NodeId;
+use crate::store::{Batch, Write};
+
+/// Names a request until it is answered; chosen by whoever drives the replica.
+pub type Token = u64;
+
+/// Something that happened to the node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client asks.
+    Request {
+        /// For the reply.
+        token: Token,
+        /// What it asks.
+        request: Request,
+    },
+    /// A connection to a peer stands: a member, a half-admitted newcomer, or whoever has proved to hold a token.
+    Connected(NodeId),
+    /// It is gone. What was sent may or may not have arrived.
+    Disconnected(NodeId),
+    /// A peer says something.
+    Message {
+        /// Who, by its pinned identity.
+        from: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// A part of the sponsor's snapshot, into a store that has nothing yet.
+    SnapshotRows(Vec<Write>),
+    /// The snapshot is whole.
+    SnapshotEnd,
+    /// The store has made this batch, and all before it, durable.
+    Persisted(Batch),
+    /// The time asked for by [`Replica::wake_at`](super::Replica::wake_at) has come. Harmless at any other time.
+    Wake,
+}
+
+/// Something to be done. All that depends on durability has been held back until it is durable.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Answer a request.
+    Reply {
+        /// Which.
+        token: Token,
+        /// How.
+        reply: Reply,
+    },
+    /// Send a message, or drop it where the connection is gone or its queue is full.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// By which stream.
+        lane: Lane,
+        /// What.
+        message: Message,
+    },
+    /// Stream all rows of the tables of which [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are
+    /// durable now, to a newcomer.
+    SendSnapshot {
+        /// The newcomer.
+        to: NodeId,
+    },
+    /// Connect to these and to nobody else; members and half-admitted newcomers, this node left out.
+    Peers(Vec<Contact>),
+    /// The feed has durable events up to this cursor.
+    Events(Cursor),
+    /// The node must stop: the store failed, or going on would break a promise. The text says what happened, what it
+    /// means and what to do.
+    Halt(String),
+}

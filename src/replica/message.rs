@@ -1,0 +1,99 @@
+//! What replicas say to each other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Hlc, Millis, NodeId};
+use crate::crdt::{Op, Seq};
+
+/// How a member is reached and recognised.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Contact {
+    /// The member.
+    pub node: NodeId,
+    /// Its Ed25519 public key, which its connections are pinned to: 32 bytes, or none in a simulation.
+    pub public_key: Vec<u8>,
+    /// Where its QUIC listens, `host:port`.
+    pub address: String,
+    /// The operator's name for it; may be empty.
+    pub label: String,
+    /// When the member said so; a later word replaces an earlier one.
+    pub as_of: Millis,
+}
+
+/// "Up to `seq` you have all my ops at or below `hlc`."
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Promise {
+    /// The prefix of the origin's log that the promise speaks of.
+    pub seq: Seq,
+    /// No op after that prefix has a timestamp at or below this one.
+    pub hlc: Hlc,
+}
+
+/// What the sender knows of one log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose log.
+    pub origin: NodeId,
+    /// The gap-free prefix that the sender holds durably.
+    pub held: Seq,
+    /// The origin's latest promise that the sender believes; for the sender's own log, its promise.
+    pub promise: Promise,
+}
+
+/// What some other member said that it holds, passed on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HeldRow {
+    /// Who said so.
+    pub by: NodeId,
+    /// Prefixes by origin.
+    pub held: Vec<(NodeId, Seq)>,
+}
+
+/// An acknowledgement, a heartbeat, or one half of an anti-entropy exchange.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vector {
+    /// What the sender knows; all logs where `wants` is set, else perhaps only what is news.
+    pub entries: Vec<Entry>,
+    /// A few rows of others, so that knowledge passes through those between us.
+    pub rows: Vec<HeldRow>,
+    /// The sender's wall clock.
+    pub wall: Millis,
+    /// The sender asks for whatever the entries show it to lack.
+    pub wants: bool,
+    /// The sender asks for the receiver's vector in turn.
+    pub echo: bool,
+}
+
+/// A message from one replica to another. New messages are added at the end: the encoding counts them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Message {
+    /// A newcomer asks to be let in; the connection has proved that it holds a token.
+    Join(Contact),
+    /// A newcomer has the sponsor's snapshot durably.
+    Installed,
+    /// What the sender knows of members' addresses.
+    Contacts(Vec<Contact>),
+    /// Ops, gap-free and in order for each origin.
+    Ops {
+        /// The ops.
+        ops: Vec<Op>,
+        /// There was more than one message may carry: ask again.
+        more: bool,
+    },
+    /// See [`Vector`].
+    Vector(Vector),
+    /// The receiver's ops were not taken because their timestamps lie too far ahead of the sender's clock.
+    Skewed {
+        /// By how many milliseconds.
+        ahead: u64,
+    },
+}
+
+/// Which stream carries a message, so that bulk never delays a promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// In order, with all others of this lane.
+    Ordered,
+    /// By itself, in any order.
+    Bulk,
+}

@@ -1,0 +1,422 @@
+//! What clients ask of a replica, and its answers. The HTTP interface, the library and the simulator use these.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::crdt::Seq;
+
+/// A place in a node's event feed; the first event's is 1.
+pub type Cursor = u64;
+
+/// A client's request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Claims names, all or none.
+    Register(RegisterRequest),
+    /// Makes a reservation permanent.
+    Activate {
+        /// The reservation.
+        id: Uuid,
+    },
+    /// Releases all names of a registration.
+    Release {
+        /// The registration.
+        id: Uuid,
+    },
+    /// Releases one name.
+    ReleaseName {
+        /// Whose claim it must be.
+        owner: String,
+        /// The name.
+        name: NameRequest,
+    },
+    /// What became of a registration.
+    Registration {
+        /// Its id.
+        id: Uuid,
+        /// Answer only when it is final, or at this time with what is known then.
+        wait_until: Option<Millis>,
+    },
+    /// Who holds a name.
+    Name(NameRequest),
+    /// What became of an owner's registrations, earliest first.
+    Owner {
+        /// The owner.
+        owner: String,
+        /// Only those after this one.
+        after: Option<Uuid>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A page of the event feed.
+    Events {
+        /// Only events after this cursor.
+        after: Cursor,
+        /// At most so many.
+        limit: usize,
+        /// Which ones.
+        filter: EventFilter,
+    },
+    /// Members, promises, what the watermark waits for.
+    Cluster,
+}
+
+/// A name as a client writes it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct NameRequest {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as typed.
+    pub name: String,
+}
+
+/// A registration as a client asks for it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RegisterRequest {
+    /// Chosen by the client, so that it may ask again, here or at another node.
+    pub id: Option<Uuid>,
+    /// Who is to hold the names.
+    pub owner: String,
+    /// The names, 1 to [`MAX_NAMES`](crate::replica::limits::MAX_NAMES).
+    pub names: Vec<NameRequest>,
+    /// Milliseconds until the reservation ends; none for a permanent registration.
+    pub ttl: Option<u64>,
+    /// The claim that this registration takes the place of (rename).
+    pub replaces: Option<Replaces>,
+    /// A JSON object as text, given back with the outcome.
+    pub metadata: Option<String>,
+    /// Answer only when the outcome is final, or at this time with what is known then; none: when it is accepted.
+    pub wait_until: Option<Millis>,
+}
+
+/// The claim that a rename ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replaces {
+    /// Its registration.
+    pub registration: Uuid,
+    /// The name.
+    pub name: NameRequest,
+}
+
+/// Which events a page holds; every condition given must be met.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EventFilter {
+    /// Only these types; none for all.
+    pub types: Vec<EventType>,
+    /// Only registrations of this owner.
+    pub owner: Option<String>,
+    /// Only this registration.
+    pub registration: Option<Uuid>,
+    /// Only registrations with a name in this namespace.
+    pub namespace: Option<String>,
+    /// Only registrations that this node accepted.
+    pub local: bool,
+    /// Only events at or after this time.
+    pub since: Option<Millis>,
+}
+
+/// What a replica answers; exactly one answer to each request.
+pub type Reply = Result<Answer, Refusal>;
+
+/// An answer that is not a refusal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// To `Register`, `Activate`, `Release`, `ReleaseName` and `Registration`.
+    Registration(Box<RegistrationView>),
+    /// To `Name`.
+    Name(NameView),
+    /// To `Owner`.
+    Registrations(Vec<RegistrationView>),
+    /// To `Events`.
+    Events(EventPage),
+    /// To `Cluster`.
+    Cluster(Box<ClusterView>),
+}
+
+/// Where a registration stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not yet final.
+    Pending,
+    /// Not yet final, but an earlier claim to one of its names is known.
+    Contested,
+    /// It has its names. Final.
+    Confirmed,
+    /// It has none of them. Final.
+    Rejected,
+}
+
+impl Status {
+    /// Whether it stands for good.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Rejected)
+    }
+}
+
+/// How a claim of a confirmed registration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndReason {
+    /// Its owner gave it up.
+    Released,
+    /// The reservation was not activated in time.
+    Expired,
+    /// A rename took its place.
+    Replaced,
+    /// Its registration was rejected for another name.
+    Rejected,
+}
+
+/// A registration as its client sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrationView {
+    /// Its id.
+    pub id: Uuid,
+    /// Its owner.
+    pub owner: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Its names.
+    pub names: Vec<ClaimView>,
+    /// The node that accepted it.
+    pub node: NodeId,
+    /// Its stamp; its `hlc.millis()` is when it was accepted.
+    pub stamp: Stamp,
+    /// When the reservation ends, where it is one that has not been activated.
+    pub expires: Option<Millis>,
+    /// Whether it was a reservation that was activated in time.
+    pub activated: bool,
+    /// The application's JSON object.
+    pub metadata: Option<String>,
+    /// Members that a pending registration waits for.
+    pub waiting_for: Vec<Waiting>,
+    /// The claim that it lost to, where it is contested or rejected.
+    pub rejected_by: Option<RejectedBy>,
+}
+
+/// One name of a registration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimView {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as typed.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// How the claim ended, where it finally did.
+    pub ended: Option<EndReason>,
+}
+
+/// A member that something waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// The member.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// When its promise last moved, by this node's clock; none where it has not been heard of since the start.
+    pub since: Option<Millis>,
+}
+
+/// The claim that a registration lost to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RejectedBy {
+    /// The namespace of the lost name.
+    pub namespace: String,
+    /// The lost name, as the loser typed it.
+    pub name: String,
+    /// The winning registration.
+    pub registration: Uuid,
+    /// Its stamp.
+    pub stamp: Stamp,
+}
+
+/// Whether a name can be had.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameStatus {
+    /// It can be claimed here and now.
+    Available,
+    /// A claim leads that is not yet final.
+    Pending,
+    /// A confirmed claim holds it.
+    Held,
+    /// Its claim has ended, but that is not yet final.
+    Ending,
+}
+
+/// A name as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameView {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as asked for.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Whether it can be had.
+    pub status: NameStatus,
+    /// The registration that leads it, where one does.
+    pub registration: Option<Uuid>,
+    /// When that was accepted.
+    pub since: Option<Millis>,
+}
+
+/// The kind of an event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum EventType {
+    /// This node knows of the registration.
+    Accepted,
+    /// An earlier claim to one of its names turned up; not yet final.
+    Contested,
+    /// It has its names. Final.
+    Confirmed,
+    /// It lost. Final.
+    Rejected,
+    /// The reservation was made permanent.
+    Activated,
+    /// A confirmed claim ended.
+    NameEnded,
+}
+
+/// A page of the feed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventPage {
+    /// In order.
+    pub events: Vec<Event>,
+    /// Where the next page begins: give it as `after`.
+    pub next: Cursor,
+}
+
+/// An event as its reader sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Its place in this node's feed.
+    pub cursor: Cursor,
+    /// What happened.
+    pub event_type: EventType,
+    /// When this node learnt it.
+    pub time: Millis,
+    /// The registration as it stands now.
+    pub registration: RegistrationView,
+    /// With [`EventType::NameEnded`], the name and why.
+    pub ended: Option<(ClaimView, EndReason)>,
+}
+
+/// The cluster as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterView {
+    /// This node.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Whether it is a member, so that it takes registrations.
+    pub member: bool,
+    /// All members and half-admitted newcomers, this node included, by id.
+    pub members: Vec<MemberView>,
+    /// Everything at or below it has arrived.
+    pub watermark: Hlc,
+    /// Registrations not yet final here.
+    pub pending: u64,
+    /// Members that the oldest pending registration waits for.
+    pub waiting_for: Vec<Waiting>,
+    /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
+    pub clock_suspect: Option<i64>,
+}
+
+/// A member as another sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberView {
+    /// The member.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Where it listens.
+    pub address: String,
+    /// `false` for a newcomer that some members have yet to welcome.
+    pub member: bool,
+    /// Whether this node is connected to it now; true for itself.
+    pub connected: bool,
+    /// Its latest promise that this node believes.
+    pub promise: Hlc,
+    /// When that last moved, by this node's clock.
+    pub heard_at: Option<Millis>,
+    /// The prefix of its log that this node has.
+    pub applied: Seq,
+    /// How much of this node's log it says it holds.
+    pub holds_ours: Seq,
+    /// How far its clock is ahead of this node's, milliseconds; none where it is not connected.
+    pub clock_offset: Option<i64>,
+    /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
+    pub skewed: Option<u64>,
+}
+
+/// Why a request was not done. Nothing was recorded.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Some of the names are held by others.
+    #[error("not available: {}; nothing was registered, choose another name", list(.names))]
+    NameTaken {
+        /// Which ones, and by whom.
+        names: Vec<NameView>,
+    },
+    /// A name breaks a rule of its namespace.
+    #[error("{namespace}/{name:?} is not a valid name: {reason}")]
+    InvalidName {
+        /// The namespace.
+        namespace: String,
+        /// The name as typed.
+        name: String,
+        /// Which rule.
+        reason: String,
+    },
+    /// The request breaks a limit or contradicts itself.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The id belongs to a registration with other content.
+    #[error("registration id {0} was used before with other content; nothing was registered, choose a new id")]
+    IdReused(Uuid),
+    /// No such registration is known here.
+    #[error("no registration {0} is known to this node; if it was accepted elsewhere, it may not have arrived yet")]
+    NoRegistration(Uuid),
+    /// The name is not held, so nothing can be released.
+    #[error("{namespace}/{name} is not held by owner {owner:?}; nothing was released")]
+    NotHeld {
+        /// The namespace.
+        namespace: String,
+        /// The name as typed.
+        name: String,
+        /// The owner given.
+        owner: String,
+    },
+    /// The registration has ended or lost, so the request has no effect any more.
+    #[error("registration {id} {why}; nothing was changed")]
+    TooLate {
+        /// Which.
+        id: Uuid,
+        /// What stands against it.
+        why: String,
+    },
+    /// This node is not a member yet.
+    #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
+    NotMember,
+    /// This node's clock is off from its peers'.
+    #[error(
+        "this node's clock is off from the median of its peers by {offset} ms; it refuses new registrations until the clock is right"
+    )]
+    ClockSuspect {
+        /// Positive where the peers are ahead.
+        offset: i64,
+    },
+    /// The node is stopping or cannot keep up.
+    #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
+    Unavailable(String),
+}
+
+fn list(names: &[NameView]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect();
+    names.join(", ")
+}

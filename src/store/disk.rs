@@ -1,0 +1,1 @@
+//! The durable store: fjall, with group commit.

@@ -1,0 +1,166 @@
+//! A store in memory, for tests, benchmarks and the simulator.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use super::{Batch, Direction, Store, StoreFailure, Table, Write};
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Ordered maps, one a table. Records the writes of each batch where it is told to, for a simulated disk.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: [Rows; Table::ALL.len()],
+    batch: Batch,
+    dirty: bool,
+    journal: Option<Vec<Write>>,
+    failure: Option<StoreFailure>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store that keeps what is written for [`MemoryStore::take_writes`].
+    #[must_use]
+    pub fn recording() -> Self {
+        Self { journal: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The writes since the last call, in order; nothing where the store does not record.
+    pub fn take_writes(&mut self) -> Vec<Write> {
+        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Applies writes taken from another store.
+    pub fn apply(&mut self, writes: &[Write]) {
+        for write in writes {
+            match &write.value {
+                Some(value) => self.put(write.table, write.key.clone(), value.clone()),
+                None => self.delete(write.table, write.key.clone()),
+            }
+        }
+    }
+
+    /// Makes the store fail from now on.
+    pub fn poison(&mut self, reason: &str) {
+        self.failure = Some(StoreFailure(reason.to_owned()));
+    }
+
+    /// The rows of a table in key order.
+    pub fn rows(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.tables[table as usize].iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+
+    fn record(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
+        self.dirty = true;
+        if let Some(journal) = &mut self.journal {
+            journal.push(Write { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        if self.failure.is_some() {
+            return None;
+        }
+        self.tables[table as usize].get(key).cloned()
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        direction: Direction,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) {
+        if self.failure.is_some() || to.is_some_and(|to| to <= from) {
+            return;
+        }
+        let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rows = self.tables[table as usize].range::<[u8], _>((Bound::Included(from), upper));
+        loop {
+            let row = match direction {
+                Direction::Up => rows.next(),
+                Direction::Down => rows.next_back(),
+            };
+            let Some((key, value)) = row else { return };
+            if visit(key, value).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.record(table, &key, Some(&value));
+        self.tables[table as usize].insert(key, value);
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.record(table, &key, None);
+        self.tables[table as usize].remove(&key);
+    }
+
+    fn commit(&mut self) -> Batch {
+        if std::mem::take(&mut self.dirty) {
+            self.batch += 1;
+        }
+        self.batch
+    }
+
+    fn failure(&self) -> Option<StoreFailure> {
+        self.failure.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::prefix_end;
+
+    #[test]
+    fn scans_go_both_ways_within_their_bounds() {
+        let mut store = MemoryStore::new();
+        for key in [b"a".as_slice(), b"b", b"c", b"d"] {
+            store.put(Table::Names, key.to_vec(), key.to_vec());
+        }
+        let keys = |direction| {
+            let mut keys = String::new();
+            store.scan(Table::Names, b"b", Some(b"d"), direction, &mut |key, _| {
+                keys.push(char::from(key[0]));
+                ControlFlow::Continue(())
+            });
+            keys
+        };
+        assert_eq!((keys(Direction::Up), keys(Direction::Down)), ("bc".to_owned(), "cb".to_owned()));
+    }
+
+    #[test]
+    fn a_batch_without_writes_is_the_last_one() {
+        let mut store = MemoryStore::new();
+        assert_eq!(store.commit(), 0);
+        store.put(Table::Meta, vec![1], vec![]);
+        assert_eq!((store.commit(), store.commit()), (1, 1));
+    }
+
+    #[test]
+    fn a_poisoned_store_finds_nothing() {
+        let mut store = MemoryStore::new();
+        store.put(Table::Meta, vec![1], vec![2]);
+        store.poison("disk on fire");
+        assert_eq!(store.get(Table::Meta, &[1]), None);
+        assert!(store.failure().is_some());
+    }
+
+    #[test]
+    fn the_end_of_a_prefix() {
+        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(prefix_end(&[1, 0xff]), Some(vec![2]));
+        assert_eq!(prefix_end(&[0xff]), None);
+    }
+}
