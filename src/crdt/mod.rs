@@ -1,5 +1,18 @@
-//! The registry lattice.
+//! The registry as an operation-based CRDT: which claim leads which tenure, and which registrations lost.
+//!
+//! A [`Registry`] applies ops of any origin in that origin's order and in any order between origins, and comes to the
+//! same state. What it derives here only ever grows: a claim once displaced stays so, a registration once lost stays
+//! lost. Whether that is *final* depends on what other members hold and promise, which is the replica's business; the
+//! replica records its verdicts (`rejected`, `ended`) in the same records.
 
 mod op;
+mod record;
+mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
+pub(crate) use record::read_record;
+pub use record::{ClaimRecord, EndReason, Name, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id};
+pub(crate) use registry::expiry_key;
+pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};

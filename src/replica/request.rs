@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
+pub use crate::crdt::EndReason;
 use crate::crdt::Seq;
 
 /// A place in a node's event feed; the first event's is 1.
@@ -154,20 +155,6 @@ impl Status {
     pub fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Rejected)
     }
-}
-
-/// How a claim of a confirmed registration ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EndReason {
-    /// Its owner gave it up.
-    Released,
-    /// The reservation was not activated in time.
-    Expired,
-    /// A rename took its place.
-    Replaced,
-    /// Its registration was rejected for another name.
-    Rejected,
 }
 
 /// A registration as its client sees it.

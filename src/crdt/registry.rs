@@ -1,0 +1,362 @@
+//! The lattice: applying ops, merging states, and who leads.
+
+use std::ops::ControlFlow;
+
+use crdts::{CmRDT, CvRDT, VClock};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::op::{Body, ClaimRef, Op, Register, Seq};
+use super::record::{Name, Registration, owner_key, read_record, stamp_of_id};
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::codec;
+use crate::store::{Direction, Store, Table};
+
+/// The op is not the next one of its origin. The registry is as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("op {got} of {origin} is not the next one: {expected} is missing")]
+pub struct ApplyError {
+    /// Whose op.
+    pub origin: NodeId,
+    /// The next one.
+    pub expected: Seq,
+    /// The one given.
+    pub got: Seq,
+}
+
+/// The states hold different registrations under one stamp: one of them was never an honest member's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("two different registrations carry the stamp {0}")]
+pub struct MergeError(pub Stamp);
+
+/// What applying an op changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Effects {
+    /// The registration that the op brought.
+    pub registered: Option<Registration>,
+    /// It is the first known one of its id.
+    pub first_of_id: bool,
+    /// Registrations that lost by it, perhaps the new one itself.
+    pub lost: Vec<Stamp>,
+}
+
+/// Whether a name can be claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Vacancy {
+    /// It can, after this claim.
+    Free(Option<Stamp>),
+    /// This claim leads and has not finally ended.
+    Taken(Stamp),
+}
+
+/// An op that speaks of a registration which has not arrived yet.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+enum Early {
+    Activate(Stamp),
+    Release(ClaimRef),
+}
+
+/// The registry, kept in a store.
+#[derive(Clone, Debug)]
+pub struct Registry<S> {
+    /// Where it is kept.
+    pub store: S,
+    applied: VClock<NodeId>,
+}
+
+impl<S: Store> Registry<S> {
+    /// The registry that a store holds, of which these prefixes of logs were applied.
+    pub fn new(store: S, applied: VClock<NodeId>) -> Self {
+        Self { store, applied }
+    }
+
+    /// The prefixes of logs that were applied.
+    pub fn applied(&self) -> &VClock<NodeId> {
+        &self.applied
+    }
+
+    /// The prefix of one log.
+    pub fn applied_of(&self, origin: NodeId) -> Seq {
+        self.applied.get(&origin)
+    }
+
+    /// Applies the next op of its origin; nothing for one that was applied before.
+    ///
+    /// # Errors
+    /// A gap, and then nothing was changed.
+    pub fn apply_op(&mut self, op: &Op) -> Result<Effects, ApplyError> {
+        let dot = crdts::Dot::new(op.node, op.seq);
+        self.applied.validate_op(&dot).map_err(|range| ApplyError {
+            origin: op.node,
+            expected: range.counter_range.start,
+            got: op.seq,
+        })?;
+        if op.seq <= self.applied.get(&op.node) {
+            return Ok(Effects::default());
+        }
+        self.applied.apply(dot);
+        Ok(match &op.body {
+            Body::Register(register) => self.register(Registration::new(op.stamp(), op.seq, register.clone())),
+            Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
+            Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
+            Body::Admit { .. } | Body::Welcome { .. } => Effects::default(),
+        })
+    }
+
+    /// Whether a name can be claimed here, and after which claim: walks its tenures from the first.
+    pub fn vacancy(&self, namespace: &str, key: &str) -> Vacancy {
+        let name = Name::load(&self.store, namespace, key);
+        let mut after = None;
+        while let Some(leader) = name.leader(after) {
+            let ended = Registration::load(&self.store, leader)
+                .and_then(|registration| registration.claim(namespace, key)?.ended)
+                .is_some();
+            if !ended {
+                return Vacancy::Taken(leader);
+            }
+            after = Some(leader);
+        }
+        Vacancy::Free(after)
+    }
+
+    /// The registration of an id: the least stamp that carries it.
+    pub fn find(&self, id: Uuid) -> Option<Registration> {
+        let made = stamp_of_id(id).and_then(|stamp| Registration::load(&self.store, stamp));
+        made.filter(|registration| registration.id() == id).or_else(|| {
+            let first = *self.twins(id).first()?;
+            Registration::load(&self.store, first)
+        })
+    }
+
+    /// The claims that a registration lost to, with the index of the lost claim; none where it lost as a later twin.
+    pub fn causes(&self, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
+        let mut causes = Vec::new();
+        if let Some(id) = registration.chosen_id {
+            let first = self.twins(id).first().copied();
+            causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
+        }
+        for (index, record) in registration.claims.iter().enumerate() {
+            let name = Name::load(&self.store, &record.claim.namespace, &record.claim.key);
+            causes.extend(name.displaced_by(registration.stamp).map(|by| (Some(index), by)));
+        }
+        causes
+    }
+
+    /// All registrations that carry a client's id, by stamp.
+    fn twins(&self, id: Uuid) -> Vec<Stamp> {
+        self.store.get(Table::Ids, id.as_bytes()).map(|bytes| read_record(&bytes, "id")).unwrap_or_default()
+    }
+
+    fn register(&mut self, mut new: Registration) -> Effects {
+        let stamp = new.stamp;
+        let mut effects = Effects { first_of_id: true, ..Effects::default() };
+        let mut displaced = Vec::new();
+        if let Some(id) = new.chosen_id {
+            self.insert_twin(id, &mut new, &mut effects);
+        }
+        for index in 0..new.claims.len() {
+            let claim = &new.claims[index].claim;
+            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
+            if let Some(loser) = name.insert(claim.after, stamp) {
+                displaced.push((claim.clone(), loser));
+            }
+            name.save(&mut self.store, &claim.namespace, &claim.key);
+            if name.displaced_by(stamp).is_some() {
+                new.lost = true;
+                let followers = name.following(Some(stamp)).map(|tenure| tenure.claims.clone()).unwrap_or_default();
+                displaced.extend(followers.into_iter().map(|follower| (claim.clone(), follower)));
+            }
+        }
+        self.take_early(&mut new);
+        self.index(&new);
+        if new.lost && !effects.lost.contains(&stamp) {
+            effects.lost.push(stamp);
+        }
+        new.save(&mut self.store);
+        for (claim, loser) in displaced {
+            self.displace(&claim.namespace, &claim.key, loser, &mut effects);
+        }
+        effects.registered = Some(new);
+        effects
+    }
+
+    /// Enters a registration under the id that its client chose: the least stamp stands, the others lose to it.
+    fn insert_twin(&mut self, id: Uuid, new: &mut Registration, effects: &mut Effects) {
+        let mut twins = self.twins(id);
+        effects.first_of_id = twins.is_empty();
+        let first = twins.first().copied();
+        if let Err(place) = twins.binary_search(&new.stamp) {
+            twins.insert(place, new.stamp);
+        }
+        self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
+        match first {
+            Some(first) if first < new.stamp => {
+                new.lost = true;
+                effects.lost.push(new.stamp);
+            }
+            Some(first) => self.lose(first, effects),
+            None => {}
+        }
+    }
+
+    /// A claim is displaced, and with it whoever follows it.
+    fn displace(&mut self, namespace: &str, key: &str, loser: Stamp, effects: &mut Effects) {
+        let name = Name::load(&self.store, namespace, key);
+        let mut losers = vec![loser];
+        while let Some(loser) = losers.pop() {
+            self.lose(loser, effects);
+            losers.extend(name.following(Some(loser)).into_iter().flat_map(|tenure| &tenure.claims));
+        }
+    }
+
+    fn lose(&mut self, loser: Stamp, effects: &mut Effects) {
+        let Some(mut registration) = Registration::load(&self.store, loser) else { return };
+        if !registration.lost {
+            registration.lost = true;
+            registration.save(&mut self.store);
+            effects.lost.push(loser);
+        }
+    }
+
+    fn index(&mut self, new: &Registration) {
+        self.store.put(Table::Owners, owner_key(&new.owner, Some(new.stamp)), Vec::new());
+        if let Some(expires) = new.expires {
+            self.store.put(Table::Expiries, expiry_key(expires, new.stamp), Vec::new());
+        }
+    }
+
+    /// An op about a registration, which may not have arrived yet.
+    fn early(&mut self, stamp: Stamp, early: Early) -> Effects {
+        if let Some(mut registration) = Registration::load(&self.store, stamp) {
+            early.tell(&mut registration);
+            registration.save(&mut self.store);
+        } else {
+            let mut waiting = self.waiting(stamp);
+            if let Err(place) = waiting.binary_search(&early) {
+                waiting.insert(place, early);
+                self.store.put(Table::Early, stamp.to_bytes().to_vec(), codec::encode(&waiting));
+            }
+        }
+        Effects::default()
+    }
+
+    fn waiting(&self, stamp: Stamp) -> Vec<Early> {
+        let bytes = self.store.get(Table::Early, &stamp.to_bytes());
+        bytes.map(|bytes| read_record(&bytes, "early op")).unwrap_or_default()
+    }
+
+    fn take_early(&mut self, new: &mut Registration) {
+        let waiting = self.waiting(new.stamp);
+        if !waiting.is_empty() {
+            waiting.iter().for_each(|early| early.tell(new));
+            self.store.delete(Table::Early, new.stamp.to_bytes().to_vec());
+        }
+    }
+
+    /// The join of what two states know of one registration.
+    fn merge_registration(&mut self, theirs: Registration) {
+        if Registration::load(&self.store, theirs.stamp).is_none() {
+            let fresh = Registration { lost: false, ..theirs.clone() };
+            self.register(fresh);
+        }
+        let Some(mut ours) = Registration::load(&self.store, theirs.stamp) else { return };
+        ours.lost |= theirs.lost;
+        ours.rejected |= theirs.rejected;
+        ours.activated = ours.activated.into_iter().chain(theirs.activated).min();
+        for (ours, theirs) in ours.claims.iter_mut().zip(theirs.claims) {
+            ours.released |= theirs.released;
+            ours.ended = ours.ended.into_iter().chain(theirs.ended).min();
+        }
+        ours.save(&mut self.store);
+    }
+
+    fn rows<T: serde::de::DeserializeOwned>(&self, table: Table) -> Vec<(Vec<u8>, T)> {
+        let mut rows = Vec::new();
+        self.store.scan(table, &[], None, Direction::Up, &mut |key, value| {
+            rows.push((key.to_vec(), read_record(value, table.name())));
+            ControlFlow::Continue(())
+        });
+        rows
+    }
+}
+
+impl Early {
+    fn tell(&self, registration: &mut Registration) {
+        match self {
+            Self::Activate(stamp) => {
+                registration.activated = registration.activated.into_iter().chain([*stamp]).min();
+            }
+            Self::Release(released) => {
+                let named =
+                    |claim: &super::op::Claim| claim.namespace == released.namespace && claim.key == released.key;
+                for record in registration.claims.iter_mut().filter(|record| named(&record.claim)) {
+                    record.released = true;
+                }
+            }
+        }
+    }
+}
+
+/// The row of a reservation's end.
+pub(crate) fn expiry_key(expires: Hlc, stamp: Stamp) -> Vec<u8> {
+    [expires.0.to_be_bytes().as_slice(), &stamp.to_bytes()].concat()
+}
+
+impl<S: Store> CmRDT for Registry<S> {
+    type Op = Op;
+    type Validation = ApplyError;
+
+    fn validate_op(&self, op: &Op) -> Result<(), ApplyError> {
+        let expected = self.applied.get(&op.node) + 1;
+        if op.seq > expected { Err(ApplyError { origin: op.node, expected, got: op.seq }) } else { Ok(()) }
+    }
+
+    /// Applies an op; an op after a gap, which [`CmRDT::validate_op`] refuses, changes nothing.
+    fn apply(&mut self, op: Op) {
+        if let Err(error) = self.apply_op(&op) {
+            tracing::debug!(%error, "op not applied");
+        }
+    }
+}
+
+impl<S: Store> CvRDT for Registry<S> {
+    type Validation = MergeError;
+
+    fn validate_merge(&self, other: &Self) -> Result<(), MergeError> {
+        for (_, theirs) in other.rows::<Registration>(Table::Registrations) {
+            let ours = Registration::load(&self.store, theirs.stamp);
+            if ours.is_some_and(|ours| content(&ours) != content(&theirs)) {
+                return Err(MergeError(theirs.stamp));
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (_, theirs) in other.rows::<Registration>(Table::Registrations) {
+            self.merge_registration(theirs);
+        }
+        for (stamp, waiting) in other.rows::<Vec<Early>>(Table::Early) {
+            if let Some(stamp) = Stamp::from_bytes(&stamp) {
+                for early in waiting {
+                    self.early(stamp, early);
+                }
+            }
+        }
+        self.applied.merge(other.applied);
+    }
+}
+
+/// What a registration's op said, without what became of it.
+fn content(registration: &Registration) -> (Seq, Register) {
+    let registration = registration.clone();
+    let register = Register {
+        id: registration.chosen_id,
+        owner: registration.owner,
+        claims: registration.claims.into_iter().map(|record| record.claim).collect(),
+        expires: registration.expires,
+        replaces: registration.replaces,
+        metadata: registration.metadata,
+    };
+    (registration.seq, register)
+}

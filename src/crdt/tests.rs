@@ -1,0 +1,259 @@
+//! The laws: ops in any allowed order, duplicated or not, and merges of any states come to one state.
+
+use std::collections::BTreeMap;
+
+use crdts::{CmRDT, CvRDT, VClock};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::store::Table;
+use crate::store::memory::MemoryStore;
+
+type Memory = Registry<MemoryStore>;
+
+fn empty() -> Memory {
+    Registry::new(MemoryStore::new(), VClock::new())
+}
+
+fn stamp(hlc: u64, node: u64) -> Stamp {
+    Stamp { hlc: Hlc(hlc), node: NodeId(node) }
+}
+
+fn claim(key: &str, after: Option<Stamp>) -> Claim {
+    Claim { namespace: "username".into(), key: key.into(), name: key.into(), after }
+}
+
+fn register(id: Option<u128>, claims: Vec<Claim>) -> Body {
+    let id = id.map(Uuid::from_u128);
+    Body::Register(Register { id, owner: "o".into(), claims, expires: None, replaces: None, metadata: None })
+}
+
+fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
+    Op { node: NodeId(node), seq, hlc: Hlc(hlc), body }
+}
+
+fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
+    Registration::load(&registry.store, stamp(hlc, node)).unwrap().lost
+}
+
+/// Every row of the tables that ops decide.
+fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
+    [Table::Names, Table::Registrations, Table::Ids, Table::Owners, Table::Expiries, Table::Early]
+        .into_iter()
+        .flat_map(|table| registry.store.rows(table).map(|(key, value)| (key.to_vec(), value.to_vec())))
+        .collect()
+}
+
+#[test]
+fn the_earliest_claim_leads_whatever_arrives_first() {
+    let mut registry = empty();
+    registry.apply(op(2, 1, 20, register(None, vec![claim("alice", None)])));
+    assert!(!lost(&registry, 20, 2));
+    let effects = registry.apply_op(&op(1, 1, 10, register(None, vec![claim("alice", None)]))).unwrap();
+    assert_eq!(effects.lost, vec![stamp(20, 2)]);
+    assert!(lost(&registry, 20, 2) && !lost(&registry, 10, 1));
+}
+
+#[test]
+fn equal_timestamps_are_decided_by_node_id() {
+    let mut registry = empty();
+    registry.apply(op(2, 1, 10, register(None, vec![claim("alice", None)])));
+    registry.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
+    assert!(lost(&registry, 10, 2) && !lost(&registry, 10, 1));
+}
+
+#[test]
+fn who_follows_a_displaced_claim_is_displaced_with_it() {
+    let mut registry = empty();
+    registry.apply(op(2, 1, 20, register(None, vec![claim("alice", None)])));
+    registry.apply(op(3, 1, 30, register(None, vec![claim("alice", Some(stamp(20, 2)))])));
+    assert!(!lost(&registry, 30, 3));
+    registry.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
+    assert!(lost(&registry, 20, 2) && lost(&registry, 30, 3));
+}
+
+#[test]
+fn a_registration_that_loses_one_name_still_leads_its_others() {
+    let mut registry = empty();
+    registry.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
+    registry.apply(op(2, 1, 20, register(None, vec![claim("alice", None), claim("bob", None)])));
+    registry.apply(op(3, 1, 30, register(None, vec![claim("bob", None)])));
+    assert!(lost(&registry, 20, 2) && lost(&registry, 30, 3), "who lost to it stays a loser");
+}
+
+#[test]
+fn the_least_stamp_of_an_id_is_the_registration() {
+    let mut registry = empty();
+    registry.apply(op(2, 1, 20, register(Some(7), vec![claim("alice", None)])));
+    let effects = registry.apply_op(&op(1, 1, 10, register(Some(7), vec![claim("bob", None)]))).unwrap();
+    assert!(!effects.first_of_id);
+    assert_eq!(registry.find(Uuid::from_u128(7)).unwrap().stamp, stamp(10, 1));
+    assert!(lost(&registry, 20, 2));
+}
+
+#[test]
+fn a_gap_changes_nothing() {
+    let mut registry = empty();
+    let late = op(1, 2, 20, register(None, vec![claim("alice", None)]));
+    let error = ApplyError { origin: NodeId(1), expected: 1, got: 2 };
+    assert_eq!(registry.validate_op(&late), Err(error));
+    assert_eq!(registry.apply_op(&late), Err(error));
+    registry.apply(late);
+    assert!(state(&registry).is_empty());
+}
+
+#[test]
+fn what_is_said_of_a_registration_may_come_before_it() {
+    let mut registry = empty();
+    let target = stamp(10, 1);
+    let released = ClaimRef { registration: target, namespace: "username".into(), key: "alice".into() };
+    registry.apply(op(2, 1, 30, Body::Release(released)));
+    registry.apply(op(3, 1, 20, Body::Activate { registration: target }));
+    registry.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
+    let registration = Registration::load(&registry.store, target).unwrap();
+    assert!(registration.claims[0].released);
+    assert_eq!(registration.activated, Some(stamp(20, 3)));
+    assert_eq!(registry.store.rows(Table::Early).count(), 0);
+}
+
+#[test]
+fn two_registrations_under_one_stamp_do_not_merge() {
+    let (mut a, mut b) = (empty(), empty());
+    a.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
+    b.apply(op(1, 1, 10, register(None, vec![claim("bob", None)])));
+    assert_eq!(a.validate_merge(&b), Err(MergeError(stamp(10, 1))));
+}
+
+/// Logs of some nodes: every op speaks of names and registrations out of a small pool, arrived or not.
+fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
+    let step = (0u64..4, 0u8..12, 0usize..64, 0usize..64, proptest::bool::weighted(0.3));
+    proptest::collection::vec(step, 1..40).prop_map(|steps| {
+        let mut logs: BTreeMap<u64, Vec<Op>> = BTreeMap::new();
+        let mut registrations: Vec<(Stamp, Vec<Claim>)> = Vec::new();
+        let mut hlc = 0;
+        for (node, kind, a, b, fresh) in steps {
+            // Timestamps rise per node, and repeat between nodes.
+            hlc += u64::from(fresh || logs.get(&node).and_then(|log| log.last()).is_some_and(|op| op.hlc.0 == hlc));
+            let body = body(kind, a, b, &registrations);
+            let log = logs.entry(node).or_default();
+            let op = op(node, log.len() as Seq + 1, hlc, body);
+            if let Body::Register(register) = &op.body {
+                registrations.push((op.stamp(), register.claims.clone()));
+            }
+            log.push(op);
+        }
+        logs.into_values().collect()
+    })
+}
+
+fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> Body {
+    let some = |n: usize| registrations.get(n % registrations.len().max(1));
+    match (kind, some(a)) {
+        (0, Some((registration, _))) => Body::Activate { registration: *registration },
+        (1 | 2, Some((registration, claims))) => {
+            let claim = &claims[b % claims.len()];
+            let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
+            Body::Release(ClaimRef { registration: *registration, namespace, key })
+        }
+        _ => {
+            let after = |key: &str, n: usize| {
+                let (stamp, claims) = some(n)?;
+                (n.is_multiple_of(3) && claims.iter().any(|claim| claim.key == key)).then_some(*stamp)
+            };
+            let keys = ["a", "b", "c"];
+            let mut claims = vec![claim(keys[a % 3], after(keys[a % 3], b))];
+            if b % 3 != a % 3 && kind > 6 {
+                claims.push(claim(keys[b % 3], after(keys[b % 3], a)));
+            }
+            register((kind == 5).then_some(a as u128 % 4), claims)
+        }
+    }
+}
+
+/// Applies logs in the order that `picks` choose between origins, repeating some ops.
+fn interleave(logs: &[Vec<Op>], picks: &[usize]) -> Memory {
+    let mut registry = empty();
+    let mut next = vec![0; logs.len()];
+    let mut picks = picks.iter().cycle();
+    while let Some(pick) = picks.next() {
+        let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
+        let Some(log) = open.get(pick % open.len().max(1)) else { break };
+        registry.apply(logs[*log][next[*log]].clone());
+        if pick % 5 == 0 {
+            registry.apply(logs[*log][next[*log] / 2].clone());
+        }
+        next[*log] += 1;
+    }
+    registry
+}
+
+/// A state that has seen a prefix of each log.
+fn prefix(logs: &[Vec<Op>], lengths: &[usize]) -> Memory {
+    let mut registry = empty();
+    for (log, length) in logs.iter().zip(lengths) {
+        log.iter().take(*length).for_each(|op| registry.apply(op.clone()));
+    }
+    registry
+}
+
+fn merged(a: &Memory, b: &Memory) -> Memory {
+    let mut merged = a.clone();
+    merged.merge(b.clone());
+    merged
+}
+
+fn picks() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(0usize..97, 60..80)
+}
+
+fn lengths() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(0usize..20, 4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn ops_commute_in_any_allowed_order(logs in logs(), a in picks(), b in picks()) {
+        prop_assert_eq!(state(&interleave(&logs, &a)), state(&interleave(&logs, &b)));
+    }
+
+    #[test]
+    fn merging_is_commutative_associative_and_idempotent(
+        logs in logs(), a in lengths(), b in lengths(), c in lengths(),
+    ) {
+        let (a, b, c) = (prefix(&logs, &a), prefix(&logs, &b), prefix(&logs, &c));
+        prop_assert!(a.validate_merge(&b).is_ok());
+        prop_assert_eq!(state(&merged(&a, &b)), state(&merged(&b, &a)));
+        prop_assert_eq!(state(&merged(&merged(&a, &b), &c)), state(&merged(&a, &merged(&b, &c))));
+        prop_assert_eq!(state(&merged(&a, &a)), state(&a));
+    }
+
+    #[test]
+    fn a_merge_equals_the_ops_of_both(logs in logs(), a in lengths(), b in lengths()) {
+        let both: Vec<_> = a.iter().zip(&b).map(|(a, b)| *a.max(b)).collect();
+        prop_assert_eq!(state(&merged(&prefix(&logs, &a), &prefix(&logs, &b))), state(&prefix(&logs, &both)));
+    }
+
+    #[test]
+    fn losing_is_for_good(logs in logs(), picks in picks()) {
+        let whole = interleave(&logs, &picks);
+        for length in 0..logs.iter().map(Vec::len).max().unwrap_or(0) {
+            let part = prefix(&logs, &vec![length; logs.len()]);
+            for (stamp, bytes) in part.store.rows(Table::Registrations) {
+                let (part, stamp) = (read_record::<Registration>(bytes, "registration"), Stamp::from_bytes(stamp).unwrap());
+                let whole = Registration::load(&whole.store, stamp).unwrap();
+                prop_assert!(whole.lost || !part.lost);
+            }
+        }
+    }
+
+    #[test]
+    fn ops_are_decoded_as_encoded(logs in logs()) {
+        for op in logs.into_iter().flatten() {
+            prop_assert_eq!(crate::codec::decode::<Op>(&crate::codec::encode(&op)).unwrap(), op);
+        }
+    }
+}
