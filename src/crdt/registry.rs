@@ -70,6 +70,11 @@ impl<S: Store> Registry<S> {
         Self { store, applied }
     }
 
+    /// Takes the store's word for which prefixes of logs were applied to it.
+    pub(crate) fn set_applied(&mut self, applied: VClock<NodeId>) {
+        self.applied = applied;
+    }
+
     /// The prefixes of logs that were applied.
     pub fn applied(&self) -> &VClock<NodeId> {
         &self.applied

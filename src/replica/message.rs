@@ -1,5 +1,7 @@
 //! What replicas say to each other.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Hlc, Millis, NodeId};
@@ -75,8 +77,8 @@ pub enum Message {
     Contacts(Vec<Contact>),
     /// Ops, gap-free and in order for each origin.
     Ops {
-        /// The ops.
-        ops: Vec<Op>,
+        /// The ops; shared between the messages to several peers.
+        ops: Arc<Vec<Op>>,
         /// There was more than one message may carry: ask again.
         more: bool,
     },

@@ -36,8 +36,8 @@ pub enum Request {
     Registration {
         /// Its id.
         id: Uuid,
-        /// Answer only when it is final, or at this time with what is known then.
-        wait_until: Option<Millis>,
+        /// Answer only when it is final, or after so many milliseconds with what is known then.
+        wait: Option<u64>,
     },
     /// Who holds a name.
     Name(NameRequest),
@@ -87,8 +87,9 @@ pub struct RegisterRequest {
     pub replaces: Option<Replaces>,
     /// A JSON object as text, given back with the outcome.
     pub metadata: Option<String>,
-    /// Answer only when the outcome is final, or at this time with what is known then; none: when it is accepted.
-    pub wait_until: Option<Millis>,
+    /// Answer only when the outcome is final, or after so many milliseconds with what is known then; none: as soon as
+    /// it is accepted.
+    pub wait: Option<u64>,
 }
 
 /// The claim that a rename ends.

@@ -1,0 +1,547 @@
+//! What cannot be undone any more: the watermark, what a majority holds, and the verdicts that follow.
+//!
+//! For each origin the ops that are both at or below the watermark and held by a majority are a prefix of its log,
+//! because timestamps rise with `seq` and knowledge of a log is always of a prefix. That prefix, `decided`, only
+//! grows. Walking it once, in stamp order, gives every verdict but the rejections, which wait for the op that
+//! displaced to be held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::feed::EventKind;
+use super::message::Promise;
+use super::request::Waiting;
+use super::{CLUSTER_WATERMARK, Replica, log};
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::codec;
+use crate::crdt::{Body, ClaimRef, EndReason, Op, Registration, Registry, Seq, expiry_key, read_record};
+use crate::store::{Direction, Store, Table};
+
+/// What a node knows of one log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// The latest promise that may be believed: the prefix it speaks of is here.
+    pub(super) promise: Promise,
+    /// A promise whose prefix is not here yet.
+    heard: Option<Promise>,
+    /// When the believed promise last moved.
+    pub(super) heard_at: Option<Millis>,
+    /// The prefix that a majority holds.
+    majority: Seq,
+    /// The prefix that is decided.
+    decided: Seq,
+    /// The applied ops after it.
+    undecided: std::collections::VecDeque<Undecided>,
+}
+
+/// An applied op whose time has not come.
+#[derive(Clone, Debug)]
+struct Undecided {
+    seq: Seq,
+    hlc: Hlc,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Register { replaces: bool },
+    Activate(Stamp),
+    Release(Box<ClaimRef>),
+    Membership,
+}
+
+impl Undecided {
+    fn new(op: &Op) -> Self {
+        let what = match &op.body {
+            Body::Register(register) => What::Register { replaces: register.replaces.is_some() },
+            Body::Activate { registration } => What::Activate(*registration),
+            Body::Release(claim) => What::Release(Box::new(claim.clone())),
+            Body::Admit { .. } | Body::Welcome { .. } => What::Membership,
+        };
+        Self { seq: op.seq, hlc: op.hlc, what }
+    }
+}
+
+/// A registration that lost, until its rejection and the end of its claims are final.
+#[derive(Clone, Debug)]
+struct Contest {
+    /// The client chose the id: an earlier twin may yet be on its way until its own op is decided.
+    chosen: bool,
+    /// Its own op is decided.
+    decided: bool,
+    rejected: bool,
+}
+
+/// The believed promises, what members hold, and what is still open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Finality {
+    watermark: Hlc,
+    origins: BTreeMap<NodeId, Origin>,
+    /// What each other member says it holds of each log.
+    rows: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
+    /// Origins whose majority prefix may have moved.
+    stale: BTreeSet<NodeId>,
+    all_stale: bool,
+    contests: BTreeMap<Stamp, Contest>,
+    /// Contests by the op that must be held before they are over: (origin, seq, contest).
+    watches: BTreeSet<(NodeId, Seq, Stamp)>,
+    /// Contests that something happened to in this step.
+    check: BTreeSet<Stamp>,
+    /// Registrations that lost in this step.
+    news: Vec<Stamp>,
+    /// Some registration lost or was rejected in this step.
+    fates_changed: bool,
+    /// The earliest end of a reservation that has not been dealt with.
+    next_expiry: Option<Hlc>,
+    /// Registrations among the undecided ops.
+    pending: u64,
+    /// Origins whose stored row is out of date.
+    unsaved: BTreeSet<NodeId>,
+}
+
+impl Finality {
+    pub(super) fn watermark(&self) -> Hlc {
+        self.watermark
+    }
+
+    pub(super) fn promise(&self, origin: NodeId) -> Promise {
+        self.origins.get(&origin).map(|origin| origin.promise).unwrap_or_default()
+    }
+
+    pub(super) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
+        self.origins.get(&origin)?.heard_at
+    }
+
+    /// The prefix of a log that is decided.
+    pub(super) fn decided(&self, origin: NodeId) -> Seq {
+        self.origins.get(&origin).map_or(0, |origin| origin.decided)
+    }
+
+    /// What a member says it holds of a log.
+    pub(super) fn held(&self, by: NodeId, origin: NodeId) -> Seq {
+        self.rows.get(&by).and_then(|row| row.get(&origin)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn rows(&self) -> &BTreeMap<NodeId, BTreeMap<NodeId, Seq>> {
+        &self.rows
+    }
+
+    /// Whether something waits for others to speak.
+    pub(super) fn busy(&self) -> bool {
+        !self.contests.is_empty() || self.origins.values().any(|origin| !origin.undecided.is_empty())
+    }
+
+    /// Registrations that are not final.
+    pub(super) fn pending(&self) -> u64 {
+        let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();
+        self.pending + waiting as u64
+    }
+
+    /// The earliest undecided op.
+    pub(super) fn oldest(&self) -> Option<(Stamp, Seq)> {
+        let first = |(node, origin): (&NodeId, &Origin)| {
+            origin.undecided.front().map(|op| (Stamp { hlc: op.hlc, node: *node }, op.seq))
+        };
+        self.origins.iter().filter_map(first).min()
+    }
+
+    /// Whether records of registrations have changed in this step by more than their own requests.
+    pub(super) fn take_fates_changed(&mut self) -> bool {
+        std::mem::take(&mut self.fates_changed)
+    }
+
+    pub(super) fn is_contested(&self, registration: Stamp) -> bool {
+        self.contests.contains_key(&registration)
+    }
+
+    pub(super) fn membership_changed(&mut self) {
+        self.all_stale = true;
+    }
+
+    /// Takes note of an op that was just applied.
+    pub(super) fn applied(&mut self, op: &Op) {
+        let origin = self.origins.entry(op.node).or_default();
+        origin.undecided.push_back(Undecided::new(op));
+        origin.promise.seq = op.seq;
+        origin.promise.hlc = origin.promise.hlc.max(op.hlc);
+        self.stale.insert(op.node);
+        self.unsaved.insert(op.node);
+        if let Body::Register(register) = &op.body {
+            self.pending += 1;
+            if let Some(expires) = register.expires {
+                self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
+            }
+        }
+    }
+
+    /// Takes note of what a member says it holds.
+    pub(super) fn hold(&mut self, by: NodeId, origin: NodeId, seq: Seq) {
+        let held = self.rows.entry(by).or_default().entry(origin).or_default();
+        if *held < seq {
+            *held = seq;
+            self.stale.insert(origin);
+        }
+    }
+
+    /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then.
+    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Millis) {
+        let origin = self.origins.entry(node).or_default();
+        if promise.seq > applied {
+            origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
+        } else if promise.hlc > origin.promise.hlc {
+            origin.promise.hlc = promise.hlc;
+            origin.heard_at = Some(now);
+        }
+    }
+
+    /// Believes what was heard before its prefix arrived.
+    pub(super) fn believe(&mut self, node: NodeId, applied: Seq, now: Millis) {
+        if let Some(origin) = self.origins.get_mut(&node) {
+            origin.heard_at = Some(now);
+            if let Some(heard) = origin.heard.take_if(|heard| heard.seq <= applied) {
+                origin.promise.hlc = origin.promise.hlc.max(heard.hlc);
+            }
+        }
+    }
+
+    /// Reads what is decided; returns the applied prefixes. The contests and undecided ops are read by the replica.
+    pub(super) fn load(&mut self, store: &impl Store) -> BTreeMap<NodeId, Seq> {
+        let mut prefixes = BTreeMap::new();
+        if let Some(bytes) = store.get(Table::Cluster, CLUSTER_WATERMARK) {
+            self.watermark = read_record(&bytes, "watermark");
+        }
+        store.scan(Table::Cluster, ORIGIN_ROW, Some(b"p"), Direction::Up, &mut |key, value| {
+            let node = key[1..].try_into().map(u64::from_be_bytes).unwrap_or_default();
+            let (applied, decided, hlc): (Seq, Seq, Hlc) = read_record(value, "frontier");
+            let promise = Promise { seq: applied, hlc };
+            self.origins.insert(NodeId(node), Origin { decided, promise, majority: decided, ..Origin::default() });
+            prefixes.insert(NodeId(node), applied);
+            ControlFlow::Continue(())
+        });
+        store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
+            self.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
+            ControlFlow::Break(())
+        });
+        prefixes
+    }
+
+    /// Writes what this step moved. The watermark alone is not worth a write: others will say it again.
+    pub(super) fn save<S: Store>(&mut self, registry: &mut Registry<S>) {
+        if self.unsaved.is_empty() {
+            return;
+        }
+        registry.store.put(Table::Cluster, CLUSTER_WATERMARK.to_vec(), codec::encode(&self.watermark));
+        for node in std::mem::take(&mut self.unsaved) {
+            let applied = registry.applied_of(node);
+            let Some(origin) = self.origins.get(&node) else { continue };
+            let key = [ORIGIN_ROW, &node.0.to_be_bytes()].concat();
+            registry.store.put(Table::Cluster, key, codec::encode(&(applied, origin.decided, origin.promise.hlc)));
+        }
+    }
+}
+
+const ORIGIN_ROW: &[u8] = b"o";
+
+impl<S: Store> Replica<S> {
+    /// Decides everything that has become final, and records and announces it.
+    pub(super) fn decide(&mut self) {
+        if !self.installed {
+            return;
+        }
+        self.raise_watermark();
+        self.raise_majorities();
+        for (stamp, op) in self.newly_decided() {
+            self.decide_op(stamp, op);
+        }
+        while let Some(stamp) = self.finality.check.pop_first() {
+            self.judge(stamp);
+        }
+        for stamp in std::mem::take(&mut self.finality.news) {
+            let open = self.finality.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
+            let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
+            if lost.is_some_and(|lost| self.earlier_twin(&lost).is_none()) {
+                self.feed.push(EventKind::Contested, stamp, self.now.wall);
+            }
+        }
+        self.expire();
+    }
+
+    /// The members whose word an op with this stamp still waits for.
+    pub(super) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting> {
+        let others = || self.membership.members().filter(|member| *member != self.me);
+        let silent: Vec<_> = others().filter(|member| self.promised_by(*member) < stamp.hlc).collect();
+        let waiting = if silent.is_empty() {
+            others().filter(|member| *member != stamp.node && self.finality.held(*member, stamp.node) < seq).collect()
+        } else {
+            silent
+        };
+        let describe = |node| {
+            let label = self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default();
+            Waiting { node, label, since: self.finality.heard_at(node) }
+        };
+        waiting.into_iter().map(describe).collect()
+    }
+
+    /// Takes note of registrations that lost.
+    pub(super) fn on_lost(&mut self, lost: &[Stamp]) {
+        for stamp in lost {
+            if !self.finality.is_contested(*stamp) && self.is_decided(*stamp) {
+                tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
+            }
+            self.registry.store.put(Table::Contested, stamp.to_bytes().to_vec(), Vec::new());
+            self.contest(*stamp);
+            self.finality.news.push(*stamp);
+            self.finality.fates_changed = true;
+        }
+    }
+
+    /// Reads the ops after the decided prefixes, and the contests that were open.
+    pub(super) fn load_undecided(&mut self, applied: &BTreeMap<NodeId, Seq>) {
+        for origin in applied.keys() {
+            let mut queue = std::collections::VecDeque::new();
+            log::read(&self.registry.store, *origin, self.finality.decided(*origin) + 1, &mut |op| {
+                queue.push_back(Undecided::new(&op));
+                ControlFlow::Continue(())
+            });
+            let registers = queue.iter().filter(|op| matches!(op.what, What::Register { .. })).count();
+            self.finality.pending += registers as u64;
+            if let Some(origin) = self.finality.origins.get_mut(origin) {
+                origin.undecided = queue;
+            }
+        }
+        let mut contested = Vec::new();
+        self.registry.store.scan(Table::Contested, &[], None, Direction::Up, &mut |key, _| {
+            contested.extend(Stamp::from_bytes(key));
+            ControlFlow::Continue(())
+        });
+        contested.into_iter().for_each(|stamp| self.contest(stamp));
+    }
+
+    fn is_decided(&self, stamp: Stamp) -> bool {
+        let registration = Registration::load(&self.registry.store, stamp);
+        registration.is_some_and(|registration| registration.seq <= self.finality.decided(stamp.node))
+    }
+
+    fn contest(&mut self, stamp: Stamp) {
+        let Some(registration) = Registration::load(&self.registry.store, stamp) else { return };
+        let contest = Contest {
+            chosen: registration.chosen_id.is_some(),
+            decided: registration.seq <= self.finality.decided(stamp.node),
+            rejected: registration.rejected,
+        };
+        self.finality.contests.insert(stamp, contest);
+        self.finality.check.insert(stamp);
+    }
+
+    fn promised_by(&self, member: NodeId) -> Hlc {
+        if member == self.me {
+            return self.clock.last();
+        }
+        self.finality.promise(member).hlc.max(self.membership.floor(member))
+    }
+
+    fn raise_watermark(&mut self) {
+        let least = self.membership.members().map(|member| self.promised_by(member)).min();
+        if let Some(least) = least.filter(|least| *least > self.finality.watermark) {
+            self.finality.watermark = least;
+        }
+    }
+
+    /// Works out again what a majority holds of each log that somebody said something new about.
+    fn raise_majorities(&mut self) {
+        let stale = std::mem::take(&mut self.finality.stale);
+        let stale: Vec<_> = if std::mem::take(&mut self.finality.all_stale) {
+            self.finality.origins.keys().copied().collect()
+        } else {
+            stale.into_iter().collect()
+        };
+        for node in stale {
+            let majority = self.held_by_majority(node);
+            let Some(origin) = self.finality.origins.get_mut(&node) else { continue };
+            if majority > origin.majority {
+                let over = (node, origin.majority, Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) });
+                origin.majority = majority;
+                let upto = (node, majority, over.2);
+                let reached: Vec<_> = self.finality.watches.range(over..=upto).copied().collect();
+                for watch in reached {
+                    self.finality.watches.remove(&watch);
+                    self.finality.check.insert(watch.2);
+                }
+            }
+        }
+    }
+
+    /// The prefix of a log that more than half of the members hold; the origin holds what it issued.
+    fn held_by_majority(&self, origin: NodeId) -> Seq {
+        let applied = self.registry.applied_of(origin);
+        let held = |member: NodeId| {
+            if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
+        };
+        let mut held: Vec<_> = self.membership.members().map(held).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        held.get(held.len() / 2).copied().unwrap_or(0).min(applied)
+    }
+
+    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
+    fn newly_decided(&mut self) -> Vec<(Stamp, Undecided)> {
+        let mut decided = Vec::new();
+        for (node, origin) in &mut self.finality.origins {
+            let before = decided.len();
+            while let Some(op) =
+                origin.undecided.pop_front_if(|op| op.seq <= origin.majority && op.hlc <= self.finality.watermark)
+            {
+                origin.decided = op.seq;
+                decided.push((Stamp { hlc: op.hlc, node: *node }, op));
+            }
+            if decided.len() > before {
+                self.finality.unsaved.insert(*node);
+            }
+        }
+        decided.sort_unstable_by_key(|(stamp, _)| *stamp);
+        decided
+    }
+
+    fn decide_op(&mut self, stamp: Stamp, op: Undecided) {
+        match op.what {
+            What::Register { replaces } => {
+                self.finality.pending -= 1;
+                if let Some(contest) = self.finality.contests.get_mut(&stamp) {
+                    contest.decided = true;
+                    self.finality.check.insert(stamp);
+                } else {
+                    self.confirm(stamp, replaces);
+                }
+            }
+            What::Activate(registration) => self.activated(stamp, registration),
+            What::Release(claim) => self.end_claim(&claim, EndReason::Released),
+            What::Membership => {}
+        }
+    }
+
+    fn confirm(&mut self, stamp: Stamp, replaces: bool) {
+        self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
+        self.waiters.decided(stamp);
+        if replaces
+            && let Some(replaced) =
+                Registration::load(&self.registry.store, stamp).and_then(|registration| registration.replaces)
+        {
+            self.end_claim(&replaced, EndReason::Replaced);
+        }
+    }
+
+    /// The end of a claim is final.
+    fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason) {
+        let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
+        let place = |record: &crate::crdt::ClaimRecord| {
+            record.claim.namespace == ended.namespace && record.claim.key == ended.key
+        };
+        let Some(index) = registration.claims.iter().position(place) else { return };
+        if registration.claims[index].ended.is_none() {
+            registration.claims[index].ended = Some(reason);
+            registration.save(&mut self.registry.store);
+            self.tell_ended(&registration, index, reason);
+        }
+    }
+
+    fn tell_ended(&mut self, registration: &Registration, index: usize, reason: EndReason) {
+        if !registration.lost {
+            let index = u8::try_from(index).unwrap_or(u8::MAX);
+            self.feed.push(EventKind::NameEnded(index, reason), registration.stamp, self.now.wall);
+        }
+    }
+
+    /// An activation is final; the first one that came in time counts.
+    fn activated(&mut self, stamp: Stamp, registration: Stamp) {
+        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        if registration.activated == Some(stamp) && registration.activated_in_time() && !registration.lost {
+            self.feed.push(EventKind::Activated, registration.stamp, self.now.wall);
+        }
+    }
+
+    /// The registration that stands for this one's id, where it is a later twin.
+    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
+        registration.chosen_id?;
+        let causes = self.registry.causes(registration);
+        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
+    }
+
+    /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
+    fn judge(&mut self, stamp: Stamp) {
+        let Some(mut contest) = self.finality.contests.get(&stamp).cloned() else { return };
+        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
+        if !contest.rejected && (!contest.chosen || contest.decided) && self.held_cause(&registration) {
+            contest.rejected = true;
+            registration.rejected = true;
+            registration.save(&mut self.registry.store);
+            self.finality.fates_changed = true;
+            match self.earlier_twin(&registration) {
+                Some(first) => self.waiters.hand_over(stamp, first),
+                None => {
+                    self.feed.push(EventKind::Rejected, stamp, self.now.wall);
+                    self.waiters.decided(stamp);
+                }
+            }
+        }
+        if contest.rejected && contest.decided {
+            registration.claims.iter_mut().for_each(|record| {
+                record.ended.get_or_insert(EndReason::Rejected);
+            });
+            registration.save(&mut self.registry.store);
+            self.finality.contests.remove(&stamp);
+            self.registry.store.delete(Table::Contested, stamp.to_bytes().to_vec());
+        } else {
+            self.finality.contests.insert(stamp, contest);
+        }
+    }
+
+    /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
+    fn held_cause(&mut self, registration: &Registration) -> bool {
+        let mut held = false;
+        for (_, cause) in self.registry.causes(registration) {
+            let Some(winner) = Registration::load(&self.registry.store, cause) else { continue };
+            let majority = self.finality.origins.get(&cause.node).map_or(0, |origin| origin.majority);
+            if winner.seq <= majority {
+                held = true;
+            } else {
+                self.finality.watches.insert((cause.node, winner.seq, registration.stamp));
+            }
+        }
+        held
+    }
+
+    /// Ends the reservations that the watermark has passed and nobody activated.
+    fn expire(&mut self) {
+        if self.finality.next_expiry.is_none_or(|next| next > self.finality.watermark) {
+            return;
+        }
+        let end = Hlc(self.finality.watermark.0.saturating_add(1)).0.to_be_bytes();
+        let mut due = Vec::new();
+        self.registry.store.scan(Table::Expiries, &[], Some(&end), Direction::Up, &mut |key, _| {
+            due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));
+            ControlFlow::Continue(())
+        });
+        due.into_iter().for_each(|stamp| self.expire_one(stamp));
+        self.finality.next_expiry = None;
+        self.registry.store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
+            self.finality.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
+            ControlFlow::Break(())
+        });
+    }
+
+    /// Ends one reservation; later where its own fate is still open, so that its events come in order.
+    fn expire_one(&mut self, stamp: Stamp) {
+        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
+        let open = registration.seq > self.finality.decided(stamp.node) || self.finality.is_contested(stamp);
+        let Some(expires) = registration.expires.filter(|_| !open) else { return };
+        if !registration.activated_in_time() {
+            for index in 0..registration.claims.len() {
+                if registration.claims[index].ended.is_none() {
+                    registration.claims[index].ended = Some(EndReason::Expired);
+                    self.tell_ended(&registration.clone(), index, EndReason::Expired);
+                }
+            }
+            registration.save(&mut self.registry.store);
+        }
+        self.registry.store.delete(Table::Expiries, expiry_key(expires, stamp));
+    }
+}

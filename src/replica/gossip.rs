@@ -1,0 +1,466 @@
+//! What a node tells its peers, and what it takes from them: push, acknowledgements, anti-entropy, joining.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rand_chacha::rand_core::Rng;
+
+use super::input::Output;
+use super::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
+use super::{Now, Replica, log};
+use crate::clock::{Millis, NodeId};
+use crate::crdt::{Body, Op, Seq};
+use crate::store::{Store, Write};
+
+/// Up to so many members everybody tells everybody (design, section 6).
+const SMALL: usize = 8;
+/// In larger clusters a node tells so many at a time. Four makes rumours reach all with high probability in
+/// logarithmic rounds (Demers et al., "Epidemic Algorithms", 1987); a guess between traffic and rounds.
+const FANOUT: usize = 4;
+/// Ops in one message at most, so that a step never takes long. A guess.
+const MAX_OPS: usize = 2048;
+/// Bytes of ops in one message, roughly. A guess, well below the transport's frame limit.
+const MAX_OPS_BYTES: usize = 1 << 20;
+/// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
+const MAX_LAG: Seq = 20_000;
+/// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
+const ASK_AGAIN: u64 = 300;
+/// Rows of other members in one vector, so that its size stays proportional to the number of members.
+const RELAYED_ROWS: usize = 8;
+
+/// A peer that is connected now.
+#[derive(Clone, Debug, Default)]
+struct Peer {
+    /// How far its wall clock is ahead of ours, milliseconds, by its last word.
+    offset: Option<i64>,
+    /// When it was last asked for ops that have not come.
+    asked_at: Option<Millis>,
+}
+
+/// The peers that are connected, and when they hear from us next.
+#[derive(Clone, Debug)]
+pub(super) struct Peers {
+    connected: BTreeMap<NodeId, Peer>,
+    /// Newcomers that this node sponsors.
+    joining: BTreeMap<NodeId, Contact>,
+    /// By how much the timestamps that we last refused from a node were ahead.
+    skewed: BTreeMap<NodeId, u64>,
+    next_beat: Millis,
+    /// Rows of a snapshot that has not come to its end are in the store.
+    half_installed: bool,
+}
+
+impl Peers {
+    pub(super) fn new(seed: u64, now: Now) -> Self {
+        // Nodes that start together should not speak together for ever.
+        let next_beat = now.elapsed.plus(seed % 50);
+        let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { connected, joining, skewed, next_beat, half_installed: false }
+    }
+
+    pub(super) fn next_beat(&self) -> Millis {
+        self.next_beat
+    }
+
+    pub(super) fn connected(&self) -> Vec<NodeId> {
+        self.connected.keys().copied().collect()
+    }
+
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        self.connected.contains_key(&node)
+    }
+
+    pub(super) fn offset(&self, node: NodeId) -> Option<i64> {
+        self.connected.get(&node)?.offset
+    }
+
+    pub(super) fn skewed(&self, node: NodeId) -> Option<u64> {
+        self.skewed.get(&node).copied()
+    }
+}
+
+impl<S: Store> Replica<S> {
+    pub(super) fn on_connected(&mut self, peer: NodeId) {
+        self.peers.connected.insert(peer, Peer::default());
+        if self.installed {
+            let all = self.contacts.values().cloned().collect();
+            self.send(peer, Lane::Ordered, Message::Contacts(all));
+            let vector = self.vector(Some(peer), true, true);
+            self.send(peer, Lane::Ordered, Message::Vector(vector));
+            if !self.is_member() {
+                self.send(peer, Lane::Ordered, Message::Installed);
+            }
+        } else {
+            self.ask_to_join(peer);
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+        self.peers.connected.remove(&peer);
+        self.peers.joining.remove(&peer);
+    }
+
+    pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
+        match message {
+            Message::Join(contact) => self.on_join(from, contact),
+            Message::Installed => self.on_installed(from),
+            _ if !self.installed => {}
+            Message::Contacts(contacts) => self.on_contacts(from, contacts),
+            Message::Ops { ops, more } => self.on_ops(from, &ops, more),
+            Message::Vector(vector) => self.on_vector(from, &vector),
+            Message::Skewed { ahead } => {
+                tracing::warn!(peer = %from, ahead, "a peer does not take our ops: their timestamps are ahead of its clock");
+                self.peers.skewed.insert(self.me, ahead);
+            }
+        }
+    }
+
+    /// A newcomer starts over: what an earlier snapshot left is forgotten first.
+    fn ask_to_join(&mut self, sponsor: NodeId) {
+        if std::mem::take(&mut self.peers.half_installed) {
+            self.wipe();
+        }
+        self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
+    }
+
+    fn on_join(&mut self, from: NodeId, contact: Contact) {
+        if !self.is_member() || contact.node != from {
+            return;
+        }
+        if self.membership.knows(from) {
+            tracing::warn!(newcomer = %from, "a node that was admitted before asks to join with an empty store; it needs a new data directory");
+            return;
+        }
+        self.peers.joining.insert(from, contact);
+        self.outbox.push(Output::SendSnapshot { to: from });
+    }
+
+    pub(super) fn on_snapshot_rows(&mut self, rows: Vec<Write>) {
+        if self.installed {
+            return;
+        }
+        self.peers.half_installed = true;
+        for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
+            if let Some(value) = row.value {
+                self.registry.store.put(row.table, row.key, value);
+            }
+        }
+    }
+
+    pub(super) fn on_snapshot_end(&mut self) {
+        if self.installed {
+            return;
+        }
+        self.mark_installed();
+        self.load();
+        for peer in self.peers.connected() {
+            self.send(peer, Lane::Ordered, Message::Installed);
+            self.on_connected(peer);
+        }
+    }
+
+    /// The newcomer has the snapshot: let it in.
+    fn on_installed(&mut self, from: NodeId) {
+        if !self.is_member() || self.membership.knows(from) {
+            return;
+        }
+        if let Some(contact) = self.peers.joining.remove(&from) {
+            self.learn_contacts(vec![contact]);
+        }
+        if self.contacts.contains_key(&from) {
+            let by: BTreeSet<_> = self.membership.members().collect();
+            self.issue(Body::Admit { node: from, by });
+        }
+    }
+
+    /// A member may speak of all, a newcomer only of itself.
+    fn on_contacts(&mut self, from: NodeId, contacts: Vec<Contact>) {
+        let whole = self.membership.is_member(from);
+        let contacts =
+            contacts.into_iter().filter(|contact| contact.node != self.me && (whole || contact.node == from));
+        self.learn_contacts(contacts.collect());
+    }
+
+    /// Takes in what continues the logs that are here; asks again where there is a gap.
+    fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
+        let limit = self.now.wall.plus(self.config.max_clock_skew);
+        if let Some(worst) = ops.iter().map(|op| op.hlc.millis()).max().filter(|worst| *worst > limit) {
+            let ahead = worst.since(self.now.wall);
+            self.peers.skewed.insert(from, ahead);
+            self.send(from, Lane::Ordered, Message::Skewed { ahead });
+            return;
+        }
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.asked_at = None;
+        }
+        let (mut gap, mut origins) = (false, BTreeSet::new());
+        for op in ops {
+            match self.check(op) {
+                Check::Next => {
+                    self.clock.observe(op.hlc);
+                    self.apply(op);
+                    self.log.push(op.clone());
+                    origins.insert(op.node);
+                }
+                Check::Known | Check::Stranger => {}
+                Check::Gap => gap = true,
+                Check::Broken(why) => {
+                    tracing::error!(origin = %op.node, seq = op.seq, why, "an op was refused");
+                    break;
+                }
+                Check::Ours => return self.halt_behind(op.seq),
+            }
+        }
+        for origin in origins {
+            self.finality.believe(origin, self.registry.applied_of(origin), self.now.wall);
+        }
+        if gap || more {
+            self.ask(from, more);
+        }
+    }
+
+    fn check(&self, op: &Op) -> Check {
+        let applied = self.registry.applied_of(op.node);
+        if op.seq <= applied {
+            Check::Known
+        } else if op.node == self.me {
+            Check::Ours
+        } else if !self.membership.is_member(op.node) {
+            Check::Stranger
+        } else if op.seq > applied + 1 {
+            Check::Gap
+        } else if op.hlc <= self.finality.promise(op.node).hlc.max(self.membership.floor(op.node)) {
+            Check::Broken("its origin had promised to issue nothing that early")
+        } else {
+            Check::Next
+        }
+    }
+
+    /// Asks a peer for all that it has and this node lacks.
+    fn ask(&mut self, peer: NodeId, at_once: bool) {
+        let now = self.now.elapsed;
+        let Some(state) = self.peers.connected.get_mut(&peer) else { return };
+        if at_once || state.asked_at.is_none_or(|asked| now.since(asked) >= ASK_AGAIN) {
+            state.asked_at = Some(now);
+            let vector = self.vector(Some(peer), true, false);
+            self.send(peer, Lane::Ordered, Message::Vector(vector));
+        }
+    }
+
+    fn on_vector(&mut self, from: NodeId, vector: &Vector) {
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            let (theirs, ours) = (i128::from(vector.wall.0), i128::from(self.now.wall.0));
+            peer.offset = Some(i64::try_from(theirs - ours).unwrap_or(i64::MAX));
+        }
+        let limit = self.now.wall.plus(self.config.max_clock_skew);
+        let mut lacking = false;
+        for entry in &vector.entries {
+            self.finality.hold(from, entry.origin, entry.held);
+            let applied = self.registry.applied_of(entry.origin);
+            if entry.origin == self.me {
+                if entry.held > applied {
+                    return self.halt_behind(entry.held);
+                }
+            } else if entry.promise.hlc.millis() <= limit {
+                self.finality.hear(entry.origin, entry.promise, applied, self.now.wall);
+                // What its own origin is about to push needs no asking.
+                lacking |= entry.held > applied && !self.peers.is_connected(entry.origin);
+            }
+        }
+        for row in vector.rows.iter().filter(|row| row.by != self.me) {
+            row.held.iter().for_each(|(origin, seq)| self.finality.hold(row.by, *origin, *seq));
+        }
+        if vector.wants {
+            self.send_missing(from, &vector.entries);
+        }
+        if vector.echo {
+            let vector = self.vector(Some(from), true, false);
+            self.send(from, Lane::Ordered, Message::Vector(vector));
+        } else if lacking {
+            self.ask(from, false);
+        }
+    }
+
+    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops.
+    fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
+        let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
+        let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
+        let behind = self.registry.applied().iter().filter_map(|dot| {
+            let held = theirs.get(dot.actor).copied().unwrap_or(0);
+            (*dot.actor != to && held < dot.counter).then_some((*dot.actor, held + 1))
+        });
+        for (origin, from) in behind {
+            log::read(&self.registry.store, origin, from, &mut |op| {
+                if ops.len() >= MAX_OPS || bytes >= MAX_OPS_BYTES {
+                    more = true;
+                    return ControlFlow::Break(());
+                }
+                bytes += weight(&op);
+                ops.push(op);
+                ControlFlow::Continue(())
+            });
+        }
+        if !ops.is_empty() {
+            // Little goes in order with the promises, much by itself.
+            let lane = if more || bytes > MAX_OPS_BYTES / 16 { Lane::Bulk } else { Lane::Ordered };
+            self.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
+        }
+    }
+
+    /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
+    pub(super) fn gossip(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>) {
+        if !self.installed {
+            return;
+        }
+        let small = self.membership.count() <= SMALL;
+        let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
+        let ours = fresh.remove(&self.me).unwrap_or_default();
+        // In a small cluster the origin itself tells all that it can reach.
+        let rumour = if small { ours } else { fresh.into_values().fold(ours, |all, ops| [all, ops].concat()) };
+        self.push(rumour, small);
+        if !foreign.is_empty() {
+            let mut to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+            to.extend(foreign.iter().filter(|origin| !small && self.peers.is_connected(**origin)));
+            let mut vector = self.vector(None, false, false);
+            if !small {
+                vector.entries.retain(|entry| entry.origin == self.me || foreign.contains(&entry.origin));
+            }
+            to.into_iter().for_each(|to| self.send(to, Lane::Ordered, Message::Vector(vector.clone())));
+        }
+        self.beat(small);
+    }
+
+    fn push(&mut self, ops: Vec<Op>, small: bool) {
+        if ops.is_empty() {
+            return;
+        }
+        let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+        let to: Vec<_> = to.into_iter().filter(|peer| self.membership.knows(*peer) && self.keeps_up(*peer)).collect();
+        let messages: Vec<_> = ops.chunks(MAX_OPS).map(|ops| Arc::new(ops.to_vec())).collect();
+        for ops in messages {
+            for peer in &to {
+                self.send(*peer, Lane::Ordered, Message::Ops { ops: ops.clone(), more: false });
+            }
+        }
+    }
+
+    fn keeps_up(&self, peer: NodeId) -> bool {
+        self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me)) <= MAX_LAG
+    }
+
+    /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
+    fn beat(&mut self, small: bool) {
+        let now = self.now.elapsed;
+        let busy = self.finality.busy();
+        let interval = if busy { self.config.busy_heartbeat } else { self.config.heartbeat };
+        if now < self.peers.next_beat.min(now.plus(interval)) && !(busy && now.plus(interval) < self.peers.next_beat) {
+            return;
+        }
+        if now < self.peers.next_beat {
+            // Something has become undecided since the last, slower beat was planned.
+            self.peers.next_beat = now.plus(interval);
+            return;
+        }
+        self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
+        let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+        let partner = self.some_peers(1).first().copied();
+        for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
+            let vector = self.vector(Some(peer), false, false);
+            self.send(peer, Lane::Ordered, Message::Vector(vector));
+        }
+        if let Some(partner) = partner {
+            let vector = self.vector(Some(partner), true, true);
+            self.send(partner, Lane::Ordered, Message::Vector(vector));
+            let some: Vec<_> = self.some_contacts();
+            self.send(partner, Lane::Ordered, Message::Contacts(some));
+        }
+    }
+
+    /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
+    fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        let mut origins: BTreeSet<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
+        origins.extend(self.membership.members());
+        origins.insert(self.me);
+        let entries = origins.into_iter().map(|origin| self.entry(origin)).collect();
+        let rows = to.map(|to| self.some_rows(to)).unwrap_or_default();
+        Vector { entries, rows, wall: self.now.wall, wants, echo }
+    }
+
+    fn entry(&self, origin: NodeId) -> Entry {
+        let held = self.registry.applied_of(origin);
+        let promise = if origin == self.me {
+            Promise { seq: held, hlc: self.clock.last() }
+        } else {
+            self.finality.promise(origin)
+        };
+        Entry { origin, held, promise }
+    }
+
+    fn some_rows(&mut self, to: NodeId) -> Vec<HeldRow> {
+        let others: Vec<_> =
+            self.finality.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
+        let chosen = self.choose(others, RELAYED_ROWS);
+        let row = |by: NodeId| {
+            let held = self.finality.rows()[&by].iter().filter(|(_, seq)| **seq > 0);
+            HeldRow { by, held: held.map(|(origin, seq)| (*origin, *seq)).collect() }
+        };
+        chosen.into_iter().map(row).collect()
+    }
+
+    fn some_peers(&mut self, count: usize) -> Vec<NodeId> {
+        let connected = self.peers.connected();
+        self.choose(connected, count)
+    }
+
+    fn some_contacts(&mut self) -> Vec<Contact> {
+        let nodes = self.contacts.keys().copied().collect();
+        self.choose(nodes, SMALL).into_iter().map(|node| self.contacts[&node].clone()).collect()
+    }
+
+    /// `count` of the nodes, at random.
+    fn choose(&mut self, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
+        for i in 0..count.min(nodes.len().saturating_sub(1)) {
+            let rest = nodes.len() - i;
+            nodes.swap(i, i + self.rng.next_u32() as usize % rest);
+        }
+        nodes.truncate(count);
+        nodes
+    }
+
+    /// By how much this node's clock is off from the median of its peers', where that is more than allowed.
+    pub(super) fn clock_suspect(&self) -> Option<i64> {
+        let members = self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
+        let mut offsets: Vec<_> = members.filter_map(|(_, peer)| peer.offset).collect();
+        offsets.sort_unstable();
+        let median = offsets.get(offsets.len() / 2).copied()?;
+        (median.unsigned_abs() > self.config.max_clock_skew).then_some(median)
+    }
+
+    /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
+    fn halt_behind(&mut self, seq: Seq) {
+        let applied = self.registry.applied_of(self.me);
+        self.halt(format!(
+            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold \
+             op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
+             used number, and what peers hold is safe. Start a new node on an empty data directory with --join"
+        ));
+    }
+}
+
+/// What an op is to this node.
+enum Check {
+    Next,
+    Known,
+    Gap,
+    Stranger,
+    Ours,
+    Broken(&'static str),
+}
+
+/// The encoded size of an op, roughly.
+fn weight(op: &Op) -> usize {
+    let Body::Register(register) = &op.body else { return 64 };
+    let claims = register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
+    64 + register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
+}

@@ -1,0 +1,84 @@
+//! The logs of all origins, in chunks of consecutive ops.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use crate::clock::NodeId;
+use crate::codec;
+use crate::crdt::{Op, Seq, read_record};
+use crate::store::{Direction, Store, Table, prefix_end};
+
+/// Ops in one chunk at most, so that reading one op never means reading much. A guess.
+const CHUNK: usize = 256;
+
+/// The ops of the current step, on their way to the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogBuffer {
+    fresh: BTreeMap<NodeId, Vec<Op>>,
+}
+
+impl LogBuffer {
+    pub(super) fn push(&mut self, op: Op) {
+        self.fresh.entry(op.node).or_default().push(op);
+    }
+
+    /// Writes the step's ops and returns them by origin.
+    pub(super) fn write(&mut self, store: &mut impl Store) -> BTreeMap<NodeId, Vec<Op>> {
+        for (origin, ops) in &self.fresh {
+            for chunk in ops.chunks(CHUNK) {
+                store.put(Table::Log, row(*origin, chunk[0].seq), codec::encode(chunk));
+            }
+        }
+        std::mem::take(&mut self.fresh)
+    }
+}
+
+/// Visits the stored ops of a log from `seq` on, until `visit` breaks.
+pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn FnMut(Op) -> ControlFlow<()>) {
+    let mut from = row(origin, seq);
+    let start = row(origin, 0);
+    // The chunk that holds `seq` may begin before it.
+    store.scan(Table::Log, &start, Some(&row(origin, seq.saturating_add(1))), Direction::Down, &mut |key, _| {
+        from = key.to_vec();
+        ControlFlow::Break(())
+    });
+    let end = prefix_end(&origin.0.to_be_bytes());
+    store.scan(Table::Log, &from, end.as_deref(), Direction::Up, &mut |_, chunk| {
+        let ops: Vec<Op> = read_record(chunk, "chunk of a log");
+        ops.into_iter().filter(|op| op.seq >= seq).try_for_each(&mut *visit)
+    });
+}
+
+fn row(origin: NodeId, seq: Seq) -> Vec<u8> {
+    [origin.0.to_be_bytes(), seq.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Hlc, Stamp};
+    use crate::crdt::Body;
+    use crate::store::memory::MemoryStore;
+
+    #[test]
+    fn a_log_is_read_from_the_middle_of_a_chunk() {
+        let mut store = MemoryStore::new();
+        for seqs in [1..=600, 601..=601, 602..=610] {
+            let mut buffer = LogBuffer::default();
+            for (node, seq) in [1, 2].into_iter().flat_map(|node| seqs.clone().map(move |seq| (node, seq))) {
+                let body = Body::Activate { registration: Stamp::default() };
+                buffer.push(Op { node: NodeId(node), seq, hlc: Hlc(seq), body });
+            }
+            buffer.write(&mut store);
+        }
+        for from in [1, 2, 256, 257, 600, 601, 605, 610, 611] {
+            let mut seqs = Vec::new();
+            read(&store, NodeId(1), from, &mut |op| {
+                assert_eq!(op.node, NodeId(1));
+                seqs.push(op.seq);
+                ControlFlow::Continue(())
+            });
+            assert_eq!(seqs, (from..=610).collect::<Vec<_>>());
+        }
+    }
+}

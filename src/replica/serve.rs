@@ -1,0 +1,362 @@
+//! Requests of clients: what is refused, what becomes an op, and who waits for its outcome.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::Replica;
+use super::input::{Output, Token};
+use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use super::request::{Answer, NameRequest, Refusal, RegisterRequest, Replaces, Reply, Request};
+use crate::clock::{Hlc, Millis, Stamp};
+use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
+use crate::name;
+use crate::store::Store;
+
+/// A request that is answered at the end of a step: of this one, or of the one that decides it.
+#[derive(Clone, Debug)]
+struct Waiter {
+    token: Token,
+    /// Answered at this time at the latest; none: now.
+    deadline: Option<Millis>,
+}
+
+/// Requests about registrations that are not answered yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiters {
+    /// Those of this step, each with the registration as it was then.
+    fresh: Vec<(Box<Registration>, Waiter)>,
+    by_registration: BTreeMap<Stamp, Vec<Waiter>>,
+    deadlines: BTreeMap<(Millis, Token), Stamp>,
+    /// Registrations that were decided in this step and have waiters.
+    decided: Vec<Stamp>,
+    /// Waiters that turned to another registration in this step.
+    handed_over: Vec<(Stamp, Waiter)>,
+}
+
+impl Waiters {
+    pub(super) fn next_deadline(&self) -> Option<Millis> {
+        self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline)
+    }
+
+    /// Takes note that a registration's outcome is final.
+    pub(super) fn decided(&mut self, registration: Stamp) {
+        if self.by_registration.contains_key(&registration) {
+            self.decided.push(registration);
+        }
+    }
+
+    /// Those who wait for a later twin wait for the registration that stands for its id; they are looked at in this
+    /// step, in case that one is final already.
+    pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
+        for waiter in self.by_registration.remove(&twin).unwrap_or_default() {
+            self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+            self.handed_over.push((first, waiter));
+        }
+    }
+
+    fn add(&mut self, registration: Stamp, waiter: Waiter) {
+        if let Some(deadline) = waiter.deadline {
+            self.deadlines.insert((deadline, waiter.token), registration);
+        }
+        self.by_registration.entry(registration).or_default().push(waiter);
+    }
+
+    fn take_decided(&mut self) -> Vec<(Stamp, Waiter)> {
+        let mut taken = Vec::new();
+        for registration in std::mem::take(&mut self.decided) {
+            for waiter in self.by_registration.remove(&registration).unwrap_or_default() {
+                self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+                taken.push((registration, waiter));
+            }
+        }
+        taken
+    }
+
+    fn take_due(&mut self, now: Millis) -> Vec<(Stamp, Waiter)> {
+        let mut taken = Vec::new();
+        while let Some(entry) = self.deadlines.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, token), registration) = entry.remove_entry();
+            let Some(waiters) = self.by_registration.get_mut(&registration) else { continue };
+            if let Some(index) = waiters.iter().position(|waiter| waiter.token == token) {
+                taken.push((registration, waiters.swap_remove(index)));
+            }
+            if waiters.is_empty() {
+                self.by_registration.remove(&registration);
+            }
+        }
+        taken
+    }
+}
+
+impl<S: Store> Replica<S> {
+    pub(super) fn on_request(&mut self, token: Token, request: Request) {
+        let outcome = if !self.installed {
+            Err(Refusal::NotMember)
+        } else {
+            match request {
+                Request::Register(request) => self.on_register(token, request),
+                Request::Activate { id } => self.on_activate(token, id),
+                Request::Release { id } => self.on_release(token, id),
+                Request::ReleaseName { owner, name } => self.on_release_name(token, owner, name),
+                Request::Registration { id, wait } => self.on_registration(token, id, wait),
+                Request::Name(name) => self.name_view(name).map(|view| Some(Answer::Name(view))),
+                Request::Owner { owner, after, limit } => {
+                    Ok(Some(Answer::Registrations(self.owner_views(&owner, after, limit))))
+                }
+                Request::Events { after, limit, filter } => {
+                    Ok(Some(Answer::Events(self.event_page(after, limit, &filter))))
+                }
+                Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
+            }
+        };
+        match outcome {
+            Ok(Some(answer)) => self.reply(token, Ok(answer)),
+            Ok(None) => {}
+            Err(refusal) => self.reply(token, Err(refusal)),
+        }
+    }
+
+    /// Answers the requests about registrations whose turn has come.
+    pub(super) fn answer_waiting(&mut self) {
+        let changed = self.finality.take_fates_changed();
+        for (first, waiter) in std::mem::take(&mut self.waiters.handed_over) {
+            if let Some(first) = Registration::load(&self.registry.store, first) {
+                self.waiters.fresh.push((Box::new(first), waiter));
+            }
+        }
+        for (registration, waiter) in std::mem::take(&mut self.waiters.fresh) {
+            let fate = if changed { self.reload(*registration) } else { *registration };
+            if waiter.deadline.is_some() && !self.status(&fate).is_final() {
+                self.waiters.add(fate.stamp, waiter);
+            } else {
+                self.answer(waiter.token, &fate);
+            }
+        }
+        let mut due = self.waiters.take_decided();
+        due.extend(self.waiters.take_due(self.now.elapsed));
+        for (registration, waiter) in due {
+            if let Some(registration) = Registration::load(&self.registry.store, registration) {
+                // A client's id stands for its earliest registration, which may have arrived meanwhile.
+                let registration = self.registry.find(registration.id()).unwrap_or(registration);
+                self.answer(waiter.token, &registration);
+            }
+        }
+    }
+
+    fn reload(&self, registration: Registration) -> Registration {
+        let found = self.registry.find(registration.id());
+        found.unwrap_or(registration)
+    }
+
+    fn answer(&mut self, token: Token, registration: &Registration) {
+        let view = self.registration_view(registration);
+        self.reply(token, Ok(Answer::Registration(Box::new(view))));
+    }
+
+    fn reply(&mut self, token: Token, reply: Reply) {
+        self.outbox.push(Output::Reply { token, reply });
+    }
+
+    /// Answers with the registration's state at the end of this step, or waits for its outcome.
+    fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
+        let deadline = wait.map(|wait| self.now.elapsed.plus(wait));
+        self.waiters.fresh.push((Box::new(registration), Waiter { token, deadline }));
+        Ok(None)
+    }
+
+    /// Only members issue ops, and only with a clock that can be trusted.
+    fn may_issue(&self) -> Result<(), Refusal> {
+        match self.clock_suspect() {
+            _ if !self.is_member() => Err(Refusal::NotMember),
+            Some(offset) => Err(Refusal::ClockSuspect { offset }),
+            None => Ok(()),
+        }
+    }
+
+    fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
+        check_limits(&request)?;
+        let keys = keys(&request.names)?;
+        if let Some(known) = request.id.and_then(|id| self.registry.find(id)) {
+            return if self.same_content(&known, &request, &keys) {
+                self.answer_later(token, known, request.wait)
+            } else {
+                Err(Refusal::IdReused(known.id()))
+            };
+        }
+        if request.id.is_some_and(|id| id.get_version_num() == 8) {
+            let why = "an id of UUID version 8 is made by nodes; choose one of version 4 or 7";
+            return Err(Refusal::InvalidRequest(why.to_owned()));
+        }
+        self.may_issue()?;
+        let claims = self.claims(&request.names, keys)?;
+        let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
+        let expires = request.ttl.map(|ttl| Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl)));
+        let RegisterRequest { id, owner, metadata, wait, .. } = request;
+        let (_, effects) = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
+        match effects.registered {
+            Some(registration) => self.answer_later(token, registration, wait),
+            None => unreachable!("a new op of ours brings its registration"),
+        }
+    }
+
+    /// Each name as a claim that follows what ended last; refused where any of them is held.
+    fn claims(&self, names: &[NameRequest], keys: Vec<String>) -> Result<Vec<Claim>, Refusal> {
+        let mut claims = Vec::with_capacity(names.len());
+        let mut taken = Vec::new();
+        for (request, key) in names.iter().zip(keys) {
+            match self.registry.vacancy(&request.namespace, &key) {
+                Vacancy::Free(after) => {
+                    let (namespace, name) = (request.namespace.clone(), request.name.clone());
+                    claims.push(Claim { namespace, key, name, after });
+                }
+                Vacancy::Taken(_) => taken.push(self.name_view(request.clone())?),
+            }
+        }
+        if taken.is_empty() { Ok(claims) } else { Err(Refusal::NameTaken { names: taken }) }
+    }
+
+    /// The claim that a rename is to end: the owner's, and not ending already.
+    fn replaced(&self, replaces: &Replaces, owner: &str) -> Result<ClaimRef, Refusal> {
+        let key = name_key(&replaces.name)?;
+        let id = replaces.registration;
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let namespace = replaces.name.namespace.clone();
+        let not_held = || Refusal::NotHeld {
+            namespace: namespace.clone(),
+            name: replaces.name.name.clone(),
+            owner: owner.to_owned(),
+        };
+        let claim = registration.claim(&namespace, &key).ok_or_else(not_held)?;
+        let over = registration.lost || claim.released || claim.ended.is_some();
+        if over || registration.owner != owner {
+            return Err(not_held());
+        }
+        Ok(ClaimRef { registration: registration.stamp, namespace, key })
+    }
+
+    /// Whether a request with a known id asks for what that registration is.
+    fn same_content(&self, known: &Registration, request: &RegisterRequest, keys: &[String]) -> bool {
+        let claims = known.claims.iter().map(|record| (&record.claim.namespace, &record.claim.key));
+        let asked = request.names.iter().zip(keys).map(|(name, key)| (&name.namespace, key));
+        let accepted = known.stamp.hlc.millis();
+        // The clock may have stood ahead of the wall when the end was worked out, never behind.
+        let lasts = known.expires.map(|expires| expires.millis().since(accepted));
+        let replaces = request.replaces.as_ref().map(|replaces| {
+            let stamp = self.registry.find(replaces.registration).map(|registration| registration.stamp);
+            (stamp, replaces.name.namespace.clone(), name_key(&replaces.name).ok())
+        });
+        let replaced = known
+            .replaces
+            .as_ref()
+            .map(|claim| (Some(claim.registration), claim.namespace.clone(), Some(claim.key.clone())));
+        known.owner == request.owner
+            && claims.eq(asked)
+            && known.metadata == request.metadata
+            && lasts.is_some() == request.ttl.is_some()
+            && replaces == replaced
+    }
+
+    fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let Some(expires) = registration.expires else {
+            return self.answer_later(token, registration, None);
+        };
+        if registration.activated_in_time() {
+            return self.answer_later(token, registration, None);
+        }
+        let too_late = |why: &str| Refusal::TooLate { id, why: why.to_owned() };
+        if registration.rejected {
+            return Err(too_late("was rejected"));
+        }
+        if self.clock.last().max(Hlc::from_millis(self.now.wall)) >= expires {
+            return Err(too_late("is a reservation that has expired"));
+        }
+        self.may_issue()?;
+        self.issue(Body::Activate { registration: registration.stamp });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        self.release_claims(token, registration, |_| true)
+    }
+
+    fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
+        let key = name_key(&request)?;
+        let Vacancy::Taken(leader) = self.registry.vacancy(&request.namespace, &key) else {
+            return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });
+        };
+        match Registration::load(&self.registry.store, leader) {
+            Some(registration) if registration.owner == owner => self
+                .release_claims(token, registration, |claim| claim.namespace == request.namespace && claim.key == key),
+            _ => Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner }),
+        }
+    }
+
+    /// Releases those claims of a registration that are not on their way out already.
+    fn release_claims(&mut self, token: Token, registration: Registration, which: impl Fn(&Claim) -> bool) -> Outcome {
+        let live = registration.claims.iter().filter(|record| !record.released && record.ended.is_none());
+        let live: Vec<_> = live.map(|record| &record.claim).filter(|claim| which(claim)).collect();
+        if !live.is_empty() && !registration.rejected {
+            self.may_issue()?;
+            for claim in live {
+                let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
+                self.issue(Body::Release(ClaimRef { registration: registration.stamp, namespace, key }));
+            }
+        }
+        let registration = Registration::load(&self.registry.store, registration.stamp).unwrap_or(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        self.answer_later(token, registration, wait)
+    }
+
+    /// The claims that a name has, for views.
+    pub(super) fn name_record(&self, namespace: &str, key: &str) -> Name {
+        Name::load(&self.registry.store, namespace, key)
+    }
+}
+
+/// An answer now, or none where it comes later.
+type Outcome = Result<Option<Answer>, Refusal>;
+
+pub(super) fn name_key(request: &NameRequest) -> Result<String, Refusal> {
+    name::key(&request.namespace, &request.name).map_err(|error| Refusal::InvalidName {
+        namespace: request.namespace.clone(),
+        name: request.name.clone(),
+        reason: error.to_string(),
+    })
+}
+
+fn keys(names: &[NameRequest]) -> Result<Vec<String>, Refusal> {
+    let keys = names.iter().map(name_key).collect::<Result<Vec<_>, _>>()?;
+    for (index, name) in names.iter().enumerate() {
+        if (0..index).any(|other| names[other].namespace == name.namespace && keys[other] == keys[index]) {
+            let why = format!("{}/{} is asked for twice; give each name once", name.namespace, name.name);
+            return Err(Refusal::InvalidRequest(why));
+        }
+    }
+    Ok(keys)
+}
+
+fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::InvalidRequest(why));
+    let metadata = request.metadata.as_ref().map_or(0, String::len);
+    if request.names.is_empty() || request.names.len() > MAX_NAMES {
+        return refuse(format!("a registration has 1 to {MAX_NAMES} names, not {}", request.names.len()));
+    }
+    if request.owner.is_empty() || request.owner.len() > MAX_OWNER || request.owner.contains(char::is_control) {
+        return refuse(format!("an owner has 1 to {MAX_OWNER} bytes and no control characters"));
+    }
+    if metadata > MAX_METADATA {
+        return refuse(format!("metadata has {metadata} bytes, more than {MAX_METADATA}"));
+    }
+    if request.ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
+        return refuse(format!("a ttl is between 1 and {MAX_TTL} ms"));
+    }
+    Ok(())
+}

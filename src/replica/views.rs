@@ -1,0 +1,203 @@
+//! What clients are shown.
+
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use super::Replica;
+use super::feed::{self, EventKind, EventRecord};
+use super::limits::MAX_PAGE;
+use super::request::{
+    ClaimView, ClusterView, Cursor, Event, EventFilter, EventPage, MemberView, NameRequest, NameStatus, NameView,
+    Refusal, RegistrationView, RejectedBy, Status, Waiting,
+};
+use super::serve::name_key;
+use crate::clock::{NodeId, Stamp};
+use crate::crdt::{Registration, owner_key};
+use crate::store::{Direction, Store, Table, prefix_end};
+
+/// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
+const MAX_EXAMINED: usize = 5000;
+
+impl<S: Store> Replica<S> {
+    /// Where a registration stands.
+    pub(super) fn status(&self, registration: &Registration) -> Status {
+        if registration.rejected {
+            Status::Rejected
+        } else if self.finality.is_contested(registration.stamp) {
+            Status::Contested
+        } else if registration.seq <= self.finality.decided(registration.stamp.node) {
+            Status::Confirmed
+        } else {
+            Status::Pending
+        }
+    }
+
+    pub(super) fn registration_view(&self, registration: &Registration) -> RegistrationView {
+        let status = self.status(registration);
+        let claim = |record: &crate::crdt::ClaimRecord| ClaimView {
+            namespace: record.claim.namespace.clone(),
+            name: record.claim.name.clone(),
+            key: record.claim.key.clone(),
+            ended: record.ended,
+        };
+        let activated = registration.activated_in_time();
+        RegistrationView {
+            id: registration.id(),
+            owner: registration.owner.clone(),
+            status,
+            names: registration.claims.iter().map(claim).collect(),
+            node: registration.stamp.node,
+            stamp: registration.stamp,
+            expires: registration.expires.filter(|_| !activated).map(crate::clock::Hlc::millis),
+            activated,
+            metadata: registration.metadata.clone(),
+            waiting_for: if status.is_final() { Vec::new() } else { self.blockers(registration) },
+            rejected_by: registration.lost.then(|| self.winner(registration)).flatten(),
+        }
+    }
+
+    /// Whom a registration waits for: a lost one whose own op is decided waits for the op that displaced it.
+    fn blockers(&self, registration: &Registration) -> Vec<Waiting> {
+        let waiting = self.waiting_for(registration.stamp, registration.seq);
+        if !waiting.is_empty() || !registration.lost {
+            return waiting;
+        }
+        let causes = self.registry.causes(registration);
+        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.registry.store, *cause));
+        winner.map(|winner| self.waiting_for(winner.stamp, winner.seq)).unwrap_or_default()
+    }
+
+    fn winner(&self, registration: &Registration) -> Option<RejectedBy> {
+        let (index, stamp) = self.registry.causes(registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
+        let lost = &registration.claims.get(index)?.claim;
+        Some(RejectedBy {
+            namespace: lost.namespace.clone(),
+            name: lost.name.clone(),
+            registration: Registration::load(&self.registry.store, stamp)?.id(),
+            stamp,
+        })
+    }
+
+    pub(super) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
+        let key = name_key(&request)?;
+        let record = self.name_record(&request.namespace, &key);
+        let NameRequest { namespace, name } = request;
+        let (mut after, mut status, mut holder) = (None, NameStatus::Available, None);
+        while let Some(leader) = record.leader(after) {
+            let Some(registration) = Registration::load(&self.registry.store, leader) else { break };
+            let claim = registration.claim(&namespace, &key);
+            if claim.is_some_and(|claim| claim.ended.is_some()) {
+                after = Some(leader);
+                continue;
+            }
+            status = match self.status(&registration) {
+                _ if claim.is_some_and(|claim| claim.released) => NameStatus::Ending,
+                Status::Confirmed => NameStatus::Held,
+                Status::Pending => NameStatus::Pending,
+                Status::Contested | Status::Rejected => NameStatus::Ending,
+            };
+            holder = Some(registration);
+            break;
+        }
+        let registration = holder.as_ref().map(Registration::id);
+        let since = holder.map(|holder| holder.stamp.hlc.millis());
+        Ok(NameView { namespace, name, key, status, registration, since })
+    }
+
+    pub(super) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
+        let after = after.and_then(|id| self.registry.find(id)).map(|registration| registration.stamp);
+        let prefix = owner_key(owner, None);
+        let from = after.map_or_else(|| prefix.clone(), |after| [owner_key(owner, Some(after)), vec![0]].concat());
+        let mut stamps = Vec::new();
+        self.registry.store.scan(Table::Owners, &from, prefix_end(&prefix).as_deref(), Direction::Up, &mut |key, _| {
+            stamps.extend(key.get(prefix.len()..).and_then(Stamp::from_bytes));
+            if stamps.len() < limit.min(MAX_PAGE) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(&self.registry.store, stamp));
+        // A later twin is not a registration of its own.
+        let first = |registration: &Registration| {
+            registration
+                .chosen_id
+                .is_none_or(|id| self.registry.find(id).is_none_or(|first| first.stamp == registration.stamp))
+        };
+        registrations.filter(first).map(|registration| self.registration_view(&registration)).collect()
+    }
+
+    pub(super) fn event_page(&self, after: Cursor, limit: usize, filter: &EventFilter) -> EventPage {
+        let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
+        let limit = limit.clamp(1, MAX_PAGE);
+        feed::read(&self.registry.store, after, &mut |cursor, record| {
+            page.next = cursor;
+            examined += 1;
+            page.events.extend(self.event(cursor, &record, filter));
+            if page.events.len() < limit && examined < MAX_EXAMINED {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        page
+    }
+
+    /// The event as its reader sees it; none where the filter does not want it.
+    fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
+        let event_type = record.kind.event_type();
+        let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
+            && (!filter.local || record.registration.node == self.me)
+            && filter.since.is_none_or(|since| record.time >= since);
+        let registration = Registration::load(&self.registry.store, record.registration).filter(|_| wanted)?;
+        let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
+            && filter.registration.is_none_or(|id| id == registration.id())
+            && filter
+                .namespace
+                .as_ref()
+                .is_none_or(|namespace| registration.claims.iter().any(|record| record.claim.namespace == *namespace));
+        if !about {
+            return None;
+        }
+        let registration = self.registration_view(&registration);
+        let ended = match record.kind {
+            EventKind::NameEnded(index, reason) => {
+                registration.names.get(usize::from(index)).map(|name| (name.clone(), reason))
+            }
+            _ => None,
+        };
+        Some(Event { cursor, event_type, time: record.time, registration, ended })
+    }
+
+    pub(super) fn cluster_view(&self) -> ClusterView {
+        let nodes = self.membership.members().chain(self.membership.half_admitted());
+        let mut members: Vec<_> = nodes.map(|node| self.member_view(node)).collect();
+        members.sort_by_key(|member| member.node);
+        let oldest = self.finality.oldest();
+        ClusterView {
+            node: self.me,
+            label: self.config.contact.label.clone(),
+            member: self.is_member(),
+            members,
+            watermark: self.finality.watermark(),
+            pending: self.finality.pending(),
+            waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
+            clock_suspect: self.clock_suspect(),
+        }
+    }
+
+    fn member_view(&self, node: NodeId) -> MemberView {
+        let me = node == self.me;
+        let contact = self.contacts.get(&node);
+        MemberView {
+            node,
+            label: contact.map(|contact| contact.label.clone()).unwrap_or_default(),
+            address: contact.map(|contact| contact.address.clone()).unwrap_or_default(),
+            member: self.membership.is_member(node),
+            connected: me || self.peers.is_connected(node),
+            promise: if me { self.clock.last() } else { self.finality.promise(node).hlc },
+            heard_at: if me { Some(self.now.wall) } else { self.finality.heard_at(node) },
+            applied: self.registry.applied_of(node),
+            holds_ours: if me { self.registry.applied_of(node) } else { self.finality.held(node, self.me) },
+            clock_offset: self.peers.offset(node),
+            skewed: self.peers.skewed(node),
+        }
+    }
+}
