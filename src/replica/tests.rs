@@ -1,1 +1,449 @@
+//! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::crdt::EndReason;
+use crate::store::Write;
+use crate::store::memory::MemoryStore;
+
+/// A cluster with its own time; everything is durable at once and every message of a live link arrives.
+struct Cluster {
+    nodes: BTreeMap<NodeId, Replica<MemoryStore>>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    replies: BTreeMap<Token, Reply>,
+    now: Now,
+    next_token: Token,
+}
+
+fn node(n: u64) -> NodeId {
+    NodeId(n)
+}
+
+fn config(n: u64) -> Config {
+    let (address, label) = (format!("127.0.0.1:{n}"), format!("n{n}"));
+    let contact = Contact { node: node(n), public_key: Vec::new(), address, label, as_of: Millis(0) };
+    Config::new(contact, n)
+}
+
+impl Cluster {
+    fn founded(count: u64) -> Self {
+        let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
+        let founding = Founding { founders: (1..=count).map(node).collect(), secret: [7; 32] };
+        let open = |n| {
+            let start = Some(Start::Found(founding.clone()));
+            (node(n), Replica::open(config(n), MemoryStore::new(), start, now).unwrap())
+        };
+        let nodes = (1..=count).map(open).collect();
+        let mut cluster = Self { nodes, cut: BTreeSet::new(), replies: BTreeMap::new(), now, next_token: 1 };
+        for (a, b) in cluster.pairs() {
+            cluster.connect(a, b);
+        }
+        cluster.settle();
+        cluster
+    }
+
+    fn pairs(&self) -> Vec<(NodeId, NodeId)> {
+        let nodes: Vec<_> = self.nodes.keys().copied().collect();
+        nodes.iter().flat_map(|a| nodes.iter().filter(move |b| a < *b).map(|b| (*a, *b))).collect()
+    }
+
+    fn connect(&mut self, a: NodeId, b: NodeId) {
+        self.nodes.get_mut(&a).unwrap().handle(self.now, Input::Connected(b));
+        self.nodes.get_mut(&b).unwrap().handle(self.now, Input::Connected(a));
+    }
+
+    fn cut(&mut self, a: u64, b: u64) {
+        self.cut.extend([(node(a), node(b)), (node(b), node(a))]);
+        self.nodes.get_mut(&node(a)).unwrap().handle(self.now, Input::Disconnected(node(b)));
+        self.nodes.get_mut(&node(b)).unwrap().handle(self.now, Input::Disconnected(node(a)));
+    }
+
+    fn heal(&mut self) {
+        for (a, b) in std::mem::take(&mut self.cut).into_iter().filter(|(a, b)| a < b) {
+            self.connect(a, b);
+        }
+        self.pass(3000);
+    }
+
+    /// Runs all nodes until nobody has anything to do now.
+    fn settle(&mut self) {
+        for _ in 0..1000 {
+            let mut busy = false;
+            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+                let replica = self.nodes.get_mut(&id).unwrap();
+                let mut outputs = replica.flush(self.now);
+                replica.handle(self.now, Input::Persisted(Batch::MAX / 2));
+                outputs.extend(replica.flush(self.now));
+                busy |= !outputs.is_empty();
+                outputs.into_iter().for_each(|output| self.act(id, output));
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    fn act(&mut self, id: NodeId, output: Output) {
+        match output {
+            Output::Reply { token, reply } => assert!(self.replies.insert(token, reply).is_none(), "answered twice"),
+            Output::Send { to, message, .. } if !self.cut.contains(&(id, to)) => {
+                if let Some(replica) = self.nodes.get_mut(&to) {
+                    replica.handle(self.now, Input::Message { from: id, message });
+                }
+            }
+            Output::SendSnapshot { to } => {
+                let store = self.nodes[&id].store();
+                let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
+                let rows = tables.flat_map(|table| {
+                    store.rows(table).map(move |(key, value)| Write {
+                        table,
+                        key: key.to_vec(),
+                        value: Some(value.to_vec()),
+                    })
+                });
+                let rows = rows.collect();
+                let newcomer = self.nodes.get_mut(&to).unwrap();
+                newcomer.handle(self.now, Input::SnapshotRows(rows));
+                newcomer.handle(self.now, Input::SnapshotEnd);
+            }
+            Output::Halt(reason) => panic!("{id} halts: {reason}"),
+            Output::Send { .. } | Output::Peers(_) | Output::Events(_) => {}
+        }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let end = self.now.elapsed.plus(millis);
+        self.settle();
+        while self.now.elapsed < end {
+            self.now = Now { wall: self.now.wall.plus(50), elapsed: self.now.elapsed.plus(50) };
+            self.settle();
+        }
+    }
+
+    /// Asks a node, and lets the cluster settle unless told to wait.
+    fn ask(&mut self, n: u64, request: Request) -> Token {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.nodes.get_mut(&node(n)).unwrap().handle(self.now, Input::Request { token, request });
+        token
+    }
+
+    fn reply(&mut self, n: u64, request: Request) -> Reply {
+        let token = self.ask(n, request);
+        self.settle();
+        self.replies.remove(&token).expect("answered")
+    }
+
+    fn register(&mut self, n: u64, request: RegisterRequest) -> RegistrationView {
+        match self.reply(n, Request::Register(request)) {
+            Ok(Answer::Registration(view)) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn claim(&mut self, n: u64, name: &str) -> RegistrationView {
+        self.register(n, names(&[name]))
+    }
+
+    fn status(&mut self, n: u64, id: Uuid) -> Status {
+        self.view(n, id).status
+    }
+
+    fn view(&mut self, n: u64, id: Uuid) -> RegistrationView {
+        match self.reply(n, Request::Registration { id, wait: None }) {
+            Ok(Answer::Registration(view)) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn name(&mut self, n: u64, name: &str) -> NameStatus {
+        match self.reply(n, Request::Name(name_request(name))) {
+            Ok(Answer::Name(view)) => view.status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn events(&mut self, n: u64) -> Vec<(EventType, Uuid)> {
+        let filter = EventFilter::default();
+        match self.reply(n, Request::Events { after: 0, limit: 1000, filter }) {
+            Ok(Answer::Events(page)) => {
+                page.events.into_iter().map(|event| (event.event_type, event.registration.id)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn name_request(name: &str) -> NameRequest {
+    NameRequest { namespace: "username".into(), name: name.into() }
+}
+
+fn names(names: &[&str]) -> RegisterRequest {
+    let names = names.iter().map(|name| name_request(name)).collect();
+    RegisterRequest { owner: "o".into(), names, ..RegisterRequest::default() }
+}
+
+#[test]
+fn a_single_node_confirms_at_once() {
+    let mut cluster = Cluster::founded(1);
+    let alice = cluster.claim(1, "Alice");
+    assert_eq!(alice.status, Status::Confirmed);
+    assert_eq!(cluster.name(1, "ALICE"), NameStatus::Held);
+    let refused = cluster.reply(1, Request::Register(names(&["alice", "bob"])));
+    assert!(matches!(refused, Err(Refusal::NameTaken { names }) if names.len() == 1 && names[0].key == "alice"));
+    assert_eq!(cluster.name(1, "bob"), NameStatus::Available, "all or nothing");
+    assert_eq!(cluster.events(1), vec![(EventType::Accepted, alice.id), (EventType::Confirmed, alice.id)]);
+}
+
+#[test]
+fn a_connected_cluster_confirms_in_a_round_trip_everywhere() {
+    let mut cluster = Cluster::founded(3);
+    let alice = cluster.claim(1, "alice");
+    for n in 1..=3 {
+        assert_eq!(cluster.status(n, alice.id), Status::Confirmed, "n{n}");
+        assert_eq!(cluster.events(n), vec![(EventType::Accepted, alice.id), (EventType::Confirmed, alice.id)]);
+    }
+}
+
+#[test]
+fn the_earliest_of_two_claims_across_a_cut_wins_and_the_loser_is_told_once() {
+    let mut cluster = Cluster::founded(3);
+    cluster.cut(1, 3);
+    cluster.cut(2, 3);
+    let first = cluster.claim(1, "alice");
+    cluster.pass(100);
+    let second = cluster.claim(3, "alice");
+    assert_eq!((first.status, second.status), (Status::Pending, Status::Pending));
+    assert_eq!(second.waiting_for.iter().map(|waiting| waiting.node).collect::<Vec<_>>(), vec![node(1), node(2)]);
+    cluster.heal();
+    for n in 1..=3 {
+        assert_eq!(cluster.status(n, first.id), Status::Confirmed, "n{n}");
+        let lost = cluster.view(n, second.id);
+        assert_eq!(lost.status, Status::Rejected, "n{n}");
+        assert_eq!(lost.rejected_by.unwrap().registration, first.id);
+        let finals: Vec<_> = cluster.events(n).into_iter().filter(|(kind, _)| *kind == EventType::Rejected).collect();
+        assert_eq!(finals, vec![(EventType::Rejected, second.id)]);
+    }
+}
+
+#[test]
+fn a_registration_that_loses_one_name_frees_the_others() {
+    let mut cluster = Cluster::founded(2);
+    cluster.cut(1, 2);
+    cluster.claim(1, "alice");
+    cluster.pass(100);
+    let both = cluster.register(2, names(&["alice", "bob"]));
+    cluster.heal();
+    assert_eq!(cluster.status(2, both.id), Status::Rejected);
+    let bob = cluster.claim(1, "bob");
+    assert_eq!(cluster.status(2, bob.id), Status::Confirmed);
+}
+
+#[test]
+fn who_waits_hears_the_outcome_or_what_is_known_at_the_deadline() {
+    let mut cluster = Cluster::founded(2);
+    cluster.cut(1, 2);
+    let waiting = RegisterRequest { wait: Some(500), ..names(&["alice"]) };
+    let (short, long) = (waiting.clone(), RegisterRequest { wait: Some(60_000), ..names(&["bob"]) });
+    let (short, long) = (cluster.ask(1, Request::Register(short)), cluster.ask(1, Request::Register(long)));
+    cluster.pass(400);
+    assert!(cluster.replies.is_empty());
+    cluster.pass(200);
+    let Some(Ok(Answer::Registration(view))) = cluster.replies.remove(&short) else { panic!("no answer") };
+    assert_eq!((view.status, view.waiting_for[0].node), (Status::Pending, node(2)));
+    cluster.heal();
+    let Some(Ok(Answer::Registration(view))) = cluster.replies.remove(&long) else { panic!("no answer") };
+    assert_eq!(view.status, Status::Confirmed);
+}
+
+#[test]
+fn an_id_is_one_registration_on_all_nodes() {
+    let mut cluster = Cluster::founded(2);
+    cluster.cut(1, 2);
+    let id = Uuid::from_u128(0x4000_8000_0000_0000_0001);
+    let request = RegisterRequest { id: Some(id), ..names(&["alice"]) };
+    cluster.register(1, request.clone());
+    cluster.pass(100);
+    cluster.register(2, request.clone());
+    cluster.heal();
+    for n in 1..=2 {
+        assert_eq!(cluster.status(n, id), Status::Confirmed, "n{n}");
+        assert_eq!(cluster.events(n), vec![(EventType::Accepted, id), (EventType::Confirmed, id)], "n{n}");
+    }
+    assert_eq!(cluster.register(2, request.clone()).id, id, "asked again");
+    let other = RegisterRequest { id: Some(id), ..names(&["bob"]) };
+    assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(id)));
+}
+
+#[test]
+fn a_released_name_can_be_claimed_once_that_is_final() {
+    let mut cluster = Cluster::founded(2);
+    let alice = cluster.claim(1, "alice");
+    cluster.cut(1, 2);
+    let released = cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") });
+    assert!(released.is_ok());
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Ending);
+    assert!(matches!(cluster.reply(1, Request::Register(names(&["alice"]))), Err(Refusal::NameTaken { .. })));
+    cluster.heal();
+    assert_eq!(cluster.name(2, "alice"), NameStatus::Available);
+    assert!(cluster.events(2).contains(&(EventType::NameEnded, alice.id)));
+    let again = cluster.claim(2, "alice");
+    assert_eq!(cluster.status(1, again.id), Status::Confirmed);
+    assert_eq!(cluster.view(1, alice.id).names[0].ended, Some(EndReason::Released));
+}
+
+#[test]
+fn a_reservation_ends_by_the_watermark_unless_it_is_activated() {
+    let mut cluster = Cluster::founded(2);
+    let reserve = |name| RegisterRequest { ttl: Some(5000), ..names(&[name]) };
+    let lapsed = cluster.register(1, reserve("alice"));
+    let kept = cluster.register(1, reserve("bob"));
+    assert!(cluster.reply(2, Request::Activate { id: kept.id }).is_ok());
+    cluster.cut(1, 2);
+    cluster.pass(8000);
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Held, "during a partition a reservation stays");
+    cluster.heal();
+    assert_eq!((cluster.name(1, "alice"), cluster.name(2, "bob")), (NameStatus::Available, NameStatus::Held));
+    assert!(cluster.events(1).contains(&(EventType::NameEnded, lapsed.id)));
+    assert!(cluster.events(1).contains(&(EventType::Activated, kept.id)));
+    assert!(matches!(cluster.reply(1, Request::Activate { id: lapsed.id }), Err(Refusal::TooLate { .. })));
+}
+
+#[test]
+fn a_rename_frees_the_old_name_when_it_is_confirmed() {
+    let mut cluster = Cluster::founded(2);
+    let alice = cluster.claim(1, "alice");
+    let replaces = Some(Replaces { registration: alice.id, name: name_request("alice") });
+    let renamed = cluster.register(2, RegisterRequest { replaces, ..names(&["alicia"]) });
+    assert_eq!(cluster.status(1, renamed.id), Status::Confirmed);
+    assert_eq!((cluster.name(1, "alice"), cluster.name(1, "alicia")), (NameStatus::Available, NameStatus::Held));
+}
+
+#[test]
+fn a_newcomer_gets_a_snapshot_is_welcomed_by_all_and_takes_part() {
+    let mut cluster = Cluster::founded(2);
+    let alice = cluster.claim(1, "alice");
+    let newcomer = Replica::open(config(3), MemoryStore::new(), Some(Start::Join), cluster.now).unwrap();
+    cluster.nodes.insert(node(3), newcomer);
+    assert_eq!(cluster.reply(3, Request::Cluster), Err(Refusal::NotMember));
+    cluster.connect(node(3), node(1));
+    cluster.settle();
+    cluster.connect(node(2), node(3));
+    cluster.pass(2000);
+    assert!(cluster.nodes[&node(3)].is_member());
+    assert_eq!(cluster.status(3, alice.id), Status::Confirmed);
+    assert_eq!(cluster.events(3), vec![], "what is old is no news");
+    let bob = cluster.claim(3, "bob");
+    for n in 1..=3 {
+        assert_eq!(cluster.status(n, bob.id), Status::Confirmed, "n{n}");
+    }
+    cluster.cut(1, 3);
+    cluster.cut(2, 3);
+    let carol = cluster.claim(1, "carol");
+    cluster.pass(2000);
+    assert_eq!(cluster.status(1, carol.id), Status::Pending, "the watermark waits for the new member too");
+}
+
+#[test]
+fn two_that_cannot_reach_each_other_agree_through_a_third() {
+    let mut cluster = Cluster::founded(3);
+    cluster.cut(1, 3);
+    let alice = cluster.claim(1, "alice");
+    cluster.pass(3000);
+    for n in 1..=3 {
+        assert_eq!(cluster.status(n, alice.id), Status::Confirmed, "n{n}");
+    }
+}
+
+#[test]
+fn a_node_opens_what_it_left() {
+    let mut cluster = Cluster::founded(1);
+    let alice = cluster.claim(1, "alice");
+    let before = cluster.nodes[&node(1)].clock.last();
+    let store = cluster.nodes.remove(&node(1)).unwrap().store().clone();
+    // The clock was set back an hour meanwhile.
+    cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);
+    assert!(matches!(Replica::open(config(2), store.clone(), None, cluster.now), Err(OpenError::OtherNode { .. })));
+    cluster.nodes.insert(node(1), Replica::open(config(1), store, None, cluster.now).unwrap());
+    assert_eq!(cluster.status(1, alice.id), Status::Confirmed);
+    let bob = cluster.claim(1, "bob");
+    assert!(bob.stamp.hlc > before, "no timestamp is used twice");
+    assert_eq!(cluster.events(1).len(), 4, "nothing is told again");
+}
+
+#[test]
+fn nothing_gets_out_before_it_is_durable() {
+    let mut cluster = Cluster::founded(2);
+    let now = cluster.now;
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    replica.persisted = 0;
+    replica.handle(now, Input::Request { token: 1, request: Request::Register(names(&["alice"])) });
+    assert!(replica.flush(now).is_empty());
+    let batch = replica.gated.back().unwrap().0;
+    replica.handle(now, Input::Persisted(batch - 1));
+    assert!(replica.flush(now).is_empty());
+    replica.handle(now, Input::Persisted(batch));
+    assert!(replica.flush(now).iter().any(|output| matches!(output, Output::Reply { token: 1, reply: Ok(_) })));
+}
+
+#[test]
+fn a_failed_store_halts_the_node_and_nothing_gets_out() {
+    let mut cluster = Cluster::founded(1);
+    let now = cluster.now;
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    replica.store_mut().poison("disk on fire");
+    replica.handle(now, Input::Request { token: 1, request: Request::Name(name_request("alice")) });
+    let outputs = replica.flush(now);
+    assert!(matches!(outputs.as_slice(), [Output::Halt(why)] if why.contains("disk on fire")));
+    replica.handle(now, Input::Wake);
+    assert!(replica.flush(now).is_empty());
+}
+
+#[test]
+fn ops_from_too_far_ahead_are_not_taken_and_both_sides_know() {
+    let mut cluster = Cluster::founded(2);
+    let ahead = Now { wall: cluster.now.wall.plus(60_000), ..cluster.now };
+    let first = cluster.nodes.get_mut(&node(1)).unwrap();
+    first.handle(ahead, Input::Request { token: 99, request: Request::Register(names(&["alice"])) });
+    let sent = first.flush(ahead);
+    for output in sent {
+        cluster.act(node(1), output);
+    }
+    cluster.settle();
+    let skew = |cluster: &mut Cluster, n, of| match cluster.reply(n, Request::Cluster) {
+        Ok(Answer::Cluster(view)) => view.members.into_iter().find(|member| member.node == node(of)).unwrap().skewed,
+        other => panic!("{other:?}"),
+    };
+    assert!(skew(&mut cluster, 2, 1).is_some() && skew(&mut cluster, 1, 1).is_some());
+    assert_eq!(cluster.name(2, "alice"), NameStatus::Available, "nothing is recorded");
+    cluster.pass(70_000);
+    assert_eq!(cluster.name(2, "alice"), NameStatus::Held, "asked for again later");
+}
+
+#[test]
+fn limits_are_refused_with_their_reason() {
+    let mut cluster = Cluster::founded(1);
+    let many: Vec<_> = (0..17).map(|n| format!("name{n}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let bad = [
+        names(&[]),
+        names(&many),
+        names(&["alice", "ALICE"]),
+        RegisterRequest { owner: String::new(), ..names(&["alice"]) },
+        RegisterRequest { owner: "o".repeat(257), ..names(&["alice"]) },
+        RegisterRequest { ttl: Some(0), ..names(&["alice"]) },
+        RegisterRequest { metadata: Some("m".repeat(4097)), ..names(&["alice"]) },
+        RegisterRequest { id: Some(crate::crdt::id_of_stamp(crate::clock::Stamp::default())), ..names(&["alice"]) },
+    ];
+    for request in bad {
+        let refused = cluster.reply(1, Request::Register(request.clone()));
+        assert!(matches!(refused, Err(Refusal::InvalidRequest(_))), "{request:?}: {refused:?}");
+    }
+    let refused = cluster.reply(1, Request::Register(names(&["al ice"])));
+    assert!(matches!(refused, Err(Refusal::InvalidName { .. })));
+    assert_eq!(cluster.events(1), vec![]);
+}
