@@ -21,7 +21,7 @@ use crate::clock::NodeId;
 
 /// Why a dial came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum DialError {
+pub(super) enum DialError {
     #[error("the address cannot be looked up: {0}")]
     Lookup(#[from] io::Error),
     #[error("the address stands for nothing that can be reached from here")]
@@ -132,7 +132,11 @@ async fn dial_peer(shared: &Arc<Shared>, peer: NodeId, address: &str, key: Publi
 }
 
 /// Tries the addresses that a name stands for, one after the other.
-async fn connect(shared: &Shared, address: &str, pinned: Option<PublicKey>) -> Result<Connection, DialError> {
+pub(super) async fn connect(
+    shared: &Shared,
+    address: &str,
+    pinned: Option<PublicKey>,
+) -> Result<Connection, DialError> {
     let limit = shared.limits.handshake;
     let found = timeout(limit, tokio::net::lookup_host(address)).await.map_err(|_| DialError::Silent)??;
     let mut config = quinn::ClientConfig::new(Arc::new(shared.credentials.client(pinned)?));
@@ -156,7 +160,7 @@ async fn connect(shared: &Shared, address: &str, pinned: Option<PublicKey>) -> R
 }
 
 /// The hello; what goes wrong closes the connection, and the peer's own reason is what is reported.
-async fn introduce(
+pub(super) async fn introduce(
     shared: &Shared,
     connection: &Connection,
     pinned: Option<NodeId>,

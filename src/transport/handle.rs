@@ -129,7 +129,7 @@ fn endpoint(
 /// Tells a transport what to do; cheap to clone. After the transport has ended it does nothing.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What a transport has done since its start.

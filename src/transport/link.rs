@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::close::CloseReason;
 use super::config::{CONNECTION_WINDOW, Limits, MAX_STREAMS};
-use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces, read_frame, read_value};
+use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces, read_frame};
 use super::hello::Introduction;
 use super::outbox::Outbox;
 use super::state::{Counters, Shared};
@@ -67,6 +67,12 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
+    }
+
+    /// Whether no snapshot is under way on it.
+    #[cfg(test)]
+    pub(super) fn awaits_no_snapshot(&self) -> bool {
+        !self.has_snapshot.load(Ordering::Acquire)
     }
 
     /// Queues a frame; `false` where it was dropped.
