@@ -1,8 +1,8 @@
 //! The first words on a connection, on a stream of their own: who we are, why we may be here, and, after that, go.
 //!
-//! The dialer says [`Hello`], the other side [`Welcome`] or closes the connection with a reason, the dialer [`Go`].
-//! The lesser of the two nodes decides whether the connection is kept, before the last word that it says; the other
-//! keeps it on hearing that word.
+//! The dialer says [`Hello`], the other side [`Welcome`] or closes the connection with a reason. The lesser of the two
+//! nodes decides whether the connection is kept, before it says its last word, and the other keeps it on hearing that
+//! word. So where the lesser dials it says [`Go`] at the end.
 
 use std::sync::Arc;
 
@@ -77,15 +77,16 @@ pub(super) enum HelloError {
 pub(super) struct Welcomed {
     pub(super) peer: Introduction,
     pub(super) cluster: ClusterId,
-    go: SendStream,
+    /// Where the peer waits for our last word.
+    go: Option<SendStream>,
 }
 
 impl Welcomed {
     /// Says the last word, after the connection was kept.
-    pub(super) async fn go(mut self) -> Result<(), HelloError> {
-        self.go.write_all(&frame(&Go)?).await?;
-        // It cannot have been finished before.
-        let _ = self.go.finish();
+    pub(super) async fn go(self) -> Result<(), HelloError> {
+        if let Some(mut stream) = self.go {
+            stream.write_all(&frame(&Go)?).await?;
+        }
         Ok(())
     }
 }
@@ -122,7 +123,8 @@ pub(super) async fn introduce(
         return Err(CloseReason::OtherCluster.into());
     }
     let peer = Introduction { node: welcome.node, key, instance: welcome.instance };
-    Ok(Welcomed { peer, cluster: welcome.cluster, go: send })
+    let go = (shared.node < peer.node).then_some(send);
+    Ok(Welcomed { peer, cluster: welcome.cluster, go })
 }
 
 /// The accepting side's part; at its end the connection is kept.

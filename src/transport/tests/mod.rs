@@ -20,7 +20,7 @@ use super::*;
 use crate::replica::{Contact, Input, Lane, Message};
 
 /// Far more than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(20);
 const CLUSTER: ClusterId = ClusterId(NodeId(1));
 
 /// A node without a replica: what its transport says is kept and checked for order.
@@ -49,6 +49,9 @@ impl Node {
     }
 
     fn start_with(dir: TempDir, limits: Limits, links: Option<Arc<dyn LinkFilter>>, inbox: usize) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // Only the first one counts. `RUST_LOG=forename=debug` shows what a failed test did.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let identity = Identity::load_or_create(dir.path()).unwrap();
         let (id, public_key) = (identity.node_id(0), identity.public_key());
         let (inputs, inbox) = mpsc::channel(inbox);
