@@ -53,9 +53,11 @@ impl CloseReason {
         })
     }
 
-    /// Closes `connection` for this reason.
+    /// Closes `connection` for this reason, unless it has ended for another, which stays on record.
     pub(super) fn close(&self, connection: &Connection) {
-        connection.close(self.code(), self.to_string().as_bytes());
+        if connection.close_reason().is_none() {
+            connection.close(self.code(), self.to_string().as_bytes());
+        }
     }
 }
 
