@@ -52,18 +52,18 @@ impl DialError {
 
 /// Waits between dials: doubled at each failure up to a cap, and half of it by chance, so that nodes which failed
 /// together do not come back together.
-struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
     first: Duration,
     cap: Duration,
 }
 
 impl Backoff {
-    fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self { failures: 0, first: limits.backoff, cap: limits.backoff_cap }
     }
 
-    fn next(&mut self, chance: u64) -> Duration {
+    pub(super) fn next(&mut self, chance: u64) -> Duration {
         let full = self.first.saturating_mul(1 << self.failures.min(16)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
         let share = (chance % 1024) as u32;
@@ -71,7 +71,7 @@ impl Backoff {
     }
 
     /// A connection that lasted counts as a success; one that broke at once does not.
-    fn ended_after(&mut self, lasted: Duration) {
+    pub(super) fn ended_after(&mut self, lasted: Duration) {
         if lasted >= self.cap {
             self.failures = 0;
         }

@@ -184,7 +184,8 @@ impl Handle {
 
     /// Connects, as a newcomer, to a member by its address and a join token, and goes on trying while the network
     /// fails. The outcome comes once: the first connection to the sponsor, or an error that trying again cannot mend.
-    /// It is never sent where the transport ends or another call of this takes over.
+    /// It is never sent where the transport ends or another call of this takes over. One snapshot is taken from the
+    /// sponsor after each call.
     #[must_use]
     pub fn join(&self, address: String, token: &str) -> oneshot::Receiver<Result<Joined, JoinError>> {
         let (outcome, receiver) = oneshot::channel();
@@ -198,6 +199,7 @@ impl Handle {
         };
         let mut state = self.shared.state();
         if !state.closing {
+            state.sponsor = None;
             let task = self.shared.spawn(dial::join(Arc::clone(&self.shared), address, token, outcome));
             if let Some(earlier) = state.join.replace(task) {
                 earlier.abort();

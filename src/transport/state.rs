@@ -1,6 +1,6 @@
 //! Who may connect, which connections stand, and which of two is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,7 +21,7 @@ use super::{ClusterId, dial, lock};
 use crate::clock::NodeId;
 use crate::replica::{Contact, Input};
 
-/// Addresses whose refusal is remembered, so that it is logged once. A guess: what an operator would read.
+/// Refusals that are remembered, so that each is logged once. A guess: what an operator would read.
 const MAX_REFUSALS: usize = 256;
 
 /// What all tasks of a transport share.
@@ -70,7 +70,8 @@ pub(super) struct State {
     /// Whom this node, a newcomer, joins through.
     pub(super) sponsor: Option<Sponsor>,
     pub(super) join: Option<AbortHandle>,
-    refusals: BTreeMap<IpAddr, String>,
+    /// What was logged already.
+    refusals: BTreeSet<(IpAddr, String)>,
 }
 
 /// Somebody who may connect.
@@ -169,7 +170,8 @@ impl Shared {
         }
         let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits));
         state.links.insert(peer.node, Arc::clone(&link));
-        state.refusals.remove(&connection.remote_address().ip());
+        let from = connection.remote_address().ip();
+        state.refusals.retain(|(refused, _)| *refused != from);
         let turn = Arc::clone(state.turns.entry(peer.node).or_default());
         self.spawn(link::run(Arc::clone(self), link, turn));
         drop(state);
@@ -232,7 +234,7 @@ impl Shared {
         if state.refusals.len() >= MAX_REFUSALS {
             state.refusals.clear();
         }
-        state.refusals.insert(from, reason.to_owned()).is_none_or(|last| last != reason)
+        state.refusals.insert((from, reason.to_owned()))
     }
 
     /// Ends everything that does not end by itself when the endpoint is closed.

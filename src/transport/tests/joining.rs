@@ -67,13 +67,13 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     let (parts, receiver) = mpsc::channel(1);
     a.handle.send_snapshot(j.id, receiver);
     let send = async {
-        for i in 0..40 {
-            parts.send(SnapshotPart::Rows(rows(i * 100..(i + 1) * 100, 3000))).await.unwrap();
+        for i in 0..20 {
+            parts.send(SnapshotPart::Rows(rows(i * 100..(i + 1) * 100, 1500))).await.unwrap();
         }
         parts.send(SnapshotPart::End).await.unwrap();
     };
     let ((), received) = tokio::join!(send, snapshot(&mut j));
-    assert!(received == rows(0..4000, 3000), "{} rows, or other ones", received.len());
+    assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
 
     // The same connection goes on when the membership takes over.
     a.handle.set_peers(vec![j.contact()]);

@@ -20,7 +20,7 @@ use super::*;
 use crate::replica::{Contact, Input, Lane, Message};
 
 /// Far more than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 const CLUSTER: ClusterId = ClusterId(NodeId(1));
 
 /// A node without a replica: what its transport says is kept and checked for order.

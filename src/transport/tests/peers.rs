@@ -74,7 +74,13 @@ async fn a_stranger_is_refused_and_gets_nothing() {
     let (mut a, mut b, s) = (Node::member(), Node::member(), Node::member());
     introduce_all(&[&a, &b]);
     assert!(refusal(s.dial(&a, Some(a.public_key)).await).contains("no member"));
-    // Nor does it help to take a member's id.
+    // Nor does it help to claim a member's id.
+    let connection = connect(&s.handle.shared, &a.address().to_string(), None).await.unwrap();
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    let hello = (1u16, b.id, 1u64, Some(CLUSTER), None::<(TokenId, [u8; 32])>);
+    send.write_all(&super::frame::frame(&hello).unwrap()).await.unwrap();
+    let closed = timeout(DEADLINE, connection.closed()).await.unwrap();
+    assert!(closed.to_string().contains("does not follow from the key"), "{closed}");
     assert!(s.handle.connected().is_empty());
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;

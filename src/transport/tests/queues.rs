@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::dial::Backoff;
 use super::frame::{FrameError, MAX_FRAME, frame, pieces};
 use super::outbox::Outbox;
 use super::*;
@@ -21,26 +22,35 @@ async fn a_full_queue_drops_and_stalls_nobody() {
         a.next().await;
     }
     let mut sent = 0;
-    let filling = async {
-        while a.handle.stats().dropped < 10 {
-            sent += 1;
-            a.handle.send(slow.id, Lane::Ordered, &number(sent));
-            if sent.is_multiple_of(1000) {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    timeout(DEADLINE, filling).await.expect("it never filled");
+    while a.handle.stats().dropped < 10 {
+        sent += 1;
+        assert!(sent < 10_000, "it never filled");
+        a.handle.send(slow.id, Lane::Ordered, &large(sent));
+    }
     a.say(&c, Lane::Ordered, 1);
     assert_eq!(c.number().await, 1);
 
     // What was not dropped comes in order once the peer reads; the last word goes out when there is room again.
     let mut last = 0;
     while last <= sent {
-        a.say(&slow, Lane::Ordered, sent + 1);
-        let next = slow.number().await;
+        a.handle.send(slow.id, Lane::Ordered, &large(sent + 1));
+        let next = slow.wait_for(number_of_large).await;
         assert!(next >= last, "{next} after {last}");
         last = next;
+    }
+}
+
+/// A message that fills queues soon.
+fn large(number: u64) -> Message {
+    let label = "x".repeat(64 << 10);
+    let (public_key, address) = (Vec::new(), String::new());
+    Message::Contacts(vec![Contact { node: NodeId(0), public_key, address, label, as_of: Millis(number) }])
+}
+
+fn number_of_large(input: &Input) -> Option<u64> {
+    match input {
+        Input::Message { message: Message::Contacts(contacts), .. } => Some(contacts[0].as_of.0),
+        _ => None,
     }
 }
 
@@ -90,6 +100,19 @@ proptest! {
                 prop_assert_eq!(runtime.block_on(outbox.pop()), frame);
             }
         }
+    }
+
+    #[test]
+    fn waits_grow_to_the_cap_and_start_anew_after_a_lasting_connection(chances in prop::collection::vec(any::<u64>(), 1..40)) {
+        let limits = limits();
+        let mut backoff = Backoff::new(&limits);
+        for (i, chance) in chances.into_iter().enumerate() {
+            let full = limits.backoff.saturating_mul(1 << i.min(16)).min(limits.backoff_cap);
+            let wait = backoff.next(chance);
+            prop_assert!(wait >= full / 2 && wait <= full, "{:?} of {:?}", wait, full);
+        }
+        backoff.ended_after(limits.backoff_cap);
+        prop_assert!(backoff.next(u64::MAX) <= limits.backoff);
     }
 
     #[test]
