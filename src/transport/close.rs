@@ -1,0 +1,77 @@
+//! Why a connection is closed, as the other side hears it.
+
+use quinn::{Connection, VarInt};
+
+/// Why this node closes a connection; the number travels as the QUIC application error code, the sentence as its
+/// reason.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum CloseReason {
+    #[error("the node is stopping")]
+    Stopping,
+    #[error("this key belongs to no member of the cluster that I know of")]
+    Stranger,
+    #[error("you belong to another cluster than I do; check the address")]
+    OtherCluster,
+    #[error("the join token is not one of this cluster; make a new one with `forename member token` on a member")]
+    TokenWrong,
+    #[error("the join token has expired; make a new one with `forename member token` on a member")]
+    TokenExpired,
+    #[error("I cannot let anybody in yet; ask again, or ask another member")]
+    NotReady,
+    #[error("you speak version {0} of the protocol and I speak version {ours}", ours = super::hello::VERSION)]
+    Version(u16),
+    #[error("the node id does not follow from the key, or is taken by another key")]
+    Identity,
+    #[error("the two of us have a connection already")]
+    Duplicate,
+    #[error("a new connection takes the place of this one")]
+    Replaced,
+    #[error("you are no longer among those that this node talks to")]
+    Removed,
+    #[error("you could not prove that you know the join token; is the address that of a member?")]
+    Impostor,
+    #[error("protocol violation: {0}")]
+    Violation(String),
+}
+
+impl CloseReason {
+    /// The application error code.
+    pub(super) fn code(&self) -> VarInt {
+        VarInt::from_u32(match self {
+            Self::Stopping => 1,
+            Self::Stranger => 2,
+            Self::OtherCluster => 3,
+            Self::TokenWrong | Self::TokenExpired => TOKEN,
+            Self::NotReady => 5,
+            Self::Version(_) => VERSION,
+            Self::Identity => IDENTITY,
+            Self::Duplicate => DUPLICATE,
+            Self::Replaced => 9,
+            Self::Removed => 10,
+            Self::Impostor => 11,
+            Self::Violation(_) => 12,
+        })
+    }
+
+    /// Closes `connection` for this reason, unless it has ended for another, which stays on record.
+    pub(super) fn close(&self, connection: &Connection) {
+        if connection.close_reason().is_none() {
+            connection.close(self.code(), self.to_string().as_bytes());
+        }
+    }
+}
+
+const TOKEN: u32 = 4;
+const VERSION: u32 = 6;
+const IDENTITY: u32 = 7;
+const DUPLICATE: u32 = 8;
+
+/// Whether a newcomer that is refused with this code need not ask again.
+pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
+    [TOKEN, VERSION, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+}
+
+/// Whether the code says that the peers have another connection, which is as good.
+pub(super) fn is_duplicate(code: VarInt) -> bool {
+    code == VarInt::from_u32(DUPLICATE)
+}

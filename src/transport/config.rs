@@ -1,0 +1,128 @@
+//! How a transport is started, and its limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{IdleTimeout, VarInt};
+use tokio::sync::mpsc;
+
+use super::LinkFilter;
+use super::identity::Identity;
+use crate::clock::NodeId;
+use crate::replica::Input;
+
+/// Bulk messages and snapshots that a peer may have under way to us at once. A guess: enough to fill a link with
+/// small messages, and few enough that each has its own stream window.
+pub(super) const MAX_STREAMS: u32 = 16;
+/// Bytes in flight on one stream: 100 ms of 160 Mbit/s, so that a snapshot fills a common WAN link.
+const STREAM_WINDOW: u32 = 2 << 20;
+/// Bytes in flight on one connection: every stream's window and then some, so that bulk which nobody reads never uses
+/// up what the ordered stream needs.
+pub(super) const CONNECTION_WINDOW: u32 = (MAX_STREAMS + 2) * STREAM_WINDOW;
+/// Bytes that whoever has not yet been let in may send: hellos are far smaller.
+const STRANGER_WINDOW: u32 = 16 << 10;
+
+/// How a transport is started.
+#[derive(Debug)]
+pub struct TransportConfig {
+    /// The node's key.
+    pub identity: Identity,
+    /// The node's id, an incarnation of that key.
+    pub node: NodeId,
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Cuts links; none in earnest.
+    pub links: Option<Arc<dyn LinkFilter>>,
+    /// Where everything goes that happens. It is waited for when full, and with it the peers.
+    pub inputs: mpsc::Sender<Input>,
+    /// Sizes and times.
+    pub limits: Limits,
+}
+
+/// How much may wait for one peer on one lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueueLimit {
+    /// Messages.
+    pub frames: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// Sizes and times of a transport.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// What may wait on the ordered lane. A guess: a second of ops on a busy node.
+    pub ordered: QueueLimit,
+    /// What may wait on the bulk lane. A guess: two of the longest messages.
+    pub bulk: QueueLimit,
+    /// An idle connection is probed this often, which also keeps a NAT's mapping. Promises idle at once a second too.
+    pub keep_alive: Duration,
+    /// A peer that is not heard of for so long is gone: several probes lost in a row, still soon enough for a person
+    /// who watches. Nothing but reconnecting hangs on it.
+    pub idle_timeout: Duration,
+    /// An address is found, a handshake and the hello are done within this each. A guess, generous for a satellite.
+    pub handshake: Duration,
+    /// The first wait before dialing again; doubled at each failure, with jitter.
+    pub backoff: Duration,
+    /// The longest wait: a healed link is used within seconds. A guess.
+    pub backoff_cap: Duration,
+    /// Connections that may be in their handshake at once. A guess: all members of a large cluster, and few enough that
+    /// strangers cost little.
+    pub handshakes: usize,
+    /// How long closing waits for the tasks and for the peers' acknowledgement. A guess.
+    pub close: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ordered: QueueLimit { frames: 4096, bytes: 16 << 20 },
+            bulk: QueueLimit { frames: 256, bytes: 32 << 20 },
+            keep_alive: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(5),
+            handshake: Duration::from_secs(5),
+            backoff: Duration::from_millis(50),
+            backoff_cap: Duration::from_secs(2),
+            handshakes: 128,
+            close: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Limits {
+    /// The parameters of every connection, both ways. They are a stranger's until the hello is over.
+    pub(super) fn quic(&self) -> quinn::TransportConfig {
+        let mut quic = quinn::TransportConfig::default();
+        let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into());
+        quic.max_idle_timeout(Some(idle))
+            .keep_alive_interval(Some(self.keep_alive))
+            .max_concurrent_bidi_streams(1u32.into())
+            .max_concurrent_uni_streams(0u32.into())
+            .stream_receive_window(STREAM_WINDOW.into())
+            .receive_window(STRANGER_WINDOW.into())
+            .send_window(CONNECTION_WINDOW.into())
+            .datagram_receive_buffer_size(None);
+        quic
+    }
+}
+
+/// Why a transport does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The address cannot be listened at.
+    #[error("cannot listen for peers at {listen} (UDP): {source}; choose another address or stop what uses it")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The node id is not one of the key's.
+    #[error("node id {0} does not follow from the identity's key; use the data directory that belongs to the node")]
+    NotOurs(NodeId),
+    /// No certificate or TLS configuration could be made from the key.
+    #[error("the identity cannot be used for TLS: {0}; if its file is sound, this is a bug")]
+    Tls(String),
+}

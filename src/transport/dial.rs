@@ -1,0 +1,373 @@
+//! The tasks that dial peers and a sponsor, and accept others.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{Connection, ConnectionError, Incoming, VarInt};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
+
+use super::ClusterId;
+use super::close::{self, CloseReason};
+use super::config::Limits;
+use super::hello::{self, HelloError, Introduction, Welcomed};
+use super::identity::PublicKey;
+use super::state::{Right, Shared, Sponsor};
+use super::tls::SERVER_NAME;
+use super::token::{JoinToken, TokenError};
+use crate::clock::NodeId;
+
+/// Why a dial came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("the address cannot be looked up: {0}")]
+    Lookup(#[from] io::Error),
+    #[error("the address stands for nothing that can be reached from here")]
+    NoAddress,
+    #[error("nothing was heard in time")]
+    Silent,
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("it cannot be dialed: {0}")]
+    Connect(#[from] quinn::ConnectError),
+    #[error("no connection: {0}")]
+    Connection(#[from] ConnectionError),
+    #[error("the peer refused: {reason}")]
+    Refused { code: VarInt, reason: String },
+    #[error("refused the peer: {0}")]
+    Hello(HelloError),
+}
+
+impl DialError {
+    fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => close::is_duplicate(*code),
+            Self::Hello(HelloError::Refused(reason)) => *reason == CloseReason::Duplicate,
+            _ => false,
+        }
+    }
+}
+
+/// Waits between dials: doubled at each failure up to a cap, and half of it by chance, so that nodes which failed
+/// together do not come back together.
+pub(super) struct Backoff {
+    failures: u32,
+    first: Duration,
+    cap: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { failures: 0, first: limits.backoff, cap: limits.backoff_cap }
+    }
+
+    pub(super) fn next(&mut self, chance: u64) -> Duration {
+        let full = self.first.saturating_mul(1 << self.failures.min(16)).min(self.cap);
+        self.failures = self.failures.saturating_add(1);
+        let share = (chance % 1024) as u32;
+        full / 2 + full / 2 * share / 1024
+    }
+
+    /// A connection that lasted counts as a success; one that broke at once does not.
+    pub(super) fn ended_after(&mut self, lasted: Duration) {
+        if lasted >= self.cap {
+            self.failures = 0;
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.next(super::random())).await;
+    }
+}
+
+/// Logs a failure when it is another than the last one.
+#[derive(Default)]
+struct Complaint(Option<String>);
+
+impl Complaint {
+    fn about(&mut self, address: &str, error: &DialError) {
+        let text = error.to_string();
+        if error.is_duplicate() || self.0.as_ref() == Some(&text) {
+            tracing::debug!(address, %error, "dialing failed");
+        } else {
+            tracing::warn!(address, %error, "dialing failed; trying again until it succeeds");
+            self.0 = Some(text);
+        }
+    }
+}
+
+/// Dials a peer whenever there is no connection to it, for as long as it is one.
+pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
+    let mut backoff = Backoff::new(&shared.limits);
+    let mut complaint = Complaint::default();
+    loop {
+        shared.until(|state| state.cluster.is_some() && !state.is_linked(peer)).await;
+        let Some((address, key)) = address_of(&shared, peer) else { return };
+        match dial_peer(&shared, peer, &address, key).await {
+            Ok(()) => {
+                complaint = Complaint::default();
+                let since = Instant::now();
+                shared.until(|state| !state.is_linked(peer)).await;
+                backoff.ended_after(since.elapsed());
+            }
+            Err(error) => complaint.about(&address, &error),
+        }
+        backoff.wait().await;
+    }
+}
+
+fn address_of(shared: &Shared, peer: NodeId) -> Option<(String, PublicKey)> {
+    shared.state().peers.get(&peer).map(|peer| (peer.contact.address.clone(), peer.key))
+}
+
+async fn dial_peer(shared: &Arc<Shared>, peer: NodeId, address: &str, key: PublicKey) -> Result<(), DialError> {
+    let connection = connect(shared, address, Some(key)).await?;
+    let sponsor_token = |sponsor: &Sponsor| (sponsor.node == peer).then(|| sponsor.token.clone());
+    let token = shared.state().sponsor.as_ref().and_then(sponsor_token);
+    let welcomed = introduce(shared, &connection, Some(peer), token.as_ref()).await?;
+    let right = if token.is_some() { Right::Token } else { Right::Member };
+    finish(shared, &connection, welcomed, right).await
+}
+
+/// Tries the addresses that a name stands for, one after the other.
+pub(super) async fn connect(
+    shared: &Shared,
+    address: &str,
+    pinned: Option<PublicKey>,
+) -> Result<Connection, DialError> {
+    let limit = shared.limits.handshake;
+    let found = timeout(limit, tokio::net::lookup_host(address)).await.map_err(|_| DialError::Silent)??;
+    let mut config = quinn::ClientConfig::new(Arc::new(shared.credentials.client(pinned)?));
+    config.transport_config(Arc::clone(&shared.quic));
+    let mut failure = DialError::NoAddress;
+    for address in found {
+        let connecting = match shared.endpoint.connect_with(config.clone(), address, SERVER_NAME) {
+            Ok(connecting) => connecting,
+            Err(error) => {
+                failure = error.into();
+                continue;
+            }
+        };
+        match timeout(limit, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => failure = error.into(),
+            Err(_) => failure = DialError::Silent,
+        }
+    }
+    Err(failure)
+}
+
+/// The hello; what goes wrong closes the connection, and the peer's own reason is what is reported.
+pub(super) async fn introduce(
+    shared: &Shared,
+    connection: &Connection,
+    pinned: Option<NodeId>,
+    token: Option<&JoinToken>,
+) -> Result<Welcomed, DialError> {
+    let introduced = timeout(shared.limits.handshake, hello::introduce(shared, connection, pinned, token)).await;
+    match introduced {
+        Ok(Ok(welcomed)) => Ok(welcomed),
+        Ok(Err(error)) => Err(hang_up(connection, error)),
+        Err(_) => {
+            CloseReason::Violation("no welcome in time".to_owned()).close(connection);
+            Err(DialError::Silent)
+        }
+    }
+}
+
+/// Keeps the connection and tells the peer.
+async fn finish(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    welcomed: Welcomed,
+    right: Right,
+) -> Result<(), DialError> {
+    if let Err(reason) = shared.keep(connection, welcomed.peer, right) {
+        return Err(hang_up(connection, reason.into()));
+    }
+    welcomed.go().await.map_err(|error| hang_up(connection, error))
+}
+
+fn hang_up(connection: &Connection, error: HelloError) -> DialError {
+    if let Some(ConnectionError::ApplicationClosed(close)) = connection.close_reason() {
+        let reason = String::from_utf8_lossy(&close.reason).into_owned();
+        return DialError::Refused { code: close.error_code, reason };
+    }
+    match &error {
+        HelloError::Refused(reason) => reason.close(connection),
+        other => CloseReason::Violation(other.to_string()).close(connection),
+    }
+    DialError::Hello(error)
+}
+
+/// How a newcomer got in touch with its sponsor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// The member that answered.
+    pub sponsor: NodeId,
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// The cluster.
+    pub cluster: ClusterId,
+}
+
+/// Why a newcomer is not let in. It has no part of the cluster's state and has stopped asking.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The token cannot be read.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The member said no.
+    #[error("the node at {address} does not let this node in: {reason}")]
+    Refused {
+        /// The address dialed.
+        address: String,
+        /// The member's reason, with what to do.
+        reason: String,
+    },
+    /// Whoever answered does not know the token.
+    #[error(
+        "the node at {address} could not prove that it belongs to the cluster of the join token; nothing was told to \
+         it. Check the address, and that the token was made in that cluster"
+    )]
+    Impostor {
+        /// The address dialed.
+        address: String,
+    },
+    /// The node itself cannot be identified.
+    #[error("the node at {address} is no node to join through: {reason}; give the address of a member")]
+    NoSponsor {
+        /// The address dialed.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Whether to give up, and with what words.
+fn final_error(address: &str, error: &DialError) -> Option<JoinError> {
+    let address = address.to_owned();
+    match error {
+        DialError::Refused { code, reason } if close::is_final_for_a_newcomer(*code) => {
+            Some(JoinError::Refused { address, reason: reason.clone() })
+        }
+        DialError::Hello(HelloError::Refused(CloseReason::Impostor)) => Some(JoinError::Impostor { address }),
+        DialError::Hello(HelloError::Refused(CloseReason::Duplicate | CloseReason::Stopping)) => None,
+        DialError::Hello(HelloError::Refused(reason)) => {
+            Some(JoinError::NoSponsor { address, reason: reason.to_string() })
+        }
+        _ => None,
+    }
+}
+
+/// Dials a sponsor until it is one of the peers, whose own dialer then takes over.
+pub(super) async fn join(
+    shared: Arc<Shared>,
+    address: String,
+    token: JoinToken,
+    outcome: oneshot::Sender<Result<Joined, JoinError>>,
+) {
+    let mut outcome = Some(outcome);
+    let mut backoff = Backoff::new(&shared.limits);
+    let mut complaint = Complaint::default();
+    loop {
+        match dial_sponsor(&shared, &address, &token).await {
+            Ok(joined) => {
+                complaint = Complaint::default();
+                if let Some(outcome) = outcome.take() {
+                    // Whoever asked may have lost interest.
+                    let _ = outcome.send(Ok(joined));
+                }
+                let since = Instant::now();
+                shared.until(|state| !state.is_linked(joined.sponsor)).await;
+                if shared.state().peers.contains_key(&joined.sponsor) {
+                    return;
+                }
+                backoff.ended_after(since.elapsed());
+            }
+            Err(error) => {
+                // Once it has been in touch with the cluster, only the driver decides to give up.
+                let fatal = if outcome.is_some() { final_error(&address, &error) } else { None };
+                if let Some(fatal) = fatal {
+                    let _ = outcome.take().map(|outcome| outcome.send(Err(fatal)));
+                    return;
+                }
+                complaint.about(&address, &error);
+            }
+        }
+        backoff.wait().await;
+    }
+}
+
+async fn dial_sponsor(shared: &Arc<Shared>, address: &str, token: &JoinToken) -> Result<Joined, DialError> {
+    let connection = connect(shared, address, None).await?;
+    let welcomed = introduce(shared, &connection, None, Some(token)).await?;
+    let Introduction { node, key, .. } = welcomed.peer;
+    let joined = Joined { sponsor: node, public_key: key, cluster: welcomed.cluster };
+    {
+        let mut state = shared.state();
+        let is_new = state.sponsor.as_ref().is_none_or(|sponsor| sponsor.node != node);
+        let awaits_snapshot = is_new || state.sponsor.as_ref().is_some_and(|sponsor| sponsor.awaits_snapshot);
+        state.sponsor = Some(Sponsor { node, token: token.clone(), awaits_snapshot });
+    }
+    finish(shared, &connection, welcomed, Right::Token).await?;
+    Ok(joined)
+}
+
+/// Takes connections until the endpoint is closed.
+pub(super) async fn accept(shared: Arc<Shared>) {
+    let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes));
+    while let Some(incoming) = shared.endpoint.accept().await {
+        let permit = Arc::clone(&handshakes).try_acquire_owned();
+        match permit {
+            // A newcomer has nothing to offer yet, and cannot tell a member from a stranger.
+            Ok(permit) if shared.cluster().is_some() => {
+                let task = accept_one(Arc::clone(&shared), incoming);
+                shared.spawn(async move {
+                    task.await;
+                    drop(permit);
+                });
+            }
+            _ => incoming.refuse(),
+        }
+    }
+}
+
+async fn accept_one(shared: Arc<Shared>, incoming: Incoming) {
+    let from = incoming.remote_address();
+    let limit = shared.limits.handshake;
+    let connecting = match incoming.accept() {
+        Ok(connecting) => connecting,
+        Err(error) => return complain(&shared, from, &error.to_string()),
+    };
+    let connection = match timeout(limit, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return complain(&shared, from, &error.to_string()),
+        Err(_) => return,
+    };
+    match timeout(limit, hello::receive(&shared, &connection)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(HelloError::Refused(reason))) => {
+            reason.close(&connection);
+            if reason != CloseReason::Duplicate {
+                complain(&shared, from, &reason.to_string());
+            }
+        }
+        // The dialer has hung up, perhaps because it has a connection already.
+        Ok(Err(HelloError::Lost(_) | HelloError::Deaf(_))) => {}
+        Ok(Err(error)) if connection.close_reason().is_none() => {
+            CloseReason::Violation(error.to_string()).close(&connection);
+            complain(&shared, from, &error.to_string());
+        }
+        Ok(Err(_)) => {}
+        Err(_) => CloseReason::Violation("no hello in time".to_owned()).close(&connection),
+    }
+}
+
+fn complain(shared: &Shared, from: SocketAddr, reason: &str) {
+    if shared.is_new_refusal(from.ip(), reason) {
+        tracing::warn!(%from, reason, "refused a connection");
+    }
+}

@@ -1,0 +1,192 @@
+//! The first words on a connection, on a stream of their own: who we are, why we may be here, and, after that, go.
+//!
+//! The dialer says [`Hello`], the other side [`Welcome`] or closes the connection with a reason. The lesser of the two
+//! nodes decides whether the connection is kept, before it says its last word, and the other keeps it on hearing that
+//! word. So where the lesser dials it says [`Go`] at the end.
+
+use std::sync::Arc;
+
+use quinn::{Connection, ConnectionError, SendStream, WriteError};
+use serde::{Deserialize, Serialize};
+
+use super::ClusterId;
+use super::close::CloseReason;
+use super::frame::{FrameError, frame, read_value};
+use super::identity::{PublicKey, node_id};
+use super::state::{Right, Shared};
+use super::tls::peer_key;
+use super::token::{Exporter, JoinToken, Mac, Side, TokenId};
+use crate::clock::NodeId;
+
+/// The version of everything said after the TLS handshake.
+pub(super) const VERSION: u16 = 1;
+/// Bytes of any of these words: several times what they need.
+const MAX_HELLO: usize = 1024;
+/// The label under which both sides export key material (RFC 5705).
+const EXPORTER: &[u8] = b"EXPORTER-forename-join";
+
+/// What the dialer says.
+#[derive(Serialize, Deserialize)]
+struct Hello {
+    version: u16,
+    node: NodeId,
+    instance: u64,
+    /// None where the dialer does not know it yet.
+    cluster: Option<ClusterId>,
+    /// A newcomer's token and its proof.
+    join: Option<(TokenId, Mac)>,
+}
+
+/// What the accepting side answers.
+#[derive(Serialize, Deserialize)]
+struct Welcome {
+    node: NodeId,
+    instance: u64,
+    cluster: ClusterId,
+    /// Proof that it knows the token's secret too.
+    sponsor: Option<Mac>,
+}
+
+/// The dialer's last word.
+#[derive(Serialize, Deserialize)]
+struct Go;
+
+/// A peer whose identity is established.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Introduction {
+    pub(super) node: NodeId,
+    pub(super) key: PublicKey,
+    /// Which process of the node this is, at random.
+    pub(super) instance: u64,
+}
+
+/// Why a connection comes to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HelloError {
+    #[error("{0}")]
+    Refused(#[from] CloseReason),
+    #[error("the connection was lost: {0}")]
+    Lost(#[from] ConnectionError),
+    #[error("the peer said something unreadable: {0}")]
+    Unreadable(#[from] FrameError),
+    #[error("the peer does not listen: {0}")]
+    Deaf(#[from] WriteError),
+}
+
+/// A dialer that has been welcomed.
+pub(super) struct Welcomed {
+    pub(super) peer: Introduction,
+    pub(super) cluster: ClusterId,
+    /// Where the peer waits for our last word.
+    go: Option<SendStream>,
+}
+
+impl Welcomed {
+    /// Says the last word, after the connection was kept.
+    pub(super) async fn go(self) -> Result<(), HelloError> {
+        if let Some(mut stream) = self.go {
+            stream.write_all(&frame(&Go)?).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The dialer's part up to the welcome. A peer that is not `pinned` must prove that it knows the token.
+pub(super) async fn introduce(
+    shared: &Shared,
+    connection: &Connection,
+    pinned: Option<NodeId>,
+    token: Option<&JoinToken>,
+) -> Result<Welcomed, HelloError> {
+    let key = peer_key(connection).ok_or(CloseReason::Identity)?;
+    let exporter = export(connection)?;
+    let cluster = shared.cluster().map(|(id, _)| id);
+    let (mut send, mut receive) = connection.open_bi().await?;
+    let join = token.map(|token| (token.id(), token.prove(Side::Join, &exporter)));
+    let hello = Hello { version: VERSION, node: shared.node, instance: shared.instance, cluster, join };
+    send.write_all(&frame(&hello)?).await?;
+
+    let welcome: Welcome = read_value(&mut receive, MAX_HELLO).await?;
+    if welcome.node != node_id(&key, welcome.node.incarnation()) || key == shared.key {
+        return Err(CloseReason::Identity.into());
+    }
+    let proved = match (token, welcome.sponsor) {
+        (Some(token), Some(mac)) => token.verify(Side::Sponsor, &exporter, &mac),
+        _ => false,
+    };
+    match pinned {
+        Some(node) if node != welcome.node => return Err(CloseReason::Identity.into()),
+        None if !proved => return Err(CloseReason::Impostor.into()),
+        _ => {}
+    }
+    if cluster.is_some_and(|ours| ours != welcome.cluster) {
+        return Err(CloseReason::OtherCluster.into());
+    }
+    let peer = Introduction { node: welcome.node, key, instance: welcome.instance };
+    let go = (shared.node < peer.node).then_some(send);
+    Ok(Welcomed { peer, cluster: welcome.cluster, go })
+}
+
+/// The accepting side's part; at its end the connection is kept.
+pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Result<(), HelloError> {
+    let key = peer_key(connection).ok_or(CloseReason::Identity)?;
+    let (mut send, mut receive) = connection.accept_bi().await?;
+    let hello: Hello = read_value(&mut receive, MAX_HELLO).await?;
+    let exporter = export(connection)?;
+    let (cluster, right, sponsor) = judge(shared, &hello, &key, &exporter)?;
+    let peer = Introduction { node: hello.node, key, instance: hello.instance };
+    let welcome = frame(&Welcome { node: shared.node, instance: shared.instance, cluster, sponsor })?;
+    if shared.node < peer.node {
+        shared.keep(connection, peer, right)?;
+        send.write_all(&welcome).await?;
+    } else {
+        send.write_all(&welcome).await?;
+        let Go = read_value(&mut receive, MAX_HELLO).await?;
+        shared.keep(connection, peer, right)?;
+    }
+    Ok(())
+}
+
+/// Whether whoever says this hello with this key may be here, by which right, and our proof for a newcomer.
+fn judge(
+    shared: &Shared,
+    hello: &Hello,
+    key: &PublicKey,
+    exporter: &Exporter,
+) -> Result<(ClusterId, Right, Option<Mac>), CloseReason> {
+    if hello.version != VERSION {
+        return Err(CloseReason::Version(hello.version));
+    }
+    if hello.node != node_id(key, hello.node.incarnation()) || *key == shared.key {
+        return Err(CloseReason::Identity);
+    }
+    let (cluster, cluster_key) = shared.cluster().ok_or(CloseReason::NotReady)?;
+    if hello.cluster.is_some_and(|theirs| theirs != cluster) {
+        return Err(CloseReason::OtherCluster);
+    }
+    let by_token = hello.join.as_ref().map(|(id, mac)| {
+        let token = JoinToken::of(cluster_key.as_ref().ok_or(CloseReason::NotReady)?, *id);
+        if !token.verify(Side::Join, exporter, mac) {
+            return Err(CloseReason::TokenWrong);
+        }
+        if id.expires <= super::now() {
+            return Err(CloseReason::TokenExpired);
+        }
+        Ok(token.prove(Side::Sponsor, exporter))
+    });
+    match by_token {
+        // A member needs no token; a good one is answered all the same, for it may not know us yet.
+        by_token if shared.is_peer(hello.node, key) => Ok((cluster, Right::Member, by_token.and_then(Result::ok))),
+        Some(proof) if !shared.is_taken(hello.node, key) => Ok((cluster, Right::Token, Some(proof?))),
+        Some(_) => Err(CloseReason::Identity),
+        None => Err(CloseReason::Stranger),
+    }
+}
+
+fn export(connection: &Connection) -> Result<Exporter, CloseReason> {
+    let mut exporter = [0; 32];
+    match connection.export_keying_material(&mut exporter, EXPORTER, &[]) {
+        Ok(()) => Ok(exporter),
+        Err(_) => Err(CloseReason::Violation("no key material can be exported".to_owned())),
+    }
+}

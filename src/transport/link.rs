@@ -1,0 +1,301 @@
+//! An established connection: its streams in and out, from `Connected` to `Disconnected`.
+//!
+//! Each stream begins with a byte that says what it is. There is one ordered stream each way for as long as the
+//! connection stands; a bulk message is a stream by itself; so is a snapshot. QUIC shares the connection among
+//! streams by priority: ordered, bulk, snapshots.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::close::CloseReason;
+use super::config::{CONNECTION_WINDOW, Limits, MAX_STREAMS};
+use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces, read_frame};
+use super::hello::Introduction;
+use super::outbox::Outbox;
+use super::state::{Counters, Shared};
+use crate::clock::NodeId;
+use crate::replica::{Input, Lane, Message};
+use crate::store::Write;
+
+/// What a stream is, by its first byte; and its priority.
+const ORDERED: (u8, i32) = (0, 1);
+const BULK: (u8, i32) = (1, 0);
+const SNAPSHOT: (u8, i32) = (2, -1);
+/// Why a snapshot's stream is broken off, as QUIC's stream error code: nobody tells reasons apart.
+const BROKEN_OFF: VarInt = VarInt::from_u32(1);
+
+/// A part of a snapshot on its way out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SnapshotPart {
+    /// Rows, in any number.
+    Rows(Vec<Write>),
+    /// That was all. A channel that closes without it breaks the snapshot off, and the newcomer learns so.
+    End,
+}
+
+/// A connection that is kept.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    pub(super) peer: NodeId,
+    pub(super) instance: u64,
+    ordered: Outbox,
+    bulk: Outbox,
+    /// Between `Connected` and `Disconnected`.
+    up: AtomicBool,
+    has_ordered: AtomicBool,
+    has_snapshot: AtomicBool,
+}
+
+impl Link {
+    pub(super) fn new(connection: Connection, peer: &Introduction, limits: &Limits) -> Self {
+        Self {
+            connection,
+            peer: peer.node,
+            instance: peer.instance,
+            ordered: Outbox::new(limits.ordered),
+            bulk: Outbox::new(limits.bulk),
+            up: AtomicBool::new(false),
+            has_ordered: AtomicBool::new(false),
+            has_snapshot: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// Whether no snapshot is under way on it.
+    #[cfg(test)]
+    pub(super) fn awaits_no_snapshot(&self) -> bool {
+        !self.has_snapshot.load(Ordering::Acquire)
+    }
+
+    /// Queues a frame; `false` where it was dropped.
+    pub(super) fn push(&self, lane: Lane, frame: Vec<u8>) -> bool {
+        match lane {
+            Lane::Ordered => self.ordered.push(frame),
+            Lane::Bulk => self.bulk.push(frame),
+        }
+    }
+}
+
+/// The whole life of a connection, once an earlier one to the same peer has come to its end.
+pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::sync::Mutex<()>>) {
+    let guard = turn.lock_owned().await;
+    // It may have ended, or have been replaced, while it waited.
+    if link.connection.close_reason().is_none() {
+        link.up.store(true, Ordering::Release);
+        if shared.inputs.send(Input::Connected(link.peer)).await.is_ok() {
+            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), "connected");
+            serve(&shared, &link).await;
+            link.up.store(false, Ordering::Release);
+            let reason = link.connection.close_reason().map(|reason| reason.to_string());
+            tracing::info!(peer = %link.peer, reason = reason.unwrap_or_default(), "disconnected");
+            // Nobody listens any more where this fails.
+            let _ = shared.inputs.send(Input::Disconnected(link.peer)).await;
+        }
+    }
+    CloseReason::Stopping.close(&link.connection);
+    shared.forget(&link);
+    drop(guard);
+}
+
+/// Reads and writes until the connection ends.
+async fn serve(shared: &Arc<Shared>, link: &Arc<Link>) {
+    let connection = &link.connection;
+    connection.set_receive_window(CONNECTION_WINDOW.into());
+    connection.set_max_concurrent_uni_streams(MAX_STREAMS.into());
+    let mut tasks: JoinSet<Result<(), CloseReason>> = JoinSet::new();
+    tasks.spawn(write_ordered(Arc::clone(shared), Arc::clone(link)));
+    tasks.spawn(write_bulk(Arc::clone(shared), Arc::clone(link)));
+    loop {
+        tokio::select! {
+            stream = connection.accept_uni() => match stream {
+                Ok(stream) => drop(tasks.spawn(read_stream(Arc::clone(shared), Arc::clone(link), stream))),
+                Err(_) => break,
+            },
+            Some(done) = tasks.join_next() => {
+                let reason = match done {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(reason)) => reason,
+                    Err(bug) => CloseReason::Violation(format!("a task of mine failed: {bug}")),
+                };
+                tracing::warn!(peer = %link.peer, %reason, "closing the connection; it will be dialed again");
+                reason.close(connection);
+                break;
+            }
+        }
+    }
+    // Whatever a reader holds and has not handed over is lost with the connection; nothing comes after this.
+    tasks.shutdown().await;
+}
+
+async fn open(link: &Link, (kind, priority): (u8, i32)) -> Result<SendStream, WriteError> {
+    let mut stream = link.connection.open_uni().await?;
+    stream.set_priority(priority).map_err(|_| WriteError::ClosedStream)?;
+    stream.write_all(&[kind]).await?;
+    Ok(stream)
+}
+
+async fn write_ordered(shared: Arc<Shared>, link: Arc<Link>) -> Result<(), CloseReason> {
+    let written: Result<(), WriteError> = async {
+        let mut stream = open(&link, ORDERED).await?;
+        loop {
+            let frame = link.ordered.pop().await;
+            stream.write_all(&frame).await?;
+            Counters::add(&shared.counters.bytes_out, frame.len());
+        }
+    }
+    .await;
+    match written {
+        Err(WriteError::Stopped(_)) => Err(CloseReason::Violation("you stopped the ordered stream".to_owned())),
+        // The connection has ended, which whoever accepts streams sees too.
+        _ => Ok(()),
+    }
+}
+
+async fn write_bulk(shared: Arc<Shared>, link: Arc<Link>) -> Result<(), CloseReason> {
+    loop {
+        let frame = link.bulk.pop().await;
+        let written: Result<(), WriteError> = async {
+            let mut stream = open(&link, BULK).await?;
+            stream.write_all(&frame).await?;
+            stream.finish().map_err(|_| WriteError::ClosedStream)
+        }
+        .await;
+        match written {
+            Ok(()) => Counters::add(&shared.counters.bytes_out, frame.len()),
+            Err(WriteError::Stopped(_)) => Counters::add(&shared.counters.dropped, 1),
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Streams a snapshot, and breaks it off unless it ends well.
+pub(super) async fn write_snapshot(shared: Arc<Shared>, link: Arc<Link>, mut parts: mpsc::Receiver<SnapshotPart>) {
+    let mut stream = match open(&link, SNAPSHOT).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::info!(peer = %link.peer, %error, "no snapshot was sent"),
+    };
+    loop {
+        let part = tokio::select! {
+            part = parts.recv() => part,
+            _ = link.connection.closed() => None,
+        };
+        let written = match part {
+            Some(SnapshotPart::Rows(rows)) => write_rows(&shared, &mut stream, &rows).await,
+            Some(SnapshotPart::End) => match stream.write_all(&SNAPSHOT_END).await {
+                // A stream that has been broken off meanwhile has told the newcomer.
+                Ok(()) => return drop(stream.finish()),
+                Err(error) => Err(error.to_string()),
+            },
+            None => Err("it ended early".to_owned()),
+        };
+        if let Err(error) = written {
+            tracing::info!(peer = %link.peer, error, "the snapshot was broken off");
+            // Dropping the stream would finish it as if it were whole.
+            let _ = stream.reset(BROKEN_OFF);
+            return;
+        }
+    }
+}
+
+async fn write_rows(shared: &Shared, stream: &mut SendStream, rows: &[Write]) -> Result<(), String> {
+    for piece in pieces(rows) {
+        let frame = frame::frame_rows(&rows[piece]).map_err(|error| error.to_string())?;
+        stream.write_all(&frame).await.map_err(|error| error.to_string())?;
+        Counters::add(&shared.counters.bytes_out, frame.len());
+    }
+    Ok(())
+}
+
+/// Reads one stream to its end. An error is the peer's fault and ends the connection.
+async fn read_stream(shared: Arc<Shared>, link: Arc<Link>, mut stream: RecvStream) -> Result<(), CloseReason> {
+    let mut kind = [0; 1];
+    match stream.read_exact(&mut kind).await {
+        Ok(()) => {}
+        Err(ReadExactError::FinishedEarly(_)) => return Err(violation("an empty stream")),
+        Err(ReadExactError::ReadError(_)) => return Ok(()),
+    }
+    let read = match kind[0] {
+        kind if kind == ORDERED.0 => {
+            if link.has_ordered.swap(true, Ordering::AcqRel) {
+                return Err(violation("a second ordered stream"));
+            }
+            read_ordered(&shared, &link, &mut stream).await
+        }
+        kind if kind == BULK.0 => read_message(&shared, &link, &mut stream).await,
+        kind if kind == SNAPSHOT.0 => read_snapshot(&shared, &link, &mut stream).await,
+        kind => return Err(violation(&format!("a stream of the unknown kind {kind}"))),
+    };
+    match read {
+        Ok(()) => Ok(()),
+        // The connection has ended; or the peer gave up a bulk message or a snapshot, which it may.
+        Err(FrameError::Lost(ReadError::ConnectionLost(_))) => Ok(()),
+        Err(FrameError::Lost(_)) if kind[0] != ORDERED.0 => Ok(()),
+        Err(error) => Err(violation(&error.to_string())),
+    }
+}
+
+fn violation(what: &str) -> CloseReason {
+    CloseReason::Violation(what.to_owned())
+}
+
+async fn read_ordered(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
+    loop {
+        read_message(shared, link, stream).await?;
+    }
+}
+
+async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
+    let bytes = read_frame(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
+    Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
+    let message: Message = crate::codec::decode(&bytes)?;
+    deliver(shared, Input::Message { from: link.peer, message }).await;
+    Ok(())
+}
+
+/// Where the driver has gone, the connection is about to end and what comes is lost.
+async fn deliver(shared: &Shared, input: Input) {
+    let _ = shared.inputs.send(input).await;
+}
+
+/// Reads a snapshot, if this node waits for one from that peer. Only one at a time: their rows would mix.
+async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
+    let is_awaited = |sponsor: &super::state::Sponsor| sponsor.node == link.peer && sponsor.awaits_snapshot;
+    let awaited = shared.state().sponsor.as_ref().is_some_and(is_awaited);
+    if !awaited || link.has_snapshot.swap(true, Ordering::AcqRel) {
+        tracing::warn!(peer = %link.peer, "refused a snapshot that this node did not ask for");
+        // It has ended by itself where this fails.
+        let _ = stream.stop(BROKEN_OFF);
+        return Ok(());
+    }
+    let read = read_snapshot_frames(shared, stream).await;
+    if let Ok(true) = read {
+        if let Some(sponsor) = &mut shared.state().sponsor {
+            sponsor.awaits_snapshot = false;
+        }
+        deliver(shared, Input::SnapshotEnd).await;
+    } else {
+        tracing::warn!(peer = %link.peer, "the sponsor's snapshot was broken off");
+    }
+    link.has_snapshot.store(false, Ordering::Release);
+    read.map(|_| ())
+}
+
+/// Whether the snapshot came to its end.
+async fn read_snapshot_frames(shared: &Shared, stream: &mut RecvStream) -> Result<bool, FrameError> {
+    while let Some(bytes) = read_frame(stream, MAX_FRAME).await? {
+        Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        deliver(shared, Input::SnapshotRows(parse_rows(&bytes)?)).await;
+    }
+    Ok(false)
+}

@@ -1,0 +1,91 @@
+//! Peers that break the rules lose their connection, and nobody else notices.
+
+use super::close::CloseReason;
+use super::frame::{MAX_FRAME, frame_rows, parse_rows};
+use super::*;
+use crate::store::{Table, Write};
+
+/// Sends bytes on a stream of their own, past all that a sound peer would check.
+async fn abuse(from: &Node, to: &Node, bytes: &[u8]) -> Option<quinn::SendStream> {
+    let connection = from.handle.shared.state().links.get(&to.id)?.connection.clone();
+    let mut stream = connection.open_uni().await.ok()?;
+    stream.write_all(bytes).await.ok()?;
+    Some(stream)
+}
+
+#[tokio::test]
+async fn a_violation_costs_the_connection_and_nothing_else() {
+    let (mut a, mut evil, mut good) = (Node::member(), Node::member(), Node::member());
+    introduce_all(&[&a, &evil, &good]);
+    for node in [&mut a, &mut evil, &mut good] {
+        while node.connected.len() < 2 {
+            node.next().await;
+        }
+    }
+    let oversized = [&[1], &(MAX_FRAME as u32 + 1).to_be_bytes()[..]].concat();
+    let violations: [(&str, &[u8]); 5] = [
+        ("malformed", &[1, 0, 0, 0, 3, 0xff, 0xff, 0xff]),
+        ("oversized", &oversized),
+        ("cut short", &[1, 0, 0, 0, 9, 1]),
+        ("unknown kind", &[9]),
+        ("empty", &[1, 0, 0, 0, 0]),
+    ];
+    for (what, bytes) in violations {
+        let connection = evil.handle.shared.state().links[&a.id].connection.clone();
+        let mut stream = abuse(&evil, &a, bytes).await.unwrap();
+        stream.finish().unwrap();
+        match timeout(DEADLINE, connection.closed()).await.unwrap() {
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                assert_eq!(close.error_code, CloseReason::Violation(String::new()).code(), "{what}: {close}");
+                assert!(close.to_string().contains("protocol violation"), "{what}: {close}");
+            }
+            other => panic!("{what}: {other}"),
+        }
+        a.wait_disconnected(evil.id).await;
+        evil.wait_disconnected(a.id).await;
+        good.say(&a, Lane::Ordered, 1);
+        // The peer may be back before the message is here.
+        assert_eq!(a.number().await, 1);
+        if !a.connected.contains(&evil.id) {
+            a.wait_connected(evil.id).await;
+        }
+        evil.wait_connected(a.id).await;
+    }
+    good.say(&a, Lane::Ordered, 2);
+    assert_eq!(a.number().await, 2);
+}
+
+#[tokio::test]
+async fn a_second_ordered_stream_is_a_violation() {
+    let (mut a, mut evil) = (Node::member(), Node::member());
+    introduce_all(&[&a, &evil]);
+    a.wait_connected(evil.id).await;
+    evil.wait_connected(a.id).await;
+    let _streams = [abuse(&evil, &a, &[0]).await, abuse(&evil, &a, &[0]).await];
+    a.wait_disconnected(evil.id).await;
+}
+
+#[tokio::test]
+async fn nobody_but_a_sponsor_sends_snapshots() {
+    let (mut a, mut b) = (Node::member(), Node::member());
+    introduce_all(&[&a, &b]);
+    a.wait_connected(b.id).await;
+    b.wait_connected(a.id).await;
+    let (parts, receiver) = mpsc::channel(1);
+    a.handle.send_snapshot(b.id, receiver);
+    let row = Write { table: Table::Names, key: vec![1], value: None };
+    let refused =
+        || matches!(parts.try_send(SnapshotPart::Rows(vec![row.clone()])), Err(mpsc::error::TrySendError::Closed(_)));
+    eventually(refused).await;
+    a.say(&b, Lane::Ordered, 1);
+    assert!(matches!(b.next().await, Input::Message { .. }));
+}
+
+#[test]
+fn a_sponsor_has_no_business_in_a_nodes_own_tables() {
+    let row = |table| vec![Write { table, key: vec![1], value: Some(vec![2]) }];
+    for table in Table::ALL {
+        let parsed = parse_rows(&frame_rows(&row(table)).unwrap()[4..]);
+        assert_eq!(parsed.ok(), table.in_snapshot().then(|| row(table)));
+    }
+}

@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+use tokio::sync::oneshot;
+
+use super::close::CloseReason;
+use super::frame::frame;
+use super::tls::Credentials;
+use super::token::Side;
+use super::*;
+use crate::store::{Table, Write};
+
+const KEY: ClusterKey = ClusterKey([7; 32]);
+const NEVER: Millis = Millis(u64::MAX);
+
+fn sponsor() -> Node {
+    let node = Node::start();
+    node.handle.set_cluster(CLUSTER, Some(KEY));
+    node
+}
+
+async fn outcome(receiver: oneshot::Receiver<Result<Joined, JoinError>>) -> Result<Joined, JoinError> {
+    timeout(DEADLINE, receiver).await.expect("no outcome in time").unwrap()
+}
+
+async fn try_join(newcomer: &Node, address: String, token: &str) -> Result<Joined, JoinError> {
+    outcome(newcomer.handle.join(address, token)).await
+}
+
+fn rows(range: std::ops::Range<u32>, size: usize) -> Vec<Write> {
+    let row = |i: u32| {
+        let table = if i.is_multiple_of(3) { Table::Names } else { Table::Log };
+        Write { table, key: i.to_be_bytes().to_vec(), value: (!i.is_multiple_of(7)).then(|| vec![7; size]) }
+    };
+    range.map(row).collect()
+}
+
+/// Takes rows up to the snapshot's end.
+async fn snapshot(node: &mut Node) -> Vec<Write> {
+    let mut rows = Vec::new();
+    loop {
+        match node.next().await {
+            Input::SnapshotRows(more) => rows.extend(more),
+            Input::SnapshotEnd => return rows,
+            other => panic!("{other:?} within a snapshot"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
+    let (mut a, mut j) = (sponsor(), Node::start());
+    let token = mint_token(&KEY, NEVER, [1; 16]);
+    let joined = try_join(&j, a.address().to_string(), &token).await.unwrap();
+    assert_eq!(joined, Joined { sponsor: a.id, public_key: a.public_key, cluster: CLUSTER });
+    a.wait_connected(j.id).await;
+    j.wait_connected(a.id).await;
+    j.say(&a, Lane::Ordered, 5);
+    assert_eq!(a.number().await, 5);
+
+    // The first attempt breaks off: the newcomer is never told that it was whole.
+    let (parts, receiver) = mpsc::channel(1);
+    a.handle.send_snapshot(j.id, receiver);
+    parts.send(SnapshotPart::Rows(rows(0..10, 10))).await.unwrap();
+    assert!(matches!(j.next().await, Input::SnapshotRows(first) if first == rows(0..10, 10)));
+    drop(parts);
+    eventually(|| j.handle.shared.state().links[&a.id].awaits_no_snapshot()).await;
+
+    let (parts, receiver) = mpsc::channel(1);
+    a.handle.send_snapshot(j.id, receiver);
+    let send = async {
+        for i in 0..20 {
+            parts.send(SnapshotPart::Rows(rows(i * 100..(i + 1) * 100, 1500))).await.unwrap();
+        }
+        parts.send(SnapshotPart::End).await.unwrap();
+    };
+    let ((), received) = tokio::join!(send, snapshot(&mut j));
+    assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
+
+    // The same connection goes on when the membership takes over.
+    a.handle.set_peers(vec![j.contact()]);
+    j.handle.set_cluster(CLUSTER, Some(KEY));
+    j.handle.set_peers(vec![a.contact()]);
+    a.say(&j, Lane::Ordered, 6);
+    assert!(matches!(j.next().await, Input::Message { .. }));
+    // And it is no newcomer any more.
+    let (parts, receiver) = mpsc::channel(1);
+    a.handle.send_snapshot(j.id, receiver);
+    eventually(|| parts.try_send(SnapshotPart::Rows(rows(0..1, 1))).is_err_and(|error| is_closed(&error))).await;
+    a.say(&j, Lane::Ordered, 7);
+    assert!(matches!(j.next().await, Input::Message { .. }));
+}
+
+fn is_closed(error: &mpsc::error::TrySendError<SnapshotPart>) -> bool {
+    matches!(error, mpsc::error::TrySendError::Closed(_))
+}
+
+#[tokio::test]
+async fn a_newcomer_waits_for_a_sponsor_that_is_not_ready() {
+    let (a, j) = (Node::start(), Node::start());
+    let outcome = j.handle.join(a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16]));
+    a.handle.set_cluster(CLUSTER, None);
+    a.handle.set_cluster(CLUSTER, Some(KEY));
+    assert_eq!(super::joining::outcome(outcome).await.unwrap().sponsor, a.id);
+}
+
+#[tokio::test]
+async fn a_wrong_or_expired_token_is_refused() {
+    let a = sponsor();
+    let j = Node::start();
+    let address = a.address().to_string();
+    let wrong = mint_token(&ClusterKey([8; 32]), NEVER, [1; 16]);
+    let error = try_join(&j, address.clone(), &wrong).await.unwrap_err().to_string();
+    assert!(error.contains("not one of this cluster") && error.contains("member token"), "{error}");
+    let expired = mint_token(&KEY, now(), [1; 16]);
+    let error = try_join(&j, address.clone(), &expired).await.unwrap_err().to_string();
+    assert!(error.contains("expired") && error.contains("member token"), "{error}");
+    let error = try_join(&j, address, "fn1.0").await.unwrap_err();
+    assert_eq!(error, JoinError::Token(TokenError::Damaged));
+    assert!(a.handle.connected().is_empty() && j.handle.connected().is_empty());
+}
+
+/// Whoever does not know the token's secret learns nothing of use, and the newcomer goes no further.
+#[tokio::test]
+async fn a_false_sponsor_is_found_out() {
+    let j = Node::start();
+    let dir = TempDir::new().unwrap();
+    let identity = Identity::load_or_create(dir.path()).unwrap();
+    let tls = Credentials::new(&identity).unwrap().server().unwrap();
+    let endpoint = quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(tls)), loopback()).unwrap();
+    let address = endpoint.local_addr().unwrap().to_string();
+    let false_sponsor = async {
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        let (mut send, _receive) = connection.accept_bi().await.unwrap();
+        // A welcome with a proof that is anybody's guess.
+        let welcome = (identity.node_id(0), 1u64, CLUSTER, Some([9u8; 32]));
+        send.write_all(&frame(&welcome).unwrap()).await.unwrap();
+        connection.closed().await
+    };
+    let token = mint_token(&KEY, NEVER, [1; 16]);
+    let (joined, closed) = tokio::join!(try_join(&j, address.clone(), &token), false_sponsor);
+    assert_eq!(joined, Err(JoinError::Impostor { address }));
+    match closed {
+        quinn::ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code, CloseReason::Impostor.code()),
+        other => panic!("{other}"),
+    }
+    assert!(j.inbox.is_empty());
+}
+
+#[tokio::test]
+async fn a_proof_is_of_no_use_on_another_channel() {
+    let token = JoinToken::parse(&mint_token(&KEY, NEVER, [1; 16])).unwrap();
+    let mac = token.prove(Side::Join, &[1; 32]);
+    assert!(token.verify(Side::Join, &[1; 32], &mac));
+    assert!(!token.verify(Side::Join, &[2; 32], &mac));
+    assert!(!token.verify(Side::Sponsor, &[1; 32], &mac));
+}
+
+proptest! {
+    #[test]
+    fn tokens_are_read_as_printed(key: [u8; 32], expires: u64, nonce: [u8; 16], at: prop::sample::Index) {
+        let key = ClusterKey(key);
+        let word = mint_token(&key, Millis(expires), nonce);
+        prop_assert!(word.chars().all(|char| char.is_ascii_alphanumeric() || char == '.'));
+        let token = JoinToken::parse(&format!(" {word}\n")).unwrap();
+        prop_assert_eq!(token.id(), TokenId { expires: Millis(expires), nonce });
+        prop_assert_eq!(&JoinToken::of(&key, token.id()), &token);
+        prop_assert!(JoinToken::parse(&word[..at.index(word.len())]).is_err());
+    }
+
+    #[test]
+    fn no_text_is_too_odd_to_be_refused(text in "(fn1\\.)?\\PC*") {
+        prop_assert!(JoinToken::parse(&text).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Real QUIC on loopback. Every wait is for a condition, with a deadline that only a failure reaches.
+
+mod abuse;
+mod identities;
+mod joining;
+mod peers;
+mod queues;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::dial::{DialError, connect, introduce};
+use super::*;
+use crate::replica::{Contact, Input, Lane, Message};
+
+/// Far more than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+const CLUSTER: ClusterId = ClusterId(NodeId(1));
+
+/// A node without a replica: what its transport says is kept and checked for order.
+struct Node {
+    dir: TempDir,
+    id: NodeId,
+    public_key: PublicKey,
+    transport: Transport,
+    handle: Handle,
+    inbox: mpsc::Receiver<Input>,
+    connected: BTreeSet<NodeId>,
+}
+
+/// Quick to notice a dead peer, so that a test does not wait for long.
+fn limits() -> Limits {
+    Limits { keep_alive: Duration::from_millis(200), idle_timeout: Duration::from_secs(1), ..Limits::default() }
+}
+
+fn loopback() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+impl Node {
+    fn start() -> Self {
+        Self::start_with(TempDir::new().unwrap(), limits(), None, 1024)
+    }
+
+    fn start_with(dir: TempDir, limits: Limits, links: Option<Arc<dyn LinkFilter>>, inbox: usize) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        // Only the first one counts. `RUST_LOG=forename=debug` shows what a failed test did.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let identity = Identity::load_or_create(dir.path()).unwrap();
+        let (id, public_key) = (identity.node_id(0), identity.public_key());
+        let (inputs, inbox) = mpsc::channel(inbox);
+        let config = TransportConfig { identity, node: id, listen: loopback(), links, inputs, limits };
+        let transport = Transport::start(config).unwrap();
+        let handle = transport.handle();
+        Self { dir, id, public_key, transport, handle, inbox, connected: BTreeSet::new() }
+    }
+
+    /// A member of the cluster that most tests use.
+    fn member() -> Self {
+        let node = Self::start();
+        node.handle.set_cluster(CLUSTER, None);
+        node
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.transport.local_addr()
+    }
+
+    fn contact(&self) -> Contact {
+        self.contact_at(self.address().to_string())
+    }
+
+    fn contact_at(&self, address: String) -> Contact {
+        let public_key = self.public_key.to_vec();
+        Contact { node: self.id, public_key, address, label: String::new(), as_of: Millis(0) }
+    }
+
+    /// The next input. `Connected` and `Disconnected` must alternate, and messages lie between them.
+    async fn next(&mut self) -> Input {
+        let input = timeout(DEADLINE, self.inbox.recv()).await.expect("nothing came in time").unwrap();
+        match &input {
+            Input::Connected(peer) => assert!(self.connected.insert(*peer), "{peer} connected twice"),
+            Input::Disconnected(peer) => assert!(self.connected.remove(peer), "{peer} was not connected"),
+            Input::Message { from, .. } => assert!(self.connected.contains(from), "{from} speaks unconnected"),
+            _ => {}
+        }
+        input
+    }
+
+    /// Takes inputs up to the one for which `found` yields something.
+    async fn wait_for<T>(&mut self, found: impl Fn(&Input) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = found(&self.next().await) {
+                return found;
+            }
+        }
+    }
+
+    async fn wait_connected(&mut self, peer: NodeId) {
+        self.wait_for(|input| matches!(input, Input::Connected(node) if *node == peer).then_some(())).await;
+    }
+
+    async fn wait_disconnected(&mut self, peer: NodeId) {
+        self.wait_for(|input| matches!(input, Input::Disconnected(node) if *node == peer).then_some(())).await;
+    }
+
+    /// The next message, which must be one of [`number`].
+    async fn number(&mut self) -> u64 {
+        self.wait_for(|input| match input {
+            Input::Message { message: Message::Skewed { ahead }, .. } => Some(*ahead),
+            _ => None,
+        })
+        .await
+    }
+
+    fn say(&self, to: &Node, lane: Lane, number: u64) {
+        self.handle.send(to.id, lane, &self::number(number));
+    }
+
+    /// Dials as a peer would, and reports what comes of it.
+    async fn dial(&self, to: &Node, pinned: Option<PublicKey>) -> Result<(), DialError> {
+        let shared = &self.handle.shared;
+        let connection = connect(shared, &to.address().to_string(), pinned).await?;
+        introduce(shared, &connection, Some(to.id), None).await.map(|_| ())
+    }
+
+    /// Ends it in good order; its directory stays.
+    async fn close(self) -> TempDir {
+        self.transport.close().await;
+        self.dir
+    }
+}
+
+fn number(number: u64) -> Message {
+    Message::Skewed { ahead: number }
+}
+
+/// Each is told of all others.
+fn introduce_all(nodes: &[&Node]) {
+    for node in nodes {
+        node.handle.set_peers(nodes.iter().map(|node| node.contact()).collect());
+    }
+}
+
+/// Waits for a condition that no input announces.
+async fn eventually(condition: impl Fn() -> bool) {
+    let waited = timeout(DEADLINE, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited.await.expect("it never became so");
+}
+
+/// The reason with which the other side hung up.
+fn refusal(result: Result<(), DialError>) -> String {
+    match result {
+        Err(DialError::Refused { reason, .. }) => reason,
+        other => panic!("not refused by the peer: {other:?}"),
+    }
+}
