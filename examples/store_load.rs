@@ -73,7 +73,8 @@ impl Load {
     /// Takes what the store says, waiting for it where `at_most` or more batches are in flight.
     fn settle(&mut self, at_most: usize) -> Outcome<()> {
         loop {
-            let event = if self.in_flight.len() > at_most { self.events.recv().ok() } else { self.events.try_recv().ok() };
+            let event =
+                if self.in_flight.len() > at_most { self.events.recv().ok() } else { self.events.try_recv().ok() };
             match event {
                 None => return Ok(()),
                 Some(DiskEvent::Failed(failure)) => return Err(failure.into()),

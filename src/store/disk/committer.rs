@@ -60,11 +60,7 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(
-        tables: Tables,
-        poison: Poison,
-        on_event: Box<dyn Fn(DiskEvent) + Send>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(tables: Tables, poison: Poison, on_event: Box<dyn Fn(DiskEvent) + Send>) -> io::Result<Self> {
         let (queue, work) = channel();
         let worker = Worker { tables, poison, on_event, failer: queue.clone(), told: false };
         let thread = thread::Builder::new().name("store-commit".into()).spawn(move || worker.run(&work))?;

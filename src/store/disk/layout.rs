@@ -22,12 +22,8 @@ const FORMAT: &str = "forename store 1\n";
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     fs::create_dir_all(dir).map_err(|error| io_error(dir, error))?;
     let path = dir.join("LOCK");
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| io_error(&path, error))?;
+    let file =
+        File::options().create(true).write(true).truncate(false).open(&path).map_err(|error| io_error(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
