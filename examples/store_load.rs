@@ -80,7 +80,8 @@ impl Load {
                 Some(DiskEvent::Failed(failure)) => return Err(failure.into()),
                 Some(DiskEvent::Persisted(batch)) => {
                     self.store.persisted(batch);
-                    while let Some((_, began)) = self.in_flight.pop_front_if(|(number, _)| *number <= batch) {
+                    let durable = self.in_flight.partition_point(|(number, _)| *number <= batch);
+                    for (_, began) in self.in_flight.drain(..durable) {
                         self.latencies.record(u64::try_from(began.elapsed().as_micros())?)?;
                     }
                 }

@@ -188,7 +188,8 @@ impl DiskStore {
 
     /// Forgets what is on disk by now: call it with the number of each [`DiskEvent::Persisted`].
     pub fn persisted(&mut self, batch: Batch) {
-        while let Some(changes) = self.waiting.pop_front_if(|changes| changes.batch <= batch) {
+        let durable = self.waiting.partition_point(|changes| changes.batch <= batch);
+        for changes in self.waiting.drain(..durable) {
             self.waiting_bytes -= changes.bytes;
             for change in &changes.changes {
                 self.overlay.forget(change.table, &change.key, batch);

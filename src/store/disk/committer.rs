@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use std::{io, mem};
 
-use fjall::{PersistMode, Readable, Slice, Snapshot};
+use fjall::{Keyspace, PersistMode, Readable, Slice, Snapshot};
 use tokio::sync::mpsc;
 
 use super::{DiskEvent, Poison, SnapshotPart, Tables};
@@ -14,6 +15,13 @@ use crate::store::{Batch, Table, Write};
 /// The committer syncs when it has written so much, also where more waits: the first batch of a long queue should not
 /// wait for the last. A guess; a disk writes so much in a few milliseconds.
 const GROUP_BYTES: usize = 4 << 20;
+
+/// Memtables of a table that wait to be flushed, at which the committer waits too. One less than where fjall makes its
+/// writer sleep in steps of 100 ms, and that for ever if its flushing thread has died meanwhile.
+const MOST_SEALED_MEMTABLES: usize = 3;
+
+/// How often the committer then looks again. A guess: small beside a flush, large beside a look.
+const FLUSH_POLL: Duration = Duration::from_millis(1);
 
 /// Bytes of keys and values in a part of a snapshot. A guess, well below any limit on frames.
 const SNAPSHOT_PART_BYTES: usize = 256 << 10;
@@ -151,6 +159,7 @@ impl Worker {
     fn take(&self, work: Work, group: &mut Group) -> fjall::Result<()> {
         match work {
             Work::Commit(changes) => {
+                self.await_flushes()?;
                 self.write(&changes)?;
                 group.last = Some(changes.batch);
                 group.bytes += changes.bytes;
@@ -159,6 +168,17 @@ impl Worker {
             // `run` looks for it after the group.
             Work::Failed => {}
             Work::Stop => group.stop = true,
+        }
+        Ok(())
+    }
+
+    /// Waits while flushes lag behind; fails where they have failed.
+    fn await_flushes(&self) -> fjall::Result<()> {
+        let lags = |keyspace: &Keyspace| keyspace.sealed_memtable_count() >= MOST_SEALED_MEMTABLES;
+        while self.tables.keyspaces.iter().any(lags) {
+            // Writes little or nothing; asks fjall whether its threads are well.
+            self.tables.database.persist(PersistMode::Buffer)?;
+            thread::sleep(FLUSH_POLL);
         }
         Ok(())
     }
