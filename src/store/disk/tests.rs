@@ -1,0 +1,404 @@
+//! The store on a real disk.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::memory::MemoryStore;
+
+/// Beyond this a test has failed; no test passes by waiting so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The variable that turns [`crash_child`] from a test into a process that writes until it is killed.
+const CRASH_DIR: &str = "FORENAME_TEST_CRASH_DIR";
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+struct Opened {
+    store: DiskStore,
+    events: Receiver<DiskEvent>,
+}
+
+fn open(dir: &Path) -> Opened {
+    let (tell, events) = mpsc::channel();
+    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
+    Opened { store, events }
+}
+
+impl Opened {
+    fn put(&mut self, table: Table, key: &str, value: &str) {
+        self.store.put(table, key.into(), value.into());
+    }
+
+    fn get(&self, table: Table, key: &str) -> Option<String> {
+        self.store.get(table, key.as_bytes()).map(|value| String::from_utf8(value).unwrap())
+    }
+
+    fn event(&self) -> DiskEvent {
+        self.events.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Waits until a batch is durable and has the store forget it.
+    fn settle(&mut self, batch: Batch) {
+        loop {
+            match self.event() {
+                DiskEvent::Persisted(persisted) => {
+                    self.store.persisted(persisted);
+                    if persisted >= batch {
+                        return;
+                    }
+                }
+                DiskEvent::Failed(failure) => panic!("{failure}"),
+            }
+        }
+    }
+}
+
+fn rows(store: &impl Store, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, most: usize) -> Rows {
+    let mut rows = Vec::new();
+    store.scan(table, from, to, direction, &mut |key, value| {
+        rows.push((key.to_vec(), value.to_vec()));
+        if rows.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    rows
+}
+
+fn receive_snapshot(
+    mut parts: tokio::sync::mpsc::Receiver<SnapshotPart>,
+) -> Option<BTreeMap<(Table, Vec<u8>), Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    loop {
+        match parts.blocking_recv()? {
+            SnapshotPart::End => return Some(found),
+            SnapshotPart::Rows(rows) => {
+                found.extend(rows.into_iter().map(|row| ((row.table, row.key), row.value.unwrap())));
+            }
+        }
+    }
+}
+
+#[test]
+fn writes_are_seen_before_their_commit_and_on_from_there() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Names, "ada", "1");
+    assert_eq!(opened.get(Table::Names, "ada").as_deref(), Some("1"));
+    assert_eq!(opened.get(Table::Owners, "ada"), None);
+    let batch = opened.store.commit();
+    assert_eq!(opened.get(Table::Names, "ada").as_deref(), Some("1"));
+    opened.settle(batch);
+    assert_eq!(opened.get(Table::Names, "ada").as_deref(), Some("1"));
+    opened.store.delete(Table::Names, b"ada".to_vec());
+    assert_eq!(opened.get(Table::Names, "ada"), None);
+    let batch = opened.store.commit();
+    opened.settle(batch);
+    assert_eq!(opened.get(Table::Names, "ada"), None);
+}
+
+#[test]
+fn a_batch_without_writes_is_the_last_one_and_the_backlog_empties() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    assert_eq!((opened.store.commit(), opened.store.backlog()), (0, 0));
+    opened.put(Table::Meta, "key", "long value");
+    opened.put(Table::Meta, "key", "value");
+    assert_eq!(opened.store.backlog(), 8, "a change that was overwritten in its batch does not count");
+    assert_eq!((opened.store.commit(), opened.store.commit()), (1, 1));
+    assert_eq!(opened.store.backlog(), 8);
+    opened.settle(1);
+    assert_eq!(opened.store.backlog(), 0);
+}
+
+#[test]
+fn batches_become_durable_in_order() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    for number in 0..200 {
+        opened.put(Table::Log, &format!("{number}"), "op");
+        opened.store.commit();
+    }
+    let mut last = 0;
+    while last < 200 {
+        let DiskEvent::Persisted(batch) = opened.event() else { panic!("the store failed") };
+        assert!(batch > last && batch <= 200, "{batch} after {last}");
+        last = batch;
+    }
+}
+
+#[test]
+fn a_key_written_again_by_a_later_batch_stays_in_the_overlay() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Cluster, "frontier", "1");
+    let first = opened.store.commit();
+    opened.put(Table::Cluster, "frontier", "2");
+    opened.settle(first);
+    assert_eq!(opened.get(Table::Cluster, "frontier").as_deref(), Some("2"));
+}
+
+#[test]
+fn what_was_reported_durable_is_there_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    for number in 0..50 {
+        opened.put(Table::Registrations, &format!("{number:02}"), "first");
+        opened.put(Table::Registrations, &format!("{number:02}"), "last");
+        opened.store.commit();
+    }
+    opened.settle(50);
+    // Dropping the store finishes what was committed, and drops what was not.
+    opened.put(Table::Owners, "committed", "");
+    opened.store.commit();
+    opened.put(Table::Owners, "uncommitted", "");
+    drop(opened);
+    let reopened = open(dir.path());
+    let found = rows(&reopened.store, Table::Registrations, b"", None, Direction::Up, usize::MAX);
+    assert_eq!(found.len(), 50);
+    assert!(found.iter().all(|(_, value)| value == b"last"));
+    assert_eq!(reopened.get(Table::Owners, "committed").as_deref(), Some(""));
+    assert_eq!(reopened.get(Table::Owners, "uncommitted"), None);
+    reopened.store.close().unwrap();
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_has_closed() {
+    let dir = TempDir::new().unwrap();
+    let opened = open(dir.path());
+    let second = DiskStore::open(dir.path(), &DiskOptions::default(), |_| {});
+    assert!(matches!(second, Err(OpenError::InUse(_))));
+    opened.store.close().unwrap();
+    open(dir.path());
+}
+
+#[test]
+fn another_format_and_a_foreign_database_are_refused() {
+    let dir = TempDir::new().unwrap();
+    drop(open(dir.path()));
+    let record = dir.path().join("db/FORMAT");
+    std::fs::write(&record, "forename store 2\n").unwrap();
+    let refused = DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err();
+    assert!(matches!(&refused, Some(OpenError::Format { found, .. }) if found == "forename store 2"), "{refused:?}");
+    std::fs::remove_file(&record).unwrap();
+    let refused = DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err();
+    assert!(matches!(refused, Some(OpenError::Foreign(_))), "{refused:?}");
+}
+
+#[test]
+fn a_database_whose_making_was_cut_short_is_made_anew() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("db.new")).unwrap();
+    std::fs::write(dir.path().join("db.new/0.jnl"), "half").unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Meta, "key", "value");
+    let batch = opened.store.commit();
+    opened.settle(batch);
+}
+
+#[test]
+fn a_poisoned_store_finds_nothing_and_says_why_once() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Names, "ada", "1");
+    let batch = opened.store.commit();
+    opened.settle(batch);
+    opened.store.fail(Table::Names, &fjall::Error::Io(io::Error::other("disk on fire")));
+    let failure = opened.store.failure().unwrap();
+    assert!(failure.0.contains("reading table names") && failure.0.contains("disk on fire"), "{failure}");
+    assert_eq!(opened.get(Table::Names, "ada"), None);
+    assert_eq!(rows(&opened.store, Table::Names, b"", None, Direction::Up, usize::MAX), vec![]);
+    opened.put(Table::Names, "bob", "2");
+    opened.store.commit();
+    assert_eq!(opened.event(), DiskEvent::Failed(failure.clone()));
+    assert_eq!(opened.events.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "the last event");
+    assert_eq!(receive_snapshot(opened.store.snapshot()), None, "and no snapshot comes to its end");
+    assert_eq!(opened.store.close(), Err(failure));
+    let reopened = open(dir.path());
+    assert_eq!(reopened.get(Table::Names, "ada").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_snapshot_is_the_durable_state_of_one_moment_while_writes_go_on() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    let write = |opened: &mut Opened, number: u32| {
+        for table in [Table::Names, Table::Log, Table::Events] {
+            opened.store.put(table, number.to_be_bytes().to_vec(), vec![7; 1000]);
+        }
+        opened.store.put(Table::Cluster, b"count".to_vec(), number.to_be_bytes().to_vec());
+        opened.store.commit();
+    };
+    (1..=1000).for_each(|number| write(&mut opened, number));
+    let parts = opened.store.snapshot();
+    (1001..=2000).for_each(|number| write(&mut opened, number));
+    let found = receive_snapshot(parts).unwrap();
+    let count = u32::from_be_bytes(found[&(Table::Cluster, b"count".to_vec())][..].try_into().unwrap());
+    assert!((1000..=2000).contains(&count), "{count}");
+    let keys = |table| found.keys().filter(move |key| key.0 == table).map(|key| key.1.clone());
+    let expected: Vec<Vec<u8>> = (1..=count).map(|number| number.to_be_bytes().to_vec()).collect();
+    assert_eq!(keys(Table::Names).collect::<Vec<_>>(), expected);
+    assert_eq!(keys(Table::Log).collect::<Vec<_>>(), expected);
+    assert_eq!(keys(Table::Events).count(), 0, "the feed is the node's own");
+}
+
+#[test]
+fn a_snapshot_that_nobody_reads_stops_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    (0..100_u8).for_each(|key| opened.store.put(Table::Names, vec![key], vec![0; 100_000]));
+    opened.store.commit();
+    let ignored = opened.store.snapshot();
+    let dropped = opened.store.snapshot();
+    drop(dropped);
+    opened.put(Table::Names, "ada", "1");
+    let batch = opened.store.commit();
+    opened.settle(batch);
+    opened.store.close().unwrap();
+    drop(ignored);
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Put(u8, u8),
+    Delete(u8),
+    Commit,
+    Settle,
+    Get(u8),
+    Scan { from: u8, to: Option<u8>, up: bool, most: usize },
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        8 => (0..24_u8, any::<u8>()).prop_map(|(key, value)| Action::Put(key, value)),
+        5 => (0..24_u8).prop_map(Action::Delete),
+        3 => Just(Action::Commit),
+        2 => Just(Action::Settle),
+        4 => (0..24_u8).prop_map(Action::Get),
+        5 => (0..26_u8, proptest::option::of(0..26_u8), any::<bool>(), 1..30_usize)
+            .prop_map(|(from, to, up, most)| Action::Scan { from, to, up, most }),
+    ]
+}
+
+proptest! {
+    // Each case makes a database, which takes a few dozen fsyncs.
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_reads_as_the_store_in_memory_does(actions in vec(action(), 1..200)) {
+        let dir = TempDir::new().unwrap();
+        let mut opened = open(dir.path());
+        let mut model = MemoryStore::new();
+        let mut settled = 0;
+        for action in actions {
+            match action {
+                Action::Put(key, value) => {
+                    opened.store.put(Table::Names, vec![key], vec![value]);
+                    model.put(Table::Names, vec![key], vec![value]);
+                }
+                Action::Delete(key) => {
+                    opened.store.delete(Table::Names, vec![key]);
+                    model.delete(Table::Names, vec![key]);
+                }
+                Action::Commit => prop_assert_eq!(opened.store.commit(), model.commit()),
+                Action::Settle => {
+                    let last = opened.store.last;
+                    if std::mem::replace(&mut settled, last) < last {
+                        opened.settle(last);
+                    }
+                }
+                Action::Get(key) => {
+                    prop_assert_eq!(opened.store.get(Table::Names, &[key]), model.get(Table::Names, &[key]));
+                }
+                Action::Scan { from, to, up, most } => {
+                    let direction = if up { Direction::Up } else { Direction::Down };
+                    let to = to.map(|to| [to]);
+                    let to = to.as_ref().map(<[u8; 1]>::as_slice);
+                    let found = rows(&opened.store, Table::Names, &[from], to, direction, most);
+                    prop_assert_eq!(found, rows(&model, Table::Names, &[from], to, direction, most));
+                }
+            }
+        }
+        opened.store.commit();
+        drop(opened);
+        let reopened = open(dir.path());
+        let found = rows(&reopened.store, Table::Names, b"", None, Direction::Down, usize::MAX);
+        prop_assert_eq!(found, rows(&model, Table::Names, b"", None, Direction::Down, usize::MAX));
+    }
+}
+
+/// Row `row` of batch `number`; the batches differ in size, and some values span several pages.
+fn crash_rows(number: u64) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
+    let count = 1 + number % 7;
+    (0..count).map(move |row| {
+        let table = [Table::Names, Table::Log, Table::Owners][usize::try_from(row % 3).unwrap()];
+        let key = [number.to_be_bytes(), row.to_be_bytes()].concat();
+        (table, key, vec![u8::try_from(number % 251).unwrap(); usize::try_from(number % 97 * 100).unwrap()])
+    })
+}
+
+#[test]
+#[ignore = "not a test: the process that `a_killed_process_leaves_a_prefix_of_whole_batches` kills"]
+fn crash_child() {
+    let Ok(dir) = std::env::var(CRASH_DIR) else { return };
+    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let (tell, events) = mpsc::channel();
+    let mut store = DiskStore::open(Path::new(&dir), &options, move |event| drop(tell.send(event))).unwrap();
+    for number in 1_u64.. {
+        for (table, key, value) in crash_rows(number) {
+            store.put(table, key, value);
+        }
+        store.put(Table::Cluster, b"count".to_vec(), number.to_be_bytes().to_vec());
+        assert_eq!(store.commit(), number);
+        while store.backlog() > 1 << 20 {
+            match events.recv().unwrap() {
+                DiskEvent::Persisted(batch) => {
+                    println!("persisted {batch}");
+                    store.persisted(batch);
+                }
+                DiskEvent::Failed(failure) => panic!("{failure}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_a_prefix_of_whole_batches() {
+    let dir = TempDir::new().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::disk::tests::crash_child", "--ignored", "--nocapture"])
+        .env(CRASH_DIR, dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut reported = 0;
+    let mut numbers = lines.filter_map(|line| line.split_once("persisted ")?.1.parse::<u64>().ok());
+    // Enough for the memtables of the busy tables to have been flushed a few times.
+    while reported < 10_000 {
+        reported = numbers.next().expect("the child goes on until it is killed");
+    }
+    child.kill().unwrap();
+    reported = numbers.last().unwrap_or(reported);
+    child.wait().unwrap();
+
+    let store = open(dir.path()).store;
+    let count = store.get(Table::Cluster, b"count").unwrap();
+    let count = u64::from_be_bytes(count[..].try_into().unwrap());
+    assert!(count >= reported, "{reported} was reported durable, and {count} is there");
+    let mut expected: BTreeMap<Table, Rows> = BTreeMap::new();
+    for (table, key, value) in (1..=count).flat_map(crash_rows) {
+        expected.entry(table).or_default().push((key, value));
+    }
+    for (table, mut expected) in expected {
+        expected.sort();
+        let found = rows(&store, table, b"", None, Direction::Up, usize::MAX);
+        assert!(found == expected, "{}: {} rows instead of {}", table.name(), found.len(), expected.len());
+    }
+}
