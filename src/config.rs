@@ -96,8 +96,7 @@ impl Partial {
     /// # Errors
     /// It cannot be read, or has keys or values that do not fit.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         Self::from_toml(&text).map_err(|error| ConfigError::File { path: path.to_owned(), error: Box::new(error) })
     }
 
@@ -176,9 +175,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     let Some(value) = value else { return Ok(None) };
     match value.parse() {
         Ok(parsed) => Ok(Some(parsed)),
-        Err(error) => {
-            Err(ConfigError::Variable { name: format!("FORENAME_{key}"), why: format!("{error}"), value })
-        }
+        Err(error) => Err(ConfigError::Variable { name: format!("FORENAME_{key}"), why: format!("{error}"), value }),
     }
 }
 
@@ -187,9 +184,7 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Result<Partial, ConfigError> {
-        Partial::from_variables(|key| {
-            pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
-        })
+        Partial::from_variables(|key| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

@@ -43,9 +43,10 @@ enum Origin {
 impl FeedParams {
     fn filter(self) -> Result<EventFilter, Problem> {
         let types = self.types.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
-        let types = types.map(event_type_from_text).collect::<Result<_, _>>().map_err(|error| {
-            Problem::new(ProblemType::InvalidRequest, format!("types: {error}; nothing was read"))
-        })?;
+        let types = types
+            .map(event_type_from_text)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Problem::new(ProblemType::InvalidRequest, format!("types: {error}; nothing was read")))?;
         Ok(EventFilter {
             types,
             owner: self.owner,
@@ -126,8 +127,7 @@ impl Feed {
         let latest = api.handle.events();
         let stopping = api.stopping.subscribe();
         let ready = VecDeque::new();
-        let mut feed =
-            Self { api, after, limit, filter, ready, drained: false, latest, stopping, _permit: permit };
+        let mut feed = Self { api, after, limit, filter, ready, drained: false, latest, stopping, _permit: permit };
         feed.read().await?;
         Ok(feed)
     }

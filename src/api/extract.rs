@@ -108,10 +108,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(segments) = Path::<T>::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
-            let detail = format!("{}; nothing was done, correct the path", rejection.body_text());
-            Problem::new(ProblemType::InvalidRequest, detail)
-        })?;
+        let Path(segments) =
+            Path::<T>::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
+                let detail = format!("{}; nothing was done, correct the path", rejection.body_text());
+                Problem::new(ProblemType::InvalidRequest, detail)
+            })?;
         Ok(Self(segments))
     }
 }

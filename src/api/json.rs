@@ -11,7 +11,7 @@ mod text;
 pub use cluster::{Cluster, Member, TokenBody, TokenIssued};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use registration::{
-    Claim, Metadata, MetadataError, Name, NameRef, Registration, Registrations, RegistrationBody, RejectedBy,
+    Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations, RejectedBy,
     ReplacesBody, Wait, Waiting,
 };
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};

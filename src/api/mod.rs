@@ -144,10 +144,8 @@ async fn no_route(uri: Uri) -> Problem {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    let detail = format!(
-        "{} does not take {method}; nothing was done, the header Allow lists the methods it takes",
-        uri.path()
-    );
+    let detail =
+        format!("{} does not take {method}; nothing was done, the header Allow lists the methods it takes", uri.path());
     Problem::new(ProblemType::MethodNotAllowed, detail)
 }
 

@@ -182,10 +182,7 @@ impl Problem {
             None => "an earlier claim has one of the names".to_owned(),
         };
         let detail = format!("{lost}; the registration is rejected for good and holds no name, choose another name");
-        Self {
-            registration: Some(Box::new(registration)),
-            ..Self::new(ProblemType::RegistrationRejected, detail)
-        }
+        Self { registration: Some(Box::new(registration)), ..Self::new(ProblemType::RegistrationRejected, detail) }
     }
 }
 

@@ -67,12 +67,7 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
 }
 
 /// Registers and prints what came of it, also where that is a rejection.
-pub(super) async fn register(
-    args: &ClientArgs,
-    client: &Client,
-    wait: &WaitArgs,
-    body: &RegistrationBody,
-) -> Outcome {
+pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Outcome {
     match client.register(body).await {
         Ok(registration) => {
             output::print(args, &registration, output::registration)?;

@@ -33,7 +33,10 @@ pub(super) async fn run(args: RenameArgs) -> Outcome {
     let NameArg(NameRef { namespace, name: old }) = args.old;
     let held = client.name(&namespace, &old).await?;
     let Some(registration) = held.registration else {
-        return Err(Failure::failed(format!("{namespace}/{old} is not held, so it cannot be renamed; claim {}", args.new)));
+        return Err(Failure::failed(format!(
+            "{namespace}/{old} is not held, so it cannot be renamed; claim {}",
+            args.new
+        )));
     };
     let owner = client.registration(registration).await?.owner;
     if owner != args.owner {

@@ -116,10 +116,8 @@ impl EventStream {
 
     /// Takes what arrives next, connecting first where there is no connection.
     async fn read(&mut self) -> Result<(), ClientError> {
-        let broken = |why: &str| ClientError::Unreachable {
-            address: self.client.address().to_owned(),
-            why: why.to_owned(),
-        };
+        let broken =
+            |why: &str| ClientError::Unreachable { address: self.client.address().to_owned(), why: why.to_owned() };
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => {

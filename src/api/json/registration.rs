@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::text::{Span, Time, stamp};
 use super::is_false;
+use super::text::{Span, Time, stamp};
 use crate::clock::{Millis, NodeId, Stamp};
 use crate::replica::{
     self, ClaimView, EndReason, NameRequest, NameStatus, NameView, RegisterRequest, RegistrationView, Status,

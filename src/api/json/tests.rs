@@ -113,10 +113,7 @@ fn a_registration_body_is_read_whole() {
     }"#;
     let body: RegistrationBody = serde_json::from_str(text).unwrap();
     assert_eq!((body.wait, body.timeout), (Some(Wait::Final), Some(Span(Duration::from_secs(3)))));
-    assert_eq!(
-        serde_json::from_str::<RegistrationBody>(&serde_json::to_string(&body).unwrap()).unwrap(),
-        body
-    );
+    assert_eq!(serde_json::from_str::<RegistrationBody>(&serde_json::to_string(&body).unwrap()).unwrap(), body);
     let request = body.into_request(Some(Millis(9)));
     assert_eq!(request.ttl, Some(5_400_000));
     assert_eq!(request.metadata.as_deref(), Some("{\"a\": 1}"));
@@ -149,9 +146,15 @@ fn metadata_is_an_object() {
 
 #[test]
 fn durations() {
-    for (text, ms) in
-        [("0", 0), ("5", 5000), ("500ms", 500), ("5s", 5000), ("15m", 900_000), ("1h30m", 5_400_000), ("7d", 604_800_000)]
-    {
+    for (text, ms) in [
+        ("0", 0),
+        ("5", 5000),
+        ("500ms", 500),
+        ("5s", 5000),
+        ("15m", 900_000),
+        ("1h30m", 5_400_000),
+        ("7d", 604_800_000),
+    ] {
         assert_eq!(text.parse(), Ok(Span(Duration::from_millis(ms))), "{text}");
     }
     for text in ["m", "5 s", "-5s", "1.5h", "5x", "5s3", "s5", "99999999999999999999", "18446744073709551615", "5µs"] {
