@@ -19,7 +19,7 @@ const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-async fn view(api: &Api) -> Result<ClusterView, Problem> {
+async fn view(api: &Api) -> Result<ClusterView, Box<Problem>> {
     match api.ask(Request::Cluster).await? {
         Answer::Cluster(view) => Ok(*view),
         other => Err(unexpected(&other)),
@@ -29,7 +29,7 @@ async fn view(api: &Api) -> Result<ClusterView, Problem> {
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     let view = view(&api).await?;
     Ok(json(StatusCode::OK, &Cluster::new(view, now())))
 }
@@ -38,10 +38,13 @@ pub(super) async fn mint_token(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
     OptionalBody(body): OptionalBody<TokenBody>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     let ttl = body.ttl.map_or(DEFAULT_TOKEN_TTL, |span| span.0);
     if ttl.is_zero() {
-        return Err(Problem::new(ProblemType::InvalidRequest, "a token with a ttl of 0 lets nobody in; none was made"));
+        return Err(Problem::boxed(
+            ProblemType::InvalidRequest,
+            "a token with a ttl of 0 lets nobody in; none was made",
+        ));
     }
     match api.admin.mint_token(ttl) {
         Ok(token) => Ok(json(StatusCode::CREATED, &TokenIssued { token })),
@@ -54,13 +57,13 @@ pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
 }
 
-pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<Problem>> {
     let view = tokio::time::timeout(READY_WITHIN, view(&api)).await.unwrap_or_else(|_| {
         let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
-        Err(Refusal::Unavailable(busy).into())
+        Err(Box::new(Refusal::Unavailable(busy).into()))
     })?;
     if !view.member {
-        return Err(Refusal::NotMember.into());
+        return Err(Box::new(Refusal::NotMember.into()));
     }
     Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ready", "node": view.node })))
 }

@@ -41,12 +41,11 @@ enum Origin {
 }
 
 impl FeedParams {
-    fn filter(self) -> Result<EventFilter, Problem> {
+    fn filter(self) -> Result<EventFilter, Box<Problem>> {
         let types = self.types.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
-        let types = types
-            .map(event_type_from_text)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Problem::new(ProblemType::InvalidRequest, format!("types: {error}; nothing was read")))?;
+        let types = types.map(event_type_from_text).collect::<Result<_, _>>().map_err(|error| {
+            Problem::boxed(ProblemType::InvalidRequest, format!("types: {error}; nothing was read"))
+        })?;
         Ok(EventFilter {
             types,
             owner: self.owner,
@@ -63,7 +62,7 @@ pub(super) async fn feed(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     Params(params): Params<FeedParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     let after = params.after.unwrap_or(0);
     if !wants_stream(&headers) {
@@ -85,7 +84,7 @@ fn wants_stream(headers: &HeaderMap) -> bool {
 }
 
 /// Where a reader that was cut off goes on; it knows better than the address that it was given at first.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     if text.is_empty() {
@@ -93,11 +92,11 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Problem> {
     }
     text.parse().map(Some).map_err(|_| {
         let detail = format!("the header Last-Event-ID is {text:?}; nothing was read, give the id of an event here");
-        Problem::new(ProblemType::InvalidRequest, detail)
+        Problem::boxed(ProblemType::InvalidRequest, detail)
     })
 }
 
-async fn page(api: &Api, after: Cursor, limit: usize, filter: EventFilter) -> Result<EventPage, Problem> {
+async fn page(api: &Api, after: Cursor, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
     match api.ask(Request::Events { after, limit, filter }).await? {
         Answer::Events(page) => Ok(page),
         other => Err(unexpected(&other)),
@@ -120,9 +119,9 @@ struct Feed {
 
 impl Feed {
     /// Reads the first page, so that a refusal is an error and not an empty stream.
-    async fn open(api: Arc<Api>, after: Cursor, limit: usize, filter: EventFilter) -> Result<Self, Problem> {
+    async fn open(api: Arc<Api>, after: Cursor, limit: usize, filter: EventFilter) -> Result<Self, Box<Problem>> {
         let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
-            Problem::from(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()))
+            Box::new(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()).into())
         })?;
         let latest = api.handle.events();
         let stopping = api.stopping.subscribe();
@@ -132,7 +131,7 @@ impl Feed {
         Ok(feed)
     }
 
-    async fn read(&mut self) -> Result<(), Problem> {
+    async fn read(&mut self) -> Result<(), Box<Problem>> {
         // Marked as seen before the look, so that what comes during it wakes us again.
         self.latest.borrow_and_update();
         let page = page(&self.api, self.after, self.limit, self.filter.clone()).await?;

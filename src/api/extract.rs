@@ -18,9 +18,9 @@ use super::problem::{Problem, ProblemType};
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
         check_json(request.headers())?;
         parse(&read(request, state).await?).map(Body)
     }
@@ -30,9 +30,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 pub(super) struct OptionalBody<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
         let declared = check_json(request.headers());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
@@ -44,7 +44,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
 }
 
 /// Refuses what a browser sends across sites without asking first, and forms.
-fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -54,29 +54,29 @@ fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
         "the body is declared as {declared:?}; nothing was read or recorded, send JSON with the header \
          'Content-Type: application/json'"
     );
-    Err(Problem::new(ProblemType::UnsupportedMediaType, detail))
+    Err(Problem::boxed(ProblemType::UnsupportedMediaType, detail))
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<Problem>> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is larger than {MAX_BODY} bytes; nothing was recorded, send less");
-            return Problem::new(ProblemType::BodyTooLarge, detail);
+            return Problem::boxed(ProblemType::BodyTooLarge, detail);
         }
         let detail = format!("the body did not arrive whole ({rejection}); nothing was recorded, send it again");
-        Problem::new(ProblemType::InvalidRequest, detail)
+        Problem::boxed(ProblemType::InvalidRequest, detail)
     })
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => {
             let detail = format!("the body does not fit: {error}; nothing was recorded, correct it");
-            Problem::new(ProblemType::InvalidRequest, detail)
+            Problem::boxed(ProblemType::InvalidRequest, detail)
         }
         Category::Syntax | Category::Eof | Category::Io => {
             let detail = format!("the body is not JSON: {error}; nothing was recorded, correct it");
-            Problem::new(ProblemType::MalformedJson, detail)
+            Problem::boxed(ProblemType::MalformedJson, detail)
         }
     })
 }
@@ -85,12 +85,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 pub(super) struct Params<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Box<Problem>> {
         let Query(params) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
             let detail = format!("{}; nothing was done, correct the parameters after the '?'", rejection.body_text());
-            Problem::new(ProblemType::InvalidRequest, detail)
+            Problem::boxed(ProblemType::InvalidRequest, detail)
         })?;
         Ok(Self(params))
     }
@@ -105,13 +105,13 @@ pub(super) struct NoParams {}
 pub(super) struct Segments<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Box<Problem>> {
         let Path(segments) =
             Path::<T>::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
                 let detail = format!("{}; nothing was done, correct the path", rejection.body_text());
-                Problem::new(ProblemType::InvalidRequest, detail)
+                Problem::boxed(ProblemType::InvalidRequest, detail)
             })?;
         Ok(Self(segments))
     }
@@ -121,13 +121,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
 pub(super) struct Id(pub(super) Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Problem;
+    type Rejection = Box<Problem>;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Box<Problem>> {
         let Segments(text) = Segments::<String>::from_request_parts(parts, state).await?;
         text.parse().map(Self).map_err(|error| {
             let detail = format!("{text:?} is not a registration id ({error}); nothing was done, give a UUID");
-            Problem::new(ProblemType::InvalidRequest, detail)
+            Problem::boxed(ProblemType::InvalidRequest, detail)
         })
     }
 }
@@ -141,8 +141,8 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 }
 
 /// A fault of this node.
-pub(super) fn internal(what: &str) -> Problem {
+pub(super) fn internal(what: &str) -> Box<Problem> {
     tracing::error!("{what}");
     let detail = format!("{what}; whether the request was done is not known, look before you ask again");
-    Problem::new(ProblemType::Internal, detail)
+    Problem::boxed(ProblemType::Internal, detail)
 }

@@ -68,8 +68,8 @@ impl Api {
         self.handle.node()
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer, Problem> {
-        self.handle.request(request).await.map_err(Problem::from)
+    async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {
+        self.handle.request(request).await.map_err(|refusal| Box::new(refusal.into()))
     }
 }
 

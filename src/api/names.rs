@@ -18,7 +18,7 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     match api.ask(Request::Name(NameRequest { namespace, name })).await? {
         Answer::Name(view) => Ok(json(StatusCode::OK, &Name::from(view))),
         other => Err(unexpected(&other)),
@@ -35,6 +35,6 @@ pub(super) async fn release(
     State(api): State<Arc<Api>>,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(ReleaseParams { owner }): Params<ReleaseParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     one(api.ask(Request::ReleaseName { owner, name: NameRequest { namespace, name } }).await?)
 }

@@ -174,6 +174,11 @@ impl Problem {
         }
     }
 
+    /// The same as an error of the handlers, which hand on a pointer.
+    pub(super) fn boxed(problem_type: ProblemType, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self::new(problem_type, detail))
+    }
+
     /// A registration that was not refused, but lost.
     #[must_use]
     pub fn rejected(registration: Registration) -> Self {
@@ -227,6 +232,12 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+impl IntoResponse for Box<Problem> {
+    fn into_response(self) -> Response {
+        (*self).into_response()
     }
 }
 

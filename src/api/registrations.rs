@@ -24,7 +24,7 @@ pub(super) async fn register(
     Params(NoParams {}): Params<NoParams>,
     headers: HeaderMap,
     Body(mut body): Body<RegistrationBody>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     if let Some(key) = idempotency_key(&headers)? {
         if body.id.is_some_and(|id| id != key) {
             return Err(invalid("the header Idempotency-Key and the member id differ; give one of them"));
@@ -50,7 +50,7 @@ pub(super) async fn register(
 }
 
 /// Bare, or quoted as a structured header (draft-ietf-httpapi-idempotency-key-header).
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
@@ -77,7 +77,7 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Id(id): Id,
     Params(params): Params<ShowParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     let wait_until = deadline(params.wait, params.timeout);
     one(api.ask(Request::Registration { id, wait_until }).await?)
 }
@@ -86,7 +86,7 @@ pub(super) async fn activate(
     State(api): State<Arc<Api>>,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     one(api.ask(Request::Activate { id }).await?)
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn release(
     State(api): State<Arc<Api>>,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     one(api.ask(Request::Release { id }).await?)
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn of_owner(
     State(api): State<Arc<Api>>,
     Segments(owner): Segments<String>,
     Params(params): Params<OwnerParams>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     match api.ask(Request::Owner { owner, after: params.after, limit }).await? {
         Answer::Registrations(views) => {
@@ -122,7 +122,7 @@ pub(super) async fn of_owner(
 }
 
 /// Rows of a page, checked.
-pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
+pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if (1..=MAX_PAGE).contains(&limit) {
         return Ok(limit);
@@ -131,18 +131,18 @@ pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
 }
 
 /// The answer that is one registration.
-pub(super) fn one(answer: Answer) -> Result<Response, Problem> {
+pub(super) fn one(answer: Answer) -> Result<Response, Box<Problem>> {
     Ok(json(StatusCode::OK, &Registration::from(registration(answer)?)))
 }
 
-fn registration(answer: Answer) -> Result<RegistrationView, Problem> {
+fn registration(answer: Answer) -> Result<RegistrationView, Box<Problem>> {
     match answer {
         Answer::Registration(view) => Ok(*view),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(super) fn unexpected(answer: &Answer) -> Problem {
+pub(super) fn unexpected(answer: &Answer) -> Box<Problem> {
     let kind = match answer {
         Answer::Registration(_) => "a registration",
         Answer::Name(_) => "a name",
@@ -153,6 +153,6 @@ pub(super) fn unexpected(answer: &Answer) -> Problem {
     internal(&format!("the node answered a different question, with {kind}"))
 }
 
-fn invalid(what: &str) -> Problem {
-    Problem::new(ProblemType::InvalidRequest, format!("{what}; nothing was done"))
+fn invalid(what: &str) -> Box<Problem> {
+    Problem::boxed(ProblemType::InvalidRequest, format!("{what}; nothing was done"))
 }
