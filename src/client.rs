@@ -1,1 +1,315 @@
 //! A client of the HTTP interface.
+
+mod events;
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+pub use events::{EventQuery, EventStream};
+
+use crate::api::json::{
+    Cluster, Events, Name, Registration, RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+};
+use crate::api::{DEFAULT_WAIT, Problem, ProblemType};
+use crate::replica::Cursor;
+
+/// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Talks to one node; cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), forename::client::ClientError> {
+/// use forename::api::json::{NameRef, RegistrationBody, Wait};
+///
+/// let client = forename::Client::new("http://127.0.0.1:7400")?;
+/// let alice = NameRef { namespace: "username".into(), name: "alice".into() };
+/// let body = RegistrationBody { owner: "user-1".into(), names: vec![alice], wait: Some(Wait::Final), ..Default::default() };
+/// let registration = client.register(&body).await?;
+/// println!("{:?}", registration.status);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address cannot be used.
+    #[error("{address:?} is not the address of a node: {why}; write it like http://127.0.0.1:7400")]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A name that no path can hold.
+    #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
+    Path(String),
+    /// No answer arrived. Whether the node did what it was asked is not known.
+    #[error("no answer from the node at {address}: {why}; a request with an id of its own can be repeated safely")]
+    Unreachable {
+        /// The node's address.
+        address: String,
+        /// What happened.
+        why: String,
+    },
+    /// The node refused, or the registration lost.
+    #[error(transparent)]
+    Problem(Box<Problem>),
+    /// Whatever answered is no node, or of another version.
+    #[error("the answer of {address} (HTTP status {status}) cannot be understood: {why}")]
+    Answer {
+        /// The node's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// The problem that the node answered with, where it did.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// Whether the names went to somebody else, now or for good.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        let taken = [ProblemType::NameTaken, ProblemType::RegistrationRejected];
+        self.problem().is_some_and(|problem| taken.contains(&problem.problem_type))
+    }
+}
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+impl Client {
+    /// A client of the node at this address, like `http://127.0.0.1:7400`. Proxies of the environment are not used.
+    ///
+    /// # Errors
+    /// The address is no `http` address.
+    pub fn new(address: &str) -> Result<Self> {
+        let bad = |why: String| ClientError::Address { address: address.to_owned(), why };
+        let base = Url::parse(address).map_err(|error| bad(error.to_string()))?;
+        if base.scheme() != "http" || base.host_str().is_none() {
+            return Err(bad("it does not begin with http:// and a host".to_owned()));
+        }
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).build();
+        let http = http.map_err(|error| bad(chain(&error)))?;
+        Ok(Self { http, base })
+    }
+
+    /// The node's address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Claims names, all or none.
+    ///
+    /// # Errors
+    /// Also where the registration is rejected: [`ClientError::is_taken`], the problem has it.
+    pub async fn register(&self, body: &RegistrationBody) -> Result<Registration> {
+        let waits = body.wait == Some(Wait::Final);
+        let wait = if waits { body.timeout.map_or(DEFAULT_WAIT, |span| span.0) } else { Duration::ZERO };
+        let request = self.call(Method::POST, &["v1", "registrations"], &[])?;
+        self.answer(request.json(body).timeout(wait.saturating_add(PATIENCE))).await
+    }
+
+    /// What became of a registration.
+    ///
+    /// # Errors
+    /// [`ProblemType::NoRegistration`] where the node knows none of this id.
+    pub async fn registration(&self, id: Uuid) -> Result<Registration> {
+        self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string()], &[])?).await
+    }
+
+    /// The same when it is final, or after `timeout` with what is known then.
+    ///
+    /// # Errors
+    /// [`ProblemType::NoRegistration`] where the node knows none of this id.
+    pub async fn wait_for(&self, id: Uuid, timeout: Duration) -> Result<Registration> {
+        let query = [("wait", "final".to_owned()), ("timeout", Span(timeout).to_string())];
+        let request = self.call(Method::GET, &["v1", "registrations", &id.to_string()], &query)?;
+        self.answer(request.timeout(timeout.saturating_add(PATIENCE))).await
+    }
+
+    /// Makes a reservation permanent.
+    ///
+    /// # Errors
+    /// [`ProblemType::TooLate`] where it has ended or lost.
+    pub async fn activate(&self, id: Uuid) -> Result<Registration> {
+        self.answer(self.call(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?).await
+    }
+
+    /// Releases all names of a registration.
+    ///
+    /// # Errors
+    /// [`ProblemType::TooLate`] where it has ended or lost.
+    pub async fn release(&self, id: Uuid) -> Result<Registration> {
+        self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &[])?).await
+    }
+
+    /// Releases one name of an owner's.
+    ///
+    /// # Errors
+    /// [`ProblemType::NotHeld`] where the owner does not hold it.
+    pub async fn release_name(&self, namespace: &str, name: &str, owner: &str) -> Result<Registration> {
+        let query = [("owner", owner.to_owned())];
+        self.answer(self.call(Method::DELETE, &["v1", "names", namespace, name], &query)?).await
+    }
+
+    /// Who holds a name.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidName`] where it breaks a rule of its namespace.
+    pub async fn name(&self, namespace: &str, name: &str) -> Result<Name> {
+        self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &[])?).await
+    }
+
+    /// A page of an owner's registrations, earliest first.
+    ///
+    /// # Errors
+    /// The node cannot be reached or refuses.
+    pub async fn owner(&self, owner: &str, after: Option<Uuid>, limit: Option<usize>) -> Result<Registrations> {
+        let after = after.map(|id| ("after", id.to_string()));
+        let limit = limit.map(|limit| ("limit", limit.to_string()));
+        let query: Vec<_> = after.into_iter().chain(limit).collect();
+        self.answer(self.call(Method::GET, &["v1", "owners", owner, "registrations"], &query)?).await
+    }
+
+    /// A page of the event feed, after this cursor; 0 for the first page.
+    ///
+    /// # Errors
+    /// The node cannot be reached or refuses.
+    pub async fn events(&self, after: Cursor, query: &EventQuery) -> Result<Events> {
+        self.answer(self.call(Method::GET, &["v1", "events"], &query.pairs(after))?).await
+    }
+
+    /// The event feed after this cursor as it grows. The connection is made by the first
+    /// [`next`](EventStream::next), and again whenever it is lost.
+    #[must_use]
+    pub fn stream(&self, after: Cursor, query: EventQuery) -> EventStream {
+        EventStream::new(self.clone(), after, query)
+    }
+
+    /// The cluster as the node sees it.
+    ///
+    /// # Errors
+    /// The node cannot be reached or refuses.
+    pub async fn cluster(&self) -> Result<Cluster> {
+        self.answer(self.call(Method::GET, &["v1", "cluster"], &[])?).await
+    }
+
+    /// A token that lets newcomers join for so long; none for a day.
+    ///
+    /// # Errors
+    /// The node cannot be reached or cannot make one.
+    pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
+        let request = self.call(Method::POST, &["v1", "cluster", "tokens"], &[])?;
+        let issued: TokenIssued = self.answer(request.json(&TokenBody { ttl: ttl.map(Span) })).await?;
+        Ok(issued.token)
+    }
+
+    fn call(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {
+        Ok(self.http.request(method, self.url(path, query)?).timeout(PATIENCE))
+    }
+
+    /// Each part of the path becomes one segment, slashes in it encoded.
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url> {
+        // URLs have no way to write these as segments: they mean "here" and "up" however they are encoded.
+        if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            return Err(ClientError::Path((*part).to_owned()));
+        }
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.failure(response).await) }
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body).map_err(|error| self.not_understood(status, error.to_string()))
+    }
+
+    /// The error that an answer without success stands for.
+    async fn failure(&self, response: Response) -> ClientError {
+        let status = response.status();
+        match response.bytes().await {
+            Ok(body) => match serde_json::from_slice::<Problem>(&body) {
+                Ok(problem) => ClientError::Problem(Box::new(problem)),
+                Err(_) => self.not_understood(status, "it is no problem as RFC 9457 describes it".to_owned()),
+            },
+            Err(error) => self.unreachable(&error),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        ClientError::Unreachable { address: self.address().to_owned(), why: chain(error) }
+    }
+
+    fn not_understood(&self, status: StatusCode, why: String) -> ClientError {
+        ClientError::Answer { address: self.address().to_owned(), status: status.as_u16(), why }
+    }
+}
+
+/// The innermost cause, which says most: "Connection refused".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_path_is_one_segment() {
+        let client = Client::new("http://127.0.0.1:7400/").unwrap();
+        let url = client.url(&["v1", "names", "org/42/handle", "a b?#%é"], &[("owner", "a&b=c".to_owned())]).unwrap();
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:7400/v1/names/org%2F42%2Fhandle/a%20b%3F%23%25%C3%A9?owner=a%26b%3Dc"
+        );
+        for part in ["", ".", ".."] {
+            assert!(matches!(client.url(&["v1", part], &[]), Err(ClientError::Path(_))), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn only_http_addresses_are_taken() {
+        assert_eq!(Client::new("http://[::1]:7400").unwrap().address(), "http://[::1]:7400");
+        for address in ["127.0.0.1:7400", "https://example.org", "unix:/run/x", ""] {
+            assert!(matches!(Client::new(address), Err(ClientError::Address { .. })), "{address:?}");
+        }
+    }
+}

@@ -17,6 +17,7 @@
 //! | [`node`] | the driver: the only owner of a replica and its store |
 //! | [`api`] | the HTTP interface |
 //! | [`client`] | a client of the HTTP interface |
+//! | [`config`] | the settings of a node: file, environment, flags |
 //! | [`cli`] | the command line |
 //!
 //! Data flows one way: request → replica → store → outputs. The first six modules know of no socket, thread or clock
@@ -36,6 +37,11 @@ pub mod cli;
 #[cfg(feature = "node")]
 pub mod client;
 #[cfg(feature = "node")]
+pub mod config;
+#[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]
 pub mod transport;
+
+#[cfg(feature = "node")]
+pub use client::Client;

@@ -83,3 +83,62 @@ impl Handle {
         self.events.clone()
     }
 }
+
+/// A node within this process.
+#[derive(Debug)]
+pub struct Node {
+    handle: Handle,
+    peer_address: SocketAddr,
+}
+
+/// Why a node does not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NodeError(String);
+
+struct NoAdmin;
+
+impl crate::api::Admin for NoAdmin {
+    fn mint_token(&self, _: std::time::Duration) -> Result<String, String> {
+        Err("this build has no driver".to_owned())
+    }
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// Always: a placeholder until the driver is written.
+    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        Err(NodeError(format!("this build has no driver, so nothing in {} was touched", config.data_dir.display())))
+    }
+
+    /// To ask it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where QUIC listens.
+    #[must_use]
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// What an operator may do.
+    #[must_use]
+    pub fn admin(&self) -> Arc<dyn crate::api::Admin> {
+        Arc::new(NoAdmin)
+    }
+
+    /// Resolves if the node halts by itself.
+    ///
+    /// # Errors
+    /// Why it did.
+    pub async fn stopped(&self) -> Result<(), NodeError> {
+        std::future::pending().await
+    }
+
+    /// Stops it.
+    pub async fn shutdown(self) {}
+}

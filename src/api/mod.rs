@@ -1,1 +1,160 @@
 //! The HTTP interface.
+//!
+//! Handlers translate between [`json`] and the replica's requests, and hold no state of their own: what a client is
+//! told comes from the replica, after the fsync that covers it. Every error is a [`Problem`].
+
+mod cluster;
+mod events;
+mod extract;
+pub mod json;
+mod names;
+mod problem;
+mod registrations;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+pub use problem::{PROBLEM_JSON, Problem, ProblemType};
+
+use crate::clock::{Millis, NodeId};
+use crate::node::Handle;
+use crate::replica::{Answer, Request};
+
+/// Bytes of a request's body. Above the sum of all limits of one registration.
+pub const MAX_BODY: usize = 64 * 1024;
+/// How long an answer waits for the outcome where the client does not say. A guess: a few slow round trips.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// How long it waits at most, whatever the client says; below the usual idle time-out of proxies.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Event streams that are served at once; each is a task with a page of events. A guess.
+const MAX_STREAMS: usize = 1024;
+/// How long requests under way may take once the node stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What an operator may do at a node besides asking its replica.
+pub trait Admin: Send + Sync {
+    /// A token that lets newcomers join for so long.
+    ///
+    /// # Errors
+    /// A sentence on why there is none.
+    fn mint_token(&self, ttl: Duration) -> Result<String, String>;
+}
+
+/// What handlers share.
+struct Api {
+    handle: Handle,
+    admin: Arc<dyn Admin>,
+    streams: Arc<Semaphore>,
+    /// True once the server stops: streams end then, as they would hold it up for ever.
+    stopping: watch::Sender<bool>,
+}
+
+impl Api {
+    fn new(handle: Handle, admin: Arc<dyn Admin>) -> Arc<Self> {
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Arc::new(Self { handle, admin, streams, stopping: watch::Sender::new(false) })
+    }
+
+    fn node(&self) -> NodeId {
+        self.handle.node()
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {
+        self.handle.request(request).await.map_err(|refusal| Box::new(refusal.into()))
+    }
+}
+
+/// The interface as a service, for a server of one's own. [`serve`] brings one.
+pub fn router(handle: Handle, admin: Arc<dyn Admin>) -> Router {
+    routes(Api::new(handle, admin))
+}
+
+fn routes(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/v1/registrations", post(registrations::register))
+        .route("/v1/registrations/{id}", get(registrations::show).delete(registrations::release))
+        .route("/v1/registrations/{id}/activate", post(registrations::activate))
+        .route("/v1/names/{namespace}/{name}", get(names::show).delete(names::release))
+        .route("/v1/owners/{owner}/registrations", get(registrations::of_owner))
+        .route("/v1/events", get(events::feed))
+        .route("/v1/cluster", get(cluster::show))
+        .route("/v1/cluster/tokens", post(cluster::mint_token))
+        .route("/healthz", get(cluster::healthz))
+        .route("/readyz", get(cluster::readyz))
+        .fallback(no_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(api)
+}
+
+/// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
+///
+/// # Errors
+/// The listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    admin: Arc<dyn Admin>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let api = Api::new(handle, admin);
+    let mut stopping = api.stopping.subscribe();
+    let signal = {
+        let api = Arc::clone(&api);
+        async move {
+            shutdown.await;
+            api.stopping.send_replace(true);
+        }
+    };
+    // Answers are small and come one at a time: waiting to fill a segment only delays them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
+        }
+    });
+    let server = axum::serve(listener, routes(api)).with_graceful_shutdown(signal);
+    let drained = async {
+        // An error would mean that the sender, which the server holds, is gone.
+        if stopping.wait_for(|stopping| *stopping).await.is_ok() {
+            tokio::time::sleep(DRAIN).await;
+        }
+    };
+    tokio::select! {
+        result = server => result,
+        () = drained => Ok(()),
+    }
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    let detail = format!(
+        "there is nothing at {}; nothing was done, the calls are listed in the manual under /v1 (a slash inside a \
+         namespace is written %2F)",
+        uri.path()
+    );
+    Problem::new(ProblemType::NoRoute, detail)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail =
+        format!("{} does not take {method}; nothing was done, the header Allow lists the methods it takes", uri.path());
+    Problem::new(ProblemType::MethodNotAllowed, detail)
+}
+
+/// The wall clock, for deadlines that clients give as durations and for comparing times of an answer with.
+#[expect(clippy::disallowed_methods, reason = "the interface stands outside the pure parts; this is its one clock")]
+fn now() -> Millis {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

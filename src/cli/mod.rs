@@ -1,1 +1,202 @@
-//! The command line.
+//! The command line: one file a command.
+//!
+//! To add one: a file with its arguments and `run`, a variant of [`Command`], a line in its `run`.
+
+mod activate;
+mod claim;
+mod completions;
+mod member;
+mod output;
+mod release;
+mod rename;
+mod serve;
+mod show;
+mod status;
+mod target;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::client::{Client, ClientError};
+use crate::replica::Status;
+
+/// A masterless registry of unique names.
+#[derive(Parser, Debug)]
+#[command(
+    name = "forename",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 name taken or registration rejected, 4 still pending at \
+                  the timeout.\nLogs go to stderr; FORENAME_LOG sets what is logged, like info or forename=debug."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a node
+    Serve(serve::ServeArgs),
+    /// Claim names, all or none
+    Claim(claim::ClaimArgs),
+    /// Show a name, a registration, or what became of an owner's registrations
+    Show(show::ShowArgs),
+    /// Release a name, or all names of a registration
+    Release(release::ReleaseArgs),
+    /// Make a reservation permanent
+    Activate(activate::ActivateArgs),
+    /// Take a new name and give up the old one once the new one is confirmed
+    Rename(rename::RenameArgs),
+    /// Follow the event feed
+    Watch(watch::WatchArgs),
+    /// Show the cluster: members, promises, what is pending and waited for
+    Status(status::StatusArgs),
+    /// List members, let new ones in
+    Member(member::MemberArgs),
+    /// Print a completion script
+    Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// What is logged where `FORENAME_LOG` does not say.
+    #[must_use]
+    pub fn default_log(&self) -> &'static str {
+        if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" }
+    }
+
+    /// Runs the command; its exit code.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.command.run() {
+            Ok(exit) => exit.into(),
+            Err(failure) => {
+                if !failure.message.is_empty() {
+                    // Where stderr is gone too, the exit code has to do.
+                    let _ = writeln!(io::stderr(), "forename: {}", failure.message);
+                }
+                failure.exit.into()
+            }
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Outcome {
+        match self {
+            Self::Serve(args) => serve::run(args),
+            Self::Claim(args) => block_on(claim::run(args)),
+            Self::Show(args) => block_on(show::run(args)),
+            Self::Release(args) => block_on(release::run(args)),
+            Self::Activate(args) => block_on(activate::run(args)),
+            Self::Rename(args) => block_on(rename::run(args)),
+            Self::Watch(args) => block_on(watch::run(args)),
+            Self::Status(args) => block_on(status::run(args)),
+            Self::Member(args) => block_on(member::run(args)),
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+/// Runs a client command; one thread is enough for one request.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(command)
+}
+
+/// Which node a client command asks, and how it answers.
+#[derive(Args, Debug)]
+struct ClientArgs {
+    /// The node to ask
+    #[arg(long, value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
+    node: String,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl ClientArgs {
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(&self.node)?)
+    }
+}
+
+/// How a command ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Taken = 3,
+    Pending = 4,
+}
+
+impl Exit {
+    /// Of a command that made a registration.
+    fn of(status: Status, waited: bool) -> Self {
+        match status {
+            Status::Confirmed => Self::Done,
+            Status::Rejected => Self::Taken,
+            Status::Pending | Status::Contested if waited => Self::Pending,
+            Status::Pending | Status::Contested => Self::Done,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command that could not do what it was told.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    fn failed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Failed, message: message.into() }
+    }
+
+    fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into() }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Address { .. } => Exit::Usage,
+            error if error.is_taken() => Exit::Taken,
+            _ => Exit::Failed,
+        };
+        Self { exit, message: error.to_string() }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of printing. A reader that has seen enough, like `head`, is not an error.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { exit: Exit::Done, message: String::new() };
+        }
+        Self::failed(format!("cannot print: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! The cluster as this node sees it, join tokens, probes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::extract::{NoParams, OptionalBody, Params, internal, json};
+use super::json::{Cluster, TokenBody, TokenIssued};
+use super::problem::{Problem, ProblemType};
+use super::registrations::unexpected;
+use super::{Api, now};
+use crate::replica::{Answer, ClusterView, Refusal, Request};
+
+/// How long a join token holds where the operator does not say.
+const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
+async fn view(api: &Api) -> Result<ClusterView, Box<Problem>> {
+    match api.ask(Request::Cluster).await? {
+        Answer::Cluster(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api).await?;
+    Ok(json(StatusCode::OK, &Cluster::new(view, now())))
+}
+
+pub(super) async fn mint_token(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    OptionalBody(body): OptionalBody<TokenBody>,
+) -> Result<Response, Box<Problem>> {
+    let ttl = body.ttl.map_or(DEFAULT_TOKEN_TTL, |span| span.0);
+    if ttl.is_zero() {
+        return Err(Problem::boxed(
+            ProblemType::InvalidRequest,
+            "a token with a ttl of 0 lets nobody in; none was made",
+        ));
+    }
+    match api.admin.mint_token(ttl) {
+        Ok(token) => Ok(json(StatusCode::CREATED, &TokenIssued { token })),
+        Err(why) => Err(internal(&format!("no token could be made: {why}"))),
+    }
+}
+
+/// The process lives; nothing else is asked, so that a slow disk does not have it killed.
+pub(super) async fn healthz() -> Response {
+    json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+}
+
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<Problem>> {
+    let view = tokio::time::timeout(READY_WITHIN, view(&api)).await.unwrap_or_else(|_| {
+        let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
+        Err(Box::new(Refusal::Unavailable(busy).into()))
+    })?;
+    if !view.member {
+        return Err(Box::new(Refusal::NotMember.into()));
+    }
+    Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ready", "node": view.node })))
+}

@@ -1,0 +1,183 @@
+//! The event feed: as pages, and as a stream of server-sent events.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use uuid::Uuid;
+
+use super::Api;
+use super::extract::{Params, json};
+use super::json::{Event, Events, Time, event_type_from_text, event_type_text};
+use super::problem::{Problem, ProblemType};
+use super::registrations::{page_limit, unexpected};
+use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Refusal, Request};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedParams {
+    after: Option<Cursor>,
+    since: Option<Time>,
+    types: Option<String>,
+    owner: Option<String>,
+    registration: Option<Uuid>,
+    namespace: Option<String>,
+    origin: Option<Origin>,
+    limit: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Origin {
+    Local,
+    Any,
+}
+
+impl FeedParams {
+    fn filter(self) -> Result<EventFilter, Box<Problem>> {
+        let types = self.types.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+        let types = types.map(event_type_from_text).collect::<Result<_, _>>().map_err(|error| {
+            Problem::boxed(ProblemType::InvalidRequest, format!("types: {error}; nothing was read"))
+        })?;
+        Ok(EventFilter {
+            types,
+            owner: self.owner,
+            registration: self.registration,
+            namespace: self.namespace,
+            local: self.origin == Some(Origin::Local),
+            since: self.since.map(|time| time.0),
+        })
+    }
+}
+
+/// A page, or a stream for those who accept `text/event-stream`; there, `limit` is how many are read at a time.
+pub(super) async fn feed(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    Params(params): Params<FeedParams>,
+) -> Result<Response, Box<Problem>> {
+    let limit = page_limit(params.limit)?;
+    let after = params.after.unwrap_or(0);
+    if !wants_stream(&headers) {
+        let filter = params.filter()?;
+        let EventPage { events, next } = page(&api, after, limit, filter).await?;
+        let events = events.into_iter().map(|event| Event::new(api.node(), event)).collect();
+        return Ok(json(StatusCode::OK, &Events { events, next }));
+    }
+    let after = last_event_id(&headers)?.unwrap_or(after);
+    let feed = Feed::open(api, after, limit, params.filter()?).await?;
+    Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+    })
+}
+
+/// Where a reader that was cut off goes on; it knows better than the address that it was given at first.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        let detail = format!("the header Last-Event-ID is {text:?}; nothing was read, give the id of an event here");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })
+}
+
+async fn page(api: &Api, after: Cursor, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
+    match api.ask(Request::Events { after, limit, filter }).await? {
+        Answer::Events(page) => Ok(page),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.
+struct Feed {
+    api: Arc<Api>,
+    after: Cursor,
+    limit: usize,
+    filter: EventFilter,
+    ready: VecDeque<replica::Event>,
+    /// Nothing more was there at the last look.
+    drained: bool,
+    latest: watch::Receiver<Cursor>,
+    stopping: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Feed {
+    /// Reads the first page, so that a refusal is an error and not an empty stream.
+    async fn open(api: Arc<Api>, after: Cursor, limit: usize, filter: EventFilter) -> Result<Self, Box<Problem>> {
+        let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
+            Box::new(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()).into())
+        })?;
+        let latest = api.handle.events();
+        let stopping = api.stopping.subscribe();
+        let ready = VecDeque::new();
+        let mut feed = Self { api, after, limit, filter, ready, drained: false, latest, stopping, _permit: permit };
+        feed.read().await?;
+        Ok(feed)
+    }
+
+    async fn read(&mut self) -> Result<(), Box<Problem>> {
+        // Marked as seen before the look, so that what comes during it wakes us again.
+        self.latest.borrow_and_update();
+        let page = page(&self.api, self.after, self.limit, self.filter.clone()).await?;
+        self.drained = page.events.is_empty() && page.next <= self.after;
+        self.after = self.after.max(page.next);
+        self.ready = page.events.into();
+        Ok(())
+    }
+
+    /// The next event; `None` once the node or the server stops.
+    async fn next(&mut self) -> Option<replica::Event> {
+        loop {
+            if *self.stopping.borrow() {
+                return None;
+            }
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.drained {
+                tokio::select! {
+                    moved = self.latest.changed() => moved.ok()?,
+                    _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+                }
+            }
+            if let Err(problem) = self.read().await {
+                tracing::debug!("an event stream ends: {problem}");
+                return None;
+            }
+        }
+    }
+
+    fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+        let node = self.api.node();
+        stream::unfold(self, move |mut feed| async move {
+            let event = feed.next().await?;
+            Some((Ok(message(Event::new(node, event))), feed))
+        })
+    }
+}
+
+/// An event as a message of the stream; the cursor is its id.
+fn message(mut event: Event) -> sse::Event {
+    let cursor = event.cursor.take().unwrap_or_default();
+    let message = sse::Event::default().id(cursor.to_string()).event(event_type_text(event.event_type));
+    message.json_data(&event).unwrap_or_else(|error| {
+        tracing::error!("event {cursor} cannot be written as JSON: {error}");
+        sse::Event::default().id(cursor.to_string())
+    })
+}

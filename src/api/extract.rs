@@ -1,0 +1,148 @@
+//! What comes in with a request, each failure a [`Problem`].
+
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use uuid::Uuid;
+
+use super::MAX_BODY;
+use super::problem::{Problem, ProblemType};
+
+/// A JSON body, declared as such.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
+        check_json(request.headers())?;
+        parse(&read(request, state).await?).map(Body)
+    }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
+        let declared = check_json(request.headers());
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        declared?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Refuses what a browser sends across sites without asking first, and forms.
+fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!(
+        "the body is declared as {declared:?}; nothing was read or recorded, send JSON with the header \
+         'Content-Type: application/json'"
+    );
+    Err(Problem::boxed(ProblemType::UnsupportedMediaType, detail))
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<Problem>> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is larger than {MAX_BODY} bytes; nothing was recorded, send less");
+            return Problem::boxed(ProblemType::BodyTooLarge, detail);
+        }
+        let detail = format!("the body did not arrive whole ({rejection}); nothing was recorded, send it again");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => {
+            let detail = format!("the body does not fit: {error}; nothing was recorded, correct it");
+            Problem::boxed(ProblemType::InvalidRequest, detail)
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            let detail = format!("the body is not JSON: {error}; nothing was recorded, correct it");
+            Problem::boxed(ProblemType::MalformedJson, detail)
+        }
+    })
+}
+
+/// The parameters after the `?`.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Box<Problem>> {
+        let Query(params) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
+            let detail = format!("{}; nothing was done, correct the parameters after the '?'", rejection.body_text());
+            Problem::boxed(ProblemType::InvalidRequest, detail)
+        })?;
+        Ok(Self(params))
+    }
+}
+
+/// For requests without parameters: any is refused.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParams {}
+
+/// The variable segments of the path, percent-decoded.
+pub(super) struct Segments<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Box<Problem>> {
+        let Path(segments) =
+            Path::<T>::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
+                let detail = format!("{}; nothing was done, correct the path", rejection.body_text());
+                Problem::boxed(ProblemType::InvalidRequest, detail)
+            })?;
+        Ok(Self(segments))
+    }
+}
+
+/// The registration id of a path.
+pub(super) struct Id(pub(super) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Box<Problem>> {
+        let Segments(text) = Segments::<String>::from_request_parts(parts, state).await?;
+        text.parse().map(Self).map_err(|error| {
+            let detail = format!("{text:?} is not a registration id ({error}); nothing was done, give a UUID");
+            Problem::boxed(ProblemType::InvalidRequest, detail)
+        })
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => internal(&format!("the answer cannot be written as JSON: {error}")).into_response(),
+    }
+}
+
+/// A fault of this node.
+pub(super) fn internal(what: &str) -> Box<Problem> {
+    tracing::error!("{what}");
+    let detail = format!("{what}; whether the request was done is not known, look before you ask again");
+    Problem::boxed(ProblemType::Internal, detail)
+}

@@ -1,0 +1,26 @@
+//! The JSON of the HTTP interface, for both of its ends: the node writes what a [`Client`](crate::Client) reads.
+//!
+//! What a client sends refuses unknown fields, so that a misspelt option is not silently left out. What a node sends
+//! may grow, so readers skip what they do not know.
+
+mod cluster;
+mod event;
+mod registration;
+mod text;
+
+pub use cluster::{Cluster, Member, TokenBody, TokenIssued};
+pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
+pub use registration::{
+    Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations, RejectedBy,
+    ReplacesBody, Wait, Waiting,
+};
+pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
+
+/// For `skip_serializing_if`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Registrations and names.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::is_false;
+use super::text::{Span, Time, stamp};
+use crate::clock::{Millis, NodeId, Stamp};
+use crate::replica::{
+    self, ClaimView, EndReason, NameRequest, NameStatus, NameView, RegisterRequest, RegistrationView, Status,
+};
+
+/// A name as a client writes it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRef {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as typed.
+    pub name: String,
+}
+
+impl From<NameRef> for NameRequest {
+    fn from(NameRef { namespace, name }: NameRef) -> Self {
+        Self { namespace, name }
+    }
+}
+
+/// An application's JSON object, kept as the text it came as.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Box<RawValue>);
+
+/// The text is not a JSON object.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// It is not JSON at all.
+    #[error("metadata is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is another kind of value.
+    #[error("metadata must be a JSON object, like {{\"form\": \"sign-up\"}}")]
+    NotAnObject,
+}
+
+impl Metadata {
+    /// Metadata of this text.
+    ///
+    /// # Errors
+    /// The text is not a JSON object.
+    pub fn new(text: String) -> Result<Self, MetadataError> {
+        let metadata = Self(RawValue::from_string(text)?);
+        if metadata.is_object() { Ok(metadata) } else { Err(MetadataError::NotAnObject) }
+    }
+
+    /// Whether it is an object: JSON read from elsewhere may be anything.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.as_str().starts_with('{')
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// When to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// At once, with what is known.
+    #[default]
+    None,
+    /// When the outcome is final, or at the timeout with what is known then.
+    Final,
+}
+
+/// The claim that a rename ends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplacesBody {
+    /// Its registration.
+    pub registration: Uuid,
+    /// Its namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What `POST /v1/registrations` takes.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationBody {
+    /// Chosen by the client, so that it may ask again, here or at another node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Who is to hold the names.
+    pub owner: String,
+    /// The names: all or none.
+    pub names: Vec<NameRef>,
+    /// How long the reservation lasts; none for a permanent registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+    /// The claim that this registration takes the place of (rename).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReplacesBody>,
+    /// A JSON object, given back with the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    /// When to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// How long to wait at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+impl RegistrationBody {
+    /// The request to the replica; `wait_until` is the caller's, who knows the time.
+    #[must_use]
+    pub fn into_request(self, wait_until: Option<Millis>) -> RegisterRequest {
+        let replaces = self.replaces.map(|replaces| replica::Replaces {
+            registration: replaces.registration,
+            name: NameRequest { namespace: replaces.namespace, name: replaces.name },
+        });
+        RegisterRequest {
+            id: self.id,
+            owner: self.owner,
+            names: self.names.into_iter().map(Into::into).collect(),
+            ttl: self.ttl.map(Span::millis),
+            replaces,
+            metadata: self.metadata.map(|metadata| metadata.as_str().to_owned()),
+            wait_until,
+        }
+    }
+}
+
+/// Where a registration stands.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Registration {
+    /// Its id.
+    pub id: Uuid,
+    /// Its owner.
+    pub owner: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Its names.
+    pub names: Vec<Claim>,
+    /// The node that accepted it.
+    pub node: NodeId,
+    /// Its stamp: of two claims to a name the one with the lower stamp wins.
+    #[serde(with = "stamp")]
+    pub stamp: Stamp,
+    /// When it was accepted.
+    pub accepted_at: Time,
+    /// When the reservation ends, where it is one that has not been activated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whether it was a reservation that was activated in time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub activated: bool,
+    /// The application's JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    /// Members that a pending registration waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<Waiting>,
+    /// The claim that it lost to, where it is contested or rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_by: Option<RejectedBy>,
+}
+
+impl From<RegistrationView> for Registration {
+    fn from(view: RegistrationView) -> Self {
+        Self {
+            id: view.id,
+            owner: view.owner,
+            status: view.status,
+            names: view.names.into_iter().map(Into::into).collect(),
+            node: view.node,
+            stamp: view.stamp,
+            accepted_at: Time(view.stamp.hlc.millis()),
+            expires_at: view.expires.map(Time),
+            activated: view.activated,
+            // It was checked when it came in; should a store hold anything else, the rest of the answer still counts.
+            metadata: view.metadata.and_then(|text| Metadata::new(text).ok()),
+            waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
+            rejected_by: view.rejected_by.map(Into::into),
+        }
+    }
+}
+
+/// One name of a registration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as typed.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// How the claim ended, where it finally did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndReason>,
+}
+
+impl From<ClaimView> for Claim {
+    fn from(ClaimView { namespace, name, key, ended }: ClaimView) -> Self {
+        Self { namespace, name, key, ended }
+    }
+}
+
+/// A member that something waits for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The member.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// When its promise last moved; none where it has not been heard of since the answering node started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+impl From<replica::Waiting> for Waiting {
+    fn from(view: replica::Waiting) -> Self {
+        Self { node: view.node, label: view.label, since: view.since.map(Time) }
+    }
+}
+
+/// The claim that a registration lost to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RejectedBy {
+    /// The namespace of the lost name.
+    pub namespace: String,
+    /// The lost name, as the loser typed it.
+    pub name: String,
+    /// The winning registration.
+    pub registration: Uuid,
+    /// Its stamp.
+    #[serde(with = "stamp")]
+    pub stamp: Stamp,
+    /// When it was accepted.
+    pub accepted_at: Time,
+}
+
+impl From<replica::RejectedBy> for RejectedBy {
+    fn from(view: replica::RejectedBy) -> Self {
+        Self {
+            namespace: view.namespace,
+            name: view.name,
+            registration: view.registration,
+            stamp: view.stamp,
+            accepted_at: Time(view.stamp.hlc.millis()),
+        }
+    }
+}
+
+/// An owner's registrations, earliest first.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Registrations {
+    /// This page of them.
+    pub registrations: Vec<Registration>,
+    /// Where there may be more: give it as `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Uuid>,
+}
+
+/// Whether a name can be had.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Name {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as asked for.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Whether it can be claimed here and now.
+    pub available: bool,
+    /// The same with more detail.
+    pub status: NameStatus,
+    /// The registration that leads it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Uuid>,
+    /// When that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+impl From<NameView> for Name {
+    fn from(view: NameView) -> Self {
+        Self {
+            namespace: view.namespace,
+            name: view.name,
+            key: view.key,
+            available: view.status == NameStatus::Available,
+            status: view.status,
+            registration: view.registration,
+            since: view.since.map(Time),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Errors of the HTTP interface: RFC 9457 problems with a stable `type`.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use super::json::{Name, Registration};
+use crate::replica::Refusal;
+
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// What the `type` of every problem begins with.
+const URN: &str = "urn:forename:problem:";
+
+/// What kind of problem it is; the `type` member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ProblemType {
+    /// Some of the names are held by others.
+    NameTaken,
+    /// The registration lost a name to an earlier claim. Final.
+    RegistrationRejected,
+    /// The id belongs to a registration with other content.
+    IdReused,
+    /// The registration has ended or lost.
+    TooLate,
+    /// A name breaks a rule of its namespace.
+    InvalidName,
+    /// The request breaks a limit, has the wrong shape or contradicts itself.
+    InvalidRequest,
+    /// The body is not JSON.
+    MalformedJson,
+    /// The body is larger than is taken.
+    BodyTooLarge,
+    /// The body is not declared to be JSON.
+    UnsupportedMediaType,
+    /// No such registration is known here.
+    NoRegistration,
+    /// The name is not held by that owner.
+    NotHeld,
+    /// The path leads nowhere.
+    NoRoute,
+    /// The path does not know the method.
+    MethodNotAllowed,
+    /// The node is still joining.
+    NotMember,
+    /// The node's clock is off.
+    ClockSuspect,
+    /// The node is stopping or cannot keep up.
+    Unavailable,
+    /// A fault of the node.
+    Internal,
+    /// A kind that this version does not know; only in what a client reads.
+    Unknown,
+}
+
+/// Every kind with its name in the URN, HTTP status and title.
+const KINDS: [(ProblemType, &str, StatusCode, &str); 17] = [
+    (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
+    (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
+    (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
+    (ProblemType::TooLate, "too-late", StatusCode::CONFLICT, "Too late"),
+    (ProblemType::InvalidName, "invalid-name", StatusCode::UNPROCESSABLE_ENTITY, "Invalid name"),
+    (ProblemType::InvalidRequest, "invalid-request", StatusCode::BAD_REQUEST, "Invalid request"),
+    (ProblemType::MalformedJson, "malformed-json", StatusCode::BAD_REQUEST, "Malformed JSON"),
+    (ProblemType::BodyTooLarge, "body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
+    (
+        ProblemType::UnsupportedMediaType,
+        "unsupported-media-type",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+    ),
+    (ProblemType::NoRegistration, "no-registration", StatusCode::NOT_FOUND, "No such registration"),
+    (ProblemType::NotHeld, "not-held", StatusCode::NOT_FOUND, "Name not held"),
+    (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
+    (ProblemType::MethodNotAllowed, "method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+    (ProblemType::NotMember, "not-member", StatusCode::SERVICE_UNAVAILABLE, "Not a member yet"),
+    (ProblemType::ClockSuspect, "clock-suspect", StatusCode::SERVICE_UNAVAILABLE, "Clock suspect"),
+    (ProblemType::Unavailable, "unavailable", StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
+    (ProblemType::Internal, "internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+];
+
+impl ProblemType {
+    fn kind(self) -> Option<&'static (Self, &'static str, StatusCode, &'static str)> {
+        KINDS.iter().find(|(kind, ..)| *kind == self)
+    }
+
+    /// Its HTTP status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.kind().map_or(StatusCode::INTERNAL_SERVER_ERROR, |(_, _, status, _)| *status)
+    }
+
+    /// Its name at the end of the URN: `name-taken`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.kind().map_or("unknown", |(_, name, ..)| name)
+    }
+}
+
+impl Serialize for ProblemType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{URN}{}", self.name()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ProblemType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let kind = text.strip_prefix(URN).and_then(|name| KINDS.iter().find(|(_, listed, ..)| *listed == name));
+        Ok(kind.map_or(Self::Unknown, |(kind, ..)| *kind))
+    }
+}
+
+/// A problem, as it travels.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// Which kind.
+    #[serde(rename = "type")]
+    pub problem_type: ProblemType,
+    /// The same for all of its kind.
+    pub title: Cow<'static, str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, what it means for the data, what to do next.
+    pub detail: String,
+    /// With `name-taken`: which names, and by whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Name>,
+    /// With `registration-rejected`: the registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Box<Registration>>,
+    /// With `id-reused`, `no-registration` and `too-late`: which registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// With `invalid-name` and `not-held`: of the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// With `invalid-name` and `not-held`: as typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// With `invalid-name`: which rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With `clock-suspect`: how far the peers are ahead, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_ms: Option<i64>,
+    /// Seconds after which to ask again; also in the header `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem without further fields.
+    #[must_use]
+    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            problem_type,
+            title: Cow::Borrowed(problem_type.kind().map_or("Unknown problem", |(.., title)| title)),
+            status: problem_type.status().as_u16(),
+            detail: detail.into(),
+            names: Vec::new(),
+            registration: None,
+            id: None,
+            namespace: None,
+            name: None,
+            reason: None,
+            offset_ms: None,
+            retry_after: None,
+        }
+    }
+
+    /// The same as an error of the handlers, which hand on a pointer.
+    pub(super) fn boxed(problem_type: ProblemType, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self::new(problem_type, detail))
+    }
+
+    /// A registration that was not refused, but lost.
+    #[must_use]
+    pub fn rejected(registration: Registration) -> Self {
+        let lost = match &registration.rejected_by {
+            Some(by) => format!("{}/{} went to an earlier claim", by.namespace, by.name),
+            None => "an earlier claim has one of the names".to_owned(),
+        };
+        let detail = format!("{lost}; the registration is rejected for good and holds no name, choose another name");
+        Self { registration: Some(Box::new(registration)), ..Self::new(ProblemType::RegistrationRejected, detail) }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let problem = |problem_type| Self::new(problem_type, detail);
+        match refusal {
+            Refusal::NameTaken { names } => {
+                let names = names.into_iter().map(Into::into).collect();
+                Self { names, ..problem(ProblemType::NameTaken) }
+            }
+            Refusal::InvalidName { namespace, name, reason } => Self {
+                namespace: Some(namespace),
+                name: Some(name),
+                reason: Some(reason),
+                ..problem(ProblemType::InvalidName)
+            },
+            Refusal::InvalidRequest(_) => problem(ProblemType::InvalidRequest),
+            Refusal::IdReused(id) => Self { id: Some(id), ..problem(ProblemType::IdReused) },
+            Refusal::NoRegistration(id) => Self { id: Some(id), ..problem(ProblemType::NoRegistration) },
+            Refusal::NotHeld { namespace, name, owner: _ } => {
+                Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }
+            }
+            Refusal::TooLate { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::TooLate) },
+            Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
+            // A clock is put right in steps of minutes rather than seconds; another node is the better choice.
+            Refusal::ClockSuspect { offset } => {
+                Self { offset_ms: Some(offset), retry_after: Some(30), ..problem(ProblemType::ClockSuspect) }
+            }
+            Refusal::Unavailable(_) => Self { retry_after: Some(1), ..problem(ProblemType::Unavailable) },
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Box<Problem> {
+    fn into_response(self) -> Response {
+        (*self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_urn_and_is_read_as_written() {
+        for (kind, name, status, title) in KINDS {
+            let problem = Problem::new(kind, "why");
+            assert_eq!((problem.status, problem.title.as_ref()), (status.as_u16(), title));
+            let text = serde_json::to_string(&problem).unwrap();
+            assert!(text.contains(&format!("\"urn:forename:problem:{name}\"")), "{text}");
+            assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
+        }
+    }
+
+    #[test]
+    fn a_client_reads_kinds_it_does_not_know() {
+        let text = r#"{"type": "urn:forename:problem:quota", "title": "t", "status": 429, "detail": "d", "more": 1}"#;
+        let problem: Problem = serde_json::from_str(text).unwrap();
+        assert_eq!((problem.problem_type, problem.status), (ProblemType::Unknown, 429));
+    }
+}

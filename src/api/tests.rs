@@ -1,0 +1,302 @@
+//! The interface over a real socket, with canned answers in place of a replica.
+
+mod errors;
+mod feed;
+
+use std::sync::Mutex;
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::*;
+use crate::client::{Client, ClientError, EventQuery};
+use crate::clock::{Hlc, Stamp};
+use crate::node::Call;
+use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
+
+const NODE: NodeId = NodeId(0xabc);
+
+/// A server whose node answers as the test says.
+struct Fake {
+    base: String,
+    http: reqwest::Client,
+    client: Client,
+    /// What the node was asked.
+    asked: Arc<Mutex<Vec<Request>>>,
+    latest: watch::Sender<Cursor>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+struct FakeAdmin;
+
+impl Admin for FakeAdmin {
+    fn mint_token(&self, ttl: Duration) -> Result<String, String> {
+        if ttl > Duration::from_secs(48 * 3600) { Err("too long".to_owned()) } else { Ok(format!("token-{ttl:?}")) }
+    }
+}
+
+impl Fake {
+    async fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        let (calls, mut inbox) = mpsc::channel::<Call>(8);
+        let (latest, events) = watch::channel(0);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Some(call) = inbox.recv().await {
+                let reply = answer(&call.request);
+                log.lock().unwrap().push(call.request);
+                // A client that went away is none of the node's business.
+                let _ = call.reply.send(reply);
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopping) = oneshot::channel::<()>();
+        let shutdown = async move { drop(stopping.await) };
+        let server = tokio::spawn(serve(listener, Handle::new(NODE, calls, events), Arc::new(FakeAdmin), shutdown));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = Client::new(&base).unwrap();
+        Self { base, http, client, asked, latest, stop, server }
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()
+    }
+
+    /// What the node was asked last.
+    fn last(&self) -> Request {
+        self.asked.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+fn registration(status: Status) -> RegistrationView {
+    RegistrationView {
+        id: Uuid::from_u128(7),
+        owner: "user-1".to_owned(),
+        status,
+        names: vec![ClaimView {
+            namespace: "username".to_owned(),
+            name: "Alice".to_owned(),
+            key: "alice".to_owned(),
+            ended: None,
+        }],
+        node: NODE,
+        stamp: Stamp { hlc: Hlc(1_700_000_000_000 << 16), node: NODE },
+        expires: None,
+        activated: false,
+        metadata: None,
+        waiting_for: Vec::new(),
+        rejected_by: None,
+    }
+}
+
+fn name_view(status: NameStatus) -> NameView {
+    NameView {
+        namespace: "username".to_owned(),
+        name: "Alice".to_owned(),
+        key: "alice".to_owned(),
+        status,
+        registration: Some(Uuid::from_u128(6)),
+        since: Some(Millis(1_700_000_000_000)),
+    }
+}
+
+fn cluster_view(member: bool) -> replica::ClusterView {
+    let view = |node, heard_at| replica::MemberView {
+        node,
+        label: "eu".to_owned(),
+        address: "127.0.0.1:7401".to_owned(),
+        member,
+        connected: true,
+        promise: Hlc(1_700_000_000_000 << 16),
+        heard_at,
+        applied: 3,
+        holds_ours: 2,
+        clock_offset: Some(-4),
+        skewed: None,
+    };
+    replica::ClusterView {
+        node: NODE,
+        label: "eu".to_owned(),
+        member,
+        members: vec![view(NODE, None), view(NodeId(0xdef), Some(Millis(1_700_000_000_000)))],
+        watermark: Hlc((1_700_000_000_000 << 16) + 1),
+        pending: 1,
+        waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
+        clock_suspect: None,
+    }
+}
+
+fn answered(status: Status) -> Reply {
+    Ok(Answer::Registration(Box::new(registration(status))))
+}
+
+fn alice() -> Value {
+    json!({"owner": "user-1", "names": [{"namespace": "username", "name": "Alice"}]})
+}
+
+#[tokio::test]
+async fn a_registration_answers_by_where_it_stands() {
+    for (status, http) in [
+        (Status::Confirmed, StatusCode::CREATED),
+        (Status::Pending, StatusCode::ACCEPTED),
+        (Status::Contested, StatusCode::ACCEPTED),
+        (Status::Rejected, StatusCode::CONFLICT),
+    ] {
+        let fake = Fake::start(move |_| answered(status)).await;
+        let response = fake.post("/v1/registrations", &alice()).await;
+        assert_eq!(response.status(), http);
+        assert_eq!(response.headers()["location"], format!("/v1/registrations/{}", Uuid::from_u128(7)));
+        let body: Value = response.json().await.unwrap();
+        let registration = if status == Status::Rejected { &body["registration"] } else { &body };
+        assert_eq!(registration["id"], Uuid::from_u128(7).to_string());
+        assert_eq!(registration["status"], serde_json::to_value(status).unwrap());
+        assert_eq!(registration["accepted_at"], "2023-11-14T22:13:20.000Z");
+    }
+}
+
+#[tokio::test]
+async fn a_registration_reaches_the_node_whole() {
+    let fake = Fake::start(|_| answered(Status::Confirmed)).await;
+    let body = json!({
+        "id": Uuid::from_u128(7), "owner": "user-1", "names": [{"namespace": "org/42", "name": "a/b"}], "ttl": "15m",
+        "replaces": {"registration": Uuid::from_u128(6), "namespace": "username", "name": "al"},
+        "metadata": {"form": 1},
+    });
+    fake.post("/v1/registrations", &body).await;
+    let Request::Register(request) = fake.last() else { panic!("asked something else") };
+    let name = |namespace: &str, name: &str| NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
+    let expected = replica::RegisterRequest {
+        id: Some(Uuid::from_u128(7)),
+        owner: "user-1".to_owned(),
+        names: vec![name("org/42", "a/b")],
+        ttl: Some(900_000),
+        replaces: Some(replica::Replaces { registration: Uuid::from_u128(6), name: name("username", "al") }),
+        metadata: Some("{\"form\":1}".to_owned()),
+        wait_until: None,
+    };
+    assert_eq!(request, expected);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_the_id() {
+    let fake = Fake::start(|_| answered(Status::Pending)).await;
+    let id = Uuid::from_u128(7);
+    let post = |key: String, body: Value| {
+        fake.http.post(format!("{}/v1/registrations", fake.base)).header("Idempotency-Key", key).json(&body).send()
+    };
+    for key in [id.to_string(), format!("\"{id}\"")] {
+        assert_eq!(post(key, alice()).await.unwrap().status(), StatusCode::ACCEPTED);
+        assert!(matches!(fake.last(), Request::Register(request) if request.id == Some(id)));
+    }
+    let mut body = alice();
+    body["id"] = json!(Uuid::from_u128(8));
+    assert_eq!(post(id.to_string(), body).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(post("sign-up-7".to_owned(), alice()).await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn waiting_sets_an_absolute_deadline_with_a_cap() {
+    let fake = Fake::start(|_| answered(Status::Pending)).await;
+    let path = format!("/v1/registrations/{}", Uuid::from_u128(7));
+    for (query, wait) in [
+        ("", None),
+        ("?wait=none&timeout=9s", None),
+        ("?wait=final", Some(5000)),
+        ("?wait=final&timeout=250ms", Some(250)),
+        ("?wait=final&timeout=2", Some(2000)),
+        ("?wait=final&timeout=1h", Some(60_000)),
+    ] {
+        let before = now();
+        assert_eq!(fake.get(&format!("{path}{query}")).await.status(), StatusCode::OK);
+        let after = now();
+        let Request::Registration { wait_until, .. } = fake.last() else { panic!("asked something else") };
+        let expected = wait.map(|ms| before.plus(ms)..=after.plus(ms));
+        assert_eq!(wait_until.is_some(), expected.is_some(), "{query}");
+        assert!(wait_until.zip(expected).is_none_or(|(until, range)| range.contains(&until)), "{query}");
+    }
+    let mut body = alice();
+    body["wait"] = json!("final");
+    fake.post("/v1/registrations", &body).await;
+    assert!(matches!(fake.last(), Request::Register(request) if request.wait_until.is_some()));
+}
+
+#[tokio::test]
+async fn every_call_by_the_client() {
+    let fake = Fake::start(|request| match request {
+        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
+        Request::Cluster => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        _ => answered(Status::Confirmed),
+    })
+    .await;
+    let (client, id) = (&fake.client, Uuid::from_u128(7));
+    let name = NameRequest { namespace: "org/42/handle".to_owned(), name: "a b/ü?".to_owned() };
+    let owner = "user&1/x".to_owned();
+
+    client.registration(id).await.unwrap();
+    assert_eq!(fake.last(), Request::Registration { id, wait_until: None });
+    client.wait_for(id, Duration::from_millis(1500)).await.unwrap();
+    assert!(matches!(fake.last(), Request::Registration { wait_until: Some(_), .. }));
+    client.activate(id).await.unwrap();
+    assert_eq!(fake.last(), Request::Activate { id });
+    client.release(id).await.unwrap();
+    assert_eq!(fake.last(), Request::Release { id });
+    client.release_name(&name.namespace, &name.name, &owner).await.unwrap();
+    assert_eq!(fake.last(), Request::ReleaseName { owner: owner.clone(), name: name.clone() });
+    let view = client.name(&name.namespace, &name.name).await.unwrap();
+    assert_eq!(fake.last(), Request::Name(name));
+    assert_eq!((view.available, view.registration), (false, Some(Uuid::from_u128(6))));
+    let page = client.owner(&owner, Some(id), Some(1)).await.unwrap();
+    assert_eq!(fake.last(), Request::Owner { owner: owner.clone(), after: Some(id), limit: 1 });
+    assert_eq!(page.next, Some(id));
+    assert_eq!(client.owner(&owner, None, None).await.unwrap().next, None);
+    let cluster = client.cluster().await.unwrap();
+    assert_eq!((cluster.node, cluster.members.len(), cluster.pending), (NODE, 2, 1));
+    assert_eq!(cluster.watermark, Hlc((1_700_000_000_000 << 16) + 1));
+    assert_eq!(client.mint_token(Some(Duration::from_secs(60))).await.unwrap(), "token-60s");
+    assert_eq!(client.mint_token(None).await.unwrap(), "token-86400s");
+}
+
+#[tokio::test]
+async fn a_token_needs_no_body() {
+    let fake = Fake::start(|_| answered(Status::Confirmed)).await;
+    let response = fake.http.post(format!("{}/v1/cluster/tokens", fake.base)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert_eq!(response.json::<Value>().await.unwrap(), json!({"token": "token-86400s"}));
+}
+
+#[tokio::test]
+async fn the_cluster_as_json() {
+    let fake = Fake::start(|_| Ok(Answer::Cluster(Box::new(cluster_view(true))))).await;
+    let body: Value = fake.get("/v1/cluster").await.json().await.unwrap();
+    assert_eq!(body["node"], "0000000000000abc");
+    assert_eq!(body["watermark"], "1700000000000.1");
+    assert_eq!(body["waiting_for"], json!([{"node": "0000000000000def", "label": "us"}]));
+    assert_eq!(
+        body["members"][1],
+        json!({
+            "node": "0000000000000def", "label": "eu", "address": "127.0.0.1:7401", "member": true, "connected": true,
+            "promise": "1700000000000.0", "heard_at": "2023-11-14T22:13:20.000Z", "applied": 3, "holds_ours": 2,
+            "clock_offset_ms": -4,
+        })
+    );
+}
+
+#[tokio::test]
+async fn probes() {
+    for (member, status) in [(true, StatusCode::OK), (false, StatusCode::SERVICE_UNAVAILABLE)] {
+        let fake = Fake::start(move |_| Ok(Answer::Cluster(Box::new(cluster_view(member))))).await;
+        assert_eq!(fake.get("/healthz").await.status(), StatusCode::OK);
+        assert_eq!(fake.asked.lock().unwrap().len(), 0);
+        assert_eq!(fake.get("/readyz").await.status(), status);
+    }
+}

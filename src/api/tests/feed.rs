@@ -1,0 +1,180 @@
+//! The event feed: pages, streams, resuming.
+
+use super::*;
+use crate::replica::{EventFilter, EventPage, EventType};
+
+/// Answers as a feed whose events are all those up to the number in `len`, at most so many at a time.
+fn feed(len: &Arc<Mutex<Cursor>>) -> impl FnMut(&Request) -> Reply + Send + 'static {
+    let len = Arc::clone(len);
+    move |request| {
+        let Request::Events { after, limit, .. } = request else { panic!("asked {request:?}") };
+        let len = *len.lock().unwrap();
+        let next = len.min(after + *limit as u64).max(*after);
+        let events = (after + 1..=next).map(event).collect();
+        Ok(Answer::Events(EventPage { events, next }))
+    }
+}
+
+fn event(cursor: Cursor) -> replica::Event {
+    let mut registration = registration(Status::Confirmed);
+    // Newlines of the application's must not end a message.
+    registration.metadata = Some("{\n\"a\":\r\n1}".to_owned());
+    replica::Event {
+        cursor,
+        event_type: EventType::Confirmed,
+        time: Millis(1_700_000_000_000),
+        registration,
+        ended: None,
+    }
+}
+
+/// Reads the stream until `messages` have ended.
+async fn read(response: &mut Response, messages: usize) -> String {
+    let mut text = String::new();
+    while text.matches("\n\n").count() < messages {
+        let chunk = response.chunk().await.unwrap().expect("the stream goes on");
+        text += std::str::from_utf8(&chunk).unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_page_of_cloud_events() {
+    let len = Arc::new(Mutex::new(3));
+    let fake = Fake::start(feed(&len)).await;
+    let body: Value = fake.get("/v1/events?after=1&limit=2").await.json().await.unwrap();
+    assert_eq!(body["next"], 3);
+    let events = body["events"].as_array().unwrap();
+    assert_eq!(events.iter().map(|event| event["cursor"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(events[0]["id"], "2@0000000000000abc");
+    assert_eq!(events[0]["type"], "forename.registration.confirmed");
+    assert_eq!(events[0]["data"]["registration"]["metadata"], json!({"a": 1}));
+}
+
+#[tokio::test]
+async fn filters_reach_the_node() {
+    let fake = Fake::start(feed(&Arc::default())).await;
+    let types = "accepted,%20forename.name.ended";
+    let id = Uuid::from_u128(7);
+    let query = format!(
+        "after=4&since=2023-11-14T22:13:20Z&types={types}&owner=o&registration={id}&namespace=org%2F42&origin=local"
+    );
+    fake.get(&format!("/v1/events?{query}")).await;
+    let filter = EventFilter {
+        types: vec![EventType::Accepted, EventType::NameEnded],
+        owner: Some("o".to_owned()),
+        registration: Some(id),
+        namespace: Some("org/42".to_owned()),
+        local: true,
+        since: Some(Millis(1_700_000_000_000)),
+    };
+    let asked = Request::Events { after: 4, limit: 100, filter };
+    assert_eq!(fake.last(), asked);
+    // The typed client writes the same.
+    let query = EventQuery {
+        since: Some(json::Time(Millis(1_700_000_000_000))),
+        types: vec![EventType::Accepted, EventType::NameEnded],
+        owner: Some("o".to_owned()),
+        registration: Some(id),
+        namespace: Some("org/42".to_owned()),
+        local: true,
+        limit: Some(100),
+    };
+    fake.client.events(4, &query).await.unwrap();
+    assert_eq!(fake.last(), asked);
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_as_the_feed_grows() {
+    let len = Arc::new(Mutex::new(3));
+    let fake = Fake::start(feed(&len)).await;
+    let request = fake.http.get(format!("{}/v1/events?after=1&limit=1", fake.base));
+    let mut response = request.header("accept", "text/html, text/event-stream;q=0.9").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let text = read(&mut response, 2).await;
+    assert!(text.starts_with("id: 2\nevent: forename.registration.confirmed\ndata: {"), "{text}");
+    assert!(text.contains("\n\nid: 3\n"), "{text}");
+    assert!(!text.contains("cursor"), "{text}");
+    *len.lock().unwrap() = 4;
+    fake.latest.send_replace(4);
+    let text = read(&mut response, 1).await;
+    assert!(text.starts_with("id: 4\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_resumes_after_the_last_event_id() {
+    let fake = Fake::start(feed(&Arc::new(Mutex::new(9)))).await;
+    let stream = |last: &'static str| {
+        let request = fake.http.get(format!("{}/v1/events?after=1", fake.base)).header("accept", "text/event-stream");
+        request.header("last-event-id", last).send()
+    };
+    let text = read(&mut stream("8").await.unwrap(), 1).await;
+    assert!(text.starts_with("id: 9\n"), "{text}");
+    assert_eq!(stream("8@abc").await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_refusal_is_no_empty_stream() {
+    let fake = Fake::start(|_| Err(replica::Refusal::NotMember)).await;
+    let request = fake.http.get(format!("{}/v1/events", fake.base)).header("accept", "text/event-stream");
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let fake = Fake::start(feed(&Arc::new(Mutex::new(1)))).await;
+    let request = fake.http.get(format!("{}/v1/events", fake.base)).header("accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    read(&mut response, 1).await;
+    fake.stop.send(()).unwrap();
+    assert_eq!(response.chunk().await.unwrap(), None);
+    fake.server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn streams_end_when_the_node_stops() {
+    let fake = Fake::start(feed(&Arc::new(Mutex::new(1)))).await;
+    let request = fake.http.get(format!("{}/v1/events", fake.base)).header("accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    read(&mut response, 1).await;
+    drop(fake.latest);
+    assert_eq!(response.chunk().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_clients_stream_outlives_connections() {
+    // The node refuses for a moment, as it does while it joins, then answers, then is cut off and comes back.
+    let len = Arc::new(Mutex::new(2));
+    let mut answer = feed(&len);
+    let mut refusals = 1;
+    let fake = Fake::start(move |request| {
+        if refusals > 0 {
+            refusals -= 1;
+            return Err(replica::Refusal::NotMember);
+        }
+        answer(request)
+    })
+    .await;
+    let mut stream = fake.client.stream(0, EventQuery::default());
+    let first = stream.next().await.unwrap();
+    assert_eq!((first.cursor, first.data.registration.owner.as_str()), (Some(1), "user-1"));
+    assert_eq!(stream.next().await.unwrap().cursor, Some(2));
+    assert_eq!(stream.cursor(), 2);
+
+    let address = fake.base.trim_start_matches("http://").to_owned();
+    fake.stop.send(()).unwrap();
+    fake.server.await.unwrap().unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (calls, mut inbox) = mpsc::channel::<Call>(8);
+    let (latest, events) = watch::channel(0);
+    *len.lock().unwrap() = 3;
+    let mut answer = feed(&len);
+    tokio::spawn(async move {
+        while let Some(call) = inbox.recv().await {
+            let _ = call.reply.send(answer(&call.request));
+        }
+    });
+    tokio::spawn(serve(listener, Handle::new(NODE, calls, events), Arc::new(FakeAdmin), std::future::pending()));
+    assert_eq!(stream.next().await.unwrap().cursor, Some(3));
+    drop(latest);
+}

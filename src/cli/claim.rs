@@ -1,0 +1,87 @@
+//! `forename claim`
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::target::NameArg;
+use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::api::json::{Metadata, Registration, RegistrationBody, Span, Wait};
+use crate::client::{Client, ClientError};
+
+#[derive(Args, Debug)]
+pub(super) struct ClaimArgs {
+    /// The names, each as NAMESPACE/NAME
+    #[arg(required = true, value_name = "NAMESPACE/NAME")]
+    names: Vec<NameArg>,
+    /// Who is to hold them
+    #[arg(long)]
+    owner: String,
+    /// The registration's id, to ask again safely
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+    /// Only reserve the names for so long, like 15m
+    #[arg(long)]
+    ttl: Option<Span>,
+    /// A JSON object to keep with the registration
+    #[arg(long, value_name = "JSON", value_parser = metadata)]
+    metadata: Option<Metadata>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Whether to wait for the outcome.
+#[derive(Args, Debug)]
+pub(super) struct WaitArgs {
+    /// Wait until the outcome is final
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long at most; exit code 4 if it is still pending then
+    #[arg(long, default_value = "5s", requires = "wait")]
+    timeout: Span,
+}
+
+impl WaitArgs {
+    pub(super) fn fill(&self, body: &mut RegistrationBody) {
+        body.wait = self.wait.then_some(Wait::Final);
+        body.timeout = self.wait.then_some(self.timeout);
+    }
+}
+
+fn metadata(text: &str) -> Result<Metadata, String> {
+    Metadata::new(text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub(super) async fn run(args: ClaimArgs) -> Outcome {
+    let mut body = RegistrationBody {
+        id: args.id,
+        owner: args.owner,
+        names: args.names.into_iter().map(|NameArg(name)| name).collect(),
+        ttl: args.ttl,
+        metadata: args.metadata,
+        ..RegistrationBody::default()
+    };
+    args.wait.fill(&mut body);
+    register(&args.client, &args.client.client()?, &args.wait, &body).await
+}
+
+/// Registers and prints what came of it, also where that is a rejection.
+pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Outcome {
+    match client.register(body).await {
+        Ok(registration) => {
+            output::print(args, &registration, output::registration)?;
+            Ok(Exit::of(registration.status, wait.wait))
+        }
+        Err(error) => {
+            if let Some(registration) = rejected(&error) {
+                output::print(args, registration, output::registration)?;
+            }
+            Err(Failure::from(error))
+        }
+    }
+}
+
+fn rejected(error: &ClientError) -> Option<&Registration> {
+    error.problem().and_then(|problem| problem.registration.as_deref())
+}

@@ -1,0 +1,152 @@
+//! What commands print.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{ClientArgs, Failure, Format};
+use crate::api::json::{Event, Name, Registration, Time, event_type_text};
+use crate::clock::Millis;
+use crate::replica::{EndReason, NameStatus, Status};
+
+/// Prints `value` as JSON, or the text that `render` makes of it.
+pub(super) fn print<T: Serialize>(
+    args: &ClientArgs,
+    value: &T,
+    render: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match args.output {
+        Format::Text => line(&render(value)),
+        Format::Json => {
+            let text = serde_json::to_string(value);
+            line(&text.map_err(|error| Failure::failed(format!("cannot print: {error}")))?)
+        }
+    }
+}
+
+/// Prints a line at once, also into a pipe.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(out.flush()?)
+}
+
+pub(super) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Contested => "contested",
+        Status::Confirmed => "confirmed",
+        Status::Rejected => "rejected",
+    }
+}
+
+fn reason(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Released => "released",
+        EndReason::Expired => "expired",
+        EndReason::Replaced => "replaced",
+        EndReason::Rejected => "rejected",
+    }
+}
+
+/// A registration on some lines: what it is, and what it waits for or lost to.
+pub(super) fn registration(registration: &Registration) -> String {
+    let mut text = format!("{} {} owner {}\n", registration.id, status(registration.status), registration.owner);
+    for name in &registration.names {
+        let ended = name.ended.map_or_else(String::new, |ended| format!(" ({})", reason(ended)));
+        text += &format!("  {}/{}{ended}\n", name.namespace, name.name);
+    }
+    text += &format!("  accepted {} by node {}\n", registration.accepted_at, registration.node);
+    if let Some(expires) = registration.expires_at {
+        text += &format!("  a reservation until {expires}\n");
+    }
+    if registration.activated {
+        text += "  a reservation made permanent\n";
+    }
+    if let Some(by) = &registration.rejected_by {
+        let claim = format!("registration {}, accepted {}", by.registration, by.accepted_at);
+        text += &format!("  {}/{} was claimed earlier by {claim}\n", by.namespace, by.name);
+    }
+    for waiting in &registration.waiting_for {
+        let since = waiting.since.map_or_else(|| "this node started".to_owned(), |since| since.to_string());
+        text += &format!("  waits for {} ({}), not heard of since {since}\n", waiting.node, waiting.label);
+    }
+    if let Some(metadata) = &registration.metadata {
+        text += &format!("  metadata {}\n", metadata.as_str());
+    }
+    text
+}
+
+/// A name on one line.
+pub(super) fn name(name: &Name) -> String {
+    let status = match name.status {
+        NameStatus::Available => "available",
+        NameStatus::Pending => "pending",
+        NameStatus::Held => "held",
+        NameStatus::Ending => "ending",
+    };
+    let mut text = format!("{}/{} {status}", name.namespace, name.name);
+    if name.key != name.name {
+        text += &format!(" key {}", name.key);
+    }
+    if let Some(registration) = name.registration {
+        text += &format!(" registration {registration}");
+    }
+    if let Some(since) = name.since {
+        text += &format!(" since {since}");
+    }
+    text
+}
+
+/// An event on one line.
+pub(super) fn event(event: &Event) -> String {
+    let cursor = event.cursor.unwrap_or_default();
+    let short = event_type_text(event.event_type).trim_start_matches("forename.").trim_start_matches("registration.");
+    let registration = &event.data.registration;
+    let names: Vec<_> = match &event.data.name {
+        Some(name) => vec![format!("{}/{}", name.namespace, name.name)],
+        None => registration.names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect(),
+    };
+    let mut text = format!(
+        "{cursor} {} {short} {} owner {} registration {}",
+        event.time,
+        names.join(" "),
+        registration.owner,
+        registration.id
+    );
+    if let Some(by) = &event.data.rejected_by {
+        text += &format!(" lost {}/{} to registration {}", by.namespace, by.name, by.registration);
+    }
+    if let Some(ended) = event.data.reason {
+        text += &format!(" ({})", reason(ended));
+    }
+    text
+}
+
+/// How long ago, in the greatest unit that makes sense.
+pub(super) fn ago(now: Time, then: Option<Time>) -> String {
+    let Some(Time(Millis(then))) = then else { return "never".to_owned() };
+    let ms = now.0.0.saturating_sub(then);
+    match ms {
+        0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000..600_000 => format!("{} s", ms / 1000),
+        600_000..36_000_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// Columns as wide as their widest cell.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}

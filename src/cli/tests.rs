@@ -1,0 +1,99 @@
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use proptest::prelude::*;
+
+use super::target::{NameArg, Target};
+use super::*;
+use crate::api::json::NameRef;
+use crate::api::{Problem, ProblemType};
+
+fn parse(arguments: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(["forename"].into_iter().chain(arguments.split(' ')))
+}
+
+#[test]
+fn the_commands_are_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn commands_as_the_manual_shows_them() {
+    for arguments in [
+        "serve",
+        "serve --data-dir d --http 127.0.0.1:0 --peer 127.0.0.1:0 --advertise a:1 --join b:2 --token t --name eu",
+        "serve --config f --insecure",
+        "claim username/alice email/a@example.org --owner o --id 00000000-0000-0000-0000-000000000007 --ttl 15m",
+        "claim org/42/handle/x --owner o --metadata {\"a\":1} --wait --timeout 5s --output json --node http://n:1",
+        "show username/alice",
+        "show 00000000-0000-0000-0000-000000000007",
+        "show --owner o",
+        "release username/alice --owner o",
+        "release 00000000-0000-0000-0000-000000000007",
+        "activate 00000000-0000-0000-0000-000000000007",
+        "rename username/alice alicia --owner o --wait",
+        "watch --after 7 --types rejected,forename.name.ended --owner o --local",
+        "status --output json",
+        "member list",
+        "member token --ttl 24h",
+        "completions bash",
+    ] {
+        if let Err(error) = parse(arguments) {
+            panic!("{arguments}: {error}");
+        }
+    }
+}
+
+#[test]
+fn usage_errors_have_exit_code_2() {
+    for (arguments, kind) in [
+        ("claim --owner o", ErrorKind::MissingRequiredArgument),
+        ("claim username/alice", ErrorKind::MissingRequiredArgument),
+        ("claim alice --owner o", ErrorKind::ValueValidation),
+        ("claim u/a --owner o --ttl soon", ErrorKind::ValueValidation),
+        ("claim u/a --owner o --metadata [1]", ErrorKind::ValueValidation),
+        ("show", ErrorKind::MissingRequiredArgument),
+        ("show u/a --owner o", ErrorKind::ArgumentConflict),
+        ("watch --types won", ErrorKind::ValueValidation),
+        ("serve --http here", ErrorKind::ValueValidation),
+        ("frobnicate", ErrorKind::InvalidSubcommand),
+    ] {
+        let error = parse(arguments).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn names_are_cut_at_the_last_slash() {
+    let name = |namespace: &str, name: &str| NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
+    assert_eq!("org/42/handle/alice".parse(), Ok(NameArg(name("org/42/handle", "alice"))));
+    assert_eq!("email/a@example.org".parse(), Ok(Target::Name(name("email", "a@example.org"))));
+    let id = uuid::Uuid::from_u128(7);
+    assert_eq!(id.to_string().parse(), Ok(Target::Registration(id)));
+    for text in ["alice", "/alice", "username/", ""] {
+        assert!(text.parse::<NameArg>().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn exit_codes() {
+    assert_eq!(Exit::of(Status::Confirmed, true), Exit::Done);
+    assert_eq!(Exit::of(Status::Pending, false), Exit::Done);
+    assert_eq!(Exit::of(Status::Pending, true), Exit::Pending);
+    assert_eq!(Exit::of(Status::Contested, true), Exit::Pending);
+    assert_eq!(Exit::of(Status::Rejected, false), Exit::Taken);
+    let exit = |kind| Failure::from(ClientError::Problem(Box::new(Problem::new(kind, "")))).exit;
+    assert_eq!(exit(ProblemType::NameTaken), Exit::Taken);
+    assert_eq!(exit(ProblemType::RegistrationRejected), Exit::Taken);
+    assert_eq!(exit(ProblemType::IdReused), Exit::Failed);
+    assert_eq!(exit(ProblemType::Unavailable), Exit::Failed);
+    let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+    assert_eq!((closed.exit, closed.message.as_str()), (Exit::Done, ""));
+}
+
+proptest! {
+    #[test]
+    fn names_without_slash_are_read_as_written(namespace in "[a-z0-9/]{0,10}[a-z0-9]", name in "[^/]{1,10}") {
+        let parsed: NameArg = format!("{namespace}/{name}").parse().unwrap();
+        prop_assert_eq!(parsed.0, NameRef { namespace, name });
+    }
+}

@@ -1,0 +1,237 @@
+//! The event feed as a stream that outlives its connections.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use reqwest::{Method, Response, header};
+use uuid::Uuid;
+
+use super::{Client, ClientError};
+use crate::api::json::{Event, Time, event_type_text};
+use crate::replica::{Cursor, EventType};
+
+/// A node sends a comment at least every 15 s; a connection silent for three times as long is dead.
+const SILENCE: Duration = Duration::from_secs(45);
+/// Between attempts to connect: doubled from the first to the last. Guesses: a restart takes a second or so.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of one message of the stream; an event is a few kilobytes.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// Which events; every condition given must be met.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EventQuery {
+    /// Only events at or after this time.
+    pub since: Option<Time>,
+    /// Only these types; none for all.
+    pub types: Vec<EventType>,
+    /// Only registrations of this owner.
+    pub owner: Option<String>,
+    /// Only this registration.
+    pub registration: Option<Uuid>,
+    /// Only registrations with a name in this namespace.
+    pub namespace: Option<String>,
+    /// Only registrations that this node accepted.
+    pub local: bool,
+    /// Events of one page.
+    pub limit: Option<usize>,
+}
+
+impl EventQuery {
+    pub(super) fn pairs(&self, after: Cursor) -> Vec<(&'static str, String)> {
+        let types: Vec<_> = self.types.iter().map(|event_type| event_type_text(*event_type)).collect();
+        let optional = [
+            ("since", self.since.map(|time| time.to_string())),
+            ("types", (!types.is_empty()).then(|| types.join(","))),
+            ("owner", self.owner.clone()),
+            ("registration", self.registration.map(|id| id.to_string())),
+            ("namespace", self.namespace.clone()),
+            ("origin", self.local.then(|| "local".to_owned())),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ];
+        let given = optional.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        [("after", after.to_string())].into_iter().chain(given).collect()
+    }
+}
+
+/// The event feed as it grows. Each event comes once, in order, also across lost connections and restarts of the node.
+#[derive(Debug)]
+pub struct EventStream {
+    client: Client,
+    after: Cursor,
+    query: EventQuery,
+    connection: Option<Response>,
+    parser: Parser,
+    ready: VecDeque<Message>,
+    pause: Duration,
+}
+
+impl EventStream {
+    pub(super) fn new(client: Client, after: Cursor, query: EventQuery) -> Self {
+        let (parser, ready) = (Parser::default(), VecDeque::new());
+        Self { client, after, query, connection: None, parser, ready, pause: FIRST_PAUSE }
+    }
+
+    /// The cursor of the last event given out: where another stream goes on.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.after
+    }
+
+    /// Waits for the next event; where the node cannot be reached, for as long as that lasts.
+    ///
+    /// # Errors
+    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again.
+    pub async fn next(&mut self) -> Result<Event, ClientError> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return self.event(message);
+            }
+            if let Err(error) = self.read().await {
+                self.connection = None;
+                let passing = match &error {
+                    ClientError::Unreachable { .. } => true,
+                    ClientError::Problem(problem) => problem.status == 503,
+                    _ => false,
+                };
+                if !passing {
+                    return Err(error);
+                }
+                tracing::warn!("the event stream is interrupted and will be taken up again: {error}");
+                tokio::time::sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+
+    fn event(&mut self, message: Message) -> Result<Event, ClientError> {
+        let bad = |why: String| self.client.not_understood(axum::http::StatusCode::OK, why);
+        let cursor: Cursor = message.id.parse().map_err(|_| bad(format!("event id {:?}", message.id)))?;
+        // Passed over also where it cannot be read: asking again would bring the same.
+        self.after = cursor;
+        let mut event: Event = serde_json::from_str(&message.data).map_err(|error| bad(error.to_string()))?;
+        event.cursor = Some(cursor);
+        Ok(event)
+    }
+
+    /// Takes what arrives next, connecting first where there is no connection.
+    async fn read(&mut self) -> Result<(), ClientError> {
+        let broken =
+            |why: &str| ClientError::Unreachable { address: self.client.address().to_owned(), why: why.to_owned() };
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                self.parser = Parser::default();
+                self.connection.insert(connect(&self.client, self.after, &self.query).await?)
+            }
+        };
+        let chunk = tokio::time::timeout(SILENCE, connection.chunk()).await;
+        let chunk = chunk.map_err(|_| broken("it has fallen silent"))?;
+        let chunk = chunk.map_err(|error| self.client.unreachable(&error))?;
+        let chunk = chunk.ok_or_else(|| broken("it has ended the stream"))?;
+        self.pause = FIRST_PAUSE;
+        if self.parser.push(&chunk, &mut self.ready) {
+            return Ok(());
+        }
+        let why = format!("a message is longer than {MAX_MESSAGE} bytes");
+        Err(self.client.not_understood(axum::http::StatusCode::OK, why))
+    }
+}
+
+async fn connect(client: &Client, after: Cursor, query: &EventQuery) -> Result<Response, ClientError> {
+    let request = client
+        .http
+        .request(Method::GET, client.url(&["v1", "events"], &query.pairs(after))?)
+        .header(header::ACCEPT, "text/event-stream");
+    match tokio::time::timeout(super::PATIENCE, client.send(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let why = "it takes too long to begin the stream".to_owned();
+            Err(ClientError::Unreachable { address: client.address().to_owned(), why })
+        }
+    }
+}
+
+/// A message of a stream of server-sent events, as far as it matters here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Message {
+    id: String,
+    data: String,
+}
+
+/// Takes a stream of server-sent events apart: WHATWG HTML, section 9.2.6.
+#[derive(Debug, Default)]
+struct Parser {
+    line: Vec<u8>,
+    /// The last byte was a carriage return, so a line feed now belongs to it.
+    after_return: bool,
+    message: Message,
+    has_data: bool,
+}
+
+impl Parser {
+    /// Takes these bytes; `false` once a message is too long to be one of a node's.
+    fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Message>) -> bool {
+        for &byte in bytes {
+            let continues = std::mem::take(&mut self.after_return) && byte == b'\n';
+            match byte {
+                b'\n' if continues => {}
+                b'\n' | b'\r' => {
+                    self.after_return = byte == b'\r';
+                    self.end_line(out);
+                }
+                _ => self.line.push(byte),
+            }
+        }
+        self.line.len() + self.message.data.len() <= MAX_MESSAGE
+    }
+
+    fn end_line(&mut self, out: &mut VecDeque<Message>) {
+        let line = std::mem::take(&mut self.line);
+        if line.is_empty() {
+            let message = std::mem::take(&mut self.message);
+            if std::mem::take(&mut self.has_data) {
+                out.push_back(message);
+            }
+            return;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let (field, value) = text.split_once(':').unwrap_or((&text, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "data" => {
+                if self.has_data {
+                    self.message.data.push('\n');
+                }
+                self.message.data.push_str(value);
+                self.has_data = true;
+            }
+            "id" => value.clone_into(&mut self.message.id),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &[u8] =
+        b": hello\n\nid: 7\nevent: x\ndata: {\"a\":\rdata: 1}\r\n\r\nid: 8\n\nid: 9\ndata:2\n\ndata: cut off";
+
+    #[test]
+    fn messages_are_found_however_the_bytes_are_cut() {
+        let message = |id: &str, data: &str| Message { id: id.to_owned(), data: data.to_owned() };
+        for size in 1..STREAM.len() {
+            let (mut parser, mut out) = (Parser::default(), VecDeque::new());
+            assert!(STREAM.chunks(size).all(|chunk| parser.push(chunk, &mut out)));
+            assert_eq!(out, [message("7", "{\"a\":\n1}"), message("9", "2")]);
+        }
+    }
+
+    #[test]
+    fn a_message_without_end_is_given_up() {
+        let mut parser = Parser::default();
+        assert!(!parser.push(&vec![b'x'; MAX_MESSAGE + 1], &mut VecDeque::new()));
+    }
+}

@@ -1,0 +1,255 @@
+//! The settings of a node: flags beat the environment, that beats the file, that beats the defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::node::{JoinConfig, NodeConfig};
+
+/// The port of the HTTP interface.
+pub const HTTP_PORT: u16 = 7400;
+/// The port for other nodes.
+pub const PEER_PORT: u16 = 7401;
+/// Where a node keeps its state.
+pub const DATA_DIR: &str = "./forename-data";
+
+/// Settings from one source; what is not set is left to the next.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partial {
+    /// Where the node keeps its identity and its state.
+    #[serde(alias = "data-dir")]
+    pub data_dir: Option<PathBuf>,
+    /// Where HTTP listens.
+    pub http: Option<SocketAddr>,
+    /// Where QUIC listens.
+    pub peer: Option<SocketAddr>,
+    /// Where other nodes reach it.
+    pub advertise: Option<String>,
+    /// A member of the cluster to join.
+    pub join: Option<String>,
+    /// The join token.
+    pub token: Option<String>,
+    /// The operator's name for the node.
+    pub name: Option<String>,
+    /// Whether HTTP may listen beyond loopback.
+    pub insecure: Option<bool>,
+}
+
+/// The settings that count.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// The node's own.
+    pub node: NodeConfig,
+}
+
+/// Why settings cannot be used. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {error}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no TOML, or has keys or values that do not fit.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A variable's value does not fit.
+    #[error("{name}={value:?}: {why}")]
+    Variable {
+        /// Which variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Half of what joining takes.
+    #[error(
+        "to join a cluster takes both --join, the address of a member, and --token, which 'forename member token' \
+         prints there; {0} is missing"
+    )]
+    HalfJoin(&'static str),
+    /// HTTP would listen where anybody may come.
+    #[error(
+        "refusing to serve HTTP at {0}, beyond this machine: callers are not authenticated, so whoever reaches it could \
+         take and release names and let nodes into the cluster; listen at a loopback address, or give --insecure where \
+         a firewall or a proxy keeps strangers out"
+    )]
+    Exposed(SocketAddr),
+}
+
+impl Partial {
+    /// The settings in a TOML file.
+    ///
+    /// # Errors
+    /// It cannot be read, or has keys or values that do not fit.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        Self::from_toml(&text).map_err(|error| ConfigError::File { path: path.to_owned(), error: Box::new(error) })
+    }
+
+    fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// The settings in variables named `FORENAME_…`, which `lookup` finds. An empty one counts as not set.
+    ///
+    /// # Errors
+    /// A value does not fit.
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |key: &str| lookup(&format!("FORENAME_{key}")).filter(|value| !value.is_empty());
+        Ok(Self {
+            data_dir: get("DATA_DIR").map(Into::into),
+            http: parsed("HTTP", get("HTTP"))?,
+            peer: parsed("PEER", get("PEER"))?,
+            advertise: get("ADVERTISE"),
+            join: get("JOIN"),
+            token: get("TOKEN"),
+            name: get("NAME"),
+            insecure: parsed("INSECURE", get("INSECURE"))?,
+        })
+    }
+
+    /// These settings, and `lower`'s where they leave something out.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(lower.data_dir),
+            http: self.http.or(lower.http),
+            peer: self.peer.or(lower.peer),
+            advertise: self.advertise.or(lower.advertise),
+            join: self.join.or(lower.join),
+            token: self.token.or(lower.token),
+            name: self.name.or(lower.name),
+            insecure: self.insecure.or(lower.insecure),
+        }
+    }
+
+    /// The settings with the defaults in place.
+    ///
+    /// # Errors
+    /// They contradict each other, or would open the node to strangers.
+    pub fn finish(self) -> Result<Settings, ConfigError> {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let http = self.http.unwrap_or_else(|| loopback(HTTP_PORT));
+        let peer = self.peer.unwrap_or_else(|| loopback(PEER_PORT));
+        if !http.ip().to_canonical().is_loopback() && self.insecure != Some(true) {
+            return Err(ConfigError::Exposed(http));
+        }
+        let join = match (self.join, self.token) {
+            (Some(address), Some(token)) => Some(JoinConfig { address, token }),
+            (Some(_), None) => return Err(ConfigError::HalfJoin("--token")),
+            (None, Some(_)) => return Err(ConfigError::HalfJoin("--join")),
+            (None, None) => None,
+        };
+        // Tells nodes apart also where nobody named them.
+        let label = self.name.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
+        let node = NodeConfig {
+            data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
+            peer_listen: peer,
+            advertise: self.advertise,
+            label,
+            join,
+            links: None,
+        };
+        Ok(Settings { http, node })
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    key: &str,
+    value: Option<String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    match value.parse() {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(error) => Err(ConfigError::Variable { name: format!("FORENAME_{key}"), why: format!("{error}"), value }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Result<Partial, ConfigError> {
+        Partial::from_variables(|key| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_defaults_run_on_a_laptop() {
+        let settings = Partial::default().finish().unwrap();
+        assert_eq!(settings.http.to_string(), "127.0.0.1:7400");
+        assert_eq!(settings.node.peer_listen.to_string(), "127.0.0.1:7401");
+        assert_eq!(settings.node.data_dir, PathBuf::from("./forename-data"));
+        assert_eq!(settings.node.label, "127.0.0.1:7401");
+        assert!(settings.node.join.is_none());
+    }
+
+    #[test]
+    fn flags_beat_variables_beat_the_file_beat_the_defaults() {
+        let file = "name = 'file'\nhttp = '127.0.0.1:1'\npeer = '127.0.0.1:2'\ndata_dir = 'd'\ninsecure = true";
+        let file = Partial::from_toml(file).unwrap();
+        let variables = variables(&[
+            ("FORENAME_NAME", "variable"),
+            ("FORENAME_HTTP", "127.0.0.1:3"),
+            ("FORENAME_INSECURE", "false"),
+            ("FORENAME_ADVERTISE", ""),
+        ]);
+        let flags = Partial { name: Some("flag".to_owned()), ..Partial::default() };
+        let merged = flags.over(variables.unwrap()).over(file);
+        assert_eq!(merged.insecure, Some(false));
+        assert_eq!(merged.advertise, None);
+        let settings = merged.finish().unwrap();
+        assert_eq!(settings.node.label, "flag");
+        assert_eq!(settings.http.to_string(), "127.0.0.1:3");
+        assert_eq!(settings.node.peer_listen.to_string(), "127.0.0.1:2");
+        assert_eq!(settings.node.data_dir, PathBuf::from("d"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_named() {
+        let error = Partial::from_toml("htpp = '127.0.0.1:1'").unwrap_err().to_string();
+        assert!(error.contains("htpp"), "{error}");
+        let error = Partial::from_toml("http = 7400").unwrap_err().to_string();
+        assert!(error.contains("http"), "{error}");
+        let error = variables(&[("FORENAME_PEER", "here")]).unwrap_err().to_string();
+        assert!(error.contains("FORENAME_PEER=\"here\""), "{error}");
+        let missing = Partial::from_file(Path::new("/nonexistent/forename.toml")).unwrap_err().to_string();
+        assert!(missing.contains("/nonexistent/forename.toml"), "{missing}");
+    }
+
+    #[test]
+    fn http_beyond_loopback_takes_a_decision() {
+        let open = |http: &str, insecure| Partial { http: http.parse().ok(), insecure, ..Partial::default() }.finish();
+        for http in ["0.0.0.0:7400", "[::]:7400", "192.0.2.1:7400", "[::ffff:192.0.2.1]:7400"] {
+            assert!(matches!(open(http, None), Err(ConfigError::Exposed(_))), "{http}");
+            assert!(matches!(open(http, Some(false)), Err(ConfigError::Exposed(_))), "{http}");
+            assert!(open(http, Some(true)).is_ok(), "{http}");
+        }
+        for http in ["127.0.0.1:0", "127.9.9.9:7400", "[::1]:7400", "[::ffff:127.0.0.1]:7400"] {
+            assert!(open(http, None).is_ok(), "{http}");
+        }
+    }
+
+    #[test]
+    fn joining_takes_an_address_and_a_token() {
+        let join = |join: Option<&str>, token: Option<&str>| {
+            Partial { join: join.map(Into::into), token: token.map(Into::into), ..Partial::default() }.finish()
+        };
+        assert!(matches!(join(Some("a:1"), None), Err(ConfigError::HalfJoin("--token"))));
+        assert!(matches!(join(None, Some("t")), Err(ConfigError::HalfJoin("--join"))));
+        assert_eq!(join(Some("a:1"), Some("t")).unwrap().node.join.unwrap().address, "a:1");
+    }
+}
