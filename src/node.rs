@@ -1,14 +1,26 @@
-//! The driver: the only owner of a replica and its store.
+//! A node in this process: its identity, store, transport and driver, put together.
+
+mod driver;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock::NodeId;
-use crate::replica::{Cursor, Refusal, Reply, Request};
-use crate::transport::LinkFilter;
+use self::driver::{Driver, Ended};
+use crate::api::Admin;
+use crate::clock::{Millis, NodeId};
+use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start};
+use crate::store::disk::{self, DiskOptions, DiskStore};
+use crate::transport::{
+    ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
+    mint_token,
+};
+
+/// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
+const QUEUE: usize = 4096;
 
 /// How a node is started.
 #[derive(Clone, Debug)]
@@ -84,33 +96,100 @@ impl Handle {
     }
 }
 
-/// A node within this process.
+/// Why a node does not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {path}: {error}")]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The identity cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] disk::OpenError),
+    /// The store does not fit the node.
+    #[error(transparent)]
+    Open(#[from] crate::replica::OpenError),
+    /// The transport cannot start.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The sponsor does not let the newcomer in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// No thread or random number to be had.
+    #[error("the system refuses what the node needs: {0}")]
+    System(String),
+    /// It halted.
+    #[error("the node has halted: {0}")]
+    Halted(String),
+}
+
+/// A node within this process. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Node {
     handle: Handle,
     peer_address: SocketAddr,
-}
-
-/// Why a node does not start or go on.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NodeError(String);
-
-struct NoAdmin;
-
-impl crate::api::Admin for NoAdmin {
-    fn mint_token(&self, _: std::time::Duration) -> Result<String, String> {
-        Err("this build has no driver".to_owned())
-    }
+    founding: watch::Receiver<Option<Founding>>,
+    stop: mpsc::Sender<()>,
+    ended: watch::Receiver<Option<Ended>>,
+    transport: Transport,
 }
 
 impl Node {
-    /// Starts a node.
+    /// Starts a node: founds a cluster, joins one, or goes on with what the data directory holds. A newcomer returns
+    /// once its sponsor has taken the token; that it is a member shows later.
     ///
     /// # Errors
-    /// Always: a placeholder until the driver is written.
+    /// See [`NodeError`]; nothing runs then.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        Err(NodeError(format!("this build has no driver, so nothing in {} was touched", config.data_dir.display())))
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
+        let identity = Identity::load_or_create(&config.data_dir)?;
+        let node = identity.node_id(0);
+        let public_key = identity.public_key();
+        let (disk_sender, disk_events) = mpsc::unbounded_channel();
+        // The driver is gone only when nobody waits for its store any more.
+        let store =
+            DiskStore::open(&config.data_dir, &DiskOptions::default(), move |event| drop(disk_sender.send(event)))?;
+        let (inputs_sender, inputs) = mpsc::channel(QUEUE);
+        let transport = Transport::start(TransportConfig {
+            identity,
+            node,
+            listen: config.peer_listen,
+            links: config.links,
+            inputs: inputs_sender,
+            limits: Limits::default(),
+        })?;
+        let peer_address = transport.local_addr();
+        let (now, seed) = (driver::Clocks::start(), driver::random()?);
+        let contact = Contact {
+            node,
+            public_key: public_key.to_vec(),
+            address: config.advertise.unwrap_or_else(|| peer_address.to_string()),
+            label: config.label,
+            as_of: now.now().wall,
+        };
+        let start = match &config.join {
+            Some(_) => Start::Join,
+            None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
+        };
+        let replica = Replica::open(Config::new(contact, u64::from_le_bytes(seed)), store, Some(start), now.now())?;
+        let (calls_sender, calls) = mpsc::channel(QUEUE);
+        let (stop, stopping) = mpsc::channel(1);
+        let driver = Driver::new(replica, now, transport.handle(), config.join.clone());
+        let (events, founding, ended) = driver.watches();
+        let mut joined = driver.start(driver::Channels { disk_events, inputs, calls, stopping })?;
+        if let Some(outcome) = joined.recv().await {
+            outcome?;
+        }
+        let handle = Handle::new(node, calls_sender, events);
+        Ok(Self { handle, peer_address, founding, stop, ended, transport })
     }
 
     /// To ask it.
@@ -127,18 +206,54 @@ impl Node {
 
     /// What an operator may do.
     #[must_use]
-    pub fn admin(&self) -> Arc<dyn crate::api::Admin> {
-        Arc::new(NoAdmin)
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(Operator { founding: self.founding.clone() })
     }
 
-    /// Resolves if the node halts by itself.
+    /// A word that lets newcomers in for so long.
     ///
     /// # Errors
-    /// Why it did.
-    pub async fn stopped(&self) -> Result<(), NodeError> {
-        std::future::pending().await
+    /// A sentence on why there is none.
+    pub fn mint_token(&self, ttl: Duration) -> Result<String, String> {
+        self.admin().mint_token(ttl)
     }
 
-    /// Stops it.
-    pub async fn shutdown(self) {}
+    /// Resolves when the node has stopped.
+    ///
+    /// # Errors
+    /// It halted by itself, and why.
+    pub async fn stopped(&self) -> Result<(), NodeError> {
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(Option::is_some).await.map(|ended| ended.clone());
+        match ended {
+            Ok(Some(Ended::Halted(reason))) => Err(NodeError::Halted(reason)),
+            Ok(_) => Ok(()),
+            Err(_) => Err(NodeError::Halted("its driver has ended; see the log".to_owned())),
+        }
+    }
+
+    /// Stops it: what was accepted is made durable, peers are told, and the data directory is free again.
+    pub async fn shutdown(self) {
+        // Full or closed: it is stopping already.
+        let _ = self.stop.try_send(());
+        let mut ended = self.ended;
+        let _ = ended.wait_for(Option::is_some).await;
+        self.transport.close().await;
+    }
+}
+
+struct Operator {
+    founding: watch::Receiver<Option<Founding>>,
+}
+
+impl Admin for Operator {
+    fn mint_token(&self, ttl: Duration) -> Result<String, String> {
+        let Some(founding) = self.founding.borrow().clone() else {
+            return Err("this node is still joining its cluster; ask a member for the token".to_owned());
+        };
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let expires = Millis(driver::wall().0.saturating_add(ttl));
+        let nonce = driver::random().map_err(|error| error.to_string())?;
+        Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+    }
 }

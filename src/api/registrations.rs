@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::json::{Registration, RegistrationBody, Registrations, Span, Wait};
 use super::problem::{Problem, ProblemType};
-use super::{Api, DEFAULT_WAIT, MAX_WAIT, now};
-use crate::clock::Millis;
+use super::{Api, DEFAULT_WAIT, MAX_WAIT};
 use crate::replica::limits::MAX_PAGE;
 use crate::replica::{Answer, RegistrationView, Request, Status};
 
@@ -34,8 +33,8 @@ pub(super) async fn register(
     if body.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
         return Err(invalid("metadata must be a JSON object"));
     }
-    let wait_until = deadline(body.wait, body.timeout);
-    let answer = api.ask(Request::Register(body.into_request(wait_until))).await?;
+    let wait = longest(body.wait, body.timeout);
+    let answer = api.ask(Request::Register(body.into_request(wait))).await?;
     let registration = Registration::from(registration(answer)?);
     let location = format!("/v1/registrations/{}", registration.id);
     let mut response = match registration.status {
@@ -60,10 +59,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     }
 }
 
-/// When to answer at the latest, where the client waits at all.
-fn deadline(wait: Option<Wait>, timeout: Option<Span>) -> Option<Millis> {
+/// After how many milliseconds to answer at the latest, where the client waits at all.
+fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<u64> {
     let timeout = timeout.map_or(DEFAULT_WAIT, |span| span.0).min(MAX_WAIT);
-    (wait == Some(Wait::Final)).then(|| now().plus(Span(timeout).millis()))
+    (wait == Some(Wait::Final)).then(|| Span(timeout).millis())
 }
 
 #[derive(Deserialize)]
@@ -78,8 +77,8 @@ pub(super) async fn show(
     Id(id): Id,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
-    let wait_until = deadline(params.wait, params.timeout);
-    one(api.ask(Request::Registration { id, wait_until }).await?)
+    let wait = longest(params.wait, params.timeout);
+    one(api.ask(Request::Registration { id, wait }).await?)
 }
 
 pub(super) async fn activate(

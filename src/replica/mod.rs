@@ -231,6 +231,11 @@ impl<S: Store> Replica<S> {
         &mut self.registry.store
     }
 
+    /// The store, to be closed. Nothing that is held back gets out.
+    pub fn into_store(self) -> S {
+        self.registry.store
+    }
+
     /// What the cluster has in common; none while a newcomer has no snapshot.
     pub fn founding(&self) -> Option<&Founding> {
         self.founding.as_ref()

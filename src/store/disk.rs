@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use self::committer::{Change, Changes, Committer, Work};
 use self::overlay::{Overlay, Step};
-use super::{Batch, Direction, Store, StoreFailure, Table, Write};
+use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table};
 
 /// Parts of a snapshot that wait for a slow reader: with 256 KiB each, a megabyte. A guess.
 const SNAPSHOT_PARTS_AHEAD: usize = 4;
@@ -36,15 +36,6 @@ pub enum DiskEvent {
     Persisted(Batch),
     /// The store stopped. This is its last event.
     Failed(StoreFailure),
-}
-
-/// One piece of a snapshot.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SnapshotPart {
-    /// Rows, by table and key.
-    Rows(Vec<Write>),
-    /// There are no more. A snapshot whose channel closes before this is not whole: drop it.
-    End,
 }
 
 /// How much memory a store may use.

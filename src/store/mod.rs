@@ -113,6 +113,15 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
+/// One piece of a snapshot on its way to a newcomer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SnapshotPart {
+    /// Rows, by table and key.
+    Rows(Vec<Write>),
+    /// There are no more. A snapshot that breaks off before this is not whole: its receiver drops it.
+    End,
+}
+
 /// The store cannot go on. Everything reported durable before still is.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error(

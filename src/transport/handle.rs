@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::config::{TransportConfig, TransportError};
 use super::dial::{self, JoinError, Joined};
 use super::frame::frame;
-use super::link::{self, SnapshotPart};
+use super::link;
 use super::socket::FilteredSocket;
 use super::state::{Counters, Shared, State};
 use super::tls::Credentials;
@@ -22,6 +22,7 @@ use super::token::{ClusterKey, JoinToken};
 use super::{ClusterId, LinkFilter, lock, random};
 use crate::clock::NodeId;
 use crate::replica::{Contact, Lane, Message};
+use crate::store::SnapshotPart;
 
 /// A running transport. Dropping it ends everything at once; [`Transport::close`] does so in good order.
 pub struct Transport {

@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::state::{Counters, Shared};
 use crate::clock::NodeId;
 use crate::replica::{Input, Lane, Message};
-use crate::store::Write;
+use crate::store::{SnapshotPart, Write};
 
 /// What a stream is, by its first byte; and its priority.
 const ORDERED: (u8, i32) = (0, 1);
@@ -27,15 +27,6 @@ const BULK: (u8, i32) = (1, 0);
 const SNAPSHOT: (u8, i32) = (2, -1);
 /// Why a snapshot's stream is broken off, as QUIC's stream error code: nobody tells reasons apart.
 const BROKEN_OFF: VarInt = VarInt::from_u32(1);
-
-/// A part of a snapshot on its way out.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SnapshotPart {
-    /// Rows, in any number.
-    Rows(Vec<Write>),
-    /// That was all. A channel that closes without it breaks the snapshot off, and the newcomer learns so.
-    End,
-}
 
 /// A connection that is kept.
 #[derive(Debug)]

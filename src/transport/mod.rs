@@ -51,7 +51,6 @@ pub use config::{Limits, QueueLimit, TransportConfig, TransportError};
 pub use dial::{JoinError, Joined};
 pub use handle::{Handle, Stats, Transport};
 pub use identity::{Identity, IdentityError, PublicKey, node_id};
-pub use link::SnapshotPart;
 pub use socket::Cuts;
 pub use token::{ClusterKey, JoinToken, TokenError, TokenId, mint_token};
 

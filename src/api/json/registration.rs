@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::is_false;
 use super::text::{Span, Time, stamp};
-use crate::clock::{Millis, NodeId, Stamp};
+use crate::clock::{NodeId, Stamp};
 use crate::replica::{
     self, ClaimView, EndReason, NameRequest, NameStatus, NameView, RegisterRequest, RegistrationView, Status,
 };
@@ -124,9 +124,9 @@ pub struct RegistrationBody {
 }
 
 impl RegistrationBody {
-    /// The request to the replica; `wait_until` is the caller's, who knows the time.
+    /// The request to the replica; `wait` as the server caps it, in milliseconds.
     #[must_use]
-    pub fn into_request(self, wait_until: Option<Millis>) -> RegisterRequest {
+    pub fn into_request(self, wait: Option<u64>) -> RegisterRequest {
         let replaces = self.replaces.map(|replaces| replica::Replaces {
             registration: replaces.registration,
             name: NameRequest { namespace: replaces.namespace, name: replaces.name },
@@ -138,7 +138,7 @@ impl RegistrationBody {
             ttl: self.ttl.map(Span::millis),
             replaces,
             metadata: self.metadata.map(|metadata| metadata.as_str().to_owned()),
-            wait_until,
+            wait,
         }
     }
 }

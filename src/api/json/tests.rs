@@ -115,11 +115,11 @@ fn a_registration_body_is_read_whole() {
     let body: RegistrationBody = serde_json::from_str(text).unwrap();
     assert_eq!((body.wait, body.timeout), (Some(Wait::Final), Some(Span(Duration::from_secs(3)))));
     assert_eq!(serde_json::from_str::<RegistrationBody>(&serde_json::to_string(&body).unwrap()).unwrap(), body);
-    let request = body.into_request(Some(Millis(9)));
+    let request = body.into_request(Some(9));
     assert_eq!(request.ttl, Some(5_400_000));
     assert_eq!(request.metadata.as_deref(), Some("{\"a\": 1}"));
     assert_eq!(request.replaces.unwrap().name.name, "al");
-    assert_eq!(request.wait_until, Some(Millis(9)));
+    assert_eq!(request.wait, Some(9));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::close::CloseReason;
 use super::frame::{MAX_FRAME, frame_rows, parse_rows};
 use super::*;
+use crate::store::SnapshotPart;
 use crate::store::{Table, Write};
 
 /// Sends bytes on a stream of their own, past all that a sound peer would check.

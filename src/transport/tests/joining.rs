@@ -6,6 +6,7 @@ use super::frame::frame;
 use super::tls::Credentials;
 use super::token::Side;
 use super::*;
+use crate::store::SnapshotPart;
 use crate::store::{Table, Write};
 
 const KEY: ClusterKey = ClusterKey([7; 32]);
