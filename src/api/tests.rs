@@ -1,5 +1,6 @@
 //! The interface over a real socket, with canned answers in place of a replica.
 
+mod commands;
 mod errors;
 mod feed;
 

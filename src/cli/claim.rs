@@ -1,10 +1,13 @@
 //! `forename claim`
 
+use std::time::Duration;
+
 use clap::Args;
 use uuid::Uuid;
 
 use super::target::NameArg;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::api::MAX_WAIT;
 use crate::api::json::{Metadata, Registration, RegistrationBody, Span, Wait};
 use crate::client::{Client, ClientError};
 
@@ -68,7 +71,7 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
 
 /// Registers and prints what came of it, also where that is a rejection.
 pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Outcome {
-    match client.register(body).await {
+    match outcome(client, wait, body).await {
         Ok(registration) => {
             output::print(args, &registration, output::registration)?;
             Ok(Exit::of(registration.status, wait.wait))
@@ -80,6 +83,17 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
             Err(Failure::from(error))
         }
     }
+}
+
+/// A node waits [`MAX_WAIT`] at most in one request, so a longer wait takes several.
+async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Result<Registration, ClientError> {
+    let mut registration = client.register(body).await?;
+    let mut left = if wait.wait { wait.timeout.0.saturating_sub(MAX_WAIT) } else { Duration::ZERO };
+    while !registration.status.is_final() && !left.is_zero() {
+        registration = client.wait_for(registration.id, left.min(MAX_WAIT)).await?;
+        left = left.saturating_sub(MAX_WAIT);
+    }
+    Ok(registration)
 }
 
 fn rejected(error: &ClientError) -> Option<&Registration> {

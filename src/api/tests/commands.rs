@@ -1,0 +1,95 @@
+//! The command line against the interface: what it asks, and its exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::Cli;
+use crate::replica::Refusal;
+
+impl Fake {
+    /// Runs a command at this node.
+    async fn run(&self, arguments: &str) -> ExitCode {
+        let line = format!("forename {arguments} --output json --node {}", self.base);
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        tokio::task::spawn_blocking(move || cli.run()).await.unwrap()
+    }
+}
+
+fn is(exit: ExitCode, code: u8) -> bool {
+    format!("{exit:?}") == format!("{:?}", ExitCode::from(code))
+}
+
+#[tokio::test]
+async fn a_claim_exits_by_its_outcome() {
+    for (status, code, waited) in
+        [(Status::Confirmed, 0, 0), (Status::Pending, 0, 4), (Status::Contested, 0, 4), (Status::Rejected, 3, 3)]
+    {
+        let fake = Fake::start(move |_| answered(status)).await;
+        assert!(is(fake.run("claim username/Alice --owner user-1").await, code), "{status:?}");
+        assert!(is(fake.run("claim username/Alice --owner user-1 --wait --timeout 1s").await, waited), "{status:?}");
+    }
+    let fake = Fake::start(|_| Err(Refusal::NameTaken { names: vec![name_view(NameStatus::Held)] })).await;
+    assert!(is(fake.run("claim username/Alice --owner user-1").await, 3));
+    let fake = Fake::start(|_| Err(Refusal::NotMember)).await;
+    assert!(is(fake.run("claim username/Alice --owner user-1").await, 1));
+}
+
+#[tokio::test]
+async fn a_long_wait_takes_several_requests() {
+    let fake = Fake::start(|request| match request {
+        Request::Register(_) => answered(Status::Pending),
+        _ => answered(Status::Rejected),
+    })
+    .await;
+    assert!(is(fake.run("claim username/Alice --owner user-1 --wait --timeout 2m").await, 3));
+    assert!(matches!(fake.last(), Request::Registration { wait_until: Some(_), .. }));
+}
+
+#[tokio::test]
+async fn a_rename_replaces_the_old_claim() {
+    let fake = Fake::start(|request| match request {
+        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        _ => answered(Status::Confirmed),
+    })
+    .await;
+    assert!(is(fake.run("rename username/Alice alicia --owner user-1 --wait").await, 0));
+    let Request::Register(request) = fake.last() else { panic!("asked something else") };
+    assert_eq!(request.names[0].name, "alicia");
+    let replaces = request.replaces.unwrap();
+    assert_eq!((replaces.registration, replaces.name.name.as_str()), (Uuid::from_u128(6), "Alice"));
+    // Somebody else's name is left alone.
+    assert!(is(fake.run("rename username/Alice alicia --owner user-2").await, 1));
+    assert!(matches!(fake.last(), Request::Registration { .. }));
+}
+
+#[tokio::test]
+async fn the_other_commands_ask_what_they_say() {
+    let fake = Fake::start(|request| match request {
+        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
+        Request::Cluster => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        _ => answered(Status::Confirmed),
+    })
+    .await;
+    let id = Uuid::from_u128(7);
+    let name = NameRequest { namespace: "org/42".to_owned(), name: "Alice".to_owned() };
+    let owner = "user-1".to_owned();
+    for (arguments, asked) in [
+        ("show org/42/Alice".to_owned(), Request::Name(name.clone())),
+        (format!("show {id}"), Request::Registration { id, wait_until: None }),
+        ("show --owner user-1".to_owned(), Request::Owner { owner: owner.clone(), after: None, limit: 100 }),
+        ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),
+        (format!("release {id}"), Request::Release { id }),
+        (format!("activate {id}"), Request::Activate { id }),
+        ("status".to_owned(), Request::Cluster),
+        ("member list".to_owned(), Request::Cluster),
+    ] {
+        assert!(is(fake.run(&arguments).await, 0), "{arguments}");
+        assert_eq!(fake.last(), asked, "{arguments}");
+    }
+    assert!(is(fake.run("member token --ttl 1h").await, 0));
+    assert!(is(fake.run("release org/42/Alice").await, 2));
+    assert!(is(fake.run(&format!("release {id} --owner user-2")).await, 1));
+}
