@@ -92,6 +92,7 @@ impl Driver {
         transport: Handle,
         join: Option<JoinConfig>,
     ) -> Self {
+        let last = replica.last_event();
         Self {
             replica,
             clocks,
@@ -99,7 +100,7 @@ impl Driver {
             join,
             replies: HashMap::new(),
             next_token: 1,
-            events: watch::Sender::new(0),
+            events: watch::Sender::new(last),
             founding: watch::Sender::new(None),
             ended: watch::Sender::new(None),
         }

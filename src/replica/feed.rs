@@ -70,6 +70,11 @@ impl Feed {
         self.fresh.push(EventRecord { kind, registration, time });
     }
 
+    /// The cursor of the last event written.
+    pub(super) fn last(&self) -> Cursor {
+        self.next - 1
+    }
+
     /// Writes the step's events; returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
@@ -78,7 +83,7 @@ impl Feed {
         }
         let any = !self.fresh.is_empty();
         self.fresh.clear();
-        any.then_some(self.next - 1)
+        any.then_some(self.last())
     }
 }
 

@@ -241,6 +241,11 @@ impl<S: Store> Replica<S> {
         self.founding.as_ref()
     }
 
+    /// The cursor of the last event, durable when the replica has just been opened.
+    pub fn last_event(&self) -> Cursor {
+        self.feed.last()
+    }
+
     /// Whether this node is a member, by what it knows.
     pub fn is_member(&self) -> bool {
         self.installed && self.membership.is_member(self.me)
