@@ -21,6 +21,9 @@ const CRASH_DIR: &str = "FORENAME_TEST_CRASH_DIR";
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// Rows by table and key.
+type Contents = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
 struct Opened {
     store: DiskStore,
     events: Receiver<DiskEvent>,
@@ -71,9 +74,7 @@ fn rows(store: &impl Store, table: Table, from: &[u8], to: Option<&[u8]>, direct
     rows
 }
 
-fn receive_snapshot(
-    mut parts: tokio::sync::mpsc::Receiver<SnapshotPart>,
-) -> Option<BTreeMap<(Table, Vec<u8>), Vec<u8>>> {
+fn receive_snapshot(mut parts: tokio::sync::mpsc::Receiver<SnapshotPart>) -> Option<Contents> {
     let mut found = BTreeMap::new();
     loop {
         match parts.blocking_recv()? {
