@@ -44,7 +44,7 @@ async fn a_long_wait_takes_several_requests() {
     })
     .await;
     assert!(is(fake.run("claim username/Alice --owner user-1 --wait --timeout 2m").await, 3));
-    assert!(matches!(fake.last(), Request::Registration { wait_until: Some(_), .. }));
+    assert!(matches!(fake.last(), Request::Registration { wait: Some(_), .. }));
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn the_other_commands_ask_what_they_say() {
     let owner = "user-1".to_owned();
     for (arguments, asked) in [
         ("show org/42/Alice".to_owned(), Request::Name(name.clone())),
-        (format!("show {id}"), Request::Registration { id, wait_until: None }),
+        (format!("show {id}"), Request::Registration { id, wait: None }),
         ("show --owner user-1".to_owned(), Request::Owner { owner: owner.clone(), after: None, limit: 100 }),
         ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),
         (format!("release {id}"), Request::Release { id }),
