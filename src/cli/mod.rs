@@ -5,6 +5,7 @@
 mod activate;
 mod claim;
 mod completions;
+mod demo;
 mod member;
 mod output;
 mod release;
@@ -57,6 +58,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in
     Member(member::MemberArgs),
+    /// Watch three nodes settle who gets a name across a cut link
+    Demo(demo::DemoArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
 }
@@ -65,7 +68,12 @@ impl Cli {
     /// What is logged where `FORENAME_LOG` does not say.
     #[must_use]
     pub fn default_log(&self) -> &'static str {
-        if matches!(self.command, Command::Serve(_)) { "info" } else { "warn" }
+        match self.command {
+            Command::Serve(_) => "info",
+            // The links that it cuts are part of the story, not news.
+            Command::Demo(_) => "error",
+            _ => "warn",
+        }
     }
 
     /// Runs the command; its exit code.
@@ -96,6 +104,7 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),
         }
     }

@@ -1,0 +1,273 @@
+//! `forename demo`: three nodes, a cut, two people who want one name, the heal, the rejection.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use owo_colors::{OwoColorize, Style};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::output::{line, status};
+use super::{Exit, Failure, Outcome};
+use crate::api::json::{NameRef, Registration, RegistrationBody};
+use crate::client::{Client, EventQuery};
+use crate::node::{JoinConfig, Node, NodeConfig};
+use crate::replica::{EventType, Status};
+use crate::transport::Cuts;
+
+/// Long enough for what takes milliseconds, short enough for a person to be told that it does not work.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at a node.
+const LOOK: Duration = Duration::from_millis(20);
+/// For a person to read a line before the next thing happens.
+const BEAT: Duration = Duration::from_millis(700);
+
+#[derive(Args, Debug)]
+pub(super) struct DemoArgs {
+    /// End after the story instead of serving on
+    #[arg(long)]
+    exit: bool,
+}
+
+pub(super) fn run(args: &DemoArgs) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let directory = std::env::temp_dir().join(format!("forename-demo-{}", std::process::id()));
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = play(&directory, args.exit) => outcome,
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+        }
+    });
+    drop(runtime);
+    // What cannot be removed lies in the system's temporary directory.
+    let _ = std::fs::remove_dir_all(&directory);
+    outcome
+}
+
+/// A node of the demonstration, with its HTTP interface.
+struct Place {
+    city: &'static str,
+    node: Node,
+    client: Client,
+    stop: watch::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+async fn play(directory: &Path, exit: bool) -> Outcome {
+    let paint = Paint { colours: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
+    let cuts = Arc::new(Cuts::new());
+    line(&paint.title("forename: who gets the name when two people want it and the network is down?"))?;
+    line("\nThree nodes, each with its own data directory, QUIC between them:\n")?;
+    let places = start(directory, &cuts).await?;
+    for place in &places {
+        line(&format!("  {:<10} {}   node {}", place.city, place.client.address(), place.node.handle().node()))?;
+    }
+    let (first, second) = tell(&places, &cuts, &paint).await?;
+    heal(&places, &cuts, &paint, &first, &second).await?;
+    if !exit {
+        line(&format!("\n{}", paint.title("The cluster goes on. Try:")))?;
+        let (a, b) = (places[0].client.address().to_owned(), places[2].client.address().to_owned());
+        line(&format!("  forename claim username/carol --owner carol --wait --node {a}"))?;
+        line(&format!("  forename show username/alice --node {b}"))?;
+        line(&format!("  forename watch --node {b}"))?;
+        line(&format!("  forename status --node {a}"))?;
+        line("Ctrl-C ends it.")?;
+        std::future::pending::<()>().await;
+    }
+    let stopping: JoinSet<()> = places.into_iter().map(Place::stop).collect();
+    stopping.join_all().await;
+    Ok(Exit::Done)
+}
+
+/// The cut and the two claims; returns both as they were accepted.
+async fn tell(places: &[Place], cuts: &Cuts, paint: &Paint) -> Result<(Registration, Registration), Failure> {
+    let [frankfurt, virginia, sydney] = places else { return Err(Failure::failed("three nodes were started")) };
+    sleep(BEAT).await;
+    line(&format!("\n{}", paint.bad("The link to Sydney is cut.")))?;
+    for other in [frankfurt, virginia] {
+        cuts.cut(sydney.node.peer_address(), other.node.peer_address());
+    }
+    sleep(BEAT).await;
+    let first = claim(frankfurt, "ann").await?;
+    line(&format!("  Frankfurt: ann signs up as {}  →  {}", paint.name("alice"), paint.status(first.status)))?;
+    sleep(BEAT).await;
+    let second = claim(sydney, "bob").await?;
+    line(&format!("  Sydney:    bob signs up as {}  →  {}", paint.name("alice"), paint.status(second.status)))?;
+    sleep(BEAT).await;
+    line("\nBoth were taken at once, and neither node calls its answer final while it cannot hear the other:\n")?;
+    for (place, registration) in [(frankfurt, &first), (sydney, &second)] {
+        let now = place.client.registration(registration.id).await?;
+        let waits: Vec<_> = now.waiting_for.iter().map(|waiting| waiting.label.as_str()).collect();
+        let (who, waits) = (&now.owner, waits.join(" and "));
+        line(&format!("  {:<10} {who}'s alice is {}, waits for {waits}", place.city, paint.status(now.status)))?;
+    }
+    Ok((first, second))
+}
+
+/// The heal, and what everybody then knows.
+async fn heal(
+    places: &[Place],
+    cuts: &Cuts,
+    paint: &Paint,
+    first: &Registration,
+    second: &Registration,
+) -> Result<(), Failure> {
+    sleep(BEAT).await;
+    line(&format!("\n{}", paint.good("The link is back.")))?;
+    cuts.heal();
+    for registration in [first, second] {
+        for place in places {
+            eventually("the claims to be decided", async || {
+                let now = place.client.registration(registration.id).await?;
+                Ok(now.status.is_final().then_some(()))
+            })
+            .await?;
+        }
+    }
+    line("The earlier claim wins, by the same rule on every node:\n")?;
+    for place in places {
+        let name = place.client.name("username", "alice").await?;
+        let holder = match name.registration {
+            Some(id) => place.client.registration(id).await?,
+            None => return Err(Failure::failed(format!("{} says that nobody holds alice", place.city))),
+        };
+        let (owner, at) = (paint.name(&holder.owner), holder.accepted_at);
+        line(&format!("  {:<10} alice belongs to {owner}, {}, claimed {at}", place.city, status(holder.status)))?;
+    }
+    let [.., sydney] = places else { return Err(Failure::failed("three nodes were started")) };
+    let query = EventQuery { types: vec![EventType::Rejected], local: true, ..EventQuery::default() };
+    line("\nAnd Sydney's event feed tells its application, once and durably, what to tell bob:\n")?;
+    for event in sydney.client.events(0, &query).await?.events {
+        let lost = &event.data.registration;
+        let Some(winner) = &event.data.rejected_by else { continue };
+        let (owner, id) = (&lost.owner, lost.id);
+        let verdict = paint.bad("rejected");
+        line(&format!("  #{} {verdict}: {owner}'s registration {id}", event.cursor.unwrap_or_default()))?;
+        let (name, winner_id, stamp) = (&winner.name, winner.registration, winner.stamp);
+        line(&format!("     because {name} was claimed earlier by {winner_id}"))?;
+        line(&format!("     (stamp {stamp}, bob's {})", lost.stamp))?;
+    }
+    Ok(())
+}
+
+async fn claim(place: &Place, owner: &str) -> Result<Registration, Failure> {
+    let names = vec![NameRef { namespace: "username".into(), name: "alice".into() }];
+    let body = RegistrationBody { owner: owner.into(), names, ..RegistrationBody::default() };
+    Ok(place.client.register(&body).await?)
+}
+
+/// Founds a cluster, lets two nodes join it, and waits until each is a member for all.
+async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure> {
+    let mut places: Vec<Place> = Vec::new();
+    for city in ["Frankfurt", "Virginia", "Sydney"] {
+        let join = match places.first() {
+            Some(founder) => Some(JoinConfig {
+                address: founder.node.peer_address().to_string(),
+                token: founder.node.mint_token(Duration::from_secs(60)).map_err(Failure::failed)?,
+            }),
+            None => None,
+        };
+        places.push(Place::start(city, directory.join(city), cuts, join).await?);
+        for place in &places {
+            let count = places.len();
+            eventually("the nodes to let each other in", async || {
+                let cluster = place.client.cluster().await?;
+                let members = cluster.members.iter().filter(|member| member.member && member.connected).count();
+                Ok((members == count).then_some(()))
+            })
+            .await?;
+        }
+    }
+    Ok(places)
+}
+
+impl Place {
+    async fn start(
+        city: &'static str,
+        data_dir: PathBuf,
+        cuts: &Arc<Cuts>,
+        join: Option<JoinConfig>,
+    ) -> Result<Self, Failure> {
+        let failed = |error: &dyn Display| Failure::failed(format!("cannot start the node {city}: {error}"));
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let links: Option<Arc<dyn crate::transport::LinkFilter>> = Some(cuts.clone());
+        let config =
+            NodeConfig { data_dir, peer_listen: any_port, advertise: None, label: city.to_owned(), join, links };
+        let node = Node::start(config).await.map_err(|error| failed(&error))?;
+        let listener = TcpListener::bind(any_port).await.map_err(|error| failed(&error))?;
+        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let (stop, mut stopping) = watch::channel(());
+        // Told or dropped, it means the same.
+        let shutdown = async move { drop(stopping.changed().await) };
+        let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), shutdown));
+        Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(());
+        // It has been told to stop; how it does is its own affair.
+        let _ = self.server.await;
+        self.node.shutdown().await;
+    }
+}
+
+/// Looks until there is something to see.
+async fn eventually<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, crate::client::ClientError>,
+) -> Result<T, Failure> {
+    let looking = async {
+        loop {
+            if let Ok(Some(seen)) = look().await {
+                return seen;
+            }
+            sleep(LOOK).await;
+        }
+    };
+    let seen = timeout(PATIENCE, looking).await;
+    seen.map_err(|_| Failure::failed(format!("waited {} s in vain for {what}", PATIENCE.as_secs())))
+}
+
+/// Colours, where there is a terminal to show them.
+struct Paint {
+    colours: bool,
+}
+
+impl Paint {
+    fn paint(&self, text: &str, style: Style) -> String {
+        if self.colours { text.style(style).to_string() } else { text.to_owned() }
+    }
+
+    fn title(&self, text: &str) -> String {
+        self.paint(text, Style::new().bold())
+    }
+
+    fn name(&self, text: &str) -> String {
+        self.paint(text, Style::new().cyan().bold())
+    }
+
+    fn good(&self, text: &str) -> String {
+        self.paint(text, Style::new().green().bold())
+    }
+
+    fn bad(&self, text: &str) -> String {
+        self.paint(text, Style::new().red().bold())
+    }
+
+    fn status(&self, of: Status) -> String {
+        let style = match of {
+            Status::Pending | Status::Contested => Style::new().yellow(),
+            Status::Confirmed => Style::new().green(),
+            Status::Rejected => Style::new().red(),
+        };
+        self.paint(status(of), style)
+    }
+}
