@@ -176,8 +176,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
 fn interleave(logs: &[Vec<Op>], picks: &[usize]) -> Memory {
     let mut registry = empty();
     let mut next = vec![0; logs.len()];
-    let mut picks = picks.iter().cycle();
-    while let Some(pick) = picks.next() {
+    for pick in picks.iter().cycle() {
         let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
         let Some(log) = open.get(pick % open.len().max(1)) else { break };
         registry.apply(logs[*log][next[*log]].clone());

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::{Body, Op, Seq};
 
+/// Who must have welcomed a newcomer, and who has, when.
+type Admits<'a> = BTreeMap<NodeId, &'a BTreeSet<NodeId>>;
+type Welcomes = BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>;
+
 /// The membership ops of all logs and what follows from them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
@@ -96,9 +100,8 @@ impl Membership {
     }
 
     /// Who is asked to welcome whom, and who did when. A sponsor's admission is its welcome.
-    fn admissions(&self) -> (BTreeMap<NodeId, &BTreeSet<NodeId>>, BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>) {
-        let mut admits = BTreeMap::new();
-        let mut welcomes: BTreeMap<NodeId, BTreeMap<NodeId, Hlc>> = BTreeMap::new();
+    fn admissions(&self) -> (Admits<'_>, Welcomes) {
+        let (mut admits, mut welcomes) = (Admits::new(), Welcomes::new());
         for op in self.ops.values().filter(|op| self.is_member(op.node)) {
             let node = match &op.body {
                 Body::Admit { node, by } => {

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use self::committer::{Change, Changes, Committer, Work};
 use self::overlay::{Overlay, Step};
-use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table};
+use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
 
 /// Parts of a snapshot that wait for a slow reader: with 256 KiB each, a megabyte. A guess.
 const SNAPSHOT_PARTS_AHEAD: usize = 4;
@@ -259,14 +259,7 @@ impl Store for DiskStore {
         }
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) {
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
         if self.poison.get().is_some() || to.is_some_and(|to| to <= from) {
             return;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
-use super::{Batch, Direction, Store, StoreFailure, Table, Write};
+use super::{Batch, Direction, Store, StoreFailure, Table, Visit, Write};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -71,14 +71,7 @@ impl Store for MemoryStore {
         self.tables[table as usize].get(key).cloned()
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) {
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
         if self.failure.is_some() || to.is_some_and(|to| to <= from) {
             return;
         }

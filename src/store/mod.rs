@@ -129,20 +129,16 @@ pub enum SnapshotPart {
 )]
 pub struct StoreFailure(pub String);
 
+/// Is shown rows by key and value, and says whether to go on.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Ordered tables with atomic batches. See the module's text.
 pub trait Store {
     /// The value of a key, uncommitted writes included.
     fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>>;
 
     /// Visits the keys in `from..to` (`to` none: to the end) until `visit` breaks. Uncommitted writes are seen.
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: Option<&[u8]>,
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    );
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>);
 
     /// Sets a key.
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>);
