@@ -22,7 +22,8 @@ pub struct DecodeError(String);
 /// Where a value cannot be encoded at all, which no type of this crate can bring about.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    // Most records fit, so that they are allocated once.
+    let mut bytes = Vec::with_capacity(192);
     encode_into(value, &mut bytes);
     bytes
 }

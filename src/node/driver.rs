@@ -15,7 +15,7 @@ use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, Joined};
 
 /// Inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
-/// Bytes that wait for the disk before the driver takes no more requests. A guess: a second of a slow disk.
+/// Bytes that wait for the disk before the driver takes nothing more in. A guess: a second of a slow disk.
 const MAX_BACKLOG: usize = 64 << 20;
 
 /// The machine's clocks, read here and nowhere else on the way to a replica.
@@ -140,14 +140,14 @@ impl Driver {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
-                Some(input) = channels.inputs.recv() => self.on_input(input),
+                Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {
                     if let Some((_, told)) = joining.take() {
                         // Whoever started the node may have given up.
                         let _ = told.send(outcome).await;
                     }
                 }
-                Some(call) = channels.calls.recv(), if self.replica.store().backlog() < MAX_BACKLOG => self.on_call(call),
+                Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.replica.handle(self.clocks.now(), Input::Wake);
                 }
@@ -161,16 +161,22 @@ impl Driver {
         while let Ok(event) = channels.disk_events.try_recv() {
             self.on_disk(event);
         }
+        if !self.keeps_up() {
+            return;
+        }
         for _ in 0..STEP {
             let Ok(input) = channels.inputs.try_recv() else { break };
             self.on_input(input);
         }
-        if self.replica.store().backlog() < MAX_BACKLOG {
-            for _ in 0..STEP {
-                let Ok(call) = channels.calls.try_recv() else { break };
-                self.on_call(call);
-            }
+        for _ in 0..STEP {
+            let Ok(call) = channels.calls.try_recv() else { break };
+            self.on_call(call);
         }
+    }
+
+    /// Whether the disk can take what is written; if not, clients and peers are made to wait.
+    fn keeps_up(&self) -> bool {
+        self.replica.store().backlog() < MAX_BACKLOG
     }
 
     /// Ends the step; the reason where the node must halt.

@@ -191,6 +191,7 @@ impl<S: Store> Replica<S> {
             self.send(from, Lane::Ordered, Message::Skewed { ahead });
             return;
         }
+        self.peers.skewed.remove(&from);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.asked_at = None;
         }
@@ -261,6 +262,9 @@ impl<S: Store> Replica<S> {
             if entry.origin == self.me {
                 if entry.held > applied {
                     return self.halt_behind(entry.held);
+                }
+                if entry.held == applied {
+                    self.peers.skewed.remove(&self.me);
                 }
             } else if entry.promise.hlc.millis() <= limit {
                 self.finality.hear(entry.origin, entry.promise, applied, self.now.wall);
@@ -337,8 +341,13 @@ impl<S: Store> Replica<S> {
         }
         let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
         let to: Vec<_> = to.into_iter().filter(|peer| self.membership.knows(*peer) && self.keeps_up(*peer)).collect();
-        let messages: Vec<_> = ops.chunks(MAX_OPS).map(|ops| Arc::new(ops.to_vec())).collect();
-        for ops in messages {
+        if to.is_empty() {
+            return;
+        }
+        let mut ops = ops;
+        while !ops.is_empty() {
+            let rest = ops.split_off(ops.len().min(MAX_OPS));
+            let ops = Arc::new(std::mem::replace(&mut ops, rest));
             for peer in &to {
                 self.send(*peer, Lane::Ordered, Message::Ops { ops: ops.clone(), more: false });
             }

@@ -2,7 +2,8 @@
 //!
 //! # How to drive it
 //!
-//! * [`Replica::open`] takes a store and what the node knows of itself. It reads the store and writes nothing.
+//! * [`Replica::open`] takes a store and what the node knows of itself. What it writes
+//!   is committed by the first flush.
 //! * [`Replica::handle`] takes one [`Input`]. Call it as often as there are inputs.
 //! * [`Replica::flush`] ends the step: it decides what has become final, gossips, commits one batch to the store, and
 //!   returns the [`Output`]s to act upon, all of them, in order. Outputs that could tell somebody about a batch are
@@ -371,13 +372,13 @@ impl<S: Store> Replica<S> {
     }
 
     /// Issues an op of this node's own.
-    fn issue(&mut self, body: Body) -> (Op, Effects) {
+    fn issue(&mut self, body: Body) -> Effects {
         let hlc = self.clock.tick(self.promised_wall());
         let seq = self.registry.applied_of(self.me) + 1;
         let op = Op { node: self.me, seq, hlc, body };
         let effects = self.apply(&op);
-        self.log.push(op.clone());
-        (op, effects)
+        self.log.push(op);
+        effects
     }
 
     /// Applies the next op of a log and hands on what follows from it.

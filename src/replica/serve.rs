@@ -130,7 +130,7 @@ impl<S: Store> Replica<S> {
             if waiter.deadline.is_some() && !self.status(&fate).is_final() {
                 self.waiters.add(fate.stamp, waiter);
             } else {
-                self.answer(waiter.token, &fate);
+                self.answer(waiter.token, fate);
             }
         }
         let mut due = self.waiters.take_decided();
@@ -139,7 +139,7 @@ impl<S: Store> Replica<S> {
             if let Some(registration) = Registration::load(&self.registry.store, registration) {
                 // A client's id stands for its earliest registration, which may have arrived meanwhile.
                 let registration = self.registry.find(registration.id()).unwrap_or(registration);
-                self.answer(waiter.token, &registration);
+                self.answer(waiter.token, registration);
             }
         }
     }
@@ -149,7 +149,7 @@ impl<S: Store> Replica<S> {
         found.unwrap_or(registration)
     }
 
-    fn answer(&mut self, token: Token, registration: &Registration) {
+    fn answer(&mut self, token: Token, registration: Registration) {
         let view = self.registration_view(registration);
         self.reply(token, Ok(Answer::Registration(Box::new(view))));
     }
@@ -193,7 +193,7 @@ impl<S: Store> Replica<S> {
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl)));
         let RegisterRequest { id, owner, metadata, wait, .. } = request;
-        let (_, effects) = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
+        let effects = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
         match effects.registered {
             Some(registration) => self.answer_later(token, registration, wait),
             None => unreachable!("a new op of ours brings its registration"),

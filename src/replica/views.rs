@@ -13,7 +13,7 @@ use super::request::{
 };
 use super::serve::name_key;
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Registration, owner_key};
+use crate::crdt::{Claim, ClaimRecord, Registration, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
@@ -33,27 +33,27 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(super) fn registration_view(&self, registration: &Registration) -> RegistrationView {
-        let status = self.status(registration);
-        let claim = |record: &crate::crdt::ClaimRecord| ClaimView {
-            namespace: record.claim.namespace.clone(),
-            name: record.claim.name.clone(),
-            key: record.claim.key.clone(),
-            ended: record.ended,
+    pub(super) fn registration_view(&self, registration: Registration) -> RegistrationView {
+        let status = self.status(&registration);
+        let claim = |ClaimRecord { claim, ended, .. }| {
+            let Claim { namespace, name, key, .. } = claim;
+            ClaimView { namespace, name, key, ended }
         };
         let activated = registration.activated_in_time();
+        let waiting_for = if status.is_final() { Vec::new() } else { self.blockers(&registration) };
+        let rejected_by = registration.lost.then(|| self.winner(&registration)).flatten();
         RegistrationView {
             id: registration.id(),
-            owner: registration.owner.clone(),
+            owner: registration.owner,
             status,
-            names: registration.claims.iter().map(claim).collect(),
+            names: registration.claims.into_iter().map(claim).collect(),
             node: registration.stamp.node,
             stamp: registration.stamp,
             expires: registration.expires.filter(|_| !activated).map(crate::clock::Hlc::millis),
             activated,
-            metadata: registration.metadata.clone(),
-            waiting_for: if status.is_final() { Vec::new() } else { self.blockers(registration) },
-            rejected_by: registration.lost.then(|| self.winner(registration)).flatten(),
+            metadata: registration.metadata,
+            waiting_for,
+            rejected_by,
         }
     }
 
@@ -121,7 +121,7 @@ impl<S: Store> Replica<S> {
                 .chosen_id
                 .is_none_or(|id| self.registry.find(id).is_none_or(|first| first.stamp == registration.stamp))
         };
-        registrations.filter(first).map(|registration| self.registration_view(&registration)).collect()
+        registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
     }
 
     pub(super) fn event_page(&self, after: Cursor, limit: usize, filter: &EventFilter) -> EventPage {
@@ -156,7 +156,7 @@ impl<S: Store> Replica<S> {
         if !about {
             return None;
         }
-        let registration = self.registration_view(&registration);
+        let registration = self.registration_view(registration);
         let ended = match record.kind {
             EventKind::NameEnded(index, reason) => {
                 registration.names.get(usize::from(index)).map(|name| (name.clone(), reason))

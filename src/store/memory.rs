@@ -1,11 +1,15 @@
 //! A store in memory, for tests, benchmarks and the simulator.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
+
+use smallvec::SmallVec;
 
 use super::{Batch, Direction, Store, StoreFailure, Table, Visit, Write};
 
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Most keys are shorter than this and stand in the map itself, so that a look-up follows no pointers.
+type Key = SmallVec<[u8; 40]>;
+type Rows = BTreeMap<Key, Vec<u8>>;
 
 /// Ordered maps, one a table. Records the writes of each batch where it is told to, for a simulated disk.
 #[derive(Clone, Debug, Default)]
@@ -91,12 +95,12 @@ impl Store for MemoryStore {
 
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.record(table, &key, Some(&value));
-        self.tables[table as usize].insert(key, value);
+        self.tables[table as usize].insert(Key::from_vec(key), value);
     }
 
     fn delete(&mut self, table: Table, key: Vec<u8>) {
         self.record(table, &key, None);
-        self.tables[table as usize].remove(&key);
+        self.tables[table as usize].remove(key.as_slice());
     }
 
     fn commit(&mut self) -> Batch {
@@ -113,6 +117,8 @@ impl Store for MemoryStore {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
     use crate::store::prefix_end;
 

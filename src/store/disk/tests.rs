@@ -10,6 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::store::memory::MemoryStore;
 
