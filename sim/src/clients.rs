@@ -144,7 +144,7 @@ impl World {
                 Some(Replaces { registration: self.clients.id(slot)?, name })
             }
         };
-        let mut dice = Dice::new(self.plan.seed, "id", u64::from(wish.slot));
+        let mut dice = Dice::new(self.plan.seed, "id", u64::from(wish.id_of.unwrap_or(wish.slot)));
         let id = wish.own_id.then(|| {
             let bytes = (u128::from(dice.next()) << 64 | u128::from(dice.next())).to_be_bytes();
             uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -190,7 +190,7 @@ impl World {
                 _ => Ok(()),
             },
             reply => {
-                self.refused(call, reply);
+                self.refused(host, call, reply);
                 Ok(())
             }
         }
@@ -226,10 +226,14 @@ impl World {
         Ok(())
     }
 
-    fn refused(&mut self, call: Call, reply: Reply) {
+    fn refused(&mut self, host: Host, call: Call, reply: Reply) {
         if let Call::Check(number) = call {
             self.clients.answers.insert(number, reply);
             return;
+        }
+        if matches!(call, Call::Feed(_)) {
+            // A newcomer has no feed yet; its reader is told when it has.
+            self.feed_page(host, 0);
         }
         let Err(refusal) = reply else { return };
         self.mark(match &refusal {

@@ -203,7 +203,7 @@ fn ask(kind: Kind, slot: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
             Ask::Register(wish)
         }
         // Another wish under the id of an earlier one.
-        Kind::Reuse => Ask::Register(Wish { slot: earlier, own_id: true, ..wish(slot, dice, taste) }),
+        Kind::Reuse => Ask::Register(Wish { id_of: Some(earlier), own_id: true, ..wish(slot, dice, taste) }),
     }
 }
 
@@ -228,6 +228,7 @@ fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
     Wish {
         slot,
         own_id: dice.percent(taste.own_ids),
+        id_of: None,
         owner: format!("owner{}", slot % 3),
         names,
         ttl: dice.percent(taste.reservations).then(|| dice.within(1, 8000)),

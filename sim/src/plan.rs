@@ -119,6 +119,8 @@ pub struct Wish {
     pub slot: Slot,
     /// Whether the client chooses the id.
     pub own_id: bool,
+    /// It takes the id of this slot instead, with whatever content it has itself.
+    pub id_of: Option<Slot>,
     /// For whom.
     pub owner: String,
     /// Which names, all in one namespace but those with a slash.
