@@ -1,1 +1,34 @@
 //! A deterministic simulator of forename clusters.
+//!
+//! The real replica runs on simulated machines: virtual time, network, disks and clocks, all decided by one seed.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`plan`] | everything that is going to happen, as data |
+//! | [`generate`] | from a seed to a plan |
+//! | `world` | virtual time, and what happens in it |
+//! | `machine`, `disk`, `net`, `faults` | what replicas run on, and what goes wrong |
+//! | `clients` | what is asked, and what is told |
+//! | `ledger` | checks after every step |
+//! | [`oracle`] | an independent model of the rules |
+//! | [`run`] | the phases of a run and the checks at its end |
+//! | [`marks`] | rare branches |
+
+#![forbid(unsafe_code)]
+
+mod clients;
+pub mod dice;
+mod disk;
+mod faults;
+pub mod generate;
+mod ledger;
+mod machine;
+pub mod marks;
+mod net;
+pub mod oracle;
+pub mod plan;
+pub mod run;
+mod trace;
+mod world;
+
+pub use ledger::Violation;

@@ -26,6 +26,9 @@ const MAX_OPS_BYTES: usize = 1 << 20;
 const MAX_LAG: Seq = 20_000;
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
 const ASK_AGAIN: u64 = 300;
+/// A newcomer whose request to join has had no effect makes it again after so many milliseconds: it was lost, or whom
+/// it asked was no member yet. A guess at how long a sponsor may take to begin its snapshot.
+const JOIN_AGAIN: u64 = 5000;
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.
 const RELAYED_ROWS: usize = 8;
 
@@ -122,6 +125,18 @@ impl<S: Store> Replica<S> {
             self.wipe();
         }
         self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
+    }
+
+    /// Asks again where no snapshot has begun. One that has begun goes on for as long as its connection does.
+    fn join_again(&mut self) {
+        let now = self.now.elapsed;
+        if now < self.peers.next_beat {
+            return;
+        }
+        self.peers.next_beat = now.plus(JOIN_AGAIN);
+        if let Some(sponsor) = self.some_peers(1).first().copied().filter(|_| !self.peers.half_installed) {
+            self.ask_to_join(sponsor);
+        }
     }
 
     fn on_join(&mut self, from: NodeId, contact: Contact) {
@@ -315,7 +330,7 @@ impl<S: Store> Replica<S> {
     /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
     pub(super) fn gossip(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>) {
         if !self.installed {
-            return;
+            return self.join_again();
         }
         let small = self.membership.count() <= SMALL;
         let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
@@ -383,6 +398,10 @@ impl<S: Store> Replica<S> {
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             let some: Vec<_> = self.some_contacts();
             self.send(partner, Lane::Ordered, Message::Contacts(some));
+            if !self.is_member() {
+                // Said before, but that may have been lost, or said to one who was no member itself.
+                self.send(partner, Lane::Ordered, Message::Installed);
+            }
         }
     }
 

@@ -252,6 +252,11 @@ impl<S: Store> Replica<S> {
         self.installed && self.membership.is_member(self.me)
     }
 
+    /// Everything at or below it has arrived.
+    pub fn watermark(&self) -> Hlc {
+        self.finality.watermark()
+    }
+
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));

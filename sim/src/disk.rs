@@ -1,0 +1,116 @@
+//! A simulated disk: batches become durable in order, some time after they were committed, and a crash loses the rest.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use forename::clock::{Hlc, NodeId};
+use forename::codec;
+use forename::crdt::{Op, Seq};
+use forename::store::memory::MemoryStore;
+use forename::store::{Batch, Store, Table, Write};
+
+/// What a machine's disk holds for sure, and what is on its way there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    durable: MemoryStore,
+    on_the_way: VecDeque<(Batch, Vec<Write>)>,
+    last: Batch,
+    syncing: bool,
+    /// Prefixes of logs that are durable.
+    logs: BTreeMap<NodeId, Seq>,
+}
+
+impl Disk {
+    /// What a process finds when it starts.
+    pub(crate) fn mount(&mut self) -> MemoryStore {
+        let mut store = MemoryStore::recording();
+        for table in Table::ALL {
+            for (key, value) in self.durable.rows(table) {
+                store.put(table, key.to_vec(), value.to_vec());
+            }
+        }
+        store.take_writes();
+        self.last = 0;
+        store
+    }
+
+    pub(crate) fn durable(&self) -> &MemoryStore {
+        &self.durable
+    }
+
+    /// The rows that a newcomer gets.
+    pub(crate) fn snapshot(&self) -> Vec<Write> {
+        let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
+        let rows = tables.flat_map(|table| self.durable.rows(table).map(move |row| (table, row)));
+        rows.map(|(table, (key, value))| Write { table, key: key.to_vec(), value: Some(value.to_vec()) }).collect()
+    }
+
+    /// The prefix of a log that is durable.
+    pub(crate) fn log(&self, origin: NodeId) -> Seq {
+        self.logs.get(&origin).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn logs(&self) -> &BTreeMap<NodeId, Seq> {
+        &self.logs
+    }
+
+    /// The timestamp that the process may reach without another write. The row is the replica's own business, which
+    /// is why a change of it shows up here.
+    pub(crate) fn ceiling(&self) -> Hlc {
+        let bytes = self.durable.get(Table::Meta, b"ceiling");
+        bytes.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Takes a committed batch. True where an fsync is to be begun.
+    pub(crate) fn take(&mut self, batch: Batch, writes: Vec<Write>) -> bool {
+        if batch > self.last {
+            self.last = batch;
+            self.on_the_way.push_back((batch, writes));
+        }
+        !self.on_the_way.is_empty() && !std::mem::replace(&mut self.syncing, true)
+    }
+
+    /// The last batch that an fsync begun now covers.
+    pub(crate) fn covers(&self) -> Batch {
+        self.last
+    }
+
+    /// An fsync is done. True where the next is to be begun.
+    pub(crate) fn synced(&mut self, upto: Batch) -> bool {
+        while let Some((_, writes)) = self.on_the_way.pop_front_if(|(batch, _)| *batch <= upto) {
+            self.write(&writes);
+        }
+        self.syncing = !self.on_the_way.is_empty();
+        self.syncing
+    }
+
+    /// The process died: of the batches on their way so many of a hundred are found, in order. Returns how many were
+    /// lost.
+    pub(crate) fn crash(&mut self, kept: u64) -> usize {
+        let total = self.on_the_way.len();
+        let kept = usize::try_from(kept.min(100)).unwrap_or(0) * total / 100;
+        for (_, writes) in std::mem::take(&mut self.on_the_way).into_iter().take(kept) {
+            self.write(&writes);
+        }
+        self.syncing = false;
+        total - kept
+    }
+
+    fn write(&mut self, writes: &[Write]) {
+        self.durable.apply(writes);
+        for op in logged(writes) {
+            self.logs.insert(op.node, op.seq);
+        }
+        for write in writes.iter().filter(|write| write.table == Table::Log && write.value.is_none()) {
+            // Only a newcomer that starts over forgets ops.
+            if let Some(origin) = write.key.first_chunk() {
+                self.logs.remove(&NodeId(u64::from_be_bytes(*origin)));
+            }
+        }
+    }
+}
+
+/// The ops that a batch adds to logs.
+pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
+    let chunks = writes.iter().filter(|write| write.table == Table::Log).filter_map(|write| write.value.as_ref());
+    chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
+}

@@ -1,0 +1,287 @@
+//! What has been seen of the nodes from outside, kept where no node can change it, and the checks that follow every
+//! step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::{Hlc, NodeId, Stamp};
+use forename::crdt::{Body, Op, Seq};
+use forename::replica::{Event, EventType, Message, RegistrationView, Status, Vector};
+use forename::store::Table;
+use uuid::Uuid;
+
+use crate::disk::Disk;
+use crate::oracle::Place;
+use crate::plan::Host;
+
+/// A rule that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which check found it.
+    pub check: &'static str,
+    /// How.
+    pub text: String,
+}
+
+/// The result of a check.
+pub(crate) type Checked = Result<(), Violation>;
+
+pub(crate) fn broken(check: &'static str, text: String) -> Checked {
+    Err(Violation { check, text })
+}
+
+/// What is known of one node.
+#[derive(Clone, Debug, Default)]
+struct Book {
+    /// Prefixes of logs in its memory.
+    applied: BTreeMap<NodeId, Seq>,
+    watermark: Hlc,
+    /// Its whole feed, as far as it was read.
+    feed: Vec<(EventType, Stamp)>,
+    accepted: BTreeSet<Uuid>,
+    decided: BTreeMap<Uuid, Status>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    nodes: Vec<NodeId>,
+    books: Vec<Book>,
+    /// The log of each node as it was issued.
+    ops: BTreeMap<NodeId, Vec<Op>>,
+    /// The greatest promise that each node let out.
+    promised: BTreeMap<NodeId, Hlc>,
+    finals: BTreeMap<Stamp, (Status, Host)>,
+    ids: BTreeMap<Uuid, (Status, Stamp)>,
+    tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
+    /// Registrations that a client was told of.
+    answered: BTreeSet<Uuid>,
+}
+
+impl Ledger {
+    pub(crate) fn new(nodes: Vec<NodeId>) -> Self {
+        let books = vec![Book::default(); nodes.len()];
+        Self { nodes, books, ..Self::default() }
+    }
+
+    pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.ops.values().flatten()
+    }
+
+    pub(crate) fn op_count(&self) -> usize {
+        self.ops.values().map(Vec::len).sum()
+    }
+
+    pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
+        self.ops.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc)
+    }
+
+    /// Whether the node has all ops.
+    pub(crate) fn has_all(&self, host: Host) -> bool {
+        self.ops.iter().all(|(node, log)| self.books[host].applied.get(node).copied().unwrap_or(0) == log.len() as Seq)
+    }
+
+    pub(crate) fn last_op(&self) -> Hlc {
+        self.ops().map(|op| op.hlc).max().unwrap_or_default()
+    }
+
+    pub(crate) fn answered(&self) -> impl Iterator<Item = Uuid> {
+        self.answered.iter().copied()
+    }
+
+    pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
+        &self.books[host].decided
+    }
+
+    pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
+        &self.books[host].accepted
+    }
+
+    pub(crate) fn feed(&self, host: Host) -> &[(EventType, Stamp)] {
+        &self.books[host].feed
+    }
+
+    /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
+    pub(crate) fn restarted(&mut self, host: Host, disk: &Disk) {
+        let node = self.nodes[host];
+        self.books[host].applied = disk.logs().clone();
+        self.books[host].watermark = Hlc::ZERO;
+        if let Some(log) = self.ops.get_mut(&node) {
+            log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// The ops that a step wrote.
+    pub(crate) fn wrote(&mut self, host: Host, ops: Vec<Op>) -> Checked {
+        for op in ops {
+            let own = op.node == self.nodes[host];
+            if own { self.issued(host, &op)? } else { self.received(host, &op)? }
+            self.books[host].applied.insert(op.node, op.seq);
+        }
+        Ok(())
+    }
+
+    fn issued(&mut self, host: Host, op: &Op) -> Checked {
+        let log = self.ops.entry(op.node).or_default();
+        if op.seq != log.len() as Seq + 1 {
+            return broken("log", format!("{} issues op {} after {}", op.node, op.seq, log.len()));
+        }
+        if log.last().is_some_and(|last| last.hlc >= op.hlc) {
+            return broken("log", format!("{} issues op {} at {}, not above its last", op.node, op.seq, op.hlc));
+        }
+        let promised = self.promised.get(&op.node).copied().unwrap_or_default();
+        if op.hlc <= promised {
+            return broken("promise", format!("{} issues {} at {}, but promised {promised}", op.node, op.seq, op.hlc));
+        }
+        log.push(op.clone());
+        for (other, book) in self.books.iter().enumerate() {
+            if other != host && book.watermark >= op.hlc {
+                let text = format!("{} issues {} below the watermark {} of host {other}", op.node, op.hlc, book.watermark);
+                return broken("watermark", text);
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&self, host: Host, op: &Op) -> Checked {
+        let index = usize::try_from(op.seq).unwrap_or(0).wrapping_sub(1);
+        if self.ops.get(&op.node).and_then(|log| log.get(index)) != Some(op) {
+            return broken("log", format!("host {host} holds {}#{} that its origin never issued", op.node, op.seq));
+        }
+        Ok(())
+    }
+
+    /// After a step: the watermark rises only, and passes nothing that has not arrived.
+    pub(crate) fn watermark(&mut self, host: Host, watermark: Hlc) -> Checked {
+        let book = &mut self.books[host];
+        if watermark < book.watermark {
+            return broken("watermark", format!("host {host} goes back from {} to {watermark}", book.watermark));
+        }
+        if watermark == book.watermark {
+            return Ok(());
+        }
+        book.watermark = watermark;
+        for (node, log) in &self.ops {
+            let applied = usize::try_from(book.applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
+            if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark) {
+                let text = format!("host {host} at {watermark} lacks {node}#{} of {}", missing.seq, missing.hlc);
+                return broken("watermark", text);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message leaves: all that it says must be durable at the sender.
+    pub(crate) fn sent(&mut self, host: Host, message: &Message, disk: &Disk) -> Checked {
+        match message {
+            Message::Ops { ops, .. } => match ops.iter().find(|op| op.seq > disk.log(op.node)) {
+                Some(op) => broken("durable", format!("host {host} sends {}#{} before its fsync", op.node, op.seq)),
+                None => Ok(()),
+            },
+            Message::Vector(vector) => self.sent_vector(host, vector, disk),
+            _ => Ok(()),
+        }
+    }
+
+    fn sent_vector(&mut self, host: Host, vector: &Vector, disk: &Disk) -> Checked {
+        let me = self.nodes[host];
+        for entry in &vector.entries {
+            if entry.held > disk.log(entry.origin) {
+                let text = format!("host {host} acknowledges {}#{} before its fsync", entry.origin, entry.held);
+                return broken("durable", text);
+            }
+            if entry.origin == me {
+                if entry.promise.hlc > disk.ceiling() {
+                    let text = format!("host {host} promises {} above its durable ceiling", entry.promise.hlc);
+                    return broken("durable", text);
+                }
+                let promised = self.promised.entry(me).or_default();
+                *promised = entry.promise.hlc.max(*promised);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client is told about a registration.
+    pub(crate) fn told(&mut self, host: Host, view: &RegistrationView, disk: &Disk) -> Checked {
+        let durable = forename::crdt::Registration::load(disk.durable(), view.stamp);
+        let Some(durable) = durable else {
+            return broken("durable", format!("host {host} answers about {} before its fsync", view.stamp));
+        };
+        if view.status == Status::Rejected && !durable.rejected {
+            return broken("durable", format!("host {host} tells the rejection of {} before its fsync", view.stamp));
+        }
+        self.answered.insert(view.id);
+        if view.status.is_final() { self.is_final(host, view.id, view.stamp, view.status) } else { Ok(()) }
+    }
+
+    /// Something is said to be final: it must be so everywhere and for ever.
+    fn is_final(&mut self, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
+        let (before, by) = *self.finals.entry(stamp).or_insert((status, host));
+        if before != status {
+            let text = format!("{stamp}: {before:?} at host {by}, {status:?} at host {host}");
+            return broken("final", text);
+        }
+        let (before, of) = *self.ids.entry(id).or_insert((status, stamp));
+        if (before, of) != (status, stamp) {
+            return broken("final", format!("{id}: {before:?} as {of}, then {status:?} as {stamp} at host {host}"));
+        }
+        if status == Status::Confirmed { self.confirmed(stamp) } else { Ok(()) }
+    }
+
+    fn confirmed(&mut self, stamp: Stamp) -> Checked {
+        let Some(Body::Register(register)) = self.op(stamp).map(|op| op.body.clone()) else {
+            return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
+        };
+        for claim in register.claims {
+            let tenure = ((claim.namespace, claim.key), claim.after);
+            let winner = *self.tenures.entry(tenure.clone()).or_insert(stamp);
+            if winner != stamp {
+                let text = format!("{tenure:?} is confirmed to {winner} and to {stamp}");
+                return broken("tenure", text);
+            }
+        }
+        Ok(())
+    }
+
+    /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before.
+    pub(crate) fn page(&mut self, host: Host, after: u64, events: &[Event], disk: &Disk) -> Checked {
+        for (event, wanted) in events.iter().zip(after + 1..) {
+            if event.cursor != wanted {
+                return broken("feed", format!("host {host}: cursor {} where {wanted} is due", event.cursor));
+            }
+            let stored = disk.durable().rows(Table::Events).next().is_some();
+            if !stored {
+                return broken("durable", format!("host {host} shows event {wanted} before its fsync"));
+            }
+            let entry = (event.event_type, event.registration.stamp);
+            let index = usize::try_from(wanted - 1).unwrap_or(usize::MAX);
+            match self.books[host].feed.get(index) {
+                Some(before) if *before != entry => {
+                    return broken("feed", format!("host {host}: event {wanted} was {before:?} and is {entry:?}"));
+                }
+                Some(_) => {}
+                None => self.event(host, event)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, host: Host, event: &Event) -> Checked {
+        let (id, stamp) = (event.registration.id, event.registration.stamp);
+        let book = &mut self.books[host];
+        book.feed.push((event.event_type, stamp));
+        let status = match event.event_type {
+            EventType::Accepted => {
+                let again = !book.accepted.insert(id);
+                return if again { broken("events", format!("host {host}: {id} is accepted twice")) } else { Ok(()) };
+            }
+            EventType::Confirmed => Status::Confirmed,
+            EventType::Rejected => Status::Rejected,
+            _ => return Ok(()),
+        };
+        if let Some(before) = book.decided.insert(id, status) {
+            return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
+        }
+        self.is_final(host, id, stamp, status)
+    }
+}

@@ -1,0 +1,82 @@
+//! Rare branches. A round of seeds says which were never reached, and fails on those that it must reach.
+
+use forename::replica::{EndReason, Event, EventType, Message, Lane};
+
+use crate::world::World;
+
+/// Marks that a round of a few hundred seeds must reach.
+pub const REQUIRED: &[&str] = &[
+    "a client finds its node down",
+    "a client is told of a confirmation",
+    "a client is told of a contest",
+    "a client is told of a rejection",
+    "a client is told to wait",
+    "a client sees a release",
+    "a client sees a rename",
+    "a client sees an expiry",
+    "a crash in the middle of a step",
+    "a crash loses a batch",
+    "a node stops by itself",
+    "a sent message dies with its connection",
+    "a snapshot is sent",
+    "a newcomer is let in",
+    "a later twin loses",
+    "a later twin comes first",
+    "a rejection without a contest",
+    "a registration that loses one name frees another",
+    "a tie of timestamps",
+    "a tenure follows another",
+    "activated in time",
+    "activated too late",
+    "name ended: expired",
+    "name ended: released",
+    "name ended: replaced",
+    "refused: name taken",
+    "refused: invalid name",
+    "refused: invalid request",
+    "refused: id reused",
+    "refused: no registration",
+    "refused: not held",
+    "refused: too late",
+    "refused: not a member",
+    "refused: clock suspect",
+    "ops by bulk",
+    "ops of a third party",
+    "a clock too far ahead is told so",
+];
+
+/// Marks that only long or special runs reach.
+pub const RARE: &[&str] = &["refused: unavailable", "more ops than one message carries", "a snapshot is cut off"];
+
+impl World {
+    pub(crate) fn mark_events(&mut self, events: &[Event]) {
+        for event in events {
+            match (event.event_type, &event.ended) {
+                (EventType::Activated, _) => self.mark("activated in time"),
+                (_, Some((_, EndReason::Expired))) => self.mark("name ended: expired"),
+                (_, Some((_, EndReason::Released))) => self.mark("name ended: released"),
+                (_, Some((_, EndReason::Replaced))) => self.mark("name ended: replaced"),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn note_message(&mut self, message: &Message, lane: Lane) {
+        match message {
+            Message::Ops { ops, more } => {
+                if lane == Lane::Bulk {
+                    self.mark("ops by bulk");
+                }
+                if *more {
+                    self.mark("more ops than one message carries");
+                }
+                if ops.iter().any(|op| op.node != ops[0].node) {
+                    self.mark("ops of a third party");
+                }
+            }
+            Message::Skewed { .. } => self.mark("a clock too far ahead is told so"),
+            Message::Installed => self.mark("a newcomer is let in"),
+            _ => {}
+        }
+    }
+}

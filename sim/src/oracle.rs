@@ -1,0 +1,137 @@
+//! An independent model of the rules: replays all ops of all nodes once, in stamp order, and says what became of each
+//! registration and who holds each name. It shares nothing with the registry but the ops themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::{Hlc, NodeId, Stamp};
+use forename::crdt::{Body, Op, Register};
+use uuid::Uuid;
+
+/// A name: its namespace and key.
+pub type Place = (String, String);
+
+/// What became of one registration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// Its op.
+    pub register: Register,
+    /// It is the earliest of its id, or has none of its own.
+    pub first: bool,
+    /// It has its names; otherwise it lost.
+    pub won: bool,
+    /// Its claims that have ended.
+    pub ended: BTreeSet<Place>,
+}
+
+/// What became of everything.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verdicts {
+    /// By stamp.
+    pub fates: BTreeMap<Stamp, Fate>,
+    /// The claim that holds each name, where one does.
+    pub holders: BTreeMap<Place, Option<Stamp>>,
+}
+
+/// Replays ops. Reservations whose end lies at or before `time` and that nobody activated have ended.
+pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
+    let ordered: BTreeMap<Stamp, &Op> = ops.into_iter().map(|op| (op.stamp(), op)).collect();
+    let mut model = Model::default();
+    for (stamp, op) in &ordered {
+        match &op.body {
+            Body::Register(register) => model.register(*stamp, register),
+            Body::Activate { registration } => model.activate(*registration, stamp.hlc),
+            Body::Release(claim) => {
+                model.ended.insert((claim.registration, (claim.namespace.clone(), claim.key.clone())));
+            }
+            Body::Admit { .. } | Body::Welcome { .. } => {}
+        }
+    }
+    model.finish(time)
+}
+
+#[derive(Default)]
+struct Model {
+    fates: BTreeMap<Stamp, Fate>,
+    ids: BTreeMap<Uuid, Stamp>,
+    /// Who came first to each tenure.
+    tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
+    /// Claims that somebody else's displaced.
+    displaced: BTreeSet<(Stamp, Place)>,
+    ended: BTreeSet<(Stamp, Place)>,
+    activated: BTreeSet<Stamp>,
+}
+
+impl Model {
+    /// In stamp order whoever comes first to a tenure leads it for good.
+    fn register(&mut self, stamp: Stamp, register: &Register) {
+        let first = register.id.is_none_or(|id| *self.ids.entry(id).or_insert(stamp) == stamp);
+        let mut won = first;
+        for claim in &register.claims {
+            let place = (claim.namespace.clone(), claim.key.clone());
+            let leader = *self.tenures.entry((place.clone(), claim.after)).or_insert(stamp);
+            let follows_loser = claim.after.is_some_and(|after| self.displaced.contains(&(after, place.clone())));
+            if leader != stamp || follows_loser {
+                self.displaced.insert((stamp, place));
+                won = false;
+            }
+        }
+        let fate = Fate { register: register.clone(), first, won, ended: BTreeSet::new() };
+        self.fates.insert(stamp, fate);
+    }
+
+    fn activate(&mut self, registration: Stamp, at: Hlc) {
+        let expires = self.fates.get(&registration).and_then(|fate| fate.register.expires);
+        if expires.is_some_and(|expires| at < expires) {
+            self.activated.insert(registration);
+        }
+    }
+
+    fn finish(mut self, time: Hlc) -> Verdicts {
+        for (stamp, fate) in &self.fates {
+            let places = fate.register.claims.iter().map(|claim| (claim.namespace.clone(), claim.key.clone()));
+            let expired = fate.register.expires.is_some_and(|end| end <= time) && !self.activated.contains(stamp);
+            if !fate.won || expired {
+                self.ended.extend(places.map(|place| (*stamp, place)));
+            }
+            if let Some(replaced) = fate.register.replaces.as_ref().filter(|_| fate.won) {
+                self.ended.insert((replaced.registration, (replaced.namespace.clone(), replaced.key.clone())));
+            }
+        }
+        for (stamp, place) in &self.ended {
+            if let Some(fate) = self.fates.get_mut(stamp) {
+                fate.ended.insert(place.clone());
+            }
+        }
+        let places: BTreeSet<Place> = self.tenures.keys().map(|(place, _)| place.clone()).collect();
+        let holders = places.into_iter().map(|place| (place.clone(), self.holder(&place))).collect();
+        Verdicts { fates: self.fates, holders }
+    }
+
+    fn holder(&self, place: &Place) -> Option<Stamp> {
+        let mut after = None;
+        loop {
+            let leader = *self.tenures.get(&(place.clone(), after))?;
+            if !self.ended.contains(&(leader, place.clone())) {
+                return Some(leader);
+            }
+            after = Some(leader);
+        }
+    }
+}
+
+impl Verdicts {
+    /// The registration that stands for an id.
+    #[must_use]
+    pub fn of_id(&self, id: Uuid) -> Option<(Stamp, &Fate)> {
+        let carries = |stamp: &Stamp, fate: &Fate| {
+            fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*stamp)) == id
+        };
+        self.fates.iter().find(|(stamp, fate)| carries(stamp, fate)).map(|(stamp, fate)| (*stamp, fate))
+    }
+
+    /// Every node that issued a registration.
+    #[must_use]
+    pub fn origins(&self) -> BTreeSet<NodeId> {
+        self.fates.keys().map(|stamp| stamp.node).collect()
+    }
+}

@@ -1,0 +1,434 @@
+//! The world: virtual time, and everything that happens in it, one event after another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::Hlc;
+use forename::replica::{EventFilter, Input, Lane, Message, Output, Request, Token};
+use forename::store::{Batch, Store, Write};
+
+use crate::clients::Clients;
+use crate::dice::{Dice, mix};
+use crate::disk::logged;
+use crate::ledger::{Checked, Ledger, broken};
+use crate::machine::{Machine, host_of, node_id};
+use crate::net::{Epoch, Micros, Network, Way, pair};
+use crate::plan::{Host, Plan};
+use crate::trace::{Note, Trace};
+
+/// What travels between machines.
+#[derive(Clone, Debug)]
+pub(crate) enum Packet {
+    Message(Message),
+    Rows(Vec<Write>),
+    SnapshotEnd,
+}
+
+/// Something that is going to happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Start(Host),
+    Turn(Host, u32),
+    Wake(Host, u32),
+    Synced(Host, u32, Batch),
+    Arrive { epoch: Epoch, from: Host, to: Host, packet: Packet },
+    Dial(Host, Host),
+    HangUp(Epoch, Host, Host),
+    IdleCheck(Epoch, Host, Host),
+    Action(usize),
+    Fault(usize),
+    FaultEnds(usize),
+}
+
+/// Rows in one piece of a snapshot. Small, so that a snapshot takes several.
+const PIECE: usize = 12;
+/// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
+const REDIAL: Micros = 200_000;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: Micros,
+    queue: BTreeMap<(Micros, u64), Event>,
+    planned: u64,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) net: Network,
+    pub(crate) clients: Clients,
+    pub(crate) ledger: Ledger,
+    pub(crate) marks: BTreeSet<&'static str>,
+    pub(crate) trace: Trace,
+    dice: Dice,
+    dialling: BTreeSet<(Host, Host)>,
+    pub(crate) steps: u64,
+    pub(crate) bytes: u64,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
+        let hosts = plan.hosts();
+        let clock = |host: Host| plan.clocks.get(host).copied().unwrap_or_default();
+        let machines: Vec<_> = (0..hosts).map(|host| Machine::new(host, clock(host))).collect();
+        let mut world = Self {
+            now: 0,
+            queue: BTreeMap::new(),
+            planned: 0,
+            machines,
+            net: Network::new(plan.seed),
+            clients: Clients::default(),
+            ledger: Ledger::new((0..hosts).map(node_id).collect()),
+            marks: BTreeSet::new(),
+            trace: Trace::new(tracing),
+            dice: Dice::new(plan.seed, "world", 0),
+            dialling: BTreeSet::new(),
+            steps: 0,
+            bytes: 0,
+            plan,
+        };
+        world.load_plan();
+        world
+    }
+
+    fn load_plan(&mut self) {
+        for host in 0..self.plan.founders {
+            self.at(0, Event::Start(host));
+        }
+        for index in 0..self.plan.joiners.len() {
+            self.at(self.plan.joiners[index].at * 1000, Event::Start(self.plan.founders + index));
+        }
+        for index in 0..self.plan.actions.len() {
+            self.at(self.plan.actions[index].at * 1000, Event::Action(index));
+        }
+        for index in 0..self.plan.faults.len() {
+            self.at(self.plan.faults[index].at * 1000, Event::Fault(index));
+        }
+    }
+
+    pub(crate) fn at(&mut self, time: Micros, event: Event) {
+        self.planned += 1;
+        self.queue.insert((time.max(self.now), self.planned), event);
+    }
+
+    pub(crate) fn mark(&mut self, mark: &'static str) {
+        self.marks.insert(mark);
+    }
+
+    /// Lets time pass until then.
+    pub(crate) fn run_until(&mut self, until: Micros) -> Checked {
+        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
+            let ((time, _), event) = entry.remove_entry();
+            self.now = time;
+            self.happen(event)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Start(host) => return self.start(host),
+            Event::Turn(host, life) => return self.turn(host, life),
+            Event::Wake(host, life) => {
+                if self.machines[host].life == life {
+                    self.machines[host].wake_planned = None;
+                    self.input(host, Input::Wake);
+                }
+            }
+            Event::Synced(host, life, batch) => self.synced(host, life, batch),
+            Event::Arrive { epoch, from, to, packet } => self.arrive(epoch, from, to, packet),
+            Event::Dial(a, b) => self.dial(a, b),
+            Event::HangUp(epoch, host, peer) => self.hang_up(epoch, host, peer),
+            Event::IdleCheck(epoch, a, b) => {
+                let idle = self.plan.links.idle * 1000;
+                if self.net.cut_since(a, b).is_some_and(|since| self.now >= since + idle) {
+                    self.close(epoch, 0);
+                }
+            }
+            Event::Action(index) => return self.act(index),
+            Event::Fault(index) => return self.fault(index),
+            Event::FaultEnds(index) => self.fault_ends(index),
+        }
+        Ok(())
+    }
+
+    /// Starts a machine's process; nothing where it runs.
+    pub(crate) fn start(&mut self, host: Host) -> Checked {
+        if self.machines[host].is_up() {
+            return Ok(());
+        }
+        let (now, seed, founders) = (self.now, self.plan.seed, self.plan.founders);
+        let machine = &mut self.machines[host];
+        if let Err(error) = machine.start(now, seed, founders, (1000, 100)) {
+            return broken("start", format!("host {host} does not start: {error}"));
+        }
+        self.ledger.restarted(host, &self.machines[host].disk);
+        self.trace.note(now, Note::Start(host));
+        // Who it is connected to at first: the other founders, or its sponsor.
+        self.machines[host].wanted = if host < founders {
+            (0..founders).filter(|other| *other != host).collect()
+        } else {
+            BTreeSet::from([self.plan.joiners[host - founders].sponsor])
+        };
+        self.plan_turn(host);
+        self.ask_feed(host);
+        self.dial_wanted(host);
+        Ok(())
+    }
+
+    pub(crate) fn input(&mut self, host: Host, input: Input) {
+        if self.machines[host].is_up() {
+            self.machines[host].inbox.push(input);
+            self.plan_turn(host);
+        }
+    }
+
+    fn plan_turn(&mut self, host: Host) {
+        let machine = &mut self.machines[host];
+        if !std::mem::replace(&mut machine.turn_planned, true) {
+            let (at, life) = (machine.busy_until, machine.life);
+            self.at(at, Event::Turn(host, life));
+        }
+    }
+
+    /// The process takes all that has come in and ends the step.
+    fn turn(&mut self, host: Host, life: u32) -> Checked {
+        let machine = &mut self.machines[host];
+        if machine.life != life {
+            return Ok(());
+        }
+        if machine.busy_until > self.now {
+            let at = machine.busy_until;
+            self.at(at, Event::Turn(host, life));
+            return Ok(());
+        }
+        machine.turn_planned = false;
+        let now = machine.now(self.now);
+        let Some(replica) = &mut machine.replica else { return Ok(()) };
+        let inputs = std::mem::take(&mut machine.inbox);
+        let taken = inputs.len();
+        inputs.into_iter().for_each(|input| replica.handle(now, input));
+        let outputs = replica.flush(now);
+        let writes = replica.store_mut().take_writes();
+        let batch = replica.store_mut().commit();
+        let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
+        machine.busy_until = self.now + 20 + self.dice.below(200);
+        self.steps += 1;
+        self.trace.step(self.now, host, taken, &writes, outputs.len());
+        self.wrote(host, batch, writes, watermark)?;
+        self.plan_wake(host, wake);
+        self.carry_out(host, outputs)
+    }
+
+    fn wrote(&mut self, host: Host, batch: Batch, writes: Vec<Write>, watermark: Hlc) -> Checked {
+        if self.machines[host].failing {
+            return Ok(());
+        }
+        let ops = logged(&writes);
+        self.trace.ops(self.now, host, &ops);
+        self.ledger.wrote(host, ops)?;
+        self.ledger.watermark(host, watermark)?;
+        if self.machines[host].disk.take(batch, writes) {
+            self.plan_sync(host);
+        }
+        Ok(())
+    }
+
+    fn plan_sync(&mut self, host: Host) {
+        let took = self.plan.disk.least + self.dice.below(self.plan.disk.jitter + 1);
+        let machine = &self.machines[host];
+        let (life, upto, took) = (machine.life, machine.disk.covers(), took * machine.slow_disk);
+        self.at(self.now + took, Event::Synced(host, life, upto));
+    }
+
+    fn synced(&mut self, host: Host, life: u32, upto: Batch) {
+        if self.machines[host].life != life {
+            return;
+        }
+        if self.machines[host].disk.synced(upto) {
+            self.plan_sync(host);
+        }
+        self.input(host, Input::Persisted(upto));
+    }
+
+    fn plan_wake(&mut self, host: Host, wake: Micros) {
+        let machine = &mut self.machines[host];
+        let wake = wake.max(self.now + 1000);
+        if machine.wake_planned.is_none_or(|planned| planned > wake) {
+            machine.wake_planned = Some(wake);
+            let life = machine.life;
+            self.at(wake, Event::Wake(host, life));
+        }
+    }
+
+    fn carry_out(&mut self, host: Host, outputs: Vec<Output>) -> Checked {
+        let mut left = None;
+        if !outputs.is_empty() && let Some((outputs, kept)) = self.machines[host].dies_after.take() {
+            left = Some((outputs, kept));
+        }
+        for (index, output) in outputs.into_iter().enumerate() {
+            if left.is_some_and(|(left, _)| index >= left) {
+                self.mark("a crash in the middle of a step");
+                break;
+            }
+            self.output(host, output)?;
+        }
+        if let Some((_, kept)) = left {
+            self.crash(host, kept);
+        }
+        Ok(())
+    }
+
+    fn output(&mut self, host: Host, output: Output) -> Checked {
+        match output {
+            Output::Reply { token, reply } => return self.replied(host, token, reply),
+            Output::Send { to, lane, message } => {
+                self.ledger.sent(host, &message, &self.machines[host].disk)?;
+                let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
+                self.note_message(&message, lane);
+                self.send(host, host_of(to), way, Packet::Message(message));
+            }
+            Output::SendSnapshot { to } => {
+                let rows = self.machines[host].disk.snapshot();
+                for piece in rows.chunks(PIECE) {
+                    self.send(host, host_of(to), Way::Snapshot, Packet::Rows(piece.to_vec()));
+                }
+                self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd);
+                self.mark("a snapshot is sent");
+            }
+            Output::Peers(contacts) => {
+                self.machines[host].wanted = contacts.iter().map(|contact| host_of(contact.node)).collect();
+                let founders = 0..self.plan.founders;
+                if founders.contains(&host) {
+                    // Founders are told of each other by their operator until they have each other's contacts.
+                    self.machines[host].wanted.extend(founders.filter(|other| *other != host));
+                }
+                self.dial_wanted(host);
+            }
+            Output::Events(_) => self.ask_feed(host),
+            Output::Halt(why) => return self.halted(host, why),
+        }
+        Ok(())
+    }
+
+    fn halted(&mut self, host: Host, why: String) -> Checked {
+        self.trace.note(self.now, Note::Halt(host, why.clone()));
+        if !self.machines[host].failing && !self.clients.may_halt(host) {
+            return broken("halt", format!("host {host} stops: {why}"));
+        }
+        self.mark("a node stops by itself");
+        self.crash(host, 0);
+        self.machines[host].halted = Some(why);
+        Ok(())
+    }
+
+    pub(crate) fn crash(&mut self, host: Host, kept: u64) {
+        if !self.machines[host].is_up() {
+            return;
+        }
+        self.trace.note(self.now, Note::Crash(host));
+        if self.machines[host].die(kept) > 0 {
+            self.mark("a crash loses a batch");
+        }
+        self.clients.lost(host);
+        for (epoch, peer) in self.net.of(host) {
+            self.net.close(epoch);
+            self.net.hang_up(epoch, host);
+            let at = self.now + self.dice.below(self.plan.links.idle * 1000);
+            self.at(at, Event::HangUp(epoch, peer, host));
+        }
+    }
+
+    fn ask_feed(&mut self, host: Host) {
+        let machine = &mut self.machines[host];
+        if !std::mem::replace(&mut machine.feed_asked, true) {
+            let after = machine.cursor;
+            let token = self.clients.feed(host, after);
+            self.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
+        }
+    }
+
+    pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
+        self.machines[host].feed_asked = false;
+        let moved = next > self.machines[host].cursor;
+        self.machines[host].cursor = next;
+        if moved {
+            self.ask_feed(host);
+        }
+    }
+
+    pub(crate) fn request(&mut self, host: Host, token: Token, request: Request) {
+        self.input(host, Input::Request { token, request });
+    }
+
+    pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
+        let (epoch, arrivals) = self.net.send(from, to, way, self.now, &self.plan.links);
+        self.trace.message(self.now, from, to, &packet, &arrivals);
+        for at in arrivals {
+            self.at(at, Event::Arrive { epoch, from, to, packet: packet.clone() });
+        }
+    }
+
+    fn arrive(&mut self, epoch: Epoch, from: Host, to: Host, packet: Packet) {
+        if !self.net.reaches(epoch, to) {
+            self.mark("a sent message dies with its connection");
+            return;
+        }
+        let input = match packet {
+            Packet::Message(message) => Input::Message { from: node_id(from), message },
+            Packet::Rows(rows) => Input::SnapshotRows(rows),
+            Packet::SnapshotEnd => Input::SnapshotEnd,
+        };
+        self.input(to, input);
+    }
+
+    pub(crate) fn dial_wanted(&mut self, host: Host) {
+        for peer in self.machines[host].wanted.clone() {
+            let (a, b) = pair(host, peer);
+            if a != b && self.net.between(a, b).is_none() && self.dialling.insert((a, b)) {
+                let at = self.now + 1000 + self.dice.below(20_000);
+                self.at(at, Event::Dial(a, b));
+            }
+        }
+    }
+
+    fn dial(&mut self, a: Host, b: Host) {
+        self.dialling.remove(&(a, b));
+        let wants = |x: Host, y: Host| self.machines[x].is_up() && self.machines[x].wanted.contains(&y);
+        if !wants(a, b) && !wants(b, a) {
+            return;
+        }
+        let up = self.machines[a].is_up() && self.machines[b].is_up();
+        let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
+        if up && free {
+            let epoch = self.net.connect(a, b);
+            self.trace.connected(self.now, a, b, epoch);
+            self.input(a, Input::Connected(node_id(b)));
+            self.input(b, Input::Connected(node_id(a)));
+        } else if self.dialling.insert((a, b)) {
+            let at = self.now + REDIAL + self.dice.below(REDIAL);
+            self.at(at, Event::Dial(a, b));
+        }
+    }
+
+    /// A connection dies; its ends learn of it within so many microseconds.
+    pub(crate) fn close(&mut self, epoch: Epoch, within: Micros) {
+        let ends = self.net.close(epoch);
+        let [a, b] = ends[..] else { return };
+        for (host, peer) in [(a, b), (b, a)] {
+            let at = self.now + 1 + self.dice.below(within + 1);
+            self.at(at, Event::HangUp(epoch, host, peer));
+        }
+    }
+
+    fn hang_up(&mut self, epoch: Epoch, host: Host, peer: Host) {
+        if self.net.hang_up(epoch, host) {
+            self.input(host, Input::Disconnected(node_id(peer)));
+            self.dial_wanted(host);
+            self.dial_wanted(peer);
+        }
+    }
+
+    /// A number that tells two runs apart.
+    pub(crate) fn hash(&self) -> u64 {
+        mix(self.trace.hash() ^ self.now)
+    }
+}
