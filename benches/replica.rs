@@ -8,6 +8,10 @@ use forename::replica::{
 };
 use forename::store::memory::MemoryStore;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

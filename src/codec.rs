@@ -4,6 +4,7 @@
 use bincode::config::{Configuration, Limit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 
 /// No frame or record is larger than this; decoding claims no more memory than it.
 pub const MAX_ENCODED: usize = 64 << 20;
@@ -22,22 +23,14 @@ pub struct DecodeError(String);
 /// Where a value cannot be encoded at all, which no type of this crate can bring about.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // Most records fit, so that they are allocated once.
-    let mut bytes = Vec::with_capacity(192);
-    encode_into(value, &mut bytes);
-    bytes
-}
-
-/// Appends the encoding of `value` to `bytes`.
-///
-/// # Panics
-/// As [`encode`].
-pub fn encode_into<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    // Most records fit into the scratch, so that they are allocated once and at their size.
+    let mut scratch = SmallVec::<[u8; 512]>::new();
     // No size limit on what we write ourselves: the caller bounds it.
     let config = bincode::config::standard();
-    if let Err(error) = bincode::serde::encode_into_std_write(value, bytes, config) {
+    if let Err(error) = bincode::serde::encode_into_std_write(value, &mut scratch, config) {
         panic!("a value of ours has no encoding: {error}");
     }
+    scratch.into_vec()
 }
 
 /// The value that `bytes` encode, all of them.

@@ -6,6 +6,9 @@ use clap::Parser;
 use forename::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("FORENAME_LOG").unwrap_or_else(|_| EnvFilter::new(cli.default_log()));

@@ -1,6 +1,6 @@
 //! Rare branches. A round of seeds says which were never reached, and fails on those that it must reach.
 
-use forename::replica::{EndReason, Event, EventType, Message, Lane};
+use forename::replica::{EndReason, Event, EventType, Lane, Message};
 
 use crate::world::World;
 

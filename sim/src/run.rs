@@ -223,13 +223,19 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
                 };
                 let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
                 if view.status != wanted || view.stamp != *stamp {
-                    let text = format!("host {host}: {} ({}) is {:?}, not {wanted:?} ({stamp})", view.id, view.stamp, view.status);
+                    let text = format!(
+                        "host {host}: {} ({}) is {:?}, not {wanted:?} ({stamp})",
+                        view.id, view.stamp, view.status
+                    );
                     return broken("oracle", text);
                 }
                 let ended = view.names.iter().filter(|name| name.ended.is_some());
                 let ended: BTreeSet<_> = ended.map(|name| (name.namespace.clone(), name.key.clone())).collect();
                 if ended != fate.ended {
-                    return broken("oracle", format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended));
+                    return broken(
+                        "oracle",
+                        format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended),
+                    );
                 }
                 seen.insert(view.id);
             }

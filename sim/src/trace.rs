@@ -135,9 +135,12 @@ fn describe(packet: &Packet) -> String {
         Packet::Message(Message::Vector(vector)) => {
             let entries = vector.entries.iter();
             let entries: Vec<_> = entries
-                .map(|entry| format!("{}:{} p{}@{}", entry.origin.0 >> 16, entry.held, entry.promise.seq, entry.promise.hlc))
+                .map(|entry| {
+                    format!("{}:{} p{}@{}", entry.origin.0 >> 16, entry.held, entry.promise.seq, entry.promise.hlc)
+                })
                 .collect();
-            let flags = format!("{}{}", if vector.wants { " wants" } else { "" }, if vector.echo { " echo" } else { "" });
+            let flags =
+                format!("{}{}", if vector.wants { " wants" } else { "" }, if vector.echo { " echo" } else { "" });
             format!("vector{flags} {}", entries.join(", "))
         }
         Packet::Message(Message::Join(_)) => "join".to_owned(),

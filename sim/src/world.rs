@@ -261,7 +261,9 @@ impl World {
 
     fn carry_out(&mut self, host: Host, outputs: Vec<Output>) -> Checked {
         let mut left = None;
-        if !outputs.is_empty() && let Some((outputs, kept)) = self.machines[host].dies_after.take() {
+        if !outputs.is_empty()
+            && let Some((outputs, kept)) = self.machines[host].dies_after.take()
+        {
             left = Some((outputs, kept));
         }
         for (index, output) in outputs.into_iter().enumerate() {
