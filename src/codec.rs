@@ -25,12 +25,20 @@ pub struct DecodeError(String);
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     // Most records fit into the scratch, so that they are allocated once and at their size.
     let mut scratch = SmallVec::<[u8; 512]>::new();
+    encode_into(value, &mut scratch);
+    scratch.into_vec()
+}
+
+/// Appends the encoding of `value` to a buffer in memory.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut impl std::io::Write) {
     // No size limit on what we write ourselves: the caller bounds it.
     let config = bincode::config::standard();
-    if let Err(error) = bincode::serde::encode_into_std_write(value, &mut scratch, config) {
+    if let Err(error) = bincode::serde::encode_into_std_write(value, buffer, config) {
         panic!("a value of ours has no encoding: {error}");
     }
-    scratch.into_vec()
 }
 
 /// The value that `bytes` encode, all of them.
