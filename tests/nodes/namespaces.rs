@@ -132,8 +132,8 @@ async fn a_link_set_down_and_up_again_between_machines() {
     let mut nodes = vec![Process::start(&homes[0], &net.serve(0)).await];
     let (_, issued) = net.command(0, "member token").unwrap();
     let token = issued["token"].as_str().unwrap();
-    for index in 1..3 {
-        nodes.push(Process::start(&homes[index], &net.serve(index).join(nodes[0].peer, token)).await);
+    for (index, home) in homes.iter().enumerate().skip(1) {
+        nodes.push(Process::start(home, &net.serve(index).join(nodes[0].peer, token)).await);
     }
     for index in 0..3 {
         shows(&net, index, "status", members, 3).await;
