@@ -131,6 +131,10 @@ impl Driver {
     }
 
     async fn run(&mut self, channels: &mut Channels, told: mpsc::Sender<JoinOutcome>) -> Ended {
+        // Before `told` can be dropped, so that a node which has started knows its cluster and can let others in.
+        if let Some(reason) = self.step() {
+            return Ended::Halted(reason);
+        }
         let mut joining = self.begin_join().map(|outcome| (outcome, told));
         loop {
             if let Some(reason) = self.step() {

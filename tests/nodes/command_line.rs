@@ -1,0 +1,163 @@
+//! The commands as a user types them.
+
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::process::{Guarded, Home, Process, Serve, Three, command, lines, run};
+use crate::support::{DEADLINE, all_members, eventually, id, same, within};
+
+/// Exit codes as the manual lists them.
+const DONE: i32 = 0;
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const TAKEN: i32 = 3;
+const PENDING: i32 = 4;
+
+/// A user at a terminal, whose node is at this address.
+struct User(String);
+
+impl User {
+    fn of(node: &Process) -> Self {
+        Self(node.url())
+    }
+
+    /// Types a command, its words parted by blanks.
+    fn types(&self, words: &str) -> Output {
+        run(command(&[]).args(words.split(' ')).env("FORENAME_NODE", &self.0))
+    }
+
+    /// Types it and expects this exit code; what it prints.
+    fn gets(&self, exit: i32, words: &str) -> String {
+        let output = self.types(words);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(exit), "forename {words}\n{out}{err}");
+        let complains = exit != DONE && exit != PENDING;
+        assert_eq!(!err.is_empty(), complains, "forename {words}: {err}");
+        out.into_owned()
+    }
+
+    /// The same as JSON.
+    fn reads(&self, exit: i32, words: &str) -> Value {
+        let text = self.gets(exit, &format!("{words} --output json"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("forename {words}: {error}\n{text}"))
+    }
+
+    /// Looks at a name until it can be had: that a claim has ended is not final at once.
+    async fn sees_free(&self, name: &str) {
+        let free = async || same(&self.reads(DONE, &format!("show {name}"))["status"], &"available".into());
+        eventually(&format!("{name} is free"), free).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_claims_shows_renames_and_releases() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+
+    let text = user.gets(DONE, "claim username/alice --owner ann --wait");
+    assert!(text.contains("confirmed owner ann"), "{text}");
+    let taken = user.types("claim username/Alice --owner bob");
+    assert_eq!(taken.status.code(), Some(TAKEN));
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("username/Alice"), "{taken:?}");
+
+    let held = user.reads(DONE, "show username/alice");
+    assert_eq!((held["status"].as_str(), held["available"].as_bool()), (Some("held"), Some(false)));
+    let shown = user.reads(DONE, &format!("show {}", held["registration"].as_str().unwrap()));
+    assert_eq!((shown["owner"].as_str(), shown["status"].as_str()), (Some("ann"), Some("confirmed")));
+
+    user.gets(FAILED, "rename username/alice alicia --owner bob");
+    let renamed = user.reads(DONE, "rename username/alice alicia --owner ann --wait");
+    assert_eq!(renamed["names"][0]["name"], "alicia");
+    user.sees_free("username/alice").await;
+    assert_eq!(user.reads(DONE, "show --owner ann")["registrations"].as_array().map(Vec::len), Some(2));
+
+    user.gets(FAILED, "release username/alicia --owner bob");
+    user.gets(USAGE, "release username/alicia");
+    user.gets(DONE, "release username/alicia --owner ann");
+    user.sees_free("username/alicia").await;
+
+    let both = user.reads(DONE, "claim username/carol email/carol@example.org --owner cid --wait");
+    assert_eq!(both["names"].as_array().map(Vec::len), Some(2));
+    user.gets(DONE, &format!("release {}", both["id"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn a_user_reserves_and_activates() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+    let (reservation, other) = (id(1), id(2));
+    let words = format!("claim email/ann@example.org --owner ann --ttl 1h --id {reservation} --wait");
+    let reserved = user.reads(DONE, &words);
+    assert_eq!(reserved["id"], reservation.to_string());
+    assert!(reserved["expires_at"].is_string());
+    // Asked again, it is the same one.
+    assert_eq!(user.reads(DONE, &words)["stamp"], reserved["stamp"]);
+    user.gets(FAILED, &format!("claim email/bob@example.org --owner bob --id {reservation}"));
+
+    let activated = user.reads(DONE, &format!("activate {reservation}"));
+    assert_eq!((activated["activated"].as_bool(), activated.get("expires_at")), (Some(true), None));
+    user.gets(FAILED, &format!("activate {other}"));
+    user.gets(USAGE, "activate username/alice");
+}
+
+#[tokio::test]
+async fn a_user_watches_and_lets_a_node_in() {
+    let (home, newcomer) = (Home::new(), Home::new());
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+    let mut watch = command(&[]);
+    watch.args(["watch", "--types", "confirmed", "--output", "json"]).env("FORENAME_NODE", &user.0);
+    let mut watch = Guarded(watch.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut events = lines(&mut watch.0);
+    user.gets(DONE, "claim username/alice --owner ann");
+    let event: Value = serde_json::from_str(&within("an event", events.recv()).await.unwrap()).unwrap();
+    assert_eq!((&event["specversion"], &event["type"]), (&"1.0".into(), &"forename.registration.confirmed".into()));
+    assert_eq!(event["data"]["registration"]["owner"], "ann");
+
+    let printed = user.gets(DONE, "member token --ttl 10m");
+    let token = printed.lines().last().unwrap();
+    assert_eq!(user.reads(DONE, "member token")["token"].as_str().map(str::len), Some(token.len()));
+    let joined = Process::start(&newcomer, &Serve::new("b").join(node.peer, token)).await;
+    all_members(&[node.client.clone(), joined.client.clone()]).await;
+    let (status, members) = (user.reads(DONE, "status"), user.reads(DONE, "member list"));
+    assert_eq!((status["members"].as_array().map(Vec::len), members.as_array().map(Vec::len)), (Some(2), Some(2)));
+    let text = user.gets(DONE, "status");
+    assert!(text.contains("a member") && text.contains("this node"), "{text}");
+}
+
+#[tokio::test]
+async fn a_claim_that_cannot_be_decided_exits_as_still_pending() {
+    let mut three = Three::start().await;
+    three.nodes[2].kill();
+    let user = User::of(&three.nodes[0]);
+    let pending = user.reads(PENDING, "claim username/alice --owner ann --wait --timeout 100ms");
+    assert_eq!((&pending["status"], &pending["waiting_for"][0]["label"]), (&"pending".into(), &"c".into()));
+    // Who does not wait has done what was asked.
+    user.gets(DONE, "claim username/bob --owner ann");
+    three.run_again(2).await;
+    let id = pending["id"].as_str().unwrap().parse().unwrap();
+    let decided = three.nodes[0].client.wait_for(id, DEADLINE).await.unwrap();
+    assert!(decided.status.is_final(), "{decided:?}");
+}
+
+#[tokio::test]
+async fn mistakes_are_told_apart() {
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+    for words in ["", "claim", "claim alice --owner ann", "claim username/alice", "show", "no-such-command"] {
+        assert_eq!(user.types(words).status.code(), Some(USAGE), "forename {words}");
+    }
+    user.gets(USAGE, "claim username/alice --owner ann --timeout 5s");
+    user.gets(USAGE, "status --node ftp://127.0.0.1");
+    user.gets(USAGE, "serve --http 0.0.0.0:0 --peer 127.0.0.1:0");
+    user.gets(USAGE, "serve --join 127.0.0.1:1");
+    user.gets(FAILED, &format!("claim username/{} --owner ann", "x".repeat(300)));
+    user.gets(FAILED, &format!("show {}", id(7)));
+    assert_eq!(user.types("completions bash").status.code(), Some(DONE));
+    node.kill();
+    user.gets(FAILED, "status");
+}

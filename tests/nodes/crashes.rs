@@ -1,0 +1,204 @@
+//! kill -9 in the middle of a load.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use forename::Client;
+use forename::api::ProblemType;
+use forename::api::json::{Registration, RegistrationBody};
+use forename::client::EventQuery;
+use forename::replica::{Cursor, EventType, Status};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::support::facts::{agreed, feed};
+use crate::support::process::Three;
+use crate::support::{claim_until_answered, eventually, id, user};
+
+/// Clients at work at once: two thirds at the node that is killed, with each third name claimed by two of them.
+const WORKERS: usize = 9;
+const ROUNDS: usize = 3;
+/// Claims answered by all clients together between two kills.
+const PER_ROUND: usize = 150;
+
+/// What one client was told.
+#[derive(Default)]
+struct Told {
+    accepted: BTreeMap<Uuid, (RegistrationBody, Registration)>,
+    refused: Vec<Uuid>,
+}
+
+/// Clients that claim names until they are stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    workers: Vec<JoinHandle<Told>>,
+}
+
+impl Load {
+    fn start(clients: &[Client], mut node_of: impl FnMut(usize) -> usize) -> Self {
+        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let worker = |worker| {
+            let client = clients[node_of(worker)].clone();
+            tokio::spawn(work(worker, client, Arc::clone(&stop), Arc::clone(&answered)))
+        };
+        let workers = (0..WORKERS).map(worker).collect();
+        Self { stop, answered, workers }
+    }
+
+    async fn answers(&self, count: usize) {
+        eventually("the load goes on", async || {
+            let answered = self.answered.load(Ordering::Relaxed);
+            if answered >= count { Ok(()) } else { Err(format!("{answered} claims are answered, of {count}")) }
+        })
+        .await;
+    }
+
+    async fn finish(self) -> Vec<Told> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut told = Vec::new();
+        for worker in self.workers {
+            told.push(worker.await.unwrap());
+        }
+        told
+    }
+}
+
+async fn work(worker: usize, client: Client, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Told {
+    let mut told = Told::default();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // Each third name is also claimed by the next two clients.
+        let rival = if number % 3 == 0 { worker / 3 } else { WORKERS + worker };
+        let body = user(&format!("n{rival}x{number}"), &format!("owner{worker}"));
+        let body = RegistrationBody { id: Some(id(worker * 1_000_000 + number)), ..body };
+        let chosen = body.id.unwrap();
+        match claim_until_answered(&client, &body).await {
+            Ok(registration) => drop(told.accepted.insert(chosen, (body, registration))),
+            Err(error) => match error.problem().map(|problem| problem.problem_type) {
+                Some(ProblemType::NameTaken) => told.refused.push(chosen),
+                // The first try was accepted and had lost by the time of the second.
+                Some(ProblemType::RegistrationRejected) => {
+                    let registration = error.problem().and_then(|problem| problem.registration.as_deref());
+                    told.accepted.insert(chosen, (body, registration.unwrap().clone()));
+                }
+                _ => panic!("{error}"),
+            },
+        }
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+    told
+}
+
+/// What was promised to clients is what all nodes hold.
+fn kept(told: &[Told], all: &BTreeMap<Uuid, Registration>) {
+    let accepted: BTreeMap<_, _> = told.iter().flat_map(|told| &told.accepted).collect();
+    for (id, (body, registration)) in &accepted {
+        let now = all.get(id).unwrap_or_else(|| panic!("lost: {registration:?}"));
+        assert_eq!((&now.owner, &now.names[0].name), (&body.owner, &body.names[0].name));
+        assert_eq!((now.stamp, now.node), (registration.stamp, registration.node), "{id} is another registration now");
+        if registration.status.is_final() {
+            assert_eq!(now.status, registration.status, "{id}: an answer was taken back");
+        }
+    }
+    // Every client asked on until it was answered, so there is nothing that nobody was told of.
+    assert_eq!(all.len(), accepted.len());
+    let refused: Vec<_> = told.iter().flat_map(|told| &told.refused).collect();
+    assert!(refused.iter().all(|id| !all.contains_key(id)), "a refused claim is registered");
+    assert!(!refused.is_empty() || all.values().any(|registration| registration.status == Status::Rejected));
+}
+
+/// Follows the feed across all restarts until the node has told the final word on so many registrations.
+fn follow(client: &Client) -> JoinHandle<Vec<(Cursor, EventType, Uuid)>> {
+    let mut stream = client.stream(0, EventQuery::default());
+    tokio::spawn(async move {
+        let mut seen = Vec::new();
+        loop {
+            let event = stream.next().await.unwrap();
+            let registration = &event.data.registration;
+            seen.push((event.cursor.unwrap(), event.event_type, registration.id));
+            if registration.owner == LAST && event.event_type == EventType::Confirmed {
+                return seen;
+            }
+        }
+    })
+}
+
+/// The owner of the last registration of a test.
+const LAST: &str = "the last";
+
+/// Claims a last name, which ends the followers, and compares what they saw with the feed as it is now.
+async fn nothing_missed_or_twice(clients: &[Client], followers: Vec<JoinHandle<Vec<(Cursor, EventType, Uuid)>>>) {
+    claim_until_answered(&clients[0], &user("last", LAST)).await.unwrap();
+    agreed(clients).await;
+    for (client, follower) in clients.iter().zip(followers) {
+        let seen = crate::support::within("the stream ends", follower).await.unwrap();
+        let feed = feed(client).await;
+        let stored = feed.iter().map(|event| (event.cursor.unwrap(), event.event_type, event.data.registration.id));
+        assert_eq!(seen, stored.collect::<Vec<_>>(), "{}", client.address());
+    }
+}
+
+#[tokio::test]
+async fn a_node_killed_under_load_again_and_again_loses_nothing() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let followers: Vec<_> = clients.iter().map(follow).collect();
+    let load = Load::start(&clients, |worker| if worker % 3 == 2 { worker / 3 } else { 1 });
+    for round in 1..=ROUNDS {
+        load.answers(round * PER_ROUND).await;
+        three.nodes[1].kill();
+        three.run_again(1).await;
+    }
+    load.answers((ROUNDS + 1) * PER_ROUND).await;
+    let told = load.finish().await;
+    kept(&told, &agreed(&clients).await);
+
+    // Asked once more with the same ids, here and elsewhere, a client gets what it got.
+    for (id, (body, registration)) in told.iter().filter_map(|told| told.accepted.last_key_value()) {
+        for client in &clients {
+            let stamp = match client.register(body).await {
+                Ok(again) => again.stamp,
+                Err(error) => error.problem().and_then(|problem| problem.registration.as_ref()).unwrap().stamp,
+            };
+            assert_eq!(stamp, registration.stamp, "{id}");
+        }
+    }
+    nothing_missed_or_twice(&clients, followers).await;
+}
+
+#[tokio::test]
+async fn all_nodes_killed_at_once_go_on_where_they_were() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let load = Load::start(&clients, |worker| worker % 3);
+    load.answers(PER_ROUND).await;
+    three.nodes.iter_mut().for_each(crate::support::process::Process::kill);
+    for index in 0..3 {
+        three.run_again(index).await;
+    }
+    load.answers(2 * PER_ROUND).await;
+    let told = load.finish().await;
+    kept(&told, &agreed(&clients).await);
+}
+
+#[tokio::test]
+async fn nodes_restarted_in_turn_under_load_lose_nothing() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let followers: Vec<_> = clients.iter().map(follow).collect();
+    let load = Load::start(&clients, |worker| worker % 3);
+    for index in 0..3 {
+        load.answers((index + 1) * PER_ROUND).await;
+        let ended = three.nodes[index].terminate().await;
+        assert_eq!(ended.code(), Some(0), "a stop that was asked for is no failure");
+        three.run_again(index).await;
+    }
+    load.answers(4 * PER_ROUND).await;
+    let told = load.finish().await;
+    kept(&told, &agreed(&clients).await);
+    nothing_missed_or_twice(&clients, followers).await;
+}

@@ -1,0 +1,27 @@
+//! Stories of real nodes: processes and nodes in this process, over QUIC on loopback, on real disks.
+//!
+//! One binary, as each would link the whole program. Nothing here waits for time to pass: a test waits for what it
+//! wants to see, and a deadline only ends a test that will not see it.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `races` | claims to the same names at the same time |
+//! | `links` | cut links between nodes of this process |
+//! | `crashes` | kill -9 and restarts under load |
+//! | `restarts` | one node run again: its feed, its directory, a clock set back |
+//! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
+//! | `command_line` | the commands as a user types them |
+//! | `namespaces` | processes in network namespaces, a link set down |
+
+#![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod crashes;
+mod links;
+mod namespaces;
+mod races;
+mod restarts;
+mod strangers;

@@ -1,0 +1,162 @@
+//! Processes in network namespaces, on a bridge: a link that really goes down.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::process::{Home, Process, Serve, command, run};
+use crate::support::{eventually, same};
+
+const LABELS: [&str; 3] = ["a", "b", "c"];
+const HTTP_PORT: u16 = 7400;
+const PEER_PORT: u16 = 7401;
+
+fn ip(words: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(words.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Namespaces that are joined by a bridge in one more namespace, so that nothing of the machine's own network is
+/// touched. All are gone with this value.
+struct Net {
+    hub: String,
+    nodes: Vec<String>,
+}
+
+impl Net {
+    /// # Errors
+    /// Why this machine does not let the test make them.
+    fn new() -> Result<Self, String> {
+        // Of this process and no other; a device's name has 15 bytes at most.
+        let tag = format!("fn{}", std::process::id());
+        let net = Self { hub: format!("{tag}-hub"), nodes: LABELS.map(|label| format!("{tag}-{label}")).to_vec() };
+        ip(&format!("netns add {}", net.hub))?;
+        ip(&format!("-n {} link add hub type bridge", net.hub))?;
+        ip(&format!("-n {} link set hub up", net.hub))?;
+        for (index, node) in net.nodes.iter().enumerate() {
+            let hub = &net.hub;
+            ip(&format!("netns add {node}"))?;
+            ip(&format!("-n {node} link set lo up"))?;
+            ip(&format!("-n {hub} link add port{index} type veth peer name eth0 netns {node}"))?;
+            ip(&format!("-n {hub} link set port{index} master hub"))?;
+            ip(&format!("-n {node} address add {}/24 dev eth0", Self::address(index, 0).ip()))?;
+            ip(&format!("-n {node} link set eth0 up"))?;
+            net.link(index, "up")?;
+        }
+        Ok(net)
+    }
+
+    /// Sets a node's link to the bridge `up` or `down`.
+    fn link(&self, index: usize, state: &str) -> Result<(), String> {
+        ip(&format!("-n {} link set port{index} {state}", self.hub))
+    }
+
+    /// Of the block that RFC 5737 keeps for documents: nobody's own.
+    fn address(index: usize, port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1 + u8::try_from(index).unwrap()], port))
+    }
+
+    fn inside(&self, index: usize) -> Vec<String> {
+        ["ip", "netns", "exec", &self.nodes[index]].map(str::to_owned).to_vec()
+    }
+
+    fn serve(&self, index: usize) -> Serve {
+        let mut serve = Serve::new(LABELS[index]).at(Self::address(index, HTTP_PORT), Self::address(index, PEER_PORT));
+        serve.through = self.inside(index);
+        serve.arguments.push("--insecure".to_owned());
+        serve
+    }
+
+    /// Runs a client command next to a node; its exit code and what it printed as JSON.
+    fn command(&self, index: usize, words: &str) -> Result<(i32, Value), String> {
+        let mut command = command(&self.inside(index));
+        command.args(words.split(' ')).args(["--output", "json"]);
+        command.env("FORENAME_NODE", format!("http://{}", Self::address(index, HTTP_PORT)));
+        let output = run(&mut command);
+        let exit = output.status.code().ok_or("it was killed")?;
+        let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).map(|value| (exit, value)).map_err(|_| complaint())
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for name in self.nodes.iter().chain([&self.hub]) {
+            // Not there where making them failed half way.
+            let _ = ip(&format!("netns delete {name}"));
+        }
+    }
+}
+
+/// Waits until what a command next to a node prints is as wanted.
+async fn shows<T: PartialEq + Debug>(net: &Net, index: usize, words: &str, look: fn(&Value) -> T, wanted: T) -> Value {
+    eventually(&format!("{words} at {}", LABELS[index]), async || {
+        let (_, value) = net.command(index, words)?;
+        same(&look(&value), &wanted)?;
+        Ok(value)
+    })
+    .await
+}
+
+fn status(value: &Value) -> String {
+    value["status"].as_str().unwrap_or_default().to_owned()
+}
+
+fn members(value: &Value) -> usize {
+    let members = value["members"].as_array().into_iter().flatten();
+    members.filter(|member| member["member"] == true).count()
+}
+
+fn waits_for(value: &Value) -> Vec<String> {
+    let waiting = value["waiting_for"].as_array().into_iter().flatten();
+    let mut labels: Vec<_> = waiting.map(|member| member["label"].as_str().unwrap_or_default().to_owned()).collect();
+    labels.sort_unstable();
+    labels
+}
+
+#[tokio::test]
+async fn a_link_set_down_and_up_again_between_machines() {
+    let net = match Net::new() {
+        Ok(net) => net,
+        Err(why) => {
+            eprintln!("skipped: no network namespaces here: {why}");
+            return;
+        }
+    };
+    let homes = [Home::new(), Home::new(), Home::new()];
+    let mut nodes = vec![Process::start(&homes[0], &net.serve(0)).await];
+    let (_, issued) = net.command(0, "member token").unwrap();
+    let token = issued["token"].as_str().unwrap();
+    for (index, home) in homes.iter().enumerate().skip(1) {
+        nodes.push(Process::start(home, &net.serve(index).join(nodes[0].peer, token)).await);
+    }
+    for index in 0..3 {
+        shows(&net, index, "status", members, 3).await;
+    }
+    let (exit, first) = net.command(1, "claim username/zoe --owner ann --wait --timeout 60s").unwrap();
+    assert_eq!((exit, &first["status"]), (0, &"confirmed".into()));
+
+    net.link(2, "down").unwrap();
+    let (exit, here) = net.command(0, "claim username/alice --owner ann --wait --timeout 200ms").unwrap();
+    assert_eq!((exit, &here["status"]), (4, &"pending".into()));
+    let (exit, there) = net.command(2, "claim username/alice --owner bob --wait --timeout 200ms").unwrap();
+    assert_eq!((exit, &there["status"]), (4, &"pending".into()));
+    let (here, there) = (here["id"].as_str().unwrap(), there["id"].as_str().unwrap());
+    shows(&net, 0, &format!("show {here}"), waits_for, vec!["c".to_owned()]).await;
+    shows(&net, 2, &format!("show {there}"), waits_for, vec!["a".to_owned(), "b".to_owned()]).await;
+
+    net.link(2, "up").unwrap();
+    for (index, node) in nodes.iter_mut().enumerate() {
+        shows(&net, index, &format!("show {here}"), status, "confirmed".to_owned()).await;
+        let lost = shows(&net, index, &format!("show {there}"), status, "rejected".to_owned()).await;
+        assert_eq!(lost["rejected_by"]["registration"], here);
+        let name = shows(&net, index, "show username/alice", status, "held".to_owned()).await;
+        assert_eq!(name["registration"], here);
+        node.assert_lives();
+    }
+}

@@ -1,0 +1,88 @@
+//! One node, run again on the same directory: the feed goes on, the clock may not go back, two at once may not be.
+
+use forename::client::EventQuery;
+use forename::replica::{EventType, Status};
+
+use crate::support::facts::{agreed, feed};
+use crate::support::process::{Home, Process, Serve};
+use crate::support::{claim, user_final, within};
+
+/// Where the Debian package `libfaketime` puts the library, for the machines that tests run on.
+const FAKETIME: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
+#[tokio::test]
+async fn a_stream_resumes_by_its_last_event_across_a_restart() {
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let mut stream = node.client.stream(0, EventQuery::default());
+    let first = claim(&node.client, &user_final("alice", "ann")).await;
+    let mut seen = Vec::new();
+    let wanted = [EventType::Accepted, EventType::Confirmed];
+    for _ in wanted {
+        seen.push(within("an event", stream.next()).await.unwrap());
+    }
+    // The second registration's events are written while nobody listens.
+    let (http, peer) = (node.http, node.peer);
+    assert_eq!(node.terminate().await.code(), Some(0));
+    let node = Process::start(&home, &Serve::new("a").at(http, peer)).await;
+    let second = claim(&node.client, &user_final("bob", "ann")).await;
+    for _ in wanted {
+        seen.push(within("an event", stream.next()).await.unwrap());
+    }
+    let told: Vec<_> = seen.iter().map(|event| (event.event_type, event.data.registration.id)).collect();
+    let expected = [first.id, second.id].map(|id| wanted.map(|event_type| (event_type, id))).concat();
+    assert_eq!(told, expected);
+    assert_eq!(seen.iter().map(|event| event.cursor).collect::<Vec<_>>(), [1, 2, 3, 4].map(Some));
+    // The events as they were told are the events as they are stored.
+    let stored: Vec<_> = feed(&node.client).await.into_iter().map(|event| event.id).collect();
+    assert_eq!(seen.into_iter().map(|event| event.id).collect::<Vec<_>>(), stored);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_an_hour_between_runs_does_no_harm() {
+    let Some(library) = FAKETIME.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        eprintln!("skipped: libfaketime is not installed, so no clock can be set back");
+        return;
+    };
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let before = claim(&node.client, &user_final("alice", "ann")).await;
+    assert_eq!(node.terminate().await.code(), Some(0));
+
+    let mut back = Serve::new("a");
+    // Timers run on the monotonic clock, which nobody sets.
+    let variables = [
+        ("LD_PRELOAD", library),
+        ("FAKETIME", "-1h"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ];
+    back.variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let node = Process::start(&home, &back).await;
+    let time = node.client.cluster().await.unwrap().time;
+    assert!(time < before.accepted_at, "the clock was not set back");
+    let after = claim(&node.client, &user_final("bob", "ann")).await;
+    assert!(after.stamp > before.stamp, "{} does not follow {}", after.stamp, before.stamp);
+    let third = claim(&node.client, &user_final("carol", "ann")).await;
+    assert!(third.stamp > after.stamp);
+    let all = agreed(std::slice::from_ref(&node.client)).await;
+    assert_eq!(all.len(), 3);
+    assert!(all.values().all(|registration| registration.status == Status::Confirmed));
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused_and_its_owner_lives_on() {
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let Err((status, log)) = Process::try_start(&home, &Serve::new("b")).await else {
+        panic!("two nodes run on one directory");
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("is in use by another process"), "{log}");
+    claim(&node.client, &user_final("alice", "ann")).await;
+    node.assert_lives();
+}

@@ -1,0 +1,119 @@
+//! What must hold of all nodes once everything is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::Client;
+use forename::api::json::{Event, Registration, RejectedBy};
+use forename::client::EventQuery;
+use forename::clock::{NodeId, Stamp};
+use forename::replica::{EventType, Status};
+use uuid::Uuid;
+
+use super::{cluster, eventually, same};
+
+/// The largest page that a node gives.
+const PAGE: usize = 1000;
+
+/// Waits until all nodes have the same ops and nothing is pending.
+pub(crate) async fn settled(clients: &[Client]) {
+    eventually("all nodes have the same ops and all is final", async || {
+        let mut first: Option<BTreeMap<NodeId, u64>> = None;
+        for client in clients {
+            let cluster = cluster(client).await?;
+            same(&cluster.pending, &0)?;
+            let applied: BTreeMap<_, _> = cluster.members.iter().map(|member| (member.node, member.applied)).collect();
+            same(&applied, first.get_or_insert_with(|| applied.clone()))?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// The whole feed, which must be numbered from 1 without a gap.
+pub(crate) async fn feed(client: &Client) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    loop {
+        let after = events.last().and_then(|event| event.cursor).unwrap_or(0);
+        let query = EventQuery { limit: Some(PAGE), ..EventQuery::default() };
+        let page = client.events(after, &query).await.expect("a node gives its feed");
+        if page.events.is_empty() {
+            break;
+        }
+        events.extend(page.events);
+    }
+    let cursors: Vec<_> = events.iter().filter_map(|event| event.cursor).collect();
+    assert_eq!(cursors, (1..=events.len() as u64).collect::<Vec<_>>(), "the cursors of {}", client.address());
+    events
+}
+
+/// All registrations that a node's feed tells of, as they stand now.
+pub(crate) fn registrations(feed: &[Event]) -> BTreeMap<Uuid, Registration> {
+    feed.iter().map(|event| (event.data.registration.id, event.data.registration.clone())).collect()
+}
+
+fn count(feed: &[Event], event_type: EventType) -> BTreeMap<Uuid, usize> {
+    let mut counts = BTreeMap::new();
+    for event in feed.iter().filter(|event| event.event_type == event_type) {
+        *counts.entry(event.data.registration.id).or_default() += 1;
+    }
+    counts
+}
+
+/// Each registration was accepted once and got its one final word, on this node.
+fn told_once(feed: &[Event], registrations: &BTreeMap<Uuid, Registration>) {
+    let once = |status: Option<Status>| {
+        let of_status = registrations.values().filter(|registration| status.is_none_or(|s| registration.status == s));
+        of_status.map(|registration| (registration.id, 1)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(count(feed, EventType::Accepted), once(None));
+    assert_eq!(count(feed, EventType::Confirmed), once(Some(Status::Confirmed)));
+    assert_eq!(count(feed, EventType::Rejected), once(Some(Status::Rejected)));
+}
+
+/// Waits until all is final and checks what must hold then: the nodes know the same registrations with the same
+/// outcome, no stamp is used twice, no name has two winners, and everybody was told everything once. Returns them.
+pub(crate) async fn agreed(clients: &[Client]) -> BTreeMap<Uuid, Registration> {
+    settled(clients).await;
+    let mut agreed: Option<BTreeMap<Uuid, Registration>> = None;
+    for client in clients {
+        let feed = feed(client).await;
+        let here = registrations(&feed);
+        told_once(&feed, &here);
+        for registration in here.values() {
+            assert!(registration.status.is_final(), "{registration:?}");
+            assert_eq!(registration.rejected_by.is_some(), registration.status == Status::Rejected);
+        }
+        let there = agreed.get_or_insert_with(|| here.clone());
+        assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>(), "{}", client.address());
+        for (id, registration) in &here {
+            assert_eq!(verdict(registration), verdict(&there[id]), "{id} at {}", client.address());
+        }
+    }
+    let agreed = agreed.expect("there is a node");
+    let stamps: BTreeSet<_> = agreed.values().map(|registration| registration.stamp).collect();
+    assert_eq!(stamps.len(), agreed.len(), "a stamp was used twice");
+    one_winner(&agreed);
+    agreed
+}
+
+/// What is the same everywhere, and for ever.
+fn verdict(registration: &Registration) -> (&str, &str, Status, Stamp, Option<&RejectedBy>) {
+    let name = &registration.names[0].name;
+    (&registration.owner, name, registration.status, registration.stamp, registration.rejected_by.as_ref())
+}
+
+/// Of the claims that have not ended, no two are to one name, and each loser lost to an earlier one.
+fn one_winner(registrations: &BTreeMap<Uuid, Registration>) {
+    let mut holders = BTreeMap::new();
+    for registration in registrations.values().filter(|registration| registration.status == Status::Confirmed) {
+        for claim in registration.names.iter().filter(|claim| claim.ended.is_none()) {
+            let other = holders.insert((&claim.namespace, &claim.key), registration.id);
+            assert_eq!(other, None, "{}/{} has two holders", claim.namespace, claim.key);
+        }
+    }
+    for loser in registrations.values() {
+        if let Some(by) = &loser.rejected_by {
+            assert!(by.stamp < loser.stamp, "{loser:?} lost to a later claim");
+        }
+    }
+}

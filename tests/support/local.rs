@@ -1,0 +1,72 @@
+//! Nodes within the test's own process, whose links can be cut.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use forename::Client;
+use forename::node::{JoinConfig, Node, NodeConfig};
+use forename::transport::LinkFilter;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{DEADLINE, eventually};
+
+/// A node, its interface, and its directory.
+pub(crate) struct Local {
+    pub(crate) client: Client,
+    pub(crate) peer: SocketAddr,
+    node: Node,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    _dir: TempDir,
+}
+
+impl Local {
+    /// Founds a cluster, or joins one through `sponsor`.
+    pub(crate) async fn start(label: &str, links: Arc<dyn LinkFilter>, sponsor: Option<&Self>) -> Self {
+        let dir = tempfile::tempdir().expect("a directory for a node");
+        let join = match sponsor {
+            Some(sponsor) => Some(JoinConfig { address: sponsor.peer.to_string(), token: sponsor.token().await }),
+            None => None,
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let node = Node::start(NodeConfig {
+            data_dir: dir.path().to_owned(),
+            peer_listen: any,
+            advertise: None,
+            label: label.to_owned(),
+            join,
+            links: Some(links),
+        });
+        let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
+        let listener = TcpListener::bind(any).await.expect("a port of loopback");
+        let http = listener.local_addr().expect("a bound listener has an address");
+        let (stop, stopping) = oneshot::channel::<()>();
+        let shutdown = async move { drop(stopping.await) };
+        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), shutdown));
+        let client = Client::new(&format!("http://{http}")).expect("an address");
+        Self { client, peer: node.peer_address(), node, stop, server, _dir: dir }
+    }
+
+    /// A sponsor that has joined just now may have to hear of the cluster's key first.
+    async fn token(&self) -> String {
+        eventually("a token", async || self.node.mint_token(DEADLINE)).await
+    }
+
+    pub(crate) async fn shutdown(self) {
+        // The server may have ended by itself, which its result tells.
+        let _ = self.stop.send(());
+        self.server.await.expect("the server does not panic").expect("the server does not fail");
+        self.node.shutdown().await;
+    }
+}
+
+pub(crate) fn clients(nodes: &[Local]) -> Vec<Client> {
+    nodes.iter().map(|node| node.client.clone()).collect()
+}
+
+pub(crate) async fn shutdown(nodes: Vec<Local>) {
+    futures_util::future::join_all(nodes.into_iter().map(Local::shutdown)).await;
+}

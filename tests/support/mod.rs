@@ -1,0 +1,113 @@
+//! What the stories share: nodes as processes and in this process, claims, and what must hold of all nodes.
+
+pub(crate) mod facts;
+pub(crate) mod local;
+pub(crate) mod process;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use forename::Client;
+use forename::api::json::{Cluster, NameRef, Registration, RegistrationBody, Wait};
+use forename::client::ClientError;
+use uuid::Uuid;
+
+/// How long anything may take. Nothing hangs on the figure but how soon a failing test gives up.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at something that cannot say by itself when it changes.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Looks until `check` finds what it wants; its last complaint is the test's failure.
+pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut last = "it was never looked at".to_owned();
+    let looking = async {
+        loop {
+            match check().await {
+                Ok(found) => return found,
+                Err(why) => last = why,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let found = tokio::time::timeout(DEADLINE, looking).await.ok();
+    found.unwrap_or_else(|| panic!("{what}: not so within {DEADLINE:?}; {last}"))
+}
+
+/// Waits for what happens by itself.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+pub(crate) fn same<T: PartialEq + Debug>(found: &T, wanted: &T) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("found {found:?}, wanted {wanted:?}")) }
+}
+
+/// An id as a client would choose it, but the same in every run.
+pub(crate) fn id(number: usize) -> Uuid {
+    Uuid::from_u128(0xf0e0_0000_0000_4000_8000_0000_0000_0000 + number as u128)
+}
+
+/// A claim to one user name.
+pub(crate) fn user(name: &str, owner: &str) -> RegistrationBody {
+    let name = NameRef { namespace: "username".to_owned(), name: name.to_owned() };
+    RegistrationBody { owner: owner.to_owned(), names: vec![name], ..RegistrationBody::default() }
+}
+
+/// The same, answered when it is final.
+pub(crate) fn user_final(name: &str, owner: &str) -> RegistrationBody {
+    RegistrationBody {
+        wait: Some(Wait::Final),
+        timeout: Some(forename::api::json::Span(DEADLINE)),
+        ..user(name, owner)
+    }
+}
+
+/// Registers; `None` where the name is taken already.
+pub(crate) async fn try_claim(client: &Client, body: &RegistrationBody) -> Option<Registration> {
+    match client.register(body).await {
+        Ok(registration) => Some(registration),
+        Err(error) if error.is_taken() => {
+            // Had it lost a race it would be a registration, and would have to be counted.
+            error.problem().and_then(|problem| problem.registration.as_deref().cloned())
+        }
+        Err(error) => panic!("{} does not take {body:?}: {error}", client.address()),
+    }
+}
+
+pub(crate) async fn claim(client: &Client, body: &RegistrationBody) -> Registration {
+    try_claim(client, body).await.unwrap_or_else(|| panic!("{}: {body:?} is taken", client.address()))
+}
+
+/// Registers, again and again while the node cannot be reached.
+pub(crate) async fn claim_until_answered(
+    client: &Client,
+    body: &RegistrationBody,
+) -> Result<Registration, ClientError> {
+    let asking = async {
+        loop {
+            match client.register(body).await {
+                Err(ClientError::Unreachable { .. }) => {}
+                Err(error) if error.problem().is_some_and(|problem| problem.status == 503) => {}
+                answer => return answer,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    within("an answer", asking).await
+}
+
+pub(crate) async fn cluster(client: &Client) -> Result<Cluster, String> {
+    client.cluster().await.map_err(|error| error.to_string())
+}
+
+/// Waits until all of these, and nobody else, are members of one cluster to each of them.
+pub(crate) async fn all_members(clients: &[Client]) {
+    for client in clients {
+        eventually("all are members", async || {
+            let members = cluster(client).await?.members;
+            same(&members.iter().filter(|member| member.member).count(), &clients.len())?;
+            same(&members.len(), &clients.len())
+        })
+        .await;
+    }
+}
