@@ -101,6 +101,10 @@ struct Taste {
     waits: u64,
     own_ids: u64,
     home: bool,
+    /// How often somebody else wants the same name at the same time, or the client asks another node as well.
+    rivals: u64,
+    /// Within how many milliseconds.
+    same_time: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +128,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         (Kind::Rename, 10),
         (Kind::Retry, 20),
         (Kind::Activate, 15),
-        (Kind::Release, 15),
+        (Kind::Release, 30),
         (Kind::ReleaseName, 10),
         (Kind::Show, 10),
         (Kind::Look, 5),
@@ -144,7 +148,9 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         reservations: if swarm.on(60) { dice.within(10, 60) } else { 0 },
         waits: if swarm.on(60) { dice.within(10, 80) } else { 0 },
         own_ids: if swarm.on(80) { dice.within(20, 100) } else { 0 },
-        home: swarm.on(20),
+        home: swarm.on(10),
+        rivals: if swarm.on(80) { dice.within(10, 100) } else { 0 },
+        same_time: *dice.pick(&[1, 20, 300, 5000]).unwrap_or(&1),
     }
 }
 
@@ -169,9 +175,33 @@ fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> Vec<Action>
         let slot = Slot::try_from(number).unwrap_or(0);
         let host = if taste.home { 0 } else { usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0) };
         let ask = ask(kind, slot, &mut dice, &taste);
+        let rival = rival(&ask, slot, &mut dice, &taste);
         actions.push(Action { at: at.min(plan.heal_at), host, ask });
+        if let Some(ask) = rival {
+            let at = (at + dice.below(taste.same_time)).min(plan.heal_at);
+            let host = usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0);
+            actions.push(Action { at, host, ask });
+        }
     }
     actions
+}
+
+/// Slots from here on are those of rivals.
+const RIVALS: Slot = 1 << 20;
+
+/// Somebody who wants one of the names as well, or the same client in haste.
+fn rival(ask: &Ask, slot: Slot, dice: &mut Dice, taste: &Taste) -> Option<Ask> {
+    let Ask::Register(first) = ask else { return None };
+    if !dice.percent(taste.rivals) {
+        return None;
+    }
+    if first.own_id && dice.percent(40) {
+        return Some(Ask::Retry(slot));
+    }
+    let mut wish = wish(RIVALS + slot, dice, taste);
+    wish.names.retain(|name| !first.names.contains(name));
+    wish.names.extend(dice.pick(&first.names).cloned());
+    Some(Ask::Register(wish))
 }
 
 fn ask(kind: Kind, slot: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
@@ -209,7 +239,7 @@ fn ask(kind: Kind, slot: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
 
 fn name(dice: &mut Dice, taste: &Taste) -> String {
     if dice.percent(taste.hot_percent) {
-        format!("hot{}", dice.below(taste.hot))
+        format!("hot{}", dice.below(taste.hot * 4))
     } else if dice.percent(20) {
         format!("email/cold{}@example.org", dice.below(50))
     } else {

@@ -396,7 +396,9 @@ impl World {
         if !wants(a, b) && !wants(b, a) {
             return;
         }
-        let up = self.machines[a].is_up() && self.machines[b].is_up();
+        // Who knows no cluster can check nobody's token.
+        let knows = |x: Host| self.machines[x].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
+        let up = self.machines[a].is_up() && self.machines[b].is_up() && (knows(a) || knows(b));
         let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
         if up && free {
             let epoch = self.net.connect(a, b);
