@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::replica::{
-    Answer, EndReason, NameRequest, RegisterRequest, Refusal, RegistrationView, Replaces, Reply, Request, Status, Token,
+    Answer, EndReason, NameRequest, Refusal, RegisterRequest, RegistrationView, Replaces, Reply, Request, Status, Token,
 };
 use uuid::Uuid;
 
@@ -85,10 +85,6 @@ impl Clients {
     pub(crate) fn id(&self, slot: Slot) -> Option<Uuid> {
         self.ids.get(&slot).copied()
     }
-
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (Slot, Uuid)> {
-        self.ids.iter().map(|(slot, id)| (*slot, *id))
-    }
 }
 
 /// A name of a plan: its namespace is `username`, or what stands before the slash.
@@ -113,9 +109,7 @@ impl World {
         let request = match &ask {
             Ask::Register(wish) => self.wish(wish).map(|request| (Call::Register(wish.slot), request)),
             Ask::Retry(slot) => self.again(*slot).map(|request| (Call::Register(*slot), request)),
-            Ask::Activate(slot) => {
-                self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id }))
-            }
+            Ask::Activate(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
             Ask::Release(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Release { id })),
             Ask::ReleaseName(slot, place) => self.clients.asked.get(slot).and_then(|asked| {
                 let (owner, name) = (asked.owner.clone(), asked.names.get(*place)?.clone());
@@ -126,9 +120,7 @@ impl World {
                 self.clients.id(*slot).map(about)
             }
             Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
-            Ask::Owner(owner) => {
-                Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 }))
-            }
+            Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
         };
         let Some((call, request)) = request else { return };
         self.trace.note(self.now, Note::Client(host, format!("{ask:?}")));
@@ -180,15 +172,12 @@ impl World {
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
-            Ok(Answer::Events(page)) => match call {
-                Call::Feed(after) => {
-                    self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
-                    self.mark_events(&page.events);
-                    self.feed_page(host, page.next);
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
+            Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
+                self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
+                self.mark_events(&page.events);
+                self.feed_page(host, page.next);
+                Ok(())
+            }
             reply => {
                 self.refused(host, call, reply);
                 Ok(())

@@ -115,7 +115,11 @@ fn collect(options: &Options, reports: mpsc::Receiver<(u64, Report)>) -> ExitCod
         }
     }
     let took = started.elapsed().as_secs_f64();
-    println!("{done} seeds, {} failures, {ops} ops in {took:.0} s, {:.0} seeds a second", failures.len(), done as f64 / took);
+    println!(
+        "{done} seeds, {} failures, {ops} ops in {took:.0} s, {:.0} seeds a second",
+        failures.len(),
+        done as f64 / took
+    );
     for (mark, times) in &reached {
         println!("{times:8} {mark}");
     }

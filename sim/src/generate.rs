@@ -38,15 +38,16 @@ impl Swarm {
 pub fn generate(seed: u64, size: Size) -> Plan {
     let mut dice = Dice::new(seed, "shape", 0);
     let mut swarm = Swarm { dice: Dice::new(seed, "swarm", 0) };
-    let hosts = usize::try_from(dice.within(1, size.hosts as u64)).unwrap_or(1).max(dice.percent(80).into());
-    let joining = if swarm.on(50) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };
+    let most = if dice.percent(15) { size.hosts + 3 } else { size.hosts };
+    let hosts = usize::try_from(dice.within(1, most as u64)).unwrap_or(1);
+    let joining = if swarm.on(60) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };
     let founders = hosts - joining;
     let lasts = dice.within(size.lasts / 3, size.lasts);
     let clocks = clocks(seed, hosts, &mut swarm);
     let mut plan = Plan {
         seed,
         founders,
-        joiners: (founders..hosts).map(|host| joiner(seed, host, founders, lasts)).collect(),
+        joiners: joiners(seed, founders..hosts, founders, lasts),
         links: links(&mut dice, &mut swarm),
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
@@ -60,11 +61,17 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     plan
 }
 
-fn joiner(seed: u64, host: Host, founders: usize, lasts: u64) -> Joiner {
-    let mut dice = Dice::new(seed, "joiner", host as u64);
-    // A newcomer may ask another newcomer.
-    let sponsor = if dice.percent(75) { dice.below(founders as u64) } else { dice.below(host as u64) };
-    Joiner { at: dice.below(lasts), sponsor: usize::try_from(sponsor).unwrap_or(0) }
+fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64) -> Vec<Joiner> {
+    let mut shape = Dice::new(seed, "joiners", 0);
+    // Half of the time they all come at once, mostly early.
+    let (from, within) = if shape.percent(50) { (shape.below(lasts / 2), 400) } else { (0, lasts) };
+    let joiner = |host: Host| {
+        let mut dice = Dice::new(seed, "joiner", host as u64);
+        // A newcomer may ask another newcomer.
+        let sponsor = if dice.percent(60) { dice.below(founders as u64) } else { dice.below(host as u64) };
+        Joiner { at: from + dice.below(within), sponsor: usize::try_from(sponsor).unwrap_or(0) }
+    };
+    hosts.map(joiner).collect()
 }
 
 fn links(dice: &mut Dice, swarm: &mut Swarm) -> Links {

@@ -114,7 +114,11 @@ impl Ledger {
     pub(crate) fn wrote(&mut self, host: Host, ops: Vec<Op>) -> Checked {
         for op in ops {
             let own = op.node == self.nodes[host];
-            if own { self.issued(host, &op)? } else { self.received(host, &op)? }
+            if own {
+                self.issued(host, &op)?
+            } else {
+                self.received(host, &op)?
+            }
             self.books[host].applied.insert(op.node, op.seq);
         }
         Ok(())
@@ -135,7 +139,8 @@ impl Ledger {
         log.push(op.clone());
         for (other, book) in self.books.iter().enumerate() {
             if other != host && book.watermark >= op.hlc {
-                let text = format!("{} issues {} below the watermark {} of host {other}", op.node, op.hlc, book.watermark);
+                let text =
+                    format!("{} issues {} below the watermark {} of host {other}", op.node, op.hlc, book.watermark);
                 return broken("watermark", text);
             }
         }

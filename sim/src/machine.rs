@@ -87,7 +87,13 @@ impl Machine {
     }
 
     /// Starts the process on whatever its disk holds.
-    pub(crate) fn start(&mut self, time: Micros, seed: u64, founders: usize, patience: (u64, u64)) -> Result<(), String> {
+    pub(crate) fn start(
+        &mut self,
+        time: Micros,
+        seed: u64,
+        founders: usize,
+        patience: (u64, u64),
+    ) -> Result<(), String> {
         self.life += 1;
         let contact = Contact {
             node: self.node,

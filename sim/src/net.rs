@@ -59,8 +59,7 @@ impl Network {
     /// Connects two machines. They have no connection now.
     pub(crate) fn connect(&mut self, a: Host, b: Host) -> Epoch {
         self.next += 1;
-        let connection =
-            Connection { ends: pair(a, b), hung_up: Vec::new(), closing: false, last: BTreeMap::new() };
+        let connection = Connection { ends: pair(a, b), hung_up: Vec::new(), closing: false, last: BTreeMap::new() };
         self.connections.insert(self.next, connection);
         self.by_pair.insert(pair(a, b), self.next);
         self.next
@@ -154,9 +153,10 @@ impl Network {
     /// When copies of a message that is sent now arrive, and on which connection: none where it is lost.
     pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, now: Micros, links: &Links) -> (Epoch, Vec<Micros>) {
         let Some(epoch) = self.between(from, to) else { return (0, Vec::new()) };
-        let dice = self.dice.entry((from, to)).or_insert_with(|| {
-            Dice::new(self.seed, "link", (from as u64) << 32 | to as u64)
-        });
+        let dice = self
+            .dice
+            .entry((from, to))
+            .or_insert_with(|| Dice::new(self.seed, "link", (from as u64) << 32 | to as u64));
         // Every message takes the same number of throws, so that a change of one parameter shifts nothing.
         let (jitter, slow, loss, twice) = (dice.next(), dice.below(100), dice.below(100), dice.below(100));
         let lossy = self.lossy.get(&pair(from, to)).copied().unwrap_or(0);

@@ -123,9 +123,8 @@ impl Verdicts {
     /// The registration that stands for an id.
     #[must_use]
     pub fn of_id(&self, id: Uuid) -> Option<(Stamp, &Fate)> {
-        let carries = |stamp: &Stamp, fate: &Fate| {
-            fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*stamp)) == id
-        };
+        let carries =
+            |stamp: &Stamp, fate: &Fate| fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*stamp)) == id;
         self.fates.iter().find(|(stamp, fate)| carries(stamp, fate)).map(|(stamp, fate)| (*stamp, fate))
     }
 

@@ -60,7 +60,6 @@ pub(crate) struct World {
     dice: Dice,
     dialling: BTreeSet<(Host, Host)>,
     pub(crate) steps: u64,
-    pub(crate) bytes: u64,
 }
 
 impl World {
@@ -81,7 +80,6 @@ impl World {
             dice: Dice::new(plan.seed, "world", 0),
             dialling: BTreeSet::new(),
             steps: 0,
-            bytes: 0,
             plan,
         };
         world.load_plan();
@@ -261,7 +259,9 @@ impl World {
 
     fn carry_out(&mut self, host: Host, outputs: Vec<Output>) -> Checked {
         let mut left = None;
-        if !outputs.is_empty() && let Some((outputs, kept)) = self.machines[host].dies_after.take() {
+        if !outputs.is_empty()
+            && let Some((outputs, kept)) = self.machines[host].dies_after.take()
+        {
             left = Some((outputs, kept));
         }
         for (index, output) in outputs.into_iter().enumerate() {
@@ -362,6 +362,11 @@ impl World {
     pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
         let (epoch, arrivals) = self.net.send(from, to, way, self.now, &self.plan.links);
         self.trace.message(self.now, from, to, &packet, &arrivals);
+        if arrivals.is_empty() && way == Way::Snapshot && self.net.reaches(epoch, to) {
+            // A stream loses nothing from its middle: it ends with its connection.
+            self.mark("a snapshot is cut off");
+            self.close(epoch, 1000);
+        }
         for at in arrivals {
             self.at(at, Event::Arrive { epoch, from, to, packet: packet.clone() });
         }
