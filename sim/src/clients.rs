@@ -85,10 +85,6 @@ impl Clients {
     pub(crate) fn id(&self, slot: Slot) -> Option<Uuid> {
         self.ids.get(&slot).copied()
     }
-
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (Slot, Uuid)> {
-        self.ids.iter().map(|(slot, id)| (*slot, *id))
-    }
 }
 
 /// A name of a plan: its namespace is `username`, or what stands before the slash.
@@ -176,15 +172,12 @@ impl World {
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
-            Ok(Answer::Events(page)) => match call {
-                Call::Feed(after) => {
-                    self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
-                    self.mark_events(&page.events);
-                    self.feed_page(host, page.next);
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
+            Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
+                self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
+                self.mark_events(&page.events);
+                self.feed_page(host, page.next);
+                Ok(())
+            }
             reply => {
                 self.refused(host, call, reply);
                 Ok(())

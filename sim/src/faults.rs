@@ -109,6 +109,9 @@ impl World {
             machine.clock = (machine.clock.0.clamp(-500, 500), 0);
             machine.slow_disk = 1;
             machine.dies_after = None;
+            if self.machines[host].failing {
+                self.crash(host, 0);
+            }
             if !self.machines[host].is_up() {
                 self.start(host)?;
             }

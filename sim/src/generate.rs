@@ -38,15 +38,16 @@ impl Swarm {
 pub fn generate(seed: u64, size: Size) -> Plan {
     let mut dice = Dice::new(seed, "shape", 0);
     let mut swarm = Swarm { dice: Dice::new(seed, "swarm", 0) };
-    let hosts = usize::try_from(dice.within(1, size.hosts as u64)).unwrap_or(1).max(dice.percent(80).into());
-    let joining = if swarm.on(50) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };
+    let most = if dice.percent(15) { size.hosts + 3 } else { size.hosts };
+    let hosts = usize::try_from(dice.within(1, most as u64)).unwrap_or(1);
+    let joining = if swarm.on(60) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };
     let founders = hosts - joining;
     let lasts = dice.within(size.lasts / 3, size.lasts);
     let clocks = clocks(seed, hosts, &mut swarm);
     let mut plan = Plan {
         seed,
         founders,
-        joiners: (founders..hosts).map(|host| joiner(seed, host, founders, lasts)).collect(),
+        joiners: joiners(seed, founders..hosts, founders, lasts),
         links: links(&mut dice, &mut swarm),
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
@@ -60,11 +61,17 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     plan
 }
 
-fn joiner(seed: u64, host: Host, founders: usize, lasts: u64) -> Joiner {
-    let mut dice = Dice::new(seed, "joiner", host as u64);
-    // A newcomer may ask another newcomer.
-    let sponsor = if dice.percent(75) { dice.below(founders as u64) } else { dice.below(host as u64) };
-    Joiner { at: dice.below(lasts), sponsor: usize::try_from(sponsor).unwrap_or(0) }
+fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64) -> Vec<Joiner> {
+    let mut shape = Dice::new(seed, "joiners", 0);
+    // Half of the time they all come at once, mostly early.
+    let (from, within) = if shape.percent(50) { (shape.below(lasts / 2), 400) } else { (0, lasts) };
+    let joiner = |host: Host| {
+        let mut dice = Dice::new(seed, "joiner", host as u64);
+        // A newcomer may ask another newcomer.
+        let sponsor = if dice.percent(60) { dice.below(founders as u64) } else { dice.below(host as u64) };
+        Joiner { at: from + dice.below(within), sponsor: usize::try_from(sponsor).unwrap_or(0) }
+    };
+    hosts.map(joiner).collect()
 }
 
 fn links(dice: &mut Dice, swarm: &mut Swarm) -> Links {
@@ -101,6 +108,10 @@ struct Taste {
     waits: u64,
     own_ids: u64,
     home: bool,
+    /// How often somebody else wants the same name at the same time, or the client asks another node as well.
+    rivals: u64,
+    /// Within how many milliseconds.
+    same_time: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +135,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         (Kind::Rename, 10),
         (Kind::Retry, 20),
         (Kind::Activate, 15),
-        (Kind::Release, 15),
+        (Kind::Release, 30),
         (Kind::ReleaseName, 10),
         (Kind::Show, 10),
         (Kind::Look, 5),
@@ -144,7 +155,9 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         reservations: if swarm.on(60) { dice.within(10, 60) } else { 0 },
         waits: if swarm.on(60) { dice.within(10, 80) } else { 0 },
         own_ids: if swarm.on(80) { dice.within(20, 100) } else { 0 },
-        home: swarm.on(20),
+        home: swarm.on(10),
+        rivals: if swarm.on(80) { dice.within(10, 100) } else { 0 },
+        same_time: *dice.pick(&[1, 20, 300, 5000]).unwrap_or(&1),
     }
 }
 
@@ -169,9 +182,33 @@ fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> Vec<Action>
         let slot = Slot::try_from(number).unwrap_or(0);
         let host = if taste.home { 0 } else { usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0) };
         let ask = ask(kind, slot, &mut dice, &taste);
+        let rival = rival(&ask, slot, &mut dice, &taste);
         actions.push(Action { at: at.min(plan.heal_at), host, ask });
+        if let Some(ask) = rival {
+            let at = (at + dice.below(taste.same_time)).min(plan.heal_at);
+            let host = usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0);
+            actions.push(Action { at, host, ask });
+        }
     }
     actions
+}
+
+/// Slots from here on are those of rivals.
+const RIVALS: Slot = 1 << 20;
+
+/// Somebody who wants one of the names as well, or the same client in haste.
+fn rival(ask: &Ask, slot: Slot, dice: &mut Dice, taste: &Taste) -> Option<Ask> {
+    let Ask::Register(first) = ask else { return None };
+    if !dice.percent(taste.rivals) {
+        return None;
+    }
+    if first.own_id && dice.percent(40) {
+        return Some(Ask::Retry(slot));
+    }
+    let mut wish = wish(RIVALS + slot, dice, taste);
+    wish.names.retain(|name| !first.names.contains(name));
+    wish.names.extend(dice.pick(&first.names).cloned());
+    Some(Ask::Register(wish))
 }
 
 fn ask(kind: Kind, slot: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
@@ -209,7 +246,7 @@ fn ask(kind: Kind, slot: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
 
 fn name(dice: &mut Dice, taste: &Taste) -> String {
     if dice.percent(taste.hot_percent) {
-        format!("hot{}", dice.below(taste.hot))
+        format!("hot{}", dice.below(taste.hot * 4))
     } else if dice.percent(20) {
         format!("email/cold{}@example.org", dice.below(50))
     } else {

@@ -13,6 +13,7 @@
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | [`marks`] | rare branches |
+//! | [`story`] | scenarios told in steps |
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ mod net;
 pub mod oracle;
 pub mod plan;
 pub mod run;
+pub mod story;
 mod trace;
 mod world;
 

@@ -27,7 +27,6 @@ pub const REQUIRED: &[&str] = &[
     "a tie of timestamps",
     "a tenure follows another",
     "activated in time",
-    "activated too late",
     "name ended: expired",
     "name ended: released",
     "name ended: replaced",
@@ -40,13 +39,18 @@ pub const REQUIRED: &[&str] = &[
     "refused: too late",
     "refused: not a member",
     "refused: clock suspect",
-    "ops by bulk",
     "ops of a third party",
     "a clock too far ahead is told so",
 ];
 
 /// Marks that only long or special runs reach.
-pub const RARE: &[&str] = &["refused: unavailable", "more ops than one message carries", "a snapshot is cut off"];
+pub const RARE: &[&str] = &[
+    "activated too late",
+    "ops by bulk",
+    "refused: unavailable",
+    "more ops than one message carries",
+    "a snapshot is cut off",
+];
 
 impl World {
     pub(crate) fn mark_events(&mut self, events: &[Event]) {

@@ -84,6 +84,11 @@ pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, World) {
 fn live(world: &mut World) -> Result<(), Failure> {
     let heal_at = world.plan.heal_at * 1000;
     world.run_until(heal_at).map_err(Failure::Safety)?;
+    finish(world)
+}
+
+/// The second phase.
+pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
     world.heal().map_err(Failure::Safety)?;
     settle(world)?;
     check_end(world).map_err(Failure::Safety)
@@ -135,7 +140,11 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
 }
 
 /// Asks a node and waits up to a second for its answer.
-fn ask(world: &mut World, host: Host, request: Request) -> Result<Option<Result<Answer, Refusal>>, Violation> {
+pub(crate) fn ask(
+    world: &mut World,
+    host: Host,
+    request: Request,
+) -> Result<Option<Result<Answer, Refusal>>, Violation> {
     let number = world.steps << 8 | host as u64;
     let token = world.clients.check(host, number);
     world.request(host, token, request);

@@ -29,13 +29,11 @@ pub(crate) enum Note {
 pub(crate) struct Trace {
     hash: u64,
     notes: Option<Vec<(Micros, Note)>>,
-    /// The hash after each step, for finding the first that differs.
-    steps: Option<Vec<(Micros, Host, u64)>>,
 }
 
 impl Trace {
     pub(crate) fn new(keep: bool) -> Self {
-        Self { hash: 0, notes: keep.then(Vec::new), steps: keep.then(Vec::new) }
+        Self { hash: 0, notes: keep.then(Vec::new) }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -44,10 +42,6 @@ impl Trace {
 
     pub(crate) fn notes(&self) -> &[(Micros, Note)] {
         self.notes.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn steps(&self) -> &[(Micros, Host, u64)] {
-        self.steps.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn note(&mut self, now: Micros, note: Note) {
@@ -66,10 +60,6 @@ impl Trace {
         for write in writes {
             self.bytes(&write.key);
             self.bytes(write.value.as_deref().unwrap_or_default());
-        }
-        let hash = self.hash;
-        if let Some(steps) = &mut self.steps {
-            steps.push((now, host, hash));
         }
     }
 

@@ -60,7 +60,6 @@ pub(crate) struct World {
     dice: Dice,
     dialling: BTreeSet<(Host, Host)>,
     pub(crate) steps: u64,
-    pub(crate) bytes: u64,
 }
 
 impl World {
@@ -81,7 +80,6 @@ impl World {
             dice: Dice::new(plan.seed, "world", 0),
             dialling: BTreeSet::new(),
             steps: 0,
-            bytes: 0,
             plan,
         };
         world.load_plan();
@@ -364,6 +362,11 @@ impl World {
     pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
         let (epoch, arrivals) = self.net.send(from, to, way, self.now, &self.plan.links);
         self.trace.message(self.now, from, to, &packet, &arrivals);
+        if arrivals.is_empty() && way == Way::Snapshot && self.net.reaches(epoch, to) {
+            // A stream loses nothing from its middle: it ends with its connection.
+            self.mark("a snapshot is cut off");
+            self.close(epoch, 1000);
+        }
         for at in arrivals {
             self.at(at, Event::Arrive { epoch, from, to, packet: packet.clone() });
         }
@@ -398,7 +401,9 @@ impl World {
         if !wants(a, b) && !wants(b, a) {
             return;
         }
-        let up = self.machines[a].is_up() && self.machines[b].is_up();
+        // Who knows no cluster can check nobody's token.
+        let knows = |x: Host| self.machines[x].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
+        let up = self.machines[a].is_up() && self.machines[b].is_up() && (knows(a) || knows(b));
         let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
         if up && free {
             let epoch = self.net.connect(a, b);

@@ -50,6 +50,8 @@ pub(super) struct Peers {
     /// By how much the timestamps that we last refused from a node were ahead.
     skewed: BTreeMap<NodeId, u64>,
     next_beat: Millis,
+    /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
+    sponsor: Option<NodeId>,
     /// Rows of a snapshot that has not come to its end are in the store.
     half_installed: bool,
 }
@@ -59,7 +61,7 @@ impl Peers {
         // Nodes that start together should not speak together for ever.
         let next_beat = now.elapsed.plus(seed % 50);
         let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { connected, joining, skewed, next_beat, half_installed: false }
+        Self { connected, joining, skewed, next_beat, sponsor: None, half_installed: false }
     }
 
     pub(super) fn next_beat(&self) -> Millis {
@@ -94,7 +96,7 @@ impl<S: Store> Replica<S> {
             if !self.is_member() {
                 self.send(peer, Lane::Ordered, Message::Installed);
             }
-        } else {
+        } else if self.peers.sponsor.is_none() {
             self.ask_to_join(peer);
         }
     }
@@ -102,6 +104,12 @@ impl<S: Store> Replica<S> {
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.peers.connected.remove(&peer);
         self.peers.joining.remove(&peer);
+        if self.peers.sponsor == Some(peer) {
+            self.peers.sponsor = None;
+            if let Some(other) = self.some_peers(1).first().copied().filter(|_| !self.installed) {
+                self.ask_to_join(other);
+            }
+        }
     }
 
     pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
@@ -124,6 +132,7 @@ impl<S: Store> Replica<S> {
         if std::mem::take(&mut self.peers.half_installed) {
             self.wipe();
         }
+        self.peers.sponsor = Some(sponsor);
         self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
     }
 
@@ -134,13 +143,13 @@ impl<S: Store> Replica<S> {
             return;
         }
         self.peers.next_beat = now.plus(JOIN_AGAIN);
-        if let Some(sponsor) = self.some_peers(1).first().copied().filter(|_| !self.peers.half_installed) {
+        if let Some(sponsor) = self.peers.sponsor.filter(|_| !self.peers.half_installed) {
             self.ask_to_join(sponsor);
         }
     }
 
     fn on_join(&mut self, from: NodeId, contact: Contact) {
-        if !self.is_member() || contact.node != from {
+        if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
             return;
         }
         if self.membership.knows(from) {

@@ -1,0 +1,284 @@
+//! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
+//! run, and [`Story::ends_well`] compares all nodes with the oracle.
+
+use forename::clock::Stamp;
+use forename::replica::{
+    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Status,
+};
+
+use crate::clients::name;
+use crate::net::pair;
+use crate::plan::{Ask, Disk, Host, Joiner, Links, Plan, Slot, Wish};
+use crate::run;
+use crate::world::World;
+
+/// One-way latency of a story's links, microseconds: a round trip is 20 ms.
+const LATENCY: u64 = 10_000;
+
+/// A cluster that does what it is told.
+#[derive(Debug)]
+pub struct Story {
+    world: World,
+    slots: Slot,
+}
+
+impl Story {
+    /// A cluster of so many founders, with equal links, quick disks and right clocks, a second after its start.
+    #[must_use]
+    pub fn of(founders: usize) -> Self {
+        Self::with_joiners(founders, &[])
+    }
+
+    /// The same, with machines that ask the given sponsors to let them in once they are started.
+    #[must_use]
+    pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
+        const NEVER: u64 = u64::MAX / 2000;
+        let plan = Plan {
+            seed: 1,
+            founders,
+            joiners: sponsors.iter().map(|sponsor| Joiner { at: NEVER, sponsor: *sponsor }).collect(),
+            links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000 },
+            disk: Disk { least: 100, jitter: 0 },
+            clocks: Vec::new(),
+            actions: Vec::new(),
+            faults: Vec::new(),
+            heal_at: 0,
+            patience: 60_000,
+        };
+        let mut story = Self { world: World::new(plan, false), slots: 0 };
+        story.passes(1000);
+        story
+    }
+
+    /// Time passes, in milliseconds.
+    ///
+    /// # Panics
+    /// Where a check fails.
+    pub fn passes(&mut self, millis: u64) {
+        let until = self.world.now + millis * 1000;
+        let checked = self.world.run_until(until);
+        self.well(checked);
+    }
+
+    fn well<T>(&self, checked: Result<T, crate::Violation>) -> T {
+        match checked {
+            Ok(value) => value,
+            Err(violation) => panic!("{} ms: {}: {}", self.world.now / 1000, violation.check, violation.text),
+        }
+    }
+
+    fn asks(&mut self, host: Host, ask: Ask) {
+        self.world.ask(host, ask);
+        self.passes(2);
+    }
+
+    /// A client asks for names, as a `Wish` says. Returns what the story calls the registration.
+    pub fn wishes(&mut self, host: Host, wish: Wish) -> Slot {
+        self.slots += 1;
+        let owner = if wish.owner.is_empty() { format!("owner{}", self.slots) } else { wish.owner.clone() };
+        self.asks(host, Ask::Register(Wish { slot: self.slots, owner, ..wish }));
+        self.slots
+    }
+
+    /// A client claims names at a node; all or none.
+    pub fn claims(&mut self, host: Host, names: &[&str]) -> Slot {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.wishes(host, Wish { own_id: true, names, ..Wish::default() })
+    }
+
+    /// A client reserves names for so many milliseconds.
+    pub fn reserves(&mut self, host: Host, names: &[&str], ttl: u64) -> Slot {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.wishes(host, Wish { own_id: true, names, ttl: Some(ttl), ..Wish::default() })
+    }
+
+    /// The owner of a registration asks for another name in place of its first.
+    pub fn renames(&mut self, host: Host, slot: Slot, to: &str) -> Slot {
+        let owner = format!("owner{slot}");
+        let names = vec![to.to_owned()];
+        self.wishes(host, Wish { own_id: true, owner, names, replaces: Some((slot, 0)), ..Wish::default() })
+    }
+
+    /// A client asks the same again at another node.
+    pub fn retries(&mut self, host: Host, slot: Slot) {
+        self.asks(host, Ask::Retry(slot));
+    }
+
+    /// A client makes its reservation permanent.
+    pub fn activates(&mut self, host: Host, slot: Slot) {
+        self.asks(host, Ask::Activate(slot));
+    }
+
+    /// A client gives all names of a registration up.
+    pub fn releases(&mut self, host: Host, slot: Slot) {
+        self.asks(host, Ask::Release(slot));
+    }
+
+    /// A client gives one name of a registration up.
+    pub fn releases_name(&mut self, host: Host, slot: Slot, place: usize) {
+        self.asks(host, Ask::ReleaseName(slot, place));
+    }
+
+    /// Nothing passes between the pairs any more.
+    pub fn cut(&mut self, pairs: &[(Host, Host)]) {
+        for (a, b) in pairs {
+            self.cut_way(*a, *b);
+            self.cut_way(*b, *a);
+        }
+    }
+
+    /// Nothing passes from one to the other any more.
+    pub fn cut_way(&mut self, from: Host, to: Host) {
+        self.world.net.cut(from, to, self.world.now);
+    }
+
+    /// Nothing passes between these hosts and the others any more; both sides notice.
+    pub fn split(&mut self, side: &[Host]) {
+        let hosts = self.world.machines.len();
+        let others: Vec<_> = (0..hosts).filter(|host| !side.contains(host)).collect();
+        for (a, b) in side.iter().flat_map(|a| others.iter().map(move |b| (*a, *b))) {
+            self.cut(&[pair(a, b)]);
+            self.kill(a, b);
+        }
+    }
+
+    /// All links work again.
+    pub fn heal(&mut self) {
+        self.world.net.heal();
+    }
+
+    /// The connection of two nodes dies.
+    pub fn kill(&mut self, a: Host, b: Host) {
+        if let Some(epoch) = self.world.net.between(a, b) {
+            self.world.close(epoch, 1000);
+        }
+    }
+
+    /// The process dies; what was not synced is lost.
+    pub fn crash(&mut self, host: Host) {
+        self.world.crash(host, 0);
+    }
+
+    /// A machine starts, for the first time or again.
+    pub fn start(&mut self, host: Host) {
+        let started = self.world.start(host);
+        self.well(started);
+    }
+
+    /// Fsyncs of a host take so many times as long.
+    pub fn slow_disk(&mut self, host: Host, factor: u64) {
+        self.world.machines[host].slow_disk = factor;
+    }
+
+    /// A clock is set by so many milliseconds.
+    pub fn step_clock(&mut self, host: Host, by: i64) {
+        self.world.machines[host].clock.0 += by;
+    }
+
+    /// The disk as it is now, to be put back later.
+    #[must_use]
+    pub fn copy_disk(&self, host: Host) -> Copy {
+        Copy(self.world.machines[host].disk.clone())
+    }
+
+    /// An old copy is put back while the process is down.
+    pub fn restore_disk(&mut self, host: Host, copy: &Copy) {
+        self.world.machines[host].disk = copy.0.clone();
+        self.world.clients.expect_halt(host);
+    }
+
+    /// Why a node stopped by itself, where it did.
+    #[must_use]
+    pub fn stopped(&self, host: Host) -> Option<String> {
+        self.world.machines[host].halted.clone()
+    }
+
+    /// Whether the node is a member, by what it knows.
+    #[must_use]
+    pub fn is_member(&self, host: Host) -> bool {
+        self.world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
+    }
+
+    /// The registration's reply, or what is known of it where it is asked again; none where it was refused or none came.
+    #[must_use]
+    pub fn told(&self, slot: Slot) -> Option<&RegistrationView> {
+        self.world.clients.views.get(&slot)
+    }
+
+    /// Why the last request about a registration was refused.
+    #[must_use]
+    pub fn refused(&self, slot: Slot) -> Option<&Refusal> {
+        self.world.clients.refusals.get(&slot)
+    }
+
+    fn answer(&mut self, host: Host, request: Request) -> Result<Answer, Refusal> {
+        let answer = run::ask(&mut self.world, host, request);
+        match self.well(answer) {
+            Some(answer) => answer,
+            None => panic!("host {host} does not answer"),
+        }
+    }
+
+    /// A registration as a node sees it; none where it knows nothing of it.
+    pub fn sees(&mut self, host: Host, slot: Slot) -> Option<RegistrationView> {
+        let id = self.world.clients.id(slot)?;
+        match self.answer(host, Request::Registration { id, wait: None }) {
+            Ok(Answer::Registration(view)) => Some(*view),
+            _ => None,
+        }
+    }
+
+    /// Where a registration stands at a node.
+    pub fn status(&mut self, host: Host, slot: Slot) -> Option<Status> {
+        self.sees(host, slot).map(|view| view.status)
+    }
+
+    /// A name as a node sees it.
+    pub fn name(&mut self, host: Host, text: &str) -> NameStatus {
+        match self.answer(host, Request::Name(name(text))) {
+            Ok(Answer::Name(view)) => view.status,
+            other => panic!("host {host} does not know what {text} is: {other:?}"),
+        }
+    }
+
+    /// The cluster as a node sees it.
+    pub fn cluster(&mut self, host: Host) -> ClusterView {
+        match self.answer(host, Request::Cluster) {
+            Ok(Answer::Cluster(view)) => *view,
+            other => panic!("host {host} knows no cluster: {other:?}"),
+        }
+    }
+
+    /// A node's whole feed.
+    pub fn feed(&mut self, host: Host) -> Vec<Event> {
+        let request = Request::Events { after: 0, limit: 1000, filter: EventFilter::default() };
+        match self.answer(host, request) {
+            Ok(Answer::Events(page)) => page.events,
+            other => panic!("host {host} has no feed: {other:?}"),
+        }
+    }
+
+    /// The stamp of a registration, by its client's last answer.
+    #[must_use]
+    pub fn stamp(&self, slot: Slot) -> Option<Stamp> {
+        self.told(slot).map(|view| view.stamp)
+    }
+
+    /// Everything works again, comes to rest, and all nodes agree with the oracle.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn ends_well(mut self) {
+        for host in 0..self.world.machines.len() {
+            self.world.machines[host].halted = None;
+        }
+        let ended = run::finish(&mut self.world);
+        if let Err(failure) = ended {
+            panic!("{failure:?}");
+        }
+    }
+}
+
+/// A copy of a disk.
+#[derive(Clone, Debug)]
+pub struct Copy(crate::disk::Disk);

@@ -1,0 +1,50 @@
+//! A round of seeds, each another cluster with other troubles, and the rare branches that they must reach.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use forename_sim::generate::{Size, generate};
+use forename_sim::marks;
+use forename_sim::run::run;
+
+/// Some half a minute on two cores without optimisation.
+const SEEDS: u64 = 1500;
+
+#[test]
+fn all_seeds_end_well_and_reach_the_rare_branches() {
+    let next = AtomicU64::new(1);
+    let reached = Mutex::new(BTreeSet::new());
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > SEEDS {
+                        return;
+                    }
+                    let report = run(&generate(seed, Size::default()));
+                    reached.lock().unwrap_or_else(PoisonError::into_inner).extend(report.marks);
+                    if let Some(failure) = report.failure {
+                        failures.lock().unwrap_or_else(PoisonError::into_inner).push((seed, failure));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    assert!(failures.is_empty(), "run --seed N shows them: {failures:#?}");
+    let reached = reached.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let missed: Vec<_> = marks::REQUIRED.iter().filter(|mark| !reached.contains(*mark)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [1, 2, 3, 50, 1000] {
+        let plan = generate(seed, Size::default());
+        assert_eq!(run(&plan).hash, run(&plan).hash, "seed {seed}");
+    }
+}

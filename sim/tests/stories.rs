@@ -1,0 +1,495 @@
+//! Each rule of the design as a story: who claims, what breaks, who is told what.
+
+use forename::replica::{EndReason, EventType, NameStatus, Refusal, Status};
+use forename_sim::plan::Wish;
+use forename_sim::story::Story;
+
+const LONDON: usize = 0;
+const TOKYO: usize = 1;
+const LIMA: usize = 2;
+
+fn events(story: &mut Story, host: usize, kind: EventType) -> usize {
+    story.feed(host).iter().filter(|event| event.event_type == kind).count()
+}
+
+#[test]
+fn a_name_is_confirmed_one_round_trip_after_it_was_claimed() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    assert_eq!(story.told(alice).unwrap().status, Status::Pending);
+    assert_eq!(story.name(LONDON, "alice"), NameStatus::Pending);
+    story.passes(25);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    assert_eq!(story.name(LONDON, "Alice"), NameStatus::Held, "case does not make another name");
+    story.ends_well();
+}
+
+#[test]
+fn a_node_alone_confirms_at_once() {
+    let mut story = Story::of(1);
+    let alice = story.claims(LONDON, &["alice"]);
+    assert_eq!(story.told(alice).unwrap().status, Status::Confirmed);
+    story.ends_well();
+}
+
+#[test]
+fn of_two_claims_at_the_same_moment_the_earlier_wins_everywhere() {
+    let mut story = Story::of(3);
+    let first = story.claims(TOKYO, &["alice"]);
+    let second = story.claims(LONDON, &["alice"]);
+    assert_eq!(story.told(second).unwrap().status, Status::Pending, "London has not heard of it");
+    story.passes(100);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, first), Some(Status::Confirmed));
+        assert_eq!(story.status(city, second), Some(Status::Rejected));
+    }
+    let lost = story.sees(LONDON, second).unwrap().rejected_by.unwrap();
+    assert_eq!(Some(lost.registration), story.told(first).map(|view| view.id), "the rejection names the winner");
+    story.ends_well();
+}
+
+#[test]
+fn a_name_that_is_held_is_refused_at_once() {
+    let mut story = Story::of(3);
+    story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    let late = story.claims(TOKYO, &["alice", "bob"]);
+    assert!(matches!(story.refused(late), Some(Refusal::NameTaken { names }) if names.len() == 1));
+    assert_eq!(story.name(TOKYO, "bob"), NameStatus::Available, "nothing was registered");
+    story.ends_well();
+}
+
+#[test]
+fn a_cut_off_node_still_takes_names_and_they_stay_pending_until_it_heals() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let alice = story.claims(LIMA, &["alice"]);
+    let bob = story.claims(LONDON, &["bob"]);
+    story.passes(60_000);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Pending));
+    assert_eq!(story.status(LONDON, bob), Some(Status::Pending), "Lima may have taken it earlier");
+    let waits: Vec<_> = story.sees(LONDON, bob).unwrap().waiting_for;
+    assert_eq!(waits.iter().map(|wait| wait.label.as_str()).collect::<Vec<_>>(), ["host2"]);
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    assert_eq!(story.status(LIMA, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn the_earlier_claim_wins_although_it_was_cut_off() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let lima = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    let london = story.claims(LONDON, &["alice"]);
+    story.passes(30_000);
+    assert_eq!(story.status(LONDON, london), Some(Status::Pending));
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.status(TOKYO, lima), Some(Status::Confirmed));
+    assert_eq!(story.status(TOKYO, london), Some(Status::Rejected));
+    assert_eq!(events(&mut story, LONDON, EventType::Rejected), 1);
+    story.ends_well();
+}
+
+#[test]
+fn a_contest_is_told_before_it_is_final() {
+    let mut story = Story::of(3);
+    story.cut(&[(LONDON, LIMA), (TOKYO, LIMA)]);
+    let first = story.claims(LONDON, &["alice"]);
+    let second = story.claims(TOKYO, &["alice"]);
+    story.passes(11);
+    assert_eq!(story.status(TOKYO, first), Some(Status::Pending));
+    let status = story.status(TOKYO, second).unwrap();
+    assert!(matches!(status, Status::Contested | Status::Rejected), "{status:?}");
+    assert_eq!(events(&mut story, TOKYO, EventType::Confirmed), 0, "Lima is silent");
+    story.heal();
+    story.ends_well();
+}
+
+#[test]
+fn nothing_is_confirmed_while_one_member_is_silent() {
+    let mut story = Story::of(5);
+    story.crash(4);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(120_000);
+    for city in 0..4 {
+        assert_eq!(story.status(city, alice), Some(Status::Pending));
+    }
+    story.start(4);
+    story.passes(5000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_registration_that_loses_one_name_frees_its_others() {
+    let mut story = Story::of(3);
+    let alice = story.claims(TOKYO, &["alice"]);
+    let both = story.claims(LONDON, &["alice", "email/a@example.org"]);
+    story.passes(200);
+    assert_eq!(story.status(LIMA, both), Some(Status::Rejected));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    assert_eq!(story.name(LIMA, "email/a@example.org"), NameStatus::Available);
+    let again = story.claims(LIMA, &["email/a@example.org"]);
+    story.passes(100);
+    assert_eq!(story.status(LONDON, again), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn who_lost_to_a_loser_stays_a_loser() {
+    let mut story = Story::of(3);
+    // Tokyo is first to alice, London second with bob as well, Lima third to bob.
+    let first = story.claims(TOKYO, &["alice"]);
+    let second = story.claims(LONDON, &["alice", "bob"]);
+    let third = story.claims(LIMA, &["bob"]);
+    story.passes(200);
+    assert_eq!(story.status(LONDON, first), Some(Status::Confirmed));
+    assert_eq!(story.status(LONDON, second), Some(Status::Rejected));
+    assert_eq!(story.status(LONDON, third), Some(Status::Rejected), "no rejection is taken back");
+    assert_eq!(story.name(LONDON, "bob"), NameStatus::Available);
+    story.ends_well();
+}
+
+#[test]
+fn a_released_name_is_free_once_that_is_final() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    story.releases(TOKYO, alice);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Ending);
+    let early = story.claims(TOKYO, &["alice"]);
+    assert!(matches!(story.refused(early), Some(Refusal::NameTaken { .. })));
+    story.passes(100);
+    let later = story.claims(TOKYO, &["alice"]);
+    story.passes(100);
+    assert_eq!(story.status(LONDON, later), Some(Status::Confirmed));
+    assert_eq!(story.sees(LONDON, alice).unwrap().names[0].ended, Some(EndReason::Released));
+    story.ends_well();
+}
+
+#[test]
+fn a_freed_name_is_not_free_where_its_freeing_is_not_known_to_be_final() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    story.split(&[LIMA]);
+    story.releases(LONDON, alice);
+    story.passes(30_000);
+    assert_eq!(story.name(LONDON, "alice"), NameStatus::Ending, "Lima may not know");
+    assert_eq!(story.name(LIMA, "alice"), NameStatus::Held);
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.name(LIMA, "alice"), NameStatus::Available);
+    story.ends_well();
+}
+
+#[test]
+fn one_name_of_a_registration_can_be_given_up() {
+    let mut story = Story::of(3);
+    let both = story.claims(LONDON, &["alice", "bob"]);
+    story.passes(100);
+    story.releases_name(LIMA, both, 1);
+    story.passes(100);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Held);
+    assert_eq!(story.name(TOKYO, "bob"), NameStatus::Available);
+    story.ends_well();
+}
+
+#[test]
+fn a_reservation_ends_by_itself() {
+    let mut story = Story::of(3);
+    let alice = story.reserves(LONDON, &["alice"], 1000);
+    story.passes(200);
+    assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
+    story.passes(3000);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Available);
+    assert_eq!(story.sees(LIMA, alice).unwrap().names[0].ended, Some(EndReason::Expired));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed), "what was confirmed stays so");
+    story.ends_well();
+}
+
+#[test]
+fn a_reservation_that_is_activated_in_time_stays() {
+    let mut story = Story::of(3);
+    let alice = story.reserves(LONDON, &["alice"], 2000);
+    story.passes(500);
+    story.activates(LIMA, alice);
+    story.passes(10_000);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Held);
+    assert!(story.sees(TOKYO, alice).unwrap().activated);
+    story.ends_well();
+}
+
+#[test]
+fn an_activation_that_comes_too_late_is_refused() {
+    let mut story = Story::of(3);
+    let alice = story.reserves(LONDON, &["alice"], 1000);
+    story.passes(1500);
+    story.activates(LIMA, alice);
+    assert!(matches!(story.refused(alice), Some(Refusal::TooLate { .. })));
+    story.ends_well();
+}
+
+#[test]
+fn during_a_partition_a_reservation_stays() {
+    let mut story = Story::of(3);
+    let alice = story.reserves(LONDON, &["alice"], 2000);
+    story.passes(200);
+    story.split(&[LIMA]);
+    story.activates(LIMA, alice);
+    story.passes(60_000);
+    assert_eq!(story.name(LONDON, "alice"), NameStatus::Held, "Lima may have activated it, and did");
+    story.heal();
+    story.passes(3000);
+    assert!(story.sees(LONDON, alice).unwrap().activated);
+    story.ends_well();
+}
+
+#[test]
+fn a_rename_holds_both_names_until_it_is_final() {
+    let mut story = Story::of(3);
+    let old = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    let new = story.renames(LONDON, old, "alicia");
+    assert_eq!(story.name(LONDON, "alice"), NameStatus::Held);
+    assert_eq!(story.name(LONDON, "alicia"), NameStatus::Pending);
+    story.passes(100);
+    assert_eq!(story.status(TOKYO, new), Some(Status::Confirmed));
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Available);
+    assert_eq!(story.sees(TOKYO, old).unwrap().names[0].ended, Some(EndReason::Replaced));
+    story.ends_well();
+}
+
+#[test]
+fn a_rename_that_loses_changes_nothing() {
+    let mut story = Story::of(3);
+    let old = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    let other = story.claims(TOKYO, &["alicia"]);
+    let new = story.renames(LONDON, old, "alicia");
+    story.passes(200);
+    assert_eq!(story.status(LIMA, other), Some(Status::Confirmed));
+    assert_eq!(story.status(LIMA, new), Some(Status::Rejected));
+    assert_eq!(story.name(LIMA, "alice"), NameStatus::Held);
+    story.ends_well();
+}
+
+#[test]
+fn a_retry_at_another_node_is_one_registration() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.retries(TOKYO, alice);
+    story.passes(300);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, alice), Some(Status::Confirmed));
+        assert_eq!(events(&mut story, city, EventType::Accepted), 1);
+        assert_eq!(events(&mut story, city, EventType::Confirmed), 1);
+        assert_eq!(events(&mut story, city, EventType::Rejected), 0, "the later twin loses silently");
+    }
+    story.ends_well();
+}
+
+#[test]
+fn a_retry_whose_first_request_is_cut_off_is_still_one_registration() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let alice = story.claims(LIMA, &["alice"]);
+    story.passes(5000);
+    story.retries(LONDON, alice);
+    story.passes(5000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Pending));
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    assert_eq!(story.stamp(alice).map(|stamp| stamp.node.0 >> 16), Some(1), "told last by London, of its own");
+    assert_eq!(story.sees(LONDON, alice).unwrap().node.0 >> 16, 3, "but the earlier one stands");
+    story.ends_well();
+}
+
+#[test]
+fn an_id_with_other_content_is_refused() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    let names = vec!["bob".to_owned()];
+    let bob = story.wishes(TOKYO, Wish { own_id: true, id_of: Some(alice), names, ..Wish::default() });
+    assert!(matches!(story.refused(bob), Some(Refusal::IdReused(_))));
+    story.ends_well();
+}
+
+#[test]
+fn a_client_that_waits_is_told_the_outcome() {
+    let mut story = Story::of(3);
+    let names = vec!["alice".to_owned()];
+    let alice = story.wishes(LONDON, Wish { names: names.clone(), wait: Some(5000), ..Wish::default() });
+    let other = story.wishes(TOKYO, Wish { names, wait: Some(5000), ..Wish::default() });
+    assert!(story.told(alice).is_none(), "not yet");
+    story.passes(200);
+    assert_eq!(story.told(alice).unwrap().status, Status::Confirmed);
+    assert_eq!(story.told(other).unwrap().status, Status::Rejected);
+    story.ends_well();
+}
+
+#[test]
+fn a_client_that_waits_in_vain_is_told_so_in_time() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let wish = Wish { names: vec!["alice".to_owned()], wait: Some(2000), ..Wish::default() };
+    let alice = story.wishes(LONDON, wish);
+    story.passes(1900);
+    assert!(story.told(alice).is_none());
+    story.passes(200);
+    assert_eq!(story.told(alice).unwrap().status, Status::Pending);
+    story.heal();
+    story.ends_well();
+}
+
+#[test]
+fn those_that_cannot_reach_each_other_converge_through_a_third() {
+    let mut story = Story::of(3);
+    story.cut(&[(LONDON, LIMA)]);
+    story.kill(LONDON, LIMA);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(2000);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_link_that_works_one_way_only_stops_nobody() {
+    let mut story = Story::of(3);
+    story.cut_way(LONDON, LIMA);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(4000);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn what_was_answered_survives_a_crash() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    assert!(story.told(alice).is_some());
+    story.crash(LONDON);
+    story.passes(1000);
+    story.start(LONDON);
+    story.passes(2000);
+    assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
+    assert_eq!(events(&mut story, LONDON, EventType::Confirmed), 1);
+    story.ends_well();
+}
+
+#[test]
+fn nothing_is_said_before_it_is_on_the_disk() {
+    let mut story = Story::of(3);
+    story.slow_disk(LONDON, 5000);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(300);
+    assert!(story.told(alice).is_none(), "the fsync takes half a second");
+    assert!(story.sees(TOKYO, alice).is_none());
+    story.crash(LONDON);
+    story.slow_disk(LONDON, 1);
+    story.start(LONDON);
+    story.passes(1000);
+    assert!(story.sees(LONDON, alice).is_none(), "lost, and nobody was told otherwise");
+    assert_eq!(story.name(LONDON, "alice"), NameStatus::Available);
+    story.ends_well();
+}
+
+#[test]
+fn a_clock_set_back_does_not_reorder_what_its_node_says() {
+    let mut story = Story::of(3);
+    let first = story.claims(LONDON, &["alice"]);
+    story.step_clock(LONDON, -8000);
+    let second = story.claims(LONDON, &["bob"]);
+    assert!(story.stamp(second) > story.stamp(first));
+    story.crash(LONDON);
+    story.start(LONDON);
+    story.passes(1000);
+    let third = story.claims(LONDON, &["carol"]);
+    assert!(story.stamp(third) > story.stamp(second));
+    story.ends_well();
+}
+
+#[test]
+fn a_node_whose_clock_is_off_takes_no_registrations() {
+    let mut story = Story::of(3);
+    story.step_clock(LIMA, 60_000);
+    story.passes(3000);
+    let alice = story.claims(LIMA, &["alice"]);
+    assert!(matches!(story.refused(alice), Some(Refusal::ClockSuspect { .. })));
+    story.step_clock(LIMA, -60_000);
+    story.passes(3000);
+    let alice = story.claims(LIMA, &["alice"]);
+    assert!(story.told(alice).is_some());
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_gets_everything_and_may_claim() {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.passes(100);
+    story.start(LIMA);
+    story.passes(1000);
+    assert!(story.is_member(LIMA));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    assert_eq!(events(&mut story, LIMA, EventType::Confirmed), 0, "a snapshot brings no events");
+    let late = story.claims(LIMA, &["alice"]);
+    assert!(matches!(story.refused(late), Some(Refusal::NameTaken { .. })));
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(100);
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_is_no_member_until_all_have_welcomed_it() {
+    let mut story = Story::with_joiners(3, &[LONDON]);
+    story.split(&[LIMA]);
+    story.start(3);
+    story.passes(10_000);
+    assert!(!story.is_member(3), "Lima has not welcomed it");
+    let early = story.claims(3, &["alice"]);
+    assert!(matches!(story.refused(early), Some(Refusal::NotMember)));
+    story.heal();
+    story.passes(5000);
+    assert!(story.is_member(3));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_whose_sponsor_dies_half_way_starts_over() {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        story.claims(TOKYO, &[name]);
+    }
+    story.passes(200);
+    story.start(LIMA);
+    story.passes(40);
+    story.crash(LONDON);
+    story.passes(2000);
+    story.start(LONDON);
+    story.passes(8000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
+}
+
+#[test]
+fn a_disk_older_than_what_peers_have_seen_stops_its_node() {
+    let mut story = Story::of(3);
+    let old = story.copy_disk(LONDON);
+    story.claims(LONDON, &["alice"]);
+    story.passes(1000);
+    story.crash(LONDON);
+    story.restore_disk(LONDON, &old);
+    story.start(LONDON);
+    story.passes(2000);
+    let why = story.stopped(LONDON).expect("it must not issue the same numbers again");
+    assert!(why.contains("older than what peers have seen"), "{why}");
+}
