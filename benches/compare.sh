@@ -44,7 +44,9 @@ if [[ $systems == *etcd* ]] && ! command -v etcd etcdctl >/dev/null; then fail "
 
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"
-cargo build --quiet --release --bin forename --example load
+# Apart, so that the node is built as users build it, without what the load command adds to its dependencies.
+cargo build --quiet --release --bin forename
+cargo build --quiet --release --example load
 forename="$target/release/forename" load="$target/release/examples/load"
 
 work="$(mktemp -d)"
@@ -156,19 +158,37 @@ start_forename() {
   await all_members
 }
 
+# CPU time of PostgreSQL so far, in microseconds: of the postmaster, of the backends that it saw end (fields 14 to 17 of
+# proc_pid_stat(5), in ticks of 10 ms), and of its living processes.
+postgres_cpu() {
+  local pid files=() postmaster="${pids[0]}"
+  while read -r pid; do files+=("/proc/$pid/stat"); done < <(ps -o pid= --ppid "$postmaster" | tr -d ' ')
+  cat "/proc/$postmaster/stat" "${files[@]}" 2>/dev/null | sed 's/.*) //' |
+    awk '{ ticks += $12 + $13 + (NR == 1 ? $14 + $15 : 0) } END { printf "%d\n", ticks * 10000 }'
+}
+
 # Prints: rate p50 p99 p99.9 max, in claims a second and microseconds; CPU an answer of servers and client.
 measure_pgbench() {
-  local count="$1" dir="$work/pgbench" rate
+  local count="$1" dir="$work/pgbench" rate before after
   local bench=("$postgres_bin/pgbench" -n -M prepared -h 127.0.0.1 -p "$postgres_port" -U postgres -c "$count" -j 1)
   "${bench[@]}" -T "$warmup" -f "$work/claim.sql" postgres >/dev/null 2>&1
   rm -rf "$dir" && mkdir "$dir"
+  before="$(postgres_cpu)"
+  TIMEFORMAT='%U %S'
+  { time "${bench[@]}" -T "$seconds" -f "$work/claim.sql" -l --log-prefix="$dir/log" postgres \
+    >"$dir/out" 2>"$dir/err"; } 2>"$dir/time"
+  # The backends end a little after their clients.
+  sleep 0.5
+  after="$(postgres_cpu)"
   # The rate without the time to connect; the latencies are the third column of pgbench's log.
-  rate="$("${bench[@]}" -T "$seconds" -f "$work/claim.sql" -l --log-prefix="$dir/log" postgres 2>"$dir/err" |
-    sed -n 's/^tps = \([0-9.]*\) .*/\1/p')"
+  rate="$(sed -n 's/^tps = \([0-9.]*\) .*/\1/p' "$dir/out")"
   cat "$dir"/log* | cut -d ' ' -f 3 | sort -n >"$dir/sorted"
-  awk -v rate="$rate" '{ v[NR] = $1 } END {
-    printf "%s\t%d\t%d\t%d\t%d\t-\t-\n", rate, v[int(NR * .5) + 1], v[int(NR * .99) + 1], v[int(NR * .999) + 1], v[NR]
-  }' "$dir/sorted"
+  awk -v rate="$rate" -v server="$((after - before))" -v client="$(awk '{ print ($1 + $2) * 1000000 }' "$dir/time")" '
+    { v[NR] = $1 }
+    END {
+      printf "%s\t%d\t%d\t%d\t%d\t", rate, v[int(NR * .5) + 1], v[int(NR * .99) + 1], v[int(NR * .999) + 1], v[NR]
+      printf "%.1f\t%.1f\n", server / NR, client / NR
+    }' "$dir/sorted"
 }
 
 measure_load() {
@@ -215,10 +235,11 @@ awk -F '\t' '
     return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
   }
   function ms(column) { return sprintf("%.1f ms", median(all[at, column], seen[at]) / 1000) }
-  function cpu(column) { return all[at, column] ~ /-/ ? "" : sprintf("%.0f µs", median(all[at, column], seen[at])) }
+  function cpu(column) { return sprintf("%.0f µs", median(all[at, column], seen[at])) }
   function ratio(what, a, b, goal,    i) {
     for (i = 1; i <= sizes; i++) if (((a, size[i]) in rate) && ((b, size[i]) in rate))
-      printf "| %s | %s | %.2f | %s |\n", what, size[i], rate[a, size[i]] / rate[b, size[i]], goal
+      printf "| %s | %s | %.2f | %.2f | %s |\n", what, size[i], rate[a, size[i]] / rate[b, size[i]], \
+        cost[b, size[i]] / cost[a, size[i]], goal
   }
   {
     at = $1 SUBSEP $2
@@ -232,10 +253,11 @@ awk -F '\t' '
     print "| --- | --: | --: | --: | --: | --: | --: | --: | --: |"
     for (i = 1; i <= runs; i++) {
       at = order[i]; split(at, part, SUBSEP); rate[part[1], part[2]] = median(all[at, 3], seen[at])
+      cost[part[1], part[2]] = median(all[at, 8], seen[at]) + median(all[at, 9], seen[at])
       printf "| %s | %s | %.0f | %s | %s | %s | %s | %s | %s |\n", part[1], part[2], rate[part[1], part[2]], \
         ms(4), ms(5), ms(6), ms(7), cpu(8), cpu(9)
     }
-    print "\n| ratio | clients | measured | goal |\n| --- | --: | --: | --: |"
+    print "\n| ratio | clients | claims/s | by CPU a claim | goal |\n| --- | --: | --: | --: | --: |"
     ratio("one forename : PostgreSQL", "forename1", "postgres", "2 at 64 and 256")
     ratio("one forename : one etcd", "forename1", "etcd1", "5")
     ratio("three forename : three etcd, accepted", "forename3", "etcd3", "5")
