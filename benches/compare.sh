@@ -9,7 +9,8 @@
 # the median of the rounds. forename and etcd are driven by examples/load, PostgreSQL by its own pgbench. --keep appends
 # the measurements, one a line, to a file. All processes are ended and all files removed on exit.
 #
-# Needs jq, curl, PostgreSQL and etcd; --install installs the last two where Debian packages are used.
+# Needs jq, curl, PostgreSQL and etcd; --install installs the last two where Debian packages are used. POSTGRES_BIN,
+# FORENAME_BIN and LOAD_BIN name other programs than those found and built.
 set -euo pipefail
 
 rounds=3 seconds=8 warmup=2 clients="16 64 256" keep="" install=no
@@ -23,7 +24,7 @@ while (($# > 0)); do
     --clients) clients="${2:?}" ;;
     --systems) systems="${2:?}" ;;
     --keep) keep="${2:?}" ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -44,10 +45,10 @@ if [[ $systems == *etcd* ]] && ! command -v etcd etcdctl >/dev/null; then fail "
 
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"
+forename="${FORENAME_BIN:-}" load="${LOAD_BIN:-}"
 # Apart, so that the node is built as users build it, without what the load command adds to its dependencies.
-cargo build --quiet --release --bin forename
-cargo build --quiet --release --example load
-forename="$target/release/forename" load="$target/release/examples/load"
+if [[ -z $forename ]]; then cargo build --quiet --release --bin forename; forename="$target/release/forename"; fi
+if [[ -z $load ]]; then cargo build --quiet --release --example load; load="$target/release/examples/load"; fi
 
 work="$(mktemp -d)"
 chmod 755 "$work"
