@@ -168,26 +168,33 @@ postgres_cpu() {
     awk '{ ticks += $12 + $13 + (NR == 1 ? $14 + $15 : 0) } END { printf "%d\n", ticks * 10000 }'
 }
 
-# Prints: rate p50 p99 p99.9 max, in claims a second and microseconds; CPU an answer of servers and client.
+# CPU time of one process so far, in microseconds.
+process_cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{ printf "%d\n", ($12 + $13) * 10000 }'; }
+
+# Prints: rate p50 p99 p99.9 max, in claims a second and microseconds; CPU an answer of servers and client. pgbench's
+# clock runs while it still connects, so what counts is cut out of its log: client, number, latency, file, second,
+# microsecond.
 measure_pgbench() {
-  local count="$1" dir="$work/pgbench" rate before after
-  local bench=("$postgres_bin/pgbench" -n -M prepared -h 127.0.0.1 -p "$postgres_port" -U postgres -c "$count" -j 1)
-  "${bench[@]}" -T "$warmup" -f "$work/claim.sql" postgres >/dev/null 2>&1
+  local count="$1" dir="$work/pgbench" bench from until server client
   rm -rf "$dir" && mkdir "$dir"
-  before="$(postgres_cpu)"
-  TIMEFORMAT='%U %S'
-  { time "${bench[@]}" -T "$seconds" -f "$work/claim.sql" -l --log-prefix="$dir/log" postgres \
-    >"$dir/out" 2>"$dir/err"; } 2>"$dir/time"
-  # The backends end a little after their clients.
-  sleep 0.5
-  after="$(postgres_cpu)"
-  # The rate without the time to connect; the latencies are the third column of pgbench's log.
-  rate="$(sed -n 's/^tps = \([0-9.]*\) .*/\1/p' "$dir/out")"
-  cat "$dir"/log* | cut -d ' ' -f 3 | sort -n >"$dir/sorted"
-  awk -v rate="$rate" -v server="$((after - before))" -v client="$(awk '{ print ($1 + $2) * 1000000 }' "$dir/time")" '
+  "$postgres_bin/pgbench" -n -M prepared -h 127.0.0.1 -p "$postgres_port" -U postgres -c "$count" -j 1 \
+    -T "$((warmup + seconds + 3 + count / 32))" -f "$work/claim.sql" -l --log-prefix="$dir/log" postgres \
+    >"$dir/out" 2>&1 &
+  bench="$!"
+  await grep -q . -r "$dir" --include='log*'
+  sleep "$warmup"
+  from="$EPOCHREALTIME" server="$(postgres_cpu)" client="$(process_cpu "$bench")"
+  sleep "$seconds"
+  until="$EPOCHREALTIME" server="$(($(postgres_cpu) - server))" client="$(($(process_cpu "$bench") - client))"
+  wait "$bench"
+  cat "$dir"/log* | awk -v from="$from" -v until="$until" '{ at = $5 + $6 / 1e6 } at >= from && at < until { print $3 }' |
+    sort -n >"$dir/sorted"
+  [[ -s $dir/sorted ]] || fail "pgbench did nothing in its time: $(cat "$dir/out")"
+  awk -v seconds="$seconds" -v server="$server" -v client="$client" '
     { v[NR] = $1 }
     END {
-      printf "%s\t%d\t%d\t%d\t%d\t", rate, v[int(NR * .5) + 1], v[int(NR * .99) + 1], v[int(NR * .999) + 1], v[NR]
+      printf "%.0f\t%d\t%d\t%d\t%d\t", NR / seconds, v[int(NR * .5) + 1], v[int(NR * .99) + 1], \
+        v[int(NR * .999) + 1], v[NR]
       printf "%.1f\t%.1f\n", server / NR, client / NR
     }' "$dir/sorted"
 }
