@@ -1,0 +1,263 @@
+//! A load command: closed-loop clients that claim names, at forename nodes or at etcd.
+//!
+//! `cargo run --release --example load -- --node http://127.0.0.1:7400 --clients 64 --seconds 10`
+//!
+//! Each client claims one name after the other and waits for each answer; nothing else is looked at but whether the name
+//! was had. One thread drives all clients, as it shares the machine with what it measures. Linux only, for it reads
+//! /proc.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark asks for the time")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+mod etcd;
+mod http;
+mod process;
+mod report;
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, ValueEnum};
+use tokio::task::LocalSet;
+
+use self::process::Usage;
+use self::report::{Report, Tally};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How long clients may still wait for answers when the time is up. A guess, above any stall worth measuring.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a client waits after a failure before it connects again. A guess, so that a dead node costs no CPU.
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Target {
+    /// Registrations through forename's HTTP interface
+    Forename,
+    /// Transactions through etcd's gRPC interface: put the key if there is none
+    Etcd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Wait {
+    None,
+    Final,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Which names are claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Names {
+    /// Each once, as good as surely.
+    Fresh,
+    /// Any of so many, so that most are taken.
+    Hot(u64),
+}
+
+impl std::str::FromStr for Names {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = || text.strip_prefix("hot:")?.parse().ok().filter(|count| *count > 0);
+        match text {
+            "fresh" => Ok(Self::Fresh),
+            _ => count().map(Self::Hot).ok_or_else(|| "it must be 'fresh' or like 'hot:100'".to_owned()),
+        }
+    }
+}
+
+/// Claims names at a node or several, and prints throughput and latencies.
+#[derive(Parser, Debug)]
+struct Args {
+    /// Where a node listens for clients; more than one is used round robin
+    #[arg(long = "node", value_name = "URL", default_value = "http://127.0.0.1:7400")]
+    nodes: Vec<String>,
+    #[arg(long, value_enum, default_value = "forename")]
+    target: Target,
+    /// Clients, each with one claim under way
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Connections that etcd's clients share; forename's have one each
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+    /// How long it measures, after the warm-up
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// End after so many claims instead
+    #[arg(long)]
+    count: Option<u64>,
+    /// Seconds of load before it measures
+    #[arg(long, default_value_t = 2)]
+    warmup: u64,
+    /// Whether a registration is answered when accepted or when final
+    #[arg(long, value_enum, default_value = "none")]
+    wait: Wait,
+    /// fresh, or hot:K for K names that all clients want
+    #[arg(long, default_value = "fresh")]
+    names: Names,
+    /// Processes whose CPU time and memory are reported too
+    #[arg(long = "pid")]
+    pids: Vec<u32>,
+    #[arg(long, value_enum, default_value = "text")]
+    output: Format,
+}
+
+/// A generator of well spread numbers (splitmix64 of Steele, Lea and Flood, 2014).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// What clients share.
+struct Shared {
+    numbers: Numbers,
+    tally: Tally,
+    measure_from: Instant,
+    until: Instant,
+    left: Option<u64>,
+}
+
+impl Shared {
+    /// The number of the next name, and when it was drawn; none where it is time to end.
+    fn next(&mut self) -> Option<(u64, Instant)> {
+        let now = Instant::now();
+        if now >= self.until || self.left == Some(0) {
+            return None;
+        }
+        if now >= self.measure_from
+            && let Some(left) = &mut self.left
+        {
+            *left -= 1;
+        }
+        Some((self.numbers.next(), now))
+    }
+
+    fn record(&mut self, began: Instant, status: Option<u16>) {
+        if began >= self.measure_from {
+            self.tally.record(began.elapsed(), status);
+        }
+    }
+}
+
+/// One client's way to its node.
+enum Client {
+    Forename(http::Connection),
+    Etcd(etcd::Client),
+}
+
+impl Client {
+    /// The status that the answer has in HTTP: 200 to 299 where the name was had.
+    async fn claim(&mut self, name: &str) -> Outcome<u16> {
+        match self {
+            Self::Forename(connection) => connection.register(name).await,
+            Self::Etcd(client) => client.create(name).await,
+        }
+    }
+}
+
+async fn run_client(mut client: Client, names: Names, shared: Rc<RefCell<Shared>>) {
+    loop {
+        // Its own statement: the borrow must not last over the claim.
+        let next = shared.borrow_mut().next();
+        let Some((number, began)) = next else { return };
+        let name = match names {
+            Names::Fresh => format!("n{number:016x}"),
+            Names::Hot(count) => format!("hot{}", number % count),
+        };
+        let answer = client.claim(&name).await;
+        shared.borrow_mut().record(began, answer.as_ref().ok().copied());
+        if answer.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+async fn connect(args: &Args) -> Outcome<Vec<Client>> {
+    let mut clients = Vec::with_capacity(args.clients);
+    let addresses = args.nodes.iter().map(|node| node.trim_start_matches("http://").trim_end_matches('/').to_owned());
+    let addresses: Vec<_> = addresses.collect();
+    match args.target {
+        Target::Forename => {
+            for address in addresses.iter().cycle().take(args.clients) {
+                let connection = http::Connection::open(address, args.wait == Wait::Final).await?;
+                clients.push(Client::Forename(connection));
+            }
+        }
+        Target::Etcd => {
+            let connections = args.connections.clamp(1, args.clients).max(addresses.len());
+            let mut shared = Vec::new();
+            for address in addresses.iter().cycle().take(connections) {
+                shared.push(etcd::Client::open(address).await?);
+            }
+            clients.extend(shared.iter().cycle().take(args.clients).cloned().map(Client::Etcd));
+        }
+    }
+    Ok(clients)
+}
+
+async fn run(args: &Args) -> Outcome<Report> {
+    let clients = connect(args).await?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let measure_from = Instant::now() + Duration::from_secs(args.warmup);
+    // A count ends the run by itself; a bound still holds where nothing answers.
+    let seconds = if args.count.is_some() { 3600 } else { args.seconds };
+    let until = measure_from + Duration::from_secs(seconds);
+    let shared = Shared {
+        numbers: Numbers(u64::from(since_epoch.subsec_nanos()) << 32 ^ since_epoch.as_secs()),
+        tally: Tally::new()?,
+        measure_from,
+        until,
+        left: args.count,
+    };
+    let shared = Rc::new(RefCell::new(shared));
+    let local = LocalSet::new();
+    let mut running = Vec::new();
+    for client in clients {
+        running.push(local.spawn_local(run_client(client, args.names, shared.clone())));
+    }
+    let ended = local.run_until(async {
+        tokio::time::sleep_until(measure_from.into()).await;
+        let before = Usage::of(&args.pids)?;
+        let all = async {
+            for client in &mut running {
+                client.await?;
+            }
+            Ok::<_, tokio::task::JoinError>(())
+        };
+        let stuck = match tokio::time::timeout_at((until + PATIENCE).into(), all).await {
+            Ok(done) => done.map(|()| false)?,
+            Err(_) => true,
+        };
+        Ok::<_, Box<dyn Error>>((Usage::of(&args.pids)?.since(&before), stuck))
+    });
+    let (usage, stuck) = ended.await?;
+    let took = measure_from.elapsed();
+    let unfinished = if stuck { running.iter().filter(|client| !client.is_finished()).count() } else { 0 };
+    let shared = shared.borrow();
+    Ok(shared.tally.report(args.clients, took, unfinished, usage))
+}
+
+fn main() -> Outcome<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(run(&args))?;
+    match args.output {
+        Format::Text => print!("{report}"),
+        Format::Json => println!("{}", report.json()),
+    }
+    Ok(())
+}
