@@ -23,10 +23,26 @@
 //! Data flows one way: request → replica → store → outputs. The first six modules know of no socket, thread or clock
 //! and build without the feature `node`.
 
+/// True where the bug of this name is planted; always false without the feature `planted`.
+#[cfg(feature = "planted")]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::planted::is(crate::planted::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 pub mod clock;
 pub mod codec;
 pub mod crdt;
 pub mod name;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod replica;
 pub mod store;
 

@@ -1,6 +1,7 @@
 //! Runs one seed or many.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -8,7 +9,9 @@ use std::thread;
 
 use forename_sim::generate::{Size, generate};
 use forename_sim::marks;
+use forename_sim::plan::Plan;
 use forename_sim::run::{Failure, Report, run, trace};
+use forename_sim::shrink::shrink;
 
 /// How to explore.
 #[derive(clap::Args)]
@@ -38,16 +41,47 @@ pub(crate) fn code(failure: Option<&Failure>) -> ExitCode {
 }
 
 pub(crate) fn one(seed: u64, tracing: bool) -> ExitCode {
-    let plan = generate(seed, Size::default());
-    let report = if tracing {
-        let (report, lines) = trace(&plan);
-        lines.iter().for_each(|line| println!("{line}"));
-        report
-    } else {
-        run(&plan)
-    };
+    let report = watch(&generate(seed, Size::default()), tracing);
     tell(seed, &report);
     code(report.failure.as_ref())
+}
+
+fn watch(plan: &Plan, tracing: bool) -> Report {
+    if !tracing {
+        return run(plan);
+    }
+    let (report, lines) = trace(plan);
+    lines.iter().for_each(|line| println!("{line}"));
+    report
+}
+
+pub(crate) fn replay(path: &Path, tracing: bool) -> ExitCode {
+    let plan = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    match plan.and_then(|text| serde_json::from_str::<Plan>(&text).map_err(|error| error.to_string())) {
+        Ok(plan) => {
+            let report = watch(&plan, tracing);
+            tell(plan.seed, &report);
+            code(report.failure.as_ref())
+        }
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            ExitCode::from(1)
+        }
+    }
+}
+
+pub(crate) fn shrunk(seed: u64) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let Some((plan, failure)) = shrink(&generate(seed, Size::default())) else {
+        eprintln!("seed {seed} ends well: there is nothing to shrink");
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("{}: {}", failure.violation().check, failure.violation().text);
+    match serde_json::to_string_pretty(&plan) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("the plan cannot be written: {error}"),
+    }
+    code(Some(&failure))
 }
 
 fn tell(seed: u64, report: &Report) {

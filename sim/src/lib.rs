@@ -13,6 +13,7 @@
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | [`marks`] | rare branches |
+//! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod net;
 pub mod oracle;
 pub mod plan;
 pub mod run;
+pub mod shrink;
 pub mod story;
 mod trace;
 mod world;

@@ -27,6 +27,20 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// A plan from a file.
+    Replay {
+        /// As `shrink` wrote it.
+        plan: std::path::PathBuf,
+        /// Print what happens.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// The least plan that fails as a seed does, as JSON on the standard output.
+    Shrink {
+        /// Which seed.
+        #[arg(long)]
+        seed: u64,
+    },
     /// Many seeds.
     Explore(explore::Options),
 }
@@ -34,6 +48,8 @@ enum Command {
 fn main() -> ExitCode {
     match Options::parse().command {
         Command::Run { seed, trace } => explore::one(seed, trace),
+        Command::Replay { plan, trace } => explore::replay(&plan, trace),
+        Command::Shrink { seed } => explore::shrunk(seed),
         Command::Explore(options) => explore::many(&options),
     }
 }

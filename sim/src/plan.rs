@@ -182,3 +182,19 @@ pub enum Trouble {
     /// A clock is set by so many milliseconds.
     ClockStep(Host, i64),
 }
+
+impl Trouble {
+    /// Whom it concerns.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host> {
+        match self {
+            Self::Crash { host, .. } | Self::CrashWithin { host, .. } => vec![*host],
+            Self::Pause(host) | Self::DiskFails(host) | Self::SlowDisk(host, _) | Self::ClockStep(host, _) => {
+                vec![*host]
+            }
+            Self::Split(hosts) => hosts.clone(),
+            Self::Cut(pairs) | Self::OneWay(pairs) => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
+            Self::SlowLink(a, b, _) | Self::Lossy(a, b, _) | Self::Kill(a, b) => vec![*a, *b],
+        }
+    }
+}

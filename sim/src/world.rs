@@ -332,6 +332,8 @@ impl World {
         for (epoch, peer) in self.net.of(host) {
             self.net.close(epoch);
             self.net.hang_up(epoch, host);
+            // Where the peer had gone before and is back already, nothing else makes it dial again.
+            self.dial_wanted(peer);
             let at = self.now + self.dice.below(self.plan.links.idle * 1000);
             self.at(at, Event::HangUp(epoch, peer, host));
         }

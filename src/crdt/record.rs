@@ -155,6 +155,7 @@ impl Name {
 
     /// Adds a claim; returns the leader that it displaces, where there was one.
     pub fn insert(&mut self, after: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
+        let after = after.filter(|_| !planted!(AfterIgnored));
         let index = match self.tenures.binary_search_by_key(&after, |tenure| tenure.after) {
             Ok(index) => index,
             Err(index) => {
@@ -165,7 +166,7 @@ impl Name {
         let claims = &mut self.tenures[index].claims;
         let leader = claims.first().copied();
         if let Err(place) = claims.binary_search(&claim) {
-            claims.insert(place, claim);
+            claims.insert(if planted!(TieByArrival) { claims.len() } else { place }, claim);
         }
         leader.filter(|leader| claim < *leader)
     }

@@ -186,7 +186,7 @@ impl Finality {
     /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then.
     pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Millis) {
         let origin = self.origins.entry(node).or_default();
-        if promise.seq > applied {
+        if promise.seq > applied && !planted!(PromiseWithoutPrefix) {
             origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
         } else if promise.hlc > origin.promise.hlc {
             origin.promise.hlc = promise.hlc;
@@ -234,8 +234,9 @@ impl Finality {
         for node in std::mem::take(&mut self.unsaved) {
             let applied = registry.applied_of(node);
             let Some(origin) = self.origins.get(&node) else { continue };
+            let decided = if planted!(DecidedNotStored) { 0 } else { origin.decided };
             let key = [ORIGIN_ROW, &node.0.to_be_bytes()].concat();
-            registry.store.put(Table::Cluster, key, codec::encode(&(applied, origin.decided, origin.promise.hlc)));
+            registry.store.put(Table::Cluster, key, codec::encode(&(applied, decided, origin.promise.hlc)));
         }
     }
 }
@@ -341,7 +342,8 @@ impl<S: Store> Replica<S> {
     }
 
     fn raise_watermark(&mut self) {
-        let least = self.membership.members().map(|member| self.promised_by(member)).min();
+        let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
+        let least = self.membership.members().skip(left_out).map(|member| self.promised_by(member)).min();
         if let Some(least) = least.filter(|least| *least > self.finality.watermark) {
             self.finality.watermark = least;
         }
@@ -408,6 +410,9 @@ impl<S: Store> Replica<S> {
                 if let Some(contest) = self.finality.contests.get_mut(&stamp) {
                     contest.decided = true;
                     self.finality.check.insert(stamp);
+                    if planted!(ConfirmedThoughLost) {
+                        self.confirm(stamp, replaces);
+                    }
                 } else {
                     self.confirm(stamp, replaces);
                 }
@@ -420,6 +425,9 @@ impl<S: Store> Replica<S> {
 
     fn confirm(&mut self, stamp: Stamp, replaces: bool) {
         self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
+        if planted!(ToldTwice) {
+            self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
+        }
         self.waiters.decided(stamp);
         if replaces
             && let Some(replaced) =
@@ -469,12 +477,15 @@ impl<S: Store> Replica<S> {
     fn judge(&mut self, stamp: Stamp) {
         let Some(mut contest) = self.finality.contests.get(&stamp).cloned() else { return };
         let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
-        if !contest.rejected && (!contest.chosen || contest.decided) && self.held_cause(&registration) {
+        if !contest.rejected
+            && (!contest.chosen || contest.decided || planted!(RejectedTooEarly))
+            && self.held_cause(&registration)
+        {
             contest.rejected = true;
             registration.rejected = true;
             registration.save(&mut self.registry.store);
             self.finality.fates_changed = true;
-            match self.earlier_twin(&registration) {
+            match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
                 Some(first) => self.waiters.hand_over(stamp, first),
                 None => {
                     self.feed.push(EventKind::Rejected, stamp, self.now.wall);
@@ -483,7 +494,12 @@ impl<S: Store> Replica<S> {
             }
         }
         if contest.rejected && contest.decided {
-            registration.claims.iter_mut().for_each(|record| {
+            let freed = match (planted!(LosersKeepNames), planted!(LosersFreeOneName)) {
+                (true, _) => 0,
+                (_, true) => 1,
+                _ => usize::MAX,
+            };
+            registration.claims.iter_mut().take(freed).for_each(|record| {
                 record.ended.get_or_insert(EndReason::Rejected);
             });
             registration.save(&mut self.registry.store);
@@ -511,10 +527,11 @@ impl<S: Store> Replica<S> {
 
     /// Ends the reservations that the watermark has passed and nobody activated.
     fn expire(&mut self) {
-        if self.finality.next_expiry.is_none_or(|next| next > self.finality.watermark) {
+        let time = if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.now.wall) } else { self.finality.watermark };
+        if self.finality.next_expiry.is_none_or(|next| next > time) {
             return;
         }
-        let end = Hlc(self.finality.watermark.0.saturating_add(1)).0.to_be_bytes();
+        let end = Hlc(time.0.saturating_add(1)).0.to_be_bytes();
         let mut due = Vec::new();
         self.registry.store.scan(Table::Expiries, &[], Some(&end), Direction::Up, &mut |key, _| {
             due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));

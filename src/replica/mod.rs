@@ -193,7 +193,7 @@ impl<S: Store> Replica<S> {
         let mut replica = Self {
             me,
             now,
-            clock: Clock::starting_above(ceiling.unwrap_or_default()),
+            clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
             ceiling: ceiling.unwrap_or_default(),
             founding: None,
             installed,
@@ -309,7 +309,8 @@ impl<S: Store> Replica<S> {
 
     /// The outputs whose batches are durable.
     fn release(&mut self) -> Vec<Output> {
-        let durable = self.gated.iter().take_while(|(batch, _)| *batch <= self.persisted).count();
+        let durable =
+            self.gated.iter().take_while(|(batch, _)| *batch <= self.persisted || planted!(SpeakBeforeFsync)).count();
         self.gated.drain(..durable).map(|(_, output)| output).collect()
     }
 
@@ -429,7 +430,7 @@ impl<S: Store> Replica<S> {
 
     /// Welcomes every newcomer that this node is asked to.
     fn welcome_newcomers(&mut self) {
-        if self.is_member() {
+        if self.is_member() && !planted!(NoWelcome) {
             for node in self.membership.to_welcome(self.me) {
                 self.issue(Body::Welcome { node });
             }

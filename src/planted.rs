@@ -1,0 +1,83 @@
+//! Bugs on purpose, one at a time, so that the simulator can prove that it would find them. Only with the feature
+//! `planted`, which no build for use has.
+
+use std::cell::Cell;
+
+/// A rule that is broken on purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Messages and replies go out before the fsync that covers them.
+    SpeakBeforeFsync,
+    /// A promise is believed although the prefix it speaks of is not here.
+    PromiseWithoutPrefix,
+    /// Whoever arrives first leads a tenure.
+    TieByArrival,
+    /// All claims to a name compete in one tenure.
+    AfterIgnored,
+    /// Reservations end by the wall clock.
+    ExpiryByLocalClock,
+    /// A later twin is told that it lost.
+    TwinCountedAsLoser,
+    /// A rejected registration keeps what it leads.
+    LosersKeepNames,
+    /// Only the first name of a rejected registration is freed.
+    LosersFreeOneName,
+    /// The clock after a restart knows nothing of earlier promises.
+    CeilingForgotten,
+    /// The watermark leaves one member out.
+    WatermarkLeavesOneOut,
+    /// The hybrid clock follows the wall clock back.
+    ClockGoesBack,
+    /// An outcome is told twice.
+    ToldTwice,
+    /// A registration that lost is confirmed all the same.
+    ConfirmedThoughLost,
+    /// Who waits for a later twin is never answered.
+    WaitersForgotten,
+    /// Newcomers are not welcomed.
+    NoWelcome,
+    /// Ops are taken although earlier ones are missing.
+    GapsTaken,
+    /// What was decided is not stored.
+    DecidedNotStored,
+    /// With an id of the client's own, losing is final before the op itself is.
+    RejectedTooEarly,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::SpeakBeforeFsync,
+        Self::PromiseWithoutPrefix,
+        Self::TieByArrival,
+        Self::AfterIgnored,
+        Self::ExpiryByLocalClock,
+        Self::TwinCountedAsLoser,
+        Self::LosersKeepNames,
+        Self::LosersFreeOneName,
+        Self::CeilingForgotten,
+        Self::WatermarkLeavesOneOut,
+        Self::ClockGoesBack,
+        Self::ToldTwice,
+        Self::ConfirmedThoughLost,
+        Self::WaitersForgotten,
+        Self::NoWelcome,
+        Self::GapsTaken,
+        Self::DecidedNotStored,
+        Self::RejectedTooEarly,
+    ];
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Breaks a rule on this thread from now on, or none.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+/// Whether this rule is broken.
+pub(crate) fn is(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
