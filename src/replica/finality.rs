@@ -3,19 +3,22 @@
 //! For each origin the ops that are both at or below the watermark and held by a majority are a prefix of its log,
 //! because timestamps rise with `seq` and knowledge of a log is always of a prefix. That prefix, `decided`, only
 //! grows. Walking it once, in stamp order, gives every verdict but the rejections, which wait for the op that
-//! displaced to be held.
+//! displaced to be held. This file keeps what is known; `verdicts` draws the conclusions.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod verdicts;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::feed::EventKind;
+use super::CLUSTER_WATERMARK;
 use super::message::Promise;
-use super::request::Waiting;
-use super::{CLUSTER_WATERMARK, Replica, log};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, ClaimRef, EndReason, Op, Registration, Registry, Seq, expiry_key, read_record};
+use crate::crdt::{Body, ClaimRef, Op, Registry, Seq, read_record};
 use crate::store::{Direction, Store, Table};
+
+/// Rows of [`Table::Cluster`] that begin with this say how far each log is applied and decided.
+const ORIGIN_ROW: &[u8] = b"o";
 
 /// What a node knows of one log.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +34,7 @@ pub(super) struct Origin {
     /// The prefix that is decided.
     decided: Seq,
     /// The applied ops after it.
-    undecided: std::collections::VecDeque<Undecided>,
+    undecided: VecDeque<Undecided>,
 }
 
 /// An applied op whose time has not come.
@@ -238,327 +241,5 @@ impl Finality {
             let key = [ORIGIN_ROW, &node.0.to_be_bytes()].concat();
             registry.store.put(Table::Cluster, key, codec::encode(&(applied, decided, origin.promise.hlc)));
         }
-    }
-}
-
-const ORIGIN_ROW: &[u8] = b"o";
-
-impl<S: Store> Replica<S> {
-    /// Decides everything that has become final, and records and announces it.
-    pub(super) fn decide(&mut self) {
-        if !self.installed {
-            return;
-        }
-        self.raise_watermark();
-        self.raise_majorities();
-        for (stamp, op) in self.newly_decided() {
-            self.decide_op(stamp, op);
-        }
-        while let Some(stamp) = self.finality.check.pop_first() {
-            self.judge(stamp);
-        }
-        for stamp in std::mem::take(&mut self.finality.news) {
-            let open = self.finality.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
-            let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
-            if lost.is_some_and(|lost| self.earlier_twin(&lost).is_none()) {
-                self.feed.push(EventKind::Contested, stamp, self.now.wall);
-            }
-        }
-        self.expire();
-    }
-
-    /// The members whose word an op with this stamp still waits for.
-    pub(super) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting> {
-        let others = || self.membership.members().filter(|member| *member != self.me);
-        let silent: Vec<_> = others().filter(|member| self.promised_by(*member) < stamp.hlc).collect();
-        let waiting = if silent.is_empty() {
-            others().filter(|member| *member != stamp.node && self.finality.held(*member, stamp.node) < seq).collect()
-        } else {
-            silent
-        };
-        let describe = |node| {
-            let label = self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default();
-            Waiting { node, label, since: self.finality.heard_at(node) }
-        };
-        waiting.into_iter().map(describe).collect()
-    }
-
-    /// Takes note of registrations that lost.
-    pub(super) fn on_lost(&mut self, lost: &[Stamp]) {
-        for stamp in lost {
-            if !self.finality.is_contested(*stamp) && self.is_decided(*stamp) {
-                tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
-            }
-            self.registry.store.put(Table::Contested, stamp.to_bytes().to_vec(), Vec::new());
-            self.contest(*stamp);
-            self.finality.news.push(*stamp);
-            self.finality.fates_changed = true;
-        }
-    }
-
-    /// Reads the ops after the decided prefixes, and the contests that were open.
-    pub(super) fn load_undecided(&mut self, applied: &BTreeMap<NodeId, Seq>) {
-        for origin in applied.keys() {
-            let mut queue = std::collections::VecDeque::new();
-            log::read(&self.registry.store, *origin, self.finality.decided(*origin) + 1, &mut |op| {
-                queue.push_back(Undecided::new(&op));
-                ControlFlow::Continue(())
-            });
-            let registers = queue.iter().filter(|op| matches!(op.what, What::Register { .. })).count();
-            self.finality.pending += registers as u64;
-            if let Some(origin) = self.finality.origins.get_mut(origin) {
-                origin.undecided = queue;
-            }
-        }
-        let mut contested = Vec::new();
-        self.registry.store.scan(Table::Contested, &[], None, Direction::Up, &mut |key, _| {
-            contested.extend(Stamp::from_bytes(key));
-            ControlFlow::Continue(())
-        });
-        contested.into_iter().for_each(|stamp| self.contest(stamp));
-    }
-
-    fn is_decided(&self, stamp: Stamp) -> bool {
-        let registration = Registration::load(&self.registry.store, stamp);
-        registration.is_some_and(|registration| registration.seq <= self.finality.decided(stamp.node))
-    }
-
-    fn contest(&mut self, stamp: Stamp) {
-        let Some(registration) = Registration::load(&self.registry.store, stamp) else { return };
-        let contest = Contest {
-            chosen: registration.chosen_id.is_some(),
-            decided: registration.seq <= self.finality.decided(stamp.node),
-            rejected: registration.rejected,
-        };
-        self.finality.contests.insert(stamp, contest);
-        self.finality.check.insert(stamp);
-    }
-
-    fn promised_by(&self, member: NodeId) -> Hlc {
-        if member == self.me {
-            return self.clock.last();
-        }
-        self.finality.promise(member).hlc.max(self.membership.floor(member))
-    }
-
-    fn raise_watermark(&mut self) {
-        let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
-        let least = self.membership.members().skip(left_out).map(|member| self.promised_by(member)).min();
-        if let Some(least) = least.filter(|least| *least > self.finality.watermark) {
-            self.finality.watermark = least;
-        }
-    }
-
-    /// Works out again what a majority holds of each log that somebody said something new about.
-    fn raise_majorities(&mut self) {
-        let stale = std::mem::take(&mut self.finality.stale);
-        let stale: Vec<_> = if std::mem::take(&mut self.finality.all_stale) {
-            self.finality.origins.keys().copied().collect()
-        } else {
-            stale.into_iter().collect()
-        };
-        for node in stale {
-            let majority = self.held_by_majority(node);
-            let Some(origin) = self.finality.origins.get_mut(&node) else { continue };
-            if majority > origin.majority {
-                let over = (node, origin.majority, Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) });
-                origin.majority = majority;
-                let upto = (node, majority, over.2);
-                let reached: Vec<_> = self.finality.watches.range(over..=upto).copied().collect();
-                for watch in reached {
-                    self.finality.watches.remove(&watch);
-                    self.finality.check.insert(watch.2);
-                }
-            }
-        }
-    }
-
-    /// The prefix of a log that more than half of the members hold; the origin holds what it issued.
-    fn held_by_majority(&self, origin: NodeId) -> Seq {
-        let applied = self.registry.applied_of(origin);
-        let held = |member: NodeId| {
-            if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
-        };
-        let mut held: Vec<_> = self.membership.members().map(held).collect();
-        held.sort_unstable_by(|a, b| b.cmp(a));
-        held.get(held.len() / 2).copied().unwrap_or(0).min(applied)
-    }
-
-    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
-    fn newly_decided(&mut self) -> Vec<(Stamp, Undecided)> {
-        let mut decided = Vec::new();
-        for (node, origin) in &mut self.finality.origins {
-            let before = decided.len();
-            while let Some(op) =
-                origin.undecided.pop_front_if(|op| op.seq <= origin.majority && op.hlc <= self.finality.watermark)
-            {
-                origin.decided = op.seq;
-                decided.push((Stamp { hlc: op.hlc, node: *node }, op));
-            }
-            if decided.len() > before {
-                self.finality.unsaved.insert(*node);
-            }
-        }
-        decided.sort_unstable_by_key(|(stamp, _)| *stamp);
-        decided
-    }
-
-    fn decide_op(&mut self, stamp: Stamp, op: Undecided) {
-        match op.what {
-            What::Register { replaces } => {
-                self.finality.pending -= 1;
-                if let Some(contest) = self.finality.contests.get_mut(&stamp) {
-                    contest.decided = true;
-                    self.finality.check.insert(stamp);
-                    if planted!(ConfirmedThoughLost) {
-                        self.confirm(stamp, replaces);
-                    }
-                } else {
-                    self.confirm(stamp, replaces);
-                }
-            }
-            What::Activate(registration) => self.activated(stamp, registration),
-            What::Release(claim) => self.end_claim(&claim, EndReason::Released),
-            What::Membership => {}
-        }
-    }
-
-    fn confirm(&mut self, stamp: Stamp, replaces: bool) {
-        self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
-        if planted!(ToldTwice) {
-            self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
-        }
-        self.waiters.decided(stamp);
-        if replaces
-            && let Some(replaced) =
-                Registration::load(&self.registry.store, stamp).and_then(|registration| registration.replaces)
-        {
-            self.end_claim(&replaced, EndReason::Replaced);
-        }
-    }
-
-    /// The end of a claim is final.
-    fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason) {
-        let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
-        let place = |record: &crate::crdt::ClaimRecord| {
-            record.claim.namespace == ended.namespace && record.claim.key == ended.key
-        };
-        let Some(index) = registration.claims.iter().position(place) else { return };
-        if registration.claims[index].ended.is_none() {
-            registration.claims[index].ended = Some(reason);
-            registration.save(&mut self.registry.store);
-            self.tell_ended(&registration, index, reason);
-        }
-    }
-
-    fn tell_ended(&mut self, registration: &Registration, index: usize, reason: EndReason) {
-        if !registration.lost {
-            let index = u8::try_from(index).unwrap_or(u8::MAX);
-            self.feed.push(EventKind::NameEnded(index, reason), registration.stamp, self.now.wall);
-        }
-    }
-
-    /// An activation is final; the first one that came in time counts.
-    fn activated(&mut self, stamp: Stamp, registration: Stamp) {
-        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
-        if registration.activated == Some(stamp) && registration.activated_in_time() && !registration.lost {
-            self.feed.push(EventKind::Activated, registration.stamp, self.now.wall);
-        }
-    }
-
-    /// The registration that stands for this one's id, where it is a later twin.
-    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
-        registration.chosen_id?;
-        let causes = self.registry.causes(registration);
-        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
-    }
-
-    /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
-    fn judge(&mut self, stamp: Stamp) {
-        let Some(mut contest) = self.finality.contests.get(&stamp).cloned() else { return };
-        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
-        if !contest.rejected
-            && (!contest.chosen || contest.decided || planted!(RejectedTooEarly))
-            && self.held_cause(&registration)
-        {
-            contest.rejected = true;
-            registration.rejected = true;
-            registration.save(&mut self.registry.store);
-            self.finality.fates_changed = true;
-            match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
-                Some(first) => self.waiters.hand_over(stamp, first),
-                None => {
-                    self.feed.push(EventKind::Rejected, stamp, self.now.wall);
-                    self.waiters.decided(stamp);
-                }
-            }
-        }
-        if contest.rejected && contest.decided {
-            let freed = match (planted!(LosersKeepNames), planted!(LosersFreeOneName)) {
-                (true, _) => 0,
-                (_, true) => 1,
-                _ => usize::MAX,
-            };
-            registration.claims.iter_mut().take(freed).for_each(|record| {
-                record.ended.get_or_insert(EndReason::Rejected);
-            });
-            registration.save(&mut self.registry.store);
-            self.finality.contests.remove(&stamp);
-            self.registry.store.delete(Table::Contested, stamp.to_bytes().to_vec());
-        } else {
-            self.finality.contests.insert(stamp, contest);
-        }
-    }
-
-    /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
-    fn held_cause(&mut self, registration: &Registration) -> bool {
-        let mut held = false;
-        for (_, cause) in self.registry.causes(registration) {
-            let Some(winner) = Registration::load(&self.registry.store, cause) else { continue };
-            let majority = self.finality.origins.get(&cause.node).map_or(0, |origin| origin.majority);
-            if winner.seq <= majority {
-                held = true;
-            } else {
-                self.finality.watches.insert((cause.node, winner.seq, registration.stamp));
-            }
-        }
-        held
-    }
-
-    /// Ends the reservations that the watermark has passed and nobody activated.
-    fn expire(&mut self) {
-        let time = if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.now.wall) } else { self.finality.watermark };
-        if self.finality.next_expiry.is_none_or(|next| next > time) {
-            return;
-        }
-        let end = Hlc(time.0.saturating_add(1)).0.to_be_bytes();
-        let mut due = Vec::new();
-        self.registry.store.scan(Table::Expiries, &[], Some(&end), Direction::Up, &mut |key, _| {
-            due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));
-            ControlFlow::Continue(())
-        });
-        due.into_iter().for_each(|stamp| self.expire_one(stamp));
-        self.finality.next_expiry = None;
-        self.registry.store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
-            self.finality.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
-            ControlFlow::Break(())
-        });
-    }
-
-    /// Ends one reservation; later where its own fate is still open, so that its events come in order.
-    fn expire_one(&mut self, stamp: Stamp) {
-        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
-        let open = registration.seq > self.finality.decided(stamp.node) || self.finality.is_contested(stamp);
-        let Some(expires) = registration.expires.filter(|_| !open) else { return };
-        if !registration.activated_in_time() {
-            for index in 0..registration.claims.len() {
-                if registration.claims[index].ended.is_none() {
-                    registration.claims[index].ended = Some(EndReason::Expired);
-                    self.tell_ended(&registration.clone(), index, EndReason::Expired);
-                }
-            }
-            registration.save(&mut self.registry.store);
-        }
-        self.registry.store.delete(Table::Expiries, expiry_key(expires, stamp));
     }
 }
