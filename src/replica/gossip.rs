@@ -255,7 +255,10 @@ impl<S: Store> Replica<S> {
             Check::Stranger
         } else if op.seq > applied + 1 && !planted!(GapsTaken) {
             Check::Gap
-        } else if op.hlc <= self.finality.promise(op.node).hlc.max(self.membership.floor(op.node)) {
+        } else if op.hlc <= self.membership.floor(op.node) {
+            // Another admission let it in earlier, which is not complete here yet.
+            Check::Stranger
+        } else if op.hlc <= self.finality.promise(op.node).hlc {
             Check::Broken("its origin had promised to issue nothing that early")
         } else {
             Check::Next

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::{Body, Op, Seq};
 
-/// Who must have welcomed a newcomer, and who has, when.
-type Admits<'a> = BTreeMap<NodeId, &'a BTreeSet<NodeId>>;
+/// The admissions of newcomers, each with who must have welcomed it.
+type Admits<'a> = Vec<(NodeId, &'a BTreeSet<NodeId>)>;
+/// Who welcomed each newcomer first, and when.
 type Welcomes = BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>;
 
 /// The membership ops of all logs and what follows from them.
@@ -16,6 +17,7 @@ pub(super) struct Membership {
     /// In log order for each origin.
     ops: BTreeMap<(NodeId, Seq), Op>,
     /// The members, each with the floor of its ops: the timestamp of the latest welcome, which every op of it follows.
+    /// Where several admissions of a newcomer are complete, it may have issued ops after the earliest of them.
     since: BTreeMap<NodeId, Hlc>,
     /// Newcomers that some members have yet to welcome.
     half_admitted: BTreeSet<NodeId>,
@@ -86,16 +88,21 @@ impl Membership {
         self.since = self.founders.iter().map(|node| (*node, Hlc::ZERO)).collect();
         loop {
             let (admits, welcomes) = self.admissions();
-            let next = admits.iter().find_map(|(node, by)| {
-                let welcomes = welcomes.get(node)?;
-                let complete = !self.is_member(*node) && by.iter().all(|member| welcomes.contains_key(member));
-                complete.then(|| (*node, welcomes.values().copied().max().unwrap_or_default()))
-            });
-            let Some((node, floor)) = next else {
+            let mut complete: BTreeMap<NodeId, Hlc> = BTreeMap::new();
+            for (node, by) in admits {
+                // Welcomes by others than those asked here do not raise the floor.
+                let welcomed: Option<Vec<Hlc>> =
+                    by.iter().map(|member| welcomes.get(&node)?.get(member).copied()).collect();
+                if let Some(floor) = welcomed.and_then(|welcomed| welcomed.into_iter().max()) {
+                    complete.entry(node).and_modify(|least| *least = floor.min(*least)).or_insert(floor);
+                }
+            }
+            complete.retain(|node, floor| !self.founders.contains(node) && self.since.get(node) != Some(floor));
+            if complete.is_empty() {
                 self.half_admitted = welcomes.into_keys().filter(|node| !self.is_member(*node)).collect();
                 return;
-            };
-            self.since.insert(node, floor);
+            }
+            self.since.extend(complete);
         }
     }
 
@@ -105,13 +112,13 @@ impl Membership {
         for op in self.ops.values().filter(|op| self.is_member(op.node)) {
             let node = match &op.body {
                 Body::Admit { node, by } => {
-                    admits.insert(*node, by);
+                    admits.push((*node, by));
                     node
                 }
                 Body::Welcome { node } => node,
                 _ => continue,
             };
-            welcomes.entry(*node).or_default().insert(op.node, op.hlc);
+            welcomes.entry(*node).or_default().entry(op.node).or_insert(op.hlc);
         }
         (admits, welcomes)
     }
@@ -152,10 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn a_second_admission_by_more_members_takes_nothing_back() {
+        let first = vec![
+            op(1, 1, 10, admit(9, &[1, 2])),
+            op(2, 1, 12, Body::Welcome { node: NodeId(9) }),
+            op(1, 2, 13, admit(3, &[1, 2])),
+            op(2, 2, 14, Body::Welcome { node: NodeId(3) }),
+        ];
+        let mut membership = founded(&[1, 2], first);
+        assert_eq!(membership.floor(NodeId(9)), Hlc(12));
+        // Node 3 was asked by the newcomer as well before it heard of the first admission.
+        membership.add(op(3, 1, 20, admit(9, &[1, 2, 3])));
+        assert!(membership.is_member(NodeId(9)));
+        assert_eq!(membership.floor(NodeId(9)), Hlc(12), "it may have issued an op at 13");
+    }
+
+    #[test]
     fn a_new_member_may_let_in_the_next() {
         let ops = vec![
             op(1, 1, 10, admit(2, &[1])),
-            op(2, 1, 20, admit(3, &[2])),
+            op(2, 1, 20, admit(3, &[1, 2])),
             op(1, 2, 30, Body::Welcome { node: NodeId(3) }),
         ];
         let membership = founded(&[1], ops);
