@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{Batch, Direction, Store, StoreFailure, Table, Visit, Write};
 
 /// Most keys are shorter than this and stand in the map itself, so that a look-up follows no pointers.
-type Key = SmallVec<[u8; 40]>;
+type Key = SmallVec<[u8; 36]>;
 type Rows = BTreeMap<Key, Vec<u8>>;
 
 /// Ordered maps, one a table. Records the writes of each batch where it is told to, for a simulated disk.
