@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::{Body, Op, Seq};
 
+/// Who welcomed each newcomer, and when.
+type Welcomes = BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>;
+
 /// The membership ops of all logs and what follows from them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
@@ -102,9 +105,9 @@ impl Membership {
     }
 
     /// Who is asked to welcome whom, and who did when. A sponsor's admission is its welcome.
-    fn admissions(&self) -> (Vec<(NodeId, &BTreeSet<NodeId>)>, BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>) {
+    fn admissions(&self) -> (Vec<(NodeId, &BTreeSet<NodeId>)>, Welcomes) {
         let mut admits = Vec::new();
-        let mut welcomes: BTreeMap<NodeId, BTreeMap<NodeId, Hlc>> = BTreeMap::new();
+        let mut welcomes = Welcomes::new();
         for op in self.ops.values().filter(|op| self.is_member(op.node)) {
             let node = match &op.body {
                 Body::Admit { node, by } => {
