@@ -138,7 +138,7 @@ impl World {
         };
         let mut dice = Dice::new(self.plan.seed, "id", u64::from(wish.id_of.unwrap_or(wish.slot)));
         let id = wish.own_id.then(|| {
-            let bytes = (u128::from(dice.roll()) << 64 | u128::from(dice.roll())).to_be_bytes();
+            let bytes = (u128::from(dice.draw()) << 64 | u128::from(dice.draw())).to_be_bytes();
             uuid::Builder::from_random_bytes(bytes).into_uuid()
         });
         let request = RegisterRequest {

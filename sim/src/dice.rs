@@ -18,7 +18,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn roll(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.counter += 1;
         mix(self.key.wrapping_add(self.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
@@ -26,7 +26,7 @@ impl Dice {
     /// A number below `bound`; 0 where that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is below 2^-40 for the small bounds used here.
-        if bound == 0 { 0 } else { self.roll() % bound }
+        if bound == 0 { 0 } else { self.draw() % bound }
     }
 
     /// A number in `low..=high`.
@@ -63,6 +63,6 @@ mod tests {
         let first: Vec<_> = (0..3).map(|_| dice.below(1000)).collect();
         let mut again = Dice::new(1, "link", 7);
         assert_eq!(first, (0..3).map(|_| again.below(1000)).collect::<Vec<_>>());
-        assert_ne!(Dice::new(1, "link", 8).roll(), Dice::new(1, "disk", 7).roll());
+        assert_ne!(Dice::new(1, "link", 8).draw(), Dice::new(1, "disk", 7).draw());
     }
 }

@@ -7,7 +7,7 @@
 //! | [`plan`] | everything that is going to happen, as data |
 //! | [`generate`] | from a seed to a plan |
 //! | `world` | virtual time, and what happens in it |
-//! | `machine`, `disk`, `net`, `faults` | what replicas run on, and what goes wrong |
+//! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `clients` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | [`oracle`] | an independent model of the rules |
@@ -33,6 +33,7 @@ pub mod run;
 pub mod shrink;
 pub mod story;
 mod trace;
+mod wires;
 mod world;
 
 pub use ledger::Violation;

@@ -158,7 +158,7 @@ impl Network {
             .entry((from, to))
             .or_insert_with(|| Dice::new(self.seed, "link", (from as u64) << 32 | to as u64));
         // Every message takes the same number of throws, so that a change of one parameter shifts nothing.
-        let (jitter, slow, loss, twice) = (dice.roll(), dice.below(100), dice.below(100), dice.below(100));
+        let (jitter, slow, loss, twice) = (dice.draw(), dice.below(100), dice.below(100), dice.below(100));
         let lossy = self.lossy.get(&pair(from, to)).copied().unwrap_or(0);
         let lost = !self.healed && loss < links.loss.max(lossy) && way != Way::Snapshot;
         let Some(connection) = self.connections.get_mut(&epoch) else { return (0, Vec::new()) };

@@ -11,7 +11,7 @@ use crate::dice::{Dice, mix};
 use crate::disk::logged;
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
-use crate::net::{Epoch, Micros, Network, Way, pair};
+use crate::net::{Epoch, Micros, Network, Way};
 use crate::plan::{Host, Plan};
 use crate::trace::{Note, Trace};
 
@@ -41,8 +41,6 @@ pub(crate) enum Event {
 
 /// Rows in one piece of a snapshot. Small, so that a snapshot takes several.
 const PIECE: usize = 12;
-/// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
-const REDIAL: Micros = 200_000;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -57,8 +55,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
-    dice: Dice,
-    dialling: BTreeSet<(Host, Host)>,
+    pub(crate) dice: Dice,
+    pub(crate) dialling: BTreeSet<(Host, Host)>,
     pub(crate) steps: u64,
 }
 
@@ -359,81 +357,6 @@ impl World {
 
     pub(crate) fn request(&mut self, host: Host, token: Token, request: Request) {
         self.input(host, Input::Request { token, request });
-    }
-
-    pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
-        let (epoch, arrivals) = self.net.send(from, to, way, self.now, &self.plan.links);
-        self.trace.message(self.now, from, to, &packet, &arrivals);
-        if arrivals.is_empty() && way == Way::Snapshot && self.net.reaches(epoch, to) {
-            // A stream loses nothing from its middle: it ends with its connection.
-            self.mark("a snapshot is cut off");
-            self.close(epoch, 1000);
-        }
-        for at in arrivals {
-            self.at(at, Event::Arrive { epoch, from, to, packet: packet.clone() });
-        }
-    }
-
-    fn arrive(&mut self, epoch: Epoch, from: Host, to: Host, packet: Packet) {
-        if !self.net.reaches(epoch, to) {
-            self.mark("a sent message dies with its connection");
-            return;
-        }
-        let input = match packet {
-            Packet::Message(message) => Input::Message { from: node_id(from), message },
-            Packet::Rows(rows) => Input::SnapshotRows(rows),
-            Packet::SnapshotEnd => Input::SnapshotEnd,
-        };
-        self.input(to, input);
-    }
-
-    pub(crate) fn dial_wanted(&mut self, host: Host) {
-        for peer in self.machines[host].wanted.clone() {
-            let (a, b) = pair(host, peer);
-            if a != b && self.net.between(a, b).is_none() && self.dialling.insert((a, b)) {
-                let at = self.now + 1000 + self.dice.below(20_000);
-                self.at(at, Event::Dial(a, b));
-            }
-        }
-    }
-
-    fn dial(&mut self, a: Host, b: Host) {
-        self.dialling.remove(&(a, b));
-        let wants = |x: Host, y: Host| self.machines[x].is_up() && self.machines[x].wanted.contains(&y);
-        if !wants(a, b) && !wants(b, a) {
-            return;
-        }
-        // Who knows no cluster can check nobody's token.
-        let knows = |x: Host| self.machines[x].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
-        let up = self.machines[a].is_up() && self.machines[b].is_up() && (knows(a) || knows(b));
-        let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
-        if up && free {
-            let epoch = self.net.connect(a, b);
-            self.trace.connected(self.now, a, b, epoch);
-            self.input(a, Input::Connected(node_id(b)));
-            self.input(b, Input::Connected(node_id(a)));
-        } else if self.dialling.insert((a, b)) {
-            let at = self.now + REDIAL + self.dice.below(REDIAL);
-            self.at(at, Event::Dial(a, b));
-        }
-    }
-
-    /// A connection dies; its ends learn of it within so many microseconds.
-    pub(crate) fn close(&mut self, epoch: Epoch, within: Micros) {
-        let ends = self.net.close(epoch);
-        let [a, b] = ends[..] else { return };
-        for (host, peer) in [(a, b), (b, a)] {
-            let at = self.now + 1 + self.dice.below(within + 1);
-            self.at(at, Event::HangUp(epoch, host, peer));
-        }
-    }
-
-    fn hang_up(&mut self, epoch: Epoch, host: Host, peer: Host) {
-        if self.net.hang_up(epoch, host) {
-            self.input(host, Input::Disconnected(node_id(peer)));
-            self.dial_wanted(host);
-            self.dial_wanted(peer);
-        }
     }
 
     /// A number that tells two runs apart.

@@ -10,7 +10,7 @@ use forename_sim::marks;
 use forename_sim::run::run;
 
 /// Some half a minute on two cores without optimisation.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 600;
 
 #[test]
 fn all_seeds_end_well_and_reach_the_rare_branches() {
