@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! To add one: a file with its arguments and `run`, a variant of [`Command`], a line in its `run`.
+//! To add one: a file with its arguments and `run`, a variant of `Command`, a line in its `run`.
 
 mod activate;
 mod claim;
