@@ -1,4 +1,6 @@
-//! What a node tells its peers, and what it takes from them: push, acknowledgements, anti-entropy, joining.
+//! What a node tells its peers, and what it takes from them: push, acknowledgements, anti-entropy.
+
+mod join;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -6,12 +8,11 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
-use super::input::Output;
 use super::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
 use super::{Now, Replica, log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Op, Seq};
-use crate::store::{Store, Write};
+use crate::store::Store;
 
 /// Up to so many members everybody tells everybody (design, section 6).
 const SMALL: usize = 8;
@@ -26,9 +27,6 @@ const MAX_OPS_BYTES: usize = 1 << 20;
 const MAX_LAG: Seq = 20_000;
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
 const ASK_AGAIN: u64 = 300;
-/// A newcomer whose request to join has had no effect makes it again after so many milliseconds: it was lost, or whom
-/// it asked was no member yet. A guess at how long a sponsor may take to begin its snapshot.
-const JOIN_AGAIN: u64 = 5000;
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.
 const RELAYED_ROWS: usize = 8;
 
@@ -124,77 +122,6 @@ impl<S: Store> Replica<S> {
                 tracing::warn!(peer = %from, ahead, "a peer does not take our ops: their timestamps are ahead of its clock");
                 self.peers.skewed.insert(self.me, ahead);
             }
-        }
-    }
-
-    /// A newcomer starts over: what an earlier snapshot left is forgotten first.
-    fn ask_to_join(&mut self, sponsor: NodeId) {
-        if std::mem::take(&mut self.peers.half_installed) {
-            self.wipe();
-        }
-        self.peers.sponsor = Some(sponsor);
-        self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
-    }
-
-    /// Asks again where no snapshot has begun. One that has begun goes on for as long as its connection does.
-    fn join_again(&mut self) {
-        let now = self.now.elapsed;
-        if now < self.peers.next_beat {
-            return;
-        }
-        self.peers.next_beat = now.plus(JOIN_AGAIN);
-        if let Some(sponsor) = self.peers.sponsor.filter(|_| !self.peers.half_installed) {
-            self.ask_to_join(sponsor);
-        }
-    }
-
-    fn on_join(&mut self, from: NodeId, contact: Contact) {
-        if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
-            return;
-        }
-        if self.membership.knows(from) {
-            tracing::warn!(newcomer = %from, "a node that was admitted before asks to join with an empty store; it needs a new data directory");
-            return;
-        }
-        self.peers.joining.insert(from, contact);
-        self.outbox.push(Output::SendSnapshot { to: from });
-    }
-
-    pub(super) fn on_snapshot_rows(&mut self, rows: Vec<Write>) {
-        if self.installed {
-            return;
-        }
-        self.peers.half_installed = true;
-        for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
-            if let Some(value) = row.value {
-                self.registry.store.put(row.table, row.key, value);
-            }
-        }
-    }
-
-    pub(super) fn on_snapshot_end(&mut self) {
-        if self.installed {
-            return;
-        }
-        self.mark_installed();
-        self.load();
-        for peer in self.peers.connected() {
-            self.send(peer, Lane::Ordered, Message::Installed);
-            self.on_connected(peer);
-        }
-    }
-
-    /// The newcomer has the snapshot: let it in.
-    fn on_installed(&mut self, from: NodeId) {
-        if !self.is_member() || self.membership.knows(from) {
-            return;
-        }
-        if let Some(contact) = self.peers.joining.remove(&from) {
-            self.learn_contacts(vec![contact]);
-        }
-        if self.contacts.contains_key(&from) {
-            let by: BTreeSet<_> = self.membership.members().collect();
-            self.issue(Body::Admit { node: from, by });
         }
     }
 

@@ -1,0 +1,87 @@
+//! Joining, from both sides: a newcomer asks one sponsor, takes its snapshot, and is admitted.
+
+use std::collections::BTreeSet;
+
+use super::super::Replica;
+use super::super::input::Output;
+use super::super::message::{Contact, Lane, Message};
+use crate::clock::NodeId;
+use crate::crdt::Body;
+use crate::store::{Store, Write};
+
+/// A newcomer whose request to join has had no effect makes it again after so many milliseconds: it was lost, or whom
+/// it asked was no member yet. A guess at how long a sponsor may take to begin its snapshot.
+const JOIN_AGAIN: u64 = 5000;
+
+impl<S: Store> Replica<S> {
+    /// A newcomer starts over: what an earlier snapshot left is forgotten first.
+    pub(in crate::replica) fn ask_to_join(&mut self, sponsor: NodeId) {
+        if std::mem::take(&mut self.peers.half_installed) {
+            self.wipe();
+        }
+        self.peers.sponsor = Some(sponsor);
+        self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
+    }
+
+    /// Asks again where no snapshot has begun. One that has begun goes on for as long as its connection does.
+    pub(in crate::replica) fn join_again(&mut self) {
+        let now = self.now.elapsed;
+        if now < self.peers.next_beat {
+            return;
+        }
+        self.peers.next_beat = now.plus(JOIN_AGAIN);
+        if let Some(sponsor) = self.peers.sponsor.filter(|_| !self.peers.half_installed) {
+            self.ask_to_join(sponsor);
+        }
+    }
+
+    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact) {
+        if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
+            return;
+        }
+        if self.membership.knows(from) {
+            tracing::warn!(newcomer = %from, "a node that was admitted before asks to join with an empty store; it needs a new data directory");
+            return;
+        }
+        self.peers.joining.insert(from, contact);
+        self.outbox.push(Output::SendSnapshot { to: from });
+    }
+
+    pub(in crate::replica) fn on_snapshot_rows(&mut self, rows: Vec<Write>) {
+        if self.installed {
+            return;
+        }
+        self.peers.half_installed = true;
+        for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
+            if let Some(value) = row.value {
+                self.registry.store.put(row.table, row.key, value);
+            }
+        }
+    }
+
+    pub(in crate::replica) fn on_snapshot_end(&mut self) {
+        if self.installed {
+            return;
+        }
+        self.mark_installed();
+        self.load();
+        for peer in self.peers.connected() {
+            self.send(peer, Lane::Ordered, Message::Installed);
+            self.on_connected(peer);
+        }
+    }
+
+    /// The newcomer has the snapshot: let it in.
+    pub(in crate::replica) fn on_installed(&mut self, from: NodeId) {
+        if !self.is_member() || self.membership.knows(from) {
+            return;
+        }
+        if let Some(contact) = self.peers.joining.remove(&from) {
+            self.learn_contacts(vec![contact]);
+        }
+        if self.contacts.contains_key(&from) {
+            let by: BTreeSet<_> = self.membership.members().collect();
+            self.issue(Body::Admit { node: from, by });
+        }
+    }
+}
