@@ -309,11 +309,10 @@ fn mark_fates(world: &mut World, verdicts: &Verdicts) {
     }
 }
 
-/// Runs a plan and tells what happened, a line each.
+/// Runs a plan and tells what happened, a line each: the virtual time in milliseconds, the run's hash just after it, and
+/// what it was.
 #[must_use]
 pub fn trace(plan: &Plan) -> (Report, Vec<String>) {
     let (report, world) = run_traced(plan, true);
-    let notes = world.trace.notes().iter();
-    let lines = notes.map(|(at, note)| format!("{:>10.3} {note:?}", *at as f64 / 1000.0)).collect();
-    (report, lines)
+    (report, world.trace.entries().iter().map(ToString::to_string).collect())
 }

@@ -22,31 +22,47 @@ pub(crate) enum Note {
     Fault(String, Micros),
     Client(Host, String),
     Healed,
+    /// A host took so many inputs, wrote so many rows and said so many things.
+    Step(Host, usize, usize, usize),
+}
+
+/// A note, when it was taken, and the run's hash just after what it speaks of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: Micros,
+    pub(crate) hash: u64,
+    pub(crate) note: Note,
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:>10}.{:03} {:016x} {:?}", self.at / 1000, self.at % 1000, self.hash, self.note)
+    }
 }
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
-    notes: Option<Vec<(Micros, Note)>>,
+    entries: Option<Vec<Entry>>,
 }
 
 impl Trace {
     pub(crate) fn new(keep: bool) -> Self {
-        Self { hash: 0, notes: keep.then(Vec::new) }
+        Self { hash: 0, entries: keep.then(Vec::new) }
     }
 
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
-    pub(crate) fn notes(&self) -> &[(Micros, Note)] {
-        self.notes.as_deref().unwrap_or_default()
+    pub(crate) fn entries(&self) -> &[Entry] {
+        self.entries.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn note(&mut self, now: Micros, note: Note) {
-        if let Some(notes) = &mut self.notes {
-            notes.push((now, note));
+    pub(crate) fn note(&mut self, at: Micros, note: Note) {
+        if let Some(entries) = &mut self.entries {
+            entries.push(Entry { at, hash: self.hash, note });
         }
     }
 
@@ -61,6 +77,7 @@ impl Trace {
             self.bytes(&write.key);
             self.bytes(write.value.as_deref().unwrap_or_default());
         }
+        self.note(now, Note::Step(host, taken, writes.len(), outputs));
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -79,7 +96,7 @@ impl Trace {
 
     pub(crate) fn message(&mut self, now: Micros, from: Host, to: Host, packet: &Packet, arrivals: &[Micros]) {
         self.add(arrivals.iter().fold((from as u64) << 32 | to as u64, |sum, at| mix(sum ^ at)));
-        if self.notes.is_some() {
+        if self.entries.is_some() {
             let text = describe(packet);
             if arrivals.is_empty() {
                 self.note(now, Note::Message(from, to, None, text.clone()));
@@ -92,7 +109,7 @@ impl Trace {
 
     /// The ops that a host issued or took.
     pub(crate) fn ops(&mut self, now: Micros, host: Host, ops: &[Op]) {
-        if self.notes.is_some() {
+        if self.entries.is_some() {
             for op in ops.iter().filter(|op| crate::machine::host_of(op.node) == host) {
                 self.note(now, Note::Op(host, op_text(op)));
             }
