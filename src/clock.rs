@@ -85,6 +85,13 @@ impl NodeId {
         (self.0 & 0xffff) as u16
     }
 
+    /// The id of the next life of its key; none after the last.
+    #[must_use]
+    pub fn next_incarnation(self) -> Option<Self> {
+        let incarnation = self.incarnation().checked_add(1)?;
+        Some(Self(self.key_part() << 16 | u64::from(incarnation)))
+    }
+
     /// The part that comes from the key: the same for all incarnations.
     #[must_use]
     pub fn key_part(self) -> u64 {

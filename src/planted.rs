@@ -42,6 +42,8 @@ pub enum Bug {
     DecidedNotStored,
     /// With an id of the client's own, losing is final before the op itself is.
     RejectedTooEarly,
+    /// A newcomer that was welcomed stays when somebody else is frozen.
+    HalfAdmittedNotFrozen,
 }
 
 impl Bug {

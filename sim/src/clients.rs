@@ -120,6 +120,8 @@ impl World {
                 self.clients.id(*slot).map(about)
             }
             Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
+            Ask::Evict(host) => Some((Call::Other, Request::Evict(self.machines[*host].node))),
+            Ask::Leave => Some((Call::Other, Request::Leave)),
             Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
         };
         let Some((call, request)) = request else { return };
@@ -173,7 +175,8 @@ impl World {
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
             Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
-                self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
+                let back = self.machines[host].came_back;
+                self.ledger.page(host, after, &page.events, back, &self.machines[host].disk)?;
                 self.mark_events(&page.events);
                 self.feed_page(host, page.next);
                 Ok(())
@@ -236,6 +239,11 @@ impl World {
             Refusal::NotMember => "refused: not a member",
             Refusal::ClockSuspect { .. } => "refused: clock suspect",
             Refusal::Unavailable(_) => "refused: unavailable",
+            Refusal::NoMember(_) => "refused: no member",
+            Refusal::BeingEvicted(_) => "refused: being evicted",
+            Refusal::NoMajority { .. } => "refused: no majority",
+            Refusal::LastMember => "refused: last member",
+            Refusal::Leaving => "refused: leaving",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

@@ -115,6 +115,12 @@ impl World {
             if !self.machines[host].is_up() {
                 self.start(host)?;
             }
+            // An operator who sees that a sponsor is gone names others.
+            if self.machines[host].replica.as_ref().is_some_and(|replica| !replica.is_member()) {
+                let others = (0..self.machines.len()).filter(|other| *other != host);
+                self.machines[host].wanted.extend(others);
+                self.dial_wanted(host);
+            }
             self.machines[host].busy_until = self.machines[host].busy_until.min(self.now);
         }
         Ok(())

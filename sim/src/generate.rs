@@ -2,6 +2,7 @@
 //! "Swarm Testing", 2012), because what is always on hides what happens without it.
 
 use crate::dice::Dice;
+use crate::operators::add_operators;
 use crate::plan::{Action, Ask, Disk, Fault, Host, Joiner, Links, Plan, Slot, Trouble, Wish};
 
 /// How large the runs are.
@@ -51,6 +52,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         links: links(&mut dice, &mut swarm),
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
+        evict_after: None,
         actions: Vec::new(),
         faults: Vec::new(),
         heal_at: lasts,
@@ -58,6 +60,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     };
     plan.actions = actions(seed, &plan, size, &mut swarm);
     plan.faults = faults(seed, &plan, &mut swarm);
+    add_operators(seed, &mut plan);
     plan
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op, Seq};
-use forename::replica::{Event, EventType, Message, RegistrationView, Status, Vector};
-use forename::store::Table;
+use forename::replica::{Cursor, Event, EventType, Message, RegistrationView, Status, Vector};
+use forename::store::{Store, Table};
 use uuid::Uuid;
 
 use crate::disk::Disk;
@@ -35,8 +35,10 @@ struct Book {
     /// Prefixes of logs in its memory.
     applied: BTreeMap<NodeId, Seq>,
     watermark: Hlc,
+    /// Where it knows the logs of the evicted to end.
+    cuts: BTreeMap<NodeId, Seq>,
     /// Its whole feed, as far as it was read.
-    feed: Vec<(EventType, Stamp)>,
+    feed: BTreeMap<Cursor, (EventType, Stamp)>,
     accepted: BTreeSet<Uuid>,
     decided: BTreeMap<Uuid, Status>,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Ledger {
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
+    /// Where the logs of the evicted end, for everybody.
+    cuts: BTreeMap<NodeId, Seq>,
 }
 
 impl Ledger {
@@ -63,8 +67,43 @@ impl Ledger {
         Self { nodes, books, ..Self::default() }
     }
 
+    /// The ops that count.
     pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
-        self.ops.values().flatten()
+        self.ops.values().flatten().filter(|op| !self.is_void(op))
+    }
+
+    fn is_void(&self, op: &Op) -> bool {
+        self.cuts.get(&op.node).is_some_and(|cut| op.seq > *cut)
+    }
+
+    /// A registration that only its own node knows any more, rejected before it became void.
+    pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
+        let fate = self.ids.get(&id);
+        fate.is_some_and(|(status, stamp)| {
+            *status == Status::Rejected && self.op(*stamp).is_some_and(|op| self.is_void(op))
+        })
+    }
+
+    /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
+    /// think that more of a log counts than does.
+    pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Seq>) {
+        if self.books[host].cuts == *cuts {
+            return;
+        }
+        for (node, cut) in cuts {
+            self.cuts.entry(*node).and_modify(|least| *least = (*least).min(*cut)).or_insert(*cut);
+        }
+        self.books[host].cuts.clone_from(cuts);
+    }
+
+    /// At the end all hosts that are members agree about who is out and how much of their logs counts.
+    pub(crate) fn check_cuts(&self, host: Host) -> Checked {
+        for (node, cut) in &self.books[host].cuts {
+            if self.cuts.get(node) != Some(cut) {
+                return broken("cut", format!("host {host} cuts {node} at {cut}, not at {:?}", self.cuts.get(node)));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn op_count(&self) -> usize {
@@ -77,7 +116,10 @@ impl Ledger {
 
     /// Whether the node has all ops.
     pub(crate) fn has_all(&self, host: Host) -> bool {
-        self.ops.iter().all(|(node, log)| self.books[host].applied.get(node).copied().unwrap_or(0) == log.len() as Seq)
+        let last =
+            |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).copied().unwrap_or(Seq::MAX).min(log.len() as Seq);
+        let applied = |node: &NodeId| self.books[host].applied.get(node).copied().unwrap_or(0);
+        self.ops.iter().all(|(node, log)| applied(node) == last(node, log))
     }
 
     pub(crate) fn last_op(&self) -> Hlc {
@@ -96,15 +138,18 @@ impl Ledger {
         &self.books[host].accepted
     }
 
-    pub(crate) fn feed(&self, host: Host) -> &[(EventType, Stamp)] {
-        &self.books[host].feed
+    pub(crate) fn was_told(&self, host: Host, event: EventType, registration: Stamp) -> bool {
+        self.books[host].feed.values().any(|told| *told == (event, registration))
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
-    pub(crate) fn restarted(&mut self, host: Host, disk: &Disk) {
-        let node = self.nodes[host];
-        self.books[host].applied = disk.logs().clone();
+    pub(crate) fn restarted(&mut self, host: Host, node: NodeId, disk: &Disk) {
+        self.nodes[host] = node;
+        // Whoever begins anew finds nothing, whatever is on the disk yet.
+        let begins = disk.durable().get(Table::Meta, b"installed").is_none();
+        self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
+        self.books[host].cuts.clear();
         if let Some(log) = self.ops.get_mut(&node) {
             log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
         }
@@ -118,6 +163,9 @@ impl Ledger {
                 self.issued(host, &op)?
             } else {
                 self.received(host, &op)?
+            }
+            if !own && self.books[host].cuts.get(&op.node).is_some_and(|cut| op.seq > *cut) {
+                return broken("void", format!("host {host} takes {}#{}, which is void", op.node, op.seq));
             }
             self.books[host].applied.insert(op.node, op.seq);
         }
@@ -138,7 +186,7 @@ impl Ledger {
         }
         log.push(op.clone());
         for (other, book) in self.books.iter().enumerate() {
-            if other != host && book.watermark >= op.hlc {
+            if other != host && book.watermark >= op.hlc && !self.cuts.contains_key(&op.node) {
                 let text =
                     format!("{} issues {} below the watermark {} of host {other}", op.node, op.hlc, book.watermark);
                 return broken("watermark", text);
@@ -167,7 +215,8 @@ impl Ledger {
         book.watermark = watermark;
         for (node, log) in &self.ops {
             let applied = usize::try_from(book.applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
-            if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark) {
+            let out = self.cuts.contains_key(node);
+            if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark && !out) {
                 let text = format!("host {host} at {watermark} lacks {node}#{} of {}", missing.seq, missing.hlc);
                 return broken("watermark", text);
             }
@@ -209,6 +258,10 @@ impl Ledger {
     /// A client is told about a registration.
     pub(crate) fn told(&mut self, host: Host, view: &RegistrationView, disk: &Disk) -> Checked {
         let durable = forename::crdt::Registration::load(disk.durable(), view.stamp);
+        let void = disk.durable().get(Table::Void, &view.stamp.to_bytes()).is_some();
+        if void && durable.is_none() {
+            return Ok(());
+        }
         let Some(durable) = durable else {
             return broken("durable", format!("host {host} answers about {} before its fsync", view.stamp));
         };
@@ -248,21 +301,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before.
-    pub(crate) fn page(&mut self, host: Host, after: u64, events: &[Event], disk: &Disk) -> Checked {
-        for (event, wanted) in events.iter().zip(after + 1..) {
-            if event.cursor != wanted {
+    /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before. Only
+    /// where an eviction came between may events be about nothing any more, or about what was registered again.
+    pub(crate) fn page(&mut self, host: Host, after: Cursor, events: &[Event], back: bool, disk: &Disk) -> Checked {
+        let mut wanted = after + 1;
+        for event in events {
+            if event.cursor < wanted || (event.cursor > wanted && !back) {
                 return broken("feed", format!("host {host}: cursor {} where {wanted} is due", event.cursor));
             }
+            wanted = event.cursor + 1;
             let stored = disk.durable().rows(Table::Events).next().is_some();
             if !stored {
-                return broken("durable", format!("host {host} shows event {wanted} before its fsync"));
+                return broken("durable", format!("host {host} shows event {} before its fsync", event.cursor));
             }
             let entry = (event.event_type, event.registration.stamp);
-            let index = usize::try_from(wanted - 1).unwrap_or(usize::MAX);
-            match self.books[host].feed.get(index) {
-                Some(before) if *before != entry => {
-                    return broken("feed", format!("host {host}: event {wanted} was {before:?} and is {entry:?}"));
+            match self.books[host].feed.get(&event.cursor) {
+                Some(before) if before.0 != entry.0 || (before.1 != entry.1 && !back) => {
+                    let text = format!("host {host}: event {} was {before:?} and is {entry:?}", event.cursor);
+                    return broken("feed", text);
                 }
                 Some(_) => {}
                 None => self.event(host, event)?,
@@ -274,7 +330,7 @@ impl Ledger {
     fn event(&mut self, host: Host, event: &Event) -> Checked {
         let (id, stamp) = (event.registration.id, event.registration.stamp);
         let book = &mut self.books[host];
-        book.feed.push((event.event_type, stamp));
+        book.feed.insert(event.cursor, (event.event_type, stamp));
         let status = match event.event_type {
             EventType::Accepted => {
                 let again = !book.accepted.insert(id);

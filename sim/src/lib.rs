@@ -5,7 +5,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`plan`] | everything that is going to happen, as data |
-//! | [`generate`] | from a seed to a plan |
+//! | [`generate`], `operators` | from a seed to a plan |
 //! | `world` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `clients` | what is asked, and what is told |
@@ -27,6 +27,7 @@ mod ledger;
 mod machine;
 pub mod marks;
 mod net;
+mod operators;
 pub mod oracle;
 pub mod plan;
 pub mod run;

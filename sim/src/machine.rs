@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{Millis, NodeId};
-use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Start};
+use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Start, node_in};
 use forename::store::memory::MemoryStore;
 
 use crate::disk::Disk;
@@ -37,6 +37,10 @@ pub(crate) struct Machine {
     pub(crate) failing: bool,
     /// It stopped by itself, with this word.
     pub(crate) halted: Option<String>,
+    /// It has left the cluster for good.
+    pub(crate) left: bool,
+    /// It was evicted once and came back.
+    pub(crate) came_back: bool,
     /// How far its feed has been read in this life.
     pub(crate) cursor: u64,
     pub(crate) feed_asked: bool,
@@ -70,6 +74,8 @@ impl Machine {
             dies_after: None,
             failing: false,
             halted: None,
+            left: false,
+            came_back: false,
             cursor: 0,
             feed_asked: false,
         }
@@ -93,8 +99,11 @@ impl Machine {
         seed: u64,
         founders: usize,
         patience: (u64, u64),
+        evict_after: Option<u64>,
     ) -> Result<(), String> {
         self.life += 1;
+        let store = self.disk.mount();
+        self.node = node_in(&store, node_id(self.host));
         let contact = Contact {
             node: self.node,
             public_key: Vec::new(),
@@ -104,12 +113,12 @@ impl Machine {
         };
         let mut config = Config::new(contact, crate::dice::mix(seed ^ self.node.0 ^ u64::from(self.life)));
         (config.heartbeat, config.busy_heartbeat) = patience;
+        config.evict_after = evict_after;
         let start = if self.host < founders {
             Start::Found(Founding { founders: (0..founders).map(node_id).collect(), secret: [7; 32] })
         } else {
             Start::Join
         };
-        let store = self.disk.mount();
         let replica = Replica::open(config, store, Some(start), self.now(time)).map_err(|error| error.to_string())?;
         self.replica = Some(replica);
         self.inbox = vec![Input::Wake];

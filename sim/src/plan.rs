@@ -27,6 +27,9 @@ pub struct Plan {
     pub disk: Disk,
     /// Clock offsets at the start, in milliseconds, and drift in parts per million, by host.
     pub clocks: Vec<(i64, i64)>,
+    /// Members that are silent for so many milliseconds are evicted; none: only where an operator says so.
+    #[serde(default)]
+    pub evict_after: Option<u64>,
     /// What clients ask.
     pub actions: Vec<Action>,
     /// What goes wrong.
@@ -110,6 +113,10 @@ pub enum Ask {
     Look(String),
     /// What became of an owner's requests.
     Owner(String),
+    /// An operator wants a member out.
+    Evict(Host),
+    /// An operator wants the node to leave.
+    Leave,
 }
 
 /// A registration as a client wants it.

@@ -10,6 +10,7 @@ use forename::replica::{Answer, ClusterView, NameRequest, NameStatus, Refusal, R
 use uuid::Uuid;
 
 use crate::ledger::{Checked, Violation, broken};
+use crate::machine::host_of;
 use crate::oracle::{self, Fate, Verdicts};
 use crate::plan::{Host, Plan};
 use crate::world::World;
@@ -90,18 +91,31 @@ fn live(world: &mut World) -> Result<(), Failure> {
 /// The second phase.
 pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
     world.heal().map_err(Failure::Safety)?;
-    settle(world)?;
-    check_end(world).map_err(Failure::Safety)
+    let deadline = world.now + world.plan.patience * 1000;
+    while settle(world)? {
+        let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
+        let before = lives(world);
+        match check_end(world) {
+            // An eviction came between.
+            Err(_) if lives(world) > before && world.now < deadline => {}
+            result => return result.map_err(Failure::Safety),
+        }
+    }
+    Ok(())
 }
 
-/// Lets the healed cluster come to rest.
-fn settle(world: &mut World) -> Result<(), Failure> {
+/// Lets the healed cluster come to rest. False where it never will, and need not.
+fn settle(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     loop {
         let later = world.now + 500_000;
         world.run_until(later).map_err(Failure::Safety)?;
         match unsettled(world).map_err(Failure::Safety)? {
-            None => return Ok(()),
+            None => return Ok(true),
+            Some(_) if world.now >= deadline && is_stuck(world).map_err(Failure::Safety)? => {
+                world.mark("an eviction without a majority");
+                return Ok(false);
+            }
             Some(text) if world.now >= deadline => {
                 return Err(Failure::Liveness(Violation { check: "undecided", text }));
             }
@@ -117,7 +131,8 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
         _ => None,
     });
     let all_over = expiries.chain([world.ledger.last_op()]).max().unwrap_or_default();
-    for host in 0..world.machines.len() {
+    let present = present(world);
+    for host in present.iter().copied() {
         let Some(replica) = &world.machines[host].replica else { return Ok(Some(format!("host {host} is down"))) };
         if !replica.is_member() {
             return Ok(Some(format!("host {host} is no member")));
@@ -129,14 +144,30 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
             return Ok(Some(format!("the watermark of host {host} is {}, below {all_over}", replica.watermark())));
         }
     }
-    for host in 0..world.machines.len() {
+    for host in present.iter().copied() {
         let view = cluster(world, host)?;
-        if view.is_none_or(|view| view.pending > 0 || view.members.len() != world.machines.len()) {
+        if view.is_none_or(|view| view.pending > 0 || view.members.len() != present.len()) {
             return Ok(Some(format!("host {host} has undecided registrations")));
         }
     }
     let open = world.clients.open_calls();
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
+}
+
+/// The machines that have not left the cluster.
+fn present(world: &World) -> Vec<Host> {
+    (0..world.machines.len()).filter(|host| !world.machines[*host].left).collect()
+}
+
+/// Whether an eviction is under way that nobody can finish: freezes that crossed, by operators who did not agree.
+fn is_stuck(world: &mut World) -> Result<bool, Violation> {
+    for host in present(world) {
+        let eviction = cluster(world, host)?.and_then(|view| view.eviction);
+        if eviction.is_some_and(|eviction| !eviction.possible) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Asks a node and waits up to a second for its answer.
@@ -169,16 +200,18 @@ fn cluster(world: &mut World, host: Host) -> Result<Option<Box<ClusterView>>, Vi
 fn check_end(world: &mut World) -> Checked {
     let later = world.now + 3_000_000;
     world.run_until(later)?;
+    let present = present(world);
     let time = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark()).min();
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
     mark_fates(world, &verdicts);
     for id in world.ledger.answered() {
-        if verdicts.of_id(id).is_none() {
+        if verdicts.of_id(id).is_none() && !world.ledger.rejected_in_the_void(id) {
             return broken("answered", format!("registration {id} was answered and does not exist"));
         }
     }
-    for host in 0..world.machines.len() {
+    for host in present {
+        world.ledger.check_cuts(host)?;
         check_events(world, host, &verdicts)?;
         check_registrations(world, host, &verdicts)?;
         check_names(world, host, &verdicts)?;
@@ -192,7 +225,8 @@ fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
 
 /// Each node told each outcome once; a newcomer those that were open when it came.
 fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
-    let founder = host < world.plan.founders;
+    // A node that came back knows of what was decided without it as a newcomer does.
+    let founder = host < world.plan.founders && !world.machines[host].came_back;
     for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.first) {
         let id = id_of(*stamp, fate);
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
@@ -200,7 +234,7 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
             Some(status) if *status != wanted => {
                 return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
             }
-            None if founder || stamp.node == world.machines[host].node => {
+            None if founder || host_of(stamp.node) == host => {
                 return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
             }
             _ => {}
@@ -227,6 +261,10 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
             let Some(last) = views.last() else { break };
             after = Some(last.id);
             for view in views {
+                // Its own node keeps it, and newcomers that this node gave a snapshot.
+                if world.ledger.rejected_in_the_void(view.id) {
+                    continue;
+                }
                 let Some((stamp, fate)) = firsts.get(&view.id) else {
                     return broken("oracle", format!("host {host} knows {} that nobody registered", view.id));
                 };
@@ -278,7 +316,7 @@ fn mark_fates(world: &mut World, verdicts: &Verdicts) {
             world.mark("a later twin loses");
         }
         let feeds = 0..world.machines.len();
-        let events = |kind| feeds.clone().any(|host| world.ledger.feed(host).contains(&(kind, *stamp)));
+        let events = |kind| feeds.clone().any(|host| world.ledger.was_told(host, kind, *stamp));
         let (accepted, contested) =
             (events(forename::replica::EventType::Accepted), events(forename::replica::EventType::Contested));
         if !fate.first && accepted {

@@ -40,6 +40,7 @@ impl Story {
             links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000 },
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
+            evict_after: None,
             actions: Vec::new(),
             faults: Vec::new(),
             heal_at: 0,

@@ -127,6 +127,9 @@ pub(crate) fn op_text(op: &Op) -> String {
         Body::Release(claim) => format!("release {}", claim.key),
         Body::Admit { node, by } => format!("admit {node} by {}", by.len()),
         Body::Welcome { node } => format!("welcome {node}"),
+        Body::Freeze { node, seq } => format!("freeze {node} at {seq}"),
+        Body::Depart => "depart".to_owned(),
+        Body::Evict { cuts } => format!("evict {cuts:?}"),
     };
     format!("#{} {} {what}", op.seq, op.hlc)
 }
@@ -153,6 +156,8 @@ fn describe(packet: &Packet) -> String {
         Packet::Message(Message::Join(_)) => "join".to_owned(),
         Packet::Message(Message::Installed) => "installed".to_owned(),
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
+        Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
+        Packet::Message(Message::Evicted { cut }) => format!("evicted at {cut}"),
         Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
     }
 }

@@ -2,7 +2,6 @@
 
 use forename::replica::Input;
 
-use crate::machine::node_id;
 use crate::net::{Epoch, Micros, Way, pair};
 use crate::plan::Host;
 use crate::world::{Event, Packet, World};
@@ -30,7 +29,7 @@ impl World {
             return;
         }
         let input = match packet {
-            Packet::Message(message) => Input::Message { from: node_id(from), message },
+            Packet::Message(message) => Input::Message { from: self.machines[from].node, message },
             Packet::Rows(rows) => Input::SnapshotRows(rows),
             Packet::SnapshotEnd => Input::SnapshotEnd,
         };
@@ -59,9 +58,10 @@ impl World {
         let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
         if up && free {
             let epoch = self.net.connect(a, b);
+            self.met.insert(epoch, (self.machines[a].node, self.machines[b].node));
             self.trace.connected(self.now, a, b, epoch);
-            self.input(a, Input::Connected(node_id(b)));
-            self.input(b, Input::Connected(node_id(a)));
+            self.input(a, Input::Connected(self.machines[b].node));
+            self.input(b, Input::Connected(self.machines[a].node));
         } else if self.dialling.insert((a, b)) {
             let at = self.now + REDIAL + self.dice.below(REDIAL);
             self.at(at, Event::Dial(a, b));
@@ -80,7 +80,9 @@ impl World {
 
     pub(crate) fn hang_up(&mut self, epoch: Epoch, host: Host, peer: Host) {
         if self.net.hang_up(epoch, host) {
-            self.input(host, Input::Disconnected(node_id(peer)));
+            // The peer may be another incarnation by now.
+            let (a, b) = self.met.get(&epoch).copied().unwrap_or_default();
+            self.input(host, Input::Disconnected(if host < peer { b } else { a }));
             self.dial_wanted(host);
             self.dial_wanted(peer);
         }

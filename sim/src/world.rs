@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forename::clock::Hlc;
-use forename::replica::{EventFilter, Input, Lane, Message, Output, Request, Token};
+use forename::clock::{Hlc, NodeId};
+use forename::replica::{EventFilter, Input, Lane, Message, Output, Replica, Request, Token};
 use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) dice: Dice,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
+    /// Which nodes met on a connection, the lesser host's first.
+    pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
     pub(crate) steps: u64,
 }
 
@@ -77,6 +79,7 @@ impl World {
             trace: Trace::new(tracing),
             dice: Dice::new(plan.seed, "world", 0),
             dialling: BTreeSet::new(),
+            met: BTreeMap::new(),
             steps: 0,
             plan,
         };
@@ -148,18 +151,21 @@ impl World {
 
     /// Starts a machine's process; nothing where it runs.
     pub(crate) fn start(&mut self, host: Host) -> Checked {
-        if self.machines[host].is_up() {
+        if self.machines[host].is_up() || self.machines[host].left {
             return Ok(());
         }
         let (now, seed, founders) = (self.now, self.plan.seed, self.plan.founders);
         let machine = &mut self.machines[host];
-        if let Err(error) = machine.start(now, seed, founders, (1000, 100)) {
+        if let Err(error) = machine.start(now, seed, founders, (1000, 100), self.plan.evict_after) {
             return broken("start", format!("host {host} does not start: {error}"));
         }
-        self.ledger.restarted(host, &self.machines[host].disk);
+        self.ledger.restarted(host, self.machines[host].node, &self.machines[host].disk);
         self.trace.note(now, Note::Start(host));
-        // Who it is connected to at first: the other founders, or its sponsor.
-        self.machines[host].wanted = if host < founders {
+        // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
+        let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
+        self.machines[host].wanted = if let Some(back) = returning {
+            back.contacts.iter().map(|contact| host_of(contact.node)).collect()
+        } else if host < founders {
             (0..founders).filter(|other| *other != host).collect()
         } else {
             BTreeSet::from([self.plan.joiners[host - founders].sponsor])
@@ -205,10 +211,12 @@ impl World {
         let outputs = replica.flush(now);
         let writes = replica.store_mut().take_writes();
         let batch = replica.store_mut().commit();
+        let cuts = replica.cuts().clone();
         let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
         machine.busy_until = self.now + 20 + self.dice.below(200);
         self.steps += 1;
         self.trace.step(self.now, host, taken, &writes, outputs.len());
+        self.ledger.cuts(host, &cuts);
         self.wrote(host, batch, writes, watermark)?;
         self.plan_wake(host, wake);
         self.carry_out(host, outputs)
@@ -282,7 +290,10 @@ impl World {
                 self.ledger.sent(host, &message, &self.machines[host].disk)?;
                 let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
                 self.note_message(&message, lane);
-                self.send(host, host_of(to), way, Packet::Message(message));
+                // A connection is to one incarnation.
+                if self.machines[host_of(to)].node == to {
+                    self.send(host, host_of(to), way, Packet::Message(message));
+                }
             }
             Output::SendSnapshot { to } => {
                 let rows = self.machines[host].disk.snapshot();
@@ -292,17 +303,32 @@ impl World {
                 self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd);
                 self.mark("a snapshot is sent");
             }
-            Output::Peers(contacts) => {
-                self.machines[host].wanted = contacts.iter().map(|contact| host_of(contact.node)).collect();
+            Output::Peers { members, former: _ } => {
+                self.machines[host].wanted = members.iter().map(|contact| host_of(contact.node)).collect();
                 let founders = 0..self.plan.founders;
                 if founders.contains(&host) {
                     // Founders are told of each other by their operator until they have each other's contacts.
                     self.machines[host].wanted.extend(founders.filter(|other| *other != host));
                 }
                 self.dial_wanted(host);
+                // A newcomer that has its snapshot has a feed from now on.
+                self.ask_feed(host);
             }
             Output::Events(_) => self.ask_feed(host),
             Output::Halt(why) => return self.halted(host, why),
+            Output::Rejoin(next) => {
+                self.mark("a node comes back after an eviction");
+                self.trace.note(self.now, Note::Halt(host, format!("evicted; comes back as {next}")));
+                self.crash(host, 0);
+                self.machines[host].came_back = true;
+                let at = self.now + 10_000;
+                self.at(at, Event::Start(host));
+            }
+            Output::Left => {
+                self.mark("a node has left");
+                self.crash(host, 0);
+                self.machines[host].left = true;
+            }
         }
         Ok(())
     }

@@ -45,6 +45,16 @@ pub enum ProblemType {
     NoRoute,
     /// The path does not know the method.
     MethodNotAllowed,
+    /// There is no such member.
+    NoMember,
+    /// The member is on its way out already, or another eviction is under way.
+    BeingEvicted,
+    /// Those who would stay are no majority.
+    NoMajority,
+    /// The last member cannot leave.
+    LastMember,
+    /// The node is leaving the cluster.
+    Leaving,
     /// The node is still joining.
     NotMember,
     /// The node's clock is off.
@@ -58,7 +68,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 17] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 22] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -77,6 +87,11 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 17] = [
     (ProblemType::NotHeld, "not-held", StatusCode::NOT_FOUND, "Name not held"),
     (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
     (ProblemType::MethodNotAllowed, "method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+    (ProblemType::NoMember, "no-member", StatusCode::NOT_FOUND, "No such member"),
+    (ProblemType::BeingEvicted, "being-evicted", StatusCode::CONFLICT, "Eviction under way"),
+    (ProblemType::NoMajority, "no-majority", StatusCode::CONFLICT, "No majority would stay"),
+    (ProblemType::LastMember, "last-member", StatusCode::CONFLICT, "Last member"),
+    (ProblemType::Leaving, "leaving", StatusCode::SERVICE_UNAVAILABLE, "Leaving"),
     (ProblemType::NotMember, "not-member", StatusCode::SERVICE_UNAVAILABLE, "Not a member yet"),
     (ProblemType::ClockSuspect, "clock-suspect", StatusCode::SERVICE_UNAVAILABLE, "Clock suspect"),
     (ProblemType::Unavailable, "unavailable", StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
@@ -218,6 +233,11 @@ impl From<Refusal> for Problem {
             Refusal::ClockSuspect { offset } => {
                 Self { offset_ms: Some(offset), retry_after: Some(30), ..problem(ProblemType::ClockSuspect) }
             }
+            Refusal::NoMember(_) => problem(ProblemType::NoMember),
+            Refusal::BeingEvicted(_) => problem(ProblemType::BeingEvicted),
+            Refusal::NoMajority { .. } => problem(ProblemType::NoMajority),
+            Refusal::LastMember => problem(ProblemType::LastMember),
+            Refusal::Leaving => problem(ProblemType::Leaving),
             Refusal::Unavailable(_) => Self { retry_after: Some(1), ..problem(ProblemType::Unavailable) },
         }
     }

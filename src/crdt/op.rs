@@ -1,6 +1,6 @@
 //! Operations: what nodes tell each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -55,13 +55,28 @@ pub enum Body {
         /// The newcomer.
         node: NodeId,
     },
+    /// A member takes nothing of a node's log beyond `seq` any more: its part in an eviction.
+    Freeze {
+        /// Who is to be evicted.
+        node: NodeId,
+        /// The prefix of its log that the freezing member has.
+        seq: Seq,
+    },
+    /// The origin leaves the cluster; its last op.
+    Depart,
+    /// An eviction, or a departure, is done: the prefixes of the logs of those who are out that count. Whoever finds
+    /// first that all who stay agree says so, and the others take it from there.
+    Evict {
+        /// By evicted node.
+        cuts: BTreeMap<NodeId, Seq>,
+    },
 }
 
 impl Body {
     /// Whether it decides about membership. Such ops are few and kept for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {
-        matches!(self, Self::Admit { .. } | Self::Welcome { .. })
+        !matches!(self, Self::Register(_) | Self::Activate { .. } | Self::Release(_))
     }
 }
 

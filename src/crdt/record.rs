@@ -171,6 +171,12 @@ impl Name {
         leader.filter(|leader| claim < *leader)
     }
 
+    /// What the tenure follows that a claim is in.
+    #[must_use]
+    pub fn followed_by(&self, claim: Stamp) -> Option<Stamp> {
+        self.tenures.iter().find(|tenure| tenure.claims.binary_search(&claim).is_ok())?.after
+    }
+
     /// Reads a name; one without claims where nothing is known of it.
     pub fn load(store: &impl Store, namespace: &str, key: &str) -> Self {
         match store.get(Table::Names, &name_key(namespace, key)) {

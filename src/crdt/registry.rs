@@ -6,8 +6,8 @@ use crdts::{CmRDT, CvRDT, VClock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::op::{Body, ClaimRef, Op, Register, Seq};
-use super::record::{Name, Registration, owner_key, read_record, stamp_of_id};
+use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
+use super::record::{EndReason, Name, Registration, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
 use crate::store::{Direction, Store, Table};
@@ -104,7 +104,7 @@ impl<S: Store> Registry<S> {
             Body::Register(register) => self.register(Registration::new(op.stamp(), op.seq, register.clone())),
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
             Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
-            Body::Admit { .. } | Body::Welcome { .. } => Effects::default(),
+            _ => Effects::default(),
         })
     }
 
@@ -150,6 +150,23 @@ impl<S: Store> Registry<S> {
     /// All registrations that carry a client's id, by stamp.
     fn twins(&self, id: Uuid) -> Vec<Stamp> {
         self.store.get(Table::Ids, id.as_bytes()).map(|bytes| read_record(&bytes, "id")).unwrap_or_default()
+    }
+
+    /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
+    /// and stands among those who lost the names, leading nothing.
+    pub(crate) fn enter_alone(&mut self, rejected: &Registration) {
+        let mut rejected = rejected.clone();
+        for record in &mut rejected.claims {
+            record.ended.get_or_insert(EndReason::Rejected);
+            let Claim { namespace, key, after, .. } = &record.claim;
+            let mut name = Name::load(&self.store, namespace, key);
+            if name.leader(*after).is_some_and(|leader| leader < rejected.stamp) {
+                name.insert(*after, rejected.stamp);
+                name.save(&mut self.store, namespace, key);
+            }
+        }
+        rejected.save(&mut self.store);
+        self.store.put(Table::Owners, owner_key(&rejected.owner, Some(rejected.stamp)), Vec::new());
     }
 
     fn register(&mut self, mut new: Registration) -> Effects {

@@ -206,9 +206,11 @@ impl Driver {
             }
             Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
             Output::SendSnapshot { to } => self.transport.send_snapshot(to, self.replica.store().snapshot()),
-            Output::Peers(contacts) => self.transport.set_peers(contacts),
+            Output::Peers { members, former: _ } => self.transport.set_peers(members),
             Output::Events(cursor) => drop(self.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(reason),
+            Output::Rejoin(next) => return Some(format!("evicted; next incarnation {next}")),
+            Output::Left => return Some("left".to_owned()),
         }
         None
     }

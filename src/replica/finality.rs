@@ -10,8 +10,8 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::CLUSTER_WATERMARK;
 use super::message::Promise;
+use super::{CLUSTER_WATERMARK, Now};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::codec;
 use crate::crdt::{Body, ClaimRef, Op, Registry, Seq, read_record};
@@ -27,8 +27,10 @@ pub(super) struct Origin {
     pub(super) promise: Promise,
     /// A promise whose prefix is not here yet.
     heard: Option<Promise>,
-    /// When the believed promise last moved.
+    /// When the believed promise last moved, by the wall clock.
     pub(super) heard_at: Option<Millis>,
+    /// The same, in time that does not jump.
+    moved_at: Option<Millis>,
     /// The prefix that a majority holds.
     majority: Seq,
     /// The prefix that is decided.
@@ -59,7 +61,7 @@ impl Undecided {
             Body::Register(register) => What::Register { replaces: register.replaces.is_some() },
             Body::Activate { registration } => What::Activate(*registration),
             Body::Release(claim) => What::Release(Box::new(claim.clone())),
-            Body::Admit { .. } | Body::Welcome { .. } => What::Membership,
+            _ => What::Membership,
         };
         Self { seq: op.seq, hlc: op.hlc, what }
     }
@@ -115,6 +117,17 @@ impl Finality {
         self.origins.get(&origin)?.heard_at
     }
 
+    /// When a member's believed promise last moved, or it became a member here, in `elapsed` time.
+    pub(super) fn moved_at(&self, member: NodeId) -> Millis {
+        self.origins.get(&member).and_then(|origin| origin.moved_at).unwrap_or_default()
+    }
+
+    /// Whether an op that was applied is decided.
+    pub(super) fn is_decided(&self, op: Stamp) -> bool {
+        let undecided = self.origins.get(&op.node).and_then(|origin| origin.undecided.front());
+        undecided.is_none_or(|first| first.hlc > op.hlc)
+    }
+
     /// The prefix of a log that is decided.
     pub(super) fn decided(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.decided)
@@ -132,6 +145,16 @@ impl Finality {
     /// Whether something waits for others to speak.
     pub(super) fn busy(&self) -> bool {
         !self.contests.is_empty() || self.origins.values().any(|origin| !origin.undecided.is_empty())
+    }
+
+    /// The registrations whose ops are not decided, or that lost and are not rejected.
+    pub(super) fn undecided_registrations(&self) -> Vec<Stamp> {
+        let mut stamps: Vec<_> = self.contests.keys().copied().collect();
+        for (node, origin) in &self.origins {
+            let registers = origin.undecided.iter().filter(|op| matches!(op.what, What::Register { .. }));
+            stamps.extend(registers.map(|op| Stamp { hlc: op.hlc, node: *node }));
+        }
+        stamps
     }
 
     /// Registrations that are not final.
@@ -157,8 +180,12 @@ impl Finality {
         self.contests.contains_key(&registration)
     }
 
-    pub(super) fn membership_changed(&mut self) {
+    /// Who counts has changed. A new member is heard of from now on.
+    pub(super) fn membership_changed(&mut self, members: impl Iterator<Item = NodeId>, now: Millis) {
         self.all_stale = true;
+        for member in members {
+            self.origins.entry(member).or_default().moved_at.get_or_insert(now);
+        }
     }
 
     /// Takes note of an op that was just applied.
@@ -187,20 +214,20 @@ impl Finality {
     }
 
     /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then.
-    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Millis) {
+    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Now) {
         let origin = self.origins.entry(node).or_default();
         if promise.seq > applied && !planted!(PromiseWithoutPrefix) {
             origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
         } else if promise.hlc > origin.promise.hlc {
             origin.promise.hlc = promise.hlc;
-            origin.heard_at = Some(now);
+            (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
         }
     }
 
     /// Believes what was heard before its prefix arrived.
-    pub(super) fn believe(&mut self, node: NodeId, applied: Seq, now: Millis) {
+    pub(super) fn believe(&mut self, node: NodeId, applied: Seq, now: Now) {
         if let Some(origin) = self.origins.get_mut(&node) {
-            origin.heard_at = Some(now);
+            (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
             if let Some(heard) = origin.heard.take_if(|heard| heard.seq <= applied) {
                 origin.promise.hlc = origin.promise.hlc.max(heard.hlc);
             }

@@ -37,6 +37,8 @@ struct Peer {
     offset: Option<i64>,
     /// When it was last asked for ops that have not come.
     asked_at: Option<Millis>,
+    /// Who is silent to it, and when it said so.
+    silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
 
 /// The peers that are connected, and when they hear from us next.
@@ -78,6 +80,11 @@ impl Peers {
         self.connected.get(&node)?.offset
     }
 
+    /// Who is silent to a peer, and when it last said so.
+    pub(super) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
+        self.connected.get(&node)?.silent.as_ref()
+    }
+
     pub(super) fn skewed(&self, node: NodeId) -> Option<u64> {
         self.skewed.get(&node).copied()
     }
@@ -111,6 +118,12 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
+        if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
+            if !matches!(message, Message::Evicted { .. }) {
+                self.send(from, Lane::Ordered, Message::Evicted { cut });
+            }
+            return;
+        }
         match message {
             Message::Join(contact) => self.on_join(from, contact),
             Message::Installed => self.on_installed(from),
@@ -122,6 +135,9 @@ impl<S: Store> Replica<S> {
                 tracing::warn!(peer = %from, ahead, "a peer does not take our ops: their timestamps are ahead of its clock");
                 self.peers.skewed.insert(self.me, ahead);
             }
+            Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
+            Message::Nominate(_) => {}
+            Message::Evicted { cut } => self.on_evicted(cut),
         }
     }
 
@@ -164,8 +180,8 @@ impl<S: Store> Replica<S> {
                 Check::Ours => return self.halt_behind(op.seq),
             }
         }
-        for origin in origins {
-            self.finality.believe(origin, self.registry.applied_of(origin), self.now.wall);
+        for origin in origins.into_iter().filter(|origin| self.membership.freeze_by(self.me, *origin).is_none()) {
+            self.finality.believe(origin, self.registry.applied_of(origin), self.now);
         }
         if gap || more {
             self.ask(from, more);
@@ -178,7 +194,7 @@ impl<S: Store> Replica<S> {
             Check::Known
         } else if op.node == self.me {
             Check::Ours
-        } else if !self.membership.is_member(op.node) {
+        } else if op.seq > self.membership.limit(self.me, op.node) {
             Check::Stranger
         } else if op.seq > applied + 1 && !planted!(GapsTaken) {
             Check::Gap
@@ -207,6 +223,7 @@ impl<S: Store> Replica<S> {
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             let (theirs, ours) = (i128::from(vector.wall.0), i128::from(self.now.wall.0));
             peer.offset = Some(i64::try_from(theirs - ours).unwrap_or(i64::MAX));
+            peer.silent = Some((self.now.elapsed, vector.silent.clone()));
         }
         let limit = self.now.wall.plus(self.config.max_clock_skew);
         let mut lacking = false;
@@ -221,9 +238,12 @@ impl<S: Store> Replica<S> {
                     self.peers.skewed.remove(&self.me);
                 }
             } else if entry.promise.hlc.millis() <= limit {
-                self.finality.hear(entry.origin, entry.promise, applied, self.now.wall);
+                if self.membership.freeze_by(self.me, entry.origin).is_none() {
+                    self.finality.hear(entry.origin, entry.promise, applied, self.now);
+                }
                 // What its own origin is about to push needs no asking.
-                lacking |= entry.held > applied && !self.peers.is_connected(entry.origin);
+                let takes = entry.held.min(self.membership.limit(self.me, entry.origin));
+                lacking |= takes > applied && !self.peers.is_connected(entry.origin);
             }
         }
         for row in vector.rows.iter().filter(|row| row.by != self.me) {
@@ -246,10 +266,14 @@ impl<S: Store> Replica<S> {
         let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
         let behind = self.registry.applied().iter().filter_map(|dot| {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
-            (*dot.actor != to && held < dot.counter).then_some((*dot.actor, held + 1))
+            let upto = dot.counter.min(self.membership.limit(to, *dot.actor));
+            (*dot.actor != to && held < upto).then_some((*dot.actor, held + 1, upto))
         });
-        for (origin, from) in behind {
+        for (origin, from, upto) in behind {
             log::read(&self.registry.store, origin, from, &mut |op| {
+                if op.seq > upto {
+                    return ControlFlow::Break(());
+                }
                 if ops.len() >= MAX_OPS || bytes >= MAX_OPS_BYTES {
                     more = true;
                     return ControlFlow::Break(());
@@ -294,7 +318,7 @@ impl<S: Store> Replica<S> {
             return;
         }
         let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
-        let to: Vec<_> = to.into_iter().filter(|peer| self.membership.knows(*peer) && self.keeps_up(*peer)).collect();
+        let to: Vec<_> = to.into_iter().filter(|peer| self.takes_ours(*peer)).collect();
         if to.is_empty() {
             return;
         }
@@ -308,14 +332,17 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn keeps_up(&self, peer: NodeId) -> bool {
-        self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me)) <= MAX_LAG
+    /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
+    fn takes_ours(&self, peer: NodeId) -> bool {
+        let lag = self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me));
+        self.membership.knows(peer) && self.membership.freeze_by(peer, self.me).is_none() && lag <= MAX_LAG
     }
 
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
     fn beat(&mut self, small: bool) {
         let now = self.now.elapsed;
-        let busy = self.finality.busy();
+        // What is said of silent members must be fresh.
+        let busy = self.finality.busy() || !self.silent().is_empty();
         let interval = if busy { self.config.busy_heartbeat } else { self.config.heartbeat };
         if now < self.peers.next_beat.min(now.plus(interval)) && !(busy && now.plus(interval) < self.peers.next_beat) {
             return;
@@ -326,6 +353,8 @@ impl<S: Store> Replica<S> {
             return;
         }
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
+        // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
+        self.clock.tick(self.promised_wall());
         let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
         let partner = self.some_peers(1).first().copied();
         for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
@@ -351,7 +380,7 @@ impl<S: Store> Replica<S> {
         origins.insert(self.me);
         let entries = origins.into_iter().map(|origin| self.entry(origin)).collect();
         let rows = to.map(|to| self.some_rows(to)).unwrap_or_default();
-        Vector { entries, rows, wall: self.now.wall, wants, echo }
+        Vector { entries, rows, wall: self.now.wall, silent: self.silent(), wants, echo }
     }
 
     fn entry(&self, origin: NodeId) -> Entry {

@@ -64,11 +64,21 @@ pub enum Output {
         /// The newcomer.
         to: NodeId,
     },
-    /// Connect to these and to nobody else; members and half-admitted newcomers, this node left out.
-    Peers(Vec<Contact>),
+    /// Whom to be connected to; nobody else gets in.
+    Peers {
+        /// Members and half-admitted newcomers, this node left out: dial them.
+        members: Vec<Contact>,
+        /// The evicted: let them in, so that they hear of it, but do not dial them.
+        former: Vec<Contact>,
+    },
     /// The feed has durable events up to this cursor.
     Events(Cursor),
     /// The node must stop: the store failed, or going on would break a promise. The text says what happened, what it
     /// means and what to do.
     Halt(String),
+    /// The node was evicted. Open the replica again on the same store, under this id: its next incarnation, which joins
+    /// anew and registers again what had come to nothing.
+    Rejoin(NodeId),
+    /// The node has left the cluster: it may stop for good.
+    Left,
 }

@@ -1,14 +1,19 @@
 //! Who is a member, derived from the membership ops alone, so that all nodes derive the same.
+//!
+//! A newcomer is a member once all who were asked have welcomed it. A node is evicted, or has left, once all who stay
+//! have frozen it; its log then counts up to its cut. Both are worked out anew, from the founders on, whenever a
+//! membership op arrives: such ops are few.
+
+mod derive;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::derive::Derivation;
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::{Body, Op, Seq};
-
-/// The admissions of newcomers, each with who must have welcomed it.
-type Admits<'a> = Vec<(NodeId, &'a BTreeSet<NodeId>)>;
-/// Who welcomed each newcomer first, and when.
-type Welcomes = BTreeMap<NodeId, BTreeMap<NodeId, Hlc>>;
 
 /// The membership ops of all logs and what follows from them.
 #[derive(Clone, Debug, Default)]
@@ -16,173 +21,202 @@ pub(super) struct Membership {
     founders: BTreeSet<NodeId>,
     /// In log order for each origin.
     ops: BTreeMap<(NodeId, Seq), Op>,
-    /// The members, each with the floor of its ops: the timestamp of the latest welcome, which every op of it follows.
-    /// Where several admissions of a newcomer are complete, it may have issued ops after the earliest of them.
-    since: BTreeMap<NodeId, Hlc>,
-    /// Newcomers that some members have yet to welcome.
-    half_admitted: BTreeSet<NodeId>,
+    /// All freezes ever made: by whom, of whom, at which seq.
+    freezes: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
+    derived: Derivation,
 }
 
 impl Membership {
-    pub(super) fn new(founders: BTreeSet<NodeId>, ops: impl IntoIterator<Item = Op>) -> Self {
-        let ops = ops.into_iter().map(|op| ((op.node, op.seq), op)).collect();
-        let mut membership = Self { founders, ops, ..Self::default() };
-        membership.derive();
+    /// What follows from the ops; `applied` says how much of each log is here.
+    pub(super) fn new(
+        founders: BTreeSet<NodeId>,
+        ops: impl IntoIterator<Item = Op>,
+        applied: &dyn Fn(NodeId) -> Seq,
+    ) -> Self {
+        let mut membership = Self { founders, ..Self::default() };
+        ops.into_iter().for_each(|op| membership.enter(op));
+        membership.derive(applied);
         membership
     }
 
     /// Takes in one more membership op.
-    pub(super) fn add(&mut self, op: Op) {
-        self.ops.insert((op.node, op.seq), op);
-        self.derive();
+    pub(super) fn add(&mut self, op: Op, applied: &dyn Fn(NodeId) -> Seq) {
+        self.enter(op);
+        self.derive(applied);
     }
 
+    fn enter(&mut self, op: Op) {
+        if let Body::Freeze { node, seq } = op.body {
+            self.freezes.entry(op.node).or_default().insert(node, seq);
+        }
+        self.ops.insert((op.node, op.seq), op);
+    }
+
+    fn derive(&mut self, applied: &dyn Fn(NodeId) -> Seq) {
+        self.derived = derive::derive(&self.founders, &self.ops, applied);
+    }
+
+    /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.
+    pub(super) fn try_finish(&mut self, applied: &dyn Fn(NodeId) -> Seq) -> bool {
+        let here =
+            !self.derived.agreed.is_empty() && self.derived.agreed.iter().all(|(node, cut)| applied(*node) >= *cut);
+        if here {
+            self.derive(applied);
+        }
+        here
+    }
+
+    /// Whether the node is a member: admitted and not evicted.
     pub(super) fn is_member(&self, node: NodeId) -> bool {
-        self.since.contains_key(&node)
+        self.derived.since.contains_key(&node) && !self.derived.cuts.contains_key(&node)
     }
 
     /// Whether the node is a member or on its way to be one.
     pub(super) fn knows(&self, node: NodeId) -> bool {
-        self.is_member(node) || self.half_admitted.contains(&node)
+        self.is_member(node) || self.derived.half_admitted.contains(&node)
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.since.keys().copied()
+        self.derived.members()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.since.len()
+        self.members().count()
     }
 
     pub(super) fn half_admitted(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.half_admitted.iter().copied()
+        self.derived.half_admitted.iter().copied()
+    }
+
+    /// The member that has been one for longest: it alone admits newcomers, so that each of them is welcomed by all who
+    /// were let in before it.
+    pub(super) fn first(&self) -> Option<NodeId> {
+        let rank = |node: &NodeId| (self.derived.admitted.get(node).copied().unwrap_or_default(), *node);
+        self.members().min_by_key(rank)
     }
 
     /// A promise that stands for a member which has not spoken yet.
     pub(super) fn floor(&self, member: NodeId) -> Hlc {
-        self.since.get(&member).copied().unwrap_or_default()
+        self.derived.since.get(&member).copied().unwrap_or_default()
+    }
+
+    /// The evicted, each with the prefix of its log that counts.
+    pub(super) fn cuts(&self) -> &BTreeMap<NodeId, Seq> {
+        &self.derived.cuts
+    }
+
+    /// Where an evicted node's log ends.
+    pub(super) fn cut(&self, node: NodeId) -> Option<Seq> {
+        self.derived.cuts.get(&node).copied()
+    }
+
+    /// Those whose eviction or departure is not finished.
+    pub(super) fn frozen(&self) -> &BTreeSet<NodeId> {
+        &self.derived.frozen
+    }
+
+    /// The cuts of an eviction that is agreed upon and waits for ops up to them.
+    pub(super) fn agreed(&self) -> &BTreeMap<NodeId, Seq> {
+        &self.derived.agreed
+    }
+
+    /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
+    pub(super) fn decided(&self) -> &BTreeMap<NodeId, Seq> {
+        &self.derived.decided
+    }
+
+    /// Where a node said that it leaves: the seq of its last op.
+    pub(super) fn departing(&self, node: NodeId) -> Option<Seq> {
+        self.derived.departing.get(&node).copied()
+    }
+
+    /// The seq of a node's last op where it has said that it leaves, also when it is out.
+    pub(super) fn departed(&self, node: NodeId) -> Option<Seq> {
+        let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
+        (last.body == Body::Depart).then_some(last.seq)
+    }
+
+    /// Whether the eviction under way can still come to an end with what has been frozen.
+    pub(super) fn can_finish(&self) -> bool {
+        self.derived.possible
+    }
+
+    /// At which seq `by` has frozen `node`.
+    pub(super) fn freeze_by(&self, by: NodeId, node: NodeId) -> Option<Seq> {
+        self.freezes.get(&by)?.get(&node).copied()
+    }
+
+    /// Who has frozen a node that is not out yet.
+    pub(super) fn frozen_by(&self, node: NodeId) -> Vec<NodeId> {
+        let by = self.freezes.iter().filter(|(_, freezes)| freezes.contains_key(&node));
+        by.map(|(by, _)| *by).filter(|_| self.cut(node).is_none()).collect()
+    }
+
+    /// Whether `by` has frozen somebody whose eviction is not finished.
+    pub(super) fn has_unfinished_freeze(&self, by: NodeId) -> bool {
+        self.derived.frozen.iter().any(|node| self.freeze_by(by, *node).is_some())
+    }
+
+    /// How far `by` takes the log of `origin`: nothing of a stranger's, an evicted one's up to its cut, a frozen one's
+    /// up to the freeze, or the cut once that is agreed upon.
+    pub(super) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
+        if !self.derived.since.contains_key(&origin) {
+            0
+        } else if let Some(cut) = self.cut(origin) {
+            cut
+        } else {
+            let frozen = self.freeze_by(by, origin);
+            let agreed = self.derived.agreed.get(&origin).copied();
+            frozen.max(agreed).unwrap_or(Seq::MAX)
+        }
     }
 
     /// Newcomers that `me` is asked to welcome and has not.
     pub(super) fn to_welcome(&self, me: NodeId) -> Vec<NodeId> {
         let mut asked = BTreeSet::new();
-        for op in self.ops.values().filter(|op| self.is_member(op.node)) {
+        for op in self.ops.values().filter(|op| self.derived.counts(op)) {
             if let Body::Admit { node, by } = &op.body
                 && by.contains(&me)
-                && self.half_admitted.contains(node)
+                && self.derived.half_admitted.contains(node)
             {
                 asked.insert(*node);
             }
         }
-        for op in self.ops.values().filter(|op| op.node == me) {
-            if let Body::Admit { node, .. } | Body::Welcome { node } = &op.body {
-                asked.remove(node);
-            }
+        for node in self.welcomed(me) {
+            asked.remove(&node);
         }
         asked.into_iter().collect()
     }
 
-    /// A newcomer is a member once all of `by` have welcomed it; the ops of nodes that are no members count for
-    /// nothing. Repeated until nothing more follows, because a new member's own ops may complete another's admission.
-    fn derive(&mut self) {
-        self.since = self.founders.iter().map(|node| (*node, Hlc::ZERO)).collect();
-        loop {
-            let (admits, welcomes) = self.admissions();
-            let mut complete: BTreeMap<NodeId, Hlc> = BTreeMap::new();
-            for (node, by) in admits {
-                // Welcomes by others than those asked here do not raise the floor.
-                let welcomed: Option<Vec<Hlc>> =
-                    by.iter().map(|member| welcomes.get(&node)?.get(member).copied()).collect();
-                if let Some(floor) = welcomed.and_then(|welcomed| welcomed.into_iter().max()) {
-                    complete.entry(node).and_modify(|least| *least = floor.min(*least)).or_insert(floor);
-                }
-            }
-            complete.retain(|node, floor| !self.founders.contains(node) && self.since.get(node) != Some(floor));
-            if complete.is_empty() {
-                self.half_admitted = welcomes.into_keys().filter(|node| !self.is_member(*node)).collect();
-                return;
-            }
-            self.since.extend(complete);
-        }
+    /// Newcomers that `me` has welcomed and that are not members yet: they are frozen along with anybody.
+    pub(super) fn half_welcomed(&self, me: NodeId) -> Vec<NodeId> {
+        let half = |node: &NodeId| !self.is_member(*node) && self.cut(*node).is_none();
+        self.welcomed(me).filter(half).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Who is asked to welcome whom, and who did when. A sponsor's admission is its welcome.
-    fn admissions(&self) -> (Admits<'_>, Welcomes) {
-        let (mut admits, mut welcomes) = (Admits::new(), Welcomes::new());
-        for op in self.ops.values().filter(|op| self.is_member(op.node)) {
-            let node = match &op.body {
-                Body::Admit { node, by } => {
-                    admits.push((*node, by));
-                    node
-                }
-                Body::Welcome { node } => node,
-                _ => continue,
-            };
-            welcomes.entry(*node).or_default().entry(op.node).or_insert(op.hlc);
-        }
-        (admits, welcomes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
-        Op { node: NodeId(node), seq, hlc: Hlc(hlc), body }
+    fn welcomed(&self, me: NodeId) -> impl Iterator<Item = NodeId> {
+        let own = self.ops.range((me, 0)..=(me, Seq::MAX)).map(|(_, op)| op);
+        own.filter_map(|op| match &op.body {
+            Body::Admit { node, .. } | Body::Welcome { node } => Some(*node),
+            _ => None,
+        })
     }
 
-    fn admit(node: u64, by: &[u64]) -> Body {
-        Body::Admit { node: NodeId(node), by: by.iter().map(|node| NodeId(*node)).collect() }
+    /// Those whom `me` has yet to freeze because somebody else did or they leave; a leaving one only at its last op.
+    pub(super) fn to_freeze(&self, me: NodeId, applied: &dyn Fn(NodeId) -> Seq) -> Vec<NodeId> {
+        let due = |node: &NodeId| {
+            *node != me
+                && self.freeze_by(me, *node).is_none()
+                && self.departing(*node).is_none_or(|last| applied(*node) >= last)
+        };
+        self.derived.frozen.iter().copied().filter(due).collect()
     }
 
-    fn founded(founders: &[u64], ops: Vec<Op>) -> Membership {
-        Membership::new(founders.iter().map(|node| NodeId(*node)).collect(), ops)
-    }
-
-    #[test]
-    fn a_newcomer_is_a_member_once_all_have_welcomed_it() {
-        let mut membership = founded(&[1, 2], vec![op(1, 1, 10, admit(3, &[1, 2]))]);
-        assert!(!membership.is_member(NodeId(3)) && membership.knows(NodeId(3)));
-        assert_eq!(membership.to_welcome(NodeId(2)), vec![NodeId(3)]);
-        assert_eq!(membership.to_welcome(NodeId(1)), vec![]);
-        membership.add(op(2, 1, 12, Body::Welcome { node: NodeId(3) }));
-        assert!(membership.is_member(NodeId(3)));
-        assert_eq!(membership.floor(NodeId(3)), Hlc(12), "the latest welcome");
-        assert_eq!(membership.to_welcome(NodeId(2)), vec![]);
-    }
-
-    #[test]
-    fn what_a_node_says_before_it_is_a_member_counts_for_nothing() {
-        let membership = founded(&[1], vec![op(9, 1, 10, admit(9, &[9]))]);
-        assert!(!membership.knows(NodeId(9)));
-    }
-
-    #[test]
-    fn a_second_admission_by_more_members_takes_nothing_back() {
-        let first = vec![
-            op(1, 1, 10, admit(9, &[1, 2])),
-            op(2, 1, 12, Body::Welcome { node: NodeId(9) }),
-            op(1, 2, 13, admit(3, &[1, 2])),
-            op(2, 2, 14, Body::Welcome { node: NodeId(3) }),
-        ];
-        let mut membership = founded(&[1, 2], first);
-        assert_eq!(membership.floor(NodeId(9)), Hlc(12));
-        // Node 3 was asked by the newcomer as well before it heard of the first admission.
-        membership.add(op(3, 1, 20, admit(9, &[1, 2, 3])));
-        assert!(membership.is_member(NodeId(9)));
-        assert_eq!(membership.floor(NodeId(9)), Hlc(12), "it may have issued an op at 13");
-    }
-
-    #[test]
-    fn a_new_member_may_let_in_the_next() {
-        let ops = vec![
-            op(1, 1, 10, admit(2, &[1])),
-            op(2, 1, 20, admit(3, &[1, 2])),
-            op(1, 2, 30, Body::Welcome { node: NodeId(3) }),
-        ];
-        let membership = founded(&[1], ops);
-        assert_eq!(membership.count(), 3);
-        assert_eq!(membership.floor(NodeId(3)), Hlc(30));
+    /// Whether an eviction of these, begun by `me` now, could find its majority.
+    pub(super) fn could_evict(&self, me: NodeId, nodes: &BTreeSet<NodeId>) -> bool {
+        let mut frozen: BTreeSet<_> = self.derived.frozen.union(nodes).copied().collect();
+        frozen.extend(self.half_welcomed(me));
+        let survivors = self.members().filter(|member| !frozen.contains(member)).count();
+        2 * survivors > self.count() + self.derived.half_admitted.len()
     }
 }

@@ -1,5 +1,6 @@
 //! What replicas say to each other.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub struct Vector {
     pub rows: Vec<HeldRow>,
     /// The sender's wall clock.
     pub wall: Millis,
+    /// Members whose promises have not moved for so long that the sender would evict them.
+    pub silent: BTreeSet<NodeId>,
     /// The sender asks for whatever the entries show it to lack.
     pub wants: bool,
     /// The sender asks for the receiver's vector in turn.
@@ -88,6 +91,13 @@ pub enum Message {
     Skewed {
         /// By how many milliseconds.
         ahead: u64,
+    },
+    /// A newcomer has the sponsor's snapshot and is to be let in.
+    Nominate(Contact),
+    /// The receiver has been evicted, finally.
+    Evicted {
+        /// The prefix of its log that counts.
+        cut: Seq,
     },
 }
 

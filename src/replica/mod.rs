@@ -21,6 +21,7 @@
 //!   at or below the watermark and held by a majority. So a confirmation costs no write of its own.
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
+mod evict;
 mod feed;
 mod finality;
 mod gossip;
@@ -30,6 +31,7 @@ mod log;
 mod membership;
 mod message;
 mod request;
+mod returning;
 mod serve;
 mod views;
 
@@ -52,10 +54,12 @@ use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
 pub use self::request::*;
+use self::returning::Returning;
+pub use self::returning::{Return, node_in};
 use self::serve::Waiters;
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
-use crate::crdt::{Body, Effects, Op, Registry, read_record};
+use crate::crdt::{Body, Effects, Op, Registry, Seq, read_record};
 use crate::store::{Batch, Direction, Store, Table};
 
 /// What the clocks of the machine say.
@@ -79,6 +83,9 @@ pub struct Config {
     pub heartbeat: u64,
     /// How often it does when something is. Milliseconds.
     pub busy_heartbeat: u64,
+    /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
+    /// section 5: it trades the strict order of claims for progress.
+    pub evict_after: Option<u64>,
     /// Seed of its random choices of peers.
     pub seed: u64,
 }
@@ -88,7 +95,7 @@ impl Config {
     /// makes up for lost messages, and 100 ms is a guess at what links allow.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, seed }
+        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, seed }
     }
 }
 
@@ -102,7 +109,7 @@ pub enum Start {
 }
 
 /// What all members of a cluster have in common from its first day.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Founding {
     /// The first members.
     pub founders: BTreeSet<NodeId>,
@@ -134,6 +141,11 @@ pub enum OpenError {
     /// There is no state and no word what to do.
     #[error("the data directory holds no cluster yet: start with an address and a token to join one")]
     NotStarted,
+    /// The node has left its cluster.
+    #[error(
+        "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
+    )]
+    Left,
 }
 
 /// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
@@ -143,6 +155,8 @@ const CEILING_STEP: u64 = 5000;
 const META_NODE: &[u8] = b"node";
 const META_CEILING: &[u8] = b"ceiling";
 const META_INSTALLED: &[u8] = b"installed";
+const META_LEFT: &[u8] = b"left";
+const META_RETURNING: &[u8] = b"returning";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
@@ -170,7 +184,14 @@ pub struct Replica<S> {
     outbox: Vec<Output>,
     gated: VecDeque<(Batch, Output)>,
     persisted: Batch,
+    /// It takes nothing in any more.
     halted: bool,
+    /// It is out of the cluster: what is held back gets out, then the last word.
+    gone: bool,
+    /// A member said that this node is out: the prefix of its log that counts.
+    evicted: Option<Seq>,
+    /// What this node has to make good after an eviction.
+    returning: Returning,
 }
 
 impl<S: Store> Replica<S> {
@@ -187,7 +208,11 @@ impl<S: Store> Replica<S> {
         }
         let installed = store.get(Table::Meta, META_INSTALLED).is_some();
         let ceiling = store.get(Table::Meta, META_CEILING).map(|bytes| read_record(&bytes, "ceiling"));
-        if !installed && start.is_none() {
+        if store.get(Table::Meta, META_LEFT).is_some() {
+            return Err(OpenError::Left);
+        }
+        let returning = store.get(Table::Meta, META_RETURNING).is_some();
+        if !installed && !returning && start.is_none() {
             return Err(OpenError::NotStarted);
         }
         let mut replica = Self {
@@ -211,10 +236,13 @@ impl<S: Store> Replica<S> {
             gated: VecDeque::new(),
             persisted: 0,
             halted: false,
+            gone: false,
+            evicted: None,
+            returning: Returning::default(),
             config,
         };
         match (installed, start) {
-            (false, Some(Start::Found(founding))) => replica.found(founding),
+            (false, Some(Start::Found(founding))) if !returning => replica.found(founding),
             (false, _) => replica.wipe(),
             (true, _) => {}
         }
@@ -252,6 +280,11 @@ impl<S: Store> Replica<S> {
         self.installed && self.membership.is_member(self.me)
     }
 
+    /// The evicted, as far as this node knows, each with the prefix of its log that counts.
+    pub fn cuts(&self) -> &BTreeMap<NodeId, Seq> {
+        self.membership.cuts()
+    }
+
     /// Everything at or below it has arrived.
     pub fn watermark(&self) -> Hlc {
         self.finality.watermark()
@@ -260,13 +293,17 @@ impl<S: Store> Replica<S> {
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
-        self.peers.next_beat().min(deadline)
+        let silence = self.next_silence().unwrap_or(Millis(u64::MAX));
+        self.peers.next_beat().min(deadline).min(silence)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
-        if self.halted {
+        if let Input::Persisted(batch) = input {
+            self.persisted = self.persisted.max(batch);
+        }
+        if self.halted || self.gone {
             return;
         }
         match input {
@@ -276,8 +313,7 @@ impl<S: Store> Replica<S> {
             Input::Message { from, message } => self.on_message(from, message),
             Input::SnapshotRows(rows) => self.on_snapshot_rows(rows),
             Input::SnapshotEnd => self.on_snapshot_end(),
-            Input::Persisted(batch) => self.persisted = self.persisted.max(batch),
-            Input::Wake => {}
+            Input::Persisted(_) | Input::Wake => {}
         }
     }
 
@@ -287,8 +323,13 @@ impl<S: Store> Replica<S> {
         if self.halted {
             return std::mem::take(&mut self.outbox);
         }
+        if self.gone {
+            return self.release();
+        }
         self.advance_clock();
+        self.join_freezes();
         self.welcome_newcomers();
+        self.register_again();
         self.decide();
         self.answer_waiting();
         let fresh = self.log.write(&mut self.registry.store);
@@ -297,12 +338,15 @@ impl<S: Store> Replica<S> {
         let events = self.feed.write(&mut self.registry.store);
         self.finality.save(&mut self.registry);
         self.raise_ceiling();
+        let last_word = self.farewell();
         let batch = self.registry.store.commit();
         if let Some(failure) = self.registry.store.failure() {
             self.halt(failure.to_string());
             return std::mem::take(&mut self.outbox);
         }
         self.outbox.extend(events.map(Output::Events));
+        self.gone = last_word.is_some();
+        self.outbox.extend(last_word);
         self.gated.extend(self.outbox.drain(..).map(|output| (batch, output)));
         self.release()
     }
@@ -362,15 +406,16 @@ impl<S: Store> Replica<S> {
             contacts.push(read_record(bytes, "contact"));
             ControlFlow::Continue(())
         });
-        self.membership = Membership::new(founders, ops);
         self.contacts = contacts.into_iter().map(|contact| (contact.node, contact)).collect();
         self.feed = Feed::open(store);
         self.finality = Finality::default();
         let applied = self.finality.load(&self.registry.store);
+        self.membership = Membership::new(founders, ops, &|node| applied.get(&node).copied().unwrap_or(0));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.set_applied(dots.collect());
-        self.finality.membership_changed();
+        self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         self.load_undecided(&applied);
+        self.load_returning();
         let mut own = self.config.contact.clone();
         // A clock set back must not make this node's new address look old.
         own.as_of = self.contacts.get(&self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));
@@ -396,13 +441,17 @@ impl<S: Store> Replica<S> {
         if op.body.is_membership() {
             let key = [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat();
             self.registry.store.put(Table::Membership, key, codec::encode(op));
-            self.membership.add(op.clone());
-            self.finality.membership_changed();
-            self.contacts_changed = true;
+            let registry = &self.registry;
+            self.membership.add(op.clone(), &|node| registry.applied_of(node));
+            self.membership_changed();
+        }
+        let registry = &self.registry;
+        if self.membership.try_finish(&|node| registry.applied_of(node)) {
+            self.membership_changed();
         }
         self.finality.applied(op);
         if let Some(registration) = effects.registered.as_ref().filter(|_| effects.first_of_id) {
-            self.feed.push(feed::EventKind::Accepted, registration.stamp, self.now.wall);
+            self.tell_accepted(registration);
         }
         self.on_lost(&effects.lost);
         effects
@@ -428,9 +477,16 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Welcomes every newcomer that this node is asked to.
+    /// What hangs on the membership is worked out again.
+    fn membership_changed(&mut self) {
+        self.finality.membership_changed(self.membership.members(), self.now.elapsed);
+        self.contacts_changed = true;
+    }
+
+    /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
     fn welcome_newcomers(&mut self) {
-        if self.is_member() && !planted!(NoWelcome) {
+        let busy = self.membership.has_unfinished_freeze(self.me) || self.membership.departing(self.me).is_some();
+        if self.is_member() && !busy && !planted!(NoWelcome) {
             for node in self.membership.to_welcome(self.me) {
                 self.issue(Body::Welcome { node });
             }
@@ -456,10 +512,12 @@ impl<S: Store> Replica<S> {
         if !std::mem::take(&mut self.contacts_changed) || !self.installed {
             return;
         }
-        let nodes = self.membership.members().chain(self.membership.half_admitted());
-        let contacts: Vec<_> =
-            nodes.filter(|node| *node != self.me).filter_map(|node| self.contacts.get(&node).cloned()).collect();
-        self.outbox.push(Output::Peers(contacts));
+        let others = |nodes: &mut dyn Iterator<Item = NodeId>| -> Vec<Contact> {
+            nodes.filter(|node| *node != self.me).filter_map(|node| self.contacts.get(&node).cloned()).collect()
+        };
+        let members = others(&mut self.membership.members().chain(self.membership.half_admitted()));
+        let former = others(&mut self.membership.cuts().keys().copied());
+        self.outbox.push(Output::Peers { members, former });
         let all: Vec<_> = self.contacts.values().cloned().collect();
         for to in self.peers.connected() {
             self.send(to, Lane::Ordered, Message::Contacts(all.clone()));

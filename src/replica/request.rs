@@ -61,6 +61,11 @@ pub enum Request {
     },
     /// Members, promises, what the watermark waits for.
     Cluster,
+    /// Put a member, or a half-admitted newcomer, out of the cluster for good. Answered as `Cluster` is once it has
+    /// begun; it is done when all who stay have joined in.
+    Evict(NodeId),
+    /// Leave the cluster. Answered as `Cluster` is once it has begun; the node is out when all others know.
+    Leave,
 }
 
 /// A name as a client writes it.
@@ -313,6 +318,23 @@ pub struct ClusterView {
     pub waiting_for: Vec<Waiting>,
     /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
     pub clock_suspect: Option<i64>,
+    /// The eviction or departure that is under way.
+    pub eviction: Option<EvictionView>,
+    /// Those who are out, each with the prefix of its log that counts.
+    pub evicted: Vec<(NodeId, Seq)>,
+}
+
+/// An eviction or departure that is not finished.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EvictionView {
+    /// Who goes.
+    pub nodes: Vec<NodeId>,
+    /// Who stays and has yet to freeze some of them.
+    pub waiting_for: Vec<NodeId>,
+    /// Ops that are missing here: whose log, and up to which seq.
+    pub missing: Vec<(NodeId, Seq)>,
+    /// Those who stay are a majority, or none is needed because all leave by themselves.
+    pub possible: bool,
 }
 
 /// A member as another sees it.
@@ -326,6 +348,10 @@ pub struct MemberView {
     pub address: String,
     /// `false` for a newcomer that some members have yet to welcome.
     pub member: bool,
+    /// It said that it leaves.
+    pub leaving: bool,
+    /// Who has frozen it: an eviction or departure is under way.
+    pub frozen_by: Vec<NodeId>,
     /// Whether this node is connected to it now; true for itself.
     pub connected: bool,
     /// Its latest promise that this node believes.
@@ -341,6 +367,9 @@ pub struct MemberView {
     /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
     pub skewed: Option<u64>,
 }
+
+/// What becomes of a request in the step that takes it: an answer, or none yet.
+pub(super) type Outcome = Result<Option<Answer>, Refusal>;
 
 /// Why a request was not done. Nothing was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -399,6 +428,30 @@ pub enum Refusal {
         /// Positive where the peers are ahead.
         offset: i64,
     },
+    /// There is no such member.
+    #[error("{0} is no member of this cluster; nothing was changed. `forename member list` shows the members")]
+    NoMember(NodeId),
+    /// An eviction is under way and cannot be taken back.
+    #[error("{0} is on its way out already; wait until that is done. `forename member list` shows what it waits for")]
+    BeingEvicted(NodeId),
+    /// Those who would stay are no majority.
+    #[error(
+        "evicting {node} would leave no majority of the {members} members and {joining} newcomers; nothing was changed. Bring another node back first, or, where the others are lost for good, use `forename recover`"
+    )]
+    NoMajority {
+        /// Who was to go.
+        node: NodeId,
+        /// Members now.
+        members: usize,
+        /// Newcomers on their way in.
+        joining: usize,
+    },
+    /// A cluster keeps one member at least.
+    #[error("this is the last member; with it the cluster would end. Stop the node instead")]
+    LastMember,
+    /// The node is leaving.
+    #[error("this node is leaving the cluster and takes no more requests; ask another node")]
+    Leaving,
     /// The node is stopping or cannot keep up.
     #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
     Unavailable(String),

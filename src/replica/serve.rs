@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Replica;
 use super::input::{Output, Token};
 use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
-use super::request::{Answer, NameRequest, Refusal, RegisterRequest, Replaces, Reply, Request};
+use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
 use crate::name;
@@ -94,7 +94,13 @@ impl Waiters {
 impl<S: Store> Replica<S> {
     pub(super) fn on_request(&mut self, token: Token, request: Request) {
         let outcome = if !self.installed {
-            Err(Refusal::NotMember)
+            match request {
+                // What was accepted before an eviction goes on to be pending.
+                Request::Registration { id, wait } if self.void_registration(id).is_some() => {
+                    self.on_registration(token, id, wait)
+                }
+                _ => Err(Refusal::NotMember),
+            }
         } else {
             match request {
                 Request::Register(request) => self.on_register(token, request),
@@ -109,6 +115,8 @@ impl<S: Store> Replica<S> {
                 Request::Events { after, limit, filter } => {
                     Ok(Some(Answer::Events(self.event_page(after, limit, &filter))))
                 }
+                Request::Evict(node) => self.on_evict(node),
+                Request::Leave => self.on_leave(),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             }
         };
@@ -138,7 +146,8 @@ impl<S: Store> Replica<S> {
         let mut due = self.waiters.take_decided();
         due.extend(self.waiters.take_due(self.now.elapsed));
         for (registration, waiter) in due {
-            if let Some(registration) = Registration::load(&self.registry.store, registration) {
+            let known = Registration::load(&self.registry.store, registration);
+            if let Some(registration) = known.or_else(|| self.void_by_stamp(registration)) {
                 // A client's id stands for its earliest registration, which may have arrived meanwhile.
                 let registration = self.registry.find(registration.id()).unwrap_or(registration);
                 self.answer(waiter.token, registration);
@@ -168,9 +177,10 @@ impl<S: Store> Replica<S> {
     }
 
     /// Only members issue ops, and only with a clock that can be trusted.
-    fn may_issue(&self) -> Result<(), Refusal> {
+    pub(super) fn may_issue(&self) -> Result<(), Refusal> {
         match self.clock_suspect() {
             _ if !self.is_member() => Err(Refusal::NotMember),
+            _ if self.membership.departing(self.me).is_some() => Err(Refusal::Leaving),
             Some(offset) => Err(Refusal::ClockSuspect { offset }),
             None => Ok(()),
         }
@@ -179,7 +189,8 @@ impl<S: Store> Replica<S> {
     fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
         check_limits(&request)?;
         let keys = keys(&request.names)?;
-        if let Some(known) = request.id.and_then(|id| self.registry.find(id)) {
+        let known = |id| self.registry.find(id).or_else(|| self.void_registration(id));
+        if let Some(known) = request.id.and_then(known) {
             return if self.same_content(&known, &request, &keys) {
                 self.answer_later(token, known, request.wait)
             } else {
@@ -313,8 +324,8 @@ impl<S: Store> Replica<S> {
     }
 
     fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        self.answer_later(token, registration, wait)
+        let registration = self.registry.find(id).or_else(|| self.void_registration(id));
+        self.answer_later(token, registration.ok_or(Refusal::NoRegistration(id))?, wait)
     }
 
     /// The claims that a name has, for views.
@@ -324,7 +335,6 @@ impl<S: Store> Replica<S> {
 }
 
 /// An answer now, or none where it comes later.
-type Outcome = Result<Option<Answer>, Refusal>;
 
 pub(super) fn name_key(request: &NameRequest) -> Result<String, Refusal> {
     name::key(&request.namespace, &request.name).map_err(|error| Refusal::InvalidName {

@@ -8,8 +8,8 @@ use super::Replica;
 use super::feed::{self, EventKind, EventRecord};
 use super::limits::MAX_PAGE;
 use super::request::{
-    ClaimView, ClusterView, Cursor, Event, EventFilter, EventPage, MemberView, NameRequest, NameStatus, NameView,
-    Refusal, RegistrationView, RejectedBy, Status, Waiting,
+    ClaimView, ClusterView, Cursor, Event, EventFilter, EventPage, EvictionView, MemberView, NameRequest, NameStatus,
+    NameView, Refusal, RegistrationView, RejectedBy, Status, Waiting,
 };
 use super::serve::name_key;
 use crate::clock::{NodeId, Stamp};
@@ -146,7 +146,9 @@ impl<S: Store> Replica<S> {
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
             && (!filter.local || record.registration.node == self.me)
             && filter.since.is_none_or(|since| record.time >= since);
-        let registration = Registration::load(&self.registry.store, record.registration).filter(|_| wanted)?;
+        let load = |stamp| Registration::load(&self.registry.store, stamp);
+        let registration = load(record.registration).or_else(|| load(self.stands_for(record.registration)));
+        let registration = registration.filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())
             && filter
@@ -180,7 +182,22 @@ impl<S: Store> Replica<S> {
             pending: self.finality.pending(),
             waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
             clock_suspect: self.clock_suspect(),
+            eviction: self.eviction_view(),
+            evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, *cut)).collect(),
         }
+    }
+
+    fn eviction_view(&self) -> Option<EvictionView> {
+        let frozen = self.membership.frozen();
+        let stays = |member: &NodeId| !frozen.contains(member);
+        let lacks = |by: &NodeId| frozen.iter().any(|node| self.membership.freeze_by(*by, *node).is_none());
+        let missing = self.membership.agreed().iter().filter(|(node, cut)| self.registry.applied_of(**node) < **cut);
+        (!frozen.is_empty()).then(|| EvictionView {
+            nodes: frozen.iter().copied().collect(),
+            waiting_for: self.membership.members().filter(stays).filter(lacks).collect(),
+            missing: missing.map(|(node, cut)| (*node, *cut)).collect(),
+            possible: self.membership.can_finish(),
+        })
     }
 
     fn member_view(&self, node: NodeId) -> MemberView {
@@ -191,6 +208,8 @@ impl<S: Store> Replica<S> {
             label: contact.map(|contact| contact.label.clone()).unwrap_or_default(),
             address: contact.map(|contact| contact.address.clone()).unwrap_or_default(),
             member: self.membership.is_member(node),
+            leaving: self.membership.departing(node).is_some(),
+            frozen_by: self.membership.frozen_by(node),
             connected: me || self.peers.is_connected(node),
             promise: if me { self.clock.last() } else { self.finality.promise(node).hlc },
             heard_at: if me { Some(self.now.wall) } else { self.finality.heard_at(node) },

@@ -46,11 +46,15 @@ pub enum Table {
     Contacts,
     /// The event feed, in chunks by cursor.
     Events,
+    /// This node's ops that an eviction made void, by stamp.
+    Void,
+    /// Events that the feed had before an eviction and that are not to be told again.
+    Told,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -64,6 +68,8 @@ impl Table {
         Self::Membership,
         Self::Contacts,
         Self::Events,
+        Self::Void,
+        Self::Told,
     ];
 
     /// Its name on disk.
@@ -83,13 +89,16 @@ impl Table {
             Self::Membership => "membership",
             Self::Contacts => "contacts",
             Self::Events => "events",
+            Self::Void => "void",
+            Self::Told => "told",
         }
     }
 
-    /// Whether a newcomer is given the table. The others are a node's own: its identity and its event feed.
+    /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed, and what it has
+    /// to make good.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        !matches!(self, Self::Meta | Self::Events)
+        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told)
     }
 }
 

@@ -30,7 +30,7 @@ impl<S: Store> Replica<S> {
             let open = self.finality.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
             let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
             if lost.is_some_and(|lost| self.earlier_twin(&lost).is_none()) {
-                self.feed.push(EventKind::Contested, stamp, self.now.wall);
+                self.tell(EventKind::Contested, stamp);
             }
         }
         self.expire();
@@ -129,9 +129,10 @@ impl<S: Store> Replica<S> {
         for node in stale {
             let majority = self.held_by_majority(node);
             let Some(origin) = self.finality.origins.get_mut(&node) else { continue };
-            if majority > origin.majority {
-                let over = (node, origin.majority, Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) });
-                origin.majority = majority;
+            // Where the membership has changed it may be less than before; what is decided stays so.
+            let before = std::mem::replace(&mut origin.majority, majority.max(origin.decided));
+            if majority > before {
+                let over = (node, before, Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) });
                 let upto = (node, majority, over.2);
                 let reached: Vec<_> = self.finality.watches.range(over..=upto).copied().collect();
                 for watch in reached {
@@ -142,15 +143,19 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// The prefix of a log that more than half of the members hold; the origin holds what it issued.
+    /// The prefix of a log that more than half of the members hold; the origin holds what it issued. Newcomers that are
+    /// half-way in count among those who would have to hold it, because they may be members where an eviction is
+    /// decided; the frozen do not count among those who do, because they may be out there.
     fn held_by_majority(&self, origin: NodeId) -> Seq {
         let applied = self.registry.applied_of(origin);
         let held = |member: NodeId| {
             if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
         };
-        let mut held: Vec<_> = self.membership.members().map(held).collect();
+        let electorate = self.membership.count() + self.membership.half_admitted().count();
+        let staying = self.membership.members().filter(|member| !self.membership.frozen().contains(member));
+        let mut held: Vec<_> = staying.map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
-        held.get(held.len() / 2).copied().unwrap_or(0).min(applied)
+        held.get(electorate / 2).copied().unwrap_or(0).min(applied)
     }
 
     /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
@@ -193,9 +198,9 @@ impl<S: Store> Replica<S> {
     }
 
     fn confirm(&mut self, stamp: Stamp, replaces: bool) {
-        self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
+        self.tell(EventKind::Confirmed, stamp);
         if planted!(ToldTwice) {
-            self.feed.push(EventKind::Confirmed, stamp, self.now.wall);
+            self.tell(EventKind::Confirmed, stamp);
         }
         self.waiters.decided(stamp);
         if replaces
@@ -223,7 +228,7 @@ impl<S: Store> Replica<S> {
     fn tell_ended(&mut self, registration: &Registration, index: usize, reason: EndReason) {
         if !registration.lost {
             let index = u8::try_from(index).unwrap_or(u8::MAX);
-            self.feed.push(EventKind::NameEnded(index, reason), registration.stamp, self.now.wall);
+            self.tell(EventKind::NameEnded(index, reason), registration.stamp);
         }
     }
 
@@ -231,7 +236,7 @@ impl<S: Store> Replica<S> {
     fn activated(&mut self, stamp: Stamp, registration: Stamp) {
         let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
         if registration.activated == Some(stamp) && registration.activated_in_time() && !registration.lost {
-            self.feed.push(EventKind::Activated, registration.stamp, self.now.wall);
+            self.tell(EventKind::Activated, registration.stamp);
         }
     }
 
@@ -257,7 +262,7 @@ impl<S: Store> Replica<S> {
             match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
                 Some(first) => self.waiters.hand_over(stamp, first),
                 None => {
-                    self.feed.push(EventKind::Rejected, stamp, self.now.wall);
+                    self.tell(EventKind::Rejected, stamp);
                     self.waiters.decided(stamp);
                 }
             }

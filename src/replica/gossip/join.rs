@@ -39,7 +39,7 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
             return;
         }
-        if self.membership.knows(from) {
+        if self.membership.knows(from) && self.registry.applied_of(from) > 0 {
             tracing::warn!(newcomer = %from, "a node that was admitted before asks to join with an empty store; it needs a new data directory");
             return;
         }
@@ -65,13 +65,14 @@ impl<S: Store> Replica<S> {
         }
         self.mark_installed();
         self.load();
+        self.take_up_again();
         for peer in self.peers.connected() {
             self.send(peer, Lane::Ordered, Message::Installed);
             self.on_connected(peer);
         }
     }
 
-    /// The newcomer has the snapshot: let it in.
+    /// The newcomer has the snapshot: it is to be let in. It says so again until it is.
     pub(in crate::replica) fn on_installed(&mut self, from: NodeId) {
         if !self.is_member() || self.membership.knows(from) {
             return;
@@ -79,9 +80,35 @@ impl<S: Store> Replica<S> {
         if let Some(contact) = self.peers.joining.remove(&from) {
             self.learn_contacts(vec![contact]);
         }
-        if self.contacts.contains_key(&from) {
-            let by: BTreeSet<_> = self.membership.members().collect();
-            self.issue(Body::Admit { node: from, by });
+        if let Some(contact) = self.contacts.get(&from).cloned() {
+            self.nominate(contact, true);
+        }
+    }
+
+    /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach.
+    pub(in crate::replica) fn nominate(&mut self, contact: Contact, by_us: bool) {
+        let (node, first) = (contact.node, self.membership.first());
+        if !self.is_member() || self.membership.knows(node) || self.membership.cut(node).is_some() {
+            return;
+        }
+        match first {
+            Some(first) if first != self.me && self.peers.is_connected(first) => {
+                self.send(first, Lane::Ordered, Message::Nominate(contact));
+            }
+            Some(first) if first != self.me => {
+                let mut peers = if by_us { self.peers.connected() } else { Vec::new() };
+                peers.retain(|peer| self.membership.is_member(*peer));
+                for peer in peers {
+                    self.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
+                }
+            }
+            // With an eviction under way nobody is let in.
+            _ if !self.membership.frozen().is_empty() => {}
+            _ => {
+                self.learn_contacts(vec![contact]);
+                let by: BTreeSet<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
+                self.issue(Body::Admit { node, by });
+            }
         }
     }
 }

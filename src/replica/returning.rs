@@ -1,0 +1,369 @@
+//! Coming back after an eviction: what this node had issued beyond its cut is void and is issued anew, and its feed goes
+//! on where it was, telling nothing twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::feed::{self, EventKind, EventRecord};
+use super::message::Contact;
+use super::{Founding, META_RETURNING, Replica, log};
+use crate::clock::{NodeId, Stamp};
+use crate::codec;
+use crate::crdt::{Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record};
+use crate::store::{Direction, Store, Table};
+
+/// Void ops that one step issues anew at most, so that a step stays short. A guess.
+const AT_ONCE: usize = 256;
+
+/// What a node that was evicted needs to find its cluster again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Return {
+    /// The cluster, with the secret that lets it in.
+    pub founding: Founding,
+    /// Whom it knew there.
+    pub contacts: Vec<Contact>,
+}
+
+/// A row of [`Table::Void`], by the stamp of a void op of this node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Void {
+    /// Not issued anew yet; with the id that its clients know it by, where it is a registration.
+    Open(Box<Op>),
+    /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it.
+    Rejected(Box<Registration>),
+    /// This registration stands for it now.
+    Again(Stamp),
+    /// Another node's registration that was undecided: the feed knows of it, and of its id.
+    Heard(Uuid),
+}
+
+/// What is left to make good.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Returning {
+    /// Some void op may not have been issued anew.
+    open: bool,
+    /// The void registrations among them, by id.
+    ids: BTreeMap<Uuid, Stamp>,
+    /// Ids of other nodes' registrations whose acceptance was told before.
+    heard: BTreeSet<Uuid>,
+    /// The acceptance of what is issued now was told before.
+    quiet: bool,
+    /// Events that this node's feed has and the state that it was given does not know of yet. They are not told again.
+    told: BTreeSet<(Stamp, Told)>,
+}
+
+/// An event, as far as it can be told once only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+enum Told {
+    Accepted,
+    Outcome,
+    Activated,
+    Ended(u8),
+}
+
+impl Told {
+    fn of(kind: &EventKind) -> Option<Self> {
+        match kind {
+            EventKind::Accepted => Some(Self::Accepted),
+            EventKind::Confirmed | EventKind::Rejected => Some(Self::Outcome),
+            EventKind::Activated => Some(Self::Activated),
+            EventKind::NameEnded(index, _) => Some(Self::Ended(*index)),
+            EventKind::Contested => None,
+        }
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// How to find the cluster that this node was evicted from; none where it was not, or is back.
+    pub fn returning(&self) -> Option<Return> {
+        let bytes = self.registry.store.get(Table::Meta, META_RETURNING)?;
+        Some(read_record(&bytes, "return"))
+    }
+
+    /// Keeps this node's ops that may be void: those that are not decided. Which ones are shows when it is back: the cut
+    /// may yet rise.
+    pub(super) fn keep_void(&mut self) {
+        let mut void = Vec::new();
+        log::read(&self.registry.store, self.me, self.finality.decided(self.me) + 1, &mut |op| {
+            void.push(op);
+            ControlFlow::Continue(())
+        });
+        for mut op in void {
+            let stamp = op.stamp();
+            let entry = match &mut op.body {
+                Body::Register(register) => {
+                    register.id.get_or_insert(id_of_stamp(stamp));
+                    let registration = Registration::load(&self.registry.store, stamp);
+                    match registration.filter(|registration| registration.rejected && !self.is_twin(registration)) {
+                        Some(rejected) => Void::Rejected(Box::new(rejected)),
+                        None => Void::Open(Box::new(op)),
+                    }
+                }
+                Body::Activate { .. } | Body::Release(_) => Void::Open(Box::new(op)),
+                _ => continue,
+            };
+            self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
+        }
+        for stamp in self.finality.undecided_registrations().into_iter().filter(|stamp| stamp.node != self.me) {
+            if let Some(registration) = Registration::load(&self.registry.store, stamp) {
+                let heard = Void::Heard(registration.id());
+                self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&heard));
+            }
+        }
+    }
+
+    /// Whether something is left to issue anew.
+    pub(super) fn has_void(&self) -> bool {
+        self.returning.open
+    }
+
+    fn is_twin(&self, registration: &Registration) -> bool {
+        self.registry.find(registration.id()).is_some_and(|first| first.stamp != registration.stamp)
+    }
+
+    /// Reads what is left to make good.
+    pub(super) fn load_returning(&mut self) {
+        self.returning = Returning::default();
+        for (stamp, void) in self.void_rows() {
+            match void {
+                Void::Open(op) => {
+                    self.returning.open = true;
+                    self.returning.ids.extend(id_of(&op).map(|id| (id, stamp)));
+                }
+                Void::Heard(id) => drop(self.returning.heard.insert(id)),
+                _ => {}
+            }
+        }
+        self.registry.store.scan(Table::Told, &[], None, Direction::Up, &mut |key, value| {
+            let told =
+                Stamp::from_bytes(&key[..key.len().min(16)]).map(|stamp| (stamp, read_record(value, "told event")));
+            self.returning.told.extend(told);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// With the state of the cluster in hand: the rejections that only this node knows are entered again, and the feed
+    /// is brought in line with it.
+    pub(super) fn take_up_again(&mut self) {
+        if self.returning().is_none() {
+            return;
+        }
+        let mut ids = BTreeMap::new();
+        for (stamp, void) in self.void_rows() {
+            match void {
+                // Unless it counts after all.
+                Void::Rejected(registration) if Registration::load(&self.registry.store, stamp).is_none() => {
+                    self.registry.enter_alone(&registration);
+                }
+                Void::Open(op) => ids.extend(id_of(&op).map(|id| (stamp, id))),
+                Void::Heard(id) => drop(ids.insert(stamp, id)),
+                _ => {}
+            }
+        }
+        for id in self.check_feed(&ids) {
+            let Some(registration) = self.registry.find(id) else { continue };
+            let kind = if registration.rejected { EventKind::Rejected } else { EventKind::Confirmed };
+            if self.status(&registration).is_final() {
+                self.feed.push(kind, registration.stamp, self.now.wall);
+            }
+        }
+        self.registry.store.delete(Table::Meta, META_RETURNING.to_vec());
+        self.load_returning();
+    }
+
+    /// Notes which events of the feed do not follow from the state, and returns the registrations that the feed has no
+    /// outcome of; `void` has the ids of those that the state does not know.
+    fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> BTreeSet<Uuid> {
+        let (mut open, mut told) = (BTreeSet::new(), Vec::new());
+        feed::read(&self.registry.store, 0, &mut |_, EventRecord { kind, registration: stamp, .. }| {
+            let known = Registration::load(&self.registry.store, stamp);
+            let id = known.as_ref().map(Registration::id).or_else(|| void.get(&stamp).copied());
+            match (&kind, id) {
+                (EventKind::Accepted, Some(id)) => drop(open.insert(id)),
+                (EventKind::Confirmed | EventKind::Rejected, Some(id)) => drop(open.remove(&id)),
+                _ => {}
+            }
+            let told_once = Told::of(&kind).filter(|told| !self.follows(known.as_ref(), *told));
+            told.extend(told_once.map(|told| (stamp, told)));
+            ControlFlow::Continue(())
+        });
+        for (registration, told) in told {
+            self.registry.store.put(Table::Told, told_key(registration, told), codec::encode(&told));
+        }
+        open
+    }
+
+    /// Whether an event follows from the state, so that the state will not tell it again.
+    fn follows(&self, registration: Option<&Registration>, told: Told) -> bool {
+        let Some(registration) = registration else { return false };
+        match told {
+            Told::Accepted => true,
+            Told::Outcome => self.status(registration).is_final(),
+            Told::Activated => registration.activated.is_some_and(|by| self.finality.is_decided(by)),
+            Told::Ended(index) => {
+                registration.claims.get(usize::from(index)).is_some_and(|claim| claim.ended.is_some())
+            }
+        }
+    }
+
+    /// Adds an event to the feed, unless the feed had it before an eviction.
+    pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
+        match Told::of(&kind) {
+            Some(Told::Accepted) if self.returning.quiet => {}
+            Some(told) if self.returning.told.remove(&(registration, told)) => {
+                self.registry.store.delete(Table::Told, told_key(registration, told));
+            }
+            _ => self.feed.push(kind, registration, self.now.wall),
+        }
+    }
+
+    /// Tells that a registration is known, unless that was told of one that it stands for.
+    pub(super) fn tell_accepted(&mut self, registration: &Registration) {
+        let id = registration.id();
+        if !self.returning.ids.contains_key(&id) && !self.returning.heard.contains(&id) {
+            self.tell(EventKind::Accepted, registration.stamp);
+        }
+    }
+
+    /// A registration that was accepted here, came to nothing by an eviction, and has not been issued anew.
+    pub(super) fn void_registration(&self, id: Uuid) -> Option<Registration> {
+        self.void_by_stamp(*self.returning.ids.get(&id)?)
+    }
+
+    pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
+        let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes())?;
+        let Void::Open(op) = read_record(&bytes, "void op") else { return None };
+        let Body::Register(register) = op.body else { return None };
+        // Of a seq that is never decided: it is pending.
+        Some(Registration::new(stamp, Seq::MAX, register))
+    }
+
+    /// Issues what came to nothing again, with fresh stamps and the old ids.
+    pub(super) fn register_again(&mut self) {
+        let leaving = self.membership.departing(self.me).is_some();
+        if !self.returning.open || !self.is_member() || leaving || !self.membership.frozen().is_empty() {
+            return;
+        }
+        let open = self.void_rows().into_iter().filter_map(|(stamp, void)| match void {
+            Void::Open(op) => Some((stamp, *op)),
+            _ => None,
+        });
+        let open: Vec<_> = open.take(AT_ONCE).collect();
+        self.returning.open = !open.is_empty();
+        for (stamp, op) in open {
+            // A later life of this node knows where the log of the earlier one ends.
+            let void = self.membership.cut(op.node).is_none_or(|cut| op.seq > cut);
+            match op.body {
+                _ if !void => {
+                    self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
+                    self.returning.ids.retain(|_, void| *void != stamp);
+                }
+                Body::Register(register) => self.again(stamp, register),
+                body => {
+                    self.once_more(body);
+                    self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
+                }
+            }
+        }
+    }
+
+    /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
+    /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
+    fn again(&mut self, void: Stamp, register: Register) {
+        if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
+            return self.stands_now(void, known.stamp);
+        }
+        let id = register.id;
+        let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
+        let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
+        // Its acceptance was told.
+        self.returning.quiet = true;
+        let effects = self.issue(Body::Register(Register { claims, replaces, ..register }));
+        self.returning.quiet = false;
+        if let Some(again) = effects.registered {
+            tracing::info!(?id, "a registration that an eviction had made void is registered again");
+            self.stands_now(void, again.stamp);
+        }
+    }
+
+    fn stands_now(&mut self, void: Stamp, again: Stamp) {
+        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&Void::Again(again)));
+        self.returning.ids.retain(|_, stamp| *stamp != void);
+        self.waiters.hand_over(void, again);
+    }
+
+    fn after(&self, claim: &Claim) -> Option<Stamp> {
+        match self.registry.vacancy(&claim.namespace, &claim.key) {
+            Vacancy::Free(after) => after,
+            Vacancy::Taken(leader) => {
+                Name::load(&self.registry.store, &claim.namespace, &claim.key).followed_by(leader)
+            }
+        }
+    }
+
+    fn once_more(&mut self, body: Body) {
+        match body {
+            Body::Activate { registration } => {
+                let registration = self.stands_for(registration);
+                if Registration::load(&self.registry.store, registration).is_some() {
+                    self.issue(Body::Activate { registration });
+                }
+            }
+            Body::Release(claim) => {
+                let claim = self.stands_for_claim(claim);
+                let known = Registration::load(&self.registry.store, claim.registration);
+                if known
+                    .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
+                {
+                    self.issue(Body::Release(claim));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
+        ClaimRef { registration: self.stands_for(claim.registration), ..claim }
+    }
+
+    /// The registration that stands for the one of a stamp: itself, but for a void one.
+    pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
+        let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes());
+        match bytes.map(|bytes| read_record(&bytes, "void op")) {
+            Some(Void::Again(again)) => again,
+            Some(Void::Heard(id)) => self.registry.find(id).map_or(stamp, |known| known.stamp),
+            _ => stamp,
+        }
+    }
+
+    fn void_rows(&self) -> Vec<(Stamp, Void)> {
+        let mut rows = Vec::new();
+        self.registry.store.scan(Table::Void, &[], None, Direction::Up, &mut |key, value| {
+            rows.extend(Stamp::from_bytes(key).map(|stamp| (stamp, read_record(value, "void op"))));
+            ControlFlow::Continue(())
+        });
+        rows
+    }
+}
+
+/// The id of the node that a store belongs to: that of its key, in the incarnation that the store says.
+#[must_use]
+pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
+    let stored = store.get(Table::Meta, super::META_NODE).map(|bytes| read_record::<NodeId>(&bytes, "node id"));
+    stored.filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
+}
+
+/// The id that clients know a void op's registration by.
+fn id_of(op: &Op) -> Option<Uuid> {
+    match &op.body {
+        Body::Register(register) => register.id,
+        _ => None,
+    }
+}
+
+fn told_key(registration: Stamp, told: Told) -> Vec<u8> {
+    [registration.to_bytes().as_slice(), &codec::encode(&told)].concat()
+}
