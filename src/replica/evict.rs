@@ -164,7 +164,7 @@ impl<S: Store> Replica<S> {
         let founding = self.founding.clone().unwrap_or_default();
         let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
         let store = &mut self.registry.store;
-        store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&Return { founding, contacts }));
+        store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&Return { was: self.me, founding, contacts }));
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&node));
         store.delete(Table::Meta, META_INSTALLED.to_vec());
         Output::Rejoin(node)

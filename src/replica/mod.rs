@@ -211,7 +211,10 @@ impl<S: Store> Replica<S> {
         if store.get(Table::Meta, META_LEFT).is_some() {
             return Err(OpenError::Left);
         }
-        let returning = store.get(Table::Meta, META_RETURNING).is_some();
+        let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
+        // What an earlier incarnation promised does not bind this one.
+        let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
+        let returning = returning.is_some();
         if !installed && !returning && start.is_none() {
             return Err(OpenError::NotStarted);
         }

@@ -21,6 +21,8 @@ const AT_ONCE: usize = 256;
 /// What a node that was evicted needs to find its cluster again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Return {
+    /// Who it was.
+    pub was: NodeId,
     /// The cluster, with the secret that lets it in.
     pub founding: Founding,
     /// Whom it knew there.

@@ -30,7 +30,10 @@ impl<S: Store> Replica<S> {
             return;
         }
         self.peers.next_beat = now.plus(JOIN_AGAIN);
-        if let Some(sponsor) = self.peers.sponsor.filter(|_| !self.peers.half_installed) {
+        // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
+        if !self.peers.half_installed
+            && let Some(sponsor) = self.some_peers(1).first().copied()
+        {
             self.ask_to_join(sponsor);
         }
     }
