@@ -13,16 +13,23 @@
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | [`marks`] | rare branches |
+//! | [`golden`] | seeds whose runs are known |
+//! | [`canary`] | a failure on purpose |
+//! | `hunt` | bugs on purpose, and how soon they are found (feature `planted`) |
 //! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 
 #![forbid(unsafe_code)]
 
+pub mod canary;
 mod clients;
 pub mod dice;
 mod disk;
 mod faults;
 pub mod generate;
+pub mod golden;
+#[cfg(feature = "planted")]
+pub mod hunt;
 mod ledger;
 mod machine;
 pub mod marks;

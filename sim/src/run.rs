@@ -9,6 +9,7 @@ use forename::crdt::Op;
 use forename::replica::{Answer, ClusterView, NameRequest, NameStatus, Refusal, Request, Status};
 use uuid::Uuid;
 
+use crate::canary;
 use crate::ledger::{Checked, Violation, broken};
 use crate::oracle::{self, Fate, Verdicts};
 use crate::plan::{Host, Plan};
@@ -135,6 +136,9 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
             return Ok(Some(format!("host {host} has undecided registrations")));
         }
     }
+    if canary::is_restless(world.ledger.ops()) {
+        return Ok(Some("a canary was claimed".to_owned()));
+    }
     let open = world.clients.open_calls();
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
 }
@@ -173,6 +177,7 @@ fn check_end(world: &mut World) -> Checked {
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
     mark_fates(world, &verdicts);
+    canary::check(ops.iter())?;
     for id in world.ledger.answered() {
         if verdicts.of_id(id).is_none() {
             return broken("answered", format!("registration {id} was answered and does not exist"));
