@@ -1,6 +1,6 @@
-//! A failure on purpose. Some clients claim a name that a check never lets pass, so the way of a failure from a client's
-//! request to the exit code, the replay and the shrunk plan can be walked at any time, with the real replica. (The idea
-//! is from TigerBeetle's fuzzers, one of which does nothing but fail.)
+//! A failure on purpose. Some clients claim a name that a check never lets pass, so the way of a failure from a request
+//! to the exit code, the replay and the shrunk plan can be walked at any time, with the real replica. (The idea is from
+//! TigerBeetle's fuzzers, one of which does nothing but fail.)
 
 use forename::crdt::{Body, Op};
 

@@ -12,8 +12,8 @@ pub const RENEW: &str = "cargo run --release -p forename-sim -- golden --renew";
 
 /// Clusters of every size, without faults and with many.
 const CHOSEN: [(&str, u64); 8] = [
-    ("small", 1),
-    ("small", 8),
+    ("small", 10),
+    ("small", 12),
     ("medium", 2),
     ("medium", 7),
     ("medium", 19),
@@ -24,7 +24,7 @@ const CHOSEN: [(&str, u64); 8] = [
 
 fn size(name: &str) -> Size {
     match name {
-        "small" => Size { hosts: 2, actions: 60, ..Size::default() },
+        "small" => Size { hosts: 3, actions: 90, ..Size::default() },
         "large" => Size { hosts: 9, actions: 900, ..Size::default() },
         _ => Size::default(),
     }
@@ -63,8 +63,8 @@ pub fn difference(known: &str, lines: &[String]) -> Option<String> {
             text += &format!("  was {}\n  is  {}\n", was.unwrap_or("absent"), is.unwrap_or("absent"));
         }
     }
-    text += "Where hosts, actions or faults differ, plans are generated otherwise. Where only the rest does, the replica \
-             or the simulated machines behave otherwise.\n";
+    text += "Where hosts, actions or faults differ, plans are generated otherwise. Where only the rest does, the \
+             replica or the simulated machines behave otherwise.\n";
     Some(text + &format!("If that was the purpose of your change, renew the file and commit it: {RENEW}"))
 }
 

@@ -85,7 +85,7 @@ fn a_canary_shrinks_to_one_claim_that_still_fails() {
 
 #[test]
 fn an_exploration_reports_canaries_and_stops() {
-    let (code, told, errors) = sim(&["explore", "--first", "20", "--seeds", "50", "--failures", "2", "--canary"]);
+    let (code, told, errors) = sim(&["explore", "--first", "20", "--minutes", "60", "--failures", "2", "--canary"]);
     assert_eq!(code, 2, "{told}{errors}");
     assert!(told.contains(" 2 failures, "), "{told}");
     assert_eq!(told.matches("-- run --seed 2").count(), 2, "a line for each: {told}");

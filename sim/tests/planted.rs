@@ -1,5 +1,6 @@
 //! Every bug that is planted in the replica is found within a fixed number of seeds.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,14 +10,14 @@ use forename_sim::generate::{Size, generate};
 use forename_sim::hunt::hunt;
 
 /// No planted bug hides for longer. `docs/simulator.md` says how many seeds each takes.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1500;
 
 #[test]
 fn each_planted_bug_is_found() {
     std::panic::set_hook(Box::new(|_| {}));
     let (next, hidden) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             scope.spawn(|| {
                 while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match hunt(*bug, 1, SEEDS) {

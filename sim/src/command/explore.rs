@@ -56,7 +56,6 @@ impl Options {
                         if limit.is_reached(seed - self.first) {
                             return;
                         }
-                        // Nobody listens any more once there were failures enough.
                         if sender.send((seed, run(&self.purpose.plan(seed)))).is_err() {
                             return;
                         }
@@ -64,12 +63,13 @@ impl Options {
                 });
             }
             drop(sender);
-            self.collect(&limit, &reports)
+            self.collect(&limit, reports)
         });
         Ok(self.tell(round, limit.started.elapsed()))
     }
 
-    fn collect(&self, limit: &Limit, reports: &mpsc::Receiver<(u64, Report)>) -> Round {
+    /// Threads stop when this does, because nobody takes their reports any more.
+    fn collect(&self, limit: &Limit, reports: mpsc::Receiver<(u64, Report)>) -> Round {
         let mut round = Round::default();
         let mut progress = Progress::start();
         for (seed, report) in reports {

@@ -20,8 +20,8 @@ pub(crate) struct Options {
     /// Only this build, in two processes.
     #[arg(long, conflicts_with = "against")]
     one_build: bool,
-    /// Another build of this program to compare with, such as that of an earlier commit; by default cargo builds the one
-    /// of the other profile.
+    /// Another build of this program to compare with, such as that of an earlier commit; by default the one of the other
+    /// profile, which cargo builds.
     #[arg(long)]
     against: Option<PathBuf>,
     #[command(flatten)]
@@ -35,7 +35,7 @@ impl Options {
     pub(crate) fn work(&self) -> Ended {
         let own = std::env::current_exe().map_err(|error| Error::Program("this program".into(), error))?;
         let here = format!("the {} build", PROFILES.0);
-        let mut others = vec![(format!("{here}, another process"), own.clone())];
+        let mut others = vec![(format!("another process of {here}"), own.clone())];
         match &self.against {
             Some(program) => others.push((program.display().to_string(), program.clone())),
             None if self.one_build => {}
@@ -56,7 +56,7 @@ impl Options {
             if let Some(Compared::Same { lines, last }) = alike {
                 let hash = last.iter().rev().find_map(|line| Some(line.rsplit_once(", hash ")?.1)).unwrap_or("none");
                 let places: Vec<_> = others.iter().map(|(name, _)| name.as_str()).collect();
-                println!("seed {seed}: {lines} lines, the same in {here}; {}; hash {hash}", places.join("; "));
+                println!("seed {seed}: {lines} lines, the same in {here}, {}; hash {hash}", places.join(", "));
             }
         }
         Ok(end)
