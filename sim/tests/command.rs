@@ -61,7 +61,8 @@ fn a_canary_is_reported_and_its_line_replays_it() {
         let (code, told, errors) = sim(&["run", "--seed", "7", &format!("--canary={kind}")]);
         assert_eq!(code, wanted, "{told}{errors}");
         assert!(told.starts_with(&format!("seed 7: {kind}: ")), "{told}");
-        let (_, line) = told.split_once(" -- ").expect("how to run it again");
+        let (cargo, line) = told.split_once(" -- ").expect("how to run it again");
+        assert!(cargo.ends_with("\n  cargo run --release -p forename-sim"), "{told}");
         let arguments: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(arguments[..3], ["run", "--seed", "7"]);
         assert_eq!(sim(&arguments).1, told, "the line replays it");

@@ -119,7 +119,10 @@ impl fmt::Display for Purpose {
 
 /// The command that runs a seed again.
 pub(crate) fn again(seed: u64, purpose: Purpose) -> String {
-    let features = if cfg!(feature = "planted") { " --features planted" } else { "" };
+    #[cfg(feature = "planted")]
+    let features = purpose.bug.map_or("", |_| " --features planted");
+    #[cfg(not(feature = "planted"))]
+    let features = "";
     format!("cargo run --release -p forename-sim{features} -- run --seed {seed}{purpose}")
 }
 

@@ -21,7 +21,7 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             return Self::Lines(now());
         }
-        let style = ProgressStyle::with_template("{elapsed_precise} {bar:30} {percent}% {msg}");
+        let style = ProgressStyle::with_template("{elapsed_precise} {bar:20} {percent:>3}% {wide_msg}");
         Self::Bar(ProgressBar::new(WHOLE).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
