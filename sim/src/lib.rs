@@ -13,6 +13,8 @@
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | [`marks`] | rare branches |
+//! | `trace`, `words` | what happened, a note each, and plain words for it |
+//! | [`report`] | a run as a page: lanes of nodes, messages, faults, fates |
 //! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 
@@ -29,11 +31,13 @@ pub mod marks;
 mod net;
 pub mod oracle;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod shrink;
 pub mod story;
 mod trace;
 mod wires;
+mod words;
 mod world;
 
 pub use ledger::Violation;
