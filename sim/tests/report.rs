@@ -41,6 +41,25 @@ fn hopeless() -> Plan {
     plan
 }
 
+/// Somebody uses every control, and points at each place of the picture.
+const HANDS: &str = r#"<script>
+for (const button of document.querySelectorAll("button")) if (button.id !== "save") button.click();
+for (const box of document.querySelectorAll("input[type=checkbox]")) { box.click(); show(); box.click(); show(); }
+for (const key of ["+", "-", "ArrowLeft", "ArrowRight", "0", "n", "n", "p", "f", "Escape"]) {
+  canvas.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+}
+for (const colour of ["fate", "name", "registration"]) { by("colour").value = colour; by("colour").onchange(); show(); }
+canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: -300, cancelable: true }));
+show();
+const all = hits.map(hit => hit.item());
+for (let px = 0; px < width; px += 9) for (let py = 0; py < height; py += 9) { const hit = nearest(px, py); if (hit) tip(hit.item(), px, py); }
+focusOn();
+by("name").value = "alice";
+by("name").oninput();
+show();
+document.documentElement.dataset.used = all.every(words => words.length > 0) && all.length > 5 ? "yes" : "no";
+</script></body>"#;
+
 fn chromium() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
@@ -57,7 +76,7 @@ fn rendered(html: &str, name: &str, hash: &str) -> Option<String> {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).expect("a directory for the page");
     let file = dir.join("page.html");
-    std::fs::write(&file, html).expect("the page is written");
+    std::fs::write(&file, html.replace("</body>", HANDS)).expect("the page is written");
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
         .args(["--disable-background-networking", "--disable-component-update", "--window-size=1400,900"])
@@ -71,6 +90,7 @@ fn rendered(html: &str, name: &str, hash: &str) -> Option<String> {
     let root = dom.lines().find(|line| line.starts_with("<html")).unwrap_or_default().to_owned();
     assert!(!root.contains("data-error"), "{root}");
     assert!(root.contains("data-ready=\"yes\""), "its scripts did not come to their end: {root}");
+    assert!(root.contains("data-used=\"yes\""), "a control does not work: {root}");
     Some(dom)
 }
 

@@ -236,7 +236,7 @@ function drawWatermarks() {
     ctx.lineWidth = 0.8;
     ctx.stroke();
     ctx.globalAlpha = 1;
-    rows[host].textContent = "lag ≤ " + span(Math.round(most / 1000) * 1000);
+    rows[host].textContent = shown.length === 0 ? "" : "lag ≤ " + span(Math.round(most / 1000) * 1000);
     drawPassing(host, base);
   }
 }

@@ -3,7 +3,7 @@
 // Where the violation's text names a timestamp: the first messages that told it to a host it names, and from one.
 const telling = new Set();
 for (const hlc of named.hlcs) for (const host of named.hosts) for (const end of ["from", "to"]) {
-  const letter = data.letters.find(l => l.kind === "vector" && l[end] === host && (end === "from" || l.arrives !== null && !l.died) && l.text.includes("@" + hlc));
+  const letter = data.letters.find(l => l.kind === "vector" && !l.stopped && l[end] === host && (end === "from" || l.arrives !== null && !l.died) && l.text.includes("@" + hlc));
   if (letter) telling.add(letter);
 }
 const isMembership = op => op.kind === "admit" || op.kind === "welcome";
@@ -35,8 +35,9 @@ function drawLetters(prominent) {
     if (lost) cross(x2, y3, ops ? 5 : 3, colours.bad, ops ? 2.2 : 1);
     else if (ops) arrow(a, y1, x2, y3, colour);
     hits.push({ x1: a, y1, x2, y2: y3, faint: !ops, item: () => letterWords(letter) });
-    if (ops && lost && concerns && roomy) text(`lost on its way to host ${letter.to}`, x2 + 9, y3, colours.bad, { size: 10.5, row: "lost" + Math.round(y3 / 14), paper: true });
-    if (ops && (concerns || told) && (roomy || !membership && x2 - a > 30)) letterLabel(letter, a, y1, x2, y3, colour);
+    if (letter.stopped) text(stoppedWords(letter), a > width - 400 ? a - 12 : a + 12, y1, colours.bad, { bold: true, size: 12, paper: true, align: a > width - 400 ? "right" : "left" });
+    else if (ops && lost && concerns && roomy) text(`lost on its way to host ${letter.to}`, x2 + 9, y3, colours.bad, { size: 10.5, row: "lost" + Math.round(y3 / 14), paper: true });
+    if (ops && !letter.stopped && (concerns || told) && (roomy || !membership && x2 - a > 30)) letterLabel(letter, a, y1, x2, y3, colour);
     ctx.globalAlpha = 1;
   }
 }
@@ -54,7 +55,7 @@ function arrow(x1, y1, x2, y2, colour) {
 let taken = new Set();
 function letterLabel(letter, x1, y1, x2, y2, colour) {
   const promise = [...named.hlcs].find(hlc => letter.text.includes("@" + hlc));
-  const words = telling.has(letter) ? `promise ${promise}` : letter.stopped ? "must not be said yet" : letter.about.length > 2 ? `${letter.about.length} ops` : letter.about.map(op => op.registration && op.kind === "register" ? op.registration.label : op.short).join(", ");
+  const words = telling.has(letter) ? `promise ${promise}` : letter.about.length > 2 ? `${letter.about.length} ops` : letter.about.map(op => op.registration && op.kind === "register" ? op.registration.label : op.short).join(", ");
   for (const part of [0.32, 0.5, 0.68, 0.85]) {
     const [at, y] = [x1 + (x2 - x1) * part, y1 + (y2 - y1) * part];
     ctx.font = "600 10.5px system-ui, sans-serif";
@@ -152,9 +153,10 @@ function drawMoments() {
     const at = x(moment.at);
     if (!shows(kind) || !visible(at, at)) continue;
     // Two outcomes at one moment stand below each other.
-    const last = signs.get(moment.host);
+    const clear = matches(moment.registration);
+    const last = clear && signs.get(moment.host);
     const level = process || moment.kind === "accepted" ? 0 : last && at - last.at < 9 ? (last.level + 1) % 3 : 0;
-    if (!process) signs.set(moment.host, { at, level });
+    if (!process && clear) signs.set(moment.host, { at, level });
     const y = lane(moment.host) + (process ? 0 : 15 + level * 13);
     if (!process) dim(moment.registration);
     const [sign, colour] = SIGNS[moment.kind];
@@ -209,7 +211,7 @@ function outcome(call, at, y, triangle) {
 function mark(t, words, colour, dash, wide, row) {
   const at = x(t);
   const side = AXIS + (shows("faults") ? trackRows * FAULT_ROW : 0) + 1 + row;
-  if (at > width) text(`${words}, at ${clockText(t)} ▶`, width - 6, side + 14, colour, { bold: true, size: 12, align: "right", paper: true });
+  if (at > width) text(`${words}, at ${clockText(t)} ▶`, width - 6, side, colour, { bold: true, size: 12, align: "right", paper: true });
   if (!visible(at, at)) return;
   line(at, AXIS - 6, at, height, colour, wide, dash);
   text(words, at + (at > width - 150 ? -5 : 5), side, colour, { bold: true, size: 12, align: at > width - 150 ? "right" : "left" });

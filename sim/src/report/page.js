@@ -174,7 +174,7 @@ document.addEventListener("keydown", event => {
 });
 const CLICKS = { focus: focusOn, all: whole, in: () => zoom(0.6), out: () => zoom(1.6), back: () => move(-0.3), on: () => move(0.3), previous: () => step(-1), next: () => step(1) };
 for (const [id, act] of Object.entries(CLICKS)) by(id).onclick = act;
-by("name").oninput = () => { state.name = by("name").value; update(); };
+by("name").oninput = () => { state.name = by("name").value; writeStory(); current = null; update(); };
 by("colour").onchange = () => { state.colour = by("colour").value; update(); };
 by("squeeze").onchange = () => {
   const times = [toTime(state.from), toTime(state.to)];

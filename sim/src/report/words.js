@@ -11,6 +11,7 @@ function letterWords(letter) {
   const what = letter.about.length ? letter.about.map(op => op.short).join(", ") + "\n" : "";
   return `${clockText(letter.at)} host ${letter.from} → host ${letter.to}, ${fate}\n${what}${letter.text.replace(/^vector/, "acknowledgement, promises:").replace(/, host/g, "\n  host").replace(/; host/g, "\n  host")}`;
 }
+const stoppedWords = letter => `may not say to host ${letter.to}: ` + (letter.about.length ? letter.about.map(op => op.short).join(", ") : letter.promise ? `promise ${letter.promise}` : letter.text);
 const momentWords = m => `${clockText(m.at)} host ${m.host}: ${m.registration ? registrationWords(m.registration) + " " : ""}${m.text}`;
 const callWords = call => `${clockText(call.at)} a client of host ${call.host}${call.down ? ", which is down" : ""}: ${call.text}` + (call.told ? `\n${clockText(call.told[0])} told: ${call.told[1]}` : call.down ? "" : "\nno reply");
 function watermarkWords(host, at, clock) {
@@ -50,7 +51,7 @@ function writeHead() {
 function storyOf() {
   const story = [];
   const tell = (at, host, words, registration, wrong) => story.push({ at, host, words, registration, wrong });
-  const mine = registration => registration && relates(registration);
+  const mine = registration => registration && (state.name.trim() ? matches(registration) : relates(registration));
   for (const call of data.calls.filter(call => mine(call.registration))) {
     tell(call.at, call.host, `a client asks: ${call.text}` + (call.down ? ", but the node is down" : ""), call.registration);
     if (call.told) tell(call.told[0], call.host, `tells the client: ${call.told[1]}`, call.registration);
@@ -72,8 +73,9 @@ function storyOf() {
 const STORY = 250;
 function writeStory() {
   const story = storyOf();
-  by("story-of").textContent = unbound ? "" : `of ${[...related].map(r => r.label).join(", ")}: what the violation names and who wanted the same`;
-  const shown = data.end.kind === "well" ? story.slice(0, STORY) : story.slice(-STORY);
+  by("story").tBodies[0].replaceChildren();
+  by("story-of").textContent = state.name.trim() ? `of ${state.name.trim()}` : unbound ? "" : `of ${[...related].map(r => r.label).join(", ")}: what the violation names and who wanted the same`;
+  const shown = story.length <= STORY ? story : data.end.kind === "well" ? story.slice(0, STORY) : story.slice(-STORY);
   if (shown.length < story.length) by("story-of").textContent += ` (the ${data.end.kind === "well" ? "first" : "last"} ${STORY} of ${story.length} lines)`;
   for (const { at, host, words, registration, wrong } of shown) {
     const row = element("tr", undefined, wrong ? "wrong" : undefined);
