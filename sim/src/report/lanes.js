@@ -1,21 +1,41 @@
 // The canvas: lanes, what lasts on them, what happens on them, and what travels between them.
 const canvas = by("canvas");
 const ctx = canvas.getContext("2d");
-const FAULT_ROW = 15, AXIS = 28;
-let width = 0, height = 0, pitch = 0, top0 = 0, colours = {}, dark = false;
+const FAULT_ROW = 15,
+  AXIS = 28;
+let width = 0,
+  height = 0,
+  pitch = 0,
+  top0 = 0,
+  colours = {},
+  dark = false;
 // What can be pointed at, as drawn: points, segments and boxes with what they stand for.
 let hits = [];
 // What is written in each row, so that no words cover others.
 const written = new Map();
 const shows = kind => !state.hide.has(kind);
-const x = t => (toPlace(t) - state.from) / (state.to - state.from) * width;
+const x = t => ((toPlace(t) - state.from) / (state.to - state.from)) * width;
 const lane = host => top0 + host * pitch + pitch * 0.46;
 const visible = (a, b) => b >= -40 && a <= width + 40;
 
 function readColours() {
   const probe = document.createElement("i");
   document.body.append(probe);
-  for (const name of ["page", "text", "quiet", "line", "panel", "bad", "good", "warn", "ops", "faint", "water", "down", "lane"]) {
+  for (const name of [
+    "page",
+    "text",
+    "quiet",
+    "line",
+    "panel",
+    "bad",
+    "good",
+    "warn",
+    "ops",
+    "faint",
+    "water",
+    "down",
+    "lane",
+  ]) {
     probe.style.color = `var(--${name})`;
     colours[name] = getComputedStyle(probe).color;
   }
@@ -24,7 +44,7 @@ function readColours() {
 }
 
 // No reds: those mean that something is wrong.
-const hue = index => 40 + (172 + index * 110.6) % 290;
+const hue = index => 40 + ((172 + index * 110.6) % 290);
 const shade = index => `hsl(${hue(index)} ${dark ? 75 : 70}% ${dark ? 66 : 38}%)`;
 const allKeys = [...new Set(data.registrations.flatMap(r => r.keys))];
 const fateColour = { won: "good", lost: "bad", twin: "warn", gone: "down" };
@@ -59,11 +79,17 @@ function layOut() {
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
 
-function text(words, at, y, colour, { row, size = 11, bold = false, align = "left", most = Infinity, paper = false } = {}) {
+function text(
+  words,
+  at,
+  y,
+  colour,
+  { row, size = 11, bold = false, align = "left", most = Infinity, paper = false } = {},
+) {
   ctx.font = `${bold ? "600 " : ""}${size}px system-ui, sans-serif`;
   let wide = ctx.measureText(words).width;
   if (wide > most) {
-    words = words.slice(0, Math.max(0, Math.floor(words.length * most / wide) - 1));
+    words = words.slice(0, Math.max(0, Math.floor((words.length * most) / wide) - 1));
     if (words.length < 4) return false;
     words += "…";
     wide = ctx.measureText(words).width;
@@ -75,7 +101,10 @@ function text(words, at, y, colour, { row, size = 11, bold = false, align = "lef
     there.push([from, from + wide]);
     written.set(row, there);
   }
-  if (paper) { ctx.fillStyle = colours.panel; ctx.fillRect(from - 1, y - size / 2 - 1, wide + 2, size + 2); }
+  if (paper) {
+    ctx.fillStyle = colours.panel;
+    ctx.fillRect(from - 1, y - size / 2 - 1, wide + 2, size + 2);
+  }
   ctx.fillStyle = colour;
   ctx.textBaseline = "middle";
   ctx.fillText(words, from, y);
@@ -103,7 +132,10 @@ function hatch(x1, y1, w, h, colour, alpha = 0.5, step = 7) {
   ctx.lineWidth = 1;
   ctx.beginPath();
   const [begin, end] = [Math.max(x1, -20), Math.min(x1 + w, width + 20)];
-  for (let at = begin - ((begin - x1) % step) - h; at < end; at += step) { ctx.moveTo(at, y1 + h); ctx.lineTo(at + h, y1); }
+  for (let at = begin - ((begin - x1) % step) - h; at < end; at += step) {
+    ctx.moveTo(at, y1 + h);
+    ctx.lineTo(at + h, y1);
+  }
   ctx.stroke();
   ctx.globalAlpha *= 0.3;
   ctx.fillRect(x1, y1, w, h);
@@ -116,13 +148,18 @@ function cross(at, y, size, colour, wide = 2) {
 }
 const point = (at, y, item) => hits.push({ at, y, item });
 const box = (x1, y1, w, h, item) => hits.push({ x1, y1, w, h, item });
-const dim = registration => { ctx.globalAlpha = matches(registration) ? 1 : 0.13; };
+const dim = registration => {
+  ctx.globalAlpha = matches(registration) ? 1 : 0.13;
+};
 
 function drawAxis() {
   let before = -1e9;
   for (let at = 24; at < width; at += 8) {
     if (at < before + 78) continue;
-    const [low, high] = [toTime(state.from + (at - 6) / width * (state.to - state.from)), toTime(state.from + (at + 6) / width * (state.to - state.from))];
+    const [low, high] = [
+      toTime(state.from + ((at - 6) / width) * (state.to - state.from)),
+      toTime(state.from + ((at + 6) / width) * (state.to - state.from)),
+    ];
     const step = 10 ** Math.floor(Math.log10(Math.max(high - low, 1)));
     const t = Math.round((low + high) / 2 / step) * step;
     if (t < 0 || t > data.end.at) continue;
@@ -136,7 +173,12 @@ function drawAxis() {
     const [a, b] = [x(knots[i - 1]), x(knots[i])];
     if (knots[i] - knots[i - 1] < SHORT * 4 || b - a < 5 || !visible(a, b)) continue;
     line(a, AXIS - 14, b, AXIS - 14, colours.quiet, 2, [1, 3]);
-    if (b - a > 56) text(span(knots[i] - knots[i - 1]) + " idle", (a + b) / 2, AXIS - 6, colours.quiet, { align: "center", size: 9.5, row: "gap" });
+    if (b - a > 56)
+      text(span(knots[i] - knots[i - 1]) + " idle", (a + b) / 2, AXIS - 6, colours.quiet, {
+        align: "center",
+        size: 9.5,
+        row: "gap",
+      });
     box(a, AXIS - 17, b - a, 16, () => `${span(knots[i] - knots[i - 1])} in which only heartbeats pass, drawn short`);
   }
 }
@@ -152,8 +194,19 @@ function drawFaults() {
     ctx.fillRect(a, y, b - a, FAULT_ROW - 2);
     ctx.globalAlpha = 1;
     ctx.fillRect(a, y, 2, FAULT_ROW - 2);
-    text(fault.text, Math.max(a, 0) + 5, y + 6.5, colours.text, { size: 11, most: (fault.next === undefined ? width : x(fault.next)) - Math.max(a, 0) - 8 });
-    box(a, y, b - a, FAULT_ROW, () => `${clockText(fault.from)}: ${fault.text}` + (fault.until > fault.from ? `\nfor ${span(fault.until - fault.from)}, until ${clockText(fault.until)}` : ""));
+    text(fault.text, Math.max(a, 0) + 5, y + 6.5, colours.text, {
+      size: 11,
+      most: (fault.next === undefined ? width : x(fault.next)) - Math.max(a, 0) - 8,
+    });
+    box(
+      a,
+      y,
+      b - a,
+      FAULT_ROW,
+      () =>
+        `${clockText(fault.from)}: ${fault.text}` +
+        (fault.until > fault.from ? `\nfor ${span(fault.until - fault.from)}, until ${clockText(fault.until)}` : ""),
+    );
   }
 }
 
@@ -164,21 +217,33 @@ function drawCuts() {
     if (!visible(a, b)) continue;
     const cut = (from, to) => fault.severed.some(([f, t]) => f === from && t === to);
     for (let host = 0; host < hosts; host++) {
-      const deaf = [], mute = [];
+      const deaf = [],
+        mute = [];
       for (let other = 0; other < hosts; other++) {
         if (cut(other, host)) deaf.push(other);
         if (cut(host, other)) mute.push(other);
       }
-      if (host + 1 < hosts && (cut(host, host + 1) || cut(host + 1, host))) hatch(a, top0 + (host + 1) * pitch - 5, b - a, 7, colours.bad, 0.85, 6);
+      if (host + 1 < hosts && (cut(host, host + 1) || cut(host + 1, host)))
+        hatch(a, top0 + (host + 1) * pitch - 5, b - a, 7, colours.bad, 0.85, 6);
       if (!deaf.length && !mute.length) continue;
       const both = deaf.join() === mute.join();
-      const words = both ? `cut off from ${deaf.join(", ")}` : [deaf.length && `hears nothing from ${deaf.join(", ")}`, mute.length && `is not heard by ${mute.join(", ")}`].filter(Boolean).join(", ");
+      const words = both
+        ? `cut off from ${deaf.join(", ")}`
+        : [deaf.length && `hears nothing from ${deaf.join(", ")}`, mute.length && `is not heard by ${mute.join(", ")}`]
+            .filter(Boolean)
+            .join(", ");
       const y = top0 + host * pitch + 2;
       ctx.globalAlpha = 0.75;
       line(Math.max(a, -9), y, Math.min(b, width + 9), y, colours.bad, 2.5, both ? [] : [7, 4]);
       if (b - a > 40) text("✂ " + words, Math.max(a, 0) + 3, y + 7.5, colours.bad, { row: "cut" + host, size: 10 });
       ctx.globalAlpha = 1;
-      box(a, y - 4, b - a, 14, () => `host ${host} ${words}\n${fault.text}\n${clockText(fault.from)} to ${clockText(fault.until)}`);
+      box(
+        a,
+        y - 4,
+        b - a,
+        14,
+        () => `host ${host} ${words}\n${fault.text}\n${clockText(fault.from)} to ${clockText(fault.until)}`,
+      );
     }
   }
 }
@@ -196,8 +261,22 @@ function drawLanes() {
     const y = lane(band.host);
     if (band.kind === "disk") hatch(a, y + 3, b - a, 6, colours.warn, 0.8, 4);
     else hatch(a, y - 11, b - a, 22, colours[colour[band.kind]], 0.9);
-    if (b - a > 50) text(band.kind === "down" ? band.text : band.kind === "pause" ? "stands still" : "slow disk", Math.max(a, 0) + 5, y - (band.kind === "disk" ? 8 : 0), colours[colour[band.kind]], { row: "band" + band.host, bold: true, paper: true });
-    box(a, y - 11, b - a, 22, () => `host ${band.host}: ${band.text}\n${clockText(band.from)} to ${clockText(band.to)}, ${span(band.to - band.from)}`);
+    if (b - a > 50)
+      text(
+        band.kind === "down" ? band.text : band.kind === "pause" ? "stands still" : "slow disk",
+        Math.max(a, 0) + 5,
+        y - (band.kind === "disk" ? 8 : 0),
+        colours[colour[band.kind]],
+        { row: "band" + band.host, bold: true, paper: true },
+      );
+    box(
+      a,
+      y - 11,
+      b - a,
+      22,
+      () =>
+        `host ${band.host}: ${band.text}\n${clockText(band.from)} to ${clockText(band.to)}, ${span(band.to - band.from)}`,
+    );
   }
 }
 
@@ -207,7 +286,10 @@ function drawWatermarks() {
     const [base, high] = [top0 + (host + 1) * pitch - 8, pitch * 0.2];
     const steps = data.watermarks[host];
     const [start, end] = [toTime(state.from), Math.min(toTime(state.to), data.end.at)];
-    const first = Math.max(0, steps.findLastIndex(([at]) => at <= start));
+    const first = Math.max(
+      0,
+      steps.findLastIndex(([at]) => at <= start),
+    );
     let most = 20000;
     const shown = [];
     for (let i = first; i < steps.length && steps[i][0] <= end; i++) {
@@ -241,11 +323,13 @@ function drawWatermarks() {
   }
 }
 
-const passing = data.watermarks.map(steps => data.registrations.map(r => {
-  const clock = opOf.get(r.stamp).clock;
-  const step = steps.find(([, reached]) => reached !== null && reached >= clock);
-  return step && step[0];
-}));
+const passing = data.watermarks.map(steps =>
+  data.registrations.map(r => {
+    const clock = opOf.get(r.stamp).clock;
+    const step = steps.find(([, reached]) => reached !== null && reached >= clock);
+    return step && step[0];
+  }),
+);
 function drawPassing(host, base) {
   data.registrations.forEach((r, index) => {
     const t = passing[host][index];
@@ -253,10 +337,17 @@ function drawPassing(host, base) {
     dim(r);
     ctx.fillStyle = colourOf(r);
     ctx.beginPath();
-    ctx.moveTo(x(t), base - 5); ctx.lineTo(x(t) + 4, base + 2); ctx.lineTo(x(t) - 4, base + 2);
+    ctx.moveTo(x(t), base - 5);
+    ctx.lineTo(x(t) + 4, base + 2);
+    ctx.lineTo(x(t) - 4, base + 2);
     ctx.fill();
     text("≥" + r.label, x(t) + 5, base - 3, colourOf(r), { row: "pass" + host, size: 9.5 });
-    point(x(t), base - 2, () => `${clockText(t)} host ${host}: its watermark passes ${registrationWords(r)}\nnothing earlier can turn up here any more`);
+    point(
+      x(t),
+      base - 2,
+      () =>
+        `${clockText(t)} host ${host}: its watermark passes ${registrationWords(r)}\nnothing earlier can turn up here any more`,
+    );
     ctx.globalAlpha = 1;
   });
 }
