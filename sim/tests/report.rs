@@ -138,7 +138,7 @@ fn a_failure_is_told_in_words_and_where_it_happened() {
 
 #[cfg(feature = "planted")]
 #[test]
-fn every_planted_bug_makes_a_page() {
+fn planted_bugs_make_pages_that_name_them() {
     use forename::planted::{Bug, plant};
     use forename_sim::generate::{Size, generate};
     std::panic::set_hook(Box::new(|_| {}));

@@ -171,7 +171,7 @@ function standing(op) {
   return {
     lost: r.lost_to.length ? `, loses to ${labelOf(r.lost_to[0])}` : ", loses",
     twin: `, twin of ${labelOf(r.lost_to[0])}`,
-    gone: ", lost in a crash",
+    gone: op.takes.some(take => take.lost !== null) ? ", lost in a crash" : "",
   }[r.fate];
 }
 

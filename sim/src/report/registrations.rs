@@ -24,7 +24,7 @@ pub(super) struct Registration {
     /// Its expiry, by whichever clock is right.
     expires: Option<String>,
     replaces: Option<(String, String)>,
-    /// What the oracle says: `won`, `lost`, `twin`, or `gone` where a crash took it before anybody was told.
+    /// What the oracle says: `won`, `lost`, `twin`, or `gone` where no log has it any more.
     fate: &'static str,
     /// Stamps of those that came first.
     lost_to: Vec<String>,

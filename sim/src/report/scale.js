@@ -109,7 +109,7 @@ const clockText = micros =>
 
 // The stretch that matters: from the first related op to the violation, or to the last word on it.
 function focusSpan() {
-  const ops = data.ops.filter(op => (op.registration && relates(op.registration)) || named.ops.has(op));
+  const ops = data.ops.filter(op => unbound || (op.registration && relates(op.registration)) || named.ops.has(op));
   let times = ops.flatMap(op => [op.at, ...op.takes.map(take => take.durable ?? take.at)]);
   times.push(...data.moments.filter(m => m.registration && relates(m.registration)).map(m => m.at));
   times.push(
@@ -121,9 +121,18 @@ function focusSpan() {
   if (ops.length === 0 && unbound)
     times = data.end.kind === "well" ? [0, data.end.at] : [Math.max(0, data.end.at - 1.5e6), data.end.at];
   if (times.length < 2) times.push(Math.max(0, times[0] - 1e6));
+  // Where all of it is one moment, what the named hosts did before belongs to it.
+  if (data.end.kind !== "well" && toPlace(Math.max(...times)) - toPlace(Math.min(...times)) < 2 * SHORT)
+    times.push(...before());
   const [from, to] = [toPlace(Math.min(...times)), toPlace(Math.max(...times))];
   const pad = Math.max((to - from) * 0.05, SHORT / 4);
   return [Math.max(-pad, from - pad), to + pad * 1.6];
+}
+
+function before() {
+  const mine = data.ops.filter(op => named.hosts.has(op.host)).map(op => op.at);
+  const process = data.moments.filter(m => !m.stamp && m.at > 0 && m.kind !== "connected" && named.hosts.has(m.host));
+  return [...mine.slice(-4), ...process.map(m => m.at).slice(-4)];
 }
 
 function matches(registration) {

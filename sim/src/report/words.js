@@ -54,6 +54,7 @@ function watermarkWords(host, at, clock) {
     .map(r => r.label)
     .join(" ")}`;
 }
+const wasLost = r => opOf.get(r.stamp).takes.some(take => take.lost !== null);
 function fateWords(r) {
   const lost = r.lost_to.map(labelOf).join(", ");
   const ended = r.ended.length && r.fate === "won" ? `, ended: ${r.ended.join(", ")}` : "";
@@ -61,7 +62,7 @@ function fateWords(r) {
     won: "holds its names" + ended,
     lost: `lost to ${lost || "nobody: what it follows is displaced"}`,
     twin: `a later twin of ${lost}`,
-    gone: "gone: a crash took it before anybody was told",
+    gone: wasLost(r) ? "gone: a crash took it before anybody was told" : "the run ended with it",
   }[r.fate];
 }
 const element = (tag, words, kind) => {
@@ -115,7 +116,7 @@ function storyOf() {
     );
     if (call.told) tell(call.told[0], call.host, `tells the client: ${call.told[1]}`, call.registration);
   }
-  for (const op of data.ops.filter(op => mine(op.registration) || named.ops.has(op)))
+  for (const op of data.ops.filter(op => mine(op.registration) || named.ops.has(op) || (unbound && !state.name.trim())))
     op.takes.forEach(take => {
       const issued = take.host === op.host && take === op.takes.find(t => t.host === op.host);
       tell(
@@ -126,7 +127,7 @@ function storyOf() {
         named.ops.has(op) && issued,
       );
     });
-  const first = Math.min(...story.map(line => line.at));
+  const first = Math.min(toTime(focusSpan()[0]), ...story.map(line => line.at));
   for (const m of data.moments)
     if (m.kind !== "accepted" && m.kind !== "connected" && (m.stamp ? mine(m.registration) : m.at >= first))
       tell(m.at, m.host, (m.registration ? m.registration.label + " " : "") + m.text, m.registration);
