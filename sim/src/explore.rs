@@ -10,6 +10,7 @@ use std::thread;
 use forename_sim::generate::{Size, generate};
 use forename_sim::marks;
 use forename_sim::plan::Plan;
+use forename_sim::report::page;
 use forename_sim::run::{Failure, Report, run, trace};
 use forename_sim::shrink::shrink;
 
@@ -40,8 +41,10 @@ pub(crate) fn code(failure: Option<&Failure>) -> ExitCode {
     })
 }
 
-pub(crate) fn one(seed: u64, tracing: bool) -> ExitCode {
-    let report = watch(&generate(seed, Size::default()), tracing);
+pub(crate) fn one(seed: u64, tracing: bool, html: Option<&Path>) -> ExitCode {
+    let plan = generate(seed, Size::default());
+    let report = watch(&plan, tracing);
+    write_page(&plan, html);
     tell(seed, &report);
     code(report.failure.as_ref())
 }
@@ -55,11 +58,20 @@ fn watch(plan: &Plan, tracing: bool) -> Report {
     report
 }
 
-pub(crate) fn replay(path: &Path, tracing: bool) -> ExitCode {
+/// The plan's run as a page, where a file for it is given.
+fn write_page(plan: &Plan, html: Option<&Path>) {
+    let Some(path) = html else { return };
+    if let Err(error) = std::fs::write(path, page(plan).1) {
+        eprintln!("{}: {error}", path.display());
+    }
+}
+
+pub(crate) fn replay(path: &Path, tracing: bool, html: Option<&Path>) -> ExitCode {
     let plan = std::fs::read_to_string(path).map_err(|error| error.to_string());
     match plan.and_then(|text| serde_json::from_str::<Plan>(&text).map_err(|error| error.to_string())) {
         Ok(plan) => {
             let report = watch(&plan, tracing);
+            write_page(&plan, html);
             tell(plan.seed, &report);
             code(report.failure.as_ref())
         }
@@ -70,13 +82,14 @@ pub(crate) fn replay(path: &Path, tracing: bool) -> ExitCode {
     }
 }
 
-pub(crate) fn shrunk(seed: u64) -> ExitCode {
+pub(crate) fn shrunk(seed: u64, html: Option<&Path>) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let Some((plan, failure)) = shrink(&generate(seed, Size::default())) else {
         eprintln!("seed {seed} ends well: there is nothing to shrink");
         return ExitCode::SUCCESS;
     };
     eprintln!("{}: {}", failure.violation().check, failure.violation().text);
+    write_page(&plan, html);
     match serde_json::to_string_pretty(&plan) {
         Ok(text) => println!("{text}"),
         Err(error) => eprintln!("the plan cannot be written: {error}"),

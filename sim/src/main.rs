@@ -26,6 +26,9 @@ enum Command {
         /// Print what happens.
         #[arg(long)]
         trace: bool,
+        /// Write what happens as a page to this file.
+        #[arg(long)]
+        html: Option<std::path::PathBuf>,
     },
     /// A plan from a file.
     Replay {
@@ -34,12 +37,18 @@ enum Command {
         /// Print what happens.
         #[arg(long)]
         trace: bool,
+        /// Write what happens as a page to this file.
+        #[arg(long)]
+        html: Option<std::path::PathBuf>,
     },
     /// The least plan that fails as a seed does, as JSON on the standard output.
     Shrink {
         /// Which seed.
         #[arg(long)]
         seed: u64,
+        /// Write what happens then as a page to this file.
+        #[arg(long)]
+        html: Option<std::path::PathBuf>,
     },
     /// Many seeds.
     Explore(explore::Options),
@@ -47,9 +56,9 @@ enum Command {
 
 fn main() -> ExitCode {
     match Options::parse().command {
-        Command::Run { seed, trace } => explore::one(seed, trace),
-        Command::Replay { plan, trace } => explore::replay(&plan, trace),
-        Command::Shrink { seed } => explore::shrunk(seed),
+        Command::Run { seed, trace, html } => explore::one(seed, trace, html.as_deref()),
+        Command::Replay { plan, trace, html } => explore::replay(&plan, trace, html.as_deref()),
+        Command::Shrink { seed, html } => explore::shrunk(seed, html.as_deref()),
         Command::Explore(options) => explore::many(&options),
     }
 }
