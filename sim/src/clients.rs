@@ -11,6 +11,7 @@ use crate::dice::Dice;
 use crate::ledger::{Checked, broken};
 use crate::plan::{Ask, Host, Slot, Wish};
 use crate::trace::Note;
+use crate::words;
 use crate::world::World;
 
 /// Whom a reply is for.
@@ -104,6 +105,7 @@ impl World {
     pub(crate) fn ask(&mut self, host: Host, ask: Ask) {
         if !self.machines[host].is_up() {
             self.mark("a client finds its node down");
+            self.note_asked(host, None, &ask);
             return;
         }
         let request = match &ask {
@@ -123,9 +125,15 @@ impl World {
             Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
         };
         let Some((call, request)) = request else { return };
-        self.trace.note(self.now, Note::Client(host, format!("{ask:?}")));
         let token = self.clients.call(host, call);
+        self.note_asked(host, Some(token), &ask);
         self.request(host, token, request);
+    }
+
+    fn note_asked(&mut self, host: Host, token: Option<Token>, ask: &Ask) {
+        if self.trace.is_on() {
+            self.trace.note(self.now, Note::Asked(host, token, words::ask(ask)));
+        }
     }
 
     fn wish(&mut self, wish: &Wish) -> Option<Request> {
@@ -167,8 +175,8 @@ impl World {
         if asked != host {
             return broken("reply", format!("host {host} answers a request made to host {asked}"));
         }
-        if !matches!(call, Call::Feed(_) | Call::Check(_)) {
-            self.trace.note(self.now, Note::Client(host, reply_text(&reply)));
+        if self.trace.is_on() {
+            self.note_told(host, token, &call, &reply);
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
@@ -182,6 +190,19 @@ impl World {
                 self.refused(host, call, reply);
                 Ok(())
             }
+        }
+    }
+
+    fn note_told(&mut self, host: Host, token: Token, call: &Call, reply: &Reply) {
+        match (call, reply) {
+            (Call::Feed(_), Ok(Answer::Events(page))) => {
+                self.trace.events(self.now, host, self.ledger.feed(host).len(), &page.events);
+            }
+            (Call::Feed(_) | Call::Check(_), _) => {}
+            (_, Ok(Answer::Registration(view))) => {
+                self.trace.note(self.now, Note::Told(host, token, Some(view.stamp), words::reply(reply)));
+            }
+            _ => self.trace.note(self.now, Note::Told(host, token, None, words::reply(reply))),
         }
     }
 
@@ -240,17 +261,5 @@ impl World {
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);
         }
-    }
-}
-
-fn reply_text(reply: &Reply) -> String {
-    match reply {
-        Ok(Answer::Registration(view)) => {
-            let names: Vec<_> = view.names.iter().map(|name| name.key.as_str()).collect();
-            format!("told: {} is {:?}", names.join("+"), view.status)
-        }
-        Ok(Answer::Name(view)) => format!("told: {} is {:?}", view.key, view.status),
-        Ok(_) => "told".to_owned(),
-        Err(refusal) => format!("refused: {refusal}"),
     }
 }

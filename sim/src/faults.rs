@@ -11,7 +11,10 @@ impl World {
         let fault = self.plan.faults[index].clone();
         let lasts = fault.lasts * 1000;
         let ends = self.now + lasts;
-        self.trace.note(self.now, Note::Fault(format!("{:?}", fault.what), lasts));
+        if self.trace.is_on() {
+            let severed = self.severed(&fault.what);
+            self.trace.note(self.now, Note::Fault(index, fault.what.clone(), severed));
+        }
         match &fault.what {
             Trouble::Crash { host, kept } => {
                 self.crash(*host, *kept);

@@ -16,6 +16,8 @@
 //! | [`golden`] | seeds whose runs are known |
 //! | [`canary`] | a failure on purpose |
 //! | `hunt` | bugs on purpose, and how soon they are found (feature `planted`) |
+//! | `trace`, `words` | what happened, a note each, and plain words for it |
+//! | [`report`] | a run as a page: lanes of nodes, messages, faults, fates |
 //! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 
@@ -36,11 +38,13 @@ pub mod marks;
 mod net;
 pub mod oracle;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod shrink;
 pub mod story;
 mod trace;
 mod wires;
+mod words;
 mod world;
 
 pub use ledger::Violation;

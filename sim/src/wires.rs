@@ -5,6 +5,7 @@ use forename::replica::Input;
 use crate::machine::node_id;
 use crate::net::{Epoch, Micros, Way, pair};
 use crate::plan::Host;
+use crate::trace::Note;
 use crate::world::{Event, Packet, World};
 
 /// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
@@ -27,6 +28,7 @@ impl World {
     pub(crate) fn arrive(&mut self, epoch: Epoch, from: Host, to: Host, packet: Packet) {
         if !self.net.reaches(epoch, to) {
             self.mark("a sent message dies with its connection");
+            self.trace.note(self.now, Note::Died(from, to));
             return;
         }
         let input = match packet {

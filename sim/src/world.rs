@@ -221,6 +221,7 @@ impl World {
         let ops = logged(&writes);
         self.trace.ops(self.now, host, &ops);
         self.ledger.wrote(host, ops)?;
+        self.trace.watermark(self.now, host, watermark);
         self.ledger.watermark(host, watermark)?;
         if self.machines[host].disk.take(batch, writes) {
             self.plan_sync(host);
@@ -242,6 +243,7 @@ impl World {
         if self.machines[host].disk.synced(upto) {
             self.plan_sync(host);
         }
+        self.trace.durable(self.now, host, self.machines[host].disk.logs());
         self.input(host, Input::Persisted(upto));
     }
 
@@ -279,7 +281,11 @@ impl World {
         match output {
             Output::Reply { token, reply } => return self.replied(host, token, reply),
             Output::Send { to, lane, message } => {
-                self.ledger.sent(host, &message, &self.machines[host].disk)?;
+                let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
+                if checked.is_err() {
+                    self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));
+                    return checked;
+                }
                 let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
                 self.note_message(&message, lane);
                 self.send(host, host_of(to), way, Packet::Message(message));
@@ -326,6 +332,7 @@ impl World {
         if self.machines[host].die(kept) > 0 {
             self.mark("a crash loses a batch");
         }
+        self.trace.durable(self.now, host, self.machines[host].disk.logs());
         self.clients.lost(host);
         for (epoch, peer) in self.net.of(host) {
             self.net.close(epoch);

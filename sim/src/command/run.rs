@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use forename_sim::plan::Plan;
+use forename_sim::report::page;
 use forename_sim::run::{Report, run, trace};
 use forename_sim::shrink;
 
@@ -15,11 +16,29 @@ pub(crate) struct Show {
     /// Print what happens, a line an event: virtual milliseconds, the hash of the run so far, what it is.
     #[arg(long)]
     trace: bool,
+    #[command(flatten)]
+    page: Page,
+}
+
+/// Where a run is drawn.
+#[derive(clap::Args)]
+pub(crate) struct Page {
+    /// Write the run as a page for a browser to this file: lanes of nodes, messages, faults, fates.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl Page {
+    fn write(&self, plan: &Plan) -> Result<(), Error> {
+        let Some(path) = &self.html else { return Ok(()) };
+        std::fs::write(path, page(plan).1).map_err(|error| Error::File(path.clone(), error))
+    }
 }
 
 impl Show {
     /// Runs a plan and shows what was asked for.
     fn run(&self, plan: &Plan) -> Result<Report, Error> {
+        self.page.write(plan)?;
         if !self.trace {
             return Ok(run(plan));
         }
@@ -90,6 +109,8 @@ pub(crate) struct Shrink {
     seed: u64,
     #[command(flatten)]
     purpose: Purpose,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl Shrink {
@@ -101,6 +122,7 @@ impl Shrink {
             return Ok(End::Well);
         };
         eprintln!("{}: {}", failure.violation().check, failure.violation().text);
+        self.page.write(&plan)?;
         say(&serde_json::to_string_pretty(&plan).map_err(Error::Unwritten)?)?;
         Ok(End::from(&failure))
     }
