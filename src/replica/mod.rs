@@ -372,6 +372,7 @@ impl<S: Store> Replica<S> {
         let applied = self.finality.load(&self.registry.store);
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.set_applied(dots.collect());
+        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
         self.finality.membership_changed();
         self.load_undecided(&applied);
         let mut own = self.config.contact.clone();
