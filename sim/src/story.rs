@@ -3,12 +3,12 @@
 
 use forename::clock::Stamp;
 use forename::replica::{
-    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Status,
+    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Spread, Status,
 };
 
 use crate::clients::name;
 use crate::net::pair;
-use crate::plan::{Ask, Disk, Host, Joiner, Links, Plan, Slot, Wish};
+use crate::plan::{Ask, Disk, Ending, Host, Joiner, Links, Plan, Slot, Wish};
 use crate::run;
 use crate::world::World;
 
@@ -36,13 +36,15 @@ impl Story {
         let plan = Plan {
             seed: 1,
             founders,
-            joiners: sponsors.iter().map(|sponsor| Joiner { at: NEVER, sponsor: *sponsor }).collect(),
-            links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000 },
+            joiners: sponsors.iter().map(|sponsor| Joiner { at: NEVER, sponsor: *sponsor, also: None }).collect(),
+            links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
+            spread: Spread::default(),
             actions: Vec::new(),
             faults: Vec::new(),
             heal_at: 0,
+            ending: Ending::Healed,
             patience: 60_000,
         };
         let mut story = Self { world: World::new(plan, false), slots: 0 };
@@ -68,7 +70,7 @@ impl Story {
     }
 
     fn asks(&mut self, host: Host, ask: Ask) {
-        self.world.ask(host, ask);
+        self.world.ask(host, &ask);
         self.passes(2);
     }
 
@@ -172,7 +174,7 @@ impl Story {
 
     /// A clock is set by so many milliseconds.
     pub fn step_clock(&mut self, host: Host, by: i64) {
-        self.world.machines[host].clock.0 += by;
+        self.world.machines[host].clock.step(by);
     }
 
     /// The disk as it is now, to be put back later.
