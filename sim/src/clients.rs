@@ -165,7 +165,7 @@ impl World {
             return self.import(host, *slot, *count, *metadata);
         }
         let Some((call, request)) = self.request_of(ask) else { return };
-        self.trace.note(self.now, Note::Client(host, format!("{ask:?}")));
+        self.trace.note_with(self.now, || Note::Client(host, format!("{ask:?}")));
         let token = self.clients.call(host, call);
         self.request(host, token, request);
     }
@@ -244,7 +244,7 @@ impl World {
             return broken("reply", format!("host {host} answers a request made to host {asked}"));
         }
         if !matches!(call, Call::Feed(_) | Call::Check(_)) {
-            self.trace.note(self.now, Note::Client(host, reply_text(&reply)));
+            self.trace.note_with(self.now, || Note::Client(host, reply_text(&reply)));
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),

@@ -14,7 +14,7 @@ impl World {
         let fault = &plan.faults[index];
         let lasts = fault.lasts * 1000;
         let ends = self.now + lasts;
-        self.trace.note(self.now, Note::Fault(format!("{:?}", fault.what), lasts));
+        self.trace.note_with(self.now, || Note::Fault(format!("{:?}", fault.what), lasts));
         match &fault.what {
             Trouble::Crash { .. }
             | Trouble::CrashWithin { .. }

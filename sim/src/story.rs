@@ -1,6 +1,8 @@
 //! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
 //! run, and [`Story::ends_well`] compares all nodes with the oracle.
 
+use std::rc::Rc;
+
 use forename::clock::Stamp;
 use forename::replica::{
     Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Spread, Status,
@@ -8,7 +10,7 @@ use forename::replica::{
 
 use crate::clients::name;
 use crate::net::pair;
-use crate::plan::{Ask, Disk, Ending, Host, Joiner, Links, Plan, Slot, Wish};
+use crate::plan::{Ask, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
 use crate::world::World;
 
@@ -32,11 +34,21 @@ impl Story {
     /// The same, with machines that ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
+        let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
+        Self::with_joiners_that_reach(founders, &alone)
+    }
+
+    /// The same, where newcomers reach a second machine besides their sponsor.
+    #[must_use]
+    pub fn with_joiners_that_reach(founders: usize, sponsors: &[(Host, Option<Host>)]) -> Self {
         const NEVER: u64 = u64::MAX / 2000;
         let plan = Plan {
             seed: 1,
             founders,
-            joiners: sponsors.iter().map(|sponsor| Joiner { at: NEVER, sponsor: *sponsor, also: None }).collect(),
+            joiners: sponsors
+                .iter()
+                .map(|(sponsor, also)| Joiner { at: NEVER, sponsor: *sponsor, also: *also })
+                .collect(),
             links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
@@ -177,6 +189,22 @@ impl Story {
         self.world.machines[host].clock.step(by);
     }
 
+    /// Something goes wrong, now, for so many milliseconds.
+    pub fn suffers(&mut self, what: Trouble, lasts: u64) {
+        let mut plan = (*self.world.plan).clone();
+        plan.faults.push(Fault { at: self.world.now / 1000, lasts, what });
+        let index = plan.faults.len() - 1;
+        self.world.plan = Rc::new(plan);
+        let suffered = self.world.fault(index);
+        self.well(suffered);
+    }
+
+    /// Many clients claim a new name each at once, with so many bytes of metadata.
+    pub fn imports(&mut self, host: Host, count: u32, metadata: usize) {
+        self.slots += 1;
+        self.asks(host, Ask::Import(self.slots, count, metadata));
+    }
+
     /// The disk as it is now, to be put back later.
     #[must_use]
     pub fn copy_disk(&self, host: Host) -> Copy {
@@ -264,6 +292,17 @@ impl Story {
     #[must_use]
     pub fn stamp(&self, slot: Slot) -> Option<Stamp> {
         self.told(slot).map(|view| view.stamp)
+    }
+
+    /// Some machines are lost for good; the others agree on all that can be decided without them, and on nothing else.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn ends_without(mut self, lost: &[Host], how: Loss) {
+        let mut plan = (*self.world.plan).clone();
+        plan.ending = Ending::Lasting { lost: lost.to_vec(), how };
+        self.world.plan = Rc::new(plan);
+        self.ends_well();
     }
 
     /// Everything works again, comes to rest, and all nodes agree with the oracle.

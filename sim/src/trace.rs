@@ -66,6 +66,13 @@ impl Trace {
         }
     }
 
+    /// A note that takes some time to write.
+    pub(crate) fn note_with(&mut self, at: Micros, note: impl FnOnce() -> Note) {
+        if self.entries.is_some() {
+            self.note(at, note());
+        }
+    }
+
     fn add(&mut self, value: u64) {
         self.hash = mix(self.hash.rotate_left(5) ^ value);
     }

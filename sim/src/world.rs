@@ -243,12 +243,11 @@ impl World {
         }
         let ops = logged(&writes);
         self.trace.ops(self.now, host, &ops);
-        self.ledger.wrote(host, ops)?;
-        self.ledger.watermark(host, watermark)?;
-        if self.machines[host].disk.take(batch, writes) {
+        if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
-        Ok(())
+        self.ledger.wrote(host, ops)?;
+        self.ledger.watermark(host, watermark)
     }
 
     fn plan_sync(&mut self, host: Host) {
