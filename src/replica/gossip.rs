@@ -179,6 +179,8 @@ impl<S: Store> Replica<S> {
                 Check::Ours => return self.halt_behind(op.seq),
             }
         }
+        // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
+        let more = more && !origins.is_empty();
         for origin in origins {
             self.finality.believe(origin, self.registry.applied_of(origin), self.now.wall);
         }
@@ -255,7 +257,8 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops.
+    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
+    /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
         let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
@@ -264,13 +267,17 @@ impl<S: Store> Replica<S> {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
             (*dot.actor != to && held < dot.counter).then_some((*dot.actor, held + 1))
         });
+        let behind: Vec<_> = behind.collect();
+        let logs = behind.len().max(1);
         for (origin, from) in behind {
+            let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
             log::read(&self.registry.store, origin, from, &mut |op| {
-                if ops.len() >= most.ops || bytes >= most.bytes {
+                if left == 0 || room == 0 {
                     more = true;
                     return ControlFlow::Break(());
                 }
-                bytes += weight(&op);
+                let weight = weight(&op);
+                (left, room, bytes) = (left - 1, room.saturating_sub(weight), bytes + weight);
                 ops.push(op);
                 ControlFlow::Continue(())
             });
