@@ -23,7 +23,7 @@ pub struct Size {
 impl Default for Size {
     /// Five nodes and some two hundred operations: enough for every rule, small enough for a hundred runs a second.
     fn default() -> Self {
-        Self { hosts: 5, actions: 220, lasts: 25_000 }
+        Self { hosts: 5, actions: 240, lasts: 20_000 }
     }
 }
 
@@ -75,11 +75,12 @@ fn spread(dice: &mut Dice, swarm: &mut Swarm) -> Spread {
     if swarm.on(25) {
         (spread.small, spread.fanout) = (few(dice, 4), few(dice, 3));
     }
+    // Not so few that catching up takes minutes on a slow link.
     if swarm.on(25) {
-        spread.ops = few(dice, 20);
+        spread.ops = 4 + few(dice, 20);
     }
     if swarm.on(25) {
-        spread.bytes = few(dice, 4000);
+        spread.bytes = 500 + few(dice, 4000);
     }
     if swarm.on(15) {
         spread.lag = dice.within(1, 20);

@@ -51,7 +51,7 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     core.claims(world).map_err(Failure::Safety)?;
     let deadline = world.now + world.plan.patience * 1000;
     loop {
-        let later = world.now + 500_000;
+        let later = world.now + 1_000_000;
         world.run_until(later).map_err(Failure::Safety)?;
         match core.open(world).map_err(Failure::Safety)? {
             None => break,

@@ -8,7 +8,7 @@
 //! | [`generate`] | from a seed to a plan |
 //! | `world`, `queue` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
-//! | `clients` | what is asked, and what is told |
+//! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
@@ -23,6 +23,7 @@ mod clients;
 pub mod dice;
 mod disk;
 mod faults;
+mod feeds;
 pub mod generate;
 mod lasting;
 mod ledger;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use forename::clock::Hlc;
-use forename::replica::{EventFilter, Input, Lane, Message, Output, Request, Token};
+use forename::replica::{Input, Lane, Message, Output, Request, Token};
 use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
@@ -48,6 +48,8 @@ pub(crate) enum Event {
     Flap(usize, Micros),
     /// The disk that a fault will put back is copied.
     CopyDisk(usize),
+    /// The reader of a feed takes what is new.
+    ReadFeed(Host, u32),
     /// A client whose node died asks again, there or at the next.
     Again(Slot, Host),
 }
@@ -163,6 +165,11 @@ impl World {
                 copy.crash(0);
                 self.copies.insert(index, copy);
             }
+            Event::ReadFeed(host, life) => {
+                if self.machines[host].life == life {
+                    self.ask_feed(host);
+                }
+            }
             Event::Again(slot, host) => self.ask_again(slot, host),
         }
         Ok(())
@@ -188,7 +195,7 @@ impl World {
             [joiner.sponsor].into_iter().chain(joiner.also).collect()
         };
         self.plan_turn(host);
-        self.ask_feed(host);
+        self.read_feed(host);
         self.dial_wanted(host);
         Ok(())
     }
@@ -327,7 +334,7 @@ impl World {
                 }
                 self.dial_wanted(host);
             }
-            Output::Events(_) => self.ask_feed(host),
+            Output::Events(_) => self.read_feed(host),
             Output::Halt(why) => return self.halted(host, why),
         }
         Ok(())
@@ -365,24 +372,6 @@ impl World {
             self.dial_wanted(peer);
             let at = self.now + self.machines[host].dice.below(self.plan.links.idle * 1000);
             self.at(at, Event::HangUp(epoch, peer, host));
-        }
-    }
-
-    fn ask_feed(&mut self, host: Host) {
-        let machine = &mut self.machines[host];
-        if !machine.put_back && !std::mem::replace(&mut machine.feed_asked, true) {
-            let after = machine.cursor;
-            let token = self.clients.feed(host, after);
-            self.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
-        }
-    }
-
-    pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
-        self.machines[host].feed_asked = false;
-        let moved = next > self.machines[host].cursor;
-        self.machines[host].cursor = next;
-        if moved {
-            self.ask_feed(host);
         }
     }
 
