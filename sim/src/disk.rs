@@ -122,3 +122,9 @@ pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     let chunks = writes.iter().filter(|write| write.table == Table::Log).filter_map(|write| write.value.as_ref());
     chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
 }
+
+/// The logs that a batch takes rows out of.
+pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
+    let gone = writes.iter().filter(|write| write.table == Table::Log && write.value.is_none());
+    gone.filter_map(|write| write.key.first_chunk().map(|origin| NodeId(u64::from_be_bytes(*origin))))
+}

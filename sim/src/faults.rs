@@ -178,6 +178,9 @@ impl World {
 
     /// Links, disks, clocks and machines work again, but for those that are lost for good.
     pub(crate) fn heal(&mut self, lost: &[Host], how: Loss) -> Checked {
+        for epoch in self.net.clogged(self.now) {
+            self.close(epoch, 1000);
+        }
         self.net.heal();
         self.trace.note(self.now, Note::Healed);
         for host in 0..self.machines.len() {

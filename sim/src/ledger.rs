@@ -130,6 +130,11 @@ impl Ledger {
         }
     }
 
+    /// A newcomer that starts over has no ops of this node any more.
+    pub(crate) fn forgot(&mut self, host: Host, origin: NodeId) {
+        self.books[host].applied.remove(&origin);
+    }
+
     /// The ops that a step wrote.
     pub(crate) fn wrote(&mut self, host: Host, ops: Vec<Op>) -> Checked {
         for op in ops {

@@ -187,6 +187,12 @@ impl Network {
         self.link(pick.from, pick.to).picks.retain(|(number, _)| *number != fault);
     }
 
+    /// Connections with something under way that takes long: a healed link would still be held up by it.
+    pub(crate) fn clogged(&self, now: Micros) -> Vec<Epoch> {
+        let late = |connection: &Connection| connection.last.as_flattened().iter().any(|at| *at > now + QUEUE);
+        self.connections.iter().filter(|(_, connection)| late(connection)).map(|(epoch, _)| *epoch).collect()
+    }
+
     /// Everything works from now on.
     pub(crate) fn heal(&mut self) {
         for link in &mut self.links {

@@ -9,7 +9,7 @@ use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
 use crate::dice::mix;
-use crate::disk::{Disk, logged};
+use crate::disk::{Disk, forgotten, logged};
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
@@ -249,6 +249,8 @@ impl World {
             return Ok(());
         }
         let ops = logged(&writes);
+        // A newcomer that starts over.
+        forgotten(&writes).for_each(|origin| self.ledger.forgot(host, origin));
         self.trace.ops(self.now, host, &ops);
         if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
