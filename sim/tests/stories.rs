@@ -713,3 +713,26 @@ fn a_newcomer_that_two_let_in_is_let_in_once() {
     }
     story.ends_well();
 }
+
+/// Found by seed 19031. A newcomer's request to join waited for a slow fsync while its sponsor died and came back; it
+/// had asked another meanwhile, both sent their snapshots, and what it installed was a mixture of the two.
+#[test]
+fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
+    let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
+    story.imports(LONDON, 30, 10);
+    story.passes(1000);
+    story.slow_disk(LIMA, 30_000);
+    story.cut(&[(TOKYO, LIMA)]);
+    story.start(LIMA);
+    story.passes(500);
+    story.heal();
+    story.passes(500);
+    story.crash(LONDON);
+    story.passes(500);
+    story.start(LONDON);
+    story.passes(3000);
+    story.slow_disk(LIMA, 1);
+    story.passes(15_000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
+}

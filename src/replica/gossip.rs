@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::input::Output;
 use super::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
 use super::{Now, Replica, log};
 use crate::clock::{Millis, NodeId};
@@ -117,6 +118,12 @@ impl<S: Store> Replica<S> {
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.peers.connected.remove(&peer);
         self.peers.joining.remove(&peer);
+        // What still waits for an fsync belongs to this connection: a request to join that went out on the next one
+        // would bring a snapshot that nobody waits for any more, and that mixes with another's.
+        let gone =
+            |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to } if *to == peer);
+        self.gated.retain(|(_, output)| !gone(output));
+        self.outbox.retain(|output| !gone(output));
         if self.peers.sponsor == Some(peer) {
             self.peers.sponsor = None;
             if let Some(other) = self.some_peers(1).first().copied().filter(|_| !self.installed) {
