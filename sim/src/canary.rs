@@ -5,7 +5,7 @@
 use forename::crdt::{Body, Op};
 
 use crate::ledger::{Checked, broken};
-use crate::plan::{Action, Ask, Plan, Slot, Wish};
+use crate::plan::{Action, Ask, Otherwise, Plan, Slot, Wish};
 
 /// In which way to fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -44,7 +44,12 @@ pub fn set(plan: &mut Plan, canary: Canary) {
     {
         let names = vec![canary.name().to_owned()];
         let wish = Wish { slot, owner: "canary".to_owned(), names, ..Wish::default() };
-        plan.actions.push(Action { at: plan.heal_at * part / 5, host, ask: Ask::Register(wish) });
+        plan.actions.push(Action {
+            at: plan.heal_at * part / 5,
+            host,
+            ask: Ask::Register(wish),
+            otherwise: Otherwise::GivesUp,
+        });
     }
 }
 

@@ -35,6 +35,8 @@ struct Book {
     /// Prefixes of logs in its memory.
     applied: BTreeMap<NodeId, Seq>,
     watermark: Hlc,
+    /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
+    put_back: bool,
     /// Its whole feed, as far as it was read.
     feed: Vec<(EventType, Stamp)>,
     accepted: BTreeSet<Uuid>,
@@ -72,7 +74,23 @@ impl Ledger {
     }
 
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
-        self.ops.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc)
+        let log = self.ops.get(&stamp.node)?;
+        log.binary_search_by_key(&stamp.hlc, |op| op.hlc).ok().map(|index| &log[index])
+    }
+
+    /// How many ops a node issued that were not lost with it.
+    pub(crate) fn issued_by(&self, node: NodeId) -> Seq {
+        self.ops.get(&node).map_or(0, |log| log.len() as Seq)
+    }
+
+    /// The prefixes of logs that a node has.
+    pub(crate) fn applied(&self, host: Host) -> &BTreeMap<NodeId, Seq> {
+        &self.books[host].applied
+    }
+
+    /// The greatest promise that a node let out.
+    pub(crate) fn promised(&self, node: NodeId) -> Hlc {
+        self.promised.get(&node).copied().unwrap_or_default()
     }
 
     /// Whether the node has all ops.
@@ -101,13 +119,20 @@ impl Ledger {
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
-    pub(crate) fn restarted(&mut self, host: Host, disk: &Disk) {
+    /// Where the disk was replaced by an older one, all know more of it than it does.
+    pub(crate) fn restarted(&mut self, host: Host, disk: &Disk, put_back: bool) {
         let node = self.nodes[host];
         self.books[host].applied = disk.logs().clone();
         self.books[host].watermark = Hlc::ZERO;
-        if let Some(log) = self.ops.get_mut(&node) {
+        self.books[host].put_back = put_back;
+        if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
             log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
         }
+    }
+
+    /// A newcomer that starts over has no ops of this node any more.
+    pub(crate) fn forgot(&mut self, host: Host, origin: NodeId) {
+        self.books[host].applied.remove(&origin);
     }
 
     /// The ops that a step wrote.
@@ -125,6 +150,9 @@ impl Ledger {
     }
 
     fn issued(&mut self, host: Host, op: &Op) -> Checked {
+        if self.books[host].put_back {
+            return Ok(());
+        }
         let log = self.ops.entry(op.node).or_default();
         if op.seq != log.len() as Seq + 1 {
             return broken("log", format!("{} issues op {} after {}", op.node, op.seq, log.len()));
@@ -165,6 +193,9 @@ impl Ledger {
             return Ok(());
         }
         book.watermark = watermark;
+        if book.put_back {
+            return Ok(());
+        }
         for (node, log) in &self.ops {
             let applied = usize::try_from(book.applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
             if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark) {

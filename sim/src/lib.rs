@@ -6,12 +6,13 @@
 //! | --- | --- |
 //! | [`plan`] | everything that is going to happen, as data |
 //! | [`generate`] | from a seed to a plan |
-//! | `world` | virtual time, and what happens in it |
+//! | `world`, `queue` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
-//! | `clients` | what is asked, and what is told |
+//! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
+//! | `lasting` | the end of a run after which some machines stay lost |
 //! | [`marks`] | rare branches |
 //! | [`golden`] | seeds whose runs are known |
 //! | [`canary`] | a failure on purpose |
@@ -28,16 +29,19 @@ mod clients;
 pub mod dice;
 mod disk;
 mod faults;
+mod feeds;
 pub mod generate;
 pub mod golden;
 #[cfg(feature = "planted")]
 pub mod hunt;
+mod lasting;
 mod ledger;
 mod machine;
 pub mod marks;
 mod net;
 pub mod oracle;
 pub mod plan;
+mod queue;
 pub mod report;
 pub mod run;
 pub mod shrink;

@@ -20,6 +20,9 @@ Exit codes:
   5  a mark that a round must reach was missed, or a planted bug was not found
   6  not deterministic: two runs of a seed differ, or a run differs from its golden hash";
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "forename-sim", about = "Runs simulated forename clusters", after_help = EXIT_CODES)]
 struct Options {

@@ -2,7 +2,7 @@
 
 use forename::replica::{Answer, RegistrationView, Reply};
 
-use crate::plan::{Ask, Fault, Host, Trouble, Wish};
+use crate::plan::{Ask, Fault, Host, Pick, Trouble, Wish};
 
 /// A client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
@@ -16,6 +16,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Show(slot, Some(wait)) => format!("what becomes of request {slot}, within {wait} ms"),
         Ask::Look(name) => format!("who holds {name}"),
         Ask::Owner(owner) => format!("what became of the requests of {owner}"),
+        Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
     }
 }
 
@@ -70,10 +71,21 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         }
         Trouble::Pause(host) => format!("host {host} stands still"),
         Trouble::DiskFails(host) => format!("an fsync of host {host} fails"),
+        Trouble::DiskFull(host) => format!("the disk of host {host} is full"),
+        Trouble::OldDisk { host, back } => format!("the disk of host {host} is put back by {back} ms"),
         Trouble::SlowDisk(host, factor) => format!("the disk of host {host} is {factor} times slower"),
         Trouble::Split(side) => {
             let others = (0..count).filter(|host| !side.contains(host));
             format!("partition: {} | {}", hosts(side.iter().copied()), hosts(others))
+        }
+        Trouble::Bridge { over, side } => {
+            format!("{} and the rest see each other only over {over}", hosts(side.iter().copied()))
+        }
+        Trouble::Ring => "each sees only the hosts before and after it".to_owned(),
+        Trouble::Flaps(a, b, period) => format!("link {a}–{b} is down and up in turn, {period} ms each"),
+        Trouble::Narrow(a, b, rate) => format!("link {a}–{b} carries {rate} bytes a second"),
+        Trouble::Picky(Pick { from, to, kind, lost, late }) => {
+            format!("{kind:?} messages {from}→{to}: {lost} % are lost, the others {late} ms late")
         }
         Trouble::Cut(cut) => format!("cut: {}", pairs(cut, "–")),
         Trouble::OneWay(cut) => format!("cut one way: {}", pairs(cut, "→")),
@@ -81,6 +93,9 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         Trouble::Lossy(a, b, percent) => format!("link {a}–{b} loses {percent} %"),
         Trouble::Kill(a, b) => format!("connection {a}–{b} dies"),
         Trouble::ClockStep(host, by) => format!("clock of host {host} is set by {by:+} ms"),
+        Trouble::ClockStepDown(host, by) => format!("host {host} is down, and its clock is set by {by:+} ms"),
+        Trouble::Frozen(host) => format!("the clock of host {host} stands still"),
+        Trouble::Drift(host, ppm) => format!("the clock of host {host} drifts by {ppm} parts per million"),
     }
 }
 

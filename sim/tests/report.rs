@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use forename_sim::plan::{Action, Ask, Disk, Fault, Links, Plan, Trouble, Wish};
+use forename::replica::Spread;
+use forename_sim::plan::{Action, Ask, Disk, Ending, Fault, Links, Otherwise, Plan, Trouble, Wish};
 use forename_sim::report::page;
 use forename_sim::run::Failure;
 
@@ -13,13 +14,14 @@ fn plan() -> Plan {
     let register = |at, host, slot, name: &str| {
         let owner = format!("<owner{slot}>");
         let wish = Wish { slot, own_id: true, owner, names: vec![name.to_owned()], ..Wish::default() };
-        Action { at, host, ask: Ask::Register(wish) }
+        Action { at, host, ask: Ask::Register(wish), otherwise: Otherwise::GivesUp }
     };
     Plan {
         seed: 1,
         founders: 3,
         joiners: Vec::new(),
-        links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000 },
+        links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
+        spread: Spread::default(),
         disk: Disk { least: 100, jitter: 0 },
         clocks: vec![(0, 0), (150, 0), (0, 0)],
         actions: vec![register(2100, 0, 1, "alice"), register(2200, 2, 2, "alice"), register(2300, 1, 3, "bob")],
@@ -28,6 +30,7 @@ fn plan() -> Plan {
             Fault { at: 4000, lasts: 700, what: Trouble::Crash { host: 1, kept: 0 } },
         ],
         heal_at: 6000,
+        ending: Ending::Healed,
         patience: 60_000,
     }
 }

@@ -47,6 +47,7 @@ use serde::{Deserialize, Serialize};
 use self::feed::Feed;
 use self::finality::Finality;
 use self::gossip::Peers;
+pub use self::gossip::Spread;
 pub use self::input::{Input, Output, Token};
 use self::log::LogBuffer;
 use self::membership::Membership;
@@ -79,6 +80,8 @@ pub struct Config {
     pub heartbeat: u64,
     /// How often it does when something is. Milliseconds.
     pub busy_heartbeat: u64,
+    /// How many peers it tells at a time, and how much.
+    pub spread: Spread,
     /// Seed of its random choices of peers.
     pub seed: u64,
 }
@@ -88,7 +91,7 @@ impl Config {
     /// makes up for lost messages, and 100 ms is a guess at what links allow.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, seed }
+        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, spread: Spread::default(), seed }
     }
 }
 
@@ -369,6 +372,7 @@ impl<S: Store> Replica<S> {
         let applied = self.finality.load(&self.registry.store);
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.set_applied(dots.collect());
+        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
         self.finality.membership_changed();
         self.load_undecided(&applied);
         let mut own = self.config.contact.clone();

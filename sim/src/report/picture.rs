@@ -157,7 +157,7 @@ pub(super) fn of(world: &World, report: &Report) -> Picture {
         Machine { node: node_id(host).to_string(), offset, drift, sponsor }
     };
     let mut picture = Picture {
-        whole_seed: generate(plan.seed, Size::default()) == *plan,
+        whole_seed: generate(plan.seed, Size::default()) == **plan,
         end,
         epoch: EPOCH,
         hash: format!("{:016x}", report.hash),
@@ -173,7 +173,7 @@ pub(super) fn of(world: &World, report: &Report) -> Picture {
         moments: Vec::new(),
         calls: Vec::new(),
         watermarks: vec![Vec::new(); plan.hosts()],
-        plan: plan.clone(),
+        plan: Plan::clone(plan),
     };
     reader::read(&mut picture, world.trace.entries());
     picture.registrations = registrations::of(world, &picture);
