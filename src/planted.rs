@@ -3,9 +3,31 @@
 
 use std::cell::Cell;
 
-/// A rule that is broken on purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bug {
+/// The bugs and their texts, written once: a bug's doc is also what the simulator's table says of it.
+macro_rules! bugs {
+    ($(#[doc = $text:literal] $bug:ident,)*) => {
+        /// A rule that is broken on purpose.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug {
+            $(#[doc = $text] $bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$bug,)*];
+
+            /// What it breaks, as a sentence.
+            #[must_use]
+            pub fn describe(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $text.trim_ascii(),)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
     /// Messages and replies go out before the fsync that covers them.
     SpeakBeforeFsync,
     /// A promise is believed although the prefix it speaks of is not here.
@@ -44,30 +66,6 @@ pub enum Bug {
     RejectedTooEarly,
     /// A newcomer that was welcomed stays when somebody else is frozen.
     HalfAdmittedNotFrozen,
-}
-
-impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::SpeakBeforeFsync,
-        Self::PromiseWithoutPrefix,
-        Self::TieByArrival,
-        Self::AfterIgnored,
-        Self::ExpiryByLocalClock,
-        Self::TwinCountedAsLoser,
-        Self::LosersKeepNames,
-        Self::LosersFreeOneName,
-        Self::CeilingForgotten,
-        Self::WatermarkLeavesOneOut,
-        Self::ClockGoesBack,
-        Self::ToldTwice,
-        Self::ConfirmedThoughLost,
-        Self::WaitersForgotten,
-        Self::NoWelcome,
-        Self::GapsTaken,
-        Self::DecidedNotStored,
-        Self::RejectedTooEarly,
-    ];
 }
 
 thread_local! {
