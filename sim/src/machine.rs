@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{Millis, NodeId};
-use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Spread, Start, node_in};
+use forename::codec;
+use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Start, node_in};
 use forename::store::memory::MemoryStore;
+use forename::store::{Store, Table};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::net::Micros;
-use crate::plan::Host;
+use crate::plan::{Host, Plan};
 
 /// Unix time at the start of every run: any date between the epoch and the year 2109 would do.
 pub(crate) const EPOCH: u64 = 1_700_000_000_000;
@@ -64,6 +66,11 @@ pub(crate) fn host_of(node: NodeId) -> Host {
     usize::try_from(node.0 >> 16).unwrap_or(0).wrapping_sub(1)
 }
 
+fn contact_of(node: NodeId, host: Host, as_of: Millis) -> Contact {
+    let (address, label) = (format!("host{host}:7400"), format!("host{host}"));
+    Contact { node, public_key: Vec::new(), address, label, as_of }
+}
+
 impl Machine {
     pub(crate) fn new(host: Host, seed: u64, clock: (i64, i64)) -> Self {
         Self {
@@ -107,28 +114,22 @@ impl Machine {
     }
 
     /// Starts the process on whatever its disk holds.
-    pub(crate) fn start(
-        &mut self,
-        time: Micros,
-        seed: u64,
-        founders: usize,
-        spread: Spread,
-        evict_after: Option<u64>,
-    ) -> Result<(), String> {
+    pub(crate) fn start(&mut self, time: Micros, plan: &Plan) -> Result<(), String> {
         self.life += 1;
-        let store = self.disk.mount();
+        let mut store = self.disk.mount();
         self.node = node_in(&store, node_id(self.host));
-        let contact = Contact {
-            node: self.node,
-            public_key: Vec::new(),
-            address: format!("host{}:7400", self.host),
-            label: format!("host{}", self.host),
-            as_of: self.now(time).wall,
-        };
-        let mut config = Config::new(contact, crate::dice::mix(seed ^ self.node.0 ^ u64::from(self.life)));
-        (config.spread, config.evict_after) = (spread, evict_after);
-        let start = if self.host < founders {
-            Start::Found(Founding { founders: (0..founders).map(node_id).collect(), secret: [7; 32] })
+        let as_of = self.now(time).wall;
+        if plan.acquainted && self.life == 1 {
+            for other in (0..plan.founders).filter(|other| *other != self.host) {
+                let contact = contact_of(node_id(other), other, as_of);
+                store.put(Table::Contacts, contact.node.0.to_be_bytes().to_vec(), codec::encode(&contact));
+            }
+        }
+        let contact = contact_of(self.node, self.host, as_of);
+        let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
+        (config.spread, config.evict_after) = (plan.spread, plan.evict_after);
+        let start = if self.host < plan.founders {
+            Start::Found(Founding { founders: (0..plan.founders).map(node_id).collect(), secret: [7; 32] })
         } else {
             Start::Join
         };

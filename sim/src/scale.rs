@@ -108,6 +108,7 @@ fn plan(setting: Setting) -> Plan {
         disk: Disk { least: 100, jitter: 100 },
         clocks: Vec::new(),
         evict_after: None,
+        acquainted: true,
         dials: setting.dials,
         spread: Spread::default(),
         actions: Vec::new(),

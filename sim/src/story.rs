@@ -53,6 +53,7 @@ impl Story {
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
             evict_after: None,
+            acquainted: false,
             dials: None,
             spread: Spread::default(),
             actions: Vec::new(),

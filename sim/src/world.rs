@@ -187,9 +187,9 @@ impl World {
         if self.machines[host].is_up() || self.machines[host].gone {
             return Ok(());
         }
-        let (now, seed, founders) = (self.now, self.plan.seed, self.plan.founders);
+        let (now, founders) = (self.now, self.plan.founders);
         let machine = &mut self.machines[host];
-        if let Err(error) = machine.start(now, seed, founders, self.plan.spread, self.plan.evict_after) {
+        if let Err(error) = machine.start(now, &self.plan) {
             return broken("start", format!("host {host} does not start: {error}"));
         }
         let machine = &self.machines[host];

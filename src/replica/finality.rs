@@ -81,6 +81,8 @@ struct Contest {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Finality {
     watermark: Hlc,
+    /// The member whose promise held the watermark back when it was last worked out.
+    laggard: Option<NodeId>,
     origins: BTreeMap<NodeId, Origin>,
     /// What each other member says it holds of each log that is not empty.
     rows: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,

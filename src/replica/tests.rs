@@ -448,3 +448,34 @@ fn limits_are_refused_with_their_reason() {
     assert!(matches!(refused, Err(Refusal::InvalidName { .. })));
     assert_eq!(cluster.events(1), vec![]);
 }
+
+#[test]
+fn of_empty_logs_nothing_is_kept() {
+    let mut cluster = Cluster::founded(3);
+    cluster.pass(3000);
+    for replica in cluster.nodes.values() {
+        assert!(replica.finality.rows().is_empty(), "{:?}", replica.finality.rows());
+    }
+    cluster.claim(1, "alice");
+    cluster.pass(3000);
+    let row = BTreeMap::from([(node(1), 1)]);
+    assert_eq!(*cluster.nodes[&node(2)].finality.rows(), BTreeMap::from([(node(1), row.clone()), (node(3), row)]));
+}
+
+#[test]
+fn in_a_large_cluster_a_new_contact_is_a_rumour() {
+    let mut cluster = Cluster::founded(9);
+    cluster.pass(3000);
+    let mut moved = cluster.nodes[&node(1)].contacts[&node(1)].clone();
+    moved.as_of = moved.as_of.plus(1);
+    let replica = cluster.nodes.get_mut(&node(2)).unwrap();
+    replica.learn_contacts(vec![moved.clone()]);
+    let mut outputs = replica.flush(cluster.now);
+    replica.handle(cluster.now, Input::Persisted(Batch::MAX / 2));
+    outputs.extend(replica.flush(cluster.now));
+    let told = outputs.iter().filter_map(|output| match output {
+        Output::Send { message: Message::Contacts(contacts), .. } => Some(contacts.clone()),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; Spread::default().fanout]);
+}

@@ -111,10 +111,16 @@ impl<S: Store> Replica<S> {
     }
 
     fn raise_watermark(&mut self) {
+        let watermark = self.finality.watermark;
+        let lags = |member: NodeId| self.membership.is_member(member) && self.promised_by(member) <= watermark;
+        if self.finality.laggard.is_some_and(lags) {
+            return;
+        }
         let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
-        let least = self.membership.members().skip(left_out).map(|member| self.promised_by(member)).min();
-        if let Some(least) = least.filter(|least| *least > self.finality.watermark) {
-            self.finality.watermark = least;
+        let members = self.membership.members().skip(left_out);
+        if let Some((least, laggard)) = members.map(|member| (self.promised_by(member), member)).min() {
+            self.finality.watermark = least.max(watermark);
+            self.finality.laggard = Some(laggard);
         }
     }
 
@@ -122,14 +128,11 @@ impl<S: Store> Replica<S> {
     fn raise_majorities(&mut self) {
         let stale = std::mem::take(&mut self.finality.stale);
         let stale: Vec<_> = if std::mem::take(&mut self.finality.all_stale) {
-            self.finality.origins.keys().copied().collect()
+            self.registry.applied().iter().map(|dot| *dot.actor).collect()
         } else {
             // While the members stay the same, a majority that holds all that is here cannot come to hold more.
-            let rises = |node: &NodeId| {
-                let majority = self.finality.origins.get(node).map_or(0, |origin| origin.majority);
-                majority < self.registry.applied_of(*node)
-            };
-            stale.into_iter().filter(rises).collect()
+            let majority = |node: &NodeId| self.finality.origins.get(node).map_or(0, |origin| origin.majority);
+            stale.into_iter().filter(|node| majority(node) < self.registry.applied_of(*node)).collect()
         };
         for node in stale {
             let majority = self.held_by_majority(node);
