@@ -136,8 +136,8 @@ impl<S: Store> Replica<S> {
         if !self.installed {
             return None;
         }
-        let decided = self.membership.decided().get(&self.me).copied();
-        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)).or(decided) {
+        // Not before a member that stays has declared it: until then the others may need ops that only this node has.
+        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)) {
             if self.membership.departed(self.me).is_some_and(|last| last <= cut) {
                 self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
                 return Some(Output::Left);
