@@ -93,6 +93,9 @@ impl<S: Store> Replica<S> {
             void.push(op);
             ControlFlow::Continue(())
         });
+        if planted!(VoidForgotten) {
+            return;
+        }
         for mut op in void {
             let stamp = op.stamp();
             let entry = match &mut op.body {
@@ -215,7 +218,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         match Told::of(&kind) {
             Some(Told::Accepted) if self.returning.quiet => {}
-            Some(told) if self.returning.told.remove(&(registration, told)) => {
+            Some(told) if self.returning.told.remove(&(registration, told)) && !planted!(ToldAgainAfterReturn) => {
                 self.registry.store.delete(Table::Told, told_key(registration, told));
             }
             _ => self.feed.push(kind, registration, self.now.wall),
