@@ -162,6 +162,7 @@ impl Partial {
             advertise: self.advertise,
             label,
             join,
+            evict_after: None,
             links: None,
         };
         Ok(Settings { http, node })

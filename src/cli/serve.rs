@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
 use crate::config::{ConfigError, Partial, Settings};
-use crate::node::Node;
+use crate::node::{Node, Stopped};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
 #[derive(Args, Debug)]
@@ -106,7 +106,11 @@ async fn serve(settings: Settings) -> Outcome {
         _ = interrupt.recv() => Ok(Exit::Done),
         _ = terminate.recv() => Ok(Exit::Done),
         stopped = node.stopped() => match stopped {
-            Ok(()) => Err(Failure::failed("the node has stopped by itself")),
+            Ok(Stopped::Left) => {
+                output::line("this node has left its cluster; its data directory is of no more use")?;
+                Ok(Exit::Done)
+            }
+            Ok(Stopped::Asked) => Err(Failure::failed("the node has stopped by itself")),
             Err(error) => Err(Failure::failed(error.to_string())),
         },
         ended = &mut server => {

@@ -111,7 +111,8 @@ impl Cluster {
                 newcomer.handle(self.now, Input::SnapshotEnd);
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
-            Output::Send { .. } | Output::Peers(_) | Output::Events(_) => {}
+            Output::Send { .. } | Output::Peers { .. } | Output::Events(_) => {}
+            Output::Rejoin(_) | Output::Left => panic!("{id} is out"),
         }
     }
 

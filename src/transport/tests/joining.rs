@@ -77,9 +77,9 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
 
     // The same connection goes on when the membership takes over.
-    a.handle.set_peers(vec![j.contact()]);
+    a.handle.set_peers(vec![j.contact()], vec![]);
     j.handle.set_cluster(CLUSTER, Some(KEY));
-    j.handle.set_peers(vec![a.contact()]);
+    j.handle.set_peers(vec![a.contact()], vec![]);
     a.say(&j, Lane::Ordered, 6);
     assert!(matches!(j.next().await, Input::Message { .. }));
     // And it is no newcomer any more.
