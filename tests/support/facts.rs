@@ -60,7 +60,7 @@ fn count(feed: &[Event], event_type: EventType) -> BTreeMap<Uuid, usize> {
 }
 
 /// Each registration was accepted once and got its one final word, on this node.
-fn told_once(feed: &[Event], registrations: &BTreeMap<Uuid, Registration>) {
+pub(crate) fn told_once(feed: &[Event], registrations: &BTreeMap<Uuid, Registration>) {
     let once = |status: Option<Status>| {
         let of_status = registrations.values().filter(|registration| status.is_none_or(|s| registration.status == s));
         of_status.map(|registration| (registration.id, 1)).collect::<BTreeMap<_, _>>()

@@ -80,7 +80,9 @@ pub(crate) fn command(through: &[String]) -> Command {
         }
         None => Command::new(FORENAME),
     };
-    for variable in ["DATA_DIR", "HTTP", "PEER", "ADVERTISE", "JOIN", "TOKEN", "NAME", "INSECURE", "CONFIG", "NODE"] {
+    for variable in
+        ["DATA_DIR", "HTTP", "PEER", "ADVERTISE", "JOIN", "TOKEN", "NAME", "INSECURE", "CONFIG", "NODE", "EVICT_AFTER"]
+    {
         command.env_remove(format!("FORENAME_{variable}"));
     }
     command
@@ -114,6 +116,7 @@ pub(crate) struct Process {
     pub(crate) http: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(crate) client: Client,
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -140,7 +143,7 @@ impl Process {
         let http: SocketAddr = address(&announced[0], "http://").expect("the first line is the address of HTTP");
         let peer = address(&announced[1], "peer ").expect("the second line is the address for peers");
         let client = Client::new(&format!("http://{http}")).expect("serve prints an address");
-        Ok(Self { child, http, peer, client })
+        Ok(Self { child, http, peer, client, lines })
     }
 
     /// As `kill -9` does it.
@@ -153,6 +156,20 @@ impl Process {
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         signal("TERM", self.child.0.id());
         self.child.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.child.ended().await
+    }
+
+    /// What it has printed since it said where it listens, up to its end.
+    pub(crate) async fn printed(&mut self) -> Vec<String> {
+        let mut printed = Vec::new();
+        while let Some(line) = within("it prints to its end", self.lines.recv()).await {
+            printed.push(line);
+        }
+        printed
     }
 
     /// Fails where the node has ended by itself.
