@@ -114,21 +114,35 @@ async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Resu
     Ok(())
 }
 
+/// Looks until the node that is asked is out, or gone: a node that has left stops.
+async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), ClientError> {
+    let node = cluster.node;
+    while !cluster.evicted.iter().any(|cut| cut.node == node) {
+        tokio::time::sleep(LOOK).await;
+        match client.cluster().await {
+            Ok(seen) => *cluster = seen,
+            Err(ClientError::Unreachable { .. }) => break,
+            // It is stopping.
+            Err(error) if error.problem().is_some_and(|problem| problem.status == 503) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 async fn leave(wait: &WaitArgs, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let mut cluster = client.leave().await?;
-    let node = cluster.node;
     if !wait.wait {
         output::print(args, &cluster, status::membership)?;
         return Ok(Exit::Done);
     }
-    match timeout(wait.timeout.0, until_out(&client, node, &mut cluster)).await {
-        // A node that has left stops.
-        Ok(Ok(()) | Err(ClientError::Unreachable { .. })) => {
-            output::print(args, &cluster, |_| format!("node {node} has left its cluster and has stopped"))?;
+    match timeout(wait.timeout.0, until_gone(&client, &mut cluster)).await {
+        Ok(gone) => {
+            gone?;
+            output::print(args, &cluster, |seen| format!("node {} has left its cluster and stops", seen.node))?;
             Ok(Exit::Done)
         }
-        Ok(Err(error)) => Err(error.into()),
         Err(_) => {
             output::print(args, &cluster, status::membership)?;
             Ok(Exit::Pending)

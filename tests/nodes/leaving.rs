@@ -1,6 +1,5 @@
 //! Members that are evicted, come back, or leave.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forename::Client;
@@ -10,38 +9,16 @@ use forename::client::ClientError;
 use forename::clock::NodeId;
 use forename::replica::Status;
 use forename::transport::Cuts;
-use uuid::Uuid;
 
-use crate::support::facts::{agreed, feed, registrations, settled, told_once};
+use crate::support::facts::{agreed, agreed_but_for, settled};
 use crate::support::local::{self, Local};
 use crate::support::process::{LABELS, Process, Serve, Three};
-use crate::support::{all_members, claim, cluster, eventually, same, user, user_final};
+use crate::support::{all_members, claim, eventually, is_back, is_out, user, user_final};
 
 /// The id of the member of this label, as a node sees it.
 fn node_of(cluster: &Cluster, label: &str) -> NodeId {
     let member = cluster.members.iter().find(|member| member.label == label);
     member.unwrap_or_else(|| panic!("no member {label}: {cluster:?}")).node
-}
-
-async fn is_out(client: &Client, node: NodeId) {
-    eventually("the eviction is done", async || {
-        let cluster = cluster(client).await?;
-        same(&cluster.eviction, &None)?;
-        let evicted: Vec<_> = cluster.evicted.iter().map(|cut| cut.node).collect();
-        if evicted.contains(&node) { Ok(()) } else { Err(format!("out are {evicted:?}")) }
-    })
-    .await;
-}
-
-/// Waits until a node that was evicted is a member again, under the next incarnation.
-async fn is_back(client: &Client, was: NodeId) -> NodeId {
-    let next = was.next_incarnation().unwrap();
-    eventually("it is back", async || {
-        let cluster = cluster(client).await?;
-        same(&(cluster.node, cluster.member), &(next, true))
-    })
-    .await;
-    next
 }
 
 fn refused_as(refused: Result<Cluster, ClientError>) -> Option<ProblemType> {
@@ -54,20 +31,6 @@ async fn outcome(client: &Client, registration: &Registration) -> Registration {
         if now.status.is_final() { Ok(now) } else { Err(format!("{now:?}")) }
     })
     .await
-}
-
-/// As [`agreed`], where the last node was away: its feed tells, once, what it has heard of, and it knows all.
-async fn agreed_again(clients: &[Client]) -> BTreeMap<Uuid, Registration> {
-    settled(clients).await;
-    let (back, others) = clients.split_last().unwrap();
-    let all = agreed(others).await;
-    let feed = feed(back).await;
-    told_once(&feed, &registrations(&feed));
-    for registration in all.values() {
-        let there = back.registration(registration.id).await.unwrap();
-        assert_eq!((there.status, there.stamp), (registration.status, registration.stamp), "{there:?}");
-    }
-    all
 }
 
 #[tokio::test]
@@ -101,7 +64,7 @@ async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
     let lost = outcome(&clients[2], &theirs).await;
     assert_eq!((lost.status, lost.rejected_by.unwrap().registration), (Status::Rejected, waits.id));
     assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
-    let all = agreed_again(&clients).await;
+    let all = agreed_but_for(&clients, 2).await;
     assert_eq!((all.len(), all[&alone.id].node), (3, back));
 
     // The next one is under the incarnation after that, also over a restart that nobody asked for.
@@ -184,7 +147,7 @@ async fn an_evicted_node_that_was_only_cut_off_comes_back_in_its_process() {
     all_members(&clients).await;
     assert_eq!(outcome(&clients[2], &theirs).await.status, Status::Rejected);
     assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
-    let all = agreed_again(&clients).await;
+    let all = agreed_but_for(&clients, 2).await;
     assert_eq!(all[&theirs.id].rejected_by.as_ref().map(|by| by.registration), Some(ours.id));
     // The same addresses and the same handle, in a further life.
     assert_eq!(nodes[2].id(), c.next_incarnation().unwrap());

@@ -50,6 +50,11 @@ impl Serve {
         Self { through: Vec::new(), arguments, variables: Vec::new(), http: any, peer: any }
     }
 
+    pub(crate) fn with(mut self, arguments: &[String]) -> Self {
+        self.arguments.extend_from_slice(arguments);
+        self
+    }
+
     pub(crate) fn at(mut self, http: SocketAddr, peer: SocketAddr) -> Self {
         (self.http, self.peer) = (http, peer);
         self
@@ -210,21 +215,29 @@ fn read(path: &Path) -> String {
 pub(crate) struct Three {
     pub(crate) homes: [Home; 3],
     pub(crate) nodes: Vec<Process>,
+    arguments: Vec<String>,
 }
 
 pub(crate) const LABELS: [&str; 3] = ["a", "b", "c"];
 
 impl Three {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more arguments to `serve`.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let homes = [Home::new(), Home::new(), Home::new()];
-        let first = Process::start(&homes[0], &Serve::new(LABELS[0])).await;
+        let serve = |label: &str| Serve::new(label).with(&arguments);
+        let first = Process::start(&homes[0], &serve(LABELS[0])).await;
         let token = first.client.mint_token(Some(DEADLINE)).await.expect("a member makes tokens");
         let peer = first.peer;
         let mut nodes = vec![first];
         for (home, label) in homes.iter().zip(LABELS).skip(1) {
-            nodes.push(Process::start(home, &Serve::new(label).join(peer, &token)).await);
+            nodes.push(Process::start(home, &serve(label).join(peer, &token)).await);
         }
-        let three = Self { homes, nodes };
+        let three = Self { homes, nodes, arguments };
         super::all_members(&three.clients()).await;
         three
     }
@@ -236,7 +249,8 @@ impl Three {
     /// Runs a node again that has stopped, at its old addresses.
     pub(crate) async fn run_again(&mut self, index: usize) {
         let (http, peer) = (self.nodes[index].http, self.nodes[index].peer);
-        self.nodes[index] = Process::start(&self.homes[index], &Serve::new(LABELS[index]).at(http, peer)).await;
+        let serve = Serve::new(LABELS[index]).with(&self.arguments).at(http, peer);
+        self.nodes[index] = Process::start(&self.homes[index], &serve).await;
     }
 }
 
