@@ -243,6 +243,12 @@ impl Handle {
         self.shared.state().links.values().filter(|link| link.is_up()).map(|link| link.peer).collect()
     }
 
+    /// Whether the peer is dialed whenever there is no connection to it.
+    #[cfg(test)]
+    pub(super) fn dials(&self, peer: NodeId) -> bool {
+        self.shared.state().peers.get(&peer).is_some_and(super::state::Peer::is_dialed)
+    }
+
     /// Counters, for the status.
     #[must_use]
     pub fn stats(&self) -> Stats {

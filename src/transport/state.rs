@@ -85,6 +85,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    #[cfg(test)]
+    pub(super) fn is_dialed(&self) -> bool {
+        self.dialer.is_some()
+    }
+
     fn stop_dialing(&mut self) {
         if let Some(dialer) = self.dialer.take() {
             dialer.abort();

@@ -206,3 +206,27 @@ fn cuts_know_directions() {
     cuts.heal();
     assert!(cuts.passes(a, b));
 }
+
+#[tokio::test]
+async fn the_evicted_are_let_in_but_not_dialed() {
+    let (mut a, mut b) = (Node::member(), Node::member());
+    introduce_all(&[&a, &b]);
+    a.wait_connected(b.id).await;
+    b.wait_connected(a.id).await;
+    // It stays to hear of it.
+    a.handle.set_peers(vec![], vec![b.contact()]);
+    exchange(&mut a, &mut b).await;
+    b.handle.set_peers(vec![], vec![]);
+    a.wait_disconnected(b.id).await;
+    b.wait_disconnected(a.id).await;
+    b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![]);
+    // Nobody dials: whoever is not there may not come back, and is not worth a packet.
+    assert!(!a.handle.dials(b.id));
+    b.handle.set_peers(vec![a.contact()], vec![]);
+    a.wait_connected(b.id).await;
+    b.wait_connected(a.id).await;
+    // A member once more, as in a test only.
+    a.handle.set_peers(vec![b.contact()], vec![]);
+    assert!(a.handle.dials(b.id));
+    exchange(&mut a, &mut b).await;
+}
