@@ -56,7 +56,7 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Show the cluster: members, promises, what is pending and waited for
     Status(status::StatusArgs),
-    /// List members, let new ones in
+    /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
     /// Watch three nodes settle who gets a name across a cut link
     Demo(demo::DemoArgs),

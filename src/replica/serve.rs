@@ -334,8 +334,6 @@ impl<S: Store> Replica<S> {
     }
 }
 
-/// An answer now, or none where it comes later.
-
 pub(super) fn name_key(request: &NameRequest) -> Result<String, Refusal> {
     name::key(&request.namespace, &request.name).map_err(|error| Refusal::InvalidName {
         namespace: request.namespace.clone(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forename::Client;
+use forename::clock::NodeId;
 use forename::node::{JoinConfig, Node, NodeConfig};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ impl Local {
             advertise: None,
             label: label.to_owned(),
             join,
+            evict_after: None,
             links: Some(links),
         });
         let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
@@ -50,9 +52,14 @@ impl Local {
         Self { client, peer: node.peer_address(), node, stop, server, _dir: dir }
     }
 
+    /// The id that its handle says.
+    pub(crate) fn id(&self) -> NodeId {
+        self.node.handle().node()
+    }
+
     /// A sponsor that has joined just now may have to hear of the cluster's key first.
-    async fn token(&self) -> String {
-        eventually("a token", async || self.node.mint_token(DEADLINE)).await
+    pub(crate) async fn token(&self) -> String {
+        eventually("a token", async || self.node.mint_token(DEADLINE).map_err(|refusal| refusal.to_string())).await
     }
 
     pub(crate) async fn shutdown(self) {

@@ -174,7 +174,8 @@ async fn the_clients_stream_outlives_connections() {
             let _ = call.reply.send(answer(&call.request));
         }
     });
-    tokio::spawn(serve(listener, Handle::new(NODE, calls, events), Arc::new(FakeAdmin), std::future::pending()));
+    let handle = Handle::new(watch::channel(NODE).1, calls, events);
+    tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), std::future::pending()));
     assert_eq!(stream.next().await.unwrap().cursor, Some(3));
     drop(latest);
 }
