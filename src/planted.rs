@@ -3,9 +3,31 @@
 
 use std::cell::Cell;
 
-/// A rule that is broken on purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bug {
+/// The bugs and their texts, written once: a bug's doc is also what the simulator's table says of it.
+macro_rules! bugs {
+    ($(#[doc = $text:literal] $bug:ident,)*) => {
+        /// A rule that is broken on purpose.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug {
+            $(#[doc = $text] $bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$bug,)*];
+
+            /// What it breaks, as a sentence.
+            #[must_use]
+            pub fn describe(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $text.trim_ascii(),)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
     /// Messages and replies go out before the fsync that covers them.
     SpeakBeforeFsync,
     /// A promise is believed although the prefix it speaks of is not here.
@@ -42,32 +64,22 @@ pub enum Bug {
     DecidedNotStored,
     /// With an id of the client's own, losing is final before the op itself is.
     RejectedTooEarly,
-    /// A newcomer that was welcomed stays when somebody else is frozen.
-    HalfAdmittedNotFrozen,
-}
-
-impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::SpeakBeforeFsync,
-        Self::PromiseWithoutPrefix,
-        Self::TieByArrival,
-        Self::AfterIgnored,
-        Self::ExpiryByLocalClock,
-        Self::TwinCountedAsLoser,
-        Self::LosersKeepNames,
-        Self::LosersFreeOneName,
-        Self::CeilingForgotten,
-        Self::WatermarkLeavesOneOut,
-        Self::ClockGoesBack,
-        Self::ToldTwice,
-        Self::ConfirmedThoughLost,
-        Self::WaitersForgotten,
-        Self::NoWelcome,
-        Self::GapsTaken,
-        Self::DecidedNotStored,
-        Self::RejectedTooEarly,
-    ];
+    /// An evicted node's log is cut at the least of the freezes.
+    CutTooLow,
+    /// Whoever is frozen is out, whether or not those who stay are a majority.
+    NoMajorityNeeded,
+    /// Ops beyond the cut of an evicted node are taken.
+    VoidOpsTaken,
+    /// The evicted come back under the number that they had.
+    SameIncarnation,
+    /// A new member is taken to promise more than it did.
+    NewcomerPromisesTooMuch,
+    /// What an eviction made void is not registered again.
+    VoidForgotten,
+    /// What the feed told before an eviction is told again after it.
+    ToldAgainAfterReturn,
+    /// An eviction that is done is not declared, and undone by the next.
+    EvictionNotDeclared,
 }
 
 thread_local! {

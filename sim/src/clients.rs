@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::dice::Dice;
 use crate::ledger::{Checked, broken};
-use crate::plan::{Ask, Host, Slot, Wish};
+use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
 use crate::trace::Note;
-use crate::world::World;
+use crate::words;
+use crate::world::{Event, World};
 
 /// Whom a reply is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Clients {
     /// Replies to the checks at the end.
     answers: BTreeMap<u64, Reply>,
     may_halt: BTreeSet<Host>,
+    /// Registrations whose clients go to another node where theirs is down.
+    moving: BTreeSet<Slot>,
 }
 
 impl Clients {
@@ -56,21 +59,37 @@ impl Clients {
         self.call(host, Call::Feed(after))
     }
 
-    pub(crate) fn check(&mut self, host: Host, number: u64) -> Token {
-        self.call(host, Call::Check(number))
+    /// The end of the run asks: under which number the answer will be found, and which request it is.
+    pub(crate) fn check(&mut self, host: Host) -> (u64, Token) {
+        let number = self.next + 1;
+        (number, self.call(host, Call::Check(number)))
+    }
+
+    pub(crate) fn answered(&self, numbers: &[u64]) -> bool {
+        numbers.iter().all(|number| self.answers.contains_key(number))
     }
 
     pub(crate) fn answer(&mut self, number: u64) -> Option<Reply> {
         self.answers.remove(&number)
     }
 
-    /// The process at the other end is gone: no reply will come.
-    pub(crate) fn lost(&mut self, host: Host) {
-        self.calls.retain(|_, (at, _)| *at != host);
+    /// The process at the other end is gone: no reply will come. Returns what clients ask for again elsewhere.
+    pub(crate) fn lost(&mut self, host: Host) -> Vec<Slot> {
+        let mut again = Vec::new();
+        self.calls.retain(|_, (at, call)| {
+            again.extend(match call {
+                Call::Register(slot) if *at == host => self.moving.get(slot).copied(),
+                _ => None,
+            });
+            *at != host
+        });
+        again
     }
 
-    pub(crate) fn open_calls(&self) -> usize {
-        self.calls.values().filter(|(_, call)| !matches!(call, Call::Feed(_) | Call::Check(_))).count()
+    /// Requests without a reply, but for those made to some hosts.
+    pub(crate) fn open_calls(&self, but: &[Host]) -> usize {
+        let clients = |call: &Call| !matches!(call, Call::Feed(_) | Call::Check(_));
+        self.calls.values().filter(|(host, call)| clients(call) && !but.contains(host)).count()
     }
 
     /// A host that is expected to stop by itself.
@@ -96,17 +115,79 @@ pub(crate) fn name(text: &str) -> NameRequest {
 impl World {
     /// A client asks what the plan says; nothing where it has not learnt the id that it would ask about.
     pub(crate) fn act(&mut self, index: usize) -> Checked {
-        let action = self.plan.actions[index].clone();
-        self.ask(action.host, action.ask);
+        if self.net.is_healed() {
+            return Ok(());
+        }
+        let plan = self.plan.clone();
+        let action = &plan.actions[index];
+        if let (Otherwise::Elsewhere, Ask::Register(wish)) = (action.otherwise, &action.ask) {
+            self.clients.moving.insert(wish.slot);
+        }
+        if !self.machines[action.host].serves() {
+            self.mark("a client finds its node down");
+        }
+        let host = match action.otherwise {
+            Otherwise::Elsewhere => self.next_up(action.host),
+            _ => Some(action.host).filter(|host| self.machines[*host].serves()),
+        };
+        match (host, action.otherwise) {
+            (Some(host), _) => {
+                if host != action.host {
+                    self.mark("a client goes to another node");
+                }
+                self.ask(host, &action.ask);
+            }
+            (None, Otherwise::GivesUp) => {}
+            (None, Otherwise::Waits(millis)) => self.at(self.now + millis.max(1) * 1000, Event::Action(index)),
+            (None, Otherwise::Elsewhere) => self.at(self.now + 500_000, Event::Action(index)),
+        }
         Ok(())
     }
 
-    pub(crate) fn ask(&mut self, host: Host, ask: Ask) {
-        if !self.machines[host].is_up() {
-            self.mark("a client finds its node down");
+    /// The first node that is up, from this one on.
+    fn next_up(&self, host: Host) -> Option<Host> {
+        let hosts = self.machines.len();
+        (host..host + hosts).map(|host| host % hosts).find(|host| self.machines[*host].serves())
+    }
+
+    /// A client whose node died asks again at the next that is up.
+    pub(crate) fn ask_again(&mut self, slot: Slot, host: Host) {
+        if let Some(host) = self.next_up(host).filter(|_| !self.net.is_healed()) {
+            self.mark("a client asks another node again");
+            self.ask(host, &Ask::Retry(slot));
+        }
+    }
+
+    pub(crate) fn ask(&mut self, host: Host, ask: &Ask) {
+        if !self.machines[host].serves() {
+            self.note_asked(host, None, ask);
             return;
         }
-        let request = match &ask {
+        if let Ask::Import(slot, count, metadata) = ask {
+            return self.import(host, *slot, *count, *metadata);
+        }
+        let Some((call, request)) = self.request_of(ask) else { return };
+        let token = self.clients.call(host, call);
+        self.note_asked(host, Some(token), ask);
+        self.request(host, token, request);
+    }
+
+    fn import(&mut self, host: Host, slot: Slot, count: u32, metadata: usize) {
+        self.note_asked(host, None, &Ask::Import(slot, count, metadata));
+        for number in 0..count {
+            let request = RegisterRequest {
+                owner: format!("owner{}", number % 3),
+                names: vec![name(&format!("bulk{slot}x{number}"))],
+                metadata: Some(format!("\"{}\"", "m".repeat(metadata))),
+                ..RegisterRequest::default()
+            };
+            let token = self.clients.call(host, Call::Other);
+            self.request(host, token, Request::Register(request));
+        }
+    }
+
+    fn request_of(&mut self, ask: &Ask) -> Option<(Call, Request)> {
+        match ask {
             Ask::Register(wish) => self.wish(wish).map(|request| (Call::Register(wish.slot), request)),
             Ask::Retry(slot) => self.again(*slot).map(|request| (Call::Register(*slot), request)),
             Ask::Activate(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
@@ -123,11 +204,14 @@ impl World {
             Ask::Evict(host) => Some((Call::Other, Request::Evict(self.machines[*host].node))),
             Ask::Leave => Some((Call::Other, Request::Leave)),
             Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
-        };
-        let Some((call, request)) = request else { return };
-        self.trace.note(self.now, Note::Client(host, format!("{ask:?}")));
-        let token = self.clients.call(host, call);
-        self.request(host, token, request);
+            Ask::Import(..) => None,
+        }
+    }
+
+    fn note_asked(&mut self, host: Host, token: Option<Token>, ask: &Ask) {
+        if self.trace.is_on() {
+            self.trace.note(self.now, Note::Asked(host, token, words::ask(ask)));
+        }
     }
 
     fn wish(&mut self, wish: &Wish) -> Option<Request> {
@@ -169,8 +253,8 @@ impl World {
         if asked != host {
             return broken("reply", format!("host {host} answers a request made to host {asked}"));
         }
-        if !matches!(call, Call::Feed(_) | Call::Check(_)) {
-            self.trace.note(self.now, Note::Client(host, reply_text(&reply)));
+        if self.trace.is_on() {
+            self.note_told(host, token, &call, &reply);
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
@@ -185,6 +269,19 @@ impl World {
                 self.refused(host, call, reply);
                 Ok(())
             }
+        }
+    }
+
+    fn note_told(&mut self, host: Host, token: Token, call: &Call, reply: &Reply) {
+        match (call, reply) {
+            (Call::Feed(_), Ok(Answer::Events(page))) => {
+                self.trace.events(self.now, host, self.ledger.last_event(host), &page.events);
+            }
+            (Call::Feed(_) | Call::Check(_), _) => {}
+            (_, Ok(Answer::Registration(view))) => {
+                self.trace.note(self.now, Note::Told(host, token, Some(view.stamp), words::reply(reply)));
+            }
+            _ => self.trace.note(self.now, Note::Told(host, token, None, words::reply(reply))),
         }
     }
 
@@ -248,17 +345,5 @@ impl World {
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);
         }
-    }
-}
-
-fn reply_text(reply: &Reply) -> String {
-    match reply {
-        Ok(Answer::Registration(view)) => {
-            let names: Vec<_> = view.names.iter().map(|name| name.key.as_str()).collect();
-            format!("told: {} is {:?}", names.join("+"), view.status)
-        }
-        Ok(Answer::Name(view)) => format!("told: {} is {:?}", view.key, view.status),
-        Ok(_) => "told".to_owned(),
-        Err(refusal) => format!("refused: {refusal}"),
     }
 }

@@ -8,11 +8,14 @@ use forename::crdt::{Op, Seq};
 use forename::store::memory::MemoryStore;
 use forename::store::{Batch, Store, Table, Write};
 
+/// The last op of each log that a batch adds to.
+type Heads = Vec<(NodeId, Seq)>;
+
 /// What a machine's disk holds for sure, and what is on its way there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     durable: MemoryStore,
-    on_the_way: VecDeque<(Batch, Vec<Write>)>,
+    on_the_way: VecDeque<(Batch, Vec<Write>, Heads)>,
     last: Batch,
     syncing: bool,
     /// Prefixes of logs that are durable.
@@ -60,11 +63,12 @@ impl Disk {
         bytes.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Takes a committed batch. True where an fsync is to be begun.
-    pub(crate) fn take(&mut self, batch: Batch, writes: Vec<Write>) -> bool {
+    /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.
+    pub(crate) fn take(&mut self, batch: Batch, writes: Vec<Write>, ops: &[Op]) -> bool {
         if batch > self.last {
             self.last = batch;
-            self.on_the_way.push_back((batch, writes));
+            let heads = ops.iter().map(|op| (op.node, op.seq)).collect();
+            self.on_the_way.push_back((batch, writes, heads));
         }
         !self.on_the_way.is_empty() && !std::mem::replace(&mut self.syncing, true)
     }
@@ -76,8 +80,8 @@ impl Disk {
 
     /// An fsync is done. True where the next is to be begun.
     pub(crate) fn synced(&mut self, upto: Batch) -> bool {
-        while let Some((_, writes)) = self.on_the_way.pop_front_if(|(batch, _)| *batch <= upto) {
-            self.write(&writes);
+        while let Some((_, writes, heads)) = self.on_the_way.pop_front_if(|(batch, ..)| *batch <= upto) {
+            self.write(writes, heads);
         }
         self.syncing = !self.on_the_way.is_empty();
         self.syncing
@@ -88,22 +92,26 @@ impl Disk {
     pub(crate) fn crash(&mut self, kept: u64) -> usize {
         let total = self.on_the_way.len();
         let kept = usize::try_from(kept.min(100)).unwrap_or(0) * total / 100;
-        for (_, writes) in std::mem::take(&mut self.on_the_way).into_iter().take(kept) {
-            self.write(&writes);
+        for (_, writes, heads) in std::mem::take(&mut self.on_the_way).into_iter().take(kept) {
+            self.write(writes, heads);
         }
         self.syncing = false;
         total - kept
     }
 
-    fn write(&mut self, writes: &[Write]) {
-        self.durable.apply(writes);
-        for op in logged(writes) {
-            self.logs.insert(op.node, op.seq);
-        }
-        for write in writes.iter().filter(|write| write.table == Table::Log && write.value.is_none()) {
-            // Only a newcomer that starts over forgets ops.
-            if let Some(origin) = write.key.first_chunk() {
+    fn write(&mut self, writes: Vec<Write>, heads: Heads) {
+        self.logs.extend(heads);
+        for Write { table, key, value } in writes {
+            if table == Table::Log
+                && value.is_none()
+                && let Some(origin) = key.first_chunk()
+            {
+                // Only a newcomer that starts over forgets ops.
                 self.logs.remove(&NodeId(u64::from_be_bytes(*origin)));
+            }
+            match value {
+                Some(value) => self.durable.put(table, key, value),
+                None => self.durable.delete(table, key),
             }
         }
     }
@@ -113,4 +121,10 @@ impl Disk {
 pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     let chunks = writes.iter().filter(|write| write.table == Table::Log).filter_map(|write| write.value.as_ref());
     chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
+}
+
+/// The logs that a batch takes rows out of.
+pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
+    let gone = writes.iter().filter(|write| write.table == Table::Log && write.value.is_none());
+    gone.filter_map(|write| write.key.first_chunk().map(|origin| NodeId(u64::from_be_bytes(*origin))))
 }

@@ -1,66 +1,155 @@
 //! What goes wrong, and how it is put right.
 
+use forename::replica::Input;
+
 use crate::ledger::Checked;
 use crate::net::Micros;
-use crate::plan::{Host, Trouble};
+use crate::plan::{Ending, Host, Loss, Trouble};
 use crate::trace::Note;
 use crate::world::{Event, World};
 
 impl World {
     pub(crate) fn fault(&mut self, index: usize) -> Checked {
-        let fault = self.plan.faults[index].clone();
+        let plan = self.plan.clone();
+        let fault = &plan.faults[index];
         let lasts = fault.lasts * 1000;
         let ends = self.now + lasts;
-        self.trace.note(self.now, Note::Fault(format!("{:?}", fault.what), lasts));
+        if self.trace.is_on() {
+            let severed = self.severed(&fault.what);
+            self.trace.note(self.now, Note::Fault(index, fault.what.clone(), severed));
+        }
         match &fault.what {
-            Trouble::Crash { host, kept } => {
-                self.crash(*host, *kept);
-                self.at(ends, Event::Start(*host));
-            }
-            Trouble::CrashWithin { host, outputs } => {
-                if self.machines[*host].is_up() {
-                    self.machines[*host].dies_after = Some((*outputs, 0));
-                }
+            Trouble::Crash { .. }
+            | Trouble::CrashWithin { .. }
+            | Trouble::ClockStepDown(..)
+            | Trouble::OldDisk { .. } => {
+                self.take_down(index, &fault.what);
                 // It starts again some time after it died, whenever that was.
+                self.at(ends, Event::Start(fault.what.host()));
+            }
+            Trouble::DiskFails(host) => {
+                self.disk_fails(*host, "an fsync failed");
                 self.at(ends, Event::Start(*host));
             }
             Trouble::Pause(host) => {
                 let machine = &mut self.machines[*host];
                 machine.busy_until = machine.busy_until.max(ends);
             }
-            Trouble::DiskFails(host) => {
-                if let Some(replica) = &mut self.machines[*host].replica {
-                    replica.store_mut().poison("an fsync failed");
-                    self.machines[*host].failing = true;
-                }
-                self.at(ends, Event::Start(*host));
-            }
-            Trouble::SlowDisk(host, factor) => {
-                self.machines[*host].slow_disk = *factor;
-                self.at(ends, Event::FaultEnds(index));
-            }
             Trouble::Kill(a, b) => {
                 if let Some(epoch) = self.net.between(*a, *b) {
                     self.close(epoch, 50_000);
                 }
             }
-            Trouble::ClockStep(host, by) => self.machines[*host].clock.0 += by,
-            Trouble::SlowLink(a, b, factor) => {
-                self.net.slow_down(*a, *b, *factor);
-                self.at(ends, Event::FaultEnds(index));
-            }
-            Trouble::Lossy(a, b, percent) => {
-                self.net.lose(*a, *b, *percent);
-                self.at(ends, Event::FaultEnds(index));
-            }
-            Trouble::Split(_) | Trouble::Cut(_) | Trouble::OneWay(_) => {
-                for (from, to) in self.severed(&fault.what) {
-                    self.cut(from, to, self.now);
-                }
+            Trouble::ClockStep(host, by) => self.machines[*host].clock.step(*by),
+            Trouble::Drift(host, drift) => self.machines[*host].clock.drift(self.now, *drift),
+            Trouble::Flaps(..) => self.flap(index, ends),
+            what => {
+                self.begin(index, what);
                 self.at(ends, Event::FaultEnds(index));
             }
         }
         Ok(())
+    }
+
+    /// What happens when a process goes down.
+    fn take_down(&mut self, index: usize, what: &Trouble) {
+        match what {
+            Trouble::CrashWithin { host, outputs } if self.machines[*host].is_up() => {
+                self.machines[*host].dies_after = Some((*outputs, 0));
+            }
+            Trouble::ClockStepDown(host, by) => {
+                self.crash(*host, 100);
+                self.machines[*host].clock.step(*by);
+            }
+            Trouble::OldDisk { host, .. } => {
+                self.crash(*host, 100);
+                self.put_back(*host, index);
+            }
+            Trouble::Crash { host, kept } => self.crash(*host, *kept),
+            _ => {}
+        }
+    }
+
+    /// The store of a running process fails: it has to stop.
+    pub(crate) fn disk_fails(&mut self, host: Host, why: &str) {
+        if let Some(replica) = &mut self.machines[host].replica {
+            replica.store_mut().poison(why);
+            self.machines[host].failing = true;
+            self.input(host, Input::Wake);
+        }
+    }
+
+    /// Puts an old copy of a data directory back, where the node has to notice: all others hold every op that it ever
+    /// issued, some of which the copy lacks, and nobody is about to be let in by it. With less, what it says first
+    /// would be believed, or it would issue an op under a number that nobody knows to be used.
+    fn put_back(&mut self, host: Host, index: usize) {
+        let Some(copy) = self.copies.remove(&index) else { return };
+        let node = self.machines[host].node;
+        let issued = self.ledger.issued_by(node);
+        let known = self.machines.iter().all(|machine| machine.host == host || machine.disk.log(node) == issued);
+        let alone = self.machines.len() == 1 || self.machines.iter().any(|machine| machine.put_back);
+        let healed = self.plan.joiners.is_empty() && self.plan.ending == Ending::Healed;
+        if known && !alone && healed && copy.log(node) < issued {
+            self.mark("an old disk is put back");
+            self.machines[host].disk = copy;
+            self.machines[host].put_back = true;
+            self.clients.expect_halt(host);
+        }
+    }
+
+    /// Begins a trouble that lasts.
+    fn begin(&mut self, index: usize, what: &Trouble) {
+        match what {
+            Trouble::SlowDisk(host, factor) => self.machines[*host].slow_disk = *factor,
+            Trouble::DiskFull(host) => self.machines[*host].full = true,
+            Trouble::Frozen(host) => self.machines[*host].clock.freeze(self.now),
+            Trouble::SlowLink(a, b, factor) => self.net.slow_down(*a, *b, *factor),
+            Trouble::Narrow(a, b, rate) => self.net.narrow(*a, *b, Some(*rate)),
+            Trouble::Lossy(a, b, percent) => self.net.lose(*a, *b, *percent),
+            Trouble::Picky(pick) => self.net.pick(index, pick),
+            what => {
+                for (from, to) in self.severed(what) {
+                    self.cut(from, to, self.now);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fault_ends(&mut self, index: usize) -> Checked {
+        let plan = self.plan.clone();
+        match &plan.faults[index].what {
+            _ if self.net.is_healed() => {}
+            Trouble::SlowDisk(host, _) => self.machines[*host].slow_disk = 1,
+            Trouble::DiskFull(host) => {
+                self.machines[*host].full = false;
+                return self.start(*host);
+            }
+            Trouble::Frozen(host) => self.machines[*host].clock.thaw(self.now),
+            Trouble::SlowLink(a, b, _) => self.net.slow_down(*a, *b, 1),
+            Trouble::Narrow(a, b, _) => self.net.narrow(*a, *b, plan.links.rate),
+            Trouble::Lossy(a, b, _) => self.net.lose(*a, *b, 0),
+            Trouble::Picky(pick) => self.net.pick_no_more(index, pick),
+            what => {
+                for (from, to) in self.severed(what) {
+                    self.net.mend(from, to);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A flapping link goes down, and plans when it comes up again and when it goes down next.
+    pub(crate) fn flap(&mut self, index: usize, until: Micros) {
+        let plan = self.plan.clone();
+        let Trouble::Flaps(a, b, period) = &plan.faults[index].what else { return };
+        if self.now >= until || self.net.is_healed() {
+            return;
+        }
+        let period = (*period).max(1) * 1000;
+        self.cut(*a, *b, self.now);
+        self.cut(*b, *a, self.now);
+        self.at((self.now + period).min(until), Event::FaultEnds(index));
+        self.at(self.now + 2 * period, Event::Flap(index, until));
     }
 
     fn cut(&mut self, from: Host, to: Host, now: Micros) {
@@ -73,47 +162,53 @@ impl World {
 
     /// The directed links that a partition cuts.
     fn severed(&self, trouble: &Trouble) -> Vec<(Host, Host)> {
+        let hosts = self.plan.hosts();
+        let between = |cut: &dyn Fn(Host, Host) -> bool| {
+            let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
+            pairs.filter(|(a, b)| a != b && cut(*a, *b)).collect()
+        };
+        let across = |side: &[Host], a: Host, b: Host| side.contains(&a) != side.contains(&b);
         match trouble {
-            Trouble::Split(side) => {
-                let hosts = self.plan.hosts();
-                let across = |a: &Host, b: &Host| side.contains(a) != side.contains(b);
-                let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
-                pairs.filter(|(a, b)| across(a, b)).collect()
-            }
+            Trouble::Split(side) => between(&|a, b| across(side, a, b)),
+            Trouble::Bridge { over, side } => between(&|a, b| a != *over && b != *over && across(side, a, b)),
+            Trouble::Ring => between(&|a, b| (a + 1) % hosts != b && (b + 1) % hosts != a),
             Trouble::Cut(pairs) => pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect(),
+            Trouble::Flaps(a, b, _) => vec![(*a, *b), (*b, *a)],
             Trouble::OneWay(pairs) => pairs.clone(),
             _ => Vec::new(),
         }
     }
 
-    pub(crate) fn fault_ends(&mut self, index: usize) {
-        let what = self.plan.faults[index].what.clone();
-        match &what {
-            Trouble::SlowDisk(host, _) => self.machines[*host].slow_disk = 1,
-            Trouble::SlowLink(a, b, _) => self.net.slow_down(*a, *b, 1),
-            Trouble::Lossy(a, b, _) => self.net.lose(*a, *b, 0),
-            _ => {
-                for (from, to) in self.severed(&what) {
-                    self.net.mend(from, to);
-                }
-            }
+    /// Links, disks, clocks and machines work again, but for those that are lost for good.
+    pub(crate) fn heal(&mut self, lost: &[Host], how: Loss) -> Checked {
+        for epoch in self.net.clogged(self.now) {
+            self.close(epoch, 1000);
         }
-    }
-
-    /// Everything works again: links, disks, clocks and machines.
-    pub(crate) fn heal(&mut self) -> Checked {
         self.net.heal();
         self.trace.note(self.now, Note::Healed);
         for host in 0..self.machines.len() {
             let machine = &mut self.machines[host];
-            machine.clock = (machine.clock.0.clamp(-500, 500), 0);
-            machine.slow_disk = 1;
-            machine.dies_after = None;
-            if self.machines[host].failing {
+            (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
+            machine.busy_until = machine.busy_until.min(self.now);
+            machine.turn_planned = false;
+            machine.gone |= lost.contains(&host) && how == Loss::Down;
+            let down = machine.failing || machine.gone;
+            if !lost.contains(&host) {
+                machine.clock.set_right(self.now);
+            }
+            if down {
                 self.crash(host, 0);
             }
-            if !self.machines[host].is_up() {
-                self.start(host)?;
+            self.start(host)?;
+            // One that stood still had a turn planned for later.
+            self.input(host, Input::Wake);
+        }
+        for host in (0..self.machines.len()).filter(|host| !lost.contains(host)) {
+            for other in lost.iter().copied().filter(|_| how != Loss::Down) {
+                self.cut(other, host, self.now);
+                if how == Loss::Cut {
+                    self.cut(host, other, self.now);
+                }
             }
             // An operator who sees that a sponsor is gone names others.
             if self.machines[host].replica.as_ref().is_some_and(|replica| !replica.is_member()) {
@@ -121,7 +216,6 @@ impl World {
                 self.machines[host].wanted.extend(others);
                 self.dial_wanted(host);
             }
-            self.machines[host].busy_until = self.machines[host].busy_until.min(self.now);
         }
         Ok(())
     }

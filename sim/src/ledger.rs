@@ -37,6 +37,8 @@ struct Book {
     watermark: Hlc,
     /// Where it knows the logs of the evicted to end.
     cuts: BTreeMap<NodeId, Seq>,
+    /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
+    put_back: bool,
     /// Its whole feed, as far as it was read.
     feed: BTreeMap<Cursor, (EventType, Stamp)>,
     accepted: BTreeSet<Uuid>,
@@ -90,10 +92,16 @@ impl Ledger {
         if self.books[host].cuts == *cuts {
             return;
         }
-        for (node, cut) in cuts {
+        self.books[host].cuts.clone_from(cuts);
+        self.compare_cuts();
+    }
+
+    /// What was decided and lost in a crash may be decided otherwise.
+    fn compare_cuts(&mut self) {
+        self.cuts.clear();
+        for (node, cut) in self.books.iter().flat_map(|book| &book.cuts) {
             self.cuts.entry(*node).and_modify(|least| *least = (*least).min(*cut)).or_insert(*cut);
         }
-        self.books[host].cuts.clone_from(cuts);
     }
 
     /// At the end all hosts that are members agree about who is out and how much of their logs counts.
@@ -111,7 +119,23 @@ impl Ledger {
     }
 
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
-        self.ops.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc)
+        let log = self.ops.get(&stamp.node)?;
+        log.binary_search_by_key(&stamp.hlc, |op| op.hlc).ok().map(|index| &log[index])
+    }
+
+    /// How many ops a node issued that were not lost with it.
+    pub(crate) fn issued_by(&self, node: NodeId) -> Seq {
+        self.ops.get(&node).map_or(0, |log| log.len() as Seq)
+    }
+
+    /// The prefixes of logs that a node has.
+    pub(crate) fn applied(&self, host: Host) -> &BTreeMap<NodeId, Seq> {
+        &self.books[host].applied
+    }
+
+    /// The greatest promise that a node let out.
+    pub(crate) fn promised(&self, node: NodeId) -> Hlc {
+        self.promised.get(&node).copied().unwrap_or_default()
     }
 
     /// Whether the node has all ops.
@@ -138,21 +162,34 @@ impl Ledger {
         &self.books[host].accepted
     }
 
-    pub(crate) fn was_told(&self, host: Host, event: EventType, registration: Stamp) -> bool {
-        self.books[host].feed.values().any(|told| *told == (event, registration))
+    pub(crate) fn told_events(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
+        self.books[host].feed.values().copied()
+    }
+
+    /// The cursor of the last event that was read of a host's feed.
+    pub(crate) fn last_event(&self, host: Host) -> Cursor {
+        self.books[host].feed.last_key_value().map_or(0, |(cursor, _)| *cursor)
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
-    pub(crate) fn restarted(&mut self, host: Host, node: NodeId, disk: &Disk) {
+    /// Where the disk was replaced by an older one, all know more of it than it does.
+    pub(crate) fn restarted(&mut self, host: Host, node: NodeId, disk: &Disk, put_back: bool) {
         self.nodes[host] = node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
         let begins = disk.durable().get(Table::Meta, b"installed").is_none();
         self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
+        self.books[host].put_back = put_back;
         self.books[host].cuts.clear();
-        if let Some(log) = self.ops.get_mut(&node) {
+        self.compare_cuts();
+        if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
             log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
         }
+    }
+
+    /// A newcomer that starts over has no ops of this node any more.
+    pub(crate) fn forgot(&mut self, host: Host, origin: NodeId) {
+        self.books[host].applied.remove(&origin);
     }
 
     /// The ops that a step wrote.
@@ -173,6 +210,9 @@ impl Ledger {
     }
 
     fn issued(&mut self, host: Host, op: &Op) -> Checked {
+        if self.books[host].put_back {
+            return Ok(());
+        }
         let log = self.ops.entry(op.node).or_default();
         if op.seq != log.len() as Seq + 1 {
             return broken("log", format!("{} issues op {} after {}", op.node, op.seq, log.len()));
@@ -213,6 +253,9 @@ impl Ledger {
             return Ok(());
         }
         book.watermark = watermark;
+        if book.put_back {
+            return Ok(());
+        }
         for (node, log) in &self.ops {
             let applied = usize::try_from(book.applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
             let out = self.cuts.contains_key(node);

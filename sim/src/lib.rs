@@ -6,23 +6,35 @@
 //! | --- | --- |
 //! | [`plan`] | everything that is going to happen, as data |
 //! | [`generate`], `operators` | from a seed to a plan |
-//! | `world` | virtual time, and what happens in it |
+//! | `world`, `queue` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
-//! | `clients` | what is asked, and what is told |
+//! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
+//! | `lasting` | the end of a run after which some machines stay lost |
 //! | [`marks`] | rare branches |
+//! | [`golden`] | seeds whose runs are known |
+//! | [`canary`] | a failure on purpose |
+//! | `hunt` | bugs on purpose, and how soon they are found (feature `planted`) |
+//! | `trace`, `words` | what happened, a note each, and plain words for it |
+//! | [`report`] | a run as a page: lanes of nodes, messages, faults, fates |
 //! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 
 #![forbid(unsafe_code)]
 
+pub mod canary;
 mod clients;
 pub mod dice;
 mod disk;
 mod faults;
+mod feeds;
 pub mod generate;
+pub mod golden;
+#[cfg(feature = "planted")]
+pub mod hunt;
+mod lasting;
 mod ledger;
 mod machine;
 pub mod marks;
@@ -30,11 +42,14 @@ mod net;
 mod operators;
 pub mod oracle;
 pub mod plan;
+mod queue;
+pub mod report;
 pub mod run;
 pub mod shrink;
 pub mod story;
 mod trace;
 mod wires;
+mod words;
 mod world;
 
 pub use ledger::Violation;

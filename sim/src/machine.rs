@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{Millis, NodeId};
-use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Start, node_in};
+use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Spread, Start, node_in};
 use forename::store::memory::MemoryStore;
 
+use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::net::Micros;
 use crate::plan::Host;
@@ -28,13 +29,20 @@ pub(crate) struct Machine {
     pub(crate) turn_planned: bool,
     pub(crate) wake_planned: Option<Micros>,
     pub(crate) wanted: BTreeSet<Host>,
-    /// The clock's error, milliseconds, and its drift, parts per million.
-    pub(crate) clock: (i64, i64),
+    pub(crate) clock: WallClock,
+    /// What takes how long.
+    pub(crate) dice: Dice,
     pub(crate) slow_disk: u64,
     /// Dies in the next step that says something, after so many outputs.
     pub(crate) dies_after: Option<(usize, u64)>,
     /// Its store was made to fail; it has to stop.
     pub(crate) failing: bool,
+    /// There is no room on its disk.
+    pub(crate) full: bool,
+    /// Its data directory was replaced by an older one: no client is let near it, and it has to stop.
+    pub(crate) put_back: bool,
+    /// It is not started any more.
+    pub(crate) gone: bool,
     /// It stopped by itself, with this word.
     pub(crate) halted: Option<String>,
     /// It has left the cluster for good.
@@ -57,7 +65,7 @@ pub(crate) fn host_of(node: NodeId) -> Host {
 }
 
 impl Machine {
-    pub(crate) fn new(host: Host, clock: (i64, i64)) -> Self {
+    pub(crate) fn new(host: Host, seed: u64, clock: (i64, i64)) -> Self {
         Self {
             host,
             node: node_id(host),
@@ -69,10 +77,14 @@ impl Machine {
             turn_planned: false,
             wake_planned: None,
             wanted: BTreeSet::new(),
-            clock,
+            clock: WallClock::new(clock),
+            dice: Dice::new(seed, "machine", host as u64),
             slow_disk: 1,
             dies_after: None,
             failing: false,
+            full: false,
+            put_back: false,
+            gone: false,
             halted: None,
             left: false,
             came_back: false,
@@ -81,15 +93,17 @@ impl Machine {
         }
     }
 
+    /// Whether clients reach it.
+    pub(crate) fn serves(&self) -> bool {
+        self.is_up() && !self.put_back
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.replica.is_some()
     }
 
     pub(crate) fn now(&self, time: Micros) -> Now {
-        let millis = time / 1000;
-        let drift = i64::try_from(millis).unwrap_or(0) * self.clock.1 / 1_000_000;
-        let wall = (EPOCH + millis).saturating_add_signed(self.clock.0 + drift);
-        Now { wall: Millis(wall), elapsed: Millis(millis) }
+        Now { wall: Millis(self.clock.read(time)), elapsed: Millis(time / 1000) }
     }
 
     /// Starts the process on whatever its disk holds.
@@ -98,7 +112,7 @@ impl Machine {
         time: Micros,
         seed: u64,
         founders: usize,
-        patience: (u64, u64),
+        spread: Spread,
         evict_after: Option<u64>,
     ) -> Result<(), String> {
         self.life += 1;
@@ -112,8 +126,7 @@ impl Machine {
             as_of: self.now(time).wall,
         };
         let mut config = Config::new(contact, crate::dice::mix(seed ^ self.node.0 ^ u64::from(self.life)));
-        (config.heartbeat, config.busy_heartbeat) = patience;
-        config.evict_after = evict_after;
+        (config.spread, config.evict_after) = (spread, evict_after);
         let start = if self.host < founders {
             Start::Found(Founding { founders: (0..founders).map(node_id).collect(), secret: [7; 32] })
         } else {
@@ -139,5 +152,64 @@ impl Machine {
         self.inbox.clear();
         self.dies_after = None;
         self.disk.crash(kept)
+    }
+}
+
+/// A clock that may be wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct WallClock {
+    /// By how many milliseconds it was off at `since`.
+    offset: i64,
+    /// Parts per million by which it goes fast.
+    drift: i64,
+    since: Micros,
+    /// It stands at this time.
+    frozen: Option<u64>,
+}
+
+impl WallClock {
+    fn new((offset, drift): (i64, i64)) -> Self {
+        Self { offset, drift, since: 0, frozen: None }
+    }
+
+    /// Unix time in milliseconds, as this clock has it.
+    fn read(&self, time: Micros) -> u64 {
+        let drift = i64::try_from((time - self.since) / 1000).unwrap_or(0) * self.drift / 1_000_000;
+        self.frozen.unwrap_or_else(|| (EPOCH + time / 1000).saturating_add_signed(self.offset + drift))
+    }
+
+    /// What it shows from now on is as far off as it is now.
+    fn rebase(&mut self, time: Micros) {
+        let (shows, right) = (self.read(time), EPOCH + time / 1000);
+        self.offset = i64::try_from(i128::from(shows) - i128::from(right)).unwrap_or(0);
+        self.since = time;
+    }
+
+    pub(crate) fn step(&mut self, by: i64) {
+        self.offset += by;
+        self.frozen = self.frozen.map(|at| at.saturating_add_signed(by));
+    }
+
+    pub(crate) fn drift(&mut self, time: Micros, drift: i64) {
+        self.rebase(time);
+        self.drift = drift;
+    }
+
+    pub(crate) fn freeze(&mut self, time: Micros) {
+        self.frozen = Some(self.read(time));
+    }
+
+    pub(crate) fn thaw(&mut self, time: Micros) {
+        if self.frozen.is_some() {
+            self.rebase(time);
+            self.frozen = None;
+        }
+    }
+
+    /// It is right again, or nearly.
+    pub(crate) fn set_right(&mut self, time: Micros) {
+        self.drift(time, 0);
+        self.frozen = None;
+        self.offset = self.offset.clamp(-500, 500);
     }
 }

@@ -1,5 +1,4 @@
-//! The simulator's command. Exit codes: 0 all well, 1 usage or file, 2 a safety violation, 3 a liveness failure, 4 a
-//! panic.
+//! The simulator's command: see `docs/simulator.md`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -7,10 +6,25 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod explore;
+mod command;
+
+use command::{End, explore, golden, planted, run, verify};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all well
+  1  wrong usage, or a file or program that cannot be used
+  2  a safety violation: something happened that must never happen
+  3  a liveness failure: something that must happen did not
+  4  a panic
+  5  a mark that a round must reach was missed, or a planted bug was not found
+  6  not deterministic: two runs of a seed differ, or a run differs from its golden hash";
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Runs simulated forename clusters")]
+#[command(name = "forename-sim", about = "Runs simulated forename clusters", after_help = EXIT_CODES)]
 struct Options {
     #[command(subcommand)]
     command: Command,
@@ -19,37 +33,45 @@ struct Options {
 #[derive(Subcommand)]
 enum Command {
     /// One seed.
-    Run {
-        /// Which.
-        #[arg(long)]
-        seed: u64,
-        /// Print what happens.
-        #[arg(long)]
-        trace: bool,
-    },
+    Run(run::Run),
     /// A plan from a file.
-    Replay {
-        /// As `shrink` wrote it.
-        plan: std::path::PathBuf,
-        /// Print what happens.
-        #[arg(long)]
-        trace: bool,
-    },
+    Replay(run::Replay),
     /// The least plan that fails as a seed does, as JSON on the standard output.
-    Shrink {
-        /// Which seed.
-        #[arg(long)]
-        seed: u64,
-    },
+    Shrink(run::Shrink),
     /// Many seeds.
     Explore(explore::Options),
+    /// Runs a seed in two processes and in two builds, and shows the first event that differs.
+    Verify(verify::Options),
+    /// Compares some seeds with the hashes that were committed.
+    Golden(golden::Options),
+    /// How many seeds it takes to find each bug that is planted on purpose, as a table.
+    Planted(planted::Options),
 }
 
 fn main() -> ExitCode {
-    match Options::parse().command {
-        Command::Run { seed, trace } => explore::one(seed, trace),
-        Command::Replay { plan, trace } => explore::replay(&plan, trace),
-        Command::Shrink { seed } => explore::shrunk(seed),
-        Command::Explore(options) => explore::many(&options),
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Help is no error. Clap's own code for wrong usage would read as a safety violation.
+            let end = if error.use_stderr() { End::Unusable } else { End::Well };
+            let _ = error.print();
+            return end.into();
+        }
+    };
+    let ended = match &options.command {
+        Command::Run(options) => options.work(),
+        Command::Replay(options) => options.work(),
+        Command::Shrink(options) => options.work(),
+        Command::Explore(options) => options.work(),
+        Command::Verify(options) => options.work(),
+        Command::Golden(options) => options.work(),
+        Command::Planted(options) => options.work(),
+    };
+    match ended {
+        Ok(end) => end.into(),
+        Err(error) => {
+            eprintln!("{error}");
+            End::Unusable.into()
+        }
     }
 }

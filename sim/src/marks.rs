@@ -1,7 +1,11 @@
 //! Rare branches. A round of seeds says which were never reached, and fails on those that it must reach.
 
+use std::collections::BTreeSet;
+
+use forename::crdt::Body;
 use forename::replica::{EndReason, Event, EventType, Lane, Message};
 
+use crate::oracle::Verdicts;
 use crate::world::World;
 
 /// Marks that a round of a few hundred seeds must reach.
@@ -41,18 +45,62 @@ pub const REQUIRED: &[&str] = &[
     "refused: clock suspect",
     "ops of a third party",
     "a clock too far ahead is told so",
+    "a client goes to another node",
+    "a client asks another node again",
+    "a disk is full",
+    "an old disk is put back",
+    "a majority lives on",
+    "a minority lives on",
+    "a snapshot is cut off",
+    "ops by bulk",
+    "more ops than one message carries",
 ];
 
-/// Marks that only long or special runs reach.
-pub const RARE: &[&str] = &[
-    "activated too late",
-    "ops by bulk",
-    "refused: unavailable",
-    "more ops than one message carries",
-    "a snapshot is cut off",
-];
+/// Marks that no run reaches: the replica itself never says so, only its driver does.
+pub const RARE: &[&str] = &["refused: unavailable"];
 
 impl World {
+    /// The rare branches that what became of registrations shows.
+    pub(crate) fn mark_fates(&mut self, verdicts: &Verdicts) {
+        let feeds = 0..self.machines.len();
+        let told: BTreeSet<_> = feeds.flat_map(|host| self.ledger.told_events(host)).collect();
+        let mut hlcs = BTreeSet::new();
+        for (stamp, fate) in &verdicts.fates {
+            if !fate.first {
+                self.mark("a later twin loses");
+            }
+            if !fate.first && told.contains(&(EventType::Accepted, *stamp)) {
+                self.mark("a later twin comes first");
+            }
+            if fate.first && !fate.won && !told.contains(&(EventType::Contested, *stamp)) {
+                self.mark("a rejection without a contest");
+            }
+            if !fate.won && fate.register.claims.len() > 1 {
+                self.mark("a registration that loses one name frees another");
+            }
+            if fate.register.claims.iter().any(|claim| claim.after.is_some()) {
+                self.mark("a tenure follows another");
+            }
+            if !hlcs.insert(stamp.hlc) {
+                self.mark("a tie of timestamps");
+            }
+        }
+        self.mark_admissions();
+    }
+
+    pub(crate) fn mark_admissions(&mut self) {
+        let mut sponsors = BTreeSet::new();
+        let mut twice = false;
+        for op in self.ledger.ops() {
+            if let Body::Admit { node, .. } = &op.body {
+                twice |= !sponsors.insert(*node);
+            }
+        }
+        if twice {
+            self.mark("two let one newcomer in");
+        }
+    }
+
     pub(crate) fn mark_events(&mut self, events: &[Event]) {
         for event in events {
             match (event.event_type, &event.ended) {

@@ -1,15 +1,19 @@
-//! A simulated network: connections between pairs of machines, what is cut, slow or lossy, and when a message arrives.
+//! A simulated network: connections between pairs of machines, what is cut, slow, narrow or lossy, and when a message
+//! arrives.
 
 use std::collections::BTreeMap;
 
 use crate::dice::Dice;
-use crate::plan::{Host, Links};
+use crate::plan::{Host, Kind, Links, Pick};
 
 /// Microseconds of virtual time.
 pub(crate) type Micros = u64;
 
 /// A connection's number; never used twice.
 pub(crate) type Epoch = u64;
+
+/// What waits for a narrow link longer than this is lost, as where a queue is full.
+const QUEUE: Micros = 3_000_000;
 
 /// How a message travels.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,21 +33,35 @@ pub(crate) struct Connection {
     /// Ends that know it to be gone.
     pub(crate) hung_up: Vec<Host>,
     closing: bool,
-    last: BTreeMap<(Host, Way), Micros>,
+    /// The last arrivals, by the sender's place among the ends and by the way.
+    last: [[Micros; 2]; 2],
+}
+
+/// One direction between two machines.
+#[derive(Clone, Debug)]
+struct Link {
+    cuts: u32,
+    slow: u64,
+    lossy: u64,
+    rate: Option<u64>,
+    /// When all that was sent before is on the wire.
+    free_at: Micros,
+    /// Faults of single kinds of message, by the number of the fault.
+    picks: Vec<(usize, Pick)>,
+    dice: Dice,
 }
 
 /// All links.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
-    seed: u64,
+    hosts: usize,
     next: Epoch,
     connections: BTreeMap<Epoch, Connection>,
+    /// By sender and receiver.
+    links: Vec<Link>,
+    /// By pair, the lesser first.
     by_pair: BTreeMap<(Host, Host), Epoch>,
-    cuts: BTreeMap<(Host, Host), u32>,
     cut_since: BTreeMap<(Host, Host), Micros>,
-    slow: BTreeMap<(Host, Host), u64>,
-    lossy: BTreeMap<(Host, Host), u64>,
-    dice: BTreeMap<(Host, Host), Dice>,
     healed: bool,
 }
 
@@ -52,14 +70,28 @@ pub(crate) fn pair(a: Host, b: Host) -> (Host, Host) {
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+    pub(crate) fn new(seed: u64, hosts: usize, rate: Option<u64>) -> Self {
+        let link = |from: Host, to: Host| {
+            let dice = Dice::new(seed, "link", (from as u64) << 32 | to as u64);
+            Link { cuts: 0, slow: 1, lossy: 0, rate, free_at: 0, picks: Vec::new(), dice }
+        };
+        let links = (0..hosts).flat_map(|from| (0..hosts).map(move |to| link(from, to))).collect();
+        Self { hosts, links, ..Self::default() }
+    }
+
+    fn link(&mut self, from: Host, to: Host) -> &mut Link {
+        &mut self.links[from * self.hosts + to]
+    }
+
+    fn both(&mut self, a: Host, b: Host, change: impl Fn(&mut Link)) {
+        change(self.link(a, b));
+        change(self.link(b, a));
     }
 
     /// Connects two machines. They have no connection now.
     pub(crate) fn connect(&mut self, a: Host, b: Host) -> Epoch {
         self.next += 1;
-        let connection = Connection { ends: pair(a, b), hung_up: Vec::new(), closing: false, last: BTreeMap::new() };
+        let connection = Connection { ends: pair(a, b), hung_up: Vec::new(), closing: false, last: [[0; 2]; 2] };
         self.connections.insert(self.next, connection);
         self.by_pair.insert(pair(a, b), self.next);
         self.next
@@ -106,24 +138,20 @@ impl Network {
     }
 
     pub(crate) fn cut(&mut self, from: Host, to: Host, now: Micros) {
-        *self.cuts.entry((from, to)).or_default() += 1;
+        self.link(from, to).cuts += 1;
         self.cut_since.entry(pair(from, to)).or_insert(now);
     }
 
     pub(crate) fn mend(&mut self, from: Host, to: Host) {
-        if let Some(count) = self.cuts.get_mut(&(from, to)) {
-            *count -= 1;
-            if *count == 0 {
-                self.cuts.remove(&(from, to));
-            }
-        }
+        let link = self.link(from, to);
+        link.cuts = link.cuts.saturating_sub(1);
         if !self.is_cut(from, to) && !self.is_cut(to, from) {
             self.cut_since.remove(&pair(from, to));
         }
     }
 
     pub(crate) fn is_cut(&self, from: Host, to: Host) -> bool {
-        self.cuts.contains_key(&(from, to))
+        self.links[from * self.hosts + to].cuts > 0
     }
 
     /// Since when a pair has been cut, either way.
@@ -133,46 +161,88 @@ impl Network {
 
     /// Makes a link slow by a factor; 1 makes it well again.
     pub(crate) fn slow_down(&mut self, a: Host, b: Host, factor: u64) {
-        self.slow.insert(pair(a, b), factor);
+        self.both(a, b, |link| link.slow = factor);
     }
 
     /// Makes a link lose so many of a hundred messages.
     pub(crate) fn lose(&mut self, a: Host, b: Host, percent: u64) {
-        self.lossy.insert(pair(a, b), percent);
+        self.both(a, b, |link| link.lossy = percent);
+    }
+
+    /// Makes a link carry so many bytes a second each way.
+    pub(crate) fn narrow(&mut self, a: Host, b: Host, rate: Option<u64>) {
+        self.both(a, b, |link| (link.rate, link.free_at) = (rate.map(|rate| rate.max(1)), 0));
+    }
+
+    /// Whether the size of a message matters to when it arrives.
+    pub(crate) fn is_narrow(&self, from: Host, to: Host) -> bool {
+        self.links[from * self.hosts + to].rate.is_some()
+    }
+
+    pub(crate) fn pick(&mut self, fault: usize, pick: &Pick) {
+        self.link(pick.from, pick.to).picks.push((fault, pick.clone()));
+    }
+
+    pub(crate) fn pick_no_more(&mut self, fault: usize, pick: &Pick) {
+        self.link(pick.from, pick.to).picks.retain(|(number, _)| *number != fault);
+    }
+
+    /// Connections with something under way that takes long: a healed link would still be held up by it.
+    pub(crate) fn clogged(&self, now: Micros) -> Vec<Epoch> {
+        let late = |connection: &Connection| connection.last.as_flattened().iter().any(|at| *at > now + QUEUE);
+        self.connections.iter().filter(|(_, connection)| late(connection)).map(|(epoch, _)| *epoch).collect()
     }
 
     /// Everything works from now on.
     pub(crate) fn heal(&mut self) {
-        self.cuts.clear();
+        for link in &mut self.links {
+            (link.cuts, link.slow, link.lossy, link.rate) = (0, 1, 0, None);
+            link.picks.clear();
+        }
         self.cut_since.clear();
-        self.slow.clear();
-        self.lossy.clear();
         self.healed = true;
     }
 
-    /// When copies of a message that is sent now arrive, and on which connection: none where it is lost.
-    pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, now: Micros, links: &Links) -> (Epoch, Vec<Micros>) {
+    pub(crate) fn is_healed(&self) -> bool {
+        self.healed
+    }
+
+    /// When copies of a message of so many bytes that is sent now arrive, and on which connection: none where it is
+    /// lost.
+    pub(crate) fn send(
+        &mut self,
+        (from, to): (Host, Host),
+        (way, kind, bytes): (Way, Kind, u64),
+        now: Micros,
+        links: &Links,
+    ) -> (Epoch, Vec<Micros>) {
         let Some(epoch) = self.between(from, to) else { return (0, Vec::new()) };
-        let dice = self
-            .dice
-            .entry((from, to))
-            .or_insert_with(|| Dice::new(self.seed, "link", (from as u64) << 32 | to as u64));
+        let healed = self.healed;
+        let link = &mut self.links[from * self.hosts + to];
         // Every message takes the same number of throws, so that a change of one parameter shifts nothing.
-        let (jitter, slow, loss, twice) = (dice.draw(), dice.below(100), dice.below(100), dice.below(100));
-        let lossy = self.lossy.get(&pair(from, to)).copied().unwrap_or(0);
-        let lost = !self.healed && loss < links.loss.max(lossy) && way != Way::Snapshot;
+        let (jitter, slow, loss, twice) =
+            (link.dice.draw(), link.dice.below(100), link.dice.below(100), link.dice.below(100));
+        let picked = || link.picks.iter().map(|(_, pick)| pick).filter(|pick| pick.kind == kind);
+        let picky = picked().map(|pick| pick.lost).max().unwrap_or(0);
+        let late = picked().map(|pick| pick.late).max().unwrap_or(0) * 1000;
+        let lost = loss < picky || (!healed && loss < links.loss.max(link.lossy) && way != Way::Snapshot);
         let Some(connection) = self.connections.get_mut(&epoch) else { return (0, Vec::new()) };
-        if connection.closing || lost || self.cuts.contains_key(&(from, to)) {
+        if connection.closing || lost || link.cuts > 0 {
             return (epoch, Vec::new());
         }
-        let factor = self.slow.get(&pair(from, to)).copied().unwrap_or(1) * if slow < links.slow { 10 } else { 1 };
-        let mut at = now + (links.least + jitter % (links.jitter + 1)).max(1) * factor;
+        let sent = link.rate.map_or(now, |rate| link.free_at.max(now) + bytes * 1_000_000 / rate);
+        if sent > now + QUEUE && way != Way::Snapshot {
+            return (epoch, Vec::new());
+        }
+        link.free_at = sent;
+        let factor = link.slow * if slow < links.slow { 10 } else { 1 };
+        let mut at = sent + late + (links.least + jitter % (links.jitter + 1)).max(1) * factor;
         if way != Way::Bulk {
-            let last = connection.last.entry((from, way)).or_default();
+            let last = &mut connection.last[usize::from(connection.ends.1 == from)][usize::from(way == Way::Snapshot)];
             at = at.max(*last + 1);
             *last = at;
         }
-        let again = !self.healed && twice < links.twice && way != Way::Snapshot;
+        let again = !healed && twice < links.twice && way != Way::Snapshot;
         (epoch, if again { vec![at, at + jitter % 50_000] } else { vec![at] })
     }
 }

@@ -1,12 +1,14 @@
 //! What operators do to the membership of a seed's cluster: evictions, departures, automatic eviction.
 
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, Host, Plan};
+use crate::plan::{Action, Ask, Ending, Host, Otherwise, Plan, Trouble};
 
 /// Adds a seed's operators to its plan. Half of the seeds have none.
 pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
     let mut dice = Dice::new(seed, "operators", 0);
-    if plan.hosts() < 2 || dice.percent(50) {
+    // Where machines stay lost, or must stop for good, what is checked at the end knows of no evictions yet.
+    let old = plan.faults.iter().any(|fault| matches!(fault.what, Trouble::OldDisk { .. }));
+    if plan.hosts() < 2 || old || plan.ending != Ending::Healed || dice.percent(50) {
         return;
     }
     if dice.percent(30) {
@@ -22,13 +24,18 @@ pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
         let at = if at_once { begin + dice.below(300) } else { dice.below(plan.heal_at.max(1)) };
         let by = if one { desk } else { host(&mut dice, plan) };
         let whom = host(&mut dice, plan);
-        plan.actions.push(Action { at: at.min(plan.heal_at), host: by, ask: Ask::Evict(whom) });
+        plan.actions.push(Action {
+            at: at.min(plan.heal_at),
+            host: by,
+            ask: Ask::Evict(whom),
+            otherwise: Otherwise::GivesUp,
+        });
     }
     let departures = if dice.percent(40) { dice.within(1, 2) } else { 0 };
     for number in 0..departures {
         let mut dice = Dice::new(seed, "departure", number);
-        let action = Action { at: dice.below(plan.heal_at.max(1)), host: host(&mut dice, plan), ask: Ask::Leave };
-        plan.actions.push(action);
+        let (at, host) = (dice.below(plan.heal_at.max(1)), host(&mut dice, plan));
+        plan.actions.push(Action { at, host, ask: Ask::Leave, otherwise: Otherwise::GivesUp });
     }
 }
 

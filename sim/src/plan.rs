@@ -1,7 +1,12 @@
 //! A plan: everything that is going to happen to a cluster, as data. A seed expands into one; a shrunk one is what is
 //! left of it.
 
+mod trouble;
+
+use forename::replica::Spread;
 use serde::{Deserialize, Serialize};
+
+pub use self::trouble::{Fault, Kind, Pick, Trouble};
 
 /// Milliseconds of virtual time since the start.
 pub type At = u64;
@@ -30,12 +35,18 @@ pub struct Plan {
     /// Members that are silent for so many milliseconds are evicted; none: only where an operator says so.
     #[serde(default)]
     pub evict_after: Option<u64>,
+    /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
+    #[serde(default)]
+    pub spread: Spread,
     /// What clients ask.
     pub actions: Vec<Action>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
-    /// When everything is healed.
+    /// When what is to be healed is healed.
     pub heal_at: At,
+    /// What is healed then.
+    #[serde(default)]
+    pub ending: Ending,
     /// Within how many milliseconds after that everything must be decided.
     pub patience: u64,
 }
@@ -46,6 +57,61 @@ impl Plan {
     pub fn hosts(&self) -> usize {
         self.founders + self.joiners.len()
     }
+
+    /// The same without one machine, whose clients go to the first that is left; none where it is the only founder.
+    #[must_use]
+    pub fn without(&self, gone: Host) -> Option<Self> {
+        if gone < self.founders && self.founders == 1 {
+            return None;
+        }
+        let name = |host: Host| (host != gone).then(|| if host > gone { host - 1 } else { host });
+        let mut plan = self.clone();
+        if gone < self.founders {
+            plan.founders -= 1;
+        } else {
+            plan.joiners.remove(gone - self.founders);
+        }
+        for joiner in &mut plan.joiners {
+            joiner.sponsor = name(joiner.sponsor).unwrap_or(0);
+            joiner.also = joiner.also.and_then(name);
+        }
+        if gone < plan.clocks.len() {
+            plan.clocks.remove(gone);
+        }
+        plan.actions.iter_mut().for_each(|action| action.host = name(action.host).unwrap_or(0));
+        let renamed = |fault: Fault| Some(Fault { what: fault.what.renamed(&name)?, ..fault });
+        plan.faults = plan.faults.into_iter().filter_map(renamed).collect();
+        if let Ending::Lasting { lost, .. } = &mut plan.ending {
+            *lost = lost.iter().copied().filter_map(name).collect();
+        }
+        Some(plan)
+    }
+}
+
+/// How a run ends.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Ending {
+    /// Everything works again.
+    #[default]
+    Healed,
+    /// Some machines are lost for good; the rest works again.
+    Lasting {
+        /// Which.
+        lost: Vec<Host>,
+        /// How.
+        how: Loss,
+    },
+}
+
+/// How machines are lost for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Loss {
+    /// They are down.
+    Down,
+    /// Nothing passes between them and the rest.
+    Cut,
+    /// Nothing passes from them to the rest.
+    Mute,
 }
 
 /// A machine that joins.
@@ -55,6 +121,9 @@ pub struct Joiner {
     pub at: At,
     /// Whom it asks.
     pub sponsor: Host,
+    /// Whom it reaches at first besides.
+    #[serde(default)]
+    pub also: Option<Host>,
 }
 
 /// How messages travel.
@@ -72,6 +141,9 @@ pub struct Links {
     pub twice: u64,
     /// How long a cut goes unnoticed, milliseconds.
     pub idle: u64,
+    /// Bytes a second, each way; none: no limit.
+    #[serde(default)]
+    pub rate: Option<u64>,
 }
 
 /// How disks behave.
@@ -92,6 +164,21 @@ pub struct Action {
     pub host: Host,
     /// What.
     pub ask: Ask,
+    /// What the client does where that node is down.
+    #[serde(default)]
+    pub otherwise: Otherwise,
+}
+
+/// What a client does that finds its node down, or whose node dies before it answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Otherwise {
+    /// Nothing.
+    #[default]
+    GivesUp,
+    /// It asks the next node that is up, and where there is none waits.
+    Elsewhere,
+    /// It tries again after so many milliseconds.
+    Waits(u64),
 }
 
 /// What a client asks.
@@ -117,6 +204,8 @@ pub enum Ask {
     Evict(Host),
     /// An operator wants the node to leave.
     Leave,
+    /// Registers so many new names, one each, at once; with so many bytes of metadata.
+    Import(Slot, u32, usize),
 }
 
 /// A registration as a client wants it.
@@ -138,70 +227,4 @@ pub struct Wish {
     pub replaces: Option<(Slot, usize)>,
     /// Milliseconds that the client waits for the outcome.
     pub wait: Option<u64>,
-}
-
-/// Something that goes wrong.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Fault {
-    /// When.
-    pub at: At,
-    /// For how many milliseconds, where it lasts.
-    pub lasts: u64,
-    /// What.
-    pub what: Trouble,
-}
-
-/// Kinds of trouble.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Trouble {
-    /// The process dies and starts again; so many of a hundred batches not yet synced are found on the disk.
-    Crash {
-        /// Whose.
-        host: Host,
-        /// In order, so many of a hundred.
-        kept: u64,
-    },
-    /// The same, in the middle of a step: after so many of its outputs.
-    CrashWithin {
-        /// Whose.
-        host: Host,
-        /// Outputs that still get out.
-        outputs: usize,
-    },
-    /// The process stands still.
-    Pause(Host),
-    /// An fsync fails; the node must stop, and starts again afterwards.
-    DiskFails(Host),
-    /// Fsyncs take so many times as long.
-    SlowDisk(Host, u64),
-    /// Nothing passes between the hosts in the list and the rest.
-    Split(Vec<Host>),
-    /// Nothing passes between these pairs.
-    Cut(Vec<(Host, Host)>),
-    /// Nothing passes from the first to the second of these pairs.
-    OneWay(Vec<(Host, Host)>),
-    /// The link takes so many times as long.
-    SlowLink(Host, Host, u64),
-    /// So many of a hundred messages are lost on the link, both ways.
-    Lossy(Host, Host, u64),
-    /// The connection dies.
-    Kill(Host, Host),
-    /// A clock is set by so many milliseconds.
-    ClockStep(Host, i64),
-}
-
-impl Trouble {
-    /// Whom it concerns.
-    #[must_use]
-    pub fn hosts(&self) -> Vec<Host> {
-        match self {
-            Self::Crash { host, .. } | Self::CrashWithin { host, .. } => vec![*host],
-            Self::Pause(host) | Self::DiskFails(host) | Self::SlowDisk(host, _) | Self::ClockStep(host, _) => {
-                vec![*host]
-            }
-            Self::Split(hosts) => hosts.clone(),
-            Self::Cut(pairs) | Self::OneWay(pairs) => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
-            Self::SlowLink(a, b, _) | Self::Lossy(a, b, _) | Self::Kill(a, b) => vec![*a, *b],
-        }
-    }
 }

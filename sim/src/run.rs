@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use forename::clock::{Hlc, Stamp};
-use forename::crdt::Op;
-use forename::replica::{Answer, ClusterView, NameRequest, NameStatus, Refusal, Request, Status};
+use forename::crdt::{Body, Op};
+use forename::replica::{Answer, ClusterView, NameRequest, NameStatus, Refusal, RegistrationView, Request, Status};
 use uuid::Uuid;
 
+use crate::canary;
+use crate::lasting;
 use crate::ledger::{Checked, Violation, broken};
 use crate::machine::host_of;
-use crate::oracle::{self, Fate, Verdicts};
-use crate::plan::{Host, Plan};
+use crate::oracle::{self, Fate, Place, Verdicts};
+use crate::plan::{Ending, Host, Loss, Plan};
 use crate::world::World;
 
 /// How a run ended.
@@ -90,7 +92,17 @@ fn live(world: &mut World) -> Result<(), Failure> {
 
 /// The second phase.
 pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
-    world.heal().map_err(Failure::Safety)?;
+    let (lost, how) = match world.plan.ending.clone() {
+        Ending::Healed => (Vec::new(), Loss::Down),
+        Ending::Lasting { lost, how } => (lost, how),
+    };
+    world.heal(&lost, how).map_err(Failure::Safety)?;
+    let stops: Vec<_> = (0..world.machines.len()).filter(|host| world.machines[*host].put_back).collect();
+    wait_until_stopped(world, &stops)?;
+    let lost = [lost, stops].concat();
+    if !lost.is_empty() {
+        return lasting::finish(world, &lost);
+    }
     let deadline = world.now + world.plan.patience * 1000;
     while settle(world)? {
         let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
@@ -100,6 +112,20 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
             Err(_) if lives(world) > before && world.now < deadline => {}
             result => return result.map_err(Failure::Safety),
         }
+    }
+    Ok(())
+}
+
+/// Nodes whose data directories were put back reach others by now, who know better.
+fn wait_until_stopped(world: &mut World, stops: &[Host]) -> Result<(), Failure> {
+    let deadline = world.now + world.plan.patience * 1000;
+    while let Some(host) = stops.iter().find(|host| !world.machines[**host].gone) {
+        if world.now >= deadline {
+            let text = format!("host {host} goes on with an old disk");
+            return Err(Failure::Liveness(Violation { check: "halt", text }));
+        }
+        let later = world.now + 500_000;
+        world.run_until(later).map_err(Failure::Safety)?;
     }
     Ok(())
 }
@@ -126,11 +152,7 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
 
 /// What is still open; none where the cluster has come to rest.
 fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
-    let expiries = world.ledger.ops().filter_map(|op| match &op.body {
-        forename::crdt::Body::Register(register) => register.expires,
-        _ => None,
-    });
-    let all_over = expiries.chain([world.ledger.last_op()]).max().unwrap_or_default();
+    let all_over = world.all_over();
     let present = present(world);
     for host in present.iter().copied() {
         let Some(replica) = &world.machines[host].replica else { return Ok(Some(format!("host {host} is down"))) };
@@ -150,7 +172,10 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
             return Ok(Some(format!("host {host} has undecided registrations")));
         }
     }
-    let open = world.clients.open_calls();
+    if canary::is_restless(world.ledger.ops()) {
+        return Ok(Some("a canary was claimed".to_owned()));
+    }
+    let open = world.clients.open_calls(&[]);
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
 }
 
@@ -176,20 +201,28 @@ pub(crate) fn ask(
     host: Host,
     request: Request,
 ) -> Result<Option<Result<Answer, Refusal>>, Violation> {
-    let number = world.steps << 8 | host as u64;
-    let token = world.clients.check(host, number);
-    world.request(host, token, request);
-    for _ in 0..100 {
-        let later = world.now + 10_000;
-        world.run_until(later)?;
-        if let Some(answer) = world.clients.answer(number) {
-            return Ok(Some(answer));
-        }
-    }
-    Ok(None)
+    Ok(ask_all(world, host, vec![request])?.pop())
 }
 
-fn cluster(world: &mut World, host: Host) -> Result<Option<Box<ClusterView>>, Violation> {
+/// Asks a node several things at once and waits up to a second for its answers; fewer where it does not give all.
+fn ask_all(world: &mut World, host: Host, requests: Vec<Request>) -> Result<Vec<Result<Answer, Refusal>>, Violation> {
+    let mut numbers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let (number, token) = world.clients.check(host);
+        world.request(host, token, request);
+        numbers.push(number);
+    }
+    for _ in 0..500 {
+        let later = world.now + 2000;
+        world.run_until(later)?;
+        if world.clients.answered(&numbers) {
+            break;
+        }
+    }
+    Ok(numbers.iter().map_while(|number| world.clients.answer(*number)).collect())
+}
+
+pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Box<ClusterView>>, Violation> {
     match ask(world, host, Request::Cluster)? {
         Some(Ok(Answer::Cluster(view))) => Ok(Some(view)),
         _ => Ok(None),
@@ -204,7 +237,8 @@ fn check_end(world: &mut World) -> Checked {
     let time = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark()).min();
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
-    mark_fates(world, &verdicts);
+    world.mark_fates(&verdicts);
+    canary::check(ops.iter())?;
     for id in world.ledger.answered() {
         if verdicts.of_id(id).is_none() && !world.ledger.rejected_in_the_void(id) {
             return broken("answered", format!("registration {id} was answered and does not exist"));
@@ -217,6 +251,17 @@ fn check_end(world: &mut World) -> Checked {
         check_names(world, host, &verdicts)?;
     }
     Ok(())
+}
+
+impl World {
+    /// When all that was issued is over: the last op, or the last end of a reservation.
+    pub(crate) fn all_over(&self) -> Hlc {
+        let expiries = self.ledger.ops().filter_map(|op| match &op.body {
+            Body::Register(register) => register.expires,
+            _ => None,
+        });
+        expiries.chain([self.ledger.last_op()]).max().unwrap_or_default()
+    }
 }
 
 fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
@@ -246,46 +291,56 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     Ok(())
 }
 
+/// The registrations that stand for their ids, and what became of them.
+pub(crate) fn fates_by_id(verdicts: &Verdicts) -> BTreeMap<Uuid, (Stamp, &Fate)> {
+    verdicts.fates.iter().filter(|(_, fate)| fate.first).map(|(s, f)| (id_of(*s, f), (*s, f))).collect()
+}
+
+/// The claims of a registration that have ended, as a node sees it.
+pub(crate) fn ended_of(view: &RegistrationView) -> BTreeSet<Place> {
+    let ended = view.names.iter().filter(|name| name.ended.is_some());
+    ended.map(|name| (name.namespace.clone(), name.key.clone())).collect()
+}
+
+/// All registrations of an owner, as a node sees them.
+pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<Vec<RegistrationView>, Violation> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::Owner { owner: owner.to_owned(), after, limit: 1000 };
+        let Some(Ok(Answer::Registrations(views))) = ask(world, host, request)? else {
+            let text = format!("host {host} does not answer about {owner}");
+            return Err(Violation { check: "oracle", text });
+        };
+        let Some(last) = views.last() else { return Ok(all) };
+        after = Some(last.id);
+        all.extend(views);
+    }
+}
+
 fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
-    let firsts: BTreeMap<Uuid, (Stamp, &Fate)> =
-        verdicts.fates.iter().filter(|(_, fate)| fate.first).map(|(s, f)| (id_of(*s, f), (*s, f))).collect();
+    let firsts = fates_by_id(verdicts);
     let owners: BTreeSet<&String> = firsts.values().map(|(_, fate)| &fate.register.owner).collect();
     let mut seen = BTreeSet::new();
     for owner in owners {
-        let mut after = None;
-        loop {
-            let request = Request::Owner { owner: owner.clone(), after, limit: 1000 };
-            let Some(Ok(Answer::Registrations(views))) = ask(world, host, request)? else {
-                return broken("oracle", format!("host {host} does not answer about {owner}"));
-            };
-            let Some(last) = views.last() else { break };
-            after = Some(last.id);
-            for view in views {
-                // Its own node keeps it, and newcomers that this node gave a snapshot.
-                if world.ledger.rejected_in_the_void(view.id) {
-                    continue;
-                }
-                let Some((stamp, fate)) = firsts.get(&view.id) else {
-                    return broken("oracle", format!("host {host} knows {} that nobody registered", view.id));
-                };
-                let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
-                if view.status != wanted || view.stamp != *stamp {
-                    let text = format!(
-                        "host {host}: {} ({}) is {:?}, not {wanted:?} ({stamp})",
-                        view.id, view.stamp, view.status
-                    );
-                    return broken("oracle", text);
-                }
-                let ended = view.names.iter().filter(|name| name.ended.is_some());
-                let ended: BTreeSet<_> = ended.map(|name| (name.namespace.clone(), name.key.clone())).collect();
-                if ended != fate.ended {
-                    return broken(
-                        "oracle",
-                        format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended),
-                    );
-                }
-                seen.insert(view.id);
+        for view in owner_views(world, host, owner)? {
+            // Its own node keeps it, and newcomers that this node gave a snapshot.
+            if world.ledger.rejected_in_the_void(view.id) {
+                continue;
             }
+            let Some((stamp, fate)) = firsts.get(&view.id) else {
+                return broken("oracle", format!("host {host} knows {} that nobody registered", view.id));
+            };
+            let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
+            if view.status != wanted || view.stamp != *stamp {
+                let (id, at, is) = (view.id, view.stamp, view.status);
+                return broken("oracle", format!("host {host}: {id} ({at}) is {is:?}, not {wanted:?} ({stamp})"));
+            }
+            let ended = ended_of(&view);
+            if ended != fate.ended {
+                let text = format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended);
+                return broken("oracle", text);
+            }
+            seen.insert(view.id);
         }
     }
     match firsts.keys().find(|id| !seen.contains(*id)) {
@@ -295,9 +350,11 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
 }
 
 fn check_names(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
-    for ((namespace, key), holder) in &verdicts.holders {
-        let request = NameRequest { namespace: namespace.clone(), name: key.clone() };
-        let Some(Ok(Answer::Name(view))) = ask(world, host, Request::Name(request))? else {
+    let name = |(namespace, key): &Place| NameRequest { namespace: namespace.clone(), name: key.clone() };
+    let requests: Vec<_> = verdicts.holders.keys().map(|place| Request::Name(name(place))).collect();
+    let mut answers = ask_all(world, host, requests)?.into_iter();
+    for ((_, key), holder) in &verdicts.holders {
+        let Some(Ok(Answer::Name(view))) = answers.next() else {
             return broken("oracle", format!("host {host} does not answer about {key}"));
         };
         let wanted = holder.and_then(|stamp| verdicts.fates.get(&stamp).map(|fate| id_of(stamp, fate)));
@@ -308,43 +365,6 @@ fn check_names(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
         }
     }
     Ok(())
-}
-
-fn mark_fates(world: &mut World, verdicts: &Verdicts) {
-    for (stamp, fate) in &verdicts.fates {
-        if !fate.first {
-            world.mark("a later twin loses");
-        }
-        let feeds = 0..world.machines.len();
-        let events = |kind| feeds.clone().any(|host| world.ledger.was_told(host, kind, *stamp));
-        let (accepted, contested) =
-            (events(forename::replica::EventType::Accepted), events(forename::replica::EventType::Contested));
-        if !fate.first && accepted {
-            world.mark("a later twin comes first");
-        }
-        if fate.first && !fate.won && !contested {
-            world.mark("a rejection without a contest");
-        }
-        if !fate.won && fate.register.claims.len() > 1 {
-            world.mark("a registration that loses one name frees another");
-        }
-        if fate.register.claims.iter().any(|claim| claim.after.is_some()) {
-            world.mark("a tenure follows another");
-        }
-        if verdicts.fates.keys().any(|other| other.hlc == stamp.hlc && other.node != stamp.node) {
-            world.mark("a tie of timestamps");
-        }
-    }
-    let late = world.ledger.ops().any(|op| match &op.body {
-        forename::crdt::Body::Activate { registration } => {
-            let fate = verdicts.fates.get(registration);
-            fate.and_then(|fate| fate.register.expires).is_some_and(|expires| op.hlc >= expires)
-        }
-        _ => false,
-    });
-    if late {
-        world.mark("activated too late");
-    }
 }
 
 /// Runs a plan and tells what happened, a line each: the virtual time in milliseconds, the run's hash just after it, and

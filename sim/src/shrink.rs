@@ -1,7 +1,9 @@
 //! The least plan that fails in the same way: entries are taken out for as long as the failure stays (Zeller and
 //! Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
 
-use crate::plan::Plan;
+use forename::replica::Spread;
+
+use crate::plan::{Ask, Ending, Otherwise, Plan};
 use crate::run::{Failure, run};
 
 /// Shrinks a plan that fails; none where it does not.
@@ -28,8 +30,10 @@ fn alike(a: &Failure, b: &Failure) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b) && a.violation().check == b.violation().check
 }
 
+/// How much there is to read in a plan.
 fn size(plan: &Plan) -> usize {
-    plan.actions.len() + plan.faults.len() + plan.joiners.len()
+    let lost = if let Ending::Lasting { lost, .. } = &plan.ending { lost.len() } else { 0 };
+    plan.actions.len() + plan.faults.len() + plan.hosts() + lost
 }
 
 /// A list of a plan's entries: its length, and taking a stretch out of it.
@@ -38,20 +42,12 @@ type List = (fn(&Plan) -> usize, fn(&mut Plan, std::ops::Range<usize>));
 const LISTS: [List; 3] = [
     (|plan| plan.faults.len(), |plan, range| drop(plan.faults.drain(range))),
     (|plan| plan.actions.len(), |plan, range| drop(plan.actions.drain(range))),
-    // Only the last machines can go: the others' places have to stay what they are.
-    (|plan| plan.joiners.len(), |plan, range| without_machines(plan, range)),
+    (Plan::hosts, |plan, range| {
+        for host in range.rev() {
+            *plan = plan.without(host).unwrap_or_else(|| plan.clone());
+        }
+    }),
 ];
-
-fn without_machines(plan: &mut Plan, range: std::ops::Range<usize>) {
-    if range.end < plan.joiners.len() {
-        return;
-    }
-    plan.joiners.truncate(range.start);
-    let hosts = plan.hosts();
-    plan.clocks.truncate(hosts);
-    plan.actions.retain(|action| action.host < hosts);
-    plan.faults.retain(|fault| fault.what.hosts().iter().all(|host| *host < hosts));
-}
 
 /// Takes out ever smaller stretches, down to single entries.
 fn take_out(plan: &mut Plan, (length, remove): List, same: &dyn Fn(&Plan) -> bool) {
@@ -71,19 +67,53 @@ fn take_out(plan: &mut Plan, (length, remove): List, same: &dyn Fn(&Plan) -> boo
     }
 }
 
-/// Makes what is left plainer: even links, a quick disk, right clocks.
+fn keep(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool, change: impl Fn(&mut Plan)) {
+    let mut candidate = plan.clone();
+    change(&mut candidate);
+    if candidate != *plan && same(&candidate) {
+        *plan = candidate;
+    }
+}
+
+/// Makes what is left plainer: even links, a quick disk, right clocks, one node for all clients, short faults.
 fn simplify(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool) {
-    let plainer: [fn(&mut Plan); 4] = [
-        |plan| (plan.links.jitter, plan.links.slow) = (0, 0),
+    let plainer: [fn(&mut Plan); 9] = [
+        |plan| plan.ending = Ending::Healed,
+        |plan| plan.spread = Spread::default(),
+        |plan| (plan.links.jitter, plan.links.slow, plan.links.rate) = (0, 0, None),
         |plan| (plan.links.loss, plan.links.twice) = (0, 0),
         |plan| plan.disk.jitter = 0,
-        |plan| plan.clocks.iter_mut().for_each(|clock| *clock = (0, 0)),
+        |plan| plan.clocks.clear(),
+        |plan| plan.actions.iter_mut().for_each(|action| action.host = 0),
+        |plan| plan.actions.iter_mut().for_each(|action| action.otherwise = Otherwise::GivesUp),
+        |plan| plan.joiners.iter_mut().for_each(|joiner| joiner.also = None),
     ];
     for change in plainer {
-        let mut candidate = plan.clone();
-        change(&mut candidate);
-        if candidate != *plan && same(&candidate) {
-            *plan = candidate;
+        keep(plan, same, change);
+    }
+    for host in 0..plan.clocks.len() {
+        keep(plan, same, |plan| plan.clocks[host] = (0, 0));
+    }
+    for place in 0..plan.actions.len() {
+        keep(plan, same, |plan| plainer_ask(&mut plan.actions[place].ask));
+    }
+    for place in 0..plan.faults.len() {
+        for _ in 0..10 {
+            keep(plan, same, |plan| plan.faults[place].lasts /= 2);
         }
+    }
+    let end = plan.actions.iter().map(|action| action.at).chain(plan.faults.iter().map(|fault| fault.at)).max();
+    keep(plan, same, |plan| plan.heal_at = end.unwrap_or(0) + 1);
+}
+
+fn plainer_ask(ask: &mut Ask) {
+    match ask {
+        Ask::Register(wish) => {
+            wish.names.truncate(1);
+            (wish.ttl, wish.wait) = (None, None);
+        }
+        Ask::Show(_, wait) => *wait = None,
+        Ask::Import(_, count, metadata) => (*count, *metadata) = (count.div_ceil(2), 0),
+        _ => {}
     }
 }

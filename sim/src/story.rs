@@ -1,14 +1,16 @@
 //! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
 //! run, and [`Story::ends_well`] compares all nodes with the oracle.
 
+use std::rc::Rc;
+
 use forename::clock::Stamp;
 use forename::replica::{
-    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Status,
+    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Spread, Status,
 };
 
 use crate::clients::name;
 use crate::net::pair;
-use crate::plan::{Ask, Disk, Host, Joiner, Links, Plan, Slot, Wish};
+use crate::plan::{Ask, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
 use crate::world::World;
 
@@ -32,18 +34,30 @@ impl Story {
     /// The same, with machines that ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
+        let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
+        Self::with_joiners_that_reach(founders, &alone)
+    }
+
+    /// The same, where newcomers reach a second machine besides their sponsor.
+    #[must_use]
+    pub fn with_joiners_that_reach(founders: usize, sponsors: &[(Host, Option<Host>)]) -> Self {
         const NEVER: u64 = u64::MAX / 2000;
         let plan = Plan {
             seed: 1,
             founders,
-            joiners: sponsors.iter().map(|sponsor| Joiner { at: NEVER, sponsor: *sponsor }).collect(),
-            links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000 },
+            joiners: sponsors
+                .iter()
+                .map(|(sponsor, also)| Joiner { at: NEVER, sponsor: *sponsor, also: *also })
+                .collect(),
+            links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
             evict_after: None,
+            spread: Spread::default(),
             actions: Vec::new(),
             faults: Vec::new(),
             heal_at: 0,
+            ending: Ending::Healed,
             patience: 60_000,
         };
         let mut story = Self { world: World::new(plan, false), slots: 0 };
@@ -69,7 +83,7 @@ impl Story {
     }
 
     fn asks(&mut self, host: Host, ask: Ask) {
-        self.world.ask(host, ask);
+        self.world.ask(host, &ask);
         self.passes(2);
     }
 
@@ -173,7 +187,23 @@ impl Story {
 
     /// A clock is set by so many milliseconds.
     pub fn step_clock(&mut self, host: Host, by: i64) {
-        self.world.machines[host].clock.0 += by;
+        self.world.machines[host].clock.step(by);
+    }
+
+    /// Something goes wrong, now, for so many milliseconds.
+    pub fn suffers(&mut self, what: Trouble, lasts: u64) {
+        let mut plan = (*self.world.plan).clone();
+        plan.faults.push(Fault { at: self.world.now / 1000, lasts, what });
+        let index = plan.faults.len() - 1;
+        self.world.plan = Rc::new(plan);
+        let suffered = self.world.fault(index);
+        self.well(suffered);
+    }
+
+    /// Many clients claim a new name each at once, with so many bytes of metadata.
+    pub fn imports(&mut self, host: Host, count: u32, metadata: usize) {
+        self.slots += 1;
+        self.asks(host, Ask::Import(self.slots, count, metadata));
     }
 
     /// The disk as it is now, to be put back later.
@@ -263,6 +293,17 @@ impl Story {
     #[must_use]
     pub fn stamp(&self, slot: Slot) -> Option<Stamp> {
         self.told(slot).map(|view| view.stamp)
+    }
+
+    /// Some machines are lost for good; the others agree on all that can be decided without them, and on nothing else.
+    ///
+    /// # Panics
+    /// Where they do not.
+    pub fn ends_without(mut self, lost: &[Host], how: Loss) {
+        let mut plan = (*self.world.plan).clone();
+        plan.ending = Ending::Lasting { lost: lost.to_vec(), how };
+        self.world.plan = Rc::new(plan);
+        self.ends_well();
     }
 
     /// Everything works again, comes to rest, and all nodes agree with the oracle.

@@ -1,13 +1,19 @@
 //! What happened, as a number that tells two runs apart and, where wanted, as a list for the report.
 
-use forename::crdt::{Body, Op};
-use forename::replica::Message;
+use std::collections::BTreeMap;
+
+use forename::clock::{Hlc, NodeId, Stamp};
+use forename::crdt::{Op, Seq};
+use forename::replica::{Cursor, Event, EventType, Promise};
 use forename::store::Write;
 
 use crate::dice::mix;
+use crate::machine::host_of;
 use crate::net::{Epoch, Micros};
-use crate::plan::Host;
+use crate::plan::{Host, Trouble};
 use crate::world::Packet;
+
+mod text;
 
 /// Something worth a place in a report.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,15 +21,49 @@ pub(crate) enum Note {
     Start(Host),
     Crash(Host),
     Halt(Host, String),
-    /// From, to, when it arrives (none: lost), what.
-    Message(Host, Host, Option<Micros>, String),
-    Op(Host, String),
+    Message(Letter),
+    /// A message that must not have left: the check of it ends the run.
+    Stopped(Letter),
+    /// A message on its way from the first to the second dies with its connection, now.
+    Died(Host, Host),
+    /// A host issued an op, or took another's: it is in its memory.
+    Op(Host, Op),
+    /// That much of a log is durable at a host.
+    Durable(Host, NodeId, Seq),
+    /// The watermark of a host.
+    Watermark(Host, Hlc),
+    /// A host's feed tells what became of a registration.
+    Event(Host, EventType, Stamp),
     Connected(Host, Host),
-    Fault(String, Micros),
-    Client(Host, String),
+    /// Which fault of the plan begins, and the directed links that it cuts.
+    Fault(usize, Trouble, Vec<(Host, Host)>),
+    /// A client asks: its request's number and what it says; none where the node is down.
+    Asked(Host, Option<u64>, String),
+    /// A client is told, about a registration where that has a stamp.
+    Told(Host, u64, Option<Stamp>, String),
     Healed,
     /// A host took so many inputs, wrote so many rows and said so many things.
     Step(Host, usize, usize, usize),
+}
+
+/// A message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Letter {
+    pub(crate) from: Host,
+    pub(crate) to: Host,
+    /// None where it is lost.
+    pub(crate) arrives: Option<Micros>,
+    pub(crate) freight: Freight,
+    pub(crate) text: String,
+}
+
+/// What a message carries, as far as a report tells it apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Freight {
+    Ops(Vec<Stamp>),
+    /// The sender's promise, where the vector has its own log.
+    Vector(Option<Promise>),
+    Other,
 }
 
 /// A note, when it was taken, and the run's hash just after what it speaks of.
@@ -34,26 +74,28 @@ pub(crate) struct Entry {
     pub(crate) note: Note,
 }
 
-impl std::fmt::Display for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:>10}.{:03} {:016x} {:?}", self.at / 1000, self.at % 1000, self.hash, self.note)
-    }
-}
-
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
     entries: Option<Vec<Entry>>,
+    /// What the last notes said, so that only changes are noted.
+    watermarks: BTreeMap<Host, Hlc>,
+    durable: BTreeMap<(Host, NodeId), Seq>,
 }
 
 impl Trace {
     pub(crate) fn new(keep: bool) -> Self {
-        Self { hash: 0, entries: keep.then(Vec::new) }
+        Self { entries: keep.then(Vec::new), ..Self::default() }
     }
 
     pub(crate) fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Whether notes are kept. What costs something to say is said only then.
+    pub(crate) fn is_on(&self) -> bool {
+        self.entries.is_some()
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -96,68 +138,63 @@ impl Trace {
 
     pub(crate) fn message(&mut self, now: Micros, from: Host, to: Host, packet: &Packet, arrivals: &[Micros]) {
         self.add(arrivals.iter().fold((from as u64) << 32 | to as u64, |sum, at| mix(sum ^ at)));
-        if self.entries.is_some() {
-            let text = describe(packet);
+        if self.is_on() {
+            let (freight, text) = (text::freight(from, packet), text::packet(packet));
+            let letter = |arrives| Letter { from, to, arrives, freight: freight.clone(), text: text.clone() };
             if arrivals.is_empty() {
-                self.note(now, Note::Message(from, to, None, text.clone()));
+                self.note(now, Note::Message(letter(None)));
             }
             for at in arrivals {
-                self.note(now, Note::Message(from, to, Some(*at), text.clone()));
+                self.note(now, Note::Message(letter(Some(*at))));
             }
+        }
+    }
+
+    /// A message that its check found to be wrong.
+    pub(crate) fn stopped(&mut self, now: Micros, from: Host, to: Host, packet: &Packet) {
+        if self.is_on() {
+            let (freight, text) = (text::freight(from, packet), text::packet(packet));
+            self.note(now, Note::Stopped(Letter { from, to, arrives: None, freight, text }));
         }
     }
 
     /// The ops that a host issued or took.
     pub(crate) fn ops(&mut self, now: Micros, host: Host, ops: &[Op]) {
-        if self.entries.is_some() {
-            for op in ops.iter().filter(|op| crate::machine::host_of(op.node) == host) {
-                self.note(now, Note::Op(host, op_text(op)));
+        if self.is_on() {
+            ops.iter().for_each(|op| self.note(now, Note::Op(host, op.clone())));
+        }
+    }
+
+    /// After a step.
+    pub(crate) fn watermark(&mut self, now: Micros, host: Host, watermark: Hlc) {
+        if self.is_on() && self.watermarks.insert(host, watermark) != Some(watermark) {
+            self.note(now, Note::Watermark(host, watermark));
+        }
+    }
+
+    /// After an fsync or a crash: the prefixes of logs that the disk holds.
+    pub(crate) fn durable(&mut self, now: Micros, host: Host, logs: &BTreeMap<NodeId, Seq>) {
+        if self.is_on() {
+            for (origin, seq) in logs {
+                if self.durable.insert((host, *origin), *seq) != Some(*seq) {
+                    self.note(now, Note::Durable(host, *origin, *seq));
+                }
+            }
+        }
+    }
+
+    /// A page of a host's feed, of which so many events were known.
+    pub(crate) fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
+        if self.is_on() {
+            for event in events.iter().filter(|event| event.cursor > known) {
+                self.note(now, Note::Event(host, event.event_type, event.registration.stamp));
             }
         }
     }
 }
 
-pub(crate) fn op_text(op: &Op) -> String {
-    let what = match &op.body {
-        Body::Register(register) => {
-            let names: Vec<_> = register.claims.iter().map(|claim| claim.key.as_str()).collect();
-            format!("register {}", names.join("+"))
-        }
-        Body::Activate { registration } => format!("activate {registration}"),
-        Body::Release(claim) => format!("release {}", claim.key),
-        Body::Admit { node, by } => format!("admit {node} by {}", by.len()),
-        Body::Welcome { node } => format!("welcome {node}"),
-        Body::Freeze { node, seq } => format!("freeze {node} at {seq}"),
-        Body::Depart => "depart".to_owned(),
-        Body::Evict { cuts } => format!("evict {cuts:?}"),
-    };
-    format!("#{} {} {what}", op.seq, op.hlc)
-}
-
-fn describe(packet: &Packet) -> String {
-    match packet {
-        Packet::Rows(rows) => format!("{} rows of a snapshot", rows.len()),
-        Packet::SnapshotEnd => "end of the snapshot".to_owned(),
-        Packet::Message(Message::Ops { ops, more }) => {
-            let ops: Vec<_> = ops.iter().map(|op| format!("{}{}", op.node.0 >> 16, op_text(op))).collect();
-            format!("ops{} {}", if *more { " (more)" } else { "" }, ops.join("; "))
-        }
-        Packet::Message(Message::Vector(vector)) => {
-            let entries = vector.entries.iter();
-            let entries: Vec<_> = entries
-                .map(|entry| {
-                    format!("{}:{} p{}@{}", entry.origin.0 >> 16, entry.held, entry.promise.seq, entry.promise.hlc)
-                })
-                .collect();
-            let flags =
-                format!("{}{}", if vector.wants { " wants" } else { "" }, if vector.echo { " echo" } else { "" });
-            format!("vector{flags} {}", entries.join(", "))
-        }
-        Packet::Message(Message::Join(_)) => "join".to_owned(),
-        Packet::Message(Message::Installed) => "installed".to_owned(),
-        Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
-        Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
-        Packet::Message(Message::Evicted { cut }) => format!("evicted at {cut}"),
-        Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
-    }
+/// A host's number as it is printed, also where a broken replica names a node that is none.
+pub(crate) fn host_text(node: NodeId) -> String {
+    let host = host_of(node);
+    if host == usize::MAX { "nobody".to_owned() } else { format!("host {host}") }
 }

@@ -1,9 +1,11 @@
 //! How machines are connected: dialling, messages, connections that die.
 
-use forename::replica::Input;
+use forename::codec;
+use forename::replica::{Input, Message};
 
 use crate::net::{Epoch, Micros, Way, pair};
-use crate::plan::Host;
+use crate::plan::{Host, Kind};
+use crate::trace::Note;
 use crate::world::{Event, Packet, World};
 
 /// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
@@ -11,36 +13,43 @@ const REDIAL: Micros = 200_000;
 
 impl World {
     pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
-        let (epoch, arrivals) = self.net.send(from, to, way, self.now, &self.plan.links);
+        let bytes = if self.net.is_narrow(from, to) { size(&packet) } else { 0 };
+        let parcel = (way, kind(&packet), bytes);
+        let (epoch, arrivals) = self.net.send((from, to), parcel, self.now, &self.plan.links);
         self.trace.message(self.now, from, to, &packet, &arrivals);
         if arrivals.is_empty() && way == Way::Snapshot && self.net.reaches(epoch, to) {
             // A stream loses nothing from its middle: it ends with its connection.
             self.mark("a snapshot is cut off");
             self.close(epoch, 1000);
         }
-        for at in arrivals {
-            self.at(at, Event::Arrive { epoch, from, to, packet: packet.clone() });
+        if let Some((last, earlier)) = arrivals.split_last() {
+            for at in earlier {
+                self.at(*at, Event::Arrive { epoch, from, to, packet: packet.clone() });
+            }
+            self.at(*last, Event::Arrive { epoch, from, to, packet });
         }
     }
 
     pub(crate) fn arrive(&mut self, epoch: Epoch, from: Host, to: Host, packet: Packet) {
         if !self.net.reaches(epoch, to) {
             self.mark("a sent message dies with its connection");
+            self.trace.note(self.now, Note::Died(from, to));
             return;
         }
         let input = match packet {
             Packet::Message(message) => Input::Message { from: self.machines[from].node, message },
-            Packet::Rows(rows) => Input::SnapshotRows(rows),
-            Packet::SnapshotEnd => Input::SnapshotEnd,
+            Packet::Rows(rows) => Input::SnapshotRows { from: self.machines[from].node, rows },
+            Packet::SnapshotEnd => Input::SnapshotEnd { from: self.machines[from].node },
         };
         self.input(to, input);
     }
 
     pub(crate) fn dial_wanted(&mut self, host: Host) {
-        for peer in self.machines[host].wanted.clone() {
-            let (a, b) = pair(host, peer);
-            if a != b && self.net.between(a, b).is_none() && self.dialling.insert((a, b)) {
-                let at = self.now + 1000 + self.dice.below(20_000);
+        let free = |peer: &Host| *peer != host && self.net.between(host, *peer).is_none();
+        let peers: Vec<_> = self.machines[host].wanted.iter().copied().filter(free).collect();
+        for (a, b) in peers.into_iter().map(|peer| pair(host, peer)) {
+            if self.dialling.insert((a, b)) {
+                let at = self.now + 1000 + self.machines[host].dice.below(20_000);
                 self.at(at, Event::Dial(a, b));
             }
         }
@@ -63,7 +72,7 @@ impl World {
             self.input(a, Input::Connected(self.machines[b].node));
             self.input(b, Input::Connected(self.machines[a].node));
         } else if self.dialling.insert((a, b)) {
-            let at = self.now + REDIAL + self.dice.below(REDIAL);
+            let at = self.now + REDIAL + self.machines[a].dice.below(REDIAL);
             self.at(at, Event::Dial(a, b));
         }
     }
@@ -73,7 +82,7 @@ impl World {
         let ends = self.net.close(epoch);
         let [a, b] = ends[..] else { return };
         for (host, peer) in [(a, b), (b, a)] {
-            let at = self.now + 1 + self.dice.below(within + 1);
+            let at = self.now + 1 + self.machines[host].dice.below(within + 1);
             self.at(at, Event::HangUp(epoch, host, peer));
         }
     }
@@ -87,4 +96,28 @@ impl World {
             self.dial_wanted(peer);
         }
     }
+}
+
+fn kind(packet: &Packet) -> Kind {
+    match packet {
+        Packet::Rows(_) | Packet::SnapshotEnd => Kind::Snapshot,
+        Packet::Message(Message::Join(_)) => Kind::Join,
+        Packet::Message(Message::Installed) => Kind::Installed,
+        Packet::Message(Message::Contacts(_)) => Kind::Contacts,
+        Packet::Message(Message::Ops { .. }) => Kind::Ops,
+        Packet::Message(Message::Vector(_)) => Kind::Vector,
+        Packet::Message(Message::Nominate(_)) => Kind::Nominate,
+        Packet::Message(Message::Evicted { .. }) => Kind::Evicted,
+        Packet::Message(Message::Skewed { .. }) => Kind::Skewed,
+    }
+}
+
+/// What a packet weighs on the wire, in bytes, headers left out.
+fn size(packet: &Packet) -> u64 {
+    let bytes = match packet {
+        Packet::Message(message) => codec::encode(message).len(),
+        Packet::Rows(rows) => rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Vec::len)).sum(),
+        Packet::SnapshotEnd => 1,
+    };
+    bytes as u64
 }

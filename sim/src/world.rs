@@ -1,18 +1,20 @@
 //! The world: virtual time, and everything that happens in it, one event after another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use forename::clock::{Hlc, NodeId};
-use forename::replica::{EventFilter, Input, Lane, Message, Output, Replica, Request, Token};
+use forename::replica::{Input, Lane, Message, Output, Replica, Request, Token};
 use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
-use crate::dice::{Dice, mix};
-use crate::disk::logged;
+use crate::dice::mix;
+use crate::disk::{Disk, forgotten, logged};
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
-use crate::plan::{Host, Plan};
+use crate::plan::{Host, Plan, Slot, Trouble};
+use crate::queue::Queue;
 use crate::trace::{Note, Trace};
 
 /// What travels between machines.
@@ -30,13 +32,26 @@ pub(crate) enum Event {
     Turn(Host, u32),
     Wake(Host, u32),
     Synced(Host, u32, Batch),
-    Arrive { epoch: Epoch, from: Host, to: Host, packet: Packet },
+    Arrive {
+        epoch: Epoch,
+        from: Host,
+        to: Host,
+        packet: Packet,
+    },
     Dial(Host, Host),
     HangUp(Epoch, Host, Host),
     IdleCheck(Epoch, Host, Host),
     Action(usize),
     Fault(usize),
     FaultEnds(usize),
+    /// A flapping link goes down, until some time.
+    Flap(usize, Micros),
+    /// The disk that a fault will put back is copied.
+    CopyDisk(usize),
+    /// The reader of a feed takes what is new.
+    ReadFeed(Host, u32),
+    /// A client whose node died asks again, there or at the next.
+    Again(Slot, Host),
 }
 
 /// Rows in one piece of a snapshot. Small, so that a snapshot takes several.
@@ -45,17 +60,17 @@ const PIECE: usize = 12;
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Rc<Plan>,
     pub(crate) now: Micros,
-    queue: BTreeMap<(Micros, u64), Event>,
-    planned: u64,
+    queue: Queue,
     pub(crate) machines: Vec<Machine>,
     pub(crate) net: Network,
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
-    pub(crate) dice: Dice,
+    /// Old disks, by the fault that puts them back.
+    pub(crate) copies: BTreeMap<usize, Disk>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -66,22 +81,21 @@ impl World {
     pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
         let hosts = plan.hosts();
         let clock = |host: Host| plan.clocks.get(host).copied().unwrap_or_default();
-        let machines: Vec<_> = (0..hosts).map(|host| Machine::new(host, clock(host))).collect();
+        let machines: Vec<_> = (0..hosts).map(|host| Machine::new(host, plan.seed, clock(host))).collect();
         let mut world = Self {
             now: 0,
-            queue: BTreeMap::new(),
-            planned: 0,
+            queue: Queue::default(),
             machines,
-            net: Network::new(plan.seed),
+            net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect()),
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
-            dice: Dice::new(plan.seed, "world", 0),
+            copies: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
-            plan,
+            plan: Rc::new(plan),
         };
         world.load_plan();
         world
@@ -98,13 +112,17 @@ impl World {
             self.at(self.plan.actions[index].at * 1000, Event::Action(index));
         }
         for index in 0..self.plan.faults.len() {
-            self.at(self.plan.faults[index].at * 1000, Event::Fault(index));
+            let fault = &self.plan.faults[index];
+            let (at, what) = (fault.at, fault.what.clone());
+            self.at(at * 1000, Event::Fault(index));
+            if let Trouble::OldDisk { back, .. } = what {
+                self.at(at.saturating_sub(back) * 1000, Event::CopyDisk(index));
+            }
         }
     }
 
     pub(crate) fn at(&mut self, time: Micros, event: Event) {
-        self.planned += 1;
-        self.queue.insert((time.max(self.now), self.planned), event);
+        self.queue.push(time.max(self.now), event);
     }
 
     pub(crate) fn mark(&mut self, mark: &'static str) {
@@ -113,9 +131,8 @@ impl World {
 
     /// Lets time pass until then.
     pub(crate) fn run_until(&mut self, until: Micros) -> Checked {
-        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
-            let ((time, _), event) = entry.remove_entry();
-            self.now = time;
+        while let Some((at, event)) = self.queue.pop_until(until) {
+            self.now = at;
             self.happen(event)?;
         }
         self.now = until;
@@ -144,22 +161,35 @@ impl World {
             }
             Event::Action(index) => return self.act(index),
             Event::Fault(index) => return self.fault(index),
-            Event::FaultEnds(index) => self.fault_ends(index),
+            Event::FaultEnds(index) => return self.fault_ends(index),
+            Event::Flap(index, until) => self.flap(index, until),
+            Event::CopyDisk(index) => {
+                let mut copy = self.machines[self.plan.faults[index].what.host()].disk.clone();
+                copy.crash(0);
+                self.copies.insert(index, copy);
+            }
+            Event::ReadFeed(host, life) => {
+                if self.machines[host].life == life {
+                    self.ask_feed(host);
+                }
+            }
+            Event::Again(slot, host) => self.ask_again(slot, host),
         }
         Ok(())
     }
 
-    /// Starts a machine's process; nothing where it runs.
+    /// Starts a machine's process; nothing where it runs, or is gone for good.
     pub(crate) fn start(&mut self, host: Host) -> Checked {
-        if self.machines[host].is_up() || self.machines[host].left {
+        if self.machines[host].is_up() || self.machines[host].gone {
             return Ok(());
         }
         let (now, seed, founders) = (self.now, self.plan.seed, self.plan.founders);
         let machine = &mut self.machines[host];
-        if let Err(error) = machine.start(now, seed, founders, (1000, 100), self.plan.evict_after) {
+        if let Err(error) = machine.start(now, seed, founders, self.plan.spread, self.plan.evict_after) {
             return broken("start", format!("host {host} does not start: {error}"));
         }
-        self.ledger.restarted(host, self.machines[host].node, &self.machines[host].disk);
+        let machine = &self.machines[host];
+        self.ledger.restarted(host, machine.node, &machine.disk, machine.put_back);
         self.trace.note(now, Note::Start(host));
         // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
         let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
@@ -168,10 +198,11 @@ impl World {
         } else if host < founders {
             (0..founders).filter(|other| *other != host).collect()
         } else {
-            BTreeSet::from([self.plan.joiners[host - founders].sponsor])
+            let joiner = &self.plan.joiners[host - founders];
+            [joiner.sponsor].into_iter().chain(joiner.also).collect()
         };
         self.plan_turn(host);
-        self.ask_feed(host);
+        self.read_feed(host);
         self.dial_wanted(host);
         Ok(())
     }
@@ -213,7 +244,7 @@ impl World {
         let batch = replica.store_mut().commit();
         let cuts = replica.cuts().clone();
         let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
-        machine.busy_until = self.now + 20 + self.dice.below(200);
+        machine.busy_until = self.now + 20 + machine.dice.below(200);
         self.steps += 1;
         self.trace.step(self.now, host, taken, &writes, outputs.len());
         self.ledger.cuts(host, &cuts);
@@ -227,18 +258,20 @@ impl World {
             return Ok(());
         }
         let ops = logged(&writes);
+        // A newcomer that starts over.
+        forgotten(&writes).for_each(|origin| self.ledger.forgot(host, origin));
         self.trace.ops(self.now, host, &ops);
-        self.ledger.wrote(host, ops)?;
-        self.ledger.watermark(host, watermark)?;
-        if self.machines[host].disk.take(batch, writes) {
+        if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
-        Ok(())
+        self.ledger.wrote(host, ops)?;
+        self.trace.watermark(self.now, host, watermark);
+        self.ledger.watermark(host, watermark)
     }
 
     fn plan_sync(&mut self, host: Host) {
-        let took = self.plan.disk.least + self.dice.below(self.plan.disk.jitter + 1);
-        let machine = &self.machines[host];
+        let machine = &mut self.machines[host];
+        let took = self.plan.disk.least + machine.dice.below(self.plan.disk.jitter + 1);
         let (life, upto, took) = (machine.life, machine.disk.covers(), took * machine.slow_disk);
         self.at(self.now + took, Event::Synced(host, life, upto));
     }
@@ -247,9 +280,14 @@ impl World {
         if self.machines[host].life != life {
             return;
         }
+        if self.machines[host].full {
+            self.mark("a disk is full");
+            return self.disk_fails(host, "no space left on the device");
+        }
         if self.machines[host].disk.synced(upto) {
             self.plan_sync(host);
         }
+        self.trace.durable(self.now, host, self.machines[host].disk.logs());
         self.input(host, Input::Persisted(upto));
     }
 
@@ -287,7 +325,11 @@ impl World {
         match output {
             Output::Reply { token, reply } => return self.replied(host, token, reply),
             Output::Send { to, lane, message } => {
-                self.ledger.sent(host, &message, &self.machines[host].disk)?;
+                let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
+                if checked.is_err() {
+                    self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));
+                    return checked;
+                }
                 let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
                 self.note_message(&message, lane);
                 // A connection is to one incarnation.
@@ -312,13 +354,13 @@ impl World {
                 }
                 self.dial_wanted(host);
                 // A newcomer that has its snapshot has a feed from now on.
-                self.ask_feed(host);
+                self.read_feed(host);
             }
-            Output::Events(_) => self.ask_feed(host),
+            Output::Events(_) => self.read_feed(host),
             Output::Halt(why) => return self.halted(host, why),
             Output::Rejoin(next) => {
                 self.mark("a node comes back after an eviction");
-                self.trace.note(self.now, Note::Halt(host, format!("evicted; comes back as {next}")));
+                self.trace.note(self.now, Note::Halt(host, format!("it was evicted, and comes back as {next}")));
                 self.crash(host, 0);
                 self.machines[host].came_back = true;
                 let at = self.now + 10_000;
@@ -327,7 +369,7 @@ impl World {
             Output::Left => {
                 self.mark("a node has left");
                 self.crash(host, 0);
-                self.machines[host].left = true;
+                (self.machines[host].left, self.machines[host].gone) = (true, true);
             }
         }
         Ok(())
@@ -339,6 +381,8 @@ impl World {
             return broken("halt", format!("host {host} stops: {why}"));
         }
         self.mark("a node stops by itself");
+        // Whatever starts it again, an old disk stays one.
+        self.machines[host].gone |= self.machines[host].put_back && !self.machines[host].failing;
         self.crash(host, 0);
         self.machines[host].halted = Some(why);
         Ok(())
@@ -352,32 +396,18 @@ impl World {
         if self.machines[host].die(kept) > 0 {
             self.mark("a crash loses a batch");
         }
-        self.clients.lost(host);
+        self.trace.durable(self.now, host, self.machines[host].disk.logs());
+        for slot in self.clients.lost(host) {
+            let at = self.now + 300_000;
+            self.at(at, Event::Again(slot, (host + 1) % self.machines.len()));
+        }
         for (epoch, peer) in self.net.of(host) {
             self.net.close(epoch);
             self.net.hang_up(epoch, host);
             // Where the peer had gone before and is back already, nothing else makes it dial again.
             self.dial_wanted(peer);
-            let at = self.now + self.dice.below(self.plan.links.idle * 1000);
+            let at = self.now + self.machines[host].dice.below(self.plan.links.idle * 1000);
             self.at(at, Event::HangUp(epoch, peer, host));
-        }
-    }
-
-    fn ask_feed(&mut self, host: Host) {
-        let machine = &mut self.machines[host];
-        if !std::mem::replace(&mut machine.feed_asked, true) {
-            let after = machine.cursor;
-            let token = self.clients.feed(host, after);
-            self.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
-        }
-    }
-
-    pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
-        self.machines[host].feed_asked = false;
-        let moved = next > self.machines[host].cursor;
-        self.machines[host].cursor = next;
-        if moved {
-            self.ask_feed(host);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A round of seeds, each another cluster with other troubles, and the rare branches that they must reach.
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,8 +10,8 @@ use forename_sim::generate::{Size, generate};
 use forename_sim::marks;
 use forename_sim::run::run;
 
-/// Some half a minute on two cores without optimisation.
-const SEEDS: u64 = 600;
+/// Some half a minute on two cores in a test build.
+const SEEDS: u64 = 2000;
 
 #[test]
 fn all_seeds_end_well_and_reach_the_rare_branches() {
@@ -18,7 +19,7 @@ fn all_seeds_end_well_and_reach_the_rare_branches() {
     let reached = Mutex::new(BTreeSet::new());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +36,8 @@ fn all_seeds_end_well_and_reach_the_rare_branches() {
         }
     });
     let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(failures.is_empty(), "run --seed N shows them: {failures:#?}");
+    let again = "cargo run --release -p forename-sim -- run --seed N shows them";
+    assert!(failures.is_empty(), "{again}: {failures:#?}");
     let reached = reached.into_inner().unwrap_or_else(PoisonError::into_inner);
     let missed: Vec<_> = marks::REQUIRED.iter().filter(|mark| !reached.contains(*mark)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");

@@ -1,7 +1,7 @@
 //! Each rule of the design as a story: who claims, what breaks, who is told what.
 
 use forename::replica::{EndReason, EventType, NameStatus, Refusal, Status};
-use forename_sim::plan::Wish;
+use forename_sim::plan::{Kind, Loss, Pick, Trouble, Wish};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -492,4 +492,247 @@ fn a_disk_older_than_what_peers_have_seen_stops_its_node() {
     story.passes(2000);
     let why = story.stopped(LONDON).expect("it must not issue the same numbers again");
     assert!(why.contains("older than what peers have seen"), "{why}");
+}
+
+#[test]
+fn halves_that_see_each_other_only_through_one_node_agree() {
+    let mut story = Story::of(5);
+    story.suffers(Trouble::Bridge { over: 2, side: vec![0, 1] }, 60_000);
+    story.passes(2000);
+    let west = story.claims(0, &["alice"]);
+    let east = story.claims(4, &["alice"]);
+    story.passes(5000);
+    for host in 0..5 {
+        assert_eq!(story.status(host, west), Some(Status::Confirmed));
+        assert_eq!(story.status(host, east), Some(Status::Rejected));
+    }
+    story.ends_well();
+}
+
+#[test]
+fn around_a_ring_everything_reaches_everybody() {
+    let mut story = Story::of(6);
+    story.suffers(Trouble::Ring, 60_000);
+    story.passes(2000);
+    let here = story.claims(0, &["alice"]);
+    let opposite = story.claims(3, &["alice"]);
+    story.passes(8000);
+    for host in 0..6 {
+        assert_eq!(story.status(host, here), Some(Status::Confirmed));
+        assert_eq!(story.status(host, opposite), Some(Status::Rejected));
+    }
+    story.ends_well();
+}
+
+#[test]
+fn a_link_that_comes_and_goes_delays_and_loses_nothing() {
+    let mut story = Story::of(2);
+    story.suffers(Trouble::Flaps(LONDON, TOKYO, 1500), 30_000);
+    let mut claims = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        claims.push(story.claims(LONDON, &[name]));
+        story.passes(1000);
+    }
+    story.passes(25_000);
+    for claim in claims {
+        assert_eq!(story.status(TOKYO, claim), Some(Status::Confirmed));
+    }
+    assert_eq!(events(&mut story, TOKYO, EventType::Confirmed), 8, "each was told once");
+    story.ends_well();
+}
+
+#[test]
+fn what_a_narrow_link_carries_takes_its_time() {
+    let mut story = Story::of(2);
+    story.suffers(Trouble::Narrow(LONDON, TOKYO, 10_000), 120_000);
+    story.imports(LONDON, 8, 2000);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(TOKYO, alice), None, "it stands behind 16 kB");
+    story.passes(20_000);
+    assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn ops_get_through_without_acknowledgements_and_nothing_is_final() {
+    let mut story = Story::of(3);
+    for to in [LONDON, TOKYO] {
+        story.suffers(Trouble::Picky(Pick { from: LIMA, to, kind: Kind::Vector, lost: 100, late: 0 }), 10_000);
+    }
+    let alice = story.claims(LIMA, &["alice"]);
+    let bob = story.claims(LONDON, &["bob"]);
+    story.passes(5000);
+    assert!(story.sees(TOKYO, alice).is_some(), "the op itself is no acknowledgement");
+    assert_eq!(story.status(LONDON, bob), Some(Status::Pending), "Lima has promised nothing since");
+    story.passes(10_000);
+    assert_eq!(story.status(LONDON, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_full_disk_stops_its_node_and_costs_nothing_that_was_answered() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    story.suffers(Trouble::DiskFull(LONDON), 5000);
+    let bob = story.claims(LONDON, &["bob"]);
+    story.passes(1000);
+    assert!(story.stopped(LONDON).is_some_and(|why| why.contains("no space left")), "it must not go on");
+    assert!(story.told(bob).is_none(), "nobody was told of what is not on the disk");
+    story.passes(8000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed), "there is room, and it is back");
+    assert_eq!(story.name(LONDON, "bob"), NameStatus::Available);
+    story.ends_well();
+}
+
+#[test]
+fn a_clock_that_stands_still_holds_up_what_is_final_and_nothing_else() {
+    let mut story = Story::of(3);
+    story.suffers(Trouble::Frozen(LIMA), 4000);
+    story.passes(1000);
+    let early = story.claims(LIMA, &["alice"]);
+    let late = story.claims(LONDON, &["bob"]);
+    story.passes(100);
+    assert!(story.told(early).is_some(), "it takes names");
+    assert_eq!(story.status(TOKYO, early), Some(Status::Confirmed));
+    assert_eq!(story.status(TOKYO, late), Some(Status::Confirmed), "Lima's timestamps follow those it sees");
+    story.ends_well();
+}
+
+#[test]
+fn a_clock_set_back_while_its_node_is_down_breaks_no_promise() {
+    let mut story = Story::of(3);
+    let first = story.claims(LONDON, &["alice"]);
+    story.passes(1000);
+    story.suffers(Trouble::ClockStepDown(LONDON, -8000), 500);
+    story.passes(2000);
+    let second = story.claims(LONDON, &["bob"]);
+    assert!(story.stamp(second) > story.stamp(first));
+    story.passes(1000);
+    assert_eq!(story.status(TOKYO, second), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn without_a_silent_member_nothing_later_than_its_last_word_is_decided() {
+    let mut story = Story::of(5);
+    let before = story.claims(4, &["alice"]);
+    story.passes(100);
+    story.crash(4);
+    let after = story.claims(LONDON, &["bob"]);
+    story.passes(30_000);
+    for host in 0..4 {
+        assert_eq!(story.status(host, before), Some(Status::Confirmed));
+        let view = story.sees(host, after).unwrap();
+        assert_eq!(view.status, Status::Pending);
+        assert_eq!(view.waiting_for.iter().map(|wait| wait.label.as_str()).collect::<Vec<_>>(), ["host4"]);
+    }
+    story.ends_without(&[4], Loss::Down);
+}
+
+#[test]
+fn two_of_five_that_cannot_be_heard_stop_no_client() {
+    let mut story = Story::of(5);
+    let alice = story.claims(3, &["alice"]);
+    story.passes(100);
+    story.claims(4, &["bob"]);
+    story.claims(LONDON, &["bob"]);
+    story.activates(TOKYO, alice);
+    story.ends_without(&[3, 4], Loss::Mute);
+}
+
+/// Found by seed 894. London dies for good after Lima heard its promise and decided by it. Both that are left restart:
+/// what London had promised was in their memory alone, and Tokyo waited for ever for what Lima had confirmed.
+#[test]
+fn what_one_node_decided_by_a_promise_others_can_decide_after_restarts() {
+    let mut story = Story::of(3);
+    story.passes(1000);
+    story.cut_way(LONDON, TOKYO);
+    story.cut_way(LIMA, TOKYO);
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(2500);
+    assert_eq!(story.status(LIMA, bob), Some(Status::Confirmed), "London holds it, and Tokyo's word gets out");
+    [LONDON, TOKYO, LIMA].into_iter().for_each(|city| story.crash(city));
+    story.heal();
+    story.start(TOKYO);
+    story.start(LIMA);
+    story.passes(5000);
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Confirmed));
+    story.ends_without(&[LONDON], Loss::Down);
+}
+
+/// The first bug of joining that a seed found: a request to be let in, or the word that the snapshot is there, was
+/// lost, and the newcomer waited for ever.
+#[test]
+fn a_newcomer_whose_word_is_lost_says_it_again() {
+    for kind in [Kind::Join, Kind::Installed] {
+        let mut story = Story::with_joiners(2, &[LONDON]);
+        story.suffers(Trouble::Picky(Pick { from: LIMA, to: LONDON, kind, lost: 100, late: 0 }), 3000);
+        story.suffers(Trouble::Picky(Pick { from: LIMA, to: TOKYO, kind, lost: 100, late: 0 }), 3000);
+        story.start(LIMA);
+        story.passes(2500);
+        assert!(!story.is_member(LIMA), "{kind:?} did not get through");
+        story.passes(12_000);
+        assert!(story.is_member(LIMA));
+        story.ends_well();
+    }
+}
+
+/// The second bug of joining that a seed found: a second peer that connected while the snapshot came was asked as well,
+/// what had come was wiped, and the end of the first stream made the rest pass for a whole snapshot.
+#[test]
+fn a_newcomer_that_reaches_two_takes_one_snapshot() {
+    let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
+    story.imports(LONDON, 40, 10);
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.passes(1000);
+    story.suffers(Trouble::Picky(Pick { from: LONDON, to: LIMA, kind: Kind::Snapshot, lost: 0, late: 300 }), 2000);
+    story.suffers(Trouble::Picky(Pick { from: TOKYO, to: LIMA, kind: Kind::Snapshot, lost: 0, late: 500 }), 2000);
+    story.cut(&[(TOKYO, LIMA)]);
+    story.start(LIMA);
+    story.passes(50);
+    story.heal();
+    story.passes(10_000);
+    assert!(story.is_member(LIMA));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_that_two_let_in_is_let_in_once() {
+    let mut story = Story::with_joiners_that_reach(3, &[(LONDON, Some(TOKYO))]);
+    story.start(3);
+    story.passes(3000);
+    assert!(story.is_member(3));
+    let alice = story.claims(3, &["alice"]);
+    story.passes(200);
+    for host in 0..4 {
+        assert_eq!(story.status(host, alice), Some(Status::Confirmed));
+        assert_eq!(story.cluster(host).members.len(), 4);
+    }
+    story.ends_well();
+}
+
+/// Found by seed 19031. A newcomer's request to join waited for a slow fsync while its sponsor died and came back; it
+/// had asked another meanwhile, both sent their snapshots, and what it installed was a mixture of the two.
+#[test]
+fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
+    let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
+    story.imports(LONDON, 30, 10);
+    story.passes(1000);
+    story.slow_disk(LIMA, 30_000);
+    story.cut(&[(TOKYO, LIMA)]);
+    story.start(LIMA);
+    story.passes(500);
+    story.heal();
+    story.passes(500);
+    story.crash(LONDON);
+    story.passes(500);
+    story.start(LONDON);
+    story.passes(3000);
+    story.slow_disk(LIMA, 1);
+    story.passes(15_000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
 }

@@ -234,6 +234,16 @@ impl Finality {
         }
     }
 
+    /// After a restart: the stored watermark is a promise of every member that it counted, and its prefix is here. What
+    /// of their promises was not stored may be lost for good with them, but others must still be able to follow this
+    /// node's verdicts.
+    pub(super) fn recall(&mut self, members: impl IntoIterator<Item = NodeId>) {
+        for member in members {
+            let promise = &mut self.origins.entry(member).or_default().promise;
+            promise.hlc = promise.hlc.max(self.watermark);
+        }
+    }
+
     /// Reads what is decided; returns the applied prefixes. The contests and undecided ops are read by the replica.
     pub(super) fn load(&mut self, store: &impl Store) -> BTreeMap<NodeId, Seq> {
         let mut prefixes = BTreeMap::new();

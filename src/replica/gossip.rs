@@ -7,24 +7,40 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
+use serde::{Deserialize, Serialize};
 
+use super::input::Output;
 use super::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
 use super::{Now, Replica, log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Op, Seq};
 use crate::store::Store;
 
-/// Up to so many members everybody tells everybody (design, section 6).
-const SMALL: usize = 8;
-/// In larger clusters a node tells so many at a time. Four makes rumours reach all with high probability in
-/// logarithmic rounds (Demers et al., "Epidemic Algorithms", 1987); a guess between traffic and rounds.
-const FANOUT: usize = 4;
-/// Ops in one message at most, so that a step never takes long. A guess.
-const MAX_OPS: usize = 2048;
-/// Bytes of ops in one message, roughly. A guess, well below the transport's frame limit.
-const MAX_OPS_BYTES: usize = 1 << 20;
-/// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
-const MAX_LAG: Seq = 20_000;
+/// How many are told at a time, and how much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spread {
+    /// Up to so many members everybody tells everybody (design, section 6).
+    pub small: usize,
+    /// In larger clusters a node tells so many at a time.
+    pub fanout: usize,
+    /// Ops in one message at most, so that a step never takes long.
+    pub ops: usize,
+    /// Bytes of ops in one message, roughly; well below the transport's frame limit.
+    pub bytes: usize,
+    /// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
+    pub lag: Seq,
+}
+
+impl Default for Spread {
+    /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
+    /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
+    fn default() -> Self {
+        Self { small: 8, fanout: 4, ops: 2048, bytes: 1 << 20, lag: 20_000 }
+    }
+}
+
+/// Contacts that a beat passes on.
+const SOME_CONTACTS: usize = 8;
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
 const ASK_AGAIN: u64 = 300;
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.
@@ -54,6 +70,8 @@ pub(super) struct Peers {
     sponsor: Option<NodeId>,
     /// Rows of a snapshot that has not come to its end are in the store.
     half_installed: bool,
+    /// Peers whose snapshots came when they were not awaited: on these connections there is no whole one.
+    missed: BTreeSet<NodeId>,
 }
 
 impl Peers {
@@ -61,7 +79,7 @@ impl Peers {
         // Nodes that start together should not speak together for ever.
         let next_beat = now.elapsed.plus(seed % 50);
         let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { connected, joining, skewed, next_beat, sponsor: None, half_installed: false }
+        Self { connected, joining, skewed, next_beat, sponsor: None, half_installed: false, missed: BTreeSet::new() }
     }
 
     pub(super) fn next_beat(&self) -> Millis {
@@ -109,9 +127,16 @@ impl<S: Store> Replica<S> {
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.peers.connected.remove(&peer);
         self.peers.joining.remove(&peer);
+        self.peers.missed.remove(&peer);
+        // What still waits for an fsync belongs to this connection: a request to join that went out on the next one
+        // would bring a snapshot that nobody waits for any more, and that mixes with another's.
+        let gone =
+            |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to } if *to == peer);
+        self.gated.retain(|(_, output)| !gone(output));
+        self.outbox.retain(|output| !gone(output));
         if self.peers.sponsor == Some(peer) {
             self.peers.sponsor = None;
-            if let Some(other) = self.some_peers(1).first().copied().filter(|_| !self.installed) {
+            if let Some(other) = self.someone_to_ask().filter(|_| !self.installed) {
                 self.ask_to_join(other);
             }
         }
@@ -180,6 +205,8 @@ impl<S: Store> Replica<S> {
                 Check::Ours => return self.halt_behind(op.seq),
             }
         }
+        // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
+        let more = more && !origins.is_empty();
         for origin in origins.into_iter().filter(|origin| self.membership.freeze_by(self.me, *origin).is_none()) {
             self.finality.believe(origin, self.registry.applied_of(origin), self.now);
         }
@@ -240,6 +267,8 @@ impl<S: Store> Replica<S> {
             } else if entry.promise.hlc.millis() <= limit {
                 if self.membership.freeze_by(self.me, entry.origin).is_none() {
                     self.finality.hear(entry.origin, entry.promise, applied, self.now);
+                    // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
+                    self.clock.observe(self.finality.promise(entry.origin).hlc);
                 }
                 // What its own origin is about to push needs no asking.
                 let takes = entry.held.min(self.membership.limit(self.me, entry.origin));
@@ -260,32 +289,38 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops.
+    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
+    /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
         let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
+        let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
             let upto = dot.counter.min(self.membership.limit(to, *dot.actor));
             (*dot.actor != to && held < upto).then_some((*dot.actor, held + 1, upto))
         });
+        let behind: Vec<_> = behind.collect();
+        let logs = behind.len().max(1);
         for (origin, from, upto) in behind {
+            let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
             log::read(&self.registry.store, origin, from, &mut |op| {
                 if op.seq > upto {
                     return ControlFlow::Break(());
                 }
-                if ops.len() >= MAX_OPS || bytes >= MAX_OPS_BYTES {
+                if left == 0 || room == 0 {
                     more = true;
                     return ControlFlow::Break(());
                 }
-                bytes += weight(&op);
+                let weight = weight(&op);
+                (left, room, bytes) = (left - 1, room.saturating_sub(weight), bytes + weight);
                 ops.push(op);
                 ControlFlow::Continue(())
             });
         }
         if !ops.is_empty() {
             // Little goes in order with the promises, much by itself.
-            let lane = if more || bytes > MAX_OPS_BYTES / 16 { Lane::Bulk } else { Lane::Ordered };
+            let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
             self.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
         }
     }
@@ -295,14 +330,14 @@ impl<S: Store> Replica<S> {
         if !self.installed {
             return self.join_again();
         }
-        let small = self.membership.count() <= SMALL;
+        let small = self.membership.count() <= self.config.spread.small;
         let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
         let ours = fresh.remove(&self.me).unwrap_or_default();
         // In a small cluster the origin itself tells all that it can reach.
         let rumour = if small { ours } else { fresh.into_values().fold(ours, |all, ops| [all, ops].concat()) };
         self.push(rumour, small);
         if !foreign.is_empty() {
-            let mut to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+            let mut to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
             to.extend(foreign.iter().filter(|origin| !small && self.peers.is_connected(**origin)));
             let mut vector = self.vector(None, false, false);
             if !small {
@@ -317,14 +352,14 @@ impl<S: Store> Replica<S> {
         if ops.is_empty() {
             return;
         }
-        let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
         let to: Vec<_> = to.into_iter().filter(|peer| self.takes_ours(*peer)).collect();
         if to.is_empty() {
             return;
         }
         let mut ops = ops;
         while !ops.is_empty() {
-            let rest = ops.split_off(ops.len().min(MAX_OPS));
+            let rest = ops.split_off(ops.len().min(self.config.spread.ops));
             let ops = Arc::new(std::mem::replace(&mut ops, rest));
             for peer in &to {
                 self.send(*peer, Lane::Ordered, Message::Ops { ops: ops.clone(), more: false });
@@ -335,7 +370,8 @@ impl<S: Store> Replica<S> {
     /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
     fn takes_ours(&self, peer: NodeId) -> bool {
         let lag = self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me));
-        self.membership.knows(peer) && self.membership.freeze_by(peer, self.me).is_none() && lag <= MAX_LAG
+        let froze = self.membership.freeze_by(peer, self.me).is_some();
+        self.membership.knows(peer) && !froze && lag <= self.config.spread.lag
     }
 
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
@@ -355,7 +391,7 @@ impl<S: Store> Replica<S> {
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
         self.clock.tick(self.promised_wall());
-        let to = if small { self.peers.connected() } else { self.some_peers(FANOUT) };
+        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
         let partner = self.some_peers(1).first().copied();
         for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
             let vector = self.vector(Some(peer), false, false);
@@ -411,7 +447,7 @@ impl<S: Store> Replica<S> {
 
     fn some_contacts(&mut self) -> Vec<Contact> {
         let nodes = self.contacts.keys().copied().collect();
-        self.choose(nodes, SMALL).into_iter().map(|node| self.contacts[&node].clone()).collect()
+        self.choose(nodes, SOME_CONTACTS).into_iter().map(|node| self.contacts[&node].clone()).collect()
     }
 
     /// `count` of the nodes, at random.

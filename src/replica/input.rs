@@ -29,10 +29,18 @@ pub enum Input {
         /// What.
         message: Message,
     },
-    /// A part of the sponsor's snapshot, into a store that has nothing yet.
-    SnapshotRows(Vec<Write>),
+    /// A part of a sponsor's snapshot, into a store that has nothing yet.
+    SnapshotRows {
+        /// The sponsor.
+        from: NodeId,
+        /// Rows, in any order.
+        rows: Vec<Write>,
+    },
     /// The snapshot is whole.
-    SnapshotEnd,
+    SnapshotEnd {
+        /// The sponsor.
+        from: NodeId,
+    },
     /// The store has made this batch, and all before it, durable.
     Persisted(Batch),
     /// The time asked for by [`Replica::wake_at`](super::Replica::wake_at) has come. Harmless at any other time.

@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 use self::feed::Feed;
 use self::finality::Finality;
 use self::gossip::Peers;
+pub use self::gossip::Spread;
 pub use self::input::{Input, Output, Token};
 use self::log::LogBuffer;
 use self::membership::Membership;
@@ -86,6 +87,8 @@ pub struct Config {
     /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
     /// section 5: it trades the strict order of claims for progress.
     pub evict_after: Option<u64>,
+    /// How many peers it tells at a time, and how much.
+    pub spread: Spread,
     /// Seed of its random choices of peers.
     pub seed: u64,
 }
@@ -95,7 +98,8 @@ impl Config {
     /// makes up for lost messages, and 100 ms is a guess at what links allow.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, seed }
+        let spread = Spread::default();
+        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, spread, seed }
     }
 }
 
@@ -211,7 +215,10 @@ impl<S: Store> Replica<S> {
         if store.get(Table::Meta, META_LEFT).is_some() {
             return Err(OpenError::Left);
         }
-        let returning = store.get(Table::Meta, META_RETURNING).is_some();
+        let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
+        // What an earlier incarnation promised does not bind this one.
+        let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
+        let returning = returning.is_some();
         if !installed && !returning && start.is_none() {
             return Err(OpenError::NotStarted);
         }
@@ -311,8 +318,8 @@ impl<S: Store> Replica<S> {
             Input::Connected(peer) => self.on_connected(peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
             Input::Message { from, message } => self.on_message(from, message),
-            Input::SnapshotRows(rows) => self.on_snapshot_rows(rows),
-            Input::SnapshotEnd => self.on_snapshot_end(),
+            Input::SnapshotRows { from, rows } => self.on_snapshot_rows(from, rows),
+            Input::SnapshotEnd { from } => self.on_snapshot_end(from),
             Input::Persisted(_) | Input::Wake => {}
         }
     }
@@ -413,6 +420,7 @@ impl<S: Store> Replica<S> {
         self.membership = Membership::new(founders, ops, &|node| applied.get(&node).copied().unwrap_or(0));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.set_applied(dots.collect());
+        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         self.load_undecided(&applied);
         self.load_returning();

@@ -21,6 +21,8 @@ const AT_ONCE: usize = 256;
 /// What a node that was evicted needs to find its cluster again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Return {
+    /// Who it was.
+    pub was: NodeId,
     /// The cluster, with the secret that lets it in.
     pub founding: Founding,
     /// Whom it knew there.
@@ -91,6 +93,9 @@ impl<S: Store> Replica<S> {
             void.push(op);
             ControlFlow::Continue(())
         });
+        if planted!(VoidForgotten) {
+            return;
+        }
         for mut op in void {
             let stamp = op.stamp();
             let entry = match &mut op.body {
@@ -133,8 +138,12 @@ impl<S: Store> Replica<S> {
                     self.returning.open = true;
                     self.returning.ids.extend(id_of(&op).map(|id| (id, stamp)));
                 }
+                Void::Rejected(registration) => {
+                    self.returning.open = true;
+                    self.returning.ids.insert(registration.id(), stamp);
+                }
                 Void::Heard(id) => drop(self.returning.heard.insert(id)),
-                _ => {}
+                Void::Again(_) => {}
             }
         }
         self.registry.store.scan(Table::Told, &[], None, Direction::Up, &mut |key, value| {
@@ -145,8 +154,7 @@ impl<S: Store> Replica<S> {
         });
     }
 
-    /// With the state of the cluster in hand: the rejections that only this node knows are entered again, and the feed
-    /// is brought in line with it.
+    /// With the state of the cluster in hand the feed is brought in line with it.
     pub(super) fn take_up_again(&mut self) {
         if self.returning().is_none() {
             return;
@@ -154,10 +162,7 @@ impl<S: Store> Replica<S> {
         let mut ids = BTreeMap::new();
         for (stamp, void) in self.void_rows() {
             match void {
-                // Unless it counts after all.
-                Void::Rejected(registration) if Registration::load(&self.registry.store, stamp).is_none() => {
-                    self.registry.enter_alone(&registration);
-                }
+                Void::Rejected(registration) => drop(ids.insert(stamp, registration.id())),
                 Void::Open(op) => ids.extend(id_of(&op).map(|id| (stamp, id))),
                 Void::Heard(id) => drop(ids.insert(stamp, id)),
                 _ => {}
@@ -213,7 +218,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         match Told::of(&kind) {
             Some(Told::Accepted) if self.returning.quiet => {}
-            Some(told) if self.returning.told.remove(&(registration, told)) => {
+            Some(told) if self.returning.told.remove(&(registration, told)) && !planted!(ToldAgainAfterReturn) => {
                 self.registry.store.delete(Table::Told, told_key(registration, told));
             }
             _ => self.feed.push(kind, registration, self.now.wall),
@@ -235,7 +240,11 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
         let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes())?;
-        let Void::Open(op) = read_record(&bytes, "void op") else { return None };
+        let op = match read_record(&bytes, "void op") {
+            Void::Open(op) => op,
+            Void::Rejected(registration) => return Some(*registration),
+            Void::Again(_) | Void::Heard(_) => return None,
+        };
         let Body::Register(register) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
         Some(Registration::new(stamp, Seq::MAX, register))
@@ -247,27 +256,44 @@ impl<S: Store> Replica<S> {
         if !self.returning.open || !self.is_member() || leaving || !self.membership.frozen().is_empty() {
             return;
         }
-        let open = self.void_rows().into_iter().filter_map(|(stamp, void)| match void {
-            Void::Open(op) => Some((stamp, *op)),
-            _ => None,
-        });
+        let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(_)));
         let open: Vec<_> = open.take(AT_ONCE).collect();
         self.returning.open = !open.is_empty();
-        for (stamp, op) in open {
+        for (stamp, void) in open {
+            let seq = match &void {
+                Void::Open(op) => op.seq,
+                Void::Rejected(registration) => registration.seq,
+                Void::Again(_) | Void::Heard(_) => continue,
+            };
             // A later life of this node knows where the log of the earlier one ends.
-            let void = self.membership.cut(op.node).is_none_or(|cut| op.seq > cut);
-            match op.body {
-                _ if !void => {
-                    self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
-                    self.returning.ids.retain(|_, void| *void != stamp);
+            let counts = self.membership.cut(stamp.node).is_some_and(|cut| seq <= cut);
+            match void {
+                _ if counts => self.settled(stamp),
+                // Nobody else has heard of it, and nobody is to.
+                Void::Rejected(registration) => {
+                    self.registry.enter_alone(&registration);
+                    self.settled(stamp);
                 }
-                Body::Register(register) => self.again(stamp, register),
-                body => {
-                    self.once_more(body);
-                    self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
-                }
+                Void::Open(op) => self.issue_again(stamp, *op),
+                Void::Again(_) | Void::Heard(_) => {}
             }
         }
+    }
+
+    fn issue_again(&mut self, stamp: Stamp, op: Op) {
+        match op.body {
+            Body::Register(register) => self.again(stamp, register),
+            body => {
+                self.once_more(body);
+                self.settled(stamp);
+            }
+        }
+    }
+
+    /// Nothing is left to do about an op.
+    fn settled(&mut self, stamp: Stamp) {
+        self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
+        self.returning.ids.retain(|_, void| *void != stamp);
     }
 
     /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name

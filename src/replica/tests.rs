@@ -107,8 +107,8 @@ impl Cluster {
                 });
                 let rows = rows.collect();
                 let newcomer = self.nodes.get_mut(&to).unwrap();
-                newcomer.handle(self.now, Input::SnapshotRows(rows));
-                newcomer.handle(self.now, Input::SnapshotEnd);
+                newcomer.handle(self.now, Input::SnapshotRows { from: id, rows });
+                newcomer.handle(self.now, Input::SnapshotEnd { from: id });
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
             Output::Send { .. } | Output::Peers { .. } | Output::Events(_) => {}

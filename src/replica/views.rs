@@ -147,7 +147,8 @@ impl<S: Store> Replica<S> {
             && (!filter.local || record.registration.node == self.me)
             && filter.since.is_none_or(|since| record.time >= since);
         let load = |stamp| Registration::load(&self.registry.store, stamp);
-        let registration = load(record.registration).or_else(|| load(self.stands_for(record.registration)));
+        let known = load(record.registration).or_else(|| load(self.stands_for(record.registration)));
+        let registration = known.or_else(|| self.void_by_stamp(record.registration));
         let registration = registration.filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())

@@ -266,12 +266,12 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
         let _ = stream.stop(BROKEN_OFF);
         return Ok(());
     }
-    let read = read_snapshot_frames(shared, stream).await;
+    let read = read_snapshot_frames(shared, link.peer, stream).await;
     if let Ok(true) = read {
         if let Some(sponsor) = &mut shared.state().sponsor {
             sponsor.awaits_snapshot = false;
         }
-        deliver(shared, Input::SnapshotEnd).await;
+        deliver(shared, Input::SnapshotEnd { from: link.peer }).await;
     } else {
         tracing::warn!(peer = %link.peer, "the sponsor's snapshot was broken off");
     }
@@ -280,13 +280,13 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
 }
 
 /// Whether the snapshot came to its end.
-async fn read_snapshot_frames(shared: &Shared, stream: &mut RecvStream) -> Result<bool, FrameError> {
+async fn read_snapshot_frames(shared: &Shared, from: NodeId, stream: &mut RecvStream) -> Result<bool, FrameError> {
     while let Some(bytes) = read_frame(stream, MAX_FRAME).await? {
         Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
         if bytes.is_empty() {
             return Ok(true);
         }
-        deliver(shared, Input::SnapshotRows(parse_rows(&bytes)?)).await;
+        deliver(shared, Input::SnapshotRows { from, rows: parse_rows(&bytes)? }).await;
     }
     Ok(false)
 }

@@ -311,6 +311,10 @@ impl<S: Store> Replica<S> {
             due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));
             ControlFlow::Continue(())
         });
+        if !due.is_empty() {
+            // What ends by the watermark must not be known for longer than the watermark is.
+            self.finality.unsaved.insert(self.me);
+        }
         due.into_iter().for_each(|stamp| self.expire_one(stamp));
         self.finality.next_expiry = None;
         self.registry.store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {

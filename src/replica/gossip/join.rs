@@ -30,9 +30,18 @@ impl<S: Store> Replica<S> {
             return;
         }
         self.peers.next_beat = now.plus(JOIN_AGAIN);
-        if let Some(sponsor) = self.peers.sponsor.filter(|_| !self.peers.half_installed) {
+        // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
+        if !self.peers.half_installed
+            && let Some(sponsor) = self.someone_to_ask()
+        {
             self.ask_to_join(sponsor);
         }
+    }
+
+    pub(in crate::replica) fn someone_to_ask(&mut self) -> Option<NodeId> {
+        let mut peers = self.peers.connected();
+        peers.retain(|peer| !self.peers.missed.contains(peer));
+        self.choose(peers, 1).first().copied()
     }
 
     pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact) {
@@ -47,8 +56,14 @@ impl<S: Store> Replica<S> {
         self.outbox.push(Output::SendSnapshot { to: from });
     }
 
-    pub(in crate::replica) fn on_snapshot_rows(&mut self, rows: Vec<Write>) {
+    /// Takes a part of a snapshot, of the one sponsor asked last: the parts of two would mix, and of one that was asked
+    /// before, the first parts may have been missed.
+    pub(in crate::replica) fn on_snapshot_rows(&mut self, from: NodeId, rows: Vec<Write>) {
         if self.installed {
+            return;
+        }
+        if self.peers.sponsor != Some(from) {
+            self.peers.missed.insert(from);
             return;
         }
         self.peers.half_installed = true;
@@ -59,8 +74,8 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(in crate::replica) fn on_snapshot_end(&mut self) {
-        if self.installed {
+    pub(in crate::replica) fn on_snapshot_end(&mut self, from: NodeId) {
+        if self.installed || self.peers.sponsor != Some(from) {
             return;
         }
         self.mark_installed();

@@ -39,8 +39,8 @@ async fn snapshot(node: &mut Node) -> Vec<Write> {
     let mut rows = Vec::new();
     loop {
         match node.next().await {
-            Input::SnapshotRows(more) => rows.extend(more),
-            Input::SnapshotEnd => return rows,
+            Input::SnapshotRows { rows: more, .. } => rows.extend(more),
+            Input::SnapshotEnd { .. } => return rows,
             other => panic!("{other:?} within a snapshot"),
         }
     }
@@ -61,7 +61,9 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     let (parts, receiver) = mpsc::channel(1);
     a.handle.send_snapshot(j.id, receiver);
     parts.send(SnapshotPart::Rows(rows(0..10, 10))).await.unwrap();
-    assert!(matches!(j.next().await, Input::SnapshotRows(first) if first == rows(0..10, 10)));
+    assert!(
+        matches!(j.next().await, Input::SnapshotRows { rows: first, from } if first == rows(0..10, 10) && from == a.id)
+    );
     drop(parts);
     eventually(|| j.handle.shared.state().links[&a.id].awaits_no_snapshot()).await;
 

@@ -1,0 +1,138 @@
+//! The same seed must be the same run: in two processes, which have other addresses and other random states, and in two
+//! builds, which the compiler has arranged in other ways.
+
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::compare::{Compared, compare};
+use super::{End, Ended, Error, Purpose};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The first seed.
+    #[arg(long)]
+    seed: u64,
+    /// How many.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Only this build, in two processes.
+    #[arg(long, conflicts_with = "against")]
+    one_build: bool,
+    /// Another build of this program to compare with, such as that of an earlier commit; by default the one of the other
+    /// profile, which cargo builds.
+    #[arg(long)]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    purpose: Purpose,
+}
+
+/// The name of this build's profile and of the other's.
+const PROFILES: (&str, &str) = if cfg!(debug_assertions) { ("debug", "release") } else { ("release", "debug") };
+
+impl Options {
+    pub(crate) fn work(&self) -> Ended {
+        let own = std::env::current_exe().map_err(|error| Error::Program("this program".into(), error))?;
+        let here = format!("the {} build", PROFILES.0);
+        let mut others = vec![(format!("another process of {here}"), own.clone())];
+        match &self.against {
+            Some(program) => others.push((program.display().to_string(), program.clone())),
+            None if self.one_build => {}
+            None => others.push((format!("the {} build", PROFILES.1), other_build()?)),
+        }
+        let mut end = End::Well;
+        for seed in self.seed..self.seed.saturating_add(self.seeds) {
+            let mut alike = None;
+            for (name, program) in &others {
+                let compared = self.compare(seed, &own, program)?;
+                if let Compared::Differs { .. } = compared {
+                    show(seed, (&here, name), &compared);
+                    (alike, end) = (None, End::Differs);
+                    break;
+                }
+                alike = Some(compared);
+            }
+            if let Some(Compared::Same { lines, last }) = alike {
+                let hash = last.iter().rev().find_map(|line| Some(line.rsplit_once(", hash ")?.1)).unwrap_or("none");
+                let places: Vec<_> = others.iter().map(|(name, _)| name.as_str()).collect();
+                println!("seed {seed}: {lines} lines, the same in {here}, {}; hash {hash}", places.join(", "));
+            }
+        }
+        Ok(end)
+    }
+
+    fn compare(&self, seed: u64, left: &Path, right: &Path) -> Result<Compared, Error> {
+        let (mut left, mut right) = (self.start(seed, left)?, self.start(seed, right)?);
+        let compared = compare(left.output()?, right.output()?).map_err(Error::Output)?;
+        left.end();
+        right.end();
+        Ok(compared)
+    }
+
+    fn start(&self, seed: u64, program: &Path) -> Result<Run, Error> {
+        let mut command = Command::new(program);
+        command.args(["run", "--trace", "--seed", &seed.to_string()]);
+        command.args(self.purpose.to_string().split_whitespace());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let child = child.map_err(|error| Error::Program(program.to_owned(), error))?;
+        Ok(Run { child, program: program.to_owned() })
+    }
+}
+
+/// A process that runs a seed.
+struct Run {
+    child: Child,
+    program: PathBuf,
+}
+
+impl Run {
+    fn output(&mut self) -> Result<BufReader<std::process::ChildStdout>, Error> {
+        let gone = || Error::Program(self.program.clone(), std::io::ErrorKind::BrokenPipe.into());
+        self.child.stdout.take().map(BufReader::new).ok_or_else(gone)
+    }
+
+    /// It may still be writing what nobody wants to read; how it ended stands in its last line.
+    fn end(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn show(seed: u64, (here, there): (&str, &str), compared: &Compared) {
+    let Compared::Differs { line, before, left, right } = compared else { return };
+    println!("seed {seed}: not deterministic: line {line} of the trace differs");
+    before.iter().for_each(|line| println!("      {line}"));
+    for (sign, name, lines) in [('-', here, left), ('+', there, right)] {
+        println!("    {sign} {name}:");
+        if lines.is_empty() {
+            println!("    {sign} (its trace has ended)");
+        }
+        lines.iter().for_each(|line| println!("    {sign} {line}"));
+    }
+}
+
+/// Has cargo build this program in the other profile, and asks it where it is.
+fn other_build() -> Result<PathBuf, Error> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut cargo = Command::new(&program);
+    cargo.args(["build", "--package", "forename-sim", "--bin", "forename-sim", "--locked"]);
+    cargo.args(["--message-format", "json-render-diagnostics", "--manifest-path"]);
+    cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    if cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    if cfg!(feature = "planted") {
+        cargo.args(["--features", "planted"]);
+    }
+    let built = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let built = built.map_err(|error| Error::NoOtherBuild(format!("{}: {error}", program.display())))?;
+    if !built.status.success() {
+        return Err(Error::NoOtherBuild(format!("cargo build: {}", built.status)));
+    }
+    // A message a line; that of the finished program says where it lies.
+    let said = String::from_utf8_lossy(&built.stdout);
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let found = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).next_back();
+    found.ok_or_else(|| Error::NoOtherBuild("cargo build does not say where the program is".to_owned()))
+}

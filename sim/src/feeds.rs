@@ -1,0 +1,36 @@
+//! Who reads the nodes' event feeds: each to its end, from where it was.
+
+use forename::replica::{EventFilter, Request};
+
+use crate::net::Micros;
+use crate::plan::Host;
+use crate::world::{Event, World};
+
+/// How long a reader of a feed takes to ask for more, microseconds.
+const READING: Micros = 20_000;
+
+impl World {
+    /// Plans to read a feed that has something new, a little later and all at once.
+    pub(crate) fn read_feed(&mut self, host: Host) {
+        let machine = &mut self.machines[host];
+        if !machine.put_back && !std::mem::replace(&mut machine.feed_asked, true) {
+            let (at, life) = (self.now + READING, machine.life);
+            self.at(at, Event::ReadFeed(host, life));
+        }
+    }
+
+    pub(crate) fn ask_feed(&mut self, host: Host) {
+        let after = self.machines[host].cursor;
+        let token = self.clients.feed(host, after);
+        self.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
+    }
+
+    pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
+        self.machines[host].feed_asked = false;
+        let moved = next > self.machines[host].cursor;
+        self.machines[host].cursor = next;
+        if moved {
+            self.read_feed(host);
+        }
+    }
+}

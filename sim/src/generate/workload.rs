@@ -1,0 +1,232 @@
+//! What clients ask.
+
+use super::{Size, Swarm};
+use crate::dice::Dice;
+use crate::plan::{Action, Ask, At, Otherwise, Plan, Slot, Wish};
+
+/// Kinds of request and how often each is made, by this seed's taste.
+struct Taste {
+    weights: Vec<(u64, Kind)>,
+    hot: u64,
+    hot_percent: u64,
+    many: u64,
+    reservations: u64,
+    waits: u64,
+    own_ids: u64,
+    home: bool,
+    /// How often somebody else wants the same name at the same time, or the client asks another node as well.
+    rivals: u64,
+    /// Within how many milliseconds.
+    same_time: u64,
+    /// How often a client whose node is down goes to another, and how often it waits.
+    moves: u64,
+    patient: u64,
+    /// Names in one import at most, and bytes of metadata.
+    import: (u64, usize),
+}
+
+impl Taste {
+    fn kind(&self, dice: &mut Dice) -> Kind {
+        let total: u64 = self.weights.iter().map(|(weight, _)| weight).sum();
+        let mut throw = dice.below(total.max(1));
+        let kind = self.weights.iter().find(|(weight, _)| {
+            let here = throw < *weight;
+            throw = throw.saturating_sub(*weight);
+            here
+        });
+        kind.map_or(Kind::Register, |(_, kind)| *kind)
+    }
+
+    fn otherwise(&self, dice: &mut Dice) -> Otherwise {
+        let throw = dice.below(100);
+        if throw < self.moves {
+            Otherwise::Elsewhere
+        } else if throw < self.moves + self.patient {
+            Otherwise::Waits(dice.within(100, 3000))
+        } else {
+            Otherwise::GivesUp
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Register,
+    Rename,
+    Retry,
+    Activate,
+    Release,
+    ReleaseName,
+    Show,
+    Look,
+    Owner,
+    Invalid,
+    Reuse,
+    Import,
+}
+
+fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
+    let mut weights = vec![(dice.within(50, 120), Kind::Register)];
+    for (kind, weight) in [
+        (Kind::Rename, 10),
+        (Kind::Retry, 20),
+        (Kind::Activate, 15),
+        (Kind::Release, 30),
+        (Kind::ReleaseName, 10),
+        (Kind::Show, 10),
+        (Kind::Look, 5),
+        (Kind::Owner, 2),
+        (Kind::Invalid, 2),
+        (Kind::Reuse, 2),
+    ] {
+        if swarm.on(70) {
+            weights.push((dice.within(1, weight * 2), kind));
+        }
+    }
+    if swarm.on(15) {
+        weights.push((2, Kind::Import));
+    }
+    Taste {
+        weights,
+        hot: dice.within(1, 6),
+        hot_percent: if swarm.on(50) { dice.within(5, 40) } else { dice.within(20, 90) },
+        many: if swarm.on(60) { dice.within(10, 60) } else { 0 },
+        reservations: if swarm.on(60) { dice.within(10, 60) } else { 0 },
+        waits: if swarm.on(60) { dice.within(10, 80) } else { 0 },
+        own_ids: if swarm.on(80) { dice.within(20, 100) } else { 0 },
+        home: swarm.on(10),
+        rivals: if swarm.on(80) { dice.within(10, 100) } else { 0 },
+        same_time: *dice.pick(&[1, 20, 300, 5000]).unwrap_or(&1),
+        moves: if swarm.on(70) { dice.within(20, 80) } else { 0 },
+        patient: 20,
+        import: (dice.within(5, 60), *dice.pick(&[0, 10, 400]).unwrap_or(&0)),
+    }
+}
+
+/// Draws what clients ask.
+pub(super) fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> Vec<Action> {
+    let mut dice = Dice::new(seed, "workload", 0);
+    let taste = taste(&mut dice, swarm);
+    let count = dice.within(size.actions / 2, size.actions);
+    let mut actions = Vec::new();
+    let mut registered = Vec::new();
+    for (number, at) in times(&mut dice, count, plan.heal_at, swarm.on(40)).into_iter().enumerate() {
+        let mut dice = Dice::new(seed, "action", number as u64);
+        let kind = taste.kind(&mut dice);
+        let slot = Slot::try_from(number).unwrap_or(0);
+        let home = if taste.home { 0 } else { usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0) };
+        let earlier = earlier(&registered, &mut dice);
+        let ask = ask(kind, slot, earlier, &mut dice, &taste);
+        let rival = rival(&ask, slot, &mut dice, &taste);
+        if matches!(ask, Ask::Register(_)) {
+            registered.push(slot);
+        }
+        let at = at.min(plan.heal_at);
+        actions.push(Action { at, host: home, ask, otherwise: taste.otherwise(&mut dice) });
+        if let Some(ask) = rival {
+            let at = (at + dice.below(taste.same_time)).min(plan.heal_at);
+            let host = usize::try_from(dice.below(plan.hosts() as u64)).unwrap_or(0);
+            actions.push(Action { at, host, ask, otherwise: taste.otherwise(&mut dice) });
+        }
+    }
+    actions
+}
+
+/// When clients ask, in order; in bursts where the seed likes them.
+fn times(dice: &mut Dice, count: u64, until: At, bursts: bool) -> Vec<At> {
+    let mut at = 0;
+    let mut times: Vec<_> = (0..count)
+        .map(|_| {
+            at = if bursts && dice.percent(70) { at + dice.below(3) } else { dice.below(until) };
+            at
+        })
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+/// A registration made before: clients care most for what they did last.
+fn earlier(registered: &[Slot], dice: &mut Dice) -> Slot {
+    let reach = if dice.percent(70) { 6 } else { registered.len() as u64 };
+    let back = usize::try_from(dice.below(reach.max(1))).unwrap_or(0);
+    registered.iter().rev().nth(back).or(registered.first()).copied().unwrap_or(0)
+}
+
+/// Slots from here on are those of rivals.
+const RIVALS: Slot = 1 << 20;
+
+/// Somebody who wants one of the names as well, or the same client in haste.
+fn rival(ask: &Ask, slot: Slot, dice: &mut Dice, taste: &Taste) -> Option<Ask> {
+    let Ask::Register(first) = ask else { return None };
+    if !dice.percent(taste.rivals) {
+        return None;
+    }
+    if first.own_id && dice.percent(40) {
+        return Some(Ask::Retry(slot));
+    }
+    let mut wish = wish(RIVALS + slot, dice, taste);
+    wish.names.retain(|name| !first.names.contains(name));
+    wish.names.extend(dice.pick(&first.names).cloned());
+    Some(Ask::Register(wish))
+}
+
+fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) -> Ask {
+    let place = usize::try_from(dice.below(2)).unwrap_or(0);
+    match kind {
+        Kind::Register => Ask::Register(wish(slot, dice, taste)),
+        Kind::Rename => {
+            let mut wish = wish(slot, dice, taste);
+            wish.owner = format!("owner{}", earlier % 3);
+            Ask::Register(Wish { replaces: Some((earlier, place)), ..wish })
+        }
+        Kind::Retry => Ask::Retry(earlier),
+        Kind::Activate => Ask::Activate(earlier),
+        Kind::Release => Ask::Release(earlier),
+        Kind::ReleaseName => Ask::ReleaseName(earlier, place),
+        Kind::Show => Ask::Show(earlier, dice.percent(50).then(|| dice.below(4000))),
+        Kind::Look => Ask::Look(name(dice, taste)),
+        Kind::Owner => Ask::Owner(format!("owner{}", dice.below(3))),
+        Kind::Invalid => {
+            let mut wish = wish(slot, dice, taste);
+            match dice.below(3) {
+                0 => wish.names.push("not a name".to_owned()),
+                1 => wish.names.clear(),
+                _ => wish.ttl = Some(0),
+            }
+            Ask::Register(wish)
+        }
+        Kind::Import => Ask::Import(slot, u32::try_from(dice.within(1, taste.import.0)).unwrap_or(1), taste.import.1),
+        // Another wish under the id of an earlier one.
+        Kind::Reuse => Ask::Register(Wish { id_of: Some(earlier), own_id: true, ..wish(slot, dice, taste) }),
+    }
+}
+
+fn name(dice: &mut Dice, taste: &Taste) -> String {
+    if dice.percent(taste.hot_percent) {
+        format!("hot{}", dice.below(taste.hot * 4))
+    } else if dice.percent(20) {
+        format!("email/cold{}@example.org", dice.below(500))
+    } else {
+        format!("Cold{}", dice.below(2000))
+    }
+}
+
+fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
+    let mut names = vec![name(dice, taste)];
+    while dice.percent(taste.many) && names.len() < 4 {
+        let more = name(dice, taste);
+        if !names.contains(&more) {
+            names.push(more);
+        }
+    }
+    Wish {
+        slot,
+        own_id: dice.percent(taste.own_ids),
+        id_of: None,
+        owner: format!("owner{}", slot % 3),
+        names,
+        ttl: dice.percent(taste.reservations).then(|| dice.within(1, 8000)),
+        replaces: None,
+        wait: dice.percent(taste.waits).then(|| dice.below(6000)),
+    }
+}

@@ -1,0 +1,245 @@
+//! The end of a run after which some machines stay lost: down, cut off, mute, or stopped for good. The others, the core,
+//! must come to agree on all that any of them holds, answer all requests, decide everything that can be decided without
+//! the lost ones, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::{Hlc, NodeId, Stamp};
+use forename::crdt::{Body, Op};
+use forename::replica::{Answer, ClusterView, NameRequest, RegisterRequest, RegistrationView, Request, Status};
+
+use crate::ledger::{Checked, Violation, broken};
+use crate::oracle::{self, Verdicts};
+use crate::plan::Host;
+use crate::run::{Failure, ask, cluster, ended_of, fates_by_id, owner_views};
+use crate::world::World;
+
+/// Who is left, and what the lost ones promised before.
+struct Core {
+    hosts: Vec<Host>,
+    lost: Vec<Host>,
+    promised: BTreeMap<NodeId, Hlc>,
+}
+
+/// What the core holds together, and what follows from it.
+struct Truth {
+    /// Members that are lost.
+    silent: BTreeSet<NodeId>,
+    /// Whether the core is a majority of the members.
+    majority: bool,
+    watermark: Hlc,
+    /// By all ops that the core holds.
+    known: Verdicts,
+    /// By those at or below the watermark, of which there are no others.
+    early: Verdicts,
+}
+
+/// Something to wait for, or none; or a rule was broken.
+type Open = Result<Option<String>, Violation>;
+
+/// Lets the core come to rest without the lost, and checks what it says then.
+pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
+    let all = 0..world.machines.len();
+    let core = Core {
+        hosts: all.filter(|host| !lost.contains(host)).collect(),
+        lost: lost.to_vec(),
+        promised: lost.iter().map(|host| world.machines[*host].node).map(|n| (n, world.ledger.promised(n))).collect(),
+    };
+    // Until connections to the lost are given up, what their clocks last said still counts.
+    let later = world.now + world.plan.links.idle * 1000 + 3_000_000;
+    world.run_until(later).map_err(Failure::Safety)?;
+    core.claims(world).map_err(Failure::Safety)?;
+    let deadline = world.now + world.plan.patience * 1000;
+    loop {
+        let later = world.now + 1_000_000;
+        world.run_until(later).map_err(Failure::Safety)?;
+        match core.open(world).map_err(Failure::Safety)? {
+            None => break,
+            Some(text) if world.now >= deadline => {
+                return Err(Failure::Liveness(Violation { check: "core", text }));
+            }
+            Some(_) => {}
+        }
+    }
+    world.mark(if 2 * core.hosts.len() > world.machines.len() { "a majority lives on" } else { "a minority lives on" });
+    Ok(())
+}
+
+impl Core {
+    /// Those that have a state; a newcomer whose sponsor is lost has none.
+    fn installed(&self, world: &World) -> Vec<Host> {
+        let installed = |host: &&Host| {
+            let replica = world.machines[**host].replica.as_ref();
+            replica.is_some_and(|replica| replica.founding().is_some())
+        };
+        self.hosts.iter().filter(installed).copied().collect()
+    }
+
+    /// A client takes a new name at each member: it is answered.
+    fn claims(&self, world: &mut World) -> Checked {
+        for host in self.installed(world) {
+            let member =
+                |world: &World| world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member());
+            if !member(world) {
+                continue;
+            }
+            let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("last{host}") }];
+            let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
+            match ask(world, host, Request::Register(request))? {
+                Some(Ok(Answer::Registration(_))) => {}
+                other => return broken("core", format!("host {host} does not take a new name: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the core has yet to do.
+    fn open(&self, world: &mut World) -> Open {
+        if let Some(host) = self.hosts.iter().find(|host| !world.machines[**host].is_up()) {
+            return Ok(Some(format!("host {host} is down")));
+        }
+        let installed = self.installed(world);
+        let Some(first) = installed.first().copied() else { return Ok(None) };
+        if let Some(host) = installed.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
+            return Ok(Some(format!("host {host} and host {first} hold different ops")));
+        }
+        let mut views = Vec::new();
+        for host in &installed {
+            match cluster(world, *host)? {
+                Some(view) => views.push(view),
+                None => return Ok(Some(format!("host {host} does not say what it knows of the cluster"))),
+            }
+        }
+        let truth = match self.truth(world, first, &views)? {
+            Ok(truth) => truth,
+            Err(text) => return Ok(Some(text)),
+        };
+        for host in &installed {
+            let open = truth.check(world, *host);
+            let now = world.machines[*host].replica.as_ref().map(|replica| replica.watermark());
+            if !truth.silent.is_empty() && now != Some(truth.watermark) {
+                // The last word of a lost one was still on its way.
+                return Ok(Some(format!("the watermark of host {host} moves")));
+            }
+            if let Some(text) = open? {
+                return Ok(Some(text));
+            }
+        }
+        let calls = world.clients.open_calls(&self.lost);
+        Ok((calls > 0).then(|| format!("{calls} requests have no reply")))
+    }
+
+    /// What follows from what the core holds; or why that cannot be said yet.
+    #[allow(clippy::type_complexity)]
+    fn truth(
+        &self,
+        world: &World,
+        first: Host,
+        views: &[Box<ClusterView>],
+    ) -> Result<Result<Truth, String>, Violation> {
+        let applied = world.ledger.applied(first);
+        let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
+        let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
+        let members: BTreeSet<_> = views[0].members.iter().filter(|view| view.member).map(|view| view.node).collect();
+        let silent: BTreeSet<_> = members.iter().copied().filter(|node| self.promised.contains_key(node)).collect();
+        let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
+        for node in &silent {
+            let limit = self.limit(*node, &ops);
+            if let Some(view) = views.iter().find(|view| view.watermark > limit) {
+                let text = format!("{} is at {}, above the last word of {node}: {limit}", view.node, view.watermark);
+                broken("core", text)?;
+            }
+        }
+        // The best that any of the core may believe of each that is lost.
+        let word = |node: &NodeId| {
+            let said = views.iter().flat_map(|view| &view.members).filter(|view| view.node == *node);
+            said.map(|view| view.promise).max().unwrap_or_default()
+        };
+        let least = silent.iter().map(word).min().unwrap_or_else(|| world.all_over());
+        let apart = !silent.is_empty() && views.iter().any(|view| view.watermark != watermark);
+        if watermark < least || apart {
+            return Ok(Err(format!("the watermark is {watermark}, below {least}, or not the same everywhere")));
+        }
+        Ok(Ok(Truth {
+            // Newcomers that are half-way in count among those who would have to hold an op.
+            majority: 2 * (members.len() - silent.len()) > views[0].members.len(),
+            silent,
+            watermark,
+            early: oracle::judge(ops.iter().copied().filter(|op| op.hlc <= watermark), watermark),
+            known: oracle::judge(ops, watermark),
+        }))
+    }
+
+    /// What a lost member said at most: its last promise or op, or its admission where it said nothing.
+    fn limit(&self, node: NodeId, ops: &[&Op]) -> Hlc {
+        let words = ops.iter().filter(|op| match &op.body {
+            _ if op.node == node => true,
+            Body::Admit { node: admitted, .. } | Body::Welcome { node: admitted } => *admitted == node,
+            _ => false,
+        });
+        words.map(|op| op.hlc).chain(self.promised.get(&node).copied()).max().unwrap_or_default()
+    }
+}
+
+impl Truth {
+    /// What a host has yet to decide.
+    fn check(&self, world: &mut World, host: Host) -> Open {
+        let firsts = fates_by_id(&self.known);
+        let owners: BTreeSet<_> = firsts.values().map(|(_, fate)| fate.register.owner.clone()).collect();
+        let mut seen = 0;
+        for owner in owners {
+            for view in owner_views(world, host, &owner)? {
+                let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
+                    return Ok(Some(format!("host {host} shows {} at {}, which is another's", view.id, view.stamp)));
+                };
+                seen += 1;
+                let open = if *stamp <= self.last() { self.below(host, &view)? } else { self.above(host, &view)? };
+                if open.is_some() {
+                    return Ok(open);
+                }
+            }
+        }
+        Ok((seen != firsts.len()).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
+    }
+
+    /// The greatest stamp at the watermark.
+    fn last(&self) -> Stamp {
+        Stamp { hlc: self.watermark, node: NodeId(u64::MAX) }
+    }
+
+    /// Everything earlier has arrived: with a majority all of it is decided.
+    fn below(&self, host: Host, view: &RegistrationView) -> Open {
+        let Some(fate) = self.early.fates.get(&view.stamp) else { return Ok(None) };
+        let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
+        if view.status.is_final() && view.status != wanted {
+            broken("core", format!("host {host}: {} is {:?}, not {wanted:?}", view.stamp, view.status))?;
+        }
+        let ended = ended_of(view);
+        if let Some(place) = ended.iter().find(|place| !fate.ended.contains(*place)) {
+            broken("core", format!("host {host}: the claim of {} to {place:?} has ended too early", view.stamp))?;
+        }
+        let open = self.majority && (!view.status.is_final() || ended != fate.ended);
+        Ok(open.then(|| format!("host {host}: {} is {:?}, ended {ended:?}", view.stamp, view.status)))
+    }
+
+    /// A lost member may have been earlier: nothing is confirmed or ends, and whom it waits for is named.
+    fn above(&self, host: Host, view: &RegistrationView) -> Open {
+        let Some(fate) = self.known.fates.get(&view.stamp) else { return Ok(None) };
+        let chosen = fate.register.id.is_some();
+        let early = view.status == Status::Confirmed || (view.status == Status::Rejected && (chosen || fate.won));
+        if early || !ended_of(view).is_empty() {
+            let text =
+                format!("host {host}: {} is {:?} above the watermark {}", view.stamp, view.status, self.watermark);
+            broken("core", text)?;
+        }
+        if view.status == Status::Rejected {
+            return Ok(None);
+        }
+        if self.majority && !chosen && !fate.won {
+            return Ok(Some(format!("host {host}: {} lost and is {:?}", view.stamp, view.status)));
+        }
+        let waits: BTreeSet<_> = view.waiting_for.iter().map(|waiting| waiting.node).collect();
+        let right = !waits.is_empty() && waits.is_subset(&self.silent);
+        Ok((!right).then(|| format!("host {host}: {} waits for {waits:?}, not for {:?}", view.stamp, self.silent)))
+    }
+}

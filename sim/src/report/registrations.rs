@@ -1,0 +1,105 @@
+//! What became of each registration, by the oracle and by each node.
+
+use std::collections::BTreeMap;
+
+use forename::clock::{Hlc, Stamp};
+use forename::crdt::{Body, Op, Register};
+use serde::Serialize;
+
+use super::picture::Picture;
+use crate::net::Micros;
+use crate::oracle::{self, Verdicts};
+use crate::plan::Host;
+use crate::world::World;
+
+/// A registration, in the order of stamps.
+#[derive(Serialize)]
+pub(super) struct Registration {
+    stamp: String,
+    id: String,
+    own_id: bool,
+    owner: String,
+    host: Host,
+    claims: Vec<Claim>,
+    /// Its expiry, by whichever clock is right.
+    expires: Option<String>,
+    replaces: Option<(String, String)>,
+    /// What the oracle says: `won`, `lost`, `twin`, or `gone` where no log has it any more.
+    fate: &'static str,
+    /// Stamps of those that came first.
+    lost_to: Vec<String>,
+    /// Its names that have ended, by the oracle.
+    ended: Vec<String>,
+    /// By host: the latest word of its feed, and when it said so; none where it never heard of it.
+    hosts: Vec<Option<(&'static str, Micros)>>,
+}
+
+#[derive(Serialize)]
+struct Claim {
+    namespace: String,
+    key: String,
+    name: String,
+    after: Option<String>,
+}
+
+pub(super) fn of(world: &World, picture: &Picture) -> Vec<Registration> {
+    let watermarks = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark());
+    let verdicts = oracle::judge(world.ledger.ops(), watermarks.min().unwrap_or(Hlc::ZERO));
+    let ops: BTreeMap<Stamp, &Op> = picture.ops.iter().map(|row| (row.op.stamp(), &row.op)).collect();
+    let registers = ops.iter().filter_map(|(stamp, op)| match &op.body {
+        Body::Register(register) => Some((*stamp, register)),
+        _ => None,
+    });
+    registers.map(|(stamp, register)| row(stamp, register, &verdicts, picture, world.machines.len())).collect()
+}
+
+fn row(stamp: Stamp, register: &Register, verdicts: &Verdicts, picture: &Picture, hosts: usize) -> Registration {
+    let fate = verdicts.fates.get(&stamp);
+    let claim = |claim: &forename::crdt::Claim| Claim {
+        namespace: claim.namespace.clone(),
+        key: claim.key.clone(),
+        name: claim.name.clone(),
+        after: claim.after.map(|after| after.to_string()),
+    };
+    let text = stamp.to_string();
+    Registration {
+        id: register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp)).to_string(),
+        own_id: register.id.is_some(),
+        owner: register.owner.clone(),
+        host: crate::machine::host_of(stamp.node),
+        claims: register.claims.iter().map(claim).collect(),
+        expires: register.expires.map(|expires| expires.to_string()),
+        replaces: register.replaces.as_ref().map(|old| (old.registration.to_string(), old.key.clone())),
+        fate: match fate {
+            None => "gone",
+            Some(fate) if !fate.first => "twin",
+            Some(fate) if fate.won => "won",
+            Some(_) => "lost",
+        },
+        lost_to: lost_to(stamp, register, verdicts),
+        ended: fate.map(|fate| fate.ended.iter().map(|(_, key)| key.clone()).collect()).unwrap_or_default(),
+        hosts: (0..hosts).map(|host| word(picture, &text, host)).collect(),
+        stamp: text,
+    }
+}
+
+/// Those with a lesser stamp in one of its tenures, or of its id.
+fn lost_to(stamp: Stamp, register: &Register, verdicts: &Verdicts) -> Vec<String> {
+    let earlier = verdicts.fates.range(..stamp).filter(|(_, other)| {
+        let twin = register.id.is_some() && other.register.id == register.id;
+        let rival = register.claims.iter().any(|claim| {
+            let same = |other: &forename::crdt::Claim| {
+                (&other.namespace, &other.key, other.after) == (&claim.namespace, &claim.key, claim.after)
+            };
+            other.register.claims.iter().any(same)
+        });
+        twin || rival
+    });
+    earlier.map(|(stamp, _)| stamp.to_string()).collect()
+}
+
+fn word(picture: &Picture, stamp: &str, host: Host) -> Option<(&'static str, Micros)> {
+    let mut words = picture.moments.iter().rev().filter(|moment| moment.host == host);
+    let told = words.find(|moment| moment.stamp.as_deref() == Some(stamp) && moment.kind != "ended");
+    told.map(|moment| (moment.kind, moment.at))
+}

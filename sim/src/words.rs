@@ -1,0 +1,132 @@
+//! Plain words for what clients ask and are told, what goes wrong, and what each check guards.
+
+use forename::replica::{Answer, RegistrationView, Reply};
+
+use crate::plan::{Ask, Fault, Host, Pick, Trouble, Wish};
+
+/// A client's request.
+pub(crate) fn ask(ask: &Ask) -> String {
+    match ask {
+        Ask::Register(wish) => self::wish(wish),
+        Ask::Retry(slot) => format!("the same again as request {slot}"),
+        Ask::Activate(slot) => format!("activate request {slot}"),
+        Ask::Release(slot) => format!("release all names of request {slot}"),
+        Ask::ReleaseName(slot, place) => format!("release name {place} of request {slot}"),
+        Ask::Show(slot, None) => format!("what became of request {slot}"),
+        Ask::Show(slot, Some(wait)) => format!("what becomes of request {slot}, within {wait} ms"),
+        Ask::Look(name) => format!("who holds {name}"),
+        Ask::Owner(owner) => format!("what became of the requests of {owner}"),
+        Ask::Evict(host) => format!("evict host {host}"),
+        Ask::Leave => "leave the cluster".to_owned(),
+        Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
+    }
+}
+
+fn wish(wish: &Wish) -> String {
+    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait } = wish;
+    let mut text = format!("register {} for {owner} (request {slot}", names.join("+"));
+    let more = [
+        own_id.then(|| "with an id of its own".to_owned()),
+        id_of.map(|other| format!("under the id of request {other}")),
+        ttl.map(|ttl| format!("reserved for {ttl} ms")),
+        replaces.map(|(other, place)| format!("in place of name {place} of request {other}")),
+        wait.map(|wait| format!("waits {wait} ms for the outcome")),
+    ];
+    for part in more.into_iter().flatten() {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    text + ")"
+}
+
+/// What a node answers.
+pub(crate) fn reply(reply: &Reply) -> String {
+    match reply {
+        Ok(Answer::Registration(view)) => registration(view),
+        Ok(Answer::Name(view)) => format!("{} is {:?}", view.key, view.status).to_lowercase(),
+        Ok(Answer::Registrations(views)) => format!("{} registrations", views.len()),
+        Ok(_) => "an answer".to_owned(),
+        Err(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+fn registration(view: &RegistrationView) -> String {
+    let names: Vec<_> = view.names.iter().map(|name| name.key.as_str()).collect();
+    format!("{} is {}", names.join("+"), format!("{:?}", view.status).to_lowercase())
+}
+
+fn hosts(hosts: impl IntoIterator<Item = Host>) -> String {
+    let hosts: Vec<_> = hosts.into_iter().map(|host| host.to_string()).collect();
+    if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") }
+}
+
+/// A fault, in a cluster of so many hosts.
+pub(crate) fn fault(fault: &Fault, count: usize) -> String {
+    let pairs = |pairs: &[(Host, Host)], arrow: &str| {
+        let pairs: Vec<_> = pairs.iter().map(|(a, b)| format!("{a}{arrow}{b}")).collect();
+        pairs.join(", ")
+    };
+    match &fault.what {
+        Trouble::Crash { host, kept } => format!("host {host} crashes; {kept} % of what was not synced is kept"),
+        Trouble::CrashWithin { host, outputs } => {
+            format!("host {host} is to crash within a step, after {outputs} outputs")
+        }
+        Trouble::Pause(host) => format!("host {host} stands still"),
+        Trouble::DiskFails(host) => format!("an fsync of host {host} fails"),
+        Trouble::DiskFull(host) => format!("the disk of host {host} is full"),
+        Trouble::OldDisk { host, back } => format!("the disk of host {host} is put back by {back} ms"),
+        Trouble::SlowDisk(host, factor) => format!("the disk of host {host} is {factor} times slower"),
+        Trouble::Split(side) => {
+            let others = (0..count).filter(|host| !side.contains(host));
+            format!("partition: {} | {}", hosts(side.iter().copied()), hosts(others))
+        }
+        Trouble::Bridge { over, side } => {
+            format!("{} and the rest see each other only over {over}", hosts(side.iter().copied()))
+        }
+        Trouble::Ring => "each sees only the hosts before and after it".to_owned(),
+        Trouble::Flaps(a, b, period) => format!("link {a}–{b} is down and up in turn, {period} ms each"),
+        Trouble::Narrow(a, b, rate) => format!("link {a}–{b} carries {rate} bytes a second"),
+        Trouble::Picky(Pick { from, to, kind, lost, late }) => {
+            format!("{kind:?} messages {from}→{to}: {lost} % are lost, the others {late} ms late")
+        }
+        Trouble::Cut(cut) => format!("cut: {}", pairs(cut, "–")),
+        Trouble::OneWay(cut) => format!("cut one way: {}", pairs(cut, "→")),
+        Trouble::SlowLink(a, b, factor) => format!("link {a}–{b} is {factor} times slower"),
+        Trouble::Lossy(a, b, percent) => format!("link {a}–{b} loses {percent} %"),
+        Trouble::Kill(a, b) => format!("connection {a}–{b} dies"),
+        Trouble::ClockStep(host, by) => format!("clock of host {host} is set by {by:+} ms"),
+        Trouble::ClockStepDown(host, by) => format!("host {host} is down, and its clock is set by {by:+} ms"),
+        Trouble::Frozen(host) => format!("the clock of host {host} stands still"),
+        Trouble::Drift(host, ppm) => format!("the clock of host {host} drifts by {ppm} parts per million"),
+    }
+}
+
+/// What a check guards.
+pub(crate) fn check(check: &str) -> &'static str {
+    match check {
+        "durable" => {
+            "A node must say nothing (send an op, an acknowledgement or a promise, answer a client, show an event) \
+             before the fsync that covers it: a crash would make it untrue."
+        }
+        "watermark" => {
+            "At its watermark a node has everything that was ever issued at or below it, and the watermark only rises: \
+             what it confirmed by it would not be final otherwise."
+        }
+        "promise" => "A node that promised a timestamp must issue no op at or below it.",
+        "cut" => "All members agree on who was evicted, and on how much of their logs counts.",
+        "void" => "No member takes an op that an eviction has made void.",
+        "log" => "A node's log has no gaps, its timestamps rise, and everyone holds the very same ops.",
+        "final" => "What one node calls confirmed or rejected is so on every node and for ever.",
+        "tenure" => "Of all claims to one name in one tenure at most one is ever confirmed.",
+        "events" => "Each node's feed tells each outcome of each registration, and each only once.",
+        "feed" => "A feed, read again, says the same again and has no gaps.",
+        "reply" => "Every request gets one reply, about what was asked.",
+        "answered" => "A registration that a client was told of exists for good.",
+        "oracle" => "At the end every node agrees with an independent replay of all ops in the order of their stamps.",
+        "undecided" => "A healed cluster decides everything within a bounded time.",
+        "start" => "A process starts on whatever a crash left on its disk.",
+        "halt" => "A node stops by itself only where its disk failed or its data is older than what others saw of it.",
+        "panic" => "The replica does not panic.",
+        _ => "A check of the simulator failed.",
+    }
+}
