@@ -207,10 +207,14 @@ impl Node {
         let channels = Channels { disk_events, inputs, calls, stopping };
         let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
-        if let Some(outcome) = joined.recv().await {
-            outcome?;
+        let node = Self { handle, peer_address, founding, stop, ended };
+        match joined.recv().await {
+            Some(Err(error)) => {
+                node.shutdown().await;
+                Err(error.into())
+            }
+            _ => Ok(node),
         }
-        Ok(Self { handle, peer_address, founding, stop, ended })
     }
 
     /// To ask it.

@@ -64,8 +64,10 @@ impl Api {
         Arc::new(Self { handle, admin, streams, stopping: watch::Sender::new(false) })
     }
 
-    fn node(&self) -> NodeId {
-        self.handle.node()
+    /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
+    /// the same however often they are read.
+    fn feed(&self) -> NodeId {
+        self.handle.node().first_incarnation()
     }
 
     async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {

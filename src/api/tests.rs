@@ -18,7 +18,7 @@ use crate::clock::{Hlc, Stamp};
 use crate::node::Call;
 use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
 
-const NODE: NodeId = NodeId(0xabc);
+const NODE: NodeId = NodeId(0xabc_0000);
 
 /// A server whose node answers as the test says.
 struct Fake {
@@ -284,7 +284,7 @@ async fn a_token_needs_no_body() {
 async fn the_cluster_as_json() {
     let fake = Fake::start(|_| Ok(Answer::Cluster(Box::new(cluster_view(true))))).await;
     let body: Value = fake.get("/v1/cluster").await.json().await.unwrap();
-    assert_eq!(body["node"], "0000000000000abc");
+    assert_eq!(body["node"], "000000000abc0000");
     assert_eq!(body["watermark"], "1700000000000.1");
     assert_eq!(body["waiting_for"], json!([{"node": "0000000000000def", "label": "us"}]));
     assert_eq!(
@@ -317,7 +317,7 @@ async fn an_eviction_is_begun_and_seen_in_the_cluster() {
     assert_eq!(begun.status(), StatusCode::ACCEPTED);
     let body: Value = begun.json().await.unwrap();
     assert_eq!((&body["members"][0]["state"], &body["members"][1]["state"]), (&json!("member"), &json!("evicting")));
-    assert_eq!(body["members"][1]["frozen_by"], json!(["0000000000000abc"]));
+    assert_eq!(body["members"][1]["frozen_by"], json!(["000000000abc0000"]));
     let missing = json!([{"node": "0000000000000def", "seq": 4}]);
     assert_eq!((&body["eviction"]["missing"], &body["eviction"]["possible"]), (&missing, &json!(true)));
     assert_eq!(body["evicted"], json!([{"node": "0000000000000123", "seq": 9}]));

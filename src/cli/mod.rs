@@ -84,7 +84,8 @@ impl Cli {
             Err(failure) => {
                 if !failure.message.is_empty() {
                     // Where stderr is gone too, the exit code has to do.
-                    let _ = writeln!(io::stderr(), "forename: {}", failure.message);
+                    // In one piece, as a thread that ends may still log.
+                    let _ = io::stderr().write_all(format!("forename: {}\n", failure.message).as_bytes());
                 }
                 failure.exit.into()
             }

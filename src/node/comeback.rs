@@ -1,11 +1,12 @@
 //! How a node that was evicted finds its cluster again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::clock::Millis;
-use crate::replica::{Contact, Founding, Return};
+use crate::clock::{Millis, NodeId};
+use crate::replica::{Founding, Return};
 use crate::transport::{ClusterKey, Handle, JoinToken, TokenId, mint_token};
 
 /// How long one contact has to answer, and a sponsor that was lost to be there again, before the next is asked. A
@@ -24,32 +25,35 @@ fn own_id() -> TokenId {
     TokenId { expires: Millis(u64::MAX), nonce: [0; 16] }
 }
 
-/// Asks the contacts in turn, for ever. Whoever calls ends it once the node has the cluster's state.
-pub(super) async fn come_back(transport: Handle, back: Return) {
+/// Asks those whom node `me` knew in turn, and whoever is at the address that the operator gave, for ever. The caller
+/// ends it once the node has the cluster's state.
+pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<String>) {
     let Return { founding, contacts, .. } = back;
     let id = own_id();
     let token = mint_token(&ClusterKey(founding.secret), id.expires, id.nonce);
-    if contacts.is_empty() {
-        tracing::error!("this node was evicted and knows no other; start a new node on an empty directory with --join");
+    // Not those of its own earlier lives.
+    let others = contacts.into_iter().filter(|contact| contact.node.key_part() != me.key_part());
+    let addresses: BTreeSet<_> = others.map(|contact| contact.address).chain(given).collect();
+    if addresses.is_empty() {
+        tracing::error!("this node was evicted and knows no other; start it with the address of a member as --join");
     }
     loop {
-        for contact in &contacts {
-            through(&transport, contact, &token).await;
+        for address in &addresses {
+            through(&transport, address, &token).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Joins through one contact; returns where it cannot be reached, does not let this node in, or has gone away.
-async fn through(transport: &Handle, contact: &Contact, token: &str) {
-    let Contact { node, address, .. } = contact;
-    let outcome = timeout(WITHIN, transport.join(address.clone(), token)).await;
+/// Joins through the node there; returns where it cannot be reached, does not let this node in, or has gone away.
+async fn through(transport: &Handle, address: &str, token: &str) {
+    let outcome = timeout(WITHIN, transport.join(address.to_owned(), token)).await;
     let joined = match outcome {
         Ok(Ok(Ok(joined))) => joined,
-        Ok(Ok(Err(error))) => return tracing::warn!(%node, address, %error, "cannot come back through this node"),
+        Ok(Ok(Err(error))) => return tracing::warn!(address, %error, "cannot come back through this node"),
         // Another call took over, or the transport has ended.
         Ok(Err(_)) => return,
-        Err(_) => return tracing::info!(%node, address, "no answer; asking the next node to let this one in again"),
+        Err(_) => return tracing::info!(address, "no answer; asking the next node to let this one in again"),
     };
     tracing::info!(sponsor = %joined.sponsor, address, "coming back through this node");
     loop {

@@ -240,7 +240,8 @@ impl Driver {
     /// the sponsor is reached, also again where the connection breaks.
     fn begin_join(&mut self, join: Option<&JoinConfig>) -> Option<oneshot::Receiver<JoinOutcome>> {
         if let Some(back) = self.replica.returning() {
-            self.comeback.spawn(come_back(self.transport.clone(), back));
+            let (me, given) = (*self.watches.node.borrow(), join.map(|join| join.address.clone()));
+            self.comeback.spawn(come_back(self.transport.clone(), me, back, given));
             return None;
         }
         let join = join.filter(|_| self.replica.founding().is_none())?;

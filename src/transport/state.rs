@@ -121,10 +121,14 @@ impl State {
     }
 
     /// Connections to other incarnations of a peer's key.
-    fn other_lives(&self, peer: NodeId) -> Vec<Arc<Link>> {
-        let other = |link: &&Arc<Link>| link.peer != peer && link.peer.key_part() == peer.key_part();
-        let open = |link: &&Arc<Link>| link.connection.close_reason().is_none();
-        self.links.values().filter(other).filter(open).cloned().collect()
+    fn other_lives(&self, peer: NodeId) -> impl Iterator<Item = &Arc<Link>> {
+        let other = move |link: &&Arc<Link>| link.peer != peer && link.peer.key_part() == peer.key_part();
+        self.links.values().filter(other).filter(|link| link.connection.close_reason().is_none())
+    }
+
+    /// Whether a later incarnation of a peer's key is connected.
+    pub(super) fn is_outlived(&self, peer: NodeId) -> bool {
+        self.other_lives(peer).any(|life| life.peer > peer)
     }
 
     fn may_stand(&self, peer: &Introduction, right: Right) -> bool {
@@ -210,12 +214,11 @@ impl Shared {
             }
             CloseReason::Replaced.close(&old.connection);
         }
-        let lives = state.other_lives(peer.node);
-        if lives.iter().any(|life| life.peer > peer.node) {
+        if state.is_outlived(peer.node) {
             return Err(CloseReason::Outlived);
         }
-        // Its process is gone, whatever its connection says.
-        lives.iter().for_each(|life| CloseReason::Replaced.close(&life.connection));
+        // An earlier life of this one is over, whatever its connection says.
+        state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
         let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits));
         state.links.insert(peer.node, Arc::clone(&link));
         let from = connection.remote_address().ip();

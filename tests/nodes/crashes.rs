@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use forename::Client;
 use forename::api::ProblemType;
@@ -11,6 +10,7 @@ use forename::api::json::{Registration, RegistrationBody};
 use forename::client::EventQuery;
 use forename::replica::{Cursor, EventType, Status};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::support::facts::{agreed, agreed_but_for, feed, registrations};

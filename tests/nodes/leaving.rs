@@ -1,19 +1,21 @@
 //! Members that are evicted, come back, or leave.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use forename::Client;
 use forename::api::ProblemType;
 use forename::api::json::{Cluster, MemberState, Registration};
 use forename::client::ClientError;
 use forename::clock::NodeId;
+use forename::node::Handle;
 use forename::replica::Status;
-use forename::transport::Cuts;
+use forename::transport::{Cuts, LinkFilter};
 
 use crate::support::facts::{agreed, agreed_but_for, settled};
 use crate::support::local::{self, Local};
 use crate::support::process::{LABELS, Process, Serve, Three};
-use crate::support::{all_members, claim, eventually, is_back, is_out, user, user_final};
+use crate::support::{all_members, claim, eventually, is_back, is_out, same, user, user_final};
 
 /// The id of the member of this label, as a node sees it.
 fn node_of(cluster: &Cluster, label: &str) -> NodeId {
@@ -150,7 +152,59 @@ async fn an_evicted_node_that_was_only_cut_off_comes_back_in_its_process() {
     let all = agreed_but_for(&clients, 2).await;
     assert_eq!(all[&theirs.id].rejected_by.as_ref().map(|by| by.registration), Some(ours.id));
     // The same addresses and the same handle, in a further life.
-    assert_eq!(nodes[2].id(), c.next_incarnation().unwrap());
+    assert_eq!(nodes[2].handle().node(), c.next_incarnation().unwrap());
     assert!(nodes[2].token().await.starts_with("fn1."));
+    local::shutdown(nodes).await;
+}
+
+/// Links of a node, cut by hand, and all of them once it goes by another id.
+#[derive(Debug, Default)]
+struct FirstLifeOnly {
+    cuts: Cuts,
+    life: OnceLock<(Handle, NodeId)>,
+}
+
+impl LinkFilter for FirstLifeOnly {
+    fn passes(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        self.cuts.passes(from, to) && self.life.get().is_none_or(|(handle, id)| handle.node() == *id)
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stops_on_its_way_back_goes_on_when_it_runs_again() {
+    let (free, links) = (Arc::new(Cuts::new()), Arc::new(FirstLifeOnly::default()));
+    let a = Local::start("a", free.clone(), None).await;
+    let b = Local::start("b", free.clone(), Some(&a)).await;
+    let c = Local::start("c", links.clone(), Some(&a)).await;
+    let mut nodes = vec![a, b, c];
+    let clients = local::clients(&nodes);
+    all_members(&clients).await;
+    let (handle, peer) = (nodes[2].handle(), nodes[2].peer);
+    let was = handle.node();
+    links.life.set((handle.clone(), was)).unwrap();
+    nodes[..2].iter().for_each(|other| links.cuts.cut(other.peer, peer));
+    let alone = claim(&clients[2], &user("carol", "cid")).await;
+    clients[1].evict(was).await.unwrap();
+    is_out(&clients[0], was).await;
+
+    // It is told that it is out, and hears nothing more.
+    links.cuts.heal();
+    let next = was.next_incarnation().unwrap();
+    eventually("it knows that it is out", async || same(&handle.node(), &next)).await;
+    assert_eq!(refused_as(clients[2].cluster().await), Some(ProblemType::NotMember));
+    let token = clients[2].mint_token(None).await.unwrap_err();
+    assert_eq!(token.problem().map(|problem| problem.problem_type), Some(ProblemType::NotMember));
+    // What its client was told goes on.
+    let meanwhile = clients[2].registration(alone.id).await.unwrap();
+    assert_eq!((meanwhile.status, &meanwhile.names), (Status::Pending, &alone.names));
+
+    let c = nodes.pop().unwrap();
+    let dir = c.shutdown().await;
+    nodes.push(Local::start_in(dir, "c", free, None).await);
+    let clients = local::clients(&nodes);
+    is_back(&clients[2], was).await;
+    assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
+    all_members(&clients).await;
+    agreed_but_for(&clients, 2).await;
     local::shutdown(nodes).await;
 }
