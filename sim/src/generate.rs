@@ -58,6 +58,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
         evict_after: None,
+        dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
         actions: Vec::new(),
         faults: Vec::new(),

@@ -17,6 +17,7 @@
 //! | [`golden`] | seeds whose runs are known |
 //! | [`canary`] | a failure on purpose |
 //! | `hunt` | bugs on purpose, and how soon they are found (feature `planted`) |
+//! | [`scale`] | large clusters, and what spreading and deciding costs them |
 //! | `trace`, `words` | what happened, a note each, and plain words for it |
 //! | [`report`] | a run as a page: lanes of nodes, messages, faults, fates |
 //! | [`shrink`] | the least plan that fails in the same way |
@@ -45,6 +46,7 @@ pub mod plan;
 mod queue;
 pub mod report;
 pub mod run;
+pub mod scale;
 pub mod shrink;
 pub mod story;
 mod trace;

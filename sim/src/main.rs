@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod command;
 
-use command::{End, explore, golden, planted, run, verify};
+use command::{End, explore, golden, planted, run, scale, verify};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +46,8 @@ enum Command {
     Golden(golden::Options),
     /// How many seeds it takes to find each bug that is planted on purpose, as a table.
     Planted(planted::Options),
+    /// What spreading and deciding costs in clusters of growing size, as a table.
+    Scale(scale::Options),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => options.work(),
         Command::Golden(options) => options.work(),
         Command::Planted(options) => options.work(),
+        Command::Scale(options) => options.work(),
     };
     match ended {
         Ok(end) => end.into(),

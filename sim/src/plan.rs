@@ -38,6 +38,9 @@ pub struct Plan {
     /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
     #[serde(default)]
     pub spread: Spread,
+    /// To how many others, picked by chance, each founder holds connections of its own accord; none: to all.
+    #[serde(default)]
+    pub dials: Option<usize>,
     /// What clients ask.
     pub actions: Vec<Action>,
     /// What goes wrong.

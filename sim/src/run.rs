@@ -230,7 +230,7 @@ pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Box<Cluste
 }
 
 /// All nodes against the oracle.
-fn check_end(world: &mut World) -> Checked {
+pub(crate) fn check_end(world: &mut World) -> Checked {
     let later = world.now + 3_000_000;
     world.run_until(later)?;
     let present = present(world);

@@ -1,8 +1,11 @@
 //! How machines are connected: dialling, messages, connections that die.
 
+use std::collections::BTreeSet;
+
 use forename::codec;
 use forename::replica::{Input, Message};
 
+use crate::dice::Dice;
 use crate::net::{Epoch, Micros, Way, pair};
 use crate::plan::{Host, Kind};
 use crate::trace::Note;
@@ -11,9 +14,32 @@ use crate::world::{Event, Packet, World};
 /// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
 const REDIAL: Micros = 200_000;
 
+/// What was sent: messages and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    /// Of the bytes, those of messages that carry ops.
+    pub(crate) op_bytes: u64,
+}
+
+impl Traffic {
+    fn count(&mut self, packet: &Packet) {
+        let bytes = size(packet);
+        self.messages += 1;
+        self.bytes += bytes;
+        if kind(packet) == Kind::Ops {
+            self.op_bytes += bytes;
+        }
+    }
+}
+
 impl World {
     pub(crate) fn send(&mut self, from: Host, to: Host, way: Way, packet: Packet) {
         let bytes = if self.net.is_narrow(from, to) { size(&packet) } else { 0 };
+        if let Some(traffic) = &mut self.traffic {
+            traffic.count(&packet);
+        }
         let parcel = (way, kind(&packet), bytes);
         let (epoch, arrivals) = self.net.send((from, to), parcel, self.now, &self.plan.links);
         self.trace.message(self.now, from, to, &packet, &arrivals);
@@ -42,6 +68,25 @@ impl World {
             Packet::SnapshotEnd => Input::SnapshotEnd { from: self.machines[from].node },
         };
         self.input(to, input);
+    }
+
+    /// The founders that a founder holds connections to of its own accord.
+    pub(crate) fn founders_of(&self, host: Host) -> BTreeSet<Host> {
+        let founders = self.plan.founders;
+        let mut dice = Dice::new(self.plan.seed, "dials", host as u64);
+        match self.plan.dials.filter(|dials| *dials + 1 < founders) {
+            None => (0..founders).filter(|other| *other != host).collect(),
+            Some(dials) => {
+                let mut chosen = BTreeSet::new();
+                while chosen.len() < dials {
+                    let other = usize::try_from(dice.below(founders as u64)).unwrap_or(0);
+                    if other != host {
+                        chosen.insert(other);
+                    }
+                }
+                chosen
+            }
+        }
     }
 
     pub(crate) fn dial_wanted(&mut self, host: Host) {

@@ -16,6 +16,7 @@ use crate::net::{Epoch, Micros, Network, Way};
 use crate::plan::{Host, Plan, Slot, Trouble};
 use crate::queue::Queue;
 use crate::trace::{Note, Trace};
+use crate::wires::Traffic;
 
 /// What travels between machines.
 #[derive(Clone, Debug)]
@@ -75,6 +76,8 @@ pub(crate) struct World {
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
     pub(crate) steps: u64,
+    /// What was sent, where that is counted.
+    pub(crate) traffic: Option<Traffic>,
 }
 
 impl World {
@@ -95,6 +98,7 @@ impl World {
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
+            traffic: None,
             plan: Rc::new(plan),
         };
         world.load_plan();
@@ -196,7 +200,7 @@ impl World {
         self.machines[host].wanted = if let Some(back) = returning {
             back.contacts.iter().map(|contact| host_of(contact.node)).collect()
         } else if host < founders {
-            (0..founders).filter(|other| *other != host).collect()
+            self.founders_of(host)
         } else {
             let joiner = &self.plan.joiners[host - founders];
             [joiner.sponsor].into_iter().chain(joiner.also).collect()
@@ -346,11 +350,13 @@ impl World {
                 self.mark("a snapshot is sent");
             }
             Output::Peers { members, former: _ } => {
-                self.machines[host].wanted = members.iter().map(|contact| host_of(contact.node)).collect();
-                let founders = 0..self.plan.founders;
-                if founders.contains(&host) {
+                if self.plan.dials.is_none() {
+                    self.machines[host].wanted = members.iter().map(|contact| host_of(contact.node)).collect();
+                }
+                if host < self.plan.founders {
                     // Founders are told of each other by their operator until they have each other's contacts.
-                    self.machines[host].wanted.extend(founders.filter(|other| *other != host));
+                    let founders = self.founders_of(host);
+                    self.machines[host].wanted.extend(founders);
                 }
                 self.dial_wanted(host);
                 // A newcomer that has its snapshot has a feed from now on.

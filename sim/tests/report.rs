@@ -23,6 +23,8 @@ fn plan() -> Plan {
         links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
         evict_after: None,
         spread: Spread::default(),
+        evict_after: None,
+        dials: None,
         disk: Disk { least: 100, jitter: 0 },
         clocks: vec![(0, 0), (150, 0), (0, 0)],
         actions: vec![register(2100, 0, 1, "alice"), register(2200, 2, 2, "alice"), register(2300, 1, 3, "bob")],

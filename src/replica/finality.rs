@@ -82,7 +82,7 @@ struct Contest {
 pub(super) struct Finality {
     watermark: Hlc,
     origins: BTreeMap<NodeId, Origin>,
-    /// What each other member says it holds of each log.
+    /// What each other member says it holds of each log that is not empty.
     rows: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
     /// Origins whose majority prefix may have moved.
     stale: BTreeSet<NodeId>,
@@ -206,6 +206,10 @@ impl Finality {
 
     /// Takes note of what a member says it holds.
     pub(super) fn hold(&mut self, by: NodeId, origin: NodeId, seq: Seq) {
+        // A row for every empty log would make memory grow with the square of the members.
+        if seq == 0 {
+            return;
+        }
         let held = self.rows.entry(by).or_default().entry(origin).or_default();
         if *held < seq {
             *held = seq;

@@ -394,12 +394,13 @@ impl<S: Store> Replica<S> {
         self.clock.tick(self.promised_wall());
         let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
         let partner = self.some_peers(1).first().copied();
+        let entries = self.entries();
         for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
-            let vector = self.vector(Some(peer), false, false);
+            let vector = self.vector_of(entries.clone(), Some(peer), false, false);
             self.send(peer, Lane::Ordered, Message::Vector(vector));
         }
         if let Some(partner) = partner {
-            let vector = self.vector(Some(partner), true, true);
+            let vector = self.vector_of(entries, Some(partner), true, true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             let some: Vec<_> = self.some_contacts();
             self.send(partner, Lane::Ordered, Message::Contacts(some));
@@ -412,12 +413,22 @@ impl<S: Store> Replica<S> {
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        let entries = self.entries();
+        self.vector_of(entries, to, wants, echo)
+    }
+
+    fn vector_of(&mut self, entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        let rows = to.map(|to| self.some_rows(to)).unwrap_or_default();
+        Vector { entries, rows, wall: self.now.wall, silent: self.silent(), wants, echo }
+    }
+
+    /// An entry for each log that there is something to say of.
+    fn entries(&self) -> Vec<Entry> {
         let mut origins: BTreeSet<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
         origins.extend(self.membership.members());
         origins.insert(self.me);
-        let entries = origins.into_iter().map(|origin| self.entry(origin)).collect();
-        let rows = to.map(|to| self.some_rows(to)).unwrap_or_default();
-        Vector { entries, rows, wall: self.now.wall, silent: self.silent(), wants, echo }
+        let tells = |entry: &Entry| entry.held > 0 || entry.promise != Promise::default();
+        origins.into_iter().map(|origin| self.entry(origin)).filter(tells).collect()
     }
 
     fn entry(&self, origin: NodeId) -> Entry {
@@ -435,8 +446,8 @@ impl<S: Store> Replica<S> {
             self.finality.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
         let chosen = self.choose(others, RELAYED_ROWS);
         let row = |by: NodeId| {
-            let held = self.finality.rows()[&by].iter().filter(|(_, seq)| **seq > 0);
-            HeldRow { by, held: held.map(|(origin, seq)| (*origin, *seq)).collect() }
+            let held = self.finality.rows()[&by].iter().map(|(origin, seq)| (*origin, *seq));
+            HeldRow { by, held: held.collect() }
         };
         chosen.into_iter().map(row).collect()
     }
@@ -444,6 +455,18 @@ impl<S: Store> Replica<S> {
     fn some_peers(&mut self, count: usize) -> Vec<NodeId> {
         let connected = self.peers.connected();
         self.choose(connected, count)
+    }
+
+    /// In a small cluster all that a node knows goes to all at once; in a large one what is new is a rumour, as ops are.
+    pub(super) fn spread_contacts(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh_contacts);
+        let small = self.membership.count() <= self.config.spread.small;
+        let told = self.contacts.iter().filter(|(node, _)| small || fresh.contains(node));
+        let told: Vec<_> = told.map(|(_, contact)| contact.clone()).collect();
+        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
+        for to in to.into_iter().filter(|_| !told.is_empty()) {
+            self.send(to, Lane::Ordered, Message::Contacts(told.clone()));
+        }
     }
 
     fn some_contacts(&mut self) -> Vec<Contact> {

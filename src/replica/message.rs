@@ -55,7 +55,8 @@ pub struct HeldRow {
 /// An acknowledgement, a heartbeat, or one half of an anti-entropy exchange.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vector {
-    /// What the sender knows; all logs where `wants` is set, else perhaps only what is news.
+    /// What the sender knows; all logs where `wants` is set, else perhaps only what is news. Of a log that has no entry
+    /// it knows nothing.
     pub entries: Vec<Entry>,
     /// A few rows of others, so that knowledge passes through those between us.
     pub rows: Vec<HeldRow>,

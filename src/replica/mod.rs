@@ -181,6 +181,8 @@ pub struct Replica<S> {
     membership: Membership,
     contacts: BTreeMap<NodeId, Contact>,
     contacts_changed: bool,
+    /// Contacts that peers have not been told of.
+    fresh_contacts: BTreeSet<NodeId>,
     finality: Finality,
     peers: Peers,
     waiters: Waiters,
@@ -235,6 +237,7 @@ impl<S: Store> Replica<S> {
             membership: Membership::default(),
             contacts: BTreeMap::new(),
             contacts_changed: true,
+            fresh_contacts: BTreeSet::new(),
             finality: Finality::default(),
             peers: Peers::new(config.seed, now),
             waiters: Waiters::default(),
@@ -509,6 +512,7 @@ impl<S: Store> Replica<S> {
             if newer {
                 let key = contact.node.0.to_be_bytes().to_vec();
                 self.registry.store.put(Table::Contacts, key, codec::encode(&contact));
+                self.fresh_contacts.insert(contact.node);
                 self.contacts.insert(contact.node, contact);
                 self.contacts_changed = true;
             }
@@ -526,10 +530,7 @@ impl<S: Store> Replica<S> {
         let members = others(&mut self.membership.members().chain(self.membership.half_admitted()));
         let former = others(&mut self.membership.cuts().keys().copied());
         self.outbox.push(Output::Peers { members, former });
-        let all: Vec<_> = self.contacts.values().cloned().collect();
-        for to in self.peers.connected() {
-            self.send(to, Lane::Ordered, Message::Contacts(all.clone()));
-        }
+        self.spread_contacts();
     }
 
     fn send(&mut self, to: NodeId, lane: Lane, message: Message) {

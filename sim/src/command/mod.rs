@@ -15,6 +15,7 @@ pub(crate) mod explore;
 pub(crate) mod golden;
 pub(crate) mod planted;
 pub(crate) mod run;
+pub(crate) mod scale;
 pub(crate) mod verify;
 
 /// How a command ends; the numbers are its exit codes.

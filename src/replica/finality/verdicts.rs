@@ -124,7 +124,12 @@ impl<S: Store> Replica<S> {
         let stale: Vec<_> = if std::mem::take(&mut self.finality.all_stale) {
             self.finality.origins.keys().copied().collect()
         } else {
-            stale.into_iter().collect()
+            // While the members stay the same, a majority that holds all that is here cannot come to hold more.
+            let rises = |node: &NodeId| {
+                let majority = self.finality.origins.get(node).map_or(0, |origin| origin.majority);
+                majority < self.registry.applied_of(*node)
+            };
+            stale.into_iter().filter(rises).collect()
         };
         for node in stale {
             let majority = self.held_by_majority(node);

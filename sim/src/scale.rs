@@ -1,0 +1,161 @@
+//! Large clusters: what it costs to spread ops to all nodes and to decide them, and what it costs to be idle.
+
+use std::collections::BTreeSet;
+
+use forename::clock::Hlc;
+use forename::replica::{Spread, Status};
+
+use crate::ledger::Violation;
+use crate::net::Micros;
+use crate::plan::{Ask, Disk, Ending, Host, Links, Plan, Slot, Wish};
+use crate::run::{Failure, check_end};
+use crate::wires::Traffic;
+use crate::world::World;
+
+/// One-way latency, microseconds: 20 ms, give or take a tenth.
+const LATENCY: (Micros, Micros) = (18_000, 4_000);
+/// How long a founded cluster is left alone before anything is measured, and how long it is measured idle.
+const CALM: Micros = 2_000_000;
+const IDLE: Micros = 5_000_000;
+/// How often the cluster is looked at, microseconds.
+const LOOK: Micros = 5_000;
+/// How many nodes clients ask at most.
+const ISSUERS: usize = 5;
+/// A cluster that is not done after so many microseconds has failed.
+const PATIENCE: Micros = 120_000_000;
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// Nodes that found the cluster together.
+    pub nodes: usize,
+    /// To how many others each holds connections of its own accord; none: to all.
+    pub dials: Option<usize>,
+    /// Registrations, all asked for at once at up to five nodes. Of every ten the last asks for the name of the one
+    /// before it.
+    pub ops: u32,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+/// What came of it. Times are in virtual milliseconds, counts and bytes are those of all nodes together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Measured {
+    /// From the requests until all nodes have all ops.
+    pub spread: u64,
+    /// From the requests until readers of all nodes' feeds know the outcome of every registration.
+    pub decided: u64,
+    /// Registrations that were rejected.
+    pub rejected: usize,
+    /// Messages from the requests until all is decided.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of them, those of messages that carry ops.
+    pub op_bytes: u64,
+    /// Messages a second when idle.
+    pub idle_messages: u64,
+    /// Bytes a second when idle.
+    pub idle_bytes: u64,
+}
+
+/// Founds a cluster, leaves it idle, asks for names, and waits until all nodes know all outcomes. Checks follow every
+/// step, and at the end all nodes are compared with the oracle, as in any other run.
+///
+/// # Errors
+/// A check failed, or the cluster does not get done.
+pub fn measure(setting: Setting) -> Result<Measured, Failure> {
+    let mut world = World::new(plan(setting), false);
+    until(&mut world, 100_000, "the founders hear of each other", is_founded)?;
+    pass(&mut world, CALM)?;
+    let idle = idle(&mut world)?;
+
+    world.traffic = Some(Traffic::default());
+    let asked_at = world.now;
+    let issuers = setting.nodes.min(ISSUERS);
+    for slot in 0..setting.ops {
+        let host = slot as usize % issuers * (setting.nodes / issuers);
+        world.ask(host, &Ask::Register(wish(slot)));
+    }
+    let ops = setting.ops as usize;
+    let has_all = |world: &World, host| world.ledger.op_count() == ops && world.ledger.has_all(host);
+    until(&mut world, LOOK, "all ops are everywhere", has_all)?;
+    let spread = (world.now - asked_at) / 1000;
+    until(&mut world, LOOK, "everything is decided", |world, host| world.ledger.decided(host).len() == ops)?;
+    let decided = (world.now - asked_at) / 1000;
+    let busy = world.traffic.take().unwrap_or_default();
+
+    check_end(&mut world).map_err(Failure::Safety)?;
+    let rejected = world.ledger.decided(0).values().filter(|status| **status == Status::Rejected).count();
+    Ok(Measured {
+        spread,
+        decided,
+        rejected,
+        messages: busy.messages,
+        bytes: busy.bytes,
+        op_bytes: busy.op_bytes,
+        idle_messages: idle.messages * 1_000_000 / IDLE,
+        idle_bytes: idle.bytes * 1_000_000 / IDLE,
+    })
+}
+
+fn plan(setting: Setting) -> Plan {
+    Plan {
+        seed: setting.seed,
+        founders: setting.nodes,
+        joiners: Vec::new(),
+        links: Links { least: LATENCY.0, jitter: LATENCY.1, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
+        disk: Disk { least: 100, jitter: 100 },
+        clocks: Vec::new(),
+        evict_after: None,
+        dials: setting.dials,
+        spread: Spread::default(),
+        actions: Vec::new(),
+        faults: Vec::new(),
+        heal_at: 0,
+        ending: Ending::Healed,
+        patience: PATIENCE / 1000,
+    }
+}
+
+fn wish(slot: Slot) -> Wish {
+    let name = if slot % 10 == 9 { slot - 1 } else { slot };
+    let names = vec![format!("name{name}")];
+    Wish { slot, own_id: true, owner: "owner".to_owned(), names, ..Wish::default() }
+}
+
+fn pass(world: &mut World, time: Micros) -> Result<(), Failure> {
+    let later = world.now + time;
+    world.run_until(later).map_err(Failure::Safety)
+}
+
+/// Whether a node has promises of all.
+fn is_founded(world: &World, host: Host) -> bool {
+    world.machines[host].replica.as_ref().is_some_and(|replica| replica.watermark() > Hlc::ZERO)
+}
+
+fn idle(world: &mut World) -> Result<Traffic, Failure> {
+    world.traffic = Some(Traffic::default());
+    pass(world, IDLE)?;
+    Ok(world.traffic.take().unwrap_or_default())
+}
+
+/// Lets time pass until something is so at all nodes, and looks every so many microseconds.
+fn until(
+    world: &mut World,
+    look: Micros,
+    what: &'static str,
+    is_so: impl Fn(&World, Host) -> bool,
+) -> Result<(), Failure> {
+    let deadline = world.now + PATIENCE;
+    let mut missing: BTreeSet<Host> = (0..world.machines.len()).collect();
+    while !missing.is_empty() {
+        if world.now >= deadline {
+            let text = format!("{} nodes wait in vain until {what}", missing.len());
+            return Err(Failure::Liveness(Violation { check: "undecided", text }));
+        }
+        pass(world, look)?;
+        missing.retain(|host| !is_so(world, *host));
+    }
+    Ok(())
+}
