@@ -23,7 +23,6 @@ fn plan() -> Plan {
         links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
         evict_after: None,
         spread: Spread::default(),
-        evict_after: None,
         dials: None,
         disk: Disk { least: 100, jitter: 0 },
         clocks: vec![(0, 0), (150, 0), (0, 0)],

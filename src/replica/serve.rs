@@ -334,6 +334,7 @@ impl<S: Store> Replica<S> {
     }
 }
 
+/// The key of a name, or why it cannot be one.
 pub(super) fn name_key(request: &NameRequest) -> Result<String, Refusal> {
     name::key(&request.namespace, &request.name).map_err(|error| Refusal::InvalidName {
         namespace: request.namespace.clone(),
