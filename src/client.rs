@@ -15,6 +15,7 @@ use crate::api::json::{
     Cluster, Events, Name, Registration, RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
 };
 use crate::api::{DEFAULT_WAIT, Problem, ProblemType};
+use crate::clock::NodeId;
 use crate::replica::Cursor;
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -214,6 +215,25 @@ impl Client {
     /// The node cannot be reached or refuses.
     pub async fn cluster(&self) -> Result<Cluster> {
         self.answer(self.call(Method::GET, &["v1", "cluster"], &[])?).await
+    }
+
+    /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is
+    /// among [`Cluster::evicted`].
+    ///
+    /// # Errors
+    /// [`ProblemType::NoMember`], [`ProblemType::BeingEvicted`], [`ProblemType::NoMajority`] or
+    /// [`ProblemType::Leaving`]; nothing was changed.
+    pub async fn evict(&self, node: NodeId) -> Result<Cluster> {
+        let path = ["v1", "cluster", "members", &node.to_string(), "evict"];
+        self.answer(self.call(Method::POST, &path, &[])?).await
+    }
+
+    /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
+    ///
+    /// # Errors
+    /// [`ProblemType::LastMember`], [`ProblemType::BeingEvicted`] or [`ProblemType::Leaving`]; nothing was changed.
+    pub async fn leave(&self) -> Result<Cluster> {
+        self.answer(self.call(Method::POST, &["v1", "cluster", "leave"], &[])?).await
     }
 
     /// A token that lets newcomers join for so long; none for a day.

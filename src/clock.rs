@@ -92,6 +92,12 @@ impl NodeId {
         Some(Self(self.key_part() << 16 | u64::from(incarnation)))
     }
 
+    /// The id of the first life of its key.
+    #[must_use]
+    pub fn first_incarnation(self) -> Self {
+        Self(self.key_part() << 16)
+    }
+
     /// The part that comes from the key: the same for all incarnations.
     #[must_use]
     pub fn key_part(self) -> u64 {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::node::{JoinConfig, NodeConfig};
+use crate::api::json::Span;
+use crate::node::{JoinConfig, MIN_EVICT_AFTER, NodeConfig};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -33,6 +34,13 @@ pub struct Partial {
     pub token: Option<String>,
     /// The operator's name for the node.
     pub name: Option<String>,
+    /// A member that a majority of the others has not heard of for so long is evicted by itself, like `10m`; not set:
+    /// never, and an operator does it by hand. This trades the strict order of claims for progress: names go on being
+    /// confirmed while a node is down, and a node that is cut off for longer than this loses the claims that it took
+    /// alone, if others took the names meanwhile. Choose it well above the longest outage that you would rather wait
+    /// out, and the same at all nodes; 1 s at least.
+    #[serde(alias = "evict-after")]
+    pub evict_after: Option<Span>,
     /// Whether HTTP may listen beyond loopback.
     pub insecure: Option<bool>,
 }
@@ -81,6 +89,14 @@ pub enum ConfigError {
          prints there; {0} is missing"
     )]
     HalfJoin(&'static str),
+    /// Members would be evicted for a hiccup.
+    #[error(
+        "evict_after is {0}, and less than {least} is refused: a lost packet, a busy disk or a restart takes that long, \
+         and a node that is evicted loses its place and claims that it took alone; set it well above the longest \
+         outage that you would rather wait out, or leave it out to evict by hand",
+        least = Span(MIN_EVICT_AFTER)
+    )]
+    Hasty(Span),
     /// HTTP would listen where anybody may come.
     #[error(
         "refusing to serve HTTP at {0}, beyond this machine: callers are not authenticated, so whoever reaches it could \
@@ -118,6 +134,7 @@ impl Partial {
             join: get("JOIN"),
             token: get("TOKEN"),
             name: get("NAME"),
+            evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
         })
     }
@@ -133,6 +150,7 @@ impl Partial {
             join: self.join.or(lower.join),
             token: self.token.or(lower.token),
             name: self.name.or(lower.name),
+            evict_after: self.evict_after.or(lower.evict_after),
             insecure: self.insecure.or(lower.insecure),
         }
     }
@@ -148,6 +166,9 @@ impl Partial {
         if !http.ip().to_canonical().is_loopback() && self.insecure != Some(true) {
             return Err(ConfigError::Exposed(http));
         }
+        if let Some(hasty) = self.evict_after.filter(|after| after.0 < MIN_EVICT_AFTER) {
+            return Err(ConfigError::Hasty(hasty));
+        }
         let join = match (self.join, self.token) {
             (Some(address), Some(token)) => Some(JoinConfig { address, token }),
             (Some(_), None) => return Err(ConfigError::HalfJoin("--token")),
@@ -162,6 +183,7 @@ impl Partial {
             advertise: self.advertise,
             label,
             join,
+            evict_after: self.evict_after.map(|after| after.0),
             links: None,
         };
         Ok(Settings { http, node })
@@ -241,6 +263,20 @@ mod tests {
         for http in ["127.0.0.1:0", "127.9.9.9:7400", "[::1]:7400", "[::ffff:127.0.0.1]:7400"] {
             assert!(open(http, None).is_ok(), "{http}");
         }
+    }
+
+    #[test]
+    fn members_are_not_evicted_unless_asked_for_and_not_for_a_hiccup() {
+        assert_eq!(Partial::default().finish().unwrap().node.evict_after, None);
+        let file = |text: &str| Partial::from_toml(text).unwrap().finish();
+        let after = |seconds| Some(std::time::Duration::from_secs(seconds));
+        assert_eq!(file("evict_after = '10m'").unwrap().node.evict_after, after(600));
+        assert_eq!(file("evict-after = 3").unwrap().node.evict_after, after(3));
+        let variable = variables(&[("FORENAME_EVICT_AFTER", "1s")]).unwrap().finish();
+        assert_eq!(variable.unwrap().node.evict_after, after(1));
+        let hasty = file("evict_after = '999ms'").unwrap_err().to_string();
+        assert!(hasty.contains("999ms") && hasty.contains("1s"), "{hasty}");
+        assert!(variables(&[("FORENAME_EVICT_AFTER", "soon")]).is_err());
     }
 
     #[test]

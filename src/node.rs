@@ -1,6 +1,8 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
+mod comeback;
 mod driver;
+mod lives;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,10 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::driver::{Driver, Ended};
+use self::lives::{Channels, Ended, Lives, Watches};
 use crate::api::Admin;
 use crate::clock::{Millis, NodeId};
-use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start};
+use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
@@ -21,6 +23,10 @@ use crate::transport::{
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
 const QUEUE: usize = 4096;
+
+/// The least time of silence after which a member may be evicted by itself: a busy disk, a lost packet or a restart
+/// takes that long, and evicting for it would cost more than waiting.
+pub const MIN_EVICT_AFTER: Duration = Duration::from_secs(1);
 
 /// How a node is started.
 #[derive(Clone, Debug)]
@@ -35,6 +41,10 @@ pub struct NodeConfig {
     pub label: String,
     /// With an empty data directory: join this cluster; none: found one. Not looked at otherwise.
     pub join: Option<JoinConfig>,
+    /// A member that a majority has not heard of for so long is evicted by itself; none: never, an operator does it.
+    /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
+    /// took alone, if others took the names meanwhile. Below a second it is raised to one.
+    pub evict_after: Option<Duration>,
     /// Cuts links, for demonstrations and tests.
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -60,7 +70,7 @@ pub struct Call {
 /// A running node, to be asked; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    node: NodeId,
+    node: watch::Receiver<NodeId>,
     calls: mpsc::Sender<Call>,
     events: watch::Receiver<Cursor>,
 }
@@ -68,14 +78,14 @@ pub struct Handle {
 impl Handle {
     /// A handle on whoever serves `calls`.
     #[must_use]
-    pub fn new(node: NodeId, calls: mpsc::Sender<Call>, events: watch::Receiver<Cursor>) -> Self {
+    pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Call>, events: watch::Receiver<Cursor>) -> Self {
         Self { node, calls, events }
     }
 
-    /// The node's id.
+    /// The node's id as it is now: after an eviction it comes back under another.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        self.node
+        *self.node.borrow()
     }
 
     /// Asks the node and waits for its reply.
@@ -130,6 +140,15 @@ pub enum NodeError {
     Halted(String),
 }
 
+/// How a node came to its end without a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// It was asked to stop, and can be started again.
+    Asked,
+    /// It has left its cluster, for good.
+    Left,
+}
+
 /// A node within this process. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Node {
@@ -138,7 +157,6 @@ pub struct Node {
     founding: watch::Receiver<Option<Founding>>,
     stop: mpsc::Sender<()>,
     ended: watch::Receiver<Option<Ended>>,
-    transport: Transport,
 }
 
 impl Node {
@@ -151,12 +169,12 @@ impl Node {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let identity = Identity::load_or_create(&config.data_dir)?;
-        let node = identity.node_id(0);
         let public_key = identity.public_key();
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         // The driver is gone only when nobody waits for its store any more.
         let store =
             DiskStore::open(&config.data_dir, &DiskOptions::default(), move |event| drop(disk_sender.send(event)))?;
+        let node = node_in(&store, identity.node_id(0));
         let (inputs_sender, inputs) = mpsc::channel(QUEUE);
         let transport = Transport::start(TransportConfig {
             identity,
@@ -167,29 +185,36 @@ impl Node {
             limits: Limits::default(),
         })?;
         let peer_address = transport.local_addr();
-        let (now, seed) = (driver::Clocks::start(), driver::random()?);
+        let (clocks, seed) = (driver::Clocks::start(), driver::random()?);
         let contact = Contact {
             node,
             public_key: public_key.to_vec(),
             address: config.advertise.unwrap_or_else(|| peer_address.to_string()),
             label: config.label,
-            as_of: now.now().wall,
+            as_of: clocks.now().wall,
         };
         let start = match &config.join {
             Some(_) => Start::Join,
             None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
         };
-        let replica = Replica::open(Config::new(contact, u64::from_le_bytes(seed)), store, Some(start), now.now())?;
+        let replica_config = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
+        let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
-        let driver = Driver::new(replica, now, transport.handle(), config.join.clone());
-        let (events, founding, ended) = driver.watches();
-        let mut joined = driver.start(driver::Channels { disk_events, inputs, calls, stopping })?;
-        if let Some(outcome) = joined.recv().await {
-            outcome?;
+        let watches = Watches::new(node, replica.last_event());
+        let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
+        let (founding, ended) = (watches.founding.subscribe(), watches.ended.subscribe());
+        let channels = Channels { disk_events, inputs, calls, stopping };
+        let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
+        let mut joined = lives.start(replica)?;
+        let node = Self { handle, peer_address, founding, stop, ended };
+        match joined.recv().await {
+            Some(Err(error)) => {
+                node.shutdown().await;
+                Err(error.into())
+            }
+            _ => Ok(node),
         }
-        let handle = Handle::new(node, calls_sender, events);
-        Ok(Self { handle, peer_address, founding, stop, ended, transport })
     }
 
     /// To ask it.
@@ -213,8 +238,8 @@ impl Node {
     /// A word that lets newcomers in for so long.
     ///
     /// # Errors
-    /// A sentence on why there is none.
-    pub fn mint_token(&self, ttl: Duration) -> Result<String, String> {
+    /// Why there is none: it is still joining, as a rule.
+    pub fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         self.admin().mint_token(ttl)
     }
 
@@ -222,12 +247,13 @@ impl Node {
     ///
     /// # Errors
     /// It halted by itself, and why.
-    pub async fn stopped(&self) -> Result<(), NodeError> {
+    pub async fn stopped(&self) -> Result<Stopped, NodeError> {
         let mut ended = self.ended.clone();
         let ended = ended.wait_for(Option::is_some).await.map(|ended| ended.clone());
         match ended {
             Ok(Some(Ended::Halted(reason))) => Err(NodeError::Halted(reason)),
-            Ok(_) => Ok(()),
+            Ok(Some(Ended::Left)) => Ok(Stopped::Left),
+            Ok(_) => Ok(Stopped::Asked),
             Err(_) => Err(NodeError::Halted("its driver has ended; see the log".to_owned())),
         }
     }
@@ -238,8 +264,15 @@ impl Node {
         let _ = self.stop.try_send(());
         let mut ended = self.ended;
         let _ = ended.wait_for(Option::is_some).await;
-        self.transport.close().await;
     }
+}
+
+fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) -> Config {
+    let defaults = Config::new(contact, seed);
+    let Some(after) = evict_after else { return defaults };
+    let after = u64::try_from(after.max(MIN_EVICT_AFTER).as_millis()).unwrap_or(u64::MAX);
+    // A few promises may be lost before anybody takes a node for silent.
+    Config { evict_after: Some(after), heartbeat: defaults.heartbeat.min(after / 4), ..defaults }
 }
 
 struct Operator {
@@ -247,13 +280,11 @@ struct Operator {
 }
 
 impl Admin for Operator {
-    fn mint_token(&self, ttl: Duration) -> Result<String, String> {
-        let Some(founding) = self.founding.borrow().clone() else {
-            return Err("this node is still joining its cluster; ask a member for the token".to_owned());
-        };
+    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
+        let founding = self.founding.borrow().clone().ok_or(Refusal::NotMember)?;
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let expires = Millis(driver::wall().0.saturating_add(ttl));
-        let nonce = driver::random().map_err(|error| error.to_string())?;
+        let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
     }
 }

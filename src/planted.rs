@@ -64,8 +64,22 @@ bugs! {
     DecidedNotStored,
     /// With an id of the client's own, losing is final before the op itself is.
     RejectedTooEarly,
-    /// A newcomer that was welcomed stays when somebody else is frozen.
-    HalfAdmittedNotFrozen,
+    /// An evicted node's log is cut at the least of the freezes.
+    CutTooLow,
+    /// Whoever is frozen is out, whether or not those who stay are a majority.
+    NoMajorityNeeded,
+    /// Ops beyond the cut of an evicted node are taken.
+    VoidOpsTaken,
+    /// The evicted come back under the number that they had.
+    SameIncarnation,
+    /// A new member is taken to promise more than it did.
+    NewcomerPromisesTooMuch,
+    /// What an eviction made void is not registered again.
+    VoidForgotten,
+    /// What the feed told before an eviction is told again after it.
+    ToldAgainAfterReturn,
+    /// An eviction that is done is not declared, and undone by the next.
+    EvictionNotDeclared,
 }
 
 thread_local! {

@@ -31,6 +31,14 @@ impl Story {
         Self::with_joiners(founders, &[])
     }
 
+    /// The same, where members that are silent for so many milliseconds are evicted.
+    #[must_use]
+    pub fn evicting_after(founders: usize, millis: u64) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        plan.evict_after = Some(millis);
+        Self::begin(plan)
+    }
+
     /// The same, with machines that ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
@@ -41,8 +49,18 @@ impl Story {
     /// The same, where newcomers reach a second machine besides their sponsor.
     #[must_use]
     pub fn with_joiners_that_reach(founders: usize, sponsors: &[(Host, Option<Host>)]) -> Self {
+        Self::begin(Self::plan(founders, sponsors))
+    }
+
+    fn begin(plan: Plan) -> Self {
+        let mut story = Self { world: World::new(plan, false), slots: 0 };
+        story.passes(1000);
+        story
+    }
+
+    fn plan(founders: usize, sponsors: &[(Host, Option<Host>)]) -> Plan {
         const NEVER: u64 = u64::MAX / 2000;
-        let plan = Plan {
+        Plan {
             seed: 1,
             founders,
             joiners: sponsors
@@ -61,10 +79,7 @@ impl Story {
             heal_at: 0,
             ending: Ending::Healed,
             patience: 60_000,
-        };
-        let mut story = Self { world: World::new(plan, false), slots: 0 };
-        story.passes(1000);
-        story
+        }
     }
 
     /// Time passes, in milliseconds.
@@ -134,6 +149,35 @@ impl Story {
     /// A client gives one name of a registration up.
     pub fn releases_name(&mut self, host: Host, slot: Slot, place: usize) {
         self.asks(host, Ask::ReleaseName(slot, place));
+    }
+
+    /// An operator has a node evict a member.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub fn evicts(&mut self, host: Host, member: Host) -> Result<(), Refusal> {
+        let node = self.world.machines[member].node;
+        self.answer(host, Request::Evict(node)).map(drop)
+    }
+
+    /// An operator has a node leave.
+    ///
+    /// # Errors
+    /// Its refusal.
+    pub fn leaves(&mut self, host: Host) -> Result<(), Refusal> {
+        self.answer(host, Request::Leave).map(drop)
+    }
+
+    /// Whether the node has left for good.
+    #[must_use]
+    pub fn has_left(&self, host: Host) -> bool {
+        self.world.machines[host].left
+    }
+
+    /// Which life of its key the node is in, from 0.
+    #[must_use]
+    pub fn incarnation(&self, host: Host) -> u16 {
+        self.world.machines[host].node.incarnation()
     }
 
     /// Nothing passes between the pairs any more.

@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::extract::{NoParams, OptionalBody, Params, internal, json};
+use super::extract::{NoParams, OptionalBody, Params, Segments, json};
 use super::json::{Cluster, TokenBody, TokenIssued};
 use super::problem::{Problem, ProblemType};
 use super::registrations::unexpected;
 use super::{Api, now};
+use crate::clock::NodeId;
 use crate::replica::{Answer, ClusterView, Refusal, Request};
 
 /// How long a join token holds where the operator does not say.
@@ -19,8 +20,8 @@ const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-async fn view(api: &Api) -> Result<ClusterView, Box<Problem>> {
-    match api.ask(Request::Cluster).await? {
+async fn view(api: &Api, request: Request) -> Result<ClusterView, Box<Problem>> {
+    match api.ask(request).await? {
         Answer::Cluster(view) => Ok(*view),
         other => Err(unexpected(&other)),
     }
@@ -30,8 +31,31 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api).await?;
+    let view = view(&api, Request::Cluster).await?;
     Ok(json(StatusCode::OK, &Cluster::new(view, now())))
+}
+
+/// Accepted: it is done once all who stay have joined in.
+pub(super) async fn evict(
+    State(api): State<Arc<Api>>,
+    Segments(node): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let node: NodeId = node.parse().map_err(|error| {
+        let detail = format!("{node:?}: {error}; nobody was evicted");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })?;
+    let view = view(&api, Request::Evict(node)).await?;
+    Ok(json(StatusCode::ACCEPTED, &Cluster::new(view, now())))
+}
+
+/// Accepted: the node is out, and stops, once all others know.
+pub(super) async fn leave(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api, Request::Leave).await?;
+    Ok(json(StatusCode::ACCEPTED, &Cluster::new(view, now())))
 }
 
 pub(super) async fn mint_token(
@@ -46,10 +70,8 @@ pub(super) async fn mint_token(
             "a token with a ttl of 0 lets nobody in; none was made",
         ));
     }
-    match api.admin.mint_token(ttl) {
-        Ok(token) => Ok(json(StatusCode::CREATED, &TokenIssued { token })),
-        Err(why) => Err(internal(&format!("no token could be made: {why}"))),
-    }
+    let token = api.admin.mint_token(ttl).map_err(|refusal| Box::new(refusal.into()))?;
+    Ok(json(StatusCode::CREATED, &TokenIssued { token }))
 }
 
 /// The process lives; nothing else is asked, so that a slow disk does not have it killed.
@@ -58,7 +80,7 @@ pub(super) async fn healthz() -> Response {
 }
 
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<Problem>> {
-    let view = tokio::time::timeout(READY_WITHIN, view(&api)).await.unwrap_or_else(|_| {
+    let view = tokio::time::timeout(READY_WITHIN, view(&api, Request::Cluster)).await.unwrap_or_else(|_| {
         let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
         Err(Box::new(Refusal::Unavailable(busy).into()))
     })?;

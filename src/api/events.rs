@@ -68,7 +68,7 @@ pub(super) async fn feed(
     if !wants_stream(&headers) {
         let filter = params.filter()?;
         let EventPage { events, next } = page(&api, after, limit, filter).await?;
-        let events = events.into_iter().map(|event| Event::new(api.node(), event)).collect();
+        let events = events.into_iter().map(|event| Event::new(api.feed(), event)).collect();
         return Ok(json(StatusCode::OK, &Events { events, next }));
     }
     let after = last_event_id(&headers)?.unwrap_or(after);
@@ -164,7 +164,7 @@ impl Feed {
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-        let node = self.api.node();
+        let node = self.api.feed();
         stream::unfold(self, move |mut feed| async move {
             let event = feed.next().await?;
             Some((Ok(message(Event::new(node, event))), feed))

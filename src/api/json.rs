@@ -8,7 +8,7 @@ mod event;
 mod registration;
 mod text;
 
-pub use cluster::{Cluster, Member, TokenBody, TokenIssued};
+pub use cluster::{Cluster, Cut, Eviction, Member, MemberState, TokenBody, TokenIssued};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use registration::{
     Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations, RejectedBy,

@@ -27,7 +27,7 @@ pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 
 use crate::clock::{Millis, NodeId};
 use crate::node::Handle;
-use crate::replica::{Answer, Request};
+use crate::replica::{Answer, Refusal, Request};
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -45,8 +45,8 @@ pub trait Admin: Send + Sync {
     /// A token that lets newcomers join for so long.
     ///
     /// # Errors
-    /// A sentence on why there is none.
-    fn mint_token(&self, ttl: Duration) -> Result<String, String>;
+    /// Why there is none: the node is still joining, as a rule.
+    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal>;
 }
 
 /// What handlers share.
@@ -64,8 +64,10 @@ impl Api {
         Arc::new(Self { handle, admin, streams, stopping: watch::Sender::new(false) })
     }
 
-    fn node(&self) -> NodeId {
-        self.handle.node()
+    /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
+    /// the same however often they are read.
+    fn feed(&self) -> NodeId {
+        self.handle.node().first_incarnation()
     }
 
     async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {
@@ -87,6 +89,8 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/v1/owners/{owner}/registrations", get(registrations::of_owner))
         .route("/v1/events", get(events::feed))
         .route("/v1/cluster", get(cluster::show))
+        .route("/v1/cluster/members/{node}/evict", post(cluster::evict))
+        .route("/v1/cluster/leave", post(cluster::leave))
         .route("/v1/cluster/tokens", post(cluster::mint_token))
         .route("/healthz", get(cluster::healthz))
         .route("/readyz", get(cluster::readyz))

@@ -18,7 +18,7 @@ use crate::clock::{Hlc, Stamp};
 use crate::node::Call;
 use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
 
-const NODE: NodeId = NodeId(0xabc);
+const NODE: NodeId = NodeId(0xabc_0000);
 
 /// A server whose node answers as the test says.
 struct Fake {
@@ -35,8 +35,8 @@ struct Fake {
 struct FakeAdmin;
 
 impl Admin for FakeAdmin {
-    fn mint_token(&self, ttl: Duration) -> Result<String, String> {
-        if ttl > Duration::from_secs(48 * 3600) { Err("too long".to_owned()) } else { Ok(format!("token-{ttl:?}")) }
+    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
+        if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
     }
 }
 
@@ -58,7 +58,8 @@ impl Fake {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
-        let server = tokio::spawn(serve(listener, Handle::new(NODE, calls, events), Arc::new(FakeAdmin), shutdown));
+        let handle = Handle::new(watch::channel(NODE).1, calls, events);
+        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), shutdown));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let client = Client::new(&base).unwrap();
         Self { base, http, client, asked, latest, stop, server }
@@ -116,6 +117,8 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         label: "eu".to_owned(),
         address: "127.0.0.1:7401".to_owned(),
         member,
+        leaving: false,
+        frozen_by: Vec::new(),
         connected: true,
         promise: Hlc(1_700_000_000_000 << 16),
         heard_at,
@@ -133,6 +136,8 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         pending: 1,
         waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
         clock_suspect: None,
+        eviction: None,
+        evicted: Vec::new(),
     }
 }
 
@@ -231,7 +236,7 @@ async fn every_call_by_the_client() {
     let fake = Fake::start(|request| match request {
         Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        Request::Cluster | Request::Evict(_) | Request::Leave => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
         _ => answered(Status::Confirmed),
     })
     .await;
@@ -259,6 +264,10 @@ async fn every_call_by_the_client() {
     let cluster = client.cluster().await.unwrap();
     assert_eq!((cluster.node, cluster.members.len(), cluster.pending), (NODE, 2, 1));
     assert_eq!(cluster.watermark, Hlc((1_700_000_000_000 << 16) + 1));
+    client.evict(NodeId(0xdef)).await.unwrap();
+    assert_eq!(fake.last(), Request::Evict(NodeId(0xdef)));
+    client.leave().await.unwrap();
+    assert_eq!(fake.last(), Request::Leave);
     assert_eq!(client.mint_token(Some(Duration::from_secs(60))).await.unwrap(), "token-60s");
     assert_eq!(client.mint_token(None).await.unwrap(), "token-86400s");
 }
@@ -275,17 +284,53 @@ async fn a_token_needs_no_body() {
 async fn the_cluster_as_json() {
     let fake = Fake::start(|_| Ok(Answer::Cluster(Box::new(cluster_view(true))))).await;
     let body: Value = fake.get("/v1/cluster").await.json().await.unwrap();
-    assert_eq!(body["node"], "0000000000000abc");
+    assert_eq!(body["node"], "000000000abc0000");
     assert_eq!(body["watermark"], "1700000000000.1");
     assert_eq!(body["waiting_for"], json!([{"node": "0000000000000def", "label": "us"}]));
     assert_eq!(
         body["members"][1],
         json!({
-            "node": "0000000000000def", "label": "eu", "address": "127.0.0.1:7401", "member": true, "connected": true,
+            "node": "0000000000000def", "label": "eu", "address": "127.0.0.1:7401", "member": true, "state": "member",
+            "connected": true,
             "promise": "1700000000000.0", "heard_at": "2023-11-14T22:13:20.000Z", "applied": 3, "holds_ours": 2,
             "clock_offset_ms": -4,
         })
     );
+}
+
+#[tokio::test]
+async fn an_eviction_is_begun_and_seen_in_the_cluster() {
+    let fake = Fake::start(|request| match request {
+        Request::Evict(NodeId(0xdef)) => {
+            let mut view = cluster_view(true);
+            view.members[1].frozen_by = vec![NODE];
+            let (nodes, missing) = (vec![NodeId(0xdef)], vec![(NodeId(0xdef), 4)]);
+            view.eviction = Some(replica::EvictionView { nodes, waiting_for: vec![NODE], missing, possible: true });
+            view.evicted = vec![(NodeId(0x123), 9)];
+            Ok(Answer::Cluster(Box::new(view)))
+        }
+        Request::Evict(node) => Err(Refusal::NoMember(*node)),
+        _ => Err(Refusal::LastMember),
+    })
+    .await;
+    let begun = fake.post("/v1/cluster/members/0000000000000def/evict", &json!({})).await;
+    assert_eq!(begun.status(), StatusCode::ACCEPTED);
+    let body: Value = begun.json().await.unwrap();
+    assert_eq!((&body["members"][0]["state"], &body["members"][1]["state"]), (&json!("member"), &json!("evicting")));
+    assert_eq!(body["members"][1]["frozen_by"], json!(["000000000abc0000"]));
+    let missing = json!([{"node": "0000000000000def", "seq": 4}]);
+    assert_eq!((&body["eviction"]["missing"], &body["eviction"]["possible"]), (&missing, &json!(true)));
+    assert_eq!(body["evicted"], json!([{"node": "0000000000000123", "seq": 9}]));
+    for (path, status, kind) in [
+        ("/v1/cluster/members/0000000000000777/evict", 404, "no-member"),
+        ("/v1/cluster/members/seven/evict", 400, "invalid-request"),
+        ("/v1/cluster/leave", 409, "last-member"),
+    ] {
+        let refused = fake.post(path, &json!({})).await;
+        assert_eq!(refused.status(), status, "{path}");
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["type"], format!("urn:forename:problem:{kind}"));
+    }
 }
 
 #[tokio::test]

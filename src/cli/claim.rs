@@ -42,7 +42,7 @@ pub(super) struct WaitArgs {
     pub(super) wait: bool,
     /// How long at most; exit code 4 if it is still pending then
     #[arg(long, default_value = "5s", requires = "wait")]
-    timeout: Span,
+    pub(super) timeout: Span,
 }
 
 impl WaitArgs {

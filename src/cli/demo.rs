@@ -171,7 +171,10 @@ async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure
         let join = match places.first() {
             Some(founder) => Some(JoinConfig {
                 address: founder.node.peer_address().to_string(),
-                token: founder.node.mint_token(Duration::from_secs(60)).map_err(Failure::failed)?,
+                token: founder
+                    .node
+                    .mint_token(Duration::from_secs(60))
+                    .map_err(|refusal| Failure::failed(refusal.to_string()))?,
             }),
             None => None,
         };
@@ -199,8 +202,15 @@ impl Place {
         let failed = |error: &dyn Display| Failure::failed(format!("cannot start the node {city}: {error}"));
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let links: Option<Arc<dyn crate::transport::LinkFilter>> = Some(cuts.clone());
-        let config =
-            NodeConfig { data_dir, peer_listen: any_port, advertise: None, label: city.to_owned(), join, links };
+        let config = NodeConfig {
+            data_dir,
+            peer_listen: any_port,
+            advertise: None,
+            label: city.to_owned(),
+            join,
+            evict_after: None,
+            links,
+        };
         let node = Node::start(config).await.map_err(|error| failed(&error))?;
         let listener = TcpListener::bind(any_port).await.map_err(|error| failed(&error))?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;

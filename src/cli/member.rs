@@ -1,9 +1,18 @@
 //! `forename member`
 
-use clap::{Args, Subcommand};
+use std::time::Duration;
 
-use super::{ClientArgs, Exit, Outcome, output, status};
-use crate::api::json::{Span, TokenIssued};
+use clap::{Args, Subcommand};
+use tokio::time::timeout;
+
+use super::claim::WaitArgs;
+use super::{ClientArgs, Exit, Failure, Outcome, output, status};
+use crate::api::json::{Cluster, Span, TokenIssued};
+use crate::client::{Client, ClientError};
+use crate::clock::NodeId;
+
+/// Between two looks at an eviction: it takes a few round trips.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Args, Debug)]
 pub(super) struct MemberArgs {
@@ -15,6 +24,23 @@ pub(super) struct MemberArgs {
 enum MemberCommand {
     /// List the members
     List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Put a member out for good that everybody waits for; it comes back by itself, as a newcomer, if it still lives
+    Evict {
+        /// Its id, or its label where no other member has the same
+        #[arg(value_name = "NODE")]
+        member: String,
+        #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Have the node that is asked leave its cluster for good, and stop
+    Leave {
+        #[command(flatten)]
+        wait: WaitArgs,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -33,8 +59,10 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
         MemberCommand::List { client } => {
             let cluster = client.client()?.cluster().await?;
             let members = &cluster.members;
-            output::print(&client, members, |_| status::members(&cluster))?;
+            output::print(&client, members, |_| status::membership(&cluster))?;
         }
+        MemberCommand::Evict { member, wait, client } => return evict(&member, &wait, &client).await,
+        MemberCommand::Leave { wait, client } => return leave(&wait, &client).await,
         MemberCommand::Token { ttl, client } => {
             let token = client.client()?.mint_token(Some(ttl.0)).await?;
             // Alone on the last line, so that scripts can take it from there.
@@ -42,4 +70,82 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn evict(member: &str, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+    let client = args.client()?;
+    let node = find(&client.cluster().await?, member)?;
+    let mut cluster = client.evict(node).await?;
+    let mut exit = Exit::Done;
+    if wait.wait {
+        match timeout(wait.timeout.0, until_out(&client, node, &mut cluster)).await {
+            Ok(out) => out?,
+            Err(_) => exit = Exit::Pending,
+        }
+    }
+    output::print(args, &cluster, status::membership)?;
+    Ok(exit)
+}
+
+/// The member that is meant.
+fn find(cluster: &Cluster, member: &str) -> Result<NodeId, Failure> {
+    if let Ok(node) = member.parse() {
+        return Ok(node);
+    }
+    let of_label: Vec<_> = cluster.members.iter().filter(|known| known.label == member).collect();
+    match of_label[..] {
+        [one] => Ok(one.node),
+        [] => Err(Failure::failed(format!(
+            "no member has the label or id {member:?}; nobody was evicted. 'forename member list' shows the members"
+        ))),
+        _ => Err(Failure::usage(format!(
+            "{} members have the label {member:?}; nobody was evicted. Give the id that 'forename member list' shows",
+            of_label.len()
+        ))),
+    }
+}
+
+/// Looks until the node is out; `cluster` is what was seen last.
+async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Result<(), ClientError> {
+    while !cluster.evicted.iter().any(|cut| cut.node == node) {
+        tokio::time::sleep(LOOK).await;
+        *cluster = client.cluster().await?;
+    }
+    Ok(())
+}
+
+/// Looks until the node that is asked is out, or gone: a node that has left stops.
+async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), ClientError> {
+    let node = cluster.node;
+    while !cluster.evicted.iter().any(|cut| cut.node == node) {
+        tokio::time::sleep(LOOK).await;
+        match client.cluster().await {
+            Ok(seen) => *cluster = seen,
+            Err(ClientError::Unreachable { .. }) => break,
+            // It is stopping.
+            Err(error) if error.problem().is_some_and(|problem| problem.status == 503) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn leave(wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+    let client = args.client()?;
+    let mut cluster = client.leave().await?;
+    if !wait.wait {
+        output::print(args, &cluster, status::membership)?;
+        return Ok(Exit::Done);
+    }
+    match timeout(wait.timeout.0, until_gone(&client, &mut cluster)).await {
+        Ok(gone) => {
+            gone?;
+            output::print(args, &cluster, |seen| format!("node {} has left its cluster and stops", seen.node))?;
+            Ok(Exit::Done)
+        }
+        Err(_) => {
+            output::print(args, &cluster, status::membership)?;
+            Ok(Exit::Pending)
+        }
+    }
 }

@@ -56,7 +56,7 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Show the cluster: members, promises, what is pending and waited for
     Status(status::StatusArgs),
-    /// List members, let new ones in
+    /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
     /// Watch three nodes settle who gets a name across a cut link
     Demo(demo::DemoArgs),
@@ -84,7 +84,8 @@ impl Cli {
             Err(failure) => {
                 if !failure.message.is_empty() {
                     // Where stderr is gone too, the exit code has to do.
-                    let _ = writeln!(io::stderr(), "forename: {}", failure.message);
+                    // In one piece, as a thread that ends may still log.
+                    let _ = io::stderr().write_all(format!("forename: {}\n", failure.message).as_bytes());
                 }
                 failure.exit.into()
             }

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
+use crate::api::json::Span;
 use crate::config::{ConfigError, Partial, Settings};
-use crate::node::Node;
+use crate::node::{Node, Stopped};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
 #[derive(Args, Debug)]
@@ -37,6 +38,13 @@ pub(super) struct ServeArgs {
     /// A name for the node, for people [env: FORENAME_NAME]
     #[arg(long, value_name = "LABEL")]
     name: Option<String>,
+    /// Evict members that a majority has not heard of for so long; never where not set [env: FORENAME_EVICT_AFTER]
+    ///
+    /// Names go on being confirmed while a node is down, but their strict order is given up: a node that is cut off for
+    /// longer loses the claims that it took alone, if others took the names meanwhile. Set it the same at all nodes, well
+    /// above the longest outage that you would rather wait out; less than 1s is refused.
+    #[arg(long, value_name = "DURATION")]
+    evict_after: Option<Span>,
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -67,6 +75,7 @@ impl ServeArgs {
             join: self.join,
             token: self.token,
             name: self.name,
+            evict_after: self.evict_after,
             insecure: self.insecure,
         };
         flags.over(Partial::from_variables(lookup)?).over(file).finish()
@@ -106,7 +115,11 @@ async fn serve(settings: Settings) -> Outcome {
         _ = interrupt.recv() => Ok(Exit::Done),
         _ = terminate.recv() => Ok(Exit::Done),
         stopped = node.stopped() => match stopped {
-            Ok(()) => Err(Failure::failed("the node has stopped by itself")),
+            Ok(Stopped::Left) => {
+                output::line("this node has left its cluster; its data directory is of no more use")?;
+                Ok(Exit::Done)
+            }
+            Ok(Stopped::Asked) => Err(Failure::failed("the node has stopped by itself")),
             Err(error) => Err(Failure::failed(error.to_string())),
         },
         ended = &mut server => {

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::{ClientArgs, Exit, Outcome, output};
-use crate::api::json::{Cluster, Member, Time};
+use crate::api::json::{Cluster, Member, MemberState, Time};
+use crate::clock::NodeId;
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
@@ -34,7 +35,7 @@ fn render(cluster: &Cluster) -> String {
         text += &format!("this node's clock is off by {offset} ms: it refuses new registrations\n");
     }
     text.push('\n');
-    text += &members(cluster);
+    text += &membership(cluster);
     for member in &cluster.members {
         if let Some(skewed) = member.skewed_ms {
             let (node, label) = (member.node, &member.label);
@@ -44,32 +45,79 @@ fn render(cluster: &Cluster) -> String {
     text
 }
 
-/// The members as a table.
-pub(super) fn members(cluster: &Cluster) -> String {
-    let header = ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK"];
+/// The members as a table, what an eviction or departure under way waits for, and who is out.
+pub(super) fn membership(cluster: &Cluster) -> String {
+    let mut text = members(cluster);
+    if let Some(eviction) = &cluster.eviction {
+        text += &format!("\non the way out: {}\n", all_of(cluster, eviction.nodes.iter()));
+        if !eviction.waiting_for.is_empty() {
+            text += &format!("  waits for {} to join in\n", all_of(cluster, eviction.waiting_for.iter()));
+        }
+        for missing in &eviction.missing {
+            text += &format!("  lacks ops of {} up to {}\n", label_of(cluster, missing.node), missing.seq);
+        }
+        if !eviction.possible {
+            text += "  cannot be done: those who stay are no majority\n";
+        }
+    }
+    if !cluster.evicted.is_empty() {
+        let out = cluster.evicted.iter().map(|cut| format!("{} after op {}", cut.node, cut.seq));
+        text += &format!("\nout for good: {}\n", out.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+fn all_of<'a>(cluster: &Cluster, nodes: impl Iterator<Item = &'a NodeId>) -> String {
+    nodes.map(|node| label_of(cluster, *node)).collect::<Vec<_>>().join(", ")
+}
+
+/// A node as people know it.
+fn label_of(cluster: &Cluster, node: NodeId) -> String {
+    match cluster.members.iter().find(|member| member.node == node) {
+        Some(member) if !member.label.is_empty() => format!("{node} ({})", member.label),
+        _ => node.to_string(),
+    }
+}
+
+fn members(cluster: &Cluster) -> String {
+    let header = ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "FROZEN BY"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(cluster.members.iter().map(|member| row(cluster, member)));
     output::table(&rows)
 }
 
 fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
-    let state = match (member.node == cluster.node, member.member, member.connected) {
-        (true, true, _) => "this node",
-        (true, false, _) => "this node, joining",
-        (false, true, true) => "connected",
-        (false, true, false) => "not connected",
-        (false, false, true) => "joining",
-        (false, false, false) => "joining, not connected",
+    let here = match (member.node == cluster.node, member.connected) {
+        (true, _) => "this node",
+        (false, true) => "connected",
+        (false, false) => "not connected",
+    };
+    let state = match member.state {
+        MemberState::Member => here.to_owned(),
+        MemberState::Joining => format!("joining, {here}"),
+        MemberState::Leaving => format!("leaving, {here}"),
+        MemberState::Evicting => format!("being evicted, {here}"),
     };
     let promise = (member.promise.0 > 0).then(|| Time(member.promise.millis()));
     vec![
         member.node.to_string(),
         member.label.clone(),
         member.address.clone(),
-        state.to_owned(),
+        state,
         output::ago(cluster.time, promise),
         member.applied.to_string(),
         member.holds_ours.to_string(),
         member.clock_offset_ms.map_or_else(|| "-".to_owned(), |offset| format!("{offset:+} ms")),
+        frozen_by(cluster, member),
     ]
+}
+
+/// Who takes nothing more of its log.
+fn frozen_by(cluster: &Cluster, member: &Member) -> String {
+    let short = |node: &NodeId| {
+        let label = cluster.members.iter().find(|known| known.node == *node).map(|known| known.label.clone());
+        label.filter(|label| !label.is_empty()).unwrap_or_else(|| node.to_string())
+    };
+    let by: Vec<_> = member.frozen_by.iter().map(short).collect();
+    if by.is_empty() { "-".to_owned() } else { by.join(", ") }
 }

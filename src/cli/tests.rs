@@ -34,6 +34,10 @@ fn commands_as_the_manual_shows_them() {
         "watch --after 7 --types rejected,forename.name.ended --owner o --local",
         "status --output json",
         "member list",
+        "member evict 00000000000000ab --wait --timeout 1m",
+        "member evict frankfurt --output json",
+        "member leave --wait",
+        "serve --evict-after 10m",
         "member token --ttl 24h",
         "completions bash",
     ] {

@@ -1,15 +1,17 @@
-//! The driver: the only owner of a replica and its store. A thread of its own, so that a read from disk never holds up
-//! the sockets.
+//! The driver: the only owner of a replica and its store, for one life of the node.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::TryRng;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
+use super::comeback::{come_back, own_token};
+use super::lives::{Channels, Watches};
 use super::{Call, JoinConfig, NodeError};
-use crate::clock::Millis;
-use crate::replica::{Cursor, Founding, Input, Now, Output, Replica, Reply, Token};
+use crate::clock::{Millis, NodeId};
+use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, Token};
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, Joined};
 
@@ -55,90 +57,76 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], NodeError> {
     Ok(bytes)
 }
 
-/// How a driver came to its end.
+/// How a life came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Ended {
-    Stopped,
-    Halted(String),
-}
-
-/// Where a driver's work comes from.
-pub(super) struct Channels {
-    pub(super) disk_events: mpsc::UnboundedReceiver<DiskEvent>,
-    pub(super) inputs: mpsc::Receiver<Input>,
-    pub(super) calls: mpsc::Receiver<Call>,
-    pub(super) stopping: mpsc::Receiver<()>,
+pub(super) enum End {
+    /// It was asked to stop.
+    Stop,
+    /// It has left the cluster.
+    Left,
+    /// It cannot go on; why.
+    Halt(String),
+    /// It was evicted and goes on under this id.
+    Rejoin(NodeId),
 }
 
 pub(super) struct Driver {
     replica: Replica<DiskStore>,
     clocks: Clocks,
     transport: Handle,
-    join: Option<JoinConfig>,
+    watches: Watches,
     replies: HashMap<Token, oneshot::Sender<Reply>>,
     next_token: Token,
-    events: watch::Sender<Cursor>,
-    founding: watch::Sender<Option<Founding>>,
-    ended: watch::Sender<Option<Ended>>,
+    /// It shows a token at every dial, because it is no member yet.
+    knocks: bool,
+    /// The search for the cluster that it was evicted from.
+    comeback: JoinSet<()>,
 }
 
-type JoinOutcome = Result<Joined, JoinError>;
-type Watches = (watch::Receiver<Cursor>, watch::Receiver<Option<Founding>>, watch::Receiver<Option<Ended>>);
+/// How a sponsor received a newcomer.
+pub(super) type JoinOutcome = Result<Joined, JoinError>;
 
 impl Driver {
-    pub(super) fn new(
-        replica: Replica<DiskStore>,
-        clocks: Clocks,
-        transport: Handle,
-        join: Option<JoinConfig>,
-    ) -> Self {
-        let last = replica.last_event();
+    pub(super) fn new(replica: Replica<DiskStore>, clocks: Clocks, transport: Handle, watches: Watches) -> Self {
         Self {
             replica,
             clocks,
             transport,
-            join,
+            watches,
             replies: HashMap::new(),
             next_token: 1,
-            events: watch::Sender::new(last),
-            founding: watch::Sender::new(None),
-            ended: watch::Sender::new(None),
+            knocks: false,
+            comeback: JoinSet::new(),
         }
     }
 
-    pub(super) fn watches(&self) -> Watches {
-        (self.events.subscribe(), self.founding.subscribe(), self.ended.subscribe())
+    /// The store; who waits for a reply is told why there is none.
+    pub(super) fn into_store(self, end: &End) -> DiskStore {
+        if let End::Rejoin(_) = end {
+            for (_, sender) in self.replies {
+                // The client may have gone.
+                let _ = sender.send(Err(Refusal::Unavailable("it was evicted and comes back".to_owned())));
+            }
+        }
+        self.replica.into_store()
     }
 
-    /// Runs the driver on a thread of its own. The receiver tells a newcomer's reception by its sponsor, once; for
-    /// others it closes at once.
-    pub(super) fn start(mut self, mut channels: Channels) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
-        let (told, joined) = mpsc::channel(1);
-        let runtime = tokio::runtime::Handle::current();
-        let run = move || {
-            let ended = runtime.block_on(self.run(&mut channels, told));
-            let Self { replica, ended: watch, .. } = self;
-            let closed = replica.into_store().close();
-            let ended = match (ended, closed) {
-                (Ended::Stopped, Err(failure)) => Ended::Halted(failure.to_string()),
-                (ended, _) => ended,
-            };
-            watch.send_replace(Some(ended));
-        };
-        let spawned = std::thread::Builder::new().name("forename-driver".to_owned()).spawn(run);
-        spawned.map_err(|error| NodeError::System(error.to_string()))?;
-        Ok(joined)
-    }
-
-    async fn run(&mut self, channels: &mut Channels, told: mpsc::Sender<JoinOutcome>) -> Ended {
+    /// Runs this life to its end. `told` hears of a newcomer's reception by its sponsor, once; for others it is dropped
+    /// as soon as the node runs.
+    pub(super) async fn run(
+        &mut self,
+        channels: &mut Channels,
+        join: Option<&JoinConfig>,
+        told: Option<mpsc::Sender<JoinOutcome>>,
+    ) -> End {
         // Before `told` can be dropped, so that a node which has started knows its cluster and can let others in.
-        if let Some(reason) = self.step() {
-            return Ended::Halted(reason);
+        if let Some(end) = self.step() {
+            return end;
         }
-        let mut joining = self.begin_join().map(|outcome| (outcome, told));
+        let mut joining = self.begin_join(join).map(|outcome| (outcome, told));
         loop {
-            if let Some(reason) = self.step() {
-                return Ended::Halted(reason);
+            if let Some(end) = self.step() {
+                return end;
             }
             tokio::select! {
                 biased;
@@ -146,7 +134,7 @@ impl Driver {
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
                 Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {
-                    if let Some((_, told)) = joining.take() {
+                    if let Some((_, Some(told))) = joining.take() {
                         // Whoever started the node may have given up.
                         let _ = told.send(outcome).await;
                     }
@@ -183,20 +171,31 @@ impl Driver {
         self.replica.store().backlog() < MAX_BACKLOG
     }
 
-    /// Ends the step; the reason where the node must halt.
-    fn step(&mut self) -> Option<String> {
+    /// Ends the step; how the life ends, where it does.
+    fn step(&mut self) -> Option<End> {
         let outputs = self.replica.flush(self.clocks.now());
-        if self.founding.borrow().is_none()
-            && let Some(founding) = self.replica.founding().cloned()
-        {
+        if let Some(founding) = self.replica.founding().filter(|_| self.watches.founding.borrow().is_none()).cloned() {
             let key = ClusterKey(founding.secret);
             self.transport.set_cluster(ClusterId(founding.cluster_id()), Some(key));
-            self.founding.send_replace(Some(founding));
+            self.watches.founding.send_replace(Some(founding));
+            self.comeback.abort_all();
         }
+        self.knock();
         outputs.into_iter().find_map(|output| self.act(output))
     }
 
-    fn act(&mut self, output: Output) -> Option<String> {
+    /// Whoever knows the cluster's secret is let in by any member, so that nothing hangs on one sponsor.
+    fn knock(&mut self) {
+        let knocks = self.replica.founding().is_some() && !self.replica.is_member();
+        if knocks != self.knocks
+            && let Some(founding) = self.replica.founding()
+        {
+            self.transport.show_token(knocks.then(|| own_token(founding)));
+            self.knocks = knocks;
+        }
+    }
+
+    fn act(&mut self, output: Output) -> Option<End> {
         match output {
             Output::Reply { token, reply } => {
                 if let Some(sender) = self.replies.remove(&token) {
@@ -206,11 +205,11 @@ impl Driver {
             }
             Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
             Output::SendSnapshot { to } => self.transport.send_snapshot(to, self.replica.store().snapshot()),
-            Output::Peers { members, former: _ } => self.transport.set_peers(members),
-            Output::Events(cursor) => drop(self.events.send_replace(cursor)),
-            Output::Halt(reason) => return Some(reason),
-            Output::Rejoin(next) => return Some(format!("evicted; next incarnation {next}")),
-            Output::Left => return Some("left".to_owned()),
+            Output::Peers { members, former } => self.transport.set_peers(members, former),
+            Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
+            Output::Halt(reason) => return Some(End::Halt(reason)),
+            Output::Rejoin(next) => return Some(End::Rejoin(next)),
+            Output::Left => return Some(End::Left),
         }
         None
     }
@@ -237,35 +236,46 @@ impl Driver {
         self.replica.handle(self.clocks.now(), Input::Request { token, request: call.request });
     }
 
-    /// The transport goes on trying until the sponsor is reached, also again where the connection breaks.
-    fn begin_join(&self) -> Option<oneshot::Receiver<JoinOutcome>> {
-        let join = self.join.as_ref().filter(|_| self.replica.founding().is_none())?;
+    /// A node that was evicted searches for its cluster by itself. For a newcomer the transport goes on trying until
+    /// the sponsor is reached, also again where the connection breaks.
+    fn begin_join(&mut self, join: Option<&JoinConfig>) -> Option<oneshot::Receiver<JoinOutcome>> {
+        if let Some(back) = self.replica.returning() {
+            let (me, given) = (*self.watches.node.borrow(), join.map(|join| join.address.clone()));
+            self.comeback.spawn(come_back(self.transport.clone(), me, back, given));
+            return None;
+        }
+        let join = join.filter(|_| self.replica.founding().is_none())?;
         Some(self.transport.join(join.address.clone(), &join.token))
     }
 
     /// Answers what was accepted before the stop, once it is durable. Nothing else is taken.
-    async fn finish(&mut self, channels: &mut Channels) -> Ended {
+    async fn finish(&mut self, channels: &mut Channels) -> End {
         channels.calls.close();
         while let Ok(call) = channels.calls.try_recv() {
             self.on_call(call);
         }
         loop {
-            if let Some(reason) = self.step() {
-                return Ended::Halted(reason);
+            match self.step() {
+                // It comes back when it is started again.
+                Some(End::Rejoin(_)) => return End::Stop,
+                Some(end) => return end,
+                None => {}
             }
             if self.replica.store().backlog() == 0 {
-                return Ended::Stopped;
+                return End::Stop;
             }
             match channels.disk_events.recv().await {
                 Some(event) => self.on_disk(event),
-                None => return Ended::Stopped,
+                None => return End::Stop,
             }
         }
     }
 }
 
+type Joining = (oneshot::Receiver<JoinOutcome>, Option<mpsc::Sender<JoinOutcome>>);
+
 /// The outcome of joining; for ever pending where nobody is joining.
-async fn reception(joining: &mut Option<(oneshot::Receiver<JoinOutcome>, mpsc::Sender<JoinOutcome>)>) -> JoinOutcome {
+async fn reception(joining: &mut Option<Joining>) -> JoinOutcome {
     if let Some((receiver, _)) = joining
         && let Ok(outcome) = receiver.await
     {

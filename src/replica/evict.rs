@@ -63,11 +63,7 @@ impl<S: Store> Replica<S> {
     /// Takes nothing more of a node's log, nor of any newcomer's that is half-way in: with a survivor that had welcomed
     /// one, two majorities could form.
     fn freeze(&mut self, node: NodeId) {
-        let mut nodes = vec![node];
-        if !planted!(HalfAdmittedNotFrozen) {
-            nodes.extend(self.membership.half_welcomed(self.me));
-        }
-        for node in nodes {
+        for node in [vec![node], self.membership.half_welcomed(self.me)].concat() {
             if self.membership.freeze_by(self.me, node).is_none() {
                 let seq = self.registry.applied_of(node);
                 self.issue(Body::Freeze { node, seq });
@@ -89,7 +85,7 @@ impl<S: Store> Replica<S> {
         }
         // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
         let cuts = self.membership.decided().clone();
-        if !cuts.is_empty() && !cuts.contains_key(&self.me) {
+        if !cuts.is_empty() && !cuts.contains_key(&self.me) && !planted!(EvictionNotDeclared) {
             self.issue(Body::Evict { cuts });
         }
     }
@@ -136,8 +132,8 @@ impl<S: Store> Replica<S> {
         if !self.installed {
             return None;
         }
-        let decided = self.membership.decided().get(&self.me).copied();
-        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)).or(decided) {
+        // Not before a member that stays has declared it: until then the others may need ops that only this node has.
+        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)) {
             if self.membership.departed(self.me).is_some_and(|last| last <= cut) {
                 self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
                 return Some(Output::Left);
@@ -148,7 +144,7 @@ impl<S: Store> Replica<S> {
             };
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
             self.keep_void();
-            return Some(self.start_over(next));
+            return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
         let void = |(node, cut): (&NodeId, &Seq)| self.registry.applied_of(*node) > *cut;
         if self.membership.cuts().iter().any(void) {

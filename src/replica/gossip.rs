@@ -162,7 +162,8 @@ impl<S: Store> Replica<S> {
             }
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
-            Message::Evicted { cut } => self.on_evicted(cut),
+            Message::Evicted { cut } if self.membership.is_member(from) => self.on_evicted(cut),
+            Message::Evicted { .. } => {}
         }
     }
 

@@ -436,7 +436,7 @@ pub enum Refusal {
     BeingEvicted(NodeId),
     /// Those who would stay are no majority.
     #[error(
-        "evicting {node} would leave no majority of the {members} members and {joining} newcomers; nothing was changed. Bring another node back first, or, where the others are lost for good, use `forename recover`"
+        "evicting {node} would leave no majority of the {members} members and {joining} newcomers; nothing was changed. Bring another node back first, or evict a newcomer that is half-way in"
     )]
     NoMajority {
         /// Who was to go.

@@ -36,8 +36,8 @@ enum Void {
     Open(Box<Op>),
     /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it.
     Rejected(Box<Registration>),
-    /// This registration stands for it now.
-    Again(Stamp),
+    /// This registration stands for it now, under the same id.
+    Again(Stamp, Uuid),
     /// Another node's registration that was undecided: the feed knows of it, and of its id.
     Heard(Uuid),
 }
@@ -93,6 +93,9 @@ impl<S: Store> Replica<S> {
             void.push(op);
             ControlFlow::Continue(())
         });
+        if planted!(VoidForgotten) {
+            return;
+        }
         for mut op in void {
             let stamp = op.stamp();
             let entry = match &mut op.body {
@@ -139,8 +142,7 @@ impl<S: Store> Replica<S> {
                     self.returning.open = true;
                     self.returning.ids.insert(registration.id(), stamp);
                 }
-                Void::Heard(id) => drop(self.returning.heard.insert(id)),
-                Void::Again(_) => {}
+                Void::Heard(id) | Void::Again(_, id) => drop(self.returning.heard.insert(id)),
             }
         }
         self.registry.store.scan(Table::Told, &[], None, Direction::Up, &mut |key, value| {
@@ -161,8 +163,7 @@ impl<S: Store> Replica<S> {
             match void {
                 Void::Rejected(registration) => drop(ids.insert(stamp, registration.id())),
                 Void::Open(op) => ids.extend(id_of(&op).map(|id| (stamp, id))),
-                Void::Heard(id) => drop(ids.insert(stamp, id)),
-                _ => {}
+                Void::Heard(id) | Void::Again(_, id) => drop(ids.insert(stamp, id)),
             }
         }
         for id in self.check_feed(&ids) {
@@ -215,7 +216,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         match Told::of(&kind) {
             Some(Told::Accepted) if self.returning.quiet => {}
-            Some(told) if self.returning.told.remove(&(registration, told)) => {
+            Some(told) if self.returning.told.remove(&(registration, told)) && !planted!(ToldAgainAfterReturn) => {
                 self.registry.store.delete(Table::Told, told_key(registration, told));
             }
             _ => self.feed.push(kind, registration, self.now.wall),
@@ -240,7 +241,7 @@ impl<S: Store> Replica<S> {
         let op = match read_record(&bytes, "void op") {
             Void::Open(op) => op,
             Void::Rejected(registration) => return Some(*registration),
-            Void::Again(_) | Void::Heard(_) => return None,
+            Void::Again(..) | Void::Heard(_) => return None,
         };
         let Body::Register(register) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
@@ -260,7 +261,7 @@ impl<S: Store> Replica<S> {
             let seq = match &void {
                 Void::Open(op) => op.seq,
                 Void::Rejected(registration) => registration.seq,
-                Void::Again(_) | Void::Heard(_) => continue,
+                Void::Again(..) | Void::Heard(_) => continue,
             };
             // A later life of this node knows where the log of the earlier one ends.
             let counts = self.membership.cut(stamp.node).is_some_and(|cut| seq <= cut);
@@ -272,7 +273,7 @@ impl<S: Store> Replica<S> {
                     self.settled(stamp);
                 }
                 Void::Open(op) => self.issue_again(stamp, *op),
-                Void::Again(_) | Void::Heard(_) => {}
+                Void::Again(..) | Void::Heard(_) => {}
             }
         }
     }
@@ -297,7 +298,7 @@ impl<S: Store> Replica<S> {
     /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
     fn again(&mut self, void: Stamp, register: Register) {
         if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
-            return self.stands_now(void, known.stamp);
+            return self.stands_now(void, &known);
         }
         let id = register.id;
         let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
@@ -308,14 +309,16 @@ impl<S: Store> Replica<S> {
         self.returning.quiet = false;
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
-            self.stands_now(void, again.stamp);
+            self.stands_now(void, &again);
         }
     }
 
-    fn stands_now(&mut self, void: Stamp, again: Stamp) {
-        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&Void::Again(again)));
+    fn stands_now(&mut self, void: Stamp, again: &Registration) {
+        let entry = Void::Again(again.stamp, again.id());
+        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&entry));
         self.returning.ids.retain(|_, stamp| *stamp != void);
-        self.waiters.hand_over(void, again);
+        self.returning.heard.insert(again.id());
+        self.waiters.hand_over(void, again.stamp);
     }
 
     fn after(&self, claim: &Claim) -> Option<Stamp> {
@@ -356,7 +359,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
         let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes());
         match bytes.map(|bytes| read_record(&bytes, "void op")) {
-            Some(Void::Again(again)) => again,
+            Some(Void::Again(again, _)) => again,
             Some(Void::Heard(id)) => self.registry.find(id).map_or(stamp, |known| known.stamp),
             _ => stamp,
         }

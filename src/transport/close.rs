@@ -26,6 +26,8 @@ pub(super) enum CloseReason {
     Duplicate,
     #[error("a new connection takes the place of this one")]
     Replaced,
+    #[error("a later incarnation of this node is connected; two processes must not run under one identity")]
+    Outlived,
     #[error("you are no longer among those that this node talks to")]
     Removed,
     #[error("you could not prove that you know the join token; is the address that of a member?")]
@@ -50,6 +52,7 @@ impl CloseReason {
             Self::Removed => 10,
             Self::Impostor => 11,
             Self::Violation(_) => 12,
+            Self::Outlived => 13,
         })
     }
 

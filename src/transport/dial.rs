@@ -124,10 +124,14 @@ fn address_of(shared: &Shared, peer: NodeId) -> Option<(String, PublicKey)> {
 
 async fn dial_peer(shared: &Arc<Shared>, peer: NodeId, address: &str, key: PublicKey) -> Result<(), DialError> {
     let connection = connect(shared, address, Some(key)).await?;
-    let sponsor_token = |sponsor: &Sponsor| (sponsor.node == peer).then(|| sponsor.token.clone());
-    let token = shared.state().sponsor.as_ref().and_then(sponsor_token);
+    let (shown, sponsors) = {
+        let state = shared.state();
+        let sponsor_token = |sponsor: &Sponsor| (sponsor.node == peer).then(|| sponsor.token.clone());
+        (state.shown.clone(), state.sponsor.as_ref().and_then(sponsor_token))
+    };
+    let right = if sponsors.is_some() { Right::Token } else { Right::Member };
+    let token = shown.or(sponsors);
     let welcomed = introduce(shared, &connection, Some(peer), token.as_ref()).await?;
-    let right = if token.is_some() { Right::Token } else { Right::Member };
     finish(shared, &connection, welcomed, right).await
 }
 

@@ -21,7 +21,7 @@ use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
 use super::{ClusterId, LinkFilter, lock, random};
 use crate::clock::NodeId;
-use crate::replica::{Contact, Lane, Message};
+use crate::replica::{Contact, Input, Lane, Message};
 use crate::store::SnapshotPart;
 
 /// A running transport. Dropping it ends everything at once; [`Transport::close`] does so in good order.
@@ -41,6 +41,7 @@ impl Transport {
             return Err(TransportError::NotOurs(node));
         }
         let credentials = Credentials::new(&identity).map_err(|error| TransportError::Tls(error.to_string()))?;
+        let credentials = Arc::new(credentials);
         let quic = Arc::new(limits.quic());
         let tls = credentials.server().map_err(|error| TransportError::Tls(error.to_string()))?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
@@ -76,6 +77,21 @@ impl Transport {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Goes on as another incarnation of the same key, at the same address: all connections are closed and nobody is
+    /// known any more. What happens from now on goes to `inputs`; handles from before do nothing.
+    ///
+    /// # Errors
+    /// The id is not one of the key's; nothing was changed.
+    pub async fn reincarnate(&mut self, node: NodeId, inputs: mpsc::Sender<Input>) -> Result<(), TransportError> {
+        if node.key_part() != self.shared.node.key_part() {
+            return Err(TransportError::NotOurs(node));
+        }
+        self.shared.end_life().await;
+        self.shared = Arc::new(self.shared.next_life(node, inputs));
+        self.shared.spawn(dial::accept(Arc::clone(&self.shared)));
+        Ok(())
     }
 
     /// Closes every connection, tells the peers why, and waits for both a bounded time. The last `Disconnected` come
@@ -152,10 +168,22 @@ impl Handle {
         self.shared.changes.send_replace(());
     }
 
-    /// Exactly these may connect from now on, and are dialed for as long as they are in the list; those no longer in
-    /// it are disconnected. Newcomers that have proved a token, and a newcomer's sponsor, may stay beside them.
-    pub fn set_peers(&self, peers: Vec<Contact>) {
-        self.shared.set_peers(peers);
+    /// Exactly these may connect from now on; `members` are dialed for as long as they are in the list, `former` ones
+    /// are not. Those in neither are disconnected. Newcomers that have proved a token, and a newcomer's sponsor, may
+    /// stay beside them.
+    pub fn set_peers(&self, members: Vec<Contact>, former: Vec<Contact>) {
+        self.shared.set_peers(members, former);
+    }
+
+    /// Shows this token to every peer that is dialed from now on: for a node that is no member yet, so that its way in
+    /// does not hang on its sponsor alone.
+    pub fn show_token(&self, token: Option<JoinToken>) {
+        self.shared.state().shown = token;
+    }
+
+    /// Resolves once there is a connection to the peer, or none, as `linked` says.
+    pub async fn until_linked(&self, peer: NodeId, linked: bool) {
+        self.shared.until(|state| state.is_linked(peer) == linked).await;
     }
 
     /// Sends a message or drops it; never waits. Messages of the ordered lane arrive in the order of these calls as
@@ -213,6 +241,12 @@ impl Handle {
     #[must_use]
     pub fn connected(&self) -> Vec<NodeId> {
         self.shared.state().links.values().filter(|link| link.is_up()).map(|link| link.peer).collect()
+    }
+
+    /// Whether the peer is dialed whenever there is no connection to it.
+    #[cfg(test)]
+    pub(super) fn dials(&self, peer: NodeId) -> bool {
+        self.shared.state().peers.get(&peer).is_some_and(super::state::Peer::is_dialed)
     }
 
     /// Counters, for the status.

@@ -160,6 +160,9 @@ fn judge(
     if hello.node != node_id(key, hello.node.incarnation()) || *key == shared.key {
         return Err(CloseReason::Identity);
     }
+    if shared.state().is_outlived(hello.node) {
+        return Err(CloseReason::Outlived);
+    }
     let (cluster, cluster_key) = shared.cluster().ok_or(CloseReason::NotReady)?;
     if hello.cluster.is_some_and(|theirs| theirs != cluster) {
         return Err(CloseReason::OtherCluster);

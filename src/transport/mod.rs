@@ -23,6 +23,8 @@
 //! * `Connected` and `Disconnected` of one peer alternate, and whatever came from the peer lies between them.
 //! * Of two connections between the same nodes the node with the lesser id keeps the one it knew first; the other
 //!   node follows. So none is closed on one side and kept on the other.
+//! * Of the incarnations of one key only the latest is connected. An evicted one is let in, so that it hears of it, and
+//!   is never dialed.
 
 mod close;
 mod config;

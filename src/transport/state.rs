@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) key: PublicKey,
     /// Tells this process from an earlier one of the same node.
     pub(super) instance: u64,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: Arc<Credentials>,
     pub(super) quic: Arc<quinn::TransportConfig>,
     pub(super) endpoint: Endpoint,
     pub(super) inputs: mpsc::Sender<Input>,
@@ -69,6 +69,8 @@ pub(super) struct State {
     turns: BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>,
     /// Whom this node, a newcomer, joins through.
     pub(super) sponsor: Option<Sponsor>,
+    /// Shown at every dial by a node that its peers may not know yet.
+    pub(super) shown: Option<JoinToken>,
     pub(super) join: Option<AbortHandle>,
     /// What was logged already.
     refusals: BTreeSet<(IpAddr, String)>,
@@ -78,7 +80,21 @@ pub(super) struct State {
 pub(super) struct Peer {
     pub(super) contact: Contact,
     pub(super) key: PublicKey,
-    dialer: AbortHandle,
+    /// None for the evicted, who are not dialed.
+    dialer: Option<AbortHandle>,
+}
+
+impl Peer {
+    #[cfg(test)]
+    pub(super) fn is_dialed(&self) -> bool {
+        self.dialer.is_some()
+    }
+
+    fn stop_dialing(&mut self) {
+        if let Some(dialer) = self.dialer.take() {
+            dialer.abort();
+        }
+    }
 }
 
 /// The member that lets this node in.
@@ -104,12 +120,42 @@ impl State {
         self.links.get(&peer).is_some_and(|link| link.connection.close_reason().is_none())
     }
 
+    /// Connections to other incarnations of a peer's key.
+    fn other_lives(&self, peer: NodeId) -> impl Iterator<Item = &Arc<Link>> {
+        let other = move |link: &&Arc<Link>| link.peer != peer && link.peer.key_part() == peer.key_part();
+        self.links.values().filter(other).filter(|link| link.connection.close_reason().is_none())
+    }
+
+    /// Whether a later incarnation of a peer's key is connected.
+    pub(super) fn is_outlived(&self, peer: NodeId) -> bool {
+        self.other_lives(peer).any(|life| life.peer > peer)
+    }
+
     fn may_stand(&self, peer: &Introduction, right: Right) -> bool {
         right == Right::Token || self.peers.get(&peer.node).is_some_and(|known| known.key == peer.key)
     }
 }
 
 impl Shared {
+    /// The same socket and key under another id, knowing nobody.
+    pub(super) fn next_life(&self, node: NodeId, inputs: mpsc::Sender<Input>) -> Self {
+        Self {
+            node,
+            key: self.key,
+            instance: super::random(),
+            credentials: Arc::clone(&self.credentials),
+            quic: Arc::clone(&self.quic),
+            endpoint: self.endpoint.clone(),
+            inputs,
+            limits: self.limits.clone(),
+            counters: Counters::default(),
+            runtime: self.runtime.clone(),
+            state: Mutex::new(State::default()),
+            changes: watch::Sender::new(()),
+            tasks: Mutex::new(JoinSet::new()),
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -168,6 +214,11 @@ impl Shared {
             }
             CloseReason::Replaced.close(&old.connection);
         }
+        if state.is_outlived(peer.node) {
+            return Err(CloseReason::Outlived);
+        }
+        // An earlier life of this one is over, whatever its connection says.
+        state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
         let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits));
         state.links.insert(peer.node, Arc::clone(&link));
         let from = connection.remote_address().ip();
@@ -191,12 +242,14 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    /// Exactly these may connect from now on, and are dialed.
-    pub(super) fn set_peers(self: &Arc<Self>, contacts: Vec<Contact>) {
-        let mut wanted: BTreeMap<NodeId, (Contact, PublicKey)> = BTreeMap::new();
-        for contact in contacts.into_iter().filter(|contact| contact.node != self.node) {
+    /// Exactly these may connect from now on; the members among them are dialed.
+    pub(super) fn set_peers(self: &Arc<Self>, members: Vec<Contact>, former: Vec<Contact>) {
+        let mut wanted: BTreeMap<NodeId, (Contact, PublicKey, bool)> = BTreeMap::new();
+        let members = members.into_iter().map(|contact| (contact, true));
+        for (contact, dials) in former.into_iter().map(|contact| (contact, false)).chain(members) {
             match key_of(&contact) {
-                Some(key) => drop(wanted.insert(contact.node, (contact, key))),
+                _ if contact.node == self.node => {}
+                Some(key) => drop(wanted.insert(contact.node, (contact, key, dials))),
                 None => tracing::warn!(peer = %contact.node, "left out a member whose public key does not give its id"),
             }
         }
@@ -206,22 +259,22 @@ impl Shared {
         }
         let State { peers, links, .. } = &mut *state;
         peers.retain(|node, peer| {
-            let stays = wanted.get(node).is_some_and(|(_, key)| *key == peer.key);
+            let stays = wanted.get(node).is_some_and(|(_, key, _)| *key == peer.key);
             if !stays {
-                peer.dialer.abort();
+                peer.stop_dialing();
                 if let Some(link) = links.get(node) {
                     CloseReason::Removed.close(&link.connection);
                 }
             }
             stays
         });
-        for (node, (contact, key)) in wanted {
-            match peers.get_mut(&node) {
-                Some(peer) => peer.contact = contact,
-                None => {
-                    let dialer = self.spawn(dial::keep_dialing(Arc::clone(self), node));
-                    peers.insert(node, Peer { contact, key, dialer });
-                }
+        for (node, (contact, key, dials)) in wanted {
+            let peer = peers.entry(node).or_insert_with(|| Peer { contact: contact.clone(), key, dialer: None });
+            peer.contact = contact;
+            if !dials {
+                peer.stop_dialing();
+            } else if peer.dialer.is_none() {
+                peer.dialer = Some(self.spawn(dial::keep_dialing(Arc::clone(self), node)));
             }
         }
         drop(state);
@@ -237,17 +290,28 @@ impl Shared {
         state.refusals.insert((from, reason.to_owned()))
     }
 
-    /// Ends everything that does not end by itself when the endpoint is closed.
-    pub(super) fn begin_close(&self) {
+    /// Nothing is begun any more.
+    fn retire(&self) {
         let mut state = self.state();
         state.closing = true;
-        for peer in state.peers.values() {
-            peer.dialer.abort();
-        }
+        state.peers.values_mut().for_each(Peer::stop_dialing);
         if let Some(join) = state.join.take() {
             join.abort();
         }
-        drop(state);
+    }
+
+    /// Ends everything but the endpoint, which the next incarnation goes on with.
+    pub(super) async fn end_life(&self) {
+        self.retire();
+        let links = std::mem::take(&mut self.state().links);
+        links.values().for_each(|link| CloseReason::Stopping.close(&link.connection));
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
+    }
+
+    /// Ends everything that does not end by itself when the endpoint is closed.
+    pub(super) fn begin_close(&self) {
+        self.retire();
         let reason = CloseReason::Stopping;
         self.endpoint.close(reason.code(), reason.to_string().as_bytes());
         self.changes.send_replace(());

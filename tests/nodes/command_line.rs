@@ -144,6 +144,38 @@ async fn a_claim_that_cannot_be_decided_exits_as_still_pending() {
 }
 
 #[tokio::test]
+async fn a_user_evicts_a_member_and_has_another_leave() {
+    let mut three = Three::start().await;
+    let user = User::of(&three.nodes[0]);
+    three.nodes[2].kill();
+    user.gets(FAILED, "member evict nobody");
+    user.gets(FAILED, "member evict 00000000000000ab");
+    let evicted = user.reads(DONE, "member evict c --wait --timeout 60s");
+    assert_eq!(evicted["members"].as_array().map(Vec::len), Some(2));
+    let out = evicted["evicted"][0]["node"].as_str().unwrap();
+    let text = user.gets(DONE, "member list");
+    assert!(text.contains(&format!("out for good: {out}")), "{text}");
+    user.gets(DONE, "claim username/alice --owner ann --wait --timeout 60s");
+
+    let text = User::of(&three.nodes[1]).gets(DONE, "member leave --wait --timeout 60s");
+    assert!(text.contains("has left its cluster"), "{text}");
+    assert_eq!(three.nodes[1].ended().await.code(), Some(0));
+    user.gets(DONE, "claim username/bob --owner ann --wait --timeout 60s");
+    user.gets(FAILED, "member leave");
+
+    // One who is left alone can begin one eviction, as two could stay, but not finish it.
+    let mut three = Three::start().await;
+    let user = User::of(&three.nodes[0]);
+    three.nodes[1].kill();
+    three.nodes[2].kill();
+    let pending = user.reads(PENDING, "member evict b --wait --timeout 100ms");
+    assert_eq!(pending["eviction"]["possible"], true);
+    let text = user.gets(DONE, "member list");
+    assert!(text.contains("on the way out") && text.contains("(c) to join in"), "{text}");
+    user.gets(FAILED, "member evict c");
+}
+
+#[tokio::test]
 async fn mistakes_are_told_apart() {
     let home = Home::new();
     let mut node = Process::start(&home, &Serve::new("a")).await;
@@ -155,6 +187,7 @@ async fn mistakes_are_told_apart() {
     user.gets(USAGE, "status --node ftp://127.0.0.1");
     user.gets(USAGE, "serve --http 0.0.0.0:0 --peer 127.0.0.1:0");
     user.gets(USAGE, "serve --join 127.0.0.1:1");
+    user.gets(USAGE, "serve --evict-after 500ms");
     user.gets(FAILED, &format!("claim username/{} --owner ann", "x".repeat(300)));
     user.gets(FAILED, &format!("show {}", id(7)));
     assert_eq!(user.types("completions bash").status.code(), Some(DONE));

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `races` | claims to the same names at the same time |
 //! | `links` | cut links between nodes of this process |
+//! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
@@ -20,6 +21,7 @@ mod support;
 
 mod command_line;
 mod crashes;
+mod leaving;
 mod links;
 mod namespaces;
 mod races;

@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::process::{Home, Process, Serve, command, run};
 use crate::support::{eventually, same};
@@ -31,9 +33,9 @@ struct Net {
 impl Net {
     /// # Errors
     /// Why this machine does not let the test make them.
-    fn new() -> Result<Self, String> {
-        // Of this process and no other; a device's name has 15 bytes at most.
-        let tag = format!("fn{}", std::process::id());
+    fn new(test: char) -> Result<Self, String> {
+        // Of this process and test and no other; a device's name has 15 bytes at most.
+        let tag = format!("fn{}{test}", std::process::id());
         let net = Self { hub: format!("{tag}-hub"), nodes: LABELS.map(|label| format!("{tag}-{label}")).to_vec() };
         ip(&format!("netns add {}", net.hub))?;
         ip(&format!("-n {} link add hub type bridge", net.hub))?;
@@ -59,6 +61,18 @@ impl Net {
     /// Of the block that RFC 5737 keeps for documents: nobody's own.
     fn address(index: usize, port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1 + u8::try_from(index).unwrap()], port))
+    }
+
+    /// Has a node send what is for another to a hardware address that nobody has: a link cut in one direction.
+    fn misdirect(&self, from: usize, to: usize) -> Result<(), String> {
+        let to = Self::address(to, 0).ip();
+        ip(&format!("-n {} neigh replace {to} lladdr 02:00:00:00:00:99 dev eth0 nud permanent", self.nodes[from]))
+    }
+
+    /// Lets it find out the right one again.
+    fn direct(&self, from: usize, to: usize) -> Result<(), String> {
+        let to = Self::address(to, 0).ip();
+        ip(&format!("-n {} neigh delete {to} dev eth0", self.nodes[from]))
     }
 
     fn inside(&self, index: usize) -> Vec<String> {
@@ -112,6 +126,12 @@ fn members(value: &Value) -> usize {
     members.filter(|member| member["member"] == true).count()
 }
 
+/// How often anybody was evicted, so far and under way.
+fn evictions(value: &Value) -> usize {
+    let count = |list: &Value| list.as_array().map_or(0, Vec::len);
+    count(&value["evicted"]) + count(&value["eviction"]["nodes"])
+}
+
 fn waits_for(value: &Value) -> Vec<String> {
     let waiting = value["waiting_for"].as_array().into_iter().flatten();
     let mut labels: Vec<_> = waiting.map(|member| member["label"].as_str().unwrap_or_default().to_owned()).collect();
@@ -119,9 +139,25 @@ fn waits_for(value: &Value) -> Vec<String> {
     labels
 }
 
+/// Three nodes that are members of one cluster.
+async fn three(net: &Net, homes: &[Home; 3], arguments: &[&str]) -> Vec<Process> {
+    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let mut nodes = vec![Process::start(&homes[0], &net.serve(0).with(&arguments)).await];
+    let (_, issued) = net.command(0, "member token").unwrap();
+    let token = issued["token"].as_str().unwrap();
+    for (index, home) in homes.iter().enumerate().skip(1) {
+        let serve = net.serve(index).with(&arguments).join(nodes[0].peer, token);
+        nodes.push(Process::start(home, &serve).await);
+    }
+    for index in 0..3 {
+        shows(net, index, "status", members, 3).await;
+    }
+    nodes
+}
+
 #[tokio::test]
 async fn a_link_set_down_and_up_again_between_machines() {
-    let net = match Net::new() {
+    let net = match Net::new('a') {
         Ok(net) => net,
         Err(why) => {
             eprintln!("skipped: no network namespaces here: {why}");
@@ -129,15 +165,7 @@ async fn a_link_set_down_and_up_again_between_machines() {
         }
     };
     let homes = [Home::new(), Home::new(), Home::new()];
-    let mut nodes = vec![Process::start(&homes[0], &net.serve(0)).await];
-    let (_, issued) = net.command(0, "member token").unwrap();
-    let token = issued["token"].as_str().unwrap();
-    for (index, home) in homes.iter().enumerate().skip(1) {
-        nodes.push(Process::start(home, &net.serve(index).join(nodes[0].peer, token)).await);
-    }
-    for index in 0..3 {
-        shows(&net, index, "status", members, 3).await;
-    }
+    let mut nodes = three(&net, &homes, &[]).await;
     let (exit, first) = net.command(1, "claim username/zoe --owner ann --wait --timeout 60s").unwrap();
     assert_eq!((exit, &first["status"]), (0, &"confirmed".into()));
 
@@ -157,6 +185,52 @@ async fn a_link_set_down_and_up_again_between_machines() {
         assert_eq!(lost["rejected_by"]["registration"], here);
         let name = shows(&net, index, "show username/alice", status, "held".to_owned()).await;
         assert_eq!(name["registration"], here);
+        node.assert_lives();
+    }
+}
+
+/// Longer than any of the silences that follow, but not than all of them together.
+const EVICT_AFTER: &str = "4s";
+/// How often the link goes down and up, and a claim is confirmed in between.
+const FLAPS: usize = 6;
+
+#[tokio::test]
+async fn a_cut_in_one_direction_and_a_flapping_link_evict_nobody() {
+    let net = match Net::new('b') {
+        Ok(net) => net,
+        Err(why) => {
+            eprintln!("skipped: no network namespaces here: {why}");
+            return;
+        }
+    };
+    let homes = [Home::new(), Home::new(), Home::new()];
+    let mut nodes = three(&net, &homes, &["--evict-after", EVICT_AFTER]).await;
+    // What a says reaches c through b: c is silent to nobody for long, nor is a.
+    net.misdirect(0, 2).unwrap();
+    let started = Instant::now();
+    let mut number = 0;
+    while started.elapsed() < 2 * Duration::from_secs(4) {
+        for (index, label) in LABELS.iter().enumerate() {
+            number += 1;
+            let words = format!("claim username/one{number} --owner ann --wait --timeout 60s");
+            let (exit, claimed) = net.command(index, &words).unwrap();
+            assert_eq!((exit, &claimed["status"]), (0, &"confirmed".into()), "at {label}");
+        }
+    }
+    net.direct(0, 2).unwrap();
+
+    for number in 0..FLAPS {
+        net.link(2, "down").unwrap();
+        let words = format!("claim username/two{number} --owner ann --wait --timeout 500ms");
+        let (exit, pending) = net.command(0, &words).unwrap();
+        assert_eq!((exit, &pending["status"]), (4, &"pending".into()));
+        net.link(2, "up").unwrap();
+        let id = pending["id"].as_str().unwrap();
+        shows(&net, 0, &format!("show {id}"), status, "confirmed".to_owned()).await;
+    }
+    for (index, node) in nodes.iter_mut().enumerate() {
+        let status = shows(&net, index, "status", members, 3).await;
+        assert_eq!(evictions(&status), 0, "{status}");
         node.assert_lives();
     }
 }

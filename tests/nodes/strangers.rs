@@ -94,7 +94,7 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
     let transport = transport.unwrap();
     transport.handle().set_cluster(ClusterId(member), None);
     let (address, label, as_of) = (node.peer.to_string(), String::new(), Millis(1));
-    transport.handle().set_peers(vec![Contact { node: member, public_key, address, label, as_of }]);
+    transport.handle().set_peers(vec![Contact { node: member, public_key, address, label, as_of }], vec![]);
 
     // Asked in the meantime, the node answers; the stranger hears nothing, neither then nor until it gives up.
     for number in 0..50 {

@@ -96,6 +96,33 @@ pub(crate) async fn agreed(clients: &[Client]) -> BTreeMap<Uuid, Registration> {
     agreed
 }
 
+/// The same on a node that was given the state in between: it may not have told that somebody's claim was accepted, but
+/// told nothing twice, and every outcome of what it has told of.
+fn told_again(feed: &[Event]) {
+    let registrations = registrations(feed);
+    assert!(count(feed, EventType::Accepted).values().all(|count| *count == 1), "an acceptance was told twice");
+    for (event_type, status) in [(EventType::Confirmed, Status::Confirmed), (EventType::Rejected, Status::Rejected)] {
+        let once = registrations.values().filter(|registration| registration.status == status);
+        assert_eq!(count(feed, event_type), once.map(|registration| (registration.id, 1)).collect());
+    }
+}
+
+/// As [`agreed`], where one node was evicted and is back: its feed lacks what was decided while it was away, but tells
+/// nothing twice, and it knows all.
+pub(crate) async fn agreed_but_for(clients: &[Client], away: usize) -> BTreeMap<Uuid, Registration> {
+    settled(clients).await;
+    let mut others = clients.to_vec();
+    let back = others.remove(away);
+    let all = agreed(&others).await;
+    let feed = feed(&back).await;
+    told_again(&feed);
+    for registration in all.values() {
+        let there = back.registration(registration.id).await.expect("who is back knows all registrations");
+        assert_eq!(verdict(&there), verdict(registration), "{}", back.address());
+    }
+    all
+}
+
 /// What is the same everywhere, and for ever.
 fn verdict(registration: &Registration) -> (&str, &str, Status, Stamp, Option<&RejectedBy>) {
     let name = &registration.names[0].name;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forename::Client;
-use forename::node::{JoinConfig, Node, NodeConfig};
+use forename::node::{Handle, JoinConfig, Node, NodeConfig};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -20,17 +20,26 @@ pub(crate) struct Local {
     node: Node,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Local {
     /// Founds a cluster, or joins one through `sponsor`.
     pub(crate) async fn start(label: &str, links: Arc<dyn LinkFilter>, sponsor: Option<&Self>) -> Self {
-        let dir = tempfile::tempdir().expect("a directory for a node");
         let join = match sponsor {
             Some(sponsor) => Some(JoinConfig { address: sponsor.peer.to_string(), token: sponsor.token().await }),
             None => None,
         };
+        Self::start_in(tempfile::tempdir().expect("a directory for a node"), label, links, join).await
+    }
+
+    /// Goes on with what the directory holds, if it holds anything.
+    pub(crate) async fn start_in(
+        dir: TempDir,
+        label: &str,
+        links: Arc<dyn LinkFilter>,
+        join: Option<JoinConfig>,
+    ) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let node = Node::start(NodeConfig {
             data_dir: dir.path().to_owned(),
@@ -38,6 +47,7 @@ impl Local {
             advertise: None,
             label: label.to_owned(),
             join,
+            evict_after: None,
             links: Some(links),
         });
         let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
@@ -47,19 +57,25 @@ impl Local {
         let shutdown = async move { drop(stopping.await) };
         let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), shutdown));
         let client = Client::new(&format!("http://{http}")).expect("an address");
-        Self { client, peer: node.peer_address(), node, stop, server, _dir: dir }
+        Self { client, peer: node.peer_address(), node, stop, server, dir }
     }
 
     /// A sponsor that has joined just now may have to hear of the cluster's key first.
-    async fn token(&self) -> String {
-        eventually("a token", async || self.node.mint_token(DEADLINE)).await
+    pub(crate) async fn token(&self) -> String {
+        eventually("a token", async || self.node.mint_token(DEADLINE).map_err(|refusal| refusal.to_string())).await
     }
 
-    pub(crate) async fn shutdown(self) {
+    pub(crate) fn handle(&self) -> Handle {
+        self.node.handle()
+    }
+
+    /// Stops it; its directory stays as long as it is held.
+    pub(crate) async fn shutdown(self) -> TempDir {
         // The server may have ended by itself, which its result tells.
         let _ = self.stop.send(());
         self.server.await.expect("the server does not panic").expect("the server does not fail");
         self.node.shutdown().await;
+        self.dir
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use forename::Client;
 use forename::api::json::{Cluster, NameRef, Registration, RegistrationBody, Wait};
 use forename::client::ClientError;
+use forename::clock::NodeId;
 use uuid::Uuid;
 
 /// How long anything may take. Nothing hangs on the figure but how soon a failing test gives up.
@@ -110,4 +111,26 @@ pub(crate) async fn all_members(clients: &[Client]) {
         })
         .await;
     }
+}
+
+/// Waits until a node is out of the cluster, by what another one knows.
+pub(crate) async fn is_out(client: &Client, node: NodeId) {
+    eventually("the eviction is done", async || {
+        let cluster = cluster(client).await?;
+        same(&cluster.eviction, &None)?;
+        let evicted: Vec<_> = cluster.evicted.iter().map(|cut| cut.node).collect();
+        if evicted.contains(&node) { Ok(()) } else { Err(format!("out are {evicted:?}")) }
+    })
+    .await;
+}
+
+/// Waits until a node that was evicted is a member again, under the next incarnation.
+pub(crate) async fn is_back(client: &Client, was: NodeId) -> NodeId {
+    let next = was.next_incarnation().expect("it has lives left");
+    eventually("it is back", async || {
+        let cluster = cluster(client).await?;
+        same(&(cluster.node, cluster.member), &(next, true))
+    })
+    .await;
+    next
 }

@@ -50,6 +50,11 @@ impl Serve {
         Self { through: Vec::new(), arguments, variables: Vec::new(), http: any, peer: any }
     }
 
+    pub(crate) fn with(mut self, arguments: &[String]) -> Self {
+        self.arguments.extend_from_slice(arguments);
+        self
+    }
+
     pub(crate) fn at(mut self, http: SocketAddr, peer: SocketAddr) -> Self {
         (self.http, self.peer) = (http, peer);
         self
@@ -80,7 +85,9 @@ pub(crate) fn command(through: &[String]) -> Command {
         }
         None => Command::new(FORENAME),
     };
-    for variable in ["DATA_DIR", "HTTP", "PEER", "ADVERTISE", "JOIN", "TOKEN", "NAME", "INSECURE", "CONFIG", "NODE"] {
+    for variable in
+        ["DATA_DIR", "HTTP", "PEER", "ADVERTISE", "JOIN", "TOKEN", "NAME", "INSECURE", "CONFIG", "NODE", "EVICT_AFTER"]
+    {
         command.env_remove(format!("FORENAME_{variable}"));
     }
     command
@@ -114,6 +121,7 @@ pub(crate) struct Process {
     pub(crate) http: SocketAddr,
     pub(crate) peer: SocketAddr,
     pub(crate) client: Client,
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -140,7 +148,7 @@ impl Process {
         let http: SocketAddr = address(&announced[0], "http://").expect("the first line is the address of HTTP");
         let peer = address(&announced[1], "peer ").expect("the second line is the address for peers");
         let client = Client::new(&format!("http://{http}")).expect("serve prints an address");
-        Ok(Self { child, http, peer, client })
+        Ok(Self { child, http, peer, client, lines })
     }
 
     /// As `kill -9` does it.
@@ -153,6 +161,20 @@ impl Process {
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         signal("TERM", self.child.0.id());
         self.child.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        self.child.ended().await
+    }
+
+    /// What it has printed since it said where it listens, up to its end.
+    pub(crate) async fn printed(&mut self) -> Vec<String> {
+        let mut printed = Vec::new();
+        while let Some(line) = within("it prints to its end", self.lines.recv()).await {
+            printed.push(line);
+        }
+        printed
     }
 
     /// Fails where the node has ended by itself.
@@ -193,21 +215,29 @@ fn read(path: &Path) -> String {
 pub(crate) struct Three {
     pub(crate) homes: [Home; 3],
     pub(crate) nodes: Vec<Process>,
+    arguments: Vec<String>,
 }
 
 pub(crate) const LABELS: [&str; 3] = ["a", "b", "c"];
 
 impl Three {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more arguments to `serve`.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let homes = [Home::new(), Home::new(), Home::new()];
-        let first = Process::start(&homes[0], &Serve::new(LABELS[0])).await;
+        let serve = |label: &str| Serve::new(label).with(&arguments);
+        let first = Process::start(&homes[0], &serve(LABELS[0])).await;
         let token = first.client.mint_token(Some(DEADLINE)).await.expect("a member makes tokens");
         let peer = first.peer;
         let mut nodes = vec![first];
         for (home, label) in homes.iter().zip(LABELS).skip(1) {
-            nodes.push(Process::start(home, &Serve::new(label).join(peer, &token)).await);
+            nodes.push(Process::start(home, &serve(label).join(peer, &token)).await);
         }
-        let three = Self { homes, nodes };
+        let three = Self { homes, nodes, arguments };
         super::all_members(&three.clients()).await;
         three
     }
@@ -219,7 +249,8 @@ impl Three {
     /// Runs a node again that has stopped, at its old addresses.
     pub(crate) async fn run_again(&mut self, index: usize) {
         let (http, peer) = (self.nodes[index].http, self.nodes[index].peer);
-        self.nodes[index] = Process::start(&self.homes[index], &Serve::new(LABELS[index]).at(http, peer)).await;
+        let serve = Serve::new(LABELS[index]).with(&self.arguments).at(http, peer);
+        self.nodes[index] = Process::start(&self.homes[index], &serve).await;
     }
 }
 

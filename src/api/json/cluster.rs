@@ -6,7 +6,7 @@ use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{ClusterView, MemberView};
+use crate::replica::{ClusterView, EvictionView, MemberView};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -31,6 +31,66 @@ pub struct Cluster {
     /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_suspect_ms: Option<i64>,
+    /// The eviction or departure that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eviction: Option<Eviction>,
+    /// Those who are out for good, each with how much of its log counts.
+    #[serde(default)]
+    pub evicted: Vec<Cut>,
+}
+
+/// An eviction or departure that is not finished.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Eviction {
+    /// Who goes.
+    pub nodes: Vec<NodeId>,
+    /// Who stays and has yet to join in.
+    pub waiting_for: Vec<NodeId>,
+    /// Ops that the answering node lacks: whose log, and up to which seq.
+    pub missing: Vec<Cut>,
+    /// Those who stay are a majority, or none is needed because all leave by themselves. `false`: it can never finish.
+    pub possible: bool,
+}
+
+impl From<EvictionView> for Eviction {
+    fn from(view: EvictionView) -> Self {
+        Self {
+            nodes: view.nodes,
+            waiting_for: view.waiting_for,
+            missing: view.missing.into_iter().map(Into::into).collect(),
+            possible: view.possible,
+        }
+    }
+}
+
+/// A place in a node's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cut {
+    /// Whose log.
+    pub node: NodeId,
+    /// The last op before the cut.
+    pub seq: Seq,
+}
+
+impl From<(NodeId, Seq)> for Cut {
+    fn from((node, seq): (NodeId, Seq)) -> Self {
+        Self { node, seq }
+    }
+}
+
+/// Where a node stands in the membership.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberState {
+    /// It takes registrations.
+    #[default]
+    Member,
+    /// A newcomer that some members have yet to welcome.
+    Joining,
+    /// It leaves by itself.
+    Leaving,
+    /// It is being evicted.
+    Evicting,
 }
 
 impl Cluster {
@@ -47,6 +107,8 @@ impl Cluster {
             pending: view.pending,
             waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
             clock_suspect_ms: view.clock_suspect,
+            eviction: view.eviction.map(Into::into),
+            evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -62,6 +124,12 @@ pub struct Member {
     pub address: String,
     /// `false` for a newcomer that some members have yet to welcome.
     pub member: bool,
+    /// The same in a word.
+    #[serde(default)]
+    pub state: MemberState,
+    /// Who has joined in its eviction or departure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen_by: Vec<NodeId>,
     /// Whether the answering node is connected to it now; true for itself.
     pub connected: bool,
     /// Its latest promise that the answering node believes.
@@ -84,11 +152,19 @@ pub struct Member {
 
 impl From<MemberView> for Member {
     fn from(view: MemberView) -> Self {
+        let state = match (view.leaving, view.frozen_by.is_empty(), view.member) {
+            (true, _, _) => MemberState::Leaving,
+            (false, false, _) => MemberState::Evicting,
+            (false, true, true) => MemberState::Member,
+            (false, true, false) => MemberState::Joining,
+        };
         Self {
             node: view.node,
             label: view.label,
             address: view.address,
             member: view.member,
+            state,
+            frozen_by: view.frozen_by,
             connected: view.connected,
             promise: view.promise,
             heard_at: view.heard_at.map(Time),

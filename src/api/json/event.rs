@@ -58,9 +58,9 @@ mod type_text {
 pub struct Event {
     /// Always `1.0`.
     pub specversion: String,
-    /// `<cursor>@<node>`: unique in the cluster.
+    /// `<cursor>@<node>`: unique in the cluster, and the same however often it is read.
     pub id: String,
-    /// `/nodes/<id>`: the node that learnt it.
+    /// `/nodes/<id>`: the node that learnt it, by the id of its first incarnation.
     pub source: String,
     /// What happened.
     #[serde(rename = "type", with = "type_text")]

@@ -161,7 +161,7 @@ async fn faults_of_the_node_itself() {
     let fake = Fake::start(|_| Ok(Answer::Registrations(Vec::new()))).await;
     problem(fake.get("/v1/cluster").await, "internal", 500).await;
     problem(fake.post("/v1/registrations", &alice()).await, "internal", 500).await;
-    problem(fake.post("/v1/cluster/tokens", &json!({"ttl": "7d"})).await, "internal", 500).await;
+    problem(fake.post("/v1/cluster/tokens", &json!({"ttl": "7d"})).await, "not-member", 503).await;
     problem(fake.post("/v1/cluster/tokens", &json!({"ttl": 0})).await, "invalid-request", 400).await;
 }
 
@@ -171,7 +171,7 @@ async fn a_node_that_is_gone() {
     drop(inbox);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let handle = Handle::new(NODE, calls, watch::channel(0).1);
+    let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(0).1);
     let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), std::future::pending()));
     let client = Client::new(&base).unwrap();
     let error = client.cluster().await.unwrap_err();

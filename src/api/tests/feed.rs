@@ -46,7 +46,7 @@ async fn a_page_of_cloud_events() {
     assert_eq!(body["next"], 3);
     let events = body["events"].as_array().unwrap();
     assert_eq!(events.iter().map(|event| event["cursor"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 3]);
-    assert_eq!(events[0]["id"], "2@0000000000000abc");
+    assert_eq!(events[0]["id"], "2@000000000abc0000");
     assert_eq!(events[0]["type"], "forename.registration.confirmed");
     assert_eq!(events[0]["data"]["registration"]["metadata"], json!({"a": 1}));
 }
@@ -174,7 +174,8 @@ async fn the_clients_stream_outlives_connections() {
             let _ = call.reply.send(answer(&call.request));
         }
     });
-    tokio::spawn(serve(listener, Handle::new(NODE, calls, events), Arc::new(FakeAdmin), std::future::pending()));
+    let handle = Handle::new(watch::channel(NODE).1, calls, events);
+    tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), std::future::pending()));
     assert_eq!(stream.next().await.unwrap().cursor, Some(3));
     drop(latest);
 }

@@ -201,7 +201,8 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
     let may_cover =
         |node: &NodeId, last: Seq| survivors.iter().all(|by| upto(node, by).is_none_or(|upto| upto >= last));
     let all_leave = frozen.iter().all(|node| derived.departing.get(node).is_some_and(|last| may_cover(node, *last)));
-    let majority = 2 * survivors.len() > derived.members().count() + derived.half_admitted.len();
+    let electorate = derived.members().count() + derived.half_admitted.len();
+    let majority = 2 * survivors.len() > electorate || planted!(NoMajorityNeeded);
     let done = unanimous && (voluntary || majority);
     // Of those who went before only what lies within their cuts is here.
     let heard: BTreeSet<NodeId> = survivors.iter().chain(derived.cuts.keys()).copied().collect();
@@ -213,7 +214,10 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
 /// The greatest freeze of those who are heard, and of the frozen where it lies within their own cuts.
 fn cuts(freezes: &Freezes, frozen: &BTreeSet<NodeId>, heard: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Seq> {
     let by = |node: &NodeId| freezes.get(node).into_iter().flatten();
-    let greatest = |node: &NodeId| by(node).filter(|(by, _)| heard.contains(by)).map(|(_, f)| f.upto).max();
+    let greatest = |node: &NodeId| {
+        let freezes = by(node).filter(|(by, _)| heard.contains(by)).map(|(_, freeze)| freeze.upto);
+        if planted!(CutTooLow) { freezes.min() } else { freezes.max() }
+    };
     let mut cuts: BTreeMap<NodeId, Seq> = frozen.iter().map(|node| (*node, greatest(node).unwrap_or(0))).collect();
     loop {
         let before = cuts.clone();

@@ -72,6 +72,16 @@ fn members(membership: &Membership) -> Vec<u64> {
     membership.members().map(|node| node.0).collect()
 }
 
+/// Somebody who stays declares what is decided.
+fn declared(mut membership: Membership) -> Membership {
+    let cuts = membership.decided().clone();
+    let stays = membership.members().find(|member| !cuts.contains_key(member)).unwrap();
+    if !cuts.is_empty() {
+        membership.add(op(stays.0, 99, 99, Body::Evict { cuts }), ALL);
+    }
+    membership
+}
+
 #[test]
 fn a_node_is_out_once_all_who_stay_have_frozen_it() {
     let mut membership = founded(&[1, 2, 3], vec![op(1, 1, 10, freeze(3, 4))]);
@@ -83,6 +93,8 @@ fn a_node_is_out_once_all_who_stay_have_frozen_it() {
     assert_eq!(members(&membership), [1, 2, 3], "op 7 is missing here");
     assert_eq!(membership.limit(NodeId(1), NodeId(3)), 7, "and may be fetched");
     assert!(membership.try_finish(&|_| 7));
+    assert_eq!(members(&membership), [1, 2, 3], "nobody has declared it yet");
+    let membership = declared(membership);
     assert_eq!((members(&membership), membership.cut(NodeId(3))), (vec![1, 2], Some(7)));
     assert!(membership.frozen().is_empty());
 }
@@ -119,7 +131,7 @@ fn a_freeze_of_a_frozen_node_counts_within_its_own_cut() {
         op(4, 2, 9, freeze(5, 9)),
         op(5, 4, 9, freeze(4, 8)),
     ];
-    let membership = founded(&[1, 2, 3, 4, 5], ops);
+    let membership = declared(founded(&[1, 2, 3, 4, 5], ops));
     assert_eq!(membership.cut(NodeId(4)), Some(8), "and so does 5's freeze of 4, from then on");
     assert_eq!(membership.cut(NodeId(5)), Some(9), "4's freeze of it lies within 4's cut");
 }
@@ -134,7 +146,7 @@ fn whoever_leaves_needs_no_majority_but_all_of_its_ops_known() {
     early.add(op(1, 1, 11, freeze(2, 4)), ALL);
     assert_eq!(members(&early), [1, 2], "frozen before its departure was known: that takes a majority");
     membership.add(op(1, 1, 11, freeze(2, 5)), ALL);
-    assert_eq!(members(&membership), [1]);
+    assert_eq!(members(&declared(membership)), [1]);
 }
 
 #[test]
@@ -160,8 +172,13 @@ fn a_newcomer_needs_no_welcome_of_the_evicted() {
         op(2, 1, 10, freeze(3, 0)),
         op(1, 2, 11, admit(9, &[1, 2, 3])),
         op(2, 2, 12, welcome(9)),
+        op(1, 3, 13, Body::Evict { cuts: [(NodeId(3), 0)].into() }),
     ];
-    let membership = founded(&[1, 2, 3], ops);
+    let mut membership = founded(&[1, 2, 3], ops);
     assert_eq!(members(&membership), [1, 2, 9]);
+    // Once the eviction is done it stays done, whatever is frozen next.
+    membership.add(op(2, 3, 20, freeze(9, 0)), ALL);
+    assert_eq!(members(&membership), [1, 2, 9]);
+    assert_eq!(membership.cut(NodeId(3)), Some(0));
     assert_eq!(membership.floor(NodeId(9)), Hlc(12));
 }

@@ -79,9 +79,9 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
 
     // The same connection goes on when the membership takes over.
-    a.handle.set_peers(vec![j.contact()]);
+    a.handle.set_peers(vec![j.contact()], vec![]);
     j.handle.set_cluster(CLUSTER, Some(KEY));
-    j.handle.set_peers(vec![a.contact()]);
+    j.handle.set_peers(vec![a.contact()], vec![]);
     a.say(&j, Lane::Ordered, 6);
     assert!(matches!(j.next().await, Input::Message { .. }));
     // And it is no newcomer any more.
@@ -173,4 +173,76 @@ proptest! {
     fn no_text_is_too_odd_to_be_refused(text in "(fn1\\.)?\\PC*") {
         prop_assert!(JoinToken::parse(&text).is_err());
     }
+}
+
+/// Goes on as the next incarnation of its key.
+async fn reincarnate(node: &mut Node) {
+    let (inputs, inbox) = mpsc::channel(1024);
+    let (next, address) = (node.id.next_incarnation().unwrap(), node.address());
+    node.transport.reincarnate(next, inputs).await.unwrap();
+    assert_eq!(node.address(), address);
+    (node.id, node.inbox, node.handle) = (next, inbox, node.transport.handle());
+    node.connected.clear();
+}
+
+#[tokio::test]
+async fn the_next_incarnation_knows_nobody_and_joins_beside_the_old_contact() {
+    let (mut a, mut j) = (sponsor(), sponsor());
+    introduce_all(&[&a, &j]);
+    a.wait_connected(j.id).await;
+    j.wait_connected(a.id).await;
+    let (was, old, old_handle) = (j.id, j.contact(), j.handle.clone());
+    reincarnate(&mut j).await;
+    a.wait_disconnected(was).await;
+    assert!(old_handle.connected().is_empty() && j.handle.connected().is_empty());
+    // To a the old one is still a member, which it goes on dialing; the new one is a newcomer.
+    let joined = try_join(&j, a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap();
+    assert_eq!(joined.sponsor, a.id);
+    a.wait_connected(j.id).await;
+    j.wait_connected(a.id).await;
+    j.say(&a, Lane::Ordered, 5);
+    assert_eq!(a.number().await, 5);
+    a.handle.set_peers(vec![j.contact()], vec![old]);
+    a.say(&j, Lane::Ordered, 6);
+    assert_eq!(j.number().await, 6);
+    assert_eq!(a.handle.connected(), [j.id]);
+    let error = j.transport.reincarnate(NodeId(77), mpsc::channel(1).0).await.unwrap_err();
+    assert!(matches!(error, TransportError::NotOurs(NodeId(77))));
+}
+
+/// A crash of the old incarnation says no goodbye, and a copy of its directory may run on.
+#[tokio::test]
+async fn the_next_incarnation_takes_the_place_of_the_one_before() {
+    let patient = Limits { idle_timeout: DEADLINE, ..limits() };
+    let mut a = Node::start_with(TempDir::new().unwrap(), patient.clone(), None, 1024);
+    let mut old = Node::start_with(TempDir::new().unwrap(), patient.clone(), None, 1024);
+    for node in [&a, &old] {
+        node.handle.set_cluster(CLUSTER, Some(KEY));
+    }
+    introduce_all(&[&a, &old]);
+    a.wait_connected(old.id).await;
+    old.wait_connected(a.id).await;
+    let copy = TempDir::new().unwrap();
+    std::fs::copy(old.dir.path().join("identity.key"), copy.path().join("identity.key")).unwrap();
+    let mut new = Node::start_with(copy, patient, None, 1024);
+    reincarnate(&mut new).await;
+    try_join(&new, a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap();
+    a.wait_disconnected(old.id).await;
+    old.wait_disconnected(a.id).await;
+    eventually(|| a.handle.connected() == [new.id]).await;
+    assert!(refusal(old.dial(&a, Some(a.public_key)).await).contains("later incarnation"));
+}
+
+/// Whoever has the cluster's secret is let in by any member, not by its sponsor alone.
+#[tokio::test]
+async fn a_token_is_shown_to_every_peer() {
+    let (mut a, mut j) = (sponsor(), sponsor());
+    j.handle.show_token(Some(JoinToken::of(&KEY, TokenId { expires: NEVER, nonce: [1; 16] })));
+    j.handle.set_peers(vec![a.contact()], vec![]);
+    a.wait_connected(j.id).await;
+    j.wait_connected(a.id).await;
+    j.handle.show_token(None);
+    j.handle.set_peers(vec![], vec![]);
+    j.wait_disconnected(a.id).await;
+    assert!(refusal(j.dial(&a, Some(a.public_key)).await).contains("no member"));
 }

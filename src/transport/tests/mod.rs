@@ -144,7 +144,7 @@ fn number(number: u64) -> Message {
 /// Each is told of all others.
 fn introduce_all(nodes: &[&Node]) {
     for node in nodes {
-        node.handle.set_peers(nodes.iter().map(|node| node.contact()).collect());
+        node.handle.set_peers(nodes.iter().map(|node| node.contact()).collect(), vec![]);
     }
 }
 

@@ -12,9 +12,9 @@ async fn a_full_queue_drops_and_stalls_nobody() {
     let (mut a, mut c) = (Node::member(), Node::member());
     let mut slow = Node::start_with(TempDir::new().unwrap(), limits(), None, 1);
     slow.handle.set_cluster(CLUSTER, None);
-    a.handle.set_peers(vec![c.contact(), slow.contact()]);
+    a.handle.set_peers(vec![c.contact(), slow.contact()], vec![]);
     for node in [&c, &slow] {
-        node.handle.set_peers(vec![a.contact()]);
+        node.handle.set_peers(vec![a.contact()], vec![]);
     }
     slow.wait_connected(a.id).await;
     c.wait_connected(a.id).await;
@@ -71,7 +71,7 @@ async fn closing_does_not_wait_for_a_driver_that_does_not_read() {
     timeout(DEADLINE, b.close()).await.unwrap();
     a.wait_disconnected(id).await;
     // A handle that outlives its transport does nothing.
-    handle.set_peers(vec![a.contact()]);
+    handle.set_peers(vec![a.contact()], vec![]);
     drop(handle.join(a.address().to_string(), "fn1.0"));
     assert!(handle.connected().is_empty());
 }

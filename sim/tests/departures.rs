@@ -1,0 +1,196 @@
+//! Stories of members that go: evicted by hand or by themselves, back again, or gone of their own will.
+
+use forename::replica::{EventType, NameStatus, Refusal, Status};
+use forename_sim::story::Story;
+
+const LONDON: usize = 0;
+const TOKYO: usize = 1;
+const LIMA: usize = 2;
+
+#[test]
+fn what_waits_for_a_dead_member_is_decided_once_it_is_evicted() {
+    let mut story = Story::of(3);
+    story.crash(LIMA);
+    story.passes(3000);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(10_000);
+    assert_eq!(
+        story.status(LONDON, alice),
+        Some(Status::Pending),
+        "nothing hangs on a heartbeat, nor is it hurried by one"
+    );
+    story.evicts(LONDON, LIMA).unwrap();
+    story.passes(200);
+    assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
+    assert_eq!(story.cluster(LONDON).members.len(), 2);
+    story.start(LIMA);
+    story.passes(5000);
+    assert_eq!(story.incarnation(LIMA), 1, "it comes back by itself, as somebody else");
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    story.passes(100);
+    let (carla, alice) = (story.claims(LIMA, &["carla"]), story.claims(LIMA, &["alice"]));
+    story.passes(100);
+    let rival = story.claims(LONDON, &["alice"]);
+    story.evicts(TOKYO, LIMA).unwrap();
+    story.passes(500);
+    assert_eq!(story.status(LONDON, rival), Some(Status::Confirmed), "though Lima was earlier");
+    assert_eq!(story.status(LIMA, alice), Some(Status::Pending));
+    story.heal();
+    story.passes(8000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, carla), Some(Status::Confirmed), "nobody else wanted it");
+        assert_eq!(story.status(city, alice), Some(Status::Rejected));
+    }
+    let told = story.feed(LIMA);
+    let of = |kind| told.iter().filter(|event| event.event_type == kind).count();
+    assert_eq!(
+        (of(EventType::Rejected), of(EventType::Confirmed)),
+        (1, 1),
+        "each outcome once, in the feed that it had"
+    );
+    story.ends_well();
+}
+
+#[test]
+fn a_client_that_waits_at_an_evicted_node_is_told_the_outcome() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let dora = story.claims(LIMA, &["dora"]);
+    story.evicts(LONDON, LIMA).unwrap();
+    story.heal();
+    story.passes(8000);
+    assert_eq!(story.sees(LIMA, dora).unwrap().status, Status::Confirmed);
+    story.ends_well();
+}
+
+#[test]
+fn whoever_leaves_holds_nobody_up() {
+    let mut story = Story::of(2);
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.leaves(TOKYO).unwrap();
+    story.passes(1000);
+    assert!(story.has_left(TOKYO));
+    let bob = story.claims(LONDON, &["bob"]);
+    story.passes(100);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed), "what it had issued counts");
+    assert_eq!(story.status(LONDON, bob), Some(Status::Confirmed));
+    assert!(matches!(story.leaves(LONDON), Err(Refusal::LastMember)));
+    story.ends_well();
+}
+
+#[test]
+fn all_but_one_may_leave_one_after_the_other() {
+    let mut story = Story::of(5);
+    for host in [4, 3, 2, 1] {
+        story.leaves(host).unwrap();
+        story.passes(1000);
+        assert!(story.has_left(host), "host {host}");
+    }
+    assert_eq!(story.cluster(LONDON).members.len(), 1);
+    story.ends_well();
+}
+
+#[test]
+fn five_may_be_evicted_down_to_two_one_after_the_other() {
+    let mut story = Story::of(5);
+    for host in [4, 3, 2] {
+        story.crash(host);
+        story.passes(500);
+        story.evicts(LONDON, host).unwrap();
+        story.passes(500);
+    }
+    assert_eq!(story.cluster(TOKYO).members.len(), 2, "a majority of those who were left each time");
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.passes(200);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn half_of_a_cluster_evicts_nobody() {
+    let mut story = Story::of(2);
+    story.crash(TOKYO);
+    let refused = story.evicts(LONDON, TOKYO).unwrap_err();
+    assert!(matches!(refused, Refusal::NoMajority { members: 2, .. }), "{refused}");
+    assert!(matches!(story.evicts(LONDON, LONDON), Err(Refusal::InvalidRequest(_))));
+    story.ends_well();
+}
+
+#[test]
+fn a_silent_member_is_evicted_by_itself_where_the_operator_has_asked_for_that() {
+    let mut story = Story::evicting_after(3, 3000);
+    story.crash(LIMA);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(2000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Pending));
+    story.passes(3000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed));
+    story.start(LIMA);
+    story.passes(8000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
+}
+
+#[test]
+fn a_link_that_is_cut_is_no_reason_for_an_eviction() {
+    let mut story = Story::evicting_after(3, 2000);
+    story.cut(&[(LONDON, LIMA)]);
+    story.passes(20_000);
+    let alice = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed), "by way of Tokyo");
+    assert_eq!((story.incarnation(LONDON), story.incarnation(LIMA)), (0, 0));
+    story.ends_well();
+}
+
+#[test]
+fn two_halves_that_do_not_hear_each_other_evict_nobody() {
+    let mut story = Story::evicting_after(4, 2000);
+    story.split(&[0, 1]);
+    story.passes(20_000);
+    story.heal();
+    story.passes(1000);
+    assert!((0..4).all(|host| story.incarnation(host) == 0));
+    assert_eq!(story.cluster(LONDON).members.len(), 4);
+    story.ends_well();
+}
+
+#[test]
+fn a_name_that_was_freed_by_an_evicted_node_alone_stays_taken() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LIMA, &["alice"]);
+    story.passes(200);
+    story.split(&[LIMA]);
+    story.releases(LIMA, alice);
+    story.passes(200);
+    story.evicts(LONDON, LIMA).unwrap();
+    story.passes(500);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Held, "the release is void");
+    story.heal();
+    story.passes(8000);
+    assert_eq!(story.name(TOKYO, "alice"), NameStatus::Available, "until it is issued again");
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_is_let_in_by_those_who_stay() {
+    let mut story = Story::with_joiners(3, &[LONDON]);
+    story.crash(LIMA);
+    story.start(3);
+    story.passes(3000);
+    assert!(!story.is_member(3), "Lima has not welcomed it");
+    let refused = story.evicts(LONDON, LIMA).unwrap_err();
+    assert!(matches!(refused, Refusal::NoMajority { members: 3, joining: 1, .. }), "{refused}");
+    story.start(LIMA);
+    story.passes(3000);
+    assert!(story.is_member(3));
+    story.ends_well();
+}

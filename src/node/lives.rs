@@ -1,0 +1,119 @@
+//! One life of the node after the other: whoever is evicted comes back under the next incarnation of its identity, with
+//! the same store, addresses and handles. On a thread of its own, so that a read from disk never holds up the sockets.
+
+use tokio::sync::{mpsc, watch};
+
+use super::driver::{Clocks, Driver, End, JoinOutcome, random};
+use super::{Call, JoinConfig, NodeError, QUEUE};
+use crate::clock::NodeId;
+use crate::replica::{Config, Cursor, Founding, Input, Replica};
+use crate::store::disk::{DiskEvent, DiskStore};
+use crate::transport::Transport;
+
+/// How the node came to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    Stopped,
+    Left,
+    Halted(String),
+}
+
+/// Where a driver's work comes from.
+pub(super) struct Channels {
+    pub(super) disk_events: mpsc::UnboundedReceiver<DiskEvent>,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) stopping: mpsc::Receiver<()>,
+}
+
+/// What others may see of a node at any time.
+#[derive(Clone)]
+pub(super) struct Watches {
+    pub(super) node: watch::Sender<NodeId>,
+    pub(super) events: watch::Sender<Cursor>,
+    pub(super) founding: watch::Sender<Option<Founding>>,
+    pub(super) ended: watch::Sender<Option<Ended>>,
+}
+
+impl Watches {
+    pub(super) fn new(node: NodeId, last: Cursor) -> Self {
+        Self {
+            node: watch::Sender::new(node),
+            events: watch::Sender::new(last),
+            founding: watch::Sender::new(None),
+            ended: watch::Sender::new(None),
+        }
+    }
+}
+
+/// What stays from one life to the next.
+pub(super) struct Lives {
+    /// Of the current life.
+    pub(super) config: Config,
+    pub(super) clocks: Clocks,
+    pub(super) transport: Transport,
+    pub(super) join: Option<JoinConfig>,
+    pub(super) channels: Channels,
+    pub(super) watches: Watches,
+}
+
+impl Lives {
+    /// Starts the first life. The receiver tells a newcomer's reception by its sponsor, once; for others it closes at
+    /// once.
+    pub(super) fn start(mut self, replica: Replica<DiskStore>) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
+        let (told, joined) = mpsc::channel(1);
+        let runtime = tokio::runtime::Handle::current();
+        let run = move || {
+            let (end, store) = runtime.block_on(self.run(replica, told));
+            let Self { transport, channels, watches, .. } = self;
+            // What still comes from peers has nobody to take it, and must not hold up the transport.
+            drop(channels);
+            // Before the store, which a snapshot on its way out would keep open.
+            runtime.block_on(transport.close());
+            let closed = store.map_or(Ok(()), DiskStore::close);
+            let ended = match (end, closed) {
+                (End::Stop | End::Rejoin(_), Err(failure)) => Ended::Halted(failure.to_string()),
+                (End::Stop | End::Rejoin(_), Ok(())) => Ended::Stopped,
+                (End::Left, _) => Ended::Left,
+                (End::Halt(reason), _) => Ended::Halted(reason),
+            };
+            watches.ended.send_replace(Some(ended));
+        };
+        let spawned = std::thread::Builder::new().name("forename-driver".to_owned()).spawn(run);
+        spawned.map_err(|error| NodeError::System(error.to_string()))?;
+        Ok(joined)
+    }
+
+    /// All lives, up to one that does not end in another.
+    async fn run(&mut self, first: Replica<DiskStore>, told: mpsc::Sender<JoinOutcome>) -> (End, Option<DiskStore>) {
+        let (mut replica, mut told) = (first, Some(told));
+        loop {
+            let mut driver = Driver::new(replica, self.clocks, self.transport.handle(), self.watches.clone());
+            let end = driver.run(&mut self.channels, self.join.as_ref(), told.take()).await;
+            let store = driver.into_store(&end);
+            let End::Rejoin(next) = end else { return (end, Some(store)) };
+            replica = match self.next_life(next, store).await {
+                Ok(replica) => replica,
+                Err(error) => {
+                    let why = format!("this node was evicted and cannot come back by itself: {error}; start it again");
+                    return (End::Halt(why), None);
+                }
+            };
+        }
+    }
+
+    /// The same store under the next id, and a transport that knows nobody.
+    async fn next_life(&mut self, next: NodeId, store: DiskStore) -> Result<Replica<DiskStore>, NodeError> {
+        let (sender, inputs) = mpsc::channel(QUEUE);
+        // Closed first: a connection that waits for room there would hold up the end of the old life.
+        self.channels.inputs = inputs;
+        self.transport.reincarnate(next, sender).await?;
+        self.watches.founding.send_replace(None);
+        self.watches.node.send_replace(next);
+        let now = self.clocks.now();
+        self.config.contact.node = next;
+        self.config.contact.as_of = now.wall;
+        self.config.seed = u64::from_le_bytes(random()?);
+        Ok(Replica::open(self.config.clone(), store, None, now)?)
+    }
+}

@@ -1,0 +1,210 @@
+//! Members that are evicted, come back, or leave.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use forename::Client;
+use forename::api::ProblemType;
+use forename::api::json::{Cluster, MemberState, Registration};
+use forename::client::ClientError;
+use forename::clock::NodeId;
+use forename::node::Handle;
+use forename::replica::Status;
+use forename::transport::{Cuts, LinkFilter};
+
+use crate::support::facts::{agreed, agreed_but_for, settled};
+use crate::support::local::{self, Local};
+use crate::support::process::{LABELS, Process, Serve, Three};
+use crate::support::{all_members, claim, eventually, is_back, is_out, same, user, user_final};
+
+/// The id of the member of this label, as a node sees it.
+fn node_of(cluster: &Cluster, label: &str) -> NodeId {
+    let member = cluster.members.iter().find(|member| member.label == label);
+    member.unwrap_or_else(|| panic!("no member {label}: {cluster:?}")).node
+}
+
+fn refused_as(refused: Result<Cluster, ClientError>) -> Option<ProblemType> {
+    refused.unwrap_err().problem().map(|problem| problem.problem_type)
+}
+
+async fn outcome(client: &Client, registration: &Registration) -> Registration {
+    eventually(&format!("{} is final", registration.names[0].name), async || {
+        let now = client.registration(registration.id).await.map_err(|error| error.to_string())?;
+        if now.status.is_final() { Ok(now) } else { Err(format!("{now:?}")) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let c = clients[2].cluster().await.unwrap().node;
+    // Taken by c and told to nobody: the others are not there.
+    three.nodes[0].kill();
+    three.nodes[1].kill();
+    let theirs = claim(&clients[2], &user("alice", "cid")).await;
+    let alone = claim(&clients[2], &user("carol", "cid")).await;
+    assert_eq!((theirs.status, alone.status), (Status::Pending, Status::Pending));
+    three.nodes[2].kill();
+    three.run_again(0).await;
+    three.run_again(1).await;
+
+    let waits = claim(&clients[0], &user("alice", "ann")).await;
+    assert_eq!(waits.status, Status::Pending);
+    assert_eq!(clients[0].cluster().await.unwrap().eviction, None);
+    let begun = clients[0].evict(c).await.unwrap();
+    assert!(begun.eviction.is_some_and(|eviction| eviction.possible && eviction.nodes == [c]));
+    is_out(&clients[1], c).await;
+    assert_eq!(outcome(&clients[0], &waits).await.status, Status::Confirmed);
+    assert_eq!(refused_as(clients[0].evict(c).await), Some(ProblemType::NoMember));
+
+    three.run_again(2).await;
+    let back = is_back(&clients[2], c).await;
+    all_members(&clients).await;
+    // Asked by the ids that its client has.
+    let lost = outcome(&clients[2], &theirs).await;
+    assert_eq!((lost.status, lost.rejected_by.unwrap().registration), (Status::Rejected, waits.id));
+    assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
+    let all = agreed_but_for(&clients, 2).await;
+    assert_eq!((all.len(), all[&alone.id].node), (3, back));
+
+    // The next one is under the incarnation after that, also over a restart that nobody asked for.
+    three.nodes[2].kill();
+    clients[1].evict(back).await.unwrap();
+    is_out(&clients[0], back).await;
+    three.run_again(2).await;
+    is_back(&clients[2], back).await;
+    settled(&clients).await;
+}
+
+#[tokio::test]
+async fn a_node_leaves_and_the_others_go_on() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let before = claim(&clients[2], &user_final("carol", "cid")).await;
+    let c = clients[2].leave().await.unwrap().node;
+    assert_eq!(three.nodes[2].ended().await.code(), Some(0));
+    assert!(three.nodes[2].printed().await.iter().any(|line| line.contains("has left its cluster")));
+    is_out(&clients[0], c).await;
+    let left = &clients[..2];
+    all_members(left).await;
+    assert_eq!(claim(&clients[0], &user_final("alice", "ann")).await.status, Status::Confirmed);
+    assert_eq!(agreed(left).await[&before.id].status, Status::Confirmed);
+
+    let again = Process::try_start(&three.homes[2], &Serve::new(LABELS[2])).await;
+    let Err((status, log)) = again else { panic!("a node that has left runs again") };
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("has left its cluster"), "{log}");
+
+    // Down to the last, who stays.
+    clients[1].leave().await.unwrap();
+    assert_eq!(three.nodes[1].ended().await.code(), Some(0));
+    assert_eq!(claim(&clients[0], &user_final("bob", "ann")).await.status, Status::Confirmed);
+    assert_eq!(refused_as(clients[0].leave().await), Some(ProblemType::LastMember));
+}
+
+#[tokio::test]
+async fn nobody_is_evicted_without_a_majority_that_stays() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let seen = clients[0].cluster().await.unwrap();
+    let (b, c) = (node_of(&seen, "b"), node_of(&seen, "c"));
+    three.nodes[1].kill();
+    three.nodes[2].kill();
+    // The first can begin: two of three would stay. Then no more.
+    clients[0].evict(c).await.unwrap();
+    assert_eq!(refused_as(clients[0].evict(c).await), Some(ProblemType::BeingEvicted));
+    assert_eq!(refused_as(clients[0].evict(b).await), Some(ProblemType::NoMajority));
+    assert_eq!(refused_as(clients[0].evict(seen.node).await), Some(ProblemType::InvalidRequest));
+    let seen = clients[0].cluster().await.unwrap();
+    assert_eq!(seen.eviction.unwrap().waiting_for, [b]);
+    let state = |node| seen.members.iter().find(|member| member.node == node).unwrap().state;
+    assert_eq!((state(b), state(c)), (MemberState::Member, MemberState::Evicting));
+    three.run_again(1).await;
+    is_out(&clients[0], c).await;
+}
+
+#[tokio::test]
+async fn an_evicted_node_that_was_only_cut_off_comes_back_in_its_process() {
+    let cuts = Arc::new(Cuts::new());
+    let mut nodes = vec![Local::start("a", cuts.clone(), None).await];
+    for label in ["b", "c"] {
+        let node = Local::start(label, cuts.clone(), Some(&nodes[0])).await;
+        nodes.push(node);
+    }
+    let clients = local::clients(&nodes);
+    all_members(&clients).await;
+    let c = clients[2].cluster().await.unwrap().node;
+    nodes[..2].iter().for_each(|other| cuts.cut(other.peer, nodes[2].peer));
+    let theirs = claim(&clients[2], &user("alice", "cid")).await;
+    let alone = claim(&clients[2], &user("carol", "cid")).await;
+    clients[1].evict(c).await.unwrap();
+    is_out(&clients[0], c).await;
+    let ours = claim(&clients[0], &user_final("alice", "ann")).await;
+    assert_eq!(ours.status, Status::Confirmed);
+
+    cuts.heal();
+    is_back(&clients[2], c).await;
+    all_members(&clients).await;
+    assert_eq!(outcome(&clients[2], &theirs).await.status, Status::Rejected);
+    assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
+    let all = agreed_but_for(&clients, 2).await;
+    assert_eq!(all[&theirs.id].rejected_by.as_ref().map(|by| by.registration), Some(ours.id));
+    // The same addresses and the same handle, in a further life.
+    assert_eq!(nodes[2].handle().node(), c.next_incarnation().unwrap());
+    assert!(nodes[2].token().await.starts_with("fn1."));
+    local::shutdown(nodes).await;
+}
+
+/// Links of a node, cut by hand, and all of them once it goes by another id.
+#[derive(Debug, Default)]
+struct FirstLifeOnly {
+    cuts: Cuts,
+    life: OnceLock<(Handle, NodeId)>,
+}
+
+impl LinkFilter for FirstLifeOnly {
+    fn passes(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        self.cuts.passes(from, to) && self.life.get().is_none_or(|(handle, id)| handle.node() == *id)
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_stops_on_its_way_back_goes_on_when_it_runs_again() {
+    let (free, links) = (Arc::new(Cuts::new()), Arc::new(FirstLifeOnly::default()));
+    let a = Local::start("a", free.clone(), None).await;
+    let b = Local::start("b", free.clone(), Some(&a)).await;
+    let c = Local::start("c", links.clone(), Some(&a)).await;
+    let mut nodes = vec![a, b, c];
+    let clients = local::clients(&nodes);
+    all_members(&clients).await;
+    let (handle, peer) = (nodes[2].handle(), nodes[2].peer);
+    let was = handle.node();
+    links.life.set((handle.clone(), was)).unwrap();
+    nodes[..2].iter().for_each(|other| links.cuts.cut(other.peer, peer));
+    let alone = claim(&clients[2], &user("carol", "cid")).await;
+    clients[1].evict(was).await.unwrap();
+    is_out(&clients[0], was).await;
+
+    // It is told that it is out, and hears nothing more.
+    links.cuts.heal();
+    let next = was.next_incarnation().unwrap();
+    eventually("it knows that it is out", async || same(&handle.node(), &next)).await;
+    assert_eq!(refused_as(clients[2].cluster().await), Some(ProblemType::NotMember));
+    let token = clients[2].mint_token(None).await.unwrap_err();
+    assert_eq!(token.problem().map(|problem| problem.problem_type), Some(ProblemType::NotMember));
+    // What its client was told goes on.
+    let meanwhile = clients[2].registration(alone.id).await.unwrap();
+    assert_eq!((meanwhile.status, &meanwhile.names), (Status::Pending, &alone.names));
+
+    let c = nodes.pop().unwrap();
+    let dir = c.shutdown().await;
+    nodes.push(Local::start_in(dir, "c", free, None).await);
+    let clients = local::clients(&nodes);
+    is_back(&clients[2], was).await;
+    assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
+    all_members(&clients).await;
+    agreed_but_for(&clients, 2).await;
+    local::shutdown(nodes).await;
+}
