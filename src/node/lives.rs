@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
-use crate::replica::{Config, Cursor, Founding, Input, Replica};
+use crate::replica::{Config, Cursor, Founding, Input, Replica, Start};
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::Transport;
 
@@ -114,6 +114,6 @@ impl Lives {
         self.config.contact.node = next;
         self.config.contact.as_of = now.wall;
         self.config.seed = u64::from_le_bytes(random()?);
-        Ok(Replica::open(self.config.clone(), store, None, now)?)
+        Ok(Replica::open(self.config.clone(), store, Some(Start::Join), now)?)
     }
 }

@@ -124,14 +124,11 @@ impl<S: Store> Replica<S> {
 
     /// A member says that this node is out.
     pub(super) fn on_evicted(&mut self, cut: Seq) {
-        self.evicted = self.installed.then_some(cut);
+        self.evicted = Some(cut);
     }
 
     /// What is left to do where this node is out: the last output, after all others of this step.
     pub(super) fn farewell(&mut self) -> Option<Output> {
-        if !self.installed {
-            return None;
-        }
         // Not before a member that stays has declared it: until then the others may need ops that only this node has.
         if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)) {
             if self.membership.departed(self.me).is_some_and(|last| last <= cut) {
@@ -157,10 +154,13 @@ impl<S: Store> Replica<S> {
 
     /// The state is dropped at the next start, which asks the cluster for it anew.
     fn start_over(&mut self, node: NodeId) -> Output {
-        let founding = self.founding.clone().unwrap_or_default();
         let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
         let store = &mut self.registry.store;
-        store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&Return { was: self.me, founding, contacts }));
+        // Without the cluster's state it knows nothing better than what it began with.
+        if let Some(founding) = self.founding.clone() {
+            let back = Return { was: self.me, founding, contacts };
+            store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
+        }
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&node));
         store.delete(Table::Meta, META_INSTALLED.to_vec());
         Output::Rejoin(node)

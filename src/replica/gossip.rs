@@ -152,6 +152,8 @@ impl<S: Store> Replica<S> {
         match message {
             Message::Join(contact) => self.on_join(from, contact),
             Message::Installed => self.on_installed(from),
+            // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
+            Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),
             _ if !self.installed => {}
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
@@ -162,7 +164,7 @@ impl<S: Store> Replica<S> {
             }
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
-            Message::Evicted { cut } if self.membership.is_member(from) => self.on_evicted(cut),
+            Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
             Message::Evicted { .. } => {}
         }
     }

@@ -76,6 +76,11 @@ impl Membership {
         self.is_member(node) || self.derived.half_admitted.contains(&node)
     }
 
+    /// Whether the node, in this incarnation or another, was ever a member.
+    pub(super) fn knows_key(&self, node: NodeId) -> bool {
+        self.derived.since.keys().any(|known| known.key_part() == node.key_part())
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.members()
     }

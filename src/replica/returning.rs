@@ -196,6 +196,15 @@ impl<S: Store> Replica<S> {
         for (registration, told) in told {
             self.registry.store.put(Table::Told, told_key(registration, told), codec::encode(&told));
         }
+        // An outcome may stand before the acceptance, where an earlier life had learnt it from a snapshot.
+        feed::read(&self.registry.store, 0, &mut |_, EventRecord { kind, registration: stamp, .. }| {
+            if Told::of(&kind) == Some(Told::Outcome) {
+                let known = Registration::load(&self.registry.store, stamp);
+                let id = known.as_ref().map(Registration::id).or_else(|| void.get(&stamp).copied());
+                id.map(|id| open.remove(&id));
+            }
+            if open.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
         open
     }
 
@@ -216,6 +225,8 @@ impl<S: Store> Replica<S> {
     pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         match Told::of(&kind) {
             Some(Told::Accepted) if self.returning.quiet => {}
+            // What is over cannot begin.
+            Some(Told::Accepted) if self.returning.told.contains(&(registration, Told::Outcome)) => {}
             Some(told) if self.returning.told.remove(&(registration, told)) && !planted!(ToldAgainAfterReturn) => {
                 self.registry.store.delete(Table::Told, told_key(registration, told));
             }
