@@ -164,6 +164,45 @@ fn two_halves_that_do_not_hear_each_other_evict_nobody() {
 }
 
 #[test]
+fn an_evicted_node_hears_of_it_from_members_that_have_all_come_back_as_others() {
+    let mut story = Story::of(4);
+    story.split(&[3]);
+    story.evicts(LONDON, 3).unwrap();
+    story.passes(500);
+    for (host, by) in [(LONDON, TOKYO), (TOKYO, LIMA), (LIMA, LONDON)] {
+        story.crash(host);
+        story.passes(500);
+        story.evicts(by, host).unwrap();
+        story.start(host);
+        story.passes(8000);
+        assert_eq!(story.incarnation(host), 1);
+    }
+    assert!(story.is_member(3), "by all that it knows");
+    story.heal();
+    story.passes(8000);
+    assert_eq!(story.incarnation(3), 1);
+    story.ends_well();
+}
+
+#[test]
+fn whoever_is_put_out_before_it_has_the_state_takes_the_next_id() {
+    let mut story = Story::with_joiners(3, &[LONDON]);
+    let empty = story.copy_disk(3);
+    story.start(3);
+    story.passes(3000);
+    assert!(story.is_member(3));
+    story.crash(3);
+    story.restore_disk(3, &empty);
+    story.evicts(LONDON, 3).unwrap();
+    story.passes(500);
+    story.start(3);
+    story.passes(8000);
+    assert_eq!(story.incarnation(3), 1, "under the first it would ask for ever");
+    assert!(story.is_member(3));
+    story.ends_well();
+}
+
+#[test]
 fn a_name_that_was_freed_by_an_evicted_node_alone_stays_taken() {
     let mut story = Story::of(3);
     let alice = story.claims(LIMA, &["alice"]);

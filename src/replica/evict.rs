@@ -143,9 +143,7 @@ impl<S: Store> Replica<S> {
             self.keep_void();
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
-        let void = |(node, cut): (&NodeId, &Seq)| self.registry.applied_of(*node) > *cut;
-        if self.membership.cuts().iter().any(void) {
-            // Only a newcomer that is no member yet can hold what an eviction has made void.
+        if self.holds_void {
             self.keep_void();
             return Some(self.start_over(self.me));
         }

@@ -68,7 +68,7 @@ impl Membership {
 
     /// Whether the node is a member: admitted and not evicted.
     pub(super) fn is_member(&self, node: NodeId) -> bool {
-        self.derived.since.contains_key(&node) && !self.derived.cuts.contains_key(&node)
+        self.derived.members.contains(&node)
     }
 
     /// Whether the node is a member or on its way to be one.
@@ -82,11 +82,11 @@ impl Membership {
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.derived.members()
+        self.derived.members.iter().copied()
     }
 
     pub(super) fn count(&self) -> usize {
-        self.members().count()
+        self.derived.members.len()
     }
 
     pub(super) fn half_admitted(&self) -> impl Iterator<Item = NodeId> + '_ {

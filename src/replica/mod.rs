@@ -21,6 +21,7 @@
 //!   at or below the watermark and held by a majority. So a confirmation costs no write of its own.
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
+mod config;
 mod evict;
 mod feed;
 mod finality;
@@ -30,6 +31,7 @@ pub mod limits;
 mod log;
 mod membership;
 mod message;
+mod open;
 mod request;
 mod returning;
 mod serve;
@@ -39,13 +41,10 @@ mod views;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 
-use crdts::{Dot, VClock};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
 
+pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
 use self::finality::Finality;
 use self::gossip::Peers;
@@ -54,103 +53,15 @@ pub use self::input::{Input, Output, Token};
 use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
+pub use self::open::OpenError;
 pub use self::request::*;
 use self::returning::Returning;
 pub use self::returning::{Return, node_in};
 use self::serve::Waiters;
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
-use crate::crdt::{Body, Effects, Op, Registry, Seq, read_record};
-use crate::store::{Batch, Direction, Store, Table};
-
-/// What the clocks of the machine say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Now {
-    /// Unix time; may jump, also back.
-    pub wall: Millis,
-    /// Milliseconds since any fixed moment of this process; never goes back.
-    pub elapsed: Millis,
-}
-
-/// What a node knows of itself.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How others reach and recognise it; `contact.node` is its id.
-    pub contact: Contact,
-    /// Ops whose timestamps lie further ahead than this are not taken, and a node whose clock is off from its peers'
-    /// by more takes no registrations. Milliseconds.
-    pub max_clock_skew: u64,
-    /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
-    pub heartbeat: u64,
-    /// How often it does when something is. Milliseconds.
-    pub busy_heartbeat: u64,
-    /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
-    /// section 5: it trades the strict order of claims for progress.
-    pub evict_after: Option<u64>,
-    /// How many peers it tells at a time, and how much.
-    pub spread: Spread,
-    /// Seed of its random choices of peers.
-    pub seed: u64,
-}
-
-impl Config {
-    /// The defaults for a node: 10 s of skew and a heartbeat a second as the design has them; the busy heartbeat only
-    /// makes up for lost messages, and 100 ms is a guess at what links allow.
-    #[must_use]
-    pub fn new(contact: Contact, seed: u64) -> Self {
-        let spread = Spread::default();
-        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, spread, seed }
-    }
-}
-
-/// What a node does with an empty store.
-#[derive(Clone, Debug)]
-pub enum Start {
-    /// It is one of the founders of a cluster, as a rule the only one.
-    Found(Founding),
-    /// It asks the first peer that it is connected to for admission.
-    Join,
-}
-
-/// What all members of a cluster have in common from its first day.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Founding {
-    /// The first members.
-    pub founders: BTreeSet<NodeId>,
-    /// The secret that join tokens are derived from.
-    pub secret: [u8; 32],
-}
-
-impl Founding {
-    /// The cluster's id: its least founder.
-    #[must_use]
-    pub fn cluster_id(&self) -> NodeId {
-        self.founders.first().copied().unwrap_or_default()
-    }
-}
-
-/// The store does not fit this node. Nothing was changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Somebody else's state.
-    #[error(
-        "the data directory belongs to node {found}, but the identity in it is that of {expected}; restore the pair, or start a new node on an empty directory"
-    )]
-    OtherNode {
-        /// Whose state it is.
-        found: NodeId,
-        /// Whose identity was given.
-        expected: NodeId,
-    },
-    /// There is no state and no word what to do.
-    #[error("the data directory holds no cluster yet: start with an address and a token to join one")]
-    NotStarted,
-    /// The node has left its cluster.
-    #[error(
-        "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
-    )]
-    Left,
-}
+use crate::crdt::{Body, Effects, Op, Registry, Seq};
+use crate::store::{Batch, Store, Table};
 
 /// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
 /// most, because a node that restarts at once issues ops that far ahead of its clock.
@@ -196,70 +107,13 @@ pub struct Replica<S> {
     gone: bool,
     /// A member said that this node is out: the prefix of its log that counts.
     evicted: Option<Seq>,
+    /// It holds ops that an eviction has made void: only a newcomer that is no member yet can.
+    holds_void: bool,
     /// What this node has to make good after an eviction.
     returning: Returning,
 }
 
 impl<S: Store> Replica<S> {
-    /// Opens the state in `store`. With an empty one, `start` says what to do; otherwise it is not looked at.
-    ///
-    /// # Errors
-    /// The store belongs to another node, or is empty and `start` is none.
-    pub fn open(config: Config, store: S, start: Option<Start>, now: Now) -> Result<Self, OpenError> {
-        let me = config.contact.node;
-        if let Some(found) = store.get(Table::Meta, META_NODE).map(|bytes| read_record(&bytes, "node id"))
-            && found != me
-        {
-            return Err(OpenError::OtherNode { found, expected: me });
-        }
-        let installed = store.get(Table::Meta, META_INSTALLED).is_some();
-        let ceiling = store.get(Table::Meta, META_CEILING).map(|bytes| read_record(&bytes, "ceiling"));
-        if store.get(Table::Meta, META_LEFT).is_some() {
-            return Err(OpenError::Left);
-        }
-        let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
-        // What an earlier incarnation promised does not bind this one.
-        let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
-        let returning = returning.is_some();
-        if !installed && !returning && start.is_none() {
-            return Err(OpenError::NotStarted);
-        }
-        let mut replica = Self {
-            me,
-            now,
-            clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
-            ceiling: ceiling.unwrap_or_default(),
-            founding: None,
-            installed,
-            registry: Registry::new(store, VClock::new()),
-            log: LogBuffer::default(),
-            feed: Feed::empty(),
-            membership: Membership::default(),
-            contacts: BTreeMap::new(),
-            contacts_changed: true,
-            fresh_contacts: BTreeSet::new(),
-            finality: Finality::default(),
-            peers: Peers::new(config.seed, now),
-            waiters: Waiters::default(),
-            rng: ChaCha8Rng::seed_from_u64(config.seed),
-            outbox: Vec::new(),
-            gated: VecDeque::new(),
-            persisted: 0,
-            halted: false,
-            gone: false,
-            evicted: None,
-            returning: Returning::default(),
-            config,
-        };
-        match (installed, start) {
-            (false, Some(Start::Found(founding))) if !returning => replica.found(founding),
-            (false, _) => replica.wipe(),
-            (true, _) => {}
-        }
-        replica.load();
-        Ok(replica)
-    }
-
     /// The store, to read.
     pub fn store(&self) -> &S {
         &self.registry.store
@@ -376,63 +230,6 @@ impl<S: Store> Replica<S> {
         self.halted = true;
     }
 
-    /// A founder's first state.
-    fn found(&mut self, founding: Founding) {
-        self.registry.store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(&founding));
-        self.mark_installed();
-    }
-
-    fn mark_installed(&mut self) {
-        self.installed = true;
-        self.registry.store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&self.me));
-        self.registry.store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
-    }
-
-    /// Forgets a snapshot that did not come to its end.
-    fn wipe(&mut self) {
-        for table in Table::ALL.into_iter().filter(|table| table.in_snapshot()) {
-            let mut keys = Vec::new();
-            self.registry.store.scan(table, &[], None, Direction::Up, &mut |key, _| {
-                keys.push(key.to_vec());
-                ControlFlow::Continue(())
-            });
-            keys.into_iter().for_each(|key| self.registry.store.delete(table, key));
-        }
-    }
-
-    /// Takes up what the store holds, and this node's own contact.
-    fn load(&mut self) {
-        let store = &self.registry.store;
-        let founding = store.get(Table::Cluster, CLUSTER_FOUNDING);
-        self.founding = founding.filter(|_| self.installed).map(|bytes| read_record(&bytes, "founding"));
-        let founders = self.founding.as_ref().map(|founding| founding.founders.clone()).unwrap_or_default();
-        let mut ops: Vec<Op> = Vec::new();
-        let mut contacts: Vec<Contact> = Vec::new();
-        store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
-            ops.push(read_record(bytes, "membership op"));
-            ControlFlow::Continue(())
-        });
-        store.scan(Table::Contacts, &[], None, Direction::Up, &mut |_, bytes| {
-            contacts.push(read_record(bytes, "contact"));
-            ControlFlow::Continue(())
-        });
-        self.contacts = contacts.into_iter().map(|contact| (contact.node, contact)).collect();
-        self.feed = Feed::open(store);
-        self.finality = Finality::default();
-        let applied = self.finality.load(&self.registry.store);
-        self.membership = Membership::new(founders, ops, &|node| applied.get(&node).copied().unwrap_or(0));
-        let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
-        self.registry.set_applied(dots.collect());
-        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
-        self.finality.membership_changed(self.membership.members(), self.now.elapsed);
-        self.load_undecided(&applied);
-        self.load_returning();
-        let mut own = self.config.contact.clone();
-        // A clock set back must not make this node's new address look old.
-        own.as_of = self.contacts.get(&self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));
-        self.learn_contacts(vec![own]);
-    }
-
     /// Issues an op of this node's own.
     fn issue(&mut self, body: Body) -> Effects {
         let hlc = self.clock.tick(self.promised_wall());
@@ -492,6 +289,8 @@ impl<S: Store> Replica<S> {
     fn membership_changed(&mut self) {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         self.contacts_changed = true;
+        let void = |(node, cut): (&NodeId, &Seq)| self.registry.applied_of(*node) > *cut;
+        self.holds_void = self.membership.cuts().iter().any(void);
     }
 
     /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
@@ -502,35 +301,6 @@ impl<S: Store> Replica<S> {
                 self.issue(Body::Welcome { node });
             }
         }
-    }
-
-    /// Enters contacts that are newer than the known ones.
-    fn learn_contacts(&mut self, contacts: Vec<Contact>) {
-        for contact in contacts {
-            let known = self.contacts.get(&contact.node);
-            let newer = known.is_none_or(|known| known.as_of < contact.as_of && known.public_key == contact.public_key);
-            if newer {
-                let key = contact.node.0.to_be_bytes().to_vec();
-                self.registry.store.put(Table::Contacts, key, codec::encode(&contact));
-                self.fresh_contacts.insert(contact.node);
-                self.contacts.insert(contact.node, contact);
-                self.contacts_changed = true;
-            }
-        }
-    }
-
-    /// Tells the driver whom to be connected to, where that changed, and the peers how all are reached.
-    fn announce_peers(&mut self) {
-        if !std::mem::take(&mut self.contacts_changed) || !self.installed {
-            return;
-        }
-        let others = |nodes: &mut dyn Iterator<Item = NodeId>| -> Vec<Contact> {
-            nodes.filter(|node| *node != self.me).filter_map(|node| self.contacts.get(&node).cloned()).collect()
-        };
-        let members = others(&mut self.membership.members().chain(self.membership.half_admitted()));
-        let former = others(&mut self.membership.cuts().keys().copied());
-        self.outbox.push(Output::Peers { members, former });
-        self.spread_contacts();
     }
 
     fn send(&mut self, to: NodeId, lane: Lane, message: Message) {

@@ -180,6 +180,10 @@ impl<S: Store> Replica<S> {
     /// Notes which events of the feed do not follow from the state, and returns the registrations that the feed has no
     /// outcome of; `void` has the ids of those that the state does not know.
     fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> BTreeSet<Uuid> {
+        // What an earlier return had noted shows anew.
+        for (registration, told) in std::mem::take(&mut self.returning.told) {
+            self.registry.store.delete(Table::Told, told_key(registration, told));
+        }
         let (mut open, mut told) = (BTreeSet::new(), Vec::new());
         feed::read(&self.registry.store, 0, &mut |_, EventRecord { kind, registration: stamp, .. }| {
             let known = Registration::load(&self.registry.store, stamp);

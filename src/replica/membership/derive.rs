@@ -20,6 +20,8 @@ pub(super) struct Derivation {
     pub(super) since: BTreeMap<NodeId, Hlc>,
     /// The evicted, each with the prefix of its log that counts.
     pub(super) cuts: BTreeMap<NodeId, Seq>,
+    /// Who was admitted and is not evicted.
+    pub(super) members: BTreeSet<NodeId>,
     /// The stamps of the ops that let newcomers in.
     pub(super) admitted: BTreeMap<NodeId, Stamp>,
     /// Newcomers that some members have yet to welcome.
@@ -37,14 +39,6 @@ pub(super) struct Derivation {
 }
 
 impl Derivation {
-    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.since.keys().copied().filter(|node| !self.cuts.contains_key(node))
-    }
-
-    fn is_member(&self, node: NodeId) -> bool {
-        self.since.contains_key(&node) && !self.cuts.contains_key(&node)
-    }
-
     /// Whether an op says anything: its origin was admitted, and it lies within its cut.
     pub(super) fn counts(&self, op: &Op) -> bool {
         self.since.contains_key(&op.node) && self.cuts.get(&op.node).is_none_or(|cut| op.seq <= *cut)
@@ -62,6 +56,8 @@ pub(super) fn derive(founders: &BTreeSet<NodeId>, ops: &Ops, applied: &dyn Fn(No
         let unknown = |node: &NodeId| !derived.since.contains_key(node) && !derived.cuts.contains_key(node);
         let asked = ops.values().filter(|op| derived.counts(op)).filter_map(newcomer);
         derived.half_admitted = asked.filter(unknown).collect();
+        let stays = |node: &NodeId| !derived.cuts.contains_key(node);
+        derived.members = derived.since.keys().copied().filter(stays).collect();
         derived.admitted = admitted(&derived, ops);
         if !adopt(&mut derived, ops, applied) {
             break;
@@ -182,14 +178,14 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
             Body::Freeze { node, seq } if !derived.cuts.contains_key(&node) => {
                 freezes.entry(node).or_default().insert(op.node, Freeze { at: op.seq, upto: seq });
             }
-            Body::Depart if derived.is_member(op.node) => drop(departing.insert(op.node, op.seq)),
+            Body::Depart if derived.members.contains(&op.node) => drop(departing.insert(op.node, op.seq)),
             _ => {}
         }
     }
     derived.departing = departing;
     derived.frozen = freezes.keys().chain(derived.departing.keys()).copied().collect();
     let frozen = &derived.frozen;
-    let survivors: BTreeSet<NodeId> = derived.members().filter(|node| !frozen.contains(node)).collect();
+    let survivors: BTreeSet<NodeId> = derived.members.difference(frozen).copied().collect();
     if frozen.is_empty() || survivors.is_empty() {
         derived.possible = false;
         return None;
@@ -201,7 +197,7 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
     let may_cover =
         |node: &NodeId, last: Seq| survivors.iter().all(|by| upto(node, by).is_none_or(|upto| upto >= last));
     let all_leave = frozen.iter().all(|node| derived.departing.get(node).is_some_and(|last| may_cover(node, *last)));
-    let electorate = derived.members().count() + derived.half_admitted.len();
+    let electorate = derived.members.len() + derived.half_admitted.len();
     let majority = 2 * survivors.len() > electorate || planted!(NoMajorityNeeded);
     let done = unanimous && (voluntary || majority);
     // Of those who went before only what lies within their cuts is here.

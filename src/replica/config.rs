@@ -1,0 +1,74 @@
+//! What a replica is given: what it is to know of itself, its clocks, and how it starts.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Contact, Spread};
+use crate::clock::{Millis, NodeId};
+
+/// What the clocks of the machine say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// Unix time; may jump, also back.
+    pub wall: Millis,
+    /// Milliseconds since any fixed moment of this process; never goes back.
+    pub elapsed: Millis,
+}
+
+/// What a node knows of itself.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How others reach and recognise it; `contact.node` is its id.
+    pub contact: Contact,
+    /// Ops whose timestamps lie further ahead than this are not taken, and a node whose clock is off from its peers'
+    /// by more takes no registrations. Milliseconds.
+    pub max_clock_skew: u64,
+    /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
+    pub heartbeat: u64,
+    /// How often it does when something is. Milliseconds.
+    pub busy_heartbeat: u64,
+    /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
+    /// section 5: it trades the strict order of claims for progress.
+    pub evict_after: Option<u64>,
+    /// How many peers it tells at a time, and how much.
+    pub spread: Spread,
+    /// Seed of its random choices of peers.
+    pub seed: u64,
+}
+
+impl Config {
+    /// The defaults for a node: 10 s of skew and a heartbeat a second as the design has them; the busy heartbeat only
+    /// makes up for lost messages, and 100 ms is a guess at what links allow.
+    #[must_use]
+    pub fn new(contact: Contact, seed: u64) -> Self {
+        let spread = Spread::default();
+        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, spread, seed }
+    }
+}
+
+/// What a node does with an empty store.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// It is one of the founders of a cluster, as a rule the only one.
+    Found(Founding),
+    /// It asks the first peer that it is connected to for admission.
+    Join,
+}
+
+/// What all members of a cluster have in common from its first day.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Founding {
+    /// The first members.
+    pub founders: BTreeSet<NodeId>,
+    /// The secret that join tokens are derived from.
+    pub secret: [u8; 32],
+}
+
+impl Founding {
+    /// The cluster's id: its least founder.
+    #[must_use]
+    pub fn cluster_id(&self) -> NodeId {
+        self.founders.first().copied().unwrap_or_default()
+    }
+}

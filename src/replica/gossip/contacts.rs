@@ -1,0 +1,65 @@
+//! How members are reached, and whom this node is to be connected to.
+
+use crate::clock::NodeId;
+use crate::codec;
+use crate::replica::{Contact, Lane, Message, Output, Replica};
+use crate::store::{Store, Table};
+
+/// Contacts that a beat passes on.
+const SOME_CONTACTS: usize = 8;
+
+impl<S: Store> Replica<S> {
+    /// A member may speak of all, a newcomer only of itself.
+    pub(super) fn on_contacts(&mut self, from: NodeId, contacts: Vec<Contact>) {
+        let whole = self.membership.is_member(from);
+        let contacts =
+            contacts.into_iter().filter(|contact| contact.node != self.me && (whole || contact.node == from));
+        self.learn_contacts(contacts.collect());
+    }
+
+    /// Enters contacts that are newer than the known ones.
+    pub(in crate::replica) fn learn_contacts(&mut self, contacts: Vec<Contact>) {
+        for contact in contacts {
+            let known = self.contacts.get(&contact.node);
+            let newer = known.is_none_or(|known| known.as_of < contact.as_of && known.public_key == contact.public_key);
+            if newer {
+                let key = contact.node.0.to_be_bytes().to_vec();
+                self.registry.store.put(Table::Contacts, key, codec::encode(&contact));
+                self.fresh_contacts.insert(contact.node);
+                self.contacts.insert(contact.node, contact);
+                self.contacts_changed = true;
+            }
+        }
+    }
+
+    /// Tells the driver whom to be connected to, where that changed, and the peers how all are reached.
+    pub(in crate::replica) fn announce_peers(&mut self) {
+        if !std::mem::take(&mut self.contacts_changed) || !self.installed {
+            return;
+        }
+        let others = |nodes: &mut dyn Iterator<Item = NodeId>| -> Vec<Contact> {
+            nodes.filter(|node| *node != self.me).filter_map(|node| self.contacts.get(&node).cloned()).collect()
+        };
+        let members = others(&mut self.membership.members().chain(self.membership.half_admitted()));
+        let former = others(&mut self.membership.cuts().keys().copied());
+        self.outbox.push(Output::Peers { members, former });
+        self.spread_contacts();
+    }
+
+    /// In a small cluster all that a node knows goes to all at once; in a large one what is new is a rumour, as ops are.
+    fn spread_contacts(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh_contacts);
+        let small = self.membership.count() <= self.config.spread.small;
+        let told = self.contacts.iter().filter(|(node, _)| small || fresh.contains(node));
+        let told: Vec<_> = told.map(|(_, contact)| contact.clone()).collect();
+        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
+        for to in to.into_iter().filter(|_| !told.is_empty()) {
+            self.send(to, Lane::Ordered, Message::Contacts(told.clone()));
+        }
+    }
+
+    pub(super) fn some_contacts(&mut self) -> Vec<Contact> {
+        let nodes = self.contacts.keys().copied().collect();
+        self.choose(nodes, SOME_CONTACTS).into_iter().map(|node| self.contacts[&node].clone()).collect()
+    }
+}

@@ -1,0 +1,193 @@
+//! Ops and vectors: what is taken from a peer, and what a peer lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::clock::NodeId;
+use crate::crdt::{Body, Op, Seq};
+use crate::replica::{Entry, Lane, Message, Replica, Vector, log};
+use crate::store::Store;
+
+/// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
+const ASK_AGAIN: u64 = 300;
+
+impl<S: Store> Replica<S> {
+    /// Takes in what continues the logs that are here; asks again where there is a gap.
+    pub(super) fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
+        let limit = self.now.wall.plus(self.config.max_clock_skew);
+        if let Some(worst) = ops.iter().map(|op| op.hlc.millis()).max().filter(|worst| *worst > limit) {
+            let ahead = worst.since(self.now.wall);
+            self.peers.skewed.insert(from, ahead);
+            self.send(from, Lane::Ordered, Message::Skewed { ahead });
+            return;
+        }
+        self.peers.skewed.remove(&from);
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.asked_at = None;
+        }
+        let (mut gap, mut origins) = (false, BTreeSet::new());
+        for op in ops {
+            match self.check(op) {
+                Check::Next => {
+                    self.clock.observe(op.hlc);
+                    self.apply(op);
+                    self.log.push(op.clone());
+                    origins.insert(op.node);
+                }
+                Check::Known | Check::Stranger => {}
+                Check::Gap => gap = true,
+                Check::Broken(why) => {
+                    tracing::error!(origin = %op.node, seq = op.seq, why, "an op was refused");
+                    break;
+                }
+                Check::Ours => return self.halt_behind(op.seq),
+            }
+        }
+        // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
+        let more = more && !origins.is_empty();
+        for origin in origins.into_iter().filter(|origin| self.membership.freeze_by(self.me, *origin).is_none()) {
+            self.finality.believe(origin, self.registry.applied_of(origin), self.now);
+        }
+        if gap || more {
+            self.ask(from, more);
+        }
+    }
+
+    fn check(&self, op: &Op) -> Check {
+        let applied = self.registry.applied_of(op.node);
+        if op.seq <= applied {
+            Check::Known
+        } else if op.node == self.me {
+            Check::Ours
+        } else if op.seq > self.membership.limit(self.me, op.node) {
+            Check::Stranger
+        } else if op.seq > applied + 1 && !planted!(GapsTaken) {
+            Check::Gap
+        } else if op.hlc <= self.membership.floor(op.node) {
+            // Another admission let it in earlier, which is not complete here yet.
+            Check::Stranger
+        } else if op.hlc <= self.finality.promise(op.node).hlc {
+            Check::Broken("its origin had promised to issue nothing that early")
+        } else {
+            Check::Next
+        }
+    }
+
+    /// Asks a peer for all that it has and this node lacks.
+    fn ask(&mut self, peer: NodeId, at_once: bool) {
+        let now = self.now.elapsed;
+        let Some(state) = self.peers.connected.get_mut(&peer) else { return };
+        if at_once || state.asked_at.is_none_or(|asked| now.since(asked) >= ASK_AGAIN) {
+            state.asked_at = Some(now);
+            let vector = self.vector(Some(peer), true, false);
+            self.send(peer, Lane::Ordered, Message::Vector(vector));
+        }
+    }
+
+    pub(super) fn on_vector(&mut self, from: NodeId, vector: &Vector) {
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            let (theirs, ours) = (i128::from(vector.wall.0), i128::from(self.now.wall.0));
+            peer.offset = Some(i64::try_from(theirs - ours).unwrap_or(i64::MAX));
+            peer.silent = Some((self.now.elapsed, vector.silent.clone()));
+        }
+        let limit = self.now.wall.plus(self.config.max_clock_skew);
+        let mut lacking = false;
+        for entry in &vector.entries {
+            self.finality.hold(from, entry.origin, entry.held);
+            let applied = self.registry.applied_of(entry.origin);
+            if entry.origin == self.me {
+                if entry.held > applied {
+                    return self.halt_behind(entry.held);
+                }
+                if entry.held == applied {
+                    self.peers.skewed.remove(&self.me);
+                }
+            } else if entry.promise.hlc.millis() <= limit {
+                if self.membership.freeze_by(self.me, entry.origin).is_none() {
+                    self.finality.hear(entry.origin, entry.promise, applied, self.now);
+                    // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
+                    self.clock.observe(self.finality.promise(entry.origin).hlc);
+                }
+                // What its own origin is about to push needs no asking.
+                let takes = entry.held.min(self.membership.limit(self.me, entry.origin));
+                lacking |= takes > applied && !self.peers.is_connected(entry.origin);
+            }
+        }
+        for row in vector.rows.iter().filter(|row| row.by != self.me) {
+            row.held.iter().for_each(|(origin, seq)| self.finality.hold(row.by, *origin, *seq));
+        }
+        if vector.wants {
+            self.send_missing(from, &vector.entries);
+        }
+        if vector.echo {
+            let vector = self.vector(Some(from), true, false);
+            self.send(from, Lane::Ordered, Message::Vector(vector));
+        } else if lacking {
+            self.ask(from, false);
+        }
+    }
+
+    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
+    /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
+    fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
+        let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
+        let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
+        let most = self.config.spread;
+        let behind = self.registry.applied().iter().filter_map(|dot| {
+            let held = theirs.get(dot.actor).copied().unwrap_or(0);
+            let upto = dot.counter.min(self.membership.limit(to, *dot.actor));
+            (*dot.actor != to && held < upto).then_some((*dot.actor, held + 1, upto))
+        });
+        let behind: Vec<_> = behind.collect();
+        let logs = behind.len().max(1);
+        for (origin, from, upto) in behind {
+            let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
+            log::read(&self.registry.store, origin, from, &mut |op| {
+                if op.seq > upto {
+                    return ControlFlow::Break(());
+                }
+                if left == 0 || room == 0 {
+                    more = true;
+                    return ControlFlow::Break(());
+                }
+                let weight = weight(&op);
+                (left, room, bytes) = (left - 1, room.saturating_sub(weight), bytes + weight);
+                ops.push(op);
+                ControlFlow::Continue(())
+            });
+        }
+        if !ops.is_empty() {
+            // Little goes in order with the promises, much by itself.
+            let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
+            self.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
+        }
+    }
+
+    /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
+    fn halt_behind(&mut self, seq: Seq) {
+        let applied = self.registry.applied_of(self.me);
+        self.halt(format!(
+            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold \
+             op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
+             used number, and what peers hold is safe. Start a new node on an empty data directory with --join"
+        ));
+    }
+}
+
+/// What an op is to this node.
+enum Check {
+    Next,
+    Known,
+    Gap,
+    Stranger,
+    Ours,
+    Broken(&'static str),
+}
+
+/// The encoded size of an op, roughly.
+fn weight(op: &Op) -> usize {
+    let Body::Register(register) = &op.body else { return 64 };
+    let claims = register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
+    64 + register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
+}

@@ -1,0 +1,94 @@
+//! The peers that are connected, and how much they are told at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Millis, NodeId};
+use crate::crdt::Seq;
+use crate::replica::{Contact, Now};
+
+/// How many are told at a time, and how much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spread {
+    /// Up to so many members everybody tells everybody (design, section 6).
+    pub small: usize,
+    /// In larger clusters a node tells so many at a time.
+    pub fanout: usize,
+    /// Ops in one message at most, so that a step never takes long.
+    pub ops: usize,
+    /// Bytes of ops in one message, roughly; well below the transport's frame limit.
+    pub bytes: usize,
+    /// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
+    pub lag: Seq,
+}
+
+impl Default for Spread {
+    /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
+    /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
+    fn default() -> Self {
+        Self { small: 8, fanout: 4, ops: 2048, bytes: 1 << 20, lag: 20_000 }
+    }
+}
+
+/// A peer that is connected now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    /// How far its wall clock is ahead of ours, milliseconds, by its last word.
+    pub(super) offset: Option<i64>,
+    /// When it was last asked for ops that have not come.
+    pub(super) asked_at: Option<Millis>,
+    /// Who is silent to it, and when it said so.
+    pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
+}
+
+/// The peers that are connected, and when they hear from us next.
+#[derive(Clone, Debug)]
+pub(in crate::replica) struct Peers {
+    pub(super) connected: BTreeMap<NodeId, Peer>,
+    /// Newcomers that this node sponsors.
+    pub(super) joining: BTreeMap<NodeId, Contact>,
+    /// By how much the timestamps that we last refused from a node were ahead.
+    pub(super) skewed: BTreeMap<NodeId, u64>,
+    pub(super) next_beat: Millis,
+    /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
+    pub(super) sponsor: Option<NodeId>,
+    /// Rows of a snapshot that has not come to its end are in the store.
+    pub(super) half_installed: bool,
+    /// Peers whose snapshots came when they were not awaited: on these connections there is no whole one.
+    pub(super) missed: BTreeSet<NodeId>,
+}
+
+impl Peers {
+    pub(in crate::replica) fn new(seed: u64, now: Now) -> Self {
+        // Nodes that start together should not speak together for ever.
+        let next_beat = now.elapsed.plus(seed % 50);
+        let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { connected, joining, skewed, next_beat, sponsor: None, half_installed: false, missed: BTreeSet::new() }
+    }
+
+    pub(in crate::replica) fn next_beat(&self) -> Millis {
+        self.next_beat
+    }
+
+    pub(in crate::replica) fn connected(&self) -> Vec<NodeId> {
+        self.connected.keys().copied().collect()
+    }
+
+    pub(in crate::replica) fn is_connected(&self, node: NodeId) -> bool {
+        self.connected.contains_key(&node)
+    }
+
+    pub(in crate::replica) fn offset(&self, node: NodeId) -> Option<i64> {
+        self.connected.get(&node)?.offset
+    }
+
+    /// Who is silent to a peer, and when it last said so.
+    pub(in crate::replica) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
+        self.connected.get(&node)?.silent.as_ref()
+    }
+
+    pub(in crate::replica) fn skewed(&self, node: NodeId) -> Option<u64> {
+        self.skewed.get(&node).copied()
+    }
+}

@@ -1,0 +1,166 @@
+//! How a replica begins: with nothing, with what it left in its store, or with a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use crdts::{Dot, VClock};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::feed::Feed;
+use super::finality::Finality;
+use super::gossip::Peers;
+use super::log::LogBuffer;
+use super::membership::Membership;
+use super::returning::{Return, Returning};
+use super::serve::Waiters;
+use super::{
+    CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE, META_RETURNING,
+    Now, Replica, Start,
+};
+use crate::clock::{Clock, NodeId};
+use crate::codec;
+use crate::crdt::{Op, Registry, read_record};
+use crate::store::{Direction, Store, Table};
+
+/// The store does not fit this node. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else's state.
+    #[error(
+        "the data directory belongs to node {found}, but the identity in it is that of {expected}; restore the pair, or start a new node on an empty directory"
+    )]
+    OtherNode {
+        /// Whose state it is.
+        found: NodeId,
+        /// Whose identity was given.
+        expected: NodeId,
+    },
+    /// There is no state and no word what to do.
+    #[error("the data directory holds no cluster yet: start with an address and a token to join one")]
+    NotStarted,
+    /// The node has left its cluster.
+    #[error(
+        "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
+    )]
+    Left,
+}
+
+impl<S: Store> Replica<S> {
+    /// Opens the state in `store`. With an empty one, `start` says what to do; otherwise it is not looked at.
+    ///
+    /// # Errors
+    /// The store belongs to another node, or is empty and `start` is none.
+    pub fn open(config: Config, store: S, start: Option<Start>, now: Now) -> Result<Self, OpenError> {
+        let me = config.contact.node;
+        if let Some(found) = store.get(Table::Meta, META_NODE).map(|bytes| read_record(&bytes, "node id"))
+            && found != me
+        {
+            return Err(OpenError::OtherNode { found, expected: me });
+        }
+        let installed = store.get(Table::Meta, META_INSTALLED).is_some();
+        let ceiling = store.get(Table::Meta, META_CEILING).map(|bytes| read_record(&bytes, "ceiling"));
+        if store.get(Table::Meta, META_LEFT).is_some() {
+            return Err(OpenError::Left);
+        }
+        let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
+        // What an earlier incarnation promised does not bind this one.
+        let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
+        let returning = returning.is_some();
+        if !installed && !returning && start.is_none() {
+            return Err(OpenError::NotStarted);
+        }
+        let mut replica = Self {
+            me,
+            now,
+            clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
+            ceiling: ceiling.unwrap_or_default(),
+            founding: None,
+            installed,
+            registry: Registry::new(store, VClock::new()),
+            log: LogBuffer::default(),
+            feed: Feed::empty(),
+            membership: Membership::default(),
+            contacts: BTreeMap::new(),
+            contacts_changed: true,
+            fresh_contacts: BTreeSet::new(),
+            finality: Finality::default(),
+            peers: Peers::new(config.seed, now),
+            waiters: Waiters::default(),
+            rng: ChaCha8Rng::seed_from_u64(config.seed),
+            outbox: Vec::new(),
+            gated: VecDeque::new(),
+            persisted: 0,
+            halted: false,
+            gone: false,
+            evicted: None,
+            holds_void: false,
+            returning: Returning::default(),
+            config,
+        };
+        match (installed, start) {
+            (false, Some(Start::Found(founding))) if !returning => replica.found(founding),
+            (false, _) => replica.wipe(),
+            (true, _) => {}
+        }
+        replica.load();
+        Ok(replica)
+    }
+
+    /// A founder's first state.
+    pub(super) fn found(&mut self, founding: Founding) {
+        self.registry.store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(&founding));
+        self.mark_installed();
+    }
+
+    pub(super) fn mark_installed(&mut self) {
+        self.installed = true;
+        self.registry.store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&self.me));
+        self.registry.store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
+    }
+
+    /// Forgets a snapshot that did not come to its end.
+    pub(super) fn wipe(&mut self) {
+        for table in Table::ALL.into_iter().filter(|table| table.in_snapshot()) {
+            let mut keys = Vec::new();
+            self.registry.store.scan(table, &[], None, Direction::Up, &mut |key, _| {
+                keys.push(key.to_vec());
+                ControlFlow::Continue(())
+            });
+            keys.into_iter().for_each(|key| self.registry.store.delete(table, key));
+        }
+    }
+
+    /// Takes up what the store holds, and this node's own contact.
+    pub(super) fn load(&mut self) {
+        let store = &self.registry.store;
+        let founding = store.get(Table::Cluster, CLUSTER_FOUNDING);
+        self.founding = founding.filter(|_| self.installed).map(|bytes| read_record(&bytes, "founding"));
+        let founders = self.founding.as_ref().map(|founding| founding.founders.clone()).unwrap_or_default();
+        let mut ops: Vec<Op> = Vec::new();
+        let mut contacts: Vec<Contact> = Vec::new();
+        store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
+            ops.push(read_record(bytes, "membership op"));
+            ControlFlow::Continue(())
+        });
+        store.scan(Table::Contacts, &[], None, Direction::Up, &mut |_, bytes| {
+            contacts.push(read_record(bytes, "contact"));
+            ControlFlow::Continue(())
+        });
+        self.contacts = contacts.into_iter().map(|contact| (contact.node, contact)).collect();
+        self.feed = Feed::open(store);
+        self.finality = Finality::default();
+        let applied = self.finality.load(&self.registry.store);
+        self.membership = Membership::new(founders, ops, &|node| applied.get(&node).copied().unwrap_or(0));
+        let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
+        self.registry.set_applied(dots.collect());
+        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
+        self.finality.membership_changed(self.membership.members(), self.now.elapsed);
+        self.load_undecided(&applied);
+        self.load_returning();
+        let mut own = self.config.contact.clone();
+        // A clock set back must not make this node's new address look old.
+        own.as_of = self.contacts.get(&self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));
+        self.learn_contacts(vec![own]);
+    }
+}
