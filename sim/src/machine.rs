@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use forename::clock::{Millis, NodeId};
 use forename::codec;
-use forename::replica::{Config, Contact, Founding, Input, Now, Replica, Start, node_in};
+use forename::replica::{Config, Contact, Founding, Input, Now, OpenError, Replica, Start, node_in};
 use forename::store::memory::MemoryStore;
 use forename::store::{Store, Table};
 
@@ -114,7 +114,7 @@ impl Machine {
     }
 
     /// Starts the process on whatever its disk holds.
-    pub(crate) fn start(&mut self, time: Micros, plan: &Plan) -> Result<(), String> {
+    pub(crate) fn start(&mut self, time: Micros, plan: &Plan) -> Result<(), OpenError> {
         self.life += 1;
         let mut store = self.disk.mount();
         self.node = node_in(&store, node_id(self.host));
@@ -133,7 +133,7 @@ impl Machine {
         } else {
             Start::Join
         };
-        let replica = Replica::open(config, store, Some(start), self.now(time)).map_err(|error| error.to_string())?;
+        let replica = Replica::open(config, store, Some(start), self.now(time))?;
         self.replica = Some(replica);
         self.inbox = vec![Input::Wake];
         self.busy_until = time;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use forename::clock::{Hlc, NodeId};
-use forename::replica::{Input, Lane, Message, Output, Replica, Request, Token};
+use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, Token};
 use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
@@ -190,6 +190,11 @@ impl World {
         let (now, founders) = (self.now, self.plan.founders);
         let machine = &mut self.machines[host];
         if let Err(error) = machine.start(now, &self.plan) {
+            if error == OpenError::Left {
+                // It died between its last fsync and its last word.
+                (machine.left, machine.gone) = (true, true);
+                return Ok(());
+            }
             return broken("start", format!("host {host} does not start: {error}"));
         }
         let machine = &self.machines[host];

@@ -233,3 +233,21 @@ fn a_newcomer_is_let_in_by_those_who_stay() {
     assert!(story.is_member(3));
     story.ends_well();
 }
+
+#[test]
+fn the_ops_below_a_cut_are_fetched_from_one_who_knows_that_it_goes_itself() {
+    let mut story = Story::of(5);
+    let (oslo, rome) = (3, 4);
+    story.split(&[oslo, rome]);
+    story.evicts(LONDON, rome).unwrap();
+    story.evicts(rome, oslo).unwrap();
+    let alice = story.claims(rome, &["alice"]);
+    story.passes(100);
+    story.crash(rome);
+    story.heal();
+    story.passes(10_000);
+    assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed), "Oslo had it when it took Rome's part as over");
+    assert_eq!(story.incarnation(oslo), 1, "the last of Rome's ops that count says so");
+    story.start(rome);
+    story.ends_well();
+}

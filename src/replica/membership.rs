@@ -180,6 +180,14 @@ impl Membership {
         }
     }
 
+    /// How far `to` may be sent the log of `origin`. Of a frozen one's all that any freeze allows: `to` may know less than
+    /// this node and take a cut for agreed already, which lies no higher than the greatest freeze.
+    pub(super) fn useful(&self, to: NodeId, origin: NodeId) -> Seq {
+        let frozen = self.cut(origin).is_none() && self.freeze_by(to, origin).is_some();
+        let greatest = self.freezes.values().filter_map(|freezes| freezes.get(&origin)).max();
+        greatest.copied().filter(|_| frozen).unwrap_or_else(|| self.limit(to, origin))
+    }
+
     /// Newcomers that `me` is asked to welcome and has not.
     pub(super) fn to_welcome(&self, me: NodeId) -> Vec<NodeId> {
         let mut asked = BTreeSet::new();

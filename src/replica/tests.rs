@@ -315,6 +315,22 @@ fn a_reservation_ends_by_the_watermark_unless_it_is_activated() {
 }
 
 #[test]
+fn a_reservation_that_is_over_before_its_own_fate_is_known_costs_no_writes() {
+    let mut cluster = Cluster::founded(3);
+    cluster.cut.extend([(node(1), node(2)), (node(1), node(3))]);
+    cluster.register(1, RegisterRequest { ttl: Some(1000), ..names(&["alice"]) });
+    cluster.pass(3000);
+    let now = cluster.now;
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    let mut step = || {
+        replica.handle(now, Input::Wake);
+        replica.flush(now);
+        replica.store_mut().commit()
+    };
+    assert_eq!(step(), step(), "or each fsync would bring about the next");
+}
+
+#[test]
 fn a_rename_frees_the_old_name_when_it_is_confirmed() {
     let mut cluster = Cluster::founded(2);
     let alice = cluster.claim(1, "alice");

@@ -319,11 +319,12 @@ impl<S: Store> Replica<S> {
             due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));
             ControlFlow::Continue(())
         });
-        if !due.is_empty() {
-            // What ends by the watermark must not be known for longer than the watermark is.
-            self.finality.unsaved.insert(self.me);
+        for stamp in due {
+            if self.expire_one(stamp) {
+                // What ends by the watermark must not be known for longer than the watermark is.
+                self.finality.unsaved.insert(self.me);
+            }
         }
-        due.into_iter().for_each(|stamp| self.expire_one(stamp));
         self.finality.next_expiry = None;
         self.registry.store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
             self.finality.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
@@ -331,11 +332,11 @@ impl<S: Store> Replica<S> {
         });
     }
 
-    /// Ends one reservation; later where its own fate is still open, so that its events come in order.
-    fn expire_one(&mut self, stamp: Stamp) {
-        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
+    /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
+    fn expire_one(&mut self, stamp: Stamp) -> bool {
+        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return false };
         let open = registration.seq > self.finality.decided(stamp.node) || self.finality.is_contested(stamp);
-        let Some(expires) = registration.expires.filter(|_| !open) else { return };
+        let Some(expires) = registration.expires.filter(|_| !open) else { return false };
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
                 if registration.claims[index].ended.is_none() {
@@ -346,5 +347,6 @@ impl<S: Store> Replica<S> {
             registration.save(&mut self.registry.store);
         }
         self.registry.store.delete(Table::Expiries, expiry_key(expires, stamp));
+        true
     }
 }

@@ -136,7 +136,7 @@ impl<S: Store> Replica<S> {
         let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
-            let upto = dot.counter.min(self.membership.limit(to, *dot.actor));
+            let upto = dot.counter.min(self.membership.useful(to, *dot.actor));
             (*dot.actor != to && held < upto).then_some((*dot.actor, held + 1, upto))
         });
         let behind: Vec<_> = behind.collect();
