@@ -63,7 +63,7 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
         let claim = Claim { namespace: "username".into(), key: name.clone(), name, after: None };
         let owner = format!("owner-{n}");
         let register = Register { id: None, owner, claims: vec![claim], expires: None, replaces: None, metadata: None };
-        Op { node: NodeId(1), seq: n + 1, hlc: Hlc(n + 1), body: Body::Register(register) }
+        Op::new(NodeId(1), n + 1, Hlc(n + 1), Chain::default(), Body::Register(register))
     };
     let ops: Vec<_> = (0..REGISTRATIONS).map(op).collect();
     bencher.counter(ItemsCount::new(REGISTRATIONS)).bench_local(|| {

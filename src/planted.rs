@@ -56,6 +56,8 @@ bugs! {
     ConfirmedThoughLost,
     /// Who waits for a later twin is never answered.
     WaitersForgotten,
+    /// A node that starts compares its log with nobody's.
+    NothingCompared,
     /// Newcomers are not welcomed.
     NoWelcome,
     /// Ops are taken although earlier ones are missing.

@@ -87,6 +87,11 @@ impl Disk {
         self.syncing
     }
 
+    /// Changes what is durable while no process runs.
+    pub(crate) fn rewrite(&mut self, writes: Vec<Write>) {
+        self.write(writes, Heads::new());
+    }
+
     /// The process died: of the batches on their way so many of a hundred are found, in order. Returns how many were
     /// lost.
     pub(crate) fn crash(&mut self, kept: u64) -> usize {

@@ -1,6 +1,7 @@
 //! What goes wrong, and how it is put right.
 
 use forename::replica::Input;
+use forename::store::Table;
 
 use crate::ledger::Checked;
 use crate::net::Micros;
@@ -88,7 +89,9 @@ impl World {
         let issued = self.ledger.issued_by(node);
         let known = self.machines.iter().all(|machine| machine.host == host || machine.disk.log(node) == issued);
         let alone = self.machines.len() == 1 || self.machines.iter().any(|machine| machine.put_back);
-        let healed = self.plan.joiners.is_empty() && self.plan.ending == Ending::Healed;
+        let healed = self.plan.ending == Ending::Healed;
+        // Somebody it can ask to let it in again.
+        let alone = alone || copy.durable().rows(Table::Contacts).count() < 2;
         if known && !alone && healed && copy.log(node) < issued {
             self.mark("an old disk is put back");
             self.machines[host].disk = copy;

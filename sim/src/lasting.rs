@@ -46,7 +46,8 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
         promised: lost.iter().map(|host| world.machines[*host].node).map(|n| (n, world.ledger.promised(n))).collect(),
     };
     // Until connections to the lost are given up, what their clocks last said still counts.
-    let later = world.now + world.plan.links.idle * 1000 + 3_000_000;
+    // And one that starts waits for a majority to compare logs with.
+    let later = world.now + world.plan.links.idle * 1000 + 6_000_000;
     world.run_until(later).map_err(Failure::Safety)?;
     core.claims(world).map_err(Failure::Safety)?;
     let deadline = world.now + world.plan.patience * 1000;
@@ -103,8 +104,12 @@ impl Core {
         if let Some(host) = installed.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
             return Ok(Some(format!("host {host} and host {first} hold different ops")));
         }
+        // A newcomer that some lost one has yet to welcome decides nothing.
+        let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
+        let members: Vec<Host> = installed.iter().copied().filter(member).collect();
+        let Some(first) = members.first().copied() else { return Ok(None) };
         let mut views = Vec::new();
-        for host in &installed {
+        for host in &members {
             match cluster(world, *host)? {
                 Some(view) => views.push(view),
                 None => return Ok(Some(format!("host {host} does not say what it knows of the cluster"))),
@@ -114,7 +119,7 @@ impl Core {
             Ok(truth) => truth,
             Err(text) => return Ok(Some(text)),
         };
-        for host in &installed {
+        for host in &members {
             let open = truth.check(world, *host);
             let now = world.machines[*host].replica.as_ref().map(|replica| replica.watermark());
             if !truth.silent.is_empty() && now != Some(truth.watermark) {

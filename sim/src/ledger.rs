@@ -40,7 +40,7 @@ struct Book {
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
     /// Its whole feed, as far as it was read.
-    feed: BTreeMap<Cursor, (EventType, Stamp)>,
+    feed: BTreeMap<Cursor, (EventType, Stamp, Uuid)>,
     accepted: BTreeSet<Uuid>,
     decided: BTreeMap<Uuid, Status>,
 }
@@ -163,7 +163,7 @@ impl Ledger {
     }
 
     pub(crate) fn told_events(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
-        self.books[host].feed.values().copied()
+        self.books[host].feed.values().map(|(kind, stamp, _)| (*kind, *stamp))
     }
 
     /// The cursor of the last event that was read of a host's feed.
@@ -185,6 +185,20 @@ impl Ledger {
         if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
             log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
         }
+    }
+
+    /// With an old disk a feed ends where it ended then.
+    pub(crate) fn feed_put_back(&mut self, host: Host, last: Cursor) {
+        let book = &mut self.books[host];
+        book.feed.retain(|cursor, _| *cursor <= last);
+        let of = |wanted: EventType| {
+            let events = book.feed.values().filter(move |(kind, ..)| *kind == wanted);
+            events.map(|(_, _, id)| *id).collect::<BTreeSet<_>>()
+        };
+        book.accepted = of(EventType::Accepted);
+        let told = |wanted, status| of(wanted).into_iter().map(move |id| (id, status));
+        let confirmed = told(EventType::Confirmed, Status::Confirmed);
+        book.decided = confirmed.chain(told(EventType::Rejected, Status::Rejected)).collect();
     }
 
     /// A newcomer that starts over has no ops of this node any more.
@@ -219,6 +233,9 @@ impl Ledger {
         }
         if log.last().is_some_and(|last| last.hlc >= op.hlc) {
             return broken("log", format!("{} issues op {} at {}, not above its last", op.node, op.seq, op.hlc));
+        }
+        if !op.continues(log.last().map(|last| last.chain).unwrap_or_default()) {
+            return broken("chain", format!("{} issues op {} that does not continue its log", op.node, op.seq));
         }
         let promised = self.promised.get(&op.node).copied().unwrap_or_default();
         if op.hlc <= promised {
@@ -373,7 +390,7 @@ impl Ledger {
     fn event(&mut self, host: Host, event: &Event) -> Checked {
         let (id, stamp) = (event.registration.id, event.registration.stamp);
         let book = &mut self.books[host];
-        book.feed.insert(event.cursor, (event.event_type, stamp));
+        book.feed.insert(event.cursor, (event.event_type, stamp, id));
         let status = match event.event_type {
             EventType::Accepted => {
                 let again = !book.accepted.insert(id);

@@ -41,8 +41,11 @@ pub(crate) struct Machine {
     pub(crate) failing: bool,
     /// There is no room on its disk.
     pub(crate) full: bool,
-    /// Its data directory was replaced by an older one: no client is let near it, and it has to stop.
+    /// Its data directory was replaced by an older one: no client is let near it, and it has to stop, and
+    /// comes back as its next incarnation.
     pub(crate) put_back: bool,
+    /// That happened, and was noticed.
+    pub(crate) restored: bool,
     /// It is not started any more.
     pub(crate) gone: bool,
     /// It stopped by itself, with this word.
@@ -91,6 +94,7 @@ impl Machine {
             failing: false,
             full: false,
             put_back: false,
+            restored: false,
             gone: false,
             halted: None,
             left: false,
@@ -143,6 +147,17 @@ impl Machine {
         self.feed_asked = false;
         self.failing = false;
         self.halted = None;
+        Ok(())
+    }
+
+    /// What its operator does with a data directory that is not the node's latest: it becomes its next incarnation's.
+    pub(crate) fn rejoin(&mut self, time: Micros) -> Result<(), String> {
+        let store = self.disk.mount();
+        let config = Config::new(contact_of(self.node, self.host, self.now(time).wall), 0);
+        let replica = Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())?;
+        let (mut store, _) = replica.rejoin().map_err(|error| error.to_string())?;
+        self.disk.rewrite(store.take_writes());
+        (self.put_back, self.came_back, self.restored) = (false, true, true);
         Ok(())
     }
 

@@ -49,6 +49,7 @@ pub const REQUIRED: &[&str] = &[
     "a client asks another node again",
     "a disk is full",
     "an old disk is put back",
+    "an old disk is noticed",
     "a majority lives on",
     "a minority lives on",
     "a snapshot is cut off",

@@ -97,9 +97,7 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
         Ending::Lasting { lost, how } => (lost, how),
     };
     world.heal(&lost, how).map_err(Failure::Safety)?;
-    let stops: Vec<_> = (0..world.machines.len()).filter(|host| world.machines[*host].put_back).collect();
-    wait_until_stopped(world, &stops)?;
-    let lost = [lost, stops].concat();
+    wait_until_noticed(world)?;
     if !lost.is_empty() {
         return lasting::finish(world, &lost);
     }
@@ -117,9 +115,9 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
 }
 
 /// Nodes whose data directories were put back reach others by now, who know better.
-fn wait_until_stopped(world: &mut World, stops: &[Host]) -> Result<(), Failure> {
+fn wait_until_noticed(world: &mut World) -> Result<(), Failure> {
     let deadline = world.now + world.plan.patience * 1000;
-    while let Some(host) = stops.iter().find(|host| !world.machines[**host].gone) {
+    while let Some(host) = world.machines.iter().position(|machine| machine.put_back) {
         if world.now >= deadline {
             let text = format!("host {host} goes on with an old disk");
             return Err(Failure::Liveness(Violation { check: "halt", text }));
@@ -272,6 +270,8 @@ fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
 fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     // A node that came back knows of what was decided without it as a newcomer does.
     let founder = host < world.plan.founders && !world.machines[host].came_back;
+    // A feed that was put back with its disk knows of nothing that came after, and had told it before.
+    let forgot = |id: &Uuid| world.machines[host].restored && !world.ledger.accepted(host).contains(id);
     for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.first) {
         let id = id_of(*stamp, fate);
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
@@ -279,7 +279,7 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
             Some(status) if *status != wanted => {
                 return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
             }
-            None if founder || host_of(stamp.node) == host => {
+            None if founder || (host_of(stamp.node) == host && !forgot(&id)) => {
                 return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
             }
             _ => {}

@@ -152,7 +152,7 @@ fn kind(packet: &Packet) -> Kind {
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
         Packet::Message(Message::Vector(_)) => Kind::Vector,
         Packet::Message(Message::Nominate(_)) => Kind::Nominate,
-        Packet::Message(Message::Evicted { .. }) => Kind::Evicted,
+        Packet::Message(Message::Evicted { .. } | Message::Used) => Kind::Evicted,
         Packet::Message(Message::Skewed { .. }) => Kind::Skewed,
     }
 }

@@ -199,6 +199,9 @@ impl World {
         }
         let machine = &self.machines[host];
         self.ledger.restarted(host, machine.node, &machine.disk, machine.put_back);
+        if let Some(replica) = machine.replica.as_ref().filter(|_| machine.put_back) {
+            self.ledger.feed_put_back(host, replica.last_event());
+        }
         self.trace.note(now, Note::Start(host));
         // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
         let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
@@ -392,10 +395,17 @@ impl World {
             return broken("halt", format!("host {host} stops: {why}"));
         }
         self.mark("a node stops by itself");
-        // Whatever starts it again, an old disk stays one.
-        self.machines[host].gone |= self.machines[host].put_back && !self.machines[host].failing;
+        let old_disk = self.machines[host].put_back && !self.machines[host].failing;
         self.crash(host, 0);
         self.machines[host].halted = Some(why);
+        if old_disk {
+            self.mark("an old disk is noticed");
+            if let Err(why) = self.machines[host].rejoin(self.now) {
+                return broken("rejoin", format!("host {host} cannot rejoin: {why}"));
+            }
+            let at = self.now + 1_000_000;
+            self.at(at, Event::Start(host));
+        }
         Ok(())
     }
 

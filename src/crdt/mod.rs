@@ -5,12 +5,14 @@
 //! lost. Whether that is *final* depends on what other members hold and promise, which is the replica's business; the
 //! replica records its verdicts (`rejected`, `ended`) in the same records.
 
+mod chain;
 mod op;
 mod record;
 mod registry;
 #[cfg(test)]
 mod tests;
 
+pub use chain::Chain;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
 pub use record::{ClaimRecord, EndReason, Name, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Chain;
 use crate::clock::{Hlc, NodeId, Stamp};
 
 /// The number of an op in its origin's log, from 1.
@@ -19,11 +20,26 @@ pub struct Op {
     pub seq: Seq,
     /// Its timestamp; rises with `seq`.
     pub hlc: Hlc,
+    /// The hash of the origin's log up to and with this op.
+    pub chain: Chain,
     /// What it says.
     pub body: Body,
 }
 
 impl Op {
+    /// The next op of a log whose hash so far is `after`.
+    #[must_use]
+    pub fn new(node: NodeId, seq: Seq, hlc: Hlc, after: Chain, body: Body) -> Self {
+        let chain = after.then(node, seq, hlc, &body);
+        Self { node, seq, hlc, chain, body }
+    }
+
+    /// Whether it continues a log whose hash so far is `after`.
+    #[must_use]
+    pub fn continues(&self, after: Chain) -> bool {
+        self.chain == after.then(self.node, self.seq, self.hlc, &self.body)
+    }
+
     /// Its stamp.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
@@ -69,6 +85,12 @@ pub enum Body {
     Evict {
         /// By evicted node.
         cuts: BTreeMap<NodeId, Seq>,
+    },
+    /// Whoever has the key of this node begins anew under a later incarnation: it will issue nothing more. It is out as
+    /// one that leaves is, but for that nobody knows where its log ends.
+    Retire {
+        /// The earlier incarnation.
+        node: NodeId,
     },
 }
 

@@ -31,7 +31,7 @@ fn register(id: Option<u128>, claims: Vec<Claim>) -> Body {
 }
 
 fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
-    Op { node: NodeId(node), seq, hlc: Hlc(hlc), body }
+    Op::new(NodeId(node), seq, Hlc(hlc), Chain::default(), body)
 }
 
 fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {

@@ -31,6 +31,9 @@ pub struct Config {
     /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
     /// section 5: it trades the strict order of claims for progress.
     pub evict_after: Option<u64>,
+    /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
+    /// log with its own, before it serves alone. Milliseconds.
+    pub start_grace: u64,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,
     /// Seed of its random choices of peers.
@@ -38,12 +41,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for a node: 10 s of skew and a heartbeat a second as the design has them; the busy heartbeat only
+    /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy heartbeat only
     /// makes up for lost messages, and 100 ms is a guess at what links allow.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         let spread = Spread::default();
-        Self { contact, max_clock_skew: 10_000, heartbeat: 1000, busy_heartbeat: 100, evict_after: None, spread, seed }
+        Self {
+            contact,
+            max_clock_skew: 10_000,
+            heartbeat: 1000,
+            busy_heartbeat: 100,
+            evict_after: None,
+            start_grace: 5000,
+            spread,
+            seed,
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl<S: Store> Replica<S> {
 
     /// Freezes whomever others have frozen, and those who leave.
     pub(super) fn join_freezes(&mut self) {
-        if !self.is_member() || self.membership.departing(self.me).is_some() {
+        if !self.is_member() || self.membership.departing(self.me).is_some() || self.is_starting() {
             return;
         }
         self.freeze_silent();
@@ -140,18 +140,18 @@ impl<S: Store> Replica<S> {
                 return Some(Output::Halt(why.to_owned()));
             };
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
-            self.keep_void();
+            self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
         if self.holds_void {
-            self.keep_void();
+            self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(self.me));
         }
         None
     }
 
     /// The state is dropped at the next start, which asks the cluster for it anew.
-    fn start_over(&mut self, node: NodeId) -> Output {
+    pub(super) fn start_over(&mut self, node: NodeId) -> Output {
         let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
         let store = &mut self.registry.store;
         // Without the cluster's state it knows nothing better than what it began with.

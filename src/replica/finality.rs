@@ -10,19 +10,36 @@ mod verdicts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
 use super::message::Promise;
 use super::{CLUSTER_WATERMARK, Now};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, ClaimRef, Op, Registry, Seq, read_record};
+use crate::crdt::{Body, Chain, ClaimRef, Op, Registry, Seq, read_record};
 use crate::store::{Direction, Store, Table};
 
 /// Rows of [`Table::Cluster`] that begin with this say how far each log is applied and decided.
 const ORIGIN_ROW: &[u8] = b"o";
 
+/// How far a log is known, as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Frontier {
+    /// The prefix that is here.
+    pub(crate) applied: Seq,
+    /// Its hash.
+    pub(crate) chain: Chain,
+    /// The prefix that is decided.
+    pub(crate) decided: Seq,
+    /// The latest promise that is believed.
+    pub(crate) hlc: Hlc,
+}
+
 /// What a node knows of one log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
+    /// The hash of the prefix that is here.
+    chain: Chain,
     /// The latest promise that may be believed: the prefix it speaks of is here.
     pub(super) promise: Promise,
     /// A promise whose prefix is not here yet.
@@ -130,6 +147,11 @@ impl Finality {
         undecided.is_none_or(|first| first.hlc > op.hlc)
     }
 
+    /// The hash of what is here of a log.
+    pub(super) fn chain(&self, origin: NodeId) -> Chain {
+        self.origins.get(&origin).map(|origin| origin.chain).unwrap_or_default()
+    }
+
     /// The prefix of a log that is decided.
     pub(super) fn decided(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.decided)
@@ -194,6 +216,7 @@ impl Finality {
     pub(super) fn applied(&mut self, op: &Op) {
         let origin = self.origins.entry(op.node).or_default();
         origin.undecided.push_back(Undecided::new(op));
+        origin.chain = op.chain;
         origin.promise.seq = op.seq;
         origin.promise.hlc = origin.promise.hlc.max(op.hlc);
         self.stale.insert(op.node);
@@ -240,6 +263,11 @@ impl Finality {
         }
     }
 
+    /// The latest timestamp among all ops and believed promises.
+    pub(super) fn latest(&self) -> Hlc {
+        self.origins.values().map(|origin| origin.promise.hlc).max().unwrap_or_default()
+    }
+
     /// After a restart: the stored watermark is a promise of every member that it counted, and its prefix is here. What
     /// of their promises was not stored may be lost for good with them, but others must still be able to follow this
     /// node's verdicts.
@@ -258,9 +286,10 @@ impl Finality {
         }
         store.scan(Table::Cluster, ORIGIN_ROW, Some(b"p"), Direction::Up, &mut |key, value| {
             let node = key[1..].try_into().map(u64::from_be_bytes).unwrap_or_default();
-            let (applied, decided, hlc): (Seq, Seq, Hlc) = read_record(value, "frontier");
+            let Frontier { applied, chain, decided, hlc } = read_record(value, "frontier");
             let promise = Promise { seq: applied, hlc };
-            self.origins.insert(NodeId(node), Origin { decided, promise, majority: decided, ..Origin::default() });
+            let origin = Origin { chain, decided, promise, majority: decided, ..Origin::default() };
+            self.origins.insert(NodeId(node), origin);
             prefixes.insert(NodeId(node), applied);
             ControlFlow::Continue(())
         });
@@ -282,7 +311,8 @@ impl Finality {
             let Some(origin) = self.origins.get(&node) else { continue };
             let decided = if planted!(DecidedNotStored) { 0 } else { origin.decided };
             let key = [ORIGIN_ROW, &node.0.to_be_bytes()].concat();
-            registry.store.put(Table::Cluster, key, codec::encode(&(applied, decided, origin.promise.hlc)));
+            let frontier = Frontier { applied, chain: origin.chain, decided, hlc: origin.promise.hlc };
+            registry.store.put(Table::Cluster, key, codec::encode(&frontier));
         }
     }
 }

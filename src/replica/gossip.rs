@@ -69,6 +69,8 @@ impl<S: Store> Replica<S> {
             Message::Installed => self.on_installed(from),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),
+            // A late word does not concern one that has the state.
+            Message::Used if self.peers.sponsor == Some(from) && !self.installed => self.on_evicted(0),
             _ if !self.installed => {}
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
@@ -80,7 +82,7 @@ impl<S: Store> Replica<S> {
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
             Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
-            Message::Evicted { .. } => {}
+            Message::Evicted { .. } | Message::Used => {}
         }
     }
 
@@ -191,12 +193,15 @@ impl<S: Store> Replica<S> {
 
     fn entry(&self, origin: NodeId) -> Entry {
         let held = self.registry.applied_of(origin);
-        let promise = if origin == self.me {
-            Promise { seq: held, hlc: self.clock.last() }
-        } else {
+        let promise = if origin != self.me {
             self.finality.promise(origin)
+        } else if self.is_starting() {
+            // It may have issued more than it knows of.
+            Promise::default()
+        } else {
+            Promise { seq: held, hlc: self.clock.last() }
         };
-        Entry { origin, held, promise }
+        Entry { origin, held, chain: self.finality.chain(origin), promise }
     }
 
     fn some_rows(&mut self, to: NodeId) -> Vec<HeldRow> {

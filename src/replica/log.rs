@@ -57,7 +57,7 @@ fn row(origin: NodeId, seq: Seq) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::clock::{Hlc, Stamp};
-    use crate::crdt::Body;
+    use crate::crdt::{Body, Chain};
     use crate::store::memory::MemoryStore;
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
             let mut buffer = LogBuffer::default();
             for (node, seq) in [1, 2].into_iter().flat_map(|node| seqs.clone().map(move |seq| (node, seq))) {
                 let body = Body::Activate { registration: Stamp::default() };
-                buffer.push(Op { node: NodeId(node), seq, hlc: Hlc(seq), body });
+                buffer.push(Op::new(NodeId(node), seq, Hlc(seq), Chain::default(), body));
             }
             buffer.write(&mut store);
         }

@@ -145,6 +145,13 @@ impl Membership {
         (last.body == Body::Depart).then_some(last.seq)
     }
 
+    /// Those who have the key of a node, and are in under an earlier incarnation: they are to retire.
+    pub(super) fn earlier_lives(&self, node: NodeId) -> Vec<NodeId> {
+        let known = self.derived.members.iter().chain(&self.derived.half_admitted).copied();
+        let earlier = known.filter(|known| known.key_part() == node.key_part() && *known < node);
+        earlier.filter(|known| self.departing(*known).is_none()).collect()
+    }
+
     /// Whether the eviction under way can still come to an end with what has been frozen.
     pub(super) fn can_finish(&self) -> bool {
         self.derived.possible

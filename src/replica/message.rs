@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Op, Seq};
+use crate::crdt::{Chain, Op, Seq};
 
 /// How a member is reached and recognised.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct Entry {
     pub origin: NodeId,
     /// The gap-free prefix that the sender holds durably.
     pub held: Seq,
+    /// The hash of that prefix.
+    pub chain: Chain,
     /// The origin's latest promise that the sender believes; for the sender's own log, its promise.
     pub promise: Promise,
 }
@@ -100,6 +102,8 @@ pub enum Message {
         /// The prefix of its log that counts.
         cut: Seq,
     },
+    /// The receiver, which asked to be let in, has been a member under its id before and issued ops.
+    Used,
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

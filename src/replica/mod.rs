@@ -35,6 +35,7 @@ mod open;
 mod request;
 mod returning;
 mod serve;
+mod starting;
 mod views;
 
 #[cfg(test)]
@@ -56,8 +57,9 @@ pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector}
 pub use self::open::OpenError;
 pub use self::request::*;
 use self::returning::Returning;
-pub use self::returning::{Return, node_in};
+pub use self::returning::{RejoinError, Return, node_in};
 use self::serve::Waiters;
+use self::starting::Starting;
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Body, Effects, Op, Registry, Seq};
@@ -86,6 +88,8 @@ pub struct Replica<S> {
     founding: Option<Founding>,
     /// The store holds a whole state: founded here, or a snapshot that came to its end.
     installed: bool,
+    /// It has just been started, and its peers may have seen more of its log than it has.
+    starting: Option<Starting>,
     registry: Registry<S>,
     log: LogBuffer,
     feed: Feed,
@@ -158,7 +162,8 @@ impl<S: Store> Replica<S> {
     pub fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
         let silence = self.next_silence().unwrap_or(Millis(u64::MAX));
-        self.peers.next_beat().min(deadline).min(silence)
+        let alone = self.serves_alone_at().unwrap_or(Millis(u64::MAX));
+        self.peers.next_beat().min(deadline).min(silence).min(alone)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -191,6 +196,7 @@ impl<S: Store> Replica<S> {
             return self.release();
         }
         self.advance_clock();
+        self.end_start();
         self.join_freezes();
         self.welcome_newcomers();
         self.register_again();
@@ -234,7 +240,7 @@ impl<S: Store> Replica<S> {
     fn issue(&mut self, body: Body) -> Effects {
         let hlc = self.clock.tick(self.promised_wall());
         let seq = self.registry.applied_of(self.me) + 1;
-        let op = Op { node: self.me, seq, hlc, body };
+        let op = Op::new(self.me, seq, hlc, self.finality.chain(self.me), body);
         let effects = self.apply(&op);
         self.log.push(op);
         effects
@@ -296,7 +302,7 @@ impl<S: Store> Replica<S> {
     /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
     fn welcome_newcomers(&mut self) {
         let busy = self.membership.has_unfinished_freeze(self.me) || self.membership.departing(self.me).is_some();
-        if self.is_member() && !busy && !planted!(NoWelcome) {
+        if self.is_member() && !busy && !self.is_starting() && !planted!(NoWelcome) {
             for node in self.membership.to_welcome(self.me) {
                 self.issue(Body::Welcome { node });
             }

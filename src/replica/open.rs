@@ -14,6 +14,7 @@ use super::log::LogBuffer;
 use super::membership::Membership;
 use super::returning::{Return, Returning};
 use super::serve::Waiters;
+use super::starting::Starting;
 use super::{
     CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE, META_RETURNING,
     Now, Replica, Start,
@@ -77,6 +78,7 @@ impl<S: Store> Replica<S> {
             ceiling: ceiling.unwrap_or_default(),
             founding: None,
             installed,
+            starting: installed.then(|| Starting::at(now)),
             registry: Registry::new(store, VClock::new()),
             log: LogBuffer::default(),
             feed: Feed::empty(),
@@ -156,6 +158,8 @@ impl<S: Store> Replica<S> {
         self.registry.set_applied(dots.collect());
         self.finality.recall(self.membership.members().filter(|member| *member != self.me));
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
+        // Whatever it issues follows all that it knows of, also where that came by a snapshot.
+        self.clock.observe(self.finality.latest());
         self.load_undecided(&applied);
         self.load_returning();
         let mut own = self.config.contact.clone();

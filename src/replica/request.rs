@@ -68,6 +68,19 @@ pub enum Request {
     Leave,
 }
 
+impl Request {
+    /// Whether it may have the node issue an op.
+    pub(super) fn issues_ops(&self) -> bool {
+        match self {
+            Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
+            Self::Evict(_) | Self::Leave => true,
+            Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } | Self::Cluster => {
+                false
+            }
+        }
+    }
+}
+
 /// A name as a client writes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct NameRequest {

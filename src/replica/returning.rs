@@ -29,6 +29,19 @@ pub struct Return {
     pub contacts: Vec<Contact>,
 }
 
+/// A data directory cannot become that of the next incarnation. Nothing was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RejoinError {
+    /// There is nobody to join.
+    #[error(
+        "this node knows of no other node; nothing was changed. If its cluster is lost, `forename recover` makes a new one of what is here"
+    )]
+    Alone,
+    /// There is no further incarnation.
+    #[error("this node has used up its incarnations; nothing was changed. Start a new node on an empty data directory")]
+    UsedUp,
+}
+
 /// A row of [`Table::Void`], by the stamp of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Void {
@@ -85,11 +98,31 @@ impl<S: Store> Replica<S> {
         Some(read_record(&bytes, "return"))
     }
 
-    /// Keeps this node's ops that may be void: those that are not decided. Which ones are shows when it is back: the cut
-    /// may yet rise.
-    pub(super) fn keep_void(&mut self) {
+    /// Makes what a stopped node left the beginning of its next incarnation, which joins the cluster anew and registers
+    /// again what the cluster does not know of. For a data directory that is not the node's latest any more.
+    ///
+    /// # Errors
+    /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
+    pub fn rejoin(mut self) -> Result<(S, NodeId), RejoinError> {
+        if self.returning().is_some() {
+            return Ok((self.registry.store, self.me));
+        }
+        if !self.contacts.keys().any(|node| node.key_part() != self.me.key_part()) {
+            return Err(RejoinError::Alone);
+        }
+        let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
+        // What it thinks to be decided may be so only here.
+        self.keep_void(1);
+        self.start_over(next);
+        self.registry.store.commit();
+        Ok((self.registry.store, next))
+    }
+
+    /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is
+    /// back: the cut may yet rise.
+    pub(super) fn keep_void(&mut self, seq: Seq) {
         let mut void = Vec::new();
-        log::read(&self.registry.store, self.me, self.finality.decided(self.me) + 1, &mut |op| {
+        log::read(&self.registry.store, self.me, seq, &mut |op| {
             void.push(op);
             ControlFlow::Continue(())
         });
@@ -266,22 +299,20 @@ impl<S: Store> Replica<S> {
     /// Issues what came to nothing again, with fresh stamps and the old ids.
     pub(super) fn register_again(&mut self) {
         let leaving = self.membership.departing(self.me).is_some();
-        if !self.returning.open || !self.is_member() || leaving || !self.membership.frozen().is_empty() {
+        if !self.returning.open
+            || !self.is_member()
+            || leaving
+            || self.is_starting()
+            || !self.membership.frozen().is_empty()
+        {
             return;
         }
         let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(_)));
         let open: Vec<_> = open.take(AT_ONCE).collect();
         self.returning.open = !open.is_empty();
         for (stamp, void) in open {
-            let seq = match &void {
-                Void::Open(op) => op.seq,
-                Void::Rejected(registration) => registration.seq,
-                Void::Again(..) | Void::Heard(_) => continue,
-            };
-            // A later life of this node knows where the log of the earlier one ends.
-            let counts = self.membership.cut(stamp.node).is_some_and(|cut| seq <= cut);
             match void {
-                _ if counts => self.settled(stamp),
+                Void::Rejected(registration) if self.registry.find(registration.id()).is_some() => self.settled(stamp),
                 // Nobody else has heard of it, and nobody is to.
                 Void::Rejected(registration) => {
                     self.registry.enter_alone(&registration);
@@ -293,6 +324,8 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Some of what was kept may count after all: where it does, the cluster knows it by now. That an op of the same
+    /// number counts says nothing where the log was continued twice.
     fn issue_again(&mut self, stamp: Stamp, op: Op) {
         match op.body {
             Body::Register(register) => self.again(stamp, register),
@@ -313,7 +346,7 @@ impl<S: Store> Replica<S> {
     /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
     fn again(&mut self, void: Stamp, register: Register) {
         if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
-            return self.stands_now(void, &known);
+            return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
         }
         let id = register.id;
         let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
@@ -349,7 +382,8 @@ impl<S: Store> Replica<S> {
         match body {
             Body::Activate { registration } => {
                 let registration = self.stands_for(registration);
-                if Registration::load(&self.registry.store, registration).is_some() {
+                let known = Registration::load(&self.registry.store, registration);
+                if known.is_some_and(|known| known.activated.is_none()) {
                     self.issue(Body::Activate { registration });
                 }
             }

@@ -93,7 +93,20 @@ impl Waiters {
 
 impl<S: Store> Replica<S> {
     pub(super) fn on_request(&mut self, token: Token, request: Request) {
-        let outcome = if !self.installed {
+        let outcome = match self.wait_for_start(token, request) {
+            Ok(Some(request)) => self.outcome_of(token, request),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        match outcome {
+            Ok(Some(answer)) => self.reply(token, Ok(answer)),
+            Ok(None) => {}
+            Err(refusal) => self.reply(token, Err(refusal)),
+        }
+    }
+
+    fn outcome_of(&mut self, token: Token, request: Request) -> Outcome {
+        if !self.installed {
             match request {
                 // What was accepted before an eviction goes on to be pending.
                 Request::Registration { id, wait } if self.void_registration(id).is_some() => {
@@ -119,11 +132,6 @@ impl<S: Store> Replica<S> {
                 Request::Leave => self.on_leave(),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             }
-        };
-        match outcome {
-            Ok(Some(answer)) => self.reply(token, Ok(answer)),
-            Ok(None) => {}
-            Err(refusal) => self.reply(token, Err(refusal)),
         }
     }
 

@@ -19,7 +19,7 @@ struct Cluster {
 }
 
 fn node(n: u64) -> NodeId {
-    NodeId(n)
+    NodeId(n << 16)
 }
 
 fn config(n: u64) -> Config {

@@ -173,6 +173,7 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
         Body::Welcome { node } => ("welcome", host(node), None),
         Body::Freeze { node, seq } => ("freeze", format!("{} at #{seq}", host(node)), None),
         Body::Depart => ("depart", String::new(), None),
+        Body::Retire { node } => ("retire", node.to_string(), None),
         Body::Evict { cuts } => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{cut}", host(node))).collect();
             ("evict", cuts.join(", "), None)

@@ -61,6 +61,7 @@ pub(super) fn op_text(op: &Op) -> String {
         Body::Welcome { node } => format!("welcome {}", host_text(*node)),
         Body::Freeze { node, seq } => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
         Body::Depart => "depart".to_owned(),
+        Body::Retire { node } => format!("retire {} ({node})", host_text(*node)),
         Body::Evict { cuts } => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{cut}")).collect();
             format!("evict {}", cuts.join(", "))
@@ -94,6 +95,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
+        Packet::Message(Message::Used) => "your id is used".to_owned(),
         Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
     }
 }

@@ -15,7 +15,9 @@ use crate::store::{Direction, Store, Table};
 impl<S: Store> Replica<S> {
     /// Decides everything that has become final, and records and announces it.
     pub(in crate::replica) fn decide(&mut self) {
-        if !self.installed {
+        // What it issued last, and does not know of any more, may lie below the others' promises. And a newcomer may have
+        // its state from one that is out and does not know it yet: some of that may be void.
+        if !self.is_member() || self.is_starting() {
             return;
         }
         self.raise_watermark();
@@ -259,10 +261,7 @@ impl<S: Store> Replica<S> {
     fn judge(&mut self, stamp: Stamp) {
         let Some(mut contest) = self.finality.contests.get(&stamp).cloned() else { return };
         let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
-        if !contest.rejected
-            && (!contest.chosen || contest.decided || planted!(RejectedTooEarly))
-            && self.held_cause(&registration)
-        {
+        if !contest.rejected && self.may_reject(&contest, &registration) && self.held_cause(&registration) {
             contest.rejected = true;
             registration.rejected = true;
             registration.save(&mut self.registry.store);
@@ -292,13 +291,31 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Whether no other registration can come to stand for this one, which might win. An earlier twin can until its own op
+    /// is decided; one that is issued anew by its origin, where this one is void, until a majority holds it. An origin
+    /// issues nothing anew that it has rejected.
+    fn may_reject(&mut self, contest: &Contest, registration: &Registration) -> bool {
+        let Registration { stamp, seq, .. } = *registration;
+        if contest.decided || planted!(RejectedTooEarly) {
+            return true;
+        }
+        let held = stamp.node == self.me || self.majority_holds(stamp.node, seq);
+        if !held {
+            self.finality.watches.insert((stamp.node, seq, stamp));
+        }
+        held && !contest.chosen
+    }
+
+    fn majority_holds(&self, origin: NodeId, seq: Seq) -> bool {
+        self.finality.origins.get(&origin).is_some_and(|origin| seq <= origin.majority)
+    }
+
     /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
     fn held_cause(&mut self, registration: &Registration) -> bool {
         let mut held = false;
         for (_, cause) in self.registry.causes(registration) {
             let Some(winner) = Registration::load(&self.registry.store, cause) else { continue };
-            let majority = self.finality.origins.get(&cause.node).map_or(0, |origin| origin.majority);
-            if winner.seq <= majority {
+            if self.majority_holds(cause.node, winner.seq) {
                 held = true;
             } else {
                 self.finality.watches.insert((cause.node, winner.seq, registration.stamp));

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::clock::NodeId;
-use crate::crdt::{Body, Op, Seq};
+use crate::crdt::{Body, Op};
 use crate::replica::{Entry, Lane, Message, Replica, Vector, log};
 use crate::store::Store;
 
@@ -67,6 +67,10 @@ impl<S: Store> Replica<S> {
         } else if op.hlc <= self.membership.floor(op.node) {
             // Another admission let it in earlier, which is not complete here yet.
             Check::Stranger
+        } else if !op.continues(self.finality.chain(op.node)) {
+            Check::Broken(
+                "it does not continue what is here of the log: its origin's data directory was put back or copied",
+            )
         } else if op.hlc <= self.finality.promise(op.node).hlc {
             Check::Broken("its origin had promised to issue nothing that early")
         } else {
@@ -97,8 +101,8 @@ impl<S: Store> Replica<S> {
             self.finality.hold(from, entry.origin, entry.held);
             let applied = self.registry.applied_of(entry.origin);
             if entry.origin == self.me {
-                if entry.held > applied {
-                    return self.halt_behind(entry.held);
+                if !self.compare_own(from, entry) {
+                    return;
                 }
                 if entry.held == applied {
                     self.peers.skewed.remove(&self.me);
@@ -114,7 +118,16 @@ impl<S: Store> Replica<S> {
                 lacking |= takes > applied && !self.peers.is_connected(entry.origin);
             }
         }
-        for row in vector.rows.iter().filter(|row| row.by != self.me) {
+        if vector.wants {
+            self.compared_with(from);
+        }
+        let others = vector.rows.iter().filter(|row| row.by != self.me);
+        let most =
+            others.clone().flat_map(|row| &row.held).filter(|(origin, _)| *origin == self.me).map(|(_, seq)| *seq);
+        if let Some(seq) = most.max().filter(|seq| *seq > self.registry.applied_of(self.me)) {
+            return self.halt_behind(seq);
+        }
+        for row in others {
             row.held.iter().for_each(|(origin, seq)| self.finality.hold(row.by, *origin, *seq));
         }
         if vector.wants {
@@ -162,16 +175,6 @@ impl<S: Store> Replica<S> {
             let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
             self.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
         }
-    }
-
-    /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
-    fn halt_behind(&mut self, seq: Seq) {
-        let applied = self.registry.applied_of(self.me);
-        self.halt(format!(
-            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold \
-             op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
-             used number, and what peers hold is safe. Start a new node on an empty data directory with --join"
-        ));
     }
 }
 

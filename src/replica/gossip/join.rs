@@ -48,9 +48,15 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
             return;
         }
-        if self.membership.knows(from) && self.registry.applied_of(from) > 0 {
-            tracing::warn!(newcomer = %from, "a node that was admitted before asks to join with an empty store; it needs a new data directory");
+        if self.is_starting() {
             return;
+        }
+        if self.membership.knows(from) && self.registry.applied_of(from) > 0 {
+            tracing::warn!(newcomer = %from, "a node that was a member before asks to join with an empty store; it is to take its next id");
+            return self.send(from, Lane::Ordered, Message::Used);
+        }
+        for earlier in self.membership.earlier_lives(from) {
+            self.issue(Body::Retire { node: earlier });
         }
         self.peers.joining.insert(from, contact);
         self.outbox.push(Output::SendSnapshot { to: from });
@@ -103,7 +109,8 @@ impl<S: Store> Replica<S> {
     /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach.
     pub(in crate::replica) fn nominate(&mut self, contact: Contact, by_us: bool) {
         let (node, first) = (contact.node, self.membership.first());
-        if !self.is_member() || self.membership.knows(node) || self.membership.cut(node).is_some() {
+        let known = self.membership.knows(node) || self.membership.cut(node).is_some();
+        if !self.is_member() || known || self.is_starting() {
             return;
         }
         match first {

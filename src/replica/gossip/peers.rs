@@ -33,11 +33,13 @@ impl Default for Spread {
 
 /// A peer that is connected now.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Peer {
+pub(in crate::replica) struct Peer {
     /// How far its wall clock is ahead of ours, milliseconds, by its last word.
     pub(super) offset: Option<i64>,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
+    /// Its copy of this node's log was compared with that log.
+    pub(in crate::replica) compared: bool,
     /// Who is silent to it, and when it said so.
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
@@ -45,7 +47,7 @@ pub(super) struct Peer {
 /// The peers that are connected, and when they hear from us next.
 #[derive(Clone, Debug)]
 pub(in crate::replica) struct Peers {
-    pub(super) connected: BTreeMap<NodeId, Peer>,
+    pub(in crate::replica) connected: BTreeMap<NodeId, Peer>,
     /// Newcomers that this node sponsors.
     pub(super) joining: BTreeMap<NodeId, Contact>,
     /// By how much the timestamps that we last refused from a node were ahead.

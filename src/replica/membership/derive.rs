@@ -39,6 +39,11 @@ pub(super) struct Derivation {
 }
 
 impl Derivation {
+    /// Whether a node is a member or on its way to be one.
+    fn knows(&self, node: NodeId) -> bool {
+        self.members.contains(&node) || self.half_admitted.contains(&node)
+    }
+
     /// Whether an op says anything: its origin was admitted, and it lies within its cut.
     pub(super) fn counts(&self, op: &Op) -> bool {
         self.since.contains_key(&op.node) && self.cuts.get(&op.node).is_none_or(|cut| op.seq <= *cut)
@@ -179,6 +184,10 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
                 freezes.entry(node).or_default().insert(op.node, Freeze { at: op.seq, upto: seq });
             }
             Body::Depart if derived.members.contains(&op.node) => drop(departing.insert(op.node, op.seq)),
+            // Where its log ends nobody knows: at whatever those who stay have of it.
+            Body::Retire { node } if !derived.cuts.contains_key(&node) && derived.knows(node) => {
+                departing.entry(node).or_insert(0);
+            }
             _ => {}
         }
     }

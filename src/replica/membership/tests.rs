@@ -1,9 +1,10 @@
 use super::*;
+use crate::crdt::Chain;
 
 const ALL: &dyn Fn(NodeId) -> Seq = &|_| Seq::MAX;
 
 fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
-    Op { node: NodeId(node), seq, hlc: Hlc(hlc), body }
+    Op::new(NodeId(node), seq, Hlc(hlc), Chain::default(), body)
 }
 
 fn admit(node: u64, by: &[u64]) -> Body {

@@ -1,0 +1,32 @@
+//! The hash that chains the ops of one log, so that two copies of a log which were continued apart are told apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Body, Seq};
+use crate::clock::{Hlc, NodeId};
+use crate::codec;
+
+/// A hash over a log up to some op: 128 bits of BLAKE3, which no accident makes equal. The default is that of the empty
+/// log.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Chain([u8; 16]);
+
+impl Chain {
+    /// The hash of the log that goes on with this op.
+    #[must_use]
+    pub fn then(self, node: NodeId, seq: Seq, hlc: Hlc, body: &Body) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0).update(&codec::encode(&(node, seq, hlc, body)));
+        let mut hash = [0; 16];
+        hasher.finalize_xof().fill(&mut hash);
+        Self(hash)
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}

@@ -1,0 +1,142 @@
+//! After a start: is this node's log still what its peers have seen of it?
+//!
+//! A data directory that was put back from a copy, or that runs twice, would issue ops under numbers that are used, and
+//! forget what it had promised. So a node that opens what it left issues nothing, promises nothing and decides nothing
+//! before a majority of the members, itself included, has shown it their copies of its log, or nobody came within
+//! `start_grace`. Requests that would issue an op wait meanwhile. Later, too, each new connection begins with a
+//! comparison, because a node that had to serve alone may meet peers that know better.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use super::message::Entry;
+use super::request::{Refusal, Request};
+use super::{Now, Replica, Token, log};
+use crate::clock::{Millis, NodeId};
+use crate::crdt::{Chain, Seq};
+use crate::store::Store;
+
+/// Requests that wait for the comparison at most. A guess: some seconds' worth of sign-ups.
+const MOST_WAITING: usize = 4096;
+
+/// A start that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Starting {
+    since: Millis,
+    /// Whose copies of this node's log agree with it.
+    compared: BTreeSet<NodeId>,
+    waiting: VecDeque<(Token, Request)>,
+}
+
+impl Starting {
+    pub(super) fn at(now: Now) -> Self {
+        Self { since: now.elapsed, compared: BTreeSet::new(), waiting: VecDeque::new() }
+    }
+}
+
+impl<S: Store> Replica<S> {
+    pub(super) fn is_starting(&self) -> bool {
+        self.starting.is_some() && !planted!(NothingCompared)
+    }
+
+    /// When a node that nobody has compared logs with goes on alone.
+    pub(super) fn serves_alone_at(&self) -> Option<Millis> {
+        self.starting.as_ref().map(|starting| starting.since.plus(self.config.start_grace))
+    }
+
+    /// Keeps a request for after the start; gives it back where it need not wait.
+    pub(super) fn wait_for_start(&mut self, token: Token, request: Request) -> Result<Option<Request>, Refusal> {
+        if !request.issues_ops() || !self.is_starting() {
+            return Ok(Some(request));
+        }
+        let Some(starting) = &mut self.starting else { return Ok(Some(request)) };
+        if starting.waiting.len() >= MOST_WAITING {
+            let why = "it has just started and compares its log with its peers'".to_owned();
+            return Err(Refusal::Unavailable(why));
+        }
+        starting.waiting.push_back((token, request));
+        Ok(None)
+    }
+
+    /// Ends the start once a majority has compared logs, or has had the time to.
+    pub(super) fn end_start(&mut self) {
+        let Some(starting) = &self.starting else { return };
+        let compared = starting.compared.iter().filter(|node| self.membership.is_member(**node)).count();
+        let alone = self.serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
+        if !alone && 2 * (compared + 1) <= self.membership.count() {
+            return;
+        }
+        if 2 * (compared + 1) <= self.membership.count() {
+            tracing::warn!(compared, "serving without a majority that has compared logs with this node");
+        }
+        let waiting = self.starting.take().map(|starting| starting.waiting).unwrap_or_default();
+        waiting.into_iter().for_each(|(token, request)| self.on_request(token, request));
+    }
+
+    /// Compares a peer's copy of this node's log with the log; false where they differ, and the node stops.
+    pub(super) fn compare_own(&mut self, from: NodeId, entry: &Entry) -> bool {
+        let applied = self.registry.applied_of(self.me);
+        if entry.held > applied {
+            self.halt_behind(entry.held);
+            return false;
+        }
+        // What a peer takes after that continues what it had.
+        if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
+            return true;
+        }
+        let same = self.chain_at(entry.held).is_none_or(|chain| chain == entry.chain);
+        if !same {
+            self.halt_forked(entry.held);
+        }
+        same
+    }
+
+    /// A peer has shown its copies of all logs.
+    pub(super) fn compared_with(&mut self, from: NodeId) {
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.compared = true;
+        }
+        if let Some(starting) = &mut self.starting {
+            starting.compared.insert(from);
+        }
+    }
+
+    /// The hash of a prefix of this node's log; none where that has left the log, and so is the same everywhere.
+    fn chain_at(&self, seq: Seq) -> Option<Chain> {
+        if seq == self.registry.applied_of(self.me) {
+            return Some(self.finality.chain(self.me));
+        }
+        if seq == 0 {
+            return Some(Chain::default());
+        }
+        let mut chain = None;
+        log::read(&self.registry.store, self.me, seq, &mut |op| {
+            chain = (op.seq == seq).then_some(op.chain);
+            ControlFlow::Break(())
+        });
+        chain
+    }
+
+    /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
+    pub(super) fn halt_behind(&mut self, seq: Seq) {
+        let applied = self.registry.applied_of(self.me);
+        self.halt(format!(
+            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold \
+             op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
+             used number, and what peers hold is safe. {REJOIN}"
+        ));
+    }
+
+    /// A peer holds another op under a number of this node's.
+    fn halt_forked(&mut self, seq: Seq) {
+        self.halt(format!(
+            "peers hold another op {seq} of this node than its data directory does: the directory is a copy that was \
+             put back, or that runs elsewhere as well, and both were used. What peers hold is safe, and they take \
+             nothing more of this copy. {REJOIN}"
+        ));
+    }
+}
+
+/// What to do where a data directory is not the node's latest.
+const REJOIN: &str = "If no other process runs on a copy of this directory, `forename rejoin --data-dir DIR` on it and a \
+                      start bring this node back under a new id, and what only this directory has is registered again";
