@@ -1,13 +1,26 @@
 //! What goes wrong, and how it is put right.
 
+use forename::clock::NodeId;
+use forename::crdt::Seq;
 use forename::replica::Input;
 use forename::store::Table;
 
-use crate::ledger::Checked;
+use crate::disk::Disk;
+use crate::ledger::{Checked, Feed};
 use crate::net::Micros;
 use crate::plan::{Ending, Host, Loss, Trouble};
 use crate::trace::Note;
 use crate::world::{Event, World};
+
+/// A directory whose copy runs in its place.
+#[derive(Debug)]
+pub(crate) struct Original {
+    node: NodeId,
+    disk: Disk,
+    feed: Feed,
+    /// The prefix of the node's log that the copy has.
+    copied: Seq,
+}
 
 impl World {
     pub(crate) fn fault(&mut self, index: usize) -> Checked {
@@ -27,6 +40,12 @@ impl World {
                 self.take_down(index, &fault.what);
                 // It starts again some time after it died, whenever that was.
                 self.at(ends, Event::Start(fault.what.host()));
+            }
+            Trouble::Cloned { host, alone } => {
+                self.isolate(*host);
+                self.at(self.now, Event::CopyDisk(index));
+                self.at(self.now + alone * 1000, Event::Swap(index));
+                self.at(self.now + alone * 1000 + lasts, Event::Swap(index));
             }
             Trouble::DiskFails(host) => {
                 self.disk_fails(*host, "an fsync failed");
@@ -89,15 +108,74 @@ impl World {
         let issued = self.ledger.issued_by(node);
         let known = self.machines.iter().all(|machine| machine.host == host || machine.disk.log(node) == issued);
         let alone = self.machines.len() == 1 || self.machines.iter().any(|machine| machine.put_back);
+        let alone = alone || self.machines[host].gone;
         let healed = self.plan.ending == Ending::Healed;
         // Somebody it can ask to let it in again.
         let alone = alone || copy.durable().rows(Table::Contacts).count() < 2;
         if known && !alone && healed && copy.log(node) < issued {
             self.mark("an old disk is put back");
-            self.machines[host].disk = copy;
-            self.machines[host].put_back = true;
+            self.run_with(host, copy, true);
+        }
+    }
+
+    /// A machine runs with another disk; with one that is older than what the others know it has to stop.
+    pub(crate) fn run_with(&mut self, host: Host, disk: Disk, put_back: bool) {
+        let machine = &mut self.machines[host];
+        (machine.disk, machine.swapped) = (disk, true);
+        (machine.put_back, machine.shunned) = (put_back, put_back);
+        if put_back {
             self.clients.expect_halt(host);
         }
+    }
+
+    fn isolate(&mut self, host: Host) {
+        for other in (0..self.machines.len()).filter(|other| *other != host) {
+            self.cut(host, other, self.now);
+            self.cut(other, host, self.now);
+        }
+    }
+
+    /// The copy of a directory runs where nobody has seen what was done since it was made; the directory itself again
+    /// once all have seen what the copy did.
+    pub(crate) fn swap(&mut self, index: usize) -> Checked {
+        if self.net.is_healed() {
+            return Ok(());
+        }
+        let host = self.plan.faults[index].what.host();
+        let node = self.machines[host].node;
+        let seen = |world: &Self| {
+            let others = world.machines.iter().filter(|machine| machine.host != host);
+            let logs: Vec<_> = others.map(|machine| machine.disk.log(node)).collect();
+            (logs.iter().copied().min().unwrap_or(0), logs.iter().copied().max().unwrap_or(0))
+        };
+        if let Some(original) = self.originals.remove(&index) {
+            let issued = self.ledger.issued_by(node);
+            let used = original.node == node && issued > original.copied && seen(self).0 == issued;
+            if used && self.machines[host].is_up() {
+                self.mark("a copied directory runs again");
+                self.crash(host, 100);
+                self.run_with(host, original.disk, true);
+                self.ledger.set_feed(host, original.feed);
+                return self.start(host);
+            }
+            return Ok(());
+        }
+        for other in (0..self.machines.len()).filter(|other| *other != host) {
+            self.net.mend(host, other);
+            self.net.mend(other, host);
+        }
+        let Some(copy) = self.copies.remove(&index) else { return Ok(()) };
+        let usable = seen(self).1 <= copy.log(node) && self.machines[host].is_up() && !self.machines[host].put_back;
+        let other = self.machines.len() > 1 && copy.durable().rows(Table::Contacts).count() > 1;
+        if usable && other && self.plan.ending == Ending::Healed {
+            self.crash(host, 100);
+            let (disk, feed, copied) = (self.machines[host].disk.clone(), self.ledger.feed(host), copy.log(node));
+            self.ledger.forget_answers(node, copied);
+            self.originals.insert(index, Original { node, disk, feed, copied });
+            self.run_with(host, copy, false);
+            return self.start(host);
+        }
+        Ok(())
     }
 
     /// Begins a trouble that lasts.

@@ -39,10 +39,30 @@ struct Book {
     cuts: BTreeMap<NodeId, Seq>,
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
-    /// Its whole feed, as far as it was read.
-    feed: BTreeMap<Cursor, (EventType, Stamp, Uuid)>,
+    feed: Feed,
+}
+
+/// A node's whole feed, as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feed {
+    events: BTreeMap<Cursor, (EventType, Stamp, Uuid)>,
     accepted: BTreeSet<Uuid>,
     decided: BTreeMap<Uuid, Status>,
+}
+
+impl Feed {
+    /// What is left of it with a disk that has no event after this one.
+    fn upto(mut self, last: Cursor) -> Self {
+        self.events.retain(|cursor, _| *cursor <= last);
+        let of = |wanted: EventType| {
+            let events = self.events.values().filter(move |(kind, ..)| *kind == wanted);
+            events.map(|(_, _, id)| *id).collect::<BTreeSet<_>>()
+        };
+        let told = |wanted, status| of(wanted).into_iter().map(move |id| (id, status));
+        let confirmed = told(EventType::Confirmed, Status::Confirmed);
+        let decided = confirmed.chain(told(EventType::Rejected, Status::Rejected)).collect();
+        Self { accepted: of(EventType::Accepted), decided, events: self.events }
+    }
 }
 
 /// See the module's text.
@@ -155,20 +175,20 @@ impl Ledger {
     }
 
     pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
-        &self.books[host].decided
+        &self.books[host].feed.decided
     }
 
     pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
-        &self.books[host].accepted
+        &self.books[host].feed.accepted
     }
 
     pub(crate) fn told_events(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
-        self.books[host].feed.values().map(|(kind, stamp, _)| (*kind, *stamp))
+        self.books[host].feed.events.values().map(|(kind, stamp, _)| (*kind, *stamp))
     }
 
     /// The cursor of the last event that was read of a host's feed.
     pub(crate) fn last_event(&self, host: Host) -> Cursor {
-        self.books[host].feed.last_key_value().map_or(0, |(cursor, _)| *cursor)
+        self.books[host].feed.events.last_key_value().map_or(0, |(cursor, _)| *cursor)
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
@@ -182,23 +202,36 @@ impl Ledger {
         self.books[host].put_back = put_back;
         self.books[host].cuts.clear();
         self.compare_cuts();
+        // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
+        let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
         if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
-            log.truncate(usize::try_from(disk.log(node)).unwrap_or(usize::MAX));
+            log.truncate(usize::try_from(disk.log(node).max(held)).unwrap_or(usize::MAX));
         }
     }
 
-    /// With an old disk a feed ends where it ended then.
+    /// With another disk a feed ends where it ended there.
     pub(crate) fn feed_put_back(&mut self, host: Host, last: Cursor) {
-        let book = &mut self.books[host];
-        book.feed.retain(|cursor, _| *cursor <= last);
-        let of = |wanted: EventType| {
-            let events = book.feed.values().filter(move |(kind, ..)| *kind == wanted);
-            events.map(|(_, _, id)| *id).collect::<BTreeSet<_>>()
-        };
-        book.accepted = of(EventType::Accepted);
-        let told = |wanted, status| of(wanted).into_iter().map(move |id| (id, status));
-        let confirmed = told(EventType::Confirmed, Status::Confirmed);
-        book.decided = confirmed.chain(told(EventType::Rejected, Status::Rejected)).collect();
+        let feed = &mut self.books[host].feed;
+        *feed = std::mem::take(feed).upto(last);
+    }
+
+    pub(crate) fn feed(&self, host: Host) -> Feed {
+        self.books[host].feed.clone()
+    }
+
+    pub(crate) fn set_feed(&mut self, host: Host, feed: Feed) {
+        self.books[host].feed = feed;
+    }
+
+    /// What a node answered about ops after this one is gone with the directory that holds them.
+    pub(crate) fn forget_answers(&mut self, node: NodeId, upto: Seq) {
+        let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > upto);
+        for op in lost {
+            if let Body::Register(register) = &op.body {
+                let id = register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()));
+                self.answered.remove(&id);
+            }
+        }
     }
 
     /// A newcomer that starts over has no ops of this node any more.
@@ -375,7 +408,7 @@ impl Ledger {
                 return broken("durable", format!("host {host} shows event {} before its fsync", event.cursor));
             }
             let entry = (event.event_type, event.registration.stamp);
-            match self.books[host].feed.get(&event.cursor) {
+            match self.books[host].feed.events.get(&event.cursor) {
                 Some(before) if before.0 != entry.0 || (before.1 != entry.1 && !back) => {
                     let text = format!("host {host}: event {} was {before:?} and is {entry:?}", event.cursor);
                     return broken("feed", text);
@@ -389,8 +422,8 @@ impl Ledger {
 
     fn event(&mut self, host: Host, event: &Event) -> Checked {
         let (id, stamp) = (event.registration.id, event.registration.stamp);
-        let book = &mut self.books[host];
-        book.feed.insert(event.cursor, (event.event_type, stamp, id));
+        let book = &mut self.books[host].feed;
+        book.events.insert(event.cursor, (event.event_type, stamp, id));
         let status = match event.event_type {
             EventType::Accepted => {
                 let again = !book.accepted.insert(id);

@@ -41,11 +41,14 @@ pub(crate) struct Machine {
     pub(crate) failing: bool,
     /// There is no room on its disk.
     pub(crate) full: bool,
-    /// Its data directory was replaced by an older one: no client is let near it, and it has to stop, and
-    /// comes back as its next incarnation.
+    /// Its data directory was replaced by an older one: it has to stop, and comes back as its next incarnation.
     pub(crate) put_back: bool,
+    /// No client is let near it, because what it answers could not be kept.
+    pub(crate) shunned: bool,
     /// That happened, and was noticed.
     pub(crate) restored: bool,
+    /// Its disk is not the one that it had when it ran last.
+    pub(crate) swapped: bool,
     /// It is not started any more.
     pub(crate) gone: bool,
     /// It stopped by itself, with this word.
@@ -94,7 +97,9 @@ impl Machine {
             failing: false,
             full: false,
             put_back: false,
+            shunned: false,
             restored: false,
+            swapped: false,
             gone: false,
             halted: None,
             left: false,
@@ -106,7 +111,7 @@ impl Machine {
 
     /// Whether clients reach it.
     pub(crate) fn serves(&self) -> bool {
-        self.is_up() && !self.put_back
+        self.is_up() && !self.shunned
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -157,7 +162,7 @@ impl Machine {
         let replica = Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())?;
         let (mut store, _) = replica.rejoin().map_err(|error| error.to_string())?;
         self.disk.rewrite(store.take_writes());
-        (self.put_back, self.came_back, self.restored) = (false, true, true);
+        (self.put_back, self.shunned, self.came_back, self.restored) = (false, false, true, true);
         Ok(())
     }
 

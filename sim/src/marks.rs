@@ -50,6 +50,7 @@ pub const REQUIRED: &[&str] = &[
     "a disk is full",
     "an old disk is put back",
     "an old disk is noticed",
+    "a copied directory runs again",
     "a majority lives on",
     "a minority lives on",
     "a snapshot is cut off",

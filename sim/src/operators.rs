@@ -1,14 +1,13 @@
 //! What operators do to the membership of a seed's cluster: evictions, departures, automatic eviction.
 
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, Ending, Host, Otherwise, Plan, Trouble};
+use crate::plan::{Action, Ask, Ending, Host, Otherwise, Plan};
 
 /// Adds a seed's operators to its plan. Half of the seeds have none.
 pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
     let mut dice = Dice::new(seed, "operators", 0);
-    // Where machines stay lost, or must stop for good, what is checked at the end knows of no evictions yet.
-    let old = plan.faults.iter().any(|fault| matches!(fault.what, Trouble::OldDisk { .. }));
-    if plan.hosts() < 2 || old || plan.ending != Ending::Healed || dice.percent(50) {
+    // Where machines stay lost what is checked at the end knows of no evictions yet.
+    if plan.hosts() < 2 || plan.ending != Ending::Healed || dice.percent(50) {
         return;
     }
     if dice.percent(30) {

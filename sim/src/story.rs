@@ -258,10 +258,16 @@ impl Story {
         Copy(self.world.machines[host].disk.clone())
     }
 
-    /// An old copy is put back while the process is down.
+    /// An old copy is put back while the process is down. It stops when it meets others who know better; a second later
+    /// its operator has made it rejoin.
     pub fn restore_disk(&mut self, host: Host, copy: &Copy) {
-        self.world.machines[host].disk = copy.0.clone();
-        self.world.clients.expect_halt(host);
+        self.world.run_with(host, copy.0.clone(), true);
+        self.world.machines[host].shunned = false;
+    }
+
+    /// A copy runs in place of a directory of which nobody knows more than the copy has, while the process is down.
+    pub fn run_copy(&mut self, host: Host, copy: &Copy) {
+        self.world.run_with(host, copy.0.clone(), false);
     }
 
     /// Why a node stopped by itself, where it did.

@@ -74,6 +74,7 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         Trouble::Pause(host) => format!("host {host} stands still"),
         Trouble::DiskFails(host) => format!("an fsync of host {host} fails"),
         Trouble::DiskFull(host) => format!("the disk of host {host} is full"),
+        Trouble::Cloned { host, alone } => format!("host {host} is alone for {alone} ms, then a copy of it runs"),
         Trouble::OldDisk { host, back } => format!("the disk of host {host} is put back by {back} ms"),
         Trouble::SlowDisk(host, factor) => format!("the disk of host {host} is {factor} times slower"),
         Trouble::Split(side) => {

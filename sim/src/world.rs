@@ -10,6 +10,7 @@ use forename::store::{Batch, Store, Write};
 use crate::clients::Clients;
 use crate::dice::mix;
 use crate::disk::{Disk, forgotten, logged};
+use crate::faults::Original;
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
@@ -49,6 +50,8 @@ pub(crate) enum Event {
     Flap(usize, Micros),
     /// The disk that a fault will put back is copied.
     CopyDisk(usize),
+    /// The copy of a directory runs in place of the directory, or the other way round.
+    Swap(usize),
     /// The reader of a feed takes what is new.
     ReadFeed(Host, u32),
     /// A client whose node died asks again, there or at the next.
@@ -72,6 +75,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     /// Old disks, by the fault that puts them back.
     pub(crate) copies: BTreeMap<usize, Disk>,
+    /// Directories whose copies run in their place, by the fault that copied them.
+    pub(crate) originals: BTreeMap<usize, Original>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -95,6 +100,7 @@ impl World {
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
+            originals: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
@@ -172,6 +178,7 @@ impl World {
                 copy.crash(0);
                 self.copies.insert(index, copy);
             }
+            Event::Swap(index) => return self.swap(index),
             Event::ReadFeed(host, life) => {
                 if self.machines[host].life == life {
                     self.ask_feed(host);
@@ -199,12 +206,16 @@ impl World {
         }
         let machine = &self.machines[host];
         self.ledger.restarted(host, machine.node, &machine.disk, machine.put_back);
-        if let Some(replica) = machine.replica.as_ref().filter(|_| machine.put_back) {
-            self.ledger.feed_put_back(host, replica.last_event());
+        let swapped = std::mem::take(&mut self.machines[host].swapped);
+        let replica = self.machines[host].replica.as_ref();
+        if let Some(last) = replica.filter(|_| swapped).map(Replica::last_event) {
+            self.ledger.feed_put_back(host, last);
         }
         self.trace.note(now, Note::Start(host));
         // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
         let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
+        // It may have died before its last word.
+        self.machines[host].came_back |= returning.is_some();
         self.machines[host].wanted = if let Some(back) = returning {
             back.contacts.iter().map(|contact| host_of(contact.node)).collect()
         } else if host < founders {
@@ -376,7 +387,10 @@ impl World {
                 self.mark("a node comes back after an eviction");
                 self.trace.note(self.now, Note::Halt(host, format!("it was evicted, and comes back as {next}")));
                 self.crash(host, 0);
-                self.machines[host].came_back = true;
+                let machine = &mut self.machines[host];
+                machine.came_back = true;
+                machine.restored |= std::mem::take(&mut machine.put_back);
+                machine.shunned = false;
                 let at = self.now + 10_000;
                 self.at(at, Event::Start(host));
             }

@@ -481,20 +481,6 @@ fn a_newcomer_whose_sponsor_dies_half_way_starts_over() {
 }
 
 #[test]
-fn a_disk_older_than_what_peers_have_seen_stops_its_node() {
-    let mut story = Story::of(3);
-    let old = story.copy_disk(LONDON);
-    story.claims(LONDON, &["alice"]);
-    story.passes(1000);
-    story.crash(LONDON);
-    story.restore_disk(LONDON, &old);
-    story.start(LONDON);
-    story.passes(2000);
-    let why = story.stopped(LONDON).expect("it must not issue the same numbers again");
-    assert!(why.contains("older than what peers have seen"), "{why}");
-}
-
-#[test]
 fn halves_that_see_each_other_only_through_one_node_agree() {
     let mut story = Story::of(5);
     story.suffers(Trouble::Bridge { over: 2, side: vec![0, 1] }, 60_000);

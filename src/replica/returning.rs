@@ -146,6 +146,10 @@ impl<S: Store> Replica<S> {
             self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
         }
         for stamp in self.finality.undecided_registrations().into_iter().filter(|stamp| stamp.node != self.me) {
+            // Its own of an earlier life, which whoever gave it the state took for valid.
+            if self.registry.store.get(Table::Void, &stamp.to_bytes()).is_some() {
+                continue;
+            }
             if let Some(registration) = Registration::load(&self.registry.store, stamp) {
                 let heard = Void::Heard(registration.id());
                 self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&heard));
@@ -296,21 +300,24 @@ impl<S: Store> Replica<S> {
         Some(Registration::new(stamp, Seq::MAX, register))
     }
 
+    fn may_register_again(&self) -> bool {
+        let leaving = self.membership.departing(self.me).is_some();
+        let settled = self.membership.frozen().is_empty() && !self.holds_void;
+        self.is_member() && settled && !leaving && !self.is_starting()
+    }
+
     /// Issues what came to nothing again, with fresh stamps and the old ids.
     pub(super) fn register_again(&mut self) {
-        let leaving = self.membership.departing(self.me).is_some();
-        if !self.returning.open
-            || !self.is_member()
-            || leaving
-            || self.is_starting()
-            || !self.membership.frozen().is_empty()
-        {
+        if !self.returning.open || !self.may_register_again() {
             return;
         }
         let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(_)));
-        let open: Vec<_> = open.take(AT_ONCE).collect();
+        let open: Vec<_> = open.collect();
         self.returning.open = !open.is_empty();
-        for (stamp, void) in open {
+        // What of an earlier life counts is known once it is out here too.
+        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some();
+        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).take(AT_ONCE).collect();
+        for (stamp, void) in due {
             match void {
                 Void::Rejected(registration) if self.registry.find(registration.id()).is_some() => self.settled(stamp),
                 // Nobody else has heard of it, and nobody is to.

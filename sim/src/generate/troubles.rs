@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::plan::{Fault, Host, Kind, Pick, Plan, Trouble};
 
 /// Kinds of fault, each with how often a seed that has it switched on sees it at most.
-const MOST: [u64; 22] = [6, 4, 4, 1, 3, 5, 5, 4, 4, 4, 6, 2, 3, 3, 4, 4, 5, 2, 2, 2, 2, 1];
+const MOST: [u64; 23] = [6, 4, 4, 1, 3, 5, 5, 4, 4, 4, 6, 2, 3, 3, 4, 4, 5, 2, 2, 2, 2, 1, 1];
 
 /// Draws the faults of a seed.
 pub(super) fn faults(seed: u64, plan: &Plan, swarm: &mut Swarm) -> Vec<Fault> {
@@ -42,7 +42,7 @@ fn trouble(kind: usize, plan: &Plan, dice: &mut Dice) -> Option<Trouble> {
     let around = |dice: &mut Dice, most: u64| {
         i64::try_from(dice.below(2 * most)).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
     };
-    if hosts < 2 && matches!(kind, 5..=10 | 12..=16 | 21) {
+    if hosts < 2 && matches!(kind, 5..=10 | 12..=16 | 21 | 22) {
         return None;
     }
     Some(match kind {
@@ -71,6 +71,7 @@ fn trouble(kind: usize, plan: &Plan, dice: &mut Dice) -> Option<Trouble> {
         18 => Trouble::ClockStepDown(host, around(dice, 20_000)),
         19 => Trouble::Frozen(host),
         20 => Trouble::Drift(host, around(dice, 50_000)),
-        _ => Trouble::OldDisk { host, back: dice.within(100, 10_000) },
+        21 => Trouble::OldDisk { host, back: dice.within(100, 10_000) },
+        _ => Trouble::Cloned { host, alone: dice.within(100, 3000) },
     })
 }

@@ -101,6 +101,15 @@ pub enum Trouble {
         /// How old.
         back: u64,
     },
+    /// A data directory is copied, and the node goes on, cut off from all others, until so many milliseconds are over;
+    /// then the copy runs in its place, and later the directory itself again, which must not go on then. Only where
+    /// nobody has seen what the node did meanwhile.
+    Cloned {
+        /// Whose.
+        host: Host,
+        /// How long it goes on alone.
+        alone: u64,
+    },
     /// Nothing passes between the hosts in the list and the rest.
     Split(Vec<Host>),
     /// The hosts in the list and the rest see each other only through one.
@@ -143,7 +152,8 @@ impl Trouble {
     #[must_use]
     pub fn host(&self) -> Host {
         match self {
-            Self::Crash { host, .. } | Self::CrashWithin { host, .. } | Self::OldDisk { host, .. } => *host,
+            Self::Crash { host, .. } | Self::CrashWithin { host, .. } => *host,
+            Self::OldDisk { host, .. } | Self::Cloned { host, .. } => *host,
             Self::Pause(host) | Self::DiskFails(host) | Self::DiskFull(host) | Self::SlowDisk(host, _) => *host,
             Self::ClockStep(host, _) | Self::ClockStepDown(host, _) | Self::Frozen(host) | Self::Drift(host, _) => {
                 *host
@@ -182,6 +192,7 @@ impl Trouble {
             Self::DiskFull(host) => Self::DiskFull(name(*host)?),
             Self::SlowDisk(host, factor) => Self::SlowDisk(name(*host)?, *factor),
             Self::OldDisk { host, back } => Self::OldDisk { host: name(*host)?, back: *back },
+            Self::Cloned { host, alone } => Self::Cloned { host: name(*host)?, alone: *alone },
             Self::Split(side) => Self::Split(all(side)),
             Self::Bridge { over, side } => Self::Bridge { over: name(*over)?, side: all(side) },
             Self::Ring => Self::Ring,
