@@ -255,19 +255,21 @@ impl Story {
     /// The disk as it is now, to be put back later.
     #[must_use]
     pub fn copy_disk(&self, host: Host) -> Copy {
-        Copy(self.world.machines[host].disk.clone())
+        Copy(self.world.machines[host].disk.clone(), self.world.ledger.feed(host))
     }
 
     /// An old copy is put back while the process is down. It stops when it meets others who know better; a second later
     /// its operator has made it rejoin.
     pub fn restore_disk(&mut self, host: Host, copy: &Copy) {
         self.world.run_with(host, copy.0.clone(), true);
+        self.world.ledger.set_feed(host, copy.1.clone());
         self.world.machines[host].shunned = false;
     }
 
     /// A copy runs in place of a directory of which nobody knows more than the copy has, while the process is down.
     pub fn run_copy(&mut self, host: Host, copy: &Copy) {
         self.world.run_with(host, copy.0.clone(), false);
+        self.world.ledger.set_feed(host, copy.1.clone());
     }
 
     /// Why a node stopped by itself, where it did.
@@ -373,6 +375,6 @@ impl Story {
     }
 }
 
-/// A copy of a disk.
+/// A copy of a disk, and what its feed had told.
 #[derive(Clone, Debug)]
-pub struct Copy(crate::disk::Disk);
+pub struct Copy(crate::disk::Disk, crate::ledger::Feed);
