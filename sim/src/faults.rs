@@ -7,6 +7,7 @@ use forename::store::Table;
 
 use crate::disk::Disk;
 use crate::ledger::{Checked, Feed};
+use crate::machine::Machine;
 use crate::net::Micros;
 use crate::plan::{Ending, Host, Loss, Trouble};
 use crate::trace::Note;
@@ -43,6 +44,9 @@ impl World {
             }
             Trouble::Cloned { host, alone } => {
                 self.isolate(*host);
+                // Nobody hears what it says from now on.
+                let promised = self.ledger.promised(self.machines[*host].node);
+                self.promised_before.insert(index, promised);
                 self.at(self.now, Event::CopyDisk(index));
                 self.at(self.now + alone * 1000, Event::Swap(index));
                 self.at(self.now + alone * 1000 + lasts, Event::Swap(index));
@@ -166,11 +170,16 @@ impl World {
         }
         let Some(copy) = self.copies.remove(&index) else { return Ok(()) };
         let usable = seen(self).1 <= copy.log(node) && self.machines[host].is_up() && !self.machines[host].put_back;
-        let other = self.machines.len() > 1 && copy.durable().rows(Table::Contacts).count() > 1;
+        // One that is the only member decides alone, and nobody could tell it from its copy.
+        let is_member = |machine: &Machine| machine.replica.as_ref().is_some_and(|replica| replica.is_member());
+        let other = self.machines.iter().any(|machine| machine.host != host && is_member(machine));
         if usable && other && self.plan.ending == Ending::Healed {
             self.crash(host, 100);
             let (disk, feed, copied) = (self.machines[host].disk.clone(), self.ledger.feed(host), copy.log(node));
             self.ledger.forget_answers(node, copied);
+            if let Some(promised) = self.promised_before.remove(&index) {
+                self.ledger.nobody_heard(node, promised);
+            }
             self.originals.insert(index, Original { node, disk, feed, copied });
             self.run_with(host, copy, false);
             return self.start(host);

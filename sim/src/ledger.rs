@@ -158,6 +158,11 @@ impl Ledger {
         self.promised.get(&node).copied().unwrap_or_default()
     }
 
+    /// What a node promised after this one reached nobody.
+    pub(crate) fn nobody_heard(&mut self, node: NodeId, promised: Hlc) {
+        self.promised.insert(node, promised);
+    }
+
     /// Whether the node has all ops.
     pub(crate) fn has_all(&self, host: Host) -> bool {
         let last =

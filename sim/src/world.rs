@@ -77,6 +77,8 @@ pub(crate) struct World {
     pub(crate) copies: BTreeMap<usize, Disk>,
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
+    /// What nodes had promised before they were left alone, by the fault that did it.
+    pub(crate) promised_before: BTreeMap<usize, Hlc>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -101,6 +103,7 @@ impl World {
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
+            promised_before: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
