@@ -107,12 +107,11 @@ impl Disk {
     fn write(&mut self, writes: Vec<Write>, heads: Heads) {
         self.logs.extend(heads);
         for Write { table, key, value } in writes {
-            if table == Table::Log
-                && value.is_none()
-                && let Some(origin) = key.first_chunk()
+            if value.is_none()
+                && let Some(origin) = frontier_of(table, &key)
             {
                 // Only a newcomer that starts over forgets ops.
-                self.logs.remove(&NodeId(u64::from_be_bytes(*origin)));
+                self.logs.remove(&origin);
             }
             match value {
                 Some(value) => self.durable.put(table, key, value),
@@ -128,8 +127,15 @@ pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
 }
 
-/// The logs that a batch takes rows out of.
+/// The logs that a batch makes empty again.
 pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
-    let gone = writes.iter().filter(|write| write.table == Table::Log && write.value.is_none());
-    gone.filter_map(|write| write.key.first_chunk().map(|origin| NodeId(u64::from_be_bytes(*origin))))
+    writes.iter().filter(|write| write.value.is_none()).filter_map(|write| frontier_of(write.table, &write.key))
+}
+
+/// The log of which a row says how far it is known. Such rows are the replica's own business, which is why a change of
+/// them shows up here.
+fn frontier_of(table: Table, key: &[u8]) -> Option<NodeId> {
+    let (kind, origin) = key.split_first()?;
+    let is_frontier = table == Table::Cluster && *kind == b'o' && origin.len() == 8;
+    origin.first_chunk().filter(|_| is_frontier).map(|origin| NodeId(u64::from_be_bytes(*origin)))
 }

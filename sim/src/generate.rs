@@ -58,6 +58,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
         evict_after: None,
+        keep_log: *Dice::new(seed, "keep log", 0).pick(&[0, 0, 1000, 60_000]).unwrap_or(&0),
         acquainted: false,
         dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),

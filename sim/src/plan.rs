@@ -35,6 +35,9 @@ pub struct Plan {
     /// Members that are silent for so many milliseconds are evicted; none: only where an operator says so.
     #[serde(default)]
     pub evict_after: Option<u64>,
+    /// Ops that all members hold stay in the logs for so many milliseconds.
+    #[serde(default)]
+    pub keep_log: u64,
     /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
     #[serde(default)]
     pub spread: Spread,

@@ -108,6 +108,7 @@ fn plan(setting: Setting) -> Plan {
         disk: Disk { least: 100, jitter: 100 },
         clocks: Vec::new(),
         evict_after: None,
+        keep_log: 60_000,
         acquainted: true,
         dials: setting.dials,
         spread: Spread::default(),

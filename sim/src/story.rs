@@ -71,6 +71,7 @@ impl Story {
             disk: Disk { least: 100, jitter: 0 },
             clocks: Vec::new(),
             evict_after: None,
+            keep_log: 0,
             acquainted: false,
             dials: None,
             spread: Spread::default(),

@@ -153,6 +153,7 @@ fn kind(packet: &Packet) -> Kind {
         Packet::Message(Message::Vector(_)) => Kind::Vector,
         Packet::Message(Message::Nominate(_)) => Kind::Nominate,
         Packet::Message(Message::Evicted { .. } | Message::Used) => Kind::Evicted,
+        Packet::Message(Message::Gone(_)) => Kind::Vector,
         Packet::Message(Message::Skewed { .. }) => Kind::Skewed,
     }
 }

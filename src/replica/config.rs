@@ -34,6 +34,9 @@ pub struct Config {
     /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
     /// log with its own, before it serves alone. Milliseconds.
     pub start_grace: u64,
+    /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
+    /// begun will ask for them.
+    pub keep_log: u64,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,
     /// Seed of its random choices of peers.
@@ -42,7 +45,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy heartbeat only
-    /// makes up for lost messages, and 100 ms is a guess at what links allow.
+    /// makes up for lost messages, and 100 ms is a guess at what links allow, as is a minute at how long it takes to join.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         let spread = Spread::default();
@@ -53,6 +56,7 @@ impl Config {
             busy_heartbeat: 100,
             evict_after: None,
             start_grace: 5000,
+            keep_log: 60_000,
             spread,
             seed,
         }

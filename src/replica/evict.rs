@@ -143,6 +143,11 @@ impl<S: Store> Replica<S> {
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
+        if self.left_behind {
+            let next = self.me.next_incarnation()?;
+            self.keep_void(self.finality.decided(self.me) + 1);
+            return Some(self.start_over(next));
+        }
         if self.holds_void {
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(self.me));

@@ -4,6 +4,7 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
+mod truncate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,7 +83,8 @@ impl<S: Store> Replica<S> {
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
             Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
-            Message::Evicted { .. } | Message::Used => {}
+            Message::Gone(origins) if self.membership.is_member(from) => self.on_gone(from, origins),
+            Message::Evicted { .. } | Message::Used | Message::Gone(_) => {}
         }
     }
 
@@ -149,6 +151,7 @@ impl<S: Store> Replica<S> {
             self.peers.next_beat = now.plus(interval);
             return;
         }
+        self.truncate();
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
         self.clock.tick(self.promised_wall());

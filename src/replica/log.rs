@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::clock::NodeId;
+use crate::clock::{Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Seq, read_record};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Ops in one chunk at most, so that reading one op never means reading much. A guess.
 const CHUNK: usize = 256;
+
+/// Chunks that one look drops of one log at most. A guess.
+const AT_ONCE: usize = 64;
 
 /// The ops of the current step, on their way to the store.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +50,27 @@ pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn
         let ops: Vec<Op> = read_record(chunk, "chunk of a log");
         ops.into_iter().filter(|op| op.seq >= seq).try_for_each(&mut *visit)
     });
+}
+
+/// Drops the chunks of a log of which every op is at or below `upto` and older than `before`; some of them, so that a
+/// step stays short, and never the last.
+pub(super) fn truncate(store: &mut impl Store, origin: NodeId, upto: Seq, before: Millis) {
+    let mut rows: Vec<(Vec<u8>, Seq)> = Vec::new();
+    let end = prefix_end(&origin.0.to_be_bytes());
+    store.scan(Table::Log, &row(origin, 0), end.as_deref(), Direction::Up, &mut |key, _| {
+        let first = key.last_chunk().map_or(0, |seq| Seq::from_be_bytes(*seq));
+        rows.push((key.to_vec(), first));
+        if first > upto || rows.len() > AT_ONCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let nexts: Vec<_> = rows.iter().skip(1).map(|(_, first)| *first).collect();
+    for ((key, _), next) in rows.into_iter().zip(nexts) {
+        let ops = store.get(Table::Log, &key).map(|chunk| read_record::<Vec<Op>>(&chunk, "chunk of a log"));
+        let old = ops.is_some_and(|ops| ops.last().is_some_and(|op| op.hlc.millis() < before));
+        if next > upto + 1 || !old {
+            return;
+        }
+        store.delete(Table::Log, key);
+    }
 }
 
 fn row(origin: NodeId, seq: Seq) -> Vec<u8> {

@@ -104,6 +104,8 @@ pub enum Message {
     },
     /// The receiver, which asked to be let in, has been a member under its id before and issued ops.
     Used,
+    /// Ops of these logs that the receiver lacks have left the sender's: all members held them.
+    Gone(BTreeSet<NodeId>),
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

@@ -113,6 +113,8 @@ pub struct Replica<S> {
     evicted: Option<Seq>,
     /// It holds ops that an eviction has made void: only a newcomer that is no member yet can.
     holds_void: bool,
+    /// Nobody in reach has what it lacks.
+    left_behind: bool,
     /// What this node has to make good after an eviction.
     returning: Returning,
 }

@@ -97,6 +97,7 @@ impl<S: Store> Replica<S> {
             gone: false,
             evicted: None,
             holds_void: false,
+            left_behind: false,
             returning: Returning::default(),
             config,
         };

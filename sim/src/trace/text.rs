@@ -95,6 +95,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
+        Packet::Message(Message::Gone(origins)) => format!("has not any more what is asked of {} logs", origins.len()),
         Packet::Message(Message::Used) => "your id is used".to_owned(),
         Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
     }

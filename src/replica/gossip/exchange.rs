@@ -34,6 +34,7 @@ impl<S: Store> Replica<S> {
                     self.apply(op);
                     self.log.push(op.clone());
                     origins.insert(op.node);
+                    self.not_gone(op.node);
                 }
                 Check::Known | Check::Stranger => {}
                 Check::Gap => gap = true,
@@ -145,7 +146,7 @@ impl<S: Store> Replica<S> {
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
-        let (mut ops, mut bytes, mut more) = (Vec::new(), 0, false);
+        let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeSet::new());
         let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
@@ -156,7 +157,13 @@ impl<S: Store> Replica<S> {
         let logs = behind.len().max(1);
         for (origin, from, upto) in behind {
             let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
+            let mut next = from;
             log::read(&self.registry.store, origin, from, &mut |op| {
+                if op.seq > next {
+                    gone.insert(origin);
+                    return ControlFlow::Break(());
+                }
+                next += 1;
                 if op.seq > upto {
                     return ControlFlow::Break(());
                 }
@@ -170,6 +177,7 @@ impl<S: Store> Replica<S> {
                 ControlFlow::Continue(())
             });
         }
+        self.say_gone(to, gone);
         if !ops.is_empty() {
             // Little goes in order with the promises, much by itself.
             let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };

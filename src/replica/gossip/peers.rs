@@ -40,6 +40,8 @@ pub(in crate::replica) struct Peer {
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.
     pub(in crate::replica) compared: bool,
+    /// Logs of which it does not have what this node lacks any more.
+    pub(super) gone: BTreeSet<NodeId>,
     /// Who is silent to it, and when it said so.
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
@@ -53,6 +55,8 @@ pub(in crate::replica) struct Peers {
     /// By how much the timestamps that we last refused from a node were ahead.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
+    /// When to look again for what can leave the logs.
+    pub(super) next_truncation: Millis,
     /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
     pub(super) sponsor: Option<NodeId>,
     /// Rows of a snapshot that has not come to its end are in the store.
@@ -66,7 +70,16 @@ impl Peers {
         // Nodes that start together should not speak together for ever.
         let next_beat = now.elapsed.plus(seed % 50);
         let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { connected, joining, skewed, next_beat, sponsor: None, half_installed: false, missed: BTreeSet::new() }
+        Self {
+            connected,
+            joining,
+            skewed,
+            next_beat,
+            next_truncation: now.elapsed,
+            sponsor: None,
+            half_installed: false,
+            missed: BTreeSet::new(),
+        }
     }
 
     pub(in crate::replica) fn next_beat(&self) -> Millis {

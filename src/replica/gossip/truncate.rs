@@ -1,0 +1,62 @@
+//! Logs do not grow for ever: what all members hold, and nobody will ask for, leaves them.
+//!
+//! A newcomer's snapshot stands for what has left. While one is on its way, its sponsor keeps what it will ask for next;
+//! should the sponsor die meanwhile and all others have dropped it, the newcomer begins anew.
+
+use std::collections::BTreeSet;
+
+use crate::clock::{Millis, NodeId};
+use crate::replica::{Lane, Message, Replica, log};
+use crate::store::Store;
+
+/// Milliseconds between two looks for what can be dropped. A guess: long beside a look, short beside the growth of a log.
+const EVERY: u64 = 1000;
+
+impl<S: Store> Replica<S> {
+    /// Drops what all members hold, newcomers that are half-way in included, and is decided here.
+    pub(super) fn truncate(&mut self) {
+        let now = self.now.elapsed;
+        if now < self.peers.next_truncation || !self.is_member() || self.is_starting() {
+            return;
+        }
+        self.peers.next_truncation = now.plus(EVERY);
+        if !self.peers.joining.is_empty() {
+            return;
+        }
+        let others: Vec<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
+        let others: Vec<_> = others.into_iter().filter(|node| *node != self.me).collect();
+        let origins: Vec<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
+        let before = Millis(self.finality.watermark().millis().since(Millis(self.config.keep_log)));
+        for origin in origins {
+            let held = others.iter().map(|node| self.finality.held(*node, origin)).min();
+            let upto = self.finality.decided(origin).min(held.unwrap_or(u64::MAX));
+            log::truncate(&mut self.registry.store, origin, upto, before);
+        }
+    }
+
+    /// Says of which logs a peer lacks ops that have left them here.
+    pub(super) fn say_gone(&mut self, to: NodeId, origins: BTreeSet<NodeId>) {
+        if !origins.is_empty() {
+            self.send(to, Lane::Ordered, Message::Gone(origins));
+        }
+    }
+
+    /// A peer cannot give what this node lacks. Where none of those in reach can, it needs a new state.
+    pub(super) fn on_gone(&mut self, from: NodeId, origins: BTreeSet<NodeId>) {
+        let Some(peer) = self.peers.connected.get_mut(&from) else { return };
+        peer.gone.extend(&origins);
+        let members = || self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
+        let nowhere = |origin: &&NodeId| members().all(|(_, peer)| peer.gone.contains(*origin));
+        if let Some(origin) = origins.iter().find(nowhere) {
+            tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
+            self.left_behind = true;
+        }
+    }
+
+    /// Ops of a log have come after all.
+    pub(super) fn not_gone(&mut self, origin: NodeId) {
+        for peer in self.peers.connected.values_mut() {
+            peer.gone.remove(&origin);
+        }
+    }
+}
