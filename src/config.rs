@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::api::json::Span;
 use crate::node::{JoinConfig, MIN_EVICT_AFTER, NodeConfig};
+use crate::transport::{UnknownMinor, WireVersion};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -41,6 +42,11 @@ pub struct Partial {
     /// out, and the same at all nodes; 1 s at least.
     #[serde(alias = "evict-after")]
     pub evict_after: Option<Span>,
+    /// Speaks this minor version of the wire format to other nodes, and not the present one. To older nodes their own is
+    /// spoken without it; set it where a cluster is upgraded node by node and may have to go back, and leave it out once
+    /// all nodes are upgraded.
+    #[serde(alias = "wire-minor")]
+    pub wire_minor: Option<u16>,
     /// Whether HTTP may listen beyond loopback.
     pub insecure: Option<bool>,
 }
@@ -97,6 +103,9 @@ pub enum ConfigError {
         least = Span(MIN_EVICT_AFTER)
     )]
     Hasty(Span),
+    /// The minor version is none of this program's.
+    #[error("wire_minor: {0}")]
+    WireMinor(#[from] UnknownMinor),
     /// HTTP would listen where anybody may come.
     #[error(
         "refusing to serve HTTP at {0}, beyond this machine: callers are not authenticated, so whoever reaches it could \
@@ -135,6 +144,7 @@ impl Partial {
             token: get("TOKEN"),
             name: get("NAME"),
             evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
+            wire_minor: parsed("WIRE_MINOR", get("WIRE_MINOR"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
         })
     }
@@ -151,6 +161,7 @@ impl Partial {
             token: self.token.or(lower.token),
             name: self.name.or(lower.name),
             evict_after: self.evict_after.or(lower.evict_after),
+            wire_minor: self.wire_minor.or(lower.wire_minor),
             insecure: self.insecure.or(lower.insecure),
         }
     }
@@ -184,6 +195,7 @@ impl Partial {
             label,
             join,
             evict_after: self.evict_after.map(|after| after.0),
+            wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };
         Ok(Settings { http, node })
@@ -277,6 +289,16 @@ mod tests {
         let hasty = file("evict_after = '999ms'").unwrap_err().to_string();
         assert!(hasty.contains("999ms") && hasty.contains("1s"), "{hasty}");
         assert!(variables(&[("FORENAME_EVICT_AFTER", "soon")]).is_err());
+    }
+
+    #[test]
+    fn an_older_minor_can_be_spoken_and_a_later_one_cannot() {
+        assert_eq!(Partial::default().finish().unwrap().node.wire, WireVersion::PRESENT);
+        let older =
+            variables(&[("FORENAME_WIRE_MINOR", "0")]).unwrap().over(Partial::from_toml("wire-minor = 1").unwrap());
+        assert_eq!(older.finish().unwrap().node.wire, WireVersion::of_minor(0).unwrap());
+        let later = Partial { wire_minor: Some(99), ..Partial::default() }.finish().unwrap_err().to_string();
+        assert!(later.contains("wire_minor") && later.contains("no wire minor 99"), "{later}");
     }
 
     #[test]

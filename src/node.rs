@@ -18,7 +18,7 @@ use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply,
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
-    mint_token,
+    WireVersion, mint_token,
 };
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
@@ -45,6 +45,10 @@ pub struct NodeConfig {
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
     /// took alone, if others took the names meanwhile. Below a second it is raised to one.
     pub evict_after: Option<Duration>,
+    /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
+    /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
+    /// by node and may have to go back.
+    pub wire: WireVersion,
     /// Cuts links, for demonstrations and tests.
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -180,6 +184,7 @@ impl Node {
             identity,
             node,
             listen: config.peer_listen,
+            wire: config.wire,
             links: config.links,
             inputs: inputs_sender,
             limits: Limits::default(),

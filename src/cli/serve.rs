@@ -45,6 +45,12 @@ pub(super) struct ServeArgs {
     /// above the longest outage that you would rather wait out; less than 1s is refused.
     #[arg(long, value_name = "DURATION")]
     evict_after: Option<Span>,
+    /// Speak this older minor version of the wire format to other nodes [env: FORENAME_WIRE_MINOR]
+    ///
+    /// Not needed to talk to older nodes. It holds back what the present version has added, while a cluster is upgraded
+    /// node by node and may have to go back.
+    #[arg(long, value_name = "MINOR")]
+    wire_minor: Option<u16>,
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -76,6 +82,7 @@ impl ServeArgs {
             token: self.token,
             name: self.name,
             evict_after: self.evict_after,
+            wire_minor: self.wire_minor,
             insecure: self.insecure,
         };
         flags.over(Partial::from_variables(lookup)?).over(file).finish()
