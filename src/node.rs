@@ -28,6 +28,12 @@ const QUEUE: usize = 4096;
 /// takes that long, and evicting for it would cost more than waiting.
 pub const MIN_EVICT_AFTER: Duration = Duration::from_secs(1);
 
+/// How long events are kept where nobody says otherwise: a reader that was away for a holiday goes on where it was.
+pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The least time for which events may be told to be kept: a reader that restarts is away for less.
+pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
+
 /// How a node is started.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -45,6 +51,8 @@ pub struct NodeConfig {
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
     /// took alone, if others took the names meanwhile. Below a second it is raised to one.
     pub evict_after: Option<Duration>,
+    /// Events of the feed that are older are dropped; none: they are kept for ever.
+    pub keep_events: Option<Duration>,
     /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
     /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
     /// by node and may have to go back.
@@ -202,7 +210,9 @@ impl Node {
             Some(_) => Start::Join,
             None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
         };
-        let replica_config = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
+        let keep_events = config.keep_events.map(millis);
+        let replica_config =
+            Config { keep_events, ..replica_config(contact, u64::from_le_bytes(seed), config.evict_after) };
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
@@ -275,9 +285,13 @@ impl Node {
 fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) -> Config {
     let defaults = Config::new(contact, seed);
     let Some(after) = evict_after else { return defaults };
-    let after = u64::try_from(after.max(MIN_EVICT_AFTER).as_millis()).unwrap_or(u64::MAX);
+    let after = millis(after.max(MIN_EVICT_AFTER));
     // A few promises may be lost before anybody takes a node for silent.
     Config { evict_after: Some(after), heartbeat: defaults.heartbeat.min(after / 4), ..defaults }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 struct Operator {
@@ -287,8 +301,7 @@ struct Operator {
 impl Admin for Operator {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         let founding = self.founding.borrow().clone().ok_or(Refusal::NotMember)?;
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires = Millis(driver::wall().0.saturating_add(ttl));
+        let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
     }

@@ -137,6 +137,7 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
         clock_suspect: None,
         eviction: None,
+        events: (5, 9),
         evicted: Vec::new(),
     }
 }

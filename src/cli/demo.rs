@@ -209,6 +209,7 @@ impl Place {
             label: city.to_owned(),
             join,
             evict_after: None,
+            keep_events: None,
             wire: WireVersion::PRESENT,
             links,
         };

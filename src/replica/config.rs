@@ -34,6 +34,8 @@ pub struct Config {
     /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
     /// log with its own, before it serves alone. Milliseconds.
     pub start_grace: u64,
+    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped; none: never.
+    pub keep_events: Option<u64>,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,
     /// Seed of its random choices of peers.
@@ -53,6 +55,7 @@ impl Config {
             busy_heartbeat: 100,
             evict_after: None,
             start_grace: 5000,
+            keep_events: None,
             spread,
             seed,
         }

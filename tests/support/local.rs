@@ -59,6 +59,7 @@ impl Local {
             label: label.to_owned(),
             join,
             evict_after: None,
+            keep_events: None,
             wire,
             links: Some(links),
         });

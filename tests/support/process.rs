@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 13] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -28,6 +28,7 @@ const VARIABLES: [&str; 12] = [
     "NODE",
     "EVICT_AFTER",
     "WIRE_MINOR",
+    "KEEP_EVENTS",
 ];
 
 /// A directory for one node; it outlives the node's processes.

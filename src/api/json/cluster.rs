@@ -6,7 +6,7 @@ use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{ClusterView, EvictionView, MemberView};
+use crate::replica::{ClusterView, Cursor, EvictionView, MemberView};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,9 +34,21 @@ pub struct Cluster {
     /// The eviction or departure that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eviction: Option<Eviction>,
+    /// What the answering node keeps of its event feed.
+    #[serde(default)]
+    pub events: EventRange,
     /// Those who are out for good, each with how much of its log counts.
     #[serde(default)]
     pub evicted: Vec<Cut>,
+}
+
+/// The part of an event feed that is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct EventRange {
+    /// The cursor of the earliest event kept.
+    pub earliest: Cursor,
+    /// The cursor of the last event; less than `earliest` where there is none.
+    pub last: Cursor,
 }
 
 /// An eviction or departure that is not finished.
@@ -108,6 +120,7 @@ impl Cluster {
             waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
             clock_suspect_ms: view.clock_suspect,
             eviction: view.eviction.map(Into::into),
+            events: EventRange { earliest: view.events.0, last: view.events.1 },
             evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }
