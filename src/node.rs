@@ -4,6 +4,7 @@ mod comeback;
 mod driver;
 mod lives;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::clock::{Millis, NodeId};
 use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
-    ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
-    WireVersion, mint_token,
+    self, ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
+    TransportError, WireVersion, mint_token,
 };
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
@@ -166,7 +167,7 @@ pub enum Stopped {
 pub struct Node {
     handle: Handle,
     peer_address: SocketAddr,
-    founding: watch::Receiver<Option<Founding>>,
+    operator: Operator,
     stop: mpsc::Sender<()>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -216,13 +217,14 @@ impl Node {
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
-        let watches = Watches::new(node, replica.last_event());
+        let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let (founding, ended) = (watches.founding.subscribe(), watches.ended.subscribe());
+        let operator = Operator { founding: watches.founding.subscribe(), transport: watches.transport.subscribe() };
+        let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, stopping };
         let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
-        let node = Self { handle, peer_address, founding, stop, ended };
+        let node = Self { handle, peer_address, operator, stop, ended };
         match joined.recv().await {
             Some(Err(error)) => {
                 node.shutdown().await;
@@ -247,7 +249,7 @@ impl Node {
     /// What an operator may do.
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
-        Arc::new(Operator { founding: self.founding.clone() })
+        Arc::new(self.operator.clone())
     }
 
     /// A word that lets newcomers in for so long.
@@ -255,7 +257,7 @@ impl Node {
     /// # Errors
     /// Why there is none: it is still joining, as a rule.
     pub fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        self.admin().mint_token(ttl)
+        self.operator.mint_token(ttl)
     }
 
     /// Resolves when the node has stopped.
@@ -294,8 +296,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What an operator may do besides asking the replica.
+#[derive(Clone, Debug)]
 struct Operator {
     founding: watch::Receiver<Option<Founding>>,
+    transport: watch::Receiver<Option<transport::Handle>>,
 }
 
 impl Admin for Operator {
@@ -304,5 +309,9 @@ impl Admin for Operator {
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+    }
+
+    fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
+        self.transport.borrow().as_ref().map(transport::Handle::wires).unwrap_or_default()
     }
 }

@@ -38,6 +38,10 @@ impl Admin for FakeAdmin {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
     }
+
+    fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
+        [(NODE, WireVersion::PRESENT)].into()
+    }
 }
 
 impl Fake {

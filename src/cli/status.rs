@@ -83,7 +83,8 @@ fn label_of(cluster: &Cluster, node: NodeId) -> String {
 }
 
 fn members(cluster: &Cluster) -> String {
-    let header = ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "FROZEN BY"];
+    let header =
+        ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "WIRE", "FROZEN BY"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(cluster.members.iter().map(|member| row(cluster, member)));
     output::table(&rows)
@@ -111,6 +112,7 @@ fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
         member.applied.to_string(),
         member.holds_ours.to_string(),
         member.clock_offset_ms.map_or_else(|| "-".to_owned(), |offset| format!("{offset:+} ms")),
+        member.wire.clone().unwrap_or_else(|| "-".to_owned()),
         frozen_by(cluster, member),
     ]
 }

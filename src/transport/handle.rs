@@ -252,10 +252,12 @@ impl Handle {
         self.shared.state().links.values().filter(|link| link.is_up()).map(|link| link.peer).collect()
     }
 
-    /// What is spoken with the peers that are connected now, by id.
+    /// What this node and the peers that are connected now speak, by id.
     #[must_use]
     pub fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
-        self.shared.state().links.values().filter(|link| link.is_up()).map(|link| (link.peer, link.wire)).collect()
+        let state = self.shared.state();
+        let peers = state.links.values().filter(|link| link.is_up()).map(|link| (link.peer, link.speaks));
+        peers.chain([(self.shared.node, self.shared.wire)]).collect()
     }
 
     /// Whether the peer is dialed whenever there is no connection to it.

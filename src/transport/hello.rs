@@ -58,6 +58,8 @@ pub(super) struct Introduction {
     pub(super) key: PublicKey,
     /// Which process of the node this is, at random.
     pub(super) instance: u64,
+    /// What it speaks.
+    pub(super) speaks: WireVersion,
     /// What it and this node speak to each other.
     pub(super) wire: WireVersion,
 }
@@ -127,7 +129,7 @@ pub(super) async fn introduce(
     if cluster.is_some_and(|ours| ours != welcome.cluster) {
         return Err(CloseReason::OtherCluster.into());
     }
-    let peer = Introduction { node: welcome.node, key, instance: welcome.instance, wire };
+    let peer = Introduction { node: welcome.node, key, instance: welcome.instance, speaks: dialed, wire };
     let go = (shared.node < peer.node).then_some(send);
     Ok(Welcomed { peer, cluster: welcome.cluster, go })
 }
@@ -142,7 +144,7 @@ pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Re
     let hello: Hello = read_start(&mut receive, MAX_HELLO).await?;
     let exporter = export(connection)?;
     let (cluster, right, sponsor) = judge(shared, &hello, &key, &exporter)?;
-    let peer = Introduction { node: hello.node, key, instance: hello.instance, wire };
+    let peer = Introduction { node: hello.node, key, instance: hello.instance, speaks: dialer, wire };
     let welcome = Welcome { node: shared.node, instance: shared.instance, cluster, sponsor };
     if shared.node < peer.node {
         shared.keep(connection, peer, right)?;

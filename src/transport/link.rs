@@ -35,7 +35,9 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) peer: NodeId,
     pub(super) instance: u64,
-    /// What both sides speak.
+    /// What the peer speaks.
+    pub(super) speaks: WireVersion,
+    /// What both sides speak to each other.
     pub(super) wire: WireVersion,
     ordered: Outbox,
     bulk: Outbox,
@@ -51,6 +53,7 @@ impl Link {
             connection,
             peer: peer.node,
             instance: peer.instance,
+            speaks: peer.speaks,
             wire: peer.wire,
             ordered: Outbox::new(limits.ordered),
             bulk: Outbox::new(limits.bulk),

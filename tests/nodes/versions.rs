@@ -9,7 +9,7 @@ use forename::transport::{Cuts, WireVersion};
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, Three};
-use crate::support::{all_members, claim, user, user_final};
+use crate::support::{all_members, claim, cluster, eventually, same, user, user_final};
 
 /// A registration at each node, confirmed at each.
 async fn each_confirms(clients: &[Client], round: &str) {
@@ -19,15 +19,28 @@ async fn each_confirms(clients: &[Client], round: &str) {
     }
 }
 
+/// Waits until a node shows which versions it and the others speak, by label.
+async fn shows(client: &Client, wanted: [(&str, &str); 3]) {
+    eventually("the versions are shown", async || {
+        let members = cluster(client).await?.members;
+        let mut shown: Vec<_> = members.iter().map(|m| (m.label.as_str(), m.wire.as_deref().unwrap_or("-"))).collect();
+        shown.sort_unstable();
+        same(&shown.as_slice(), &wanted.as_slice())
+    })
+    .await;
+}
+
 /// Two claims to one name from both sides of a cut around the last node: the earlier wins everywhere.
 async fn a_conflict_resolves(cuts: &Cuts, nodes: &[Local], name: &str) {
     let (clients, last) = (local::clients(nodes), nodes.len() - 1);
     nodes[..last].iter().for_each(|other| cuts.cut(other.peer, nodes[last].peer));
-    let first = claim(&clients[last], &user(name, "ann")).await;
-    let second = claim(&clients[0], &user(name, "bob")).await;
+    let mut claims = [claim(&clients[last], &user(name, "ann")).await, claim(&clients[0], &user(name, "bob")).await];
+    // Within a millisecond either may be the earlier one.
+    claims.sort_by_key(|claim| claim.stamp);
     cuts.heal();
     let all = agreed(&clients).await;
-    assert_eq!((all[&first.id].status, all[&second.id].status), (Status::Confirmed, Status::Rejected));
+    let outcomes = claims.map(|claim| all[&claim.id].status);
+    assert_eq!(outcomes, [Status::Confirmed, Status::Rejected]);
 }
 
 #[tokio::test]
@@ -39,6 +52,8 @@ async fn a_cluster_is_upgraded_node_by_node() {
     let c = Local::start_speaking(older, tempfile::tempdir().unwrap(), "c", cuts.clone(), join).await;
     let mut nodes = vec![a, b, c];
     all_members(&local::clients(&nodes)).await;
+    shows(&nodes[0].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.0")]).await;
+    shows(&nodes[2].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.0")]).await;
     each_confirms(&local::clients(&nodes), "mixed").await;
     a_conflict_resolves(&cuts, &nodes, "alice").await;
 
@@ -48,6 +63,7 @@ async fn a_cluster_is_upgraded_node_by_node() {
     nodes.push(Local::start_in(dir, "c", cuts.clone(), None).await);
     assert_eq!(nodes[2].handle().node(), before);
     all_members(&local::clients(&nodes)).await;
+    shows(&nodes[0].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.1")]).await;
     each_confirms(&local::clients(&nodes), "upgraded").await;
     a_conflict_resolves(&cuts, &nodes, "bob").await;
     assert_eq!(agreed(&local::clients(&nodes)).await.len(), 10);

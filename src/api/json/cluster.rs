@@ -145,6 +145,9 @@ pub struct Member {
     pub frozen_by: Vec<NodeId>,
     /// Whether the answering node is connected to it now; true for itself.
     pub connected: bool,
+    /// The wire version that it speaks, like `1.1`; none where it is not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<String>,
     /// Its latest promise that the answering node believes.
     #[serde(with = "hlc")]
     pub promise: Hlc,
@@ -179,6 +182,7 @@ impl From<MemberView> for Member {
             state,
             frozen_by: view.frozen_by,
             connected: view.connected,
+            wire: None,
             promise: view.promise,
             heard_at: view.heard_at.map(Time),
             applied: view.applied,

@@ -31,8 +31,9 @@ async fn an_older_minor_is_told_what_it_knows() {
     introduce_all(&[&new, &old]);
     new.wait_connected(old.id).await;
     old.wait_connected(new.id).await;
-    assert_eq!(new.handle.wires(), [(old.id, OLDER)].into());
-    assert_eq!(old.handle.wires(), [(new.id, OLDER)].into());
+    for node in [&new, &old] {
+        assert_eq!(node.handle.wires(), [(new.id, WireVersion::PRESENT), (old.id, OLDER)].into());
+    }
     leaves_out(&new, &mut old).await;
     leaves_out(&old, &mut new).await;
 }
