@@ -13,7 +13,7 @@ const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Vari
     bincode::config::standard().with_limit::<MAX_ENCODED>();
 
 /// The bytes are no value of the expected type. Nothing was taken from them.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("malformed bytes: {0}")]
 pub struct DecodeError(String);
 
@@ -41,6 +41,15 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut impl std::io::
     }
 }
 
+/// The value that `bytes` begin with; whatever follows it is passed over, as what a later version adds.
+///
+/// # Errors
+/// Malformed bytes, or a length beyond [`MAX_ENCODED`].
+pub fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let decoded = bincode::serde::decode_from_slice(bytes, CONFIG);
+    decoded.map(|(value, _)| value).map_err(|error| DecodeError(error.to_string()))
+}
+
 /// The value that `bytes` encode, all of them.
 ///
 /// # Errors
@@ -62,6 +71,8 @@ mod tests {
         assert!(decode::<(u64, String)>(&bytes[..bytes.len() - 1]).is_err());
         let longer = [bytes.as_slice(), &[0]].concat();
         assert!(decode::<(u64, String)>(&longer).is_err());
+        assert_eq!(decode_start::<(u64, String)>(&longer).unwrap(), (7, "name".to_owned()));
+        assert!(decode_start::<(u64, String)>(&bytes[..bytes.len() - 1]).is_err());
     }
 
     #[test]

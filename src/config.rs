@@ -2,11 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::api::json::Span;
-use crate::node::{JoinConfig, MIN_EVICT_AFTER, NodeConfig};
+use crate::api::json::{Span, SpanError};
+use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
+use crate::transport::{UnknownMinor, WireVersion};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -41,8 +43,59 @@ pub struct Partial {
     /// out, and the same at all nodes; 1 s at least.
     #[serde(alias = "evict-after")]
     pub evict_after: Option<Span>,
+    /// Events of the feed that are older are dropped, like `30d`, which is the default; `forever` keeps them all. A reader
+    /// that was away for longer is told so and reads the state anew. Less than a minute is refused.
+    #[serde(alias = "keep-events")]
+    pub keep_events: Option<Keep>,
+    /// Speaks this minor version of the wire format to other nodes, and not the present one. To older nodes their own is
+    /// spoken without it; set it where a cluster is upgraded node by node and may have to go back, and leave it out once
+    /// all nodes are upgraded.
+    #[serde(alias = "wire-minor")]
+    pub wire_minor: Option<u16>,
     /// Whether HTTP may listen beyond loopback.
     pub insecure: Option<bool>,
+}
+
+/// How long something is kept: a duration, or `forever`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "TextOrSeconds")]
+pub enum Keep {
+    /// Nothing is dropped.
+    Forever,
+    /// What is older is dropped.
+    For(Span),
+}
+
+/// The text is neither a duration nor the word.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}, or forever")]
+pub struct KeepError(#[from] SpanError);
+
+impl FromStr for Keep {
+    type Err = KeepError;
+
+    fn from_str(text: &str) -> Result<Self, KeepError> {
+        if text == "forever" { Ok(Self::Forever) } else { Ok(Self::For(text.parse()?)) }
+    }
+}
+
+/// A [`Keep`] as a file has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TextOrSeconds {
+    Seconds(u64),
+    Text(String),
+}
+
+impl TryFrom<TextOrSeconds> for Keep {
+    type Error = KeepError;
+
+    fn try_from(value: TextOrSeconds) -> Result<Self, KeepError> {
+        match value {
+            TextOrSeconds::Seconds(seconds) => seconds.to_string().parse(),
+            TextOrSeconds::Text(text) => text.parse(),
+        }
+    }
 }
 
 /// The settings that count.
@@ -97,6 +150,16 @@ pub enum ConfigError {
         least = Span(MIN_EVICT_AFTER)
     )]
     Hasty(Span),
+    /// Readers of the feed would miss events by a restart.
+    #[error(
+        "keep_events is {0}, and less than {least} is refused: whoever reads the event feed and restarts would miss some; \
+         30d is the default, forever keeps all",
+        least = Span(MIN_KEEP_EVENTS)
+    )]
+    Forgetful(Span),
+    /// The minor version is none of this program's.
+    #[error("wire_minor: {0}")]
+    WireMinor(#[from] UnknownMinor),
     /// HTTP would listen where anybody may come.
     #[error(
         "refusing to serve HTTP at {0}, beyond this machine: callers are not authenticated, so whoever reaches it could \
@@ -135,6 +198,8 @@ impl Partial {
             token: get("TOKEN"),
             name: get("NAME"),
             evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
+            keep_events: parsed("KEEP_EVENTS", get("KEEP_EVENTS"))?,
+            wire_minor: parsed("WIRE_MINOR", get("WIRE_MINOR"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
         })
     }
@@ -151,6 +216,8 @@ impl Partial {
             token: self.token.or(lower.token),
             name: self.name.or(lower.name),
             evict_after: self.evict_after.or(lower.evict_after),
+            keep_events: self.keep_events.or(lower.keep_events),
+            wire_minor: self.wire_minor.or(lower.wire_minor),
             insecure: self.insecure.or(lower.insecure),
         }
     }
@@ -169,6 +236,11 @@ impl Partial {
         if let Some(hasty) = self.evict_after.filter(|after| after.0 < MIN_EVICT_AFTER) {
             return Err(ConfigError::Hasty(hasty));
         }
+        let keep_events = match self.keep_events.unwrap_or(Keep::For(Span(KEEP_EVENTS))) {
+            Keep::Forever => None,
+            Keep::For(short) if short.0 < MIN_KEEP_EVENTS => return Err(ConfigError::Forgetful(short)),
+            Keep::For(span) => Some(span.0),
+        };
         let join = match (self.join, self.token) {
             (Some(address), Some(token)) => Some(JoinConfig { address, token }),
             (Some(_), None) => return Err(ConfigError::HalfJoin("--token")),
@@ -184,6 +256,8 @@ impl Partial {
             label,
             join,
             evict_after: self.evict_after.map(|after| after.0),
+            keep_events,
+            wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };
         Ok(Settings { http, node })
@@ -277,6 +351,32 @@ mod tests {
         let hasty = file("evict_after = '999ms'").unwrap_err().to_string();
         assert!(hasty.contains("999ms") && hasty.contains("1s"), "{hasty}");
         assert!(variables(&[("FORENAME_EVICT_AFTER", "soon")]).is_err());
+    }
+
+    #[test]
+    fn events_are_kept_for_thirty_days_unless_told_otherwise() {
+        let kept = |text: &str| Partial::from_toml(text).unwrap().finish().unwrap().node.keep_events;
+        let days = |days: u64| Some(std::time::Duration::from_secs(days * 24 * 3600));
+        assert_eq!(kept(""), days(30));
+        assert_eq!(kept("keep_events = '7d'"), days(7));
+        assert_eq!(kept("keep-events = 86400"), days(1));
+        assert_eq!(kept("keep_events = 'forever'"), None);
+        let variable = variables(&[("FORENAME_KEEP_EVENTS", "forever")]).unwrap().finish();
+        assert_eq!(variable.unwrap().node.keep_events, None);
+        let forgetful = Partial::from_toml("keep_events = 30").unwrap().finish().unwrap_err().to_string();
+        assert!(forgetful.contains("keep_events is 30s") && forgetful.contains("forever"), "{forgetful}");
+        let error = variables(&[("FORENAME_KEEP_EVENTS", "always")]).unwrap_err().to_string();
+        assert!(error.contains("always") && error.contains("or forever"), "{error}");
+    }
+
+    #[test]
+    fn an_older_minor_can_be_spoken_and_a_later_one_cannot() {
+        assert_eq!(Partial::default().finish().unwrap().node.wire, WireVersion::PRESENT);
+        let older =
+            variables(&[("FORENAME_WIRE_MINOR", "0")]).unwrap().over(Partial::from_toml("wire-minor = 1").unwrap());
+        assert_eq!(older.finish().unwrap().node.wire, WireVersion::of_minor(0).unwrap());
+        let later = Partial { wire_minor: Some(99), ..Partial::default() }.finish().unwrap_err().to_string();
+        assert!(later.contains("wire_minor") && later.contains("no wire minor 99"), "{later}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod comeback;
 mod driver;
 mod lives;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::clock::{Millis, NodeId};
 use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
-    ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
-    mint_token,
+    self, ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
+    TransportError, WireVersion, mint_token,
 };
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
@@ -27,6 +28,12 @@ const QUEUE: usize = 4096;
 /// The least time of silence after which a member may be evicted by itself: a busy disk, a lost packet or a restart
 /// takes that long, and evicting for it would cost more than waiting.
 pub const MIN_EVICT_AFTER: Duration = Duration::from_secs(1);
+
+/// How long events are kept where nobody says otherwise: a reader that was away for a holiday goes on where it was.
+pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The least time for which events may be told to be kept: a reader that restarts is away for less.
+pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
 
 /// How a node is started.
 #[derive(Clone, Debug)]
@@ -45,6 +52,12 @@ pub struct NodeConfig {
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
     /// took alone, if others took the names meanwhile. Below a second it is raised to one.
     pub evict_after: Option<Duration>,
+    /// Events of the feed that are older are dropped; none: they are kept for ever.
+    pub keep_events: Option<Duration>,
+    /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
+    /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
+    /// by node and may have to go back.
+    pub wire: WireVersion,
     /// Cuts links, for demonstrations and tests.
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -154,7 +167,7 @@ pub enum Stopped {
 pub struct Node {
     handle: Handle,
     peer_address: SocketAddr,
-    founding: watch::Receiver<Option<Founding>>,
+    operator: Operator,
     stop: mpsc::Sender<()>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -180,6 +193,7 @@ impl Node {
             identity,
             node,
             listen: config.peer_listen,
+            wire: config.wire,
             links: config.links,
             inputs: inputs_sender,
             limits: Limits::default(),
@@ -197,17 +211,20 @@ impl Node {
             Some(_) => Start::Join,
             None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
         };
-        let replica_config = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
+        let keep_events = config.keep_events.map(millis);
+        let replica_config =
+            Config { keep_events, ..replica_config(contact, u64::from_le_bytes(seed), config.evict_after) };
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
-        let watches = Watches::new(node, replica.last_event());
+        let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let (founding, ended) = (watches.founding.subscribe(), watches.ended.subscribe());
+        let operator = Operator { founding: watches.founding.subscribe(), transport: watches.transport.subscribe() };
+        let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, stopping };
         let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
-        let node = Self { handle, peer_address, founding, stop, ended };
+        let node = Self { handle, peer_address, operator, stop, ended };
         match joined.recv().await {
             Some(Err(error)) => {
                 node.shutdown().await;
@@ -232,7 +249,7 @@ impl Node {
     /// What an operator may do.
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
-        Arc::new(Operator { founding: self.founding.clone() })
+        Arc::new(self.operator.clone())
     }
 
     /// A word that lets newcomers in for so long.
@@ -240,7 +257,7 @@ impl Node {
     /// # Errors
     /// Why there is none: it is still joining, as a rule.
     pub fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        self.admin().mint_token(ttl)
+        self.operator.mint_token(ttl)
     }
 
     /// Resolves when the node has stopped.
@@ -270,21 +287,31 @@ impl Node {
 fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) -> Config {
     let defaults = Config::new(contact, seed);
     let Some(after) = evict_after else { return defaults };
-    let after = u64::try_from(after.max(MIN_EVICT_AFTER).as_millis()).unwrap_or(u64::MAX);
+    let after = millis(after.max(MIN_EVICT_AFTER));
     // A few promises may be lost before anybody takes a node for silent.
     Config { evict_after: Some(after), heartbeat: defaults.heartbeat.min(after / 4), ..defaults }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What an operator may do besides asking the replica.
+#[derive(Clone, Debug)]
 struct Operator {
     founding: watch::Receiver<Option<Founding>>,
+    transport: watch::Receiver<Option<transport::Handle>>,
 }
 
 impl Admin for Operator {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         let founding = self.founding.borrow().clone().ok_or(Refusal::NotMember)?;
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires = Millis(driver::wall().0.saturating_add(ttl));
+        let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+    }
+
+    fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
+        self.transport.borrow().as_ref().map(transport::Handle::wires).unwrap_or_default()
     }
 }

@@ -341,6 +341,7 @@ impl World {
             Refusal::NoMajority { .. } => "refused: no majority",
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",
+            Refusal::EventsCompacted { .. } => "refused: events compacted",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

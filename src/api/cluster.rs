@@ -27,12 +27,21 @@ async fn view(api: &Api, request: Request) -> Result<ClusterView, Box<Problem>> 
     }
 }
 
+/// The replica's view, with what the transport knows of the members.
+fn cluster(api: &Api, view: ClusterView) -> Cluster {
+    let (mut cluster, wires) = (Cluster::new(view, now()), api.admin.wires());
+    for member in &mut cluster.members {
+        member.wire = wires.get(&member.node).map(ToString::to_string);
+    }
+    cluster
+}
+
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Cluster).await?;
-    Ok(json(StatusCode::OK, &Cluster::new(view, now())))
+    Ok(json(StatusCode::OK, &cluster(&api, view)))
 }
 
 /// Accepted: it is done once all who stay have joined in.
@@ -46,7 +55,7 @@ pub(super) async fn evict(
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })?;
     let view = view(&api, Request::Evict(node)).await?;
-    Ok(json(StatusCode::ACCEPTED, &Cluster::new(view, now())))
+    Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
 }
 
 /// Accepted: the node is out, and stops, once all others know.
@@ -55,7 +64,7 @@ pub(super) async fn leave(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Leave).await?;
-    Ok(json(StatusCode::ACCEPTED, &Cluster::new(view, now())))
+    Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
 }
 
 pub(super) async fn mint_token(

@@ -112,6 +112,8 @@ struct Feed {
     ready: VecDeque<replica::Event>,
     /// Nothing more was there at the last look.
     drained: bool,
+    /// The last cursor that the reader was given.
+    told: Cursor,
     latest: watch::Receiver<Cursor>,
     stopping: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
@@ -126,7 +128,8 @@ impl Feed {
         let latest = api.handle.events();
         let stopping = api.stopping.subscribe();
         let ready = VecDeque::new();
-        let mut feed = Self { api, after, limit, filter, ready, drained: false, latest, stopping, _permit: permit };
+        let (drained, told) = (false, after);
+        let mut feed = Self { api, after, limit, filter, ready, drained, told, latest, stopping, _permit: permit };
         feed.read().await?;
         Ok(feed)
     }
@@ -141,14 +144,19 @@ impl Feed {
         Ok(())
     }
 
-    /// The next event; `None` once the node or the server stops.
-    async fn next(&mut self) -> Option<replica::Event> {
+    /// The next event, or word of how far the reader has come without one; `None` once the node or the server stops.
+    async fn next(&mut self) -> Option<Told> {
         loop {
             if *self.stopping.borrow() {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+                self.told = event.cursor;
+                return Some(Told::Event(Box::new(event)));
+            }
+            if self.drained && self.told < self.after {
+                self.told = self.after;
+                return Some(Told::Passed(self.after));
             }
             if self.drained {
                 tokio::select! {
@@ -166,10 +174,21 @@ impl Feed {
     fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
         let node = self.api.feed();
         stream::unfold(self, move |mut feed| async move {
-            let event = feed.next().await?;
-            Some((Ok(message(Event::new(node, event))), feed))
+            let message = match feed.next().await? {
+                Told::Event(event) => message(Event::new(node, *event)),
+                Told::Passed(cursor) => sse::Event::default().id(cursor.to_string()),
+            };
+            Some((Ok(message), feed))
         })
     }
+}
+
+/// What a reader of a stream is told.
+enum Told {
+    Event(Box<replica::Event>),
+    /// There was nothing for it up to this cursor. As a message without data, which moves the place where the reader goes
+    /// on and is no event to it (WHATWG HTML, section 9.2.6): what it does not want may be dropped from the feed.
+    Passed(Cursor),
 }
 
 /// An event as a message of the stream; the cursor is its id.

@@ -11,6 +11,7 @@ mod names;
 mod problem;
 mod registrations;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 use crate::clock::{Millis, NodeId};
 use crate::node::Handle;
 use crate::replica::{Answer, Refusal, Request};
+use crate::transport::WireVersion;
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -47,6 +49,9 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// Why there is none: the node is still joining, as a rule.
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal>;
+
+    /// The wire versions that this node and its connected peers speak, as far as they are known.
+    fn wires(&self) -> BTreeMap<NodeId, WireVersion>;
 }
 
 /// What handlers share.

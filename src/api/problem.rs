@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::json::{Name, Registration};
-use crate::replica::Refusal;
+use crate::replica::{Cursor, Refusal};
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -53,6 +53,8 @@ pub enum ProblemType {
     NoMajority,
     /// The last member cannot leave.
     LastMember,
+    /// The events after the given cursor are no longer kept.
+    EventsCompacted,
     /// The node is leaving the cluster.
     Leaving,
     /// The node is still joining.
@@ -68,7 +70,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 22] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 23] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -91,6 +93,7 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 22] = [
     (ProblemType::BeingEvicted, "being-evicted", StatusCode::CONFLICT, "Eviction under way"),
     (ProblemType::NoMajority, "no-majority", StatusCode::CONFLICT, "No majority would stay"),
     (ProblemType::LastMember, "last-member", StatusCode::CONFLICT, "Last member"),
+    (ProblemType::EventsCompacted, "events-compacted", StatusCode::GONE, "Events no longer kept"),
     (ProblemType::Leaving, "leaving", StatusCode::SERVICE_UNAVAILABLE, "Leaving"),
     (ProblemType::NotMember, "not-member", StatusCode::SERVICE_UNAVAILABLE, "Not a member yet"),
     (ProblemType::ClockSuspect, "clock-suspect", StatusCode::SERVICE_UNAVAILABLE, "Clock suspect"),
@@ -164,6 +167,9 @@ pub struct Problem {
     /// With `clock-suspect`: how far the peers are ahead, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<i64>,
+    /// With `events-compacted`: the cursor of the earliest event that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest: Option<Cursor>,
     /// Seconds after which to ask again; also in the header `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -185,6 +191,7 @@ impl Problem {
             name: None,
             reason: None,
             offset_ms: None,
+            earliest: None,
             retry_after: None,
         }
     }
@@ -238,6 +245,9 @@ impl From<Refusal> for Problem {
             Refusal::NoMajority { .. } => problem(ProblemType::NoMajority),
             Refusal::LastMember => problem(ProblemType::LastMember),
             Refusal::Leaving => problem(ProblemType::Leaving),
+            Refusal::EventsCompacted { after: _, earliest } => {
+                Self { earliest: Some(earliest), ..problem(ProblemType::EventsCompacted) }
+            }
             Refusal::Unavailable(_) => Self { retry_after: Some(1), ..problem(ProblemType::Unavailable) },
         }
     }

@@ -38,6 +38,10 @@ impl Admin for FakeAdmin {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
     }
+
+    fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
+        [(NODE, WireVersion::PRESENT)].into()
+    }
 }
 
 impl Fake {
@@ -137,6 +141,7 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
         clock_suspect: None,
         eviction: None,
+        events: (5, 9),
         evicted: Vec::new(),
     }
 }

@@ -20,7 +20,7 @@ use crate::api::json::{NameRef, Registration, RegistrationBody};
 use crate::client::{Client, EventQuery};
 use crate::node::{JoinConfig, Node, NodeConfig};
 use crate::replica::{EventType, Status};
-use crate::transport::Cuts;
+use crate::transport::{Cuts, WireVersion};
 
 /// Long enough for what takes milliseconds, short enough for a person to be told that it does not work.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -209,6 +209,8 @@ impl Place {
             label: city.to_owned(),
             join,
             evict_after: None,
+            keep_events: None,
+            wire: WireVersion::PRESENT,
             links,
         };
         let node = Node::start(config).await.map_err(|error| failed(&error))?;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
 use crate::api::json::Span;
-use crate::config::{ConfigError, Partial, Settings};
+use crate::config::{ConfigError, Keep, Partial, Settings};
 use crate::node::{Node, Stopped};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
@@ -45,6 +45,17 @@ pub(super) struct ServeArgs {
     /// above the longest outage that you would rather wait out; less than 1s is refused.
     #[arg(long, value_name = "DURATION")]
     evict_after: Option<Span>,
+    /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
+    ///
+    /// Whoever asks for dropped events is told so, and reads the state anew. Less than 1m is refused.
+    #[arg(long, value_name = "DURATION|forever")]
+    keep_events: Option<Keep>,
+    /// Speak this older minor version of the wire format to other nodes [env: FORENAME_WIRE_MINOR]
+    ///
+    /// Not needed to talk to older nodes. It holds back what the present version has added, while a cluster is upgraded
+    /// node by node and may have to go back.
+    #[arg(long, value_name = "MINOR")]
+    wire_minor: Option<u16>,
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -76,6 +87,8 @@ impl ServeArgs {
             token: self.token,
             name: self.name,
             evict_after: self.evict_after,
+            keep_events: self.keep_events,
+            wire_minor: self.wire_minor,
             insecure: self.insecure,
         };
         flags.over(Partial::from_variables(lookup)?).over(file).finish()

@@ -24,6 +24,9 @@ fn render(cluster: &Cluster) -> String {
     let watermark = Time(cluster.watermark.millis());
     text += &format!("watermark {watermark}, {} behind\n", output::ago(cluster.time, Some(watermark)));
     text += &format!("{} pending\n", cluster.pending);
+    if cluster.events.earliest <= cluster.events.last {
+        text += &format!("events {} to {}\n", cluster.events.earliest, cluster.events.last);
+    }
     for waiting in &cluster.waiting_for {
         let since = match waiting.since {
             Some(since) => format!("since {since} ({} ago)", output::ago(cluster.time, Some(since))),
@@ -80,7 +83,8 @@ fn label_of(cluster: &Cluster, node: NodeId) -> String {
 }
 
 fn members(cluster: &Cluster) -> String {
-    let header = ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "FROZEN BY"];
+    let header =
+        ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "WIRE", "FROZEN BY"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(cluster.members.iter().map(|member| row(cluster, member)));
     output::table(&rows)
@@ -108,6 +112,7 @@ fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
         member.applied.to_string(),
         member.holds_ours.to_string(),
         member.clock_offset_ms.map_or_else(|| "-".to_owned(), |offset| format!("{offset:+} ms")),
+        member.wire.clone().unwrap_or_else(|| "-".to_owned()),
         frozen_by(cluster, member),
     ]
 }

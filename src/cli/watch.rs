@@ -3,9 +3,10 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::{ClientArgs, Outcome, output};
+use super::{ClientArgs, Failure, Outcome, output};
+use crate::api::ProblemType;
 use crate::api::json::{Time, event_type_from_text};
-use crate::client::EventQuery;
+use crate::client::{ClientError, EventQuery};
 use crate::replica::{Cursor, EventType};
 
 #[derive(Args, Debug)]
@@ -47,7 +48,15 @@ pub(super) async fn run(args: WatchArgs) -> Outcome {
     };
     let mut stream = args.client.client()?.stream(args.after, query);
     loop {
-        let event = stream.next().await?;
+        let event = stream.next().await.map_err(compacted)?;
         output::print(&args.client, &event, output::event)?;
     }
+}
+
+/// Adds the commands that help a reader whose events are gone.
+fn compacted(error: ClientError) -> Failure {
+    let problem = error.problem().filter(|problem| problem.problem_type == ProblemType::EventsCompacted);
+    let Some(earliest) = problem.and_then(|problem| problem.earliest) else { return error.into() };
+    let after = earliest.saturating_sub(1);
+    Failure::failed(format!("{error}: `forename show --owner OWNER`, then `forename watch --after {after}`"))
 }

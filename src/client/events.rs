@@ -81,11 +81,17 @@ impl EventStream {
     /// Waits for the next event; where the node cannot be reached, for as long as that lasts.
     ///
     /// # Errors
-    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again.
+    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again. Where the node no
+    /// longer keeps the events that come next, the problem is
+    /// [`EventsCompacted`](crate::api::ProblemType::EventsCompacted): read the state, and begin another stream after the
+    /// cursor before [`Problem::earliest`](crate::api::Problem::earliest).
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
-                return self.event(message);
+                if let Some(event) = self.event(message)? {
+                    return Ok(event);
+                }
+                continue;
             }
             if let Err(error) = self.read().await {
                 self.connection = None;
@@ -104,14 +110,18 @@ impl EventStream {
         }
     }
 
-    fn event(&mut self, message: Message) -> Result<Event, ClientError> {
+    /// The event in a message; none where it says no more than how far the feed has been read.
+    fn event(&mut self, message: Message) -> Result<Option<Event>, ClientError> {
         let bad = |why: String| self.client.not_understood(axum::http::StatusCode::OK, why);
         let cursor: Cursor = message.id.parse().map_err(|_| bad(format!("event id {:?}", message.id)))?;
         // Passed over also where it cannot be read: asking again would bring the same.
         self.after = cursor;
+        if message.data.is_empty() {
+            return Ok(None);
+        }
         let mut event: Event = serde_json::from_str(&message.data).map_err(|error| bad(error.to_string()))?;
         event.cursor = Some(cursor);
-        Ok(event)
+        Ok(Some(event))
     }
 
     /// Takes what arrives next, connecting first where there is no connection.
@@ -166,7 +176,8 @@ struct Parser {
     /// The last byte was a carriage return, so a line feed now belongs to it.
     after_return: bool,
     message: Message,
-    has_data: bool,
+    /// It has data or an id.
+    has_any: bool,
 }
 
 impl Parser {
@@ -190,7 +201,7 @@ impl Parser {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             let message = std::mem::take(&mut self.message);
-            if std::mem::take(&mut self.has_data) {
+            if std::mem::take(&mut self.has_any) {
                 out.push_back(message);
             }
             return;
@@ -200,13 +211,16 @@ impl Parser {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {
-                if self.has_data {
+                if !self.message.data.is_empty() {
                     self.message.data.push('\n');
                 }
                 self.message.data.push_str(value);
-                self.has_data = true;
+                self.has_any = true;
             }
-            "id" => value.clone_into(&mut self.message.id),
+            "id" => {
+                value.clone_into(&mut self.message.id);
+                self.has_any = true;
+            }
             _ => {}
         }
     }
@@ -225,8 +239,16 @@ mod tests {
         for size in 1..STREAM.len() {
             let (mut parser, mut out) = (Parser::default(), VecDeque::new());
             assert!(STREAM.chunks(size).all(|chunk| parser.push(chunk, &mut out)));
-            assert_eq!(out, [message("7", "{\"a\":\n1}"), message("9", "2")]);
+            assert_eq!(out, [message("7", "{\"a\":\n1}"), message("8", ""), message("9", "2")]);
         }
+    }
+
+    #[test]
+    fn a_message_without_data_moves_the_cursor_and_is_no_event() {
+        let mut stream = Client::new("http://127.0.0.1:1").unwrap().stream(3, EventQuery::default());
+        let told = stream.event(Message { id: "9".to_owned(), data: String::new() });
+        assert!(matches!(told, Ok(None)), "{told:?}");
+        assert_eq!(stream.cursor(), 9);
     }
 
     #[test]

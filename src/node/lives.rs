@@ -8,7 +8,7 @@ use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
 use crate::replica::{Config, Cursor, Founding, Input, Replica, Start};
 use crate::store::disk::{DiskEvent, DiskStore};
-use crate::transport::Transport;
+use crate::transport::{Handle, Transport};
 
 /// How the node came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,15 +32,18 @@ pub(super) struct Watches {
     pub(super) node: watch::Sender<NodeId>,
     pub(super) events: watch::Sender<Cursor>,
     pub(super) founding: watch::Sender<Option<Founding>>,
+    /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
+    pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
 }
 
 impl Watches {
-    pub(super) fn new(node: NodeId, last: Cursor) -> Self {
+    pub(super) fn new(node: NodeId, last: Cursor, transport: Handle) -> Self {
         Self {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
             founding: watch::Sender::new(None),
+            transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
         }
     }
@@ -68,6 +71,7 @@ impl Lives {
             let Self { transport, channels, watches, .. } = self;
             // What still comes from peers has nobody to take it, and must not hold up the transport.
             drop(channels);
+            watches.transport.send_replace(None);
             // Before the store, which a snapshot on its way out would keep open.
             runtime.block_on(transport.close());
             let closed = store.map_or(Ok(()), DiskStore::close);
@@ -110,6 +114,7 @@ impl Lives {
         self.transport.reincarnate(next, sender).await?;
         self.watches.founding.send_replace(None);
         self.watches.node.send_replace(next);
+        self.watches.transport.send_replace(Some(self.transport.handle()));
         let now = self.clocks.now();
         self.config.contact.node = next;
         self.config.contact.as_of = now.wall;

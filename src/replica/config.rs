@@ -37,6 +37,8 @@ pub struct Config {
     /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
     /// begun will ask for them.
     pub keep_log: u64,
+    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped; none: never.
+    pub keep_events: Option<u64>,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,
     /// Seed of its random choices of peers.
@@ -57,6 +59,7 @@ impl Config {
             evict_after: None,
             start_grace: 5000,
             keep_log: 60_000,
+            keep_events: None,
             spread,
             seed,
         }

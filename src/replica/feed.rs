@@ -1,9 +1,15 @@
 //! The event feed: what became of registrations, in the order in which this node learnt it.
+//!
+//! Its oldest events are dropped once they are older than the node is told to keep them, a whole chunk at a time. Three
+//! things stay whatever their age: the newest chunk, so that the cursor goes on; the events of a registration that is
+//! undecided, whose outcome is to be told to whoever was told of it; and everything while this node comes back from an
+//! eviction, when the feed is compared with the state.
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::Replica;
 use super::request::{Cursor, EventType};
 use crate::clock::{Millis, Stamp};
 use crate::codec;
@@ -12,6 +18,9 @@ use crate::store::{Direction, Store, Table};
 
 /// Events in one chunk at most. A guess.
 const CHUNK: usize = 256;
+
+/// Chunks that are dropped in one step at most, so that a step stays short, and more than a step writes. A guess.
+const DROPPED_AT_ONCE: usize = 64;
 
 /// An event as it is stored: the rest is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,16 +54,20 @@ impl EventKind {
     }
 }
 
-/// The end of the feed and the events of the current step.
+/// Both ends of the feed and the events of the current step.
 #[derive(Clone, Debug)]
 pub(super) struct Feed {
+    /// The cursor of the earliest event kept; that of the next one where there is none.
+    first: Cursor,
     next: Cursor,
+    /// When to look for events to drop again, in `elapsed` time.
+    look_at: Millis,
     fresh: Vec<EventRecord>,
 }
 
 impl Feed {
     pub(super) fn empty() -> Self {
-        Self { next: 1, fresh: Vec::new() }
+        Self { first: 1, next: 1, look_at: Millis(0), fresh: Vec::new() }
     }
 
     pub(super) fn open(store: &impl Store) -> Self {
@@ -63,7 +76,12 @@ impl Feed {
             next = first_of(key) + read_record::<Vec<EventRecord>>(chunk, "chunk of events").len() as Cursor;
             ControlFlow::Break(())
         });
-        Self { next, fresh: Vec::new() }
+        let mut first = next;
+        store.scan(Table::Events, &[], None, Direction::Up, &mut |key, _| {
+            first = first_of(key);
+            ControlFlow::Break(())
+        });
+        Self { first, next, ..Self::empty() }
     }
 
     pub(super) fn push(&mut self, kind: EventKind, registration: Stamp, time: Millis) {
@@ -75,6 +93,42 @@ impl Feed {
         self.next - 1
     }
 
+    /// The cursor of the earliest event kept; that of the next one where there is none.
+    pub(super) fn earliest(&self) -> Cursor {
+        self.first
+    }
+
+    /// How many chunks at the beginning of the feed have only events before a time, none of which is needed; at most so
+    /// many as are dropped at once, and never the last one.
+    fn old_chunks(&self, store: &impl Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
+        let mut old = 0;
+        store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, chunk| {
+            let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
+            let is_last = first_of(key) + events.len() as Cursor >= self.next;
+            let stays = |event: &EventRecord| event.time >= before || needed(event.registration);
+            if is_last || old == DROPPED_AT_ONCE || events.iter().any(stays) {
+                return ControlFlow::Break(());
+            }
+            old += 1;
+            ControlFlow::Continue(())
+        });
+        old
+    }
+
+    /// Drops so many chunks at the beginning of the feed.
+    fn drop_chunks(&mut self, store: &mut impl Store, count: usize) {
+        let mut keys = Vec::new();
+        store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, _| {
+            if keys.len() == count {
+                self.first = first_of(key);
+                return ControlFlow::Break(());
+            }
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        keys.into_iter().for_each(|key| store.delete(Table::Events, key));
+    }
+
     /// Writes the step's events; returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
@@ -84,6 +138,38 @@ impl Feed {
         let any = !self.fresh.is_empty();
         self.fresh.clear();
         any.then_some(self.last())
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// Drops the oldest events of the feed where they are older than they are kept: once a heartbeat, and in the next
+    /// step where that left some.
+    pub(super) fn drop_old_events(&mut self) {
+        let Some(keep) = self.config.keep_events else { return };
+        if self.now.elapsed < self.feed.look_at {
+            return;
+        }
+        self.feed.look_at = self.now.elapsed.plus(self.config.heartbeat);
+        // A clock that is off from all others' is no judge of age.
+        let comes_back = self.has_void() || self.returning().is_some() || self.is_starting();
+        if comes_back || self.clock_suspect().is_some() {
+            return;
+        }
+        let before = Millis(self.now.wall.0.saturating_sub(keep));
+        let old = self.feed.old_chunks(&self.registry.store, before, &|registration| self.is_open(registration));
+        if old == DROPPED_AT_ONCE {
+            self.feed.look_at = self.now.elapsed;
+        }
+        if old > 0 {
+            self.feed.drop_chunks(&mut self.registry.store, old);
+            tracing::debug!(earliest = self.feed.first, "dropped events that are older than they are kept");
+        }
+    }
+
+    /// Whether the outcome of a registration is still to be told.
+    fn is_open(&self, registration: Stamp) -> bool {
+        let stands = self.stands_for(registration);
+        !self.finality.is_decided(stands) || self.finality.is_contested(stands)
     }
 }
 
@@ -109,8 +195,85 @@ fn first_of(key: &[u8]) -> Cursor {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::clock::{Hlc, NodeId};
     use crate::store::memory::MemoryStore;
+
+    /// A registration's stamp for each event, so that they can be told apart.
+    fn stamp(cursor: Cursor) -> Stamp {
+        Stamp { hlc: Hlc(cursor), node: NodeId(1) }
+    }
+
+    /// The feed's cursors as a reader from the beginning sees them.
+    fn cursors(store: &MemoryStore) -> Vec<Cursor> {
+        let mut cursors = Vec::new();
+        read(store, 0, &mut |cursor, event| {
+            assert_eq!(event.registration, stamp(cursor));
+            cursors.push(cursor);
+            ControlFlow::Continue(())
+        });
+        cursors
+    }
+
+    proptest! {
+        /// Whatever the sizes of the steps, the times and what is needed: what is left is the end of the feed from the
+        /// earliest cursor on, nothing needed or young is gone, nothing old is left where nothing stands in the way, and
+        /// the cursor goes on, also after a restart.
+        #[test]
+        fn whole_chunks_go_from_the_beginning_and_the_newest_stays(
+            steps in prop::collection::vec((1..400_u64, 0..100_u64), 1..8),
+            before in 0..120_u64,
+            needed in prop::collection::btree_set(1..3000_u64, 0..4),
+        ) {
+            let mut store = MemoryStore::new();
+            let mut feed = Feed::open(&store);
+            let (mut chunks, mut total) = (Vec::new(), 0);
+            for (count, time) in steps {
+                for cursor in total + 1..=total + count {
+                    feed.push(EventKind::Accepted, stamp(cursor), Millis(time));
+                }
+                for first in (total + 1..=total + count).step_by(CHUNK) {
+                    chunks.push((first..(first + CHUNK as u64).min(total + count + 1), time));
+                }
+                total += count;
+                feed.write(&mut store);
+            }
+            let needed: BTreeSet<_> = needed.into_iter().map(stamp).collect();
+            let old = feed.old_chunks(&store, Millis(before), &|registration| needed.contains(&registration));
+            feed.drop_chunks(&mut store, old);
+
+            let last = chunks.len() - 1;
+            let may_go = |(index, (range, time)): (usize, &(std::ops::Range<u64>, u64))| {
+                index < last && *time < before && !range.clone().any(|cursor| needed.contains(&stamp(cursor)))
+            };
+            let gone = chunks.iter().enumerate().take_while(|chunk| may_go(*chunk)).count();
+            prop_assert_eq!(old, gone);
+            prop_assert_eq!(feed.earliest(), chunks[gone].0.start);
+            prop_assert_eq!(cursors(&store), (feed.earliest()..=total).collect::<Vec<_>>());
+            let reopened = Feed::open(&store);
+            prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), total));
+        }
+    }
+
+    #[test]
+    fn a_step_drops_no_more_than_its_share() {
+        let mut store = MemoryStore::new();
+        let mut feed = Feed::open(&store);
+        for cursor in 1..=150 {
+            feed.push(EventKind::Accepted, stamp(cursor), Millis(0));
+            feed.write(&mut store);
+        }
+        for earliest in [65, 129, 150, 150] {
+            let old = feed.old_chunks(&store, Millis(1), &|_| false);
+            feed.drop_chunks(&mut store, old);
+            assert_eq!(feed.earliest(), earliest);
+        }
+        assert_eq!(cursors(&store), [150]);
+    }
 
     #[test]
     fn the_feed_is_read_from_any_cursor_and_goes_on_after_a_restart() {

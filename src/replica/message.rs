@@ -72,7 +72,8 @@ pub struct Vector {
     pub echo: bool,
 }
 
-/// A message from one replica to another. New messages are added at the end: the encoding counts them.
+/// A message from one replica to another. New messages are added at the end, as the encoding counts them, and listed in
+/// the transport's table of wire versions; what a message holds stays as it is for as long as the major version does.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// A newcomer asks to be let in; the connection has proved that it holds a token.

@@ -207,6 +207,7 @@ impl<S: Store> Replica<S> {
         let fresh = self.log.write(&mut self.registry.store);
         self.gossip(fresh);
         self.announce_peers();
+        self.drop_old_events();
         let events = self.feed.write(&mut self.registry.store);
         self.finality.save(&mut self.registry);
         self.raise_ceiling();

@@ -52,7 +52,7 @@ pub enum Request {
     },
     /// A page of the event feed.
     Events {
-        /// Only events after this cursor.
+        /// Only events after this cursor; 0 for all that are kept.
         after: Cursor,
         /// At most so many.
         limit: usize,
@@ -333,6 +333,8 @@ pub struct ClusterView {
     pub clock_suspect: Option<i64>,
     /// The eviction or departure that is under way.
     pub eviction: Option<EvictionView>,
+    /// The cursors of the earliest event that this node keeps and of the last; where there is none, the last is one less.
+    pub events: (Cursor, Cursor),
     /// Those who are out, each with the prefix of its log that counts.
     pub evicted: Vec<(NodeId, Seq)>,
 }
@@ -465,6 +467,19 @@ pub enum Refusal {
     /// The node is leaving.
     #[error("this node is leaving the cluster and takes no more requests; ask another node")]
     Leaving,
+    /// Events that were asked for are no longer kept.
+    #[error(
+        "the events after cursor {after} are no longer all kept: this node's feed begins at {earliest}. No registration or \
+         name is lost, but events that you have not read are; read anew what became of the owners or registrations that \
+         you follow, and go on after cursor {}",
+        earliest - 1
+    )]
+    EventsCompacted {
+        /// Where the reader stood.
+        after: Cursor,
+        /// The earliest event that is kept.
+        earliest: Cursor,
+    },
     /// The node is stopping or cannot keep up.
     #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
     Unavailable(String),

@@ -217,11 +217,14 @@ impl<S: Store> Replica<S> {
     /// Notes which events of the feed do not follow from the state, and returns the registrations that the feed has no
     /// outcome of; `void` has the ids of those that the state does not know.
     fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> BTreeSet<Uuid> {
-        // What an earlier return had noted shows anew.
-        for (registration, told) in std::mem::take(&mut self.returning.told) {
-            self.registry.store.delete(Table::Told, told_key(registration, told));
-        }
         let (mut open, mut told) = (BTreeSet::new(), Vec::new());
+        // What an earlier return had noted shows anew, but for events that the feed has dropped since.
+        for (registration, noted) in std::mem::take(&mut self.returning.told) {
+            self.registry.store.delete(Table::Told, told_key(registration, noted));
+            if !self.follows(Registration::load(&self.registry.store, registration).as_ref(), noted) {
+                told.push((registration, noted));
+            }
+        }
         feed::read(&self.registry.store, 0, &mut |_, EventRecord { kind, registration: stamp, .. }| {
             let known = Registration::load(&self.registry.store, stamp);
             let id = known.as_ref().map(Registration::id).or_else(|| void.get(&stamp).copied());

@@ -126,7 +126,7 @@ impl<S: Store> Replica<S> {
                     Ok(Some(Answer::Registrations(self.owner_views(&owner, after, limit))))
                 }
                 Request::Events { after, limit, filter } => {
-                    Ok(Some(Answer::Events(self.event_page(after, limit, &filter))))
+                    self.event_page(after, limit, &filter).map(|page| Some(Answer::Events(page)))
                 }
                 Request::Evict(node) => self.on_evict(node),
                 Request::Leave => self.on_leave(),

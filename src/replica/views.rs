@@ -124,7 +124,14 @@ impl<S: Store> Replica<S> {
         registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
     }
 
-    pub(super) fn event_page(&self, after: Cursor, limit: usize, filter: &EventFilter) -> EventPage {
+    /// A page of the feed; whoever has read nothing begins at the earliest event kept.
+    pub(super) fn event_page(&self, after: Cursor, limit: usize, filter: &EventFilter) -> Result<EventPage, Refusal> {
+        let earliest = self.feed.earliest();
+        let after = match after {
+            0 => earliest - 1,
+            after if after < earliest - 1 => return Err(Refusal::EventsCompacted { after, earliest }),
+            after => after,
+        };
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);
         feed::read(&self.registry.store, after, &mut |cursor, record| {
@@ -137,7 +144,7 @@ impl<S: Store> Replica<S> {
                 ControlFlow::Break(())
             }
         });
-        page
+        Ok(page)
     }
 
     /// The event as its reader sees it; none where the filter does not want it.
@@ -184,6 +191,7 @@ impl<S: Store> Replica<S> {
             waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
             clock_suspect: self.clock_suspect(),
             eviction: self.eviction_view(),
+            events: (self.feed.earliest(), self.feed.last()),
             evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, *cut)).collect(),
         }
     }

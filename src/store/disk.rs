@@ -51,7 +51,8 @@ impl Default for DiskOptions {
     }
 }
 
-/// Why a store could not be opened. Nothing in the directory was changed.
+/// Why a store could not be opened. Nothing in the directory was changed, but that the record of an older format may have
+/// been raised to the present one.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
@@ -59,8 +60,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// Another version of forename made it.
     #[error(
-        "the store in {} has format {found:?}, and this version of forename reads format {expected:?} alone; \
-         use the version that wrote it, or start on an empty directory and join again",
+        "the store in {} has format {found:?}, and this version of forename reads {readable}; nothing was changed. Use \
+         the version that wrote it, or a later one, or start on an empty directory and join again",
         path.display()
     )]
     Format {
@@ -69,7 +70,7 @@ pub enum OpenError {
         /// What its format record says.
         found: String,
         /// What it would have to say.
-        expected: &'static str,
+        readable: String,
     },
     /// There is a database without the record that says what it is.
     #[error("{} holds a database that forename did not make; use another data directory", .0.display())]

@@ -2,8 +2,10 @@
 
 use quinn::{Connection, VarInt};
 
+use super::wire::WireVersion;
+
 /// Why this node closes a connection; the number travels as the QUIC application error code, the sentence as its
-/// reason.
+/// reason. All versions, also those of another major, mean the same by a number.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CloseReason {
     #[error("the node is stopping")]
@@ -18,8 +20,12 @@ pub(super) enum CloseReason {
     TokenExpired,
     #[error("I cannot let anybody in yet; ask again, or ask another member")]
     NotReady,
-    #[error("you speak version {0} of the protocol and I speak version {ours}", ours = super::hello::VERSION)]
-    Version(u16),
+    #[error(
+        "no version in common: the node that dialed speaks wire version {dialer} and the node that was dialed {dialed}, \
+         and only nodes of the same major version understand each other; nothing was exchanged, and each goes on without \
+         the other. Upgrade forename on {older}", older = older(*.dialer, *.dialed)
+    )]
+    Version { dialer: WireVersion, dialed: WireVersion },
     #[error("the node id does not follow from the key, or is taken by another key")]
     Identity,
     #[error("the two of us have a connection already")]
@@ -45,7 +51,7 @@ impl CloseReason {
             Self::OtherCluster => 3,
             Self::TokenWrong | Self::TokenExpired => TOKEN,
             Self::NotReady => 5,
-            Self::Version(_) => VERSION,
+            Self::Version { .. } => VERSION,
             Self::Identity => IDENTITY,
             Self::Duplicate => DUPLICATE,
             Self::Replaced => 9,
@@ -64,6 +70,11 @@ impl CloseReason {
     }
 }
 
+/// Which of two nodes is to be upgraded; the same words on both sides.
+fn older(dialer: WireVersion, dialed: WireVersion) -> &'static str {
+    if dialer < dialed { "the node that dialed" } else { "the node that was dialed" }
+}
+
 const TOKEN: u32 = 4;
 const VERSION: u32 = 6;
 const IDENTITY: u32 = 7;
@@ -71,7 +82,12 @@ const DUPLICATE: u32 = 8;
 
 /// Whether a newcomer that is refused with this code need not ask again.
 pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
-    [TOKEN, VERSION, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+    [TOKEN, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+}
+
+/// Whether the code says that the two sides have no version in common.
+pub(super) fn is_version(code: VarInt) -> bool {
+    code == VarInt::from_u32(VERSION)
 }
 
 /// Whether the code says that the peers have another connection, which is as good.

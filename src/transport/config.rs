@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::LinkFilter;
 use super::identity::Identity;
+use super::wire::WireVersion;
 use crate::clock::NodeId;
 use crate::replica::Input;
 
@@ -33,6 +34,8 @@ pub struct TransportConfig {
     pub node: NodeId,
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// What it speaks: the present version, or an older minor.
+    pub wire: WireVersion,
     /// Cuts links; none in earnest.
     pub links: Option<Arc<dyn LinkFilter>>,
     /// Where everything goes that happens. It is waited for when full, and with it the peers.

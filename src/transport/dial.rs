@@ -231,6 +231,14 @@ pub enum JoinError {
         /// The member's reason, with what to do.
         reason: String,
     },
+    /// The two speak different major versions of the wire format.
+    #[error("cannot join through the node at {address}: {reason}")]
+    Version {
+        /// The address dialed.
+        address: String,
+        /// Who speaks which version, and which of the two nodes to upgrade.
+        reason: String,
+    },
     /// Whoever answered does not know the token.
     #[error(
         "the node at {address} could not prove that it belongs to the cluster of the join token; nothing was told to \
@@ -254,6 +262,12 @@ pub enum JoinError {
 fn final_error(address: &str, error: &DialError) -> Option<JoinError> {
     let address = address.to_owned();
     match error {
+        DialError::Refused { code, reason } if close::is_version(*code) => {
+            Some(JoinError::Version { address, reason: reason.clone() })
+        }
+        DialError::Hello(HelloError::Refused(reason @ CloseReason::Version { .. })) => {
+            Some(JoinError::Version { address, reason: reason.to_string() })
+        }
         DialError::Refused { code, reason } if close::is_final_for_a_newcomer(*code) => {
             Some(JoinError::Refused { address, reason: reason.clone() })
         }

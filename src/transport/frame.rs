@@ -6,6 +6,7 @@ use quinn::{ReadError, ReadExactError, RecvStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::wire::KindError;
 use crate::codec::{self, DecodeError};
 use crate::store::{Table, Write};
 
@@ -28,6 +29,8 @@ pub(super) enum FrameError {
     Broken,
     #[error(transparent)]
     Malformed(#[from] DecodeError),
+    #[error(transparent)]
+    Kind(#[from] KindError),
     #[error("a row of the table {0:?}, which does not travel")]
     Table(String),
     #[error(transparent)]
@@ -59,6 +62,12 @@ pub(super) async fn read_frame(stream: &mut RecvStream, limit: usize) -> Result<
 pub(super) async fn read_value<T: DeserializeOwned>(stream: &mut RecvStream, limit: usize) -> Result<T, FrameError> {
     let bytes = read_frame(stream, limit).await?.ok_or(FrameError::Broken)?;
     Ok(codec::decode(&bytes)?)
+}
+
+/// The same where a later version may have more in it, at its end.
+pub(super) async fn read_start<T: DeserializeOwned>(stream: &mut RecvStream, limit: usize) -> Result<T, FrameError> {
+    let bytes = read_frame(stream, limit).await?.ok_or(FrameError::Broken)?;
+    Ok(codec::decode_start(&bytes)?)
 }
 
 /// A value as a frame, its length in front.

@@ -1,5 +1,6 @@
 //! What the driver calls.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -19,6 +20,7 @@ use super::socket::FilteredSocket;
 use super::state::{Counters, Shared, State};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
+use super::wire::WireVersion;
 use super::{ClusterId, LinkFilter, lock, random};
 use crate::clock::NodeId;
 use crate::replica::{Contact, Input, Lane, Message};
@@ -36,7 +38,7 @@ impl Transport {
     /// # Errors
     /// See [`TransportError`]; nothing runs then.
     pub fn start(config: TransportConfig) -> Result<Self, TransportError> {
-        let TransportConfig { identity, node, listen, links, inputs, limits } = config;
+        let TransportConfig { identity, node, listen, wire, links, inputs, limits } = config;
         if identity.node_id(node.incarnation()) != node {
             return Err(TransportError::NotOurs(node));
         }
@@ -52,6 +54,7 @@ impl Transport {
             node,
             key: identity.public_key(),
             instance: random(),
+            wire,
             credentials,
             quic,
             endpoint,
@@ -152,7 +155,7 @@ pub struct Handle {
 /// What a transport has done since its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
-    /// Messages that were not sent: no connection, or no room in its queue.
+    /// Messages that were not sent: no connection, no room in its queue, or a peer whose version does not know them.
     pub dropped: u64,
     /// Bytes of messages and snapshots received.
     pub bytes_in: u64,
@@ -186,15 +189,21 @@ impl Handle {
         self.shared.until(|state| state.is_linked(peer) == linked).await;
     }
 
-    /// Sends a message or drops it; never waits. Messages of the ordered lane arrive in the order of these calls as
+    /// Sends a message or drops it, as where the peer's version does not know it; never waits. Messages of the ordered lane arrive in the order of these calls as
     /// long as the peer stays connected.
     pub fn send(&self, to: NodeId, lane: Lane, message: &Message) {
         let link = self.shared.state().links.get(&to).filter(|link| link.is_up()).cloned();
-        let sent = link.is_some_and(|link| match frame(message) {
-            Ok(frame) => link.push(lane, frame),
-            Err(error) => {
-                tracing::warn!(peer = %to, %error, "a message is too long to be sent");
-                false
+        let sent = link.is_some_and(|link| {
+            if !link.wire.knows(message) {
+                tracing::debug!(peer = %to, wire = %link.wire, ?message, "left out: the peer's version does not know it");
+                return false;
+            }
+            match frame(message) {
+                Ok(frame) => link.push(lane, frame),
+                Err(error) => {
+                    tracing::warn!(peer = %to, %error, "a message is too long to be sent");
+                    false
+                }
             }
         });
         if !sent {
@@ -241,6 +250,14 @@ impl Handle {
     #[must_use]
     pub fn connected(&self) -> Vec<NodeId> {
         self.shared.state().links.values().filter(|link| link.is_up()).map(|link| link.peer).collect()
+    }
+
+    /// What this node and the peers that are connected now speak, by id.
+    #[must_use]
+    pub fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
+        let state = self.shared.state();
+        let peers = state.links.values().filter(|link| link.is_up()).map(|link| (link.peer, link.speaks));
+        peers.chain([(self.shared.node, self.shared.wire)]).collect()
     }
 
     /// Whether the peer is dialed whenever there is no connection to it.

@@ -1,26 +1,27 @@
 //! The first words on a connection, on a stream of their own: who we are, why we may be here, and, after that, go.
 //!
-//! The dialer says [`Hello`], the other side [`Welcome`] or closes the connection with a reason. The lesser of the two
+//! Each side's first bytes are its wire version, in a form that never changes, so that whoever speaks another one is told
+//! so and not that it is unreadable. After it the dialer says [`Hello`], the other side [`Welcome`] or closes the
+//! connection with a reason. What follows these within their frames is passed over: a later minor may say more. The lesser of the two
 //! nodes decides whether the connection is kept, before it says its last word, and the other keeps it on hearing that
 //! word. So where the lesser dials it says [`Go`] at the end.
 
 use std::sync::Arc;
 
-use quinn::{Connection, ConnectionError, SendStream, WriteError};
+use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, WriteError};
 use serde::{Deserialize, Serialize};
 
 use super::ClusterId;
 use super::close::CloseReason;
-use super::frame::{FrameError, frame, read_value};
+use super::frame::{FrameError, frame, read_start, read_value};
 use super::identity::{PublicKey, node_id};
 use super::state::{Right, Shared};
 use super::tls::peer_key;
 use super::token::{Exporter, JoinToken, Mac, Side, TokenId};
+use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
 
-/// The version of everything said after the TLS handshake.
-pub(super) const VERSION: u16 = 1;
-/// Bytes of any of these words: several times what they need.
+/// Bytes of any of these words, also in later minor versions: several times what they need.
 const MAX_HELLO: usize = 1024;
 /// The label under which both sides export key material (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-forename-join";
@@ -28,7 +29,6 @@ const EXPORTER: &[u8] = b"EXPORTER-forename-join";
 /// What the dialer says.
 #[derive(Serialize, Deserialize)]
 struct Hello {
-    version: u16,
     node: NodeId,
     instance: u64,
     /// None where the dialer does not know it yet.
@@ -58,6 +58,10 @@ pub(super) struct Introduction {
     pub(super) key: PublicKey,
     /// Which process of the node this is, at random.
     pub(super) instance: u64,
+    /// What it speaks.
+    pub(super) speaks: WireVersion,
+    /// What it and this node speak to each other.
+    pub(super) wire: WireVersion,
 }
 
 /// Why a connection comes to nothing.
@@ -103,10 +107,13 @@ pub(super) async fn introduce(
     let cluster = shared.cluster().map(|(id, _)| id);
     let (mut send, mut receive) = connection.open_bi().await?;
     let join = token.map(|token| (token.id(), token.prove(Side::Join, &exporter)));
-    let hello = Hello { version: VERSION, node: shared.node, instance: shared.instance, cluster, join };
-    send.write_all(&frame(&hello)?).await?;
+    let hello = Hello { node: shared.node, instance: shared.instance, cluster, join };
+    say(&mut send, shared.wire, &hello).await?;
 
-    let welcome: Welcome = read_value(&mut receive, MAX_HELLO).await?;
+    let dialed = hear_version(&mut receive).await?;
+    let differ = CloseReason::Version { dialer: shared.wire, dialed };
+    let wire = shared.wire.common(dialed).ok_or(differ)?;
+    let welcome: Welcome = read_start(&mut receive, MAX_HELLO).await?;
     if welcome.node != node_id(&key, welcome.node.incarnation()) || key == shared.key {
         return Err(CloseReason::Identity.into());
     }
@@ -122,7 +129,7 @@ pub(super) async fn introduce(
     if cluster.is_some_and(|ours| ours != welcome.cluster) {
         return Err(CloseReason::OtherCluster.into());
     }
-    let peer = Introduction { node: welcome.node, key, instance: welcome.instance };
+    let peer = Introduction { node: welcome.node, key, instance: welcome.instance, speaks: dialed, wire };
     let go = (shared.node < peer.node).then_some(send);
     Ok(Welcomed { peer, cluster: welcome.cluster, go })
 }
@@ -131,20 +138,39 @@ pub(super) async fn introduce(
 pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Result<(), HelloError> {
     let key = peer_key(connection).ok_or(CloseReason::Identity)?;
     let (mut send, mut receive) = connection.accept_bi().await?;
-    let hello: Hello = read_value(&mut receive, MAX_HELLO).await?;
+    let dialer = hear_version(&mut receive).await?;
+    let differ = CloseReason::Version { dialer, dialed: shared.wire };
+    let wire = shared.wire.common(dialer).ok_or(differ)?;
+    let hello: Hello = read_start(&mut receive, MAX_HELLO).await?;
     let exporter = export(connection)?;
     let (cluster, right, sponsor) = judge(shared, &hello, &key, &exporter)?;
-    let peer = Introduction { node: hello.node, key, instance: hello.instance };
-    let welcome = frame(&Welcome { node: shared.node, instance: shared.instance, cluster, sponsor })?;
+    let peer = Introduction { node: hello.node, key, instance: hello.instance, speaks: dialer, wire };
+    let welcome = Welcome { node: shared.node, instance: shared.instance, cluster, sponsor };
     if shared.node < peer.node {
         shared.keep(connection, peer, right)?;
-        send.write_all(&welcome).await?;
+        say(&mut send, shared.wire, &welcome).await?;
     } else {
-        send.write_all(&welcome).await?;
+        say(&mut send, shared.wire, &welcome).await?;
         let Go = read_value(&mut receive, MAX_HELLO).await?;
         shared.keep(connection, peer, right)?;
     }
     Ok(())
+}
+
+/// A side's first words: its version, and what it has to say.
+async fn say<T: Serialize>(stream: &mut SendStream, wire: WireVersion, words: &T) -> Result<(), HelloError> {
+    let words = [wire.to_bytes().as_slice(), &frame(words)?].concat();
+    Ok(stream.write_all(&words).await?)
+}
+
+/// The version that begins a side's first words.
+async fn hear_version(stream: &mut RecvStream) -> Result<WireVersion, FrameError> {
+    let mut version = [0; wire::BYTES];
+    match stream.read_exact(&mut version).await {
+        Ok(()) => Ok(WireVersion::from_bytes(version)),
+        Err(ReadExactError::FinishedEarly(_)) => Err(FrameError::Broken),
+        Err(ReadExactError::ReadError(error)) => Err(error.into()),
+    }
 }
 
 /// Whether whoever says this hello with this key may be here, by which right, and our proof for a newcomer.
@@ -154,9 +180,6 @@ fn judge(
     key: &PublicKey,
     exporter: &Exporter,
 ) -> Result<(ClusterId, Right, Option<Mac>), CloseReason> {
-    if hello.version != VERSION {
-        return Err(CloseReason::Version(hello.version));
-    }
     if hello.node != node_id(key, hello.node.incarnation()) || *key == shared.key {
         return Err(CloseReason::Identity);
     }

@@ -17,8 +17,9 @@ use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces
 use super::hello::Introduction;
 use super::outbox::Outbox;
 use super::state::{Counters, Shared};
+use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
-use crate::replica::{Input, Lane, Message};
+use crate::replica::{Input, Lane};
 use crate::store::{SnapshotPart, Write};
 
 /// What a stream is, by its first byte; and its priority.
@@ -34,6 +35,10 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) peer: NodeId,
     pub(super) instance: u64,
+    /// What the peer speaks.
+    pub(super) speaks: WireVersion,
+    /// What both sides speak to each other.
+    pub(super) wire: WireVersion,
     ordered: Outbox,
     bulk: Outbox,
     /// Between `Connected` and `Disconnected`.
@@ -48,6 +53,8 @@ impl Link {
             connection,
             peer: peer.node,
             instance: peer.instance,
+            speaks: peer.speaks,
+            wire: peer.wire,
             ordered: Outbox::new(limits.ordered),
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
@@ -82,7 +89,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     if link.connection.close_reason().is_none() {
         link.up.store(true, Ordering::Release);
         if shared.inputs.send(Input::Connected(link.peer)).await.is_ok() {
-            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), "connected");
+            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), wire = %link.wire, "connected");
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
             let reason = link.connection.close_reason().map(|reason| reason.to_string());
@@ -246,7 +253,7 @@ async fn read_ordered(shared: &Shared, link: &Link, stream: &mut RecvStream) -> 
 async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
     let bytes = read_frame(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
     Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
-    let message: Message = crate::codec::decode(&bytes)?;
+    let message = wire::decode(&bytes, link.wire)?;
     deliver(shared, Input::Message { from: link.peer, message }).await;
     Ok(())
 }

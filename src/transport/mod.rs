@@ -11,6 +11,7 @@
 //! | `state` | who may connect, which connections stand, and which of two is kept |
 //! | `identity`, `tls` | a node's key, certificates, pinning |
 //! | `token` | join tokens and their proof |
+//! | `wire` | the version of what is said, and who knows which messages |
 //! | `hello` | the first words on a connection, both sides |
 //! | `dial` | the tasks that dial peers and a sponsor, and accept others |
 //! | `link` | an established connection: its streams in and out |
@@ -18,6 +19,7 @@
 //!
 //! # Invariants
 //!
+//! * Nothing but a version is read from, and nothing but one is told to, a node of another major wire version.
 //! * Nothing but a bounded hello is read from, and nothing of the cluster is told to, a connection whose key is not
 //!   pinned or whose token is not proved.
 //! * `Connected` and `Disconnected` of one peer alternate, and whatever came from the peer lies between them.
@@ -41,6 +43,7 @@ mod state;
 mod tests;
 mod tls;
 mod token;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,6 +58,7 @@ pub use handle::{Handle, Stats, Transport};
 pub use identity::{Identity, IdentityError, PublicKey, node_id};
 pub use socket::Cuts;
 pub use token::{ClusterKey, JoinToken, TokenError, TokenId, mint_token};
+pub use wire::{UnknownMinor, WireVersion};
 
 /// Which cluster a node belongs to: the id of the node that founded it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use super::identity::{PublicKey, node_id};
 use super::link::{self, Link};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
+use super::wire::WireVersion;
 use super::{ClusterId, dial, lock};
 use crate::clock::NodeId;
 use crate::replica::{Contact, Input};
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) key: PublicKey,
     /// Tells this process from an earlier one of the same node.
     pub(super) instance: u64,
+    pub(super) wire: WireVersion,
     pub(super) credentials: Arc<Credentials>,
     pub(super) quic: Arc<quinn::TransportConfig>,
     pub(super) endpoint: Endpoint,
@@ -143,6 +145,7 @@ impl Shared {
             node,
             key: self.key,
             instance: super::random(),
+            wire: self.wire,
             credentials: Arc::clone(&self.credentials),
             quic: Arc::clone(&self.quic),
             endpoint: self.endpoint.clone(),

@@ -15,8 +15,9 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::identity::{Identity, PublicKey};
 
-/// The protocol and its version, as TLS negotiates it (RFC 7301).
-const ALPN: &[u8] = b"forename/1";
+/// The protocol, as TLS negotiates it (RFC 7301). Without a version: a peer of another one is to be refused in words,
+/// by the hello, and not by a failed handshake.
+const ALPN: &[u8] = b"forename";
 /// TLS wants a server name; nobody looks at it.
 pub(super) const SERVER_NAME: &str = "forename";
 /// An Ed25519 SubjectPublicKeyInfo up to the key itself (RFC 8410, section 4).

@@ -10,6 +10,7 @@
 //! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
+//! | `versions` | nodes of an older wire version beside new ones |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
@@ -27,3 +28,4 @@ mod namespaces;
 mod races;
 mod restarts;
 mod strangers;
+mod versions;

@@ -7,7 +7,7 @@ use forename::clock::Millis;
 use forename::replica::Contact;
 use forename::store::disk::{DiskOptions, DiskStore};
 use forename::store::{Direction, Store, Table};
-use forename::transport::{ClusterId, Identity, Limits, Transport, TransportConfig};
+use forename::transport::{ClusterId, Identity, Limits, Transport, TransportConfig, WireVersion};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
@@ -87,6 +87,7 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
         node: identity.node_id(0),
         identity,
         listen: ([127, 0, 0, 1], 0).into(),
+        wire: WireVersion::PRESENT,
         links: None,
         inputs,
         limits: Limits::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forename::Client;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
-use forename::transport::LinkFilter;
+use forename::transport::{LinkFilter, WireVersion};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ impl Local {
     /// Founds a cluster, or joins one through `sponsor`.
     pub(crate) async fn start(label: &str, links: Arc<dyn LinkFilter>, sponsor: Option<&Self>) -> Self {
         let join = match sponsor {
-            Some(sponsor) => Some(JoinConfig { address: sponsor.peer.to_string(), token: sponsor.token().await }),
+            Some(sponsor) => Some(sponsor.to_join().await),
             None => None,
         };
         Self::start_in(tempfile::tempdir().expect("a directory for a node"), label, links, join).await
@@ -35,6 +35,17 @@ impl Local {
 
     /// Goes on with what the directory holds, if it holds anything.
     pub(crate) async fn start_in(
+        dir: TempDir,
+        label: &str,
+        links: Arc<dyn LinkFilter>,
+        join: Option<JoinConfig>,
+    ) -> Self {
+        Self::start_speaking(WireVersion::PRESENT, dir, label, links, join).await
+    }
+
+    /// The same, speaking this version to the others.
+    pub(crate) async fn start_speaking(
+        wire: WireVersion,
         dir: TempDir,
         label: &str,
         links: Arc<dyn LinkFilter>,
@@ -48,6 +59,8 @@ impl Local {
             label: label.to_owned(),
             join,
             evict_after: None,
+            keep_events: None,
+            wire,
             links: Some(links),
         });
         let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
@@ -58,6 +71,11 @@ impl Local {
         let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), shutdown));
         let client = Client::new(&format!("http://{http}")).expect("an address");
         Self { client, peer: node.peer_address(), node, stop, server, dir }
+    }
+
+    /// What lets another node in through this one.
+    pub(crate) async fn to_join(&self) -> JoinConfig {
+        JoinConfig { address: self.peer.to_string(), token: self.token().await }
     }
 
     /// A sponsor that has joined just now may have to hear of the cluster's key first.

@@ -14,6 +14,23 @@ use super::{DEADLINE, eventually, within};
 
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
+/// The variables that settings are read from, without what they all begin with.
+const VARIABLES: [&str; 13] = [
+    "DATA_DIR",
+    "HTTP",
+    "PEER",
+    "ADVERTISE",
+    "JOIN",
+    "TOKEN",
+    "NAME",
+    "INSECURE",
+    "CONFIG",
+    "NODE",
+    "EVICT_AFTER",
+    "WIRE_MINOR",
+    "KEEP_EVENTS",
+];
+
 /// A directory for one node; it outlives the node's processes.
 pub(crate) struct Home(TempDir);
 
@@ -85,9 +102,7 @@ pub(crate) fn command(through: &[String]) -> Command {
         }
         None => Command::new(FORENAME),
     };
-    for variable in
-        ["DATA_DIR", "HTTP", "PEER", "ADVERTISE", "JOIN", "TOKEN", "NAME", "INSECURE", "CONFIG", "NODE", "EVICT_AFTER"]
-    {
+    for variable in VARIABLES {
         command.env_remove(format!("FORENAME_{variable}"));
     }
     command

@@ -6,7 +6,7 @@ use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{ClusterView, EvictionView, MemberView};
+use crate::replica::{ClusterView, Cursor, EvictionView, MemberView};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,9 +34,21 @@ pub struct Cluster {
     /// The eviction or departure that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eviction: Option<Eviction>,
+    /// What the answering node keeps of its event feed.
+    #[serde(default)]
+    pub events: EventRange,
     /// Those who are out for good, each with how much of its log counts.
     #[serde(default)]
     pub evicted: Vec<Cut>,
+}
+
+/// The part of an event feed that is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct EventRange {
+    /// The cursor of the earliest event kept.
+    pub earliest: Cursor,
+    /// The cursor of the last event; less than `earliest` where there is none.
+    pub last: Cursor,
 }
 
 /// An eviction or departure that is not finished.
@@ -108,6 +120,7 @@ impl Cluster {
             waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
             clock_suspect_ms: view.clock_suspect,
             eviction: view.eviction.map(Into::into),
+            events: EventRange { earliest: view.events.0, last: view.events.1 },
             evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }
@@ -132,6 +145,9 @@ pub struct Member {
     pub frozen_by: Vec<NodeId>,
     /// Whether the answering node is connected to it now; true for itself.
     pub connected: bool,
+    /// The wire version that it speaks, like `1.1`; none where it is not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<String>,
     /// Its latest promise that the answering node believes.
     #[serde(with = "hlc")]
     pub promise: Hlc,
@@ -166,6 +182,7 @@ impl From<MemberView> for Member {
             state,
             frozen_by: view.frozen_by,
             connected: view.connected,
+            wire: None,
             promise: view.promise,
             heard_at: view.heard_at.map(Time),
             applied: view.applied,

@@ -121,6 +121,49 @@ async fn a_refusal_is_no_empty_stream() {
 }
 
 #[tokio::test]
+async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
+    let fake = Fake::start(|request| match request {
+        Request::Events { after: 0, .. } => Ok(Answer::Events(EventPage { events: vec![event(8)], next: 8 })),
+        Request::Events { after, .. } => Err(replica::Refusal::EventsCompacted { after: *after, earliest: 8 }),
+        _ => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+    })
+    .await;
+    for accept in ["application/json", "text/event-stream"] {
+        let request = fake.http.get(format!("{}/v1/events?after=3", fake.base)).header("accept", accept);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::GONE, "{accept}");
+        assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
+        let problem: Problem = response.json().await.unwrap();
+        assert_eq!((problem.problem_type, problem.earliest), (ProblemType::EventsCompacted, Some(8)));
+        assert!(problem.detail.contains("begins at 8") && problem.detail.contains("after cursor 7"), "{problem}");
+    }
+    // A stream that resumes is told the same, and does not go on trying.
+    let mut stream = fake.client.stream(3, EventQuery::default());
+    let error = stream.next().await.unwrap_err();
+    assert_eq!(error.problem().and_then(|problem| problem.earliest), Some(8), "{error}");
+    // Whoever has read nothing begins with what there is.
+    let first = fake.client.events(0, &EventQuery::default()).await.unwrap();
+    assert_eq!(first.events[0].cursor, Some(8));
+    let cluster: Value = fake.get("/v1/cluster").await.json().await.unwrap();
+    assert_eq!(cluster["events"], json!({"earliest": 5, "last": 9}));
+    assert_eq!((&cluster["members"][0]["wire"], &cluster["members"][1]["wire"]), (&json!("1.1"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
+    let fake = Fake::start(|request| {
+        let Request::Events { after, .. } = request else { panic!("asked {request:?}") };
+        // Of all up to 9 only the fifth is wanted.
+        let events = (*after < 5).then(|| event(5)).into_iter().collect();
+        Ok(Answer::Events(EventPage { events, next: 9 }))
+    })
+    .await;
+    let request = fake.http.get(format!("{}/v1/events?after=1", fake.base)).header("accept", "text/event-stream");
+    let text = read(&mut request.send().await.unwrap(), 2).await;
+    assert!(text.starts_with("id: 5\n") && text.ends_with("\n\nid: 9\n\n"), "{text}");
+}
+
+#[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let fake = Fake::start(feed(&Arc::new(Mutex::new(1)))).await;
     let request = fake.http.get(format!("{}/v1/events", fake.base)).header("accept", "text/event-stream");

@@ -4,19 +4,57 @@
 //! LOCK          held while a process has the store open
 //! db/           fjall
 //! db/FORMAT     which version of the tables it holds
+//! db/FORMAT.new a format record whose writing was cut short
 //! db.new/       a database whose making was cut short
 //! ```
 //!
 //! A database is made under another name, closed, and renamed when it is whole, so one that is there is whole.
+//!
+//! An older minor version of the format is raised to the present one as the first thing, durably, before any table is
+//! opened. From then on older versions of forename refuse the directory: they would misread what is written now.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DiskOptions, OpenError, tuning};
 
-/// What `FORMAT` says. It changes with the meaning of any table.
-const FORMAT: &str = "forename store 1\n";
+/// What the tables mean. The minor version changes where a table means more than it did and the present version reads
+/// both; the major one where old tables cannot be read as they are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Format {
+    major: u32,
+    minor: u32,
+}
+
+impl Format {
+    /// What this version of forename writes.
+    ///
+    /// | version | what it brought |
+    /// | --- | --- |
+    /// | 1.0 | all tables; its record said `forename store 1` at first |
+    /// | 1.1 | the event feed may begin later than at its first cursor |
+    const PRESENT: Self = Self { major: 1, minor: 1 };
+
+    /// What a format record says; none where it is none.
+    fn parse(record: &str) -> Option<Self> {
+        let version = record.strip_prefix("forename store ")?.strip_suffix('\n')?;
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+
+    /// Whether this version of forename can read it.
+    fn is_readable(self) -> bool {
+        self.major == Self::PRESENT.major && self <= Self::PRESENT
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "forename store {}.{}", self.major, self.minor)
+    }
+}
 
 /// Takes the directory for this process.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -46,10 +84,7 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
     let made = tuning::open(&making, options).and_then(|tables| tables.database.persist(fjall::PersistMode::SyncAll));
     made.map_err(|error| OpenError::Database { path: making.clone(), error })?;
     let finish = || {
-        let format = making.join("FORMAT");
-        fs::write(&format, FORMAT)?;
-        File::open(&format)?.sync_all()?;
-        File::open(&making)?.sync_all()?;
+        write_format(&making)?;
         fs::rename(&making, &path)?;
         File::open(dir)?.sync_all()
     };
@@ -57,17 +92,36 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
     Ok(path)
 }
 
+/// Refuses what this version cannot read, and raises an older minor version.
 fn check_format(path: &Path) -> Result<(), OpenError> {
     let record = path.join("FORMAT");
-    match fs::read(&record) {
-        Ok(found) if found == FORMAT.as_bytes() => Ok(()),
-        Ok(found) => {
-            let found = String::from_utf8_lossy(&found).trim().to_owned();
-            Err(OpenError::Format { path: path.to_owned(), found, expected: FORMAT.trim_ascii_end() })
+    let found = match fs::read(&record) {
+        Ok(found) => String::from_utf8_lossy(&found).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Foreign(path.to_owned())),
+        Err(error) => return Err(io_error(&record, error)),
+    };
+    match Format::parse(&found).filter(|format| format.is_readable()) {
+        Some(Format::PRESENT) => Ok(()),
+        Some(older) => {
+            tracing::info!(store = %path.display(), from = %older, to = %Format::PRESENT, "raising the store's format");
+            write_format(path).map_err(|error| io_error(&record, error))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Foreign(path.to_owned())),
-        Err(error) => Err(io_error(&record, error)),
+        None => {
+            let present = Format::PRESENT;
+            let readable = format!("{} to {}.{}", Format { minor: 0, ..present }, present.major, present.minor);
+            Err(OpenError::Format { path: path.to_owned(), found: found.trim().to_owned(), readable })
+        }
     }
+}
+
+/// Writes the present format's record, durably and in one piece.
+fn write_format(database: &Path) -> io::Result<()> {
+    let (record, written) = (database.join("FORMAT"), database.join("FORMAT.new"));
+    let mut file = File::create(&written)?;
+    writeln!(file, "{}", Format::PRESENT)?;
+    file.sync_all()?;
+    fs::rename(&written, &record)?;
+    File::open(database)?.sync_all()
 }
 
 fn io_error(path: &Path, error: io::Error) -> OpenError {

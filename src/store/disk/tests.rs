@@ -181,17 +181,58 @@ fn a_second_opener_is_refused_until_the_first_has_closed() {
     open(dir.path());
 }
 
+/// Every file below a directory, with what is in it.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
 #[test]
-fn another_format_and_a_foreign_database_are_refused() {
+fn another_format_and_a_foreign_database_are_refused_and_left_as_they_are() {
     let dir = TempDir::new().unwrap();
     drop(open(dir.path()));
     let record = dir.path().join("db/FORMAT");
-    std::fs::write(&record, "forename store 2\n").unwrap();
-    let refused = DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err();
-    assert!(matches!(&refused, Some(OpenError::Format { found, .. }) if found == "forename store 2"), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n");
+    let refused = || DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err().unwrap();
+    for other in ["forename store 1.2", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
+    {
+        std::fs::write(&record, format!("{other}\n")).unwrap();
+        let before = files(dir.path());
+        let error = refused();
+        assert!(matches!(&error, OpenError::Format { found, .. } if found == other), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("reads forename store 1.0 to 1.1; nothing was changed"), "{text}");
+        assert!(before == files(dir.path()), "a refusal of {other:?} changed the directory");
+    }
     std::fs::remove_file(&record).unwrap();
-    let refused = DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err();
-    assert!(matches!(refused, Some(OpenError::Foreign(_))), "{refused:?}");
+    assert!(matches!(refused(), OpenError::Foreign(_)));
+}
+
+#[test]
+fn an_older_minor_format_opens_and_is_raised() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Meta, "key", "value");
+    opened.store.commit();
+    opened.store.close().unwrap();
+    let record = dir.path().join("db/FORMAT");
+    for older in ["forename store 1\n", "forename store 1.0\n"] {
+        std::fs::write(&record, older).unwrap();
+        // What a crash while it was raised left.
+        std::fs::write(dir.path().join("db/FORMAT.new"), "forename st").unwrap();
+        let opened = open(dir.path());
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n", "raised before anything else");
+        assert_eq!(opened.get(Table::Meta, "key").as_deref(), Some("value"));
+        opened.store.close().unwrap();
+    }
 }
 
 #[test]

@@ -50,8 +50,8 @@ async fn a_node_id_of_another_key_does_not_start() {
     let dir = TempDir::new().unwrap();
     let identity = Identity::load_or_create(dir.path()).unwrap();
     let (inputs, _inbox) = mpsc::channel(1);
-    let config =
-        TransportConfig { identity, node: NodeId(77), listen: loopback(), links: None, inputs, limits: limits() };
+    let (node, listen, wire) = (NodeId(77), loopback(), WireVersion::PRESENT);
+    let config = TransportConfig { identity, node, listen, wire, links: None, inputs, limits: limits() };
     assert!(matches!(Transport::start(config), Err(TransportError::NotOurs(NodeId(77)))));
 }
 

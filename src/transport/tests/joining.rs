@@ -135,7 +135,8 @@ async fn a_false_sponsor_is_found_out() {
         let (mut send, _receive) = connection.accept_bi().await.unwrap();
         // A welcome with a proof that is anybody's guess.
         let welcome = (identity.node_id(0), 1u64, CLUSTER, Some([9u8; 32]));
-        send.write_all(&frame(&welcome).unwrap()).await.unwrap();
+        let words = [WireVersion::PRESENT.to_bytes().as_slice(), &frame(&welcome).unwrap()].concat();
+        send.write_all(&words).await.unwrap();
         connection.closed().await
     };
     let token = mint_token(&KEY, NEVER, [1; 16]);

@@ -5,6 +5,7 @@ mod identities;
 mod joining;
 mod peers;
 mod queues;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -49,13 +50,23 @@ impl Node {
     }
 
     fn start_with(dir: TempDir, limits: Limits, links: Option<Arc<dyn LinkFilter>>, inbox: usize) -> Self {
+        Self::start_speaking(WireVersion::PRESENT, dir, limits, links, inbox)
+    }
+
+    fn start_speaking(
+        wire: WireVersion,
+        dir: TempDir,
+        limits: Limits,
+        links: Option<Arc<dyn LinkFilter>>,
+        inbox: usize,
+    ) -> Self {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         // Only the first one counts. `RUST_LOG=forename=debug` shows what a failed test did.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let identity = Identity::load_or_create(dir.path()).unwrap();
         let (id, public_key) = (identity.node_id(0), identity.public_key());
         let (inputs, inbox) = mpsc::channel(inbox);
-        let config = TransportConfig { identity, node: id, listen: loopback(), links, inputs, limits };
+        let config = TransportConfig { identity, node: id, listen: loopback(), wire, links, inputs, limits };
         let transport = Transport::start(config).unwrap();
         let handle = transport.handle();
         Self { dir, id, public_key, transport, handle, inbox, connected: BTreeSet::new() }

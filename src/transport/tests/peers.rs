@@ -77,8 +77,9 @@ async fn a_stranger_is_refused_and_gets_nothing() {
     // Nor does it help to claim a member's id.
     let connection = connect(&s.handle.shared, &a.address().to_string(), None).await.unwrap();
     let (mut send, _receive) = connection.open_bi().await.unwrap();
-    let hello = (1u16, b.id, 1u64, Some(CLUSTER), None::<(TokenId, [u8; 32])>);
-    send.write_all(&super::frame::frame(&hello).unwrap()).await.unwrap();
+    let hello = (b.id, 1u64, Some(CLUSTER), None::<(TokenId, [u8; 32])>);
+    let words = [WireVersion::PRESENT.to_bytes().as_slice(), &super::frame::frame(&hello).unwrap()].concat();
+    send.write_all(&words).await.unwrap();
     let closed = timeout(DEADLINE, connection.closed()).await.unwrap();
     assert!(closed.to_string().contains("does not follow from the key"), "{closed}");
     assert!(s.handle.connected().is_empty());
