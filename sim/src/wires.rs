@@ -64,8 +64,8 @@ impl World {
         }
         let input = match packet {
             Packet::Message(message) => Input::Message { from: self.machines[from].node, message },
-            Packet::Rows(rows) => Input::SnapshotRows { from: self.machines[from].node, rows },
-            Packet::SnapshotEnd => Input::SnapshotEnd { from: self.machines[from].node },
+            Packet::Rows(snapshot, rows) => Input::SnapshotRows { from: self.machines[from].node, snapshot, rows },
+            Packet::SnapshotEnd(snapshot) => Input::SnapshotEnd { from: self.machines[from].node, snapshot },
         };
         self.input(to, input);
     }
@@ -145,8 +145,8 @@ impl World {
 
 fn kind(packet: &Packet) -> Kind {
     match packet {
-        Packet::Rows(_) | Packet::SnapshotEnd => Kind::Snapshot,
-        Packet::Message(Message::Join(_)) => Kind::Join,
+        Packet::Rows(..) | Packet::SnapshotEnd(_) => Kind::Snapshot,
+        Packet::Message(Message::Join { .. }) => Kind::Join,
         Packet::Message(Message::Installed) => Kind::Installed,
         Packet::Message(Message::Contacts(_)) => Kind::Contacts,
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
@@ -162,8 +162,8 @@ fn kind(packet: &Packet) -> Kind {
 fn size(packet: &Packet) -> u64 {
     let bytes = match packet {
         Packet::Message(message) => codec::encode(message).len(),
-        Packet::Rows(rows) => rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Vec::len)).sum(),
-        Packet::SnapshotEnd => 1,
+        Packet::Rows(_, rows) => rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Vec::len)).sum(),
+        Packet::SnapshotEnd(_) => 1,
     };
     bytes as u64
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use forename::clock::{Hlc, NodeId};
-use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, Token};
+use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
 use forename::store::{Batch, Store, Write};
 
 use crate::clients::Clients;
@@ -23,8 +23,8 @@ use crate::wires::Traffic;
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
     Message(Message),
-    Rows(Vec<Write>),
-    SnapshotEnd,
+    Rows(SnapshotId, Vec<Write>),
+    SnapshotEnd(SnapshotId),
 }
 
 /// Something that is going to happen.
@@ -363,12 +363,12 @@ impl World {
                     self.send(host, host_of(to), way, Packet::Message(message));
                 }
             }
-            Output::SendSnapshot { to } => {
+            Output::SendSnapshot { to, snapshot } => {
                 let rows = self.machines[host].disk.snapshot();
                 for piece in rows.chunks(PIECE) {
-                    self.send(host, host_of(to), Way::Snapshot, Packet::Rows(piece.to_vec()));
+                    self.send(host, host_of(to), Way::Snapshot, Packet::Rows(snapshot, piece.to_vec()));
                 }
-                self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd);
+                self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd(snapshot));
                 self.mark("a snapshot is sent");
             }
             Output::Peers { members, former: _ } => {

@@ -204,7 +204,9 @@ impl Driver {
                 }
             }
             Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
-            Output::SendSnapshot { to } => self.transport.send_snapshot(to, self.replica.store().snapshot()),
+            Output::SendSnapshot { to, snapshot } => {
+                self.transport.send_snapshot(to, snapshot, self.replica.store().snapshot());
+            }
             Output::Peers { members, former } => self.transport.set_peers(members, former),
             Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(End::Halt(reason)),

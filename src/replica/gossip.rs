@@ -43,11 +43,9 @@ impl<S: Store> Replica<S> {
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.peers.connected.remove(&peer);
         self.peers.joining.remove(&peer);
-        self.peers.missed.remove(&peer);
         // What still waits for an fsync belongs to this connection: a request to join that went out on the next one
         // would bring a snapshot that nobody waits for any more, and that mixes with another's.
-        let gone =
-            |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to } if *to == peer);
+        let gone = |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to, .. } if *to == peer);
         self.gated.retain(|(_, output)| !gone(output));
         self.outbox.retain(|output| !gone(output));
         if self.peers.sponsor == Some(peer) {
@@ -66,7 +64,7 @@ impl<S: Store> Replica<S> {
             return;
         }
         match message {
-            Message::Join(contact) => self.on_join(from, contact),
+            Message::Join { contact, snapshot } => self.on_join(from, contact, snapshot),
             Message::Installed => self.on_installed(from),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),

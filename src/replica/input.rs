@@ -1,6 +1,6 @@
 //! What goes into a replica and what comes out of it.
 
-use super::message::{Contact, Lane, Message};
+use super::message::{Contact, Lane, Message, SnapshotId};
 use super::request::{Cursor, Reply, Request};
 use crate::clock::NodeId;
 use crate::store::{Batch, Write};
@@ -33,6 +33,8 @@ pub enum Input {
     SnapshotRows {
         /// The sponsor.
         from: NodeId,
+        /// Which one.
+        snapshot: SnapshotId,
         /// Rows, in any order.
         rows: Vec<Write>,
     },
@@ -40,6 +42,8 @@ pub enum Input {
     SnapshotEnd {
         /// The sponsor.
         from: NodeId,
+        /// Which one.
+        snapshot: SnapshotId,
     },
     /// The store has made this batch, and all before it, durable.
     Persisted(Batch),
@@ -71,6 +75,8 @@ pub enum Output {
     SendSnapshot {
         /// The newcomer.
         to: NodeId,
+        /// What it is called.
+        snapshot: SnapshotId,
     },
     /// Whom to be connected to; nobody else gets in.
     Peers {

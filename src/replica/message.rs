@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Op, Seq};
 
+/// What a newcomer calls a snapshot that it asks for.
+pub type SnapshotId = u64;
+
 /// How a member is reached and recognised.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Contact {
@@ -77,7 +80,12 @@ pub struct Vector {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// A newcomer asks to be let in; the connection has proved that it holds a token.
-    Join(Contact),
+    Join {
+        /// Who it is.
+        contact: Contact,
+        /// What the snapshot that it asks for is to be called, so that no late part of another is taken for its own.
+        snapshot: SnapshotId,
+    },
     /// A newcomer has the sponsor's snapshot durably.
     Installed,
     /// What the sender knows of members' addresses.

@@ -53,7 +53,7 @@ pub use self::gossip::Spread;
 pub use self::input::{Input, Output, Token};
 use self::log::LogBuffer;
 use self::membership::Membership;
-pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Vector};
+pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, SnapshotId, Vector};
 pub use self::open::OpenError;
 pub use self::request::*;
 use self::returning::Returning;
@@ -182,8 +182,8 @@ impl<S: Store> Replica<S> {
             Input::Connected(peer) => self.on_connected(peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
             Input::Message { from, message } => self.on_message(from, message),
-            Input::SnapshotRows { from, rows } => self.on_snapshot_rows(from, rows),
-            Input::SnapshotEnd { from } => self.on_snapshot_end(from),
+            Input::SnapshotRows { from, snapshot, rows } => self.on_snapshot_rows(from, snapshot, rows),
+            Input::SnapshotEnd { from, snapshot } => self.on_snapshot_end(from, snapshot),
             Input::Persisted(_) | Input::Wake => {}
         }
     }

@@ -95,7 +95,7 @@ impl Cluster {
                     replica.handle(self.now, Input::Message { from: id, message });
                 }
             }
-            Output::SendSnapshot { to } => {
+            Output::SendSnapshot { to, snapshot } => {
                 let store = self.nodes[&id].store();
                 let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
                 let rows = tables.flat_map(|table| {
@@ -107,8 +107,8 @@ impl Cluster {
                 });
                 let rows = rows.collect();
                 let newcomer = self.nodes.get_mut(&to).unwrap();
-                newcomer.handle(self.now, Input::SnapshotRows { from: id, rows });
-                newcomer.handle(self.now, Input::SnapshotEnd { from: id });
+                newcomer.handle(self.now, Input::SnapshotRows { from: id, snapshot, rows });
+                newcomer.handle(self.now, Input::SnapshotEnd { from: id, snapshot });
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
             Output::Send { .. } | Output::Peers { .. } | Output::Events(_) => {}

@@ -23,7 +23,7 @@ use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
 use super::{ClusterId, LinkFilter, lock, random};
 use crate::clock::NodeId;
-use crate::replica::{Contact, Input, Lane, Message};
+use crate::replica::{Contact, Input, Lane, Message, SnapshotId};
 use crate::store::SnapshotPart;
 
 /// A running transport. Dropping it ends everything at once; [`Transport::close`] does so in good order.
@@ -213,10 +213,10 @@ impl Handle {
 
     /// Streams a snapshot to a newcomer that is connected; where it is not, the channel is closed. Rows are taken from
     /// the channel as fast as the newcomer takes them.
-    pub fn send_snapshot(&self, to: NodeId, parts: mpsc::Receiver<SnapshotPart>) {
+    pub fn send_snapshot(&self, to: NodeId, snapshot: SnapshotId, parts: mpsc::Receiver<SnapshotPart>) {
         let link = self.shared.state().links.get(&to).filter(|link| link.is_up()).cloned();
         if let Some(link) = link {
-            self.shared.spawn(link::write_snapshot(Arc::clone(&self.shared), link, parts));
+            self.shared.spawn(link::write_snapshot(Arc::clone(&self.shared), link, snapshot, parts));
         }
     }
 

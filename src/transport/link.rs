@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::state::{Counters, Shared};
 use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
-use crate::replica::{Input, Lane};
+use crate::replica::{Input, Lane, SnapshotId};
 use crate::store::{SnapshotPart, Write};
 
 /// What a stream is, by its first byte; and its priority.
@@ -175,11 +175,18 @@ async fn write_bulk(shared: Arc<Shared>, link: Arc<Link>) -> Result<(), CloseRea
 }
 
 /// Streams a snapshot, and breaks it off unless it ends well.
-pub(super) async fn write_snapshot(shared: Arc<Shared>, link: Arc<Link>, mut parts: mpsc::Receiver<SnapshotPart>) {
+pub(super) async fn write_snapshot(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    snapshot: SnapshotId,
+    mut parts: mpsc::Receiver<SnapshotPart>,
+) {
     let mut stream = match open(&link, SNAPSHOT).await {
         Ok(stream) => stream,
         Err(error) => return tracing::info!(peer = %link.peer, %error, "no snapshot was sent"),
     };
+    // Where this fails, so does what follows.
+    let _ = stream.write_all(&snapshot.to_be_bytes()).await;
     loop {
         let part = tokio::select! {
             part = parts.recv() => part,
@@ -274,11 +281,11 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
         return Ok(());
     }
     let read = read_snapshot_frames(shared, link.peer, stream).await;
-    if let Ok(true) = read {
+    if let Ok(Some(snapshot)) = read {
         if let Some(sponsor) = &mut shared.state().sponsor {
             sponsor.awaits_snapshot = false;
         }
-        deliver(shared, Input::SnapshotEnd { from: link.peer }).await;
+        deliver(shared, Input::SnapshotEnd { from: link.peer, snapshot }).await;
     } else {
         tracing::warn!(peer = %link.peer, "the sponsor's snapshot was broken off");
     }
@@ -286,14 +293,25 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
     read.map(|_| ())
 }
 
-/// Whether the snapshot came to its end.
-async fn read_snapshot_frames(shared: &Shared, from: NodeId, stream: &mut RecvStream) -> Result<bool, FrameError> {
+/// Which snapshot it was, where it came to its end.
+async fn read_snapshot_frames(
+    shared: &Shared,
+    from: NodeId,
+    stream: &mut RecvStream,
+) -> Result<Option<SnapshotId>, FrameError> {
+    let mut id = [0; 8];
+    match stream.read_exact(&mut id).await {
+        Ok(()) => {}
+        Err(ReadExactError::FinishedEarly(_)) => return Ok(None),
+        Err(ReadExactError::ReadError(error)) => return Err(FrameError::Lost(error)),
+    }
+    let snapshot = SnapshotId::from_be_bytes(id);
     while let Some(bytes) = read_frame(stream, MAX_FRAME).await? {
         Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
         if bytes.is_empty() {
-            return Ok(true);
+            return Ok(Some(snapshot));
         }
-        deliver(shared, Input::SnapshotRows { from, rows: parse_rows(&bytes)? }).await;
+        deliver(shared, Input::SnapshotRows { from, snapshot, rows: parse_rows(&bytes)? }).await;
     }
-    Ok(false)
+    Ok(None)
 }

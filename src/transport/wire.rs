@@ -89,7 +89,7 @@ const KINDS: u32 = 9;
 /// * `Used`: whoever asks to be let in under an id that it has used up is not told so, and waits.
 fn since(message: &Message) -> u16 {
     match message {
-        Message::Join(_)
+        Message::Join { .. }
         | Message::Installed
         | Message::Contacts(_)
         | Message::Ops { .. }
@@ -137,7 +137,7 @@ mod tests {
     fn all() -> Vec<Message> {
         let (entries, rows, silent) = (Vec::new(), Vec::new(), [NodeId(3)].into());
         vec![
-            Message::Join(contact()),
+            Message::Join { contact: contact(), snapshot: 7 },
             Message::Installed,
             Message::Contacts(vec![contact()]),
             Message::Ops { ops: Arc::new(Vec::new()), more: true },

@@ -83,14 +83,14 @@ pub(super) fn freight(from: Host, packet: &Packet) -> Freight {
 
 pub(super) fn packet(packet: &Packet) -> String {
     match packet {
-        Packet::Rows(rows) => format!("{} rows of a snapshot", rows.len()),
-        Packet::SnapshotEnd => "end of the snapshot".to_owned(),
+        Packet::Rows(_, rows) => format!("{} rows of a snapshot", rows.len()),
+        Packet::SnapshotEnd(_) => "end of the snapshot".to_owned(),
         Packet::Message(Message::Ops { ops, more }) => {
             let ops: Vec<_> = ops.iter().map(|op| format!("{} {}", host_text(op.node), op_text(op))).collect();
             format!("ops{} {}", if *more { " (more)" } else { "" }, ops.join("; "))
         }
         Packet::Message(Message::Vector(vector)) => vector_text(vector),
-        Packet::Message(Message::Join(_)) => "join".to_owned(),
+        Packet::Message(Message::Join { .. }) => "join".to_owned(),
         Packet::Message(Message::Installed) => "installed".to_owned(),
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),

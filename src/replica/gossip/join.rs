@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use super::super::Replica;
 use super::super::input::Output;
-use super::super::message::{Contact, Lane, Message};
+use super::super::message::{Contact, Lane, Message, SnapshotId};
 use crate::clock::NodeId;
 use crate::crdt::Body;
 use crate::store::{Store, Write};
 
-/// A newcomer whose request to join has had no effect makes it again after so many milliseconds: it was lost, or whom
-/// it asked was no member yet. A guess at how long a sponsor may take to begin its snapshot.
+/// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
+/// twice as many, up to 16 times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
+/// to begin its snapshot.
 const JOIN_AGAIN: u64 = 5000;
 
 impl<S: Store> Replica<S> {
@@ -20,7 +21,9 @@ impl<S: Store> Replica<S> {
             self.wipe();
         }
         self.peers.sponsor = Some(sponsor);
-        self.send(sponsor, Lane::Ordered, Message::Join(self.config.contact.clone()));
+        self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
+        let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
+        self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot });
     }
 
     /// Asks again where no snapshot has begun. One that has begun goes on for as long as its connection does.
@@ -29,7 +32,8 @@ impl<S: Store> Replica<S> {
         if now < self.peers.next_beat {
             return;
         }
-        self.peers.next_beat = now.plus(JOIN_AGAIN);
+        self.peers.next_beat = now.plus(JOIN_AGAIN << self.peers.asked.min(4));
+        self.peers.asked += 1;
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
         if !self.peers.half_installed
             && let Some(sponsor) = self.someone_to_ask()
@@ -39,13 +43,14 @@ impl<S: Store> Replica<S> {
     }
 
     pub(in crate::replica) fn someone_to_ask(&mut self) -> Option<NodeId> {
-        let mut peers = self.peers.connected();
-        peers.retain(|peer| !self.peers.missed.contains(peer));
+        let peers = self.peers.connected();
         self.choose(peers, 1).first().copied()
     }
 
-    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact) {
-        if !self.is_member() || contact.node != from || self.peers.joining.contains_key(&from) {
+    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId) {
+        // Said twice, it would bring two snapshots of one name.
+        let again = self.peers.joining.get(&from).is_some_and(|(_, asked)| *asked == snapshot);
+        if !self.is_member() || contact.node != from || again {
             return;
         }
         if self.is_starting() {
@@ -58,18 +63,14 @@ impl<S: Store> Replica<S> {
         for earlier in self.membership.earlier_lives(from) {
             self.issue(Body::Retire { node: earlier });
         }
-        self.peers.joining.insert(from, contact);
-        self.outbox.push(Output::SendSnapshot { to: from });
+        self.peers.joining.insert(from, (contact, snapshot));
+        self.outbox.push(Output::SendSnapshot { to: from, snapshot });
     }
 
-    /// Takes a part of a snapshot, of the one sponsor asked last: the parts of two would mix, and of one that was asked
+    /// Takes a part of the snapshot that was asked for last: the parts of two would mix, and of one that was asked for
     /// before, the first parts may have been missed.
-    pub(in crate::replica) fn on_snapshot_rows(&mut self, from: NodeId, rows: Vec<Write>) {
-        if self.installed {
-            return;
-        }
-        if self.peers.sponsor != Some(from) {
-            self.peers.missed.insert(from);
+    pub(in crate::replica) fn on_snapshot_rows(&mut self, from: NodeId, snapshot: SnapshotId, rows: Vec<Write>) {
+        if !self.awaits(from, snapshot) {
             return;
         }
         self.peers.half_installed = true;
@@ -80,8 +81,12 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(in crate::replica) fn on_snapshot_end(&mut self, from: NodeId) {
-        if self.installed || self.peers.sponsor != Some(from) {
+    fn awaits(&self, from: NodeId, snapshot: SnapshotId) -> bool {
+        !self.installed && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
+    }
+
+    pub(in crate::replica) fn on_snapshot_end(&mut self, from: NodeId, snapshot: SnapshotId) {
+        if !self.awaits(from, snapshot) {
             return;
         }
         self.mark_installed();
@@ -98,7 +103,7 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || self.membership.knows(from) {
             return;
         }
-        if let Some(contact) = self.peers.joining.remove(&from) {
+        if let Some((contact, _)) = self.peers.joining.remove(&from) {
             self.learn_contacts(vec![contact]);
         }
         if let Some(contact) = self.contacts.get(&from).cloned() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{Contact, Now};
+use crate::replica::{Contact, Now, SnapshotId};
 
 /// How many are told at a time, and how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub(in crate::replica) struct Peer {
 #[derive(Clone, Debug)]
 pub(in crate::replica) struct Peers {
     pub(in crate::replica) connected: BTreeMap<NodeId, Peer>,
-    /// Newcomers that this node sponsors.
-    pub(super) joining: BTreeMap<NodeId, Contact>,
+    /// Newcomers that this node sponsors, with the snapshots that they asked for.
+    pub(super) joining: BTreeMap<NodeId, (Contact, SnapshotId)>,
     /// By how much the timestamps that we last refused from a node were ahead.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
@@ -61,8 +61,10 @@ pub(in crate::replica) struct Peers {
     pub(super) sponsor: Option<NodeId>,
     /// Rows of a snapshot that has not come to its end are in the store.
     pub(super) half_installed: bool,
-    /// Peers whose snapshots came when they were not awaited: on these connections there is no whole one.
-    pub(super) missed: BTreeSet<NodeId>,
+    /// What the snapshot that was asked for last is called.
+    pub(super) snapshot: SnapshotId,
+    /// How often a newcomer has asked to be let in.
+    pub(super) asked: u32,
 }
 
 impl Peers {
@@ -78,7 +80,8 @@ impl Peers {
             next_truncation: now.elapsed,
             sponsor: None,
             half_installed: false,
-            missed: BTreeSet::new(),
+            snapshot: seed,
+            asked: 0,
         }
     }
 

@@ -73,7 +73,7 @@ async fn nobody_but_a_sponsor_sends_snapshots() {
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
     let (parts, receiver) = mpsc::channel(1);
-    a.handle.send_snapshot(b.id, receiver);
+    a.handle.send_snapshot(b.id, 7, receiver);
     let row = Write { table: Table::Names, key: vec![1], value: None };
     let refused =
         || matches!(parts.try_send(SnapshotPart::Rows(vec![row.clone()])), Err(mpsc::error::TrySendError::Closed(_)));

@@ -59,16 +59,16 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
 
     // The first attempt breaks off: the newcomer is never told that it was whole.
     let (parts, receiver) = mpsc::channel(1);
-    a.handle.send_snapshot(j.id, receiver);
+    a.handle.send_snapshot(j.id, 7, receiver);
     parts.send(SnapshotPart::Rows(rows(0..10, 10))).await.unwrap();
     assert!(
-        matches!(j.next().await, Input::SnapshotRows { rows: first, from } if first == rows(0..10, 10) && from == a.id)
+        matches!(j.next().await, Input::SnapshotRows { rows: first, from, snapshot: 7 } if first == rows(0..10, 10) && from == a.id)
     );
     drop(parts);
     eventually(|| j.handle.shared.state().links[&a.id].awaits_no_snapshot()).await;
 
     let (parts, receiver) = mpsc::channel(1);
-    a.handle.send_snapshot(j.id, receiver);
+    a.handle.send_snapshot(j.id, 7, receiver);
     let send = async {
         for i in 0..20 {
             parts.send(SnapshotPart::Rows(rows(i * 100..(i + 1) * 100, 1500))).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     assert!(matches!(j.next().await, Input::Message { .. }));
     // And it is no newcomer any more.
     let (parts, receiver) = mpsc::channel(1);
-    a.handle.send_snapshot(j.id, receiver);
+    a.handle.send_snapshot(j.id, 7, receiver);
     eventually(|| parts.try_send(SnapshotPart::Rows(rows(0..1, 1))).is_err_and(|error| is_closed(&error))).await;
     a.say(&j, Lane::Ordered, 7);
     assert!(matches!(j.next().await, Input::Message { .. }));
