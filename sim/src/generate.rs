@@ -58,7 +58,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         disk: Disk { least: dice.within(50, 2000), jitter: if swarm.on(60) { dice.within(0, 30_000) } else { 0 } },
         clocks,
         evict_after: None,
-        keep_log: *Dice::new(seed, "keep log", 0).pick(&[0, 0, 1000, 60_000]).unwrap_or(&0),
+        keep_log: 60_000,
         acquainted: false,
         dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
@@ -68,6 +68,10 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
         patience: 120_000,
     };
+    if plan.ending == Ending::Healed {
+        // Where machines stay lost nobody can begin anew: the lost would have to agree.
+        plan.keep_log = *Dice::new(seed, "keep log", 0).pick(&[0, 1000, 60_000]).unwrap_or(&0);
+    }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
     add_operators(seed, &mut plan);

@@ -48,6 +48,7 @@ pub const REQUIRED: &[&str] = &[
     "a client goes to another node",
     "a client asks another node again",
     "a disk is full",
+    "ops leave a log",
     "an old disk is put back",
     "an old disk is noticed",
     "a copied directory runs again",

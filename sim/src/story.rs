@@ -4,9 +4,12 @@
 use std::rc::Rc;
 
 use forename::clock::Stamp;
+use forename::codec;
+use forename::crdt::Op;
 use forename::replica::{
     Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Spread, Status,
 };
+use forename::store::Table;
 
 use crate::clients::name;
 use crate::net::pair;
@@ -277,6 +280,16 @@ impl Story {
     #[must_use]
     pub fn stopped(&self, host: Host) -> Option<String> {
         self.world.machines[host].halted.clone()
+    }
+
+    /// How many ops of another's log a host's disk has.
+    #[must_use]
+    pub fn logged(&self, host: Host, origin: Host) -> usize {
+        let node = self.world.machines[origin].node;
+        let chunks: Vec<_> =
+            self.world.machines[host].disk.durable().rows(Table::Log).map(|(_, chunk)| chunk).collect();
+        let ops = chunks.into_iter().flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
+        ops.filter(|op| op.node == node).count()
     }
 
     /// Whether the node is a member, by what it knows.

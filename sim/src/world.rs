@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use forename::clock::{Hlc, NodeId};
 use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
-use forename::store::{Batch, Store, Write};
+use forename::store::{Batch, Store, Table, Write};
 
 use crate::clients::Clients;
 use crate::dice::mix;
@@ -284,6 +284,9 @@ impl World {
             return Ok(());
         }
         let ops = logged(&writes);
+        if writes.iter().any(|write| write.table == Table::Log && write.value.is_none()) {
+            self.mark("ops leave a log");
+        }
         // A newcomer that starts over.
         forgotten(&writes).for_each(|origin| self.ledger.forgot(host, origin));
         self.trace.ops(self.now, host, &ops);

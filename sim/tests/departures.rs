@@ -251,3 +251,26 @@ fn the_ops_below_a_cut_are_fetched_from_one_who_knows_that_it_goes_itself() {
     story.start(rome);
     story.ends_well();
 }
+
+#[test]
+fn a_log_keeps_what_some_member_lacks_and_no_more() {
+    let mut story = Story::of(3);
+    for name in ["alice", "bob", "carla"] {
+        story.claims(LONDON, &[name]);
+        story.passes(200);
+    }
+    story.passes(5000);
+    assert_eq!(story.logged(TOKYO, LONDON), 1, "all hold all, and the last chunk stays");
+    story.crash(LIMA);
+    for name in ["dora", "emil", "fritz"] {
+        story.claims(LONDON, &[name]);
+        story.passes(200);
+    }
+    story.passes(5000);
+    assert_eq!(story.logged(TOKYO, LONDON), 3, "Lima will ask for them");
+    story.start(LIMA);
+    story.passes(8000);
+    assert_eq!(story.logged(TOKYO, LONDON), 1);
+    assert_eq!(story.logged(LIMA, LONDON), 1);
+    story.ends_well();
+}

@@ -81,7 +81,7 @@ impl<S: Store> Replica<S> {
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
             Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
-            Message::Gone(origins) if self.membership.is_member(from) => self.on_gone(from, origins),
+            Message::Gone(begins) if self.membership.is_member(from) => self.on_gone(from, &begins),
             Message::Evicted { .. } | Message::Used | Message::Gone(_) => {}
         }
     }

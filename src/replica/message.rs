@@ -1,6 +1,6 @@
 //! What replicas say to each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -113,8 +113,9 @@ pub enum Message {
     },
     /// The receiver, which asked to be let in, has been a member under its id before and issued ops.
     Used,
-    /// Ops of these logs that the receiver lacks have left the sender's: all members held them.
-    Gone(BTreeSet<NodeId>),
+    /// Of these logs the receiver lacked ops when it asked that have left the sender's, because all members held them; each
+    /// with the first op that is left.
+    Gone(BTreeMap<NodeId, Seq>),
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

@@ -34,7 +34,6 @@ impl<S: Store> Replica<S> {
                     self.apply(op);
                     self.log.push(op.clone());
                     origins.insert(op.node);
-                    self.not_gone(op.node);
                 }
                 Check::Known | Check::Stranger => {}
                 Check::Gap => gap = true,
@@ -146,7 +145,7 @@ impl<S: Store> Replica<S> {
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
-        let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeSet::new());
+        let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {
             let held = theirs.get(dot.actor).copied().unwrap_or(0);
@@ -160,7 +159,7 @@ impl<S: Store> Replica<S> {
             let mut next = from;
             log::read(&self.registry.store, origin, from, &mut |op| {
                 if op.seq > next {
-                    gone.insert(origin);
+                    gone.insert(origin, op.seq);
                     return ControlFlow::Break(());
                 }
                 next += 1;

@@ -103,7 +103,7 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || self.membership.knows(from) {
             return;
         }
-        if let Some((contact, _)) = self.peers.joining.remove(&from) {
+        if let Some((contact, _)) = self.peers.joining.get(&from).cloned() {
             self.learn_contacts(vec![contact]);
         }
         if let Some(contact) = self.contacts.get(&from).cloned() {

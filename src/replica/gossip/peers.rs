@@ -40,8 +40,8 @@ pub(in crate::replica) struct Peer {
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.
     pub(in crate::replica) compared: bool,
-    /// Logs of which it does not have what this node lacks any more.
-    pub(super) gone: BTreeSet<NodeId>,
+    /// Logs of which it did not have what this node asked for any more, each with the first op that it had.
+    pub(super) gone: BTreeMap<NodeId, Seq>,
     /// Who is silent to it, and when it said so.
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }

@@ -3,9 +3,10 @@
 //! A newcomer's snapshot stands for what has left. While one is on its way, its sponsor keeps what it will ask for next;
 //! should the sponsor die meanwhile and all others have dropped it, the newcomer begins anew.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::clock::{Millis, NodeId};
+use crate::crdt::Seq;
 use crate::replica::{Lane, Message, Replica, log};
 use crate::store::Store;
 
@@ -20,6 +21,8 @@ impl<S: Store> Replica<S> {
             return;
         }
         self.peers.next_truncation = now.plus(EVERY);
+        // Those that are on their way in count below.
+        self.peers.joining.retain(|newcomer, _| !self.membership.knows(*newcomer));
         if !self.peers.joining.is_empty() {
             return;
         }
@@ -34,29 +37,26 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Says of which logs a peer lacks ops that have left them here.
-    pub(super) fn say_gone(&mut self, to: NodeId, origins: BTreeSet<NodeId>) {
-        if !origins.is_empty() {
-            self.send(to, Lane::Ordered, Message::Gone(origins));
+    /// Says of which logs a peer lacks ops that have left them here, and where they begin now.
+    pub(super) fn say_gone(&mut self, to: NodeId, begins: BTreeMap<NodeId, Seq>) {
+        if !begins.is_empty() {
+            self.send(to, Lane::Ordered, Message::Gone(begins));
         }
     }
 
-    /// A peer cannot give what this node lacks. Where none of those in reach can, it needs a new state.
-    pub(super) fn on_gone(&mut self, from: NodeId, origins: BTreeSet<NodeId>) {
+    /// A peer cannot give what this node lacked when it asked. Where none of those in reach can give what it lacks now, it
+    /// needs a new state.
+    pub(super) fn on_gone(&mut self, from: NodeId, begins: &BTreeMap<NodeId, Seq>) {
         let Some(peer) = self.peers.connected.get_mut(&from) else { return };
-        peer.gone.extend(&origins);
+        peer.gone.extend(begins);
         let members = || self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
-        let nowhere = |origin: &&NodeId| members().all(|(_, peer)| peer.gone.contains(*origin));
-        if let Some(origin) = origins.iter().find(nowhere) {
+        let nowhere = |origin: &&NodeId| {
+            let next = self.registry.applied_of(**origin) + 1;
+            members().all(|(_, peer)| peer.gone.get(*origin).is_some_and(|first| *first > next))
+        };
+        if let Some(origin) = begins.keys().find(nowhere) {
             tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
             self.left_behind = true;
-        }
-    }
-
-    /// Ops of a log have come after all.
-    pub(super) fn not_gone(&mut self, origin: NodeId) {
-        for peer in self.peers.connected.values_mut() {
-            peer.gone.remove(&origin);
         }
     }
 }
