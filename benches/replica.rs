@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId};
-use forename::crdt::{Body, Claim, Op, Register, Registry};
+use forename::crdt::{Body, Chain, Claim, Op, Register, Registry};
 use forename::replica::{
     Config, Contact, Founding, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
 };

@@ -2,7 +2,7 @@
 //!
 //! * Nodes of one major version understand each other whatever their minors are: on a connection both keep to the
 //!   lesser minor of the two. Nodes of different majors exchange nothing but the refusal.
-//! * A later minor may have new kinds of [`Message`], at the enum's end and listed in [`since`], and may say more at the
+//! * A later minor may have new kinds of [`Message`], at the enum's end and listed in the table below, and may say more at the
 //!   end of its hello, which an older one passes over. Everything else stays as it is: what a kind of message holds, the
 //!   streams, the frames, the tables of a snapshot.
 //! * What an op may be is no matter of the minor: an op cannot be left out of a log. A new body takes a new major, or is
@@ -79,24 +79,36 @@ impl fmt::Display for WireVersion {
     }
 }
 
-/// Kinds of messages that this program can read; the encoding numbers them from 0.
-const KINDS: u32 = 9;
+/// Makes the table of kinds: one line a kind, or it does not compile.
+macro_rules! kinds {
+    ($($kind:pat_param => $minor:literal,)*) => {
+        /// Kinds of messages that this program can read; the encoding numbers them from 0.
+        const KINDS: u32 = [$($minor),*].len() as u32;
 
-/// The minor version that each kind of message came with. Without the later ones:
-///
-/// * `Nominate`: a newcomer gets in only where it reaches the first member itself.
-/// * `Evicted`: whoever was put out while it was away is not told so by those who stay.
-/// * `Used`: whoever asks to be let in under an id that it has used up is not told so, and waits.
-fn since(message: &Message) -> u16 {
-    match message {
-        Message::Join { .. }
-        | Message::Installed
-        | Message::Contacts(_)
-        | Message::Ops { .. }
-        | Message::Vector(_)
-        | Message::Skewed { .. } => 0,
-        Message::Nominate(_) | Message::Evicted { .. } | Message::Used | Message::Gone(_) => 1,
-    }
+        /// The minor version that a kind of message came with.
+        fn since(message: &Message) -> u16 {
+            match message { $($kind => $minor,)* }
+        }
+    };
+}
+
+// Without the kinds of minor 1:
+//
+// * `Nominate`: a newcomer gets in only where it reaches the first member itself.
+// * `Evicted`: whoever was put out while it was away is not told so by those who stay.
+// * `Used`: whoever asks to be let in under an id that it has used up is not told so, and waits.
+// * `Gone`: whoever lacks ops that have left the log is not told so, and goes on asking for them.
+kinds! {
+    Message::Join { .. } => 0,
+    Message::Installed => 0,
+    Message::Contacts(_) => 0,
+    Message::Ops { .. } => 0,
+    Message::Vector(_) => 0,
+    Message::Skewed { .. } => 0,
+    Message::Nominate(_) => 1,
+    Message::Evicted { .. } => 1,
+    Message::Used => 1,
+    Message::Gone(_) => 1,
 }
 
 /// What a peer said that it should not have: it keeps to another version than the two sides agreed on.
@@ -146,13 +158,14 @@ mod tests {
             Message::Nominate(contact()),
             Message::Evicted { cut: 9 },
             Message::Used,
+            Message::Gone([(NodeId(3), 4)].into()),
         ]
     }
 
     #[test]
     fn each_minor_reads_what_it_knows_and_refuses_the_rest() {
         let messages = all();
-        assert_eq!(messages.len(), KINDS as usize, "KINDS counts the variants");
+        assert_eq!(messages.len(), KINDS as usize, "one of each kind");
         for minor in 0..=WireVersion::PRESENT.minor {
             let agreed = WireVersion::of_minor(minor).unwrap();
             for (kind, message) in (0..).zip(&messages) {
