@@ -197,15 +197,7 @@ impl Membership {
 
     /// Newcomers that `me` is asked to welcome and has not.
     pub(super) fn to_welcome(&self, me: NodeId) -> Vec<NodeId> {
-        let mut asked = BTreeSet::new();
-        for op in self.ops.values().filter(|op| self.derived.counts(op)) {
-            if let Body::Admit { node, by } = &op.body
-                && by.contains(&me)
-                && self.derived.half_admitted.contains(node)
-            {
-                asked.insert(*node);
-            }
-        }
+        let Some(mut asked) = self.derived.asked.get(&me).cloned() else { return Vec::new() };
         for node in self.welcomed(me) {
             asked.remove(&node);
         }

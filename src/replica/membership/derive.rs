@@ -26,6 +26,8 @@ pub(super) struct Derivation {
     pub(super) admitted: BTreeMap<NodeId, Stamp>,
     /// Newcomers that some members have yet to welcome.
     pub(super) half_admitted: BTreeSet<NodeId>,
+    /// By each member those of them that it was asked to welcome.
+    pub(super) asked: BTreeMap<NodeId, BTreeSet<NodeId>>,
     /// Those who are frozen or leave, and are not out yet.
     pub(super) frozen: BTreeSet<NodeId>,
     /// Of them, those who said that they leave, with the seq of that op.
@@ -68,6 +70,7 @@ pub(super) fn derive(founders: &BTreeSet<NodeId>, ops: &Ops, applied: &dyn Fn(No
             break;
         }
     }
+    derived.asked = asked(&derived, ops);
     let declared = !derived.agreed.is_empty();
     if let Some(cuts) = evict(&mut derived, ops).filter(|_| !declared) {
         let here = cuts.iter().all(|(node, cut)| applied(*node) >= *cut);
@@ -102,6 +105,20 @@ fn admitted(derived: &Derivation, ops: &Ops) -> BTreeMap<NodeId, Stamp> {
         }
     }
     admitted
+}
+
+fn asked(derived: &Derivation, ops: &Ops) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
+    let mut asked: BTreeMap<NodeId, BTreeSet<NodeId>> = BTreeMap::new();
+    for op in ops.values().filter(|op| derived.counts(op)) {
+        if let Body::Admit { node, by } = &op.body
+            && derived.half_admitted.contains(node)
+        {
+            for member in by {
+                asked.entry(*member).or_default().insert(*node);
+            }
+        }
+    }
+    asked
 }
 
 fn newcomer(op: &Op) -> Option<NodeId> {
