@@ -161,7 +161,7 @@ impl<S: Store> Replica<S> {
         let held = |member: NodeId| {
             if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
         };
-        let electorate = self.membership.count() + self.membership.half_admitted().count();
+        let electorate = self.membership.electorate();
         let staying = self.membership.members().filter(|member| !self.membership.frozen().contains(member));
         let mut held: Vec<_> = staying.map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));

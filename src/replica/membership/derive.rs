@@ -46,6 +46,12 @@ impl Derivation {
         self.members.contains(&node) || self.half_admitted.contains(&node)
     }
 
+    /// The members, and the newcomers that are half-way in.
+    pub(super) fn electorate(&self) -> usize {
+        let newcomers = if planted!(NewcomersNotCounted) { 0 } else { self.half_admitted.len() };
+        self.members.len() + newcomers
+    }
+
     /// Whether an op says anything: its origin was admitted, and it lies within its cut.
     pub(super) fn counts(&self, op: &Op) -> bool {
         self.since.contains_key(&op.node) && self.cuts.get(&op.node).is_none_or(|cut| op.seq <= *cut)
@@ -170,7 +176,7 @@ fn admissions<'a>(derived: &Derivation, ops: &'a Ops) -> (Admits<'a>, Welcomes) 
             }
             Body::Welcome { node } => node,
             Body::Freeze { node, .. } => {
-                if !derived.cuts.contains_key(node) {
+                if !derived.cuts.contains_key(node) && !planted!(WelcomeAfterFreeze) {
                     closed = Some(op.node);
                 }
                 continue;
@@ -223,8 +229,7 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
     let may_cover =
         |node: &NodeId, last: Seq| survivors.iter().all(|by| upto(node, by).is_none_or(|upto| upto >= last));
     let all_leave = frozen.iter().all(|node| derived.departing.get(node).is_some_and(|last| may_cover(node, *last)));
-    let electorate = derived.members.len() + derived.half_admitted.len();
-    let majority = 2 * survivors.len() > electorate || planted!(NoMajorityNeeded);
+    let majority = 2 * survivors.len() > derived.electorate() || planted!(NoMajorityNeeded);
     let done = unanimous && (voluntary || majority);
     // Of those who went before only what lies within their cuts is here.
     let heard: BTreeSet<NodeId> = survivors.iter().chain(derived.cuts.keys()).copied().collect();
