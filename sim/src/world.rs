@@ -371,7 +371,9 @@ impl World {
             }
             Output::Peers { members, former: _ } => {
                 if self.plan.dials.is_none() {
-                    self.machines[host].wanted = members.iter().map(|contact| host_of(contact.node)).collect();
+                    let named = self.machines[host].named.iter().copied();
+                    let members = members.iter().map(|contact| host_of(contact.node));
+                    self.machines[host].wanted = members.chain(named).collect();
                 }
                 if host < self.plan.founders {
                     // Founders are told of each other by their operator until they have each other's contacts.
