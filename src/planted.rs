@@ -82,6 +82,14 @@ bugs! {
     ToldAgainAfterReturn,
     /// An eviction that is done is not declared, and undone by the next.
     EvictionNotDeclared,
+    /// Who freezes somebody does not freeze the newcomers that it welcomed and that are half-way in.
+    NewcomersNotFrozen,
+    /// Newcomers that are half-way in do not count where a majority is needed.
+    NewcomersNotCounted,
+    /// A welcome after an unfinished freeze counts.
+    WelcomeAfterFreeze,
+    /// An evicted node drops its ops before its eviction is declared.
+    OpsDroppedEarly,
 }
 
 thread_local! {

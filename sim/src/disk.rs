@@ -25,15 +25,8 @@ pub(crate) struct Disk {
 impl Disk {
     /// What a process finds when it starts.
     pub(crate) fn mount(&mut self) -> MemoryStore {
-        let mut store = MemoryStore::recording();
-        for table in Table::ALL {
-            for (key, value) in self.durable.rows(table) {
-                store.put(table, key.to_vec(), value.to_vec());
-            }
-        }
-        store.take_writes();
         self.last = 0;
-        store
+        self.durable.recorded()
     }
 
     pub(crate) fn durable(&self) -> &MemoryStore {
@@ -59,8 +52,9 @@ impl Disk {
     /// The timestamp that the process may reach without another write. The row is the replica's own business, which
     /// is why a change of it shows up here.
     pub(crate) fn ceiling(&self) -> Hlc {
-        let bytes = self.durable.get(Table::Meta, b"ceiling");
-        bytes.and_then(|bytes| codec::decode(&bytes).ok()).unwrap_or_default()
+        let mut ceiling = None;
+        self.durable.look(Table::Meta, b"ceiling", &mut |bytes| ceiling = codec::decode(bytes).ok());
+        ceiling.unwrap_or_default()
     }
 
     /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.

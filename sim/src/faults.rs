@@ -303,7 +303,9 @@ impl World {
             // An operator who sees that a sponsor is gone names others.
             if self.machines[host].replica.as_ref().is_some_and(|replica| !replica.is_member()) {
                 let others = (0..self.machines.len()).filter(|other| *other != host);
-                self.machines[host].wanted.extend(others);
+                self.machines[host].named.extend(others);
+                let named = self.machines[host].named.clone();
+                self.machines[host].wanted.extend(named);
                 self.dial_wanted(host);
             }
         }

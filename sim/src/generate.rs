@@ -1,6 +1,7 @@
 //! From a seed to a plan. Each seed switches whole kinds of operation and fault on or off (swarm testing: Groce et al.,
 //! "Swarm Testing", 2012), because what is always on hides what happens without it.
 
+mod plots;
 mod troubles;
 mod workload;
 
@@ -47,7 +48,9 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     let most = if dice.percent(15) { size.hosts + 3 } else { size.hosts };
     let hosts = usize::try_from(dice.within(1, most as u64)).unwrap_or(1);
     let joining = if swarm.on(60) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };
-    let founders = hosts - joining;
+    let plot = plots::Plot::of(seed, size.hosts);
+    let (founders, joining) = plot.as_ref().map_or((hosts - joining, joining), |plot| (plot.founders, plot.joining));
+    let hosts = founders + joining;
     let lasts = dice.within(size.lasts / 3, size.lasts);
     let clocks = clocks(seed, hosts, &mut swarm);
     let mut plan = Plan {
@@ -74,7 +77,10 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
-    add_operators(seed, &mut plan);
+    match plot {
+        Some(plot) => plot.lay_out(&mut plan),
+        None => add_operators(seed, &mut plan),
+    }
     plan
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) turn_planned: bool,
     pub(crate) wake_planned: Option<Micros>,
     pub(crate) wanted: BTreeSet<Host>,
+    /// Whom an operator told it to reach, whatever members it knows.
+    pub(crate) named: BTreeSet<Host>,
     pub(crate) clock: WallClock,
     /// What takes how long.
     pub(crate) dice: Dice,
@@ -90,6 +92,7 @@ impl Machine {
             turn_planned: false,
             wake_planned: None,
             wanted: BTreeSet::new(),
+            named: BTreeSet::new(),
             clock: WallClock::new(clock),
             dice: Dice::new(seed, "machine", host as u64),
             slow_disk: 1,

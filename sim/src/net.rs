@@ -51,6 +51,21 @@ struct Link {
     dice: Dice,
 }
 
+/// When copies of a message arrive: none where it is lost, two where it is doubled.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Arrivals {
+    at: [Micros; 2],
+    count: usize,
+}
+
+impl std::ops::Deref for Arrivals {
+    type Target = [Micros];
+
+    fn deref(&self) -> &[Micros] {
+        &self.at[..self.count]
+    }
+}
+
 /// All links.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
@@ -215,8 +230,8 @@ impl Network {
         (way, kind, bytes): (Way, Kind, u64),
         now: Micros,
         links: &Links,
-    ) -> (Epoch, Vec<Micros>) {
-        let Some(epoch) = self.between(from, to) else { return (0, Vec::new()) };
+    ) -> (Epoch, Arrivals) {
+        let Some(epoch) = self.between(from, to) else { return (0, Arrivals::default()) };
         let healed = self.healed;
         let link = &mut self.links[from * self.hosts + to];
         // Every message takes the same number of throws, so that a change of one parameter shifts nothing.
@@ -226,13 +241,13 @@ impl Network {
         let picky = picked().map(|pick| pick.lost).max().unwrap_or(0);
         let late = picked().map(|pick| pick.late).max().unwrap_or(0) * 1000;
         let lost = loss < picky || (!healed && loss < links.loss.max(link.lossy) && way != Way::Snapshot);
-        let Some(connection) = self.connections.get_mut(&epoch) else { return (0, Vec::new()) };
+        let Some(connection) = self.connections.get_mut(&epoch) else { return (0, Arrivals::default()) };
         if connection.closing || lost || link.cuts > 0 {
-            return (epoch, Vec::new());
+            return (epoch, Arrivals::default());
         }
         let sent = link.rate.map_or(now, |rate| link.free_at.max(now) + bytes * 1_000_000 / rate);
         if sent > now + QUEUE && way != Way::Snapshot {
-            return (epoch, Vec::new());
+            return (epoch, Arrivals::default());
         }
         link.free_at = sent;
         let factor = link.slow * if slow < links.slow { 10 } else { 1 };
@@ -243,6 +258,6 @@ impl Network {
             *last = at;
         }
         let again = !healed && twice < links.twice && way != Way::Snapshot;
-        (epoch, if again { vec![at, at + jitter % 50_000] } else { vec![at] })
+        (epoch, Arrivals { at: [at, at + jitter % 50_000], count: if again { 2 } else { 1 } })
     }
 }

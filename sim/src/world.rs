@@ -262,18 +262,16 @@ impl World {
         machine.turn_planned = false;
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
-        let inputs = std::mem::take(&mut machine.inbox);
-        let taken = inputs.len();
-        inputs.into_iter().for_each(|input| replica.handle(now, input));
+        let taken = machine.inbox.len();
+        machine.inbox.drain(..).for_each(|input| replica.handle(now, input));
         let outputs = replica.flush(now);
         let writes = replica.store_mut().take_writes();
         let batch = replica.store_mut().commit();
-        let cuts = replica.cuts().clone();
+        self.ledger.cuts(host, replica.cuts());
         let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
         machine.busy_until = self.now + 20 + machine.dice.below(200);
         self.steps += 1;
         self.trace.step(self.now, host, taken, &writes, outputs.len());
-        self.ledger.cuts(host, &cuts);
         self.wrote(host, batch, writes, watermark)?;
         self.plan_wake(host, wake);
         self.carry_out(host, outputs)
@@ -376,7 +374,9 @@ impl World {
             }
             Output::Peers { members, former: _ } => {
                 if self.plan.dials.is_none() {
-                    self.machines[host].wanted = members.iter().map(|contact| host_of(contact.node)).collect();
+                    let named = self.machines[host].named.iter().copied();
+                    let members = members.iter().map(|contact| host_of(contact.node));
+                    self.machines[host].wanted = members.chain(named).collect();
                 }
                 if host < self.plan.founders {
                     // Founders are told of each other by their operator until they have each other's contacts.

@@ -100,8 +100,7 @@ impl Registration {
 
     /// Reads the registration of a stamp.
     pub fn load(store: &impl Store, stamp: Stamp) -> Option<Self> {
-        let bytes = store.get(Table::Registrations, &stamp.to_bytes())?;
-        Some(read_record(&bytes, "registration"))
+        look(store, Table::Registrations, &stamp.to_bytes(), "registration")
     }
 
     /// Writes it.
@@ -179,10 +178,7 @@ impl Name {
 
     /// Reads a name; one without claims where nothing is known of it.
     pub fn load(store: &impl Store, namespace: &str, key: &str) -> Self {
-        match store.get(Table::Names, &name_key(namespace, key)) {
-            Some(bytes) => read_record(&bytes, "name"),
-            None => Self::default(),
-        }
+        look(store, Table::Names, &name_key(namespace, key), "name").unwrap_or_default()
     }
 
     /// Writes it.
@@ -223,6 +219,18 @@ pub(crate) fn read_record<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &s
         Ok(record) => record,
         Err(error) => panic!("a stored {what} is not what was written: {error}"),
     }
+}
+
+/// The record of a key, as [`read_record`].
+pub(crate) fn look<T: serde::de::DeserializeOwned>(
+    store: &impl Store,
+    table: Table,
+    key: &[u8],
+    what: &str,
+) -> Option<T> {
+    let mut record = None;
+    store.look(table, key, &mut |bytes| record = Some(read_record(bytes, what)));
+    record
 }
 
 /// Milliseconds that fit into an id made from a stamp: until the year 2109.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
-use super::record::{EndReason, Name, Registration, owner_key, read_record, stamp_of_id};
+use super::record::{EndReason, Name, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
 use crate::store::{Direction, Store, Table};
@@ -149,7 +149,7 @@ impl<S: Store> Registry<S> {
 
     /// All registrations that carry a client's id, by stamp.
     fn twins(&self, id: Uuid) -> Vec<Stamp> {
-        self.store.get(Table::Ids, id.as_bytes()).map(|bytes| read_record(&bytes, "id")).unwrap_or_default()
+        look(&self.store, Table::Ids, id.as_bytes(), "id").unwrap_or_default()
     }
 
     /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
@@ -263,8 +263,7 @@ impl<S: Store> Registry<S> {
     }
 
     fn waiting(&self, stamp: Stamp) -> Vec<Early> {
-        let bytes = self.store.get(Table::Early, &stamp.to_bytes());
-        bytes.map(|bytes| read_record(&bytes, "early op")).unwrap_or_default()
+        look(&self.store, Table::Early, &stamp.to_bytes(), "early op").unwrap_or_default()
     }
 
     fn take_early(&mut self, new: &mut Registration) {

@@ -63,7 +63,8 @@ impl<S: Store> Replica<S> {
     /// Takes nothing more of a node's log, nor of any newcomer's that is half-way in: with a survivor that had welcomed
     /// one, two majorities could form.
     fn freeze(&mut self, node: NodeId) {
-        for node in [vec![node], self.membership.half_welcomed(self.me)].concat() {
+        let newcomers = if planted!(NewcomersNotFrozen) { Vec::new() } else { self.membership.half_welcomed(self.me) };
+        for node in [vec![node], newcomers].concat() {
             if self.membership.freeze_by(self.me, node).is_none() {
                 let seq = self.registry.applied_of(node);
                 self.issue(Body::Freeze { node, seq });
@@ -130,7 +131,11 @@ impl<S: Store> Replica<S> {
     /// What is left to do where this node is out: the last output, after all others of this step.
     pub(super) fn farewell(&mut self) -> Option<Output> {
         // Not before a member that stays has declared it: until then the others may need ops that only this node has.
-        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)) {
+        let early = || {
+            let derived = self.membership.decided().get(&self.me).or(self.membership.agreed().get(&self.me));
+            derived.copied().filter(|_| planted!(OpsDroppedEarly))
+        };
+        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)).or_else(early) {
             if self.membership.departed(self.me).is_some_and(|last| last <= cut) {
                 self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
                 return Some(Output::Left);

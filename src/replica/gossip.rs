@@ -6,7 +6,7 @@ mod join;
 mod peers;
 mod truncate;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
@@ -185,9 +185,10 @@ impl<S: Store> Replica<S> {
 
     /// An entry for each log that there is something to say of.
     fn entries(&self) -> Vec<Entry> {
-        let mut origins: BTreeSet<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
-        origins.extend(self.membership.members());
-        origins.insert(self.me);
+        let applied = self.registry.applied().iter().map(|dot| *dot.actor);
+        let mut origins: Vec<_> = applied.chain(self.membership.members()).chain([self.me]).collect();
+        origins.sort_unstable();
+        origins.dedup();
         let tells = |entry: &Entry| entry.held > 0 || entry.promise != Promise::default();
         origins.into_iter().map(|origin| self.entry(origin)).filter(tells).collect()
     }
@@ -233,10 +234,15 @@ impl<S: Store> Replica<S> {
 
     /// By how much this node's clock is off from the median of its peers', where that is more than allowed.
     pub(super) fn clock_suspect(&self) -> Option<i64> {
+        // The median is off only where somebody is, and then the median is worked out: this is asked in every step.
+        let off = |offset: i64| offset.unsigned_abs() > self.config.max_clock_skew;
+        if !self.peers.connected.values().filter_map(|peer| peer.offset).any(off) {
+            return None;
+        }
         let members = self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
         let mut offsets: Vec<_> = members.filter_map(|(_, peer)| peer.offset).collect();
         offsets.sort_unstable();
         let median = offsets.get(offsets.len() / 2).copied()?;
-        (median.unsigned_abs() > self.config.max_clock_skew).then_some(median)
+        off(median).then_some(median)
     }
 }

@@ -89,6 +89,11 @@ impl Membership {
         self.derived.members.len()
     }
 
+    /// Of how many a majority must be one: newcomers that are half-way in count, because they may be members elsewhere.
+    pub(super) fn electorate(&self) -> usize {
+        self.derived.electorate()
+    }
+
     pub(super) fn half_admitted(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.half_admitted.iter().copied()
     }
@@ -197,15 +202,7 @@ impl Membership {
 
     /// Newcomers that `me` is asked to welcome and has not.
     pub(super) fn to_welcome(&self, me: NodeId) -> Vec<NodeId> {
-        let mut asked = BTreeSet::new();
-        for op in self.ops.values().filter(|op| self.derived.counts(op)) {
-            if let Body::Admit { node, by } = &op.body
-                && by.contains(&me)
-                && self.derived.half_admitted.contains(node)
-            {
-                asked.insert(*node);
-            }
-        }
+        let Some(mut asked) = self.derived.asked.get(&me).cloned() else { return Vec::new() };
         for node in self.welcomed(me) {
             asked.remove(&node);
         }
@@ -241,6 +238,6 @@ impl Membership {
         let mut frozen: BTreeSet<_> = self.derived.frozen.union(nodes).copied().collect();
         frozen.extend(self.half_welcomed(me));
         let survivors = self.members().filter(|member| !frozen.contains(member)).count();
-        2 * survivors > self.count() + self.derived.half_admitted.len() || planted!(NoMajorityNeeded)
+        2 * survivors > self.electorate() || planted!(NoMajorityNeeded)
     }
 }

@@ -304,7 +304,8 @@ impl<S: Store> Replica<S> {
 
     /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
     fn welcome_newcomers(&mut self) {
-        let busy = self.membership.has_unfinished_freeze(self.me) || self.membership.departing(self.me).is_some();
+        let frozen = self.membership.has_unfinished_freeze(self.me) && !planted!(WelcomeAfterFreeze);
+        let busy = frozen || self.membership.departing(self.me).is_some();
         if self.is_member() && !busy && !self.is_starting() && !planted!(NoWelcome) {
             for node in self.membership.to_welcome(self.me) {
                 self.issue(Body::Welcome { node });

@@ -34,6 +34,12 @@ impl MemoryStore {
         Self { journal: Some(Vec::new()), ..Self::default() }
     }
 
+    /// The same rows in a store that records from now on. They count as written: the first commit is a batch.
+    #[must_use]
+    pub fn recorded(&self) -> Self {
+        Self { tables: self.tables.clone(), dirty: true, ..Self::recording() }
+    }
+
     /// The writes since the last call, in order; nothing where the store does not record.
     pub fn take_writes(&mut self) -> Vec<Write> {
         self.journal.as_mut().map(std::mem::take).unwrap_or_default()
@@ -59,11 +65,13 @@ impl MemoryStore {
         self.tables[table as usize].iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
-    fn record(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
+    /// The key as it stands in the map, once the write is recorded.
+    fn record(&mut self, table: Table, key: Vec<u8>, value: Option<&[u8]>) -> Key {
         self.dirty = true;
-        if let Some(journal) = &mut self.journal {
-            journal.push(Write { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
-        }
+        let Some(journal) = &mut self.journal else { return Key::from_vec(key) };
+        let kept = Key::from_slice(&key);
+        journal.push(Write { table, key, value: value.map(<[u8]>::to_vec) });
+        kept
     }
 }
 
@@ -73,6 +81,12 @@ impl Store for MemoryStore {
             return None;
         }
         self.tables[table as usize].get(key).cloned()
+    }
+
+    fn look(&self, table: Table, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        if let Some(value) = self.tables[table as usize].get(key).filter(|_| self.failure.is_none()) {
+            visit(value);
+        }
     }
 
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
@@ -94,12 +108,12 @@ impl Store for MemoryStore {
     }
 
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.record(table, &key, Some(&value));
-        self.tables[table as usize].insert(Key::from_vec(key), value);
+        let key = self.record(table, key, Some(&value));
+        self.tables[table as usize].insert(key, value);
     }
 
     fn delete(&mut self, table: Table, key: Vec<u8>) {
-        self.record(table, &key, None);
+        let key = self.record(table, key, None);
         self.tables[table as usize].remove(key.as_slice());
     }
 

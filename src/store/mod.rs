@@ -146,6 +146,13 @@ pub trait Store {
     /// The value of a key, uncommitted writes included.
     fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>>;
 
+    /// Shows the value of a key where there is one: the same without a copy, in a store that has it at hand.
+    fn look(&self, table: Table, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
+        if let Some(value) = self.get(table, key) {
+            visit(&value);
+        }
+    }
+
     /// Visits the keys in `from..to` (`to` none: to the end) until `visit` breaks. Uncommitted writes are seen.
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>);
 

@@ -161,7 +161,7 @@ impl<S: Store> Replica<S> {
         let held = |member: NodeId| {
             if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
         };
-        let electorate = self.membership.count() + self.membership.half_admitted().count();
+        let electorate = self.membership.electorate();
         let staying = self.membership.members().filter(|member| !self.membership.frozen().contains(member));
         let mut held: Vec<_> = staying.map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
@@ -351,9 +351,12 @@ impl<S: Store> Replica<S> {
 
     /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
     fn expire_one(&mut self, stamp: Stamp) -> bool {
+        // Asked before anything is read: one that stays open comes by in every step.
+        if !self.finality.is_decided(stamp) || self.finality.is_contested(stamp) {
+            return false;
+        }
         let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return false };
-        let open = registration.seq > self.finality.decided(stamp.node) || self.finality.is_contested(stamp);
-        let Some(expires) = registration.expires.filter(|_| !open) else { return false };
+        let Some(expires) = registration.expires else { return false };
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
                 if registration.claims[index].ended.is_none() {

@@ -130,7 +130,7 @@ impl<S: Store> Replica<S> {
                 }
             }
             // With an eviction under way nobody is let in.
-            _ if !self.membership.frozen().is_empty() => {}
+            _ if !self.membership.frozen().is_empty() && !planted!(WelcomeAfterFreeze) => {}
             _ => {
                 self.learn_contacts(vec![contact]);
                 let by: BTreeSet<_> = self.membership.members().chain(self.membership.half_admitted()).collect();

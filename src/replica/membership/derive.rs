@@ -26,6 +26,8 @@ pub(super) struct Derivation {
     pub(super) admitted: BTreeMap<NodeId, Stamp>,
     /// Newcomers that some members have yet to welcome.
     pub(super) half_admitted: BTreeSet<NodeId>,
+    /// By each member those of them that it was asked to welcome.
+    pub(super) asked: BTreeMap<NodeId, BTreeSet<NodeId>>,
     /// Those who are frozen or leave, and are not out yet.
     pub(super) frozen: BTreeSet<NodeId>,
     /// Of them, those who said that they leave, with the seq of that op.
@@ -42,6 +44,12 @@ impl Derivation {
     /// Whether a node is a member or on its way to be one.
     fn knows(&self, node: NodeId) -> bool {
         self.members.contains(&node) || self.half_admitted.contains(&node)
+    }
+
+    /// The members, and the newcomers that are half-way in.
+    pub(super) fn electorate(&self) -> usize {
+        let newcomers = if planted!(NewcomersNotCounted) { 0 } else { self.half_admitted.len() };
+        self.members.len() + newcomers
     }
 
     /// Whether an op says anything: its origin was admitted, and it lies within its cut.
@@ -68,6 +76,7 @@ pub(super) fn derive(founders: &BTreeSet<NodeId>, ops: &Ops, applied: &dyn Fn(No
             break;
         }
     }
+    derived.asked = asked(&derived, ops);
     let declared = !derived.agreed.is_empty();
     if let Some(cuts) = evict(&mut derived, ops).filter(|_| !declared) {
         let here = cuts.iter().all(|(node, cut)| applied(*node) >= *cut);
@@ -102,6 +111,20 @@ fn admitted(derived: &Derivation, ops: &Ops) -> BTreeMap<NodeId, Stamp> {
         }
     }
     admitted
+}
+
+fn asked(derived: &Derivation, ops: &Ops) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
+    let mut asked: BTreeMap<NodeId, BTreeSet<NodeId>> = BTreeMap::new();
+    for op in ops.values().filter(|op| derived.counts(op)) {
+        if let Body::Admit { node, by } = &op.body
+            && derived.half_admitted.contains(node)
+        {
+            for member in by {
+                asked.entry(*member).or_default().insert(*node);
+            }
+        }
+    }
+    asked
 }
 
 fn newcomer(op: &Op) -> Option<NodeId> {
@@ -153,7 +176,7 @@ fn admissions<'a>(derived: &Derivation, ops: &'a Ops) -> (Admits<'a>, Welcomes) 
             }
             Body::Welcome { node } => node,
             Body::Freeze { node, .. } => {
-                if !derived.cuts.contains_key(node) {
+                if !derived.cuts.contains_key(node) && !planted!(WelcomeAfterFreeze) {
                     closed = Some(op.node);
                 }
                 continue;
@@ -206,8 +229,7 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Seq>> {
     let may_cover =
         |node: &NodeId, last: Seq| survivors.iter().all(|by| upto(node, by).is_none_or(|upto| upto >= last));
     let all_leave = frozen.iter().all(|node| derived.departing.get(node).is_some_and(|last| may_cover(node, *last)));
-    let electorate = derived.members.len() + derived.half_admitted.len();
-    let majority = 2 * survivors.len() > electorate || planted!(NoMajorityNeeded);
+    let majority = 2 * survivors.len() > derived.electorate() || planted!(NoMajorityNeeded);
     let done = unanimous && (voluntary || majority);
     // Of those who went before only what lies within their cuts is here.
     let heard: BTreeSet<NodeId> = survivors.iter().chain(derived.cuts.keys()).copied().collect();
