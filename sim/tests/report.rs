@@ -23,6 +23,7 @@ fn plan() -> Plan {
         links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
         spread: Spread::default(),
         evict_after: None,
+        keep_log: 60_000,
         acquainted: false,
         dials: None,
         disk: Disk { least: 100, jitter: 0 },

@@ -147,7 +147,8 @@ impl<S: Store> Replica<S> {
 
     /// Whether this node is a member, by what it knows.
     pub fn is_member(&self) -> bool {
-        self.installed && self.membership.is_member(self.me)
+        // With void ops in its state it is about to drop that, and what it would issue now with it.
+        self.installed && !self.holds_void && self.membership.is_member(self.me)
     }
 
     /// The evicted, as far as this node knows, each with the prefix of its log that counts.
