@@ -98,7 +98,10 @@ impl Model {
             }
         }
         for (stamp, place) in &self.ended {
-            if let Some(fate) = self.fates.get_mut(stamp) {
+            let claims = |fate: &Fate| {
+                fate.register.claims.iter().any(|claim| (&claim.namespace, &claim.key) == (&place.0, &place.1))
+            };
+            if let Some(fate) = self.fates.get_mut(stamp).filter(|fate| claims(fate)) {
                 fate.ended.insert(place.clone());
             }
         }

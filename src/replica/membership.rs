@@ -157,6 +157,12 @@ impl Membership {
         earlier.filter(|known| self.departing(*known).is_none()).collect()
     }
 
+    /// Whether the same key was let in under a later incarnation.
+    pub(super) fn has_later_life(&self, node: NodeId) -> bool {
+        let known = self.derived.since.keys().chain(&self.derived.half_admitted);
+        known.into_iter().any(|known| known.key_part() == node.key_part() && *known > node)
+    }
+
     /// Whether the eviction under way can still come to an end with what has been frozen.
     pub(super) fn can_finish(&self) -> bool {
         self.derived.possible

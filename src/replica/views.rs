@@ -135,9 +135,13 @@ impl<S: Store> Replica<S> {
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);
         feed::read(&self.registry.store, after, &mut |cursor, record| {
+            let event = self.event(cursor, &record, filter);
+            if event.is_none() && self.is_to_come(record.registration) {
+                return ControlFlow::Break(());
+            }
             page.next = cursor;
             examined += 1;
-            page.events.extend(self.event(cursor, &record, filter));
+            page.events.extend(event);
             if page.events.len() < limit && examined < MAX_EXAMINED {
                 ControlFlow::Continue(())
             } else {
@@ -147,16 +151,31 @@ impl<S: Store> Replica<S> {
         Ok(page)
     }
 
+    /// Whether a registration that the feed speaks of is not here again after an eviction, but will be: readers wait for
+    /// it.
+    fn is_to_come(&self, registration: Stamp) -> bool {
+        if self.known(registration).is_some() {
+            return false;
+        }
+        let node = registration.node;
+        let more = self.membership.limit(self.me, node) > self.registry.applied_of(node);
+        !self.is_member() || (more && self.finality.promise(node).hlc < registration.hlc)
+    }
+
+    /// The registration that stands for the one of a stamp.
+    fn known(&self, stamp: Stamp) -> Option<Registration> {
+        let load = |stamp| Registration::load(&self.registry.store, stamp);
+        let known = load(stamp).or_else(|| load(self.stands_for(stamp)));
+        known.or_else(|| self.void_by_stamp(stamp))
+    }
+
     /// The event as its reader sees it; none where the filter does not want it.
     fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
             && (!filter.local || record.registration.node == self.me)
             && filter.since.is_none_or(|since| record.time >= since);
-        let load = |stamp| Registration::load(&self.registry.store, stamp);
-        let known = load(record.registration).or_else(|| load(self.stands_for(record.registration)));
-        let registration = known.or_else(|| self.void_by_stamp(record.registration));
-        let registration = registration.filter(|_| wanted)?;
+        let registration = self.known(record.registration).filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())
             && filter

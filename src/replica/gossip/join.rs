@@ -60,11 +60,16 @@ impl<S: Store> Replica<S> {
             tracing::warn!(newcomer = %from, "a node that was a member before asks to join with an empty store; it is to take its next id");
             return self.send(from, Lane::Ordered, Message::Used);
         }
-        for earlier in self.membership.earlier_lives(from) {
-            self.issue(Body::Retire { node: earlier });
-        }
+        self.retire_earlier_lives(from);
         self.peers.joining.insert(from, (contact, snapshot));
         self.outbox.push(Output::SendSnapshot { to: from, snapshot });
+    }
+
+    /// Whoever comes under a later id has given up the earlier ones.
+    fn retire_earlier_lives(&mut self, node: NodeId) {
+        for earlier in self.membership.earlier_lives(node) {
+            self.issue(Body::Retire { node: earlier });
+        }
     }
 
     /// Takes a part of the snapshot that was asked for last: the parts of two would mix, and of one that was asked for
@@ -115,7 +120,7 @@ impl<S: Store> Replica<S> {
     pub(in crate::replica) fn nominate(&mut self, contact: Contact, by_us: bool) {
         let (node, first) = (contact.node, self.membership.first());
         let known = self.membership.knows(node) || self.membership.cut(node).is_some();
-        if !self.is_member() || known || self.is_starting() {
+        if !self.is_member() || known || self.is_starting() || self.membership.has_later_life(node) {
             return;
         }
         match first {
@@ -131,6 +136,8 @@ impl<S: Store> Replica<S> {
             }
             // With an eviction under way nobody is let in.
             _ if !self.membership.frozen().is_empty() && !planted!(WelcomeAfterFreeze) => {}
+            // Let in only now, by a word that was late.
+            _ if !self.membership.earlier_lives(node).is_empty() => self.retire_earlier_lives(node),
             _ => {
                 self.learn_contacts(vec![contact]);
                 let by: BTreeSet<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
