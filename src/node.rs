@@ -3,6 +3,7 @@
 mod comeback;
 mod driver;
 mod lives;
+pub mod offline;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,7 +47,8 @@ pub struct NodeConfig {
     pub advertise: Option<String>,
     /// The operator's name for it.
     pub label: String,
-    /// With an empty data directory: join this cluster; none: found one. Not looked at otherwise.
+    /// With an empty data directory: join this cluster; none: found one. A node that comes back after an eviction, or as
+    /// the next incarnation of an old directory, asks here too. Not looked at otherwise.
     pub join: Option<JoinConfig>,
     /// A member that a majority has not heard of for so long is evicted by itself; none: never, an operator does it.
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
@@ -209,7 +211,9 @@ impl Node {
         };
         let start = match &config.join {
             Some(_) => Start::Join,
-            None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
+            None => {
+                Start::Found(Founding { founders: [node].into(), secret: driver::random()?, ..Founding::default() })
+            }
         };
         let keep_events = config.keep_events.map(millis);
         let replica_config =

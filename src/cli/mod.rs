@@ -8,6 +8,8 @@ mod completions;
 mod demo;
 mod member;
 mod output;
+mod recover;
+mod rejoin;
 mod release;
 mod rename;
 mod serve;
@@ -17,11 +19,13 @@ mod target;
 mod watch;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::{Client, ClientError};
+use crate::node::offline::OfflineError;
 use crate::replica::Status;
 
 /// A masterless registry of unique names.
@@ -58,6 +62,10 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
+    /// Make a stopped node's old data directory the beginning of its next life in its cluster
+    Rejoin(rejoin::RejoinArgs),
+    /// Make a new cluster of what one data directory holds, where all other nodes are lost
+    Recover(recover::RecoverArgs),
     /// Watch three nodes settle who gets a name across a cut link
     Demo(demo::DemoArgs),
     /// Print a completion script
@@ -105,6 +113,8 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Rejoin(args) => rejoin::run(&args),
+            Self::Recover(args) => recover::run(&args),
             Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),
         }
@@ -124,6 +134,17 @@ struct ClientArgs {
     #[arg(long, value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
     node: String,
     /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// Which stopped node's directory a command works on, and how it tells the result.
+#[derive(Args, Debug)]
+struct OfflineArgs {
+    /// Where the node kept its identity and its state; it must not run
+    #[arg(long, value_name = "DIR", env = "FORENAME_DATA_DIR")]
+    data_dir: PathBuf,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -195,6 +216,12 @@ impl From<ClientError> for Failure {
             _ => Exit::Failed,
         };
         Self { exit, message: error.to_string() }
+    }
+}
+
+impl From<OfflineError> for Failure {
+    fn from(error: OfflineError) -> Self {
+        Self::failed(error.to_string())
     }
 }
 

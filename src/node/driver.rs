@@ -242,7 +242,7 @@ impl Driver {
     /// the sponsor is reached, also again where the connection breaks.
     fn begin_join(&mut self, join: Option<&JoinConfig>) -> Option<oneshot::Receiver<JoinOutcome>> {
         if let Some(back) = self.replica.returning() {
-            let (me, given) = (*self.watches.node.borrow(), join.map(|join| join.address.clone()));
+            let (me, given) = (*self.watches.node.borrow(), join.cloned());
             self.comeback.spawn(come_back(self.transport.clone(), me, back, given));
             return None;
         }

@@ -32,6 +32,7 @@ mod log;
 mod membership;
 mod message;
 mod open;
+mod recovery;
 mod request;
 mod returning;
 mod serve;
@@ -55,6 +56,7 @@ use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, SnapshotId, Vector};
 pub use self::open::OpenError;
+pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::request::*;
 use self::returning::Returning;
 pub use self::returning::{RejoinError, Return, node_in};
@@ -74,7 +76,12 @@ const META_CEILING: &[u8] = b"ceiling";
 const META_INSTALLED: &[u8] = b"installed";
 const META_LEFT: &[u8] = b"left";
 const META_RETURNING: &[u8] = b"returning";
+/// The state of the life before is still here, whole.
+const META_SET_ASIDE: &[u8] = b"set-aside";
+/// Its own earlier ids that the cluster it came to has never heard of.
+const META_UNHEARD: &[u8] = b"unheard";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
+const CLUSTER_FORMER: &[u8] = b"former";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -133,6 +140,11 @@ impl<S: Store> Replica<S> {
     /// The store, to be closed. Nothing that is held back gets out.
     pub fn into_store(self) -> S {
         self.registry.store
+    }
+
+    /// The node's id.
+    pub fn node(&self) -> NodeId {
+        self.me
     }
 
     /// What the cluster has in common; none while a newcomer has no snapshot.

@@ -28,21 +28,35 @@ impl Identity {
     /// # Errors
     /// See [`IdentityError`]; the directory is as it was before.
     pub fn load_or_create(dir: &Path) -> Result<Self, IdentityError> {
+        if let Some(identity) = Self::load(dir)? {
+            return Ok(identity);
+        }
+        let (path, identity) = (dir.join(FILE), Self::generate()?);
+        identity.write_to(dir)?;
+        tracing::info!(path = %path.display(), "made a new identity");
+        Ok(identity)
+    }
+
+    /// Reads the key in `dir`; none where there is none.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn load(dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = dir.join(FILE);
         match fs::read(&path) {
             Ok(pkcs8) => {
                 warn_if_exposed(&path);
-                Self::from_pkcs8(pkcs8).ok_or(IdentityError::Damaged { path })
+                Self::from_pkcs8(pkcs8).map(Some).ok_or(IdentityError::Damaged { path })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let identity = Self::generate()?;
-                write_new(dir, &path, &identity.pkcs8)
-                    .map_err(|source| IdentityError::Write { path: path.clone(), source })?;
-                tracing::info!(path = %path.display(), "made a new identity");
-                Ok(identity)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(IdentityError::Read { path, source }),
         }
+    }
+
+    /// Writes the key to `dir`, over one that is there.
+    fn write_to(&self, dir: &Path) -> Result<(), IdentityError> {
+        let path = dir.join(FILE);
+        write_new(dir, &path, &self.pkcs8).map_err(|source| IdentityError::Write { path, source })
     }
 
     /// The raw public key.
