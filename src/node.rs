@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::lives::{Channels, Ended, Lives, Watches};
-use crate::api::Admin;
+use self::lives::{BackupCall, Channels, Ended, Lives, Watches};
+use crate::api::{Admin, BackupAnswer};
+use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
+use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     self, ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
@@ -184,7 +186,7 @@ impl Node {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let identity = Identity::load_or_create(&config.data_dir)?;
-        let public_key = identity.public_key();
+        let (public_key, own_identity) = (identity.public_key(), identity.clone());
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         // The driver is gone only when nobody waits for its store any more.
         let store =
@@ -221,11 +223,18 @@ impl Node {
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
+        let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let operator = Operator { founding: watches.founding.subscribe(), transport: watches.transport.subscribe() };
+        let operator = Operator {
+            identity: own_identity,
+            node: watches.node.subscribe(),
+            founding: watches.founding.subscribe(),
+            transport: watches.transport.subscribe(),
+            backups: backups_sender,
+        };
         let ended = watches.ended.subscribe();
-        let channels = Channels { disk_events, inputs, calls, stopping };
+        let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
         let node = Self { handle, peer_address, operator, stop, ended };
@@ -303,8 +312,20 @@ fn millis(duration: Duration) -> u64 {
 /// What an operator may do besides asking the replica.
 #[derive(Clone, Debug)]
 struct Operator {
+    identity: Identity,
+    node: watch::Receiver<NodeId>,
     founding: watch::Receiver<Option<Founding>>,
     transport: watch::Receiver<Option<transport::Handle>>,
+    backups: mpsc::Sender<BackupCall>,
+}
+
+/// A backup on its way: drop it to stop it, also before the directory is opened again.
+#[derive(Debug)]
+pub struct Backup {
+    /// Whose it is.
+    pub head: Head,
+    /// All tables.
+    pub parts: mpsc::Receiver<SnapshotPart>,
 }
 
 impl Admin for Operator {
@@ -313,6 +334,22 @@ impl Admin for Operator {
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+    }
+
+    fn backup(&self) -> BackupAnswer<'_> {
+        Box::pin(async {
+            // Without the cluster's state there is nothing that a backup could bring back.
+            if self.founding.borrow().is_none() {
+                return Err(Refusal::NotMember);
+            }
+            let (node, key, store) = (*self.node.borrow(), self.identity.to_backup(), disk::format_record());
+            let head = Head { node, time: driver::wall(), store, key };
+            let (asked, parts) = oneshot::channel();
+            let stopping = || Refusal::Unavailable("it is stopping".to_owned());
+            self.backups.send(asked).await.map_err(|_| stopping())?;
+            let parts = parts.await.map_err(|_| stopping())?;
+            Ok(Backup { head, parts })
+        })
     }
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {

@@ -3,6 +3,7 @@
 //! To add one: a file with its arguments and `run`, a variant of `Command`, a line in its `run`.
 
 mod activate;
+mod backup;
 mod claim;
 mod completions;
 mod demo;
@@ -12,6 +13,7 @@ mod recover;
 mod rejoin;
 mod release;
 mod rename;
+mod restore;
 mod serve;
 mod show;
 mod status;
@@ -62,6 +64,10 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
+    /// Write all of a running node into a file, its key included
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup
+    Restore(restore::RestoreArgs),
     /// Make a stopped node's old data directory the beginning of its next life in its cluster
     Rejoin(rejoin::RejoinArgs),
     /// Make a new cluster of what one data directory holds, where all other nodes are lost
@@ -113,6 +119,8 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Backup(args) => block_on(backup::run(args)),
+            Self::Restore(args) => restore::run(&args),
             Self::Rejoin(args) => rejoin::run(&args),
             Self::Recover(args) => recover::run(&args),
             Self::Demo(args) => demo::run(&args),

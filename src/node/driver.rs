@@ -139,6 +139,8 @@ impl Driver {
                         let _ = told.send(outcome).await;
                     }
                 }
+                // Whoever asked may have gone.
+                Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.replica.handle(self.clocks.now(), Input::Wake);

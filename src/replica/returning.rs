@@ -109,10 +109,12 @@ impl<S: Store> Replica<S> {
         if self.returning().is_some() {
             return Ok((self.registry.store, self.me));
         }
-        if !self.contacts.keys().any(|node| node.key_part() != self.me.key_part()) {
-            return Err(RejoinError::Alone);
-        }
-        self.set_aside()
+        if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
+    }
+
+    /// Whether it knows, or knew, of any other node.
+    pub fn knows_others(&self) -> bool {
+        self.contacts.keys().any(|node| node.key_part() != self.me.key_part())
     }
 
     /// The same for what a backup holds, also where its node was alone: what becomes of it is then for its operator to

@@ -17,6 +17,7 @@ const FILE: &str = "identity.key";
 pub type PublicKey = [u8; 32];
 
 /// A node's Ed25519 key, made at the first start and kept in the data directory as PKCS #8 (RFC 8410).
+#[derive(Clone)]
 pub struct Identity {
     pkcs8: Vec<u8>,
     public_key: PublicKey,
@@ -53,8 +54,18 @@ impl Identity {
         }
     }
 
+    /// The key of a backup; none where it is no key.
+    pub(crate) fn from_backup(pkcs8: Vec<u8>) -> Option<Self> {
+        Self::from_pkcs8(pkcs8)
+    }
+
+    /// The private key as PKCS #8, for a backup.
+    pub(crate) fn to_backup(&self) -> Vec<u8> {
+        self.pkcs8.clone()
+    }
+
     /// Writes the key to `dir`, over one that is there.
-    fn write_to(&self, dir: &Path) -> Result<(), IdentityError> {
+    pub(crate) fn write_to(&self, dir: &Path) -> Result<(), IdentityError> {
         let path = dir.join(FILE);
         write_new(dir, &path, &self.pkcs8).map_err(|source| IdentityError::Write { path, source })
     }

@@ -1,7 +1,10 @@
 //! Data directories that are lost, old, or all that is left.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
 use forename::api::json::Registration;
@@ -152,4 +155,106 @@ async fn what_is_no_stopped_nodes_directory_is_refused() {
     complains(&on(&home.data(), "rejoin"), "knows of no other node");
     let node = Process::start(&home, &Serve::new("a")).await;
     assert_eq!(claim(&node.client, &user_final("alice", "ann")).await.status, Status::Confirmed);
+}
+
+#[tokio::test]
+async fn a_node_whose_directory_is_lost_comes_back_from_a_backup_that_was_taken_under_load() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let was = clients[2].cluster().await.unwrap().node;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("backup");
+    let before = claim(&clients[2], &user_final("before", "cid")).await;
+
+    let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let load = {
+        let (client, stop, answered) = (clients[2].clone(), Arc::clone(&stop), Arc::clone(&answered));
+        tokio::spawn(async move {
+            let mut taken = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                taken.push(claim(&client, &user(&format!("load{}", taken.len()), "cid")).await);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            taken
+        })
+    };
+    let goes_on = async |count| {
+        eventually("the load goes on", async || {
+            let answered = answered.load(Ordering::Relaxed);
+            if answered >= count { Ok(()) } else { Err(format!("{answered} are answered")) }
+        })
+        .await;
+    };
+    goes_on(20).await;
+    let backup = || {
+        let mut backup = command(&[]);
+        backup.args(["backup", "--output", "json"]).arg(&file).env("FORENAME_NODE", clients[2].address());
+        backup
+    };
+    let mut first = backup();
+    let output = tokio::task::spawn_blocking(move || run(&mut first)).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let taken: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(taken["node"], was.to_string());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut again = backup();
+    complains(&tokio::task::spawn_blocking(move || run(&mut again)).await.unwrap(), "is there already");
+    goes_on(answered.load(Ordering::Relaxed) + 20).await;
+    stop.store(true, Ordering::Relaxed);
+    let load = load.await.unwrap();
+    settled(&clients).await;
+    three.nodes[2].kill();
+    std::fs::remove_dir_all(three.homes[2].data()).unwrap();
+
+    // Nothing comes of a file that is not whole, and nothing is written over what is there.
+    let bytes = std::fs::read(&file).unwrap();
+    let (cut, dir) = (place.path().join("cut"), three.homes[2].data());
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
+    complains(&on(&dir, &format!("restore {}", cut.display())), "is cut short");
+    complains(&on(place.path(), &format!("restore {}", file.display())), "is not empty");
+    assert!(!dir.exists());
+
+    let restored = reads(&dir, 0, &format!("restore {}", file.display()));
+    assert_eq!((&restored["was"], &restored["rows"]), (&taken["node"], &taken["rows"]));
+    assert_eq!(restored["alone"], false);
+    three.run_again(2).await;
+    let back = is_back(&clients[2], was).await;
+    assert_eq!(restored["node"], back.to_string());
+    all_members(&clients).await;
+    let all = agreed_but_for(&clients, 2).await;
+    assert_eq!(all.len(), load.len() + 1);
+    for registration in load.iter().chain([&before]) {
+        assert_eq!(all[&registration.id].stamp, registration.stamp, "what its peers knew stays as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_go_on() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let was = node.client.cluster().await.unwrap().node;
+    let alice = claim(&node.client, &user_final("alice", "ann")).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("backup");
+    let mut backup = command(&[]);
+    let output = run(backup.arg("backup").arg(&file).env("FORENAME_NODE", node.url()));
+    assert!(output.status.success(), "{output:?}");
+    drop(node);
+
+    let home = Home::new();
+    let restored = reads(&home.data(), 0, &format!("restore {}", file.display()));
+    assert_eq!(restored["alone"], true);
+    let Err((status, log)) = Process::try_start(&home, &Serve::new("a")).await else {
+        panic!("it just goes on");
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("had been alone in its cluster") && log.contains("forename recover"), "{log}");
+    assert_eq!(reads(&home.data(), 2, "recover")["registrations"], 1);
+    let recovered = reads(&home.data(), 0, "recover --yes");
+    assert_eq!(recovered["was"], was.to_string());
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let next = was.next_incarnation().unwrap();
+    assert_eq!(node.client.cluster().await.unwrap().node, next);
+    assert_eq!(confirmed(&node.client, &alice).await.stamp, alice.stamp);
+    assert_eq!(claim(&node.client, &user_final("bob", "ann")).await.node, next);
 }
