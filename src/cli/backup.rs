@@ -13,6 +13,8 @@ use crate::backup::{BackupError, Head, Reader};
 use crate::client::Client;
 use crate::clock::NodeId;
 
+/// Write all of a running node into a file, its key included
+///
 /// The node goes on meanwhile; what it had acknowledged when the backup began is in it.
 ///
 /// The file has the node's identity key and the cluster's secret: it is as secret as the data directory, and only its

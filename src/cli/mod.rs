@@ -18,6 +18,7 @@ mod serve;
 mod show;
 mod status;
 mod target;
+mod verify;
 mod watch;
 
 use std::io::{self, Write};
@@ -64,14 +65,11 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
-    /// Write all of a running node into a file, its key included
     Backup(backup::BackupArgs),
-    /// Make a data directory of a backup
     Restore(restore::RestoreArgs),
-    /// Make a stopped node's old data directory the beginning of its next life in its cluster
     Rejoin(rejoin::RejoinArgs),
-    /// Make a new cluster of what one data directory holds, where all other nodes are lost
     Recover(recover::RecoverArgs),
+    Verify(verify::VerifyArgs),
     /// Watch three nodes settle who gets a name across a cut link
     Demo(demo::DemoArgs),
     /// Print a completion script
@@ -123,6 +121,7 @@ impl Command {
             Self::Restore(args) => restore::run(&args),
             Self::Rejoin(args) => rejoin::run(&args),
             Self::Recover(args) => recover::run(&args),
+            Self::Verify(args) => verify::run(&args),
             Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),
         }

@@ -9,6 +9,8 @@ use crate::clock::NodeId;
 use crate::node::offline;
 use crate::replica::Holdings;
 
+/// Make a new cluster of what one data directory holds, where all other nodes are lost
+///
 /// For the day when all other nodes are lost for good. Where a majority of them lives, evict the lost ones instead: that
 /// loses nothing.
 ///

@@ -7,6 +7,8 @@ use super::{Exit, OfflineArgs, Outcome, output};
 use crate::clock::NodeId;
 use crate::node::offline::{self, NextLife};
 
+/// Make a stopped node's old data directory the beginning of its next life in its cluster
+///
 /// For a node that stops because its data directory is older than what its peers have seen, or was used twice: a copy was
 /// put back, a snapshot of the machine, or the disk lost writes. The directory must not run anywhere else.
 ///

@@ -10,6 +10,8 @@ use crate::api::json::Time;
 use crate::clock::NodeId;
 use crate::node::offline::{self, Restored};
 
+/// Make a data directory of a backup
+///
 /// The node comes up under its next id, as after 'forename rejoin': it takes the cluster's state anew and registers again
 /// what the cluster does not know of. The directory that the backup was taken of must not be served any more.
 ///

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::driver::{self, Clocks};
 use crate::backup::{BackupError, Head, Reader};
 use crate::clock::{Millis, NodeId};
-use crate::replica::{self, Config, Contact, Holdings, RecoverError, RejoinError, Replica, Return, lay_open, node_in};
+use crate::replica::{
+    self, Config, Contact, Holdings, RecoverError, RejoinError, Replica, Return, Verification, lay_open, node_in,
+};
 use crate::store::disk::{self, DiskEvent, DiskOptions, DiskStore};
 use crate::store::{Store, StoreFailure, Write};
 use crate::transport::{Identity, IdentityError};
@@ -107,6 +109,17 @@ pub fn look(dir: &Path) -> Result<Holdings, OfflineError> {
     let holdings = replica.holdings();
     replica.into_store().close()?;
     Ok(holdings)
+}
+
+/// Checks all that the directory holds. Changes nothing.
+///
+/// # Errors
+/// See [`OfflineError`]; not where something is wrong with what the store holds.
+pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
+    let (identity, store) = open(dir)?;
+    let found = replica::verify(&store, identity.node_id(0));
+    store.close()?;
+    Ok(found)
 }
 
 /// Makes a new cluster of one member of what the directory holds; returns that member and what it begins with.

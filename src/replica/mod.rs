@@ -37,6 +37,7 @@ mod request;
 mod returning;
 mod serve;
 mod starting;
+mod verify;
 mod views;
 
 #[cfg(test)]
@@ -62,6 +63,7 @@ use self::returning::Returning;
 pub use self::returning::{RejoinError, Return, node_in};
 use self::serve::Waiters;
 use self::starting::Starting;
+pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Body, Effects, Op, Registry, Seq};

@@ -475,6 +475,16 @@ pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
     stored.filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
 }
 
+/// Whether a value is one of [`Table::Void`].
+pub(super) fn is_void(value: &[u8]) -> bool {
+    codec::decode::<Void>(value).is_ok()
+}
+
+/// Whether a value is one of [`Table::Told`].
+pub(super) fn is_told(value: &[u8]) -> bool {
+    codec::decode::<Told>(value).is_ok()
+}
+
 /// The id that clients know a void op's registration by.
 fn id_of(op: &Op) -> Option<Uuid> {
     match &op.body {

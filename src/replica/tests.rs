@@ -1,6 +1,7 @@
 //! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
 mod recovery;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 

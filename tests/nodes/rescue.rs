@@ -45,6 +45,12 @@ fn complains(output: &Output, of: &str) {
     assert!(!output.status.success() && text.contains(of), "{output:?}");
 }
 
+/// Nothing is wrong with what the directory holds.
+fn is_well(dir: &Path) {
+    let found = reads(dir, 0, "verify");
+    assert_eq!((&found["ok"], &found["findings"]), (&true.into(), &Value::Array(Vec::new())));
+}
+
 async fn confirmed(client: &Client, registration: &Registration) -> Registration {
     eventually(&format!("{} is confirmed", registration.names[0].name), async || {
         let now = client.registration(registration.id).await.map_err(|error| error.to_string())?;
@@ -76,7 +82,9 @@ async fn a_directory_that_was_put_back_from_a_copy_rejoins_and_nothing_is_lost()
     let log = three.homes[2].read_log();
     assert!(log.contains("is older than what peers have seen") && log.contains("forename rejoin --data-dir"), "{log}");
 
+    is_well(&dir);
     let rejoined = reads(&dir, 0, "rejoin");
+    is_well(&dir);
     assert_eq!(rejoined["was"], was.to_string());
     assert_eq!(reads(&dir, 0, "rejoin"), rejoined, "once more it is the same");
     three.run_again(2).await;
@@ -113,6 +121,7 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     assert_eq!(shown["recovered"], false);
     complains(&on(&dir, "recover"), "must not both go on");
     let recovered = reads(&dir, 0, "recover --yes");
+    is_well(&dir);
     assert_eq!((&recovered["recovered"], &recovered["was"]), (&true.into(), &shown["node"]));
 
     three.run_again(2).await;
@@ -138,17 +147,20 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     let all = agreed_but_for(&both, 1).await;
     assert_eq!(all.len(), 4);
     assert_eq!(agreed(&both[..1]).await.len(), 4);
+    let mut b = b;
+    assert_eq!(b.terminate().await.code(), Some(0));
+    is_well(&dir);
 }
 
 #[tokio::test]
 async fn what_is_no_stopped_nodes_directory_is_refused() {
     let home = Home::new();
-    for words in ["rejoin", "recover", "recover --yes"] {
+    for words in ["rejoin", "recover", "recover --yes", "verify"] {
         complains(&on(&home.data(), words), "is not the data directory of a node");
     }
     assert!(!home.data().exists(), "nothing is made");
     let mut node = Process::start(&home, &Serve::new("a")).await;
-    for words in ["rejoin", "recover", "recover --yes"] {
+    for words in ["rejoin", "recover", "recover --yes", "verify"] {
         complains(&on(&home.data(), words), "is in use by another process");
     }
     assert_eq!(node.terminate().await.code(), Some(0));
@@ -217,6 +229,7 @@ async fn a_node_whose_directory_is_lost_comes_back_from_a_backup_that_was_taken_
     let restored = reads(&dir, 0, &format!("restore {}", file.display()));
     assert_eq!((&restored["was"], &restored["rows"]), (&taken["node"], &taken["rows"]));
     assert_eq!(restored["alone"], false);
+    is_well(&dir);
     three.run_again(2).await;
     let back = is_back(&clients[2], was).await;
     assert_eq!(restored["node"], back.to_string());
