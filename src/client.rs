@@ -236,6 +236,21 @@ impl Client {
         self.answer(self.call(Method::POST, &["v1", "cluster", "leave"], &[])?).await
     }
 
+    /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.
+    ///
+    /// # Errors
+    /// The node cannot be reached or is still joining.
+    pub async fn backup(&self) -> Result<BackupStream> {
+        // No limit on the whole: it takes as long as the disks take.
+        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?).send();
+        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self.failure(response).await);
+        }
+        Ok(BackupStream { client: self.clone(), response })
+    }
+
     /// A token that lets newcomers join for so long; none for a day.
     ///
     /// # Errors
@@ -294,8 +309,30 @@ impl Client {
         ClientError::Unreachable { address: self.address().to_owned(), why: chain(error) }
     }
 
+    fn silent(&self) -> ClientError {
+        ClientError::Unreachable { address: self.address().to_owned(), why: "it has fallen silent".to_owned() }
+    }
+
     fn not_understood(&self, status: StatusCode, why: String) -> ClientError {
         ClientError::Answer { address: self.address().to_owned(), status: status.as_u16(), why }
+    }
+}
+
+/// A backup as it arrives.
+#[derive(Debug)]
+pub struct BackupStream {
+    client: Client,
+    response: Response,
+}
+
+impl BackupStream {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// The node stops, or cannot be reached any more: what arrived is not whole.
+    pub async fn next(&mut self) -> Result<Option<axum::body::Bytes>> {
+        let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.map_err(|_| self.client.silent())?;
+        chunk.map_err(|error| self.client.unreachable(&error))
     }
 }
 

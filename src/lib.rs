@@ -15,6 +15,7 @@
 //! | [`codec`] | the binary encoding of frames and records |
 //! | [`transport`] | QUIC between nodes: identities, join tokens, frames, peers |
 //! | [`node`] | the driver: the only owner of a replica and its store |
+//! | [`backup`] | all of a node in one file |
 //! | [`api`] | the HTTP interface |
 //! | [`client`] | a client of the HTTP interface |
 //! | [`config`] | the settings of a node: file, environment, flags |
@@ -48,6 +49,8 @@ pub mod store;
 
 #[cfg(feature = "node")]
 pub mod api;
+#[cfg(feature = "node")]
+pub mod backup;
 #[cfg(feature = "node")]
 pub mod cli;
 #[cfg(feature = "node")]

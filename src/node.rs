@@ -3,6 +3,7 @@
 mod comeback;
 mod driver;
 mod lives;
+pub mod offline;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,10 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::lives::{Channels, Ended, Lives, Watches};
-use crate::api::Admin;
+use self::lives::{BackupCall, Channels, Ended, Lives, Watches};
+use crate::api::{Admin, BackupAnswer};
+use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
+use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     self, ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
@@ -46,7 +49,8 @@ pub struct NodeConfig {
     pub advertise: Option<String>,
     /// The operator's name for it.
     pub label: String,
-    /// With an empty data directory: join this cluster; none: found one. Not looked at otherwise.
+    /// With an empty data directory: join this cluster; none: found one. A node that comes back after an eviction, or as
+    /// the next incarnation of an old directory, asks here too. Not looked at otherwise.
     pub join: Option<JoinConfig>,
     /// A member that a majority has not heard of for so long is evicted by itself; none: never, an operator does it.
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
@@ -182,7 +186,7 @@ impl Node {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let identity = Identity::load_or_create(&config.data_dir)?;
-        let public_key = identity.public_key();
+        let (public_key, own_identity) = (identity.public_key(), identity.clone());
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         // The driver is gone only when nobody waits for its store any more.
         let store =
@@ -209,7 +213,9 @@ impl Node {
         };
         let start = match &config.join {
             Some(_) => Start::Join,
-            None => Start::Found(Founding { founders: [node].into(), secret: driver::random()? }),
+            None => {
+                Start::Found(Founding { founders: [node].into(), secret: driver::random()?, ..Founding::default() })
+            }
         };
         let keep_events = config.keep_events.map(millis);
         let replica_config =
@@ -217,11 +223,18 @@ impl Node {
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
+        let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let operator = Operator { founding: watches.founding.subscribe(), transport: watches.transport.subscribe() };
+        let operator = Operator {
+            identity: own_identity,
+            node: watches.node.subscribe(),
+            founding: watches.founding.subscribe(),
+            transport: watches.transport.subscribe(),
+            backups: backups_sender,
+        };
         let ended = watches.ended.subscribe();
-        let channels = Channels { disk_events, inputs, calls, stopping };
+        let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
         let node = Self { handle, peer_address, operator, stop, ended };
@@ -299,8 +312,20 @@ fn millis(duration: Duration) -> u64 {
 /// What an operator may do besides asking the replica.
 #[derive(Clone, Debug)]
 struct Operator {
+    identity: Identity,
+    node: watch::Receiver<NodeId>,
     founding: watch::Receiver<Option<Founding>>,
     transport: watch::Receiver<Option<transport::Handle>>,
+    backups: mpsc::Sender<BackupCall>,
+}
+
+/// A backup on its way: drop it to stop it, also before the directory is opened again.
+#[derive(Debug)]
+pub struct Backup {
+    /// Whose it is.
+    pub head: Head,
+    /// All tables.
+    pub parts: mpsc::Receiver<SnapshotPart>,
 }
 
 impl Admin for Operator {
@@ -309,6 +334,22 @@ impl Admin for Operator {
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+    }
+
+    fn backup(&self) -> BackupAnswer<'_> {
+        Box::pin(async {
+            // Without the cluster's state there is nothing that a backup could bring back.
+            if self.founding.borrow().is_none() {
+                return Err(Refusal::NotMember);
+            }
+            let (node, key, store) = (*self.node.borrow(), self.identity.to_backup(), disk::format_record());
+            let head = Head { node, time: driver::wall(), store, key };
+            let (asked, parts) = oneshot::channel();
+            let stopping = || Refusal::Unavailable("it is stopping".to_owned());
+            self.backups.send(asked).await.map_err(|_| stopping())?;
+            let parts = parts.await.map_err(|_| stopping())?;
+            Ok(Backup { head, parts })
+        })
     }
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {

@@ -141,7 +141,11 @@ impl Machine {
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
         (config.spread, config.evict_after, config.keep_log) = (plan.spread, plan.evict_after, plan.keep_log);
         let start = if self.host < plan.founders {
-            Start::Found(Founding { founders: (0..plan.founders).map(node_id).collect(), secret: [7; 32] })
+            Start::Found(Founding {
+                founders: (0..plan.founders).map(node_id).collect(),
+                secret: [7; 32],
+                ..Founding::default()
+            })
         } else {
             Start::Join
         };

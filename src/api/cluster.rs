@@ -1,19 +1,26 @@
 //! The cluster as this node sees it, join tokens, probes.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::extract::{NoParams, OptionalBody, Params, Segments, json};
 use super::json::{Cluster, TokenBody, TokenIssued};
 use super::problem::{Problem, ProblemType};
 use super::registrations::unexpected;
 use super::{Api, now};
+use crate::backup::Writer;
 use crate::clock::NodeId;
+use crate::node::Backup;
 use crate::replica::{Answer, ClusterView, Refusal, Request};
+use crate::store::SnapshotPart;
 
 /// How long a join token holds where the operator does not say.
 const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -81,6 +88,42 @@ pub(super) async fn mint_token(
     }
     let token = api.admin.mint_token(ttl).map_err(|refusal| Box::new(refusal.into()))?;
     Ok(json(StatusCode::CREATED, &TokenIssued { token }))
+}
+
+/// A file for `forename restore`, as it is read from disk: what the client does not take is not read.
+pub(super) async fn backup(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let permit = Arc::clone(&api.streams)
+        .try_acquire_owned()
+        .map_err(|_| Box::new(Refusal::Unavailable("too many streams are open, ask again later".to_owned()).into()))?;
+    let Backup { head, mut parts } = api.admin.backup().await.map_err(|refusal| Box::new(refusal.into()))?;
+    let mut stopping = api.stopping.subscribe();
+    let (mut writer, mut bytes) = Writer::begin(head);
+    let (sender, receiver) = mpsc::channel::<io::Result<Vec<u8>>>(1);
+    tokio::spawn(async move {
+        let _permit = permit;
+        let mut more = true;
+        while more && sender.send(Ok(std::mem::take(&mut bytes))).await.is_ok() {
+            let part = tokio::select! {
+                part = parts.recv() => part,
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+            };
+            let Some(part) = part else {
+                // The reader must not take for whole what has no end. It may have gone.
+                let _ = sender.send(Err(io::Error::other("the node stops"))).await;
+                return;
+            };
+            more = part != SnapshotPart::End;
+            bytes = writer.part(part);
+        }
+        // The last bytes; the reader may have gone.
+        let _ = sender.send(Ok(bytes)).await;
+    });
+    let body = Body::from_stream(ReceiverStream::new(receiver));
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], body)
+        .into_response())
 }
 
 /// The process lives; nothing else is asked, so that a slow disk does not have it killed.

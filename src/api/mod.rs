@@ -13,6 +13,7 @@ mod registrations;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use tokio::sync::{Semaphore, watch};
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 
 use crate::clock::{Millis, NodeId};
-use crate::node::Handle;
+use crate::node::{Backup, Handle};
 use crate::replica::{Answer, Refusal, Request};
 use crate::transport::WireVersion;
 
@@ -42,6 +43,9 @@ const MAX_STREAMS: usize = 1024;
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// What becomes of a request for a backup.
+pub type BackupAnswer<'a> = Pin<Box<dyn Future<Output = Result<Backup, Refusal>> + Send + 'a>>;
+
 /// What an operator may do at a node besides asking its replica.
 pub trait Admin: Send + Sync {
     /// A token that lets newcomers join for so long.
@@ -49,6 +53,12 @@ pub trait Admin: Send + Sync {
     /// # Errors
     /// Why there is none: the node is still joining, as a rule.
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal>;
+
+    /// All tables of the node as they are on disk, and its identity.
+    ///
+    /// # Errors
+    /// Why there is none: the node is still joining, as a rule.
+    fn backup(&self) -> BackupAnswer<'_>;
 
     /// The wire versions that this node and its connected peers speak, as far as they are known.
     fn wires(&self) -> BTreeMap<NodeId, WireVersion>;
@@ -96,6 +106,7 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/v1/cluster", get(cluster::show))
         .route("/v1/cluster/members/{node}/evict", post(cluster::evict))
         .route("/v1/cluster/leave", post(cluster::leave))
+        .route("/v1/cluster/backup", get(cluster::backup))
         .route("/v1/cluster/tokens", post(cluster::mint_token))
         .route("/healthz", get(cluster::healthz))
         .route("/readyz", get(cluster::readyz))

@@ -13,10 +13,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::*;
+use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError, EventQuery};
 use crate::clock::{Hlc, Stamp};
 use crate::node::Call;
 use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
+use crate::store::{SnapshotPart, Write};
 
 const NODE: NodeId = NodeId(0xabc_0000);
 
@@ -37,6 +39,16 @@ struct FakeAdmin;
 impl Admin for FakeAdmin {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
+    }
+
+    fn backup(&self) -> BackupAnswer<'_> {
+        let head = Head { node: NODE, time: Millis(7), store: "any".to_owned(), key: vec![1] };
+        let (sender, parts) = mpsc::channel(4);
+        let row = Write { table: crate::store::Table::Meta, key: vec![1], value: Some(vec![2]) };
+        for part in [SnapshotPart::Rows(vec![row]), SnapshotPart::End] {
+            sender.try_send(part).unwrap();
+        }
+        Box::pin(std::future::ready(Ok(Backup { head, parts })))
     }
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
@@ -346,4 +358,16 @@ async fn probes() {
         assert_eq!(fake.asked.lock().unwrap().len(), 0);
         assert_eq!(fake.get("/readyz").await.status(), status);
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_a_file_from_its_head_to_its_end() {
+    let fake = Fake::start(|_| Err(Refusal::NotMember)).await;
+    let mut stream = fake.client.backup().await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(more) = stream.next().await.unwrap() {
+        bytes.extend_from_slice(&more);
+    }
+    let (reader, head) = Reader::open(bytes.as_slice()).unwrap();
+    assert_eq!((head.node, head.time, reader.check().unwrap()), (NODE, Millis(7), 1));
 }

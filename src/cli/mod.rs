@@ -3,25 +3,32 @@
 //! To add one: a file with its arguments and `run`, a variant of `Command`, a line in its `run`.
 
 mod activate;
+mod backup;
 mod claim;
 mod completions;
 mod demo;
 mod member;
 mod output;
+mod recover;
+mod rejoin;
 mod release;
 mod rename;
+mod restore;
 mod serve;
 mod show;
 mod status;
 mod target;
+mod verify;
 mod watch;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::{Client, ClientError};
+use crate::node::offline::OfflineError;
 use crate::replica::Status;
 
 /// A masterless registry of unique names.
@@ -58,6 +65,11 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Rejoin(rejoin::RejoinArgs),
+    Recover(recover::RecoverArgs),
+    Verify(verify::VerifyArgs),
     /// Watch three nodes settle who gets a name across a cut link
     Demo(demo::DemoArgs),
     /// Print a completion script
@@ -105,6 +117,11 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Backup(args) => block_on(backup::run(args)),
+            Self::Restore(args) => restore::run(&args),
+            Self::Rejoin(args) => rejoin::run(&args),
+            Self::Recover(args) => recover::run(&args),
+            Self::Verify(args) => verify::run(&args),
             Self::Demo(args) => demo::run(&args),
             Self::Completions(args) => completions::run(&args),
         }
@@ -124,6 +141,17 @@ struct ClientArgs {
     #[arg(long, value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
     node: String,
     /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// Which stopped node's directory a command works on, and how it tells the result.
+#[derive(Args, Debug)]
+struct OfflineArgs {
+    /// Where the node kept its identity and its state; it must not run
+    #[arg(long, value_name = "DIR", env = "FORENAME_DATA_DIR")]
+    data_dir: PathBuf,
+    /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
@@ -195,6 +223,12 @@ impl From<ClientError> for Failure {
             _ => Exit::Failed,
         };
         Self { exit, message: error.to_string() }
+    }
+}
+
+impl From<OfflineError> for Failure {
+    fn from(error: OfflineError) -> Self {
+        Self::failed(error.to_string())
     }
 }
 

@@ -15,7 +15,16 @@ pub(super) fn print<T: Serialize>(
     value: &T,
     render: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
-    match args.output {
+    print_as(args.output, value, render)
+}
+
+/// The same for commands that ask no node.
+pub(super) fn print_as<T: Serialize>(
+    format: Format,
+    value: &T,
+    render: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match format {
         Format::Text => line(&render(value)),
         Format::Json => {
             let text = serde_json::to_string(value);

@@ -29,7 +29,7 @@ pub(super) struct ServeArgs {
     /// Where other nodes reach it, if not where it listens [env: FORENAME_ADVERTISE]
     #[arg(long, value_name = "ADDR")]
     advertise: Option<String>,
-    /// With an empty data directory: join the cluster of this member [env: FORENAME_JOIN]
+    /// With an empty data directory, or one that rejoins: join the cluster of this member [env: FORENAME_JOIN]
     #[arg(long, value_name = "ADDR")]
     join: Option<String>,
     /// What 'forename member token' printed at a member [env: FORENAME_TOKEN]

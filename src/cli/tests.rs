@@ -39,6 +39,12 @@ fn commands_as_the_manual_shows_them() {
         "member leave --wait",
         "serve --evict-after 10m",
         "member token --ttl 24h",
+        "backup f --output json --node http://n:1",
+        "restore f --data-dir d --output json",
+        "rejoin --data-dir d --output json",
+        "verify --data-dir d --output json",
+        "recover --data-dir d",
+        "recover --data-dir d --yes --output json",
         "completions bash",
     ] {
         if let Err(error) = parse(arguments) {

@@ -318,6 +318,11 @@ impl Early {
     }
 }
 
+/// Whether a value is one of [`Table::Early`].
+pub(crate) fn is_early(value: &[u8]) -> bool {
+    codec::decode::<Vec<Early>>(value).is_ok()
+}
+
 /// The row of a reservation's end.
 pub(crate) fn expiry_key(expires: Hlc, stamp: Stamp) -> Vec<u8> {
     [expires.0.to_be_bytes().as_slice(), &stamp.to_bytes()].concat()

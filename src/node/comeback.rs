@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::JoinConfig;
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Founding, Return};
 use crate::transport::{ClusterKey, Handle, JoinToken, TokenId, mint_token};
@@ -27,22 +28,31 @@ fn own_id() -> TokenId {
 
 /// Asks those whom node `me` knew in turn, and whoever is at the address that the operator gave, for ever. The caller
 /// ends it once the node has the cluster's state.
-pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<String>) {
+pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<JoinConfig>) {
+    let ways = ways(me, back, given);
+    if ways.is_empty() {
+        tracing::error!("this node was evicted and knows no other; start it with the address of a member as --join");
+    }
+    loop {
+        for (address, token) in &ways {
+            through(&transport, address, token).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Addresses, each with a token that may let this node in there. The operator's token may be one of another cluster, made
+/// of what was left of this node's own; or it has expired since it was written into a file.
+fn ways(me: NodeId, back: Return, given: Option<JoinConfig>) -> BTreeSet<(String, String)> {
     let Return { founding, contacts, .. } = back;
     let id = own_id();
     let token = mint_token(&ClusterKey(founding.secret), id.expires, id.nonce);
     // Not those of its own earlier lives.
     let others = contacts.into_iter().filter(|contact| contact.node.key_part() != me.key_part());
-    let addresses: BTreeSet<_> = others.map(|contact| contact.address).chain(given).collect();
-    if addresses.is_empty() {
-        tracing::error!("this node was evicted and knows no other; start it with the address of a member as --join");
-    }
-    loop {
-        for address in &addresses {
-            through(&transport, address, &token).await;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    let addresses = others.map(|contact| contact.address).chain(given.iter().map(|given| given.address.clone()));
+    let mut ways: BTreeSet<_> = addresses.map(|address| (address, token.clone())).collect();
+    ways.extend(given.map(|given| (given.address, given.token)));
+    ways
 }
 
 /// Joins through the node there; returns where it cannot be reached, does not let this node in, or has gone away.

@@ -139,6 +139,8 @@ impl Driver {
                         let _ = told.send(outcome).await;
                     }
                 }
+                // Whoever asked may have gone.
+                Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.replica.handle(self.clocks.now(), Input::Wake);
@@ -242,7 +244,7 @@ impl Driver {
     /// the sponsor is reached, also again where the connection breaks.
     fn begin_join(&mut self, join: Option<&JoinConfig>) -> Option<oneshot::Receiver<JoinOutcome>> {
         if let Some(back) = self.replica.returning() {
-            let (me, given) = (*self.watches.node.borrow(), join.map(|join| join.address.clone()));
+            let (me, given) = (*self.watches.node.borrow(), join.cloned());
             self.comeback.spawn(come_back(self.transport.clone(), me, back, given));
             return None;
         }

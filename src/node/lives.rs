@@ -1,12 +1,13 @@
 //! One life of the node after the other: whoever is evicted comes back under the next incarnation of its identity, with
 //! the same store, addresses and handles. On a thread of its own, so that a read from disk never holds up the sockets.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
 use crate::replica::{Config, Cursor, Founding, Input, Replica, Start};
+use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{Handle, Transport};
 
@@ -18,11 +19,15 @@ pub(super) enum Ended {
     Halted(String),
 }
 
+/// Asks for all tables as they are on disk now.
+pub(super) type BackupCall = oneshot::Sender<mpsc::Receiver<SnapshotPart>>;
+
 /// Where a driver's work comes from.
 pub(super) struct Channels {
     pub(super) disk_events: mpsc::UnboundedReceiver<DiskEvent>,
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) backups: mpsc::Receiver<BackupCall>,
     pub(super) stopping: mpsc::Receiver<()>,
 }
 

@@ -1,11 +1,12 @@
 //! What a replica is given: what it is to know of itself, its clocks, and how it starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Contact, Spread};
 use crate::clock::{Millis, NodeId};
+use crate::crdt::Seq;
 
 /// What the clocks of the machine say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -82,6 +83,10 @@ pub struct Founding {
     pub founders: BTreeSet<NodeId>,
     /// The secret that join tokens are derived from.
     pub secret: [u8; 32],
+    /// Where the cluster was made of what a disaster left of another: all who had been in that one, each with the prefix
+    /// of its log that was saved. They are out from the first day. Stored in a row of its own, which no other cluster has.
+    #[serde(skip)]
+    pub former: BTreeMap<NodeId, Seq>,
 }
 
 impl Founding {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::input::Output;
 use super::request::{Answer, Outcome, Refusal};
 use super::returning::Return;
-use super::{META_INSTALLED, META_LEFT, META_NODE, META_RETURNING, Replica};
+use super::{META_INSTALLED, META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
 use crate::clock::{Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Body, Seq};
@@ -171,6 +171,9 @@ impl<S: Store> Replica<S> {
         }
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&node));
         store.delete(Table::Meta, META_INSTALLED.to_vec());
+        if self.installed {
+            store.put(Table::Meta, META_SET_ASIDE.to_vec(), Vec::new());
+        }
         Output::Rejoin(node)
     }
 }

@@ -20,7 +20,7 @@ use crate::crdt::{Body, Chain, ClaimRef, Op, Registry, Seq, read_record};
 use crate::store::{Direction, Store, Table};
 
 /// Rows of [`Table::Cluster`] that begin with this say how far each log is applied and decided.
-const ORIGIN_ROW: &[u8] = b"o";
+pub(super) const ORIGIN_ROW: &[u8] = b"o";
 
 /// How far a log is known, as it is stored.
 #[derive(Serialize, Deserialize)]

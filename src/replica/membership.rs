@@ -19,6 +19,8 @@ use crate::crdt::{Body, Op, Seq};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
     founders: BTreeSet<NodeId>,
+    /// Members of the cluster that this one was recovered from, with the prefixes of their logs that count.
+    former: BTreeMap<NodeId, Seq>,
     /// In log order for each origin.
     ops: BTreeMap<(NodeId, Seq), Op>,
     /// All freezes ever made: by whom, of whom, at which seq.
@@ -30,10 +32,11 @@ impl Membership {
     /// What follows from the ops; `applied` says how much of each log is here.
     pub(super) fn new(
         founders: BTreeSet<NodeId>,
+        former: BTreeMap<NodeId, Seq>,
         ops: impl IntoIterator<Item = Op>,
         applied: &dyn Fn(NodeId) -> Seq,
     ) -> Self {
-        let mut membership = Self { founders, ..Self::default() };
+        let mut membership = Self { founders, former, ..Self::default() };
         ops.into_iter().for_each(|op| membership.enter(op));
         membership.derive(applied);
         membership
@@ -53,7 +56,7 @@ impl Membership {
     }
 
     fn derive(&mut self, applied: &dyn Fn(NodeId) -> Seq) {
-        self.derived = derive::derive(&self.founders, &self.ops, applied);
+        self.derived = derive::derive(&self.founders, &self.former, &self.ops, applied);
     }
 
     /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.
@@ -79,6 +82,11 @@ impl Membership {
     /// Whether the node, in this incarnation or another, was ever a member.
     pub(super) fn knows_key(&self, node: NodeId) -> bool {
         self.derived.since.keys().any(|known| known.key_part() == node.key_part())
+    }
+
+    /// All who were ever members.
+    pub(super) fn ever(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.derived.since.keys().copied()
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {

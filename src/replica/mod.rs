@@ -32,10 +32,12 @@ mod log;
 mod membership;
 mod message;
 mod open;
+mod recovery;
 mod request;
 mod returning;
 mod serve;
 mod starting;
+mod verify;
 mod views;
 
 #[cfg(test)]
@@ -55,11 +57,13 @@ use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, SnapshotId, Vector};
 pub use self::open::OpenError;
+pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::request::*;
 use self::returning::Returning;
 pub use self::returning::{RejoinError, Return, node_in};
 use self::serve::Waiters;
 use self::starting::Starting;
+pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Body, Effects, Op, Registry, Seq};
@@ -74,7 +78,12 @@ const META_CEILING: &[u8] = b"ceiling";
 const META_INSTALLED: &[u8] = b"installed";
 const META_LEFT: &[u8] = b"left";
 const META_RETURNING: &[u8] = b"returning";
+/// The state of the life before is still here, whole.
+const META_SET_ASIDE: &[u8] = b"set-aside";
+/// Its own earlier ids that the cluster it came to has never heard of.
+const META_UNHEARD: &[u8] = b"unheard";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
+const CLUSTER_FORMER: &[u8] = b"former";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -133,6 +142,11 @@ impl<S: Store> Replica<S> {
     /// The store, to be closed. Nothing that is held back gets out.
     pub fn into_store(self) -> S {
         self.registry.store
+    }
+
+    /// The node's id.
+    pub fn node(&self) -> NodeId {
+        self.me
     }
 
     /// What the cluster has in common; none while a newcomer has no snapshot.

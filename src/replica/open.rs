@@ -16,8 +16,8 @@ use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
 use super::{
-    CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE, META_RETURNING,
-    Now, Replica, Start,
+    CLUSTER_FORMER, CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE,
+    META_RETURNING, META_SET_ASIDE, Now, Replica, Start,
 };
 use crate::clock::{Clock, NodeId};
 use crate::codec;
@@ -45,6 +45,11 @@ pub enum OpenError {
         "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
     )]
     Left,
+    /// It was restored from a backup, and its node knew of no other.
+    #[error(
+        "the data directory was restored from a backup, and its node had been alone in its cluster, so that nobody can tell what came after the backup; nothing was changed. If the cluster is lost, `forename recover --data-dir DIR` makes a new one of what is here; if it goes on at other nodes, start this one with --join and --token of one of them"
+    )]
+    Alone,
 }
 
 impl<S: Store> Replica<S> {
@@ -67,6 +72,10 @@ impl<S: Store> Replica<S> {
         let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
         // What an earlier incarnation promised does not bind this one.
         let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
+        let knows_others = |back: &Return| back.contacts.iter().any(|other| other.node.key_part() != me.key_part());
+        if returning.as_ref().is_some_and(|back| !knows_others(back)) && !matches!(start, Some(Start::Join)) {
+            return Err(OpenError::Alone);
+        }
         let returning = returning.is_some();
         if !installed && !returning && start.is_none() {
             return Err(OpenError::NotStarted);
@@ -112,8 +121,16 @@ impl<S: Store> Replica<S> {
 
     /// A founder's first state.
     pub(super) fn found(&mut self, founding: Founding) {
-        self.registry.store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(&founding));
+        self.write_founding(&founding);
         self.mark_installed();
+    }
+
+    pub(super) fn write_founding(&mut self, founding: &Founding) {
+        let store = &mut self.registry.store;
+        store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(founding));
+        if !founding.former.is_empty() {
+            store.put(Table::Cluster, CLUSTER_FORMER.to_vec(), codec::encode(&founding.former));
+        }
     }
 
     pub(super) fn mark_installed(&mut self) {
@@ -124,22 +141,33 @@ impl<S: Store> Replica<S> {
 
     /// Forgets a snapshot that did not come to its end.
     pub(super) fn wipe(&mut self) {
-        for table in Table::ALL.into_iter().filter(|table| table.in_snapshot()) {
-            let mut keys = Vec::new();
-            self.registry.store.scan(table, &[], None, Direction::Up, &mut |key, _| {
-                keys.push(key.to_vec());
-                ControlFlow::Continue(())
-            });
-            keys.into_iter().for_each(|key| self.registry.store.delete(table, key));
+        Table::ALL.into_iter().filter(|table| table.in_snapshot()).for_each(|table| self.empty(table));
+        if self.registry.store.get(Table::Meta, META_SET_ASIDE).is_some() {
+            self.registry.store.delete(Table::Meta, META_SET_ASIDE.to_vec());
         }
+    }
+
+    /// Deletes all rows of a table.
+    pub(super) fn empty(&mut self, table: Table) {
+        let mut keys = Vec::new();
+        self.registry.store.scan(table, &[], None, Direction::Up, &mut |key, _| {
+            keys.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        keys.into_iter().for_each(|key| self.registry.store.delete(table, key));
     }
 
     /// Takes up what the store holds, and this node's own contact.
     pub(super) fn load(&mut self) {
         let store = &self.registry.store;
         let founding = store.get(Table::Cluster, CLUSTER_FOUNDING);
-        self.founding = founding.filter(|_| self.installed).map(|bytes| read_record(&bytes, "founding"));
-        let founders = self.founding.as_ref().map(|founding| founding.founders.clone()).unwrap_or_default();
+        let former =
+            store.get(Table::Cluster, CLUSTER_FORMER).map(|bytes| read_record(&bytes, "list of former members"));
+        self.founding = founding.filter(|_| self.installed).map(|bytes| {
+            let founding: Founding = read_record(&bytes, "founding");
+            Founding { former: former.unwrap_or_default(), ..founding }
+        });
+        let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
         store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
@@ -154,7 +182,7 @@ impl<S: Store> Replica<S> {
         self.feed = Feed::open(store);
         self.finality = Finality::default();
         let applied = self.finality.load(&self.registry.store);
-        self.membership = Membership::new(founders, ops, &|node| applied.get(&node).copied().unwrap_or(0));
+        self.membership = Membership::new(founders, former, ops, &|node| applied.get(&node).copied().unwrap_or(0));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.set_applied(dots.collect());
         self.finality.recall(self.membership.members().filter(|member| *member != self.me));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::feed::{self, EventKind, EventRecord};
 use super::message::Contact;
-use super::{Founding, META_RETURNING, Replica, log};
+use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
 use crate::crdt::{Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record};
@@ -68,6 +68,8 @@ pub(super) struct Returning {
     quiet: bool,
     /// Events that this node's feed has and the state that it was given does not know of yet. They are not told again.
     told: BTreeSet<(Stamp, Told)>,
+    /// Its own earlier ids whose logs nobody in the cluster has anything of, nor ever will.
+    unheard: BTreeSet<NodeId>,
 }
 
 /// An event, as far as it can be told once only.
@@ -103,13 +105,28 @@ impl<S: Store> Replica<S> {
     ///
     /// # Errors
     /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
-    pub fn rejoin(mut self) -> Result<(S, NodeId), RejoinError> {
+    pub fn rejoin(self) -> Result<(S, NodeId), RejoinError> {
         if self.returning().is_some() {
             return Ok((self.registry.store, self.me));
         }
-        if !self.contacts.keys().any(|node| node.key_part() != self.me.key_part()) {
-            return Err(RejoinError::Alone);
-        }
+        if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
+    }
+
+    /// Whether it knows, or knew, of any other node.
+    pub fn knows_others(&self) -> bool {
+        self.contacts.keys().any(|node| node.key_part() != self.me.key_part())
+    }
+
+    /// The same for what a backup holds, also where its node was alone: what becomes of it is then for its operator to
+    /// say, and until that the directory does not open.
+    ///
+    /// # Errors
+    /// It has used up its incarnations. Nothing was changed.
+    pub fn restored(self) -> Result<(S, NodeId), RejoinError> {
+        if self.returning().is_some() { Ok((self.registry.store, self.me)) } else { self.set_aside() }
+    }
+
+    fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
@@ -188,13 +205,28 @@ impl<S: Store> Replica<S> {
             self.returning.told.extend(told);
             ControlFlow::Continue(())
         });
+        let unheard = self.registry.store.get(Table::Meta, META_UNHEARD);
+        self.returning.unheard = unheard.map(|bytes| read_record(&bytes, "list of ids")).unwrap_or_default();
+    }
+
+    /// In a cluster that was recovered from what was left of this node's own, and knows nothing of it, no eviction will
+    /// ever say which of its ops count: none do.
+    fn note_unheard(&mut self, back: &Return) {
+        let here = self.founding.as_ref().map(Founding::cluster_id);
+        if here == Some(back.founding.cluster_id()) {
+            return;
+        }
+        let mut unheard = self.returning.unheard.clone();
+        let own = |node: &NodeId| node.key_part() == self.me.key_part();
+        unheard.extend(self.void_rows().iter().map(|(stamp, _)| stamp.node).filter(own));
+        let known: BTreeSet<_> = self.membership.ever().collect();
+        unheard.retain(|node| !known.contains(node));
+        self.registry.store.put(Table::Meta, META_UNHEARD.to_vec(), codec::encode(&unheard));
     }
 
     /// With the state of the cluster in hand the feed is brought in line with it.
     pub(super) fn take_up_again(&mut self) {
-        if self.returning().is_none() {
-            return;
-        }
+        let Some(back) = self.returning() else { return };
         let mut ids = BTreeMap::new();
         for (stamp, void) in self.void_rows() {
             match void {
@@ -203,6 +235,7 @@ impl<S: Store> Replica<S> {
                 Void::Heard(id) | Void::Again(_, id) => drop(ids.insert(stamp, id)),
             }
         }
+        self.note_unheard(&back);
         for id in self.check_feed(&ids) {
             let Some(registration) = self.registry.find(id) else { continue };
             let kind = if registration.rejected { EventKind::Rejected } else { EventKind::Confirmed };
@@ -318,7 +351,8 @@ impl<S: Store> Replica<S> {
         let open: Vec<_> = open.collect();
         self.returning.open = !open.is_empty();
         // What of an earlier life counts is known once it is out here too.
-        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some();
+        let unheard = |node: &NodeId| self.returning.unheard.contains(node);
+        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || unheard(&stamp.node);
         let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).take(AT_ONCE).collect();
         for (stamp, void) in due {
             match void {
@@ -439,6 +473,16 @@ impl<S: Store> Replica<S> {
 pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
     let stored = store.get(Table::Meta, super::META_NODE).map(|bytes| read_record::<NodeId>(&bytes, "node id"));
     stored.filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
+}
+
+/// Whether a value is one of [`Table::Void`].
+pub(super) fn is_void(value: &[u8]) -> bool {
+    codec::decode::<Void>(value).is_ok()
+}
+
+/// Whether a value is one of [`Table::Told`].
+pub(super) fn is_told(value: &[u8]) -> bool {
+    codec::decode::<Told>(value).is_ok()
 }
 
 /// The id that clients know a void op's registration by.

@@ -1,5 +1,8 @@
 //! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
+mod recovery;
+mod verify;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
@@ -31,7 +34,7 @@ fn config(n: u64) -> Config {
 impl Cluster {
     fn founded(count: u64) -> Self {
         let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
-        let founding = Founding { founders: (1..=count).map(node).collect(), secret: [7; 32] };
+        let founding = Founding { founders: (1..=count).map(node).collect(), secret: [7; 32], ..Founding::default() };
         let open = |n| {
             let start = Some(Start::Found(founding.clone()));
             (node(n), Replica::open(config(n), MemoryStore::new(), start, now).unwrap())

@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use fjall::{Database, Keyspace, Readable, Slice};
 use tokio::sync::mpsc;
 
-use self::committer::{Change, Changes, Committer, Work};
+use self::committer::{Change, Changes, Committer, Which, Work};
+pub(crate) use self::layout::{format_record, is_readable};
 use self::overlay::{Overlay, Step};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
 
@@ -199,8 +200,18 @@ impl DiskStore {
     /// snapshot keeps the database open.
     #[must_use]
     pub fn snapshot(&self) -> mpsc::Receiver<SnapshotPart> {
+        self.stream(Table::in_snapshot)
+    }
+
+    /// The same of all tables.
+    #[must_use]
+    pub fn backup(&self) -> mpsc::Receiver<SnapshotPart> {
+        self.stream(|_| true)
+    }
+
+    fn stream(&self, which: Which) -> mpsc::Receiver<SnapshotPart> {
         let (sender, receiver) = mpsc::channel(SNAPSHOT_PARTS_AHEAD);
-        self.hand_over(Work::Snapshot(sender));
+        self.hand_over(Work::Snapshot(which, sender));
         receiver
     }
 

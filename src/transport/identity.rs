@@ -17,6 +17,7 @@ const FILE: &str = "identity.key";
 pub type PublicKey = [u8; 32];
 
 /// A node's Ed25519 key, made at the first start and kept in the data directory as PKCS #8 (RFC 8410).
+#[derive(Clone)]
 pub struct Identity {
     pkcs8: Vec<u8>,
     public_key: PublicKey,
@@ -28,21 +29,45 @@ impl Identity {
     /// # Errors
     /// See [`IdentityError`]; the directory is as it was before.
     pub fn load_or_create(dir: &Path) -> Result<Self, IdentityError> {
+        if let Some(identity) = Self::load(dir)? {
+            return Ok(identity);
+        }
+        let (path, identity) = (dir.join(FILE), Self::generate()?);
+        identity.write_to(dir)?;
+        tracing::info!(path = %path.display(), "made a new identity");
+        Ok(identity)
+    }
+
+    /// Reads the key in `dir`; none where there is none.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn load(dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = dir.join(FILE);
         match fs::read(&path) {
             Ok(pkcs8) => {
                 warn_if_exposed(&path);
-                Self::from_pkcs8(pkcs8).ok_or(IdentityError::Damaged { path })
+                Self::from_pkcs8(pkcs8).map(Some).ok_or(IdentityError::Damaged { path })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let identity = Self::generate()?;
-                write_new(dir, &path, &identity.pkcs8)
-                    .map_err(|source| IdentityError::Write { path: path.clone(), source })?;
-                tracing::info!(path = %path.display(), "made a new identity");
-                Ok(identity)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(IdentityError::Read { path, source }),
         }
+    }
+
+    /// The key of a backup; none where it is no key.
+    pub(crate) fn from_backup(pkcs8: Vec<u8>) -> Option<Self> {
+        Self::from_pkcs8(pkcs8)
+    }
+
+    /// The private key as PKCS #8, for a backup.
+    pub(crate) fn to_backup(&self) -> Vec<u8> {
+        self.pkcs8.clone()
+    }
+
+    /// Writes the key to `dir`, over one that is there.
+    pub(crate) fn write_to(&self, dir: &Path) -> Result<(), IdentityError> {
+        let path = dir.join(FILE);
+        write_new(dir, &path, &self.pkcs8).map_err(|source| IdentityError::Write { path, source })
     }
 
     /// The raw public key.

@@ -9,6 +9,7 @@
 //! | `links` | cut links between nodes of this process |
 //! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
+//! | `rescue` | data directories that are lost, old, or all that is left |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
@@ -26,6 +27,7 @@ mod leaving;
 mod links;
 mod namespaces;
 mod races;
+mod rescue;
 mod restarts;
 mod strangers;
 mod versions;

@@ -43,6 +43,11 @@ impl Home {
         self.0.path().join("data")
     }
 
+    /// What its processes have written to stderr.
+    pub(crate) fn read_log(&self) -> String {
+        read(&self.log())
+    }
+
     fn log(&self) -> PathBuf {
         self.0.path().join("log")
     }

@@ -58,11 +58,17 @@ impl Derivation {
     }
 }
 
-/// Derives everything from the founders on. Repeated until nothing more follows: a new member's own ops may complete
+/// Derives everything from the founders on; those who were in the cluster that this one was recovered from are out from the
+/// beginning. Repeated until nothing more follows: a new member's own ops may complete
 /// another's admission, and a finished eviction lets welcomes count that came after its freezes.
-pub(super) fn derive(founders: &BTreeSet<NodeId>, ops: &Ops, applied: &dyn Fn(NodeId) -> Seq) -> Derivation {
-    let since = founders.iter().map(|node| (*node, Hlc::ZERO)).collect();
-    let mut derived = Derivation { since, ..Derivation::default() };
+pub(super) fn derive(
+    founders: &BTreeSet<NodeId>,
+    former: &BTreeMap<NodeId, Seq>,
+    ops: &Ops,
+    applied: &dyn Fn(NodeId) -> Seq,
+) -> Derivation {
+    let since = founders.iter().chain(former.keys()).map(|node| (*node, Hlc::ZERO)).collect();
+    let mut derived = Derivation { since, cuts: former.clone(), ..Derivation::default() };
     loop {
         admit(&mut derived, founders, ops);
         // Also where a welcome does not count yet: it may one day.

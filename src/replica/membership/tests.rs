@@ -12,7 +12,7 @@ fn admit(node: u64, by: &[u64]) -> Body {
 }
 
 fn founded(founders: &[u64], ops: Vec<Op>) -> Membership {
-    Membership::new(founders.iter().map(|node| NodeId(*node)).collect(), ops, ALL)
+    Membership::new(founders.iter().map(|node| NodeId(*node)).collect(), BTreeMap::new(), ops, ALL)
 }
 
 #[test]
@@ -182,4 +182,17 @@ fn a_newcomer_needs_no_welcome_of_the_evicted() {
     assert_eq!(members(&membership), [1, 2, 9]);
     assert_eq!(membership.cut(NodeId(3)), Some(0));
     assert_eq!(membership.floor(NodeId(9)), Hlc(12));
+}
+
+#[test]
+fn who_was_in_the_cluster_that_this_one_was_recovered_from_is_out_and_what_was_saved_counts() {
+    let former = BTreeMap::from([(NodeId(1), 7), (NodeId(2), 0)]);
+    let mut membership = Membership::new([NodeId(3)].into(), former, [], ALL);
+    assert_eq!((members(&membership), membership.first()), (vec![3], Some(NodeId(3))));
+    assert_eq!((membership.cut(NodeId(1)), membership.limit(NodeId(3), NodeId(1))), (Some(7), 7));
+    // Whatever one of them said after that is void.
+    membership.add(op(1, 8, 20, admit(9, &[1])), ALL);
+    assert!(!membership.knows(NodeId(9)));
+    membership.add(op(3, 1, 20, admit(4, &[3])), ALL);
+    assert_eq!(members(&membership), [3, 4]);
 }

@@ -49,12 +49,15 @@ pub(super) struct Changes {
     pub(super) bytes: usize,
 }
 
+/// Says which tables a snapshot has.
+pub(super) type Which = fn(Table) -> bool;
+
 /// What the committer is asked to do, in order.
 pub(super) enum Work {
     /// Make a batch durable.
     Commit(Arc<Changes>),
-    /// Send what is durable.
-    Snapshot(mpsc::Sender<SnapshotPart>),
+    /// Send what is durable of these tables.
+    Snapshot(Which, mpsc::Sender<SnapshotPart>),
     /// The store was poisoned elsewhere: say so.
     Failed,
     /// Finish what came before and end.
@@ -101,7 +104,7 @@ impl Drop for Committer {
 struct Group {
     last: Option<Batch>,
     bytes: usize,
-    snapshots: Vec<mpsc::Sender<SnapshotPart>>,
+    snapshots: Vec<(Which, mpsc::Sender<SnapshotPart>)>,
     stop: bool,
 }
 
@@ -149,9 +152,9 @@ impl Worker {
                 (self.on_event)(DiskEvent::Persisted(last));
             }
         }
-        for parts in group.snapshots {
+        for (which, parts) in group.snapshots {
             // Nobody else writes, so what fjall shows now is what was just synced.
-            self.send_snapshot(self.tables.database.snapshot(), parts)?;
+            self.send_snapshot(self.tables.database.snapshot(), which, parts)?;
         }
         Ok(group.stop)
     }
@@ -164,7 +167,7 @@ impl Worker {
                 group.last = Some(changes.batch);
                 group.bytes += changes.bytes;
             }
-            Work::Snapshot(parts) => group.snapshots.push(parts),
+            Work::Snapshot(which, parts) => group.snapshots.push((which, parts)),
             // `run` looks for it after the group.
             Work::Failed => {}
             Work::Stop => group.stop = true,
@@ -198,10 +201,10 @@ impl Worker {
         batch.commit()
     }
 
-    fn send_snapshot(&self, snapshot: Snapshot, parts: mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
+    fn send_snapshot(&self, snapshot: Snapshot, which: Which, parts: mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
         let (tables, poison, failer) = (self.tables.clone(), self.poison.clone(), self.failer.clone());
         let sending = move || {
-            if let Err(error) = send_rows(&tables, &snapshot, &parts) {
+            if let Err(error) = send_rows(&tables, &snapshot, which, &parts) {
                 poison.set("reading a snapshot", &error);
                 let _ = failer.send(Work::Failed);
             }
@@ -228,10 +231,15 @@ impl Drop for Worker {
     }
 }
 
-/// Sends all tables of a snapshot, and its end; stops where nobody listens.
-fn send_rows(tables: &Tables, snapshot: &Snapshot, parts: &mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
+/// Sends the tables of a snapshot, and its end; stops where nobody listens.
+fn send_rows(
+    tables: &Tables,
+    snapshot: &Snapshot,
+    which: Which,
+    parts: &mpsc::Sender<SnapshotPart>,
+) -> fjall::Result<()> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
-    for table in Table::ALL.into_iter().filter(|table| table.in_snapshot()) {
+    for table in Table::ALL.into_iter().filter(|table| which(*table)) {
         for row in snapshot.iter(tables.keyspace(table)) {
             let (key, value) = row.into_inner()?;
             bytes += key.len() + value.len();

@@ -56,6 +56,16 @@ impl fmt::Display for Format {
     }
 }
 
+/// The format record that this version of forename writes.
+pub(crate) fn format_record() -> String {
+    Format::PRESENT.to_string()
+}
+
+/// Whether tables of the format that a record says can be read.
+pub(crate) fn is_readable(record: &str) -> bool {
+    Format::parse(&format!("{record}\n")).is_some_and(Format::is_readable)
+}
+
 /// Takes the directory for this process.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     fs::create_dir_all(dir).map_err(|error| io_error(dir, error))?;

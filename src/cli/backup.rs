@@ -1,0 +1,103 @@
+//! `forename backup`
+
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::api::json::Time;
+use crate::backup::{BackupError, Head, Reader};
+use crate::client::Client;
+use crate::clock::NodeId;
+
+/// Write all of a running node into a file, its key included
+///
+/// The node goes on meanwhile; what it had acknowledged when the backup began is in it.
+///
+/// The file has the node's identity key and the cluster's secret: it is as secret as the data directory, and only its
+/// owner may read it. 'forename restore' makes a data directory of it.
+#[derive(Args, Debug)]
+pub(super) struct BackupArgs {
+    /// The file to write; it must not be there
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Serialize, Debug)]
+struct BackupTaken {
+    file: PathBuf,
+    node: NodeId,
+    time: Time,
+    rows: u64,
+    bytes: u64,
+}
+
+pub(super) async fn run(args: BackupArgs) -> Outcome {
+    let path = &args.file;
+    if path.symlink_metadata().is_ok() {
+        return Err(Failure::failed(format!(
+            "{} is there already and is left as it is; no backup was taken, give another name",
+            path.display()
+        )));
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let taken = take(&args.client.client()?, path, &part).await;
+    if taken.is_err() {
+        // There may be none yet.
+        let _ = fs::remove_file(&part);
+    }
+    output::print(&args.client, &taken?, |taken| {
+        let BackupTaken { file, node, time, rows, bytes } = taken;
+        format!(
+            "{}: node {node} at {time}, {rows} rows, {bytes} bytes\nit has the node's key: keep it as secret as the data \
+             directory",
+            file.display()
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Writes what the node sends beside the file, and gives it the name once it is whole and durable.
+async fn take(client: &Client, path: &Path, part: &Path) -> Result<BackupTaken, Failure> {
+    let failed = |error: io::Error| {
+        Failure::failed(format!("no backup was taken: {} cannot be written: {error}", part.display()))
+    };
+    let mut stream = client.backup().await?;
+    let mut file = private(part).map_err(failed)?;
+    while let Some(bytes) = stream.next().await? {
+        file.write_all(&bytes).map_err(failed)?;
+    }
+    file.sync_all().map_err(failed)?;
+    let bytes = file.stream_position().map_err(failed)?;
+    let (head, rows) = check(part).map_err(|error| {
+        Failure::failed(format!("no backup was taken: what the node sent is not whole, as {error}"))
+    })?;
+    fs::rename(part, path).and_then(|()| sync_parent(path)).map_err(failed)?;
+    Ok(BackupTaken { file: path.to_owned(), node: head.node, time: Time(head.time), rows, bytes })
+}
+
+fn check(file: &Path) -> Result<(Head, u64), BackupError> {
+    let (reader, head) = Reader::open(io::BufReader::new(File::open(file)?))?;
+    Ok((head, reader.check()?))
+}
+
+/// A new file that only its owner can read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}

@@ -1,0 +1,114 @@
+//! Recovery from a disaster: where all other nodes are lost, a new cluster is made of what one directory holds.
+//!
+//! What is here of the old cluster's logs counts, nothing more of them is ever taken, and the new cluster's only member
+//! decides by itself whatever was open. Its id and its secret are new, so that nodes of the old cluster which turn out to
+//! live do not mix with it by accident: each comes in as its next incarnation, and registers again what was not saved.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::returning::Return;
+use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
+use crate::clock::{Hlc, NodeId};
+use crate::codec;
+use crate::crdt::{Seq, read_record};
+use crate::store::{Direction, Store, Table};
+
+/// What a directory holds, for whoever is to decide whether a cluster is to be made of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holdings {
+    /// Whose directory it is.
+    pub node: NodeId,
+    /// Members of its cluster, by what it knows; itself included.
+    pub members: usize,
+    /// Registrations of all nodes, whatever became of them.
+    pub registrations: u64,
+    /// Those of them whose outcome is open.
+    pub pending: u64,
+    /// Everything at or below it had arrived, by what it had stored.
+    pub watermark: Hlc,
+    /// The latest that it knows of anything.
+    pub latest: Hlc,
+}
+
+/// No cluster can be made of a directory. Nothing was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// Its state is not whole.
+    #[error(
+        "this data directory holds no whole state of a cluster: its node was about to take the state anew from another one, or never had it; nothing was changed. Recover from the directory of another node, or from a backup"
+    )]
+    NotWhole,
+    /// There is no further incarnation.
+    #[error("this node has used up its incarnations; nothing was changed. Recover from the directory of another node")]
+    UsedUp,
+}
+
+/// Takes back that a state was set aside for the next incarnation, where it is still whole, so that the replica opens
+/// with it. Commits nothing.
+///
+/// # Errors
+/// There is no whole state. Nothing was changed.
+pub fn lay_open(store: &mut impl Store) -> Result<(), RecoverError> {
+    if store.get(Table::Meta, META_INSTALLED).is_some() {
+        return Ok(());
+    }
+    let back = store.get(Table::Meta, META_RETURNING).filter(|_| store.get(Table::Meta, META_SET_ASIDE).is_some());
+    let back: Return = read_record(&back.ok_or(RecoverError::NotWhole)?, "return");
+    store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&back.was));
+    store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
+    store.delete(Table::Meta, META_RETURNING.to_vec());
+    store.delete(Table::Meta, META_SET_ASIDE.to_vec());
+    Ok(())
+}
+
+impl<S: Store> Replica<S> {
+    /// What its store holds.
+    pub fn holdings(&self) -> Holdings {
+        let mut registrations = 0;
+        self.registry.store.scan(Table::Registrations, &[], None, Direction::Up, &mut |_, _| {
+            registrations += 1;
+            ControlFlow::Continue(())
+        });
+        Holdings {
+            node: self.me,
+            members: self.membership.count(),
+            registrations,
+            pending: self.finality.pending(),
+            watermark: self.finality.watermark(),
+            latest: self.latest_known(),
+        }
+    }
+
+    /// Makes a new cluster of what a stopped node left, with the next incarnation of its key as the only member. In one
+    /// batch, which is committed. What is open is decided, and told, when the node is next started.
+    ///
+    /// # Errors
+    /// It has used up its incarnations. Nothing was changed.
+    pub fn recover(mut self, secret: [u8; 32]) -> Result<(S, NodeId), RecoverError> {
+        let former = self.saved();
+        let own = former.keys().copied().filter(|node| node.key_part() == self.me.key_part());
+        let last = own.max().map_or(self.me, |last| last.max(self.me));
+        let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
+        let latest = self.latest_known();
+        self.empty(Table::Membership);
+        self.empty(Table::Contacts);
+        self.write_founding(&Founding { founders: [next].into(), secret, former });
+        let store = &mut self.registry.store;
+        store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));
+        store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&latest));
+        store.commit();
+        Ok((self.registry.store, next))
+    }
+
+    /// Whoever was in the cluster or on the way, and how much of each log is here.
+    fn saved(&self) -> BTreeMap<NodeId, Seq> {
+        let logs = self.registry.applied().iter().map(|dot| *dot.actor);
+        let known = self.membership.ever().chain(self.membership.half_admitted()).chain(logs).chain([self.me]);
+        known.map(|node| (node, self.registry.applied_of(node))).collect()
+    }
+
+    fn latest_known(&self) -> Hlc {
+        self.ceiling.max(self.clock.last()).max(self.finality.latest()).max(self.finality.watermark())
+    }
+}

@@ -1,0 +1,416 @@
+//! Whether what a store holds fits together. Reads only, and takes nothing for granted: a row that cannot be read is a
+//! finding and no panic.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::feed::EventRecord;
+use super::finality::Frontier;
+use super::returning::{Return, is_told, is_void};
+use super::{
+    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
+    META_RETURNING, META_SET_ASIDE,
+};
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::codec;
+use crate::crdt::{Chain, Name, Op, Registration, Seq, is_early, name_key, owner_key};
+use crate::store::{Direction, Store, Table};
+
+/// Findings of one kind that are told in full.
+const EXAMPLES: usize = 5;
+
+/// What may be wrong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// The state is not that of the identity, or does not say of which cluster it is.
+    Identity,
+    /// A row is not what this program writes.
+    Unreadable,
+    /// A log has a gap, goes back in time, or its hashes do not continue.
+    Log,
+    /// A log does not end where the state says that it was applied up to.
+    Frontier,
+    /// A registration cannot be found by its id, its owner or its names.
+    Registration,
+    /// A row points to a registration that does not exist, or says otherwise.
+    Index,
+    /// The tenures of a name are not in order, or led by a claim that does not exist.
+    Name,
+    /// Membership ops are not those of the logs.
+    Membership,
+    /// The event feed has a gap.
+    Feed,
+}
+
+impl Fault {
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Identity => {
+                "put back the identity and the state that belong together, or start a new node on an empty directory"
+            }
+            Self::Feed => {
+                "the registrations are not touched by this; readers of the feed read the state anew. For a whole feed \
+                 restore a backup"
+            }
+            _ => {
+                "do not serve this directory: keep it aside, and restore the node's last backup, or evict the node and \
+                 start a new one on an empty directory with --join; where it is all that is left, 'forename recover' on \
+                 a copy of it saves what can be read"
+            }
+        }
+    }
+}
+
+/// All findings of one kind.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// The kind.
+    pub fault: Fault,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<String>,
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Verification {
+    /// Whose state it is, where that can be told.
+    pub node: Option<NodeId>,
+    /// It holds a whole state; otherwise its node was on its way into a cluster, and will take the state anew.
+    pub whole: bool,
+    /// Ops in the logs.
+    pub ops: u64,
+    /// Events in the feed.
+    pub events: u64,
+    /// Rows by table.
+    pub tables: BTreeMap<&'static str, u64>,
+    /// What is wrong; nothing where all is well.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks all tables. `first` is the first incarnation of the identity that the store is to belong to.
+#[must_use]
+pub fn verify(store: &impl Store, first: NodeId) -> Verification {
+    let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new() };
+    for table in Table::ALL {
+        let mut rows = 0;
+        check.each(table, |_, _, _| rows += 1);
+        check.found.tables.insert(table.name(), rows);
+    }
+    check.identity(first);
+    check.feed();
+    check.make_good();
+    if check.found.whole {
+        check.state();
+    }
+    let Check { mut found, faults, .. } = check;
+    found.findings = faults.into_values().collect();
+    found
+}
+
+/// What is kept of one log.
+#[derive(Clone, Copy)]
+struct Kept {
+    first: Seq,
+    last: Seq,
+    hlc: Hlc,
+    chain: Chain,
+}
+
+type Logs = BTreeMap<NodeId, Kept>;
+type MembershipOps = BTreeMap<(NodeId, Seq), Op>;
+
+struct Check<'a, S> {
+    store: &'a S,
+    found: Verification,
+    faults: BTreeMap<Fault, Finding>,
+}
+
+impl<S: Store> Check<'_, S> {
+    fn wrong(&mut self, fault: Fault, what: String) {
+        let finding = self.faults.entry(fault).or_insert(Finding { fault, count: 0, examples: Vec::new() });
+        finding.count += 1;
+        if finding.examples.len() < EXAMPLES {
+            finding.examples.push(what);
+        }
+    }
+
+    fn wrong_unless(&mut self, right: bool, fault: Fault, what: impl FnOnce() -> String) {
+        if !right {
+            self.wrong(fault, what());
+        }
+    }
+
+    /// Visits the rows of a table.
+    fn each(&mut self, table: Table, mut visit: impl FnMut(&mut Self, &[u8], &[u8])) {
+        let store = self.store;
+        store.scan(table, &[], None, Direction::Up, &mut |key, value| {
+            visit(self, key, value);
+            ControlFlow::Continue(())
+        });
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, table: Table, key: &[u8], value: &[u8]) -> Option<T> {
+        let read = codec::decode(value);
+        read.map_err(|error| self.wrong(Fault::Unreadable, format!("{} {}: {error}", table.name(), hex(key)))).ok()
+    }
+
+    fn single<T: DeserializeOwned>(&mut self, table: Table, key: &[u8]) -> Option<T> {
+        let value = self.store.get(table, key)?;
+        self.read(table, key, &value)
+    }
+
+    fn registration(&self, stamp: Stamp) -> Option<Registration> {
+        codec::decode(&self.store.get(Table::Registrations, &stamp.to_bytes())?).ok()
+    }
+
+    fn identity(&mut self, first: NodeId) {
+        self.found.node = self.single(Table::Meta, META_NODE);
+        let foreign = self.found.node.filter(|node| node.key_part() != first.key_part());
+        if let Some(node) = foreign {
+            self.wrong(Fault::Identity, format!("the state is that of node {node}, the identity that of {first}"));
+        }
+        let has = |key| self.store.get(Table::Meta, key).is_some();
+        self.found.whole = has(META_INSTALLED) || has(META_SET_ASIDE);
+        let node = self.found.node.is_some() || !self.found.whole;
+        self.wrong_unless(node, Fault::Identity, || "the state does not say whose it is".to_owned());
+        let founding = self.single::<Founding>(Table::Cluster, CLUSTER_FOUNDING).is_some() || !self.found.whole;
+        self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
+        self.single::<Hlc>(Table::Meta, META_CEILING);
+        self.single::<Return>(Table::Meta, META_RETURNING);
+        self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
+    }
+
+    fn feed(&mut self) {
+        let mut next = None;
+        self.each(Table::Events, |check, key, value| {
+            let Ok(first) = key.try_into().map(u64::from_be_bytes) else {
+                return check.wrong(Fault::Unreadable, format!("events {}: no cursor", hex(key)));
+            };
+            let events = check.read::<Vec<EventRecord>>(Table::Events, key, value);
+            let gap = next.is_some_and(|next| next != first);
+            check.wrong_unless(!gap, Fault::Feed, || format!("no events from {} to {first}", next.unwrap_or_default()));
+            next = events.map(|events| first + events.len() as u64);
+            check.found.events += next.map_or(0, |next| next - first);
+        });
+    }
+
+    /// What the node has to make good after an eviction.
+    fn make_good(&mut self) {
+        for (table, readable) in [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told)] {
+            self.each(table, |check, key, value| {
+                let right = Stamp::from_bytes(&key[..key.len().min(16)]).is_some() && readable(value);
+                check.wrong_unless(right, Fault::Unreadable, || format!("{} {}", table.name(), hex(key)));
+            });
+        }
+    }
+
+    /// The cluster's state.
+    fn state(&mut self) {
+        let (logs, membership) = self.logs();
+        let applied = self.frontiers(&logs);
+        self.registrations(&applied);
+        self.ids();
+        self.owners();
+        self.names();
+        self.expiries();
+        self.contested();
+        self.membership(&logs, membership);
+        self.each(Table::Contacts, |check, key, value| {
+            if let Some(contact) = check.read::<Contact>(Table::Contacts, key, value) {
+                let right = key == contact.node.0.to_be_bytes();
+                check.wrong_unless(right, Fault::Unreadable, || format!("contacts {}: of another node", hex(key)));
+            }
+        });
+        self.each(Table::Early, |check, key, value| {
+            let right = Stamp::from_bytes(key).is_some() && is_early(value);
+            check.wrong_unless(right, Fault::Unreadable, || format!("early {}", hex(key)));
+        });
+    }
+
+    fn logs(&mut self) -> (Logs, MembershipOps) {
+        let (mut logs, mut membership) = (Logs::new(), MembershipOps::new());
+        self.each(Table::Log, |check, key, value| {
+            let ops = check.read::<Vec<Op>>(Table::Log, key, value).unwrap_or_default();
+            let first = ops.first().map(|op| [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat());
+            check.wrong_unless(first.as_deref() == Some(key), Fault::Log, || format!("{} begins elsewhere", hex(key)));
+            for op in ops {
+                check.op(&op, &mut logs);
+                if op.body.is_membership() {
+                    membership.insert((op.node, op.seq), op);
+                }
+            }
+        });
+        (logs, membership)
+    }
+
+    /// An op continues what is before it in its log. What stood before the first that is kept has left all logs.
+    fn op(&mut self, op: &Op, logs: &mut Logs) {
+        self.found.ops += 1;
+        let Op { node, seq, hlc, chain, .. } = *op;
+        let before = logs.get(&node).copied();
+        let (last, at, after) = match before {
+            Some(kept) => (kept.last, kept.hlc, Some(kept.chain)),
+            None => (seq.saturating_sub(1), Hlc::ZERO, (seq == 1).then(Chain::default)),
+        };
+        let gap = seq != last + 1;
+        self.wrong_unless(!gap, Fault::Log, || format!("op {seq} of {node} follows op {last}"));
+        self.wrong_unless(hlc > at || before.is_none(), Fault::Log, || format!("op {seq} of {node} goes back in time"));
+        let continues = gap || after.is_none_or(|after| op.continues(after));
+        self.wrong_unless(continues, Fault::Log, || format!("op {seq} of {node} does not continue its log"));
+        let first = before.map_or(seq, |kept| kept.first);
+        logs.insert(node, Kept { first, last: seq, hlc, chain });
+    }
+
+    /// How far each log is applied.
+    fn frontiers(&mut self, logs: &Logs) -> BTreeMap<NodeId, Seq> {
+        let mut applied = BTreeMap::new();
+        self.each(Table::Cluster, |check, key, value| {
+            let Some(node) = key.strip_prefix(super::finality::ORIGIN_ROW).filter(|node| node.len() == 8) else {
+                return;
+            };
+            let node = NodeId(node.try_into().map(u64::from_be_bytes).unwrap_or_default());
+            let Some(frontier) = check.read::<Frontier>(Table::Cluster, key, value) else { return };
+            applied.insert(node, frontier.applied);
+            let right = match logs.get(&node) {
+                Some(kept) => {
+                    (kept.last, kept.chain) == (frontier.applied, frontier.chain) && kept.first <= frontier.decided + 1
+                }
+                None => frontier.applied == 0,
+            };
+            let (kept, upto) = (logs.get(&node).map(|kept| (kept.first, kept.last)), frontier.applied);
+            check.wrong_unless(right, Fault::Frontier, || format!("of {node} {upto} ops count, kept are {kept:?}"));
+            let decided = frontier.decided <= frontier.applied;
+            check.wrong_unless(decided, Fault::Frontier, || format!("more of {node} is decided than applied"));
+        });
+        for (node, kept) in logs.iter().filter(|(node, _)| !applied.contains_key(node)).collect::<Vec<_>>() {
+            self.wrong(Fault::Frontier, format!("{} ops of {node} are kept, of which none counts", kept.last));
+        }
+        applied
+    }
+
+    fn registrations(&mut self, applied: &BTreeMap<NodeId, Seq>) {
+        let me = self.found.node.unwrap_or_default();
+        self.each(Table::Registrations, |check, key, value| {
+            let Some(registration) = check.read::<Registration>(Table::Registrations, key, value) else { return };
+            let Registration { stamp, seq, .. } = registration;
+            let named = key == stamp.to_bytes();
+            check.wrong_unless(named, Fault::Registration, || format!("{stamp} stands at {}", hex(key)));
+            let owner = check.store.get(Table::Owners, &owner_key(&registration.owner, Some(stamp))).is_some();
+            check.wrong_unless(owner, Fault::Registration, || format!("{stamp} is not found by its owner"));
+            // One of an earlier life, which was rejected and came to nothing, is known here alone.
+            if registration.rejected && stamp.node.key_part() == me.key_part() && stamp.node < me {
+                return;
+            }
+            let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
+            check.wrong_unless(counts, Fault::Registration, || format!("{stamp} is of no op that counts"));
+            let id = registration.chosen_id.is_none_or(|id| check.twins(id).contains(&stamp));
+            check.wrong_unless(id, Fault::Registration, || format!("{stamp} is not found by its id"));
+            for claim in registration.claims.iter().map(|record| &record.claim) {
+                let tenures = check.name(&claim.namespace, &claim.key);
+                let tenure = tenures.as_ref().and_then(|name| name.following(claim.after));
+                let claimed = tenure.is_some_and(|tenure| tenure.claims.contains(&stamp));
+                let name = || format!("{stamp} is not among the claims to {}/{}", claim.namespace, claim.key);
+                check.wrong_unless(claimed, Fault::Registration, name);
+            }
+        });
+    }
+
+    fn twins(&self, id: Uuid) -> Vec<Stamp> {
+        let twins = self.store.get(Table::Ids, id.as_bytes());
+        twins.and_then(|twins| codec::decode(&twins).ok()).unwrap_or_default()
+    }
+
+    fn name(&self, namespace: &str, key: &str) -> Option<Name> {
+        codec::decode(&self.store.get(Table::Names, &name_key(namespace, key))?).ok()
+    }
+
+    fn ids(&mut self) {
+        self.each(Table::Ids, |check, key, value| {
+            for stamp in check.read::<Vec<Stamp>>(Table::Ids, key, value).unwrap_or_default() {
+                let id = check.registration(stamp).and_then(|registration| registration.chosen_id);
+                let right = id.is_some_and(|id| id.as_bytes() == key);
+                check.wrong_unless(right, Fault::Index, || format!("id {}: {stamp} does not carry it", hex(key)));
+            }
+        });
+    }
+
+    fn owners(&mut self) {
+        self.each(Table::Owners, |check, key, _| {
+            let stamp = key.len().checked_sub(16).and_then(|at| Stamp::from_bytes(&key[at..]));
+            let known = stamp.and_then(|stamp| check.registration(stamp));
+            let right = known.is_some_and(|known| owner_key(&known.owner, stamp) == key);
+            check.wrong_unless(right, Fault::Index, || format!("owner {}: no such registration", hex(key)));
+        });
+    }
+
+    fn names(&mut self) {
+        self.each(Table::Names, |check, key, value| {
+            let Some(name) = check.read::<Name>(Table::Names, key, value) else { return };
+            let text = String::from_utf8_lossy(key).replace('\0', "/");
+            let sorted = name.tenures.is_sorted_by(|a, b| a.after < b.after) && !name.tenures.is_empty();
+            check.wrong_unless(sorted, Fault::Name, || format!("{text}: its tenures are not in order"));
+            for tenure in &name.tenures {
+                let sorted = tenure.claims.is_sorted_by(|a, b| a < b) && !tenure.claims.is_empty();
+                check.wrong_unless(sorted, Fault::Name, || format!("{text}: claims are not in order"));
+                for stamp in &tenure.claims {
+                    let known = check.registration(*stamp);
+                    let mut claims = known.iter().flat_map(|known| &known.claims).map(|record| &record.claim);
+                    let right = claims
+                        .any(|claim| name_key(&claim.namespace, &claim.key) == key && claim.after == tenure.after);
+                    check.wrong_unless(right, Fault::Name, || format!("{text}: {stamp} does not claim it"));
+                }
+            }
+        });
+    }
+
+    fn expiries(&mut self) {
+        self.each(Table::Expiries, |check, key, _| {
+            let expires = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
+            let stamp = key.get(8..).and_then(Stamp::from_bytes);
+            let known = stamp.and_then(|stamp| check.registration(stamp));
+            let right = expires.is_some() && known.is_some_and(|known| known.expires == expires);
+            check.wrong_unless(right, Fault::Index, || format!("expiry {}: no such reservation", hex(key)));
+        });
+    }
+
+    fn contested(&mut self) {
+        self.each(Table::Contested, |check, key, _| {
+            let known = Stamp::from_bytes(key).and_then(|stamp| check.registration(stamp));
+            let right = known.is_some_and(|known| known.lost);
+            check.wrong_unless(right, Fault::Index, || format!("contested {}: nothing has lost there", hex(key)));
+        });
+    }
+
+    /// The membership ops are those of the logs, as far as these are kept; those of a cluster that this one was recovered
+    /// from say nothing any more.
+    fn membership(&mut self, logs: &Logs, mut ops: MembershipOps) {
+        let former: BTreeMap<NodeId, Seq> = self.single(Table::Cluster, CLUSTER_FORMER).unwrap_or_default();
+        self.each(Table::Membership, |check, key, value| {
+            let Some(op) = check.read::<Op>(Table::Membership, key, value) else { return };
+            let named = key == [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat() && op.body.is_membership();
+            check.wrong_unless(named, Fault::Membership, || format!("{} is another op", hex(key)));
+            let right = match ops.remove(&(op.node, op.seq)) {
+                Some(logged) => logged == op,
+                None => logs.get(&op.node).is_some_and(|kept| op.seq < kept.first),
+            };
+            let (node, seq) = (op.node, op.seq);
+            check.wrong_unless(right, Fault::Membership, || format!("op {seq} of {node} is not that of its log"));
+        });
+        for (node, seq) in ops.into_keys().filter(|(node, _)| !former.contains_key(node)) {
+            self.wrong(Fault::Membership, format!("op {seq} of {node} is in its log alone"));
+        }
+    }
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
