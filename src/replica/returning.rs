@@ -12,7 +12,9 @@ use super::message::Contact;
 use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record};
+use crate::crdt::{
+    Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record, stamp_of_id,
+};
 use crate::store::{Direction, Store, Table};
 
 /// Void ops that one step issues anew at most, so that a step stays short. A guess.
@@ -314,7 +316,10 @@ impl<S: Store> Replica<S> {
     /// Tells that a registration is known, unless that was told of one that it stands for.
     pub(super) fn tell_accepted(&mut self, registration: &Registration) {
         let id = registration.id();
-        if !self.returning.ids.contains_key(&id) && !self.returning.heard.contains(&id) {
+        // A newcomer may have heard of the void one that this one stands for.
+        let made = stamp_of_id(id).filter(|made| *made != registration.stamp);
+        let void = made.is_some_and(|made| Registration::load(&self.registry.store, made).is_some());
+        if !void && !self.returning.ids.contains_key(&id) && !self.returning.heard.contains(&id) {
             self.tell(EventKind::Accepted, registration.stamp);
         }
     }

@@ -67,6 +67,9 @@ impl<S: Store> Replica<S> {
 
     /// Whoever comes under a later id has given up the earlier ones.
     fn retire_earlier_lives(&mut self, node: NodeId) {
+        if self.membership.departing(self.me).is_some() {
+            return;
+        }
         for earlier in self.membership.earlier_lives(node) {
             self.issue(Body::Retire { node: earlier });
         }
@@ -123,6 +126,8 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || known || self.is_starting() || self.membership.has_later_life(node) {
             return;
         }
+        // They may have been let in only now, by a word that was late.
+        self.retire_earlier_lives(node);
         match first {
             Some(first) if first != self.me && self.peers.is_connected(first) => {
                 self.send(first, Lane::Ordered, Message::Nominate(contact));
@@ -136,8 +141,6 @@ impl<S: Store> Replica<S> {
             }
             // With an eviction under way nobody is let in.
             _ if !self.membership.frozen().is_empty() && !planted!(WelcomeAfterFreeze) => {}
-            // Let in only now, by a word that was late.
-            _ if !self.membership.earlier_lives(node).is_empty() => self.retire_earlier_lives(node),
             _ => {
                 self.learn_contacts(vec![contact]);
                 let by: BTreeSet<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
