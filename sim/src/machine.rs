@@ -140,7 +140,9 @@ impl Machine {
         let contact = contact_of(self.node, self.host, as_of);
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
         (config.spread, config.evict_after, config.keep_log) = (plan.spread, plan.evict_after, plan.keep_log);
-        let start = if self.host < plan.founders {
+        // Whoever comes back joins, whatever it was once.
+        let returns = store.get(Table::Meta, b"returning").is_some();
+        let start = if self.host < plan.founders && !returns {
             Start::Found(Founding {
                 founders: (0..plan.founders).map(node_id).collect(),
                 secret: [7; 32],

@@ -324,12 +324,7 @@ async fn dial_sponsor(shared: &Arc<Shared>, address: &str, token: &JoinToken) ->
     let welcomed = introduce(shared, &connection, None, Some(token)).await?;
     let Introduction { node, key, .. } = welcomed.peer;
     let joined = Joined { sponsor: node, public_key: key, cluster: welcomed.cluster };
-    {
-        let mut state = shared.state();
-        let is_new = state.sponsor.as_ref().is_none_or(|sponsor| sponsor.node != node);
-        let awaits_snapshot = is_new || state.sponsor.as_ref().is_some_and(|sponsor| sponsor.awaits_snapshot);
-        state.sponsor = Some(Sponsor { node, token: token.clone(), awaits_snapshot });
-    }
+    shared.state().sponsor = Some(Sponsor { node, token: token.clone() });
     finish(shared, &connection, welcomed, Right::Token).await?;
     Ok(joined)
 }

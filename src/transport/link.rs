@@ -44,7 +44,6 @@ pub(super) struct Link {
     /// Between `Connected` and `Disconnected`.
     up: AtomicBool,
     has_ordered: AtomicBool,
-    has_snapshot: AtomicBool,
 }
 
 impl Link {
@@ -59,18 +58,11 @@ impl Link {
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
             has_ordered: AtomicBool::new(false),
-            has_snapshot: AtomicBool::new(false),
         }
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
-    }
-
-    /// Whether no snapshot is under way on it.
-    #[cfg(test)]
-    pub(super) fn awaits_no_snapshot(&self) -> bool {
-        !self.has_snapshot.load(Ordering::Acquire)
     }
 
     /// Queues a frame; `false` where it was dropped.
@@ -270,11 +262,12 @@ async fn deliver(shared: &Shared, input: Input) {
     let _ = shared.inputs.send(input).await;
 }
 
-/// Reads a snapshot, if this node waits for one from that peer. Only one at a time: their rows would mix.
+/// Reads a snapshot, if that peer is to let this node in. Which one it asked for, and that their rows do not mix, is the
+/// replica's business.
 async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
-    let is_awaited = |sponsor: &super::state::Sponsor| sponsor.node == link.peer && sponsor.awaits_snapshot;
-    let awaited = shared.state().sponsor.as_ref().is_some_and(is_awaited);
-    if !awaited || link.has_snapshot.swap(true, Ordering::AcqRel) {
+    let sponsored = shared.state().sponsor.as_ref().is_some_and(|sponsor| sponsor.node == link.peer);
+    let awaited = sponsored && shared.cluster().is_none();
+    if !awaited {
         tracing::warn!(peer = %link.peer, "refused a snapshot that this node did not ask for");
         // It has ended by itself where this fails.
         let _ = stream.stop(BROKEN_OFF);
@@ -282,14 +275,10 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
     }
     let read = read_snapshot_frames(shared, link.peer, stream).await;
     if let Ok(Some(snapshot)) = read {
-        if let Some(sponsor) = &mut shared.state().sponsor {
-            sponsor.awaits_snapshot = false;
-        }
         deliver(shared, Input::SnapshotEnd { from: link.peer, snapshot }).await;
     } else {
         tracing::warn!(peer = %link.peer, "the sponsor's snapshot was broken off");
     }
-    link.has_snapshot.store(false, Ordering::Release);
     read.map(|_| ())
 }
 

@@ -104,7 +104,6 @@ pub(super) struct Sponsor {
     pub(super) node: NodeId,
     /// Shown at every dial: the sponsor may not count this node among its peers yet.
     pub(super) token: JoinToken,
-    pub(super) awaits_snapshot: bool,
 }
 
 /// Why a connection may stand.
