@@ -76,6 +76,9 @@ impl<S: Store> Replica<S> {
     /// Compares a peer's copy of this node's log with the log; false where they differ, and the node stops.
     pub(super) fn compare_own(&mut self, from: NodeId, entry: &Entry) -> bool {
         let applied = self.registry.applied_of(self.me);
+        if planted!(NothingCompared) {
+            return true;
+        }
         if entry.held > applied {
             self.halt_behind(entry.held);
             return false;
