@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use forename::clock::{Hlc, Stamp};
+use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op};
-use forename::replica::{Answer, ClusterView, NameRequest, NameStatus, Refusal, RegistrationView, Request, Status};
+use forename::replica::{
+    Answer, ClusterView, MemberView, NameRequest, NameStatus, Refusal, RegistrationView, Request, Status,
+};
 use uuid::Uuid;
 
 use crate::canary;
@@ -185,8 +187,13 @@ fn present(world: &World) -> Vec<Host> {
 /// Whether an eviction is under way that nobody can finish: freezes that crossed, by operators who did not agree.
 fn is_stuck(world: &mut World) -> Result<bool, Violation> {
     for host in present(world) {
-        let eviction = cluster(world, host)?.and_then(|view| view.eviction);
-        if eviction.is_some_and(|eviction| !eviction.possible) {
+        let Some(view) = cluster(world, host)? else { continue };
+        let Some(eviction) = view.eviction else { continue };
+        // All who live were told to leave, and those who would stay have gone without a word.
+        let stays = |member: &MemberView| member.member && !eviction.nodes.contains(&member.node);
+        let lives = |node: NodeId| world.machines.iter().any(|machine| machine.node == node && !machine.left);
+        let nobody = !view.members.iter().any(|member| stays(member) && lives(member.node));
+        if !eviction.possible || nobody {
             return Ok(true);
         }
     }

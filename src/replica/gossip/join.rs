@@ -10,7 +10,7 @@ use crate::crdt::Body;
 use crate::store::{Store, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
-/// twice as many, up to 16 times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
+/// twice as many, up to four times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
 /// to begin its snapshot.
 const JOIN_AGAIN: u64 = 5000;
 
@@ -32,7 +32,7 @@ impl<S: Store> Replica<S> {
         if now < self.peers.next_beat {
             return;
         }
-        self.peers.next_beat = now.plus(JOIN_AGAIN << self.peers.asked.min(4));
+        self.peers.next_beat = now.plus(JOIN_AGAIN << self.peers.asked.min(2));
         self.peers.asked += 1;
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
         if !self.peers.half_installed
@@ -43,7 +43,11 @@ impl<S: Store> Replica<S> {
     }
 
     pub(in crate::replica) fn someone_to_ask(&mut self) -> Option<NodeId> {
-        let peers = self.peers.connected();
+        let mut peers = self.peers.connected();
+        if peers.len() > 1 {
+            // Whom it asked last had its chance.
+            peers.retain(|peer| self.peers.sponsor != Some(*peer));
+        }
         self.choose(peers, 1).first().copied()
     }
 
