@@ -115,9 +115,13 @@ impl Disk {
     }
 }
 
-/// The ops that a batch adds to logs.
+/// The ops that a batch adds to logs; not those that it takes out again, as where a newcomer starts over.
 pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
-    let chunks = writes.iter().filter(|write| write.table == Table::Log).filter_map(|write| write.value.as_ref());
+    let rows = || writes.iter().filter(|write| write.table == Table::Log);
+    let none_gone = rows().all(|row| row.value.is_some());
+    let stays =
+        |row: &&Write| none_gone || rows().rfind(|last| last.key == row.key).is_some_and(|last| last.value.is_some());
+    let chunks = rows().filter(stays).filter_map(|write| write.value.as_ref());
     chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
 }
 

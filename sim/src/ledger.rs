@@ -163,12 +163,13 @@ impl Ledger {
         self.promised.insert(node, promised);
     }
 
-    /// Whether the node has all ops.
-    pub(crate) fn has_all(&self, host: Host) -> bool {
+    /// A log of which the node has more or less than counts: whose, how much it has, and how much there is.
+    pub(crate) fn lacks(&self, host: Host) -> Option<(NodeId, Seq, Seq)> {
         let last =
             |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).copied().unwrap_or(Seq::MAX).min(log.len() as Seq);
         let applied = |node: &NodeId| self.books[host].applied.get(node).copied().unwrap_or(0);
-        self.ops.iter().all(|(node, log)| applied(node) == last(node, log))
+        let logs = self.ops.iter().map(|(node, log)| (*node, applied(node), last(node, log)));
+        logs.into_iter().find(|(_, has, there_are)| has != there_are)
     }
 
     pub(crate) fn last_op(&self) -> Hlc {

@@ -159,8 +159,8 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
         if !replica.is_member() {
             return Ok(Some(format!("host {host} is no member")));
         }
-        if !world.ledger.has_all(host) {
-            return Ok(Some(format!("host {host} lacks ops")));
+        if let Some((node, has, there_are)) = world.ledger.lacks(host) {
+            return Ok(Some(format!("host {host} has {has} of {there_are} ops of {node}")));
         }
         if replica.watermark() < all_over {
             return Ok(Some(format!("the watermark of host {host} is {}, below {all_over}", replica.watermark())));

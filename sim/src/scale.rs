@@ -78,7 +78,7 @@ pub fn measure(setting: Setting) -> Result<Measured, Failure> {
         world.ask(host, &Ask::Register(wish(slot)));
     }
     let ops = setting.ops as usize;
-    let has_all = |world: &World, host| world.ledger.op_count() == ops && world.ledger.has_all(host);
+    let has_all = |world: &World, host| world.ledger.op_count() == ops && world.ledger.lacks(host).is_none();
     until(&mut world, LOOK, "all ops are everywhere", has_all)?;
     let spread = (world.now - asked_at) / 1000;
     until(&mut world, LOOK, "everything is decided", |world, host| world.ledger.decided(host).len() == ops)?;
