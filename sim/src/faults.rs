@@ -45,8 +45,8 @@ impl World {
             Trouble::Cloned { host, alone } => {
                 self.isolate(*host);
                 // Nobody hears what it says from now on.
-                let promised = self.ledger.promised(self.machines[*host].node);
-                self.promised_before.insert(index, promised);
+                let node = self.machines[*host].node;
+                self.promised_before.insert(index, (node, self.ledger.promised(node)));
                 self.at(self.now, Event::CopyDisk(index));
                 self.at(self.now + alone * 1000, Event::Swap(index));
                 self.at(self.now + alone * 1000 + lasts, Event::Swap(index));
@@ -168,8 +168,13 @@ impl World {
             self.net.mend(host, other);
             self.net.mend(other, host);
         }
-        let Some(copy) = self.copies.remove(&index) else { return Ok(()) };
-        let usable = seen(self).1 <= copy.log(node) && self.machines[host].is_up() && !self.machines[host].put_back;
+        let (copy, before) = (self.copies.remove(&index), self.promised_before.remove(&index));
+        let Some((copy, (was, promised))) = copy.zip(before) else { return Ok(()) };
+        // It may have come back under another id meanwhile.
+        let usable = was == node
+            && seen(self).1 <= copy.log(node)
+            && self.machines[host].is_up()
+            && !self.machines[host].put_back;
         // One that is the only member decides alone, and nobody could tell it from its copy.
         let is_member = |machine: &Machine| machine.replica.as_ref().is_some_and(|replica| replica.is_member());
         let other = self.machines.iter().any(|machine| machine.host != host && is_member(machine));
@@ -177,9 +182,7 @@ impl World {
             self.crash(host, 100);
             let (disk, feed, copied) = (self.machines[host].disk.clone(), self.ledger.feed(host), copy.log(node));
             self.ledger.forget_answers(node, copied);
-            if let Some(promised) = self.promised_before.remove(&index) {
-                self.ledger.nobody_heard(node, promised);
-            }
+            self.ledger.nobody_heard(node, promised);
             self.originals.insert(index, Original { node, disk, feed, copied });
             self.run_with(host, copy, false);
             return self.start(host);

@@ -37,6 +37,8 @@ struct Book {
     watermark: Hlc,
     /// Where it knows the logs of the evicted to end.
     cuts: BTreeMap<NodeId, Seq>,
+    /// The same before its last step: a newcomer may take an op and hear in the same step that it is void.
+    cuts_before: BTreeMap<NodeId, Seq>,
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
     feed: Feed,
@@ -109,10 +111,14 @@ impl Ledger {
     /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
     /// think that more of a log counts than does.
     pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Seq>) {
-        if self.books[host].cuts == *cuts {
+        let book = &mut self.books[host];
+        let changed = book.cuts != *cuts;
+        if changed || book.cuts_before != book.cuts {
+            book.cuts_before = std::mem::replace(&mut book.cuts, cuts.clone());
+        }
+        if !changed {
             return;
         }
-        self.books[host].cuts.clone_from(cuts);
         self.compare_cuts();
     }
 
@@ -207,6 +213,7 @@ impl Ledger {
         self.books[host].watermark = Hlc::ZERO;
         self.books[host].put_back = put_back;
         self.books[host].cuts.clear();
+        self.books[host].cuts_before.clear();
         self.compare_cuts();
         // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
         let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
@@ -254,7 +261,7 @@ impl Ledger {
             } else {
                 self.received(host, &op)?
             }
-            if !own && self.books[host].cuts.get(&op.node).is_some_and(|cut| op.seq > *cut) {
+            if !own && self.books[host].cuts_before.get(&op.node).is_some_and(|cut| op.seq > *cut) {
                 return broken("void", format!("host {host} takes {}#{}, which is void", op.node, op.seq));
             }
             self.books[host].applied.insert(op.node, op.seq);

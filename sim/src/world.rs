@@ -78,7 +78,7 @@ pub(crate) struct World {
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
     /// What nodes had promised before they were left alone, by the fault that did it.
-    pub(crate) promised_before: BTreeMap<usize, Hlc>,
+    pub(crate) promised_before: BTreeMap<usize, (NodeId, Hlc)>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
