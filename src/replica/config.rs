@@ -47,8 +47,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy heartbeat only
-    /// makes up for lost messages, and 100 ms is a guess at what links allow, as is a minute at how long it takes to join.
+    /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy
+    /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as is a minute at how long it
+    /// takes to join.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         let spread = Spread::default();
