@@ -1,8 +1,9 @@
 //! What goes wrong, and how it is put right.
 
 use forename::clock::NodeId;
+use forename::codec;
 use forename::crdt::Seq;
-use forename::replica::Input;
+use forename::replica::{Contact, Input};
 use forename::store::Table;
 
 use crate::disk::Disk;
@@ -13,12 +14,27 @@ use crate::plan::{Ending, Host, Loss, Trouble};
 use crate::trace::Note;
 use crate::world::{Event, World};
 
+/// A copy of a disk, and what its feed had told.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    disk: Disk,
+    feed: Feed,
+}
+
+impl Copy {
+    /// Whether there is anybody in it to ask for being let in again.
+    fn knows_others(&self, node: NodeId) -> bool {
+        let contacts = self.disk.durable().rows(Table::Contacts);
+        let mut known = contacts.filter_map(|(_, bytes)| codec::decode::<Contact>(bytes).ok());
+        known.any(|contact| contact.node.key_part() != node.key_part())
+    }
+}
+
 /// A directory whose copy runs in its place.
 #[derive(Debug)]
 pub(crate) struct Original {
     node: NodeId,
-    disk: Disk,
-    feed: Feed,
+    copy: Copy,
     /// The prefix of the node's log that the copy has.
     copied: Seq,
 }
@@ -114,18 +130,29 @@ impl World {
         let alone = self.machines.len() == 1 || self.machines.iter().any(|machine| machine.put_back);
         let alone = alone || self.machines[host].gone;
         let healed = self.plan.ending == Ending::Healed;
-        // Somebody it can ask to let it in again.
-        let alone = alone || copy.durable().rows(Table::Contacts).count() < 2;
-        if known && !alone && healed && copy.log(node) < issued {
+        if known && !alone && healed && copy.knows_others(node) && copy.disk.log(node) < issued {
             self.mark("an old disk is put back");
             self.run_with(host, copy, true);
         }
     }
 
+    /// What a machine's disk holds as it is now.
+    pub(crate) fn copy_disk(&self, host: Host) -> Copy {
+        Copy { disk: self.machines[host].disk.clone(), feed: self.ledger.feed(host) }
+    }
+
+    /// The same of what is durable, for a fault that uses it later.
+    pub(crate) fn keep_copy(&mut self, index: usize) {
+        let mut copy = self.copy_disk(self.plan.faults[index].what.host());
+        copy.disk.crash(0);
+        self.copies.insert(index, copy);
+    }
+
     /// A machine runs with another disk; with one that is older than what the others know it has to stop.
-    pub(crate) fn run_with(&mut self, host: Host, disk: Disk, put_back: bool) {
+    pub(crate) fn run_with(&mut self, host: Host, copy: Copy, put_back: bool) {
+        self.ledger.set_feed(host, copy.feed);
         let machine = &mut self.machines[host];
-        (machine.disk, machine.swapped) = (disk, true);
+        (machine.disk, machine.swapped) = (copy.disk, true);
         (machine.put_back, machine.shunned) = (put_back, put_back);
         if put_back {
             self.clients.expect_halt(host);
@@ -155,11 +182,10 @@ impl World {
         if let Some(original) = self.originals.remove(&index) {
             let issued = self.ledger.issued_by(node);
             let used = original.node == node && issued > original.copied && seen(self).0 == issued;
-            if used && self.machines[host].is_up() {
+            if used && original.copy.knows_others(node) && self.machines[host].is_up() {
                 self.mark("a copied directory runs again");
                 self.crash(host, 100);
-                self.run_with(host, original.disk, true);
-                self.ledger.set_feed(host, original.feed);
+                self.run_with(host, original.copy, true);
                 return self.start(host);
             }
             return Ok(());
@@ -172,7 +198,7 @@ impl World {
         let Some((copy, (was, promised))) = copy.zip(before) else { return Ok(()) };
         // It may have come back under another id meanwhile.
         let usable = was == node
-            && seen(self).1 <= copy.log(node)
+            && seen(self).1 <= copy.disk.log(node)
             && self.machines[host].is_up()
             && !self.machines[host].put_back;
         // One that is the only member decides alone, and nobody could tell it from its copy.
@@ -180,10 +206,10 @@ impl World {
         let other = self.machines.iter().any(|machine| machine.host != host && is_member(machine));
         if usable && other && self.plan.ending == Ending::Healed {
             self.crash(host, 100);
-            let (disk, feed, copied) = (self.machines[host].disk.clone(), self.ledger.feed(host), copy.log(node));
+            let (original, copied) = (self.copy_disk(host), copy.disk.log(node));
             self.ledger.forget_answers(node, copied);
             self.ledger.nobody_heard(node, promised);
-            self.originals.insert(index, Original { node, disk, feed, copied });
+            self.originals.insert(index, Original { node, copy: original, copied });
             self.run_with(host, copy, false);
             return self.start(host);
         }

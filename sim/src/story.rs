@@ -12,6 +12,7 @@ use forename::replica::{
 use forename::store::Table;
 
 use crate::clients::name;
+pub use crate::faults::Copy;
 use crate::net::pair;
 use crate::plan::{Ask, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
@@ -259,21 +260,19 @@ impl Story {
     /// The disk as it is now, to be put back later.
     #[must_use]
     pub fn copy_disk(&self, host: Host) -> Copy {
-        Copy(self.world.machines[host].disk.clone(), self.world.ledger.feed(host))
+        self.world.copy_disk(host)
     }
 
     /// An old copy is put back while the process is down. It stops when it meets others who know better; a second later
     /// its operator has made it rejoin.
     pub fn restore_disk(&mut self, host: Host, copy: &Copy) {
-        self.world.run_with(host, copy.0.clone(), true);
-        self.world.ledger.set_feed(host, copy.1.clone());
+        self.world.run_with(host, copy.clone(), true);
         self.world.machines[host].shunned = false;
     }
 
     /// A copy runs in place of a directory of which nobody knows more than the copy has, while the process is down.
     pub fn run_copy(&mut self, host: Host, copy: &Copy) {
-        self.world.run_with(host, copy.0.clone(), false);
-        self.world.ledger.set_feed(host, copy.1.clone());
+        self.world.run_with(host, copy.clone(), false);
     }
 
     /// Why a node stopped by itself, where it did.
@@ -388,7 +387,3 @@ impl Story {
         }
     }
 }
-
-/// A copy of a disk, and what its feed had told.
-#[derive(Clone, Debug)]
-pub struct Copy(crate::disk::Disk, crate::ledger::Feed);

@@ -9,8 +9,8 @@ use forename::store::{Batch, Store, Table, Write};
 
 use crate::clients::Clients;
 use crate::dice::mix;
-use crate::disk::{Disk, forgotten, logged};
-use crate::faults::Original;
+use crate::disk::{forgotten, logged};
+use crate::faults::{Copy, Original};
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
@@ -74,7 +74,7 @@ pub(crate) struct World {
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
     /// Old disks, by the fault that puts them back.
-    pub(crate) copies: BTreeMap<usize, Disk>,
+    pub(crate) copies: BTreeMap<usize, Copy>,
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
     /// What nodes had promised before they were left alone, by the fault that did it.
@@ -176,11 +176,7 @@ impl World {
             Event::Fault(index) => return self.fault(index),
             Event::FaultEnds(index) => return self.fault_ends(index),
             Event::Flap(index, until) => self.flap(index, until),
-            Event::CopyDisk(index) => {
-                let mut copy = self.machines[self.plan.faults[index].what.host()].disk.clone();
-                copy.crash(0);
-                self.copies.insert(index, copy);
-            }
+            Event::CopyDisk(index) => self.keep_copy(index),
             Event::Swap(index) => return self.swap(index),
             Event::ReadFeed(host, life) => {
                 if self.machines[host].life == life {
