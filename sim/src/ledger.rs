@@ -100,11 +100,12 @@ impl Ledger {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > *cut)
     }
 
-    /// A registration that only its own node knows any more, rejected before it became void.
+    /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
+    /// the directory went on in its place.
     pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
         let fate = self.ids.get(&id);
         fate.is_some_and(|(status, stamp)| {
-            *status == Status::Rejected && self.op(*stamp).is_some_and(|op| self.is_void(op))
+            *status == Status::Rejected && self.op(*stamp).is_none_or(|op| self.is_void(op))
         })
     }
 
