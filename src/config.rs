@@ -44,7 +44,8 @@ pub struct Partial {
     #[serde(alias = "evict-after")]
     pub evict_after: Option<Span>,
     /// Events of the feed that are older are dropped, like `30d`, which is the default; `forever` keeps them all. A reader
-    /// that was away for longer is told so and reads the state anew. Less than a minute is refused.
+    /// that was away for longer is told so and reads the state anew. Registrations that are over leave with their last
+    /// events. Less than a minute is refused.
     #[serde(alias = "keep-events")]
     pub keep_events: Option<Keep>,
     /// Speaks this minor version of the wire format to other nodes, and not the present one. To older nodes their own is

@@ -265,6 +265,12 @@ impl World {
                 self.feed_page(host, page.next);
                 Ok(())
             }
+            Err(Refusal::EventsCompacted { earliest, .. }) if matches!(call, Call::Feed(_)) => {
+                self.mark("events leave a feed before they are read");
+                self.ledger.begins_at(host, earliest);
+                self.feed_page(host, earliest - 1);
+                Ok(())
+            }
             reply => {
                 self.refused(host, call, reply);
                 Ok(())

@@ -9,7 +9,7 @@ use forename::replica::Spread;
 
 use crate::dice::Dice;
 use crate::operators::add_operators;
-use crate::plan::{Disk, Ending, Host, Joiner, Links, Loss, Plan};
+use crate::plan::{Disk, Ending, Host, Joiner, Links, Loss, Plan, Trouble};
 
 /// How large the runs are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +62,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         clocks,
         evict_after: None,
         keep_log: 60_000,
+        keep_events: None,
         acquainted: false,
         dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
@@ -77,6 +78,12 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
+    // What only an old directory holds open is registered again although it may be forgotten for being over.
+    let is_copy = |fault: &crate::plan::Fault| matches!(fault.what, Trouble::OldDisk { .. } | Trouble::Cloned { .. });
+    if plan.ending == Ending::Healed && !plan.faults.iter().any(is_copy) {
+        let kept = [None, None, None, Some(300), Some(2000)];
+        plan.keep_events = *Dice::new(seed, "keep events", 0).pick(&kept).unwrap_or(&None);
+    }
     match plot {
         Some(plot) => plot.lay_out(&mut plan),
         None => add_operators(seed, &mut plan),

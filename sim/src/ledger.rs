@@ -42,6 +42,8 @@ struct Book {
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
     feed: Feed,
+    /// Events had left the feed before they were read.
+    missed: bool,
 }
 
 /// A node's whole feed, as far as it was read.
@@ -71,6 +73,8 @@ impl Feed {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     nodes: Vec<NodeId>,
+    /// Nodes drop old events, and what is over.
+    forgetful: bool,
     books: Vec<Book>,
     /// The log of each node as it was issued.
     ops: BTreeMap<NodeId, Vec<Op>>,
@@ -86,9 +90,9 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(nodes: Vec<NodeId>) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>, forgetful: bool) -> Self {
         let books = vec![Book::default(); nodes.len()];
-        Self { nodes, books, ..Self::default() }
+        Self { nodes, books, forgetful, ..Self::default() }
     }
 
     /// The ops that count.
@@ -370,6 +374,10 @@ impl Ledger {
             return Ok(());
         }
         let Some(durable) = durable else {
+            // It may have been forgotten since.
+            if self.forgetful && view.status.is_final() {
+                return self.is_final(host, view.id, view.stamp, view.status);
+            }
             return broken("durable", format!("host {host} answers about {} before its fsync", view.stamp));
         };
         if view.status == Status::Rejected && !durable.rejected {
@@ -412,6 +420,10 @@ impl Ledger {
     /// where an eviction came between may events be about nothing any more, or about what was registered again.
     pub(crate) fn page(&mut self, host: Host, after: Cursor, events: &[Event], back: bool, disk: &Disk) -> Checked {
         let mut wanted = after + 1;
+        if let Some(first) = events.first().filter(|_| after == 0 && self.forgetful) {
+            self.begins_at(host, first.cursor);
+            wanted = first.cursor;
+        }
         for event in events {
             if event.cursor < wanted || (event.cursor > wanted && !back) {
                 return broken("feed", format!("host {host}: cursor {} where {wanted} is due", event.cursor));
@@ -428,26 +440,39 @@ impl Ledger {
                     return broken("feed", text);
                 }
                 Some(_) => {}
-                None => self.event(host, event)?,
+                None => self.event(host, event, back)?,
             }
         }
         Ok(())
     }
 
-    fn event(&mut self, host: Host, event: &Event) -> Checked {
+    /// What a host's feed had before this event has left it.
+    pub(crate) fn begins_at(&mut self, host: Host, earliest: Cursor) {
+        let book = &mut self.books[host];
+        book.missed |= (1..earliest).any(|cursor| !book.feed.events.contains_key(&cursor));
+    }
+
+    /// Whether a host's reader cannot know of all that was told.
+    pub(crate) fn missed(&self, host: Host) -> bool {
+        self.books[host].missed
+    }
+
+    fn event(&mut self, host: Host, event: &Event, back: bool) -> Checked {
+        // What a feed has dropped it cannot know to have told before it came back.
+        let may_repeat = back && self.forgetful;
         let (id, stamp) = (event.registration.id, event.registration.stamp);
         let book = &mut self.books[host].feed;
         book.events.insert(event.cursor, (event.event_type, stamp, id));
         let status = match event.event_type {
             EventType::Accepted => {
-                let again = !book.accepted.insert(id);
+                let again = !book.accepted.insert(id) && !may_repeat;
                 return if again { broken("events", format!("host {host}: {id} is accepted twice")) } else { Ok(()) };
             }
             EventType::Confirmed => Status::Confirmed,
             EventType::Rejected => Status::Rejected,
             _ => return Ok(()),
         };
-        if let Some(before) = book.decided.insert(id, status) {
+        if let Some(before) = book.decided.insert(id, status).filter(|before| *before != status || !may_repeat) {
             return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
         }
         self.is_final(host, id, stamp, status)

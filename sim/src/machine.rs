@@ -139,7 +139,8 @@ impl Machine {
         }
         let contact = contact_of(self.node, self.host, as_of);
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
-        (config.spread, config.evict_after, config.keep_log) = (plan.spread, plan.evict_after, plan.keep_log);
+        (config.spread, config.evict_after) = (plan.spread, plan.evict_after);
+        (config.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
         // Whoever comes back joins, whatever it was once.
         let returns = store.get(Table::Meta, b"returning").is_some();
         let start = if self.host < plan.founders && !returns {

@@ -49,6 +49,7 @@ pub const REQUIRED: &[&str] = &[
     "a client asks another node again",
     "a disk is full",
     "ops leave a log",
+    "a registration that is over is forgotten",
     "an old disk is put back",
     "an old disk is noticed",
     "a copied directory runs again",

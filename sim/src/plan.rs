@@ -38,6 +38,9 @@ pub struct Plan {
     /// Ops that all members hold stay in the logs for so many milliseconds.
     #[serde(default)]
     pub keep_log: u64,
+    /// Events older than so many milliseconds leave the feeds, and what is over leaves the registries; none: never.
+    #[serde(default)]
+    pub keep_events: Option<u64>,
     /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
     #[serde(default)]
     pub spread: Spread,

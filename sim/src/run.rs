@@ -276,9 +276,14 @@ fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
 /// Each node told each outcome once; a newcomer those that were open when it came.
 fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     // A node that came back knows of what was decided without it as a newcomer does.
-    let founder = host < world.plan.founders && !world.machines[host].came_back;
+    let founder = host < world.plan.founders && !world.machines[host].came_back && !world.ledger.missed(host);
     // A feed that was put back with its disk knows of nothing that came after, and had told it before.
-    let forgot = |id: &Uuid| world.machines[host].restored && !world.ledger.accepted(host).contains(id);
+    let forgot = |id: &Uuid| {
+        let restored = world.machines[host].restored && !world.ledger.accepted(host).contains(id);
+        // Cut off for longer than anything is kept, and evicted then.
+        let too_late = world.machines[host].came_back && world.plan.keep_events.is_some();
+        restored || too_late || world.ledger.missed(host)
+    };
     for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.first) {
         let id = id_of(*stamp, fate);
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
@@ -350,7 +355,17 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
             seen.insert(view.id);
         }
     }
-    match firsts.keys().find(|id| !seen.contains(*id)) {
+    // What is over may be forgotten; where a client chose the id, only a month later.
+    let forgetful = world.plan.keep_events.is_some();
+    let may_be_missing = |fate: &Fate| {
+        let over = fate.register.claims.iter().all(|c| fate.ended.contains(&(c.namespace.clone(), c.key.clone())));
+        over && fate.register.id.is_none() && forgetful
+    };
+    let missing: Vec<_> = firsts.iter().filter(|(id, _)| !seen.contains(*id)).collect();
+    if !missing.is_empty() {
+        world.mark("a registration that is over is forgotten");
+    }
+    match missing.into_iter().find(|(_, (_, fate))| !may_be_missing(fate)).map(|(id, _)| id) {
         Some(id) => broken("oracle", format!("host {host} does not list {id}")),
         None => Ok(()),
     }

@@ -43,6 +43,15 @@ impl Story {
         Self::begin(plan)
     }
 
+    /// The same where events leave the feeds after so many milliseconds, and what is over the registries with them.
+    /// Connections outlive a silence of ten seconds.
+    #[must_use]
+    pub fn forgetting_after(founders: usize, millis: u64) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        (plan.keep_events, plan.links.idle) = (Some(millis), 10_000);
+        Self::begin(plan)
+    }
+
     /// The same, with machines that ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
@@ -76,6 +85,7 @@ impl Story {
             clocks: Vec::new(),
             evict_after: None,
             keep_log: 0,
+            keep_events: None,
             acquainted: false,
             dials: None,
             spread: Spread::default(),

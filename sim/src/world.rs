@@ -98,7 +98,7 @@ impl World {
             machines,
             net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
-            ledger: Ledger::new((0..hosts).map(node_id).collect()),
+            ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),

@@ -24,6 +24,7 @@ fn plan() -> Plan {
         spread: Spread::default(),
         evict_after: None,
         keep_log: 60_000,
+        keep_events: None,
         acquainted: false,
         dials: None,
         disk: Disk { least: 100, jitter: 0 },

@@ -47,7 +47,8 @@ pub(super) struct ServeArgs {
     evict_after: Option<Span>,
     /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
     ///
-    /// Whoever asks for dropped events is told so, and reads the state anew. Less than 1m is refused.
+    /// Whoever asks for dropped events is told so, and reads the state anew. Registrations that are over are forgotten with
+    /// their last events. Less than 1m is refused.
     #[arg(long, value_name = "DURATION|forever")]
     keep_events: Option<Keep>,
     /// Speak this older minor version of the wire format to other nodes [env: FORENAME_WIRE_MINOR]

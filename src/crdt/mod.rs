@@ -3,9 +3,11 @@
 //! A [`Registry`] applies ops of any origin in that origin's order and in any order between origins, and comes to the
 //! same state. What it derives here only ever grows: a claim once displaced stays so, a registration once lost stays
 //! lost. Whether that is *final* depends on what other members hold and promise, which is the replica's business; the
-//! replica records its verdicts (`rejected`, `ended`) in the same records.
+//! replica records its verdicts (`rejected`, `ended`) in the same records, and says when a registration that is over may
+//! be forgotten.
 
 mod chain;
+mod forget;
 mod op;
 mod record;
 mod registry;
@@ -13,6 +15,8 @@ mod registry;
 mod tests;
 
 pub use chain::Chain;
+pub use forget::ID_WINDOW;
+pub(crate) use forget::load_settled;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
 pub use record::{ClaimRecord, EndReason, Name, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id};

@@ -139,9 +139,10 @@ impl Name {
         self.following(after)?.claims.first().copied()
     }
 
-    /// The claim that displaced this one: the leader of its tenure, or of that of a claim it follows.
+    /// The claim that displaced this one: the leader of its tenure, or of that of a claim it follows. Where it follows one
+    /// at or below `settled` that is not here, that was forgotten: the name has been through other tenures since.
     #[must_use]
-    pub fn displaced_by(&self, claim: Stamp) -> Option<Stamp> {
+    pub fn displaced_by(&self, claim: Stamp, settled: Hlc) -> Option<Stamp> {
         let mut claim = claim;
         loop {
             let tenure = self.tenures.iter().find(|tenure| tenure.claims.binary_search(&claim).is_ok())?;
@@ -149,6 +150,9 @@ impl Name {
                 return tenure.claims.first().copied();
             }
             claim = tenure.after?;
+            if claim.hlc <= settled && !self.tenures.iter().any(|tenure| tenure.claims.contains(&claim)) {
+                return self.leader(None);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use crdts::{CmRDT, CvRDT, VClock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::forget::{is_twin, load_settled, run_of};
 use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
 use super::record::{EndReason, Name, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
@@ -24,10 +25,16 @@ pub struct ApplyError {
     pub got: Seq,
 }
 
-/// The states hold different registrations under one stamp: one of them was never an honest member's.
+/// Why two states cannot be merged. Both are as they were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("two different registrations carry the stamp {0}")]
-pub struct MergeError(pub Stamp);
+pub enum MergeError {
+    /// They hold different registrations under one stamp: one of them was never an honest member's.
+    #[error("two different registrations carry the stamp {0}")]
+    TwoOfOneStamp(Stamp),
+    /// One of them has forgotten registrations that the other may hold.
+    #[error("one of the states has forgotten registrations; it can be taken over as a whole, but not merged")]
+    Forgetful,
+}
 
 /// What applying an op changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,17 +69,20 @@ pub struct Registry<S> {
     /// Where it is kept.
     pub store: S,
     applied: VClock<NodeId>,
+    pub(super) settled: Hlc,
 }
 
 impl<S: Store> Registry<S> {
     /// The registry that a store holds, of which these prefixes of logs were applied.
     pub fn new(store: S, applied: VClock<NodeId>) -> Self {
-        Self { store, applied }
+        let settled = load_settled(&store);
+        Self { store, applied, settled }
     }
 
-    /// Takes the store's word for which prefixes of logs were applied to it.
-    pub(crate) fn set_applied(&mut self, applied: VClock<NodeId>) {
+    /// Takes the store's word for what is in it: these prefixes of logs were applied to it.
+    pub(crate) fn resume(&mut self, applied: VClock<NodeId>) {
         self.applied = applied;
+        self.settled = load_settled(&self.store);
     }
 
     /// The prefixes of logs that were applied.
@@ -113,10 +123,10 @@ impl<S: Store> Registry<S> {
         let name = Name::load(&self.store, namespace, key);
         let mut after = None;
         while let Some(leader) = name.leader(after) {
-            let ended = Registration::load(&self.store, leader)
-                .and_then(|registration| registration.claim(namespace, key)?.ended)
-                .is_some();
-            if !ended {
+            // One that is not here any more has ended.
+            let held = Registration::load(&self.store, leader)
+                .is_some_and(|leader| leader.claim(namespace, key).is_some_and(|claim| claim.ended.is_none()));
+            if held {
                 return Vacancy::Taken(leader);
             }
             after = Some(leader);
@@ -124,12 +134,13 @@ impl<S: Store> Registry<S> {
         Vacancy::Free(after)
     }
 
-    /// The registration of an id: the least stamp that carries it.
+    /// The registration of an id: the least stamp that carries it, of those within the window of the latest.
     pub fn find(&self, id: Uuid) -> Option<Registration> {
         let made = stamp_of_id(id).and_then(|stamp| Registration::load(&self.store, stamp));
         made.filter(|registration| registration.id() == id).or_else(|| {
-            let first = *self.twins(id).first()?;
-            Registration::load(&self.store, first)
+            let twins = self.twins(id);
+            let first = run_of(&twins, *twins.last()?).first()?;
+            Registration::load(&self.store, *first)
         })
     }
 
@@ -137,24 +148,24 @@ impl<S: Store> Registry<S> {
     pub fn causes(&self, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
         let mut causes = Vec::new();
         if let Some(id) = registration.chosen_id {
-            let first = self.twins(id).first().copied();
+            let first = self.run(id, registration.stamp).first().copied();
             causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
         }
         for (index, record) in registration.claims.iter().enumerate() {
             let name = Name::load(&self.store, &record.claim.namespace, &record.claim.key);
-            causes.extend(name.displaced_by(registration.stamp).map(|by| (Some(index), by)));
+            causes.extend(name.displaced_by(registration.stamp, self.settled).map(|by| (Some(index), by)));
         }
         causes
     }
 
     /// All registrations that carry a client's id, by stamp.
-    fn twins(&self, id: Uuid) -> Vec<Stamp> {
+    pub(super) fn twins(&self, id: Uuid) -> Vec<Stamp> {
         look(&self.store, Table::Ids, id.as_bytes(), "id").unwrap_or_default()
     }
 
     /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
     /// and stands among those who lost the names, leading nothing.
-    pub(crate) fn enter_alone(&mut self, rejected: &Registration) {
+    pub(crate) fn enter_alone(&mut self, rejected: &Registration) -> Registration {
         let mut rejected = rejected.clone();
         for record in &mut rejected.claims {
             record.ended.get_or_insert(EndReason::Rejected);
@@ -167,6 +178,7 @@ impl<S: Store> Registry<S> {
         }
         rejected.save(&mut self.store);
         self.store.put(Table::Owners, owner_key(&rejected.owner, Some(rejected.stamp)), Vec::new());
+        rejected
     }
 
     fn register(&mut self, mut new: Registration) -> Effects {
@@ -183,7 +195,7 @@ impl<S: Store> Registry<S> {
                 displaced.push((claim.clone(), loser));
             }
             name.save(&mut self.store, &claim.namespace, &claim.key);
-            if name.displaced_by(stamp).is_some() {
+            if name.displaced_by(stamp, self.settled).is_some() {
                 new.lost = true;
                 let followers = name.following(Some(stamp)).map(|tenure| tenure.claims.clone()).unwrap_or_default();
                 displaced.extend(followers.into_iter().map(|follower| (claim.clone(), follower)));
@@ -202,23 +214,21 @@ impl<S: Store> Registry<S> {
         effects
     }
 
-    /// Enters a registration under the id that its client chose: the least stamp stands, the others lose to it.
+    /// Enters a registration under the id that its client chose: whoever comes within the window of an earlier one loses
+    /// to it.
     fn insert_twin(&mut self, id: Uuid, new: &mut Registration, effects: &mut Effects) {
         let mut twins = self.twins(id);
-        effects.first_of_id = twins.is_empty();
-        let first = twins.first().copied();
-        if let Err(place) = twins.binary_search(&new.stamp) {
-            twins.insert(place, new.stamp);
-        }
+        let place = twins.partition_point(|twin| *twin < new.stamp);
+        let later: Vec<_> = twins[place..].iter().copied().take_while(|later| is_twin(new.stamp, *later)).collect();
+        let follows = twins[..place].last().is_some_and(|earlier| is_twin(*earlier, new.stamp));
+        twins.insert(place, new.stamp);
         self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
-        match first {
-            Some(first) if first < new.stamp => {
-                new.lost = true;
-                effects.lost.push(new.stamp);
-            }
-            Some(first) => self.lose(first, effects),
-            None => {}
+        effects.first_of_id = !follows && later.is_empty();
+        if follows {
+            new.lost = true;
+            effects.lost.push(new.stamp);
         }
+        later.into_iter().for_each(|later| self.lose(later, effects));
     }
 
     /// A claim is displaced, and with it whoever follows it.
@@ -252,7 +262,7 @@ impl<S: Store> Registry<S> {
         if let Some(mut registration) = Registration::load(&self.store, stamp) {
             early.tell(&mut registration);
             registration.save(&mut self.store);
-        } else {
+        } else if stamp.hlc > self.settled {
             let mut waiting = self.waiting(stamp);
             if let Err(place) = waiting.binary_search(&early) {
                 waiting.insert(place, early);
@@ -349,10 +359,13 @@ impl<S: Store> CvRDT for Registry<S> {
     type Validation = MergeError;
 
     fn validate_merge(&self, other: &Self) -> Result<(), MergeError> {
+        if self.settled.max(other.settled) > Hlc::ZERO {
+            return Err(MergeError::Forgetful);
+        }
         for (_, theirs) in other.rows::<Registration>(Table::Registrations) {
             let ours = Registration::load(&self.store, theirs.stamp);
             if ours.is_some_and(|ours| content(&ours) != content(&theirs)) {
-                return Err(MergeError(theirs.stamp));
+                return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
         }
         Ok(())

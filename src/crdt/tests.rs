@@ -11,26 +11,26 @@ use crate::clock::{Hlc, NodeId, Stamp};
 use crate::store::Table;
 use crate::store::memory::MemoryStore;
 
-type Memory = Registry<MemoryStore>;
+pub(super) type Memory = Registry<MemoryStore>;
 
-fn empty() -> Memory {
+pub(super) fn empty() -> Memory {
     Registry::new(MemoryStore::new(), VClock::new())
 }
 
-fn stamp(hlc: u64, node: u64) -> Stamp {
+pub(super) fn stamp(hlc: u64, node: u64) -> Stamp {
     Stamp { hlc: Hlc(hlc), node: NodeId(node) }
 }
 
-fn claim(key: &str, after: Option<Stamp>) -> Claim {
+pub(super) fn claim(key: &str, after: Option<Stamp>) -> Claim {
     Claim { namespace: "username".into(), key: key.into(), name: key.into(), after }
 }
 
-fn register(id: Option<u128>, claims: Vec<Claim>) -> Body {
+pub(super) fn register(id: Option<u128>, claims: Vec<Claim>) -> Body {
     let id = id.map(Uuid::from_u128);
     Body::Register(Register { id, owner: "o".into(), claims, expires: None, replaces: None, metadata: None })
 }
 
-fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
+pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
     Op::new(NodeId(node), seq, Hlc(hlc), Chain::default(), body)
 }
 
@@ -123,16 +123,16 @@ fn two_registrations_under_one_stamp_do_not_merge() {
     let (mut a, mut b) = (empty(), empty());
     a.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
     b.apply(op(1, 1, 10, register(None, vec![claim("bob", None)])));
-    assert_eq!(a.validate_merge(&b), Err(MergeError(stamp(10, 1))));
+    assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
 /// Logs of some nodes: every op speaks of names and registrations out of a small pool, arrived or not.
-fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
+pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
     let step = (0u64..4, 0u8..12, 0usize..64, 0usize..64, proptest::bool::weighted(0.3));
     proptest::collection::vec(step, 1..40).prop_map(|steps| {
         let mut logs: BTreeMap<u64, Vec<Op>> = BTreeMap::new();
         let mut registrations: Vec<(Stamp, Vec<Claim>)> = Vec::new();
-        let mut hlc = 0;
+        let mut hlc = 1;
         for (node, kind, a, b, fresh) in steps {
             // Timestamps rise per node, and repeat between nodes.
             hlc += u64::from(fresh || logs.get(&node).and_then(|log| log.last()).is_some_and(|op| op.hlc.0 == hlc));

@@ -38,7 +38,8 @@ pub struct Config {
     /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
     /// begun will ask for them.
     pub keep_log: u64,
-    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped; none: never.
+    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
+    /// forgotten with its last event; none: never.
     pub keep_events: Option<u64>,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,

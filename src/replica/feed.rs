@@ -9,7 +9,6 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Replica;
 use super::request::{Cursor, EventType};
 use crate::clock::{Millis, Stamp};
 use crate::codec;
@@ -20,7 +19,7 @@ use crate::store::{Direction, Store, Table};
 const CHUNK: usize = 256;
 
 /// Chunks that are dropped in one step at most, so that a step stays short, and more than a step writes. A guess.
-const DROPPED_AT_ONCE: usize = 64;
+pub(super) const DROPPED_AT_ONCE: usize = 64;
 
 /// An event as it is stored: the rest is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,14 +59,12 @@ pub(super) struct Feed {
     /// The cursor of the earliest event kept; that of the next one where there is none.
     first: Cursor,
     next: Cursor,
-    /// When to look for events to drop again, in `elapsed` time.
-    look_at: Millis,
     fresh: Vec<EventRecord>,
 }
 
 impl Feed {
     pub(super) fn empty() -> Self {
-        Self { first: 1, next: 1, look_at: Millis(0), fresh: Vec::new() }
+        Self { first: 1, next: 1, fresh: Vec::new() }
     }
 
     pub(super) fn open(store: &impl Store) -> Self {
@@ -93,6 +90,11 @@ impl Feed {
         self.next - 1
     }
 
+    /// The cursor of the event that would come next.
+    pub(super) fn upcoming(&self) -> Cursor {
+        self.next + self.fresh.len() as Cursor
+    }
+
     /// The cursor of the earliest event kept; that of the next one where there is none.
     pub(super) fn earliest(&self) -> Cursor {
         self.first
@@ -100,7 +102,7 @@ impl Feed {
 
     /// How many chunks at the beginning of the feed have only events before a time, none of which is needed; at most so
     /// many as are dropped at once, and never the last one.
-    fn old_chunks(&self, store: &impl Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
+    pub(super) fn old_chunks(&self, store: &impl Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
         let mut old = 0;
         store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, chunk| {
             let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
@@ -116,7 +118,7 @@ impl Feed {
     }
 
     /// Drops so many chunks at the beginning of the feed.
-    fn drop_chunks(&mut self, store: &mut impl Store, count: usize) {
+    pub(super) fn drop_chunks(&mut self, store: &mut impl Store, count: usize) {
         let mut keys = Vec::new();
         store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, _| {
             if keys.len() == count {
@@ -138,38 +140,6 @@ impl Feed {
         let any = !self.fresh.is_empty();
         self.fresh.clear();
         any.then_some(self.last())
-    }
-}
-
-impl<S: Store> Replica<S> {
-    /// Drops the oldest events of the feed where they are older than they are kept: once a heartbeat, and in the next
-    /// step where that left some.
-    pub(super) fn drop_old_events(&mut self) {
-        let Some(keep) = self.config.keep_events else { return };
-        if self.now.elapsed < self.feed.look_at {
-            return;
-        }
-        self.feed.look_at = self.now.elapsed.plus(self.config.heartbeat);
-        // A clock that is off from all others' is no judge of age.
-        let comes_back = self.has_void() || self.returning().is_some() || self.is_starting();
-        if comes_back || self.clock_suspect().is_some() {
-            return;
-        }
-        let before = Millis(self.now.wall.0.saturating_sub(keep));
-        let old = self.feed.old_chunks(&self.registry.store, before, &|registration| self.is_open(registration));
-        if old == DROPPED_AT_ONCE {
-            self.feed.look_at = self.now.elapsed;
-        }
-        if old > 0 {
-            self.feed.drop_chunks(&mut self.registry.store, old);
-            tracing::debug!(earliest = self.feed.first, "dropped events that are older than they are kept");
-        }
-    }
-
-    /// Whether the outcome of a registration is still to be told.
-    fn is_open(&self, registration: Stamp) -> bool {
-        let stands = self.stands_for(registration);
-        !self.finality.is_decided(stands) || self.finality.is_contested(stands)
     }
 }
 

@@ -35,6 +35,7 @@ mod open;
 mod recovery;
 mod rejoin;
 mod request;
+mod retention;
 mod returning;
 mod serve;
 mod starting;
@@ -61,6 +62,7 @@ pub use self::open::OpenError;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::rejoin::RejoinError;
 pub use self::request::*;
+use self::retention::Retention;
 use self::returning::Returning;
 pub use self::returning::{Return, node_in};
 use self::serve::Waiters;
@@ -84,6 +86,8 @@ const META_RETURNING: &[u8] = b"returning";
 const META_SET_ASIDE: &[u8] = b"set-aside";
 /// Its own earlier ids that the cluster it came to has never heard of.
 const META_UNHEARD: &[u8] = b"unheard";
+/// All registrations that came with the state and are over have a row that says so.
+const META_SWEPT: &[u8] = b"swept";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
 const CLUSTER_FORMER: &[u8] = b"former";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
@@ -128,6 +132,7 @@ pub struct Replica<S> {
     left_behind: bool,
     /// What this node has to make good after an eviction.
     returning: Returning,
+    retention: Retention,
 }
 
 impl<S: Store> Replica<S> {
@@ -224,7 +229,7 @@ impl<S: Store> Replica<S> {
         let fresh = self.log.write(&mut self.registry.store);
         self.gossip(fresh);
         self.announce_peers();
-        self.drop_old_events();
+        self.tidy();
         let events = self.feed.write(&mut self.registry.store);
         self.finality.save(&mut self.registry);
         self.raise_ceiling();

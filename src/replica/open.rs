@@ -12,12 +12,13 @@ use super::finality::Finality;
 use super::gossip::Peers;
 use super::log::LogBuffer;
 use super::membership::Membership;
+use super::retention::Retention;
 use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
 use super::{
     CLUSTER_FORMER, CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE,
-    META_RETURNING, META_SET_ASIDE, Now, Replica, Start,
+    META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
 };
 use crate::clock::{Clock, NodeId};
 use crate::codec;
@@ -108,6 +109,7 @@ impl<S: Store> Replica<S> {
             holds_void: false,
             left_behind: false,
             returning: Returning::default(),
+            retention: Retention::default(),
             config,
         };
         match (installed, start) {
@@ -123,6 +125,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn found(&mut self, founding: Founding) {
         self.write_founding(&founding);
         self.mark_installed();
+        self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
     }
 
     pub(super) fn write_founding(&mut self, founding: &Founding) {
@@ -137,6 +140,7 @@ impl<S: Store> Replica<S> {
         self.installed = true;
         self.registry.store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&self.me));
         self.registry.store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
+        self.registry.store.delete(Table::Meta, META_SWEPT.to_vec());
     }
 
     /// Forgets a snapshot that did not come to its end.
@@ -184,13 +188,14 @@ impl<S: Store> Replica<S> {
         let applied = self.finality.load(&self.registry.store);
         self.membership = Membership::new(founders, former, ops, &|node| applied.get(&node).copied().unwrap_or(0));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
-        self.registry.set_applied(dots.collect());
+        self.registry.resume(dots.collect());
         self.finality.recall(self.membership.members().filter(|member| *member != self.me));
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
         self.load_undecided(&applied);
         self.load_returning();
+        self.load_retention();
         let mut own = self.config.contact.clone();
         // A clock set back must not make this node's new address look old.
         own.as_of = self.contacts.get(&self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));

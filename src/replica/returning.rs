@@ -1,6 +1,8 @@
 //! Coming back after an eviction: what this node had issued beyond its cut is void and is issued anew, and its feed goes
 //! on where it was, telling nothing twice.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -12,13 +14,8 @@ use super::message::Contact;
 use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{
-    Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record, stamp_of_id,
-};
+use crate::crdt::{Body, Chain, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
 use crate::store::{Direction, Store, Table};
-
-/// Void ops that one step issues anew at most, so that a step stays short. A guess.
-const AT_ONCE: usize = 256;
 
 /// What a node that was evicted needs to find its cluster again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,14 +31,34 @@ pub struct Return {
 /// A row of [`Table::Void`], by the stamp of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Void {
-    /// Not issued anew yet; with the id that its clients know it by, where it is a registration.
+    /// Not dealt with yet; with the id that its clients know it by, where it is a registration.
     Open(Box<Op>),
-    /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it.
-    Rejected(Box<Registration>),
+    /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it. With its log's hash up to it.
+    Rejected(Box<Registration>, Chain),
     /// This registration stands for it now, under the same id.
     Again(Stamp, Uuid),
     /// Another node's registration that was undecided: the feed knows of it, and of its id.
     Heard(Uuid),
+}
+
+impl Void {
+    /// The place of its op in its log, and the log's hash up to it.
+    fn place(&self) -> Option<(Seq, Chain)> {
+        match self {
+            Self::Open(op) => Some((op.seq, op.chain)),
+            Self::Rejected(registration, chain) => Some((registration.seq, *chain)),
+            Self::Again(..) | Self::Heard(_) => None,
+        }
+    }
+
+    /// The id that a registration is known by.
+    fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Open(op) => id_of(op),
+            Self::Rejected(registration, _) => Some(registration.id()),
+            Self::Again(_, id) | Self::Heard(id) => Some(*id),
+        }
+    }
 }
 
 /// What is left to make good.
@@ -107,12 +124,11 @@ impl<S: Store> Replica<S> {
                     register.id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(&self.registry.store, stamp);
                     match registration.filter(|registration| registration.rejected && !self.is_twin(registration)) {
-                        Some(rejected) => Void::Rejected(Box::new(rejected)),
+                        Some(rejected) => Void::Rejected(Box::new(rejected), op.chain),
                         None => Void::Open(Box::new(op)),
                     }
                 }
-                Body::Activate { .. } | Body::Release(_) => Void::Open(Box::new(op)),
-                _ => continue,
+                _ => Void::Open(Box::new(op)),
             };
             self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
         }
@@ -146,7 +162,7 @@ impl<S: Store> Replica<S> {
                     self.returning.open = true;
                     self.returning.ids.extend(id_of(&op).map(|id| (id, stamp)));
                 }
-                Void::Rejected(registration) => {
+                Void::Rejected(registration, _) => {
                     self.returning.open = true;
                     self.returning.ids.insert(registration.id(), stamp);
                 }
@@ -181,14 +197,7 @@ impl<S: Store> Replica<S> {
     /// With the state of the cluster in hand the feed is brought in line with it.
     pub(super) fn take_up_again(&mut self) {
         let Some(back) = self.returning() else { return };
-        let mut ids = BTreeMap::new();
-        for (stamp, void) in self.void_rows() {
-            match void {
-                Void::Rejected(registration) => drop(ids.insert(stamp, registration.id())),
-                Void::Open(op) => ids.extend(id_of(&op).map(|id| (stamp, id))),
-                Void::Heard(id) | Void::Again(_, id) => drop(ids.insert(stamp, id)),
-            }
-        }
+        let ids = self.void_rows().into_iter().filter_map(|(stamp, void)| Some((stamp, void.id()?))).collect();
         self.note_unheard(&back);
         for id in self.check_feed(&ids) {
             let Some(registration) = self.registry.find(id) else { continue };
@@ -285,124 +294,12 @@ impl<S: Store> Replica<S> {
         let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes())?;
         let op = match read_record(&bytes, "void op") {
             Void::Open(op) => op,
-            Void::Rejected(registration) => return Some(*registration),
+            Void::Rejected(registration, _) => return Some(*registration),
             Void::Again(..) | Void::Heard(_) => return None,
         };
         let Body::Register(register) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
         Some(Registration::new(stamp, Seq::MAX, register))
-    }
-
-    fn may_register_again(&self) -> bool {
-        let leaving = self.membership.departing(self.me).is_some();
-        let settled = self.membership.frozen().is_empty() && !self.holds_void;
-        self.is_member() && settled && !leaving && !self.is_starting()
-    }
-
-    /// Issues what came to nothing again, with fresh stamps and the old ids.
-    pub(super) fn register_again(&mut self) {
-        if !self.returning.open || !self.may_register_again() {
-            return;
-        }
-        let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(_)));
-        let open: Vec<_> = open.collect();
-        self.returning.open = !open.is_empty();
-        // What of an earlier life counts is known once it is out here too.
-        let unheard = |node: &NodeId| self.returning.unheard.contains(node);
-        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || unheard(&stamp.node);
-        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).take(AT_ONCE).collect();
-        for (stamp, void) in due {
-            match void {
-                Void::Rejected(registration) if self.registry.find(registration.id()).is_some() => self.settled(stamp),
-                // Nobody else has heard of it, and nobody is to.
-                Void::Rejected(registration) => {
-                    self.registry.enter_alone(&registration);
-                    self.settled(stamp);
-                }
-                Void::Open(op) => self.issue_again(stamp, *op),
-                Void::Again(..) | Void::Heard(_) => {}
-            }
-        }
-    }
-
-    /// Some of what was kept may count after all: where it does, the cluster knows it by now. That an op of the same
-    /// number counts says nothing where the log was continued twice.
-    fn issue_again(&mut self, stamp: Stamp, op: Op) {
-        match op.body {
-            Body::Register(register) => self.again(stamp, register),
-            body => {
-                self.once_more(body);
-                self.settled(stamp);
-            }
-        }
-    }
-
-    /// Nothing is left to do about an op.
-    fn settled(&mut self, stamp: Stamp) {
-        self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
-        self.returning.ids.retain(|_, void| *void != stamp);
-    }
-
-    /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
-    /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
-    fn again(&mut self, void: Stamp, register: Register) {
-        if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
-            return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
-        }
-        let id = register.id;
-        let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
-        let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
-        // Its acceptance was told.
-        self.returning.quiet = true;
-        let effects = self.issue(Body::Register(Register { claims, replaces, ..register }));
-        self.returning.quiet = false;
-        if let Some(again) = effects.registered {
-            tracing::info!(?id, "a registration that an eviction had made void is registered again");
-            self.stands_now(void, &again);
-        }
-    }
-
-    fn stands_now(&mut self, void: Stamp, again: &Registration) {
-        let entry = Void::Again(again.stamp, again.id());
-        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&entry));
-        self.returning.ids.retain(|_, stamp| *stamp != void);
-        self.returning.heard.insert(again.id());
-        self.waiters.hand_over(void, again.stamp);
-    }
-
-    fn after(&self, claim: &Claim) -> Option<Stamp> {
-        match self.registry.vacancy(&claim.namespace, &claim.key) {
-            Vacancy::Free(after) => after,
-            Vacancy::Taken(leader) => {
-                Name::load(&self.registry.store, &claim.namespace, &claim.key).followed_by(leader)
-            }
-        }
-    }
-
-    fn once_more(&mut self, body: Body) {
-        match body {
-            Body::Activate { registration } => {
-                let registration = self.stands_for(registration);
-                let known = Registration::load(&self.registry.store, registration);
-                if known.is_some_and(|known| known.activated.is_none()) {
-                    self.issue(Body::Activate { registration });
-                }
-            }
-            Body::Release(claim) => {
-                let claim = self.stands_for_claim(claim);
-                let known = Registration::load(&self.registry.store, claim.registration);
-                if known
-                    .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
-                {
-                    self.issue(Body::Release(claim));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
-        ClaimRef { registration: self.stands_for(claim.registration), ..claim }
     }
 
     /// The registration that stands for the one of a stamp: itself, but for a void one.

@@ -1,6 +1,7 @@
 //! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
 mod recovery;
+mod retention;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -515,111 +516,4 @@ fn an_outcome_that_stands_before_the_acceptance_is_not_told_again_after_a_return
     cluster.settle();
     assert_eq!(cluster.nodes[&node(1)].last_event(), last, "its confirmation stands in the feed");
     assert!(cluster.nodes[&node(1)].returning().is_none());
-}
-
-/// What a reader that stands at a cursor is answered: the cursors of its page, or where the feed begins.
-fn read_after(cluster: &mut Cluster, n: u64, after: Cursor) -> Result<Vec<Cursor>, Cursor> {
-    match cluster.reply(n, Request::Events { after, limit: 1000, filter: EventFilter::default() }) {
-        Ok(Answer::Events(page)) => Ok(page.events.into_iter().map(|event| event.cursor).collect()),
-        Err(Refusal::EventsCompacted { after: asked, earliest }) => {
-            assert_eq!(asked, after);
-            Err(earliest)
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn keep_events(cluster: &mut Cluster, millis: u64) {
-    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(millis));
-}
-
-#[test]
-fn events_that_are_too_old_are_dropped_and_whoever_asks_for_them_is_told() {
-    let mut cluster = Cluster::founded(1);
-    keep_events(&mut cluster, 60_000);
-    cluster.claim(1, "alice");
-    cluster.pass(30_000);
-    cluster.claim(1, "bob");
-    cluster.pass(20_000);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2, 3, 4]), "nothing is old yet");
-    cluster.pass(20_000);
-    assert_eq!(read_after(&mut cluster, 1, 1), Err(3));
-    assert_eq!(read_after(&mut cluster, 1, 2), Ok(vec![3, 4]), "the last one that is gone was read");
-    assert_eq!(read_after(&mut cluster, 1, Cursor::MAX), Ok(vec![]));
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "whoever has read nothing begins with what there is");
-    cluster.pass(600_000);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "the newest stay");
-    let carol = cluster.claim(1, "carol");
-    cluster.pass(2000);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![5, 6]), "and the cursor goes on");
-    assert_eq!(cluster.view(1, carol.id).status, Status::Confirmed);
-    assert_eq!(cluster.name(1, "alice"), NameStatus::Held, "the state is no feed");
-
-    // What was dropped stays so after a restart.
-    let replica = cluster.nodes.remove(&node(1)).unwrap();
-    let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
-    cluster.nodes.insert(node(1), replica);
-    assert_eq!(read_after(&mut cluster, 1, 1), Err(5));
-    match cluster.reply(1, Request::Cluster) {
-        Ok(Answer::Cluster(view)) => assert_eq!(view.events, (5, 6)),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn events_of_the_undecided_are_kept_whatever_their_age() {
-    let mut cluster = Cluster::founded(3);
-    keep_events(&mut cluster, 60_000);
-    cluster.cut(1, 3);
-    cluster.cut(2, 3);
-    let alice = cluster.claim(1, "alice");
-    cluster.pass(300_000);
-    cluster.claim(1, "bob");
-    cluster.pass(300_000);
-    assert_eq!(cluster.view(1, alice.id).status, Status::Pending);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2]));
-    cluster.heal();
-    assert_eq!(cluster.view(1, alice.id).status, Status::Confirmed);
-    cluster.pass(2000);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "decided, they are as old as any");
-}
-
-#[test]
-fn nothing_is_dropped_while_a_node_comes_back() {
-    let mut cluster = Cluster::founded(1);
-    keep_events(&mut cluster, 60_000);
-    cluster.claim(1, "alice");
-    cluster.pass(1000);
-    cluster.claim(1, "bob");
-    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
-    replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
-    cluster.pass(600_000);
-    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2, 3, 4]));
-    cluster.nodes.get_mut(&node(1)).unwrap().take_up_again();
-    cluster.pass(2000);
-    assert_eq!(read_after(&mut cluster, 1, 1), Err(3));
-}
-
-#[test]
-fn what_an_earlier_return_noted_outlives_the_events() {
-    let mut cluster = Cluster::founded(1);
-    let told = cluster.claim(1, "alice").stamp;
-    // The feed tells of a registration that the state does not know, as where a sponsor lags behind.
-    let unknown = crate::clock::Stamp { hlc: told.hlc, node: node(9) };
-    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    replica.feed.push(feed::EventKind::Confirmed, unknown, Millis(0));
-    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
-    for _ in 0..2 {
-        let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-        replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
-        replica.flush(cluster.now);
-        replica.take_up_again();
-        let noted = replica.registry.store.rows(Table::Told).count();
-        assert_eq!(noted, 1, "it is not to be told again");
-        keep_events(&mut cluster, 60_000);
-        cluster.claim(1, if cluster.now.elapsed == Millis(0) { "bob" } else { "carol" });
-        cluster.pass(600_000);
-        assert!(read_after(&mut cluster, 1, 1).is_err(), "the event itself is gone by now");
-    }
 }

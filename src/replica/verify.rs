@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::feed::EventRecord;
 use super::finality::Frontier;
+use super::retention::stamp_over;
 use super::returning::{Return, is_told, is_void};
 use super::{
     CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Chain, Name, Op, Registration, Seq, is_early, name_key, owner_key};
+use crate::crdt::{Chain, Name, Op, Registration, Seq, is_early, load_settled, name_key, owner_key};
 use crate::store::{Direction, Store, Table};
 
 /// Findings of one kind that are told in full.
@@ -203,8 +204,12 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// What the node has to make good after an eviction.
+    /// What the node has to make good after an eviction, and what it may forget.
     fn make_good(&mut self) {
+        self.each(Table::Over, |check, key, _| {
+            let right = stamp_over(key).is_some();
+            check.wrong_unless(right, Fault::Unreadable, || format!("over {}", hex(key)));
+        });
         for (table, readable) in [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told)] {
             self.each(table, |check, key, value| {
                 let right = Stamp::from_bytes(&key[..key.len().min(16)]).is_some() && readable(value);
@@ -353,6 +358,7 @@ impl<S: Store> Check<'_, S> {
     }
 
     fn names(&mut self) {
+        let settled = load_settled(self.store);
         self.each(Table::Names, |check, key, value| {
             let Some(name) = check.read::<Name>(Table::Names, key, value) else { return };
             let text = String::from_utf8_lossy(key).replace('\0', "/");
@@ -363,6 +369,9 @@ impl<S: Store> Check<'_, S> {
                 check.wrong_unless(sorted, Fault::Name, || format!("{text}: claims are not in order"));
                 for stamp in &tenure.claims {
                     let known = check.registration(*stamp);
+                    if known.is_none() && stamp.hlc <= settled {
+                        continue;
+                    }
                     let mut claims = known.iter().flat_map(|known| &known.claims).map(|record| &record.claim);
                     let right = claims
                         .any(|claim| name_key(&claim.namespace, &claim.key) == key && claim.after == tenure.after);

@@ -85,10 +85,11 @@ impl<S: Store> Replica<S> {
         let NameRequest { namespace, name } = request;
         let (mut after, mut status, mut holder) = (None, NameStatus::Available, None);
         while let Some(leader) = record.leader(after) {
-            let Some(registration) = Registration::load(&self.registry.store, leader) else { break };
+            after = Some(leader);
+            // One that is not here any more has ended.
+            let Some(registration) = Registration::load(&self.registry.store, leader) else { continue };
             let claim = registration.claim(&namespace, &key);
             if claim.is_some_and(|claim| claim.ended.is_some()) {
-                after = Some(leader);
                 continue;
             }
             status = match self.status(&registration) {

@@ -50,11 +50,13 @@ pub enum Table {
     Void,
     /// Events that the feed had before an eviction and that are not to be told again.
     Told,
+    /// Registrations that are over, by when they may be forgotten.
+    Over,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -70,6 +72,7 @@ impl Table {
         Self::Events,
         Self::Void,
         Self::Told,
+        Self::Over,
     ];
 
     /// Its name on disk.
@@ -91,14 +94,15 @@ impl Table {
             Self::Events => "events",
             Self::Void => "void",
             Self::Told => "told",
+            Self::Over => "over",
         }
     }
 
-    /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed, and what it has
-    /// to make good.
+    /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
+    /// it, and what it has to make good.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told)
+        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over)
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::super::feed::EventKind;
 use super::super::request::Waiting;
+use super::super::retention::has_ended;
 use super::super::{Replica, log};
 use super::{Contest, Undecided, What};
 use crate::clock::{Hlc, NodeId, Stamp};
@@ -232,6 +233,7 @@ impl<S: Store> Replica<S> {
             registration.claims[index].ended = Some(reason);
             registration.save(&mut self.registry.store);
             self.tell_ended(&registration, index, reason);
+            self.note_over(&registration);
         }
     }
 
@@ -245,7 +247,8 @@ impl<S: Store> Replica<S> {
     /// An activation is final; the first one that came in time counts.
     fn activated(&mut self, stamp: Stamp, registration: Stamp) {
         let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
-        if registration.activated == Some(stamp) && registration.activated_in_time() && !registration.lost {
+        let over = registration.lost || has_ended(&registration);
+        if registration.activated == Some(stamp) && registration.activated_in_time() && !over {
             self.tell(EventKind::Activated, registration.stamp);
         }
     }
@@ -286,6 +289,7 @@ impl<S: Store> Replica<S> {
             registration.save(&mut self.registry.store);
             self.finality.contests.remove(&stamp);
             self.registry.store.delete(Table::Contested, stamp.to_bytes().to_vec());
+            self.note_over(&registration);
         } else {
             self.finality.contests.insert(stamp, contest);
         }
@@ -314,7 +318,8 @@ impl<S: Store> Replica<S> {
     fn held_cause(&mut self, registration: &Registration) -> bool {
         let mut held = false;
         for (_, cause) in self.registry.causes(registration) {
-            let Some(winner) = Registration::load(&self.registry.store, cause) else { continue };
+            // One that is not here any more was decided long ago.
+            let Some(winner) = Registration::load(&self.registry.store, cause) else { return true };
             if self.majority_holds(cause.node, winner.seq) {
                 held = true;
             } else {
@@ -365,6 +370,7 @@ impl<S: Store> Replica<S> {
                 }
             }
             registration.save(&mut self.registry.store);
+            self.note_over(&registration);
         }
         self.registry.store.delete(Table::Expiries, expiry_key(expires, stamp));
         true

@@ -42,13 +42,11 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Anybody at first; whoever comes next once that one had its chance, so that all have theirs.
     pub(in crate::replica) fn someone_to_ask(&mut self) -> Option<NodeId> {
-        let mut peers = self.peers.connected();
-        if peers.len() > 1 {
-            // Whom it asked last had its chance.
-            peers.retain(|peer| self.peers.sponsor != Some(*peer));
-        }
-        self.choose(peers, 1).first().copied()
+        let peers = self.peers.connected();
+        let Some(last) = self.peers.sponsor else { return self.choose(peers, 1).first().copied() };
+        peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
     }
 
     pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId) {

@@ -1,0 +1,116 @@
+//! Forgetting: what the registry need not remember of registrations that are over, and what it must.
+//!
+//! A name keeps the leader of its last tenure, as a bare stamp, because the next claim follows it. Whatever follows an
+//! earlier tenure comes too late and is displaced, as it would be if all were remembered: everything at or below
+//! `settled` has arrived, and who leads a tenure there was before whatever comes now. So a registry that has forgotten
+//! judges as one that has not, and nodes may forget at different times.
+//!
+//! An id is another matter: whether a later op that carries it is a twin must not depend on who still remembers the
+//! earlier one. It is one within [`ID_WINDOW`] of it, by their timestamps alone; and as long as such an op may still
+//! arrive, the earlier one is not to be forgotten.
+
+use uuid::Uuid;
+
+use super::record::{Name, Registration, Tenure, owner_key};
+use super::registry::{Registry, expiry_key};
+use crate::clock::{Hlc, Stamp};
+use crate::codec;
+use crate::store::{Store, Table};
+
+/// A client's id is known for so many milliseconds by the timestamps of ops: a request that carries it later is another
+/// registration. Part of the rules, the same on all nodes. Thirty days are a guess at how long a client may retry.
+pub const ID_WINDOW: u64 = 30 * 24 * 3600 * 1000;
+
+/// The row of [`Table::Cluster`] with the timestamp at or below which everything has arrived, and what is not here was
+/// forgotten.
+const SETTLED: &[u8] = b"settled";
+
+/// Whether the later of two ops that carry one id is a twin of the earlier.
+pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
+    later.hlc.millis().since(earlier.hlc.millis()) <= ID_WINDOW
+}
+
+/// Those who carry the id of one of them, each within the window of the one before.
+pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
+    twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
+}
+
+pub(crate) fn load_settled(store: &impl Store) -> Hlc {
+    super::record::look(store, Table::Cluster, SETTLED, "timestamp").unwrap_or_default()
+}
+
+impl<S: Store> Registry<S> {
+    /// Everything at or below it has arrived, and what is not here was forgotten; zero where nothing was.
+    pub fn settled(&self) -> Hlc {
+        self.settled
+    }
+
+    /// The registrations that carry an id within the window of one of them, itself included, by stamp.
+    pub(crate) fn run(&self, id: Uuid, one: Stamp) -> Vec<Stamp> {
+        run_of(&self.twins(id), one).to_vec()
+    }
+
+    /// From now on registrations up to a timestamp may be forgotten: everything at or below it has arrived.
+    pub(crate) fn settle(&mut self, upto: Hlc) {
+        if upto > self.settled {
+            self.settled = upto;
+            self.store.put(Table::Cluster, SETTLED.to_vec(), codec::encode(&upto));
+        }
+    }
+
+    /// Forgets a registration at or below `settled` whose claims have all ended for good, and that no later twin can come
+    /// of.
+    pub(crate) fn forget(&mut self, registration: &Registration) {
+        let stamp = registration.stamp;
+        self.store.delete(Table::Registrations, stamp.to_bytes().to_vec());
+        self.store.delete(Table::Owners, owner_key(&registration.owner, Some(stamp)));
+        if let Some(expires) = registration.expires {
+            self.store.delete(Table::Expiries, expiry_key(expires, stamp));
+        }
+        if let Some(id) = registration.chosen_id {
+            let twins: Vec<_> = self.twins(id).into_iter().filter(|twin| *twin != stamp).collect();
+            if twins.is_empty() {
+                self.store.delete(Table::Ids, id.as_bytes().to_vec());
+            } else {
+                self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
+            }
+        }
+        for claim in registration.claims.iter().map(|record| &record.claim) {
+            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
+            name.forget(stamp, &|leader| Registration::load(&self.store, leader).is_some());
+            name.save(&mut self.store, &claim.namespace, &claim.key);
+        }
+    }
+}
+
+impl Name {
+    /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays until
+    /// the next one is over too.
+    fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
+        if !self.chain().any(|leader| leader == claim) {
+            self.tenures.iter_mut().for_each(|tenure| tenure.claims.retain(|other| *other != claim));
+            self.tenures.retain(|tenure| !tenure.claims.is_empty());
+        }
+        let over = |tenure: Option<&Tenure>| match tenure?.claims[..] {
+            [leader] if !is_known(leader) => Some(leader),
+            _ => None,
+        };
+        while let Some(first) = over(self.following(None))
+            && over(self.following(Some(first))).is_some()
+        {
+            self.tenures.retain(|tenure| tenure.after.is_some());
+            if let Some(at) = self.tenures.iter().position(|tenure| tenure.after == Some(first)) {
+                let next = self.tenures.remove(at);
+                self.tenures.insert(0, Tenure { after: None, ..next });
+            }
+        }
+    }
+
+    /// The leaders of the tenures that the name went through, from the first.
+    fn chain(&self) -> impl Iterator<Item = Stamp> {
+        std::iter::successors(self.leader(None), |leader| self.leader(Some(*leader)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Whoever forgets judges as those do who remember everything.
+
+use std::collections::BTreeSet;
+
+use crdts::CmRDT;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::Millis;
+use crate::crdt::tests::{Memory, claim, empty, logs, op, register, stamp};
+use crate::crdt::{Body, EndReason, Op, Vacancy};
+
+/// A third of the window, so that ids are used again within it and after it.
+const STEP: u64 = (ID_WINDOW / 3) << 16;
+
+/// What the replica would have made of the ops at or below a timestamp: losers and released claims have ended.
+fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
+    let decided = |op: &&Op| op.hlc <= upto;
+    for decided in ops.iter().filter(decided) {
+        let stamp = decided.stamp();
+        if let Body::Release(released) = &decided.body
+            && let Some(mut registration) = Registration::load(&registry.store, released.registration)
+        {
+            let named = |claim: &crate::crdt::Claim| claim.key == released.key;
+            let claims = registration.claims.iter_mut().filter(|record| named(&record.claim));
+            claims.for_each(|record| record.ended = record.ended.or(Some(EndReason::Released)));
+            registration.save(&mut registry.store);
+        }
+        let Some(mut registration) = Registration::load(&registry.store, stamp) else { continue };
+        if registration.lost {
+            assert!(!registry.causes(&registration).is_empty(), "{stamp} lost to nobody");
+            registration.claims.iter_mut().for_each(|record| record.ended = record.ended.or(Some(EndReason::Rejected)));
+            registration.save(&mut registry.store);
+        }
+    }
+}
+
+/// The registrations that may be forgotten: over, with all who carry their ids, whose window has passed.
+fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
+    let is_over = |registration: &Registration| {
+        registration.stamp.hlc <= upto && registration.claims.iter().all(|claim| claim.ended.is_some())
+    };
+    let load = |stamp: &Stamp| Registration::load(&registry.store, *stamp).unwrap();
+    let rows = registry.store.rows(Table::Registrations);
+    let all = rows.map(|(key, _)| load(&Stamp::from_bytes(key).unwrap()));
+    let may_go = |registration: &Registration| {
+        let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp)).unwrap_or_default();
+        let passed = |last: &Stamp| upto.millis() > Millis(last.hlc.millis().0 + ID_WINDOW);
+        is_over(registration) && run.last().is_none_or(passed) && run.iter().map(load).all(|twin| is_over(&twin))
+    };
+    all.filter(may_go).collect()
+}
+
+/// Those who carry the id of one go with it.
+fn forget(registry: &mut Memory, registration: &Registration) {
+    let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp));
+    for stamp in run.unwrap_or_else(|| vec![registration.stamp]) {
+        if let Some(one) = Registration::load(&registry.store, stamp) {
+            registry.forget(&one);
+        }
+    }
+}
+
+fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
+    let far = |hlc: Hlc| Hlc(hlc.0 * STEP);
+    let stamp = |stamp: Stamp| Stamp { hlc: far(stamp.hlc), node: stamp.node };
+    let body = |body: Body| match body {
+        Body::Register(mut register) => {
+            register.claims.iter_mut().for_each(|claim| claim.after = claim.after.map(stamp));
+            Body::Register(register)
+        }
+        Body::Activate { registration } => Body::Activate { registration: stamp(registration) },
+        Body::Release(mut claim) => {
+            claim.registration = stamp(claim.registration);
+            Body::Release(claim)
+        }
+        other => other,
+    };
+    let op = |op: Op| Op { hlc: far(op.hlc), body: body(op.body), ..op };
+    logs.into_iter().map(|log| log.into_iter().map(op).collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Ops arrive in any allowed order; now and then one of two registries forgets some of what is over. Whatever both
+    /// still know stands alike in both, and so do the names.
+    #[test]
+    fn who_forgets_judges_as_who_remembers(
+        logs in logs().prop_map(spread),
+        picks in prop::collection::vec((0usize..97, 0usize..8), 60..80),
+    ) {
+        let (mut whole, mut forgetful) = (empty(), empty());
+        let (mut next, mut arrived) = (vec![0; logs.len()], Vec::new());
+        for (pick, which) in picks.iter().cycle() {
+            let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
+            let Some(log) = open.get(pick % open.len().max(1)).copied() else { break };
+            let op = &logs[log][next[log]];
+            whole.apply(op.clone());
+            forgetful.apply(op.clone());
+            arrived.push(op.clone());
+            next[log] += 1;
+
+            let to_come = logs.iter().zip(&next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
+            let upto = Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1);
+            end(&mut whole, &arrived, upto);
+            end(&mut forgetful, &arrived, upto);
+            let due = over(&forgetful, upto);
+            if let Some(registration) = due.get(*which) {
+                forgetful.settle(upto);
+                forget(&mut forgetful, registration);
+            }
+            for (key, _) in forgetful.store.rows(Table::Registrations) {
+                let stamp = Stamp::from_bytes(key).unwrap();
+                let known = |registry: &Memory| Registration::load(&registry.store, stamp);
+                prop_assert_eq!(known(&forgetful), known(&whole));
+            }
+            for key in ["a", "b", "c"] {
+                prop_assert_eq!(forgetful.vacancy("username", key), whole.vacancy("username", key));
+            }
+            for id in (0..4).map(Uuid::from_u128) {
+                let known = |one: &Registration| Registration::load(&forgetful.store, one.stamp).is_some();
+                if let Some(registration) = whole.find(id).filter(known) {
+                    prop_assert_eq!(forgetful.find(id), Some(registration));
+                }
+            }
+            prop_assert!(forgetful.store.rows(Table::Early).all(|row| whole.store.rows(Table::Early).any(|same| same == row)));
+        }
+    }
+}
+
+#[test]
+fn a_name_keeps_one_stamp_of_all_that_is_over() {
+    let mut registry = empty();
+    let mut after = None;
+    for seq in 1..=50 {
+        registry.apply(op(1, seq, seq, register(None, vec![claim("alice", after)])));
+        let one = stamp(seq, 1);
+        let mut registration = Registration::load(&registry.store, one).unwrap();
+        registration.claims[0].ended = Some(EndReason::Released);
+        registration.save(&mut registry.store);
+        registry.settle(Hlc(seq));
+        registry.forget(&registration);
+        after = Some(one);
+        assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(after));
+    }
+    let name = Name::load(&registry.store, "username", "alice");
+    assert_eq!(name.tenures, [Tenure { after: None, claims: vec![stamp(50, 1)] }]);
+    let left: BTreeSet<_> =
+        [Table::Registrations, Table::Owners].into_iter().flat_map(|table| registry.store.rows(table)).collect();
+    assert!(left.is_empty());
+}
+
+#[test]
+fn whoever_follows_what_was_forgotten_comes_too_late() {
+    let mut registry = empty();
+    for (seq, after) in [(1, None), (2, Some(stamp(1, 1))), (3, Some(stamp(2, 1)))] {
+        registry.apply(op(1, seq, seq, register(None, vec![claim("alice", after)])));
+    }
+    registry.settle(Hlc(3));
+    for hlc in [1, 2] {
+        let mut registration = Registration::load(&registry.store, stamp(hlc, 1)).unwrap();
+        registration.claims[0].ended = Some(EndReason::Released);
+        registry.forget(&registration);
+    }
+    for (seq, after) in [(1, None), (2, Some(stamp(1, 1))), (3, Some(stamp(2, 1)))] {
+        let late = op(2, seq, 10 + seq, register(None, vec![claim("alice", after)]));
+        let effects = registry.apply_op(&late).unwrap();
+        assert_eq!(effects.lost, [late.stamp()], "follows {after:?}");
+    }
+    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Taken(stamp(3, 1)));
+}
+
+#[test]
+fn an_id_is_free_again_after_its_window() {
+    let mut registry = empty();
+    let late = STEP * 3;
+    registry.apply(op(1, 1, 1 << 16, register(Some(7), vec![claim("alice", None)])));
+    registry.apply(op(2, 1, late + (1 << 16), register(Some(7), vec![claim("bob", None)])));
+    registry.apply(op(3, 1, 2 * late + (2 << 16), register(Some(7), vec![claim("carol", None)])));
+    let lost = |hlc, node| Registration::load(&registry.store, stamp(hlc, node)).unwrap().lost;
+    assert!(lost(late + (1 << 16), 2), "on the last day of the window");
+    assert!(!lost(2 * late + (2 << 16), 3), "a millisecond later");
+    assert_eq!(registry.find(Uuid::from_u128(7)).unwrap().stamp, stamp(2 * late + (2 << 16), 3));
+}

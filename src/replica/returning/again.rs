@@ -1,0 +1,148 @@
+//! What came to nothing is issued anew.
+
+use std::collections::BTreeMap;
+
+use super::super::Replica;
+use super::Void;
+use crate::clock::{NodeId, Stamp};
+use crate::codec;
+use crate::crdt::{Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy};
+use crate::store::{Store, Table};
+
+/// Void ops that one step issues anew at most, so that a step stays short. A guess.
+const AT_ONCE: usize = 256;
+
+impl<S: Store> Replica<S> {
+    fn may_register_again(&self) -> bool {
+        let leaving = self.membership.departing(self.me).is_some();
+        let settled = self.membership.frozen().is_empty() && !self.holds_void;
+        self.is_member() && settled && !leaving && !self.is_starting()
+    }
+
+    /// Issues what came to nothing again, with fresh stamps and the old ids.
+    pub(in crate::replica) fn register_again(&mut self) {
+        if !self.returning.open || !self.may_register_again() {
+            return;
+        }
+        let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(..)));
+        let open: Vec<_> = open.collect();
+        self.returning.open = !open.is_empty();
+        // What of an earlier life counts is known once it is out here too.
+        let unheard = |node: &NodeId| self.returning.unheard.contains(node);
+        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || unheard(&stamp.node);
+        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).collect();
+        let counted = self.counted(&due);
+        for (stamp, void) in due.into_iter().take(AT_ONCE) {
+            let counts = counted.get(&stamp.node).is_some_and(|cut| void.place().is_some_and(|(seq, _)| seq <= *cut));
+            if counts && void.id().is_none_or(|id| self.registry.find(id).is_none()) {
+                // Whatever the cluster does not know of it any more was over, and forgotten.
+                self.settled(stamp);
+                continue;
+            }
+            match void {
+                Void::Rejected(registration, _) if self.registry.find(registration.id()).is_some() => {
+                    self.settled(stamp)
+                }
+                // Nobody else has heard of it, and nobody is to.
+                Void::Rejected(registration, _) => {
+                    let rejected = self.registry.enter_alone(&registration);
+                    self.note_over(&rejected);
+                    self.settled(stamp);
+                }
+                Void::Open(op) => self.issue_again(stamp, *op),
+                Void::Again(..) | Void::Heard(_) => {}
+            }
+        }
+    }
+
+    /// The logs of earlier lives that were cut where this node had them, with the cuts. What is kept of a log is dealt with
+    /// in its order, so the op at the cut is here until all before it are dealt with.
+    fn counted(&self, due: &[(Stamp, Void)]) -> BTreeMap<NodeId, Seq> {
+        let at_the_cut = |(stamp, void): &(Stamp, Void)| {
+            let (seq, chain) = void.place()?;
+            let cut = self.registry.applied_of(stamp.node);
+            (seq == cut && chain == self.finality.chain(stamp.node)).then_some((stamp.node, cut))
+        };
+        due.iter().filter_map(at_the_cut).collect()
+    }
+
+    /// Some of what was kept may count after all: where it does, the cluster knows it by now. That an op of the same
+    /// number counts says nothing where the log was continued twice.
+    fn issue_again(&mut self, stamp: Stamp, op: Op) {
+        match op.body {
+            Body::Register(register) => self.again(stamp, register),
+            body => {
+                self.once_more(body);
+                self.settled(stamp);
+            }
+        }
+    }
+
+    /// Nothing is left to do about an op.
+    fn settled(&mut self, stamp: Stamp) {
+        self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
+        self.returning.ids.retain(|_, void| *void != stamp);
+    }
+
+    /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
+    /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
+    fn again(&mut self, void: Stamp, register: Register) {
+        if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
+            return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
+        }
+        let id = register.id;
+        let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
+        let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
+        // Its acceptance was told.
+        self.returning.quiet = true;
+        let effects = self.issue(Body::Register(Register { claims, replaces, ..register }));
+        self.returning.quiet = false;
+        if let Some(again) = effects.registered {
+            tracing::info!(?id, "a registration that an eviction had made void is registered again");
+            self.stands_now(void, &again);
+        }
+    }
+
+    fn stands_now(&mut self, void: Stamp, again: &Registration) {
+        let entry = Void::Again(again.stamp, again.id());
+        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&entry));
+        self.returning.ids.retain(|_, stamp| *stamp != void);
+        self.returning.heard.insert(again.id());
+        self.waiters.hand_over(void, again.stamp);
+    }
+
+    fn after(&self, claim: &Claim) -> Option<Stamp> {
+        match self.registry.vacancy(&claim.namespace, &claim.key) {
+            Vacancy::Free(after) => after,
+            Vacancy::Taken(leader) => {
+                Name::load(&self.registry.store, &claim.namespace, &claim.key).followed_by(leader)
+            }
+        }
+    }
+
+    fn once_more(&mut self, body: Body) {
+        match body {
+            Body::Activate { registration } => {
+                let registration = self.stands_for(registration);
+                let known = Registration::load(&self.registry.store, registration);
+                if known.is_some_and(|known| known.activated.is_none()) {
+                    self.issue(Body::Activate { registration });
+                }
+            }
+            Body::Release(claim) => {
+                let claim = self.stands_for_claim(claim);
+                let known = Registration::load(&self.registry.store, claim.registration);
+                if known
+                    .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
+                {
+                    self.issue(Body::Release(claim));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
+        ClaimRef { registration: self.stands_for(claim.registration), ..claim }
+    }
+}

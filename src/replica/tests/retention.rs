@@ -1,0 +1,196 @@
+//! Old events, and what is over.
+
+use super::super::retention::stamp_over;
+use super::super::verify::verify;
+use super::*;
+use crate::crdt::ID_WINDOW;
+
+/// What a reader that stands at a cursor is answered: the cursors of its page, or where the feed begins.
+fn read_after(cluster: &mut Cluster, n: u64, after: Cursor) -> Result<Vec<Cursor>, Cursor> {
+    match cluster.reply(n, Request::Events { after, limit: 1000, filter: EventFilter::default() }) {
+        Ok(Answer::Events(page)) => Ok(page.events.into_iter().map(|event| event.cursor).collect()),
+        Err(Refusal::EventsCompacted { after: asked, earliest }) => {
+            assert_eq!(asked, after);
+            Err(earliest)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn keep_events(cluster: &mut Cluster, millis: u64) {
+    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(millis));
+}
+
+#[test]
+fn events_that_are_too_old_are_dropped_and_whoever_asks_for_them_is_told() {
+    let mut cluster = Cluster::founded(1);
+    keep_events(&mut cluster, 60_000);
+    cluster.claim(1, "alice");
+    cluster.pass(30_000);
+    cluster.claim(1, "bob");
+    cluster.pass(20_000);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2, 3, 4]), "nothing is old yet");
+    cluster.pass(20_000);
+    assert_eq!(read_after(&mut cluster, 1, 1), Err(3));
+    assert_eq!(read_after(&mut cluster, 1, 2), Ok(vec![3, 4]), "the last one that is gone was read");
+    assert_eq!(read_after(&mut cluster, 1, Cursor::MAX), Ok(vec![]));
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "whoever has read nothing begins with what there is");
+    cluster.pass(600_000);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "the newest stay");
+    let carol = cluster.claim(1, "carol");
+    cluster.pass(2000);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![5, 6]), "and the cursor goes on");
+    assert_eq!(cluster.view(1, carol.id).status, Status::Confirmed);
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Held, "the state is no feed");
+
+    // What was dropped stays so after a restart.
+    let replica = cluster.nodes.remove(&node(1)).unwrap();
+    let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
+    cluster.nodes.insert(node(1), replica);
+    assert_eq!(read_after(&mut cluster, 1, 1), Err(5));
+    match cluster.reply(1, Request::Cluster) {
+        Ok(Answer::Cluster(view)) => assert_eq!(view.events, (5, 6)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn events_of_the_undecided_are_kept_whatever_their_age() {
+    let mut cluster = Cluster::founded(3);
+    keep_events(&mut cluster, 60_000);
+    cluster.cut(1, 3);
+    cluster.cut(2, 3);
+    let alice = cluster.claim(1, "alice");
+    cluster.pass(300_000);
+    cluster.claim(1, "bob");
+    cluster.pass(300_000);
+    assert_eq!(cluster.view(1, alice.id).status, Status::Pending);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2]));
+    cluster.heal();
+    assert_eq!(cluster.view(1, alice.id).status, Status::Confirmed);
+    cluster.pass(2000);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "decided, they are as old as any");
+}
+
+#[test]
+fn nothing_is_dropped_while_a_node_comes_back() {
+    let mut cluster = Cluster::founded(1);
+    keep_events(&mut cluster, 60_000);
+    cluster.claim(1, "alice");
+    cluster.pass(1000);
+    cluster.claim(1, "bob");
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
+    replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
+    cluster.pass(600_000);
+    assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2, 3, 4]));
+    cluster.nodes.get_mut(&node(1)).unwrap().take_up_again();
+    cluster.pass(2000);
+    assert_eq!(read_after(&mut cluster, 1, 1), Err(3));
+}
+
+#[test]
+fn what_an_earlier_return_noted_outlives_the_events() {
+    let mut cluster = Cluster::founded(1);
+    let told = cluster.claim(1, "alice").stamp;
+    // The feed tells of a registration that the state does not know, as where a sponsor lags behind.
+    let unknown = crate::clock::Stamp { hlc: told.hlc, node: node(9) };
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    replica.feed.push(feed::EventKind::Confirmed, unknown, Millis(0));
+    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
+    for _ in 0..2 {
+        let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+        replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
+        replica.flush(cluster.now);
+        replica.take_up_again();
+        let noted = replica.registry.store.rows(Table::Told).count();
+        assert_eq!(noted, 1, "it is not to be told again");
+        keep_events(&mut cluster, 60_000);
+        cluster.claim(1, if cluster.now.elapsed == Millis(0) { "bob" } else { "carol" });
+        cluster.pass(600_000);
+        assert!(read_after(&mut cluster, 1, 1).is_err(), "the event itself is gone by now");
+    }
+}
+
+/// Somebody held a name and gave it up a while ago; the newest event speaks of something else.
+fn a_name_was_given_up(cluster: &mut Cluster, request: RegisterRequest) -> Uuid {
+    keep_events(cluster, 60_000);
+    let id = cluster.register(1, request).id;
+    let released = cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") });
+    assert!(released.is_ok());
+    cluster.pass(100_000);
+    cluster.claim(1, "bob");
+    cluster.pass(100_000);
+    id
+}
+
+fn is_known(cluster: &mut Cluster, id: Uuid) -> bool {
+    match cluster.reply(1, Request::Registration { id, wait: None }) {
+        Ok(_) => true,
+        Err(Refusal::NoRegistration(_)) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_over_leaves_nothing_but_a_stamp_in_its_name() {
+    let mut cluster = Cluster::founded(1);
+    let id = a_name_was_given_up(&mut cluster, names(&["alice"]));
+    assert!(!is_known(&mut cluster, id));
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Available);
+    let store = cluster.nodes[&node(1)].store();
+    assert_eq!((store.rows(Table::Registrations).count(), store.rows(Table::Owners).count()), (1, 1), "bob's");
+    assert_eq!((store.rows(Table::Names).count(), store.rows(Table::Over).count()), (2, 0));
+    assert_eq!(verify(store, node(1)).findings, []);
+    cluster.claim(1, "alice");
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Held);
+}
+
+#[test]
+fn an_id_that_a_client_chose_is_known_for_a_month() {
+    let mut cluster = Cluster::founded(1);
+    let chosen = RegisterRequest { id: Some(Uuid::from_u128(0x4000_8000_0000_0000_0001)), ..names(&["alice"]) };
+    let id = a_name_was_given_up(&mut cluster, chosen.clone());
+    assert!(is_known(&mut cluster, id), "its events are gone, but its client may try again");
+    let before = cluster.register(1, chosen.clone());
+    for days in [ID_WINDOW, 0] {
+        cluster.now.wall = cluster.now.wall.plus(days);
+        cluster.pass(100_000);
+        cluster.claim(1, if days > 0 { "carol" } else { "dora" });
+    }
+    cluster.pass(3000);
+    assert!(!is_known(&mut cluster, id));
+    assert_eq!(verify(cluster.nodes[&node(1)].store(), node(1)).findings, []);
+    let after = cluster.register(1, chosen);
+    assert!(after.stamp > before.stamp, "another registration");
+    assert_eq!(cluster.name(1, "alice"), NameStatus::Held);
+}
+
+#[test]
+fn what_was_over_before_anything_was_to_be_forgotten_is_found() {
+    let mut cluster = Cluster::founded(1);
+    let alice = cluster.claim(1, "alice").id;
+    assert!(cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") }).is_ok());
+    cluster.pass(5000);
+    assert_eq!(cluster.nodes[&node(1)].store().rows(Table::Over).count(), 0, "everything is kept");
+    let replica = cluster.nodes.remove(&node(1)).unwrap();
+    let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
+    cluster.nodes.insert(node(1), replica);
+    keep_events(&mut cluster, 60_000);
+    for name in ["bob", "carol", "dora"] {
+        cluster.pass(100_000);
+        cluster.claim(1, name);
+    }
+    cluster.pass(3000);
+    assert!(!is_known(&mut cluster, alice));
+}
+
+#[test]
+fn only_what_is_written_to_it_is_read_from_the_table_of_what_is_over() {
+    let key = |by: u8| [&[by], 7_u64.to_be_bytes().as_slice(), &[1; 16]].concat();
+    assert!(stamp_over(&key(b'c')).is_some() && stamp_over(&key(b'w')).is_some());
+    assert_eq!(
+        (stamp_over(&key(b'x')), stamp_over(&[]), stamp_over(b"c"), stamp_over(&key(b'c')[..20])),
+        Default::default()
+    );
+}
