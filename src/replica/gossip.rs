@@ -138,17 +138,15 @@ impl<S: Store> Replica<S> {
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
     fn beat(&mut self, small: bool) {
         let now = self.now.elapsed;
-        // What is said of silent members must be fresh.
-        let busy = self.finality.busy() || !self.silent().is_empty();
-        let interval = if busy { self.config.busy_heartbeat } else { self.config.heartbeat };
-        if now < self.peers.next_beat.min(now.plus(interval)) && !(busy && now.plus(interval) < self.peers.next_beat) {
-            return;
-        }
         if now < self.peers.next_beat {
-            // Something has become undecided since the last, slower beat was planned.
-            self.peers.next_beat = now.plus(interval);
+            let sooner = now.plus(self.config.busy_heartbeat);
+            // Something may have become undecided since the last, slower beat was planned.
+            if sooner < self.peers.next_beat && self.is_busy() {
+                self.peers.next_beat = sooner;
+            }
             return;
         }
+        let interval = if self.is_busy() { self.config.busy_heartbeat } else { self.config.heartbeat };
         self.truncate();
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
@@ -170,6 +168,11 @@ impl<S: Store> Replica<S> {
                 self.send(partner, Lane::Ordered, Message::Installed);
             }
         }
+    }
+
+    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh.
+    fn is_busy(&self) -> bool {
+        self.finality.busy() || !self.silent().is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.

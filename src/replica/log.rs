@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::clock::{Millis, NodeId};
 use crate::codec;
-use crate::crdt::{Op, Seq, read_record};
+use crate::crdt::{Op, Seq, look, read_record};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Ops in one chunk at most, so that reading one op never means reading much. A guess.
@@ -64,13 +64,17 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, upto: Seq, before
     });
     let nexts: Vec<_> = rows.iter().skip(1).map(|(_, first)| *first).collect();
     for ((key, _), next) in rows.into_iter().zip(nexts) {
-        let ops = store.get(Table::Log, &key).map(|chunk| read_record::<Vec<Op>>(&chunk, "chunk of a log"));
-        let old = ops.is_some_and(|ops| ops.last().is_some_and(|op| op.hlc.millis() < before));
-        if next > upto + 1 || !old {
+        if next > upto + 1 || !is_older(store, &key, before) {
             return;
         }
         store.delete(Table::Log, key);
     }
+}
+
+/// Whether every op of a chunk is older than a time.
+fn is_older(store: &impl Store, chunk: &[u8], time: Millis) -> bool {
+    let ops: Option<Vec<Op>> = look(store, Table::Log, chunk, "chunk of a log");
+    ops.is_some_and(|ops| ops.last().is_some_and(|op| op.hlc.millis() < time))
 }
 
 fn row(origin: NodeId, seq: Seq) -> Vec<u8> {
