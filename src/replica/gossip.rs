@@ -87,11 +87,19 @@ impl<S: Store> Replica<S> {
     }
 
     /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
-    pub(super) fn gossip(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>) {
+    pub(super) fn gossip(&mut self, fresh: BTreeMap<NodeId, Vec<Op>>) {
         if !self.installed {
             return self.join_again();
         }
         let small = self.membership.count() <= self.config.spread.small;
+        if !fresh.is_empty() {
+            self.spread(fresh, small);
+        }
+        self.beat(small);
+    }
+
+    /// Pushes the step's ops and acknowledges those of others.
+    fn spread(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>, small: bool) {
         let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
         let ours = fresh.remove(&self.me).unwrap_or_default();
         // In a small cluster the origin itself tells all that it can reach.
@@ -106,7 +114,6 @@ impl<S: Store> Replica<S> {
             }
             to.into_iter().for_each(|to| self.send(to, Lane::Ordered, Message::Vector(vector.clone())));
         }
-        self.beat(small);
     }
 
     fn push(&mut self, ops: Vec<Op>, small: bool) {
