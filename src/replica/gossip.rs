@@ -168,8 +168,7 @@ impl<S: Store> Replica<S> {
         if let Some(partner) = partner {
             let vector = self.vector_of(entries, Some(partner), true, true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
-            let some: Vec<_> = self.some_contacts();
-            self.send(partner, Lane::Ordered, Message::Contacts(some));
+            self.pass_contacts_on(partner);
             if !self.is_member() {
                 // Said before, but that may have been lost, or said to one who was no member itself.
                 self.send(partner, Lane::Ordered, Message::Installed);
