@@ -2,15 +2,22 @@
 //! take over: varint integers, little-endian, no schema in the bytes.
 
 use bincode::config::{Configuration, Limit};
+use bincode::enc::write::SizeWriter;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use smallvec::SmallVec;
 
 /// No frame or record is larger than this; decoding claims no more memory than it.
 pub const MAX_ENCODED: usize = 64 << 20;
 
 const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<MAX_ENCODED>> =
     bincode::config::standard().with_limit::<MAX_ENCODED>();
+
+/// No size limit on what we write ourselves: the caller bounds it.
+const WRITING: Configuration = bincode::config::standard();
+
+/// Most records are shorter than so many bytes.
+const SCRATCH: usize = 512;
 
 /// The bytes are no value of the expected type. Nothing was taken from them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -23,10 +30,16 @@ pub struct DecodeError(String);
 /// Where a value cannot be encoded at all, which no type of this crate can bring about.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // Most records fit into the scratch, so that they are allocated once and at their size.
-    let mut scratch = SmallVec::<[u8; 512]>::new();
-    encode_into(value, &mut scratch);
-    scratch.into_vec()
+    // A record that fits into the scratch is allocated once and at its size.
+    let mut scratch = [0; SCRATCH];
+    match bincode::serde::encode_into_slice(value, &mut scratch, WRITING) {
+        Ok(length) => scratch[..length].to_vec(),
+        Err(_) => {
+            let mut buffer = Vec::with_capacity(2 * SCRATCH);
+            encode_into(value, &mut buffer);
+            buffer
+        }
+    }
 }
 
 /// Appends the encoding of `value` to a buffer in memory.
@@ -34,10 +47,24 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 /// # Panics
 /// As [`encode`].
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut impl std::io::Write) {
-    // No size limit on what we write ourselves: the caller bounds it.
-    let config = bincode::config::standard();
-    if let Err(error) = bincode::serde::encode_into_std_write(value, buffer, config) {
-        panic!("a value of ours has no encoding: {error}");
+    encoded(bincode::serde::encode_into_std_write(value, buffer, WRITING));
+}
+
+/// How many bytes the encoding of `value` has.
+///
+/// # Panics
+/// As [`encode`].
+#[must_use]
+pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> usize {
+    let mut counted = SizeWriter::default();
+    encoded(bincode::serde::encode_into_writer(value, &mut counted, WRITING));
+    counted.bytes_written
+}
+
+fn encoded<T>(result: Result<T, EncodeError>) -> T {
+    match result {
+        Ok(done) => done,
+        Err(error) => panic!("a value of ours has no encoding: {error}"),
     }
 }
 
@@ -73,6 +100,15 @@ mod tests {
         assert!(decode::<(u64, String)>(&longer).is_err());
         assert_eq!(decode_start::<(u64, String)>(&longer).unwrap(), (7, "name".to_owned()));
         assert!(decode_start::<(u64, String)>(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn short_and_long_values_have_the_encoding_that_is_counted_for_them() {
+        for length in [0, 1, 250, 251, SCRATCH - 3, SCRATCH - 2, SCRATCH, 100_000] {
+            let text = "x".repeat(length);
+            let bytes = encode(&text);
+            assert_eq!((decode::<String>(&bytes), encoded_len(&text)), (Ok(text), bytes.len()));
+        }
     }
 
     #[test]

@@ -26,10 +26,11 @@ impl World {
     }
 
     pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
-        self.machines[host].feed_asked = false;
-        let moved = next > self.machines[host].cursor;
-        self.machines[host].cursor = next;
-        if moved {
+        let machine = &mut self.machines[host];
+        machine.feed_asked = false;
+        let moved = next > machine.cursor;
+        machine.cursor = next;
+        if moved && next < machine.told {
             self.read_feed(host);
         }
     }

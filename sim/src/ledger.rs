@@ -150,8 +150,7 @@ impl Ledger {
     }
 
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
-        let log = self.ops.get(&stamp.node)?;
-        log.binary_search_by_key(&stamp.hlc, |op| op.hlc).ok().map(|index| &log[index])
+        op_in(&self.ops, stamp)
     }
 
     /// How many ops a node issued that were not lost with it.
@@ -402,13 +401,14 @@ impl Ledger {
     }
 
     fn confirmed(&mut self, stamp: Stamp) -> Checked {
-        let Some(Body::Register(register)) = self.op(stamp).map(|op| op.body.clone()) else {
+        let Some(Body::Register(register)) = op_in(&self.ops, stamp).map(|op| &op.body) else {
             return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
         };
-        for claim in register.claims {
-            let tenure = ((claim.namespace, claim.key), claim.after);
-            let winner = *self.tenures.entry(tenure.clone()).or_insert(stamp);
+        for claim in &register.claims {
+            let tenure = ((claim.namespace.clone(), claim.key.clone()), claim.after);
+            let winner = *self.tenures.entry(tenure).or_insert(stamp);
             if winner != stamp {
+                let tenure = (&claim.namespace, &claim.key, claim.after);
                 let text = format!("{tenure:?} is confirmed to {winner} and to {stamp}");
                 return broken("tenure", text);
             }
@@ -424,12 +424,12 @@ impl Ledger {
             self.begins_at(host, first.cursor);
             wanted = first.cursor;
         }
+        let stored = disk.durable().rows(Table::Events).next().is_some();
         for event in events {
             if event.cursor < wanted || (event.cursor > wanted && !back) {
                 return broken("feed", format!("host {host}: cursor {} where {wanted} is due", event.cursor));
             }
             wanted = event.cursor + 1;
-            let stored = disk.durable().rows(Table::Events).next().is_some();
             if !stored {
                 return broken("durable", format!("host {host} shows event {} before its fsync", event.cursor));
             }
@@ -477,4 +477,10 @@ impl Ledger {
         }
         self.is_final(host, id, stamp, status)
     }
+}
+
+/// The op of a stamp.
+fn op_in(logs: &BTreeMap<NodeId, Vec<Op>>, stamp: Stamp) -> Option<&Op> {
+    let log = logs.get(&stamp.node)?;
+    log.binary_search_by_key(&stamp.hlc, |op| op.hlc).ok().map(|index| &log[index])
 }

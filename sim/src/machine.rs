@@ -62,6 +62,8 @@ pub(crate) struct Machine {
     /// How far its feed has been read in this life.
     pub(crate) cursor: u64,
     pub(crate) feed_asked: bool,
+    /// How far its feed goes, as it has said itself.
+    pub(crate) told: u64,
 }
 
 /// The id of a host's node.
@@ -109,6 +111,7 @@ impl Machine {
             came_back: false,
             cursor: 0,
             feed_asked: false,
+            told: 0,
         }
     }
 
@@ -153,6 +156,7 @@ impl Machine {
             Start::Join
         };
         let replica = Replica::open(config, store, Some(start), self.now(time))?;
+        self.told = replica.last_event();
         self.replica = Some(replica);
         self.inbox = vec![Input::Wake];
         self.busy_until = time;

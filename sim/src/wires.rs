@@ -161,7 +161,7 @@ fn kind(packet: &Packet) -> Kind {
 /// What a packet weighs on the wire, in bytes, headers left out.
 fn size(packet: &Packet) -> u64 {
     let bytes = match packet {
-        Packet::Message(message) => codec::encode(message).len(),
+        Packet::Message(message) => codec::encoded_len(message),
         Packet::Rows(_, rows) => rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, Vec::len)).sum(),
         Packet::SnapshotEnd(_) => 1,
     };

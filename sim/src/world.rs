@@ -383,7 +383,10 @@ impl World {
                 // A newcomer that has its snapshot has a feed from now on.
                 self.read_feed(host);
             }
-            Output::Events(_) => self.read_feed(host),
+            Output::Events(last) => {
+                self.machines[host].told = last;
+                self.read_feed(host);
+            }
             Output::Halt(why) => return self.halted(host, why),
             Output::Rejoin(next) => {
                 self.mark("a node comes back after an eviction");

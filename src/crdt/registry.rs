@@ -144,6 +144,15 @@ impl<S: Store> Registry<S> {
         })
     }
 
+    /// The stamp of the registration that [`Registry::find`] finds.
+    pub fn find_stamp(&self, id: Uuid) -> Option<Stamp> {
+        // Whether one that was made from a stamp has the id only its record says.
+        if stamp_of_id(id).is_some() {
+            return self.find(id).map(|registration| registration.stamp);
+        }
+        self.twins(id).first().copied()
+    }
+
     /// The claims that a registration lost to, with the index of the lost claim; none where it lost as a later twin.
     pub fn causes(&self, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
         let mut causes = Vec::new();

@@ -80,14 +80,13 @@ impl<S: Store> Replica<S> {
         self.freeze_silent();
         loop {
             let registry = &self.registry;
-            let due = self.membership.to_freeze(self.me, &|node| registry.applied_of(node));
-            let Some(node) = due.first() else { break };
-            self.freeze(*node);
+            let Some(node) = self.membership.to_freeze(self.me, &|node| registry.applied_of(node)) else { break };
+            self.freeze(node);
         }
         // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
-        let cuts = self.membership.decided().clone();
+        let cuts = self.membership.decided();
         if !cuts.is_empty() && !cuts.contains_key(&self.me) && !planted!(EvictionNotDeclared) {
-            self.issue(Body::Evict { cuts });
+            self.issue(Body::Evict { cuts: cuts.clone() });
         }
     }
 

@@ -230,20 +230,25 @@ impl Finality {
     }
 
     /// Takes note of what a member says it holds.
-    pub(super) fn hold(&mut self, by: NodeId, origin: NodeId, seq: Seq) {
+    pub(super) fn hold(&mut self, by: NodeId, held: impl IntoIterator<Item = (NodeId, Seq)>) {
         // A row for every empty log would make memory grow with the square of the members.
-        if seq == 0 {
+        let mut held = held.into_iter().filter(|(_, seq)| *seq > 0).peekable();
+        if held.peek().is_none() {
             return;
         }
-        let held = self.rows.entry(by).or_default().entry(origin).or_default();
-        if *held < seq {
-            *held = seq;
-            self.stale.insert(origin);
+        let row = self.rows.entry(by).or_default();
+        for (origin, seq) in held {
+            let known = row.entry(origin).or_default();
+            if *known < seq {
+                *known = seq;
+                self.stale.insert(origin);
+            }
         }
     }
 
-    /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then.
-    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Now) {
+    /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then. Returns the latest
+    /// that is believed.
+    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Now) -> Hlc {
         let origin = self.origins.entry(node).or_default();
         if promise.seq > applied && !planted!(PromiseWithoutPrefix) {
             origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
@@ -251,6 +256,7 @@ impl Finality {
             origin.promise.hlc = promise.hlc;
             (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
         }
+        origin.promise.hlc
     }
 
     /// Believes what was heard before its prefix arrived.

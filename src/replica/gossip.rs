@@ -87,11 +87,19 @@ impl<S: Store> Replica<S> {
     }
 
     /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
-    pub(super) fn gossip(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>) {
+    pub(super) fn gossip(&mut self, fresh: BTreeMap<NodeId, Vec<Op>>) {
         if !self.installed {
             return self.join_again();
         }
         let small = self.membership.count() <= self.config.spread.small;
+        if !fresh.is_empty() {
+            self.spread(fresh, small);
+        }
+        self.beat(small);
+    }
+
+    /// Pushes the step's ops and acknowledges those of others.
+    fn spread(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>, small: bool) {
         let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
         let ours = fresh.remove(&self.me).unwrap_or_default();
         // In a small cluster the origin itself tells all that it can reach.
@@ -106,7 +114,6 @@ impl<S: Store> Replica<S> {
             }
             to.into_iter().for_each(|to| self.send(to, Lane::Ordered, Message::Vector(vector.clone())));
         }
-        self.beat(small);
     }
 
     fn push(&mut self, ops: Vec<Op>, small: bool) {
@@ -138,17 +145,15 @@ impl<S: Store> Replica<S> {
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
     fn beat(&mut self, small: bool) {
         let now = self.now.elapsed;
-        // What is said of silent members must be fresh.
-        let busy = self.finality.busy() || !self.silent().is_empty();
-        let interval = if busy { self.config.busy_heartbeat } else { self.config.heartbeat };
-        if now < self.peers.next_beat.min(now.plus(interval)) && !(busy && now.plus(interval) < self.peers.next_beat) {
-            return;
-        }
         if now < self.peers.next_beat {
-            // Something has become undecided since the last, slower beat was planned.
-            self.peers.next_beat = now.plus(interval);
+            let sooner = now.plus(self.config.busy_heartbeat);
+            // Something may have become undecided since the last, slower beat was planned.
+            if sooner < self.peers.next_beat && self.is_busy() {
+                self.peers.next_beat = sooner;
+            }
             return;
         }
+        let interval = if self.is_busy() { self.config.busy_heartbeat } else { self.config.heartbeat };
         self.truncate();
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
@@ -163,13 +168,17 @@ impl<S: Store> Replica<S> {
         if let Some(partner) = partner {
             let vector = self.vector_of(entries, Some(partner), true, true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
-            let some: Vec<_> = self.some_contacts();
-            self.send(partner, Lane::Ordered, Message::Contacts(some));
+            self.pass_contacts_on(partner);
             if !self.is_member() {
                 // Said before, but that may have been lost, or said to one who was no member itself.
                 self.send(partner, Lane::Ordered, Message::Installed);
             }
         }
+    }
+
+    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh.
+    fn is_busy(&self) -> bool {
+        self.finality.busy() || !self.silent().is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.

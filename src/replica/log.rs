@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::clock::{Millis, NodeId};
+use crate::clock::{Hlc, Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Seq, read_record};
 use crate::store::{Direction, Store, Table, prefix_end};
@@ -29,7 +29,7 @@ impl LogBuffer {
     pub(super) fn write(&mut self, store: &mut impl Store) -> BTreeMap<NodeId, Vec<Op>> {
         for (origin, ops) in &self.fresh {
             for chunk in ops.chunks(CHUNK) {
-                store.put(Table::Log, row(*origin, chunk[0].seq), codec::encode(chunk));
+                store.put(Table::Log, row(*origin, chunk[0].seq).to_vec(), codec::encode(chunk));
             }
         }
         std::mem::take(&mut self.fresh)
@@ -42,7 +42,7 @@ pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn
     let start = row(origin, 0);
     // The chunk that holds `seq` may begin before it.
     store.scan(Table::Log, &start, Some(&row(origin, seq.saturating_add(1))), Direction::Down, &mut |key, _| {
-        from = key.to_vec();
+        from = key.try_into().unwrap_or(from);
         ControlFlow::Break(())
     });
     let end = prefix_end(&origin.0.to_be_bytes());
@@ -55,32 +55,44 @@ pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn
 /// Drops the chunks of a log of which every op is at or below `upto` and older than `before`; some of them, so that a
 /// step stays short, and never the last.
 pub(super) fn truncate(store: &mut impl Store, origin: NodeId, upto: Seq, before: Millis) {
-    let mut rows: Vec<(Vec<u8>, Seq)> = Vec::new();
+    let (mut gone, mut last_old) = (Vec::new(), None);
     let end = prefix_end(&origin.0.to_be_bytes());
-    store.scan(Table::Log, &row(origin, 0), end.as_deref(), Direction::Up, &mut |key, _| {
+    store.scan(Table::Log, &row(origin, 0), end.as_deref(), Direction::Up, &mut |key, chunk| {
+        // Where a chunk ends, the next one says.
         let first = key.last_chunk().map_or(0, |seq| Seq::from_be_bytes(*seq));
-        rows.push((key.to_vec(), first));
-        if first > upto || rows.len() > AT_ONCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    let nexts: Vec<_> = rows.iter().skip(1).map(|(_, first)| *first).collect();
-    for ((key, _), next) in rows.into_iter().zip(nexts) {
-        let ops = store.get(Table::Log, &key).map(|chunk| read_record::<Vec<Op>>(&chunk, "chunk of a log"));
-        let old = ops.is_some_and(|ops| ops.last().is_some_and(|op| op.hlc.millis() < before));
-        if next > upto + 1 || !old {
-            return;
+        gone.extend(last_old.take().filter(|_| first <= upto + 1));
+        if first > upto || gone.len() == AT_ONCE || !is_older(chunk, before) {
+            return ControlFlow::Break(());
         }
-        store.delete(Table::Log, key);
-    }
+        last_old = Some(key.to_vec());
+        ControlFlow::Continue(())
+    });
+    gone.into_iter().for_each(|key| store.delete(Table::Log, key));
 }
 
-fn row(origin: NodeId, seq: Seq) -> Vec<u8> {
-    [origin.0.to_be_bytes(), seq.to_be_bytes()].concat()
+/// Whether every op of a chunk is older than a time.
+fn is_older(chunk: &[u8], time: Millis) -> bool {
+    // Most are told by how they begin, with the number of their ops and the first one's start: timestamps rise.
+    let start = codec::decode_start::<(usize, NodeId, Seq, Hlc)>(chunk);
+    if start.is_ok_and(|(.., first)| first.millis() >= time) {
+        return false;
+    }
+    let ops: Vec<Op> = read_record(chunk, "chunk of a log");
+    ops.last().is_some_and(|op| op.hlc.millis() < time)
+}
+
+/// The key of the chunk that begins with an op.
+fn row(origin: NodeId, seq: Seq) -> [u8; 16] {
+    let mut row = [0; 16];
+    row[..8].copy_from_slice(&origin.0.to_be_bytes());
+    row[8..].copy_from_slice(&seq.to_be_bytes());
+    row
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Hlc, Stamp};
+    use crate::clock::Stamp;
     use crate::crdt::{Body, Chain};
     use crate::store::memory::MemoryStore;
 

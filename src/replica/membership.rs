@@ -237,14 +237,14 @@ impl Membership {
         })
     }
 
-    /// Those whom `me` has yet to freeze because somebody else did or they leave; a leaving one only at its last op.
-    pub(super) fn to_freeze(&self, me: NodeId, applied: &dyn Fn(NodeId) -> Seq) -> Vec<NodeId> {
+    /// One that `me` has yet to freeze because somebody else did or it leaves; a leaving one only at its last op.
+    pub(super) fn to_freeze(&self, me: NodeId, applied: &dyn Fn(NodeId) -> Seq) -> Option<NodeId> {
         let due = |node: &NodeId| {
             *node != me
                 && self.freeze_by(me, *node).is_none()
                 && self.departing(*node).is_none_or(|last| applied(*node) >= last)
         };
-        self.derived.frozen.iter().copied().filter(due).collect()
+        self.derived.frozen.iter().copied().find(due)
     }
 
     /// Whether an eviction of these, begun by `me` now, could find its majority.

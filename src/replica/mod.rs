@@ -242,6 +242,9 @@ impl<S: Store> Replica<S> {
         self.outbox.extend(events.map(Output::Events));
         self.gone = last_word.is_some();
         self.outbox.extend(last_word);
+        if self.gated.is_empty() && batch <= self.persisted {
+            return std::mem::take(&mut self.outbox);
+        }
         self.gated.extend(self.outbox.drain(..).map(|output| (batch, output)));
         self.release()
     }
@@ -326,12 +329,14 @@ impl<S: Store> Replica<S> {
 
     /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
     fn welcome_newcomers(&mut self) {
+        let asked = self.membership.to_welcome(self.me);
+        if asked.is_empty() || planted!(NoWelcome) {
+            return;
+        }
         let frozen = self.membership.has_unfinished_freeze(self.me) && !planted!(WelcomeAfterFreeze);
         let busy = frozen || self.membership.departing(self.me).is_some();
-        if self.is_member() && !busy && !self.is_starting() && !planted!(NoWelcome) {
-            for node in self.membership.to_welcome(self.me) {
-                self.issue(Body::Welcome { node });
-            }
+        if self.is_member() && !busy && !self.is_starting() {
+            asked.into_iter().for_each(|node| drop(self.issue(Body::Welcome { node })));
         }
     }
 

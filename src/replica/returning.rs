@@ -150,7 +150,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn is_twin(&self, registration: &Registration) -> bool {
-        self.registry.find(registration.id()).is_some_and(|first| first.stamp != registration.stamp)
+        self.registry.find_stamp(registration.id()).is_some_and(|first| first != registration.stamp)
     }
 
     /// Reads what is left to make good.
@@ -307,7 +307,7 @@ impl<S: Store> Replica<S> {
         let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes());
         match bytes.map(|bytes| read_record(&bytes, "void op")) {
             Some(Void::Again(again, _)) => again,
-            Some(Void::Heard(id)) => self.registry.find(id).map_or(stamp, |known| known.stamp),
+            Some(Void::Heard(id)) => self.registry.find_stamp(id).unwrap_or(stamp),
             _ => stamp,
         }
     }

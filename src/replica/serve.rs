@@ -264,7 +264,7 @@ impl<S: Store> Replica<S> {
         // The clock may have stood ahead of the wall when the end was worked out, never behind.
         let lasts = known.expires.map(|expires| expires.millis().since(accepted));
         let replaces = request.replaces.as_ref().map(|replaces| {
-            let stamp = self.registry.find(replaces.registration).map(|registration| registration.stamp);
+            let stamp = self.registry.find_stamp(replaces.registration);
             (stamp, replaces.name.namespace.clone(), name_key(&replaces.name).ok())
         });
         let replaced = known

@@ -107,7 +107,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
-        let after = after.and_then(|id| self.registry.find(id)).map(|registration| registration.stamp);
+        let after = after.and_then(|id| self.registry.find_stamp(id));
         let prefix = owner_key(owner, None);
         let from = after.map_or_else(|| prefix.clone(), |after| [owner_key(owner, Some(after)), vec![0]].concat());
         let mut stamps = Vec::new();
@@ -120,7 +120,7 @@ impl<S: Store> Replica<S> {
         let first = |registration: &Registration| {
             registration
                 .chosen_id
-                .is_none_or(|id| self.registry.find(id).is_none_or(|first| first.stamp == registration.stamp))
+                .is_none_or(|id| self.registry.find_stamp(id).is_none_or(|first| first == registration.stamp))
         };
         registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
     }
@@ -134,6 +134,9 @@ impl<S: Store> Replica<S> {
             after => after,
         };
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
+        if after >= self.feed.last() {
+            return Ok(page);
+        }
         let limit = limit.clamp(1, MAX_PAGE);
         feed::read(&self.registry.store, after, &mut |cursor, record| {
             let event = self.event(cursor, &record, filter);

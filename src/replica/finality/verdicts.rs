@@ -21,9 +21,9 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || self.is_starting() {
             return;
         }
-        self.raise_watermark();
-        self.raise_majorities();
-        for (stamp, op) in self.newly_decided() {
+        let risen = self.raise_watermark() | self.raise_majorities();
+        let decided = if risen { self.newly_decided() } else { Vec::new() };
+        for (stamp, op) in decided {
             self.decide_op(stamp, op);
         }
         while let Some(stamp) = self.finality.check.pop_first() {
@@ -113,11 +113,12 @@ impl<S: Store> Replica<S> {
         self.finality.promise(member).hlc.max(self.membership.floor(member))
     }
 
-    fn raise_watermark(&mut self) {
+    /// True where it has risen.
+    fn raise_watermark(&mut self) -> bool {
         let watermark = self.finality.watermark;
         let lags = |member: NodeId| self.membership.is_member(member) && self.promised_by(member) <= watermark;
         if self.finality.laggard.is_some_and(lags) {
-            return;
+            return false;
         }
         let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
         let members = self.membership.members().skip(left_out);
@@ -125,10 +126,13 @@ impl<S: Store> Replica<S> {
             self.finality.watermark = least.max(watermark);
             self.finality.laggard = Some(laggard);
         }
+        self.finality.watermark > watermark
     }
 
-    /// Works out again what a majority holds of each log that somebody said something new about.
-    fn raise_majorities(&mut self) {
+    /// Works out again what a majority holds of each log that somebody said something new about. True where that is more
+    /// of some log.
+    fn raise_majorities(&mut self) -> bool {
+        let mut risen = false;
         let stale = std::mem::take(&mut self.finality.stale);
         let stale: Vec<_> = if std::mem::take(&mut self.finality.all_stale) {
             self.registry.applied().iter().map(|dot| *dot.actor).collect()
@@ -143,6 +147,7 @@ impl<S: Store> Replica<S> {
             // Where the membership has changed it may be less than before; what is decided stays so.
             let before = std::mem::replace(&mut origin.majority, majority.max(origin.decided));
             if majority > before {
+                risen = true;
                 let over = (node, before, Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) });
                 let upto = (node, majority, over.2);
                 let reached: Vec<_> = self.finality.watches.range(over..=upto).copied().collect();
@@ -152,6 +157,7 @@ impl<S: Store> Replica<S> {
                 }
             }
         }
+        risen
     }
 
     /// The prefix of a log that more than half of the members hold; the origin holds what it issued. Newcomers that are

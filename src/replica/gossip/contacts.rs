@@ -5,7 +5,7 @@ use crate::codec;
 use crate::replica::{Contact, Lane, Message, Output, Replica};
 use crate::store::{Store, Table};
 
-/// Contacts that a beat passes on.
+/// Contacts that are passed on at a time.
 const SOME_CONTACTS: usize = 8;
 
 impl<S: Store> Replica<S> {
@@ -58,8 +58,17 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(super) fn some_contacts(&mut self) -> Vec<Contact> {
+    /// Tells a peer some of what is known: with every idle beat, and no more often where beats come faster, because contacts
+    /// hardly ever change and nothing undecided waits for them.
+    pub(super) fn pass_contacts_on(&mut self, to: NodeId) {
+        let now = self.now.elapsed;
+        if now < self.peers.next_contacts {
+            return;
+        }
+        self.peers.next_contacts = now.plus(self.config.heartbeat / 2);
         let nodes = self.contacts.keys().copied().collect();
-        self.choose(nodes, SOME_CONTACTS).into_iter().map(|node| self.contacts[&node].clone()).collect()
+        let chosen = self.choose(nodes, SOME_CONTACTS);
+        let contacts = chosen.into_iter().map(|node| self.contacts[&node].clone()).collect();
+        self.send(to, Lane::Ordered, Message::Contacts(contacts));
     }
 }

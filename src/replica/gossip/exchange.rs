@@ -97,8 +97,8 @@ impl<S: Store> Replica<S> {
         }
         let limit = self.now.wall.plus(self.config.max_clock_skew);
         let mut lacking = false;
+        self.finality.hold(from, vector.entries.iter().map(|entry| (entry.origin, entry.held)));
         for entry in &vector.entries {
-            self.finality.hold(from, entry.origin, entry.held);
             let applied = self.registry.applied_of(entry.origin);
             if entry.origin == self.me {
                 if !self.compare_own(from, entry) {
@@ -109,13 +109,14 @@ impl<S: Store> Replica<S> {
                 }
             } else if entry.promise.hlc.millis() <= limit {
                 if self.membership.freeze_by(self.me, entry.origin).is_none() {
-                    self.finality.hear(entry.origin, entry.promise, applied, self.now);
+                    let believed = self.finality.hear(entry.origin, entry.promise, applied, self.now);
                     // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
-                    self.clock.observe(self.finality.promise(entry.origin).hlc);
+                    self.clock.observe(believed);
                 }
                 // What its own origin is about to push needs no asking.
-                let takes = entry.held.min(self.membership.limit(self.me, entry.origin));
-                lacking |= takes > applied && !self.peers.is_connected(entry.origin);
+                lacking |= entry.held > applied
+                    && self.membership.limit(self.me, entry.origin) > applied
+                    && !self.peers.is_connected(entry.origin);
             }
         }
         if vector.wants {
@@ -128,7 +129,7 @@ impl<S: Store> Replica<S> {
             return self.halt_behind(seq);
         }
         for row in others {
-            row.held.iter().for_each(|(origin, seq)| self.finality.hold(row.by, *origin, *seq));
+            self.finality.hold(row.by, row.held.iter().copied());
         }
         if vector.wants {
             self.send_missing(from, &vector.entries);

@@ -55,6 +55,8 @@ pub(in crate::replica) struct Peers {
     /// By how much the timestamps that we last refused from a node were ahead.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
+    /// When to pass contacts on again.
+    pub(super) next_contacts: Millis,
     /// When to look again for what can leave the logs.
     pub(super) next_truncation: Millis,
     /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
@@ -77,6 +79,7 @@ impl Peers {
             joining,
             skewed,
             next_beat,
+            next_contacts: now.elapsed,
             next_truncation: now.elapsed,
             sponsor: None,
             half_installed: false,
