@@ -1,12 +1,12 @@
 //! A machine: a replica as its process, a disk, clocks that may be wrong, and what waits for its attention.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::codec;
-use forename::replica::{Config, Contact, Founding, Input, Now, OpenError, Replica, Start, node_in};
+use forename::replica::{Config, Contact, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
 use forename::store::memory::MemoryStore;
-use forename::store::{Store, Table};
+use forename::store::{Store, Table, Write};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
@@ -61,6 +61,8 @@ pub(crate) struct Machine {
     pub(crate) came_back: bool,
     /// How far its feed has been read in this life.
     pub(crate) cursor: u64,
+    /// What it streams to newcomers that are not in yet.
+    pub(crate) snapshots: BTreeMap<NodeId, (SnapshotId, Vec<Write>)>,
     pub(crate) feed_asked: bool,
     /// How far its feed goes, as it has said itself.
     pub(crate) told: u64,
@@ -110,6 +112,7 @@ impl Machine {
             left: false,
             came_back: false,
             cursor: 0,
+            snapshots: BTreeMap::new(),
             feed_asked: false,
             told: 0,
         }
@@ -186,6 +189,7 @@ impl Machine {
         self.replica = None;
         self.inbox.clear();
         self.dies_after = None;
+        self.snapshots.clear();
         self.disk.crash(kept)
     }
 }

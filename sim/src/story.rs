@@ -291,6 +291,12 @@ impl Story {
         self.world.machines[host].halted.clone()
     }
 
+    /// Whether the run has come by a rare branch.
+    #[must_use]
+    pub fn has_seen(&self, mark: &str) -> bool {
+        self.world.marks.contains(mark)
+    }
+
     /// How many ops of another's log a host's disk has.
     #[must_use]
     pub fn logged(&self, host: Host, origin: Host) -> usize {

@@ -146,7 +146,7 @@ impl World {
 fn kind(packet: &Packet) -> Kind {
     match packet {
         Packet::Rows(..) | Packet::SnapshotEnd(_) => Kind::Snapshot,
-        Packet::Message(Message::Join { .. }) => Kind::Join,
+        Packet::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
         Packet::Message(Message::Installed) => Kind::Installed,
         Packet::Message(Message::Contacts(_)) => Kind::Contacts,
         Packet::Message(Message::Ops { .. }) => Kind::Ops,

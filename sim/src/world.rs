@@ -344,6 +344,25 @@ impl World {
         Ok(())
     }
 
+    fn send_snapshot(&mut self, host: Host, to: NodeId, snapshot: SnapshotId, after: Option<(Table, Vec<u8>)>) {
+        if after.is_none() {
+            let rows = self.machines[host].disk.snapshot();
+            self.machines[host].snapshots.insert(to, (snapshot, rows));
+            self.mark("a snapshot is sent");
+        }
+        let kept = self.machines[host].snapshots.get(&to).filter(|(kept, _)| *kept == snapshot);
+        let Some((_, rows)) = kept.cloned() else { return };
+        let is_known = |row: &Write| after.as_ref().is_some_and(|(table, key)| (row.table, &row.key) <= (*table, key));
+        let known = rows.partition_point(is_known);
+        if known > 0 {
+            self.mark("a snapshot goes on where it broke off");
+        }
+        for piece in rows[known..].chunks(PIECE) {
+            self.send(host, host_of(to), Way::Snapshot, Packet::Rows(snapshot, piece.to_vec()));
+        }
+        self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd(snapshot));
+    }
+
     fn output(&mut self, host: Host, output: Output) -> Checked {
         match output {
             Output::Reply { token, reply } => return self.replied(host, token, reply),
@@ -360,14 +379,8 @@ impl World {
                     self.send(host, host_of(to), way, Packet::Message(message));
                 }
             }
-            Output::SendSnapshot { to, snapshot } => {
-                let rows = self.machines[host].disk.snapshot();
-                for piece in rows.chunks(PIECE) {
-                    self.send(host, host_of(to), Way::Snapshot, Packet::Rows(snapshot, piece.to_vec()));
-                }
-                self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd(snapshot));
-                self.mark("a snapshot is sent");
-            }
+            Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(host, to, snapshot, after),
+            Output::EndSnapshot { to } => drop(self.machines[host].snapshots.remove(&to)),
             Output::Peers { members, former: _ } => {
                 if self.plan.dials.is_none() {
                     let named = self.machines[host].named.iter().copied();

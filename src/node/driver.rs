@@ -11,8 +11,9 @@ use super::comeback::{come_back, own_token};
 use super::lives::{Channels, Watches};
 use super::{Call, JoinConfig, NodeError};
 use crate::clock::{Millis, NodeId};
-use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, Token};
-use crate::store::disk::{DiskEvent, DiskStore};
+use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};
+use crate::store::Table;
+use crate::store::disk::{DiskEvent, DiskStore, View};
 use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, Joined};
 
 /// Inputs of each kind that one step takes at most, so that a step stays short. A guess.
@@ -76,6 +77,8 @@ pub(super) struct Driver {
     transport: Handle,
     watches: Watches,
     replies: HashMap<Token, oneshot::Sender<Reply>>,
+    /// The snapshots of newcomers that are not in yet.
+    snapshots: HashMap<NodeId, (SnapshotId, View)>,
     next_token: Token,
     /// It shows a token at every dial, because it is no member yet.
     knocks: bool,
@@ -94,6 +97,7 @@ impl Driver {
             transport,
             watches,
             replies: HashMap::new(),
+            snapshots: HashMap::new(),
             next_token: 1,
             knocks: false,
             comeback: JoinSet::new(),
@@ -206,9 +210,8 @@ impl Driver {
                 }
             }
             Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
-            Output::SendSnapshot { to, snapshot } => {
-                self.transport.send_snapshot(to, snapshot, self.replica.store().snapshot());
-            }
+            Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(to, snapshot, after),
+            Output::EndSnapshot { to } => drop(self.snapshots.remove(&to)),
             Output::Peers { members, former } => self.transport.set_peers(members, former),
             Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(End::Halt(reason)),
@@ -216,6 +219,16 @@ impl Driver {
             Output::Left => return Some(End::Left),
         }
         None
+    }
+
+    /// Streams a snapshot to a newcomer, from its beginning or where it broke off.
+    fn send_snapshot(&mut self, to: NodeId, snapshot: SnapshotId, after: Option<(Table, Vec<u8>)>) {
+        if after.is_none() {
+            self.snapshots.insert(to, (snapshot, View::default()));
+        }
+        if let Some((_, view)) = self.snapshots.get(&to).filter(|(kept, _)| *kept == snapshot) {
+            self.transport.send_snapshot(to, snapshot, self.replica.store().snapshot(view, after));
+        }
     }
 
     fn on_disk(&mut self, event: DiskEvent) {

@@ -35,25 +35,22 @@ impl<S: Store> Replica<S> {
             if !self.is_member() {
                 self.send(peer, Lane::Ordered, Message::Installed);
             }
-        } else if self.peers.sponsor.is_none() {
-            self.ask_to_join(peer);
+        } else {
+            self.find_sponsor(peer);
         }
     }
 
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.peers.connected.remove(&peer);
-        self.peers.joining.remove(&peer);
+        if let Some(joining) = self.peers.joining.get_mut(&peer) {
+            joining.broken_at = Some(self.now.elapsed);
+        }
         // What still waits for an fsync belongs to this connection: a request to join that went out on the next one
         // would bring a snapshot that nobody waits for any more, and that mixes with another's.
         let gone = |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to, .. } if *to == peer);
         self.gated.retain(|(_, output)| !gone(output));
         self.outbox.retain(|output| !gone(output));
-        if self.peers.sponsor == Some(peer) {
-            self.peers.sponsor = None;
-            if let Some(other) = self.someone_to_ask().filter(|_| !self.installed) {
-                self.ask_to_join(other);
-            }
-        }
+        self.lose_sponsor(peer);
     }
 
     pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
@@ -65,6 +62,7 @@ impl<S: Store> Replica<S> {
         }
         match message {
             Message::Join { contact, snapshot } => self.on_join(from, contact, snapshot),
+            Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
             Message::Installed => self.on_installed(from),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),

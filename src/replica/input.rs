@@ -3,7 +3,7 @@
 use super::message::{Contact, Lane, Message, SnapshotId};
 use super::request::{Cursor, Reply, Request};
 use crate::clock::NodeId;
-use crate::store::{Batch, Write};
+use crate::store::{Batch, Table, Write};
 
 /// Names a request until it is answered; chosen by whoever drives the replica.
 pub type Token = u64;
@@ -71,12 +71,20 @@ pub enum Output {
         message: Message,
     },
     /// Stream all rows of the tables of which [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are
-    /// durable now, to a newcomer.
+    /// durable now, to a newcomer, in the order of the tables and their keys. What they were is kept until
+    /// [`Output::EndSnapshot`], in case the stream breaks off.
     SendSnapshot {
         /// The newcomer.
         to: NodeId,
         /// What it is called.
         snapshot: SnapshotId,
+        /// Go on after this row with what was kept under this name; nothing where that is gone.
+        after: Option<(Table, Vec<u8>)>,
+    },
+    /// A newcomer's snapshot need not be kept any more.
+    EndSnapshot {
+        /// The newcomer.
+        to: NodeId,
     },
     /// Whom to be connected to; nobody else gets in.
     Peers {

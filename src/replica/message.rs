@@ -116,6 +116,15 @@ pub enum Message {
     /// Of these logs the receiver lacked ops when it asked that have left the sender's, because all members held them; each
     /// with the first op that is left.
     Gone(BTreeMap<NodeId, Seq>),
+    /// A newcomer whose snapshot broke off has all rows up to this one, and asks for the rest.
+    Resume {
+        /// What the snapshot is called.
+        snapshot: SnapshotId,
+        /// The table of the last row.
+        table: String,
+        /// Its key.
+        key: Vec<u8>,
+    },
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

@@ -99,7 +99,7 @@ impl Cluster {
                     replica.handle(self.now, Input::Message { from: id, message });
                 }
             }
-            Output::SendSnapshot { to, snapshot } => {
+            Output::SendSnapshot { to, snapshot, after: _ } => {
                 let store = self.nodes[&id].store();
                 let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
                 let rows = tables.flat_map(|table| {
@@ -115,7 +115,7 @@ impl Cluster {
                 newcomer.handle(self.now, Input::SnapshotEnd { from: id, snapshot });
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
-            Output::Send { .. } | Output::Peers { .. } | Output::Events(_) => {}
+            Output::Send { .. } | Output::EndSnapshot { .. } | Output::Peers { .. } | Output::Events(_) => {}
             Output::Rejoin(_) | Output::Left => panic!("{id} is out"),
         }
     }

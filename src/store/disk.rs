@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use fjall::{Database, Keyspace, Readable, Slice};
 use tokio::sync::mpsc;
 
-use self::committer::{Change, Changes, Committer, Which, Work};
+pub use self::committer::View;
+use self::committer::{Change, Changes, Committer, Streamed, Work};
 pub(crate) use self::layout::{format_record, is_readable};
 use self::overlay::{Overlay, Step};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
@@ -195,23 +196,24 @@ impl DiskStore {
         self.waiting_bytes + self.current_bytes
     }
 
-    /// Streams all tables that a newcomer takes over, as they are on disk at some moment after this call. The store
-    /// goes on meanwhile. Drop the receiver to stop it, also before the directory is opened again: until then the
-    /// snapshot keeps the database open.
+    /// Streams all tables that a newcomer takes over, as they are on disk at some moment after the first call with this
+    /// view, in the order of the tables and their keys; those after a row, where one is given. The store goes on
+    /// meanwhile. Drop the receiver to stop it, and both before the directory is opened again: until then they keep the
+    /// database open.
     #[must_use]
-    pub fn snapshot(&self) -> mpsc::Receiver<SnapshotPart> {
-        self.stream(Table::in_snapshot)
+    pub fn snapshot(&self, view: &View, after: Option<(Table, Vec<u8>)>) -> mpsc::Receiver<SnapshotPart> {
+        self.stream(Streamed { which: Table::in_snapshot, view: view.clone(), after })
     }
 
     /// The same of all tables.
     #[must_use]
     pub fn backup(&self) -> mpsc::Receiver<SnapshotPart> {
-        self.stream(|_| true)
+        self.stream(Streamed { which: |_| true, view: View::default(), after: None })
     }
 
-    fn stream(&self, which: Which) -> mpsc::Receiver<SnapshotPart> {
+    fn stream(&self, what: Streamed) -> mpsc::Receiver<SnapshotPart> {
         let (sender, receiver) = mpsc::channel(SNAPSHOT_PARTS_AHEAD);
-        self.hand_over(Work::Snapshot(which, sender));
+        self.hand_over(Work::Snapshot(what, sender));
         receiver
     }
 

@@ -98,6 +98,7 @@ macro_rules! kinds {
 // * `Evicted`: whoever was put out while it was away is not told so by those who stay.
 // * `Used`: whoever asks to be let in under an id that it has used up is not told so, and waits.
 // * `Gone`: whoever lacks ops that have left the log is not told so, and goes on asking for them.
+// * `Resume`: a snapshot that broke off is asked for anew.
 kinds! {
     Message::Join { .. } => 0,
     Message::Installed => 0,
@@ -109,6 +110,7 @@ kinds! {
     Message::Evicted { .. } => 1,
     Message::Used => 1,
     Message::Gone(_) => 1,
+    Message::Resume { .. } => 1,
 }
 
 /// What a peer said that it should not have: it keeps to another version than the two sides agreed on.
@@ -159,6 +161,7 @@ mod tests {
             Message::Evicted { cut: 9 },
             Message::Used,
             Message::Gone([(NodeId(3), 4)].into()),
+            Message::Resume { snapshot: 7, table: "names".to_owned(), key: vec![1] },
         ]
     }
 

@@ -91,6 +91,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         }
         Packet::Message(Message::Vector(vector)) => vector_text(vector),
         Packet::Message(Message::Join { .. }) => "join".to_owned(),
+        Packet::Message(Message::Resume { .. }) => "goes on with the snapshot".to_owned(),
         Packet::Message(Message::Installed) => "installed".to_owned(),
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),

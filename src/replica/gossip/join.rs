@@ -5,28 +5,66 @@ use std::collections::BTreeSet;
 use super::super::Replica;
 use super::super::input::Output;
 use super::super::message::{Contact, Lane, Message, SnapshotId};
+use super::peers::Joining;
 use crate::clock::NodeId;
 use crate::crdt::Body;
-use crate::store::{Store, Write};
+use crate::store::{Store, Table, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
 /// twice as many, up to four times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
 /// to begin its snapshot.
 const JOIN_AGAIN: u64 = 5000;
 
+/// A sponsor keeps a snapshot that broke off, and what has entered the logs since, for so many milliseconds. A guess:
+/// longer than most links are down, shorter than a log takes to grow large.
+const RESUMED_WITHIN: u64 = 300_000;
+
 impl<S: Store> Replica<S> {
     /// A newcomer starts over: what an earlier snapshot left is forgotten first.
     pub(in crate::replica) fn ask_to_join(&mut self, sponsor: NodeId) {
-        if std::mem::take(&mut self.peers.half_installed) {
+        if self.peers.received.take().is_some() {
             self.wipe();
         }
+        self.peers.resuming = false;
         self.peers.sponsor = Some(sponsor);
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
         self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot });
     }
 
-    /// Asks again where no snapshot has begun. One that has begun goes on for as long as its connection does.
+    /// A newcomer is connected to somebody: to its sponsor again, whose snapshot broke off, or to one that it can ask.
+    pub(in crate::replica) fn find_sponsor(&mut self, peer: NodeId) {
+        match self.peers.sponsor {
+            None => self.ask_to_join(peer),
+            Some(sponsor) if sponsor == peer => {
+                if let Some((table, key)) = self.peers.received.clone() {
+                    self.peers.resuming = true;
+                    self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN);
+                    let (snapshot, table) = (self.peers.snapshot, table.name().to_owned());
+                    self.send(peer, Lane::Ordered, Message::Resume { snapshot, table, key });
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A newcomer has lost a peer. A sponsor whose snapshot has begun may be back soon; it is waited for.
+    pub(in crate::replica) fn lose_sponsor(&mut self, peer: NodeId) {
+        if self.peers.sponsor != Some(peer) {
+            return;
+        }
+        if self.peers.received.is_some() && !self.installed {
+            self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN);
+            return;
+        }
+        self.peers.sponsor = None;
+        if let Some(other) = self.someone_to_ask().filter(|_| !self.installed) {
+            self.ask_to_join(other);
+        }
+    }
+
+    /// Asks again where no snapshot has begun, or one broke off and does not go on. One that has begun goes on for as long
+    /// as its connection does.
     pub(in crate::replica) fn join_again(&mut self) {
         let now = self.now.elapsed;
         if now < self.peers.next_beat {
@@ -35,9 +73,9 @@ impl<S: Store> Replica<S> {
         self.peers.next_beat = now.plus(JOIN_AGAIN << self.peers.asked.min(2));
         self.peers.asked += 1;
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
-        if !self.peers.half_installed
-            && let Some(sponsor) = self.someone_to_ask()
-        {
+        let comes = self.peers.received.is_some() && !self.peers.resuming;
+        let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));
+        if !comes && let Some(sponsor) = self.someone_to_ask() {
             self.ask_to_join(sponsor);
         }
     }
@@ -51,7 +89,8 @@ impl<S: Store> Replica<S> {
 
     pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId) {
         // Said twice, it would bring two snapshots of one name.
-        let again = self.peers.joining.get(&from).is_some_and(|(_, asked)| *asked == snapshot);
+        let again = |joining: &Joining| joining.snapshot == snapshot && joining.broken_at.is_none();
+        let again = self.peers.joining.get(&from).is_some_and(again);
         if !self.is_member() || contact.node != from || again {
             return;
         }
@@ -63,8 +102,30 @@ impl<S: Store> Replica<S> {
             return self.send(from, Lane::Ordered, Message::Used);
         }
         self.retire_earlier_lives(from);
-        self.peers.joining.insert(from, (contact, snapshot));
-        self.outbox.push(Output::SendSnapshot { to: from, snapshot });
+        self.peers.joining.insert(from, Joining { contact, snapshot, broken_at: None });
+        self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
+    }
+
+    /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
+    pub(in crate::replica) fn on_resume(&mut self, from: NodeId, snapshot: SnapshotId, table: &str, key: Vec<u8>) {
+        let table = Table::ALL.into_iter().find(|known| known.name() == table && known.in_snapshot());
+        let joining = self.peers.joining.get_mut(&from).filter(|joining| joining.snapshot == snapshot);
+        if let Some((joining, table)) = joining.zip(table) {
+            joining.broken_at = None;
+            self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
+        }
+    }
+
+    /// Those who are in need no sponsor any more, and those who do not come back have lost theirs.
+    pub(super) fn end_joins(&mut self) {
+        let now = self.now.elapsed;
+        let is_late = |joining: &Joining| joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN));
+        let ended =
+            self.peers.joining.iter().filter(|(node, joining)| self.membership.knows(**node) || is_late(joining));
+        for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.peers.joining.remove(&node);
+            self.outbox.push(Output::EndSnapshot { to: node });
+        }
     }
 
     /// Whoever comes under a later id has given up the earlier ones.
@@ -83,9 +144,10 @@ impl<S: Store> Replica<S> {
         if !self.awaits(from, snapshot) {
             return;
         }
-        self.peers.half_installed = true;
+        self.peers.resuming = false;
         for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
             if let Some(value) = row.value {
+                self.peers.received = Some((row.table, row.key.clone()));
                 self.registry.store.put(row.table, row.key, value);
             }
         }
@@ -99,6 +161,7 @@ impl<S: Store> Replica<S> {
         if !self.awaits(from, snapshot) {
             return;
         }
+        self.peers.received = None;
         self.mark_installed();
         self.load();
         self.take_up_again();
@@ -113,7 +176,8 @@ impl<S: Store> Replica<S> {
         if !self.is_member() || self.membership.knows(from) {
             return;
         }
-        if let Some((contact, _)) = self.peers.joining.get(&from).cloned() {
+        if let Some(joining) = self.peers.joining.get(&from) {
+            let contact = joining.contact.clone();
             self.learn_contacts(vec![contact]);
         }
         if let Some(contact) = self.contacts.get(&from).cloned() {

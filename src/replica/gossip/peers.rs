@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
 use crate::replica::{Contact, Now, SnapshotId};
+use crate::store::Table;
 
 /// How many are told at a time, and how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,12 +47,22 @@ pub(in crate::replica) struct Peer {
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
 
+/// A newcomer whose sponsor this node is.
+#[derive(Clone, Debug)]
+pub(super) struct Joining {
+    pub(super) contact: Contact,
+    /// The snapshot that it asked for.
+    pub(super) snapshot: SnapshotId,
+    /// When its connection broke; none while it stands. In `elapsed` time.
+    pub(super) broken_at: Option<Millis>,
+}
+
 /// The peers that are connected, and when they hear from us next.
 #[derive(Clone, Debug)]
 pub(in crate::replica) struct Peers {
     pub(in crate::replica) connected: BTreeMap<NodeId, Peer>,
-    /// Newcomers that this node sponsors, with the snapshots that they asked for.
-    pub(super) joining: BTreeMap<NodeId, (Contact, SnapshotId)>,
+    /// Newcomers that this node sponsors.
+    pub(super) joining: BTreeMap<NodeId, Joining>,
     /// By how much the timestamps that we last refused from a node were ahead.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
@@ -61,8 +72,10 @@ pub(in crate::replica) struct Peers {
     pub(super) next_truncation: Millis,
     /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
     pub(super) sponsor: Option<NodeId>,
-    /// Rows of a snapshot that has not come to its end are in the store.
-    pub(super) half_installed: bool,
+    /// The last row of a snapshot that has not come to its end, where the store has any.
+    pub(super) received: Option<(Table, Vec<u8>)>,
+    /// It has asked its sponsor to go on with a snapshot that broke off, and nothing has come yet.
+    pub(super) resuming: bool,
     /// What the snapshot that was asked for last is called.
     pub(super) snapshot: SnapshotId,
     /// How often a newcomer has asked to be let in.
@@ -82,7 +95,8 @@ impl Peers {
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
             sponsor: None,
-            half_installed: false,
+            received: None,
+            resuming: false,
             snapshot: seed,
             asked: 0,
         }

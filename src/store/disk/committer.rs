@@ -1,7 +1,9 @@
 //! The thread that makes batches durable.
 
-use std::sync::Arc;
+use std::fmt;
+use std::ops::Bound;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, mem};
@@ -49,15 +51,32 @@ pub(super) struct Changes {
     pub(super) bytes: usize,
 }
 
-/// Says which tables a snapshot has.
-pub(super) type Which = fn(Table) -> bool;
+/// What the tables are at one moment, which is when it is first used. Whoever has it can look at it again. It costs the
+/// room on disk of what has changed since.
+#[derive(Clone, Default)]
+pub struct View(Arc<OnceLock<Snapshot>>);
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
+}
+
+/// What is to be streamed.
+pub(super) struct Streamed {
+    /// Which tables.
+    pub(super) which: fn(Table) -> bool,
+    pub(super) view: View,
+    /// Only what comes after this row.
+    pub(super) after: Option<(Table, Vec<u8>)>,
+}
 
 /// What the committer is asked to do, in order.
 pub(super) enum Work {
     /// Make a batch durable.
     Commit(Arc<Changes>),
     /// Send what is durable of these tables.
-    Snapshot(Which, mpsc::Sender<SnapshotPart>),
+    Snapshot(Streamed, mpsc::Sender<SnapshotPart>),
     /// The store was poisoned elsewhere: say so.
     Failed,
     /// Finish what came before and end.
@@ -104,7 +123,7 @@ impl Drop for Committer {
 struct Group {
     last: Option<Batch>,
     bytes: usize,
-    snapshots: Vec<(Which, mpsc::Sender<SnapshotPart>)>,
+    snapshots: Vec<(Streamed, mpsc::Sender<SnapshotPart>)>,
     stop: bool,
 }
 
@@ -152,9 +171,10 @@ impl Worker {
                 (self.on_event)(DiskEvent::Persisted(last));
             }
         }
-        for (which, parts) in group.snapshots {
+        for (what, parts) in group.snapshots {
             // Nobody else writes, so what fjall shows now is what was just synced.
-            self.send_snapshot(self.tables.database.snapshot(), which, parts)?;
+            what.view.0.get_or_init(|| self.tables.database.snapshot());
+            self.send_snapshot(what, parts)?;
         }
         Ok(group.stop)
     }
@@ -167,7 +187,7 @@ impl Worker {
                 group.last = Some(changes.batch);
                 group.bytes += changes.bytes;
             }
-            Work::Snapshot(which, parts) => group.snapshots.push((which, parts)),
+            Work::Snapshot(what, parts) => group.snapshots.push((what, parts)),
             // `run` looks for it after the group.
             Work::Failed => {}
             Work::Stop => group.stop = true,
@@ -201,10 +221,10 @@ impl Worker {
         batch.commit()
     }
 
-    fn send_snapshot(&self, snapshot: Snapshot, which: Which, parts: mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
+    fn send_snapshot(&self, what: Streamed, parts: mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
         let (tables, poison, failer) = (self.tables.clone(), self.poison.clone(), self.failer.clone());
         let sending = move || {
-            if let Err(error) = send_rows(&tables, &snapshot, which, &parts) {
+            if let Err(error) = send_rows(&tables, &what, &parts) {
                 poison.set("reading a snapshot", &error);
                 let _ = failer.send(Work::Failed);
             }
@@ -232,15 +252,15 @@ impl Drop for Worker {
 }
 
 /// Sends the tables of a snapshot, and its end; stops where nobody listens.
-fn send_rows(
-    tables: &Tables,
-    snapshot: &Snapshot,
-    which: Which,
-    parts: &mpsc::Sender<SnapshotPart>,
-) -> fjall::Result<()> {
+fn send_rows(tables: &Tables, what: &Streamed, parts: &mpsc::Sender<SnapshotPart>) -> fjall::Result<()> {
+    let Some(snapshot) = what.view.0.get() else { return Ok(()) };
     let (mut rows, mut bytes) = (Vec::new(), 0);
-    for table in Table::ALL.into_iter().filter(|table| which(*table)) {
-        for row in snapshot.iter(tables.keyspace(table)) {
+    let first = what.after.as_ref().map(|(table, _)| *table);
+    let is_wanted = |table: &Table| (what.which)(*table) && first.is_none_or(|first| *table >= first);
+    for table in Table::ALL.into_iter().filter(is_wanted) {
+        let after = what.after.as_ref().filter(|(first, _)| *first == table).map(|(_, key)| key.as_slice());
+        let bounds = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        for row in snapshot.range::<&[u8], _>(tables.keyspace(table), bounds) {
             let (key, value) = row.into_inner()?;
             bytes += key.len() + value.len();
             rows.push(Write { table, key: key.to_vec(), value: Some(value.to_vec()) });

@@ -200,16 +200,16 @@ fn another_format_and_a_foreign_database_are_refused_and_left_as_they_are() {
     let dir = TempDir::new().unwrap();
     drop(open(dir.path()));
     let record = dir.path().join("db/FORMAT");
-    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n");
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.2\n");
     let refused = || DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err().unwrap();
-    for other in ["forename store 1.2", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
+    for other in ["forename store 1.3", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
     {
         std::fs::write(&record, format!("{other}\n")).unwrap();
         let before = files(dir.path());
         let error = refused();
         assert!(matches!(&error, OpenError::Format { found, .. } if found == other), "{error:?}");
         let text = error.to_string();
-        assert!(text.contains("reads forename store 1.0 to 1.1; nothing was changed"), "{text}");
+        assert!(text.contains("reads forename store 1.0 to 1.2; nothing was changed"), "{text}");
         assert!(before == files(dir.path()), "a refusal of {other:?} changed the directory");
     }
     std::fs::remove_file(&record).unwrap();
@@ -224,12 +224,12 @@ fn an_older_minor_format_opens_and_is_raised() {
     opened.store.commit();
     opened.store.close().unwrap();
     let record = dir.path().join("db/FORMAT");
-    for older in ["forename store 1\n", "forename store 1.0\n"] {
+    for older in ["forename store 1\n", "forename store 1.0\n", "forename store 1.1\n"] {
         std::fs::write(&record, older).unwrap();
         // What a crash while it was raised left.
         std::fs::write(dir.path().join("db/FORMAT.new"), "forename st").unwrap();
         let opened = open(dir.path());
-        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n", "raised before anything else");
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.2\n", "raised before anything else");
         assert_eq!(opened.get(Table::Meta, "key").as_deref(), Some("value"));
         opened.store.close().unwrap();
     }
@@ -262,7 +262,11 @@ fn a_poisoned_store_finds_nothing_and_says_why_once() {
     opened.store.commit();
     assert_eq!(opened.event(), DiskEvent::Failed(failure.clone()));
     assert_eq!(opened.events.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "the last event");
-    assert_eq!(receive_snapshot(opened.store.snapshot()), None, "and no snapshot comes to its end");
+    assert_eq!(
+        receive_snapshot(opened.store.snapshot(&View::default(), None)),
+        None,
+        "and no snapshot comes to its end"
+    );
     assert_eq!(opened.store.close(), Err(failure));
     let reopened = open(dir.path());
     assert_eq!(reopened.get(Table::Names, "ada").as_deref(), Some("1"));
@@ -280,7 +284,7 @@ fn a_snapshot_is_the_durable_state_of_one_moment_while_writes_go_on() {
         opened.store.commit();
     };
     (1..=1000).for_each(|number| write(&mut opened, number));
-    let parts = opened.store.snapshot();
+    let parts = opened.store.snapshot(&View::default(), None);
     (1001..=2000).for_each(|number| write(&mut opened, number));
     let found = receive_snapshot(parts).unwrap();
     let count = u32::from_be_bytes(found[&(Table::Cluster, b"count".to_vec())][..].try_into().unwrap());
@@ -293,13 +297,41 @@ fn a_snapshot_is_the_durable_state_of_one_moment_while_writes_go_on() {
 }
 
 #[test]
+fn a_snapshot_that_broke_off_goes_on_with_what_it_was() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    for table in [Table::Names, Table::Registrations] {
+        (0..50_u8).for_each(|key| opened.store.put(table, vec![key], vec![1]));
+    }
+    opened.store.commit();
+    let view = View::default();
+    let whole = receive_snapshot(opened.store.snapshot(&view, None)).unwrap();
+    for table in [Table::Names, Table::Registrations] {
+        opened.store.put(table, vec![20], vec![2]);
+        opened.store.delete(table, vec![30]);
+        opened.store.put(table, vec![77], vec![2]);
+    }
+    opened.store.commit();
+    for last in whole.keys() {
+        let rest = receive_snapshot(opened.store.snapshot(&view, Some(last.clone()))).unwrap();
+        let expected: Contents =
+            whole.iter().filter(|(row, _)| *row > last).map(|(k, v)| (k.clone(), v.clone())).collect();
+        assert_eq!(rest, expected, "after {last:?}");
+    }
+    drop(view);
+    let now = receive_snapshot(opened.store.snapshot(&View::default(), None)).unwrap();
+    assert_eq!(now[&(Table::Names, vec![20])], [2]);
+    assert!(!now.contains_key(&(Table::Names, vec![30])));
+}
+
+#[test]
 fn a_snapshot_that_nobody_reads_stops_nothing() {
     let dir = TempDir::new().unwrap();
     let mut opened = open(dir.path());
     (0..100_u8).for_each(|key| opened.store.put(Table::Names, vec![key], vec![0; 100_000]));
     opened.store.commit();
-    let ignored = opened.store.snapshot();
-    let dropped = opened.store.snapshot();
+    let ignored = opened.store.snapshot(&View::default(), None);
+    let dropped = opened.store.snapshot(&View::default(), None);
     drop(dropped);
     opened.put(Table::Names, "ada", "1");
     let batch = opened.store.commit();

@@ -1,0 +1,172 @@
+//! Stories of newcomers.
+
+use forename::replica::{EventType, Refusal, Status};
+use forename_sim::plan::{Kind, Pick, Trouble};
+use forename_sim::story::Story;
+
+const LONDON: usize = 0;
+const TOKYO: usize = 1;
+const LIMA: usize = 2;
+
+#[test]
+fn a_newcomer_gets_everything_and_may_claim() {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.passes(100);
+    story.start(LIMA);
+    story.passes(1000);
+    assert!(story.is_member(LIMA));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    assert_eq!(
+        story.feed(LIMA).iter().filter(|event| event.event_type == EventType::Confirmed).count(),
+        0,
+        "a snapshot brings no events"
+    );
+    let late = story.claims(LIMA, &["alice"]);
+    assert!(matches!(story.refused(late), Some(Refusal::NameTaken { .. })));
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(100);
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_is_no_member_until_all_have_welcomed_it() {
+    let mut story = Story::with_joiners(3, &[LONDON]);
+    story.split(&[LIMA]);
+    story.start(3);
+    story.passes(10_000);
+    assert!(!story.is_member(3), "Lima has not welcomed it");
+    let early = story.claims(3, &["alice"]);
+    assert!(matches!(story.refused(early), Some(Refusal::NotMember)));
+    story.heal();
+    story.passes(5000);
+    assert!(story.is_member(3));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_whose_sponsor_dies_half_way_starts_over() {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        story.claims(TOKYO, &[name]);
+    }
+    story.passes(200);
+    story.start(LIMA);
+    story.passes(40);
+    story.crash(LONDON);
+    story.passes(2000);
+    story.start(LONDON);
+    story.passes(8000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
+}
+
+/// The first bug of joining that a seed found: a request to be let in, or the word that the snapshot is there, was
+/// lost, and the newcomer waited for ever.
+#[test]
+fn a_newcomer_whose_word_is_lost_says_it_again() {
+    for kind in [Kind::Join, Kind::Installed] {
+        let mut story = Story::with_joiners(2, &[LONDON]);
+        story.suffers(Trouble::Picky(Pick { from: LIMA, to: LONDON, kind, lost: 100, late: 0 }), 3000);
+        story.suffers(Trouble::Picky(Pick { from: LIMA, to: TOKYO, kind, lost: 100, late: 0 }), 3000);
+        story.start(LIMA);
+        story.passes(2500);
+        assert!(!story.is_member(LIMA), "{kind:?} did not get through");
+        story.passes(12_000);
+        assert!(story.is_member(LIMA));
+        story.ends_well();
+    }
+}
+
+/// The second bug of joining that a seed found: a second peer that connected while the snapshot came was asked as well,
+/// what had come was wiped, and the end of the first stream made the rest pass for a whole snapshot.
+#[test]
+fn a_newcomer_that_reaches_two_takes_one_snapshot() {
+    let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
+    story.imports(LONDON, 40, 10);
+    let alice = story.claims(TOKYO, &["alice"]);
+    story.passes(1000);
+    story.suffers(Trouble::Picky(Pick { from: LONDON, to: LIMA, kind: Kind::Snapshot, lost: 0, late: 300 }), 2000);
+    story.suffers(Trouble::Picky(Pick { from: TOKYO, to: LIMA, kind: Kind::Snapshot, lost: 0, late: 500 }), 2000);
+    story.cut(&[(TOKYO, LIMA)]);
+    story.start(LIMA);
+    story.passes(50);
+    story.heal();
+    story.passes(10_000);
+    assert!(story.is_member(LIMA));
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_newcomer_that_two_let_in_is_let_in_once() {
+    let mut story = Story::with_joiners_that_reach(3, &[(LONDON, Some(TOKYO))]);
+    story.start(3);
+    story.passes(3000);
+    assert!(story.is_member(3));
+    let alice = story.claims(3, &["alice"]);
+    story.passes(200);
+    for host in 0..4 {
+        assert_eq!(story.status(host, alice), Some(Status::Confirmed));
+        assert_eq!(story.cluster(host).members.len(), 4);
+    }
+    story.ends_well();
+}
+
+/// Found by seed 19031. A newcomer's request to join waited for a slow fsync while its sponsor died and came back; it
+/// had asked another meanwhile, both sent their snapshots, and what it installed was a mixture of the two.
+#[test]
+fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
+    let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
+    story.imports(LONDON, 30, 10);
+    story.passes(1000);
+    story.slow_disk(LIMA, 30_000);
+    story.cut(&[(TOKYO, LIMA)]);
+    story.start(LIMA);
+    story.passes(500);
+    story.heal();
+    story.passes(500);
+    story.crash(LONDON);
+    story.passes(500);
+    story.start(LONDON);
+    story.passes(3000);
+    story.slow_disk(LIMA, 1);
+    story.passes(15_000);
+    assert!(story.is_member(LIMA));
+    story.ends_well();
+}
+
+/// A snapshot of many pieces is on its way to Lima when the connection breaks.
+fn lima_has_half_a_snapshot() -> Story {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    story.imports(LONDON, 40, 10);
+    story.passes(1000);
+    story.suffers(Trouble::Narrow(LONDON, LIMA, 20_000), 60_000);
+    story.start(LIMA);
+    story.passes(700);
+    story.kill(LONDON, LIMA);
+    story
+}
+
+#[test]
+fn a_snapshot_that_broke_off_goes_on_where_it_was() {
+    let mut story = lima_has_half_a_snapshot();
+    let late = story.claims(TOKYO, &["alice"]);
+    story.passes(15_000);
+    assert!(story.has_seen("a snapshot goes on where it broke off"));
+    assert!(story.is_member(LIMA));
+    assert_eq!(story.status(LIMA, late), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_sponsor_that_has_died_since_has_no_snapshot_to_go_on_with() {
+    let mut story = lima_has_half_a_snapshot();
+    story.crash(LONDON);
+    story.start(LONDON);
+    story.passes(30_000);
+    assert!(!story.has_seen("a snapshot goes on where it broke off"));
+    assert!(story.is_member(LIMA), "it has asked for another");
+    story.ends_well();
+}
