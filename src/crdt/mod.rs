@@ -15,6 +15,8 @@ mod tests;
 pub use chain::Chain;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
-pub use record::{ClaimRecord, EndReason, Name, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id};
+pub use record::{
+    ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
+};
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
 pub(crate) use registry::{expiry_key, is_early};

@@ -116,6 +116,13 @@ pub enum Message {
     /// Of these logs the receiver lacked ops when it asked that have left the sender's, because all members held them; each
     /// with the first op that is left.
     Gone(BTreeMap<NodeId, Seq>),
+    /// What the sender can read.
+    Reads {
+        /// The kinds of op bodies that it knows: [`Body::KINDS`](crate::crdt::Body::KINDS) of its program.
+        bodies: u32,
+        /// It does not know what the receiver can read, and asks.
+        echo: bool,
+    },
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

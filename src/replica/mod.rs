@@ -36,6 +36,7 @@ mod recovery;
 mod rejoin;
 mod request;
 mod returning;
+mod rules;
 mod serve;
 mod starting;
 mod verify;

@@ -13,7 +13,8 @@ use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
 use crate::crdt::{
-    Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record, stamp_of_id,
+    Body, Claim, ClaimRef, Name, Namespace, Op, Register, Registration, Seq, Vacancy, id_of_stamp, read_record,
+    stamp_of_id,
 };
 use crate::store::{Direction, Store, Table};
 
@@ -111,7 +112,7 @@ impl<S: Store> Replica<S> {
                         None => Void::Open(Box::new(op)),
                     }
                 }
-                Body::Activate { .. } | Body::Release(_) => Void::Open(Box::new(op)),
+                Body::Activate { .. } | Body::Release(_) | Body::Namespace { .. } => Void::Open(Box::new(op)),
                 _ => continue,
             };
             self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
@@ -331,7 +332,7 @@ impl<S: Store> Replica<S> {
         match op.body {
             Body::Register(register) => self.again(stamp, register),
             body => {
-                self.once_more(body);
+                self.once_more(stamp, body);
                 self.settled(stamp);
             }
         }
@@ -379,7 +380,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn once_more(&mut self, body: Body) {
+    fn once_more(&mut self, void: Stamp, body: Body) {
         match body {
             Body::Activate { registration } => {
                 let registration = self.stands_for(registration);
@@ -395,6 +396,13 @@ impl<S: Store> Replica<S> {
                     .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
                 {
                     self.issue(Body::Release(claim));
+                }
+            }
+            // Rules that were set after the void ones stand.
+            Body::Namespace { namespace, rules } => {
+                let set = Namespace::load(&self.registry.store, &namespace);
+                if set.is_none_or(|set| set.stamp < void) {
+                    self.issue(Body::Namespace { namespace, rules });
                 }
             }
             _ => {}

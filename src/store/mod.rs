@@ -50,11 +50,13 @@ pub enum Table {
     Void,
     /// Events that the feed had before an eviction and that are not to be told again.
     Told,
+    /// The rules that were set for a namespace, by its name.
+    Namespaces,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -70,6 +72,7 @@ impl Table {
         Self::Events,
         Self::Void,
         Self::Told,
+        Self::Namespaces,
     ];
 
     /// Its name on disk.
@@ -91,6 +94,7 @@ impl Table {
             Self::Events => "events",
             Self::Void => "void",
             Self::Told => "told",
+            Self::Namespaces => "namespaces",
         }
     }
 

@@ -35,7 +35,8 @@ impl Format {
     /// | --- | --- |
     /// | 1.0 | all tables; its record said `forename store 1` at first |
     /// | 1.1 | the event feed may begin later than at its first cursor |
-    const PRESENT: Self = Self { major: 1, minor: 1 };
+    /// | 1.2 | rules of namespaces: a table, and a body of ops |
+    const PRESENT: Self = Self { major: 1, minor: 2 };
 
     /// What a format record says; none where it is none.
     fn parse(record: &str) -> Option<Self> {
