@@ -12,7 +12,8 @@ use uuid::Uuid;
 pub use events::{EventQuery, EventStream};
 
 use crate::api::json::{
-    Cluster, Events, Name, Registration, RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+    Cluster, Events, Name, Namespace, NamespaceBody, Registration, RegistrationBody, Registrations, Span, TokenBody,
+    TokenIssued, Wait,
 };
 use crate::api::{DEFAULT_WAIT, Problem, ProblemType};
 use crate::clock::NodeId;
@@ -181,6 +182,24 @@ impl Client {
     /// [`ProblemType::InvalidName`] where it breaks a rule of its namespace.
     pub async fn name(&self, namespace: &str, name: &str) -> Result<Name> {
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &[])?).await
+    }
+
+    /// The rules of a namespace.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
+    pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
+        self.answer(self.call(Method::GET, &["v1", "namespaces", namespace], &[])?).await
+    }
+
+    /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
+    ///
+    /// # Errors
+    /// [`ProblemType::RulesChanged`] where the node has another version than `if_version`,
+    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others, [`ProblemType::OlderMembers`]
+    /// where not all members can read it; nothing was changed.
+    pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
+        self.answer(self.call(Method::PUT, &["v1", "namespaces", namespace], &[])?.json(body)).await
     }
 
     /// A page of an owner's registrations, earliest first.

@@ -90,6 +90,8 @@ bugs! {
     WelcomeAfterFreeze,
     /// An evicted node drops its ops before its eviction is declared.
     OpsDroppedEarly,
+    /// The rules of a namespace that arrive last stand.
+    RulesByArrival,
 }
 
 thread_local! {

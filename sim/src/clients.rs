@@ -106,9 +106,9 @@ impl Clients {
     }
 }
 
-/// A name of a plan: its namespace is `username`, or what stands before the slash.
+/// A name of a plan: its namespace is `username`, or what stands before the last slash.
 pub(crate) fn name(text: &str) -> NameRequest {
-    let (namespace, name) = text.split_once('/').unwrap_or(("username", text));
+    let (namespace, name) = text.rsplit_once('/').unwrap_or(("username", text));
     NameRequest { namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
@@ -202,6 +202,10 @@ impl World {
             }
             Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
             Ask::Evict(host) => Some((Call::Other, Request::Evict(self.machines[*host].node))),
+            Ask::Rules(book) => book.rules().map(|rules| {
+                let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
+                (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
+            }),
             Ask::Leave => Some((Call::Other, Request::Leave)),
             Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
             Ask::Import(..) => None,
@@ -258,6 +262,10 @@ impl World {
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),
+            Ok(Answer::Namespace(view)) if !matches!(call, Call::Check(_)) => {
+                self.mark("an operator sets rules");
+                self.ledger.told_of_rules(host, &view, &self.machines[host].disk)
+            }
             Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
                 let back = self.machines[host].came_back;
                 self.ledger.page(host, after, &page.events, back, &self.machines[host].disk)?;
@@ -333,7 +341,11 @@ impl World {
         let Err(refusal) = reply else { return };
         self.mark(match &refusal {
             Refusal::NameTaken { .. } => "refused: name taken",
+            Refusal::InvalidName { reason, .. } if reason.contains("reserved") => "refused: reserved name",
             Refusal::InvalidName { .. } => "refused: invalid name",
+            Refusal::RulesChanged { .. } => "refused: rules changed",
+            Refusal::NamespaceInUse { .. } => "refused: namespace in use",
+            Refusal::OlderMembers { .. } => "refused: older members",
             Refusal::InvalidRequest(_) => "refused: invalid request",
             Refusal::IdReused(_) => "refused: id reused",
             Refusal::NoRegistration(_) => "refused: no registration",

@@ -11,7 +11,7 @@ use forename::replica::{Answer, ClusterView, NameRequest, RegisterRequest, Regis
 use crate::ledger::{Checked, Violation, broken};
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
-use crate::run::{Failure, ask, cluster, ended_of, fates_by_id, owner_views};
+use crate::run::{Failure, ask, check_rules, cluster, ended_of, fates_by_id, owner_views};
 use crate::world::World;
 
 /// Who is left, and what the lost ones promised before.
@@ -204,6 +204,7 @@ impl Truth {
                 }
             }
         }
+        check_rules(world, host, &self.known)?;
         Ok((seen != firsts.len()).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
     }
 

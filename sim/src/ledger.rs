@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op, Seq};
-use forename::replica::{Cursor, Event, EventType, Message, RegistrationView, Status, Vector};
+use forename::replica::{
+    Cursor, Event, EventType, Message, NamespaceView, RegistrationView, RulesVersion, Status, Vector,
+};
 use forename::store::{Store, Table};
 use uuid::Uuid;
 
@@ -85,6 +87,8 @@ pub(crate) struct Ledger {
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
+    /// Rules that an operator was told were set, by namespace.
+    rules: BTreeSet<(String, Stamp)>,
     /// Where the logs of the evicted end, for everybody.
     cuts: BTreeMap<NodeId, Seq>,
 }
@@ -249,6 +253,10 @@ impl Ledger {
                 self.answered.remove(&id);
             }
         }
+        self.rules.retain(|(_, stamp)| {
+            stamp.node != node
+                || self.ops.get(&node).is_some_and(|log| log.iter().any(|op| op.hlc == stamp.hlc && op.seq <= upto))
+        });
     }
 
     /// A newcomer that starts over has no ops of this node any more.
@@ -384,6 +392,22 @@ impl Ledger {
         }
         self.answered.insert(view.id);
         if view.status.is_final() { self.is_final(host, view.id, view.stamp, view.status) } else { Ok(()) }
+    }
+
+    /// An operator is told of rules.
+    pub(crate) fn told_of_rules(&mut self, host: Host, view: &NamespaceView, disk: &Disk) -> Checked {
+        let RulesVersion::Set(stamp) = view.version else { return Ok(()) };
+        let durable = forename::crdt::Namespace::load(disk.durable(), &view.namespace);
+        if durable.is_none_or(|durable| durable.stamp < stamp) {
+            return broken("durable", format!("host {host} answers about the rules of {stamp} before its fsync"));
+        }
+        self.rules.insert((view.namespace.clone(), stamp));
+        Ok(())
+    }
+
+    /// Rules that were told of.
+    pub(crate) fn told_rules(&self) -> impl Iterator<Item = (&String, &Stamp)> {
+        self.rules.iter().map(|(namespace, stamp)| (namespace, stamp))
     }
 
     /// Something is said to be final: it must be so everywhere and for ever.

@@ -1,7 +1,8 @@
 //! Rare branches. A round of seeds says which were never reached, and fails on those that it must reach.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use forename::clock::NodeId;
 use forename::crdt::Body;
 use forename::replica::{EndReason, Event, EventType, Lane, Message};
 
@@ -58,6 +59,10 @@ pub const REQUIRED: &[&str] = &[
     "a snapshot is cut off",
     "ops by bulk",
     "more ops than one message carries",
+    "an operator sets rules",
+    "rules set at two nodes",
+    "refused: namespace in use",
+    "refused: reserved name",
 ];
 
 /// Marks that no run reaches: the replica itself never says so, only its driver does.
@@ -88,6 +93,15 @@ impl World {
             if !hlcs.insert(stamp.hlc) {
                 self.mark("a tie of timestamps");
             }
+        }
+        let mut setters: BTreeMap<&String, BTreeSet<NodeId>> = BTreeMap::new();
+        for op in self.ledger.ops() {
+            if let Body::Namespace { namespace, .. } = &op.body {
+                setters.entry(namespace).or_default().insert(op.node);
+            }
+        }
+        if setters.values().any(|nodes| nodes.len() > 1) {
+            self.mark("rules set at two nodes");
         }
         self.mark_admissions();
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op, Register};
+use forename::name::Rules;
 use uuid::Uuid;
 
 /// A name: its namespace and key.
@@ -30,6 +31,8 @@ pub struct Verdicts {
     pub fates: BTreeMap<Stamp, Fate>,
     /// The claim that holds each name, where one does.
     pub holders: BTreeMap<Place, Option<Stamp>>,
+    /// The rules that were set last, and when, by namespace.
+    pub rules: BTreeMap<String, (Stamp, Rules)>,
 }
 
 /// Replays ops. Reservations whose end lies at or before `time` and that nobody activated have ended.
@@ -42,6 +45,9 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
             Body::Activate { registration } => model.activate(*registration, stamp.hlc),
             Body::Release(claim) => {
                 model.ended.insert((claim.registration, (claim.namespace.clone(), claim.key.clone())));
+            }
+            Body::Namespace { namespace, rules } => {
+                model.rules.insert(namespace.clone(), (*stamp, (**rules).clone()));
             }
             _ => {}
         }
@@ -59,6 +65,7 @@ struct Model {
     displaced: BTreeSet<(Stamp, Place)>,
     ended: BTreeSet<(Stamp, Place)>,
     activated: BTreeSet<Stamp>,
+    rules: BTreeMap<String, (Stamp, Rules)>,
 }
 
 impl Model {
@@ -107,7 +114,7 @@ impl Model {
         }
         let places: BTreeSet<Place> = self.tenures.keys().map(|(place, _)| place.clone()).collect();
         let holders = places.into_iter().map(|place| (place.clone(), self.holder(&place))).collect();
-        Verdicts { fates: self.fates, holders }
+        Verdicts { fates: self.fates, holders, rules: self.rules }
     }
 
     fn holder(&self, place: &Place) -> Option<Stamp> {
@@ -129,6 +136,12 @@ impl Verdicts {
         let carries =
             |stamp: &Stamp, fate: &Fate| fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*stamp)) == id;
         self.fates.iter().find(|(stamp, fate)| carries(stamp, fate)).map(|(stamp, fate)| (*stamp, fate))
+    }
+
+    /// The rules of a namespace.
+    #[must_use]
+    pub fn rules_of(&self, namespace: &str) -> Rules {
+        self.rules.get(namespace).map_or_else(|| Rules::default_of(namespace), |(_, rules)| rules.clone())
     }
 
     /// Every node that issued a registration.

@@ -3,6 +3,7 @@
 
 mod trouble;
 
+use forename::name::{Profile, Rules};
 use forename::replica::Spread;
 use serde::{Deserialize, Serialize};
 
@@ -216,8 +217,32 @@ pub enum Ask {
     Evict(Host),
     /// An operator wants the node to leave.
     Leave,
+    /// An operator gives a namespace rules.
+    Rules(Book),
     /// Registers so many new names, one each, at once; with so many bytes of metadata.
     Import(Slot, u32, usize),
+}
+
+/// Rules of a namespace as an operator wants them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Book {
+    /// The namespace.
+    pub namespace: String,
+    /// Its names are opaque, not what its own name says.
+    pub opaque: bool,
+    /// Characters of a name at least.
+    pub least: usize,
+    /// Names that nobody is to claim.
+    pub reserved: Vec<String>,
+}
+
+impl Book {
+    /// The rules; none where there cannot be such.
+    #[must_use]
+    pub fn rules(&self) -> Option<Rules> {
+        let profile = if self.opaque { Profile::Opaque } else { Rules::default_of(&self.namespace).profile() };
+        Rules::new(profile, (self.least, 100), self.reserved.iter().map(String::as_str)).ok()
+    }
 }
 
 /// A registration as a client wants it.
@@ -231,7 +256,7 @@ pub struct Wish {
     pub id_of: Option<Slot>,
     /// For whom.
     pub owner: String,
-    /// Which names, all in one namespace but those with a slash.
+    /// Which names, all in one namespace but those with a slash: what stands before the last one is theirs.
     pub names: Vec<String>,
     /// A reservation for so many milliseconds.
     pub ttl: Option<u64>,

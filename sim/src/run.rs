@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op};
 use forename::replica::{
-    Answer, ClusterView, MemberView, NameRequest, NameStatus, Refusal, RegistrationView, Request, Status,
+    Answer, ClusterView, MemberView, NameRequest, NameStatus, Refusal, RegistrationView, Request, RulesVersion, Status,
 };
 use uuid::Uuid;
 
@@ -249,11 +249,17 @@ pub(crate) fn check_end(world: &mut World) -> Checked {
             return broken("answered", format!("registration {id} was answered and does not exist"));
         }
     }
+    for (namespace, told) in world.ledger.told_rules() {
+        if verdicts.rules.get(namespace).is_none_or(|(stamp, _)| stamp < told) {
+            return broken("answered", format!("the rules of {told} for {namespace} were answered, and are lost"));
+        }
+    }
     for host in present {
         world.ledger.check_cuts(host)?;
         check_events(world, host, &verdicts)?;
         check_registrations(world, host, &verdicts)?;
         check_names(world, host, &verdicts)?;
+        check_rules(world, host, &verdicts)?;
     }
     Ok(())
 }
@@ -372,12 +378,23 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
 }
 
 fn check_names(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
+    // Where rules were set while names were taken elsewhere, a key need not be a name that has this key.
+    let found = |place: &&Place| verdicts.rules_of(&place.0).key(&place.1).as_ref() == Ok(&place.1);
     let name = |(namespace, key): &Place| NameRequest { namespace: namespace.clone(), name: key.clone() };
-    let requests: Vec<_> = verdicts.holders.keys().map(|place| Request::Name(name(place))).collect();
+    let places: Vec<_> = verdicts.holders.keys().filter(found).collect();
+    let requests: Vec<_> = places.iter().map(|place| Request::Name(name(place))).collect();
     let mut answers = ask_all(world, host, requests)?.into_iter();
-    for ((_, key), holder) in &verdicts.holders {
-        let Some(Ok(Answer::Name(view))) = answers.next() else {
-            return broken("oracle", format!("host {host} does not answer about {key}"));
+    for place in places {
+        let (holder, (namespace, key)) = (&verdicts.holders[place], place);
+        let forbidden = holder.is_none() && verdicts.rules_of(namespace).check(key, key).is_err();
+        let view = match answers.next() {
+            Some(Ok(Answer::Name(view))) if !forbidden => view,
+            Some(Err(Refusal::InvalidName { .. })) if forbidden => continue,
+            other => {
+                let text =
+                    format!("host {host} answers about {key}, which may be claimed or not ({forbidden}): {other:?}");
+                return broken("oracle", text);
+            }
         };
         let wanted = holder.and_then(|stamp| verdicts.fates.get(&stamp).map(|fate| id_of(stamp, fate)));
         let status = if holder.is_some() { NameStatus::Held } else { NameStatus::Available };
@@ -387,6 +404,23 @@ fn check_names(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Every node has the rules that were set last.
+pub(crate) fn check_rules(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
+    let requests = verdicts.rules.keys().cloned().map(Request::Namespace).collect();
+    let answers = ask_all(world, host, requests)?;
+    let shown = answers.into_iter().filter_map(|answer| match answer {
+        Ok(Answer::Namespace(view)) => Some((view.version, view.rules)),
+        _ => None,
+    });
+    let shown: Vec<_> = shown.collect();
+    let wanted: Vec<_> =
+        verdicts.rules.values().map(|(stamp, rules)| (RulesVersion::Set(*stamp), rules.clone())).collect();
+    if shown == wanted {
+        return Ok(());
+    }
+    broken("oracle", format!("host {host} has the rules {shown:?}, not {wanted:?}"))
 }
 
 /// Runs a plan and tells what happened, a line each: the virtual time in milliseconds, the run's hash just after it, and

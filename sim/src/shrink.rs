@@ -113,6 +113,7 @@ fn plainer_ask(ask: &mut Ask) {
             (wish.ttl, wish.wait) = (None, None);
         }
         Ask::Show(_, wait) => *wait = None,
+        Ask::Rules(book) => book.reserved.truncate(1),
         Ask::Import(_, count, metadata) => (*count, *metadata) = (count.div_ceil(2), 0),
         _ => {}
     }

@@ -7,14 +7,15 @@ use forename::clock::Stamp;
 use forename::codec;
 use forename::crdt::Op;
 use forename::replica::{
-    Answer, ClusterView, Event, EventFilter, NameStatus, Refusal, RegistrationView, Request, Spread, Status,
+    Answer, ClusterView, Event, EventFilter, NameStatus, NamespaceView, Refusal, RegistrationView, Request, Spread,
+    Status,
 };
 use forename::store::Table;
 
 use crate::clients::name;
 pub use crate::faults::Copy;
 use crate::net::pair;
-use crate::plan::{Ask, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
+use crate::plan::{Ask, Book, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
 use crate::world::World;
 
@@ -193,6 +194,27 @@ impl Story {
     #[must_use]
     pub fn incarnation(&self, host: Host) -> u16 {
         self.world.machines[host].node.incarnation()
+    }
+
+    /// An operator gives a namespace rules.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub fn sets_rules(&mut self, host: Host, book: &Book) -> Result<NamespaceView, Refusal> {
+        let Some(rules) = book.rules() else { panic!("there cannot be such rules: {book:?}") };
+        let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
+        match self.answer(host, Request::SetNamespace { namespace, rules, if_version: None })? {
+            Answer::Namespace(view) => Ok(*view),
+            other => panic!("host {host} answers a different question: {other:?}"),
+        }
+    }
+
+    /// The rules of a namespace as a node sees them.
+    pub fn rules(&mut self, host: Host, namespace: &str) -> NamespaceView {
+        match self.answer(host, Request::Namespace(namespace.to_owned())) {
+            Ok(Answer::Namespace(view)) => *view,
+            other => panic!("host {host} does not know the rules of {namespace}: {other:?}"),
+        }
     }
 
     /// Nothing passes between the pairs any more.

@@ -148,7 +148,7 @@ fn kind(packet: &Packet) -> Kind {
         Packet::Rows(..) | Packet::SnapshotEnd(_) => Kind::Snapshot,
         Packet::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
         Packet::Message(Message::Installed) => Kind::Installed,
-        Packet::Message(Message::Contacts(_)) => Kind::Contacts,
+        Packet::Message(Message::Contacts(_) | Message::Reads { .. }) => Kind::Contacts,
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
         Packet::Message(Message::Vector(_)) => Kind::Vector,
         Packet::Message(Message::Nominate(_)) => Kind::Nominate,

@@ -2,7 +2,7 @@
 
 use forename::replica::{Answer, RegistrationView, Reply};
 
-use crate::plan::{Ask, Fault, Host, Pick, Trouble, Wish};
+use crate::plan::{Ask, Book, Fault, Host, Pick, Trouble, Wish};
 
 /// A client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
@@ -17,6 +17,10 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Look(name) => format!("who holds {name}"),
         Ask::Owner(owner) => format!("what became of the requests of {owner}"),
         Ask::Evict(host) => format!("evict host {host}"),
+        Ask::Rules(Book { namespace, opaque, least, reserved }) => {
+            let profile = if *opaque { "opaque, " } else { "" };
+            format!("rules for {namespace}: {profile}{least} characters at least, reserved {}", reserved.join("+"))
+        }
         Ask::Leave => "leave the cluster".to_owned(),
         Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
     }
@@ -44,6 +48,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
     match reply {
         Ok(Answer::Registration(view)) => registration(view),
         Ok(Answer::Name(view)) => format!("{} is {:?}", view.key, view.status).to_lowercase(),
+        Ok(Answer::Namespace(view)) => format!("{} has the rules of {}", view.namespace, view.version),
         Ok(Answer::Registrations(views)) => format!("{} registrations", views.len()),
         Ok(_) => "an answer".to_owned(),
         Err(refusal) => format!("refused: {refusal}"),

@@ -5,11 +5,13 @@
 
 mod cluster;
 mod event;
+mod namespace;
 mod registration;
 mod text;
 
 pub use cluster::{Cluster, Cut, Eviction, Member, MemberState, TokenBody, TokenIssued};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
+pub use namespace::{Lookalikes, Namespace, NamespaceBody, NamespaceBodyError, ProfileName, Version, VersionError};
 pub use registration::{
     Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations, RejectedBy,
     ReplacesBody, Wait, Waiting,

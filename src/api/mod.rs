@@ -8,6 +8,7 @@ mod events;
 mod extract;
 pub mod json;
 mod names;
+mod namespaces;
 mod problem;
 mod registrations;
 
@@ -101,6 +102,7 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/v1/registrations/{id}", get(registrations::show).delete(registrations::release))
         .route("/v1/registrations/{id}/activate", post(registrations::activate))
         .route("/v1/names/{namespace}/{name}", get(names::show).delete(names::release))
+        .route("/v1/namespaces/{namespace}", get(namespaces::show).put(namespaces::set))
         .route("/v1/owners/{owner}/registrations", get(registrations::of_owner))
         .route("/v1/events", get(events::feed))
         .route("/v1/cluster", get(cluster::show))

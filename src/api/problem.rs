@@ -29,6 +29,12 @@ pub enum ProblemType {
     TooLate,
     /// A name breaks a rule of its namespace.
     InvalidName,
+    /// The namespace has other rules than the caller has seen.
+    RulesChanged,
+    /// Names of the namespace are taken, and the change would give the same names other keys.
+    NamespaceInUse,
+    /// Members of an older version could not read what is asked for.
+    OlderMembers,
     /// The request breaks a limit, has the wrong shape or contradicts itself.
     InvalidRequest,
     /// The body is not JSON.
@@ -70,12 +76,15 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 23] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 26] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
     (ProblemType::TooLate, "too-late", StatusCode::CONFLICT, "Too late"),
     (ProblemType::InvalidName, "invalid-name", StatusCode::UNPROCESSABLE_ENTITY, "Invalid name"),
+    (ProblemType::RulesChanged, "rules-changed", StatusCode::CONFLICT, "Rules changed"),
+    (ProblemType::NamespaceInUse, "namespace-in-use", StatusCode::CONFLICT, "Namespace has names"),
+    (ProblemType::OlderMembers, "older-members", StatusCode::CONFLICT, "Members of an older version"),
     (ProblemType::InvalidRequest, "invalid-request", StatusCode::BAD_REQUEST, "Invalid request"),
     (ProblemType::MalformedJson, "malformed-json", StatusCode::BAD_REQUEST, "Malformed JSON"),
     (ProblemType::BodyTooLarge, "body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
@@ -155,7 +164,7 @@ pub struct Problem {
     /// With `id-reused`, `no-registration` and `too-late`: which registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
-    /// With `invalid-name` and `not-held`: of the name.
+    /// With `invalid-name`, `not-held`, `rules-changed` and `namespace-in-use`: which, or of which name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// With `invalid-name` and `not-held`: as typed.
@@ -235,6 +244,13 @@ impl From<Refusal> for Problem {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }
             }
             Refusal::TooLate { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::TooLate) },
+            Refusal::RulesChanged { namespace, version: _ } => {
+                Self { namespace: Some(namespace), ..problem(ProblemType::RulesChanged) }
+            }
+            Refusal::NamespaceInUse { namespace, profile: _ } => {
+                Self { namespace: Some(namespace), ..problem(ProblemType::NamespaceInUse) }
+            }
+            Refusal::OlderMembers { nodes: _ } => problem(ProblemType::OlderMembers),
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
             // A clock is put right in steps of minutes rather than seconds; another node is the better choice.
             Refusal::ClockSuspect { offset } => {

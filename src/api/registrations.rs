@@ -148,6 +148,7 @@ pub(super) fn unexpected(answer: &Answer) -> Box<Problem> {
         Answer::Registrations(_) => "registrations",
         Answer::Events(_) => "events",
         Answer::Cluster(_) => "the cluster",
+        Answer::Namespace(_) => "a namespace",
     };
     internal(&format!("the node answered a different question, with {kind}"))
 }

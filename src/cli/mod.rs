@@ -8,6 +8,7 @@ mod claim;
 mod completions;
 mod demo;
 mod member;
+mod namespace;
 mod output;
 mod recover;
 mod rejoin;
@@ -65,6 +66,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
+    /// Show or change the rules of a namespace: profile, lengths, reserved names
+    Namespace(namespace::NamespaceArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Rejoin(rejoin::RejoinArgs),
@@ -117,6 +120,7 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Namespace(args) => block_on(namespace::run(args)),
             Self::Backup(args) => block_on(backup::run(args)),
             Self::Restore(args) => restore::run(&args),
             Self::Rejoin(args) => rejoin::run(&args),

@@ -19,6 +19,8 @@ pub use forget::ID_WINDOW;
 pub(crate) use forget::load_settled;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
-pub use record::{ClaimRecord, EndReason, Name, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id};
+pub use record::{
+    ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
+};
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
 pub(crate) use registry::{expiry_key, is_early};

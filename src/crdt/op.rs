@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Chain;
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::name::Rules;
 
 /// The number of an op in its origin's log, from 1.
 pub type Seq = u64;
@@ -92,13 +93,27 @@ pub enum Body {
         /// The earlier incarnation.
         node: NodeId,
     },
+    /// Gives a namespace its rules. Of several the one with the greatest stamp stands.
+    Namespace {
+        /// The namespace.
+        namespace: String,
+        /// Its rules from now on.
+        rules: Box<Rules>,
+    },
 }
 
 impl Body {
+    /// How many kinds of bodies this program can read: those up to this number, as the encoding counts them.
+    pub const KINDS: u32 = 10;
+
     /// Whether it decides about membership. Such ops are few and kept for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {
-        !matches!(self, Self::Register(_) | Self::Activate { .. } | Self::Release(_))
+        match self {
+            Self::Register(_) | Self::Activate { .. } | Self::Release(_) | Self::Namespace { .. } => false,
+            Self::Admit { .. } | Self::Welcome { .. } | Self::Freeze { .. } => true,
+            Self::Depart | Self::Evict { .. } | Self::Retire { .. } => true,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::op::{Claim, ClaimRef, Register, Seq};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
+use crate::name::Rules;
 use crate::store::{Store, Table};
 
 /// How a claim ended.
@@ -188,6 +189,29 @@ impl Name {
     /// Writes it.
     pub fn save(&self, store: &mut impl Store, namespace: &str, key: &str) {
         store.put(Table::Names, name_key(namespace, key), codec::encode(self));
+    }
+}
+
+/// The rules that were set for a namespace last.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Namespace {
+    /// The op that set them.
+    pub stamp: Stamp,
+    /// Its place in its origin's log.
+    pub seq: Seq,
+    /// The rules.
+    pub rules: Rules,
+}
+
+impl Namespace {
+    /// Reads the rules of a namespace; none where nobody has set any.
+    pub fn load(store: &impl Store, namespace: &str) -> Option<Self> {
+        look(store, Table::Namespaces, namespace.as_bytes(), "namespace")
+    }
+
+    /// Writes them.
+    pub fn save(&self, store: &mut impl Store, namespace: &str) {
+        store.put(Table::Namespaces, namespace.as_bytes().to_vec(), codec::encode(self));
     }
 }
 

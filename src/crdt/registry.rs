@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::forget::{is_twin, load_settled, run_of};
 use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
-use super::record::{EndReason, Name, Registration, look, owner_key, read_record, stamp_of_id};
+use super::record::{EndReason, Name, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
+use crate::name::Rules;
 use crate::store::{Direction, Store, Table};
 
 /// The op is not the next one of its origin. The registry is as it was.
@@ -28,8 +29,9 @@ pub struct ApplyError {
 /// Why two states cannot be merged. Both are as they were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MergeError {
-    /// They hold different registrations under one stamp: one of them was never an honest member's.
-    #[error("two different registrations carry the stamp {0}")]
+    /// They hold different registrations, or rules of a namespace, under one stamp: one of them was never an honest
+    /// member's.
+    #[error("two different registrations, or rules of a namespace, carry the stamp {0}")]
     TwoOfOneStamp(Stamp),
     /// One of them has forgotten registrations that the other may hold.
     #[error("one of the states has forgotten registrations; it can be taken over as a whole, but not merged")]
@@ -114,8 +116,25 @@ impl<S: Store> Registry<S> {
             Body::Register(register) => self.register(Registration::new(op.stamp(), op.seq, register.clone())),
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
             Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
+            Body::Namespace { namespace, rules } => {
+                self.set_rules(namespace, Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() });
+                Effects::default()
+            }
             _ => Effects::default(),
         })
+    }
+
+    /// The rules of a namespace: those that were set last, or else its defaults.
+    pub fn rules(&self, namespace: &str) -> Rules {
+        Namespace::load(&self.store, namespace).map_or_else(|| Rules::default_of(namespace), |set| set.rules)
+    }
+
+    /// The last writer wins, by stamp.
+    fn set_rules(&mut self, namespace: &str, theirs: Namespace) {
+        let ours = Namespace::load(&self.store, namespace);
+        if planted!(RulesByArrival) || ours.is_none_or(|ours| ours.stamp < theirs.stamp) {
+            theirs.save(&mut self.store, namespace);
+        }
     }
 
     /// Whether a name can be claimed here, and after which claim: walks its tenures from the first.
@@ -377,6 +396,12 @@ impl<S: Store> CvRDT for Registry<S> {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
         }
+        for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
+            let ours: Option<Namespace> = look(&self.store, Table::Namespaces, &namespace, "namespace");
+            if ours.is_some_and(|ours| ours.stamp == theirs.stamp && ours != theirs) {
+                return Err(MergeError::TwoOfOneStamp(theirs.stamp));
+            }
+        }
         Ok(())
     }
 
@@ -390,6 +415,9 @@ impl<S: Store> CvRDT for Registry<S> {
                     self.early(stamp, early);
                 }
             }
+        }
+        for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
+            self.set_rules(&String::from_utf8_lossy(&namespace), theirs);
         }
         self.applied.merge(other.applied);
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::name::{Profile, Rules};
 use crate::store::Table;
 use crate::store::memory::MemoryStore;
 
@@ -40,7 +41,7 @@ fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
 
 /// Every row of the tables that ops decide.
 fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
-    [Table::Names, Table::Registrations, Table::Ids, Table::Owners, Table::Expiries, Table::Early]
+    [Table::Names, Table::Registrations, Table::Ids, Table::Owners, Table::Expiries, Table::Early, Table::Namespaces]
         .into_iter()
         .flat_map(|table| registry.store.rows(table).map(|(key, value)| (key.to_vec(), value.to_vec())))
         .collect()
@@ -126,6 +127,33 @@ fn two_registrations_under_one_stamp_do_not_merge() {
     assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
+fn rules(namespace: &str, least: usize) -> Body {
+    let rules = Rules::new(Profile::USERNAME, (least, 20), ["admin"]).unwrap();
+    Body::Namespace { namespace: namespace.into(), rules: Box::new(rules) }
+}
+
+#[test]
+fn the_rules_with_the_greatest_stamp_stand_whatever_arrives_last() {
+    let mut registry = empty();
+    assert_eq!(registry.rules("username"), Rules::default_of("username"));
+    registry.apply(op(2, 1, 20, rules("username", 2)));
+    registry.apply(op(1, 1, 10, rules("username", 1)));
+    assert_eq!(registry.rules("username").lengths(), (2, 20));
+    registry.apply(op(3, 1, 20, rules("username", 3)));
+    assert_eq!(registry.rules("username").lengths(), (3, 20), "of equal timestamps that of the greater node");
+    assert_eq!(registry.rules("org/42/username"), Rules::default_of("org/42/username"));
+    let set = Namespace::load(&registry.store, "username").unwrap();
+    assert_eq!((set.stamp, set.seq), (stamp(20, 3), 1));
+}
+
+#[test]
+fn two_rules_under_one_stamp_do_not_merge() {
+    let (mut a, mut b) = (empty(), empty());
+    a.apply(op(1, 1, 10, rules("username", 1)));
+    b.apply(op(1, 1, 10, rules("username", 2)));
+    assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
+}
+
 /// Logs of some nodes: every op speaks of names and registrations out of a small pool, arrived or not.
 pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
     let step = (0u64..4, 0u8..12, 0usize..64, 0usize..64, proptest::bool::weighted(0.3));
@@ -151,6 +179,7 @@ pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
 fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> Body {
     let some = |n: usize| registrations.get(n % registrations.len().max(1));
     match (kind, some(a)) {
+        (3, _) => rules(["username", "email"][a % 2], 1 + b % 3),
         (0, Some((registration, _))) => Body::Activate { registration: *registration },
         (1 | 2, Some((registration, claims))) => {
             let claim = &claims[b % claims.len()];

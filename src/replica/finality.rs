@@ -66,10 +66,13 @@ struct Undecided {
 
 #[derive(Clone, Debug)]
 enum What {
-    Register { replaces: bool },
+    Register {
+        replaces: bool,
+    },
     Activate(Stamp),
     Release(Box<ClaimRef>),
-    Membership,
+    /// Nothing follows from its being decided.
+    Other,
 }
 
 impl Undecided {
@@ -78,7 +81,7 @@ impl Undecided {
             Body::Register(register) => What::Register { replaces: register.replaces.is_some() },
             Body::Activate { registration } => What::Activate(*registration),
             Body::Release(claim) => What::Release(Box::new(claim.clone())),
-            _ => What::Membership,
+            _ => What::Other,
         };
         Self { seq: op.seq, hlc: op.hlc, what }
     }

@@ -4,6 +4,7 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
+mod reads;
 mod truncate;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use rand_chacha::rand_core::Rng;
 use self::peers::Peer;
 pub(super) use self::peers::Peers;
 pub use self::peers::Spread;
+pub(super) use self::reads::{META_READS, Reads};
 use super::Replica;
 use super::input::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
@@ -27,6 +29,7 @@ const RELAYED_ROWS: usize = 8;
 impl<S: Store> Replica<S> {
     pub(super) fn on_connected(&mut self, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
+        self.tell_reads(peer);
         if self.installed {
             let all = self.contacts.values().cloned().collect();
             self.send(peer, Lane::Ordered, Message::Contacts(all));
@@ -64,6 +67,7 @@ impl<S: Store> Replica<S> {
             Message::Join { contact, snapshot } => self.on_join(from, contact, snapshot),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
             Message::Installed => self.on_installed(from),
+            Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),
             // A late word does not concern one that has the state.
@@ -167,6 +171,9 @@ impl<S: Store> Replica<S> {
             let vector = self.vector_of(entries, Some(partner), true, true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
+            if self.reads(partner).is_none() {
+                self.tell_reads(partner);
+            }
             if !self.is_member() {
                 // Said before, but that may have been lost, or said to one who was no member itself.
                 self.send(partner, Lane::Ordered, Message::Installed);

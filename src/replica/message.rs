@@ -125,6 +125,13 @@ pub enum Message {
         /// Its key.
         key: Vec<u8>,
     },
+    /// What the sender can read.
+    Reads {
+        /// The kinds of op bodies that it knows: [`Body::KINDS`](crate::crdt::Body::KINDS) of its program.
+        bodies: u32,
+        /// It does not know what the receiver can read, and asks.
+        echo: bool,
+    },
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

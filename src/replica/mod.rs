@@ -37,6 +37,7 @@ mod rejoin;
 mod request;
 mod retention;
 mod returning;
+mod rules;
 mod serve;
 mod starting;
 mod verify;

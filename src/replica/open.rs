@@ -193,6 +193,7 @@ impl<S: Store> Replica<S> {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
+        self.load_reads();
         self.load_undecided(&applied);
         self.load_returning();
         self.load_retention();

@@ -1,11 +1,14 @@
 //! What clients ask of a replica, and its answers. The HTTP interface, the library and the simulator use these.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 pub use crate::crdt::EndReason;
 use crate::crdt::Seq;
+use crate::name::{Profile, Rules};
 
 /// A place in a node's event feed; the first event's is 1.
 pub type Cursor = u64;
@@ -59,6 +62,17 @@ pub enum Request {
         /// Which ones.
         filter: EventFilter,
     },
+    /// The rules of a namespace.
+    Namespace(String),
+    /// Give a namespace its rules. They apply at this node from its answer on, elsewhere once they arrive.
+    SetNamespace {
+        /// The namespace.
+        namespace: String,
+        /// The rules.
+        rules: Box<Rules>,
+        /// Only where this is the version in force here.
+        if_version: Option<RulesVersion>,
+    },
     /// Members, promises, what the watermark waits for.
     Cluster,
     /// Put a member, or a half-admitted newcomer, out of the cluster for good. Answered as `Cluster` is once it has
@@ -73,10 +87,9 @@ impl Request {
     pub(super) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
-            Self::Evict(_) | Self::Leave => true,
-            Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } | Self::Cluster => {
-                false
-            }
+            Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
+            Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
+            Self::Namespace(_) | Self::Cluster => false,
         }
     }
 }
@@ -150,6 +163,8 @@ pub enum Answer {
     Registrations(Vec<RegistrationView>),
     /// To `Events`.
     Events(EventPage),
+    /// To `Namespace` and `SetNamespace`.
+    Namespace(Box<NamespaceView>),
     /// To `Cluster`.
     Cluster(Box<ClusterView>),
 }
@@ -269,6 +284,28 @@ pub struct NameView {
     pub registration: Option<Uuid>,
     /// When that was accepted.
     pub since: Option<Millis>,
+}
+
+/// Which rules of a namespace are meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RulesVersion {
+    /// The defaults: nobody has set any.
+    Default,
+    /// Those that this op set.
+    Set(Stamp),
+}
+
+/// The rules of a namespace as this node sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamespaceView {
+    /// The namespace.
+    pub namespace: String,
+    /// Its rules.
+    pub rules: Rules,
+    /// Which they are.
+    pub version: RulesVersion,
+    /// No earlier change can turn up any more, and this one cannot be lost; a later one may take its place.
+    pub is_final: bool,
 }
 
 /// The kind of an event.
@@ -432,6 +469,38 @@ pub enum Refusal {
         /// What stands against it.
         why: String,
     },
+    /// The namespace has other rules than the caller has seen.
+    #[error(
+        "namespace {namespace} has other rules by now: version {version}; nothing was changed, look at them and set yours again"
+    )]
+    RulesChanged {
+        /// The namespace.
+        namespace: String,
+        /// The version in force here.
+        version: RulesVersion,
+    },
+    /// Names of the namespace are taken, and the change would give the same names other keys.
+    #[error(
+        "namespace {namespace} has names already, whose canonical forms follow profile {}; they would not be found under \
+         other ones, and could be taken twice. Nothing was changed: keep its profile, or begin a new namespace",
+        .profile.name()
+    )]
+    NamespaceInUse {
+        /// The namespace.
+        namespace: String,
+        /// Its profile.
+        profile: Profile,
+    },
+    /// Members of an older version could not read what is asked for.
+    #[error(
+        "members that run an older version, or have not been connected since this one was upgraded, could not read the \
+         rules of a namespace: {}; nothing was changed, upgrade them or wait until they are connected",
+        .nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    OlderMembers {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
     /// This node is not a member yet.
     #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
     NotMember,
@@ -483,6 +552,15 @@ pub enum Refusal {
     /// The node is stopping or cannot keep up.
     #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
     Unavailable(String),
+}
+
+impl fmt::Display for RulesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Set(stamp) => stamp.fmt(f),
+        }
+    }
 }
 
 fn list(names: &[NameView]) -> String {

@@ -10,7 +10,6 @@ use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
-use crate::name;
 use crate::store::Store;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
@@ -128,6 +127,10 @@ impl<S: Store> Replica<S> {
                 Request::Events { after, limit, filter } => {
                     self.event_page(after, limit, &filter).map(|page| Some(Answer::Events(page)))
                 }
+                Request::Namespace(namespace) => self.on_namespace(namespace),
+                Request::SetNamespace { namespace, rules, if_version } => {
+                    self.on_set_namespace(namespace, rules, if_version)
+                }
                 Request::Evict(node) => self.on_evict(node),
                 Request::Leave => self.on_leave(),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
@@ -196,15 +199,15 @@ impl<S: Store> Replica<S> {
 
     fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
         check_limits(&request)?;
-        let keys = keys(&request.names)?;
         let known = |id| self.registry.find(id).or_else(|| self.void_registration(id));
         if let Some(known) = request.id.and_then(known) {
-            return if self.same_content(&known, &request, &keys) {
+            return if self.same_content(&known, &request) {
                 self.answer_later(token, known, request.wait)
             } else {
                 Err(Refusal::IdReused(known.id()))
             };
         }
+        let keys = self.keys(&request.names)?;
         if request.id.is_some_and(|id| id.get_version_num() == 8) {
             let why = "an id of UUID version 8 is made by nodes; choose one of version 4 or 7";
             return Err(Refusal::InvalidRequest(why.to_owned()));
@@ -219,6 +222,20 @@ impl<S: Store> Replica<S> {
             Some(registration) => self.answer_later(token, registration, wait),
             None => unreachable!("a new op of ours brings its registration"),
         }
+    }
+
+    /// The keys of names that may be claimed by the rules of their namespaces.
+    fn keys(&self, names: &[NameRequest]) -> Result<Vec<String>, Refusal> {
+        let mut keys: Vec<String> = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            let key = self.claimable_key(name)?;
+            if (0..index).any(|other| names[other].namespace == name.namespace && keys[other] == key) {
+                let why = format!("{}/{} is asked for twice; give each name once", name.namespace, name.name);
+                return Err(Refusal::InvalidRequest(why));
+            }
+            keys.push(key);
+        }
+        Ok(keys)
     }
 
     /// Each name as a claim that follows what ended last; refused where any of them is held.
@@ -239,7 +256,6 @@ impl<S: Store> Replica<S> {
 
     /// The claim that a rename is to end: the owner's, and not ending already.
     fn replaced(&self, replaces: &Replaces, owner: &str) -> Result<ClaimRef, Refusal> {
-        let key = name_key(&replaces.name)?;
         let id = replaces.registration;
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         let namespace = replaces.name.namespace.clone();
@@ -248,34 +264,39 @@ impl<S: Store> Replica<S> {
             name: replaces.name.name.clone(),
             owner: owner.to_owned(),
         };
-        let claim = registration.claim(&namespace, &key).ok_or_else(not_held)?;
-        let over = registration.lost || claim.released || claim.ended.is_some();
+        let record = self.claim_meant(&registration, &replaces.name).ok_or_else(not_held)?;
+        let over = registration.lost || record.released || record.ended.is_some();
         if over || registration.owner != owner {
             return Err(not_held());
         }
+        let key = record.claim.key.clone();
         Ok(ClaimRef { registration: registration.stamp, namespace, key })
     }
 
-    /// Whether a request with a known id asks for what that registration is.
-    fn same_content(&self, known: &Registration, request: &RegisterRequest, keys: &[String]) -> bool {
-        let claims = known.claims.iter().map(|record| (&record.claim.namespace, &record.claim.key));
-        let asked = request.names.iter().zip(keys).map(|(name, key)| (&name.namespace, key));
+    /// Whether a request with a known id asks for what that registration is, whatever the rules of its namespaces are by
+    /// now.
+    fn same_content(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        let mut claims = known.claims.iter().zip(&request.names);
+        let same_names = known.claims.len() == request.names.len()
+            && claims.all(|(record, asked)| self.is_meant(&record.claim, asked));
         let accepted = known.stamp.hlc.millis();
         // The clock may have stood ahead of the wall when the end was worked out, never behind.
         let lasts = known.expires.map(|expires| expires.millis().since(accepted));
         let replaces = request.replaces.as_ref().map(|replaces| {
-            let stamp = self.registry.find_stamp(replaces.registration);
-            (stamp, replaces.name.namespace.clone(), name_key(&replaces.name).ok())
+            let registration = self.registry.find(replaces.registration)?;
+            let key = self.claim_meant(&registration, &replaces.name)?.claim.key.clone();
+            Some(ClaimRef { registration: registration.stamp, namespace: replaces.name.namespace.clone(), key })
         });
-        let replaced = known
-            .replaces
-            .as_ref()
-            .map(|claim| (Some(claim.registration), claim.namespace.clone(), Some(claim.key.clone())));
+        let same_replaced = match (&known.replaces, replaces) {
+            (None, None) => true,
+            (Some(known), Some(asked)) => asked.as_ref() == Some(known),
+            _ => false,
+        };
         known.owner == request.owner
-            && claims.eq(asked)
+            && same_names
             && known.metadata == request.metadata
             && lasts.is_some() == request.ttl.is_some()
-            && replaces == replaced
+            && same_replaced
     }
 
     fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
@@ -305,7 +326,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
-        let key = name_key(&request)?;
+        let key = self.name_key(&request)?;
         let Vacancy::Taken(leader) = self.registry.vacancy(&request.namespace, &key) else {
             return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });
         };
@@ -340,26 +361,6 @@ impl<S: Store> Replica<S> {
     pub(super) fn name_record(&self, namespace: &str, key: &str) -> Name {
         Name::load(&self.registry.store, namespace, key)
     }
-}
-
-/// The key of a name, or why it cannot be one.
-pub(super) fn name_key(request: &NameRequest) -> Result<String, Refusal> {
-    name::key(&request.namespace, &request.name).map_err(|error| Refusal::InvalidName {
-        namespace: request.namespace.clone(),
-        name: request.name.clone(),
-        reason: error.to_string(),
-    })
-}
-
-fn keys(names: &[NameRequest]) -> Result<Vec<String>, Refusal> {
-    let keys = names.iter().map(name_key).collect::<Result<Vec<_>, _>>()?;
-    for (index, name) in names.iter().enumerate() {
-        if (0..index).any(|other| names[other].namespace == name.namespace && keys[other] == keys[index]) {
-            let why = format!("{}/{} is asked for twice; give each name once", name.namespace, name.name);
-            return Err(Refusal::InvalidRequest(why));
-        }
-    }
-    Ok(keys)
 }
 
 fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {

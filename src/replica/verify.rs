@@ -1,6 +1,7 @@
 //! Whether what a store holds fits together. Reads only, and takes nothing for granted: a row that cannot be read is a
 //! finding and no panic.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::feed::EventRecord;
 use super::finality::Frontier;
+use super::gossip::{META_READS, Reads};
 use super::retention::stamp_over;
 use super::returning::{Return, is_told, is_void};
 use super::{
@@ -18,7 +20,8 @@ use super::{
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Chain, Name, Op, Registration, Seq, is_early, load_settled, name_key, owner_key};
+use crate::crdt::{Body, Chain, Name, Namespace, Op, Registration, Seq, is_early, load_settled, name_key, owner_key};
+use crate::name::check_namespace;
 use crate::store::{Direction, Store, Table};
 
 /// Findings of one kind that are told in full.
@@ -42,6 +45,8 @@ pub enum Fault {
     Index,
     /// The tenures of a name are not in order, or led by a claim that does not exist.
     Name,
+    /// The rules of a namespace are of no op that counts, or older than ones in the logs.
+    Namespace,
     /// Membership ops are not those of the logs.
     Membership,
     /// The event feed has a gap.
@@ -186,6 +191,7 @@ impl<S: Store> Check<'_, S> {
         let founding = self.single::<Founding>(Table::Cluster, CLUSTER_FOUNDING).is_some() || !self.found.whole;
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<Hlc>(Table::Meta, META_CEILING);
+        self.single::<Reads>(Table::Meta, META_READS);
         self.single::<Return>(Table::Meta, META_RETURNING);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
     }
@@ -226,6 +232,7 @@ impl<S: Store> Check<'_, S> {
         self.ids();
         self.owners();
         self.names();
+        self.namespaces(&applied);
         self.expiries();
         self.contested();
         self.membership(&logs, membership);
@@ -377,6 +384,35 @@ impl<S: Store> Check<'_, S> {
                         .any(|claim| name_key(&claim.namespace, &claim.key) == key && claim.after == tenure.after);
                     check.wrong_unless(right, Fault::Name, || format!("{text}: {stamp} does not claim it"));
                 }
+            }
+        });
+    }
+
+    /// The rules of a namespace are at least as late as any that the logs still have.
+    fn namespaces(&mut self, applied: &BTreeMap<NodeId, Seq>) {
+        self.each(Table::Namespaces, |check, key, value| {
+            let Some(Namespace { stamp, seq, .. }) = check.read::<Namespace>(Table::Namespaces, key, value) else {
+                return;
+            };
+            let text = String::from_utf8_lossy(key).into_owned();
+            let named = check_namespace(&text).is_ok();
+            check.wrong_unless(named, Fault::Namespace, || format!("{text:?} is no name of a namespace"));
+            let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
+            check.wrong_unless(counts, Fault::Namespace, || format!("the rules of {text} are of no op that counts"));
+        });
+        self.each(Table::Log, |check, _, value| {
+            // Those that cannot be read are told of elsewhere.
+            for op in codec::decode::<Vec<Op>>(value).unwrap_or_default() {
+                let Body::Namespace { namespace, rules } = &op.body else { continue };
+                let kept = check.store.get(Table::Namespaces, namespace.as_bytes());
+                let kept = kept.and_then(|kept| codec::decode::<Namespace>(&kept).ok());
+                let right = kept.is_some_and(|kept| match kept.stamp.cmp(&op.stamp()) {
+                    Ordering::Less => false,
+                    Ordering::Equal => kept.rules == **rules && kept.seq == op.seq,
+                    Ordering::Greater => true,
+                });
+                check
+                    .wrong_unless(right, Fault::Namespace, || format!("{namespace} lacks the rules of {}", op.stamp()));
             }
         });
     }

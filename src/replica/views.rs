@@ -11,7 +11,6 @@ use super::request::{
     ClaimView, ClusterView, Cursor, Event, EventFilter, EventPage, EvictionView, MemberView, NameRequest, NameStatus,
     NameView, Refusal, RegistrationView, RejectedBy, Status, Waiting,
 };
-use super::serve::name_key;
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Registration, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
@@ -80,15 +79,15 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
-        let key = name_key(&request)?;
+        let key = self.name_key(&request)?;
         let record = self.name_record(&request.namespace, &key);
-        let NameRequest { namespace, name } = request;
+        let namespace = &request.namespace;
         let (mut after, mut status, mut holder) = (None, NameStatus::Available, None);
         while let Some(leader) = record.leader(after) {
             after = Some(leader);
             // One that is not here any more has ended.
             let Some(registration) = Registration::load(&self.registry.store, leader) else { continue };
-            let claim = registration.claim(&namespace, &key);
+            let claim = registration.claim(namespace, &key);
             if claim.is_some_and(|claim| claim.ended.is_some()) {
                 continue;
             }
@@ -101,6 +100,10 @@ impl<S: Store> Replica<S> {
             holder = Some(registration);
             break;
         }
+        if holder.is_none() {
+            self.claimable_key(&request)?;
+        }
+        let NameRequest { namespace, name } = request;
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.map(|holder| holder.stamp.hlc.millis());
         Ok(NameView { namespace, name, key, status, registration, since })

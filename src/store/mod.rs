@@ -52,11 +52,13 @@ pub enum Table {
     Told,
     /// Registrations that are over, by when they may be forgotten.
     Over,
+    /// The rules that were set for a namespace, by its name.
+    Namespaces,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -73,6 +75,7 @@ impl Table {
         Self::Void,
         Self::Told,
         Self::Over,
+        Self::Namespaces,
     ];
 
     /// Its name on disk.
@@ -95,6 +98,7 @@ impl Table {
             Self::Void => "void",
             Self::Told => "told",
             Self::Over => "over",
+            Self::Namespaces => "namespaces",
         }
     }
 

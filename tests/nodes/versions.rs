@@ -52,8 +52,8 @@ async fn a_cluster_is_upgraded_node_by_node() {
     let c = Local::start_speaking(older, tempfile::tempdir().unwrap(), "c", cuts.clone(), join).await;
     let mut nodes = vec![a, b, c];
     all_members(&local::clients(&nodes)).await;
-    shows(&nodes[0].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.0")]).await;
-    shows(&nodes[2].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.0")]).await;
+    shows(&nodes[0].client, [("a", "1.2"), ("b", "1.2"), ("c", "1.0")]).await;
+    shows(&nodes[2].client, [("a", "1.2"), ("b", "1.2"), ("c", "1.0")]).await;
     each_confirms(&local::clients(&nodes), "mixed").await;
     a_conflict_resolves(&cuts, &nodes, "alice").await;
 
@@ -63,7 +63,7 @@ async fn a_cluster_is_upgraded_node_by_node() {
     nodes.push(Local::start_in(dir, "c", cuts.clone(), None).await);
     assert_eq!(nodes[2].handle().node(), before);
     all_members(&local::clients(&nodes)).await;
-    shows(&nodes[0].client, [("a", "1.1"), ("b", "1.1"), ("c", "1.1")]).await;
+    shows(&nodes[0].client, [("a", "1.2"), ("b", "1.2"), ("c", "1.2")]).await;
     each_confirms(&local::clients(&nodes), "upgraded").await;
     a_conflict_resolves(&cuts, &nodes, "bob").await;
     assert_eq!(agreed(&local::clients(&nodes)).await.len(), 10);

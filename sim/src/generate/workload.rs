@@ -2,7 +2,7 @@
 
 use super::{Size, Swarm};
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, At, Otherwise, Plan, Slot, Wish};
+use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, Wish};
 
 /// Kinds of request and how often each is made, by this seed's taste.
 struct Taste {
@@ -21,6 +21,8 @@ struct Taste {
     /// How often a client whose node is down goes to another, and how often it waits.
     moves: u64,
     patient: u64,
+    /// How often a name is of a scoped namespace.
+    scoped: u64,
     /// Names in one import at most, and bytes of metadata.
     import: (u64, usize),
 }
@@ -63,6 +65,7 @@ enum Kind {
     Invalid,
     Reuse,
     Import,
+    Rules,
 }
 
 fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
@@ -86,6 +89,9 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
     if swarm.on(15) {
         weights.push((2, Kind::Import));
     }
+    if swarm.on(25) {
+        weights.push((dice.within(1, 10), Kind::Rules));
+    }
     Taste {
         weights,
         hot: dice.within(1, 6),
@@ -99,6 +105,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         same_time: *dice.pick(&[1, 20, 300, 5000]).unwrap_or(&1),
         moves: if swarm.on(70) { dice.within(20, 80) } else { 0 },
         patient: 20,
+        scoped: if swarm.on(25) { dice.within(5, 40) } else { 0 },
         import: (dice.within(5, 60), *dice.pick(&[0, 10, 400]).unwrap_or(&0)),
     }
 }
@@ -157,6 +164,11 @@ const RIVALS: Slot = 1 << 20;
 
 /// Somebody who wants one of the names as well, or the same client in haste.
 fn rival(ask: &Ask, slot: Slot, dice: &mut Dice, taste: &Taste) -> Option<Ask> {
+    if let Ask::Rules(first) = ask {
+        // Another operator has other wishes.
+        let rules = Book { namespace: first.namespace.clone(), ..book(dice) };
+        return dice.percent(taste.rivals).then_some(Ask::Rules(rules));
+    }
     let Ask::Register(first) = ask else { return None };
     if !dice.percent(taste.rivals) {
         return None;
@@ -196,12 +208,29 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
             Ask::Register(wish)
         }
         Kind::Import => Ask::Import(slot, u32::try_from(dice.within(1, taste.import.0)).unwrap_or(1), taste.import.1),
+        Kind::Rules => Ask::Rules(book(dice)),
         // Another wish under the id of an earlier one.
         Kind::Reuse => Ask::Register(Wish { id_of: Some(earlier), own_id: true, ..wish(slot, dice, taste) }),
     }
 }
 
+/// Scoped namespaces, which have no names before somebody claims one.
+const SCOPES: u64 = 3;
+
+fn book(dice: &mut Dice) -> Book {
+    let scoped = format!("org/{}/tag", dice.below(SCOPES));
+    let known = ["username", "email"].map(str::to_owned);
+    let namespace = if dice.percent(50) { scoped } else { dice.pick(&known).cloned().unwrap_or(scoped) };
+    let address = if namespace == "email" { "@example.org" } else { "" };
+    let names = (0..dice.below(3)).map(|_| format!("Hot{}{address}", dice.below(8)));
+    let reserved = names.collect();
+    Book { namespace, opaque: dice.percent(30), least: usize::try_from(dice.within(1, 6)).unwrap_or(1), reserved }
+}
+
 fn name(dice: &mut Dice, taste: &Taste) -> String {
+    if dice.percent(taste.scoped) {
+        return format!("org/{}/tag/Hot{}", dice.below(SCOPES), dice.below(taste.hot * 4));
+    }
     if dice.percent(taste.hot_percent) {
         format!("hot{}", dice.below(taste.hot * 4))
     } else if dice.percent(20) {

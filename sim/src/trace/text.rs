@@ -56,6 +56,7 @@ pub(super) fn op_text(op: &Op) -> String {
             format!("register {}", names.join("+"))
         }
         Body::Activate { registration } => format!("activate {registration}"),
+        Body::Namespace { namespace, .. } => format!("rules for {namespace}"),
         Body::Release(claim) => format!("release {}", claim.key),
         Body::Admit { node, by } => format!("admit {} by {}", host_text(*node), by.len()),
         Body::Welcome { node } => format!("welcome {}", host_text(*node)),
@@ -97,6 +98,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
         Packet::Message(Message::Gone(origins)) => format!("has not any more what is asked of {} logs", origins.len()),
+        Packet::Message(Message::Reads { bodies, .. }) => format!("reads {bodies} kinds of ops"),
         Packet::Message(Message::Used) => "your id is used".to_owned(),
         Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
     }

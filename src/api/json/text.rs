@@ -192,9 +192,11 @@ pub mod stamp {
     /// The text is not written so.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let parsed = text
-            .split_once('@')
-            .and_then(|(hlc, node)| Some(Stamp { hlc: super::hlc::parse(hlc)?, node: node.parse().ok()? }));
-        parsed.ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a stamp")))
+        parse(&text).ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a stamp")))
+    }
+
+    pub(in crate::api::json) fn parse(text: &str) -> Option<Stamp> {
+        let (hlc, node) = text.split_once('@')?;
+        Some(Stamp { hlc: super::hlc::parse(hlc)?, node: node.parse().ok()? })
     }
 }

@@ -210,7 +210,7 @@ impl<S: Store> Replica<S> {
             }
             What::Activate(registration) => self.activated(stamp, registration),
             What::Release(claim) => self.end_claim(&claim, EndReason::Released),
-            What::Membership => {}
+            What::Other => {}
         }
     }
 

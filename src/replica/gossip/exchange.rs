@@ -198,7 +198,16 @@ enum Check {
 
 /// The encoded size of an op, roughly.
 fn weight(op: &Op) -> usize {
-    let Body::Register(register) = &op.body else { return 64 };
-    let claims = register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
-    64 + register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
+    64 + match &op.body {
+        Body::Register(register) => {
+            let claims =
+                register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
+            register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
+        }
+        Body::Namespace { namespace, rules } => {
+            let reserved = rules.reserved().iter().map(|(key, name)| key.len() + name.len() + 2);
+            namespace.len() + reserved.sum::<usize>()
+        }
+        _ => 0,
+    }
 }

@@ -29,6 +29,8 @@ impl<S: Store> Replica<S> {
         self.peers.sponsor = Some(sponsor);
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
+        // It was said at the beginning of the connection, but that may have been lost.
+        self.tell_reads(sponsor);
         self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot });
     }
 
@@ -100,6 +102,10 @@ impl<S: Store> Replica<S> {
         if self.membership.knows(from) && self.registry.applied_of(from) > 0 {
             tracing::warn!(newcomer = %from, "a node that was a member before asks to join with an empty store; it is to take its next id");
             return self.send(from, Lane::Ordered, Message::Used);
+        }
+        if !self.can_be_let_in(from) {
+            tracing::warn!(newcomer = %from, "a newcomer of an older version asks to join, which cannot read the rules of namespaces that were set here; it is not let in before it is upgraded");
+            return;
         }
         self.retire_earlier_lives(from);
         self.peers.joining.insert(from, Joining { contact, snapshot, broken_at: None });

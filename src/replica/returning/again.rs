@@ -6,7 +6,7 @@ use super::super::Replica;
 use super::Void;
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Claim, ClaimRef, Name, Op, Register, Registration, Seq, Vacancy};
+use crate::crdt::{Body, Claim, ClaimRef, Name, Namespace, Op, Register, Registration, Seq, Vacancy};
 use crate::store::{Store, Table};
 
 /// Void ops that one step issues anew at most, so that a step stays short. A guess.
@@ -72,7 +72,7 @@ impl<S: Store> Replica<S> {
         match op.body {
             Body::Register(register) => self.again(stamp, register),
             body => {
-                self.once_more(body);
+                self.once_more(stamp, body);
                 self.settled(stamp);
             }
         }
@@ -120,7 +120,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn once_more(&mut self, body: Body) {
+    fn once_more(&mut self, void: Stamp, body: Body) {
         match body {
             Body::Activate { registration } => {
                 let registration = self.stands_for(registration);
@@ -136,6 +136,13 @@ impl<S: Store> Replica<S> {
                     .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
                 {
                     self.issue(Body::Release(claim));
+                }
+            }
+            // Rules that were set after the void ones stand.
+            Body::Namespace { namespace, rules } => {
+                let set = Namespace::load(&self.registry.store, &namespace);
+                if set.is_none_or(|set| set.stamp < void) {
+                    self.issue(Body::Namespace { namespace, rules });
                 }
             }
             _ => {}

@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use super::super::verify::{Fault, verify};
 use super::*;
+use crate::crdt::Namespace;
+use crate::name::{Profile, Rules};
 use crate::store::Direction;
 
 /// The state of a node that has seen a bit of everything, in logs and a feed of several chunks.
@@ -30,6 +32,11 @@ fn rich() -> MemoryStore {
     assert!(released.is_ok());
     cluster.claim(3, "ann");
     cluster.claim(4, "eve");
+    for (n, least) in [(2, 1), (4, 2)] {
+        let rules = Box::new(Rules::new(Profile::USERNAME, (least, 9), ["admin"]).unwrap());
+        let set = Request::SetNamespace { namespace: "username".into(), rules, if_version: None };
+        assert!(cluster.reply(n, set).is_ok());
+    }
     cluster.nodes.remove(&node(1)).unwrap().into_store()
 }
 
@@ -81,6 +88,7 @@ fn every_row_that_is_missed_by_others_is_found() {
         (Table::Owners, Fault::Registration),
         (Table::Names, Fault::Registration),
         (Table::Membership, Fault::Membership),
+        (Table::Namespaces, Fault::Namespace),
     ];
     for (table, fault) in tables {
         let keys = keys(&store, table);
@@ -119,7 +127,9 @@ fn rows_that_point_nowhere_are_found() {
     let twins = codec::encode(&vec![lone]);
     let tenure = crate::crdt::Tenure { after: None, claims: vec![lone] };
     let name = codec::encode(&crate::crdt::Name { tenures: vec![tenure] });
+    let stray = codec::encode(&Namespace { stamp: lone, seq: 99, rules: Rules::default_of("tag") });
     let rows = [
+        (Table::Namespaces, b"tag".to_vec(), stray, Fault::Namespace),
         (Table::Ids, vec![1; 16], twins, Fault::Index),
         (Table::Owners, crate::crdt::owner_key("o", Some(lone)), vec![], Fault::Index),
         (Table::Names, crate::crdt::name_key("username", "zoe"), name, Fault::Name),

@@ -1,0 +1,181 @@
+//! `forename namespace`
+
+use clap::{Args, Subcommand};
+
+use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::api::json::{Lookalikes, Namespace, NamespaceBody, ProfileName, Version};
+
+#[derive(Args, Debug)]
+pub(super) struct NamespaceArgs {
+    #[command(subcommand)]
+    command: NamespaceCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum NamespaceCommand {
+    /// Show the rules of a namespace: profile, lengths, reserved names, and which change set them
+    Get {
+        /// Like username, email or org/42/handle
+        namespace: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Change rules of a namespace; what is not given stays as it is
+    ///
+    /// The rules apply at the node that is asked at once, and at the others as soon as they arrive, to names that are
+    /// claimed from then on: names that are taken stay. Of two changes at different nodes the later one stands, whole. The
+    /// profile, and what goes with it, can only be changed while no name was ever claimed.
+    Set(Box<SetArgs>),
+}
+
+#[derive(Args, Debug)]
+#[group(id = "change", multiple = true, required = true, args = [
+    "profile", "lookalikes", "remove_tags", "least", "most", "reserve", "unreserve", "reset",
+])]
+struct SetArgs {
+    /// Like username, email or org/42/handle
+    namespace: String,
+    /// How names are written
+    #[arg(long, value_enum)]
+    profile: Option<ProfileName>,
+    /// With profile username: whether names that look alike are one name
+    #[arg(long, value_enum)]
+    lookalikes: Option<Lookalikes>,
+    /// With profile email: whether ann+news@example.org is ann@example.org
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    remove_tags: Option<bool>,
+    /// Characters of a name at least
+    #[arg(long = "min-length", value_name = "N")]
+    least: Option<usize>,
+    /// Characters of a name at most
+    #[arg(long = "max-length", value_name = "N")]
+    most: Option<usize>,
+    /// Names that nobody is to claim, besides those reserved already; several with commas, or given again
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    reserve: Vec<String>,
+    /// Reserved names that may be claimed again
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    unreserve: Vec<String>,
+    /// Begin with the defaults instead of the rules in force
+    #[arg(long)]
+    reset: bool,
+    /// Only where this is the version in force, as 'namespace get' shows it
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<Version>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(super) async fn run(args: NamespaceArgs) -> Outcome {
+    let (client, namespace) = match args.command {
+        NamespaceCommand::Get { namespace, client } => {
+            let rules = client.client()?.namespace(&namespace).await?;
+            (client, rules)
+        }
+        NamespaceCommand::Set(args) => {
+            let client = args.client.client()?;
+            let body = change(&args, &client.namespace(&args.namespace).await?)?;
+            let set = client.set_namespace(&args.namespace, &body).await?;
+            (args.client, set)
+        }
+    };
+    output::print(&client, &namespace, text)?;
+    Ok(Exit::Done)
+}
+
+/// The rules that are to be set in place of those that were shown.
+fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
+    let (profile, if_version) = (args.profile, Some(args.if_version.unwrap_or(shown.version)));
+    let mut body = match args.reset {
+        true => NamespaceBody { if_version, ..NamespaceBody::default() },
+        false => NamespaceBody { if_version, ..NamespaceBody::from(shown) },
+    };
+    if profile.is_some_and(|profile| profile != shown.profile) {
+        // What goes with the old profile does not go with the new one.
+        (body.lookalikes, body.remove_tags) = (None, None);
+    }
+    body.profile = profile.or(body.profile);
+    body.lookalikes = args.lookalikes.or(body.lookalikes);
+    body.remove_tags = args.remove_tags.or(body.remove_tags);
+    body.min_length = args.least.or(body.min_length);
+    body.max_length = args.most.or(body.max_length);
+    if let Some(unknown) = args.unreserve.iter().find(|name| !body.reserved.contains(name)) {
+        return Err(Failure::failed(format!(
+            "{unknown:?} is not reserved in {}; nothing was changed. 'forename namespace get' shows the reserved names",
+            shown.namespace
+        )));
+    }
+    body.reserved.retain(|name| !args.unreserve.contains(name));
+    body.reserved.extend(args.reserve.iter().cloned());
+    Ok(body)
+}
+
+fn text(shown: &Namespace) -> String {
+    let profile = match (shown.profile, shown.lookalikes, shown.remove_tags) {
+        (ProfileName::Username, Some(Lookalikes::Distinct), _) => "username: look-alikes are different names",
+        (ProfileName::Username, ..) => "username: look-alikes are one name",
+        (ProfileName::Email, _, Some(true)) => "email: what follows a '+' does not count",
+        (ProfileName::Email, ..) => "email",
+        (ProfileName::Opaque, ..) => "opaque: each byte counts",
+    };
+    let mut text = format!("{}\n  profile {profile}\n", shown.namespace);
+    text += &format!("  {} to {} characters\n", shown.min_length, shown.max_length);
+    if !shown.reserved.is_empty() {
+        text += &format!("  reserved: {}\n", shown.reserved.join(", "));
+    }
+    text += &match shown.changed_at {
+        None => "  these are the defaults, nobody has set any\n".to_owned(),
+        Some(at) if shown.is_final => format!("  version {}, set {at}\n", shown.version),
+        Some(at) => format!("  version {}, set {at}, not final yet: not all members have it\n", shown.version),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::name::Rules;
+    use crate::replica::{NamespaceView, RulesVersion};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        set: SetArgs,
+    }
+
+    fn changed(namespace: &str, before: &NamespaceBody, arguments: &str) -> Result<NamespaceBody, String> {
+        let args = Cli::try_parse_from(["set", namespace].into_iter().chain(arguments.split(' '))).unwrap().set;
+        let rules: Rules = before.rules(namespace).unwrap();
+        let (namespace, version) = (namespace.to_owned(), RulesVersion::Default);
+        let shown = Namespace::from(NamespaceView { namespace, rules, version, is_final: true });
+        change(&args, &shown).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let reserved = vec!["admin".to_owned(), "root".to_owned()];
+        let before = NamespaceBody { min_length: Some(3), reserved, ..NamespaceBody::default() };
+        let body = changed("username", &before, "--max-length 20 --reserve staff,help --unreserve root").unwrap();
+        assert_eq!((body.min_length, body.max_length), (Some(3), Some(20)));
+        assert_eq!(body.reserved, ["admin", "staff", "help"]);
+        assert_eq!(body.if_version, Some(Version(RulesVersion::Default)));
+        let body = changed("username", &before, "--reset --max-length 20").unwrap();
+        assert_eq!((body.min_length, body.max_length, body.reserved.len()), (None, Some(20), 0));
+        assert!(changed("username", &before, "--unreserve staff").unwrap_err().contains("is not reserved"));
+    }
+
+    #[test]
+    fn another_profile_leaves_behind_what_went_with_the_first() {
+        let body = changed("username", &NamespaceBody::default(), "--profile email --remove-tags").unwrap();
+        assert_eq!((body.profile, body.lookalikes, body.remove_tags), (Some(ProfileName::Email), None, Some(true)));
+        assert!(body.rules("username").is_ok());
+    }
+
+    #[test]
+    fn to_change_nothing_is_a_usage_error() {
+        let error = Cli::try_parse_from(["set", "username"]).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::MissingRequiredArgument);
+    }
+}

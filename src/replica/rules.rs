@@ -1,0 +1,111 @@
+//! The rules of namespaces: which are in force here, how they are set, and what they say of names.
+
+use std::ops::ControlFlow;
+
+use super::Replica;
+use super::request::{Answer, NameRequest, NamespaceView, Outcome, Refusal, RulesVersion};
+use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration, name_key};
+use crate::name::{self, NameError, Rules};
+use crate::store::{Direction, Store, Table, prefix_end};
+
+impl<S: Store> Replica<S> {
+    pub(super) fn on_namespace(&self, namespace: String) -> Outcome {
+        checked(&namespace)?;
+        Ok(Some(Answer::Namespace(Box::new(self.namespace_view(namespace)))))
+    }
+
+    /// Sets rules: they apply from this step on.
+    pub(super) fn on_set_namespace(
+        &mut self,
+        namespace: String,
+        rules: Box<Rules>,
+        if_version: Option<RulesVersion>,
+    ) -> Outcome {
+        checked(&namespace)?;
+        let now = self.namespace_view(namespace);
+        let (namespace, version) = (now.namespace, now.version);
+        if if_version.is_some_and(|wanted| wanted != version) {
+            return Err(Refusal::RulesChanged { namespace, version });
+        }
+        // The keys of the names that are taken stay as they are, so the same names would be free again.
+        if !now.rules.same_keys(&rules) && self.has_names(&namespace) {
+            return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
+        }
+        self.may_issue()?;
+        let nodes = self.older_members();
+        if !nodes.is_empty() {
+            return Err(Refusal::OlderMembers { nodes });
+        }
+        self.issue(Body::Namespace { namespace: namespace.clone(), rules });
+        self.on_namespace(namespace)
+    }
+
+    fn namespace_view(&self, namespace: String) -> NamespaceView {
+        match Namespace::load(&self.registry.store, &namespace) {
+            Some(Namespace { stamp, seq, rules }) => {
+                let is_final = seq <= self.finality.decided(stamp.node);
+                NamespaceView { namespace, rules, version: RulesVersion::Set(stamp), is_final }
+            }
+            None => {
+                let rules = Rules::default_of(&namespace);
+                NamespaceView { namespace, rules, version: RulesVersion::Default, is_final: true }
+            }
+        }
+    }
+
+    /// Whether any name of a namespace was ever claimed, as far as this node knows.
+    fn has_names(&self, namespace: &str) -> bool {
+        let prefix = name_key(namespace, "");
+        let (mut any, end) = (false, prefix_end(&prefix));
+        self.registry.store.scan(Table::Names, &prefix, end.as_deref(), Direction::Up, &mut |_, _| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        any
+    }
+
+    /// The key of a name by the rules in force here, whether or not they let it be claimed.
+    pub(super) fn name_key(&self, request: &NameRequest) -> Result<String, Refusal> {
+        self.rules_for(request).and_then(|rules| rules.key(&request.name)).map_err(|error| invalid(request, &error))
+    }
+
+    /// The key of a name that the rules in force here let be claimed.
+    pub(super) fn claimable_key(&self, request: &NameRequest) -> Result<String, Refusal> {
+        let key = self.rules_for(request).and_then(|rules| {
+            let key = rules.key(&request.name)?;
+            rules.check(&request.name, &key).map(|()| key)
+        });
+        key.map_err(|error| invalid(request, &error))
+    }
+
+    fn rules_for(&self, request: &NameRequest) -> Result<Rules, NameError> {
+        name::check_namespace(&request.namespace)?;
+        Ok(self.registry.rules(&request.namespace))
+    }
+
+    /// The claim of a registration that a name means: as it was typed, or by the rules in force now, which may not be those
+    /// that it was accepted by.
+    pub(super) fn claim_meant<'a>(
+        &self,
+        registration: &'a Registration,
+        request: &NameRequest,
+    ) -> Option<&'a ClaimRecord> {
+        let here = |record: &&ClaimRecord| record.claim.namespace == request.namespace;
+        let typed = registration.claims.iter().filter(here).find(|record| record.claim.name == request.name);
+        typed.or_else(|| registration.claim(&request.namespace, &self.name_key(request).ok()?))
+    }
+
+    /// Whether a claim is what a name asks for.
+    pub(super) fn is_meant(&self, claim: &Claim, request: &NameRequest) -> bool {
+        claim.namespace == request.namespace
+            && (claim.name == request.name || self.name_key(request).is_ok_and(|key| key == claim.key))
+    }
+}
+
+fn checked(namespace: &str) -> Result<(), Refusal> {
+    name::check_namespace(namespace).map_err(|error| Refusal::InvalidRequest(format!("{namespace:?}: {error}")))
+}
+
+fn invalid(request: &NameRequest, error: &NameError) -> Refusal {
+    Refusal::InvalidName { namespace: request.namespace.clone(), name: request.name.clone(), reason: error.to_string() }
+}

@@ -1,0 +1,193 @@
+//! Rules of namespaces: who may set them, when they apply, what becomes of names that are taken.
+
+use super::*;
+use crate::name::{Profile, Rules};
+
+fn rules(profile: Profile, lengths: (usize, usize), reserved: &[&str]) -> Rules {
+    Rules::new(profile, lengths, reserved.iter().copied()).unwrap()
+}
+
+fn name_in(namespace: &str, name: &str) -> NameRequest {
+    NameRequest { namespace: namespace.into(), name: name.into() }
+}
+
+impl Cluster {
+    fn rules(&mut self, n: u64, namespace: &str) -> NamespaceView {
+        self.namespace(n, Request::Namespace(namespace.into())).unwrap()
+    }
+
+    fn set(&mut self, n: u64, namespace: &str, rules: &Rules) -> Result<NamespaceView, Refusal> {
+        self.set_if(n, namespace, rules, None)
+    }
+
+    fn set_if(
+        &mut self,
+        n: u64,
+        namespace: &str,
+        rules: &Rules,
+        if_version: Option<RulesVersion>,
+    ) -> Result<NamespaceView, Refusal> {
+        let (namespace, rules) = (namespace.into(), Box::new(rules.clone()));
+        self.namespace(n, Request::SetNamespace { namespace, rules, if_version })
+    }
+
+    fn namespace(&mut self, n: u64, request: Request) -> Result<NamespaceView, Refusal> {
+        match self.reply(n, request) {
+            Ok(Answer::Namespace(view)) => Ok(*view),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn claim_in(&mut self, n: u64, namespace: &str, name: &str) -> Result<RegistrationView, Refusal> {
+        let request = RegisterRequest { names: vec![name_in(namespace, name)], ..names(&[]) };
+        match self.reply(n, Request::Register(request)) {
+            Ok(Answer::Registration(view)) => Ok(*view),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+fn reason(refused: Result<RegistrationView, Refusal>) -> String {
+    match refused {
+        Err(Refusal::InvalidName { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rules_that_are_set_at_one_node_hold_at_all() {
+    let mut cluster = Cluster::founded(3);
+    let before = cluster.rules(2, "username");
+    assert_eq!((before.version, before.is_final), (RulesVersion::Default, true));
+    let set = rules(Profile::USERNAME, (3, 8), &["admin"]);
+    let view = cluster.set(1, "username", &set).unwrap();
+    assert_eq!(view.rules, set);
+    cluster.pass(200);
+    for n in 1..=3 {
+        let shown = cluster.rules(n, "username");
+        assert_eq!((&shown.rules, shown.version, shown.is_final), (&set, view.version, true), "n{n}");
+        assert_eq!(
+            reason(cluster.claim_in(n, "username", "al")),
+            "it has 2 characters, and this namespace asks for 3 at least"
+        );
+        assert_eq!(
+            reason(cluster.claim_in(n, "username", "ADMIN")),
+            "it is reserved in this namespace: it counts as the reserved name \"admin\""
+        );
+    }
+    assert!(cluster.claim_in(2, "username", "alice").is_ok());
+    assert!(cluster.claim_in(2, "org/42/username", "al").is_ok(), "another namespace");
+}
+
+#[test]
+fn names_that_are_taken_stay_and_can_be_released_when_rules_forbid_them() {
+    let mut cluster = Cluster::founded(2);
+    let al = cluster.claim_in(1, "username", "al").unwrap();
+    cluster.set(2, "username", &rules(Profile::USERNAME, (3, 8), &["al"])).unwrap();
+    cluster.pass(200);
+    assert_eq!(cluster.name(1, "AL"), NameStatus::Held);
+    assert_eq!(cluster.status(2, al.id), Status::Confirmed);
+    let again = RegisterRequest { id: None, ..names(&["al"]) };
+    assert!(matches!(cluster.reply(2, Request::Register(again)), Err(Refusal::InvalidName { .. })));
+    let release = Request::ReleaseName { owner: "o".into(), name: name_request("al") };
+    assert!(cluster.reply(2, release).is_ok());
+    cluster.pass(200);
+    let free = cluster.reply(1, Request::Name(name_request("al")));
+    assert!(matches!(free, Err(Refusal::InvalidName { reason, .. }) if reason.contains("asks for 3")), "not to be had");
+}
+
+#[test]
+fn a_retry_is_answered_whatever_the_rules_have_become() {
+    let mut cluster = Cluster::founded(2);
+    let asked = RegisterRequest { id: Some(Uuid::from_u128(7)), ..names(&["al"]) };
+    let first = cluster.register(1, asked.clone());
+    cluster.set(1, "username", &rules(Profile::USERNAME, (3, 8), &[])).unwrap();
+    cluster.pass(200);
+    for n in 1..=2 {
+        assert_eq!(cluster.register(n, asked.clone()).id, first.id);
+    }
+    let other = RegisterRequest { id: asked.id, ..names(&["alice"]) };
+    assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(first.id)));
+    let rename = RegisterRequest {
+        replaces: Some(Replaces { registration: first.id, name: name_request("al") }),
+        ..names(&["alice"])
+    };
+    assert!(matches!(cluster.reply(2, Request::Register(rename)), Ok(Answer::Registration(_))));
+    cluster.pass(200);
+    assert!(cluster.claim_in(1, "username", "alice").is_err());
+}
+
+#[test]
+fn a_profile_changes_only_while_there_are_no_names() {
+    let mut cluster = Cluster::founded(2);
+    let opaque = rules(Profile::Opaque, (1, 256), &[]);
+    assert!(cluster.set(1, "tag", &opaque).is_ok());
+    cluster.pass(200);
+    let (upper, lower) = (cluster.claim_in(1, "tag", "A b").unwrap(), cluster.claim_in(2, "tag", "a b").unwrap());
+    assert_eq!((upper.names[0].key.as_str(), lower.names[0].key.as_str()), ("A b", "a b"));
+    let refused = cluster.set(2, "tag", &Rules::default_of("tag")).unwrap_err();
+    assert_eq!(refused, Refusal::NamespaceInUse { namespace: "tag".into(), profile: Profile::Opaque });
+    assert!(cluster.set(2, "tag", &rules(Profile::Opaque, (2, 9), &[])).is_ok(), "lengths may change");
+    // A namespace of which another one's name is the beginning.
+    assert!(cluster.set(2, "ta", &opaque).is_ok());
+}
+
+#[test]
+fn of_two_changes_the_later_stands_and_a_stale_one_can_be_refused() {
+    let mut cluster = Cluster::founded(2);
+    let (short, long) = (rules(Profile::USERNAME, (1, 5), &[]), rules(Profile::USERNAME, (6, 9), &[]));
+    cluster.cut(1, 2);
+    let first = cluster.set(1, "username", &short).unwrap();
+    cluster.pass(50);
+    let second = cluster.set(2, "username", &long).unwrap();
+    assert!(!first.is_final && !second.is_final, "the other member is silent");
+    assert_eq!(cluster.rules(1, "username").rules, short);
+    cluster.heal();
+    for n in 1..=2 {
+        let shown = cluster.rules(n, "username");
+        assert_eq!((shown.rules, shown.version, shown.is_final), (long.clone(), second.version, true));
+    }
+    let stale = cluster.set_if(1, "username", &short, Some(first.version)).unwrap_err();
+    assert_eq!(stale, Refusal::RulesChanged { namespace: "username".into(), version: second.version });
+    let stale = cluster.set_if(1, "username", &short, Some(RulesVersion::Default));
+    assert!(matches!(stale, Err(Refusal::RulesChanged { .. })));
+    assert!(cluster.set_if(1, "username", &short, Some(second.version)).is_ok());
+    assert!(cluster.set_if(1, "org/1/username", &short, Some(RulesVersion::Default)).is_ok());
+}
+
+#[test]
+fn a_member_that_may_not_read_rules_keeps_them_from_being_set() {
+    let mut cluster = Cluster::founded(2);
+    let old = node(2);
+    let forget = |cluster: &mut Cluster| cluster.nodes.get_mut(&node(1)).unwrap().peers.reads.clear();
+    forget(&mut cluster);
+    let set = rules(Profile::USERNAME, (3, 8), &[]);
+    assert_eq!(cluster.set(1, "username", &set), Err(Refusal::OlderMembers { nodes: vec![old] }));
+    assert_eq!(cluster.rules(1, "username").version, RulesVersion::Default, "nothing was changed");
+    cluster.pass(3000);
+    assert!(cluster.set(1, "username", &set).is_ok(), "they have asked each other");
+    // One that says that it reads fewer kinds of bodies is older.
+    let word = Message::Reads { bodies: Body::KINDS - 1, echo: false };
+    cluster.nodes.get_mut(&node(1)).unwrap().handle(cluster.now, Input::Message { from: old, message: word });
+    assert_eq!(cluster.set(1, "username", &set), Err(Refusal::OlderMembers { nodes: vec![old] }));
+}
+
+#[test]
+fn a_malformed_namespace_is_refused() {
+    let mut cluster = Cluster::founded(1);
+    for namespace in ["", "User name", "/x"] {
+        for request in [
+            Request::Namespace(namespace.into()),
+            Request::SetNamespace {
+                namespace: namespace.into(),
+                rules: Box::new(Rules::default_of("username")),
+                if_version: None,
+            },
+        ] {
+            let reply = cluster.reply(1, request);
+            assert!(matches!(&reply, Err(Refusal::InvalidRequest(why)) if why.contains("1 to 128")), "{reply:?}");
+        }
+    }
+}
