@@ -52,11 +52,13 @@ pub enum Table {
     Told,
     /// Registrations that are over, by when they may be forgotten.
     Over,
+    /// When claims ended and registrations were rejected, by stamp and claim.
+    Endings,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -73,6 +75,7 @@ impl Table {
         Self::Void,
         Self::Told,
         Self::Over,
+        Self::Endings,
     ];
 
     /// Its name on disk.
@@ -95,14 +98,15 @@ impl Table {
             Self::Void => "void",
             Self::Told => "told",
             Self::Over => "over",
+            Self::Endings => "endings",
         }
     }
 
     /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
-    /// it, and what it has to make good.
+    /// it, what it has to make good, and when it learnt how claims ended.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over)
+        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over | Self::Endings)
     }
 }
 

@@ -36,7 +36,8 @@ impl Format {
     /// | 1.0 | all tables; its record said `forename store 1` at first |
     /// | 1.1 | the event feed may begin later than at its first cursor |
     /// | 1.2 | registrations that are over may be missing: names keep their stamps, and `settled` says up to when |
-    const PRESENT: Self = Self { major: 1, minor: 2 };
+    /// | 1.3 | a table of its own for when claims ended |
+    const PRESENT: Self = Self { major: 1, minor: 3 };
 
     /// What a format record says; none where it is none.
     fn parse(record: &str) -> Option<Self> {
