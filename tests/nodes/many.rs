@@ -20,7 +20,11 @@ use crate::support::{all_members, claim, eventually, id, same, user, user_final}
 
 /// Types a command at a node; its exit code and what it prints.
 fn types(node: &Process, words: &[&str]) -> (Option<i32>, String) {
-    let output: Output = run(command(&[]).args(words).env("FORENAME_NODE", node.url()));
+    types_at(&node.url(), words)
+}
+
+fn types_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
+    let output: Output = run(command(&[]).args(words).env("FORENAME_NODE", url));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "forename {words:?}: {error}");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -250,6 +254,24 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
         assert!(explained.summary.contains(&format!("owner {} claimed username/Alice", won.owner)), "{explained}");
         let history = client.history("username", "ALICE", 0).await.unwrap();
         same(&history.tenures[0].losers[0].registration, &lost.id).unwrap();
+
+        let prints = |words: &[&str], wanted: &[&str]| {
+            let (exit, text) = types_at(client.address(), words);
+            assert_eq!(exit, Some(0));
+            wanted.iter().for_each(|wanted| assert!(text.contains(wanted), "{words:?}: no {wanted} in\n{text}"));
+        };
+        let (won, lost) = (won.id.to_string(), lost.id.to_string());
+        prints(&["conflicts"], &["username/alice  won", "lost", &won, &lost]);
+        prints(
+            &["conflicts", "--output", "csv"],
+            &["namespace,key,status,why,final_at,outcome,", "username,alice,final,"],
+        );
+        prints(&["conflicts", "--output", "json", "--namespace", "username"], &[&won, "\"status\":\"final\""]);
+        prints(&["conflicts", "--namespace", "email"], &["no name was claimed more than once"]);
+        prints(&["explain", "username/alice"], &["The rule: Of several claims", &lost]);
+        prints(&["show", "username/alice", "--history"], &["username/alice held", "until now", &lost]);
+        let (exit, text) = types_at(client.address(), &["claim", "username/alice", "--owner", "eve", "--suggest", "2"]);
+        assert_eq!((exit, text.contains("free: alice1, alice2")), (Some(3), true), "{text}");
     }
     shutdown(nodes).await;
 }

@@ -19,8 +19,8 @@ const ALL_OR_NONE: &str = "A registration gets all of its names or none.";
 const FIRST_OF_ID: &str =
     "Of several requests with one id the earliest is the registration; the others count for nothing.";
 const EXPIRY: &str = "A reservation that is not activated ends once the clocks of all members have passed its end.";
-const RELEASE: &str = "A name that is given up is free for others once every member knows of it or can no longer come up \
-                       with anything earlier.";
+const RELEASE: &str = "A name that is given up is free for others once no member can come up with anything earlier and \
+                       more than half of the members hold the release.";
 const ENDED: &str = "A name whose claim has ended for good is free for whoever claims it next.";
 
 /// Which of the cases it is.
@@ -138,7 +138,7 @@ impl From<NameExplanation> for Explanation {
 }
 
 fn free_again(subject: &str, tenure: &TenureView) -> String {
-    let Some(last) = tenure.claims.first() else { 
+    let Some(last) = tenure.claims.first() else {
         return format!("{subject} is free, and who had it is forgotten by now.");
     };
     let from = Time(last.stamp.hlc.millis());
@@ -305,7 +305,7 @@ fn ended(facts: &RegistrationExplanation, name: &ClaimView, claim: &crate::repli
 fn how_ended(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Released => "was released",
-        EndReason::Expired => "was a reservation that nobody activated",
+        EndReason::Expired => "ended as a reservation that nobody activated",
         EndReason::Replaced => "was replaced",
         EndReason::Rejected => "was rejected",
     }
@@ -381,8 +381,10 @@ fn until(wait: &Wait) -> String {
     if !silent.is_empty() {
         let evict: Vec<_> = silent.iter().map(|member| format!("'forename member evict {member}'")).collect();
         ends.push(format!(
-            "{} can be reached again, or an operator puts it out of the cluster for good with {}",
+            "{} can be reached again, or an operator puts {} out of the cluster for good, which the others can do where \
+             they are a majority, with {}",
             silent.join(" and "),
+            if silent.len() == 1 { "it" } else { "them" },
             evict.join(" and ")
         ));
     }

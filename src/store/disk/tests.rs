@@ -200,16 +200,16 @@ fn another_format_and_a_foreign_database_are_refused_and_left_as_they_are() {
     let dir = TempDir::new().unwrap();
     drop(open(dir.path()));
     let record = dir.path().join("db/FORMAT");
-    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n");
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.3\n");
     let refused = || DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err().unwrap();
-    for other in ["forename store 1.2", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
+    for other in ["forename store 1.4", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
     {
         std::fs::write(&record, format!("{other}\n")).unwrap();
         let before = files(dir.path());
         let error = refused();
         assert!(matches!(&error, OpenError::Format { found, .. } if found == other), "{error:?}");
         let text = error.to_string();
-        assert!(text.contains("reads forename store 1.0 to 1.1; nothing was changed"), "{text}");
+        assert!(text.contains("reads forename store 1.0 to 1.3; nothing was changed"), "{text}");
         assert!(before == files(dir.path()), "a refusal of {other:?} changed the directory");
     }
     std::fs::remove_file(&record).unwrap();
@@ -224,12 +224,12 @@ fn an_older_minor_format_opens_and_is_raised() {
     opened.store.commit();
     opened.store.close().unwrap();
     let record = dir.path().join("db/FORMAT");
-    for older in ["forename store 1\n", "forename store 1.0\n"] {
+    for older in ["forename store 1\n", "forename store 1.0\n", "forename store 1.1\n", "forename store 1.2\n"] {
         std::fs::write(&record, older).unwrap();
         // What a crash while it was raised left.
         std::fs::write(dir.path().join("db/FORMAT.new"), "forename st").unwrap();
         let opened = open(dir.path());
-        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.1\n", "raised before anything else");
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.3\n", "raised before anything else");
         assert_eq!(opened.get(Table::Meta, "key").as_deref(), Some("value"));
         opened.store.close().unwrap();
     }
