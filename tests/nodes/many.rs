@@ -27,6 +27,7 @@ fn types_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
     let output: Output = run(command(&[]).args(words).env("FORENAME_NODE", url));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "forename {words:?}: {error}");
+    eprint!("{error}");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -175,7 +176,7 @@ async fn rows_from_standard_input() {
     fs::write(&path, input).unwrap();
     let mut import = command(&[]);
     import.args(["import", "--wait"]).env("FORENAME_NODE", node.url()).stdin(fs::File::open(&path).unwrap());
-    let output = run(&mut import);
+    let output = import.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(out.contains("2 confirmed, 0 pending, 1 refused"), "{out}");
@@ -257,7 +258,7 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
 
         let prints = |words: &[&str], wanted: &[&str]| {
             let (exit, text) = types_at(client.address(), words);
-            assert_eq!(exit, Some(0));
+            assert_eq!(exit, Some(0), "{words:?}");
             wanted.iter().for_each(|wanted| assert!(text.contains(wanted), "{words:?}: no {wanted} in\n{text}"));
         };
         let (won, lost) = (won.id.to_string(), lost.id.to_string());

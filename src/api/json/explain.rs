@@ -381,8 +381,8 @@ fn until(wait: &Wait) -> String {
     if !silent.is_empty() {
         let evict: Vec<_> = silent.iter().map(|member| format!("'forename member evict {member}'")).collect();
         ends.push(format!(
-            "{} can be reached again, or an operator puts {} out of the cluster for good, which the others can do where \
-             they are a majority, with {}",
+            "{} can be reached again, or, where the others are a majority, an operator puts {} out of the cluster for \
+             good with {}",
             silent.join(" and "),
             if silent.len() == 1 { "it" } else { "them" },
             evict.join(" and ")
