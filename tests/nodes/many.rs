@@ -227,7 +227,8 @@ fn claims(conflict: &Conflict) -> Vec<(&str, Status)> {
     conflict.claims.iter().map(|claim| (claim.owner.as_str(), claim.status)).collect()
 }
 
-#[tokio::test]
+// The nodes of this process go on while commands are run.
+#[tokio::test(flavor = "multi_thread")]
 async fn both_nodes_report_the_same_conflict_and_say_why() {
     let links = Arc::new(Cuts::new());
     let first = Local::start("a", links.clone(), None).await;
