@@ -1,6 +1,8 @@
 //! A client of the HTTP interface.
 
+mod batch;
 mod events;
+mod reading;
 
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub use batch::BatchAnswers;
 pub use events::{EventQuery, EventStream};
+pub use reading::NameQuery;
 
 use crate::api::json::{
     Cluster, Events, Name, Namespace, NamespaceBody, Registration, RegistrationBody, Registrations, Span, TokenBody,

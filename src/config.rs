@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::api::json::{Span, SpanError};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
+use crate::replica::limits::MAX_OPEN_OF_OWNER;
 use crate::transport::{UnknownMinor, WireVersion};
 
 /// The port of the HTTP interface.
@@ -48,6 +49,10 @@ pub struct Partial {
     /// events. Less than a minute is refused.
     #[serde(alias = "keep-events")]
     pub keep_events: Option<Keep>,
+    /// Registrations of one owner that may be open at once at this node, undecided or reserved and not activated; 10000
+    /// where it is not set, 0 for any number.
+    #[serde(alias = "max-open")]
+    pub max_open: Option<u32>,
     /// Speaks this minor version of the wire format to other nodes, and not the present one. To older nodes their own is
     /// spoken without it; set it where a cluster is upgraded node by node and may have to go back, and leave it out once
     /// all nodes are upgraded.
@@ -200,6 +205,7 @@ impl Partial {
             name: get("NAME"),
             evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
             keep_events: parsed("KEEP_EVENTS", get("KEEP_EVENTS"))?,
+            max_open: parsed("MAX_OPEN", get("MAX_OPEN"))?,
             wire_minor: parsed("WIRE_MINOR", get("WIRE_MINOR"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
         })
@@ -218,6 +224,7 @@ impl Partial {
             name: self.name.or(lower.name),
             evict_after: self.evict_after.or(lower.evict_after),
             keep_events: self.keep_events.or(lower.keep_events),
+            max_open: self.max_open.or(lower.max_open),
             wire_minor: self.wire_minor.or(lower.wire_minor),
             insecure: self.insecure.or(lower.insecure),
         }
@@ -258,6 +265,7 @@ impl Partial {
             join,
             evict_after: self.evict_after.map(|after| after.0),
             keep_events,
+            max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
             wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };
@@ -368,6 +376,14 @@ mod tests {
         assert!(forgetful.contains("keep_events is 30s") && forgetful.contains("forever"), "{forgetful}");
         let error = variables(&[("FORENAME_KEEP_EVENTS", "always")]).unwrap_err().to_string();
         assert!(error.contains("always") && error.contains("or forever"), "{error}");
+    }
+
+    #[test]
+    fn owners_have_a_limit_unless_told_otherwise() {
+        let most = |text: &str| Partial::from_toml(text).unwrap().finish().unwrap().node.max_open;
+        assert_eq!((most(""), most("max_open = 7"), most("max-open = 0")), (Some(10_000), Some(7), None));
+        let variable = variables(&[("FORENAME_MAX_OPEN", "5")]).unwrap().finish();
+        assert_eq!(variable.unwrap().node.max_open, Some(5));
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct NodeConfig {
     pub evict_after: Option<Duration>,
     /// Events of the feed that are older are dropped; none: they are kept for ever.
     pub keep_events: Option<Duration>,
+    /// Registrations of one owner that may be open at once at this node: undecided, or reservations that are not
+    /// activated; none: any number.
+    pub max_open: Option<u32>,
     /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
     /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
     /// by node and may have to go back.
@@ -218,8 +221,11 @@ impl Node {
             }
         };
         let keep_events = config.keep_events.map(millis);
-        let replica_config =
-            Config { keep_events, ..replica_config(contact, u64::from_le_bytes(seed), config.evict_after) };
+        let replica_config = Config {
+            keep_events,
+            max_open_of_owner: config.max_open,
+            ..replica_config(contact, u64::from_le_bytes(seed), config.evict_after)
+        };
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);

@@ -360,6 +360,7 @@ impl World {
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",
             Refusal::EventsCompacted { .. } => "refused: events compacted",
+            Refusal::TooManyOpen { .. } => "refused: too many open",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

@@ -45,14 +45,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
 
 /// Refuses what a browser sends across sites without asking first, and forms.
 fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
+    check_type(headers, &["application/json"])
+}
+
+/// Refuses a body of another media type than these; the first is the one to send.
+pub(super) fn check_type(headers: &HeaderMap, taken: &[&str]) -> Result<(), Box<Problem>> {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if taken.iter().any(|taken| essence.eq_ignore_ascii_case(taken)) {
         return Ok(());
     }
     let detail = format!(
         "the body is declared as {declared:?}; nothing was read or recorded, send JSON with the header \
-         'Content-Type: application/json'"
+         'Content-Type: {}'",
+        taken.first().unwrap_or(&"")
     );
     Err(Problem::boxed(ProblemType::UnsupportedMediaType, detail))
 }
@@ -68,7 +74,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<
     })
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => {
             let detail = format!("the body does not fit: {error}; nothing was recorded, correct it");

@@ -5,16 +5,23 @@
 
 mod cluster;
 mod event;
+mod explain;
 mod namespace;
+mod reading;
 mod registration;
 mod text;
 
 pub use cluster::{Cluster, Cut, Eviction, Member, MemberState, TokenBody, TokenIssued};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
+pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
 pub use namespace::{Lookalikes, Namespace, NamespaceBody, NamespaceBodyError, ProfileName, Version, VersionError};
+pub use reading::{
+    CheckedName, CheckedNames, Conflict, ConflictStatus, Conflicts, Contender, History, PlaceError, PlaceText,
+    TakenName, TakenNames, Tenure,
+};
 pub use registration::{
-    Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations, RejectedBy,
-    ReplacesBody, Wait, Waiting,
+    BatchLine, Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations,
+    RejectedBy, ReplacesBody, Wait, Waiting,
 };
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
 

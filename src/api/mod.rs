@@ -3,6 +3,7 @@
 //! Handlers translate between [`json`] and the replica's requests, and hold no state of their own: what a client is
 //! told comes from the replica, after the fsync that covers it. Every error is a [`Problem`].
 
+mod batch;
 mod cluster;
 mod events;
 mod extract;
@@ -10,6 +11,7 @@ pub mod json;
 mod names;
 mod namespaces;
 mod problem;
+mod reading;
 mod registrations;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+pub use batch::NDJSON;
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 
 use crate::clock::{Millis, NodeId};
@@ -41,6 +44,8 @@ pub const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Event streams that are served at once; each is a task with a page of events. A guess.
 const MAX_STREAMS: usize = 1024;
+/// Batches that are served at once; each has some hundred registrations under way. A guess.
+const MAX_BATCHES: usize = 16;
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -70,6 +75,7 @@ struct Api {
     handle: Handle,
     admin: Arc<dyn Admin>,
     streams: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
@@ -77,7 +83,8 @@ struct Api {
 impl Api {
     fn new(handle: Handle, admin: Arc<dyn Admin>) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Arc::new(Self { handle, admin, streams, stopping: watch::Sender::new(false) })
+        let batches = Arc::new(Semaphore::new(MAX_BATCHES));
+        Arc::new(Self { handle, admin, streams, batches, stopping: watch::Sender::new(false) })
     }
 
     /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
@@ -99,8 +106,16 @@ pub fn router(handle: Handle, admin: Arc<dyn Admin>) -> Router {
 fn routes(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/registrations", post(registrations::register))
+        .route("/v1/registrations:batch", post(batch::register))
         .route("/v1/registrations/{id}", get(registrations::show).delete(registrations::release))
         .route("/v1/registrations/{id}/activate", post(registrations::activate))
+        .route("/v1/registrations/{id}/explanation", get(reading::explain_registration))
+        .route("/v1/names", get(reading::list_all))
+        .route("/v1/names:check", post(reading::check))
+        .route("/v1/namespaces/{namespace}/names", get(reading::list))
+        .route("/v1/names/{namespace}/{name}/history", get(reading::history))
+        .route("/v1/names/{namespace}/{name}/explanation", get(reading::explain_name))
+        .route("/v1/conflicts", get(reading::conflicts))
         .route("/v1/names/{namespace}/{name}", get(names::show).delete(names::release))
         .route("/v1/namespaces/{namespace}", get(namespaces::show).put(namespaces::set))
         .route("/v1/owners/{owner}/registrations", get(registrations::of_owner))
@@ -173,7 +188,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 
 /// The wall clock, for deadlines that clients give as durations and for comparing times of an answer with.
 #[expect(clippy::disallowed_methods, reason = "the interface stands outside the pure parts; this is its one clock")]
-fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

@@ -8,19 +8,52 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::Api;
-use super::extract::{NoParams, Params, Segments, json};
+use super::extract::{Params, Segments, json};
 use super::json::Name;
 use super::problem::Problem;
 use super::registrations::{one, unexpected};
 use crate::replica::{Answer, NameRequest, Request};
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShowParams {
+    suggest: Option<usize>,
+}
+
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Segments((namespace, name)): Segments<(String, String)>,
-    Params(NoParams {}): Params<NoParams>,
+    Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
-    match api.ask(Request::Name(NameRequest { namespace, name })).await? {
-        Answer::Name(view) => Ok(json(StatusCode::OK, &Name::from(view))),
+    let suggest = params.suggest.unwrap_or(0);
+    Ok(json(StatusCode::OK, &looked_up(&api, NameRequest { namespace, name }, suggest).await?))
+}
+
+/// A name, with so many free alternatives where it is not free.
+pub(super) async fn looked_up(api: &Api, name: NameRequest, suggest: usize) -> Result<Name, Box<Problem>> {
+    let mut found = match api.ask(Request::Name(name)).await? {
+        Answer::Name(view) => Name::from(view),
+        other => return Err(unexpected(&other)),
+    };
+    if !found.available {
+        found.suggestions = suggestions(api, &found.namespace, &found.name, suggest).await?;
+    }
+    Ok(found)
+}
+
+/// Free alternatives for a name; none where none are asked for.
+pub(super) async fn suggestions(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+    count: usize,
+) -> Result<Vec<String>, Box<Problem>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let name = NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
+    match api.ask(Request::Suggest { name, count }).await? {
+        Answer::Suggestions(names) => Ok(names),
         other => Err(unexpected(&other)),
     }
 }

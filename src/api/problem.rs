@@ -43,6 +43,8 @@ pub enum ProblemType {
     BodyTooLarge,
     /// The body is not declared to be JSON.
     UnsupportedMediaType,
+    /// The owner has as many open registrations as it may.
+    TooManyOpen,
     /// No such registration is known here.
     NoRegistration,
     /// The name is not held by that owner.
@@ -76,7 +78,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 26] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 27] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -94,6 +96,7 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 26] = [
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "Unsupported media type",
     ),
+    (ProblemType::TooManyOpen, "too-many-open", StatusCode::TOO_MANY_REQUESTS, "Too many open registrations"),
     (ProblemType::NoRegistration, "no-registration", StatusCode::NOT_FOUND, "No such registration"),
     (ProblemType::NotHeld, "not-held", StatusCode::NOT_FOUND, "Name not held"),
     (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
@@ -155,7 +158,8 @@ pub struct Problem {
     pub status: u16,
     /// What happened, what it means for the data, what to do next.
     pub detail: String,
-    /// With `name-taken`: which names, and by whom.
+    /// With `name-taken`: which names, and by whom; with `registration-rejected` the lost one, where alternatives were asked
+    /// for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Name>,
     /// With `registration-rejected`: the registration.
@@ -179,6 +183,9 @@ pub struct Problem {
     /// With `events-compacted`: the cursor of the earliest event that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earliest: Option<Cursor>,
+    /// With `too-many-open`: how many the owner may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     /// Seconds after which to ask again; also in the header `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -201,6 +208,7 @@ impl Problem {
             reason: None,
             offset_ms: None,
             earliest: None,
+            limit: None,
             retry_after: None,
         }
     }
@@ -239,6 +247,10 @@ impl From<Refusal> for Problem {
             },
             Refusal::InvalidRequest(_) => problem(ProblemType::InvalidRequest),
             Refusal::IdReused(id) => Self { id: Some(id), ..problem(ProblemType::IdReused) },
+            // An owner that is at its limit waits for somebody's click or a member's return.
+            Refusal::TooManyOpen { owner: _, limit } => {
+                Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyOpen) }
+            }
             Refusal::NoRegistration(id) => Self { id: Some(id), ..problem(ProblemType::NoRegistration) },
             Refusal::NotHeld { namespace, name, owner: _ } => {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::json::{Registration, RegistrationBody, Registrations, Span, Wait};
+use super::names::{looked_up, suggestions};
 use super::problem::{Problem, ProblemType};
 use super::{Api, DEFAULT_WAIT, MAX_WAIT};
-use crate::replica::limits::MAX_PAGE;
-use crate::replica::{Answer, RegistrationView, Request, Status};
+use crate::replica::limits::{MAX_PAGE, MAX_SUGGESTIONS};
+use crate::replica::{Answer, NameRequest, RegistrationView, Request, Status};
 
 /// Rows of a page where the client does not say.
 pub(super) const DEFAULT_PAGE: usize = 100;
@@ -30,33 +31,67 @@ pub(super) async fn register(
         }
         body.id = Some(key);
     }
-    if body.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
-        return Err(invalid("metadata must be a JSON object"));
-    }
-    let wait = longest(body.wait, body.timeout);
-    let answer = api.ask(Request::Register(body.into_request(wait))).await?;
-    let registration = Registration::from(registration(answer)?);
-    let location = format!("/v1/registrations/{}", registration.id);
-    let mut response = match registration.status {
-        Status::Confirmed => json(StatusCode::CREATED, &registration),
-        Status::Pending | Status::Contested => json(StatusCode::ACCEPTED, &registration),
-        Status::Rejected => Problem::rejected(registration).into_response(),
+    let (id, mut response) = match registered(&api, body).await {
+        Ok((registration, status)) => (Some(registration.id), json(status, &registration)),
+        Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.into_response()),
     };
-    if let Ok(location) = HeaderValue::try_from(location) {
+    if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("/v1/registrations/{id}")).ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
 }
 
-/// Bare, or quoted as a structured header (draft-ietf-httpapi-idempotency-key-header).
+/// Registers, and says with which HTTP status; a registration that lost is a problem.
+pub(super) async fn registered(api: &Api, body: RegistrationBody) -> Result<(Registration, StatusCode), Box<Problem>> {
+    if body.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
+        return Err(invalid("metadata must be a JSON object"));
+    }
+    let suggest = body.suggest.unwrap_or(0);
+    if suggest > MAX_SUGGESTIONS {
+        return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
+    }
+    let wait = longest(body.wait, body.timeout);
+    let registration = match api.ask(Request::Register(body.into_request(wait))).await {
+        Ok(answer) => Registration::from(registration(answer)?),
+        Err(mut problem) => {
+            for name in &mut problem.names {
+                name.suggestions = suggestions(api, &name.namespace, &name.name, suggest).await?;
+            }
+            return Err(problem);
+        }
+    };
+    match registration.status {
+        Status::Confirmed => Ok((registration, StatusCode::CREATED)),
+        Status::Pending | Status::Contested => Ok((registration, StatusCode::ACCEPTED)),
+        Status::Rejected => {
+            let lost = registration.rejected_by.as_ref().filter(|_| suggest > 0);
+            let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
+            let mut problem = Problem::rejected(registration);
+            if let Some(lost) = lost {
+                problem.names = vec![looked_up(api, lost, suggest).await?];
+            }
+            Err(Box::new(problem))
+        }
+    }
+}
+
+/// What any other key than a UUID is mapped to an id under: a UUID of version 5 (RFC 9562) of this namespace.
+const IDEMPOTENCY_KEYS: Uuid = Uuid::from_u128(0x7d0f_2c5e_91b4_4c1a_8f36_0b5f_64d2_a9c7);
+/// Bytes of such a key at most.
+const MAX_KEY: usize = 256;
+
+/// The id that a request's key stands for. Bare, or quoted as a structured header
+/// (draft-ietf-httpapi-idempotency-key-header).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    match bare.parse() {
-        Ok(id) => Ok(Some(id)),
-        Err(error) => Err(invalid(&format!("the header Idempotency-Key must be a UUID, it becomes the id ({error})"))),
+    if values.next().is_some() || bare.is_empty() || bare.len() > MAX_KEY {
+        let why = format!("the header Idempotency-Key must be given once, with 1 to {MAX_KEY} ASCII characters");
+        return Err(invalid(&why));
     }
+    Ok(Some(bare.parse().unwrap_or_else(|_| Uuid::new_v5(&IDEMPOTENCY_KEYS, bare.as_bytes()))))
 }
 
 /// After how many milliseconds to answer at the latest, where the client waits at all.
@@ -144,7 +179,11 @@ fn registration(answer: Answer) -> Result<RegistrationView, Box<Problem>> {
 pub(super) fn unexpected(answer: &Answer) -> Box<Problem> {
     let kind = match answer {
         Answer::Registration(_) => "a registration",
-        Answer::Name(_) => "a name",
+        Answer::Name(_) | Answer::Names(_) | Answer::List(_) => "names",
+        Answer::Suggestions(_) => "suggestions",
+        Answer::History(_) => "a history",
+        Answer::Conflicts(_) => "conflicts",
+        Answer::RegistrationExplanation(_) | Answer::NameExplanation(_) => "an explanation",
         Answer::Registrations(_) => "registrations",
         Answer::Events(_) => "events",
         Answer::Cluster(_) => "the cluster",
@@ -153,6 +192,6 @@ pub(super) fn unexpected(answer: &Answer) -> Box<Problem> {
     internal(&format!("the node answered a different question, with {kind}"))
 }
 
-fn invalid(what: &str) -> Box<Problem> {
+pub(super) fn invalid(what: &str) -> Box<Problem> {
     Problem::boxed(ProblemType::InvalidRequest, format!("{what}; nothing was done"))
 }

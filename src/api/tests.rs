@@ -3,6 +3,7 @@
 mod commands;
 mod errors;
 mod feed;
+mod many;
 
 use std::sync::Mutex;
 
@@ -216,14 +217,20 @@ async fn an_idempotency_key_is_the_id() {
     let post = |key: String, body: Value| {
         fake.http.post(format!("{}/v1/registrations", fake.base)).header("Idempotency-Key", key).json(&body).send()
     };
-    for key in [id.to_string(), format!("\"{id}\"")] {
+    // Any other text stands for an id of its own, always the same: it is written here, so that it stays so.
+    let named = Uuid::from_u128(0x0260_d5e4_1fe8_5a56_b3f8_cdfa_6a8d_951f);
+    let keys = [(id.to_string(), id), (format!("\"{id}\""), id), ("sign-up-7".to_owned(), named)];
+    for (key, id) in keys {
         assert_eq!(post(key, alice()).await.unwrap().status(), StatusCode::ACCEPTED);
-        assert!(matches!(fake.last(), Request::Register(request) if request.id == Some(id)));
+        let Request::Register(request) = fake.last() else { panic!("asked something else") };
+        assert_eq!(request.id, Some(id));
     }
     let mut body = alice();
     body["id"] = json!(Uuid::from_u128(8));
     assert_eq!(post(id.to_string(), body).await.unwrap().status(), StatusCode::BAD_REQUEST);
-    assert_eq!(post("sign-up-7".to_owned(), alice()).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    for unfit in [String::new(), "k".repeat(257), "\u{fc}".to_owned()] {
+        assert_eq!(post(unfit.clone(), alice()).await.unwrap().status(), StatusCode::BAD_REQUEST, "{unfit:?}");
+    }
 }
 
 #[tokio::test]

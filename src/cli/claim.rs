@@ -28,6 +28,9 @@ pub(super) struct ClaimArgs {
     /// A JSON object to keep with the registration
     #[arg(long, value_name = "JSON", value_parser = metadata)]
     metadata: Option<Metadata>,
+    /// Show so many free alternatives for each name that is taken
+    #[arg(long, value_name = "COUNT")]
+    suggest: Option<usize>,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -63,6 +66,7 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
         names: args.names.into_iter().map(|NameArg(name)| name).collect(),
         ttl: args.ttl,
         metadata: args.metadata,
+        suggest: args.suggest,
         ..RegistrationBody::default()
     };
     args.wait.fill(&mut body);
@@ -79,6 +83,10 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
         Err(error) => {
             if let Some(registration) = rejected(&error) {
                 output::print(args, registration, output::registration)?;
+            }
+            let taken = error.problem().map_or(&[][..], |problem| &problem.names);
+            if taken.iter().any(|name| !name.suggestions.is_empty()) {
+                output::print(args, &taken, |taken| taken.iter().map(|name| output::name(name) + "\n").collect())?;
             }
             Err(Failure::from(error))
         }

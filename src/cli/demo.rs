@@ -210,6 +210,7 @@ impl Place {
             join,
             evict_after: None,
             keep_events: None,
+            max_open: None,
             wire: WireVersion::PRESENT,
             links,
         };

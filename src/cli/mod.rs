@@ -6,7 +6,11 @@ mod activate;
 mod backup;
 mod claim;
 mod completions;
+mod conflicts;
 mod demo;
+mod explain;
+mod export;
+mod import;
 mod member;
 mod namespace;
 mod output;
@@ -54,6 +58,11 @@ enum Command {
     Claim(claim::ClaimArgs),
     /// Show a name, a registration, or what became of an owner's registrations
     Show(show::ShowArgs),
+    /// Say why a name or a registration is where it is, and what it waits for
+    Explain(explain::ExplainArgs),
+    Conflicts(conflicts::ConflictsArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
     /// Release a name, or all names of a registration
     Release(release::ReleaseArgs),
     /// Make a reservation permanent
@@ -114,6 +123,10 @@ impl Command {
             Self::Serve(args) => serve::run(args),
             Self::Claim(args) => block_on(claim::run(args)),
             Self::Show(args) => block_on(show::run(args)),
+            Self::Explain(args) => block_on(explain::run(args)),
+            Self::Conflicts(args) => block_on(conflicts::run(args)),
+            Self::Import(args) => block_on(import::run(args)),
+            Self::Export(args) => block_on(export::run(args)),
             Self::Release(args) => block_on(release::run(args)),
             Self::Activate(args) => block_on(activate::run(args)),
             Self::Rename(args) => block_on(rename::run(args)),
@@ -138,12 +151,19 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(command)
 }
 
+/// Which node a client command asks.
+#[derive(Args, Debug)]
+struct NodeArgs {
+    /// The node to ask
+    #[arg(long = "node", value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
+    address: String,
+}
+
 /// Which node a client command asks, and how it answers.
 #[derive(Args, Debug)]
 struct ClientArgs {
-    /// The node to ask
-    #[arg(long, value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
-    node: String,
+    #[command(flatten)]
+    node: NodeArgs,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -166,9 +186,23 @@ enum Format {
     Json,
 }
 
+/// The formats of a command that prints rows.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum Tabular {
+    Text,
+    Json,
+    Csv,
+}
+
+impl NodeArgs {
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(&self.address)?)
+    }
+}
+
 impl ClientArgs {
     fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(&self.node)?)
+        self.node.client()
     }
 }
 

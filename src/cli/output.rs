@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{ClientArgs, Failure, Format};
-use crate::api::json::{Event, Name, Registration, Time, event_type_text};
+use crate::api::json::{Event, History, Name, Registration, Time, event_type_text};
 use crate::clock::Millis;
 use crate::replica::{EndReason, NameStatus, Status};
 
@@ -30,6 +30,14 @@ pub(super) fn print_as<T: Serialize>(
             let text = serde_json::to_string(value);
             line(&text.map_err(|error| Failure::failed(format!("cannot print: {error}")))?)
         }
+    }
+}
+
+/// A table that could not be written.
+pub(super) fn csv_failure(error: csv::Error) -> Failure {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => Failure::failed(format!("cannot print: {other:?}")),
     }
 }
 
@@ -103,6 +111,37 @@ pub(super) fn name(name: &Name) -> String {
     }
     if let Some(since) = name.since {
         text += &format!(" since {since}");
+    }
+    if !name.suggestions.is_empty() {
+        text += &format!("\n  free: {}", name.suggestions.join(", "));
+    }
+    text
+}
+
+/// A name's tenures, earliest first, each with who lost it.
+pub(super) fn history(history: &History) -> String {
+    if history.tenures.is_empty() {
+        return "  nobody has ever claimed it".to_owned();
+    }
+    let mut text = String::new();
+    for tenure in &history.tenures {
+        let until = match (tenure.until, tenure.holder.ended) {
+            (Some(until), _) => format!("until {until}"),
+            (None, Some(_)) => "until an unknown time".to_owned(),
+            (None, None) => "until now".to_owned(),
+        };
+        let how = tenure.holder.ended.map_or_else(|| status(tenure.holder.status), reason);
+        text += &format!(
+            "  {} {until} owner {} ({how}), registration {}\n",
+            tenure.since, tenure.holder.owner, tenure.holder.registration
+        );
+        for loser in &tenure.losers {
+            let outcome = if loser.twin { "a retry" } else { status(loser.status) };
+            text += &format!(
+                "    {} also owner {} ({outcome}), registration {}\n",
+                loser.accepted_at, loser.owner, loser.registration
+            );
+        }
     }
     text
 }

@@ -51,6 +51,12 @@ pub(super) struct ServeArgs {
     /// their last events. Less than 1m is refused.
     #[arg(long, value_name = "DURATION|forever")]
     keep_events: Option<Keep>,
+    /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
+    ///
+    /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
+    /// are refused, so that nobody can reserve the dictionary.
+    #[arg(long, value_name = "COUNT")]
+    max_open: Option<u32>,
     /// Speak this older minor version of the wire format to other nodes [env: FORENAME_WIRE_MINOR]
     ///
     /// Not needed to talk to older nodes. It holds back what the present version has added, while a cluster is upgraded
@@ -89,6 +95,7 @@ impl ServeArgs {
             name: self.name,
             evict_after: self.evict_after,
             keep_events: self.keep_events,
+            max_open: self.max_open,
             wire_minor: self.wire_minor,
             insecure: self.insecure,
         };

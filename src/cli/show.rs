@@ -1,10 +1,12 @@
 //! `forename show`
 
 use clap::Args;
+use serde::Serialize;
 
 use super::target::Target;
-use super::{ClientArgs, Exit, Outcome, output};
-use crate::api::json::Registrations;
+use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::api::json::{History, Name, NameRef, Registrations};
+use crate::client::Client;
 
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {
@@ -14,6 +16,9 @@ pub(super) struct ShowArgs {
     /// All registrations of this owner
     #[arg(long, conflicts_with = "target")]
     owner: Option<String>,
+    /// With a name: also who held it before, from when till when, and who lost it
+    #[arg(long, requires = "target")]
+    history: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -22,8 +27,18 @@ pub(super) async fn run(args: ShowArgs) -> Outcome {
     let client = args.client.client()?;
     match args.target {
         Some(Target::Name(name)) => {
-            let name = client.name(&name.namespace, &name.name).await?;
-            output::print(&args.client, &name, output::name)?;
+            let found = client.name(&name.namespace, &name.name).await?;
+            if args.history {
+                let history = history(&client, &name).await?;
+                let render =
+                    |shown: &Shown| format!("{}\n{}", output::name(&shown.name), output::history(&shown.history));
+                output::print(&args.client, &Shown { name: found, history }, render)?;
+            } else {
+                output::print(&args.client, &found, output::name)?;
+            }
+        }
+        Some(Target::Registration(id)) if args.history => {
+            return Err(Failure::usage(format!("{id} is a registration; --history is about a name")));
         }
         Some(Target::Registration(id)) => {
             output::print(&args.client, &client.registration(id).await?, output::registration)?;
@@ -47,4 +62,22 @@ pub(super) async fn run(args: ShowArgs) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+/// A name with all of its tenures.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    name: Name,
+    history: History,
+}
+
+async fn history(client: &Client, name: &NameRef) -> Result<History, Failure> {
+    let mut all = client.history(&name.namespace, &name.name, 0).await?;
+    while let Some(after) = all.next {
+        let page = client.history(&name.namespace, &name.name, after).await?;
+        all.tenures.extend(page.tenures);
+        all.next = page.next;
+    }
+    Ok(all)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::MAX_OPEN_OF_OWNER;
 use super::{Contact, Spread};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
@@ -41,6 +42,9 @@ pub struct Config {
     /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
     /// forgotten with its last event; none: never.
     pub keep_events: Option<u64>,
+    /// Registrations of one owner that may be open at once: undecided, or reservations that are not activated; none: any
+    /// number. Counted among the owner's latest ones.
+    pub max_open_of_owner: Option<u32>,
     /// How many peers it tells at a time, and how much.
     pub spread: Spread,
     /// Seed of its random choices of peers.
@@ -63,6 +67,7 @@ impl Config {
             start_grace: 5000,
             keep_log: 60_000,
             keep_events: None,
+            max_open_of_owner: Some(MAX_OPEN_OF_OWNER),
             spread,
             seed,
         }

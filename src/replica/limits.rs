@@ -14,3 +14,11 @@ pub const MAX_METADATA: usize = 4096;
 pub const MAX_TTL: u64 = 400 * 24 * 3600 * 1000;
 /// Rows of one page.
 pub const MAX_PAGE: usize = 1000;
+/// Names that are looked up at once.
+pub const MAX_CHECKED: usize = 100;
+/// Free alternatives that are suggested for one name.
+pub const MAX_SUGGESTIONS: usize = 10;
+/// Registrations of one batch.
+pub const MAX_BATCH: u64 = 100_000;
+/// Registrations of one owner that are open at once, where nobody says otherwise.
+pub const MAX_OPEN_OF_OWNER: u32 = 10_000;

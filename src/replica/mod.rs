@@ -21,7 +21,9 @@
 //!   at or below the watermark and held by a majority. So a confirmation costs no write of its own.
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
+mod allowance;
 mod config;
+mod endings;
 mod evict;
 mod feed;
 mod finality;
@@ -32,6 +34,7 @@ mod log;
 mod membership;
 mod message;
 mod open;
+mod reading;
 mod recovery;
 mod rejoin;
 mod request;
@@ -50,6 +53,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha8Rng;
 
+use self::allowance::Allowances;
 pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
 use self::finality::Finality;
@@ -60,6 +64,7 @@ use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, SnapshotId, Vector};
 pub use self::open::OpenError;
+pub use self::reading::*;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::rejoin::RejoinError;
 pub use self::request::*;
@@ -117,6 +122,7 @@ pub struct Replica<S> {
     finality: Finality,
     peers: Peers,
     waiters: Waiters,
+    allowances: Allowances,
     rng: ChaCha8Rng,
     outbox: Vec<Output>,
     gated: VecDeque<(Batch, Output)>,

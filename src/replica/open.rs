@@ -7,6 +7,7 @@ use crdts::{Dot, VClock};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::allowance::Allowances;
 use super::feed::Feed;
 use super::finality::Finality;
 use super::gossip::Peers;
@@ -99,6 +100,7 @@ impl<S: Store> Replica<S> {
             finality: Finality::default(),
             peers: Peers::new(config.seed, now),
             waiters: Waiters::default(),
+            allowances: Allowances::new(config.seed),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             outbox: Vec::new(),
             gated: VecDeque::new(),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, Place, RegistrationExplanation};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 pub use crate::crdt::EndReason;
 use crate::crdt::Seq;
@@ -44,6 +45,50 @@ pub enum Request {
     },
     /// Who holds a name.
     Name(NameRequest),
+    /// The tenures of a name.
+    History {
+        /// The name.
+        name: NameRequest,
+        /// Without so many of them.
+        after: usize,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Names that were claimed more than once.
+    Conflicts {
+        /// Only of this namespace.
+        namespace: Option<String>,
+        /// Only what happened at or after this time, or is still open.
+        since: Option<Millis>,
+        /// Where the page before this one ended.
+        after: Option<Place>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// What decides a registration, and what it waits for.
+    ExplainRegistration(Uuid),
+    /// What decides a name, and what it waits for.
+    ExplainName(NameRequest),
+    /// Whether each of these names can be had, 1 to [`MAX_CHECKED`](crate::replica::limits::MAX_CHECKED).
+    Names(Vec<NameRequest>),
+    /// Names like this one that are free.
+    Suggest {
+        /// The name that is taken.
+        name: NameRequest,
+        /// At most so many, up to [`MAX_SUGGESTIONS`](crate::replica::limits::MAX_SUGGESTIONS).
+        count: usize,
+    },
+    /// The names that are taken.
+    List {
+        /// Only of this namespace.
+        namespace: Option<String>,
+        /// Only keys that begin so, with a namespace.
+        prefix: String,
+        /// Where the page before this one ended.
+        after: Option<Place>,
+        /// At most so many.
+        limit: usize,
+    },
     /// What became of an owner's registrations, earliest first.
     Owner {
         /// The owner.
@@ -90,6 +135,10 @@ impl Request {
             Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
             Self::Namespace(_) | Self::Cluster => false,
+            Self::History { .. } | Self::Conflicts { .. } | Self::ExplainRegistration(_) | Self::ExplainName(_) => {
+                false
+            }
+            Self::Names(_) | Self::Suggest { .. } | Self::List { .. } => false,
         }
     }
 }
@@ -159,6 +208,20 @@ pub enum Answer {
     Registration(Box<RegistrationView>),
     /// To `Name`.
     Name(NameView),
+    /// To `History`.
+    History(HistoryPage),
+    /// To `Conflicts`.
+    Conflicts(ConflictPage),
+    /// To `ExplainRegistration`.
+    RegistrationExplanation(Box<RegistrationExplanation>),
+    /// To `ExplainName`.
+    NameExplanation(Box<NameExplanation>),
+    /// To `Names`, in the order asked for; a name that cannot be one has its own refusal.
+    Names(Vec<Result<NameView, Refusal>>),
+    /// To `Suggest`.
+    Suggestions(Vec<String>),
+    /// To `List`.
+    List(NamePage),
     /// To `Owner`.
     Registrations(Vec<RegistrationView>),
     /// To `Events`.
@@ -448,6 +511,17 @@ pub enum Refusal {
     /// The id belongs to a registration with other content.
     #[error("registration id {0} was used before with other content; nothing was registered, choose a new id")]
     IdReused(Uuid),
+    /// The owner has as many open registrations as it may.
+    #[error(
+        "owner {owner:?} has {limit} registrations that are undecided or reservations not activated, which is the limit \
+         per owner at this node; nothing was registered. Activate or release some, or wait until they are decided"
+    )]
+    TooManyOpen {
+        /// Whose.
+        owner: String,
+        /// How many it may have.
+        limit: u32,
+    },
     /// No such registration is known here.
     #[error("no registration {0} is known to this node; if it was accepted elsewhere, it may not have arrived yet")]
     NoRegistration(Uuid),

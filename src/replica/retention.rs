@@ -173,7 +173,10 @@ impl<S: Store> Replica<S> {
             return self.wait_for(last.hlc.millis().plus(ID_WINDOW), stamp);
         }
         self.registry.settle(watermark);
-        all.iter().for_each(|one| self.registry.forget(one));
+        for one in &all {
+            self.registry.forget(one);
+            self.forget_endings(one);
+        }
     }
 
     /// Whether an origin knows what became of its registrations, or never asks: it is here, or has left of its own accord.

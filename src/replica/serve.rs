@@ -121,6 +121,27 @@ impl<S: Store> Replica<S> {
                 Request::ReleaseName { owner, name } => self.on_release_name(token, owner, name),
                 Request::Registration { id, wait } => self.on_registration(token, id, wait),
                 Request::Name(name) => self.name_view(name).map(|view| Some(Answer::Name(view))),
+                Request::History { name, after, limit } => {
+                    self.history(name, after, limit).map(|page| Some(Answer::History(page)))
+                }
+                Request::Conflicts { namespace, since, after, limit } => {
+                    let page = self.conflict_page(namespace.as_deref(), since, after.as_ref(), limit);
+                    Ok(Some(Answer::Conflicts(page)))
+                }
+                Request::ExplainRegistration(id) => self
+                    .explain_registration(id)
+                    .map(|explained| Some(Answer::RegistrationExplanation(Box::new(explained)))),
+                Request::ExplainName(name) => {
+                    self.explain_name(name).map(|explained| Some(Answer::NameExplanation(Box::new(explained))))
+                }
+                Request::Names(names) => self.checked(names).map(|views| Some(Answer::Names(views))),
+                Request::Suggest { name, count } => {
+                    self.suggestions(&name, count).map(|names| Some(Answer::Suggestions(names)))
+                }
+                Request::List { namespace, prefix, after, limit } => {
+                    let page = self.name_page(namespace.as_deref(), &prefix, after.as_ref(), limit);
+                    Ok(Some(Answer::List(page)))
+                }
                 Request::Owner { owner, after, limit } => {
                     Ok(Some(Answer::Registrations(self.owner_views(&owner, after, limit))))
                 }
@@ -214,6 +235,7 @@ impl<S: Store> Replica<S> {
         }
         self.may_issue()?;
         let claims = self.claims(&request.names, keys)?;
+        self.check_allowance(&request.owner)?;
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl)));
         let RegisterRequest { id, owner, metadata, wait, .. } = request;

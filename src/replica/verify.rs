@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::endings::is_ending;
 use super::feed::EventRecord;
 use super::finality::Frontier;
 use super::gossip::{META_READS, Reads};
@@ -210,13 +211,14 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// What the node has to make good after an eviction, and what it may forget.
+    /// What the node has to make good after an eviction, what it may forget, and when it learnt how claims ended.
     fn make_good(&mut self) {
         self.each(Table::Over, |check, key, _| {
             let right = stamp_over(key).is_some();
             check.wrong_unless(right, Fault::Unreadable, || format!("over {}", hex(key)));
         });
-        for (table, readable) in [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told)] {
+        let tables = [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told), (Table::Endings, is_ending)];
+        for (table, readable) in tables {
             self.each(table, |check, key, value| {
                 let right = Stamp::from_bytes(&key[..key.len().min(16)]).is_some() && readable(value);
                 check.wrong_unless(right, Fault::Unreadable, || format!("{} {}", table.name(), hex(key)));

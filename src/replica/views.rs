@@ -12,7 +12,7 @@ use super::request::{
     NameView, Refusal, RegistrationView, RejectedBy, Status, Waiting,
 };
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Registration, owner_key};
+use crate::crdt::{Claim, ClaimRecord, Name, Registration, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
@@ -81,32 +81,37 @@ impl<S: Store> Replica<S> {
     pub(super) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
         let key = self.name_key(&request)?;
         let record = self.name_record(&request.namespace, &key);
-        let namespace = &request.namespace;
-        let (mut after, mut status, mut holder) = (None, NameStatus::Available, None);
-        while let Some(leader) = record.leader(after) {
+        let (status, holder) = self.holder(&request.namespace, &key, &record).unzip();
+        if holder.is_none() {
+            self.claimable_key(&request)?;
+        }
+        let NameRequest { namespace, name } = request;
+        let status = status.unwrap_or(NameStatus::Available);
+        let registration = holder.as_ref().map(Registration::id);
+        let since = holder.map(|holder| holder.stamp.hlc.millis());
+        Ok(NameView { namespace, name, key, status, registration, since })
+    }
+
+    /// The registration whose claim leads a name and has not finally ended, and where it stands.
+    pub(super) fn holder(&self, namespace: &str, key: &str, record: &Name) -> Option<(NameStatus, Registration)> {
+        let mut after = None;
+        loop {
+            let leader = record.leader(after)?;
             after = Some(leader);
             // One that is not here any more has ended.
             let Some(registration) = Registration::load(&self.registry.store, leader) else { continue };
-            let claim = registration.claim(namespace, &key);
+            let claim = registration.claim(namespace, key);
             if claim.is_some_and(|claim| claim.ended.is_some()) {
                 continue;
             }
-            status = match self.status(&registration) {
+            let status = match self.status(&registration) {
                 _ if claim.is_some_and(|claim| claim.released) => NameStatus::Ending,
                 Status::Confirmed => NameStatus::Held,
                 Status::Pending => NameStatus::Pending,
                 Status::Contested | Status::Rejected => NameStatus::Ending,
             };
-            holder = Some(registration);
-            break;
+            return Some((status, registration));
         }
-        if holder.is_none() {
-            self.claimable_key(&request)?;
-        }
-        let NameRequest { namespace, name } = request;
-        let registration = holder.as_ref().map(Registration::id);
-        let since = holder.map(|holder| holder.stamp.hlc.millis());
-        Ok(NameView { namespace, name, key, status, registration, since })
     }
 
     pub(super) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {

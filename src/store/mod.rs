@@ -54,11 +54,13 @@ pub enum Table {
     Over,
     /// The rules that were set for a namespace, by its name.
     Namespaces,
+    /// When claims ended and registrations were rejected, by stamp and claim.
+    Endings,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -76,6 +78,7 @@ impl Table {
         Self::Told,
         Self::Over,
         Self::Namespaces,
+        Self::Endings,
     ];
 
     /// Its name on disk.
@@ -99,14 +102,15 @@ impl Table {
             Self::Told => "told",
             Self::Over => "over",
             Self::Namespaces => "namespaces",
+            Self::Endings => "endings",
         }
     }
 
     /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
-    /// it, and what it has to make good.
+    /// it, what it has to make good, and when it learnt how claims ended.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over)
+        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over | Self::Endings)
     }
 }
 

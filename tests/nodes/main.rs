@@ -13,6 +13,7 @@
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
+//! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
@@ -25,6 +26,7 @@ mod command_line;
 mod crashes;
 mod leaving;
 mod links;
+mod many;
 mod namespaces;
 mod races;
 mod rescue;

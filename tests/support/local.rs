@@ -60,6 +60,7 @@ impl Local {
             join,
             evict_after: None,
             keep_events: None,
+            max_open: None,
             wire,
             links: Some(links),
         });

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -29,6 +29,7 @@ const VARIABLES: [&str; 13] = [
     "EVICT_AFTER",
     "WIRE_MINOR",
     "KEEP_EVENTS",
+    "MAX_OPEN",
 ];
 
 /// A directory for one node; it outlives the node's processes.

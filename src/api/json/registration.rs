@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::is_false;
 use super::text::{Span, Time, stamp};
+use crate::api::Problem;
 use crate::clock::{NodeId, Stamp};
 use crate::replica::{
     self, ClaimView, EndReason, NameRequest, NameStatus, NameView, RegisterRequest, RegistrationView, Status,
@@ -121,6 +122,9 @@ pub struct RegistrationBody {
     /// How long to wait at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
+    /// So many free alternatives are to be told for each name that is taken or lost; it does not belong to the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<usize>,
 }
 
 impl RegistrationBody {
@@ -141,6 +145,21 @@ impl RegistrationBody {
             wait,
         }
     }
+}
+
+/// A line of what `POST /v1/registrations:batch` answers: the registration, or the problem.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BatchLine {
+    /// The number of the request's line that it answers, from 1.
+    pub line: u64,
+    /// The HTTP status that the line would have had by itself.
+    pub status: u16,
+    /// What was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Why nothing was, or it lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Box<Problem>>,
 }
 
 /// Where a registration stands.
@@ -293,6 +312,9 @@ pub struct Name {
     /// When that was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// Names like it that are free at the answering node, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<String>,
 }
 
 impl From<NameView> for Name {
@@ -305,6 +327,7 @@ impl From<NameView> for Name {
             status: view.status,
             registration: view.registration,
             since: view.since.map(Time),
+            suggestions: Vec::new(),
         }
     }
 }

@@ -55,6 +55,33 @@ impl<S: Store> Replica<S> {
         waiting.into_iter().map(describe).collect()
     }
 
+    /// Whether some other member may yet issue something with an earlier timestamp, as far as this node knows.
+    pub(in crate::replica) fn lacks_promises(&self, stamp: Stamp) -> bool {
+        let mut others = self.membership.members().filter(|member| *member != self.me);
+        others.any(|member| self.promised_by(member) < stamp.hlc)
+    }
+
+    /// How many members hold an op, and of how many.
+    pub(in crate::replica) fn holders(&self, origin: NodeId, seq: Seq) -> (usize, usize) {
+        let holds =
+            |member: &NodeId| *member == self.me || *member == origin || self.finality.held(*member, origin) >= seq;
+        (self.membership.members().filter(holds).count(), self.membership.count())
+    }
+
+    /// A release that is not decided, among so many ops of each log.
+    pub(in crate::replica) fn undecided_release(&self, claim: &ClaimRef, among: usize) -> Option<(Stamp, Seq)> {
+        let released = |op: &&Undecided| matches!(&op.what, What::Release(released) if **released == *claim);
+        self.finality.origins.iter().find_map(|(node, origin)| {
+            let op = origin.undecided.iter().rev().take(among).find(released)?;
+            Some((Stamp { hlc: op.hlc, node: *node }, op.seq))
+        })
+    }
+
+    /// The earliest op that is not decided.
+    pub(in crate::replica) fn oldest_undecided(&self) -> Option<(Stamp, Seq)> {
+        self.finality.oldest()
+    }
+
     /// Takes note of registrations that lost.
     pub(in crate::replica) fn on_lost(&mut self, lost: &[Stamp]) {
         for stamp in lost {
@@ -209,7 +236,7 @@ impl<S: Store> Replica<S> {
                 }
             }
             What::Activate(registration) => self.activated(stamp, registration),
-            What::Release(claim) => self.end_claim(&claim, EndReason::Released),
+            What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
             What::Other => {}
         }
     }
@@ -224,12 +251,12 @@ impl<S: Store> Replica<S> {
             && let Some(replaced) =
                 Registration::load(&self.registry.store, stamp).and_then(|registration| registration.replaces)
         {
-            self.end_claim(&replaced, EndReason::Replaced);
+            self.end_claim(&replaced, EndReason::Replaced, stamp.hlc);
         }
     }
 
-    /// The end of a claim is final.
-    fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason) {
+    /// The end of a claim is final: that of the op with this timestamp.
+    fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
         let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
         let place = |record: &crate::crdt::ClaimRecord| {
             record.claim.namespace == ended.namespace && record.claim.key == ended.key
@@ -238,6 +265,7 @@ impl<S: Store> Replica<S> {
         if registration.claims[index].ended.is_none() {
             registration.claims[index].ended = Some(reason);
             registration.save(&mut self.registry.store);
+            self.note_end(registration.stamp, index, by);
             self.tell_ended(&registration, index, reason);
             self.note_over(&registration);
         }
@@ -274,6 +302,7 @@ impl<S: Store> Replica<S> {
             contest.rejected = true;
             registration.rejected = true;
             registration.save(&mut self.registry.store);
+            self.note_rejection(stamp);
             self.finality.fates_changed = true;
             match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
                 Some(first) => self.waiters.hand_over(stamp, first),
@@ -372,6 +401,7 @@ impl<S: Store> Replica<S> {
             for index in 0..registration.claims.len() {
                 if registration.claims[index].ended.is_none() {
                     registration.claims[index].ended = Some(EndReason::Expired);
+                    self.note_end(stamp, index, expires);
                     self.tell_ended(&registration.clone(), index, EndReason::Expired);
                 }
             }

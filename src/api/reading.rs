@@ -1,0 +1,131 @@
+//! What people read who want to know why, or many names at once: histories, conflicts, explanations, lists.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::Api;
+use super::extract::{Body, Id, NoParams, Params, Segments, json};
+use super::json::{CheckedName, CheckedNames, Conflicts, Explanation, History, NameRef, PlaceText, TakenNames, Time};
+use super::problem::Problem;
+use super::registrations::{page_limit, unexpected};
+use crate::replica::{Answer, NameRequest, Request};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryParams {
+    after: Option<usize>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn history(
+    State(api): State<Arc<Api>>,
+    Segments((namespace, name)): Segments<(String, String)>,
+    Params(params): Params<HistoryParams>,
+) -> Result<Response, Box<Problem>> {
+    let (after, limit) = (params.after.unwrap_or(0), page_limit(params.limit)?);
+    match api.ask(Request::History { name: NameRequest { namespace, name }, after, limit }).await? {
+        Answer::History(page) => Ok(json(StatusCode::OK, &History::from(page))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConflictParams {
+    namespace: Option<String>,
+    since: Option<Time>,
+    after: Option<PlaceText>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn conflicts(
+    State(api): State<Arc<Api>>,
+    Params(params): Params<ConflictParams>,
+) -> Result<Response, Box<Problem>> {
+    let limit = page_limit(params.limit)?;
+    let (since, after) = (params.since.map(|since| since.0), params.after.map(|after| after.0));
+    match api.ask(Request::Conflicts { namespace: params.namespace, since, after, limit }).await? {
+        Answer::Conflicts(page) => Ok(json(StatusCode::OK, &Conflicts::from(page))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn explain_name(
+    State(api): State<Arc<Api>>,
+    Segments((namespace, name)): Segments<(String, String)>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    match api.ask(Request::ExplainName(NameRequest { namespace, name })).await? {
+        Answer::NameExplanation(facts) => Ok(json(StatusCode::OK, &Explanation::from(*facts))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn explain_registration(
+    State(api): State<Arc<Api>>,
+    Id(id): Id,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    match api.ask(Request::ExplainRegistration(id)).await? {
+        Answer::RegistrationExplanation(facts) => Ok(json(StatusCode::OK, &Explanation::from(*facts))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub(super) async fn check(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    Body(names): Body<Vec<NameRef>>,
+) -> Result<Response, Box<Problem>> {
+    match api.ask(Request::Names(names.iter().cloned().map(Into::into).collect())).await? {
+        Answer::Names(views) => {
+            let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();
+            Ok(json(StatusCode::OK, &CheckedNames { names }))
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParams {
+    #[serde(default)]
+    prefix: String,
+    after: Option<PlaceText>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Segments(namespace): Segments<String>,
+    Params(params): Params<ListParams>,
+) -> Result<Response, Box<Problem>> {
+    page(&api, Some(namespace), params).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListAllParams {
+    after: Option<PlaceText>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list_all(
+    State(api): State<Arc<Api>>,
+    Params(ListAllParams { after, limit }): Params<ListAllParams>,
+) -> Result<Response, Box<Problem>> {
+    page(&api, None, ListParams { prefix: String::new(), after, limit }).await
+}
+
+async fn page(api: &Api, namespace: Option<String>, params: ListParams) -> Result<Response, Box<Problem>> {
+    let limit = page_limit(params.limit)?;
+    let after = params.after.map(|after| after.0);
+    match api.ask(Request::List { namespace, prefix: params.prefix, after, limit }).await? {
+        Answer::List(page) => Ok(json(StatusCode::OK, &TakenNames::from(page))),
+        other => Err(unexpected(&other)),
+    }
+}

@@ -1,0 +1,91 @@
+//! Many registrations in one request.
+
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt};
+use reqwest::{Body, Response, header};
+
+use super::{Client, ClientError, PATIENCE, Result};
+use crate::api::NDJSON;
+use crate::api::json::{BatchLine, RegistrationBody};
+
+/// Lines that go out in one piece, where they are ready.
+const TOGETHER: usize = 64;
+
+impl Client {
+    /// Registers many, in order, each by itself; at most [`MAX_BATCH`](crate::replica::limits::MAX_BATCH). The answers
+    /// come while the rest is still being sent, and must be read: the node takes no more lines than it has answered and
+    /// some hundred.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or takes no batch now.
+    pub async fn register_all(
+        &self,
+        bodies: impl Stream<Item = RegistrationBody> + Send + 'static,
+    ) -> Result<BatchAnswers> {
+        let pieces = bodies.ready_chunks(TOGETHER).map(|bodies| lines(&bodies));
+        // No limit on the whole: it takes as long as there are lines.
+        let request = self.http.post(self.url(&["v1", "registrations:batch"], &[])?);
+        let request = request.header(header::CONTENT_TYPE, NDJSON).body(Body::wrap_stream(pieces)).send();
+        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self.failure(response).await);
+        }
+        Ok(BatchAnswers { client: self.clone(), response, rest: Vec::new() })
+    }
+}
+
+fn lines(bodies: &[RegistrationBody]) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for body in bodies {
+        serde_json::to_writer(&mut text, body)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// What becomes of a batch, line by line.
+#[derive(Debug)]
+pub struct BatchAnswers {
+    client: Client,
+    response: Response,
+    /// What has arrived and is not a whole line.
+    rest: Vec<u8>,
+}
+
+impl BatchAnswers {
+    /// The answer to the next line; none after the last.
+    ///
+    /// # Errors
+    /// The node stops or cannot be reached any more. What became of the lines without an answer is not known; with ids of
+    /// their own they can be sent again safely.
+    pub async fn next(&mut self) -> Result<Option<BatchLine>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return self.read(&line).map(Some);
+            }
+            match self.chunk().await? {
+                Some(bytes) => self.rest.extend_from_slice(&bytes),
+                None if self.rest.is_empty() => return Ok(None),
+                None => {
+                    let line = std::mem::take(&mut self.rest);
+                    return self.read(&line).map(Some);
+                }
+            }
+        }
+    }
+
+    fn read(&self, line: &[u8]) -> Result<BatchLine> {
+        let status = self.response.status();
+        serde_json::from_slice(line).map_err(|error| self.client.not_understood(status, error.to_string()))
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let patience = PATIENCE + crate::api::MAX_WAIT;
+        let chunk = tokio::time::timeout(patience, self.response.chunk()).await;
+        chunk
+            .map_err(|_| self.client.silent())?
+            .map_err(|error: reqwest::Error| -> ClientError { self.client.unreachable(&error) })
+    }
+}

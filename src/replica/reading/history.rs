@@ -1,0 +1,133 @@
+//! The tenures of a name: who held it, from when till when, and who lost it.
+
+use uuid::Uuid;
+
+use super::super::Replica;
+use super::super::limits::MAX_PAGE;
+use super::super::request::{NameRequest, Refusal, Status};
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::crdt::{EndReason, Registration, Tenure};
+use crate::store::Store;
+
+/// A page of a name's history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryPage {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as asked for.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Its tenures, earliest first.
+    pub tenures: Vec<TenureView>,
+    /// Where there are more: give it as `after`.
+    pub next: Option<usize>,
+}
+
+/// Claims to one name that follow the same claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TenureView {
+    /// The claim whose tenure this one follows; none for the first.
+    pub after: Option<Stamp>,
+    /// All claims that are not forgotten, by stamp; the first leads, and the others lost to it. None where the first is
+    /// forgotten.
+    pub claims: Vec<TenureClaim>,
+    /// When the first of them ended, where that is final and this node has seen it.
+    pub until: Option<Millis>,
+}
+
+/// A claim among those of a tenure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TenureClaim {
+    /// Its registration.
+    pub registration: Uuid,
+    /// Whose it is.
+    pub owner: String,
+    /// The name as typed.
+    pub name: String,
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// The label of the node that accepted it; empty where this node does not know it.
+    pub label: String,
+    /// Where its registration stands.
+    pub status: Status,
+    /// It is a retry of a registration that was accepted earlier elsewhere, and counts for nothing.
+    pub twin: bool,
+    /// A release of it is known, which may not be final.
+    pub released: bool,
+    /// How it ended, where it finally did.
+    pub ended: Option<EndReason>,
+    /// Where it was rejected: when this node knew that this is final, if it has seen it.
+    pub rejected_at: Option<Millis>,
+}
+
+impl<S: Store> Replica<S> {
+    /// A page of a name's tenures, after so many of them.
+    pub(in crate::replica) fn history(
+        &self,
+        request: NameRequest,
+        after: usize,
+        limit: usize,
+    ) -> Result<HistoryPage, Refusal> {
+        let key = self.name_key(&request)?;
+        let NameRequest { namespace, name } = request;
+        let record = self.name_record(&namespace, &key);
+        let limit = limit.clamp(1, MAX_PAGE);
+        // In the order of what they follow, which is that of time: a claim is later than what it follows.
+        let page = record.tenures.iter().skip(after).take(limit);
+        let tenures: Vec<_> = page.map(|tenure| self.tenure_view(&namespace, &key, tenure)).collect();
+        let read = after.saturating_add(tenures.len());
+        let next = (read < record.tenures.len()).then_some(read);
+        Ok(HistoryPage { namespace, name, key, tenures, next })
+    }
+
+    pub(super) fn tenure_view(&self, namespace: &str, key: &str, tenure: &Tenure) -> TenureView {
+        let claims = tenure.claims.iter().filter_map(|stamp| self.tenure_claim(namespace, key, *stamp));
+        let mut claims: Vec<_> = claims.collect();
+        let leader = tenure.claims.first().copied();
+        if claims.first().map(|claim| claim.stamp) != leader {
+            claims.clear();
+        }
+        let until = leader.and_then(|leader| self.ended_at(namespace, key, leader));
+        TenureView { after: tenure.after, claims, until }
+    }
+
+    fn tenure_claim(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<TenureClaim> {
+        let registration = Registration::load(&self.registry.store, stamp)?;
+        let record = registration.claim(namespace, key)?;
+        Some(TenureClaim {
+            registration: registration.id(),
+            name: record.claim.name.clone(),
+            stamp,
+            label: self.label(stamp.node),
+            status: self.status(&registration),
+            twin: self.is_later_twin(&registration),
+            released: record.released,
+            ended: record.ended,
+            rejected_at: self.rejected_at(stamp),
+            owner: registration.owner,
+        })
+    }
+
+    /// When a claim ended, where this node can tell.
+    pub(super) fn ended_at(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<Millis> {
+        let registration = Registration::load(&self.registry.store, stamp)?;
+        let index = registration.claims.iter().position(|c| c.claim.namespace == namespace && c.claim.key == key)?;
+        match registration.claims[index].ended? {
+            EndReason::Expired => registration.expires.map(Hlc::millis),
+            EndReason::Rejected => self.rejected_at(stamp),
+            EndReason::Released | EndReason::Replaced => self.end_of(stamp, index).map(|ending| ending.at),
+        }
+    }
+
+    /// Whether an earlier op carries the registration's id.
+    pub(super) fn is_later_twin(&self, registration: &Registration) -> bool {
+        let run = registration.chosen_id.map(|id| self.registry.run(id, registration.stamp)).unwrap_or_default();
+        run.first().is_some_and(|first| *first != registration.stamp)
+    }
+
+    /// The operator's name for a node, as far as it is known.
+    pub(super) fn label(&self, node: NodeId) -> String {
+        self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,170 @@
+//! Which names are taken, and which are free.
+
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use super::super::Replica;
+use super::super::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
+use super::super::request::{NameRequest, NameStatus, NameView, Refusal};
+use super::{MAX_EXAMINED, Place, Walk};
+use crate::clock::{Hlc, Millis};
+use crate::crdt::{Name, Vacancy};
+use crate::store::Store;
+
+/// Alternatives that are looked at for one name. A guess: enough to find one beside a very common name.
+const MAX_TRIED: usize = 64;
+/// Alternatives of each number of digits from the second on.
+const TRIED_OF_LENGTH: u64 = 8;
+
+/// A page of the names that are taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamePage {
+    /// By namespace and key. May be empty although there are more.
+    pub names: Vec<ListedName>,
+    /// Where to go on; none at the end.
+    pub next: Option<Place>,
+}
+
+/// A name that somebody has, or has and gives up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as its holder typed it.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Where its claim stands; never available.
+    pub status: NameStatus,
+    /// The registration that leads it.
+    pub registration: Uuid,
+    /// Its owner.
+    pub owner: String,
+    /// When it was accepted.
+    pub since: Millis,
+    /// When the reservation ends, where it is one that has not been activated.
+    pub expires: Option<Millis>,
+    /// The application's JSON object.
+    pub metadata: Option<String>,
+}
+
+impl<S: Store> Replica<S> {
+    /// A page of the names that are taken, of one namespace or all, with keys that begin with a prefix.
+    pub(in crate::replica) fn name_page(
+        &self,
+        namespace: Option<&str>,
+        prefix: &str,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> NamePage {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let (mut names, mut examined, mut next) = (Vec::new(), 0, None::<Place>);
+        let prefix = if namespace.is_some() { prefix } else { "" };
+        self.walk(&Walk { namespace, prefix, from: after }, &mut |namespace, key, name| {
+            if after.is_some_and(|place| place.namespace == namespace && place.key == key) {
+                return ControlFlow::Continue(());
+            }
+            if names.len() >= limit || examined >= MAX_EXAMINED {
+                return ControlFlow::Break(());
+            }
+            examined += name.tenures.len();
+            names.extend(self.listed(namespace, key, &name));
+            let (namespace, key) = (namespace.to_owned(), key.to_owned());
+            next = Some(Place { namespace, key, tenures: name.tenures.len() });
+            ControlFlow::Continue(())
+        });
+        let whole = names.len() < limit && examined < MAX_EXAMINED;
+        NamePage { names, next: next.filter(|_| !whole) }
+    }
+
+    fn listed(&self, namespace: &str, key: &str, name: &Name) -> Option<ListedName> {
+        let (status, holder) = self.holder(namespace, key, name)?;
+        let typed = holder.claim(namespace, key)?.claim.name.clone();
+        let expires = holder.expires.filter(|_| !holder.activated_in_time());
+        Some(ListedName {
+            namespace: namespace.to_owned(),
+            name: typed,
+            key: key.to_owned(),
+            status,
+            registration: holder.id(),
+            since: holder.stamp.hlc.millis(),
+            expires: expires.map(Hlc::millis),
+            owner: holder.owner,
+            metadata: holder.metadata,
+        })
+    }
+
+    /// Whether each of some names can be had, in the order asked for; a name that cannot be one has its own refusal.
+    pub(in crate::replica) fn checked(
+        &self,
+        names: Vec<NameRequest>,
+    ) -> Result<Vec<Result<NameView, Refusal>>, Refusal> {
+        if names.is_empty() || names.len() > MAX_CHECKED {
+            let why = format!("1 to {MAX_CHECKED} names can be looked up at once, not {}", names.len());
+            return Err(Refusal::InvalidRequest(why));
+        }
+        Ok(names.into_iter().map(|name| self.name_view(name)).collect())
+    }
+
+    /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
+    /// none for an address, which has no alternatives.
+    pub(in crate::replica) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
+        if count > MAX_SUGGESTIONS {
+            let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
+            return Err(Refusal::InvalidRequest(why));
+        }
+        let key = self.name_key(name)?;
+        if name.name.contains('@') {
+            return Ok(Vec::new());
+        }
+        let candidates = suffixes(&name.namespace, &key).take(MAX_TRIED);
+        let free = candidates.filter_map(|suffix| self.free_with(name, &suffix));
+        Ok(free.take(count).collect())
+    }
+
+    /// The name with something at its end, where that is free; where it is too long so, its own end makes room.
+    fn free_with(&self, name: &NameRequest, suffix: &str) -> Option<String> {
+        let letters = name.name.chars().count();
+        let request = |kept: usize| {
+            let name_and_suffix = name.name.chars().take(kept).chain(suffix.chars()).collect();
+            NameRequest { namespace: name.namespace.clone(), name: name_and_suffix }
+        };
+        let valid = |request: NameRequest| Some((self.claimable_key(&request).ok()?, request.name));
+        let shorter = letters.checked_sub(suffix.len()).filter(|kept| *kept > 0);
+        let (key, candidate) = valid(request(letters)).or_else(|| valid(request(shorter?)))?;
+        matches!(self.registry.vacancy(&name.namespace, &key), Vacancy::Free(_)).then_some(candidate)
+    }
+}
+
+/// What is put at the end of a name: the digits 1 to 9, then some numbers of two digits, of three and so on, which differ
+/// from name to name, so that there is room beside a name that everybody wants.
+fn suffixes(namespace: &str, key: &str) -> impl Iterator<Item = String> {
+    let hash = blake3::hash([namespace, "\0", key].concat().as_bytes());
+    let seed = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let longer = (2..).flat_map(move |digits| {
+        let least = 10_u64.saturating_pow(digits - 1);
+        let range = least.saturating_mul(9);
+        // A stride that is odd and no multiple of 5 or 3 visits each number once.
+        (0..TRIED_OF_LENGTH).map(move |n| least + seed.wrapping_add(n.wrapping_mul(7_919)) % range)
+    });
+    (1..10).chain(longer).map(|number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn suffixes_are_short_first_differ_and_stay_the_same() {
+        let of = |key| suffixes("username", key).take(MAX_TRIED).collect::<Vec<_>>();
+        let alice = of("alice");
+        assert_eq!(alice, of("alice"));
+        assert_ne!(alice[9..], of("bob")[9..]);
+        assert_eq!(alice[..9], ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+        assert!(alice.windows(2).all(|two| two[0].len() <= two[1].len()), "{alice:?}");
+        assert_eq!(alice.iter().collect::<BTreeSet<_>>().len(), MAX_TRIED, "{alice:?}");
+    }
+}
