@@ -3,6 +3,7 @@
 mod commands;
 mod errors;
 mod feed;
+mod namespaces;
 
 use std::sync::Mutex;
 

@@ -12,6 +12,7 @@
 //! | `rescue` | data directories that are lost, old, or all that is left |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
+//! | `rules` | rules of namespaces, set on one node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
@@ -29,5 +30,6 @@ mod namespaces;
 mod races;
 mod rescue;
 mod restarts;
+mod rules;
 mod strangers;
 mod versions;
