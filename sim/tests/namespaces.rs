@@ -44,7 +44,7 @@ fn of_rules_that_two_sides_of_a_cut_set_the_later_stand() {
     story.passes(50);
     let london = story.sets_rules(LONDON, &book("org/1/tag", false, 2, &["root"])).unwrap();
     story.passes(2000);
-    assert!(!story.rules(LONDON, "org/1/tag").is_final, "Lima may have set others before");
+    assert!(!story.rules(LONDON, "org/1/tag").is_final, "an eviction might undo it");
     // Both sides take names by the rules that they know.
     let lima = story.claims(LIMA, &["org/1/tag/A b"]);
     let tokyo = story.claims(TOKYO, &["org/1/tag/Ab"]);
