@@ -84,7 +84,7 @@ impl Core {
             if !member(world) {
                 continue;
             }
-            let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("newcomer{host}") }];
+            let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
             let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
             match ask(world, host, Request::Register(request))? {
                 Some(Ok(Answer::Registration(_))) => {}

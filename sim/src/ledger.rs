@@ -410,6 +410,17 @@ impl Ledger {
         self.rules.iter().map(|(namespace, stamp)| (namespace, stamp))
     }
 
+    /// Whether rules that an eviction has made void were set again by a later life of their node, be it under a lower
+    /// timestamp: its clock may have been ahead.
+    pub(crate) fn set_again(&self, namespace: &str, void: Stamp) -> bool {
+        let again = |op: &Op| {
+            op.node.key_part() == void.node.key_part()
+                && op.node > void.node
+                && matches!(&op.body, Body::Namespace { namespace: of, .. } if of == namespace)
+        };
+        self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
+    }
+
     /// Something is said to be final: it must be so everywhere and for ever.
     fn is_final(&mut self, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
         let (before, by) = *self.finals.entry(stamp).or_insert((status, host));

@@ -250,7 +250,8 @@ pub(crate) fn check_end(world: &mut World) -> Checked {
         }
     }
     for (namespace, told) in world.ledger.told_rules() {
-        if verdicts.rules.get(namespace).is_none_or(|(stamp, _)| stamp < told) {
+        let stands = verdicts.rules.get(namespace).is_some_and(|(stamp, _)| stamp >= told);
+        if !stands && !world.ledger.set_again(namespace, *told) {
             return broken("answered", format!("the rules of {told} for {namespace} were answered, and are lost"));
         }
     }

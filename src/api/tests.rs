@@ -4,6 +4,7 @@ mod commands;
 mod errors;
 mod feed;
 mod many;
+mod namespaces;
 
 use std::sync::Mutex;
 

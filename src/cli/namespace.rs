@@ -126,7 +126,7 @@ fn text(shown: &Namespace) -> String {
     text += &match shown.changed_at {
         None => "  these are the defaults, nobody has set any\n".to_owned(),
         Some(at) if shown.is_final => format!("  version {}, set {at}\n", shown.version),
-        Some(at) => format!("  version {}, set {at}, not final yet: not all members have it\n", shown.version),
+        Some(at) => format!("  version {}, set {at}, not final yet: an eviction might undo it\n", shown.version),
     };
     text
 }

@@ -367,7 +367,7 @@ pub struct NamespaceView {
     pub rules: Rules,
     /// Which they are.
     pub version: RulesVersion,
-    /// No earlier change can turn up any more, and this one cannot be lost; a later one may take its place.
+    /// The change cannot be lost any more, whoever is evicted; a later one may take its place.
     pub is_final: bool,
 }
 

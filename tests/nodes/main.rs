@@ -12,6 +12,7 @@
 //! | `rescue` | data directories that are lost, old, or all that is left |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
+//! | `rules` | rules of namespaces, set on one node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
@@ -31,5 +32,6 @@ mod namespaces;
 mod races;
 mod rescue;
 mod restarts;
+mod rules;
 mod strangers;
 mod versions;

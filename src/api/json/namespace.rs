@@ -95,7 +95,7 @@ pub struct Namespace {
     /// When that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<Time>,
-    /// No earlier change can turn up any more, and this one cannot be lost; a later one may take its place.
+    /// The change cannot be lost any more, whoever is evicted; a later one may take its place.
     #[serde(rename = "final")]
     pub is_final: bool,
 }

@@ -141,12 +141,17 @@ impl<S: Store> Replica<S> {
             // Rules that were set after the void ones stand.
             Body::Namespace { namespace, rules } => {
                 let set = Namespace::load(&self.registry.store, &namespace);
-                if set.is_none_or(|set| set.stamp < void) {
+                if set.is_none_or(|set| set.stamp < void) && !self.has_later_void_rules(&namespace, void) {
                     self.issue(Body::Namespace { namespace, rules });
                 }
             }
             _ => {}
         }
+    }
+
+    fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
+        let sets = |op: &Op| matches!(&op.body, Body::Namespace { namespace: of, .. } if of == namespace);
+        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, Void::Open(op) if sets(op)))
     }
 
     fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
