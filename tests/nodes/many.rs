@@ -27,7 +27,6 @@ fn types_at(url: &str, words: &[&str]) -> (Option<i32>, String) {
     let output: Output = run(command(&[]).args(words).env("FORENAME_NODE", url));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "forename {words:?}: {error}");
-    eprint!("{error}");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
