@@ -98,10 +98,12 @@ macro_rules! kinds {
 // * `Evicted`: whoever was put out while it was away is not told so by those who stay.
 // * `Used`: whoever asks to be let in under an id that it has used up is not told so, and waits.
 // * `Gone`: whoever lacks ops that have left the log is not told so, and goes on asking for them.
-// * `Resume`: a snapshot that broke off is asked for anew.
 //
-// Without the kind of minor 2, `Reads`: nobody knows which op bodies the peer can read, so none that came later than
-// minor 1 is issued while the peer is a member.
+// Without those of minor 2:
+//
+// * `Resume`: a snapshot that broke off is asked for anew.
+// * `Reads`: nobody knows which op bodies the peer can read, so none that came later than minor 1 is issued while the peer
+//   is a member.
 kinds! {
     Message::Join { .. } => 0,
     Message::Installed => 0,
@@ -113,7 +115,7 @@ kinds! {
     Message::Evicted { .. } => 1,
     Message::Used => 1,
     Message::Gone(_) => 1,
-    Message::Resume { .. } => 1,
+    Message::Resume { .. } => 2,
     Message::Reads { .. } => 2,
 }
 
@@ -178,7 +180,7 @@ mod tests {
             let agreed = WireVersion::of_minor(minor).unwrap();
             for (kind, message) in (0..).zip(&messages) {
                 let read = decode(&codec::encode(message), agreed);
-                let known = [6, 10, 11][usize::from(minor)];
+                let known = [6, 10, 12][usize::from(minor)];
                 let wanted = if kind < known { Ok(message.clone()) } else { Err(KindError::Unknown { kind, agreed }) };
                 assert_eq!(read, wanted);
             }

@@ -107,7 +107,7 @@ async fn a_table_is_imported_once_however_often_and_exported_again() {
     assert!(!Path::new(&format!("{file}.checkpoint")).exists());
     let names = exported(&node, "username");
     assert_eq!(names.len(), 3000);
-    assert_eq!(names[2], ("name00002".to_owned(), "somebody".to_owned()));
+    assert!(names.contains(&("name00002".to_owned(), "somebody".to_owned())));
     assert_eq!(exported(&node, "email").len(), 2999);
     assert_eq!(exported(&node, "other").len(), 0);
 

@@ -158,7 +158,7 @@ fn claims_of_one_timestamp_go_by_the_node_id() {
 fn reports_and_lists_go_on_where_a_page_ended() {
     let mut cluster = Cluster::founded(2);
     cluster.cut(1, 2);
-    let all: Vec<_> = (0..7).map(|n| format!("name{n}")).collect();
+    let all: Vec<_> = ('a'..='g').map(|letter| format!("user-{letter}")).collect();
     for name in &all {
         cluster.claim(1, name);
         cluster.claim(2, name);
