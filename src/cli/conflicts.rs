@@ -80,7 +80,7 @@ fn text(conflicts: &[Conflict]) -> String {
             let first = index == 0;
             let of_first = |text: String| if first { text } else { String::new() };
             rows.push(vec![
-                of_first(format!("{}/{}", conflict.namespace, conflict.key)),
+                of_first(format!("{}/{}", conflict.namespace, claim.name)),
                 outcome(conflict, claim).to_owned(),
                 claim.owner.clone(),
                 node(claim),

@@ -25,7 +25,7 @@ pub(super) struct ExportArgs {
     /// Only names of this namespace
     #[arg(long)]
     namespace: Option<String>,
-    /// Only names whose canonical form begins so
+    /// Only names that begin so, by their canonical form
     #[arg(long, requires = "namespace", default_value = "")]
     prefix: String,
     /// Lines of JSON, or a table with a header

@@ -82,7 +82,7 @@ pub enum Request {
     List {
         /// Only of this namespace.
         namespace: Option<String>,
-        /// Only keys that begin so, with a namespace.
+        /// Only names whose keys begin as that of this one does, with a namespace.
         prefix: String,
         /// Where the page before this one ended.
         after: Option<Place>,

@@ -10,6 +10,7 @@ use super::super::request::{NameRequest, NameStatus, NameView, Refusal};
 use super::{MAX_EXAMINED, Place, Walk};
 use crate::clock::{Hlc, Millis};
 use crate::crdt::{Name, Vacancy};
+use crate::name::{Profile, Rules};
 use crate::store::Store;
 
 /// Alternatives that are looked at for one name. A guess: enough to find one beside a very common name.
@@ -60,8 +61,8 @@ impl<S: Store> Replica<S> {
     ) -> NamePage {
         let limit = limit.clamp(1, MAX_PAGE);
         let (mut names, mut examined, mut next) = (Vec::new(), 0, None::<Place>);
-        let prefix = if namespace.is_some() { prefix } else { "" };
-        self.walk(&Walk { namespace, prefix, from: after }, &mut |namespace, key, name| {
+        let prefix = namespace.map(|namespace| self.key_prefix(namespace, prefix)).unwrap_or_default();
+        self.walk(&Walk { namespace, prefix: &prefix, from: after }, &mut |namespace, key, name| {
             if after.is_some_and(|place| place.namespace == namespace && place.key == key) {
                 return ControlFlow::Continue(());
             }
@@ -76,6 +77,12 @@ impl<S: Store> Replica<S> {
         });
         let whole = names.len() < limit && examined < MAX_EXAMINED;
         NamePage { names, next: next.filter(|_| !whole) }
+    }
+
+    /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise.
+    fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
+        let name = NameRequest { namespace: namespace.to_owned(), name: prefix.to_owned() };
+        self.name_key(&name).unwrap_or(name.name)
     }
 
     fn listed(&self, namespace: &str, key: &str, name: &Name) -> Option<ListedName> {
@@ -108,31 +115,32 @@ impl<S: Store> Replica<S> {
     }
 
     /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
-    /// none for an address, which has no alternatives.
+    /// none where names are not user names: an address has no alternatives.
     pub(in crate::replica) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
         if count > MAX_SUGGESTIONS {
             let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
             return Err(Refusal::InvalidRequest(why));
         }
         let key = self.name_key(name)?;
-        if name.name.contains('@') {
+        let rules = self.registry.rules(&name.namespace);
+        if !matches!(rules.profile(), Profile::Username { .. }) {
             return Ok(Vec::new());
         }
         let candidates = suffixes(&name.namespace, &key).take(MAX_TRIED);
-        let free = candidates.filter_map(|suffix| self.free_with(name, &suffix));
+        let free = candidates.filter_map(|suffix| self.free_with(&rules, name, &suffix));
         Ok(free.take(count).collect())
     }
 
     /// The name with something at its end, where that is free; where it is too long so, its own end makes room.
-    fn free_with(&self, name: &NameRequest, suffix: &str) -> Option<String> {
-        let letters = name.name.chars().count();
-        let request = |kept: usize| {
-            let name_and_suffix = name.name.chars().take(kept).chain(suffix.chars()).collect();
-            NameRequest { namespace: name.namespace.clone(), name: name_and_suffix }
+    fn free_with(&self, rules: &Rules, name: &NameRequest, suffix: &str) -> Option<String> {
+        let valid = |candidate: String| {
+            let key = rules.key(&candidate).ok()?;
+            rules.check(&candidate, &key).is_ok().then_some((key, candidate))
         };
-        let valid = |request: NameRequest| Some((self.claimable_key(&request).ok()?, request.name));
+        let letters = name.name.chars().count();
+        let with = |kept: usize| name.name.chars().take(kept).chain(suffix.chars()).collect::<String>();
         let shorter = letters.checked_sub(suffix.len()).filter(|kept| *kept > 0);
-        let (key, candidate) = valid(request(letters)).or_else(|| valid(request(shorter?)))?;
+        let (key, candidate) = valid(with(letters)).or_else(|| valid(with(shorter?)))?;
         matches!(self.registry.vacancy(&name.namespace, &key), Vacancy::Free(_)).then_some(candidate)
     }
 }
