@@ -262,7 +262,7 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
             wanted.iter().for_each(|wanted| assert!(text.contains(wanted), "{words:?}: no {wanted} in\n{text}"));
         };
         let (won, lost) = (won.id.to_string(), lost.id.to_string());
-        prints(&["conflicts"], &["username/alice  won", "lost", &won, &lost]);
+        prints(&["conflicts"], &["username/Alice  won", "lost", &won, &lost]);
         prints(
             &["conflicts", "--output", "csv"],
             &["namespace,key,status,why,final_at,outcome,", "username,alice,final,"],
