@@ -6,8 +6,8 @@
 //!
 //! | profile | its key |
 //! | --- | --- |
-//! | `username` | [`username`]: RFC 8265 UsernameCaseMapped, then the skeleton of UTS #39, so that look-alikes are one name |
-//! | `email` | [`email`]: local part case mapped, domain as ASCII by UTS #46, `+tags` removed where the rules say so |
+//! | `username` | RFC 8265 UsernameCaseMapped, then the skeleton of UTS #39, so that look-alikes are one name |
+//! | `email` | local part case mapped, domain as ASCII by UTS #46, `+tags` removed where the rules say so |
 //! | `opaque` | the name as given, byte by byte |
 //!
 //! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
