@@ -117,6 +117,16 @@ impl Ledger {
         })
     }
 
+    /// Whether all ops that bring a registration of this id are void.
+    pub(crate) fn is_in_the_void(&self, id: Uuid) -> bool {
+        let brings = |op: &&Op| match &op.body {
+            Body::Register(register) => register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())) == id,
+            _ => false,
+        };
+        let mut ops = self.ops.values().flatten().filter(brings).peekable();
+        ops.peek().is_some() && ops.all(|op| self.is_void(op))
+    }
+
     /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
     /// think that more of a log counts than does.
     pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Seq>) {
