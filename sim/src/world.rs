@@ -173,6 +173,8 @@ impl World {
                 }
             }
             Event::Action(index) => return self.act(index),
+            // A plot's faults may be due later.
+            Event::Fault(_) if self.net.is_healed() => {}
             Event::Fault(index) => return self.fault(index),
             Event::FaultEnds(index) => return self.fault_ends(index),
             Event::Flap(index, until) => self.flap(index, until),

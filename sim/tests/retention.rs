@@ -1,12 +1,14 @@
 //! Stories of what is over, and of who remembers it.
 
 use forename::replica::{EventType, NameStatus, Status};
-use forename_sim::plan::{Slot, Wish};
+use forename_sim::plan::{Slot, Trouble, Wish};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
 const TOKYO: usize = 1;
 const LIMA: usize = 2;
+const ROME: usize = 3;
+const OSLO: usize = 4;
 
 /// Events are kept for a quarter of a second.
 const KEPT: u64 = 250;
@@ -50,6 +52,27 @@ fn what_is_over_is_forgotten_with_its_last_event_and_its_name_goes_on() {
     for city in [LONDON, TOKYO, LIMA] {
         assert_eq!(story.status(city, again), Some(Status::Confirmed));
     }
+    story.ends_well();
+}
+
+#[test]
+fn a_claim_given_up_before_it_was_known_to_be_lost_is_kept_until_its_rejection_leaves_the_feed() {
+    let mut story = Story::forgetting_after(5, KEPT);
+    let others = [LIMA, ROME, OSLO];
+    story.suffers(Trouble::OneWay(vec![(LONDON, TOKYO)]), 300);
+    others.into_iter().for_each(|other| story.cut_way(LONDON, other));
+    let first = claims(&mut story, LONDON, "alice");
+    story.passes(50);
+    let late = claims(&mut story, TOKYO, "alice");
+    story.releases(TOKYO, late);
+    story.passes(150);
+    others.into_iter().for_each(|other| story.cut_way(TOKYO, other));
+    story.passes(1500);
+    assert_eq!(story.status(TOKYO, late), Some(Status::Contested), "no majority is known to hold what it lost to");
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.status(LONDON, first), Some(Status::Confirmed));
+    assert_eq!(story.status(TOKYO, late), Some(Status::Rejected), "its rejection is in the feed yet");
     story.ends_well();
 }
 

@@ -17,6 +17,9 @@ const AT_ONCE: usize = 256;
 
 /// Rows of [`Table::Over`] that wait for the feed: this, the first cursor that nothing was told at yet, the stamp.
 const BY_CURSOR: u8 = b'c';
+/// What such a row holds where nothing more will be told: what was told before it has left the feed once the feed begins
+/// there. Without it more may have been told since, and the row is written again.
+const SAID_ALL: &[u8] = b"all";
 /// Those that wait for the watermark first: this, a timestamp that it must reach, the stamp.
 const BY_WATERMARK: u8 = b'w';
 
@@ -57,12 +60,17 @@ impl<S: Store> Replica<S> {
     /// Takes note of a registration some claim of which has ended for good, in case that was the last.
     pub(super) fn note_over(&mut self, registration: &Registration) {
         if self.config.keep_events.is_some() && has_ended(registration) {
-            self.enter_over(registration.stamp);
+            // Of others that carry its id more may be told.
+            let last = registration.chosen_id.is_none() && self.is_settled(registration);
+            self.enter_over(registration.stamp, last);
         }
     }
 
-    fn enter_over(&mut self, stamp: Stamp) {
-        self.registry.store.put(Table::Over, row(BY_CURSOR, self.feed.upcoming(), stamp), Vec::new());
+    /// Enters a registration that is over; with `last` where nothing more will be told of it, nor of any that carries its
+    /// id.
+    fn enter_over(&mut self, stamp: Stamp, last: bool) {
+        let value = if last { SAID_ALL.to_vec() } else { Vec::new() };
+        self.registry.store.put(Table::Over, row(BY_CURSOR, self.feed.upcoming(), stamp), value);
     }
 
     /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
@@ -130,29 +138,30 @@ impl<S: Store> Replica<S> {
     fn forget_over(&mut self, keep: u64) -> bool {
         let waited = self.due(BY_WATERMARK, self.finality.watermark().0);
         let told = self.due(BY_CURSOR, self.feed.earliest());
-        for key in &waited {
+        for (key, _) in &waited {
             self.registry.store.delete(Table::Over, key.clone());
-            stamp_over(key).into_iter().for_each(|stamp| self.enter_over(stamp));
+            stamp_over(key).into_iter().for_each(|stamp| self.enter_over(stamp, false));
         }
-        for key in &told {
+        for (key, said_all) in &told {
             self.registry.store.delete(Table::Over, key.clone());
-            stamp_over(key).into_iter().for_each(|stamp| self.forget(stamp, keep));
+            stamp_over(key).into_iter().for_each(|stamp| self.forget(stamp, *said_all, keep));
         }
         waited.len().max(told.len()) == AT_ONCE
     }
 
-    fn due(&self, by: u8, upto: u64) -> Vec<Vec<u8>> {
+    /// The rows whose time has come, each with whether nothing more was to be told when it was written.
+    fn due(&self, by: u8, upto: u64) -> Vec<(Vec<u8>, bool)> {
         let mut due = Vec::new();
         let end = [&[by], upto.saturating_add(1).to_be_bytes().as_slice()].concat();
-        self.registry.store.scan(Table::Over, &[by], Some(&end), Direction::Up, &mut |key, _| {
-            due.push(key.to_vec());
+        self.registry.store.scan(Table::Over, &[by], Some(&end), Direction::Up, &mut |key, value| {
+            due.push((key.to_vec(), value == SAID_ALL));
             if due.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         due
     }
 
     /// Forgets a registration, and with it all who carry its id: the last of them that is over brings all.
-    fn forget(&mut self, stamp: Stamp, keep: u64) {
+    fn forget(&mut self, stamp: Stamp, said_all: bool, keep: u64) {
         let load = |stamp: &Stamp| Registration::load(&self.registry.store, *stamp);
         let Some(registration) = load(&stamp) else { return };
         let run = registration.chosen_id.map(|id| self.registry.run(id, stamp)).unwrap_or_default();
@@ -161,7 +170,7 @@ impl<S: Store> Replica<S> {
             return;
         }
         if all.iter().any(|one| !self.is_settled(one)) {
-            return self.enter_over(stamp);
+            return self.enter_over(stamp, false);
         }
         let watermark = self.finality.watermark();
         if !all.iter().all(|one| self.is_told(one.stamp.node)) {
@@ -171,6 +180,9 @@ impl<S: Store> Replica<S> {
             && watermark.millis() <= last.hlc.millis().plus(ID_WINDOW)
         {
             return self.wait_for(last.hlc.millis().plus(ID_WINDOW), stamp);
+        }
+        if !said_all {
+            return self.enter_over(stamp, true);
         }
         self.registry.settle(watermark);
         for one in &all {
