@@ -90,6 +90,8 @@ bugs! {
     WelcomeAfterFreeze,
     /// An evicted node drops its ops before its eviction is declared.
     OpsDroppedEarly,
+    /// A frozen node's promise is believed, although the ops that it speaks of are not taken any more.
+    FrozenPromiseBelieved,
     /// The rules of a namespace that arrive last stand.
     RulesByArrival,
 }

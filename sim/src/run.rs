@@ -52,6 +52,8 @@ pub struct Report {
     pub lasted: u64,
     /// Steps of replicas.
     pub steps: u64,
+    /// What clients and operators asked for by the plan.
+    pub requests: usize,
     /// Ops that were issued.
     pub ops: usize,
 }
@@ -81,6 +83,7 @@ pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, World) {
         hash: world.hash(),
         lasted: world.now / 1000,
         steps: world.steps,
+        requests: plan.actions.len(),
         ops: world.ledger.op_count(),
     };
     (report, world)

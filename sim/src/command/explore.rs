@@ -88,7 +88,8 @@ impl Options {
     }
 
     fn tell(&self, mut round: Round, took: Duration) -> End {
-        println!("{}, {} ops in {:.0} s", round.pace(took), round.ops, took.as_secs_f64());
+        let (requests, ops, seconds) = (round.requests, round.ops, took.as_secs_f64());
+        println!("{}, {requests} requests and {ops} ops in {seconds:.0} s", round.pace(took));
         for (mark, times) in &round.reached {
             println!("{times:8} {mark}");
         }
@@ -143,6 +144,7 @@ impl Limit {
 #[derive(Default)]
 struct Round {
     seeds: u64,
+    requests: usize,
     ops: usize,
     /// Virtual milliseconds.
     lasted: u64,
@@ -153,6 +155,7 @@ struct Round {
 impl Round {
     fn add(&mut self, seed: u64, report: Report) {
         self.seeds += 1;
+        self.requests += report.requests;
         self.ops += report.ops;
         self.lasted += report.lasted;
         for mark in &report.marks {

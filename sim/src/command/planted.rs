@@ -17,6 +17,10 @@ pub(crate) struct Options {
     /// The first seed of the first batch.
     #[arg(long, default_value_t = 1)]
     first: u64,
+    /// Only this bug; may be given several times.
+    #[cfg(feature = "planted")]
+    #[arg(long = "bug", value_name = "NAME", value_parser = named)]
+    bugs: Vec<forename::planted::Bug>,
     /// Threads; by default one a core.
     #[arg(long)]
     jobs: Option<usize>,

@@ -108,8 +108,10 @@ impl<S: Store> Replica<S> {
                     self.peers.skewed.remove(&self.me);
                 }
             } else if entry.promise.hlc.millis() <= limit {
-                if self.membership.freeze_by(self.me, entry.origin).is_none() {
-                    let believed = self.finality.hear(entry.origin, entry.promise, applied, self.now);
+                let frozen = self.membership.freeze_by(self.me, entry.origin).is_some();
+                if !frozen || planted!(FrozenPromiseBelieved) {
+                    let prefix = if frozen { entry.promise.seq } else { applied };
+                    let believed = self.finality.hear(entry.origin, entry.promise, prefix, self.now);
                     // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
                     self.clock.observe(believed);
                 }

@@ -9,7 +9,7 @@ use crate::command::End;
 
 fn report(marks: &[&'static str], failure: Option<Failure>) -> Report {
     let marks: BTreeSet<_> = marks.iter().copied().collect();
-    Report { failure, marks, hash: 0, lasted: 1000, steps: 1, ops: 1 }
+    Report { failure, marks, hash: 0, lasted: 1000, steps: 1, requests: 1, ops: 1 }
 }
 
 fn violation() -> Violation {

@@ -24,6 +24,7 @@ struct Finding {
 /// Bugs are shared among threads: a planted bug is its thread's own.
 pub(super) fn print(options: &Options) -> Ended {
     quiet_panics();
+    let bugs = if options.bugs.is_empty() { Bug::ALL } else { &options.bugs };
     let next = AtomicUsize::new(0);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (sender, findings) = mpsc::channel();
@@ -31,7 +32,7 @@ pub(super) fn print(options: &Options) -> Ended {
         for _ in 0..options.jobs.unwrap_or(cores).max(1) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let _ = sender.send(batches(*bug, options));
                     eprintln!("{bug:?}");
                 }
