@@ -372,6 +372,22 @@ fn a_newcomer_gets_a_snapshot_is_welcomed_by_all_and_takes_part() {
 }
 
 #[test]
+fn a_newcomer_does_not_ask_twice_while_its_snapshot_is_on_the_way() {
+    let mut now = Now { wall: Millis(1_700_000_000_000), elapsed: Millis(0) };
+    let mut newcomer = Replica::open(config(3), MemoryStore::new(), Some(Start::Join), now).unwrap();
+    newcomer.handle(now, Input::Connected(node(1)));
+    let mut asked = 0;
+    for _ in 0..40 {
+        let is_join = |output: &Output| matches!(output, Output::Send { message: Message::Join { .. }, .. });
+        asked += newcomer.flush(now).iter().filter(|output| is_join(output)).count();
+        newcomer.handle(now, Input::Persisted(Batch::MAX / 2));
+        (now.wall, now.elapsed) = (now.wall.plus(100), now.elapsed.plus(100));
+        newcomer.handle(now, Input::Wake);
+    }
+    assert_eq!(asked, 1, "in four seconds");
+}
+
+#[test]
 fn two_that_cannot_reach_each_other_agree_through_a_third() {
     let mut cluster = Cluster::founded(3);
     cluster.cut(1, 3);

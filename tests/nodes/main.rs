@@ -13,6 +13,7 @@
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `rules` | rules of namespaces, set on one node |
+//! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
@@ -33,5 +34,6 @@ mod races;
 mod rescue;
 mod restarts;
 mod rules;
+mod snapshots;
 mod strangers;
 mod versions;

@@ -3,6 +3,7 @@
 pub(crate) mod facts;
 pub(crate) mod local;
 pub(crate) mod process;
+pub(crate) mod relay;
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -26,6 +26,8 @@ impl<S: Store> Replica<S> {
             self.wipe();
         }
         self.peers.resuming = false;
+        self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN << self.peers.asked.min(2));
+        self.peers.asked += 1;
         self.peers.sponsor = Some(sponsor);
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
@@ -72,8 +74,7 @@ impl<S: Store> Replica<S> {
         if now < self.peers.next_beat {
             return;
         }
-        self.peers.next_beat = now.plus(JOIN_AGAIN << self.peers.asked.min(2));
-        self.peers.asked += 1;
+        self.peers.next_beat = now.plus(JOIN_AGAIN);
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
         let comes = self.peers.received.is_some() && !self.peers.resuming;
         let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));
