@@ -248,7 +248,10 @@ impl Connection {
     pub(crate) async fn open(&self) -> Result<Vec<(Uuid, bool)>, Failure> {
         let statement = "select registration, standing > 'requested' from account where standing < 'unavailable'";
         let rows = self.0.query(statement, &[]).await?;
-        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, tokio_postgres::Error>>()?)
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, tokio_postgres::Error>>()?)
     }
 }
 

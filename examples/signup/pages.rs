@@ -122,7 +122,8 @@ pub(crate) fn account(account: &Account) -> String {
         email: sign_up.email.as_deref().unwrap_or_default(),
         display_name: &sign_up.display_name,
     };
-    let form = if matches!(standing, Standing::Unavailable | Standing::Ended) { form.to_string() } else { String::new() };
+    let form =
+        if matches!(standing, Standing::Unavailable | Standing::Ended) { form.to_string() } else { String::new() };
     let body = format_args!("<p data-standing=\"{}\">{status}</p><ul>{notices}</ul>{form}", standing.text());
     page(&format!("Hello, {}", sign_up.display_name), &body, undecided)
 }
@@ -130,7 +131,8 @@ pub(crate) fn account(account: &Account) -> String {
 /// A button, because programs that look at mail follow links.
 pub(crate) fn verify(secret: Uuid, email: &str) -> String {
     let email = Text(email);
-    let form = format_args!("<form method=\"post\" action=\"/verify/{secret}\"><button>{email} is mine</button></form>");
+    let form =
+        format_args!("<form method=\"post\" action=\"/verify/{secret}\"><button>{email} is mine</button></form>");
     page("Verify your address", &form, false)
 }
 

@@ -127,7 +127,8 @@ impl EventStream {
     /// Takes what arrives next, connecting first where there is no connection.
     async fn read(&mut self) -> Result<(), ClientError> {
         let address = self.client.address().to_owned();
-        let broken = move |why: &str| ClientError::Unreachable { address: address.clone(), why: why.to_owned(), sent: true };
+        let broken =
+            move |why: &str| ClientError::Unreachable { address: address.clone(), why: why.to_owned(), sent: true };
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => {
