@@ -112,7 +112,7 @@ pub(crate) fn account(account: &Account) -> String {
         Standing::Requested | Standing::Pending => format!("We are still making sure that <b>{username}</b> is yours."),
         Standing::Reserved => format!("<b>{username}</b> is reserved for you until you follow the link in our mail."),
         Standing::Active => format!("<b>{username}</b> is yours."),
-        Standing::Unavailable => format!("<b>{username}</b> is not available. Please choose another name."),
+        Standing::Unavailable => format!("You did not get <b>{username}</b>. Please choose another name."),
         Standing::Ended => format!("<b>{username}</b> is no longer yours. Please choose a name."),
     };
     let notices: String = notices.iter().map(|mail| format!("<li>{}</li>", Text(&mail.body))).collect();
