@@ -61,13 +61,15 @@ pub enum ClientError {
     /// A name that no path can hold.
     #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
     Path(String),
-    /// No answer arrived. Whether the node did what it was asked is not known.
+    /// No answer arrived. Whether the node did what it was asked is not known, unless [`is_unsent`](Self::is_unsent).
     #[error("no answer from the node at {address}: {why}; a request with an id of its own can be repeated safely")]
     Unreachable {
         /// The node's address.
         address: String,
         /// What happened.
         why: String,
+        /// Whether there was a connection, so that the node may have got the request.
+        sent: bool,
     },
     /// The node refused, or the registration lost.
     #[error(transparent)]
@@ -92,6 +94,13 @@ impl ClientError {
             Self::Problem(problem) => Some(problem),
             _ => None,
         }
+    }
+
+    /// Whether no connection came about, so that the node has certainly done nothing: another one may be asked as if it
+    /// were the first.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable { sent: false, .. })
     }
 
     /// Whether the names went to somebody else, now or for good.
@@ -329,11 +338,12 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        ClientError::Unreachable { address: self.address().to_owned(), why: chain(error) }
+        ClientError::Unreachable { address: self.address().to_owned(), why: chain(error), sent: !error.is_connect() }
     }
 
     fn silent(&self) -> ClientError {
-        ClientError::Unreachable { address: self.address().to_owned(), why: "it has fallen silent".to_owned() }
+        let why = "it has fallen silent".to_owned();
+        ClientError::Unreachable { address: self.address().to_owned(), why, sent: true }
     }
 
     fn not_understood(&self, status: StatusCode, why: String) -> ClientError {

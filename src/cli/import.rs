@@ -273,7 +273,7 @@ async fn send(
     let unanswered: Vec<_> = rows.collect();
     if why.is_none() && !unanswered.is_empty() {
         let message = "the node ended its answer before the last row; it may be stopping".to_owned();
-        why = Some(ClientError::Unreachable { address: client.address().to_owned(), why: message });
+        why = Some(ClientError::Unreachable { address: client.address().to_owned(), why: message, sent: true });
     }
     again.extend(unanswered);
     Ok((again, why))

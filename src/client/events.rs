@@ -126,8 +126,9 @@ impl EventStream {
 
     /// Takes what arrives next, connecting first where there is no connection.
     async fn read(&mut self) -> Result<(), ClientError> {
+        let address = self.client.address().to_owned();
         let broken =
-            |why: &str| ClientError::Unreachable { address: self.client.address().to_owned(), why: why.to_owned() };
+            move |why: &str| ClientError::Unreachable { address: address.clone(), why: why.to_owned(), sent: true };
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => {
@@ -157,7 +158,7 @@ async fn connect(client: &Client, after: Cursor, query: &EventQuery) -> Result<R
         Ok(response) => response,
         Err(_) => {
             let why = "it takes too long to begin the stream".to_owned();
-            Err(ClientError::Unreachable { address: client.address().to_owned(), why })
+            Err(ClientError::Unreachable { address: client.address().to_owned(), why, sent: true })
         }
     }
 }

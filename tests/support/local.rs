@@ -51,8 +51,19 @@ impl Local {
         links: Arc<dyn LinkFilter>,
         join: Option<JoinConfig>,
     ) -> Self {
+        Self::start_otherwise(|config| config.wire = wire, dir, label, links, join).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn start_otherwise(
+        change: impl FnOnce(&mut NodeConfig),
+        dir: TempDir,
+        label: &str,
+        links: Arc<dyn LinkFilter>,
+        join: Option<JoinConfig>,
+    ) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let node = Node::start(NodeConfig {
+        let mut config = NodeConfig {
             data_dir: dir.path().to_owned(),
             peer_listen: any,
             advertise: None,
@@ -61,10 +72,11 @@ impl Local {
             evict_after: None,
             keep_events: None,
             max_open: None,
-            wire,
+            wire: WireVersion::PRESENT,
             links: Some(links),
-        });
-        let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
+        };
+        change(&mut config);
+        let node = Node::start(config).await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
         let listener = TcpListener::bind(any).await.expect("a port of loopback");
         let http = listener.local_addr().expect("a bound listener has an address");
         let (stop, stopping) = oneshot::channel::<()>();

@@ -180,4 +180,16 @@ async fn a_node_that_is_gone() {
     assert!(server.await.unwrap_err().is_cancelled());
     let error = Client::new(&base).unwrap().cluster().await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.is_unsent(), "nobody listens there: {error:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_may_have_got_the_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let hang_up = async { drop(listener.accept().await.unwrap()) };
+    let (asked, ()) = tokio::join!(client.cluster(), hang_up);
+    let error = asked.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(!error.is_unsent(), "there was a connection: {error:?}");
 }

@@ -1,0 +1,76 @@
+//! A sign-up web application whose user names and e-mail addresses are unique at forename. See README.md beside this
+//! file for how to run it.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `web.rs` | the pages' handlers: what a browser asks |
+//! | `pages.rs` | HTML |
+//! | `registry.rs` | asking forename, at whichever node answers |
+//! | `feed.rs` | following forename's event feed into the read model |
+//! | `database.rs` | the read model in PostgreSQL; `schema.sql` has its tables |
+//!
+//! The application may be killed at any moment and simply starts again: a sign-up is written down before forename is
+//! asked, under the id that forename knows it by, and what became of it comes from the feed, each event in one
+//! transaction with the cursor.
+
+#![allow(clippy::disallowed_methods, reason = "an application chooses ids at random")]
+
+mod database;
+mod feed;
+mod pages;
+mod registry;
+mod web;
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forename::Client;
+use forename::api::json::Span;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use self::database::Database;
+
+/// Whatever goes wrong that no visitor can do anything about.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What all parts share.
+struct App {
+    database: Database,
+    /// The nodes, nearest first. Any will do.
+    nodes: Vec<Client>,
+    /// How long a visitor waits for the answer to be final.
+    answer_within: Duration,
+    /// How long names stay reserved for somebody whose address is not verified.
+    verify_within: Duration,
+}
+
+/// A setting from the environment.
+fn setting(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let nodes = setting("NODES", "http://127.0.0.1:7400");
+    let app = Arc::new(App {
+        database: Database::new(&setting("DATABASE_URL", "postgresql:///signup?host=/run/postgresql"))?,
+        nodes: nodes.split(',').map(|address| Client::new(address.trim())).collect::<Result<_, _>>()?,
+        answer_within: setting("ANSWER_WITHIN", "5s").parse::<Span>()?.0,
+        verify_within: setting("VERIFY_WITHIN", "3d").parse::<Span>()?.0,
+    });
+    // Better told now than to the first visitor.
+    app.database.connect().await?;
+    let listener = TcpListener::bind(setting("LISTEN", "127.0.0.1:8080")).await?;
+    writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
+
+    tokio::spawn(feed::follow(app.clone()));
+    tokio::spawn(registry::ask_again(app.clone()));
+    axum::serve(listener, web::routes(app)).await?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Asking forename, at whichever node answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forename::Client;
+use forename::api::json::{NameRef, Registration, RegistrationBody, Span, Wait};
+use forename::api::{Problem, ProblemType};
+use forename::client::ClientError;
+use uuid::Uuid;
+
+use crate::database::SignUp;
+use crate::{App, Failure};
+
+/// Free alternatives that a visitor is shown.
+const SUGGESTIONS: usize = 3;
+/// How often sign-ups are looked for that no node has answered, and how old they must be: older than a visitor's own
+/// request can be.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const UNANSWERED_AFTER: Duration = Duration::from_secs(120);
+
+/// What forename says to a sign-up.
+pub(crate) enum Answer {
+    /// A node has it. Its status may be `pending` still.
+    Accepted(Box<Registration>),
+    /// No node has it, or it lost for good: a name is taken, or cannot be one.
+    Refused(Box<Problem>),
+    /// Some node may have it, and none can say so now.
+    Unknown,
+}
+
+impl SignUp {
+    /// The registration: both names or none. With an address it is a reservation, which the link in the mail makes
+    /// permanent; where nobody follows the link, both names are free again by themselves.
+    pub(crate) fn body(&self, app: &App) -> RegistrationBody {
+        let name = |namespace: &str, name: &str| NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
+        let email = self.email.as_ref().map(|email| name("email", email));
+        RegistrationBody {
+            id: Some(self.registration),
+            owner: self.owner.to_string(),
+            names: [name("username", &self.username)].into_iter().chain(email).collect(),
+            ttl: self.email.as_ref().map(|_| Span(app.verify_within)),
+            wait: Some(Wait::Final),
+            timeout: Some(Span(app.answer_within)),
+            suggest: Some(SUGGESTIONS),
+            ..RegistrationBody::default()
+        }
+    }
+}
+
+/// Registers at the first node that answers. The id makes it safe to ask again, here or elsewhere: it is one
+/// registration, however often it arrives.
+///
+/// A refusal by one node says nothing of another one that may have taken the same request before and whose answer was
+/// lost. So where any may have (`asked_before`, or a connection broke just now), it is a refusal only if all refuse.
+pub(crate) async fn ask(nodes: &[Client], body: &RegistrationBody, asked_before: bool) -> Answer {
+    let (mut refusal, mut unanswered) = (None, false);
+    for node in nodes {
+        let error = match node.register(body).await {
+            Ok(registration) => return Answer::Accepted(Box::new(registration)),
+            Err(error) => error,
+        };
+        match error {
+            ClientError::Problem(problem) if problem.problem_type == ProblemType::RegistrationRejected => {
+                return Answer::Refused(problem);
+            }
+            ClientError::Problem(problem) if refuses(&problem) => {
+                refusal.get_or_insert(problem);
+                if !asked_before && !unanswered {
+                    break;
+                }
+            }
+            error => {
+                tracing::warn!("a sign-up goes to the next node: {error}");
+                // Where there was no connection at all, that node has nothing; earlier requests may have got through.
+                unanswered |= asked_before || !error.is_unsent();
+            }
+        }
+    }
+    match refusal {
+        Some(problem) if !unanswered => Answer::Refused(problem),
+        _ => Answer::Unknown,
+    }
+}
+
+/// Whether asking again, or elsewhere, would bring the same.
+fn refuses(problem: &Problem) -> bool {
+    (400..500).contains(&problem.status) && problem.status != 429 && problem.problem_type != ProblemType::IdReused
+}
+
+/// Makes a reservation permanent, at the first node that can; `false` where it has ended or lost.
+pub(crate) async fn activate(nodes: &[Client], registration: Uuid) -> Result<bool, Failure> {
+    let mut last: Failure = "no node is configured".into();
+    for node in nodes {
+        match node.activate(registration).await {
+            Ok(_) => return Ok(true),
+            Err(ClientError::Problem(problem)) if problem.problem_type == ProblemType::TooLate => return Ok(false),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Asks again for sign-ups that no node is known to have or to refuse: the application was killed before it had an
+/// answer, or no node could give one. All of them at the start, later those that nobody waits for any more.
+pub(crate) async fn ask_again(app: Arc<App>) {
+    let mut unanswered_for = Duration::ZERO;
+    loop {
+        match ask_for_all(&app, unanswered_for).await {
+            Ok(()) => unanswered_for = UNANSWERED_AFTER,
+            Err(error) => tracing::warn!("sign-ups without an answer are asked for later: {error}"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn ask_for_all(app: &App, unanswered_for: Duration) -> Result<(), Failure> {
+    let mut database = app.database.connect().await?;
+    for sign_up in database.unanswered(unanswered_for).await? {
+        let body = RegistrationBody { wait: Some(Wait::None), timeout: None, ..sign_up.body(app) };
+        // Of what was accepted the feed will tell.
+        if let Answer::Refused(problem) = ask(&app.nodes, &body, true).await {
+            database.refused_unseen(sign_up.registration, &problem.detail).await?;
+        }
+    }
+    Ok(())
+}
