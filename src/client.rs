@@ -16,8 +16,8 @@ pub use events::{EventQuery, EventStream};
 pub use reading::NameQuery;
 
 use crate::api::json::{
-    Cluster, Events, Name, Namespace, NamespaceBody, Registration, RegistrationBody, Registrations, Span, TokenBody,
-    TokenIssued, Wait,
+    Cluster, Events, ExtensionBody, Name, Namespace, NamespaceBody, Registration, RegistrationBody, Registrations,
+    Span, TokenBody, TokenIssued, Wait,
 };
 use crate::api::{DEFAULT_WAIT, Problem, ProblemType};
 use crate::clock::NodeId;
@@ -170,6 +170,16 @@ impl Client {
     /// [`ProblemType::TooLate`] where it has ended or lost.
     pub async fn activate(&self, id: Uuid) -> Result<Registration> {
         self.answer(self.call(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?).await
+    }
+
+    /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.
+    ///
+    /// # Errors
+    /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is none,
+    /// [`ProblemType::OlderMembers`] where not all members can read it; nothing was changed.
+    pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
+        let request = self.call(Method::POST, &["v1", "registrations", &id.to_string(), "extend"], &[])?;
+        self.answer(request.json(&ExtensionBody { ttl: Span(ttl) })).await
     }
 
     /// Releases all names of a registration.

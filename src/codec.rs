@@ -73,8 +73,16 @@ fn encoded<T>(result: Result<T, EncodeError>) -> T {
 /// # Errors
 /// Malformed bytes, or a length beyond [`MAX_ENCODED`].
 pub fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_first(bytes).map(|(value, _)| value)
+}
+
+/// The value that `bytes` begin with, and what follows it.
+///
+/// # Errors
+/// Malformed bytes, or a length beyond [`MAX_ENCODED`].
+pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError> {
     let decoded = bincode::serde::decode_from_slice(bytes, CONFIG);
-    decoded.map(|(value, _)| value).map_err(|error| DecodeError(error.to_string()))
+    decoded.map(|(value, read)| (value, &bytes[read..])).map_err(|error| DecodeError(error.to_string()))
 }
 
 /// The value that `bytes` encode, all of them.
@@ -82,9 +90,8 @@ pub fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError>
 /// # Errors
 /// Malformed or left-over bytes, or a length beyond [`MAX_ENCODED`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, read) =
-        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|error| DecodeError(error.to_string()))?;
-    if read == bytes.len() { Ok(value) } else { Err(DecodeError(format!("{} bytes left over", bytes.len() - read))) }
+    let (value, rest) = decode_first(bytes)?;
+    if rest.is_empty() { Ok(value) } else { Err(DecodeError(format!("{} bytes left over", rest.len()))) }
 }
 
 #[cfg(test)]

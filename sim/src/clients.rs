@@ -191,6 +191,9 @@ impl World {
             Ask::Register(wish) => self.wish(wish).map(|request| (Call::Register(wish.slot), request)),
             Ask::Retry(slot) => self.again(*slot).map(|request| (Call::Register(*slot), request)),
             Ask::Activate(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
+            Ask::Extend(slot, ttl) => {
+                self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
+            }
             Ask::Release(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Release { id })),
             Ask::ReleaseName(slot, place) => self.clients.asked.get(slot).and_then(|asked| {
                 let (owner, name) = (asked.owner.clone(), asked.names.get(*place)?.clone());
@@ -351,6 +354,8 @@ impl World {
             Refusal::NoRegistration(_) => "refused: no registration",
             Refusal::NotHeld { .. } => "refused: not held",
             Refusal::TooLate { .. } => "refused: too late",
+            Refusal::Permanent { .. } => "refused: permanent",
+            Refusal::TooManyExtensions { .. } => "refused: too many extensions",
             Refusal::NotMember => "refused: not a member",
             Refusal::ClockSuspect { .. } => "refused: clock suspect",
             Refusal::Unavailable(_) => "refused: unavailable",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
-use forename::crdt::Body;
+use forename::crdt::{Body, Op};
 use forename::replica::{EndReason, Event, EventType, Lane, Message};
 
 use crate::oracle::Verdicts;
@@ -32,6 +32,7 @@ pub const REQUIRED: &[&str] = &[
     "a tie of timestamps",
     "a tenure follows another",
     "activated in time",
+    "a reservation lasts longer",
     "name ended: expired",
     "name ended: released",
     "name ended: replaced",
@@ -42,6 +43,7 @@ pub const REQUIRED: &[&str] = &[
     "refused: no registration",
     "refused: not held",
     "refused: too late",
+    "refused: permanent",
     "refused: not a member",
     "refused: clock suspect",
     "ops of a third party",
@@ -103,7 +105,31 @@ impl World {
         if setters.values().any(|nodes| nodes.len() > 1) {
             self.mark("rules set at two nodes");
         }
+        self.mark_extensions(verdicts);
         self.mark_admissions();
+    }
+
+    fn mark_extensions(&mut self, verdicts: &Verdicts) {
+        let extends = |op: &Op| match &op.body {
+            Body::Extend { registration, expires } => Some((*registration, (op.stamp(), *expires))),
+            _ => None,
+        };
+        let extensions: Vec<_> = self.ledger.ops().filter_map(extends).collect();
+        for (registration, (by, until)) in extensions {
+            let Some(first) = verdicts.fates.get(&registration).and_then(|fate| fate.register.expires) else {
+                continue;
+            };
+            let end = verdicts.ends.get(&registration).copied().unwrap_or_default();
+            if until <= end && until > first {
+                self.mark("a reservation lasts longer");
+            }
+            if until > end {
+                self.mark("an extension comes too late");
+            }
+            if by.hlc >= first && by.hlc < end {
+                self.mark("an extension rests on another");
+            }
+        }
     }
 
     pub(crate) fn mark_admissions(&mut self) {

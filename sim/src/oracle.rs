@@ -31,6 +31,8 @@ pub struct Verdicts {
     pub fates: BTreeMap<Stamp, Fate>,
     /// The claim that holds each name, where one does.
     pub holders: BTreeMap<Place, Option<Stamp>>,
+    /// When reservations end unless they are activated.
+    pub ends: BTreeMap<Stamp, Hlc>,
     /// The rules that were set last, and when, by namespace.
     pub rules: BTreeMap<String, (Stamp, Rules)>,
 }
@@ -43,6 +45,7 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
         match &op.body {
             Body::Register(register) => model.register(*stamp, register),
             Body::Activate { registration } => model.activate(*registration, stamp.hlc),
+            Body::Extend { registration, expires } => model.extend(*registration, stamp.hlc, *expires),
             Body::Release(claim) => {
                 model.ended.insert((claim.registration, (claim.namespace.clone(), claim.key.clone())));
             }
@@ -65,6 +68,8 @@ struct Model {
     displaced: BTreeSet<(Stamp, Place)>,
     ended: BTreeSet<(Stamp, Place)>,
     activated: BTreeSet<Stamp>,
+    /// When reservations end, as far as the replay has come.
+    ends: BTreeMap<Stamp, Hlc>,
     rules: BTreeMap<String, (Stamp, Rules)>,
 }
 
@@ -82,21 +87,29 @@ impl Model {
                 won = false;
             }
         }
+        self.ends.extend(register.expires.map(|end| (stamp, end)));
         let fate = Fate { register: register.clone(), first, won, ended: BTreeSet::new() };
         self.fates.insert(stamp, fate);
     }
 
     fn activate(&mut self, registration: Stamp, at: Hlc) {
-        let expires = self.fates.get(&registration).and_then(|fate| fate.register.expires);
-        if expires.is_some_and(|expires| at < expires) {
+        if self.ends.get(&registration).is_some_and(|end| at < *end) {
             self.activated.insert(registration);
+        }
+    }
+
+    /// What comes after the end is too late, and nothing makes a reservation shorter.
+    fn extend(&mut self, registration: Stamp, at: Hlc, until: Hlc) {
+        if let Some(end) = self.ends.get_mut(&registration).filter(|end| at < **end) {
+            *end = until.max(*end);
         }
     }
 
     fn finish(mut self, time: Hlc) -> Verdicts {
         for (stamp, fate) in &self.fates {
             let places = fate.register.claims.iter().map(|claim| (claim.namespace.clone(), claim.key.clone()));
-            let expired = fate.register.expires.is_some_and(|end| end <= time) && !self.activated.contains(stamp);
+            let over = self.ends.get(stamp).is_some_and(|end| *end <= time);
+            let expired = over && !self.activated.contains(stamp);
             if !fate.won || expired {
                 self.ended.extend(places.map(|place| (*stamp, place)));
             }
@@ -114,7 +127,7 @@ impl Model {
         }
         let places: BTreeSet<Place> = self.tenures.keys().map(|(place, _)| place.clone()).collect();
         let holders = places.into_iter().map(|place| (place.clone(), self.holder(&place))).collect();
-        Verdicts { fates: self.fates, holders, rules: self.rules }
+        Verdicts { fates: self.fates, holders, ends: self.ends, rules: self.rules }
     }
 
     fn holder(&self, place: &Place) -> Option<Stamp> {

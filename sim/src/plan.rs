@@ -203,6 +203,8 @@ pub enum Ask {
     Retry(Slot),
     /// Makes a reservation permanent.
     Activate(Slot),
+    /// Lets a reservation last for so many milliseconds more.
+    Extend(Slot, u64),
     /// Gives all names up.
     Release(Slot),
     /// Gives one name up, by its place.

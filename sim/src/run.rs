@@ -275,6 +275,7 @@ impl World {
     pub(crate) fn all_over(&self) -> Hlc {
         let expiries = self.ledger.ops().filter_map(|op| match &op.body {
             Body::Register(register) => register.expires,
+            Body::Extend { expires, .. } => Some(*expires),
             _ => None,
         });
         expiries.chain([self.ledger.last_op()]).max().unwrap_or_default()

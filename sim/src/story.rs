@@ -157,6 +157,11 @@ impl Story {
         self.asks(host, Ask::Activate(slot));
     }
 
+    /// A client wants its reservation to last for so many milliseconds more.
+    pub fn extends(&mut self, host: Host, slot: Slot, ttl: u64) {
+        self.asks(host, Ask::Extend(slot, ttl));
+    }
+
     /// A client gives all names of a registration up.
     pub fn releases(&mut self, host: Host, slot: Slot) {
         self.asks(host, Ask::Release(slot));

@@ -10,6 +10,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Register(wish) => self::wish(wish),
         Ask::Retry(slot) => format!("the same again as request {slot}"),
         Ask::Activate(slot) => format!("activate request {slot}"),
+        Ask::Extend(slot, ttl) => format!("extend request {slot} by {ttl} ms"),
         Ask::Release(slot) => format!("release all names of request {slot}"),
         Ask::ReleaseName(slot, place) => format!("release name {place} of request {slot}"),
         Ask::Show(slot, None) => format!("what became of request {slot}"),

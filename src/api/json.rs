@@ -20,8 +20,8 @@ pub use reading::{
     TakenName, TakenNames, Tenure,
 };
 pub use registration::{
-    BatchLine, Claim, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody, Registrations,
-    RejectedBy, ReplacesBody, Wait, Waiting,
+    BatchLine, Claim, ExtensionBody, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody,
+    Registrations, RejectedBy, ReplacesBody, Wait, Waiting,
 };
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
 

@@ -109,6 +109,7 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/v1/registrations:batch", post(batch::register))
         .route("/v1/registrations/{id}", get(registrations::show).delete(registrations::release))
         .route("/v1/registrations/{id}/activate", post(registrations::activate))
+        .route("/v1/registrations/{id}/extend", post(registrations::extend))
         .route("/v1/registrations/{id}/explanation", get(reading::explain_registration))
         .route("/v1/names", get(reading::list_all))
         .route("/v1/names:check", post(reading::check))

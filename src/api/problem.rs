@@ -27,6 +27,10 @@ pub enum ProblemType {
     IdReused,
     /// The registration has ended or lost.
     TooLate,
+    /// The registration is permanent, so there is nothing to extend.
+    Permanent,
+    /// The reservation was extended too often for now.
+    TooManyExtensions,
     /// A name breaks a rule of its namespace.
     InvalidName,
     /// The namespace has other rules than the caller has seen.
@@ -78,11 +82,13 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 27] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 29] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
     (ProblemType::TooLate, "too-late", StatusCode::CONFLICT, "Too late"),
+    (ProblemType::Permanent, "permanent", StatusCode::CONFLICT, "Not a reservation"),
+    (ProblemType::TooManyExtensions, "too-many-extensions", StatusCode::TOO_MANY_REQUESTS, "Too many extensions"),
     (ProblemType::InvalidName, "invalid-name", StatusCode::UNPROCESSABLE_ENTITY, "Invalid name"),
     (ProblemType::RulesChanged, "rules-changed", StatusCode::CONFLICT, "Rules changed"),
     (ProblemType::NamespaceInUse, "namespace-in-use", StatusCode::CONFLICT, "Namespace has names"),
@@ -165,7 +171,7 @@ pub struct Problem {
     /// With `registration-rejected`: the registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Box<Registration>>,
-    /// With `id-reused`, `no-registration` and `too-late`: which registration.
+    /// With `id-reused`, `no-registration`, `too-late`, `permanent` and `too-many-extensions`: which registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
     /// With `invalid-name`, `not-held`, `rules-changed` and `namespace-in-use`: which, or of which name.
@@ -256,6 +262,10 @@ impl From<Refusal> for Problem {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }
             }
             Refusal::TooLate { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::TooLate) },
+            Refusal::Permanent { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::Permanent) },
+            Refusal::TooManyExtensions { id, limit: _ } => {
+                Self { id: Some(id), retry_after: Some(1), ..problem(ProblemType::TooManyExtensions) }
+            }
             Refusal::RulesChanged { namespace, version: _ } => {
                 Self { namespace: Some(namespace), ..problem(ProblemType::RulesChanged) }
             }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
-use super::json::{Registration, RegistrationBody, Registrations, Span, Wait};
+use super::json::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use super::names::{looked_up, suggestions};
 use super::problem::{Problem, ProblemType};
 use super::{Api, DEFAULT_WAIT, MAX_WAIT};
@@ -122,6 +122,15 @@ pub(super) async fn activate(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     one(api.ask(Request::Activate { id }).await?)
+}
+
+pub(super) async fn extend(
+    State(api): State<Arc<Api>>,
+    Id(id): Id,
+    Params(NoParams {}): Params<NoParams>,
+    Body(ExtensionBody { ttl }): Body<ExtensionBody>,
+) -> Result<Response, Box<Problem>> {
+    one(api.ask(Request::Extend { id, ttl: ttl.millis() }).await?)
 }
 
 pub(super) async fn release(

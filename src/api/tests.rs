@@ -275,6 +275,8 @@ async fn every_call_by_the_client() {
     assert!(matches!(fake.last(), Request::Registration { wait: Some(1500), .. }));
     client.activate(id).await.unwrap();
     assert_eq!(fake.last(), Request::Activate { id });
+    client.extend(id, Duration::from_secs(900)).await.unwrap();
+    assert_eq!(fake.last(), Request::Extend { id, ttl: 900_000 });
     client.release(id).await.unwrap();
     assert_eq!(fake.last(), Request::Release { id });
     client.release_name(&name.namespace, &name.name, &owner).await.unwrap();

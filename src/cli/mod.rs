@@ -10,6 +10,7 @@ mod conflicts;
 mod demo;
 mod explain;
 mod export;
+mod extend;
 mod import;
 mod member;
 mod namespace;
@@ -67,6 +68,8 @@ enum Command {
     Release(release::ReleaseArgs),
     /// Make a reservation permanent
     Activate(activate::ActivateArgs),
+    /// Let a reservation last longer
+    Extend(extend::ExtendArgs),
     /// Take a new name and give up the old one once the new one is confirmed
     Rename(rename::RenameArgs),
     /// Follow the event feed
@@ -129,6 +132,7 @@ impl Command {
             Self::Export(args) => block_on(export::run(args)),
             Self::Release(args) => block_on(release::run(args)),
             Self::Activate(args) => block_on(activate::run(args)),
+            Self::Extend(args) => block_on(extend::run(args)),
             Self::Rename(args) => block_on(rename::run(args)),
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),

@@ -40,6 +40,7 @@ fn commands_as_the_manual_shows_them() {
         "release username/alice --owner o",
         "release 00000000-0000-0000-0000-000000000007",
         "activate 00000000-0000-0000-0000-000000000007",
+        "extend 00000000-0000-0000-0000-000000000007 --ttl 15m --output json",
         "rename username/alice alicia --owner o --wait",
         "watch --after 7 --types rejected,forename.name.ended --owner o --local",
         "status --output json",

@@ -64,8 +64,8 @@ impl<S: Store> Registry<S> {
         let stamp = registration.stamp;
         self.store.delete(Table::Registrations, stamp.to_bytes().to_vec());
         self.store.delete(Table::Owners, owner_key(&registration.owner, Some(stamp)));
-        if let Some(expires) = registration.expires {
-            self.store.delete(Table::Expiries, expiry_key(expires, stamp));
+        if let Some(end) = registration.end() {
+            self.store.delete(Table::Expiries, expiry_key(end, stamp));
         }
         if let Some(id) = registration.chosen_id {
             let twins: Vec<_> = self.twins(id).into_iter().filter(|twin| *twin != stamp).collect();

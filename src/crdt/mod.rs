@@ -7,6 +7,7 @@
 //! be forgotten.
 
 mod chain;
+mod extend;
 mod forget;
 mod op;
 mod record;
@@ -15,6 +16,7 @@ mod registry;
 mod tests;
 
 pub use chain::Chain;
+pub use extend::Extensions;
 pub use forget::ID_WINDOW;
 pub(crate) use forget::load_settled;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
@@ -23,4 +25,4 @@ pub use record::{
     ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
 };
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
-pub(crate) use registry::{expiry_key, is_early};
+pub(crate) use registry::{expiry_key, has_later_ops, is_early};

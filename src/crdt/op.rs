@@ -100,17 +100,31 @@ pub enum Body {
         /// Its rules from now on.
         rules: Box<Rules>,
     },
+    /// Lets a reservation last longer.
+    Extend {
+        /// The reservation.
+        registration: Stamp,
+        /// When it ends now, where this comes before its end and is later.
+        expires: Hlc,
+    },
 }
 
 impl Body {
     /// How many kinds of bodies this program can read: those up to this number, as the encoding counts them.
-    pub const KINDS: u32 = 10;
+    pub const KINDS: u32 = 11;
+
+    /// Whether programs of wire minor 1 know it. Whoever does not cannot read what follows from it either.
+    #[must_use]
+    pub fn is_known_to_all(&self) -> bool {
+        !matches!(self, Self::Namespace { .. } | Self::Extend { .. })
+    }
 
     /// Whether it decides about membership. Such ops are few and kept for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {
         match self {
-            Self::Register(_) | Self::Activate { .. } | Self::Release(_) | Self::Namespace { .. } => false,
+            Self::Register(_) | Self::Activate { .. } | Self::Release(_) => false,
+            Self::Namespace { .. } | Self::Extend { .. } => false,
             Self::Admit { .. } | Self::Welcome { .. } | Self::Freeze { .. } => true,
             Self::Depart | Self::Evict { .. } | Self::Retire { .. } => true,
         }

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::extend::Extensions;
 use super::op::{Claim, ClaimRef, Register, Seq};
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::codec;
+use crate::codec::{self, DecodeError};
 use crate::name::Rules;
 use crate::store::{Store, Table};
 
@@ -59,6 +60,16 @@ pub struct Registration {
     pub lost: bool,
     /// That it lost is final.
     pub rejected: bool,
+    /// What has lengthened it, where it is a reservation.
+    #[serde(skip)]
+    pub extensions: Extensions,
+}
+
+/// What stands behind a registration in its row, where there is any of it: programs of store formats before 1.2 and of
+/// wire minors before 2 do not know it, and are never given any.
+#[derive(PartialEq, Eq, Default, Serialize, Deserialize)]
+struct More {
+    extensions: Extensions,
 }
 
 impl Registration {
@@ -78,6 +89,7 @@ impl Registration {
             activated: None,
             lost: false,
             rejected: false,
+            extensions: Extensions::default(),
         }
     }
 
@@ -93,20 +105,62 @@ impl Registration {
         self.claims.iter().find(|record| record.claim.namespace == namespace && record.claim.key == key)
     }
 
+    /// Where it is a reservation: when it ends unless it is activated before, by the ops that are here.
+    #[must_use]
+    pub fn end(&self) -> Option<Hlc> {
+        Some(self.extensions.end(self.expires?))
+    }
+
     /// Whether it was activated before it expired.
     #[must_use]
     pub fn activated_in_time(&self) -> bool {
-        matches!((self.expires, self.activated), (Some(expires), Some(activated)) if activated.hlc < expires)
+        matches!((self.end(), self.activated), (Some(end), Some(activated)) if activated.hlc < end)
     }
 
     /// Reads the registration of a stamp.
     pub fn load(store: &impl Store, stamp: Stamp) -> Option<Self> {
-        look(store, Table::Registrations, &stamp.to_bytes(), "registration")
+        let mut registration = None;
+        store.look(Table::Registrations, &stamp.to_bytes(), &mut |bytes| registration = Some(Self::read(bytes)));
+        registration
+    }
+
+    /// The registration of a row that this program wrote itself.
+    ///
+    /// # Panics
+    /// As [`read_record`].
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        match Self::decode(bytes) {
+            Ok(registration) => registration,
+            Err(error) => panic!("a stored registration is not what was written: {error}"),
+        }
+    }
+
+    /// The registration of a row.
+    ///
+    /// # Errors
+    /// The row is none of a registration.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (mut registration, more): (Self, _) = codec::decode_first(bytes)?;
+        if !more.is_empty() {
+            let More { extensions } = codec::decode(more)?;
+            registration.extensions = extensions;
+        }
+        Ok(registration)
+    }
+
+    /// Its row.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut row = codec::encode(self);
+        let more = More { extensions: self.extensions.clone() };
+        if more != More::default() {
+            codec::encode_into(&more, &mut row);
+        }
+        row
     }
 
     /// Writes it.
     pub fn save(&self, store: &mut impl Store) {
-        store.put(Table::Registrations, self.stamp.to_bytes().to_vec(), codec::encode(self));
+        store.put(Table::Registrations, self.stamp.to_bytes().to_vec(), self.encode());
     }
 }
 

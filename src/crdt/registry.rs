@@ -63,6 +63,16 @@ pub enum Vacancy {
 enum Early {
     Activate(Stamp),
     Release(ClaimRef),
+    Extend(Stamp, Hlc),
+}
+
+/// The row of [`Table::Cluster`] that says that an op came which not all programs of this major version know: see
+/// [`Body::is_known_to_all`].
+const LATER_OPS: &[u8] = b"later-ops";
+
+/// Whether only those can read the state who know all bodies of ops.
+pub(crate) fn has_later_ops(store: &impl Store) -> bool {
+    store.get(Table::Cluster, LATER_OPS).is_some()
 }
 
 /// The registry, kept in a store.
@@ -112,10 +122,14 @@ impl<S: Store> Registry<S> {
             return Ok(Effects::default());
         }
         self.applied.apply(dot);
+        if !op.body.is_known_to_all() && !has_later_ops(&self.store) {
+            self.store.put(Table::Cluster, LATER_OPS.to_vec(), Vec::new());
+        }
         Ok(match &op.body {
             Body::Register(register) => self.register(Registration::new(op.stamp(), op.seq, register.clone())),
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
             Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
+            Body::Extend { registration, expires } => self.early(*registration, Early::Extend(op.stamp(), *expires)),
             Body::Namespace { namespace, rules } => {
                 self.set_rules(namespace, Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() });
                 Effects::default()
@@ -280,15 +294,35 @@ impl<S: Store> Registry<S> {
 
     fn index(&mut self, new: &Registration) {
         self.store.put(Table::Owners, owner_key(&new.owner, Some(new.stamp)), Vec::new());
-        if let Some(expires) = new.expires {
-            self.store.put(Table::Expiries, expiry_key(expires, new.stamp), Vec::new());
+        if let Some(end) = new.end() {
+            self.store.put(Table::Expiries, expiry_key(end, new.stamp), Vec::new());
+        }
+    }
+
+    /// A reservation that ended at `before` is found by its end of now.
+    fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
+        let end = registration.end();
+        if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
+            self.store.delete(Table::Expiries, expiry_key(before, registration.stamp));
+            self.store.put(Table::Expiries, expiry_key(end, registration.stamp), Vec::new());
+        }
+    }
+
+    /// Everything at or below a timestamp has arrived: what has lengthened a reservation by then is settled.
+    pub(crate) fn settle_end(&mut self, registration: &mut Registration, upto: Hlc) {
+        if let Some(first) = registration.expires
+            && registration.extensions.settle(first, upto)
+        {
+            registration.save(&mut self.store);
         }
     }
 
     /// An op about a registration, which may not have arrived yet.
     fn early(&mut self, stamp: Stamp, early: Early) -> Effects {
         if let Some(mut registration) = Registration::load(&self.store, stamp) {
+            let end = registration.end();
             early.tell(&mut registration);
+            self.index_end(&registration, end);
             registration.save(&mut self.store);
         } else if stamp.hlc > self.settled {
             let mut waiting = self.waiting(stamp);
@@ -322,11 +356,23 @@ impl<S: Store> Registry<S> {
         ours.lost |= theirs.lost;
         ours.rejected |= theirs.rejected;
         ours.activated = ours.activated.into_iter().chain(theirs.activated).min();
+        let end = ours.end();
+        ours.extensions.join(theirs.extensions);
+        self.index_end(&ours, end);
         for (ours, theirs) in ours.claims.iter_mut().zip(theirs.claims) {
             ours.released |= theirs.released;
             ours.ended = ours.ended.into_iter().chain(theirs.ended).min();
         }
         ours.save(&mut self.store);
+    }
+
+    fn registrations(&self) -> Vec<Registration> {
+        let mut registrations = Vec::new();
+        self.store.scan(Table::Registrations, &[], None, Direction::Up, &mut |_, row| {
+            registrations.push(Registration::read(row));
+            ControlFlow::Continue(())
+        });
+        registrations
     }
 
     fn rows<T: serde::de::DeserializeOwned>(&self, table: Table) -> Vec<(Vec<u8>, T)> {
@@ -345,6 +391,7 @@ impl Early {
             Self::Activate(stamp) => {
                 registration.activated = registration.activated.into_iter().chain([*stamp]).min();
             }
+            Self::Extend(by, expires) => registration.extensions.add(*by, *expires),
             Self::Release(released) => {
                 let named =
                     |claim: &super::op::Claim| claim.namespace == released.namespace && claim.key == released.key;
@@ -390,7 +437,7 @@ impl<S: Store> CvRDT for Registry<S> {
         if self.settled.max(other.settled) > Hlc::ZERO {
             return Err(MergeError::Forgetful);
         }
-        for (_, theirs) in other.rows::<Registration>(Table::Registrations) {
+        for theirs in other.registrations() {
             let ours = Registration::load(&self.store, theirs.stamp);
             if ours.is_some_and(|ours| content(&ours) != content(&theirs)) {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
@@ -406,7 +453,7 @@ impl<S: Store> CvRDT for Registry<S> {
     }
 
     fn merge(&mut self, other: Self) {
-        for (_, theirs) in other.rows::<Registration>(Table::Registrations) {
+        for theirs in other.registrations() {
             self.merge_registration(theirs);
         }
         for (stamp, waiting) in other.rows::<Vec<Early>>(Table::Early) {
@@ -418,6 +465,9 @@ impl<S: Store> CvRDT for Registry<S> {
         }
         for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
             self.set_rules(&String::from_utf8_lossy(&namespace), theirs);
+        }
+        if has_later_ops(&other.store) {
+            self.store.put(Table::Cluster, LATER_OPS.to_vec(), Vec::new());
         }
         self.applied.merge(other.applied);
     }

@@ -41,10 +41,19 @@ fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
 
 /// Every row of the tables that ops decide.
 fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
-    [Table::Names, Table::Registrations, Table::Ids, Table::Owners, Table::Expiries, Table::Early, Table::Namespaces]
-        .into_iter()
-        .flat_map(|table| registry.store.rows(table).map(|(key, value)| (key.to_vec(), value.to_vec())))
-        .collect()
+    [
+        Table::Names,
+        Table::Registrations,
+        Table::Ids,
+        Table::Owners,
+        Table::Expiries,
+        Table::Early,
+        Table::Namespaces,
+        Table::Cluster,
+    ]
+    .into_iter()
+    .flat_map(|table| registry.store.rows(table).map(|(key, value)| (key.to_vec(), value.to_vec())))
+    .collect()
 }
 
 #[test]
@@ -120,6 +129,39 @@ fn what_is_said_of_a_registration_may_come_before_it() {
 }
 
 #[test]
+fn what_extends_a_reservation_counts_by_its_stamp_and_not_by_its_arrival() {
+    let target = stamp(10, 1);
+    let mut body = register(None, vec![claim("alice", None)]);
+    let Body::Register(reserved) = &mut body else { unreachable!() };
+    reserved.expires = Some(Hlc(20));
+    let extend = |expires| Body::Extend { registration: target, expires: Hlc(expires) };
+    let ops = [
+        op(1, 1, 10, body),
+        op(2, 1, 19, extend(30)),
+        op(3, 1, 29, extend(40)),
+        op(4, 1, 40, extend(50)),
+        op(5, 1, 39, Body::Activate { registration: target }),
+    ];
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 2, 0, 4, 1], [2, 0, 1, 3, 4]] {
+        let mut registry = empty();
+        order.into_iter().for_each(|index| registry.apply(ops[index].clone()));
+        let registration = Registration::load(&registry.store, target).unwrap();
+        assert_eq!((registration.end(), registration.activated_in_time()), (Some(Hlc(40)), true), "{order:?}");
+        let row = expiry_key(Hlc(40), target);
+        assert_eq!(registry.store.rows(Table::Expiries).map(|(key, _)| key).collect::<Vec<_>>(), [row.as_slice()]);
+        assert_eq!(Registration::decode(&registration.encode()), Ok(registration));
+    }
+}
+
+#[test]
+fn a_registration_that_nothing_extended_is_stored_as_ever() {
+    let mut registry = empty();
+    registry.apply(op(1, 1, 10, register(Some(7), vec![claim("alice", None)])));
+    let registration = Registration::load(&registry.store, stamp(10, 1)).unwrap();
+    assert_eq!(registration.encode(), crate::codec::encode(&registration), "an older program can read it");
+}
+
+#[test]
 fn two_registrations_under_one_stamp_do_not_merge() {
     let (mut a, mut b) = (empty(), empty());
     a.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
@@ -181,6 +223,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
     match (kind, some(a)) {
         (3, _) => rules(["username", "email"][a % 2], 1 + b % 3),
         (0, Some((registration, _))) => Body::Activate { registration: *registration },
+        (4, Some((registration, _))) => Body::Extend { registration: *registration, expires: Hlc(b as u64) },
         (1 | 2, Some((registration, claims))) => {
             let claim = &claims[b % claims.len()];
             let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
@@ -196,7 +239,11 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
             if b % 3 != a % 3 && kind > 6 {
                 claims.push(claim(keys[b % 3], after(keys[b % 3], a)));
             }
-            register((kind == 5).then_some(a as u128 % 4), claims)
+            let mut body = register((kind == 5).then_some(a as u128 % 4), claims);
+            if let Body::Register(register) = &mut body {
+                register.expires = (kind >= 8).then_some(Hlc(1 + b as u64 / 2));
+            }
+            body
         }
     }
 }
@@ -271,7 +318,7 @@ proptest! {
         for length in 0..logs.iter().map(Vec::len).max().unwrap_or(0) {
             let part = prefix(&logs, &vec![length; logs.len()]);
             for (stamp, bytes) in part.store.rows(Table::Registrations) {
-                let (part, stamp) = (read_record::<Registration>(bytes, "registration"), Stamp::from_bytes(stamp).unwrap());
+                let (part, stamp) = (Registration::read(bytes), Stamp::from_bytes(stamp).unwrap());
                 let whole = Registration::load(&whole.store, stamp).unwrap();
                 prop_assert!(whole.lost || !part.lost);
             }

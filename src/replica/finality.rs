@@ -71,6 +71,7 @@ enum What {
     },
     Activate(Stamp),
     Release(Box<ClaimRef>),
+    Extend(Stamp),
     /// Nothing follows from its being decided.
     Other,
 }
@@ -81,6 +82,7 @@ impl Undecided {
             Body::Register(register) => What::Register { replaces: register.replaces.is_some() },
             Body::Activate { registration } => What::Activate(*registration),
             Body::Release(claim) => What::Release(Box::new(claim.clone())),
+            Body::Extend { registration, .. } => What::Extend(*registration),
             _ => What::Other,
         };
         Self { seq: op.seq, hlc: op.hlc, what }

@@ -12,6 +12,9 @@ pub const MAX_NAME: usize = 256;
 pub const MAX_METADATA: usize = 4096;
 /// Milliseconds of a reservation's ttl: 400 days.
 pub const MAX_TTL: u64 = 400 * 24 * 3600 * 1000;
+/// Extensions of one reservation at one node that no node may have missed yet: in a connected cluster none is open for
+/// longer than a round trip.
+pub const MAX_EXTENSIONS: usize = 100;
 /// Rows of one page.
 pub const MAX_PAGE: usize = 1000;
 /// Names that are looked up at once.

@@ -24,6 +24,13 @@ pub enum Request {
         /// The reservation.
         id: Uuid,
     },
+    /// Lets a reservation last longer. Never shortens it.
+    Extend {
+        /// The reservation.
+        id: Uuid,
+        /// Milliseconds from now until it ends, 1 to [`MAX_TTL`](crate::replica::limits::MAX_TTL).
+        ttl: u64,
+    },
     /// Releases all names of a registration.
     Release {
         /// The registration.
@@ -132,7 +139,7 @@ impl Request {
     pub(super) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
-            Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
+            Self::Extend { .. } | Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
             Self::Namespace(_) | Self::Cluster => false,
             Self::History { .. } | Self::Conflicts { .. } | Self::ExplainRegistration(_) | Self::ExplainName(_) => {
@@ -204,7 +211,7 @@ pub type Reply = Result<Answer, Refusal>;
 /// An answer that is not a refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// To `Register`, `Activate`, `Release`, `ReleaseName` and `Registration`.
+    /// To `Register`, `Activate`, `Extend`, `Release`, `ReleaseName` and `Registration`.
     Registration(Box<RegistrationView>),
     /// To `Name`.
     Name(NameView),
@@ -543,6 +550,28 @@ pub enum Refusal {
         /// What stands against it.
         why: String,
     },
+    /// The registration is permanent, so there is nothing to extend.
+    #[error(
+        "registration {id} {why}, so it does not end by itself and there is nothing to extend; nothing was changed"
+    )]
+    Permanent {
+        /// Which.
+        id: Uuid,
+        /// Since when.
+        why: String,
+    },
+    /// The reservation was extended too often for now.
+    #[error(
+        "reservation {id} was extended {limit} times, and not all nodes are known to know of that, so no more extensions \
+         are taken here; it lasts as long as it was last told. Extend it by more at once, or again once that is final: \
+         `forename status` shows which member is waited for"
+    )]
+    TooManyExtensions {
+        /// Which.
+        id: Uuid,
+        /// How many are open at most.
+        limit: usize,
+    },
     /// The namespace has other rules than the caller has seen.
     #[error(
         "namespace {namespace} has other rules by now: version {version}; nothing was changed, look at them and set yours again"
@@ -567,8 +596,8 @@ pub enum Refusal {
     },
     /// Members of an older version could not read what is asked for.
     #[error(
-        "members that run an older version, or have not been connected since this one was upgraded, could not read the \
-         rules of a namespace: {}; nothing was changed, upgrade them or wait until they are connected",
+        "members that run an older version, or have not been connected since this one was upgraded, could not read what \
+         is asked for: {}; nothing was changed, upgrade them or wait until they are connected",
         .nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     )]
     OlderMembers {

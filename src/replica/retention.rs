@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use super::{META_SWEPT, Replica};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{ID_WINDOW, Registration, read_record};
+use crate::crdt::{ID_WINDOW, Registration};
 use crate::store::{Direction, Store, Table};
 
 /// Registrations that one step forgets, or looks at, at most, so that a step stays short. A guess.
@@ -115,7 +115,7 @@ impl<S: Store> Replica<S> {
         let Some(from) = self.retention.sweep.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
         self.registry.store.scan(Table::Registrations, &from, None, Direction::Up, &mut |_, bytes| {
-            looked.push(read_record(bytes, "registration"));
+            looked.push(Registration::read(bytes));
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let end = self.finality.watermark().millis().plus(keep);

@@ -14,7 +14,7 @@ use super::message::Contact;
 use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Chain, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
+use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
 use crate::store::{Direction, Store, Table};
 
 /// What a node that was evicted needs to find its cluster again.
@@ -68,6 +68,8 @@ pub(super) struct Returning {
     open: bool,
     /// The void registrations among them, by id.
     ids: BTreeMap<Uuid, Stamp>,
+    /// What void ops have lengthened, of void registrations.
+    extended: BTreeMap<Stamp, Extensions>,
     /// Ids of other nodes' registrations whose acceptance was told before.
     heard: BTreeSet<Uuid>,
     /// The acceptance of what is issued now was told before.
@@ -161,6 +163,9 @@ impl<S: Store> Replica<S> {
                 Void::Open(op) => {
                     self.returning.open = true;
                     self.returning.ids.extend(id_of(&op).map(|id| (id, stamp)));
+                    if let Body::Extend { registration, expires } = op.body {
+                        self.returning.extended.entry(registration).or_default().add(stamp, expires);
+                    }
                 }
                 Void::Rejected(registration, _) => {
                     self.returning.open = true;
@@ -299,7 +304,9 @@ impl<S: Store> Replica<S> {
         };
         let Body::Register(register) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
-        Some(Registration::new(stamp, Seq::MAX, register))
+        let mut registration = Registration::new(stamp, Seq::MAX, register);
+        registration.extensions = self.returning.extended.get(&stamp).cloned().unwrap_or_default();
+        Some(registration)
     }
 
     /// The registration that stands for the one of a stamp: itself, but for a void one.

@@ -32,10 +32,7 @@ impl<S: Store> Replica<S> {
             return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
         }
         self.may_issue()?;
-        let nodes = self.older_members();
-        if !nodes.is_empty() {
-            return Err(Refusal::OlderMembers { nodes });
-        }
+        self.all_can_read()?;
         self.issue(Body::Namespace { namespace: namespace.clone(), rules });
         self.on_namespace(namespace)
     }

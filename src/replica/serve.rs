@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::input::{Output, Token};
-use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use super::limits::{MAX_EXTENSIONS, MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
@@ -117,6 +117,7 @@ impl<S: Store> Replica<S> {
             match request {
                 Request::Register(request) => self.on_register(token, request),
                 Request::Activate { id } => self.on_activate(token, id),
+                Request::Extend { id, ttl } => self.on_extend(token, id, ttl),
                 Request::Release { id } => self.on_release(token, id),
                 Request::ReleaseName { owner, name } => self.on_release_name(token, owner, name),
                 Request::Registration { id, wait } => self.on_registration(token, id, wait),
@@ -237,7 +238,7 @@ impl<S: Store> Replica<S> {
         let claims = self.claims(&request.names, keys)?;
         self.check_allowance(&request.owner)?;
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
-        let expires = request.ttl.map(|ttl| Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl)));
+        let expires = request.ttl.map(|ttl| self.ends_after(ttl));
         let RegisterRequest { id, owner, metadata, wait, .. } = request;
         let effects = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
         match effects.registered {
@@ -323,23 +324,55 @@ impl<S: Store> Replica<S> {
 
     fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        let Some(expires) = registration.expires else {
+        let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
             return self.answer_later(token, registration, None);
         };
-        if registration.activated_in_time() {
-            return self.answer_later(token, registration, None);
-        }
-        let too_late = |why: &str| Refusal::TooLate { id, why: why.to_owned() };
-        if registration.rejected {
-            return Err(too_late("was rejected"));
-        }
-        if self.clock.last().max(Hlc::from_millis(self.now.wall)) >= expires {
-            return Err(too_late("is a reservation that has expired"));
-        }
+        self.not_over(&registration, end)?;
         self.may_issue()?;
         self.issue(Body::Activate { registration: registration.stamp });
         let registration = self.reload(registration);
         self.answer_later(token, registration, None)
+    }
+
+    fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
+        check_ttl(Some(ttl))?;
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
+        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
+        self.not_over(&registration, end)?;
+        if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
+            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
+        }
+        if registration.activated_in_time() {
+            return Err(permanent("was activated"));
+        }
+        let expires = self.ends_after(ttl);
+        if expires <= end {
+            return self.answer_later(token, registration, None);
+        }
+        self.may_issue()?;
+        self.all_can_read()?;
+        if registration.extensions.kept() >= MAX_EXTENSIONS {
+            return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
+        }
+        self.issue(Body::Extend { registration: registration.stamp, expires });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    /// When something ends that lasts for so many milliseconds from now.
+    fn ends_after(&self, ttl: u64) -> Hlc {
+        Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl))
+    }
+
+    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
+    fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
+        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
+        if registration.rejected {
+            return too_late("was rejected");
+        }
+        let over = self.clock.last().max(Hlc::from_millis(self.now.wall)) >= end;
+        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
     }
 
     fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
@@ -397,8 +430,12 @@ fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {
     if metadata > MAX_METADATA {
         return refuse(format!("metadata has {metadata} bytes, more than {MAX_METADATA}"));
     }
-    if request.ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
-        return refuse(format!("a ttl is between 1 and {MAX_TTL} ms"));
+    check_ttl(request.ttl)
+}
+
+fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
+    if ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
+        return Err(Refusal::InvalidRequest(format!("a ttl is between 1 and {MAX_TTL} ms")));
     }
     Ok(())
 }

@@ -20,8 +20,11 @@ use super::{
     META_RETURNING, META_SET_ASIDE,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::codec;
-use crate::crdt::{Body, Chain, Name, Namespace, Op, Registration, Seq, is_early, load_settled, name_key, owner_key};
+use crate::codec::{self, DecodeError};
+use crate::crdt::{
+    Body, Chain, Extensions, Name, Namespace, Op, Registration, Seq, has_later_ops, is_early, load_settled, name_key,
+    owner_key,
+};
 use crate::name::check_namespace;
 use crate::store::{Direction, Store, Table};
 
@@ -106,7 +109,7 @@ pub struct Verification {
 /// Checks all tables. `first` is the first incarnation of the identity that the store is to belong to.
 #[must_use]
 pub fn verify(store: &impl Store, first: NodeId) -> Verification {
-    let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new() };
+    let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new(), later: false };
     for table in Table::ALL {
         let mut rows = 0;
         check.each(table, |_, _, _| rows += 1);
@@ -139,6 +142,8 @@ struct Check<'a, S> {
     store: &'a S,
     found: Verification,
     faults: BTreeMap<Fault, Finding>,
+    /// Something is here that programs of the first minors cannot read.
+    later: bool,
 }
 
 impl<S: Store> Check<'_, S> {
@@ -166,7 +171,10 @@ impl<S: Store> Check<'_, S> {
     }
 
     fn read<T: DeserializeOwned>(&mut self, table: Table, key: &[u8], value: &[u8]) -> Option<T> {
-        let read = codec::decode(value);
+        self.readable(table, key, codec::decode(value))
+    }
+
+    fn readable<T>(&mut self, table: Table, key: &[u8], read: Result<T, DecodeError>) -> Option<T> {
         read.map_err(|error| self.wrong(Fault::Unreadable, format!("{} {}: {error}", table.name(), hex(key)))).ok()
     }
 
@@ -176,7 +184,7 @@ impl<S: Store> Check<'_, S> {
     }
 
     fn registration(&self, stamp: Stamp) -> Option<Registration> {
-        codec::decode(&self.store.get(Table::Registrations, &stamp.to_bytes())?).ok()
+        Registration::decode(&self.store.get(Table::Registrations, &stamp.to_bytes())?).ok()
     }
 
     fn identity(&mut self, first: NodeId) {
@@ -248,6 +256,8 @@ impl<S: Store> Check<'_, S> {
             let right = Stamp::from_bytes(key).is_some() && is_early(value);
             check.wrong_unless(right, Fault::Unreadable, || format!("early {}", hex(key)));
         });
+        let said = !self.later || has_later_ops(self.store);
+        self.wrong_unless(said, Fault::Index, || "no row says that older nodes cannot read this".to_owned());
     }
 
     fn logs(&mut self) -> (Logs, MembershipOps) {
@@ -269,6 +279,7 @@ impl<S: Store> Check<'_, S> {
     /// An op continues what is before it in its log. What stood before the first that is kept has left all logs.
     fn op(&mut self, op: &Op, logs: &mut Logs) {
         self.found.ops += 1;
+        self.later |= !op.body.is_known_to_all();
         let Op { node, seq, hlc, chain, .. } = *op;
         let before = logs.get(&node).copied();
         let (last, at, after) = match before {
@@ -314,8 +325,10 @@ impl<S: Store> Check<'_, S> {
     fn registrations(&mut self, applied: &BTreeMap<NodeId, Seq>) {
         let me = self.found.node.unwrap_or_default();
         self.each(Table::Registrations, |check, key, value| {
-            let Some(registration) = check.read::<Registration>(Table::Registrations, key, value) else { return };
+            let read = Registration::decode(value);
+            let Some(registration) = check.readable(Table::Registrations, key, read) else { return };
             let Registration { stamp, seq, .. } = registration;
+            check.later |= registration.extensions != Extensions::default();
             let named = key == stamp.to_bytes();
             check.wrong_unless(named, Fault::Registration, || format!("{stamp} stands at {}", hex(key)));
             let owner = check.store.get(Table::Owners, &owner_key(&registration.owner, Some(stamp))).is_some();
@@ -396,6 +409,7 @@ impl<S: Store> Check<'_, S> {
             let Some(Namespace { stamp, seq, .. }) = check.read::<Namespace>(Table::Namespaces, key, value) else {
                 return;
             };
+            check.later = true;
             let text = String::from_utf8_lossy(key).into_owned();
             let named = check_namespace(&text).is_ok();
             check.wrong_unless(named, Fault::Namespace, || format!("{text:?} is no name of a namespace"));
@@ -424,7 +438,7 @@ impl<S: Store> Check<'_, S> {
             let expires = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
             let stamp = key.get(8..).and_then(Stamp::from_bytes);
             let known = stamp.and_then(|stamp| check.registration(stamp));
-            let right = expires.is_some() && known.is_some_and(|known| known.expires == expires);
+            let right = expires.is_some() && known.is_some_and(|known| known.end() == expires);
             check.wrong_unless(right, Fault::Index, || format!("expiry {}: no such reservation", hex(key)));
         });
     }

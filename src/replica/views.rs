@@ -39,6 +39,7 @@ impl<S: Store> Replica<S> {
             ClaimView { namespace, name, key, ended }
         };
         let activated = registration.activated_in_time();
+        let expires = registration.end().filter(|_| !activated);
         let waiting_for = if status.is_final() { Vec::new() } else { self.blockers(&registration) };
         let rejected_by = registration.lost.then(|| self.winner(&registration)).flatten();
         RegistrationView {
@@ -48,7 +49,7 @@ impl<S: Store> Replica<S> {
             names: registration.claims.into_iter().map(claim).collect(),
             node: registration.stamp.node,
             stamp: registration.stamp,
-            expires: registration.expires.filter(|_| !activated).map(crate::clock::Hlc::millis),
+            expires: expires.map(crate::clock::Hlc::millis),
             activated,
             metadata: registration.metadata,
             waiting_for,

@@ -97,9 +97,17 @@ async fn a_user_reserves_and_activates() {
     assert_eq!(user.reads(DONE, &words)["stamp"], reserved["stamp"]);
     user.gets(FAILED, &format!("claim email/bob@example.org --owner bob --id {reservation}"));
 
+    let extended = user.reads(DONE, &format!("extend {reservation} --ttl 2h"));
+    assert!(extended["expires_at"].as_str() > reserved["expires_at"].as_str(), "{extended}");
+    let shorter = user.reads(DONE, &format!("extend {reservation} --ttl 1m"));
+    assert_eq!(shorter["expires_at"], extended["expires_at"]);
+    user.gets(FAILED, &format!("extend {other} --ttl 1h"));
+    user.gets(USAGE, &format!("extend {reservation}"));
+
     let activated = user.reads(DONE, &format!("activate {reservation}"));
     assert_eq!((activated["activated"].as_bool(), activated.get("expires_at")), (Some(true), None));
     user.gets(FAILED, &format!("activate {other}"));
+    user.gets(FAILED, &format!("extend {reservation} --ttl 3h"));
     user.gets(USAGE, "activate username/alice");
 }
 

@@ -57,6 +57,7 @@ enum Kind {
     Rename,
     Retry,
     Activate,
+    Extend,
     Release,
     ReleaseName,
     Show,
@@ -81,6 +82,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         (Kind::Owner, 2),
         (Kind::Invalid, 2),
         (Kind::Reuse, 2),
+        (Kind::Extend, 20),
     ] {
         if swarm.on(70) {
             weights.push((dice.within(1, weight * 2), kind));
@@ -193,6 +195,7 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         }
         Kind::Retry => Ask::Retry(earlier),
         Kind::Activate => Ask::Activate(earlier),
+        Kind::Extend => Ask::Extend(earlier, dice.within(1, 8000)),
         Kind::Release => Ask::Release(earlier),
         Kind::ReleaseName => Ask::ReleaseName(earlier, place),
         Kind::Show => Ask::Show(earlier, dice.percent(50).then(|| dice.below(4000))),

@@ -147,6 +147,14 @@ impl RegistrationBody {
     }
 }
 
+/// What `POST /v1/registrations/{id}/extend` takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtensionBody {
+    /// How long the reservation lasts from now on.
+    pub ttl: Span,
+}
+
 /// A line of what `POST /v1/registrations:batch` answers: the registration, or the problem.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BatchLine {

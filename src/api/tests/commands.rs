@@ -83,6 +83,7 @@ async fn the_other_commands_ask_what_they_say() {
         ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),
         (format!("release {id}"), Request::Release { id }),
         (format!("activate {id}"), Request::Activate { id }),
+        (format!("extend {id} --ttl 15m"), Request::Extend { id, ttl: 900_000 }),
         ("status".to_owned(), Request::Cluster),
         ("member list".to_owned(), Request::Cluster),
     ] {

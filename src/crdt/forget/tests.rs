@@ -68,9 +68,13 @@ fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
     let body = |body: Body| match body {
         Body::Register(mut register) => {
             register.claims.iter_mut().for_each(|claim| claim.after = claim.after.map(stamp));
+            register.expires = register.expires.map(far);
             Body::Register(register)
         }
         Body::Activate { registration } => Body::Activate { registration: stamp(registration) },
+        Body::Extend { registration, expires } => {
+            Body::Extend { registration: stamp(registration), expires: far(expires) }
+        }
         Body::Release(mut claim) => {
             claim.registration = stamp(claim.registration);
             Body::Release(claim)

@@ -236,6 +236,7 @@ impl<S: Store> Replica<S> {
                 }
             }
             What::Activate(registration) => self.activated(stamp, registration),
+            What::Extend(registration) => self.extended(registration),
             What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
             What::Other => {}
         }
@@ -284,6 +285,14 @@ impl<S: Store> Replica<S> {
         let over = registration.lost || has_ended(&registration);
         if registration.activated == Some(stamp) && registration.activated_in_time() && !over {
             self.tell(EventKind::Activated, registration.stamp);
+        }
+    }
+
+    /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
+    fn extended(&mut self, registration: Stamp) {
+        if let Some(mut registration) = Registration::load(&self.registry.store, registration) {
+            let watermark = self.finality.watermark;
+            self.registry.settle_end(&mut registration, watermark);
         }
     }
 
@@ -396,19 +405,19 @@ impl<S: Store> Replica<S> {
             return false;
         }
         let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return false };
-        let Some(expires) = registration.expires else { return false };
+        let Some(end) = registration.end() else { return false };
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
                 if registration.claims[index].ended.is_none() {
                     registration.claims[index].ended = Some(EndReason::Expired);
-                    self.note_end(stamp, index, expires);
+                    self.note_end(stamp, index, end);
                     self.tell_ended(&registration.clone(), index, EndReason::Expired);
                 }
             }
             registration.save(&mut self.registry.store);
             self.note_over(&registration);
         }
-        self.registry.store.delete(Table::Expiries, expiry_key(expires, stamp));
+        self.registry.store.delete(Table::Expiries, expiry_key(end, stamp));
         true
     }
 }

@@ -105,7 +105,7 @@ impl<S: Store> Replica<S> {
             return self.send(from, Lane::Ordered, Message::Used);
         }
         if !self.can_be_let_in(from) {
-            tracing::warn!(newcomer = %from, "a newcomer of an older version asks to join, which cannot read the rules of namespaces that were set here; it is not let in before it is upgraded");
+            tracing::warn!(newcomer = %from, "a newcomer of an older version asks to join, which cannot read the rules of namespaces, or what else came with this one and is used here; it is not let in before it is upgraded");
             return;
         }
         self.retire_earlier_lives(from);

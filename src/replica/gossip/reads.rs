@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::super::Replica;
 use super::super::message::{Lane, Message};
+use super::super::request::Refusal;
 use crate::clock::NodeId;
 use crate::codec;
-use crate::crdt::{Body, read_record};
-use crate::store::{Direction, Store, Table};
+use crate::crdt::{Body, has_later_ops, read_record};
+use crate::store::{Store, Table};
 
 /// The row of [`Table::Meta`] with the kinds of bodies that others can read.
 pub(in crate::replica) const META_READS: &[u8] = b"reads";
@@ -46,19 +47,20 @@ impl<S: Store> Replica<S> {
     }
 
     /// Members and half-admitted newcomers of which it is not known that they can read all bodies that this node can.
-    pub(in crate::replica) fn older_members(&self) -> Vec<NodeId> {
+    fn older_members(&self) -> Vec<NodeId> {
         let nodes = self.membership.members().chain(self.membership.half_admitted());
         nodes.filter(|node| *node != self.me && !self.reads_all(*node)).collect()
     }
 
+    /// Refused where not all members are known to read what only later programs know.
+    pub(in crate::replica) fn all_can_read(&self) -> Result<(), Refusal> {
+        let nodes = self.older_members();
+        if nodes.is_empty() { Ok(()) } else { Err(Refusal::OlderMembers { nodes }) }
+    }
+
     /// Whether a newcomer can read whatever there may be in the logs and in the state.
     pub(super) fn can_be_let_in(&self, newcomer: NodeId) -> bool {
-        let mut set = false;
-        self.registry.store.scan(Table::Namespaces, &[], None, Direction::Up, &mut |_, _| {
-            set = true;
-            std::ops::ControlFlow::Break(())
-        });
-        !set || self.reads_all(newcomer)
+        !has_later_ops(&self.registry.store) || self.reads_all(newcomer)
     }
 
     fn reads_all(&self, node: NodeId) -> bool {

@@ -205,9 +205,9 @@ impl<S: Store> Replica<S> {
             let waiting = waiting.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default();
             return Some(self.wait(WaitFor::Release, waiting));
         }
-        let expires = registration.expires.filter(|_| !registration.activated_in_time() && open.next().is_some())?;
-        let due = self.now.wall >= expires.millis();
-        due.then(|| self.wait(WaitFor::Expiry(expires.millis()), self.waiting_for(before(expires), Seq::MAX)))
+        let end = registration.end().filter(|_| !registration.activated_in_time() && open.next().is_some())?;
+        let due = self.now.wall >= end.millis();
+        due.then(|| self.wait(WaitFor::Expiry(end.millis()), self.waiting_for(before(end), Seq::MAX)))
     }
 
     /// A lost registration whose own op is decided waits for the op that displaced it.

@@ -114,7 +114,7 @@ impl<S: Store> Replica<S> {
         let registration = Registration::load(&self.registry.store, stamp)?;
         let index = registration.claims.iter().position(|c| c.claim.namespace == namespace && c.claim.key == key)?;
         match registration.claims[index].ended? {
-            EndReason::Expired => registration.expires.map(Hlc::millis),
+            EndReason::Expired => registration.end().map(Hlc::millis),
             EndReason::Rejected => self.rejected_at(stamp),
             EndReason::Released | EndReason::Replaced => self.end_of(stamp, index).map(|ending| ending.at),
         }

@@ -88,7 +88,7 @@ impl<S: Store> Replica<S> {
     fn listed(&self, namespace: &str, key: &str, name: &Name) -> Option<ListedName> {
         let (status, holder) = self.holder(namespace, key, name)?;
         let typed = holder.claim(namespace, key)?.claim.name.clone();
-        let expires = holder.expires.filter(|_| !holder.activated_in_time());
+        let expires = holder.end().filter(|_| !holder.activated_in_time());
         Some(ListedName {
             namespace: namespace.to_owned(),
             name: typed,

@@ -93,9 +93,12 @@ impl<S: Store> Replica<S> {
         let id = register.id;
         let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
         let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
+        // What had lengthened it would come too late for the new one.
+        let extensions = self.returning.extended.get(&void);
+        let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
         // Its acceptance was told.
         self.returning.quiet = true;
-        let effects = self.issue(Body::Register(Register { claims, replaces, ..register }));
+        let effects = self.issue(Body::Register(Register { claims, expires, replaces, ..register }));
         self.returning.quiet = false;
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
@@ -127,6 +130,14 @@ impl<S: Store> Replica<S> {
                 let known = Registration::load(&self.registry.store, registration);
                 if known.is_some_and(|known| known.activated.is_none()) {
                     self.issue(Body::Activate { registration });
+                }
+            }
+            Body::Extend { registration, expires } => {
+                let registration = self.stands_for(registration);
+                let known = Registration::load(&self.registry.store, registration);
+                let lasts = |known: &Registration| !known.activated_in_time() && known.end() < Some(expires);
+                if known.is_some_and(|known| known.end().is_some() && lasts(&known)) {
+                    self.issue(Body::Extend { registration, expires });
                 }
             }
             Body::Release(claim) => {

@@ -1,0 +1,25 @@
+//! `forename extend`
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::{ClientArgs, Exit, Outcome, output};
+use crate::api::json::Span;
+
+#[derive(Args, Debug)]
+pub(super) struct ExtendArgs {
+    /// The reservation
+    #[arg(value_name = "REGISTRATION-ID")]
+    id: Uuid,
+    /// How long it lasts from now on; one that lasts longer anyway stays as it is
+    #[arg(long, value_name = "SPAN")]
+    ttl: Span,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(super) async fn run(args: ExtendArgs) -> Outcome {
+    let registration = args.client.client()?.extend(args.id, args.ttl.0).await?;
+    output::print(&args.client, &registration, output::registration)?;
+    Ok(Exit::Done)
+}
