@@ -14,6 +14,7 @@
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `rules` | rules of namespaces, set on one node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
+//! | `tokens` | API tokens: who is let in, and what for |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
@@ -34,4 +35,5 @@ mod rescue;
 mod restarts;
 mod rules;
 mod strangers;
+mod tokens;
 mod versions;
