@@ -7,6 +7,7 @@ mod reading;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -58,6 +59,9 @@ pub enum ClientError {
         /// What is wrong.
         why: String,
     },
+    /// The token cannot be sent.
+    #[error("the API token has characters that no header can hold; give it as 'forename token new' printed it")]
+    Token,
     /// A name that no path can hold.
     #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
     Path(String),
@@ -124,9 +128,20 @@ impl Client {
         if base.scheme() != "http" || base.host_str().is_none() {
             return Err(bad("it does not begin with http:// and a host".to_owned()));
         }
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).build();
-        let http = http.map_err(|error| bad(chain(&error)))?;
+        let http = connections(HeaderMap::new()).map_err(|error| bad(chain(&error)))?;
         Ok(Self { http, base })
+    }
+
+    /// The same with an API token, for a node that asks for one.
+    ///
+    /// # Errors
+    /// The token has characters that cannot be sent.
+    pub fn with_token(self, secret: &str) -> Result<Self> {
+        let mut value = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ClientError::Token)?;
+        // Kept out of logs.
+        value.set_sensitive(true);
+        let http = connections([(AUTHORIZATION, value)].into_iter().collect()).map_err(|_| ClientError::Token)?;
+        Ok(Self { http, ..self })
     }
 
     /// The node's address.
@@ -359,6 +374,10 @@ impl Client {
     fn not_understood(&self, status: StatusCode, why: String) -> ClientError {
         ClientError::Answer { address: self.address().to_owned(), status: status.as_u16(), why }
     }
+}
+
+fn connections(headers: HeaderMap) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).default_headers(headers).build()
 }
 
 /// A backup as it arrives.

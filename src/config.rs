@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
 use crate::api::json::{Span, SpanError};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
 use crate::replica::limits::MAX_OPEN_OF_OWNER;
@@ -58,8 +59,22 @@ pub struct Partial {
     /// all nodes are upgraded.
     #[serde(alias = "wire-minor")]
     pub wire_minor: Option<u16>,
-    /// Whether HTTP may listen beyond loopback.
+    /// Whether HTTP may listen beyond loopback without API tokens.
     pub insecure: Option<bool>,
+    /// A TOML file of more API tokens, apart from the settings because it is changed by others or more often.
+    #[serde(alias = "api-tokens")]
+    pub api_tokens: Option<PathBuf>,
+    /// Who may call the HTTP interface, as `[[api_token]]` tables; where there are none, everybody may.
+    #[serde(default, alias = "api-token")]
+    pub api_token: Vec<ApiToken>,
+}
+
+/// A file of API tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenFile {
+    #[serde(default, alias = "api-token")]
+    api_token: Vec<ApiToken>,
 }
 
 /// How long something is kept: a duration, or `forever`.
@@ -109,6 +124,8 @@ impl TryFrom<TextOrSeconds> for Keep {
 pub struct Settings {
     /// Where HTTP listens.
     pub http: SocketAddr,
+    /// Who may call it.
+    pub tokens: ApiTokens,
     /// The node's own.
     pub node: NodeConfig,
 }
@@ -166,11 +183,21 @@ pub enum ConfigError {
     /// The minor version is none of this program's.
     #[error("wire_minor: {0}")]
     WireMinor(#[from] UnknownMinor),
+    /// The API tokens cannot be used together.
+    #[error(transparent)]
+    ApiTokens(#[from] ApiTokensError),
+    /// A file of API tokens has none, and whoever names one does not mean everybody.
+    #[error(
+        "{0} has no [[api_token]], so that everybody could call this node; put one in, or leave the file out. `forename \
+         token new` makes one"
+    )]
+    NoApiTokens(PathBuf),
     /// HTTP would listen where anybody may come.
     #[error(
-        "refusing to serve HTTP at {0}, beyond this machine: callers are not authenticated, so whoever reaches it could \
-         take and release names and let nodes into the cluster; listen at a loopback address, or give --insecure where \
-         a firewall or a proxy keeps strangers out"
+        "refusing to serve HTTP at {0}, beyond this machine: without API tokens callers are not authenticated, so whoever \
+         reaches it could take and release names and let nodes into the cluster; listen at a loopback address, make \
+         tokens with 'forename token new' and give their file as --api-tokens, or give --insecure where a firewall or a \
+         proxy keeps strangers out"
     )]
     Exposed(SocketAddr),
 }
@@ -208,6 +235,8 @@ impl Partial {
             max_open: parsed("MAX_OPEN", get("MAX_OPEN"))?,
             wire_minor: parsed("WIRE_MINOR", get("WIRE_MINOR"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
+            api_tokens: get("API_TOKENS").map(Into::into),
+            api_token: Vec::new(),
         })
     }
 
@@ -227,18 +256,22 @@ impl Partial {
             max_open: self.max_open.or(lower.max_open),
             wire_minor: self.wire_minor.or(lower.wire_minor),
             insecure: self.insecure.or(lower.insecure),
+            api_tokens: self.api_tokens.or(lower.api_tokens),
+            api_token: if self.api_token.is_empty() { lower.api_token } else { self.api_token },
         }
     }
 
     /// The settings with the defaults in place.
     ///
     /// # Errors
-    /// They contradict each other, or would open the node to strangers.
+    /// They contradict each other, would open the node to strangers, or the file of API tokens cannot be read.
     pub fn finish(self) -> Result<Settings, ConfigError> {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let http = self.http.unwrap_or_else(|| loopback(HTTP_PORT));
         let peer = self.peer.unwrap_or_else(|| loopback(PEER_PORT));
-        if !http.ip().to_canonical().is_loopback() && self.insecure != Some(true) {
+        let tokens = api_tokens(self.api_token, self.api_tokens)?;
+        let strangers = tokens.is_empty() && self.insecure != Some(true);
+        if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
         }
         if let Some(hasty) = self.evict_after.filter(|after| after.0 < MIN_EVICT_AFTER) {
@@ -269,8 +302,23 @@ impl Partial {
             wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };
-        Ok(Settings { http, node })
+        Ok(Settings { http, tokens, node })
     }
+}
+
+/// The tokens of the settings, and those of a file.
+fn api_tokens(mut tokens: Vec<ApiToken>, file: Option<PathBuf>) -> Result<ApiTokens, ConfigError> {
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::Read { path: path.clone(), error })?;
+        let read = toml::from_str::<TokenFile>(&text);
+        let TokenFile { api_token } =
+            read.map_err(|error| ConfigError::File { path: path.clone(), error: Box::new(error) })?;
+        if api_token.is_empty() {
+            return Err(ConfigError::NoApiTokens(path));
+        }
+        tokens.extend(api_token);
+    }
+    Ok(ApiTokens::new(tokens)?)
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
@@ -346,6 +394,39 @@ mod tests {
         for http in ["127.0.0.1:0", "127.9.9.9:7400", "[::1]:7400", "[::ffff:127.0.0.1]:7400"] {
             assert!(open(http, None).is_ok(), "{http}");
         }
+    }
+
+    #[test]
+    fn tokens_come_from_the_settings_and_from_a_file() {
+        let hash = |digit: &str| digit.repeat(64);
+        let table = |name: &str, hash: &str| {
+            format!("[[api_token]]\nname = '{name}'\nhash = '{hash}'\nscopes = ['claim', 'read']\nmax-open = 7\n")
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens.toml");
+        let finish = |settings: &str, file: &str| {
+            std::fs::write(&path, file).unwrap();
+            let file = Partial { api_tokens: Some(path.clone()), ..Partial::default() };
+            file.over(Partial::from_toml(settings).unwrap()).finish()
+        };
+        let open = "http = '0.0.0.0:0'\n";
+        let both = finish(&(open.to_owned() + &table("shop", &hash("a"))), &table("forum", &hash("b"))).unwrap();
+        assert!(!both.tokens.is_empty());
+        let same = finish(&table("shop", &hash("a")), &table("shop", &hash("b"))).unwrap_err().to_string();
+        assert!(same.contains("two API tokens have the name \"shop\""), "{same}");
+        // A file without tokens is a mistake: it would let everybody in.
+        assert!(matches!(finish("", ""), Err(ConfigError::NoApiTokens(_))));
+        let short = finish("", &table("shop", "abc")).unwrap_err().to_string();
+        assert!(short.contains("tokens.toml") && short.contains("64 hexadecimal digits"), "{short}");
+        let typo = finish("", &table("shop", &hash("a")).replace("max-open", "max-opne")).unwrap_err().to_string();
+        assert!(typo.contains("max-opne"), "{typo}");
+        let scope = finish("", &table("shop", &hash("a")).replace("read", "reed")).unwrap_err().to_string();
+        assert!(scope.contains("reed"), "{scope}");
+        let settings = |text: &str| Partial::from_toml(text).unwrap().finish();
+        assert!(settings(&(open.to_owned() + &table("shop", &hash("a")))).is_ok());
+        assert!(matches!(settings(open), Err(ConfigError::Exposed(_))));
+        let none = variables(&[("FORENAME_API_TOKENS", "/nonexistent/tokens")]).unwrap().finish();
+        assert!(matches!(none, Err(ConfigError::Read { .. })), "{none:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::driver::random;
 use self::lives::{BackupCall, Channels, Ended, Lives, Watches};
 use crate::api::{Admin, BackupAnswer};
 use crate::backup::Head;
@@ -206,7 +207,7 @@ impl Node {
             limits: Limits::default(),
         })?;
         let peer_address = transport.local_addr();
-        let (clocks, seed) = (driver::Clocks::start(), driver::random()?);
+        let (clocks, seed) = (driver::Clocks::start(), random()?);
         let contact = Contact {
             node,
             public_key: public_key.to_vec(),
@@ -216,9 +217,7 @@ impl Node {
         };
         let start = match &config.join {
             Some(_) => Start::Join,
-            None => {
-                Start::Found(Founding { founders: [node].into(), secret: driver::random()?, ..Founding::default() })
-            }
+            None => Start::Found(Founding { founders: [node].into(), secret: random()?, ..Founding::default() }),
         };
         let keep_events = config.keep_events.map(millis);
         let replica_config = Config {
@@ -338,7 +337,7 @@ impl Admin for Operator {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
         let founding = self.founding.borrow().clone().ok_or(Refusal::NotMember)?;
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
-        let nonce = driver::random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        let nonce = random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
     }
 

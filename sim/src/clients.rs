@@ -240,8 +240,8 @@ impl World {
             names: wish.names.iter().map(|text| name(text)).collect(),
             ttl: wish.ttl,
             replaces,
-            metadata: None,
             wait: wish.wait,
+            ..RegisterRequest::default()
         };
         self.clients.asked.insert(wish.slot, request.clone());
         self.clients.ids.extend(id.map(|id| (wish.slot, id)));
@@ -365,7 +365,7 @@ impl World {
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",
             Refusal::EventsCompacted { .. } => "refused: events compacted",
-            Refusal::TooManyOpen { .. } => "refused: too many open",
+            Refusal::TooManyOpen { .. } | Refusal::TokenTooManyOpen { .. } => "refused: too many open",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::auth::Caller;
 use super::extract::{NoParams, Params, check_type, parse};
 use super::json::{BatchLine, RegistrationBody};
 use super::problem::{Problem, ProblemType};
@@ -31,6 +32,7 @@ const TOGETHER: usize = 64;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
     headers: HeaderMap,
     body: Body,
@@ -44,15 +46,16 @@ pub(super) async fn register(
             "as many batches are under way as this node takes at a time; nothing was done, send it again later";
         return Err(Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) }));
     };
-    let answers =
-        lines(body.into_data_stream(), permit).map(move |(number, line)| answer(Arc::clone(&api), number, line));
+    let caller = Arc::new(caller);
+    let answers = lines(body.into_data_stream(), permit)
+        .map(move |(number, line)| answer(Arc::clone(&api), Arc::clone(&caller), number, line));
     let pieces = answers.buffered(AT_ONCE).ready_chunks(TOGETHER).map(|lines| Ok::<_, std::io::Error>(written(&lines)));
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response())
 }
 
 /// What becomes of a line.
-async fn answer(api: Arc<Api>, line: u64, text: Result<Bytes, Box<Problem>>) -> BatchLine {
-    let outcome = async { registered(&api, parse::<RegistrationBody>(&text?)?).await };
+async fn answer(api: Arc<Api>, caller: Arc<Caller>, line: u64, text: Result<Bytes, Box<Problem>>) -> BatchLine {
+    let outcome = async { registered(&api, &caller, parse::<RegistrationBody>(&text?)?).await };
     match outcome.await {
         Ok((registration, status)) => {
             BatchLine { line, status: status.as_u16(), registration: Some(registration), problem: None }

@@ -3,6 +3,7 @@
 //! Handlers translate between [`json`] and the replica's requests, and hold no state of their own: what a client is
 //! told comes from the replica, after the fsync that covers it. Every error is a [`Problem`].
 
+pub mod auth;
 mod batch;
 mod cluster;
 mod events;
@@ -23,11 +24,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use auth::{ApiTokens, Scope, allow};
 pub use batch::NDJSON;
 pub use problem::{PROBLEM_JSON, Problem, ProblemType};
 
@@ -74,6 +76,7 @@ pub trait Admin: Send + Sync {
 struct Api {
     handle: Handle,
     admin: Arc<dyn Admin>,
+    tokens: ApiTokens,
     streams: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     /// True once the server stops: streams end then, as they would hold it up for ever.
@@ -81,10 +84,10 @@ struct Api {
 }
 
 impl Api {
-    fn new(handle: Handle, admin: Arc<dyn Admin>) -> Arc<Self> {
+    fn new(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens) -> Arc<Self> {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         let batches = Arc::new(Semaphore::new(MAX_BATCHES));
-        Arc::new(Self { handle, admin, streams, batches, stopping: watch::Sender::new(false) })
+        Arc::new(Self { handle, admin, tokens, streams, batches, stopping: watch::Sender::new(false) })
     }
 
     /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
@@ -98,34 +101,41 @@ impl Api {
     }
 }
 
-/// The interface as a service, for a server of one's own. [`serve`] brings one.
-pub fn router(handle: Handle, admin: Arc<dyn Admin>) -> Router {
-    routes(Api::new(handle, admin))
+/// The interface as a service, for a server of one's own. [`serve`] brings one. Without tokens every caller may do
+/// everything.
+pub fn router(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens) -> Router {
+    routes(Api::new(handle, admin, tokens))
 }
 
 fn routes(api: Arc<Api>) -> Router {
+    let claim = |handlers| allow(&api, Scope::Claim, handlers);
+    let read = |handlers| allow(&api, Scope::Read, handlers);
+    let admin = |handlers| allow(&api, Scope::Admin, handlers);
+    let registration = read(get(registrations::show)).merge(claim(delete(registrations::release)));
+    let name = read(get(names::show)).merge(claim(delete(names::release)));
+    let namespace = read(get(namespaces::show)).merge(admin(put(namespaces::set)));
     Router::new()
-        .route("/v1/registrations", post(registrations::register))
-        .route("/v1/registrations:batch", post(batch::register))
-        .route("/v1/registrations/{id}", get(registrations::show).delete(registrations::release))
-        .route("/v1/registrations/{id}/activate", post(registrations::activate))
-        .route("/v1/registrations/{id}/extend", post(registrations::extend))
-        .route("/v1/registrations/{id}/explanation", get(reading::explain_registration))
-        .route("/v1/names", get(reading::list_all))
-        .route("/v1/names:check", post(reading::check))
-        .route("/v1/namespaces/{namespace}/names", get(reading::list))
-        .route("/v1/names/{namespace}/{name}/history", get(reading::history))
-        .route("/v1/names/{namespace}/{name}/explanation", get(reading::explain_name))
-        .route("/v1/conflicts", get(reading::conflicts))
-        .route("/v1/names/{namespace}/{name}", get(names::show).delete(names::release))
-        .route("/v1/namespaces/{namespace}", get(namespaces::show).put(namespaces::set))
-        .route("/v1/owners/{owner}/registrations", get(registrations::of_owner))
-        .route("/v1/events", get(events::feed))
-        .route("/v1/cluster", get(cluster::show))
-        .route("/v1/cluster/members/{node}/evict", post(cluster::evict))
-        .route("/v1/cluster/leave", post(cluster::leave))
-        .route("/v1/cluster/backup", get(cluster::backup))
-        .route("/v1/cluster/tokens", post(cluster::mint_token))
+        .route("/v1/registrations", claim(post(registrations::register)))
+        .route("/v1/registrations:batch", claim(post(batch::register)))
+        .route("/v1/registrations/{id}", registration)
+        .route("/v1/registrations/{id}/activate", claim(post(registrations::activate)))
+        .route("/v1/registrations/{id}/extend", claim(post(registrations::extend)))
+        .route("/v1/registrations/{id}/explanation", read(get(reading::explain_registration)))
+        .route("/v1/names", read(get(reading::list_all)))
+        .route("/v1/names:check", read(post(reading::check)))
+        .route("/v1/namespaces/{namespace}/names", read(get(reading::list)))
+        .route("/v1/names/{namespace}/{name}/history", read(get(reading::history)))
+        .route("/v1/names/{namespace}/{name}/explanation", read(get(reading::explain_name)))
+        .route("/v1/conflicts", read(get(reading::conflicts)))
+        .route("/v1/names/{namespace}/{name}", name)
+        .route("/v1/namespaces/{namespace}", namespace)
+        .route("/v1/owners/{owner}/registrations", read(get(registrations::of_owner)))
+        .route("/v1/events", read(get(events::feed)))
+        .route("/v1/cluster", read(get(cluster::show)))
+        .route("/v1/cluster/members/{node}/evict", admin(post(cluster::evict)))
+        .route("/v1/cluster/leave", admin(post(cluster::leave)))
+        .route("/v1/cluster/backup", admin(get(cluster::backup)))
+        .route("/v1/cluster/tokens", admin(post(cluster::mint_token)))
         .route("/healthz", get(cluster::healthz))
         .route("/readyz", get(cluster::readyz))
         .fallback(no_route)
@@ -135,6 +145,7 @@ fn routes(api: Arc<Api>) -> Router {
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
+/// Without tokens every caller may do everything.
 ///
 /// # Errors
 /// The listener fails for good.
@@ -142,9 +153,10 @@ pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     admin: Arc<dyn Admin>,
+    tokens: ApiTokens,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle, admin);
+    let api = Api::new(handle, admin, tokens);
     let mut stopping = api.stopping.subscribe();
     let signal = {
         let api = Arc::clone(&api);

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::auth::Scope;
 use super::json::{Name, Registration};
 use crate::replica::{Cursor, Refusal};
 
@@ -47,8 +48,12 @@ pub enum ProblemType {
     BodyTooLarge,
     /// The body is not declared to be JSON.
     UnsupportedMediaType,
-    /// The owner has as many open registrations as it may.
+    /// The owner, or the API token, has as many open registrations as it may.
     TooManyOpen,
+    /// No API token of this node's came with the call.
+    Unauthorized,
+    /// The API token does not let its bearer do this.
+    Forbidden,
     /// No such registration is known here.
     NoRegistration,
     /// The name is not held by that owner.
@@ -82,7 +87,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 29] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -103,6 +108,8 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 29] = [
         "Unsupported media type",
     ),
     (ProblemType::TooManyOpen, "too-many-open", StatusCode::TOO_MANY_REQUESTS, "Too many open registrations"),
+    (ProblemType::Unauthorized, "unauthorized", StatusCode::UNAUTHORIZED, "API token needed"),
+    (ProblemType::Forbidden, "forbidden", StatusCode::FORBIDDEN, "Scope missing"),
     (ProblemType::NoRegistration, "no-registration", StatusCode::NOT_FOUND, "No such registration"),
     (ProblemType::NotHeld, "not-held", StatusCode::NOT_FOUND, "Name not held"),
     (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
@@ -189,9 +196,12 @@ pub struct Problem {
     /// With `events-compacted`: the cursor of the earliest event that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earliest: Option<Cursor>,
-    /// With `too-many-open`: how many the owner may have.
+    /// With `too-many-open`: how many the owner, or the API token, may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// With `forbidden`: what the API token lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Seconds after which to ask again; also in the header `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -215,6 +225,7 @@ impl Problem {
             offset_ms: None,
             earliest: None,
             limit: None,
+            scope: None,
             retry_after: None,
         }
     }
@@ -222,6 +233,19 @@ impl Problem {
     /// The same as an error of the handlers, which hand on a pointer.
     pub(super) fn boxed(problem_type: ProblemType, detail: impl Into<String>) -> Box<Self> {
         Box::new(Self::new(problem_type, detail))
+    }
+
+    /// What the header `WWW-Authenticate` says of it (RFC 6750, section 3).
+    fn challenge(&self) -> Option<HeaderValue> {
+        let realm = "Bearer realm=\"forename\"";
+        let text = match (self.problem_type, self.scope) {
+            (ProblemType::Unauthorized, _) => realm.to_owned(),
+            (ProblemType::Forbidden, Some(scope)) => {
+                format!("{realm}, error=\"insufficient_scope\", scope=\"{scope}\"")
+            }
+            _ => return None,
+        };
+        HeaderValue::try_from(text).ok()
     }
 
     /// A registration that was not refused, but lost.
@@ -254,7 +278,7 @@ impl From<Refusal> for Problem {
             Refusal::InvalidRequest(_) => problem(ProblemType::InvalidRequest),
             Refusal::IdReused(id) => Self { id: Some(id), ..problem(ProblemType::IdReused) },
             // An owner that is at its limit waits for somebody's click or a member's return.
-            Refusal::TooManyOpen { owner: _, limit } => {
+            Refusal::TooManyOpen { owner: _, limit } | Refusal::TokenTooManyOpen { token: _, limit } => {
                 Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyOpen) }
             }
             Refusal::NoRegistration(id) => Self { id: Some(id), ..problem(ProblemType::NoRegistration) },
@@ -296,6 +320,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

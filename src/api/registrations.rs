@@ -8,19 +8,21 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::json::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use super::names::{looked_up, suggestions};
 use super::problem::{Problem, ProblemType};
 use super::{Api, DEFAULT_WAIT, MAX_WAIT};
 use crate::replica::limits::{MAX_PAGE, MAX_SUGGESTIONS};
-use crate::replica::{Answer, NameRequest, RegistrationView, Request, Status};
+use crate::replica::{Answer, NameRequest, RegisterRequest, RegistrationView, Request, Status};
 
 /// Rows of a page where the client does not say.
 pub(super) const DEFAULT_PAGE: usize = 100;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
     headers: HeaderMap,
     Body(mut body): Body<RegistrationBody>,
@@ -31,7 +33,7 @@ pub(super) async fn register(
         }
         body.id = Some(key);
     }
-    let (id, mut response) = match registered(&api, body).await {
+    let (id, mut response) = match registered(&api, &caller, body).await {
         Ok((registration, status)) => (Some(registration.id), json(status, &registration)),
         Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.into_response()),
     };
@@ -42,7 +44,11 @@ pub(super) async fn register(
 }
 
 /// Registers, and says with which HTTP status; a registration that lost is a problem.
-pub(super) async fn registered(api: &Api, body: RegistrationBody) -> Result<(Registration, StatusCode), Box<Problem>> {
+pub(super) async fn registered(
+    api: &Api,
+    caller: &Caller,
+    body: RegistrationBody,
+) -> Result<(Registration, StatusCode), Box<Problem>> {
     if body.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
         return Err(invalid("metadata must be a JSON object"));
     }
@@ -51,7 +57,8 @@ pub(super) async fn registered(api: &Api, body: RegistrationBody) -> Result<(Reg
         return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
     }
     let wait = longest(body.wait, body.timeout);
-    let registration = match api.ask(Request::Register(body.into_request(wait))).await {
+    let request = RegisterRequest { charge: caller.charge.clone(), ..body.into_request(wait) };
+    let registration = match api.ask(Request::Register(request)).await {
         Ok(answer) => Registration::from(registration(answer)?),
         Err(mut problem) => {
             for name in &mut problem.names {

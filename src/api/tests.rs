@@ -5,6 +5,7 @@ mod errors;
 mod feed;
 mod many;
 mod namespaces;
+mod tokens;
 
 use std::sync::Mutex;
 
@@ -59,7 +60,11 @@ impl Admin for FakeAdmin {
 }
 
 impl Fake {
-    async fn start(mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+    async fn start(answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        Self::with(ApiTokens::default(), answer).await
+    }
+
+    async fn with(tokens: ApiTokens, mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let (calls, mut inbox) = mpsc::channel::<Call>(8);
         let (latest, events) = watch::channel(0);
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -77,7 +82,7 @@ impl Fake {
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
         let handle = Handle::new(watch::channel(NODE).1, calls, events);
-        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), shutdown));
+        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), tokens, shutdown));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let client = Client::new(&base).unwrap();
         Self { base, http, client, asked, latest, stop, server }
@@ -207,6 +212,7 @@ async fn a_registration_reaches_the_node_whole() {
         replaces: Some(replica::Replaces { registration: Uuid::from_u128(6), name: name("username", "al") }),
         metadata: Some("{\"form\":1}".to_owned()),
         wait: None,
+        charge: None,
     };
     assert_eq!(request, expected);
 }

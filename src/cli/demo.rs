@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::output::{line, status};
 use super::{Exit, Failure, Outcome};
+use crate::api::auth::ApiTokens;
 use crate::api::json::{NameRef, Registration, RegistrationBody};
 use crate::client::{Client, EventQuery};
 use crate::node::{JoinConfig, Node, NodeConfig};
@@ -220,7 +221,8 @@ impl Place {
         let (stop, mut stopping) = watch::channel(());
         // Told or dropped, it means the same.
         let shutdown = async move { drop(stopping.changed().await) };
-        let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), shutdown));
+        let server =
+            tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), ApiTokens::default(), shutdown));
         Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
     }
 

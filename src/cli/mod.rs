@@ -24,6 +24,7 @@ mod serve;
 mod show;
 mod status;
 mod target;
+mod token;
 mod verify;
 mod watch;
 
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::api::ProblemType;
 use crate::client::{Client, ClientError};
 use crate::node::offline::OfflineError;
 use crate::replica::Status;
@@ -78,6 +80,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
+    /// Make a token for callers of the HTTP interface
+    Token(token::TokenArgs),
     /// Show or change the rules of a namespace: profile, lengths, reserved names
     Namespace(namespace::NamespaceArgs),
     Backup(backup::BackupArgs),
@@ -137,6 +141,7 @@ impl Command {
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
             Self::Member(args) => block_on(member::run(args)),
+            Self::Token(args) => token::run(args),
             Self::Namespace(args) => block_on(namespace::run(args)),
             Self::Backup(args) => block_on(backup::run(args)),
             Self::Restore(args) => restore::run(&args),
@@ -161,6 +166,13 @@ struct NodeArgs {
     /// The node to ask
     #[arg(long = "node", value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
     address: String,
+    /// What lets the caller in, where the node asks for API tokens; others on this machine can see it in the list of
+    /// processes, so prefer the variable or the file
+    #[arg(long, value_name = "SECRET", env = "FORENAME_API_TOKEN", hide_env_values = true)]
+    api_token: Option<String>,
+    /// A file with that and nothing else
+    #[arg(long, value_name = "FILE", env = "FORENAME_API_TOKEN_FILE", conflicts_with = "api_token")]
+    api_token_file: Option<PathBuf>,
 }
 
 /// Which node a client command asks, and how it answers.
@@ -200,7 +212,15 @@ enum Tabular {
 
 impl NodeArgs {
     fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(&self.address)?)
+        let client = Client::new(&self.address)?;
+        let file = self.api_token_file.as_ref().map(|path| {
+            let secret = std::fs::read_to_string(path);
+            secret.map_err(|error| Failure::usage(format!("cannot read the API token in {}: {error}", path.display())))
+        });
+        match self.api_token.clone().or(file.transpose()?).filter(|secret| !secret.trim().is_empty()) {
+            Some(secret) => Ok(client.with_token(secret.trim())?),
+            None => Ok(client),
+        }
     }
 }
 
@@ -260,11 +280,17 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Address { .. } => Exit::Usage,
+            ClientError::Address { .. } | ClientError::Token => Exit::Usage,
             error if error.is_taken() => Exit::Taken,
             _ => Exit::Failed,
         };
-        Self { exit, message: error.to_string() }
+        let message = match error.problem().map(|problem| problem.problem_type) {
+            Some(ProblemType::Unauthorized | ProblemType::Forbidden) => {
+                format!("{error}. Here it is given in FORENAME_API_TOKEN, --api-token-file or --api-token")
+            }
+            _ => error.to_string(),
+        };
+        Self { exit, message }
     }
 }
 

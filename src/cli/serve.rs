@@ -66,7 +66,10 @@ pub(super) struct ServeArgs {
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Let HTTP listen beyond loopback, where callers are not authenticated [env: FORENAME_INSECURE]
+    /// A TOML file of API tokens, as 'forename token new' makes them; no token, no call [env: FORENAME_API_TOKENS]
+    #[arg(long, value_name = "FILE")]
+    api_tokens: Option<PathBuf>,
+    /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
     #[arg(
         long,
         num_args = 0..=1,
@@ -98,6 +101,8 @@ impl ServeArgs {
             max_open: self.max_open,
             wire_minor: self.wire_minor,
             insecure: self.insecure,
+            api_tokens: self.api_tokens,
+            api_token: Vec::new(),
         };
         flags.over(Partial::from_variables(lookup)?).over(file).finish()
     }
@@ -130,7 +135,7 @@ async fn serve(settings: Settings) -> Outcome {
     let (stop, stopping) = oneshot::channel::<()>();
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
-    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), shutdown));
+    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), settings.tokens, shutdown));
     tokio::pin!(server);
     let result = tokio::select! {
         _ = interrupt.recv() => Ok(Exit::Done),

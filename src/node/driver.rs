@@ -52,7 +52,7 @@ pub(super) fn wall() -> Millis {
 }
 
 /// Bytes from the system, for secrets and seeds.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], NodeError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], NodeError> {
     let mut bytes = [0; N];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| NodeError::System(error.to_string()))?;
     Ok(bytes)

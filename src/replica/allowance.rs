@@ -103,7 +103,8 @@ impl<S: Store> Replica<S> {
         open
     }
 
-    fn is_open_to_owner(&self, registration: &Registration) -> bool {
+    /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.
+    pub(super) fn is_open_to_owner(&self, registration: &Registration) -> bool {
         let reserved = registration.expires.is_some() && !registration.activated_in_time();
         let lasts = registration.claims.iter().any(|record| record.ended.is_none());
         !self.status(registration).is_final() || (reserved && lasts && !registration.rejected)

@@ -22,6 +22,7 @@
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
 mod allowance;
+mod charges;
 mod config;
 mod endings;
 mod evict;
@@ -54,6 +55,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand_chacha::ChaCha8Rng;
 
 use self::allowance::Allowances;
+pub use self::charges::Charge;
+use self::charges::Charges;
 pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
 use self::finality::Finality;
@@ -123,6 +126,7 @@ pub struct Replica<S> {
     peers: Peers,
     waiters: Waiters,
     allowances: Allowances,
+    charges: Charges,
     rng: ChaCha8Rng,
     outbox: Vec<Output>,
     gated: VecDeque<(Batch, Output)>,

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::allowance::Allowances;
+use super::charges::Charges;
 use super::feed::Feed;
 use super::finality::Finality;
 use super::gossip::Peers;
@@ -101,6 +102,7 @@ impl<S: Store> Replica<S> {
             peers: Peers::new(config.seed, now),
             waiters: Waiters::default(),
             allowances: Allowances::new(config.seed),
+            charges: Charges::default(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             outbox: Vec::new(),
             gated: VecDeque::new(),

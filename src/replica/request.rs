@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::charges::Charge;
 use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, Place, RegistrationExplanation};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 pub use crate::crdt::EndReason;
@@ -177,6 +178,8 @@ pub struct RegisterRequest {
     /// Answer only when the outcome is final, or after so many milliseconds with what is known then; none: as soon as
     /// it is accepted.
     pub wait: Option<u64>,
+    /// What it counts for at this node, where callers are told apart.
+    pub charge: Option<Charge>,
 }
 
 /// The claim that a rename ends.
@@ -526,6 +529,17 @@ pub enum Refusal {
     TooManyOpen {
         /// Whose.
         owner: String,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// An API token has as many open registrations as it may.
+    #[error(
+        "the API token {token:?} has {limit} registrations that are undecided or reservations not activated, which is its \
+         limit at this node; nothing was registered. Activate or release some, or wait until they are decided"
+    )]
+    TokenTooManyOpen {
+        /// The token's name.
+        token: String,
         /// How many it may have.
         limit: u32,
     },

@@ -237,12 +237,16 @@ impl<S: Store> Replica<S> {
         self.may_issue()?;
         let claims = self.claims(&request.names, keys)?;
         self.check_allowance(&request.owner)?;
+        request.charge.as_ref().map_or(Ok(()), |charge| self.check_charge(charge))?;
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| self.ends_after(ttl));
-        let RegisterRequest { id, owner, metadata, wait, .. } = request;
+        let RegisterRequest { id, owner, metadata, wait, charge, .. } = request;
         let effects = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
         match effects.registered {
-            Some(registration) => self.answer_later(token, registration, wait),
+            Some(registration) => {
+                charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
+                self.answer_later(token, registration, wait)
+            }
             None => unreachable!("a new op of ours brings its registration"),
         }
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::charges::id_in;
 use super::endings::is_ending;
 use super::feed::EventRecord;
 use super::finality::Frontier;
@@ -219,11 +220,16 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// What the node has to make good after an eviction, what it may forget, and when it learnt how claims ended.
+    /// What the node has to make good after an eviction, what it may forget, what its callers have open, and when it learnt
+    /// how claims ended.
     fn make_good(&mut self) {
         self.each(Table::Over, |check, key, _| {
             let right = stamp_over(key).is_some();
             check.wrong_unless(right, Fault::Unreadable, || format!("over {}", hex(key)));
+        });
+        self.each(Table::Charges, |check, key, _| {
+            let right = id_in(key).is_some();
+            check.wrong_unless(right, Fault::Unreadable, || format!("charges {}", hex(key)));
         });
         let tables = [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told), (Table::Endings, is_ending)];
         for (table, readable) in tables {

@@ -56,11 +56,13 @@ pub enum Table {
     Namespaces,
     /// When claims ended and registrations were rejected, by stamp and claim.
     Endings,
+    /// Registrations that API tokens may have open at this node, by token and id.
+    Charges,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -79,6 +81,7 @@ impl Table {
         Self::Over,
         Self::Namespaces,
         Self::Endings,
+        Self::Charges,
     ];
 
     /// Its name on disk.
@@ -103,14 +106,16 @@ impl Table {
             Self::Over => "over",
             Self::Namespaces => "namespaces",
             Self::Endings => "endings",
+            Self::Charges => "charges",
         }
     }
 
     /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
-    /// it, what it has to make good, and when it learnt how claims ended.
+    /// it, what it has to make good, when it learnt how claims ended, and what its callers have open.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        !matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over | Self::Endings)
+        let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over);
+        !own && !matches!(self, Self::Endings | Self::Charges)
     }
 }
 

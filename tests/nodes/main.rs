@@ -15,6 +15,7 @@
 //! | `rules` | rules of namespaces, set on one node |
 //! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
+//! | `tokens` | API tokens: who is let in, and what for |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
@@ -36,4 +37,5 @@ mod restarts;
 mod rules;
 mod snapshots;
 mod strangers;
+mod tokens;
 mod versions;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forename::Client;
+use forename::api::auth::ApiTokens;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
 use forename::transport::{LinkFilter, WireVersion};
 use tempfile::TempDir;
@@ -81,7 +82,8 @@ impl Local {
         let http = listener.local_addr().expect("a bound listener has an address");
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
-        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), shutdown));
+        let tokens = ApiTokens::default();
+        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), tokens, shutdown));
         let client = Client::new(&format!("http://{http}")).expect("an address");
         Self { client, peer: node.peer_address(), node, stop, server, dir }
     }

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 17] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -30,6 +30,9 @@ const VARIABLES: [&str; 14] = [
     "WIRE_MINOR",
     "KEEP_EVENTS",
     "MAX_OPEN",
+    "API_TOKENS",
+    "API_TOKEN",
+    "API_TOKEN_FILE",
 ];
 
 /// A directory for one node; it outlives the node's processes.

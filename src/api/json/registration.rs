@@ -143,6 +143,7 @@ impl RegistrationBody {
             replaces,
             metadata: self.metadata.map(|metadata| metadata.as_str().to_owned()),
             wait,
+            ..RegisterRequest::default()
         }
     }
 }

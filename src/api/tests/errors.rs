@@ -8,7 +8,7 @@ async fn problem(response: Response, problem_type: &str, status: u16) -> Value {
     assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
     assert_eq!(response.status().as_u16(), status);
     let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-    assert_eq!(retry_after.is_some(), status == 503, "{problem_type}");
+    assert_eq!(retry_after.is_some(), [429, 503].contains(&status), "{problem_type}");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["type"], format!("urn:forename:problem:{problem_type}"), "{body}");
     assert_eq!(body["status"], status);
@@ -34,6 +34,7 @@ async fn every_refusal_has_its_type_and_fields() {
         (invalid, "invalid-name", 422, json!({"namespace": "username", "name": "Alice", "reason": "too short"})),
         (Refusal::InvalidRequest("no names".to_owned()), "invalid-request", 400, json!({})),
         (Refusal::IdReused(id), "id-reused", 409, json!({"id": id})),
+        (Refusal::TokenTooManyOpen { token: "shop".to_owned(), limit: 7 }, "too-many-open", 429, json!({"limit": 7})),
         (Refusal::NoRegistration(id), "no-registration", 404, json!({"id": id})),
         (not_held, "not-held", 404, json!({"namespace": "username", "name": "Alice"})),
         (Refusal::TooLate { id, why: "is rejected".to_owned() }, "too-late", 409, json!({"id": id})),
@@ -172,7 +173,8 @@ async fn a_node_that_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(0).1);
-    let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), std::future::pending()));
+    let server =
+        tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), ApiTokens::default(), std::future::pending()));
     let client = Client::new(&base).unwrap();
     let error = client.cluster().await.unwrap_err();
     assert_eq!(error.problem().map(|problem| problem.problem_type), Some(ProblemType::Unavailable), "{error}");

@@ -304,6 +304,63 @@ fn undecided_registrations_count_and_decided_ones_do_not() {
     assert!(cluster.reply(1, Request::Register(of("eve", &["y"]))).is_ok());
 }
 
+fn charged(cluster: &mut Cluster, owner: &str, name: &str, ttl: Option<u64>) -> Result<Uuid, Refusal> {
+    let charge = Some(Charge { token: "shop".into(), max_open: 3 });
+    match cluster.reply(1, Request::Register(RegisterRequest { ttl, charge, ..of(owner, &[name]) })) {
+        Ok(Answer::Registration(view)) => Ok(view.id),
+        Ok(other) => panic!("{other:?}"),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+#[test]
+fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
+    let mut cluster = Cluster::founded(1);
+    let reserve = |cluster: &mut Cluster, name: &str| charged(cluster, &format!("o-{name}"), name, Some(60_000));
+    let held: Vec<_> = ["a", "b", "c"].map(|name| reserve(&mut cluster, name).unwrap()).into();
+    let refused = Err(Refusal::TokenTooManyOpen { token: "shop".into(), limit: 3 });
+    assert_eq!(reserve(&mut cluster, "d"), refused);
+    // Whoever has no limit, or another token, goes on.
+    cluster.register(1, of("ann", &["d"]));
+    let forum = Some(Charge { token: "sho".into(), max_open: 1 });
+    assert!(cluster.reply(1, Request::Register(RegisterRequest { charge: forum, ..of("bob", &["e"]) })).is_ok());
+    // Restarted, the node still knows.
+    cluster.settle();
+    let replica = cluster.nodes.remove(&node(1)).unwrap();
+    let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
+    cluster.nodes.insert(node(1), replica);
+    assert_eq!(reserve(&mut cluster, "f"), refused);
+    cluster.reply(1, Request::Activate { id: held[0] }).unwrap();
+    cluster.pass(1000);
+    reserve(&mut cluster, "f").unwrap();
+    assert_eq!(reserve(&mut cluster, "g"), refused);
+    cluster.reply(1, Request::Release { id: held[1] }).unwrap();
+    cluster.pass(1000);
+    reserve(&mut cluster, "g").unwrap();
+    // When their time is over they count no more, and nothing is left of the notes.
+    cluster.pass(70_000);
+    for name in ["h", "i", "j"] {
+        reserve(&mut cluster, name).unwrap();
+    }
+    assert_eq!(reserve(&mut cluster, "k"), refused);
+    // The other token's note stays until that token is used again.
+    assert_eq!(cluster.nodes[&node(1)].store().rows(Table::Charges).count(), 4);
+}
+
+#[test]
+fn what_is_decided_does_not_count_for_a_token() {
+    let mut cluster = Cluster::founded(2);
+    for n in 0..50 {
+        charged(&mut cluster, "o", &format!("n{n}"), None).unwrap();
+        cluster.settle();
+    }
+    let notes = cluster.nodes[&node(1)].store().rows(Table::Charges).count();
+    assert!(notes <= 2, "{notes} notes of closed registrations are left");
+    cluster.cut(1, 2);
+    let open = (0..9).filter(|n| charged(&mut cluster, "o", &format!("x{n}"), None).is_ok()).count();
+    assert_eq!(open, 3);
+}
+
 #[test]
 fn times_of_endings_outlive_a_restart() {
     let mut cluster = Cluster::founded(1);

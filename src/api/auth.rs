@@ -1,0 +1,257 @@
+//! Who may call what: API tokens, each with what it may do and how much it may have open.
+//!
+//! A node keeps the hash of a token's secret, never the secret. Secrets are random and long, so one fast hash is enough:
+//! nobody can try them out. Where a node has no tokens, every caller may do everything; such a node listens on loopback,
+//! or its operator has said that something else keeps strangers out.
+
+mod allow;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use allow::{Caller, allow};
+
+use crate::replica::Charge;
+
+/// What a secret begins with, so that people and scanners know it for what it is.
+const PREFIX: &str = "fna1.";
+/// Bytes of a token's name; it is a part of what the node keeps.
+pub const MAX_TOKEN_NAME: usize = 64;
+
+/// What a token lets its bearer do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Registers, activates, releases, renames.
+    Claim,
+    /// Is told what is known of names, registrations and the cluster; reads the feed.
+    Read,
+    /// Sets rules, makes join tokens, takes backups, puts members out. Has the other two with it.
+    Admin,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Claim, Self::Read, Self::Admin];
+
+    /// Its word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The word is no scope.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a scope; there are claim, read and admin")]
+pub struct UnknownScope(String);
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| UnknownScope(text.to_owned()))
+    }
+}
+
+/// What is kept of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretHash(
+    /// Compared in the same time whatever it is compared with.
+    blake3::Hash,
+);
+
+/// The text is no hash.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "it is not the hash of a token's secret, 64 hexadecimal digits; `forename token new` prints it beside the secret"
+)]
+pub struct SecretHashError;
+
+impl SecretHash {
+    /// Of a secret as its bearer shows it.
+    #[must_use]
+    pub fn of(secret: &str) -> Self {
+        Self(blake3::hash(secret.as_bytes()))
+    }
+}
+
+impl TryFrom<String> for SecretHash {
+    type Error = SecretHashError;
+
+    fn try_from(text: String) -> Result<Self, SecretHashError> {
+        blake3::Hash::from_hex(text).map(Self).map_err(|_| SecretHashError)
+    }
+}
+
+impl From<SecretHash> for String {
+    fn from(SecretHash(hash): SecretHash) -> Self {
+        hash.to_hex().as_str().to_owned()
+    }
+}
+
+/// A token as a node knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiToken {
+    /// Whose it is, for the operator; what is counted for it goes by its name, so it may be given a new secret.
+    pub name: String,
+    /// The hash of its secret.
+    pub hash: SecretHash,
+    /// What it lets its bearer do.
+    pub scopes: BTreeSet<Scope>,
+    /// Registrations that its bearers may have open at once at this node, undecided or reserved and not activated; none
+    /// or 0 for any number.
+    #[serde(default, alias = "max-open", skip_serializing_if = "Option::is_none")]
+    pub max_open: Option<u32>,
+}
+
+impl ApiToken {
+    /// The secret of a new token.
+    #[must_use]
+    pub fn secret(random: [u8; 32]) -> String {
+        random.into_iter().fold(PREFIX.to_owned(), |mut secret, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(secret, "{byte:02x}");
+            secret
+        })
+    }
+
+    fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    fn charge(&self) -> Option<Charge> {
+        let max_open = self.max_open.filter(|most| *most > 0)?;
+        Some(Charge { token: self.name.clone(), max_open })
+    }
+}
+
+/// The tokens of a node; none: everybody may do everything.
+#[derive(Clone, Debug, Default)]
+pub struct ApiTokens(Arc<[ApiToken]>);
+
+/// The tokens cannot be used together.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ApiTokensError {
+    /// A name that is empty, too long or holds what cannot be read.
+    #[error("an API token's name has 1 to {MAX_TOKEN_NAME} bytes and no control characters, unlike {0:?}")]
+    Name(String),
+    /// Two of one name.
+    #[error("two API tokens have the name {0:?}; give each one of its own, as what is counted goes by it")]
+    SameName(String),
+    /// Two of one secret.
+    #[error("the API tokens {0:?} and {1:?} have the same secret; make a new one with `forename token new`")]
+    SameSecret(String, String),
+    /// One that lets its bearer do nothing.
+    #[error("the API token {0:?} has no scopes; give it some of claim, read and admin, or leave it out")]
+    NoScopes(String),
+}
+
+impl ApiTokens {
+    /// These tokens.
+    ///
+    /// # Errors
+    /// See [`ApiTokensError`].
+    pub fn new(tokens: Vec<ApiToken>) -> Result<Self, ApiTokensError> {
+        for (index, token) in tokens.iter().enumerate() {
+            let name = &token.name;
+            if name.is_empty() || name.len() > MAX_TOKEN_NAME || name.contains(char::is_control) {
+                return Err(ApiTokensError::Name(name.clone()));
+            }
+            if token.scopes.is_empty() {
+                return Err(ApiTokensError::NoScopes(name.clone()));
+            }
+            for other in &tokens[..index] {
+                if other.name == *name {
+                    return Err(ApiTokensError::SameName(name.clone()));
+                }
+                if other.hash == token.hash {
+                    return Err(ApiTokensError::SameSecret(other.name.clone(), name.clone()));
+                }
+            }
+        }
+        Ok(Self(tokens.into()))
+    }
+
+    /// Whether there are none, so that everybody may do everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The token with this secret. All are looked at, whichever it is.
+    fn bearing(&self, secret: &str) -> Option<&ApiToken> {
+        let hash = SecretHash::of(secret);
+        self.0.iter().fold(None, |found, token| if token.hash == hash { Some(token) } else { found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(name: &str, secret: &str, scopes: &[Scope]) -> ApiToken {
+        let scopes = scopes.iter().copied().collect();
+        ApiToken { name: name.to_owned(), hash: SecretHash::of(secret), scopes, max_open: None }
+    }
+
+    #[test]
+    fn a_secret_finds_its_token_and_no_other() {
+        let secrets = [ApiToken::secret([1; 32]), ApiToken::secret([2; 32])];
+        assert_eq!(secrets[0], format!("fna1.{}", "01".repeat(32)));
+        let all = vec![token("a", &secrets[0], &[Scope::Claim]), token("b", &secrets[1], &[Scope::Read])];
+        let tokens = ApiTokens::new(all).unwrap();
+        assert_eq!(tokens.bearing(&secrets[0]).map(|token| token.name.as_str()), Some("a"));
+        assert_eq!(tokens.bearing(&secrets[1]).map(|token| token.name.as_str()), Some("b"));
+        for wrong in ["", "fna1.", &secrets[0][..68], &secrets[0].to_uppercase(), &String::from(tokens.0[0].hash)] {
+            assert_eq!(tokens.bearing(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn admin_has_the_others_with_it() {
+        let may = |scopes: &[Scope]| Scope::ALL.map(|scope| token("a", "s", scopes).may(scope));
+        assert_eq!(may(&[Scope::Claim]), [true, false, false]);
+        assert_eq!(may(&[Scope::Read]), [false, true, false]);
+        assert_eq!(may(&[Scope::Claim, Scope::Read]), [true, true, false]);
+        assert_eq!(may(&[Scope::Admin]), [true, true, true]);
+    }
+
+    #[test]
+    fn tokens_that_cannot_be_told_apart_are_refused() {
+        let new = |tokens: &[ApiToken]| ApiTokens::new(tokens.to_vec()).unwrap_err().to_string();
+        let claim = [Scope::Claim];
+        assert!(new(&[token("a", "1", &claim), token("a", "2", &claim)]).contains("\"a\""));
+        assert!(new(&[token("a", "1", &claim), token("b", "1", &claim)]).contains("\"a\" and \"b\""));
+        assert!(new(&[token("a", "1", &[])]).contains("no scopes"));
+        for name in ["", "a\n", &"a".repeat(MAX_TOKEN_NAME + 1)] {
+            assert!(matches!(ApiTokens::new(vec![token(name, "1", &claim)]), Err(ApiTokensError::Name(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_as_it_is_written() {
+        let shop = ApiToken { max_open: Some(7), ..token("shop", "s", &[Scope::Claim, Scope::Read]) };
+        let text = serde_json::to_string(&shop).unwrap();
+        assert_eq!(serde_json::from_str::<ApiToken>(&text).unwrap(), shop);
+        assert!(text.contains(r#""scopes":["claim","read"]"#), "{text}");
+        let wrong = text.replace(&String::from(shop.hash), "s");
+        assert!(serde_json::from_str::<ApiToken>(&wrong).unwrap_err().to_string().contains("64 hexadecimal digits"));
+    }
+}

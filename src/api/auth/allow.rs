@@ -1,0 +1,91 @@
+//! The check that stands before every call.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+
+use super::super::Api;
+use super::super::extract::internal;
+use super::super::problem::{Problem, ProblemType};
+use super::{ApiToken, Scope};
+use crate::replica::Charge;
+
+/// Who makes a call that was let in.
+#[derive(Clone, Debug)]
+pub(in crate::api) struct Caller {
+    /// What its registrations count for, where they are counted.
+    pub(in crate::api) charge: Option<Charge>,
+}
+
+impl Caller {
+    /// Whoever calls a node that has no tokens.
+    const ANYBODY: Self = Self { charge: None };
+
+    fn bearing(token: &ApiToken) -> Self {
+        Self { charge: token.charge() }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Box<Problem>> {
+        parts.extensions.get().cloned().ok_or_else(|| internal("the call has not been checked"))
+    }
+}
+
+/// Lets only those through to these handlers who have the scope, and tells the handlers who it is.
+pub(in crate::api) fn allow(api: &Arc<Api>, scope: Scope, handlers: MethodRouter<Arc<Api>>) -> MethodRouter<Arc<Api>> {
+    handlers.route_layer(middleware::from_fn_with_state((Arc::clone(api), scope), check))
+}
+
+async fn check(State((api, scope)): State<(Arc<Api>, Scope)>, mut request: Request, next: Next) -> Response {
+    match caller(&api, request.headers(), scope) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn caller(api: &Api, headers: &HeaderMap, scope: Scope) -> Result<Caller, Box<Problem>> {
+    if api.tokens.is_empty() {
+        return Ok(Caller::ANYBODY);
+    }
+    let secret = secret(headers)?;
+    let token = api.tokens.bearing(secret).ok_or_else(|| unauthorized("the API token is none of this node's"))?;
+    if !token.may(scope) {
+        return Err(forbidden(&format!("the API token {:?}", token.name), scope));
+    }
+    Ok(Caller::bearing(token))
+}
+
+/// What follows `Bearer` (RFC 6750, section 2.1).
+fn secret(headers: &HeaderMap) -> Result<&str, Box<Problem>> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(unauthorized("this node asks for an API token, and none came")) };
+    let given = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|_| values.next().is_none());
+    match given {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => Ok(secret.trim()),
+        _ => Err(unauthorized("the header Authorization is not one API token")),
+    }
+}
+
+fn unauthorized(what: &str) -> Box<Problem> {
+    let detail = format!(
+        "{what}; nothing was done, send the header 'Authorization: Bearer SECRET' with what 'forename token new' printed"
+    );
+    Problem::boxed(ProblemType::Unauthorized, detail)
+}
+
+/// Whoever it is may not do it without this scope.
+pub(in crate::api) fn forbidden(who: &str, scope: Scope) -> Box<Problem> {
+    let detail = format!("{who} lacks the scope '{scope}' for this; nothing was done, use a token that has it");
+    Box::new(Problem { scope: Some(scope), ..Problem::new(ProblemType::Forbidden, detail) })
+}

@@ -1,0 +1,151 @@
+//! Who is let in, and what for.
+
+use super::*;
+use crate::api::auth::{ApiToken, SecretHash};
+use crate::replica::Charge;
+
+const SECRETS: [(&str, &[Scope], Option<u32>); 4] = [
+    ("claims", &[Scope::Claim], Some(7)),
+    ("reads", &[Scope::Read], None),
+    ("both", &[Scope::Claim, Scope::Read], Some(0)),
+    ("admin", &[Scope::Admin], None),
+];
+
+fn tokens() -> ApiTokens {
+    let token = |(secret, scopes, max_open): (&str, &[Scope], _)| {
+        let (name, scopes) = (format!("{secret}-token"), scopes.iter().copied().collect());
+        ApiToken { name, hash: SecretHash::of(secret), scopes, max_open }
+    };
+    ApiTokens::new(SECRETS.into_iter().map(token).collect()).unwrap()
+}
+
+async fn guarded() -> Fake {
+    Fake::with(tokens(), |_| answered(Status::Pending)).await
+}
+
+/// Every call with the scope that it takes; none for those that are open to all.
+const CALLS: [(&str, &str, Option<Scope>); 24] = [
+    ("POST", "/v1/registrations", Some(Scope::Claim)),
+    ("POST", "/v1/registrations:batch", Some(Scope::Claim)),
+    ("GET", "/v1/registrations/00000000-0000-0000-0000-000000000007", Some(Scope::Read)),
+    ("DELETE", "/v1/registrations/00000000-0000-0000-0000-000000000007", Some(Scope::Claim)),
+    ("POST", "/v1/registrations/00000000-0000-0000-0000-000000000007/activate", Some(Scope::Claim)),
+    ("GET", "/v1/registrations/00000000-0000-0000-0000-000000000007/explanation", Some(Scope::Read)),
+    ("GET", "/v1/names", Some(Scope::Read)),
+    ("POST", "/v1/names:check", Some(Scope::Read)),
+    ("GET", "/v1/namespaces/username/names", Some(Scope::Read)),
+    ("GET", "/v1/names/username/alice/history", Some(Scope::Read)),
+    ("GET", "/v1/names/username/alice/explanation", Some(Scope::Read)),
+    ("GET", "/v1/names/username/alice", Some(Scope::Read)),
+    ("DELETE", "/v1/names/username/alice?owner=o", Some(Scope::Claim)),
+    ("GET", "/v1/conflicts", Some(Scope::Read)),
+    ("GET", "/v1/namespaces/username", Some(Scope::Read)),
+    ("PUT", "/v1/namespaces/username", Some(Scope::Admin)),
+    ("GET", "/v1/owners/ann/registrations", Some(Scope::Read)),
+    ("GET", "/v1/events", Some(Scope::Read)),
+    ("GET", "/v1/cluster", Some(Scope::Read)),
+    ("POST", "/v1/cluster/members/000000000abc0000/evict", Some(Scope::Admin)),
+    ("POST", "/v1/cluster/leave", Some(Scope::Admin)),
+    ("GET", "/v1/cluster/backup", Some(Scope::Admin)),
+    ("POST", "/v1/cluster/tokens", Some(Scope::Admin)),
+    ("GET", "/healthz", None),
+];
+
+async fn call(fake: &Fake, method: &str, path: &str, authorization: Option<&str>) -> Response {
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let mut request = fake.http.request(method, format!("{}{path}", fake.base));
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_call_takes_its_scope() {
+    let fake = guarded().await;
+    for (method, path, takes) in CALLS {
+        for (secret, scopes, _) in SECRETS {
+            let may = takes.is_none_or(|scope| scopes.contains(&scope) || scopes.contains(&Scope::Admin));
+            let asked = fake.asked.lock().unwrap().len();
+            let response = call(&fake, method, path, Some(&format!("Bearer {secret}"))).await;
+            assert_eq!(response.status() != StatusCode::FORBIDDEN, may, "{method} {path} with {secret}");
+            assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path} with {secret}");
+            if !may {
+                let scope = takes.unwrap().name();
+                let challenge = response.headers()["www-authenticate"].to_str().unwrap().to_owned();
+                assert!(challenge.contains("insufficient_scope") && challenge.contains(scope), "{challenge}");
+                let body: Value = response.json().await.unwrap();
+                assert_eq!((&body["type"], &body["scope"]), (&json!("urn:forename:problem:forbidden"), &json!(scope)));
+                assert!(body["detail"].as_str().unwrap().contains(&format!("\"{secret}-token\"")), "{body}");
+                assert_eq!(fake.asked.lock().unwrap().len(), asked, "the node was asked all the same");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_done() {
+    let fake = guarded().await;
+    for (method, path, takes) in CALLS {
+        for wrong in [None, Some("Bearer nobody"), Some("Basic both"), Some("both"), Some("Bearer"), Some("Bearer ")] {
+            let response = call(&fake, method, path, wrong).await;
+            if takes.is_none() {
+                assert_eq!(response.status(), StatusCode::OK, "{method} {path}");
+                continue;
+            }
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path} with {wrong:?}");
+            assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"forename\"");
+            let body: Value = response.json().await.unwrap();
+            assert_eq!(body["type"], "urn:forename:problem:unauthorized");
+            assert!(!body.to_string().contains("nobody"), "{body}");
+        }
+    }
+    assert!(fake.asked.lock().unwrap().is_empty());
+    // The scheme is written as one likes, as HTTP has it.
+    assert_eq!(call(&fake, "POST", "/v1/cluster/tokens", Some("bearer admin")).await.status(), StatusCode::CREATED);
+    // Two of them are none.
+    let twice = fake.http.get(format!("{}/v1/cluster", fake.base)).header("authorization", "Bearer reads");
+    let twice = twice.header("authorization", "Bearer admin").send().await.unwrap();
+    assert_eq!(twice.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn what_a_token_registers_counts_for_it() {
+    let fake = guarded().await;
+    let expected = [("claims", Some(7)), ("both", None), ("admin", None)];
+    for (secret, max_open) in expected {
+        let client = Client::new(&fake.base).unwrap().with_token(secret).unwrap();
+        let body = serde_json::from_value(alice()).unwrap();
+        client.register(&body).await.unwrap();
+        let charge = max_open.map(|max_open| Charge { token: format!("{secret}-token"), max_open });
+        let Request::Register(request) = fake.last() else { panic!("asked something else") };
+        assert_eq!(request.charge, charge);
+        let mut answers = client.register_all(futures_util::stream::iter([body])).await.unwrap();
+        while answers.next().await.unwrap().is_some() {}
+        let Request::Register(request) = fake.last() else { panic!("asked something else") };
+        assert_eq!(request.charge, charge);
+    }
+}
+
+#[tokio::test]
+async fn a_client_shows_its_token_with_every_call_and_in_no_log() {
+    let fake = guarded().await;
+    assert!(fake.client.cluster().await.unwrap_err().problem().is_some());
+    let client = Client::new(&fake.base).unwrap().with_token("admin").unwrap();
+    assert!(!format!("{client:?}").contains("admin"), "{client:?}");
+    let mut backup = client.backup().await.unwrap();
+    assert!(backup.next().await.unwrap().is_some());
+    assert!(client.mint_token(None).await.is_ok());
+    assert!(matches!(client.with_token("a\nb"), Err(ClientError::Token)));
+}
+
+#[tokio::test]
+async fn a_token_at_its_limit_is_told_so() {
+    let full = || Refusal::TokenTooManyOpen { token: "claims-token".to_owned(), limit: 7 };
+    let fake = Fake::with(tokens(), move |_| Err(full())).await;
+    let client = Client::new(&fake.base).unwrap().with_token("claims").unwrap();
+    let error = client.register(&serde_json::from_value(alice()).unwrap()).await.unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!((problem.problem_type, problem.status, problem.limit), (ProblemType::TooManyOpen, 429, Some(7)));
+    assert!(problem.retry_after.is_some() && problem.detail.contains("\"claims-token\""), "{problem:?}");
+}

@@ -1,0 +1,83 @@
+//! `forename token`
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Exit, Failure, Format, Outcome, output};
+use crate::api::auth::{ApiToken, ApiTokens, Scope, SecretHash};
+use crate::node::random;
+
+#[derive(Args, Debug)]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum TokenCommand {
+    /// Make a new API token: what goes into the file of the nodes, and the secret, which is shown this once
+    ///
+    /// No node is asked. Put the lines into the file of every node that is to know the token, which is named by
+    /// --api-tokens, and start these nodes again. The secret stands alone on the last line.
+    New {
+        /// Whose it is; what is counted for it goes by this name, at each node
+        #[arg(long)]
+        name: String,
+        /// What it lets its bearer do: claim, read, admin, which has the others with it
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<Scope>,
+        /// Let it have so many open registrations at once at each node, 0 for any number
+        #[arg(long, value_name = "COUNT")]
+        max_open: Option<u32>,
+        /// How to print the result
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        output: Format,
+    },
+}
+
+#[derive(Serialize, Debug)]
+struct Made {
+    token: ApiToken,
+    secret: String,
+}
+
+pub(super) fn run(args: TokenArgs) -> Outcome {
+    let TokenCommand::New { name, scopes, max_open, output } = args.command;
+    let random = random().map_err(|error| Failure::failed(error.to_string()))?;
+    let secret = ApiToken::secret(random);
+    let token = ApiToken { name, hash: SecretHash::of(&secret), scopes: scopes.into_iter().collect(), max_open };
+    ApiTokens::new(vec![token.clone()]).map_err(|error| Failure::usage(error.to_string()))?;
+    output::print_as(output, &Made { token, secret }, |made| format!("{}\n{}", table(&made.token), made.secret))?;
+    Ok(Exit::Done)
+}
+
+/// The lines of a file of tokens.
+fn table(token: &ApiToken) -> String {
+    let scopes: Vec<_> = token.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
+    let max_open = token.max_open.map_or_else(String::new, |most| format!("max_open = {most}\n"));
+    // A JSON text is one of TOML too, but for control characters, which no name has.
+    let name = serde_json::Value::from(token.name.as_str());
+    format!(
+        "[[api_token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]\n{max_open}",
+        String::from(token.hash),
+        scopes.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_what_a_file_of_tokens_has() {
+        #[derive(serde::Deserialize)]
+        struct Tokens {
+            api_token: Vec<ApiToken>,
+        }
+        for (name, max_open) in [("shop", None), ("it's \"7\" \\ é", Some(0))] {
+            let scopes = [Scope::Claim, Scope::Admin].into();
+            let token = ApiToken { name: name.to_owned(), hash: SecretHash::of("s"), scopes, max_open };
+            assert_eq!(toml::from_str::<Tokens>(&table(&token)).unwrap().api_token, [token]);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How many registrations an API token may have open at once at this node, so that whoever bears it cannot reserve the
+//! dictionary by changing owners.
+//!
+//! Open are those that are undecided, and reservations that are not activated and have not ended. What a token opened is
+//! noted here by ids, which stay the same where an eviction has a registration issued anew, and in a table of this node's
+//! own, so that a restart forgets nothing. Each registration that is let in looks at some of the notes and drops those
+//! that are closed; where a token is at its limit all are looked at, once a second at most.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use super::Replica;
+use super::request::Refusal;
+use crate::clock::Millis;
+use crate::store::{Direction, Store, Table, prefix_end};
+
+/// Notes that each registration looks at: more than it adds, so that closed ones do not pile up.
+const LOOKED_AT: usize = 4;
+/// Notes that are looked at in one step where a token is at its limit. A guess: some milliseconds.
+const LOOKED_AT_LIMIT: usize = 10_000;
+/// For how long a token at its limit is refused without another look, milliseconds.
+const REFUSED_FOR: u64 = 1000;
+
+/// What a registration counts for: whose bearer asked for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Charge {
+    /// The token's name.
+    pub token: String,
+    /// Registrations that it may have open at once.
+    pub max_open: u32,
+}
+
+/// What each token has open, as far as this node has been asked since its start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Charges(BTreeMap<String, Charged>);
+
+#[derive(Clone, Debug, Default)]
+struct Charged {
+    /// Those that may be open, the one to be looked at next first.
+    notes: VecDeque<Uuid>,
+    /// Refused without a look until then.
+    refused_until: Millis,
+}
+
+impl<S: Store> Replica<S> {
+    /// Whether another registration may be opened for a token.
+    pub(super) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
+        let Charge { token, max_open } = charge;
+        let mut charged = self.charges.0.remove(token).unwrap_or_else(|| self.noted(token));
+        let most = usize::try_from(*max_open).unwrap_or(usize::MAX);
+        self.drop_closed(token, &mut charged.notes, LOOKED_AT, 0);
+        if charged.notes.len() >= most && charged.refused_until <= self.now.elapsed {
+            self.drop_closed(token, &mut charged.notes, LOOKED_AT_LIMIT, most - 1);
+            if charged.notes.len() >= most {
+                charged.refused_until = self.now.elapsed.plus(REFUSED_FOR);
+            }
+        }
+        let full = charged.notes.len() >= most;
+        self.charges.0.insert(token.clone(), charged);
+        if full { Err(Refusal::TokenTooManyOpen { token: token.clone(), limit: *max_open }) } else { Ok(()) }
+    }
+
+    /// Takes note of a registration that was opened for a token.
+    pub(super) fn note_charge(&mut self, charge: Charge, id: Uuid) {
+        self.registry.store.put(Table::Charges, row(&charge.token, Some(id)), Vec::new());
+        self.charges.0.entry(charge.token).or_default().notes.push_back(id);
+    }
+
+    /// Looks at so many notes, and no more once only so few are left, and drops those that are closed.
+    fn drop_closed(&mut self, token: &str, notes: &mut VecDeque<Uuid>, looks: usize, enough: usize) {
+        for _ in 0..looks.min(notes.len()) {
+            if notes.len() <= enough {
+                return;
+            }
+            let Some(id) = notes.pop_front() else { return };
+            if self.is_open_id(id) {
+                notes.push_back(id);
+            } else {
+                self.registry.store.delete(Table::Charges, row(token, Some(id)));
+            }
+        }
+    }
+
+    fn is_open_id(&self, id: Uuid) -> bool {
+        self.void_registration(id).is_some()
+            || self.registry.find(id).is_some_and(|registration| self.is_open_to_owner(&registration))
+    }
+
+    /// What was noted before this node's start.
+    fn noted(&self, token: &str) -> Charged {
+        let prefix = row(token, None);
+        let (mut notes, end) = (VecDeque::new(), prefix_end(&prefix));
+        self.registry.store.scan(Table::Charges, &prefix, end.as_deref(), Direction::Up, &mut |key, _| {
+            notes.extend(id_in(key));
+            ControlFlow::Continue(())
+        });
+        Charged { notes, refused_until: Millis(0) }
+    }
+}
+
+/// The row of a note; without an id, what all of a token's begin with. A name has no control characters.
+fn row(token: &str, id: Option<Uuid>) -> Vec<u8> {
+    let id = id.map(Uuid::into_bytes);
+    [token.as_bytes(), &[0], id.as_ref().map_or(&[], |id| id.as_slice())].concat()
+}
+
+/// The registration that a key of [`Table::Charges`] is about.
+pub(super) fn id_in(key: &[u8]) -> Option<Uuid> {
+    let (name, id) = key.split_last_chunk::<16>()?;
+    name.ends_with(&[0]).then(|| Uuid::from_bytes(*id))
+}
