@@ -1,6 +1,7 @@
 //! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
 mod namespaces;
+mod private;
 mod reading;
 mod recovery;
 mod retention;
