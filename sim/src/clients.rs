@@ -166,7 +166,7 @@ impl World {
         if let Ask::Import(slot, count, metadata) = ask {
             return self.import(host, *slot, *count, *metadata);
         }
-        let Some((call, request)) = self.request_of(ask) else { return };
+        let Some((call, request)) = self.request_of(host, ask) else { return };
         let token = self.clients.call(host, call);
         self.note_asked(host, Some(token), ask);
         self.request(host, token, request);
@@ -186,10 +186,12 @@ impl World {
         }
     }
 
-    fn request_of(&mut self, ask: &Ask) -> Option<(Call, Request)> {
+    fn request_of(&mut self, host: Host, ask: &Ask) -> Option<(Call, Request)> {
         match ask {
-            Ask::Register(wish) => self.wish(wish).map(|request| (Call::Register(wish.slot), request)),
-            Ask::Retry(slot) => self.again(*slot).map(|request| (Call::Register(*slot), request)),
+            Ask::Register(wish) => {
+                self.wish(wish).map(|request| (Call::Register(wish.slot), self.registers(host, request)))
+            }
+            Ask::Retry(slot) => self.again(*slot).map(|request| (Call::Register(*slot), self.registers(host, request))),
             Ask::Activate(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
             Ask::Extend(slot, ttl) => {
                 self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
@@ -221,7 +223,14 @@ impl World {
         }
     }
 
-    fn wish(&mut self, wish: &Wish) -> Option<Request> {
+    fn registers(&mut self, host: Host, request: RegisterRequest) -> Request {
+        self.secrets.asked(host, &request.names);
+        let discreet = request.discreet;
+        let request = Request::Register(request);
+        if discreet { Request::Discreet(Box::new(request)) } else { request }
+    }
+
+    fn wish(&mut self, wish: &Wish) -> Option<RegisterRequest> {
         let replaces = match wish.replaces {
             None => None,
             Some((slot, place)) => {
@@ -241,16 +250,17 @@ impl World {
             ttl: wish.ttl,
             replaces,
             wait: wish.wait,
+            discreet: wish.discreet,
             ..RegisterRequest::default()
         };
         self.clients.asked.insert(wish.slot, request.clone());
         self.clients.ids.extend(id.map(|id| (wish.slot, id)));
-        Some(Request::Register(request))
+        Some(request)
     }
 
     /// The same request again, where the client chose the id; otherwise that would be another registration.
-    fn again(&self, slot: Slot) -> Option<Request> {
-        self.clients.asked.get(&slot).filter(|asked| asked.id.is_some()).cloned().map(Request::Register)
+    fn again(&self, slot: Slot) -> Option<RegisterRequest> {
+        self.clients.asked.get(&slot).filter(|asked| asked.id.is_some()).cloned()
     }
 
     pub(crate) fn replied(&mut self, host: Host, token: Token, reply: Reply) -> Checked {
@@ -365,6 +375,7 @@ impl World {
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",
             Refusal::EventsCompacted { .. } => "refused: events compacted",
+            Refusal::NeedsRead(_) => "refused: needs read",
             Refusal::TooManyOpen { .. } | Refusal::TokenTooManyOpen { .. } => "refused: too many open",
         });
         if let Call::Register(slot) | Call::About(slot) = call {

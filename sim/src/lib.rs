@@ -10,6 +10,7 @@
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
+//! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | `lasting` | the end of a run after which some machines stay lost |
@@ -47,6 +48,7 @@ mod queue;
 pub mod report;
 pub mod run;
 pub mod scale;
+pub mod secrets;
 pub mod shrink;
 pub mod story;
 mod trace;

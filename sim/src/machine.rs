@@ -83,6 +83,9 @@ fn contact_of(node: NodeId, host: Host, as_of: Millis) -> Contact {
     Contact { node, public_key: Vec::new(), address, label, as_of }
 }
 
+/// The secret of the cluster.
+pub(crate) const SECRET: [u8; 32] = [7; 32];
+
 impl Machine {
     pub(crate) fn new(host: Host, seed: u64, clock: (i64, i64)) -> Self {
         Self {
@@ -152,7 +155,7 @@ impl Machine {
         let start = if self.host < plan.founders && !returns {
             Start::Found(Founding {
                 founders: (0..plan.founders).map(node_id).collect(),
-                secret: [7; 32],
+                secret: SECRET,
                 ..Founding::default()
             })
         } else {

@@ -65,6 +65,9 @@ pub const REQUIRED: &[&str] = &[
     "rules set at two nodes",
     "refused: namespace in use",
     "refused: reserved name",
+    "refused: needs read",
+    "a private name is won",
+    "a private name is lost",
 ];
 
 /// Marks that no run reaches: the replica itself never says so, only its driver does.

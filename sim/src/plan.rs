@@ -236,6 +236,9 @@ pub struct Book {
     pub least: usize,
     /// Names that nobody is to claim.
     pub reserved: Vec<String>,
+    /// A keyed hash stands for a name, and who may not read is not told whether it exists.
+    #[serde(default)]
+    pub private: bool,
 }
 
 impl Book {
@@ -243,7 +246,8 @@ impl Book {
     #[must_use]
     pub fn rules(&self) -> Option<Rules> {
         let profile = if self.opaque { Profile::Opaque } else { Rules::default_of(&self.namespace).profile() };
-        Rules::new(profile, (self.least, 100), self.reserved.iter().map(String::as_str)).ok()
+        let rules = Rules::new(profile, (self.least, 100), self.reserved.iter().map(String::as_str)).ok()?;
+        Some(rules.with_private(self.private))
     }
 }
 
@@ -266,4 +270,7 @@ pub struct Wish {
     pub replaces: Option<(Slot, usize)>,
     /// Milliseconds that the client waits for the outcome.
     pub wait: Option<u64>,
+    /// The client may not be told whether private names exist.
+    #[serde(default)]
+    pub discreet: bool,
 }

@@ -17,6 +17,7 @@ use crate::ledger::{Checked, Violation, broken};
 use crate::machine::host_of;
 use crate::oracle::{self, Fate, Place, Verdicts};
 use crate::plan::{Ending, Host, Loss, Plan};
+use crate::secrets::VAULT;
 use crate::world::World;
 
 /// How a run ended.
@@ -247,6 +248,7 @@ pub(crate) fn check_end(world: &mut World) -> Checked {
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
     world.mark_fates(&verdicts);
     canary::check(ops.iter())?;
+    world.check_secrets(&verdicts)?;
     for id in world.ledger.answered() {
         // Its node was put out for longer than it keeps the event that told of the rejection.
         let untold = world.plan.keep_events.is_some() && world.ledger.is_in_the_void(id);
@@ -365,6 +367,9 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
                 let text = format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended);
                 return broken("oracle", text);
             }
+            // A disk that was put back may lack what was typed last.
+            let here = host_of(stamp.node) == host && !world.machines[host].restored;
+            world.check_read_back(host, &view, here)?;
             seen.insert(view.id);
         }
     }
@@ -386,14 +391,19 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
 
 fn check_names(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     // Where rules were set while names were taken elsewhere, a key need not be a name that has this key.
-    let found = |place: &&Place| verdicts.rules_of(&place.0).key(&place.1).as_ref() == Ok(&place.1);
-    let name = |(namespace, key): &Place| NameRequest { namespace: namespace.clone(), name: key.clone() };
-    let places: Vec<_> = verdicts.holders.keys().filter(found).collect();
+    let private = world.secrets.places(&verdicts.rules_of(VAULT));
+    let meant = |place: &Place| {
+        let rules = verdicts.rules_of(&place.0);
+        let public = || (rules.key(&place.1).as_ref() == Ok(&place.1)).then(|| place.1.clone());
+        if rules.is_private() { private.get(place).cloned() } else { public() }
+    };
+    let places: Vec<_> = verdicts.holders.keys().filter_map(|place| Some((place, meant(place)?))).collect();
+    let name = |(place, name): &(&Place, String)| NameRequest { namespace: place.0.clone(), name: name.clone() };
     let requests: Vec<_> = places.iter().map(|place| Request::Name(name(place))).collect();
     let mut answers = ask_all(world, host, requests)?.into_iter();
-    for place in places {
+    for (place, name) in places {
         let (holder, (namespace, key)) = (&verdicts.holders[place], place);
-        let forbidden = holder.is_none() && verdicts.rules_of(namespace).check(key, key).is_err();
+        let forbidden = holder.is_none() && verdicts.rules_of(namespace).check(&name, key).is_err();
         let view = match answers.next() {
             Some(Ok(Answer::Name(view))) if !forbidden => view,
             Some(Err(Refusal::InvalidName { .. })) if forbidden => continue,

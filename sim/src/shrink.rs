@@ -111,6 +111,7 @@ fn plainer_ask(ask: &mut Ask) {
         Ask::Register(wish) => {
             wish.names.truncate(1);
             (wish.ttl, wish.wait) = (None, None);
+            wish.discreet = false;
         }
         Ask::Show(_, wait) => *wait = None,
         Ask::Rules(book) => book.reserved.truncate(1),

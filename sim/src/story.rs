@@ -140,6 +140,33 @@ impl Story {
         self.wishes(host, Wish { own_id: true, names, ttl: Some(ttl), ..Wish::default() })
     }
 
+    /// Names of the namespace are private from now on, everywhere.
+    ///
+    /// # Panics
+    /// Where the node refuses.
+    pub fn makes_private(&mut self, host: Host, namespace: &str) {
+        let (namespace, reserved) = (namespace.to_owned(), Vec::new());
+        let set = self.sets_rules(host, &Book { namespace, opaque: false, least: 1, reserved, private: true });
+        assert!(set.is_ok(), "{set:?}");
+        self.passes(100);
+    }
+
+    /// A client that may not be told whether private names exist claims names at a node; all or none.
+    pub fn claims_discreetly(&mut self, host: Host, names: &[&str]) -> Slot {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.wishes(host, Wish { own_id: true, discreet: true, names, ..Wish::default() })
+    }
+
+    /// The tables of a host's disk that have a text in them, in whatever case.
+    #[must_use]
+    pub fn has_written(&self, host: Host, text: &str) -> Vec<&'static str> {
+        let text = text.to_lowercase();
+        let has = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase().contains(&text);
+        let disk = self.world.machines[host].disk.durable();
+        let with = |table: &Table| disk.rows(*table).any(|(key, value)| has(key) || has(value));
+        Table::ALL.into_iter().filter(with).map(Table::name).collect()
+    }
+
     /// The owner of a registration asks for another name in place of its first.
     pub fn renames(&mut self, host: Host, slot: Slot, to: &str) -> Slot {
         let owner = format!("owner{slot}");

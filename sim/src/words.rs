@@ -18,9 +18,13 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Look(name) => format!("who holds {name}"),
         Ask::Owner(owner) => format!("what became of the requests of {owner}"),
         Ask::Evict(host) => format!("evict host {host}"),
-        Ask::Rules(Book { namespace, opaque, least, reserved }) => {
+        Ask::Rules(Book { namespace, opaque, least, reserved, private }) => {
             let profile = if *opaque { "opaque, " } else { "" };
-            format!("rules for {namespace}: {profile}{least} characters at least, reserved {}", reserved.join("+"))
+            let private = if *private { "private, " } else { "" };
+            format!(
+                "rules for {namespace}: {profile}{private}{least} characters at least, reserved {}",
+                reserved.join("+")
+            )
         }
         Ask::Leave => "leave the cluster".to_owned(),
         Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
@@ -28,7 +32,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
 }
 
 fn wish(wish: &Wish) -> String {
-    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait } = wish;
+    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait, discreet } = wish;
     let mut text = format!("register {} for {owner} (request {slot}", names.join("+"));
     let more = [
         own_id.then(|| "with an id of its own".to_owned()),
@@ -36,6 +40,7 @@ fn wish(wish: &Wish) -> String {
         ttl.map(|ttl| format!("reserved for {ttl} ms")),
         replaces.map(|(other, place)| format!("in place of name {place} of request {other}")),
         wait.map(|wait| format!("waits {wait} ms for the outcome")),
+        discreet.then(|| "is not to be told of private names".to_owned()),
     ];
     for part in more.into_iter().flatten() {
         text.push_str(", ");
@@ -130,6 +135,7 @@ pub(crate) fn check(check: &str) -> &'static str {
         "reply" => "Every request gets one reply, about what was asked.",
         "answered" => "A registration that a client was told of exists for good.",
         "oracle" => "At the end every node agrees with an independent replay of all ops in the order of their stamps.",
+        "secret" => "A private name is seen by nobody but the node that was asked for it.",
         "undecided" => "A healed cluster decides everything within a bounded time.",
         "start" => "A process starts on whatever a crash left on its disk.",
         "halt" => "A node stops by itself only where its disk failed or its data is older than what others saw of it.",

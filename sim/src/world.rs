@@ -16,6 +16,7 @@ use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
 use crate::plan::{Host, Plan, Slot, Trouble};
 use crate::queue::Queue;
+use crate::secrets::Secrets;
 use crate::trace::{Note, Trace};
 use crate::wires::Traffic;
 
@@ -71,6 +72,7 @@ pub(crate) struct World {
     pub(crate) net: Network,
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
+    pub(crate) secrets: Secrets,
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
     /// Old disks, by the fault that puts them back.
@@ -99,6 +101,7 @@ impl World {
             net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
+            secrets: Secrets::default(),
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
@@ -289,6 +292,7 @@ impl World {
         if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
+        ops.iter().for_each(|op| self.secrets.issued(op));
         self.ledger.wrote(host, ops)?;
         self.trace.watermark(self.now, host, watermark);
         self.ledger.watermark(host, watermark)
@@ -369,6 +373,7 @@ impl World {
         match output {
             Output::Reply { token, reply } => return self.replied(host, token, reply),
             Output::Send { to, lane, message } => {
+                self.secrets.sent(host, &message);
                 let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
                 if checked.is_err() {
                     self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));

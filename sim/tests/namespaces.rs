@@ -10,7 +10,7 @@ const LIMA: usize = 2;
 
 fn book(namespace: &str, opaque: bool, least: usize, reserved: &[&str]) -> Book {
     let reserved = reserved.iter().map(|name| (*name).to_owned()).collect();
-    Book { namespace: namespace.to_owned(), opaque, least, reserved }
+    Book { namespace: namespace.to_owned(), opaque, least, reserved, private: false }
 }
 
 fn reason(story: &Story, slot: u32) -> &str {

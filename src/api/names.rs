@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::Api;
+use super::auth::Caller;
 use super::extract::{Params, Segments, json};
 use super::json::Name;
 use super::problem::Problem;
@@ -66,8 +67,10 @@ pub(super) struct ReleaseParams {
 
 pub(super) async fn release(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(ReleaseParams { owner }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(Request::ReleaseName { owner, name: NameRequest { namespace, name } }).await?)
+    let request = Request::ReleaseName { owner, name: NameRequest { namespace, name } };
+    one(api.ask(caller.asks(request)).await?)
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::auth::Scope;
 use super::json::{Name, Registration};
+use crate::name::shown;
 use crate::replica::{Cursor, Refusal};
 
 /// The media type of a problem.
@@ -52,7 +53,7 @@ pub enum ProblemType {
     TooManyOpen,
     /// No API token of this node's came with the call.
     Unauthorized,
-    /// The API token does not let its bearer do this.
+    /// The API token does not let its bearer do this, or be told what it would tell.
     Forbidden,
     /// No such registration is known here.
     NoRegistration,
@@ -252,7 +253,7 @@ impl Problem {
     #[must_use]
     pub fn rejected(registration: Registration) -> Self {
         let lost = match &registration.rejected_by {
-            Some(by) => format!("{}/{} went to an earlier claim", by.namespace, by.name),
+            Some(by) => format!("{}/{} went to an earlier claim", by.namespace, shown(&by.name)),
             None => "an earlier claim has one of the names".to_owned(),
         };
         let detail = format!("{lost}; the registration is rejected for good and holds no name, choose another name");
@@ -297,6 +298,7 @@ impl From<Refusal> for Problem {
                 Self { namespace: Some(namespace), ..problem(ProblemType::NamespaceInUse) }
             }
             Refusal::OlderMembers { nodes: _ } => problem(ProblemType::OlderMembers),
+            Refusal::NeedsRead(_) => Self { scope: Some(Scope::Read), ..problem(ProblemType::Forbidden) },
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
             // A clock is put right in steps of minutes rather than seconds; another node is the better choice.
             Refusal::ClockSuspect { offset } => {

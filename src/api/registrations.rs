@@ -58,7 +58,7 @@ pub(super) async fn registered(
     }
     let wait = longest(body.wait, body.timeout);
     let request = RegisterRequest { charge: caller.charge.clone(), ..body.into_request(wait) };
-    let registration = match api.ask(Request::Register(request)).await {
+    let registration = match api.ask(caller.asks(Request::Register(request))).await {
         Ok(answer) => Registration::from(registration(answer)?),
         Err(mut problem) => {
             for name in &mut problem.names {
@@ -71,7 +71,7 @@ pub(super) async fn registered(
         Status::Confirmed => Ok((registration, StatusCode::CREATED)),
         Status::Pending | Status::Contested => Ok((registration, StatusCode::ACCEPTED)),
         Status::Rejected => {
-            let lost = registration.rejected_by.as_ref().filter(|_| suggest > 0);
+            let lost = registration.rejected_by.as_ref().filter(|by| suggest > 0 && !by.name.is_empty());
             let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
             let mut problem = Problem::rejected(registration);
             if let Some(lost) = lost {
@@ -125,27 +125,30 @@ pub(super) async fn show(
 
 pub(super) async fn activate(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(Request::Activate { id }).await?)
+    one(api.ask(caller.asks(Request::Activate { id })).await?)
 }
 
 pub(super) async fn extend(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
     Body(ExtensionBody { ttl }): Body<ExtensionBody>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(Request::Extend { id, ttl: ttl.millis() }).await?)
+    one(api.ask(caller.asks(Request::Extend { id, ttl: ttl.millis() })).await?)
 }
 
 pub(super) async fn release(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(Request::Release { id }).await?)
+    one(api.ask(caller.asks(Request::Release { id })).await?)
 }
 
 #[derive(Deserialize)]

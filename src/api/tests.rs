@@ -213,6 +213,7 @@ async fn a_registration_reaches_the_node_whole() {
         metadata: Some("{\"form\":1}".to_owned()),
         wait: None,
         charge: None,
+        discreet: false,
     };
     assert_eq!(request, expected);
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Exit, Failure, NodeArgs, Outcome, Tabular, output};
 use crate::api::json::{Conflict, ConflictStatus, Conflicts, Contender, Time};
 use crate::client::NameQuery;
+use crate::name::shown;
 use crate::replica::limits::MAX_PAGE;
 use crate::replica::{Precedence, Status};
 
@@ -80,7 +81,7 @@ fn text(conflicts: &[Conflict]) -> String {
             let first = index == 0;
             let of_first = |text: String| if first { text } else { String::new() };
             rows.push(vec![
-                of_first(format!("{}/{}", conflict.namespace, claim.name)),
+                of_first(format!("{}/{}", conflict.namespace, shown(&claim.name))),
                 outcome(conflict, claim).to_owned(),
                 claim.owner.clone(),
                 node(claim),

@@ -24,13 +24,13 @@ enum NamespaceCommand {
     ///
     /// The rules apply at the node that is asked at once, and at the others as soon as they arrive, to names that are
     /// claimed from then on: names that are taken stay. Of two changes at different nodes the later one stands, whole. The
-    /// profile, and what goes with it, can only be changed while no name was ever claimed.
+    /// profile, what goes with it, and whether names are private can only be changed while no name was ever claimed.
     Set(Box<SetArgs>),
 }
 
 #[derive(Args, Debug)]
 #[group(id = "change", multiple = true, required = true, args = [
-    "profile", "lookalikes", "remove_tags", "least", "most", "reserve", "unreserve", "reset",
+    "profile", "lookalikes", "remove_tags", "private", "least", "most", "reserve", "unreserve", "reset",
 ])]
 struct SetArgs {
     /// Like username, email or org/42/handle
@@ -44,6 +44,10 @@ struct SetArgs {
     /// With profile email: whether ann+news@example.org is ann@example.org
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     remove_tags: Option<bool>,
+    /// Whether only a keyed hash of a name leaves the node that took it, and callers who may not read are not told whether it
+    /// exists; set it before the first name is claimed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    private: Option<bool>,
     /// Characters of a name at least
     #[arg(long = "min-length", value_name = "N")]
     least: Option<usize>,
@@ -97,6 +101,7 @@ fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
     body.profile = profile.or(body.profile);
     body.lookalikes = args.lookalikes.or(body.lookalikes);
     body.remove_tags = args.remove_tags.or(body.remove_tags);
+    body.private = args.private.unwrap_or(body.private);
     body.min_length = args.least.or(body.min_length);
     body.max_length = args.most.or(body.max_length);
     if let Some(unknown) = args.unreserve.iter().find(|name| !body.reserved.contains(name)) {
@@ -120,6 +125,9 @@ fn text(shown: &Namespace) -> String {
     };
     let mut text = format!("{}\n  profile {profile}\n", shown.namespace);
     text += &format!("  {} to {} characters\n", shown.min_length, shown.max_length);
+    if shown.private {
+        text += "  private: a keyed hash stands for a name, and who may not read is not told whether it exists\n";
+    }
     if !shown.reserved.is_empty() {
         text += &format!("  reserved: {}\n", shown.reserved.join(", "));
     }
@@ -164,6 +172,15 @@ mod tests {
         let body = changed("username", &before, "--reset --max-length 20").unwrap();
         assert_eq!((body.min_length, body.max_length, body.reserved.len()), (None, Some(20), 0));
         assert!(changed("username", &before, "--unreserve staff").unwrap_err().contains("is not reserved"));
+    }
+
+    #[test]
+    fn private_stays_until_it_is_told_otherwise() {
+        let private = changed("email", &NamespaceBody::default(), "--private").unwrap();
+        assert!(private.private && private.rules("email").unwrap().is_private());
+        assert!(changed("email", &private, "--max-length 100").unwrap().private);
+        assert!(!changed("email", &private, "--private=false").unwrap().private);
+        assert!(!changed("email", &private, "--reset --max-length 100").unwrap().private);
     }
 
     #[test]

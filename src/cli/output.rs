@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{ClientArgs, Failure, Format};
 use crate::api::json::{Event, History, Name, Registration, Time, event_type_text};
 use crate::clock::Millis;
+use crate::name::shown;
 use crate::replica::{EndReason, NameStatus, Status};
 
 /// Prints `value` as JSON, or the text that `render` makes of it.
@@ -71,7 +72,7 @@ pub(super) fn registration(registration: &Registration) -> String {
     let mut text = format!("{} {} owner {}\n", registration.id, status(registration.status), registration.owner);
     for name in &registration.names {
         let ended = name.ended.map_or_else(String::new, |ended| format!(" ({})", reason(ended)));
-        text += &format!("  {}/{}{ended}\n", name.namespace, name.name);
+        text += &format!("  {}/{}{ended}\n", name.namespace, shown(&name.name));
     }
     text += &format!("  accepted {} by node {}\n", registration.accepted_at, registration.node);
     if let Some(expires) = registration.expires_at {
@@ -82,7 +83,7 @@ pub(super) fn registration(registration: &Registration) -> String {
     }
     if let Some(by) = &registration.rejected_by {
         let claim = format!("registration {}, accepted {}", by.registration, by.accepted_at);
-        text += &format!("  {}/{} was claimed earlier by {claim}\n", by.namespace, by.name);
+        text += &format!("  {}/{} was claimed earlier by {claim}\n", by.namespace, shown(&by.name));
     }
     for waiting in &registration.waiting_for {
         let since = waiting.since.map_or_else(|| "this node started".to_owned(), |since| since.to_string());
@@ -152,8 +153,8 @@ pub(super) fn event(event: &Event) -> String {
     let short = event_type_text(event.event_type).trim_start_matches("forename.").trim_start_matches("registration.");
     let registration = &event.data.registration;
     let names: Vec<_> = match &event.data.name {
-        Some(name) => vec![format!("{}/{}", name.namespace, name.name)],
-        None => registration.names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect(),
+        Some(name) => vec![format!("{}/{}", name.namespace, shown(&name.name))],
+        None => registration.names.iter().map(|name| format!("{}/{}", name.namespace, shown(&name.name))).collect(),
     };
     let mut text = format!(
         "{cursor} {} {short} {} owner {} registration {}",
@@ -163,7 +164,7 @@ pub(super) fn event(event: &Event) -> String {
         registration.id
     );
     if let Some(by) = &event.data.rejected_by {
-        text += &format!(" lost {}/{} to registration {}", by.namespace, by.name, by.registration);
+        text += &format!(" lost {}/{} to registration {}", by.namespace, shown(&by.name), by.registration);
     }
     if let Some(ended) = event.data.reason {
         text += &format!(" ({})", reason(ended));

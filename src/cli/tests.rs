@@ -37,6 +37,7 @@ fn commands_as_the_manual_shows_them() {
         "export",
         "export out.csv --format csv --namespace username --prefix al",
         "serve --max-open 0",
+        "namespace set email --private",
         "serve --api-tokens tokens.toml",
         "token new --name shop --scope claim --scope read --max-open 7 --output json",
         "status --api-token-file f",

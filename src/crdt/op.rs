@@ -153,9 +153,9 @@ pub struct Register {
 pub struct Claim {
     /// The namespace.
     pub namespace: String,
-    /// The canonical form, computed once by the accepting node.
+    /// The canonical form, or what stands for it in a private namespace, computed once by the accepting node.
     pub key: String,
-    /// The name as typed.
+    /// The name as typed; empty in a private namespace.
     pub name: String,
     /// The claim whose tenure this one follows; none for a name never held.
     pub after: Option<Stamp>,

@@ -10,17 +10,27 @@
 //! | `email` | local part case mapped, domain as ASCII by UTS #46, `+tags` removed where the rules say so |
 //! | `opaque` | the name as given, byte by byte |
 //!
+//! In a private namespace a keyed hash stands for the canonical form, see [`Pepper`], and the name as typed does not travel.
+//!
 //! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
 
 mod email;
+mod pepper;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod username;
 
+pub use pepper::Pepper;
 pub use rules::{MAX_RESERVED, MAX_RESERVED_BYTES, Profile, Rules, RulesError};
 
 use crate::replica::limits::{MAX_NAME, MAX_NAMESPACE};
+
+/// A name as typed, for people to read: a private one is not known where it was not typed, and then it is empty.
+#[must_use]
+pub fn shown(name: &str) -> &str {
+    if name.is_empty() { "(private)" } else { name }
+}
 
 /// The name is not valid in its namespace. Says which rule it breaks.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

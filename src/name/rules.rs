@@ -56,26 +56,27 @@ pub struct Rules {
     most: usize,
     /// By key, as typed.
     reserved: BTreeMap<String, String>,
+    private: bool,
 }
 
 /// How rules are written in ops and in the store: later versions are added at the end.
 #[derive(Serialize, Deserialize)]
 enum Record {
-    V1 { profile: Profile, least: u16, most: u16, reserved: BTreeMap<String, String> },
+    V1 { profile: Profile, least: u16, most: u16, reserved: BTreeMap<String, String>, private: bool },
 }
 
 impl From<Record> for Rules {
     fn from(record: Record) -> Self {
-        let Record::V1 { profile, least, most, reserved } = record;
-        Self { profile, least: usize::from(least), most: usize::from(most), reserved }
+        let Record::V1 { profile, least, most, reserved, private } = record;
+        Self { profile, least: usize::from(least), most: usize::from(most), reserved, private }
     }
 }
 
 impl From<Rules> for Record {
-    fn from(Rules { profile, least, most, reserved }: Rules) -> Self {
+    fn from(Rules { profile, least, most, reserved, private }: Rules) -> Self {
         // Both are at most `MAX_NAME`.
         let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        Self::V1 { profile, least: short(least), most: short(most), reserved }
+        Self::V1 { profile, least: short(least), most: short(most), reserved, private }
     }
 }
 
@@ -121,7 +122,7 @@ impl Rules {
         if least == 0 || least > most || most > MAX_NAME {
             return Err(RulesError::Lengths { least, most });
         }
-        let mut rules = Self { profile, least, most, reserved: BTreeMap::new() };
+        let mut rules = Self { profile, least, most, reserved: BTreeMap::new(), private: false };
         let mut bytes = 0;
         for name in reserved {
             bytes += name.len();
@@ -141,7 +142,20 @@ impl Rules {
     pub fn default_of(namespace: &str) -> Self {
         let last = namespace.rsplit('/').next().unwrap_or_default();
         let profile = if last == "email" { Profile::EMAIL } else { Profile::USERNAME };
-        Self { profile, least: 1, most: MAX_NAME, reserved: BTreeMap::new() }
+        Self { profile, least: 1, most: MAX_NAME, reserved: BTreeMap::new(), private: false }
+    }
+
+    /// The same rules for names that only those are told of who may read, and that do not travel as typed; or for public
+    /// ones.
+    #[must_use]
+    pub fn with_private(self, private: bool) -> Self {
+        Self { private, ..self }
+    }
+
+    /// Whether a keyed hash stands for a name's canonical form.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.private
     }
 
     /// How names are written, and which are one.
@@ -162,7 +176,7 @@ impl Rules {
         &self.reserved
     }
 
-    /// The canonical form of a name, which is what must be unique. A name that was taken under other rules may be shorter
+    /// The canonical form of a name, which is what must be unique; where names are private it is hashed yet. A name that was taken under other rules may be shorter
     /// or longer than these allow, or reserved by now, so none of that is looked at.
     ///
     /// # Errors
@@ -206,6 +220,6 @@ impl Rules {
     /// Whether every name has the same key under both.
     #[must_use]
     pub fn same_keys(&self, other: &Self) -> bool {
-        self.profile == other.profile
+        self.profile == other.profile && self.private == other.private
     }
 }

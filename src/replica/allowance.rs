@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use rustc_hash::FxHasher;
 
 use super::Replica;
+use super::private::has_hidden;
 use super::request::Refusal;
 use crate::clock::{Millis, Stamp};
 use crate::crdt::{Registration, owner_key};
@@ -105,6 +106,9 @@ impl<S: Store> Replica<S> {
 
     /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.
     pub(super) fn is_open_to_owner(&self, registration: &Registration) -> bool {
+        if has_hidden(registration) {
+            return self.is_open_in_private(registration);
+        }
         let reserved = registration.expires.is_some() && !registration.activated_in_time();
         let lasts = registration.claims.iter().any(|record| record.ended.is_none());
         !self.status(registration).is_final() || (reserved && lasts && !registration.rejected)

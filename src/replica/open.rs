@@ -19,12 +19,13 @@ use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE,
-    META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
+    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_PEPPER, Config, Contact, Founding, META_CEILING, META_INSTALLED,
+    META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
 };
 use crate::clock::{Clock, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Registry, read_record};
+use crate::name::Pepper;
 use crate::store::{Direction, Store, Table};
 
 /// The store does not fit this node. Nothing was changed.
@@ -89,6 +90,7 @@ impl<S: Store> Replica<S> {
             clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
             ceiling: ceiling.unwrap_or_default(),
             founding: None,
+            pepper: Pepper::derive(&[0; 32]),
             installed,
             starting: installed.then(|| Starting::at(now)),
             registry: Registry::new(store, VClock::new()),
@@ -128,6 +130,7 @@ impl<S: Store> Replica<S> {
     /// A founder's first state.
     pub(super) fn found(&mut self, founding: Founding) {
         self.write_founding(&founding);
+        self.write_pepper(&Pepper::derive(&founding.secret));
         self.mark_installed();
         self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
     }
@@ -138,6 +141,11 @@ impl<S: Store> Replica<S> {
         if !founding.former.is_empty() {
             store.put(Table::Cluster, CLUSTER_FORMER.to_vec(), codec::encode(&founding.former));
         }
+    }
+
+    /// The keys of private names hang on it, so it stays the same whatever becomes of the cluster's secret.
+    pub(super) fn write_pepper(&mut self, pepper: &Pepper) {
+        self.registry.store.put(Table::Cluster, CLUSTER_PEPPER.to_vec(), codec::encode(pepper));
     }
 
     pub(super) fn mark_installed(&mut self) {
@@ -175,7 +183,10 @@ impl<S: Store> Replica<S> {
             let founding: Founding = read_record(&bytes, "founding");
             Founding { former: former.unwrap_or_default(), ..founding }
         });
-        let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
+        let pepper = store.get(Table::Cluster, CLUSTER_PEPPER).map(|bytes| read_record(&bytes, "pepper"));
+        let Founding { founders, former, secret } = self.founding.clone().unwrap_or_default();
+        let (lacks_pepper, derived) = (pepper.is_none(), Pepper::derive(&secret));
+        self.pepper = pepper.unwrap_or(derived);
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
         store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
@@ -197,6 +208,11 @@ impl<S: Store> Replica<S> {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
+        // A state of an earlier version has no row of it.
+        if lacks_pepper && self.founding.is_some() {
+            let pepper = self.pepper.clone();
+            self.write_pepper(&pepper);
+        }
         self.load_reads();
         self.load_undecided(&applied);
         self.load_returning();

@@ -133,6 +133,8 @@ pub enum Request {
     Evict(NodeId),
     /// Leave the cluster. Answered as `Cluster` is once it has begun; the node is out when all others know.
     Leave,
+    /// The same of somebody who may not be told what is known of private names: registers, activates, releases.
+    Discreet(Box<Request>),
 }
 
 impl Request {
@@ -147,6 +149,7 @@ impl Request {
                 false
             }
             Self::Names(_) | Self::Suggest { .. } | Self::List { .. } => false,
+            Self::Discreet(request) => request.issues_ops(),
         }
     }
 }
@@ -180,6 +183,9 @@ pub struct RegisterRequest {
     pub wait: Option<u64>,
     /// What it counts for at this node, where callers are told apart.
     pub charge: Option<Charge>,
+    /// The client may not be told whether private names exist: taken or not, it is told that they are pending, at once. Set
+    /// by [`Request::Discreet`].
+    pub discreet: bool,
 }
 
 /// The claim that a rename ends.
@@ -296,9 +302,9 @@ pub struct RegistrationView {
 pub struct ClaimView {
     /// The namespace.
     pub namespace: String,
-    /// The name as typed.
+    /// The name as typed; empty for a private one that was not typed at this node.
     pub name: String,
-    /// Its canonical form.
+    /// Its canonical form, or the hash of it.
     pub key: String,
     /// How the claim ended, where it finally did.
     pub ended: Option<EndReason>,
@@ -320,7 +326,7 @@ pub struct Waiting {
 pub struct RejectedBy {
     /// The namespace of the lost name.
     pub namespace: String,
-    /// The lost name, as the loser typed it.
+    /// The lost name, as the loser typed it; empty for a private one that was not typed at this node.
     pub name: String,
     /// The winning registration.
     pub registration: Uuid,
@@ -598,8 +604,8 @@ pub enum Refusal {
     },
     /// Names of the namespace are taken, and the change would give the same names other keys.
     #[error(
-        "namespace {namespace} has names already, whose canonical forms follow profile {}; they would not be found under \
-         other ones, and could be taken twice. Nothing was changed: keep its profile, or begin a new namespace",
+        "namespace {namespace} has names already, whose keys follow profile {} and whether they are private; they would not be \
+         found under other ones, and could be taken twice. Nothing was changed: keep that, or begin a new namespace",
         .profile.name()
     )]
     NamespaceInUse {
@@ -618,6 +624,15 @@ pub enum Refusal {
         /// Which.
         nodes: Vec<NodeId>,
     },
+    /// The caller may not be told what the answer would tell.
+    #[error(
+        "{0}: only callers who may read are answered about that, since it would tell whether a private name exists; nothing \
+         was done"
+    )]
+    NeedsRead(
+        /// What it is about.
+        &'static str,
+    ),
     /// This node is not a member yet.
     #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
     NotMember,

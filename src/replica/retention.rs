@@ -7,6 +7,7 @@
 
 use std::ops::ControlFlow;
 
+use super::private::Stays;
 use super::{META_SWEPT, Replica};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{ID_WINDOW, Registration};
@@ -181,6 +182,13 @@ impl<S: Store> Replica<S> {
         {
             return self.wait_for(last.hlc.millis().plus(ID_WINDOW), stamp);
         }
+        for one in &all {
+            match self.stays_in_private(one) {
+                None => {}
+                Some(Stays::Until(end)) => return self.wait_for(end.millis(), stamp),
+                Some(Stays::ForGood) => return,
+            }
+        }
         if !said_all {
             return self.enter_over(stamp, true);
         }
@@ -188,6 +196,7 @@ impl<S: Store> Replica<S> {
         for one in &all {
             self.registry.forget(one);
             self.forget_endings(one);
+            self.forget_typed(one);
         }
     }
 

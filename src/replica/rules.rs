@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Replica;
+use super::private::Keyed;
 use super::request::{Answer, NameRequest, NamespaceView, Outcome, Refusal, RulesVersion};
 use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration, name_key};
 use crate::name::{self, NameError, Rules};
@@ -63,14 +64,18 @@ impl<S: Store> Replica<S> {
 
     /// The key of a name by the rules in force here, whether or not they let it be claimed.
     pub(super) fn name_key(&self, request: &NameRequest) -> Result<String, Refusal> {
-        self.rules_for(request).and_then(|rules| rules.key(&request.name)).map_err(|error| invalid(request, &error))
+        let key = self.rules_for(request).and_then(|rules| {
+            let key = rules.key(&request.name)?;
+            Ok(self.keyed(&rules, &request.namespace, key).key)
+        });
+        key.map_err(|error| invalid(request, &error))
     }
 
     /// The key of a name that the rules in force here let be claimed.
-    pub(super) fn claimable_key(&self, request: &NameRequest) -> Result<String, Refusal> {
+    pub(super) fn claimable_key(&self, request: &NameRequest) -> Result<Keyed, Refusal> {
         let key = self.rules_for(request).and_then(|rules| {
             let key = rules.key(&request.name)?;
-            rules.check(&request.name, &key).map(|()| key)
+            rules.check(&request.name, &key).map(|()| self.keyed(&rules, &request.namespace, key))
         });
         key.map_err(|error| invalid(request, &error))
     }
@@ -88,15 +93,20 @@ impl<S: Store> Replica<S> {
         request: &NameRequest,
     ) -> Option<&'a ClaimRecord> {
         let here = |record: &&ClaimRecord| record.claim.namespace == request.namespace;
-        let typed = registration.claims.iter().filter(here).find(|record| record.claim.name == request.name);
+        let typed = registration.claims.iter().filter(here).find(|record| is_typed(&record.claim, request));
         typed.or_else(|| registration.claim(&request.namespace, &self.name_key(request).ok()?))
     }
 
     /// Whether a claim is what a name asks for.
     pub(super) fn is_meant(&self, claim: &Claim, request: &NameRequest) -> bool {
         claim.namespace == request.namespace
-            && (claim.name == request.name || self.name_key(request).is_ok_and(|key| key == claim.key))
+            && (is_typed(claim, request) || self.name_key(request).is_ok_and(|key| key == claim.key))
     }
+}
+
+/// Whether a claim is to a name as it is written here. One that did not travel is to none.
+fn is_typed(claim: &Claim, request: &NameRequest) -> bool {
+    !claim.name.is_empty() && claim.name == request.name
 }
 
 fn checked(namespace: &str) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Replica;
 use super::input::{Output, Token};
 use super::limits::{MAX_EXTENSIONS, MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use super::private::Keyed;
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
@@ -18,6 +19,8 @@ struct Waiter {
     token: Token,
     /// Answered at this time at the latest; none: now.
     deadline: Option<Millis>,
+    /// The client may not be told what became of private names.
+    discreet: bool,
 }
 
 /// Requests about registrations that are not answered yet.
@@ -155,6 +158,7 @@ impl<S: Store> Replica<S> {
                 }
                 Request::Evict(node) => self.on_evict(node),
                 Request::Leave => self.on_leave(),
+                Request::Discreet(request) => self.on_discreet(token, *request),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             }
         }
@@ -173,7 +177,7 @@ impl<S: Store> Replica<S> {
             if waiter.deadline.is_some() && !self.status(&fate).is_final() {
                 self.waiters.add(fate.stamp, waiter);
             } else {
-                self.answer(waiter.token, fate);
+                self.answer(&waiter, fate);
             }
         }
         let mut due = self.waiters.take_decided();
@@ -183,7 +187,7 @@ impl<S: Store> Replica<S> {
             if let Some(registration) = known.or_else(|| self.void_by_stamp(registration)) {
                 // A client's id stands for its earliest registration, which may have arrived meanwhile.
                 let registration = self.registry.find(registration.id()).unwrap_or(registration);
-                self.answer(waiter.token, registration);
+                self.answer(&waiter, registration);
             }
         }
     }
@@ -193,9 +197,10 @@ impl<S: Store> Replica<S> {
         found.unwrap_or(registration)
     }
 
-    fn answer(&mut self, token: Token, registration: Registration) {
-        let view = self.registration_view(registration);
-        self.reply(token, Ok(Answer::Registration(Box::new(view))));
+    fn answer(&mut self, waiter: &Waiter, registration: Registration) {
+        let discreet = waiter.discreet.then(|| self.discreet_view(registration.clone())).flatten();
+        let view = discreet.unwrap_or_else(|| self.registration_view(registration));
+        self.reply(waiter.token, Ok(Answer::Registration(Box::new(view))));
     }
 
     fn reply(&mut self, token: Token, reply: Reply) {
@@ -204,8 +209,12 @@ impl<S: Store> Replica<S> {
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
     fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
+        self.answer_by(token, registration, wait, false)
+    }
+
+    fn answer_by(&mut self, token: Token, registration: Registration, wait: Option<u64>, discreet: bool) -> Outcome {
         let deadline = wait.map(|wait| self.now.elapsed.plus(wait));
-        self.waiters.fresh.push((Box::new(registration), Waiter { token, deadline }));
+        self.waiters.fresh.push((Box::new(registration), Waiter { token, deadline, discreet }));
         Ok(None)
     }
 
@@ -219,12 +228,16 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
+    pub(super) fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
         check_limits(&request)?;
+        let discreet = request.discreet;
+        let in_secret = discreet && self.wants_private(&request)?;
+        // Whoever is not told the outcome has nothing to wait for.
+        let wait = request.wait.filter(|_| !in_secret);
         let known = |id| self.registry.find(id).or_else(|| self.void_registration(id));
         if let Some(known) = request.id.and_then(known) {
             return if self.same_content(&known, &request) {
-                self.answer_later(token, known, request.wait)
+                self.answer_by(token, known, wait, discreet)
             } else {
                 Err(Refusal::IdReused(known.id()))
             };
@@ -235,28 +248,29 @@ impl<S: Store> Replica<S> {
             return Err(Refusal::InvalidRequest(why.to_owned()));
         }
         self.may_issue()?;
-        let claims = self.claims(&request.names, keys)?;
+        let claims = self.claims(&request.names, keys, in_secret)?;
         self.check_allowance(&request.owner)?;
         request.charge.as_ref().map_or(Ok(()), |charge| self.check_charge(charge))?;
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| self.ends_after(ttl));
-        let RegisterRequest { id, owner, metadata, wait, charge, .. } = request;
+        let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
         let effects = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
         match effects.registered {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
-                self.answer_later(token, registration, wait)
+                self.note_typed(&registration, names);
+                self.answer_by(token, registration, wait, discreet)
             }
             None => unreachable!("a new op of ours brings its registration"),
         }
     }
 
     /// The keys of names that may be claimed by the rules of their namespaces.
-    fn keys(&self, names: &[NameRequest]) -> Result<Vec<String>, Refusal> {
-        let mut keys: Vec<String> = Vec::with_capacity(names.len());
+    fn keys(&self, names: &[NameRequest]) -> Result<Vec<Keyed>, Refusal> {
+        let mut keys: Vec<Keyed> = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             let key = self.claimable_key(name)?;
-            if (0..index).any(|other| names[other].namespace == name.namespace && keys[other] == key) {
+            if (0..index).any(|other| names[other].namespace == name.namespace && keys[other].key == key.key) {
                 let why = format!("{}/{} is asked for twice; give each name once", name.namespace, name.name);
                 return Err(Refusal::InvalidRequest(why));
             }
@@ -265,18 +279,23 @@ impl<S: Store> Replica<S> {
         Ok(keys)
     }
 
-    /// Each name as a claim that follows what ended last; refused where any of them is held.
-    fn claims(&self, names: &[NameRequest], keys: Vec<String>) -> Result<Vec<Claim>, Refusal> {
+    /// Each name as a claim that follows what ended last; refused where any of them is held, but in secret: there the claim
+    /// goes where that of the holder went, and loses to it.
+    fn claims(&self, names: &[NameRequest], keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
         let mut claims = Vec::with_capacity(names.len());
         let mut taken = Vec::new();
         for (request, key) in names.iter().zip(keys) {
-            match self.registry.vacancy(&request.namespace, &key) {
-                Vacancy::Free(after) => {
-                    let (namespace, name) = (request.namespace.clone(), request.name.clone());
-                    claims.push(Claim { namespace, key, name, after });
+            let Keyed { key, private } = key;
+            let after = match self.registry.vacancy(&request.namespace, &key) {
+                Vacancy::Free(after) => after,
+                Vacancy::Taken(leader) if in_secret => self.name_record(&request.namespace, &key).followed_by(leader),
+                Vacancy::Taken(_) => {
+                    taken.push(self.name_view(request.clone())?);
+                    continue;
                 }
-                Vacancy::Taken(_) => taken.push(self.name_view(request.clone())?),
-            }
+            };
+            let name = if private { String::new() } else { request.name.clone() };
+            claims.push(Claim { namespace: request.namespace.clone(), key, name, after });
         }
         if taken.is_empty() { Ok(claims) } else { Err(Refusal::NameTaken { names: taken }) }
     }
@@ -326,7 +345,7 @@ impl<S: Store> Replica<S> {
             && same_replaced
     }
 
-    fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
+    pub(super) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
             return self.answer_later(token, registration, None);
@@ -338,7 +357,7 @@ impl<S: Store> Replica<S> {
         self.answer_later(token, registration, None)
     }
 
-    fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
+    pub(super) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
         check_ttl(Some(ttl))?;
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
@@ -379,12 +398,12 @@ impl<S: Store> Replica<S> {
         if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
     }
 
-    fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
+    pub(super) fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         self.release_claims(token, registration, |_| true)
     }
 
-    fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
+    pub(super) fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
         let key = self.name_key(&request)?;
         let Vacancy::Taken(leader) = self.registry.vacancy(&request.namespace, &key) else {
             return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });

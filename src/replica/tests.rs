@@ -2,6 +2,7 @@
 
 mod extend;
 mod namespaces;
+mod private;
 mod reading;
 mod recovery;
 mod retention;

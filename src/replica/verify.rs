@@ -14,11 +14,12 @@ use super::endings::is_ending;
 use super::feed::EventRecord;
 use super::finality::Frontier;
 use super::gossip::{META_READS, Reads};
+use super::private::id_typed;
 use super::retention::stamp_over;
 use super::returning::{Return, is_told, is_void};
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
-    META_RETURNING, META_SET_ASIDE,
+    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_PEPPER, CLUSTER_WATERMARK, Contact, Founding, META_CEILING,
+    META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
@@ -26,7 +27,7 @@ use crate::crdt::{
     Body, Chain, Extensions, Name, Namespace, Op, Registration, Seq, has_later_ops, is_early, load_settled, name_key,
     owner_key,
 };
-use crate::name::check_namespace;
+use crate::name::{Pepper, check_namespace};
 use crate::store::{Direction, Store, Table};
 
 /// Findings of one kind that are told in full.
@@ -204,6 +205,7 @@ impl<S: Store> Check<'_, S> {
         self.single::<Reads>(Table::Meta, META_READS);
         self.single::<Return>(Table::Meta, META_RETURNING);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
+        self.single::<Pepper>(Table::Cluster, CLUSTER_PEPPER);
     }
 
     fn feed(&mut self) {
@@ -230,6 +232,10 @@ impl<S: Store> Check<'_, S> {
         self.each(Table::Charges, |check, key, _| {
             let right = id_in(key).is_some();
             check.wrong_unless(right, Fault::Unreadable, || format!("charges {}", hex(key)));
+        });
+        self.each(Table::Typed, |check, key, value| {
+            let right = id_typed(key).is_some() && codec::decode::<String>(value).is_ok();
+            check.wrong_unless(right, Fault::Unreadable, || format!("typed {}", hex(key)));
         });
         let tables = [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told), (Table::Endings, is_ending)];
         for (table, readable) in tables {
@@ -412,13 +418,15 @@ impl<S: Store> Check<'_, S> {
     /// The rules of a namespace are at least as late as any that the logs still have.
     fn namespaces(&mut self, applied: &BTreeMap<NodeId, Seq>) {
         self.each(Table::Namespaces, |check, key, value| {
-            let Some(Namespace { stamp, seq, .. }) = check.read::<Namespace>(Table::Namespaces, key, value) else {
+            let Some(Namespace { stamp, seq, rules }) = check.read::<Namespace>(Table::Namespaces, key, value) else {
                 return;
             };
             check.later = true;
             let text = String::from_utf8_lossy(key).into_owned();
             let named = check_namespace(&text).is_ok();
             check.wrong_unless(named, Fault::Namespace, || format!("{text:?} is no name of a namespace"));
+            let found = !rules.is_private() || check.store.get(Table::Cluster, CLUSTER_PEPPER).is_some();
+            check.wrong_unless(found, Fault::Namespace, || format!("the secret is missing that finds names of {text}"));
             let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
             check.wrong_unless(counts, Fault::Namespace, || format!("the rules of {text} are of no op that counts"));
         });

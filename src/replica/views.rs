@@ -34,8 +34,10 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn registration_view(&self, registration: Registration) -> RegistrationView {
         let status = self.status(&registration);
+        let id = registration.id();
         let claim = |ClaimRecord { claim, ended, .. }| {
-            let Claim { namespace, name, key, .. } = claim;
+            let name = self.typed(id, &claim);
+            let Claim { namespace, key, .. } = claim;
             ClaimView { namespace, name, key, ended }
         };
         let activated = registration.activated_in_time();
@@ -73,7 +75,7 @@ impl<S: Store> Replica<S> {
         let lost = &registration.claims.get(index)?.claim;
         Some(RejectedBy {
             namespace: lost.namespace.clone(),
-            name: lost.name.clone(),
+            name: self.typed(registration.id(), lost),
             registration: Registration::load(&self.registry.store, stamp)?.id(),
             stamp,
         })

@@ -58,11 +58,13 @@ pub enum Table {
     Endings,
     /// Registrations that API tokens may have open at this node, by token and id.
     Charges,
+    /// Private names as they were typed at this node, by registration and key.
+    Typed,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -82,6 +84,7 @@ impl Table {
         Self::Namespaces,
         Self::Endings,
         Self::Charges,
+        Self::Typed,
     ];
 
     /// Its name on disk.
@@ -107,15 +110,17 @@ impl Table {
             Self::Namespaces => "namespaces",
             Self::Endings => "endings",
             Self::Charges => "charges",
+            Self::Typed => "typed",
         }
     }
 
     /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
-    /// it, what it has to make good, when it learnt how claims ended, and what its callers have open.
+    /// it, what it has to make good, when it learnt how claims ended, what its callers have open
+    /// and how they typed private names.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
         let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over);
-        !own && !matches!(self, Self::Endings | Self::Charges)
+        !own && !matches!(self, Self::Endings | Self::Charges | Self::Typed)
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | `private` | private names: nobody can probe them, and they stay where they were typed |
 //! | `races` | claims to the same names at the same time |
 //! | `links` | cut links between nodes of this process |
 //! | `leaving` | members that are evicted, come back, or leave |
@@ -31,6 +32,7 @@ mod leaving;
 mod links;
 mod many;
 mod namespaces;
+mod private;
 mod races;
 mod rescue;
 mod restarts;

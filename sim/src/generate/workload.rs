@@ -3,6 +3,7 @@
 use super::{Size, Swarm};
 use crate::dice::Dice;
 use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, Wish};
+use crate::secrets::VAULT;
 
 /// Kinds of request and how often each is made, by this seed's taste.
 struct Taste {
@@ -138,6 +139,7 @@ pub(super) fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> 
             actions.push(Action { at, host, ask, otherwise: taste.otherwise(&mut dice) });
         }
     }
+    add_private(seed, plan, &mut actions);
     actions
 }
 
@@ -227,7 +229,8 @@ fn book(dice: &mut Dice) -> Book {
     let address = if namespace == "email" { "@example.org" } else { "" };
     let names = (0..dice.below(3)).map(|_| format!("Hot{}{address}", dice.below(8)));
     let reserved = names.collect();
-    Book { namespace, opaque: dice.percent(30), least: usize::try_from(dice.within(1, 6)).unwrap_or(1), reserved }
+    let (opaque, least) = (dice.percent(30), usize::try_from(dice.within(1, 6)).unwrap_or(1));
+    Book { namespace, opaque, least, reserved, private: false }
 }
 
 fn name(dice: &mut Dice, taste: &Taste) -> String {
@@ -260,5 +263,58 @@ fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
         ttl: dice.percent(taste.reservations).then(|| dice.within(1, 8000)),
         replaces: None,
         wait: dice.percent(taste.waits).then(|| dice.below(6000)),
+        discreet: false,
+    }
+}
+
+/// Slots from here on are those of registrations of private names.
+const PRIVATE: Slot = 1 << 21;
+
+/// In a quarter of the seeds there is a namespace of private names, from the start, and callers who may not be told
+/// whether they exist.
+fn add_private(seed: u64, plan: &Plan, actions: &mut Vec<Action>) {
+    let mut dice = Dice::new(seed, "private", 0);
+    if !dice.percent(25) {
+        return;
+    }
+    let book = Book { namespace: VAULT.to_owned(), opaque: false, least: 1, reserved: Vec::new(), private: true };
+    actions.push(Action { at: 0, host: 0, ask: Ask::Rules(book), otherwise: Otherwise::Waits(200) });
+    let (hot, discreet, own) = (dice.within(1, 6), dice.within(10, 100), dice.within(20, 100));
+    for number in 0..dice.within(5, 60) {
+        let mut dice = Dice::new(seed, "private action", number);
+        let slot = PRIVATE + Slot::try_from(number).unwrap_or(0);
+        let earlier = PRIVATE + Slot::try_from(dice.below(number + 1)).unwrap_or(0);
+        let ask = match dice.below(20) {
+            0 => Ask::Retry(earlier),
+            1 => Ask::Activate(earlier),
+            2 | 3 => Ask::Release(earlier),
+            4 => Ask::ReleaseName(earlier, 0),
+            5 => Ask::Look(format!("{VAULT}/hush{}", dice.below(hot))),
+            kind => {
+                let mut names = vec![format!("{VAULT}/Hush{}", dice.below(hot))];
+                let more = match dice.below(5) {
+                    0 => Some(format!("{VAULT}/hush{}", hot + dice.below(hot))),
+                    1 => Some(format!("hot{}", dice.below(8))),
+                    _ => None,
+                };
+                names.extend(more);
+                let replaces = (kind == 6).then_some((earlier, 0));
+                let owner = if replaces.is_some() { earlier } else { slot } % 3;
+                Ask::Register(Wish {
+                    slot,
+                    own_id: dice.percent(own),
+                    id_of: None,
+                    owner: format!("owner{owner}"),
+                    names,
+                    ttl: dice.percent(40).then(|| dice.within(1, 8000)),
+                    replaces,
+                    wait: dice.percent(30).then(|| dice.below(6000)),
+                    discreet: dice.percent(discreet),
+                })
+            }
+        };
+        let (at, host) = (dice.within(500, plan.heal_at.max(501)), dice.below(plan.hosts() as u64));
+        let host = usize::try_from(host).unwrap_or(0);
+        actions.push(Action { at: at.min(plan.heal_at), host, ask, otherwise: Otherwise::Elsewhere });
     }
 }

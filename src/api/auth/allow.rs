@@ -13,21 +13,28 @@ use super::super::Api;
 use super::super::extract::internal;
 use super::super::problem::{Problem, ProblemType};
 use super::{ApiToken, Scope};
-use crate::replica::Charge;
+use crate::replica::{self, Charge};
 
 /// Who makes a call that was let in.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Caller {
+    /// Whether it may be told what is known of names and registrations.
+    reads: bool,
     /// What its registrations count for, where they are counted.
     pub(in crate::api) charge: Option<Charge>,
 }
 
 impl Caller {
     /// Whoever calls a node that has no tokens.
-    const ANYBODY: Self = Self { charge: None };
+    const ANYBODY: Self = Self { reads: true, charge: None };
+
+    /// A request as this caller may make it.
+    pub(in crate::api) fn asks(&self, request: replica::Request) -> replica::Request {
+        if self.reads { request } else { replica::Request::Discreet(Box::new(request)) }
+    }
 
     fn bearing(token: &ApiToken) -> Self {
-        Self { charge: token.charge() }
+        Self { reads: token.may(Scope::Read), charge: token.charge() }
     }
 }
 

@@ -101,6 +101,8 @@ impl Event {
         let registration = Registration::from(event.registration);
         let (name, reason) = event.ended.map(|(claim, reason)| (Claim::from(claim), reason)).unzip();
         let subject = match &name {
+            // What a private name is called everywhere.
+            Some(name) if name.name.is_empty() => format!("{}/{}", name.namespace, name.key),
             Some(name) => format!("{}/{}", name.namespace, name.name),
             None => registration.id.to_string(),
         };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Time, stamp};
 use crate::clock::{NodeId, Stamp};
+use crate::name::shown;
 use crate::replica::{
     Awaited, ClaimView, EndReason, NameExplanation, NameView, RegistrationExplanation, Rival, Status, TenureClaim,
     TenureView, Wait, WaitFor,
@@ -170,7 +171,12 @@ fn claimed(name: &NameView, claim: &TenureClaim) -> DecidingOp {
         node: claim.stamp.node,
         label: claim.label.clone(),
         at: Time(claim.stamp.hlc.millis()),
-        what: format!("claims {}/{} for owner {}{retry}, who {outcome}", name.namespace, name.name, claim.owner),
+        what: format!(
+            "claims {}/{} for owner {}{retry}, who {outcome}",
+            name.namespace,
+            shown(&name.name),
+            claim.owner
+        ),
     }
 }
 
@@ -252,7 +258,7 @@ fn lost(facts: &RegistrationExplanation, names: &str) -> (Case, String, String) 
         let by = claim.lost_to.as_ref()?;
         let earlier = earlier(by.stamp, view.stamp);
         let at = node(by.stamp.node, facts.labels.get(&by.stamp.node).map_or("", String::as_str));
-        Some(format!("owner {} claimed {}/{} at node {at} {earlier}", by.owner, name.namespace, name.name))
+        Some(format!("owner {} claimed {}/{} at node {at} {earlier}", by.owner, name.namespace, shown(&name.name)))
     });
     let why = why.unwrap_or_else(|| "an earlier request with the same id counts instead".to_owned());
     if view.status == Status::Contested {
@@ -297,8 +303,11 @@ fn ended(facts: &RegistrationExplanation, name: &ClaimView, claim: &crate::repli
     let how = name.ended.map_or("ended", how_ended);
     let when = claim.ended_at.map_or_else(String::new, |at| format!(" at {}", Time(at)));
     let by = claim.replaced_by.as_ref().map_or_else(String::new, |by| format!(" by registration {}", by.registration));
-    let which =
-        if facts.registration.names.len() > 1 { format!("{}/{}", name.namespace, name.name) } else { "it".to_owned() };
+    let which = if facts.registration.names.len() > 1 {
+        format!("{}/{}", name.namespace, shown(&name.name))
+    } else {
+        "it".to_owned()
+    };
     format!("{which} {how}{by}{when}")
 }
 
@@ -327,7 +336,7 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
             let (owner, id) = (&rival.owner, rival.registration);
             op(
                 rival.stamp,
-                format!("claims {}/{} for owner {owner}, registration {id}: {came}", name.namespace, name.name),
+                format!("claims {}/{} for owner {owner}, registration {id}: {came}", name.namespace, shown(&name.name)),
             )
         };
         ops.extend(claim.lost_to.iter().map(|by| rival(by, "the earliest")));
@@ -335,7 +344,12 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
         let replaced = |by: &Rival| {
             op(
                 by.stamp,
-                format!("takes the place of {}/{}, registration {}", name.namespace, name.name, by.registration),
+                format!(
+                    "takes the place of {}/{}, registration {}",
+                    name.namespace,
+                    shown(&name.name),
+                    by.registration
+                ),
             )
         };
         ops.extend(claim.replaced_by.iter().map(replaced));
@@ -418,7 +432,7 @@ fn earlier(first: Stamp, second: Stamp) -> String {
 }
 
 fn list(names: &[ClaimView]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect();
+    let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, shown(&name.name))).collect();
     names.join(" and ")
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::is_false;
 use super::text::{Time, stamp};
 use crate::name::{Profile, Rules, RulesError};
 use crate::replica::{NamespaceView, RulesVersion};
@@ -88,6 +89,10 @@ pub struct Namespace {
     /// With `email`: whether what follows a `+` before the `@` is left out of account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_tags: Option<bool>,
+    /// Whether only a keyed hash of a name leaves the node that took it, and whether it exists is told to nobody who may not
+    /// read.
+    #[serde(default)]
+    pub private: bool,
     /// Names that nobody can claim, as typed; whatever has the same canonical form as one of them neither.
     pub reserved: Vec<String>,
     /// Which change set these rules.
@@ -110,7 +115,7 @@ impl From<NamespaceView> for Namespace {
             Profile::Email { remove_tags } => (ProfileName::Email, None, Some(remove_tags)),
             Profile::Opaque => (ProfileName::Opaque, None, None),
         };
-        let (min_length, max_length) = rules.lengths();
+        let ((min_length, max_length), private) = (rules.lengths(), rules.is_private());
         let changed_at = match version {
             RulesVersion::Default => None,
             RulesVersion::Set(stamp) => Some(Time(stamp.hlc.millis())),
@@ -125,6 +130,7 @@ impl From<NamespaceView> for Namespace {
             max_length,
             lookalikes,
             remove_tags,
+            private,
             reserved,
             version,
             changed_at,
@@ -152,6 +158,9 @@ pub struct NamespaceBody {
     /// With `email` only: whether what follows a `+` before the `@` is left out of account; it counts by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_tags: Option<bool>,
+    /// Whether names are private; they are public by default.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub private: bool,
     /// Names that nobody is to claim; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<String>,
@@ -200,7 +209,8 @@ impl NamespaceBody {
         }
         let (least, most) = default.lengths();
         let lengths = (self.min_length.unwrap_or(least), self.max_length.unwrap_or(most));
-        Ok(Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?)
+        let rules = Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?;
+        Ok(rules.with_private(self.private))
     }
 }
 
@@ -213,6 +223,7 @@ impl From<&Namespace> for NamespaceBody {
             max_length: Some(shown.max_length),
             lookalikes: shown.lookalikes,
             remove_tags: shown.remove_tags,
+            private: shown.private,
             reserved: shown.reserved.clone(),
             if_version: Some(shown.version),
         }
@@ -231,6 +242,7 @@ mod tests {
             ("org/42/email", r#"{"remove_tags": true}"#),
             ("username", r#"{"lookalikes": "distinct"}"#),
             ("tag", r#"{"profile": "opaque", "if_version": "default"}"#),
+            ("email", r#"{"private": true}"#),
             ("tag", "{}"),
         ] {
             let body: NamespaceBody = serde_json::from_str(text).unwrap();
@@ -258,7 +270,7 @@ mod tests {
             let error = serde_json::from_str::<NamespaceBody>(text).unwrap().rules(namespace).unwrap_err().to_string();
             assert!(error.contains(wanted), "{text}: {error}");
         }
-        for text in [r#"{"private": true}"#, r#"{"if_version": "7"}"#, r#"{"profile": "word"}"#] {
+        for text in [r#"{"privat": true}"#, r#"{"private": 1}"#, r#"{"if_version": "7"}"#, r#"{"profile": "word"}"#] {
             assert!(serde_json::from_str::<NamespaceBody>(text).is_err(), "{text}");
         }
     }

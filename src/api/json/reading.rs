@@ -21,7 +21,8 @@ pub struct Contender {
     pub registration: Uuid,
     /// Whose it is.
     pub owner: String,
-    /// The name as typed.
+    /// The name as typed; left out, and empty here, where it is private and was not typed at the answering node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The node that accepted it.
     pub node: NodeId,
@@ -225,7 +226,9 @@ impl From<replica::ConflictPage> for Conflicts {
 pub struct TakenName {
     /// The namespace.
     pub namespace: String,
-    /// The name as its holder typed it.
+    /// The name as its holder typed it; left out, and empty here, where it is private and was not typed at the answering
+    /// node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Its canonical form.
     pub key: String,

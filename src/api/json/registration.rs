@@ -231,9 +231,10 @@ impl From<RegistrationView> for Registration {
 pub struct Claim {
     /// The namespace.
     pub namespace: String,
-    /// The name as typed.
+    /// The name as typed; left out, and empty here, where it is private and was not typed at the answering node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Its canonical form.
+    /// Its canonical form, or the hash of a private one.
     pub key: String,
     /// How the claim ended, where it finally did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -269,7 +270,9 @@ impl From<replica::Waiting> for Waiting {
 pub struct RejectedBy {
     /// The namespace of the lost name.
     pub namespace: String,
-    /// The lost name, as the loser typed it.
+    /// The lost name, as the loser typed it; left out, and empty here, where it is private and was not typed at the
+    /// answering node.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The winning registration.
     pub registration: Uuid,

@@ -41,7 +41,7 @@ async fn rules_are_shown_and_set() {
     let shown: Value = fake.get("/v1/namespaces/org%2F42%2Femail").await.json().await.unwrap();
     let defaults = json!({
         "namespace": "org/42/email", "profile": "email", "min_length": 1, "max_length": 256, "remove_tags": false,
-        "reserved": [], "version": "default", "final": true,
+        "private": false, "reserved": [], "version": "default", "final": true,
     });
     assert_eq!(shown, defaults);
     let body = json!({"min_length": 3, "reserved": ["root", "Admin"], "if_version": "default"});
@@ -50,7 +50,7 @@ async fn rules_are_shown_and_set() {
     let set: Value = response.json().await.unwrap();
     let wanted = json!({
         "namespace": "username", "profile": "username", "min_length": 3, "max_length": 256, "lookalikes": "collide",
-        "reserved": ["Admin", "root"], "version": format!("1700000000000.0@{NODE}"),
+        "private": false, "reserved": ["Admin", "root"], "version": format!("1700000000000.0@{NODE}"),
         "changed_at": "2023-11-14T22:13:20Z", "final": false,
     });
     let at = |value: &Value| value["changed_at"].as_str().map(|text| text.starts_with("2023-11-14T22:13:20"));
@@ -74,7 +74,7 @@ fn without_time(value: &Value) -> serde_json::Map<String, Value> {
 async fn what_cannot_be_a_rule_is_refused_before_the_node_is_asked() {
     let fake = Fake::start(echo).await;
     for (body, part) in [
-        (json!({"private": true}), "unknown field `private`"),
+        (json!({"privat": true}), "unknown field `privat`"),
         (json!({"profile": "nickname"}), "unknown variant `nickname`"),
         (json!({"remove_tags": true}), "remove_tags is a rule of profile email"),
         (json!({"min_length": 9, "max_length": 8}), "names of 9 to 8 characters cannot be"),

@@ -109,6 +109,45 @@ async fn without_a_token_nothing_is_done() {
     assert_eq!(twice.status(), StatusCode::UNAUTHORIZED);
 }
 
+/// The registration that the node was asked for last: discreetly by whoever may not read.
+fn registered(fake: &Fake, secret: &str) -> replica::RegisterRequest {
+    match fake.last() {
+        Request::Register(request) if secret != "claims" => request,
+        Request::Discreet(request) if secret == "claims" => match *request {
+            Request::Register(request) => request,
+            other => panic!("asked something else: {other:?}"),
+        },
+        other => panic!("asked something else: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_asks_discreetly() {
+    let fake = guarded().await;
+    let id = Uuid::from_u128(7);
+    for (method, path, request) in [
+        ("DELETE", format!("/v1/registrations/{id}"), Request::Release { id }),
+        ("POST", format!("/v1/registrations/{id}/activate"), Request::Activate { id }),
+        (
+            "DELETE",
+            "/v1/names/email/a@b?owner=o".to_owned(),
+            Request::ReleaseName {
+                owner: "o".to_owned(),
+                name: NameRequest { namespace: "email".to_owned(), name: "a@b".to_owned() },
+            },
+        ),
+    ] {
+        call(&fake, method, &path, Some("Bearer both")).await;
+        assert_eq!(fake.last(), request);
+        call(&fake, method, &path, Some("Bearer claims")).await;
+        assert_eq!(fake.last(), Request::Discreet(Box::new(request)));
+    }
+    let fake = Fake::with(tokens(), |_| Err(Refusal::NeedsRead("that"))).await;
+    let refused = call(&fake, "DELETE", &format!("/v1/registrations/{id}"), Some("Bearer claims")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(refused.headers()["www-authenticate"].to_str().unwrap().contains("scope=\"read\""));
+}
+
 #[tokio::test]
 async fn what_a_token_registers_counts_for_it() {
     let fake = guarded().await;
@@ -118,12 +157,10 @@ async fn what_a_token_registers_counts_for_it() {
         let body = serde_json::from_value(alice()).unwrap();
         client.register(&body).await.unwrap();
         let charge = max_open.map(|max_open| Charge { token: format!("{secret}-token"), max_open });
-        let Request::Register(request) = fake.last() else { panic!("asked something else") };
-        assert_eq!(request.charge, charge);
+        assert_eq!(registered(&fake, secret).charge, charge);
         let mut answers = client.register_all(futures_util::stream::iter([body])).await.unwrap();
         while answers.next().await.unwrap().is_some() {}
-        let Request::Register(request) = fake.last() else { panic!("asked something else") };
-        assert_eq!(request.charge, charge);
+        assert_eq!(registered(&fake, secret).charge, charge);
     }
 }
 

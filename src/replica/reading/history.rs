@@ -43,7 +43,7 @@ pub struct TenureClaim {
     pub registration: Uuid,
     /// Whose it is.
     pub owner: String,
-    /// The name as typed.
+    /// The name as typed; empty for a private one that was not typed at this node.
     pub name: String,
     /// Its stamp.
     pub stamp: Stamp,
@@ -97,7 +97,7 @@ impl<S: Store> Replica<S> {
         let record = registration.claim(namespace, key)?;
         Some(TenureClaim {
             registration: registration.id(),
-            name: record.claim.name.clone(),
+            name: self.typed(registration.id(), &record.claim),
             stamp,
             label: self.label(stamp.node),
             status: self.status(&registration),

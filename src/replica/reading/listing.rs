@@ -32,7 +32,7 @@ pub struct NamePage {
 pub struct ListedName {
     /// The namespace.
     pub namespace: String,
-    /// The name as its holder typed it.
+    /// The name as its holder typed it; empty for a private one that was not typed at this node.
     pub name: String,
     /// Its canonical form.
     pub key: String,
@@ -79,15 +79,19 @@ impl<S: Store> Replica<S> {
         NamePage { names, next: next.filter(|_| !whole) }
     }
 
-    /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise.
+    /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise. How
+    /// private names begin nobody can tell by their keys: there it is what the keys begin with.
     fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
+        if self.registry.rules(namespace).is_private() {
+            return prefix.to_owned();
+        }
         let name = NameRequest { namespace: namespace.to_owned(), name: prefix.to_owned() };
         self.name_key(&name).unwrap_or(name.name)
     }
 
     fn listed(&self, namespace: &str, key: &str, name: &Name) -> Option<ListedName> {
         let (status, holder) = self.holder(namespace, key, name)?;
-        let typed = holder.claim(namespace, key)?.claim.name.clone();
+        let typed = self.typed(holder.id(), &holder.claim(namespace, key)?.claim);
         let expires = holder.end().filter(|_| !holder.activated_in_time());
         Some(ListedName {
             namespace: namespace.to_owned(),
@@ -115,7 +119,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
-    /// none where names are not user names: an address has no alternatives.
+    /// none where names are private or not user names: an address has no alternatives.
     pub(in crate::replica) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
         if count > MAX_SUGGESTIONS {
             let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
@@ -123,7 +127,7 @@ impl<S: Store> Replica<S> {
         }
         let key = self.name_key(name)?;
         let rules = self.registry.rules(&name.namespace);
-        if !matches!(rules.profile(), Profile::Username { .. }) {
+        if rules.is_private() || !matches!(rules.profile(), Profile::Username { .. }) {
             return Ok(Vec::new());
         }
         let candidates = suffixes(&name.namespace, &key).take(MAX_TRIED);

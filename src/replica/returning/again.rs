@@ -27,6 +27,9 @@ impl<S: Store> Replica<S> {
         let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(..)));
         let open: Vec<_> = open.collect();
         self.returning.open = !open.is_empty();
+        if open.is_empty() {
+            self.sweep_typed();
+        }
         // What of an earlier life counts is known once it is out here too.
         let unheard = |node: &NodeId| self.returning.unheard.contains(node);
         let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || unheard(&stamp.node);

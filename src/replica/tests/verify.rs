@@ -37,6 +37,12 @@ fn rich() -> MemoryStore {
         let set = Request::SetNamespace { namespace: "username".into(), rules, if_version: None };
         assert!(cluster.reply(n, set).is_ok());
     }
+    let private = Box::new(Rules::default_of("vault").with_private(true));
+    let set = Request::SetNamespace { namespace: "vault".into(), rules: private, if_version: None };
+    assert!(cluster.reply(3, set).is_ok());
+    let secret = NameRequest { namespace: "vault".into(), name: "ann".into() };
+    let charge = Some(Charge { token: "shop".into(), max_open: 9 });
+    cluster.register(1, RegisterRequest { names: vec![secret], charge, ..names(&[]) });
     cluster.nodes.remove(&node(1)).unwrap().into_store()
 }
 
@@ -53,7 +59,7 @@ fn a_store_that_is_well_has_no_fault_whatever_its_node_went_through() {
     let store = rich();
     let found = verify(&store, node(1));
     assert_eq!((found.findings, found.node, found.whole), (vec![], Some(node(1)), true));
-    assert_eq!(found.tables["registrations"], 6);
+    assert_eq!(found.tables["registrations"], 7);
     assert!(found.ops > 6 && found.events > 6);
     let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
     let open = |store| Replica::open(config(1), store, None, now).unwrap();

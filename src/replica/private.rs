@@ -1,0 +1,238 @@
+//! Private names: what of them leaves this node, and who is told whether they exist.
+//!
+//! In a private namespace a claim travels with a keyed hash for a key and without the name as typed, which stays in a
+//! table of this node's own, by the registration's id, so that its owner can read it back here.
+//!
+//! A caller that may not be told what is known is *discreet*: the answer to its registration is the same whether the name
+//! is taken or not. Where it is, the claim is issued all the same, into the tenure of whoever leads, and loses to it as a
+//! concurrent claim would: the work is the same, and the outcome is told at the feed, to those who may read it. Whatever
+//! would tell the outcome in another way is refused such a caller, by the namespaces concerned and never by what is known:
+//! a public name beside a private one in one registration, because it is free again where the private one was taken; a
+//! rename from or to a private name for the same reason; and whatever goes by the id of a registration with private names,
+//! or by one that nobody knows, because what lost may be forgotten earlier.
+
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use super::Replica;
+use super::input::Token;
+use super::request::{ClaimView, NameRequest, Outcome, Refusal, RegisterRequest, RegistrationView, Request, Status};
+use crate::clock::Hlc;
+use crate::codec;
+use crate::crdt::{Claim, ClaimRecord, EndReason, Namespace, Registration, Vacancy, read_record};
+use crate::name::Rules;
+use crate::store::{Direction, Store, Table};
+
+/// Bytes of a registration's id, at the beginning of a row.
+const ID_BYTES: usize = 16;
+
+/// A name's key, as it is claimed.
+pub(super) struct Keyed {
+    pub(super) key: String,
+    /// It is a hash, and the name is not to travel.
+    pub(super) private: bool,
+}
+
+impl<S: Store> Replica<S> {
+    /// What stands for a canonical form by the rules of its namespace.
+    pub(super) fn keyed(&self, rules: &Rules, namespace: &str, key: String) -> Keyed {
+        let private = rules.is_private();
+        Keyed { key: if private { self.pepper.hash(namespace, &key) } else { key }, private }
+    }
+
+    fn is_private_namespace(&self, namespace: &str) -> bool {
+        self.registry.rules(namespace).is_private()
+    }
+
+    fn has_private_namespaces(&self) -> bool {
+        let mut any = false;
+        self.registry.store.scan(Table::Namespaces, &[], None, Direction::Up, &mut |_, row| {
+            any = read_record::<Namespace>(row, "namespace").rules.is_private();
+            if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        any
+    }
+
+    /// Whether some name of a registration is one that only those who may read are to know of. It may have been taken
+    /// before its namespace was private.
+    fn has_private_names(&self, registration: &Registration) -> bool {
+        has_hidden(registration)
+            || registration.claims.iter().any(|record| self.is_private_namespace(&record.claim.namespace))
+    }
+
+    /// A request of somebody who may not be told what is known of private names.
+    pub(super) fn on_discreet(&mut self, token: Token, request: Request) -> Outcome {
+        match request {
+            Request::Register(request) => self.on_register(token, RegisterRequest { discreet: true, ..request }),
+            Request::Activate { id } => self.told_by_id(id).and_then(|()| self.on_activate(token, id)),
+            Request::Extend { id, ttl } => self.told_by_id(id).and_then(|()| self.on_extend(token, id, ttl)),
+            Request::Release { id } => self.told_by_id(id).and_then(|()| self.on_release(token, id)),
+            Request::ReleaseName { owner, name } => {
+                self.told_by_name(&name)?;
+                self.on_release_name(token, owner, name)
+            }
+            _ => Err(Refusal::NeedsRead("what is known of names and registrations")),
+        }
+    }
+
+    /// Whether a discreet caller may be answered by a registration's id. Without private namespaces there is nothing to
+    /// hide.
+    fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
+        let known = self.registry.find(id).or_else(|| self.void_registration(id));
+        let hidden = match known {
+            Some(registration) => self.has_private_names(&registration),
+            None => self.has_private_namespaces(),
+        };
+        if hidden { Err(Refusal::NeedsRead("a registration that has private names or is not known")) } else { Ok(()) }
+    }
+
+    fn told_by_name(&self, name: &NameRequest) -> Result<(), Refusal> {
+        let beside = || Err(Refusal::NeedsRead("a private name, or one that was registered together with one"));
+        if self.is_private_namespace(&name.namespace) {
+            return beside();
+        }
+        let Vacancy::Taken(leader) = self.registry.vacancy(&name.namespace, &self.name_key(name)?) else {
+            return Ok(());
+        };
+        match Registration::load(&self.registry.store, leader) {
+            Some(registration) if self.has_private_names(&registration) => beside(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a discreet caller asks for private names, which it may do where nothing else would tell the outcome.
+    pub(super) fn wants_private(&self, request: &RegisterRequest) -> Result<bool, Refusal> {
+        let private = |name: &NameRequest| self.is_private_namespace(&name.namespace);
+        let any = request.names.iter().any(private);
+        if any && !request.names.iter().all(private) {
+            return Err(Refusal::NeedsRead("a registration of public and private names together"));
+        }
+        if let Some(replaces) = &request.replaces {
+            if any || private(&replaces.name) {
+                return Err(Refusal::NeedsRead("a rename from or to a private name"));
+            }
+            self.told_by_id(replaces.registration)?;
+        }
+        Ok(any)
+    }
+
+    /// What a discreet caller is told of a registration with private names: that it was accepted, whatever became of it.
+    pub(super) fn discreet_view(&self, registration: Registration) -> Option<RegistrationView> {
+        if !self.has_private_names(&registration) {
+            return None;
+        }
+        let id = registration.id();
+        let claim = |ClaimRecord { claim, .. }: &ClaimRecord| ClaimView {
+            namespace: claim.namespace.clone(),
+            name: self.typed(id, claim),
+            key: claim.key.clone(),
+            ended: None,
+        };
+        Some(RegistrationView {
+            id,
+            status: Status::Pending,
+            names: registration.claims.iter().map(claim).collect(),
+            node: registration.stamp.node,
+            stamp: registration.stamp,
+            expires: registration.end().map(Hlc::millis),
+            activated: false,
+            waiting_for: Vec::new(),
+            rejected_by: None,
+            owner: registration.owner,
+            metadata: registration.metadata,
+        })
+    }
+
+    /// Whether a registration with private names is open, as far as its bearer is concerned: for as long as it would be had
+    /// it won, so that a count tells nobody that it lost.
+    pub(super) fn is_open_in_private(&self, registration: &Registration) -> bool {
+        if registration.seq > self.finality.decided(registration.stamp.node) {
+            return true;
+        }
+        let gone = |record: &ClaimRecord| record.ended.is_some_and(|ended| ended != EndReason::Rejected);
+        let over = registration.claims.iter().all(gone);
+        self.is_reserved(registration) && !over
+    }
+
+    /// It is a reservation that was not activated, and its time is not over.
+    fn is_reserved(&self, registration: &Registration) -> bool {
+        registration.end().is_some_and(|end| end > self.finality.watermark()) && !registration.activated_in_time()
+    }
+
+    /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown
+    /// would tell.
+    pub(super) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
+        let twin = self.registry.find_stamp(registration.id()).is_some_and(|first| first < registration.stamp);
+        if !has_hidden(registration) || !registration.lost || twin {
+            return None;
+        }
+        match registration.end() {
+            None => Some(Stays::ForGood),
+            Some(_) if !self.is_reserved(registration) => None,
+            Some(end) => Some(Stays::Until(end)),
+        }
+    }
+
+    /// A name as typed, where it travelled or was typed here; empty otherwise.
+    pub(super) fn typed(&self, id: Uuid, claim: &Claim) -> String {
+        if !claim.name.is_empty() {
+            return claim.name.clone();
+        }
+        let typed = self.registry.store.get(Table::Typed, &row(id, &claim.key));
+        typed.map(|bytes| read_record(&bytes, "name as typed")).unwrap_or_default()
+    }
+
+    /// Keeps the private names of a registration as they were typed here.
+    pub(super) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
+        for (record, name) in registration.claims.iter().zip(names) {
+            if record.claim.name.is_empty() {
+                let row = row(registration.id(), &record.claim.key);
+                self.registry.store.put(Table::Typed, row, codec::encode(&name.name));
+            }
+        }
+    }
+
+    /// Drops what was typed of a registration that is forgotten.
+    pub(super) fn forget_typed(&mut self, registration: &Registration) {
+        for record in registration.claims.iter().filter(|record| record.claim.name.is_empty()) {
+            self.registry.store.delete(Table::Typed, row(registration.id(), &record.claim.key));
+        }
+    }
+
+    /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
+    pub(super) fn sweep_typed(&mut self) {
+        let mut unknown = Vec::new();
+        self.registry.store.scan(Table::Typed, &[], None, Direction::Up, &mut |key, _| {
+            let id = id_typed(key);
+            if id.is_none_or(|id| self.registry.find(id).is_none() && self.void_registration(id).is_none()) {
+                unknown.push(key.to_vec());
+            }
+            ControlFlow::Continue(())
+        });
+        unknown.into_iter().for_each(|key| self.registry.store.delete(Table::Typed, key));
+    }
+}
+
+/// For how long something stays.
+pub(super) enum Stays {
+    /// As long as it is not told to go.
+    ForGood,
+    /// Until the watermark is there.
+    Until(Hlc),
+}
+
+/// Whether some name of a registration did not travel.
+pub(super) fn has_hidden(registration: &Registration) -> bool {
+    registration.claims.iter().any(|record| record.claim.name.is_empty())
+}
+
+/// The row of a name as typed.
+fn row(id: Uuid, key: &str) -> Vec<u8> {
+    [id.as_bytes().as_slice(), key.as_bytes()].concat()
+}
+
+/// The registration that a key of [`Table::Typed`] is about.
+pub(super) fn id_typed(key: &[u8]) -> Option<Uuid> {
+    key.first_chunk::<ID_BYTES>().map(|id| Uuid::from_bytes(*id))
+}
