@@ -10,7 +10,7 @@ use forename_sim::generate::{Size, generate};
 use forename_sim::hunt::hunt;
 
 /// No planted bug hides for longer. `docs/simulator.md` says how many seeds each takes.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 4000;
 
 #[test]
 fn each_planted_bug_is_found() {
