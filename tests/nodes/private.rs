@@ -93,6 +93,7 @@ impl Answer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is tested")]
 async fn ask(http: &reqwest::Client, url: &str, token: &str, body: &Value) -> Answer {
     let request = http.post(url).bearer_auth(token).json(body).build().unwrap();
     let begin = Instant::now();
