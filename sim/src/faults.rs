@@ -203,7 +203,10 @@ impl World {
             && !self.machines[host].put_back;
         // One that is the only member decides alone, and nobody could tell it from its copy.
         let is_member = |machine: &Machine| machine.replica.as_ref().is_some_and(|replica| replica.is_member());
-        let other = self.machines.iter().any(|machine| machine.host != host && is_member(machine));
+        // Another that has left, as it knows, may not know so itself.
+        let out = self.machines[host].replica.as_ref().map(|replica| replica.cuts().clone()).unwrap_or_default();
+        let stays = |machine: &Machine| is_member(machine) && !out.contains_key(&machine.node);
+        let other = self.machines.iter().any(|machine| machine.host != host && stays(machine));
         if usable && other && self.plan.ending == Ending::Healed {
             self.crash(host, 100);
             let (original, copied) = (self.copy_disk(host), copy.disk.log(node));
