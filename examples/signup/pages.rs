@@ -150,16 +150,3 @@ pub(crate) fn outbox(mails: &[Mail]) -> String {
     let items: String = mails.iter().map(item).collect();
     page("Mail that would be sent", &format_args!("<ul>{items}</ul>"), false)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_type_is_no_html() {
-        let form = Form { username: "\"><script>alert('&')</script>", ..Form::default() };
-        let page = refused(&Sorry { why: "<b>", alternatives: &["<i>".to_owned()] }, &form);
-        assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;\""), "{page}");
-        assert!(page.contains("&lt;b&gt;.") && page.contains("<b>&lt;i&gt;</b>"), "{page}");
-    }
-}

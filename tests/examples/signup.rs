@@ -168,8 +168,12 @@ async fn alice_signs_up_and_whoever_comes_next_is_told_in_the_same_request() {
     page.says(409, "Alice is not available. Free are <b>");
     assert_eq!(page.owner(), bob);
     other.stands(bob, "unavailable").await;
-    let (_, page) = other.sign_up("no\"body here", "").await;
-    page.says(422, "no&quot;body here cannot be used: ");
+    // What people type is no HTML, neither in the form nor beside it.
+    let (_, page) = other.sign_up("\"><script> alert('&')</script>", "").await;
+    let escaped = "&quot;&gt;&lt;script&gt; alert(&#39;&amp;&#39;)&lt;/script&gt;";
+    page.says(422, &format!("{escaped} cannot be used: "));
+    page.says(422, &format!("name=\"username\" value=\"{escaped}\""));
+    assert!(!page.text.contains("<script") && !page.text.contains("<i>"), "{}", page.text);
 
     // The form comes back filled in, to be sent with one of the names that are free; the address is still theirs.
     let free = between(&page_with_alternatives(&other, bob).await, "Free are <b>", "</b>").to_owned();
