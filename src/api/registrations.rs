@@ -133,12 +133,19 @@ pub(super) async fn extend(
     one(api.ask(Request::Extend { id, ttl: ttl.millis() }).await?)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseParams {
+    #[serde(default)]
+    erase: bool,
+}
+
 pub(super) async fn release(
     State(api): State<Arc<Api>>,
     Id(id): Id,
-    Params(NoParams {}): Params<NoParams>,
+    Params(ReleaseParams { erase }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(Request::Release { id }).await?)
+    one(api.ask(if erase { Request::Erase { id } } else { Request::Release { id } }).await?)
 }
 
 #[derive(Deserialize)]

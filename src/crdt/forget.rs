@@ -75,10 +75,11 @@ impl<S: Store> Registry<S> {
                 self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
             }
         }
-        for claim in registration.claims.iter().map(|record| &record.claim) {
-            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
-            name.forget(stamp, &|leader| Registration::load(&self.store, leader).is_some());
-            name.save(&mut self.store, &claim.namespace, &claim.key);
+        // The names of an erased one were left when it was erased.
+        for claim in registration.claims.iter().map(|record| &record.claim).filter(|_| !registration.erased) {
+            let mut name = self.name(&claim.namespace, &claim.key);
+            name.forget(stamp, &|leader| self.has_text(leader));
+            self.put_left(&claim.namespace, &claim.key, &name);
         }
     }
 }
@@ -86,7 +87,7 @@ impl<S: Store> Registry<S> {
 impl Name {
     /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays until
     /// the next one is over too.
-    fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
+    pub(super) fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
         if !self.chain().any(|leader| leader == claim) {
             self.tenures.iter_mut().for_each(|tenure| tenure.claims.retain(|other| *other != claim));
             self.tenures.retain(|tenure| !tenure.claims.is_empty());

@@ -7,6 +7,7 @@
 //! be forgotten.
 
 mod chain;
+mod erase;
 mod extend;
 mod forget;
 mod op;
@@ -16,6 +17,7 @@ mod registry;
 mod tests;
 
 pub use chain::Chain;
+pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
 pub(crate) use forget::load_settled;

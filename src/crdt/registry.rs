@@ -6,9 +6,10 @@ use crdts::{CmRDT, CvRDT, VClock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::erase::Erasures;
 use super::forget::{is_twin, load_settled, run_of};
 use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
-use super::record::{EndReason, Name, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
+use super::record::{EndReason, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
 use crate::name::Rules;
@@ -64,6 +65,7 @@ enum Early {
     Activate(Stamp),
     Release(ClaimRef),
     Extend(Stamp, Hlc),
+    Erase(Stamp),
 }
 
 /// The row of [`Table::Cluster`] that says that an op came which not all programs of this major version know: see
@@ -82,19 +84,21 @@ pub struct Registry<S> {
     pub store: S,
     applied: VClock<NodeId>,
     pub(super) settled: Hlc,
+    pub(super) erasures: Erasures,
 }
 
 impl<S: Store> Registry<S> {
     /// The registry that a store holds, of which these prefixes of logs were applied.
     pub fn new(store: S, applied: VClock<NodeId>) -> Self {
-        let settled = load_settled(&store);
-        Self { store, applied, settled }
+        let (settled, erasures) = (load_settled(&store), Erasures::load(&store));
+        Self { store, applied, settled, erasures }
     }
 
     /// Takes the store's word for what is in it: these prefixes of logs were applied to it.
     pub(crate) fn resume(&mut self, applied: VClock<NodeId>) {
         self.applied = applied;
         self.settled = load_settled(&self.store);
+        self.erasures = Erasures::load(&self.store);
     }
 
     /// The prefixes of logs that were applied.
@@ -130,6 +134,7 @@ impl<S: Store> Registry<S> {
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
             Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
             Body::Extend { registration, expires } => self.early(*registration, Early::Extend(op.stamp(), *expires)),
+            Body::Erase { registration } => self.early(*registration, Early::Erase(op.stamp())),
             Body::Namespace { namespace, rules } => {
                 self.set_rules(namespace, Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() });
                 Effects::default()
@@ -153,7 +158,7 @@ impl<S: Store> Registry<S> {
 
     /// Whether a name can be claimed here, and after which claim: walks its tenures from the first.
     pub fn vacancy(&self, namespace: &str, key: &str) -> Vacancy {
-        let name = Name::load(&self.store, namespace, key);
+        let name = self.name(namespace, key);
         let mut after = None;
         while let Some(leader) = name.leader(after) {
             // One that is not here any more has ended.
@@ -194,7 +199,7 @@ impl<S: Store> Registry<S> {
             causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
         }
         for (index, record) in registration.claims.iter().enumerate() {
-            let name = Name::load(&self.store, &record.claim.namespace, &record.claim.key);
+            let name = self.name(&record.claim.namespace, &record.claim.key);
             causes.extend(name.displaced_by(registration.stamp, self.settled).map(|by| (Some(index), by)));
         }
         causes
@@ -212,10 +217,10 @@ impl<S: Store> Registry<S> {
         for record in &mut rejected.claims {
             record.ended.get_or_insert(EndReason::Rejected);
             let Claim { namespace, key, after, .. } = &record.claim;
-            let mut name = Name::load(&self.store, namespace, key);
+            let mut name = self.name(namespace, key);
             if name.leader(*after).is_some_and(|leader| leader < rejected.stamp) {
                 name.insert(*after, rejected.stamp);
-                name.save(&mut self.store, namespace, key);
+                self.put_name(namespace, key, &name);
             }
         }
         rejected.save(&mut self.store);
@@ -232,11 +237,11 @@ impl<S: Store> Registry<S> {
         }
         for index in 0..new.claims.len() {
             let claim = &new.claims[index].claim;
-            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
+            let mut name = self.name(&claim.namespace, &claim.key);
             if let Some(loser) = name.insert(claim.after, stamp) {
                 displaced.push((claim.clone(), loser));
             }
-            name.save(&mut self.store, &claim.namespace, &claim.key);
+            self.put_name(&new.claims[index].claim.namespace, &new.claims[index].claim.key, &name);
             if name.displaced_by(stamp, self.settled).is_some() {
                 new.lost = true;
                 let followers = name.following(Some(stamp)).map(|tenure| tenure.claims.clone()).unwrap_or_default();
@@ -244,6 +249,14 @@ impl<S: Store> Registry<S> {
             }
         }
         self.take_early(&mut new);
+        self.follow_erased(&mut new);
+        if let Some(by) = new.erase {
+            self.enter_erasing(stamp, by);
+        }
+        if let Some(mut replaces) = new.replaces.take() {
+            self.without_erased(&mut replaces);
+            new.replaces = Some(replaces);
+        }
         self.index(&new);
         if new.lost && !effects.lost.contains(&stamp) {
             effects.lost.push(stamp);
@@ -275,7 +288,7 @@ impl<S: Store> Registry<S> {
 
     /// A claim is displaced, and with it whoever follows it.
     fn displace(&mut self, namespace: &str, key: &str, loser: Stamp, effects: &mut Effects) {
-        let name = Name::load(&self.store, namespace, key);
+        let name = self.name(namespace, key);
         let mut losers = vec![loser];
         while let Some(loser) = losers.pop() {
             self.lose(loser, effects);
@@ -323,6 +336,11 @@ impl<S: Store> Registry<S> {
             let end = registration.end();
             early.tell(&mut registration);
             self.index_end(&registration, end);
+            if let Early::Erase(_) = early
+                && let Some(by) = registration.erase.filter(|_| !registration.erased)
+            {
+                self.enter_erasing(stamp, by);
+            }
             registration.save(&mut self.store);
         } else if stamp.hlc > self.settled {
             let mut waiting = self.waiting(stamp);
@@ -359,6 +377,10 @@ impl<S: Store> Registry<S> {
         let end = ours.end();
         ours.extensions.join(theirs.extensions);
         self.index_end(&ours, end);
+        ours.erase = ours.erase.into_iter().chain(theirs.erase).min();
+        if let Some(by) = ours.erase {
+            self.enter_erasing(ours.stamp, by);
+        }
         for (ours, theirs) in ours.claims.iter_mut().zip(theirs.claims) {
             ours.released |= theirs.released;
             ours.ended = ours.ended.into_iter().chain(theirs.ended).min();
@@ -390,6 +412,12 @@ impl Early {
         match self {
             Self::Activate(stamp) => {
                 registration.activated = registration.activated.into_iter().chain([*stamp]).min();
+            }
+            // What was erased has ended, whoever says so again.
+            Self::Erase(_) if registration.erased => {}
+            Self::Erase(by) => {
+                registration.erase = registration.erase.into_iter().chain([*by]).min();
+                registration.claims.iter_mut().for_each(|record| record.released = true);
             }
             Self::Extend(by, expires) => registration.extensions.add(*by, *expires),
             Self::Release(released) => {

@@ -13,11 +13,13 @@
 //! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
 
 mod email;
+mod pepper;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod username;
 
+pub use pepper::{CLUSTER_PEPPER, Pepper};
 pub use rules::{MAX_RESERVED, MAX_RESERVED_BYTES, Profile, Rules, RulesError};
 
 use crate::replica::limits::{MAX_NAME, MAX_NAMESPACE};

@@ -24,6 +24,7 @@ use super::{
 use crate::clock::{Clock, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Registry, read_record};
+use crate::name::{CLUSTER_PEPPER, Pepper};
 use crate::store::{Direction, Store, Table};
 
 /// The store does not fit this node. Nothing was changed.
@@ -130,6 +131,15 @@ impl<S: Store> Replica<S> {
         self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
     }
 
+    /// The pepper is made of the secret that the cluster has first. Stores of before have none yet.
+    fn keep_pepper(&mut self) {
+        let secret = self.founding.as_ref().map(|founding| founding.secret);
+        if let Some(secret) = secret.filter(|_| self.registry.store.get(Table::Cluster, CLUSTER_PEPPER).is_none()) {
+            let pepper = codec::encode(&Pepper::derive(&secret));
+            self.registry.store.put(Table::Cluster, CLUSTER_PEPPER.to_vec(), pepper);
+        }
+    }
+
     pub(super) fn write_founding(&mut self, founding: &Founding) {
         let store = &mut self.registry.store;
         store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(founding));
@@ -173,6 +183,8 @@ impl<S: Store> Replica<S> {
             let founding: Founding = read_record(&bytes, "founding");
             Founding { former: former.unwrap_or_default(), ..founding }
         });
+        self.keep_pepper();
+        let store = &self.registry.store;
         let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();

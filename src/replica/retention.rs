@@ -186,7 +186,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether nothing more will be told of a registration whose claims have all ended.
-    fn is_settled(&self, registration: &Registration) -> bool {
+    pub(super) fn is_settled(&self, registration: &Registration) -> bool {
         let decided = registration.seq <= self.finality.decided(registration.stamp.node);
         (registration.rejected || decided) && !self.finality.is_contested(registration.stamp)
     }

@@ -9,7 +9,7 @@ use super::input::{Output, Token};
 use super::limits::{MAX_EXTENSIONS, MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
 use crate::clock::{Hlc, Millis, Stamp};
-use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
+use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Name, Register, Registration, Vacancy};
 use crate::store::Store;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
@@ -119,6 +119,7 @@ impl<S: Store> Replica<S> {
                 Request::Activate { id } => self.on_activate(token, id),
                 Request::Extend { id, ttl } => self.on_extend(token, id, ttl),
                 Request::Release { id } => self.on_release(token, id),
+                Request::Erase { id } => self.on_erase(token, id),
                 Request::ReleaseName { owner, name } => self.on_release_name(token, owner, name),
                 Request::Registration { id, wait } => self.on_registration(token, id, wait),
                 Request::Name(name) => self.name_view(name).map(|view| Some(Answer::Name(view))),
@@ -299,6 +300,9 @@ impl<S: Store> Replica<S> {
     /// Whether a request with a known id asks for what that registration is, whatever the rules of its namespaces are by
     /// now.
     fn same_content(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        if known.erased {
+            return self.same_erased(known, request);
+        }
         let mut claims = known.claims.iter().zip(&request.names);
         let same_names = known.claims.len() == request.names.len()
             && claims.all(|(record, asked)| self.is_meant(&record.claim, asked));
@@ -320,6 +324,16 @@ impl<S: Store> Replica<S> {
             && known.metadata == request.metadata
             && lasts.is_some() == request.ttl.is_some()
             && same_replaced
+    }
+
+    /// The same of one that was erased, of which only hashes of the names are left to compare.
+    fn same_erased(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        let same = |(record, asked): (&ClaimRecord, &NameRequest)| {
+            let hash = |key: String| self.registry.hash(&asked.namespace, &key);
+            record.claim.namespace == asked.namespace
+                && self.name_key(asked).is_ok_and(|key| hash(key) == record.claim.key)
+        };
+        known.claims.len() == request.names.len() && known.claims.iter().zip(&request.names).all(same)
     }
 
     fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
@@ -380,6 +394,19 @@ impl<S: Store> Replica<S> {
         self.release_claims(token, registration, |_| true)
     }
 
+    /// Erases a registration, whatever has become of it; what is to be erased already is so once.
+    fn on_erase(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        if registration.erase.is_some() {
+            return self.answer_later(token, registration, None);
+        }
+        self.may_issue()?;
+        self.all_can_read()?;
+        self.issue(Body::Erase { registration: registration.stamp });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
     fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
         let key = self.name_key(&request)?;
         let Vacancy::Taken(leader) = self.registry.vacancy(&request.namespace, &key) else {
@@ -414,7 +441,7 @@ impl<S: Store> Replica<S> {
 
     /// The claims that a name has, for views.
     pub(super) fn name_record(&self, namespace: &str, key: &str) -> Name {
-        Name::load(&self.registry.store, namespace, key)
+        self.registry.name(namespace, key)
     }
 }
 

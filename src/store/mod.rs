@@ -56,11 +56,13 @@ pub enum Table {
     Namespaces,
     /// When claims ended and registrations were rejected, by stamp and claim.
     Endings,
+    /// Tenures of a name that was erased, by namespace and the hash of its key.
+    Erased,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -79,6 +81,7 @@ impl Table {
         Self::Over,
         Self::Namespaces,
         Self::Endings,
+        Self::Erased,
     ];
 
     /// Its name on disk.
@@ -103,6 +106,7 @@ impl Table {
             Self::Over => "over",
             Self::Namespaces => "namespaces",
             Self::Endings => "endings",
+            Self::Erased => "erased",
         }
     }
 

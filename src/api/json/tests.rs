@@ -24,6 +24,7 @@ fn view() -> RegistrationView {
         expires: Some(Millis(1_700_000_060_000)),
         activated: false,
         metadata: Some("{\"form\": [1,\n 2]}".to_owned()),
+        erased: false,
         waiting_for: vec![replica::Waiting { node: NodeId(1), label: "eu".to_owned(), since: None }],
         rejected_by: Some(replica::RejectedBy {
             namespace: "org/42/handle".to_owned(),

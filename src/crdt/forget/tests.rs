@@ -149,7 +149,7 @@ fn a_name_keeps_one_stamp_of_all_that_is_over() {
         after = Some(one);
         assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(after));
     }
-    let name = Name::load(&registry.store, "username", "alice");
+    let name = registry.name("username", "alice");
     assert_eq!(name.tenures, [Tenure { after: None, claims: vec![stamp(50, 1)] }]);
     let left: BTreeSet<_> =
         [Table::Registrations, Table::Owners].into_iter().flat_map(|table| registry.store.rows(table)).collect();
