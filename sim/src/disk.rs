@@ -104,7 +104,7 @@ impl Disk {
             match (frontier_of(table, &key), &value) {
                 // Only a newcomer that starts over forgets ops.
                 (Some(origin), None) => drop(self.logs.remove(&origin)),
-                (Some(origin), Some(frontier)) => drop(self.logs.insert(origin, applied_of(frontier))),
+                (Some(origin), Some(frontier)) => self.logs.extend(applied_of(frontier).map(|seq| (origin, seq))),
                 (None, _) => {}
             }
             match value {
@@ -137,7 +137,7 @@ pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
     let mut frontiers = BTreeMap::new();
     for write in writes {
         match (frontier_of(write.table, &write.key), &write.value) {
-            (Some(origin), Some(frontier)) => drop(frontiers.insert(origin, applied_of(frontier))),
+            (Some(origin), Some(frontier)) => frontiers.extend(applied_of(frontier).map(|seq| (origin, seq))),
             (Some(origin), None) => drop(frontiers.remove(&origin)),
             (None, _) => {}
         }
@@ -145,9 +145,9 @@ pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
     frontiers.into_iter().collect()
 }
 
-/// Such a row begins with the prefix of the log that is here.
-fn applied_of(frontier: &[u8]) -> Seq {
-    codec::decode_start(frontier).unwrap_or_default()
+/// Such a row begins with the prefix of the log that is here; none where nothing is.
+fn applied_of(frontier: &[u8]) -> Option<Seq> {
+    codec::decode_start(frontier).ok().filter(|seq| *seq > 0)
 }
 
 /// The log of which a row says how far it is known. Such rows are the replica's own business, which is why a change of

@@ -23,7 +23,7 @@ pub const ID_WINDOW: u64 = 30 * 24 * 3600 * 1000;
 
 /// The row of [`Table::Cluster`] with the timestamp at or below which everything has arrived, and what is not here was
 /// forgotten.
-const SETTLED: &[u8] = b"settled";
+pub(crate) const SETTLED: &[u8] = b"settled";
 
 /// Whether the later of two ops that carry one id is a twin of the earlier.
 pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
@@ -35,7 +35,7 @@ pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
     twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
 }
 
-pub(crate) fn load_settled(store: &impl Store) -> Hlc {
+pub(super) fn load_settled(store: &impl Store) -> Hlc {
     super::record::look(store, Table::Cluster, SETTLED, "timestamp").unwrap_or_default()
 }
 

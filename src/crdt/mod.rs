@@ -20,7 +20,7 @@ pub use chain::Chain;
 pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
-pub(crate) use forget::load_settled;
+pub(crate) use forget::SETTLED;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
 pub use record::{

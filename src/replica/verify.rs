@@ -22,8 +22,8 @@ use super::{
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
 use crate::crdt::{
-    Body, Chain, Claim, Extensions, HIDES, Name, Namespace, Op, Registration, Seq, erasing_key, erasing_row,
-    has_later_ops, is_early, load_settled, name_key, owner_key,
+    Body, Chain, Claim, Extensions, HIDES, Name, Namespace, Op, Registration, SETTLED, Seq, erasing_key, erasing_row,
+    has_later_ops, is_early, name_key, owner_key,
 };
 use crate::name::{CLUSTER_PEPPER, Pepper, check_namespace};
 use crate::store::{Direction, Store, Table};
@@ -397,7 +397,7 @@ impl<S: Store> Check<'_, S> {
 
     /// What is to be erased, and names that are found by their hashes.
     fn erased(&mut self) {
-        let (settled, mut hides) = (load_settled(self.store), false);
+        let (settled, mut hides) = (self.single::<Hlc>(Table::Cluster, SETTLED).unwrap_or_default(), false);
         self.each(Table::Cluster, |check, key, _| {
             let Some(stamp) = erasing_row(key) else { return };
             let known = check.registration(stamp).is_some_and(|known| known.erase.is_some() && !known.erased);
@@ -423,7 +423,7 @@ impl<S: Store> Check<'_, S> {
     }
 
     fn names(&mut self) {
-        let settled = load_settled(self.store);
+        let settled = self.single::<Hlc>(Table::Cluster, SETTLED).unwrap_or_default();
         self.each(Table::Names, |check, key, value| {
             let Some(name) = check.read::<Name>(Table::Names, key, value) else { return };
             let text = String::from_utf8_lossy(key).replace('\0', "/");

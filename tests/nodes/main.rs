@@ -13,6 +13,7 @@
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `rules` | rules of namespaces, set on one node |
+//! | `erasure` | what is erased is in no table of any node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
@@ -25,6 +26,7 @@ mod support;
 
 mod command_line;
 mod crashes;
+mod erasure;
 mod leaving;
 mod links;
 mod many;

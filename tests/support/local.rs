@@ -51,19 +51,36 @@ impl Local {
         links: Arc<dyn LinkFilter>,
         join: Option<JoinConfig>,
     ) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let node = Node::start(NodeConfig {
+        let config = NodeConfig { wire, ..Self::config(&dir, label, links, join) };
+        Self::start_as(config, dir).await
+    }
+
+    /// What a node of the tests is started with.
+    pub(crate) fn config(
+        dir: &TempDir,
+        label: &str,
+        links: Arc<dyn LinkFilter>,
+        join: Option<JoinConfig>,
+    ) -> NodeConfig {
+        NodeConfig {
             data_dir: dir.path().to_owned(),
-            peer_listen: any,
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
             label: label.to_owned(),
             join,
             evict_after: None,
             keep_events: None,
             max_open: None,
-            wire,
+            keep_log: None,
+            wire: WireVersion::PRESENT,
             links: Some(links),
-        });
+        }
+    }
+
+    /// Starts a node as a configuration says.
+    pub(crate) async fn start_as(config: NodeConfig, dir: TempDir) -> Self {
+        let (any, label) = (SocketAddr::from(([127, 0, 0, 1], 0)), config.label.clone());
+        let node = Node::start(config);
         let node = node.await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));
         let listener = TcpListener::bind(any).await.expect("a port of loopback");
         let http = listener.local_addr().expect("a bound listener has an address");
