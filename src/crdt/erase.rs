@@ -38,9 +38,11 @@ pub(super) struct Erasures {
 
 impl Erasures {
     pub(super) fn load(store: &impl Store) -> Self {
-        let mut erasures = Self::default();
-        erasures.pepper = look(store, Table::Cluster, CLUSTER_PEPPER, "pepper").unwrap_or_default();
-        erasures.hides = store.get(Table::Cluster, HIDES).is_some();
+        let mut erasures = Self {
+            pepper: look(store, Table::Cluster, CLUSTER_PEPPER, "pepper").unwrap_or_default(),
+            hides: store.get(Table::Cluster, HIDES).is_some(),
+            due: BTreeSet::new(),
+        };
         let end = prefix_end(ERASING_ROW);
         store.scan(Table::Cluster, ERASING_ROW, end.as_deref(), Direction::Up, &mut |key, by| {
             erasures.due.extend(erasing_row(key).map(|stamp| (read_record(by, "stamp"), stamp)));

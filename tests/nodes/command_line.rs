@@ -89,7 +89,7 @@ async fn a_user_claims_shows_renames_and_releases() {
     let text = user.gets(DONE, &format!("show {both}"));
     assert!(text.contains("confirmed erased") && !text.contains("carol"), "{text}");
     let text = user.gets(DONE, &format!("explain {both}"));
-    assert!(text.contains("was erased") && !text.contains("carol") && !text.contains("cid"), "{text}");
+    assert!(text.contains("was erased") && !text.contains("carol") && !text.contains("owner cid"), "{text}");
 }
 
 #[tokio::test]
