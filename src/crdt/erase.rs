@@ -101,7 +101,7 @@ impl<S: Store> Registry<S> {
             return self.put_name(namespace, key, name);
         }
         let row = self.hidden_key(namespace, key);
-        if name.tenures.is_empty() {
+        if name.tenures.is_empty() || planted!(ErasedNameLost) {
             self.store.delete(Table::Erased, row);
         } else {
             self.store.put(Table::Erased, row, codec::encode(name));
@@ -200,7 +200,7 @@ impl<S: Store> Registry<S> {
     fn erase_twins(&mut self, registration: &Registration) {
         let run = registration.chosen_id.map(|id| self.run(id, registration.stamp)).unwrap_or_default();
         let Some(by) = registration.erase.filter(|_| run.first() == Some(&registration.stamp)) else { return };
-        for twin in run.into_iter().skip(1) {
+        for twin in run.into_iter().skip(1).filter(|_| !planted!(TwinsNotErased)) {
             if let Some(mut twin) = Registration::load(&self.store, twin).filter(|twin| twin.erase.is_none()) {
                 twin.erase = Some(by);
                 twin.save(&mut self.store);
