@@ -7,6 +7,7 @@
 //! be forgotten.
 
 mod chain;
+mod early;
 mod erase;
 mod extend;
 mod forget;
@@ -17,6 +18,7 @@ mod registry;
 mod tests;
 
 pub use chain::Chain;
+pub(crate) use early::is_early;
 pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
@@ -27,4 +29,4 @@ pub use record::{
     ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
 };
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
-pub(crate) use registry::{expiry_key, has_later_ops, is_early};
+pub(crate) use registry::{expiry_key, has_later_ops};

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use crdts::{CmRDT, CvRDT, VClock};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::early::Early;
 use super::erase::Erasures;
 use super::forget::{is_twin, load_settled, run_of};
-use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
+use super::op::{Body, Claim, Op, Register, Seq};
 use super::record::{EndReason, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
@@ -57,15 +57,6 @@ pub enum Vacancy {
     Free(Option<Stamp>),
     /// This claim leads and has not finally ended.
     Taken(Stamp),
-}
-
-/// An op that speaks of a registration which has not arrived yet.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-enum Early {
-    Activate(Stamp),
-    Release(ClaimRef),
-    Extend(Stamp, Hlc),
-    Erase(Stamp),
 }
 
 /// The row of [`Table::Cluster`] that says that an op came which not all programs of this major version know: see
@@ -313,7 +304,7 @@ impl<S: Store> Registry<S> {
     }
 
     /// A reservation that ended at `before` is found by its end of now.
-    fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
+    pub(super) fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
         let end = registration.end();
         if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
             self.store.delete(Table::Expiries, expiry_key(before, registration.stamp));
@@ -327,40 +318,6 @@ impl<S: Store> Registry<S> {
             && registration.extensions.settle(first, upto)
         {
             registration.save(&mut self.store);
-        }
-    }
-
-    /// An op about a registration, which may not have arrived yet.
-    fn early(&mut self, stamp: Stamp, early: Early) -> Effects {
-        if let Some(mut registration) = Registration::load(&self.store, stamp) {
-            let end = registration.end();
-            early.tell(&mut registration);
-            self.index_end(&registration, end);
-            if let Early::Erase(_) = early
-                && let Some(by) = registration.erase.filter(|_| !registration.erased)
-            {
-                self.enter_erasing(stamp, by);
-            }
-            registration.save(&mut self.store);
-        } else if stamp.hlc > self.settled {
-            let mut waiting = self.waiting(stamp);
-            if let Err(place) = waiting.binary_search(&early) {
-                waiting.insert(place, early);
-                self.store.put(Table::Early, stamp.to_bytes().to_vec(), codec::encode(&waiting));
-            }
-        }
-        Effects::default()
-    }
-
-    fn waiting(&self, stamp: Stamp) -> Vec<Early> {
-        look(&self.store, Table::Early, &stamp.to_bytes(), "early op").unwrap_or_default()
-    }
-
-    fn take_early(&mut self, new: &mut Registration) {
-        let waiting = self.waiting(new.stamp);
-        if !waiting.is_empty() {
-            waiting.iter().for_each(|early| early.tell(new));
-            self.store.delete(Table::Early, new.stamp.to_bytes().to_vec());
         }
     }
 
@@ -405,35 +362,6 @@ impl<S: Store> Registry<S> {
         });
         rows
     }
-}
-
-impl Early {
-    fn tell(&self, registration: &mut Registration) {
-        match self {
-            Self::Activate(stamp) => {
-                registration.activated = registration.activated.into_iter().chain([*stamp]).min();
-            }
-            // What was erased has ended, whoever says so again.
-            Self::Erase(_) if registration.erased => {}
-            Self::Erase(by) => {
-                registration.erase = registration.erase.into_iter().chain([*by]).min();
-                registration.claims.iter_mut().for_each(|record| record.released = true);
-            }
-            Self::Extend(by, expires) => registration.extensions.add(*by, *expires),
-            Self::Release(released) => {
-                let named =
-                    |claim: &super::op::Claim| claim.namespace == released.namespace && claim.key == released.key;
-                for record in registration.claims.iter_mut().filter(|record| named(&record.claim)) {
-                    record.released = true;
-                }
-            }
-        }
-    }
-}
-
-/// Whether a value is one of [`Table::Early`].
-pub(crate) fn is_early(value: &[u8]) -> bool {
-    codec::decode::<Vec<Early>>(value).is_ok()
 }
 
 /// The row of a reservation's end.

@@ -38,6 +38,7 @@ mod reading;
 mod recovery;
 mod rejoin;
 mod request;
+mod reservations;
 mod retention;
 mod returning;
 mod rules;

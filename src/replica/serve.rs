@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::input::{Output, Token};
-use super::limits::{MAX_EXTENSIONS, MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
-use crate::clock::{Hlc, Millis, Stamp};
+use crate::clock::{Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Name, Register, Registration, Vacancy};
 use crate::store::Store;
 
@@ -189,7 +189,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn reload(&self, registration: Registration) -> Registration {
+    pub(super) fn reload(&self, registration: Registration) -> Registration {
         let found = self.registry.find(registration.id());
         found.unwrap_or(registration)
     }
@@ -204,7 +204,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
-    fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
+    pub(super) fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
         let deadline = wait.map(|wait| self.now.elapsed.plus(wait));
         self.waiters.fresh.push((Box::new(registration), Waiter { token, deadline }));
         Ok(None)
@@ -336,59 +336,6 @@ impl<S: Store> Replica<S> {
         known.claims.len() == request.names.len() && known.claims.iter().zip(&request.names).all(same)
     }
 
-    fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
-            return self.answer_later(token, registration, None);
-        };
-        self.not_over(&registration, end)?;
-        self.may_issue()?;
-        self.issue(Body::Activate { registration: registration.stamp });
-        let registration = self.reload(registration);
-        self.answer_later(token, registration, None)
-    }
-
-    fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
-        check_ttl(Some(ttl))?;
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
-        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
-        self.not_over(&registration, end)?;
-        if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
-            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
-        }
-        if registration.activated_in_time() {
-            return Err(permanent("was activated"));
-        }
-        let expires = self.ends_after(ttl);
-        if expires <= end {
-            return self.answer_later(token, registration, None);
-        }
-        self.may_issue()?;
-        self.all_can_read()?;
-        if registration.extensions.kept() >= MAX_EXTENSIONS {
-            return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
-        }
-        self.issue(Body::Extend { registration: registration.stamp, expires });
-        let registration = self.reload(registration);
-        self.answer_later(token, registration, None)
-    }
-
-    /// When something ends that lasts for so many milliseconds from now.
-    fn ends_after(&self, ttl: u64) -> Hlc {
-        Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl))
-    }
-
-    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
-    fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
-        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
-        if registration.rejected {
-            return too_late("was rejected");
-        }
-        let over = self.clock.last().max(Hlc::from_millis(self.now.wall)) >= end;
-        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
-    }
-
     fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         self.release_claims(token, registration, |_| true)
@@ -460,7 +407,7 @@ fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {
     check_ttl(request.ttl)
 }
 
-fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
+pub(super) fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
     if ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
         return Err(Refusal::InvalidRequest(format!("a ttl is between 1 and {MAX_TTL} ms")));
     }
