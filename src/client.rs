@@ -205,6 +205,16 @@ impl Client {
         self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &[])?).await
     }
 
+    /// Releases all names of a registration and has its owner, its names and its metadata erased at all nodes, which is
+    /// done once the release is final ([`Registration::erased`]). Also where it is over already.
+    ///
+    /// # Errors
+    /// [`ProblemType::OlderMembers`] where not all members can read it; nothing was changed.
+    pub async fn erase(&self, id: Uuid) -> Result<Registration> {
+        let query = [("erase", "true".to_owned())];
+        self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &query)?).await
+    }
+
     /// Releases one name of an owner's.
     ///
     /// # Errors

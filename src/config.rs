@@ -299,6 +299,7 @@ impl Partial {
             evict_after: self.evict_after.map(|after| after.0),
             keep_events,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
+            keep_log: None,
             wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };

@@ -62,6 +62,8 @@ pub struct NodeConfig {
     /// Registrations of one owner that may be open at once at this node: undecided, or reservations that are not
     /// activated; none: any number.
     pub max_open: Option<u32>,
+    /// Ops that all members hold leave the log after so long; none: after a minute.
+    pub keep_log: Option<Duration>,
     /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
     /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
     /// by node and may have to go back.
@@ -220,10 +222,12 @@ impl Node {
             None => Start::Found(Founding { founders: [node].into(), secret: random()?, ..Founding::default() }),
         };
         let keep_events = config.keep_events.map(millis);
+        let defaults = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
         let replica_config = Config {
             keep_events,
+            keep_log: config.keep_log.map_or(defaults.keep_log, millis),
             max_open_of_owner: config.max_open,
-            ..replica_config(contact, u64::from_le_bytes(seed), config.evict_after)
+            ..defaults
         };
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);

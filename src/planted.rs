@@ -94,6 +94,12 @@ bugs! {
     FrozenPromiseBelieved,
     /// The rules of a namespace that arrive last stand.
     RulesByArrival,
+    /// Reservations end as if nobody had extended them.
+    ExtensionIgnored,
+    /// Retries of an erased registration are not erased with it.
+    TwinsNotErased,
+    /// The name of an erased registration is not left under its hash.
+    ErasedNameLost,
 }
 
 thread_local! {

@@ -60,6 +60,7 @@ impl City {
             evict_after: None,
             keep_events: None,
             max_open: None,
+            keep_log: None,
             wire: WireVersion::PRESENT,
             links: Some(links.clone()),
         };

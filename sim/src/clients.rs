@@ -106,6 +106,11 @@ impl Clients {
     }
 }
 
+/// What a client keeps with the registration of a slot, and nobody with any other.
+pub(crate) fn text_of(slot: Slot) -> String {
+    format!("{{\"slot\":\"<{slot}>\"}}")
+}
+
 /// A name of a plan: its namespace is `username`, or what stands before the last slash.
 pub(crate) fn name(text: &str) -> NameRequest {
     let (namespace, name) = text.rsplit_once('/').unwrap_or(("username", text));
@@ -197,6 +202,7 @@ impl World {
                 self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
             }
             Ask::Release(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Release { id })),
+            Ask::Erase(slot) => self.clients.id(*slot).map(|id| (Call::About(*slot), Request::Erase { id })),
             Ask::ReleaseName(slot, place) => self.clients.asked.get(slot).and_then(|asked| {
                 let (owner, name) = (asked.owner.clone(), asked.names.get(*place)?.clone());
                 Some((Call::Other, Request::ReleaseName { owner, name }))
@@ -249,6 +255,7 @@ impl World {
             names: wish.names.iter().map(|text| name(text)).collect(),
             ttl: wish.ttl,
             replaces,
+            metadata: Some(text_of(wish.slot)),
             wait: wish.wait,
             discreet: wish.discreet,
             ..RegisterRequest::default()

@@ -101,11 +101,11 @@ impl Disk {
     fn write(&mut self, writes: Vec<Write>, heads: Heads) {
         self.logs.extend(heads);
         for Write { table, key, value } in writes {
-            if value.is_none()
-                && let Some(origin) = frontier_of(table, &key)
-            {
+            match (frontier_of(table, &key), &value) {
                 // Only a newcomer that starts over forgets ops.
-                self.logs.remove(&origin);
+                (Some(origin), None) => drop(self.logs.remove(&origin)),
+                (Some(origin), Some(frontier)) => self.logs.extend(applied_of(frontier).map(|seq| (origin, seq))),
+                (None, _) => {}
             }
             match value {
                 Some(value) => self.durable.put(table, key, value),
@@ -115,12 +115,14 @@ impl Disk {
     }
 }
 
-/// The ops that a batch adds to logs; not those that it takes out again, as where a newcomer starts over.
+/// The ops that a batch adds to logs; also those that leave them at once, but not where a newcomer starts over.
 pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     let rows = || writes.iter().filter(|write| write.table == Table::Log);
     let none_gone = rows().all(|row| row.value.is_some());
-    let stays =
-        |row: &&Write| none_gone || rows().rfind(|last| last.key == row.key).is_some_and(|last| last.value.is_some());
+    let starts_over = forgotten(writes).next().is_some();
+    let stays = |row: &&Write| {
+        none_gone || !starts_over || rows().rfind(|last| last.key == row.key).is_some_and(|last| last.value.is_some())
+    };
     let chunks = rows().filter(stays).filter_map(|write| write.value.as_ref());
     chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
 }
@@ -128,6 +130,24 @@ pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
 /// The logs that a batch makes empty again.
 pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
     writes.iter().filter(|write| write.value.is_none()).filter_map(|write| frontier_of(write.table, &write.key))
+}
+
+/// How far a batch says that logs are here: also where their ops have left them, as in a snapshot.
+pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
+    let mut frontiers = BTreeMap::new();
+    for write in writes {
+        match (frontier_of(write.table, &write.key), &write.value) {
+            (Some(origin), Some(frontier)) => frontiers.extend(applied_of(frontier).map(|seq| (origin, seq))),
+            (Some(origin), None) => drop(frontiers.remove(&origin)),
+            (None, _) => {}
+        }
+    }
+    frontiers.into_iter().collect()
+}
+
+/// Such a row begins with the prefix of the log that is here; none where nothing is.
+fn applied_of(frontier: &[u8]) -> Option<Seq> {
+    codec::decode_start(frontier).ok().filter(|seq| *seq > 0)
 }
 
 /// The log of which a row says how far it is known. Such rows are the replica's own business, which is why a change of

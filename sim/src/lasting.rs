@@ -205,7 +205,10 @@ impl Truth {
             }
         }
         check_rules(world, host, &self.known)?;
-        Ok((seen != firsts.len()).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
+        // What was erased is nobody's any more, and what is to be erased still is somebody's.
+        let erased = firsts.values().filter(|(_, fate)| fate.erased).count();
+        let right = (firsts.len() - erased..=firsts.len()).contains(&seen);
+        Ok((!right).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
     }
 
     /// The greatest stamp at the watermark.

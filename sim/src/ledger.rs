@@ -291,6 +291,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// Prefixes of logs that a step says are here, whose ops may have left the logs before.
+    pub(crate) fn given(&mut self, host: Host, prefixes: Vec<(NodeId, Seq)>) {
+        for (origin, seq) in prefixes {
+            let applied = self.books[host].applied.entry(origin).or_default();
+            *applied = seq.max(*applied);
+        }
+    }
+
     fn issued(&mut self, host: Host, op: &Op) -> Checked {
         if self.books[host].put_back {
             return Ok(());

@@ -45,6 +45,7 @@ mod operators;
 pub mod oracle;
 pub mod plan;
 mod queue;
+mod remains;
 pub mod report;
 pub mod run;
 pub mod scale;

@@ -22,6 +22,8 @@ pub struct Fate {
     pub won: bool,
     /// Its claims that have ended.
     pub ended: BTreeSet<Place>,
+    /// Nothing is left of its owner and its names.
+    pub erased: bool,
 }
 
 /// What became of everything.
@@ -49,6 +51,7 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
             Body::Release(claim) => {
                 model.ended.insert((claim.registration, (claim.namespace.clone(), claim.key.clone())));
             }
+            Body::Erase { registration } => model.erase(*registration),
             Body::Namespace { namespace, rules } => {
                 model.rules.insert(namespace.clone(), (*stamp, (**rules).clone()));
             }
@@ -88,13 +91,22 @@ impl Model {
             }
         }
         self.ends.extend(register.expires.map(|end| (stamp, end)));
-        let fate = Fate { register: register.clone(), first, won, ended: BTreeSet::new() };
+        let fate = Fate { register: register.clone(), first, won, ended: BTreeSet::new(), erased: false };
         self.fates.insert(stamp, fate);
     }
 
     fn activate(&mut self, registration: Stamp, at: Hlc) {
         if self.ends.get(&registration).is_some_and(|end| at < *end) {
             self.activated.insert(registration);
+        }
+    }
+
+    /// It gives up all that it claims.
+    fn erase(&mut self, registration: Stamp) {
+        if let Some(fate) = self.fates.get_mut(&registration) {
+            fate.erased = true;
+            let places = fate.register.claims.iter().map(|claim| (claim.namespace.clone(), claim.key.clone()));
+            self.ended.extend(places.map(|place| (registration, place)));
         }
     }
 
@@ -124,6 +136,12 @@ impl Model {
             if let Some(fate) = self.fates.get_mut(stamp).filter(|fate| claims(fate)) {
                 fate.ended.insert(place.clone());
             }
+        }
+        // Other requests with the id of an erased registration are the same one.
+        let erased: BTreeSet<Uuid> =
+            self.fates.values().filter(|fate| fate.first && fate.erased).filter_map(|fate| fate.register.id).collect();
+        for fate in self.fates.values_mut() {
+            fate.erased |= fate.register.id.is_some_and(|id| erased.contains(&id));
         }
         let places: BTreeSet<Place> = self.tenures.keys().map(|(place, _)| place.clone()).collect();
         let holders = places.into_iter().map(|place| (place.clone(), self.holder(&place))).collect();

@@ -207,6 +207,8 @@ pub enum Ask {
     Extend(Slot, u64),
     /// Gives all names up.
     Release(Slot),
+    /// Gives all names up, and wants nothing to be left of them.
+    Erase(Slot),
     /// Gives one name up, by its place.
     ReleaseName(Slot, usize),
     /// What became of it; waits so many milliseconds for its outcome.

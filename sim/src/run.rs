@@ -17,6 +17,7 @@ use crate::ledger::{Checked, Violation, broken};
 use crate::machine::host_of;
 use crate::oracle::{self, Fate, Place, Verdicts};
 use crate::plan::{Ending, Host, Loss, Plan};
+use crate::remains;
 use crate::secrets::VAULT;
 use crate::world::World;
 
@@ -268,6 +269,7 @@ pub(crate) fn check_end(world: &mut World) -> Checked {
         check_registrations(world, host, &verdicts)?;
         check_names(world, host, &verdicts)?;
         check_rules(world, host, &verdicts)?;
+        remains::check(world, host, &verdicts)?;
     }
     Ok(())
 }
@@ -373,14 +375,14 @@ fn check_registrations(world: &mut World, host: Host, verdicts: &Verdicts) -> Ch
             seen.insert(view.id);
         }
     }
-    // What is over may be forgotten; where a client chose the id, only a month later.
+    // What was erased is nobody's. What is over may be forgotten; where a client chose the id, only a month later.
     let forgetful = world.plan.keep_events.is_some();
     let may_be_missing = |fate: &Fate| {
         let over = fate.register.claims.iter().all(|c| fate.ended.contains(&(c.namespace.clone(), c.key.clone())));
-        over && fate.register.id.is_none() && forgetful
+        fate.erased || (over && fate.register.id.is_none() && forgetful)
     };
     let missing: Vec<_> = firsts.iter().filter(|(id, _)| !seen.contains(*id)).collect();
-    if !missing.is_empty() {
+    if missing.iter().any(|(_, (_, fate))| !fate.erased) {
         world.mark("a registration that is over is forgotten");
     }
     match missing.into_iter().find(|(_, (_, fate))| !may_be_missing(fate)).map(|(id, _)| id) {

@@ -194,6 +194,23 @@ impl Story {
         self.asks(host, Ask::Release(slot));
     }
 
+    /// A client gives all names of a registration up, and wants nothing to be left of it.
+    pub fn erases(&mut self, host: Host, slot: Slot) {
+        self.asks(host, Ask::Erase(slot));
+    }
+
+    /// The first table of a host's disk that has a text, with how often it is there.
+    #[must_use]
+    pub fn finds(&self, host: Host, text: &str) -> Option<(&'static str, usize)> {
+        crate::remains::find(self.world.machines[host].disk.durable(), text.as_bytes())
+    }
+
+    /// What a client keeps with a registration.
+    #[must_use]
+    pub fn text_of(slot: Slot) -> String {
+        crate::clients::text_of(slot)
+    }
+
     /// A client gives one name of a registration up.
     pub fn releases_name(&mut self, host: Host, slot: Slot, place: usize) {
         self.asks(host, Ask::ReleaseName(slot, place));

@@ -12,6 +12,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Activate(slot) => format!("activate request {slot}"),
         Ask::Extend(slot, ttl) => format!("extend request {slot} by {ttl} ms"),
         Ask::Release(slot) => format!("release all names of request {slot}"),
+        Ask::Erase(slot) => format!("release and erase request {slot}"),
         Ask::ReleaseName(slot, place) => format!("release name {place} of request {slot}"),
         Ask::Show(slot, None) => format!("what became of request {slot}"),
         Ask::Show(slot, Some(wait)) => format!("what becomes of request {slot}, within {wait} ms"),

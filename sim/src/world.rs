@@ -9,7 +9,7 @@ use forename::store::{Batch, Store, Table, Write};
 
 use crate::clients::Clients;
 use crate::dice::mix;
-use crate::disk::{forgotten, logged};
+use crate::disk::{forgotten, frontiers, logged};
 use crate::faults::{Copy, Original};
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
@@ -288,12 +288,14 @@ impl World {
         }
         // A newcomer that starts over.
         forgotten(&writes).for_each(|origin| self.ledger.forgot(host, origin));
+        let given = frontiers(&writes);
         self.trace.ops(self.now, host, &ops);
         if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
         ops.iter().for_each(|op| self.secrets.issued(op));
         self.ledger.wrote(host, ops)?;
+        self.ledger.given(host, given);
         self.trace.watermark(self.now, host, watermark);
         self.ledger.watermark(host, watermark)
     }

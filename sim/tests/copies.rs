@@ -47,7 +47,7 @@ fn what_an_old_directory_took_alone_is_registered_again_once_it_meets_those_who_
     story.passes(5000);
     assert_eq!(story.told(early).map(|view| view.status), Some(Status::Pending), "it serves alone at last");
     story.heal();
-    story.passes(100);
+    story.passes(300);
     let why = story.stopped(LIMA).expect("it stops");
     assert!(why.contains("peers hold another op"), "{why}");
     story.passes(8000);

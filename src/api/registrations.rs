@@ -142,13 +142,21 @@ pub(super) async fn extend(
     one(api.ask(caller.asks(Request::Extend { id, ttl: ttl.millis() })).await?)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReleaseParams {
+    #[serde(default)]
+    erase: bool,
+}
+
 pub(super) async fn release(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Id(id): Id,
-    Params(NoParams {}): Params<NoParams>,
+    Params(ReleaseParams { erase }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(caller.asks(Request::Release { id })).await?)
+    let request = if erase { Request::Erase { id } } else { Request::Release { id } };
+    one(api.ask(caller.asks(request)).await?)
 }
 
 #[derive(Deserialize)]

@@ -118,6 +118,7 @@ fn registration(status: Status) -> RegistrationView {
         expires: None,
         activated: false,
         metadata: None,
+        erased: false,
         waiting_for: Vec::new(),
         rejected_by: None,
     }
@@ -286,6 +287,8 @@ async fn every_call_by_the_client() {
     assert_eq!(fake.last(), Request::Extend { id, ttl: 900_000 });
     client.release(id).await.unwrap();
     assert_eq!(fake.last(), Request::Release { id });
+    client.erase(id).await.unwrap();
+    assert_eq!(fake.last(), Request::Erase { id });
     client.release_name(&name.namespace, &name.name, &owner).await.unwrap();
     assert_eq!(fake.last(), Request::ReleaseName { owner: owner.clone(), name: name.clone() });
     let view = client.name(&name.namespace, &name.name).await.unwrap();

@@ -212,6 +212,7 @@ impl Place {
             evict_after: None,
             keep_events: None,
             max_open: None,
+            keep_log: None,
             wire: WireVersion::PRESENT,
             links,
         };

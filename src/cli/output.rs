@@ -69,7 +69,8 @@ fn reason(reason: EndReason) -> &'static str {
 
 /// A registration on some lines: what it is, and what it waits for or lost to.
 pub(super) fn registration(registration: &Registration) -> String {
-    let mut text = format!("{} {} owner {}\n", registration.id, status(registration.status), registration.owner);
+    let whose = if registration.erased { "erased".to_owned() } else { format!("owner {}", registration.owner) };
+    let mut text = format!("{} {} {whose}\n", registration.id, status(registration.status));
     for name in &registration.names {
         let ended = name.ended.map_or_else(String::new, |ended| format!(" ({})", reason(ended)));
         text += &format!("  {}/{}{ended}\n", name.namespace, shown(&name.name));
@@ -156,13 +157,12 @@ pub(super) fn event(event: &Event) -> String {
         Some(name) => vec![format!("{}/{}", name.namespace, shown(&name.name))],
         None => registration.names.iter().map(|name| format!("{}/{}", name.namespace, shown(&name.name))).collect(),
     };
-    let mut text = format!(
-        "{cursor} {} {short} {} owner {} registration {}",
-        event.time,
-        names.join(" "),
-        registration.owner,
-        registration.id
-    );
+    let whose = if registration.erased {
+        "erased".to_owned()
+    } else {
+        format!("{} owner {}", names.join(" "), registration.owner)
+    };
+    let mut text = format!("{cursor} {} {short} {whose} registration {}", event.time, registration.id);
     if let Some(by) = &event.data.rejected_by {
         text += &format!(" lost {}/{} to registration {}", by.namespace, shown(&by.name), by.registration);
     }

@@ -13,25 +13,37 @@ pub(super) struct ReleaseArgs {
     /// Who holds the name; needed with a name
     #[arg(long)]
     owner: Option<String>,
+    /// With a registration's id: also erase its owner, names and metadata at all nodes, once the release is final; also
+    /// where it is over already
+    #[arg(long)]
+    erase: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
 
 pub(super) async fn run(args: ReleaseArgs) -> Outcome {
     let client = args.client.client()?;
-    let registration = match (args.target, args.owner) {
-        (Target::Name(name), Some(owner)) => client.release_name(&name.namespace, &name.name, &owner).await?,
+    let id = match (args.target, args.owner) {
+        (Target::Name(_), _) if args.erase => {
+            return Err(Failure::usage("what is erased is a registration; give its id, which 'forename show' tells"));
+        }
+        (Target::Name(name), Some(owner)) => {
+            let released = client.release_name(&name.namespace, &name.name, &owner).await?;
+            output::print(&args.client, &released, output::registration)?;
+            return Ok(Exit::Done);
+        }
         (Target::Name(_), None) => return Err(Failure::usage("to release a name, say whose it is with --owner")),
-        (Target::Registration(id), None) => client.release(id).await?,
+        (Target::Registration(id), None) => id,
         (Target::Registration(id), Some(owner)) => {
             let held_by = client.registration(id).await?.owner;
             if held_by != owner {
                 let message = format!("registration {id} is of owner {held_by:?}, not {owner:?}; nothing was released");
                 return Err(Failure::failed(message));
             }
-            client.release(id).await?
+            id
         }
     };
+    let registration = if args.erase { client.erase(id).await? } else { client.release(id).await? };
     output::print(&args.client, &registration, output::registration)?;
     Ok(Exit::Done)
 }

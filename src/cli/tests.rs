@@ -44,6 +44,7 @@ fn commands_as_the_manual_shows_them() {
         "claim username/alice --owner o --api-token s",
         "release username/alice --owner o",
         "release 00000000-0000-0000-0000-000000000007",
+        "release 00000000-0000-0000-0000-000000000007 --erase",
         "activate 00000000-0000-0000-0000-000000000007",
         "extend 00000000-0000-0000-0000-000000000007 --ttl 15m --output json",
         "rename username/alice alicia --owner o --wait",

@@ -23,7 +23,7 @@ pub const ID_WINDOW: u64 = 30 * 24 * 3600 * 1000;
 
 /// The row of [`Table::Cluster`] with the timestamp at or below which everything has arrived, and what is not here was
 /// forgotten.
-const SETTLED: &[u8] = b"settled";
+pub(crate) const SETTLED: &[u8] = b"settled";
 
 /// Whether the later of two ops that carry one id is a twin of the earlier.
 pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
@@ -35,7 +35,7 @@ pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
     twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
 }
 
-pub(crate) fn load_settled(store: &impl Store) -> Hlc {
+pub(super) fn load_settled(store: &impl Store) -> Hlc {
     super::record::look(store, Table::Cluster, SETTLED, "timestamp").unwrap_or_default()
 }
 
@@ -75,10 +75,11 @@ impl<S: Store> Registry<S> {
                 self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
             }
         }
-        for claim in registration.claims.iter().map(|record| &record.claim) {
-            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
-            name.forget(stamp, &|leader| Registration::load(&self.store, leader).is_some());
-            name.save(&mut self.store, &claim.namespace, &claim.key);
+        // The names of an erased one were left when it was erased.
+        for claim in registration.claims.iter().map(|record| &record.claim).filter(|_| !registration.erased) {
+            let mut name = self.name(&claim.namespace, &claim.key);
+            name.forget(stamp, &|leader| self.has_text(leader));
+            self.put_left(&claim.namespace, &claim.key, &name);
         }
     }
 }
@@ -86,7 +87,7 @@ impl<S: Store> Registry<S> {
 impl Name {
     /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays until
     /// the next one is over too.
-    fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
+    pub(super) fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
         if !self.chain().any(|leader| leader == claim) {
             self.tenures.iter_mut().for_each(|tenure| tenure.claims.retain(|other| *other != claim));
             self.tenures.retain(|tenure| !tenure.claims.is_empty());

@@ -7,6 +7,8 @@
 //! be forgotten.
 
 mod chain;
+mod early;
+mod erase;
 mod extend;
 mod forget;
 mod op;
@@ -16,13 +18,15 @@ mod registry;
 mod tests;
 
 pub use chain::Chain;
+pub(crate) use early::is_early;
+pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
-pub(crate) use forget::load_settled;
+pub(crate) use forget::SETTLED;
 pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
 pub(crate) use record::read_record;
 pub use record::{
     ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
 };
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
-pub(crate) use registry::{expiry_key, has_later_ops, is_early};
+pub(crate) use registry::{expiry_key, has_later_ops};

@@ -107,16 +107,22 @@ pub enum Body {
         /// When it ends now, where this comes before its end and is later.
         expires: Hlc,
     },
+    /// Ends all claims of a registration, and takes its owner, its names and its metadata from all nodes once that is
+    /// final.
+    Erase {
+        /// The registration.
+        registration: Stamp,
+    },
 }
 
 impl Body {
     /// How many kinds of bodies this program can read: those up to this number, as the encoding counts them.
-    pub const KINDS: u32 = 11;
+    pub const KINDS: u32 = 12;
 
     /// Whether programs of wire minor 1 know it. Whoever does not cannot read what follows from it either.
     #[must_use]
     pub fn is_known_to_all(&self) -> bool {
-        !matches!(self, Self::Namespace { .. } | Self::Extend { .. })
+        !matches!(self, Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. })
     }
 
     /// Whether it decides about membership. Such ops are few and kept for ever.
@@ -124,7 +130,7 @@ impl Body {
     pub fn is_membership(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release(_) => false,
-            Self::Namespace { .. } | Self::Extend { .. } => false,
+            Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. } => false,
             Self::Admit { .. } | Self::Welcome { .. } | Self::Freeze { .. } => true,
             Self::Depart | Self::Evict { .. } | Self::Retire { .. } => true,
         }

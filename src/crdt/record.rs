@@ -63,6 +63,12 @@ pub struct Registration {
     /// What has lengthened it, where it is a reservation.
     #[serde(skip)]
     pub extensions: Extensions,
+    /// The least stamp of the ops that erase it.
+    #[serde(skip)]
+    pub erase: Option<Stamp>,
+    /// It was erased: it has no owner, no metadata and no names, and hashes in place of its keys.
+    #[serde(skip)]
+    pub erased: bool,
 }
 
 /// What stands behind a registration in its row, where there is any of it: programs of store formats before 1.2 and of
@@ -70,6 +76,8 @@ pub struct Registration {
 #[derive(PartialEq, Eq, Default, Serialize, Deserialize)]
 struct More {
     extensions: Extensions,
+    erase: Option<Stamp>,
+    erased: bool,
 }
 
 impl Registration {
@@ -90,6 +98,8 @@ impl Registration {
             lost: false,
             rejected: false,
             extensions: Extensions::default(),
+            erase: None,
+            erased: false,
         }
     }
 
@@ -108,7 +118,7 @@ impl Registration {
     /// Where it is a reservation: when it ends unless it is activated before, by the ops that are here.
     #[must_use]
     pub fn end(&self) -> Option<Hlc> {
-        Some(self.extensions.end(self.expires?))
+        Some(if planted!(ExtensionIgnored) { self.expires? } else { self.extensions.end(self.expires?) })
     }
 
     /// Whether it was activated before it expired.
@@ -142,8 +152,8 @@ impl Registration {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (mut registration, more): (Self, _) = codec::decode_first(bytes)?;
         if !more.is_empty() {
-            let More { extensions } = codec::decode(more)?;
-            registration.extensions = extensions;
+            let More { extensions, erase, erased } = codec::decode(more)?;
+            registration = Self { extensions, erase, erased, ..registration };
         }
         Ok(registration)
     }
@@ -151,7 +161,7 @@ impl Registration {
     /// Its row.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut row = codec::encode(self);
-        let more = More { extensions: self.extensions.clone() };
+        let more = More { extensions: self.extensions.clone(), erase: self.erase, erased: self.erased };
         if more != More::default() {
             codec::encode_into(&more, &mut row);
         }
@@ -235,13 +245,13 @@ impl Name {
         self.tenures.iter().find(|tenure| tenure.claims.binary_search(&claim).is_ok())?.after
     }
 
-    /// Reads a name; one without claims where nothing is known of it.
-    pub fn load(store: &impl Store, namespace: &str, key: &str) -> Self {
-        look(store, Table::Names, &name_key(namespace, key), "name").unwrap_or_default()
+    /// Reads a name; none where nothing is known of it, or it is found by its hash alone.
+    pub(super) fn find(store: &impl Store, namespace: &str, key: &str) -> Option<Self> {
+        look(store, Table::Names, &name_key(namespace, key), "name")
     }
 
     /// Writes it.
-    pub fn save(&self, store: &mut impl Store, namespace: &str, key: &str) {
+    pub(super) fn save(&self, store: &mut impl Store, namespace: &str, key: &str) {
         store.put(Table::Names, name_key(namespace, key), codec::encode(self));
     }
 }

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use crdts::{CmRDT, CvRDT, VClock};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::early::Early;
+use super::erase::Erasures;
 use super::forget::{is_twin, load_settled, run_of};
-use super::op::{Body, Claim, ClaimRef, Op, Register, Seq};
-use super::record::{EndReason, Name, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
+use super::op::{Body, Claim, Op, Register, Seq};
+use super::record::{EndReason, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
 use crate::name::Rules;
@@ -58,14 +59,6 @@ pub enum Vacancy {
     Taken(Stamp),
 }
 
-/// An op that speaks of a registration which has not arrived yet.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-enum Early {
-    Activate(Stamp),
-    Release(ClaimRef),
-    Extend(Stamp, Hlc),
-}
-
 /// The row of [`Table::Cluster`] that says that an op came which not all programs of this major version know: see
 /// [`Body::is_known_to_all`].
 const LATER_OPS: &[u8] = b"later-ops";
@@ -82,19 +75,21 @@ pub struct Registry<S> {
     pub store: S,
     applied: VClock<NodeId>,
     pub(super) settled: Hlc,
+    pub(super) erasures: Erasures,
 }
 
 impl<S: Store> Registry<S> {
     /// The registry that a store holds, of which these prefixes of logs were applied.
     pub fn new(store: S, applied: VClock<NodeId>) -> Self {
-        let settled = load_settled(&store);
-        Self { store, applied, settled }
+        let (settled, erasures) = (load_settled(&store), Erasures::load(&store));
+        Self { store, applied, settled, erasures }
     }
 
     /// Takes the store's word for what is in it: these prefixes of logs were applied to it.
     pub(crate) fn resume(&mut self, applied: VClock<NodeId>) {
         self.applied = applied;
         self.settled = load_settled(&self.store);
+        self.erasures = Erasures::load(&self.store);
     }
 
     /// The prefixes of logs that were applied.
@@ -130,6 +125,7 @@ impl<S: Store> Registry<S> {
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
             Body::Release(claim) => self.early(claim.registration, Early::Release(claim.clone())),
             Body::Extend { registration, expires } => self.early(*registration, Early::Extend(op.stamp(), *expires)),
+            Body::Erase { registration } => self.early(*registration, Early::Erase(op.stamp())),
             Body::Namespace { namespace, rules } => {
                 self.set_rules(namespace, Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() });
                 Effects::default()
@@ -153,7 +149,7 @@ impl<S: Store> Registry<S> {
 
     /// Whether a name can be claimed here, and after which claim: walks its tenures from the first.
     pub fn vacancy(&self, namespace: &str, key: &str) -> Vacancy {
-        let name = Name::load(&self.store, namespace, key);
+        let name = self.name(namespace, key);
         let mut after = None;
         while let Some(leader) = name.leader(after) {
             // One that is not here any more has ended.
@@ -194,7 +190,7 @@ impl<S: Store> Registry<S> {
             causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
         }
         for (index, record) in registration.claims.iter().enumerate() {
-            let name = Name::load(&self.store, &record.claim.namespace, &record.claim.key);
+            let name = self.name(&record.claim.namespace, &record.claim.key);
             causes.extend(name.displaced_by(registration.stamp, self.settled).map(|by| (Some(index), by)));
         }
         causes
@@ -212,10 +208,10 @@ impl<S: Store> Registry<S> {
         for record in &mut rejected.claims {
             record.ended.get_or_insert(EndReason::Rejected);
             let Claim { namespace, key, after, .. } = &record.claim;
-            let mut name = Name::load(&self.store, namespace, key);
+            let mut name = self.name(namespace, key);
             if name.leader(*after).is_some_and(|leader| leader < rejected.stamp) {
                 name.insert(*after, rejected.stamp);
-                name.save(&mut self.store, namespace, key);
+                self.put_name(namespace, key, &name);
             }
         }
         rejected.save(&mut self.store);
@@ -232,11 +228,11 @@ impl<S: Store> Registry<S> {
         }
         for index in 0..new.claims.len() {
             let claim = &new.claims[index].claim;
-            let mut name = Name::load(&self.store, &claim.namespace, &claim.key);
+            let mut name = self.name(&claim.namespace, &claim.key);
             if let Some(loser) = name.insert(claim.after, stamp) {
                 displaced.push((claim.clone(), loser));
             }
-            name.save(&mut self.store, &claim.namespace, &claim.key);
+            self.put_name(&new.claims[index].claim.namespace, &new.claims[index].claim.key, &name);
             if name.displaced_by(stamp, self.settled).is_some() {
                 new.lost = true;
                 let followers = name.following(Some(stamp)).map(|tenure| tenure.claims.clone()).unwrap_or_default();
@@ -244,6 +240,14 @@ impl<S: Store> Registry<S> {
             }
         }
         self.take_early(&mut new);
+        self.follow_erased(&mut new);
+        if let Some(by) = new.erase {
+            self.enter_erasing(stamp, by);
+        }
+        if let Some(mut replaces) = new.replaces.take() {
+            self.without_erased(&mut replaces);
+            new.replaces = Some(replaces);
+        }
         self.index(&new);
         if new.lost && !effects.lost.contains(&stamp) {
             effects.lost.push(stamp);
@@ -275,7 +279,7 @@ impl<S: Store> Registry<S> {
 
     /// A claim is displaced, and with it whoever follows it.
     fn displace(&mut self, namespace: &str, key: &str, loser: Stamp, effects: &mut Effects) {
-        let name = Name::load(&self.store, namespace, key);
+        let name = self.name(namespace, key);
         let mut losers = vec![loser];
         while let Some(loser) = losers.pop() {
             self.lose(loser, effects);
@@ -300,7 +304,7 @@ impl<S: Store> Registry<S> {
     }
 
     /// A reservation that ended at `before` is found by its end of now.
-    fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
+    pub(super) fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
         let end = registration.end();
         if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
             self.store.delete(Table::Expiries, expiry_key(before, registration.stamp));
@@ -317,35 +321,6 @@ impl<S: Store> Registry<S> {
         }
     }
 
-    /// An op about a registration, which may not have arrived yet.
-    fn early(&mut self, stamp: Stamp, early: Early) -> Effects {
-        if let Some(mut registration) = Registration::load(&self.store, stamp) {
-            let end = registration.end();
-            early.tell(&mut registration);
-            self.index_end(&registration, end);
-            registration.save(&mut self.store);
-        } else if stamp.hlc > self.settled {
-            let mut waiting = self.waiting(stamp);
-            if let Err(place) = waiting.binary_search(&early) {
-                waiting.insert(place, early);
-                self.store.put(Table::Early, stamp.to_bytes().to_vec(), codec::encode(&waiting));
-            }
-        }
-        Effects::default()
-    }
-
-    fn waiting(&self, stamp: Stamp) -> Vec<Early> {
-        look(&self.store, Table::Early, &stamp.to_bytes(), "early op").unwrap_or_default()
-    }
-
-    fn take_early(&mut self, new: &mut Registration) {
-        let waiting = self.waiting(new.stamp);
-        if !waiting.is_empty() {
-            waiting.iter().for_each(|early| early.tell(new));
-            self.store.delete(Table::Early, new.stamp.to_bytes().to_vec());
-        }
-    }
-
     /// The join of what two states know of one registration.
     fn merge_registration(&mut self, theirs: Registration) {
         if Registration::load(&self.store, theirs.stamp).is_none() {
@@ -359,6 +334,10 @@ impl<S: Store> Registry<S> {
         let end = ours.end();
         ours.extensions.join(theirs.extensions);
         self.index_end(&ours, end);
+        ours.erase = ours.erase.into_iter().chain(theirs.erase).min();
+        if let Some(by) = ours.erase {
+            self.enter_erasing(ours.stamp, by);
+        }
         for (ours, theirs) in ours.claims.iter_mut().zip(theirs.claims) {
             ours.released |= theirs.released;
             ours.ended = ours.ended.into_iter().chain(theirs.ended).min();
@@ -383,29 +362,6 @@ impl<S: Store> Registry<S> {
         });
         rows
     }
-}
-
-impl Early {
-    fn tell(&self, registration: &mut Registration) {
-        match self {
-            Self::Activate(stamp) => {
-                registration.activated = registration.activated.into_iter().chain([*stamp]).min();
-            }
-            Self::Extend(by, expires) => registration.extensions.add(*by, *expires),
-            Self::Release(released) => {
-                let named =
-                    |claim: &super::op::Claim| claim.namespace == released.namespace && claim.key == released.key;
-                for record in registration.claims.iter_mut().filter(|record| named(&record.claim)) {
-                    record.released = true;
-                }
-            }
-        }
-    }
-}
-
-/// Whether a value is one of [`Table::Early`].
-pub(crate) fn is_early(value: &[u8]) -> bool {
-    codec::decode::<Vec<Early>>(value).is_ok()
 }
 
 /// The row of a reservation's end.

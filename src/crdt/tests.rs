@@ -223,6 +223,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
     match (kind, some(a)) {
         (3, _) => rules(["username", "email"][a % 2], 1 + b % 3),
         (0, Some((registration, _))) => Body::Activate { registration: *registration },
+        (7, Some((registration, _))) if b.is_multiple_of(2) => Body::Erase { registration: *registration },
         (4, Some((registration, _))) => Body::Extend { registration: *registration, expires: Hlc(b as u64) },
         (1 | 2, Some((registration, claims))) => {
             let claim = &claims[b % claims.len()];

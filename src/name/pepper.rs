@@ -8,14 +8,21 @@ use std::fmt;
 
 /// Keeps this use of the cluster's secret apart from any other.
 const CONTEXT: &str = "forename 2026-11 keys of private names";
+/// The row of [`Table::Cluster`](crate::store::Table::Cluster) with the cluster's pepper. It is made of the first secret
+/// that the cluster had, and stays when a cluster that is recovered gets another one: what was hashed must be found.
+pub const CLUSTER_PEPPER: &[u8] = b"pepper";
+
 /// Bytes of a hash: two names of one hash are as unlikely as it gets, also where somebody looks for them.
 const BYTES: usize = 20;
 
-/// The secret that the keys of private names are made with.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// The secret that goes into the keys of private names, and into what is left of erased ones.
+#[derive(Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pepper([u8; 32]);
 
 impl Pepper {
+    /// How long a hash is, in characters.
+    pub const HASH_LEN: usize = 2 * BYTES;
+
     /// That of a cluster with this secret.
     #[must_use]
     pub fn derive(secret: &[u8; 32]) -> Self {
@@ -28,7 +35,7 @@ impl Pepper {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         // No namespace has this byte, so where it ends is told.
         hasher.update(namespace.as_bytes()).update(&[0]).update(key.as_bytes());
-        hasher.finalize().to_hex().as_str().chars().take(2 * BYTES).collect()
+        hasher.finalize().to_hex().as_str().chars().take(Self::HASH_LEN).collect()
     }
 }
 
@@ -48,7 +55,7 @@ mod tests {
         let hash = pepper.hash("email", "ann@example.org");
         // Written here, because it stays so: names would not be found again.
         assert_eq!(hash, Pepper::derive(&[7; 32]).hash("email", "ann@example.org"));
-        assert!(hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
+        assert!(hash.len() == Pepper::HASH_LEN && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
         for other in [
             pepper.hash("email", "bob@example.org"),
             pepper.hash("mail", "ann@example.org"),

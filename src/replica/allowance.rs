@@ -48,6 +48,11 @@ impl Allowances {
         Self { seed, left: Vec::new(), refused: BTreeMap::new() }
     }
 
+    /// Nothing is to be left of an owner's name.
+    pub(super) fn forget(&mut self, owner: &str) {
+        self.refused.remove(owner);
+    }
+
     fn bucket(&self, owner: &str) -> usize {
         let mut hasher = FxHasher::with_seed(self.seed);
         hasher.write(owner.as_bytes());

@@ -72,6 +72,7 @@ enum What {
     Activate(Stamp),
     Release(Box<ClaimRef>),
     Extend(Stamp),
+    Erase(Stamp),
     /// Nothing follows from its being decided.
     Other,
 }
@@ -83,6 +84,7 @@ impl Undecided {
             Body::Activate { registration } => What::Activate(*registration),
             Body::Release(claim) => What::Release(Box::new(claim.clone())),
             Body::Extend { registration, .. } => What::Extend(*registration),
+            Body::Erase { registration } => What::Erase(*registration),
             _ => What::Other,
         };
         Self { seq: op.seq, hlc: op.hlc, what }

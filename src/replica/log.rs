@@ -53,8 +53,8 @@ pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn
 }
 
 /// Drops the chunks of a log of which every op is at or below `upto` and older than `before`; some of them, so that a
-/// step stays short, and never the last.
-pub(super) fn truncate(store: &mut impl Store, origin: NodeId, upto: Seq, before: Millis) {
+/// step stays short. `last` is the last op that is here.
+pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis) {
     let (mut gone, mut last_old) = (Vec::new(), None);
     let end = prefix_end(&origin.0.to_be_bytes());
     store.scan(Table::Log, &row(origin, 0), end.as_deref(), Direction::Up, &mut |key, chunk| {
@@ -67,6 +67,7 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, upto: Seq, before
         last_old = Some(key.to_vec());
         ControlFlow::Continue(())
     });
+    gone.extend(last_old.filter(|_| last <= upto));
     gone.into_iter().for_each(|key| store.delete(Table::Log, key));
 }
 

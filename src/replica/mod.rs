@@ -40,6 +40,7 @@ mod reading;
 mod recovery;
 mod rejoin;
 mod request;
+mod reservations;
 mod retention;
 mod returning;
 mod rules;
@@ -81,7 +82,6 @@ pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
 use crate::crdt::{Body, Effects, Op, Registry, Seq};
-use crate::name::Pepper;
 use crate::store::{Batch, Store, Table};
 
 /// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
@@ -102,7 +102,6 @@ const META_SWEPT: &[u8] = b"swept";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
 const CLUSTER_FORMER: &[u8] = b"former";
 /// What the keys of private names are made with.
-const CLUSTER_PEPPER: &[u8] = b"pepper";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -114,7 +113,6 @@ pub struct Replica<S> {
     clock: Clock,
     ceiling: Hlc,
     founding: Option<Founding>,
-    pepper: Pepper,
     /// The store holds a whole state: founded here, or a snapshot that came to its end.
     installed: bool,
     /// It has just been started, and its peers may have seen more of its log than it has.

@@ -19,13 +19,13 @@ use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_PEPPER, Config, Contact, Founding, META_CEILING, META_INSTALLED,
-    META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
+    CLUSTER_FORMER, CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE,
+    META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
 };
 use crate::clock::{Clock, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Registry, read_record};
-use crate::name::Pepper;
+use crate::name::{CLUSTER_PEPPER, Pepper};
 use crate::store::{Direction, Store, Table};
 
 /// The store does not fit this node. Nothing was changed.
@@ -90,7 +90,6 @@ impl<S: Store> Replica<S> {
             clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
             ceiling: ceiling.unwrap_or_default(),
             founding: None,
-            pepper: Pepper::derive(&[0; 32]),
             installed,
             starting: installed.then(|| Starting::at(now)),
             registry: Registry::new(store, VClock::new()),
@@ -130,9 +129,17 @@ impl<S: Store> Replica<S> {
     /// A founder's first state.
     pub(super) fn found(&mut self, founding: Founding) {
         self.write_founding(&founding);
-        self.write_pepper(&Pepper::derive(&founding.secret));
         self.mark_installed();
         self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
+    }
+
+    /// The pepper is made of the secret that the cluster has first. Stores of before have none yet.
+    fn keep_pepper(&mut self) {
+        let secret = self.founding.as_ref().map(|founding| founding.secret);
+        if let Some(secret) = secret.filter(|_| self.registry.store.get(Table::Cluster, CLUSTER_PEPPER).is_none()) {
+            let pepper = codec::encode(&Pepper::derive(&secret));
+            self.registry.store.put(Table::Cluster, CLUSTER_PEPPER.to_vec(), pepper);
+        }
     }
 
     pub(super) fn write_founding(&mut self, founding: &Founding) {
@@ -141,11 +148,6 @@ impl<S: Store> Replica<S> {
         if !founding.former.is_empty() {
             store.put(Table::Cluster, CLUSTER_FORMER.to_vec(), codec::encode(&founding.former));
         }
-    }
-
-    /// The keys of private names hang on it, so it stays the same whatever becomes of the cluster's secret.
-    pub(super) fn write_pepper(&mut self, pepper: &Pepper) {
-        self.registry.store.put(Table::Cluster, CLUSTER_PEPPER.to_vec(), codec::encode(pepper));
     }
 
     pub(super) fn mark_installed(&mut self) {
@@ -183,10 +185,9 @@ impl<S: Store> Replica<S> {
             let founding: Founding = read_record(&bytes, "founding");
             Founding { former: former.unwrap_or_default(), ..founding }
         });
-        let pepper = store.get(Table::Cluster, CLUSTER_PEPPER).map(|bytes| read_record(&bytes, "pepper"));
-        let Founding { founders, former, secret } = self.founding.clone().unwrap_or_default();
-        let (lacks_pepper, derived) = (pepper.is_none(), Pepper::derive(&secret));
-        self.pepper = pepper.unwrap_or(derived);
+        self.keep_pepper();
+        let store = &self.registry.store;
+        let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
         store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
@@ -208,11 +209,6 @@ impl<S: Store> Replica<S> {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
-        // A state of an earlier version has no row of it.
-        if lacks_pepper && self.founding.is_some() {
-            let pepper = self.pepper.clone();
-            self.write_pepper(&pepper);
-        }
         self.load_reads();
         self.load_undecided(&applied);
         self.load_returning();

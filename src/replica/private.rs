@@ -22,7 +22,7 @@ use crate::clock::Hlc;
 use crate::codec;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Namespace, Registration, Vacancy, read_record};
 use crate::name::Rules;
-use crate::store::{Direction, Store, Table};
+use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Bytes of a registration's id, at the beginning of a row.
 const ID_BYTES: usize = 16;
@@ -38,7 +38,7 @@ impl<S: Store> Replica<S> {
     /// What stands for a canonical form by the rules of its namespace.
     pub(super) fn keyed(&self, rules: &Rules, namespace: &str, key: String) -> Keyed {
         let private = rules.is_private();
-        Keyed { key: if private { self.pepper.hash(namespace, &key) } else { key }, private }
+        Keyed { key: if private { self.registry.hash(namespace, &key) } else { key }, private }
     }
 
     fn is_private_namespace(&self, namespace: &str) -> bool {
@@ -68,6 +68,7 @@ impl<S: Store> Replica<S> {
             Request::Activate { id } => self.told_by_id(id).and_then(|()| self.on_activate(token, id)),
             Request::Extend { id, ttl } => self.told_by_id(id).and_then(|()| self.on_extend(token, id, ttl)),
             Request::Release { id } => self.told_by_id(id).and_then(|()| self.on_release(token, id)),
+            Request::Erase { id } => self.told_by_id(id).and_then(|()| self.on_erase(token, id)),
             Request::ReleaseName { owner, name } => {
                 self.told_by_name(&name)?;
                 self.on_release_name(token, owner, name)
@@ -126,7 +127,7 @@ impl<S: Store> Replica<S> {
         let claim = |ClaimRecord { claim, .. }: &ClaimRecord| ClaimView {
             namespace: claim.namespace.clone(),
             name: self.typed(id, claim),
-            key: claim.key.clone(),
+            key: if registration.erased { String::new() } else { claim.key.clone() },
             ended: None,
         };
         Some(RegistrationView {
@@ -137,6 +138,7 @@ impl<S: Store> Replica<S> {
             stamp: registration.stamp,
             expires: registration.end().map(Hlc::millis),
             activated: false,
+            erased: registration.erased,
             waiting_for: Vec::new(),
             rejected_by: None,
             owner: registration.owner,
@@ -193,11 +195,15 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Drops what was typed of a registration that is forgotten.
-    pub(super) fn forget_typed(&mut self, registration: &Registration) {
-        for record in registration.claims.iter().filter(|record| record.claim.name.is_empty()) {
-            self.registry.store.delete(Table::Typed, row(registration.id(), &record.claim.key));
-        }
+    /// Drops what was typed of a registration that is forgotten, or erased.
+    pub(super) fn forget_typed(&mut self, id: Uuid) {
+        let mut typed = Vec::new();
+        let end = prefix_end(id.as_bytes());
+        self.registry.store.scan(Table::Typed, id.as_bytes(), end.as_deref(), Direction::Up, &mut |key, _| {
+            typed.push(key.to_vec());
+            ControlFlow::Continue(())
+        });
+        typed.into_iter().for_each(|key| self.registry.store.delete(Table::Typed, key));
     }
 
     /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
@@ -222,9 +228,9 @@ pub(super) enum Stays {
     Until(Hlc),
 }
 
-/// Whether some name of a registration did not travel.
+/// Whether some name of a registration did not travel. An erased one has no names, whatever they were.
 pub(super) fn has_hidden(registration: &Registration) -> bool {
-    registration.claims.iter().any(|record| record.claim.name.is_empty())
+    !registration.erased && registration.claims.iter().any(|record| record.claim.name.is_empty())
 }
 
 /// The row of a name as typed.

@@ -94,9 +94,6 @@ impl<S: Store> Replica<S> {
         self.empty(Table::Membership);
         self.empty(Table::Contacts);
         self.write_founding(&Founding { founders: [next].into(), secret, former });
-        // Names that are taken are found under the keys that they have.
-        let pepper = self.pepper.clone();
-        self.write_pepper(&pepper);
         let store = &mut self.registry.store;
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));
         store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&latest));

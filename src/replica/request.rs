@@ -37,6 +37,12 @@ pub enum Request {
         /// The registration.
         id: Uuid,
     },
+    /// Releases all names of a registration, and has its owner, its names and its metadata erased at all nodes once that
+    /// is final; also where it is over already.
+    Erase {
+        /// The registration.
+        id: Uuid,
+    },
     /// Releases one name.
     ReleaseName {
         /// Whose claim it must be.
@@ -142,7 +148,7 @@ impl Request {
     pub(super) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
-            Self::Extend { .. } | Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
+            Self::Extend { .. } | Self::Erase { .. } | Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
             Self::Namespace(_) | Self::Cluster => false,
             Self::History { .. } | Self::Conflicts { .. } | Self::ExplainRegistration(_) | Self::ExplainName(_) => {
@@ -220,7 +226,7 @@ pub type Reply = Result<Answer, Refusal>;
 /// An answer that is not a refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// To `Register`, `Activate`, `Extend`, `Release`, `ReleaseName` and `Registration`.
+    /// To `Register`, `Activate`, `Extend`, `Release`, `Erase`, `ReleaseName` and `Registration`.
     Registration(Box<RegistrationView>),
     /// To `Name`.
     Name(NameView),
@@ -291,6 +297,8 @@ pub struct RegistrationView {
     pub activated: bool,
     /// The application's JSON object.
     pub metadata: Option<String>,
+    /// It was erased: it has no owner and no metadata, and of its names only their namespaces and how they ended are left.
+    pub erased: bool,
     /// Members that a pending registration waits for.
     pub waiting_for: Vec<Waiting>,
     /// The claim that it lost to, where it is contested or rejected.

@@ -196,7 +196,7 @@ impl<S: Store> Replica<S> {
         for one in &all {
             self.registry.forget(one);
             self.forget_endings(one);
-            self.forget_typed(one);
+            self.forget_typed(one.id());
         }
     }
 
@@ -207,7 +207,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether nothing more will be told of a registration whose claims have all ended.
-    fn is_settled(&self, registration: &Registration) -> bool {
+    pub(super) fn is_settled(&self, registration: &Registration) -> bool {
         let decided = registration.seq <= self.finality.decided(registration.stamp.node);
         (registration.rejected || decided) && !self.finality.is_contested(registration.stamp)
     }

@@ -125,6 +125,10 @@ impl<S: Store> Replica<S> {
                 Body::Register(register) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(&self.registry.store, stamp);
+                    // What was erased is over for good, and its text is not to be brought back.
+                    if registration.as_ref().is_some_and(|registration| registration.erased) {
+                        continue;
+                    }
                     match registration.filter(|registration| registration.rejected && !self.is_twin(registration)) {
                         Some(rejected) => Void::Rejected(Box::new(rejected), op.chain),
                         None => Void::Open(Box::new(op)),

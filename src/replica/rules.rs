@@ -55,10 +55,12 @@ impl<S: Store> Replica<S> {
     fn has_names(&self, namespace: &str) -> bool {
         let prefix = name_key(namespace, "");
         let (mut any, end) = (false, prefix_end(&prefix));
-        self.registry.store.scan(Table::Names, &prefix, end.as_deref(), Direction::Up, &mut |_, _| {
-            any = true;
-            ControlFlow::Break(())
-        });
+        for table in [Table::Names, Table::Erased] {
+            self.registry.store.scan(table, &prefix, end.as_deref(), Direction::Up, &mut |_, _| {
+                any = true;
+                ControlFlow::Break(())
+            });
+        }
         any
     }
 

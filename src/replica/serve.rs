@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::input::{Output, Token};
-use super::limits::{MAX_EXTENSIONS, MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::private::Keyed;
 use super::request::{Answer, NameRequest, Outcome, Refusal, RegisterRequest, Replaces, Reply, Request};
-use crate::clock::{Hlc, Millis, Stamp};
-use crate::crdt::{Body, Claim, ClaimRef, Name, Register, Registration, Vacancy};
+use crate::clock::{Millis, Stamp};
+use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Name, Register, Registration, Vacancy};
 use crate::store::Store;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
@@ -122,6 +122,7 @@ impl<S: Store> Replica<S> {
                 Request::Activate { id } => self.on_activate(token, id),
                 Request::Extend { id, ttl } => self.on_extend(token, id, ttl),
                 Request::Release { id } => self.on_release(token, id),
+                Request::Erase { id } => self.on_erase(token, id),
                 Request::ReleaseName { owner, name } => self.on_release_name(token, owner, name),
                 Request::Registration { id, wait } => self.on_registration(token, id, wait),
                 Request::Name(name) => self.name_view(name).map(|view| Some(Answer::Name(view))),
@@ -192,7 +193,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn reload(&self, registration: Registration) -> Registration {
+    pub(super) fn reload(&self, registration: Registration) -> Registration {
         let found = self.registry.find(registration.id());
         found.unwrap_or(registration)
     }
@@ -208,7 +209,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
-    fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
+    pub(super) fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
         self.answer_by(token, registration, wait, false)
     }
 
@@ -322,6 +323,9 @@ impl<S: Store> Replica<S> {
     /// Whether a request with a known id asks for what that registration is, whatever the rules of its namespaces are by
     /// now.
     fn same_content(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        if known.erased {
+            return self.same_erased(known, request);
+        }
         let mut claims = known.claims.iter().zip(&request.names);
         let same_names = known.claims.len() == request.names.len()
             && claims.all(|(record, asked)| self.is_meant(&record.claim, asked));
@@ -345,62 +349,32 @@ impl<S: Store> Replica<S> {
             && same_replaced
     }
 
-    pub(super) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
-            return self.answer_later(token, registration, None);
+    /// The same of one that was erased, of which only hashes of the names are left to compare.
+    fn same_erased(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        let same = |(record, asked): (&ClaimRecord, &NameRequest)| {
+            let hash = |key: String| self.registry.hash(&asked.namespace, &key);
+            record.claim.namespace == asked.namespace
+                && self.name_key(asked).is_ok_and(|key| hash(key) == record.claim.key)
         };
-        self.not_over(&registration, end)?;
-        self.may_issue()?;
-        self.issue(Body::Activate { registration: registration.stamp });
-        let registration = self.reload(registration);
-        self.answer_later(token, registration, None)
-    }
-
-    pub(super) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
-        check_ttl(Some(ttl))?;
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
-        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
-        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
-        self.not_over(&registration, end)?;
-        if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
-            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
-        }
-        if registration.activated_in_time() {
-            return Err(permanent("was activated"));
-        }
-        let expires = self.ends_after(ttl);
-        if expires <= end {
-            return self.answer_later(token, registration, None);
-        }
-        self.may_issue()?;
-        self.all_can_read()?;
-        if registration.extensions.kept() >= MAX_EXTENSIONS {
-            return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
-        }
-        self.issue(Body::Extend { registration: registration.stamp, expires });
-        let registration = self.reload(registration);
-        self.answer_later(token, registration, None)
-    }
-
-    /// When something ends that lasts for so many milliseconds from now.
-    fn ends_after(&self, ttl: u64) -> Hlc {
-        Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl))
-    }
-
-    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
-    fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
-        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
-        if registration.rejected {
-            return too_late("was rejected");
-        }
-        let over = self.clock.last().max(Hlc::from_millis(self.now.wall)) >= end;
-        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
+        known.claims.len() == request.names.len() && known.claims.iter().zip(&request.names).all(same)
     }
 
     pub(super) fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
         let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
         self.release_claims(token, registration, |_| true)
+    }
+
+    /// Erases a registration, whatever has become of it; what is to be erased already is so once.
+    pub(super) fn on_erase(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        if registration.erase.is_some() {
+            return self.answer_later(token, registration, None);
+        }
+        self.may_issue()?;
+        self.all_can_read()?;
+        self.issue(Body::Erase { registration: registration.stamp });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
     }
 
     pub(super) fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
@@ -437,7 +411,7 @@ impl<S: Store> Replica<S> {
 
     /// The claims that a name has, for views.
     pub(super) fn name_record(&self, namespace: &str, key: &str) -> Name {
-        Name::load(&self.registry.store, namespace, key)
+        self.registry.name(namespace, key)
     }
 }
 
@@ -456,7 +430,7 @@ fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {
     check_ttl(request.ttl)
 }
 
-fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
+pub(super) fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
     if ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
         return Err(Refusal::InvalidRequest(format!("a ttl is between 1 and {MAX_TTL} ms")));
     }

@@ -1,5 +1,6 @@
 //! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
 
+mod erase;
 mod extend;
 mod namespaces;
 mod private;

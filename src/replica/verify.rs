@@ -18,16 +18,16 @@ use super::private::id_typed;
 use super::retention::stamp_over;
 use super::returning::{Return, is_told, is_void};
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_PEPPER, CLUSTER_WATERMARK, Contact, Founding, META_CEILING,
-    META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE,
+    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
+    META_RETURNING, META_SET_ASIDE,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
 use crate::crdt::{
-    Body, Chain, Extensions, Name, Namespace, Op, Registration, Seq, has_later_ops, is_early, load_settled, name_key,
-    owner_key,
+    Body, Chain, Claim, Extensions, HIDES, Name, Namespace, Op, Registration, SETTLED, Seq, erasing_key, erasing_row,
+    has_later_ops, is_early, name_key, owner_key,
 };
-use crate::name::{Pepper, check_namespace};
+use crate::name::{CLUSTER_PEPPER, Pepper, check_namespace};
 use crate::store::{Direction, Store, Table};
 
 /// Findings of one kind that are told in full.
@@ -254,6 +254,7 @@ impl<S: Store> Check<'_, S> {
         self.ids();
         self.owners();
         self.names();
+        self.erased();
         self.namespaces(&applied);
         self.expiries();
         self.contested();
@@ -321,7 +322,8 @@ impl<S: Store> Check<'_, S> {
                 Some(kept) => {
                     (kept.last, kept.chain) == (frontier.applied, frontier.chain) && kept.first <= frontier.decided + 1
                 }
-                None => frontier.applied == 0,
+                // All of it has left the log.
+                None => frontier.decided == frontier.applied,
             };
             let (kept, upto) = (logs.get(&node).map(|kept| (kept.first, kept.last)), frontier.applied);
             check.wrong_unless(right, Fault::Frontier, || format!("of {node} {upto} ops count, kept are {kept:?}"));
@@ -343,7 +345,9 @@ impl<S: Store> Check<'_, S> {
             check.later |= registration.extensions != Extensions::default();
             let named = key == stamp.to_bytes();
             check.wrong_unless(named, Fault::Registration, || format!("{stamp} stands at {}", hex(key)));
+            check.later |= registration.erase.is_some();
             let owner = check.store.get(Table::Owners, &owner_key(&registration.owner, Some(stamp))).is_some();
+            let owner = owner != registration.erased;
             check.wrong_unless(owner, Fault::Registration, || format!("{stamp} is not found by its owner"));
             // One of an earlier life, which was rejected and came to nothing, is known here alone.
             if registration.rejected && stamp.node.key_part() == me.key_part() && stamp.node < me {
@@ -353,6 +357,18 @@ impl<S: Store> Check<'_, S> {
             check.wrong_unless(counts, Fault::Registration, || format!("{stamp} is of no op that counts"));
             let id = registration.chosen_id.is_none_or(|id| check.twins(id).contains(&stamp));
             check.wrong_unless(id, Fault::Registration, || format!("{stamp} is not found by its id"));
+            // Its names are left, or it is to be erased and a row says so.
+            if registration.erased {
+                let blank = |claim: &Claim| claim.name.is_empty() && claim.key.len() == Pepper::HASH_LEN;
+                let blank = registration.owner.is_empty()
+                    && registration.metadata.is_none()
+                    && registration.claims.iter().all(|record| blank(&record.claim) && record.ended.is_some());
+                check.wrong_unless(blank, Fault::Registration, || format!("{stamp} is not erased to the end"));
+                return;
+            }
+            let due = check.store.get(Table::Cluster, &erasing_key(stamp));
+            let due = due.and_then(|by| codec::decode::<Stamp>(&by).ok()) == registration.erase;
+            check.wrong_unless(due, Fault::Registration, || format!("{stamp} is not among what is to be erased"));
             for claim in registration.claims.iter().map(|record| &record.claim) {
                 let tenures = check.name(&claim.namespace, &claim.key);
                 let tenure = tenures.as_ref().and_then(|name| name.following(claim.after));
@@ -391,8 +407,35 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
+    /// What is to be erased, and names that are found by their hashes.
+    fn erased(&mut self) {
+        let (settled, mut hides) = (self.single::<Hlc>(Table::Cluster, SETTLED).unwrap_or_default(), false);
+        self.each(Table::Cluster, |check, key, _| {
+            let Some(stamp) = erasing_row(key) else { return };
+            let known = check.registration(stamp).is_some_and(|known| known.erase.is_some() && !known.erased);
+            check.wrong_unless(known, Fault::Index, || format!("{stamp} is not there to be erased"));
+        });
+        self.each(Table::Registrations, |_, _, value| {
+            hides |= Registration::decode(value).is_ok_and(|registration| registration.erased);
+        });
+        self.each(Table::Erased, |check, key, value| {
+            hides = true;
+            let Some(name) = check.read::<Name>(Table::Erased, key, value) else { return };
+            let left = |stamp: &Stamp| {
+                stamp.hlc <= settled && check.registration(*stamp).is_none_or(|registration| registration.erased)
+            };
+            let right = !name.tenures.is_empty() && name.tenures.iter().flat_map(|tenure| &tenure.claims).all(left);
+            check.wrong_unless(right, Fault::Name, || format!("erased {}: somebody has it", hex(key)));
+        });
+        let pepper = self.single::<Pepper>(Table::Cluster, CLUSTER_PEPPER).is_some();
+        let said = self.store.get(Table::Cluster, HIDES).is_some();
+        self.wrong_unless(!hides || (pepper && said), Fault::Index, || {
+            "no row says how names that were erased are found".to_owned()
+        });
+    }
+
     fn names(&mut self) {
-        let settled = load_settled(self.store);
+        let settled = self.single::<Hlc>(Table::Cluster, SETTLED).unwrap_or_default();
         self.each(Table::Names, |check, key, value| {
             let Some(name) = check.read::<Name>(Table::Names, key, value) else { return };
             let text = String::from_utf8_lossy(key).replace('\0', "/");
@@ -403,7 +446,7 @@ impl<S: Store> Check<'_, S> {
                 check.wrong_unless(sorted, Fault::Name, || format!("{text}: claims are not in order"));
                 for stamp in &tenure.claims {
                     let known = check.registration(*stamp);
-                    if known.is_none() && stamp.hlc <= settled {
+                    if known.as_ref().is_none_or(|known| known.erased) && stamp.hlc <= settled {
                         continue;
                     }
                     let mut claims = known.iter().flat_map(|known| &known.claims).map(|record| &record.claim);
@@ -475,7 +518,7 @@ impl<S: Store> Check<'_, S> {
             check.wrong_unless(named, Fault::Membership, || format!("{} is another op", hex(key)));
             let right = match ops.remove(&(op.node, op.seq)) {
                 Some(logged) => logged == op,
-                None => logs.get(&op.node).is_some_and(|kept| op.seq < kept.first),
+                None => logs.get(&op.node).is_none_or(|kept| op.seq < kept.first),
             };
             let (node, seq) = (op.node, op.seq);
             check.wrong_unless(right, Fault::Membership, || format!("op {seq} of {node} is not that of its log"));

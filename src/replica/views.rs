@@ -34,10 +34,12 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn registration_view(&self, registration: Registration) -> RegistrationView {
         let status = self.status(&registration);
-        let id = registration.id();
+        let (id, erased) = (registration.id(), registration.erased);
         let claim = |ClaimRecord { claim, ended, .. }| {
             let name = self.typed(id, &claim);
             let Claim { namespace, key, .. } = claim;
+            // The hash in its place is nobody's business.
+            let key = if erased { String::new() } else { key };
             ClaimView { namespace, name, key, ended }
         };
         let activated = registration.activated_in_time();
@@ -54,6 +56,7 @@ impl<S: Store> Replica<S> {
             expires: expires.map(crate::clock::Hlc::millis),
             activated,
             metadata: registration.metadata,
+            erased,
             waiting_for,
             rejected_by,
         }
@@ -101,8 +104,9 @@ impl<S: Store> Replica<S> {
         loop {
             let leader = record.leader(after)?;
             after = Some(leader);
-            // One that is not here any more has ended.
-            let Some(registration) = Registration::load(&self.registry.store, leader) else { continue };
+            // One that is not here any more, or was erased, has ended.
+            let known = Registration::load(&self.registry.store, leader);
+            let Some(registration) = known.filter(|known| !known.erased) else { continue };
             let claim = registration.claim(namespace, key);
             if claim.is_some_and(|claim| claim.ended.is_some()) {
                 continue;

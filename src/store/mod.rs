@@ -60,11 +60,13 @@ pub enum Table {
     Charges,
     /// Private names as they were typed at this node, by registration and key.
     Typed,
+    /// Tenures of a name that was erased, by namespace and the hash of its key.
+    Erased,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -85,6 +87,7 @@ impl Table {
         Self::Endings,
         Self::Charges,
         Self::Typed,
+        Self::Erased,
     ];
 
     /// Its name on disk.
@@ -111,6 +114,7 @@ impl Table {
             Self::Endings => "endings",
             Self::Charges => "charges",
             Self::Typed => "typed",
+            Self::Erased => "erased",
         }
     }
 

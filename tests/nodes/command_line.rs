@@ -80,7 +80,16 @@ async fn a_user_claims_shows_renames_and_releases() {
 
     let both = user.reads(DONE, "claim username/carol email/carol@example.org --owner cid --wait");
     assert_eq!(both["names"].as_array().map(Vec::len), Some(2));
-    user.gets(DONE, &format!("release {}", both["id"].as_str().unwrap()));
+    let both = both["id"].as_str().unwrap();
+    user.gets(DONE, &format!("release {both}"));
+    user.gets(USAGE, "release username/carol --owner cid --erase");
+    user.gets(DONE, &format!("release {both} --erase"));
+    let erased = async || same(&user.reads(DONE, &format!("show {both}"))["erased"], &true.into());
+    eventually("it is erased", erased).await;
+    let text = user.gets(DONE, &format!("show {both}"));
+    assert!(text.contains("confirmed erased") && !text.contains("carol"), "{text}");
+    let text = user.gets(DONE, &format!("explain {both}"));
+    assert!(text.contains("was erased") && !text.contains("carol") && !text.contains("owner cid"), "{text}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@
 //! | `versions` | nodes of an older wire version beside new ones |
 //! | `rules` | rules of namespaces, set on one node |
 //! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
+//! | `erasure` | what is erased is in no table of any node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
 //! | `many` | batches, imports and exports; reports of conflicts |
@@ -28,6 +29,7 @@ mod support;
 
 mod command_line;
 mod crashes;
+mod erasure;
 mod leaving;
 mod links;
 mod many;

@@ -73,6 +73,7 @@ impl Local {
             evict_after: None,
             keep_events: None,
             max_open: None,
+            keep_log: None,
             wire: WireVersion::PRESENT,
             links: Some(links),
         };

@@ -59,6 +59,7 @@ enum Kind {
     Retry,
     Activate,
     Extend,
+    Erase,
     Release,
     ReleaseName,
     Show,
@@ -84,6 +85,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         (Kind::Invalid, 2),
         (Kind::Reuse, 2),
         (Kind::Extend, 20),
+        (Kind::Erase, 15),
     ] {
         if swarm.on(70) {
             weights.push((dice.within(1, weight * 2), kind));
@@ -198,6 +200,7 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         Kind::Retry => Ask::Retry(earlier),
         Kind::Activate => Ask::Activate(earlier),
         Kind::Extend => Ask::Extend(earlier, dice.within(1, 8000)),
+        Kind::Erase => Ask::Erase(earlier),
         Kind::Release => Ask::Release(earlier),
         Kind::ReleaseName => Ask::ReleaseName(earlier, place),
         Kind::Show => Ask::Show(earlier, dice.percent(50).then(|| dice.below(4000))),

@@ -168,6 +168,7 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
             ("register", names.join("+"), Some(op.stamp()))
         }
         Body::Activate { registration } => ("activate", String::new(), Some(*registration)),
+        Body::Erase { registration } => ("erase", String::new(), Some(*registration)),
         Body::Extend { registration, .. } => ("extend", String::new(), Some(*registration)),
         Body::Namespace { namespace, .. } => ("namespace", namespace.clone(), None),
         Body::Release(claim) => ("release", claim.key.clone(), Some(claim.registration)),

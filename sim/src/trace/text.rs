@@ -57,6 +57,7 @@ pub(super) fn op_text(op: &Op) -> String {
         }
         Body::Activate { registration } => format!("activate {registration}"),
         Body::Extend { registration, expires } => format!("extend {registration} until {expires}"),
+        Body::Erase { registration } => format!("erase {registration}"),
         Body::Namespace { namespace, .. } => format!("rules for {namespace}"),
         Body::Release(claim) => format!("release {}", claim.key),
         Body::Admit { node, by } => format!("admit {} by {}", host_text(*node), by.len()),

@@ -65,7 +65,7 @@ pub struct Event {
     /// What happened.
     #[serde(rename = "type", with = "type_text")]
     pub event_type: EventType,
-    /// The registration's id, or `<namespace>/<name>` of a name that ended.
+    /// The registration's id, or `<namespace>/<name>` of a name that ended and was not erased.
     pub subject: String,
     /// When the node learnt it.
     pub time: Time,
@@ -86,7 +86,7 @@ pub struct EventData {
     /// The claim that it lost to, where it is contested or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_by: Option<RejectedBy>,
-    /// The name that ended.
+    /// The name that ended; none where it was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Claim>,
     /// Why it ended.
@@ -100,6 +100,7 @@ impl Event {
     pub fn new(node: NodeId, event: replica::Event) -> Self {
         let registration = Registration::from(event.registration);
         let (name, reason) = event.ended.map(|(claim, reason)| (Claim::from(claim), reason)).unzip();
+        let name = name.filter(|_| !registration.erased);
         let subject = match &name {
             // What a private name is called everywhere.
             Some(name) if name.name.is_empty() => format!("{}/{}", name.namespace, name.key),

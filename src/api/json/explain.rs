@@ -22,6 +22,8 @@ const FIRST_OF_ID: &str =
 const EXPIRY: &str = "A reservation that is not activated ends once the clocks of all members have passed its end.";
 const RELEASE: &str = "A name that is given up is free for others once no member can come up with anything earlier and \
                        more than half of the members hold the release.";
+const ERASED: &str = "Whoever holds a registration can have its owner, names and metadata erased. That is done at every \
+                      node once it is final that the names are given up.";
 const ENDED: &str = "A name whose claim has ended for good is free for whoever claims it next.";
 
 /// Which of the cases it is.
@@ -48,6 +50,8 @@ pub enum Case {
     Ended,
     /// It lost.
     Rejected,
+    /// It is over, and was erased.
+    Erased,
 }
 
 /// Why something is where it is.
@@ -184,6 +188,13 @@ fn words(facts: &RegistrationExplanation) -> (Case, String, String) {
     let view = &facts.registration;
     let (owner, names) = (&view.owner, list(&view.names));
     let twins = twins(facts);
+    if view.erased {
+        let was = if view.status == Status::Rejected { "rejected" } else { "confirmed" };
+        let since = Time(view.stamp.hlc.millis());
+        let summary =
+            format!("The registration of {since} was {was}, is over and was erased: its owner and its names are gone.");
+        return (Case::Erased, summary, ERASED.to_owned());
+    }
     match view.status {
         Status::Rejected | Status::Contested => lost(facts, &names),
         Status::Pending => {
@@ -258,7 +269,7 @@ fn lost(facts: &RegistrationExplanation, names: &str) -> (Case, String, String) 
         let by = claim.lost_to.as_ref()?;
         let earlier = earlier(by.stamp, view.stamp);
         let at = node(by.stamp.node, facts.labels.get(&by.stamp.node).map_or("", String::as_str));
-        Some(format!("owner {} claimed {}/{} at node {at} {earlier}", by.owner, name.namespace, shown(&name.name)))
+        Some(format!("{} claimed {}/{} at node {at} {earlier}", who(&by.owner), name.namespace, shown(&name.name)))
     });
     let why = why.unwrap_or_else(|| "an earlier request with the same id counts instead".to_owned());
     if view.status == Status::Contested {
@@ -330,13 +341,14 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
         at: Time(stamp.hlc.millis()),
         what,
     };
-    let mut ops = vec![op(view.stamp, format!("claims {} for owner {}: this one", list(&view.names), view.owner))];
+    let claims = if view.erased { "names that were erased since".to_owned() } else { list(&view.names) };
+    let mut ops = vec![op(view.stamp, format!("claims {claims} for {}: this one", who(&view.owner)))];
     for (name, claim) in view.names.iter().zip(&facts.claims) {
         let rival = |rival: &Rival, came: &str| {
-            let (owner, id) = (&rival.owner, rival.registration);
+            let (who, id) = (who(&rival.owner), rival.registration);
             op(
                 rival.stamp,
-                format!("claims {}/{} for owner {owner}, registration {id}: {came}", name.namespace, shown(&name.name)),
+                format!("claims {}/{} for {who}, registration {id}: {came}", name.namespace, shown(&name.name)),
             )
         };
         ops.extend(claim.lost_to.iter().map(|by| rival(by, "the earliest")));
@@ -357,6 +369,11 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
     ops.extend(facts.twins.iter().map(|twin| op(*twin, "the same request again: it counts for nothing".to_owned())));
     ops.sort_by_key(|op| op.stamp);
     ops
+}
+
+/// Of whom there is no name was erased.
+fn who(owner: &str) -> String {
+    if owner.is_empty() { "somebody who was erased since".to_owned() } else { format!("owner {owner}") }
 }
 
 fn later(status: Status) -> &'static str {

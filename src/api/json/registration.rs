@@ -176,12 +176,17 @@ pub struct BatchLine {
 pub struct Registration {
     /// Its id.
     pub id: Uuid,
-    /// Its owner.
+    /// Its owner; none where it was erased.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Where it stands.
     pub status: Status,
-    /// Its names.
+    /// Its names; none where it was erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Claim>,
+    /// Its owner, names and metadata were erased.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub erased: bool,
     /// The node that accepted it.
     pub node: NodeId,
     /// Its stamp: of two claims to a name the one with the lower stamp wins.
@@ -212,7 +217,8 @@ impl From<RegistrationView> for Registration {
             id: view.id,
             owner: view.owner,
             status: view.status,
-            names: view.names.into_iter().map(Into::into).collect(),
+            names: view.names.into_iter().filter(|_| !view.erased).map(Into::into).collect(),
+            erased: view.erased,
             node: view.node,
             stamp: view.stamp,
             accepted_at: Time(view.stamp.hlc.millis()),

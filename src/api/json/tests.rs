@@ -24,6 +24,7 @@ fn view() -> RegistrationView {
         expires: Some(Millis(1_700_000_060_000)),
         activated: false,
         metadata: Some("{\"form\": [1,\n 2]}".to_owned()),
+        erased: false,
         waiting_for: vec![replica::Waiting { node: NodeId(1), label: "eu".to_owned(), since: None }],
         rejected_by: Some(replica::RejectedBy {
             namespace: "org/42/handle".to_owned(),
@@ -32,6 +33,28 @@ fn view() -> RegistrationView {
             stamp: Stamp { hlc: Hlc::from_millis(Millis(1_700_000_000_000)), node: NodeId(1) },
         }),
     }
+}
+
+#[test]
+fn of_an_erased_registration_there_is_no_owner_and_no_name() {
+    let names = vec![ClaimView {
+        namespace: "username".to_owned(),
+        name: String::new(),
+        key: String::new(),
+        ended: Some(EndReason::Released),
+    }];
+    let view = RegistrationView { owner: String::new(), metadata: None, erased: true, names, ..view() };
+    let ended = (view.names[0].clone(), EndReason::Released);
+    let registration = Registration::from(view.clone());
+    let value = serde_json::to_value(&registration).unwrap();
+    assert_eq!(value["erased"], true);
+    assert!(["owner", "names", "metadata"].iter().all(|member| value.get(member).is_none()), "{value}");
+    assert_eq!(serde_json::from_value::<Registration>(value).unwrap(), registration);
+    let (event_type, time) = (EventType::NameEnded, Millis(0));
+    let event = replica::Event { cursor: 7, event_type, time, registration: view, ended: Some(ended) };
+    let event = Event::new(NodeId(0xabc), event);
+    assert_eq!((event.subject.as_str(), event.data.name.is_none()), ("00000000-0000-0000-0000-000000000007", true));
+    assert_eq!(event.data.reason, Some(EndReason::Released));
 }
 
 #[test]

@@ -82,6 +82,7 @@ async fn the_other_commands_ask_what_they_say() {
         ("show --owner user-1".to_owned(), Request::Owner { owner: owner.clone(), after: None, limit: 100 }),
         ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),
         (format!("release {id}"), Request::Release { id }),
+        (format!("release {id} --erase"), Request::Erase { id }),
         (format!("activate {id}"), Request::Activate { id }),
         (format!("extend {id} --ttl 15m"), Request::Extend { id, ttl: 900_000 }),
         ("status".to_owned(), Request::Cluster),
@@ -92,5 +93,6 @@ async fn the_other_commands_ask_what_they_say() {
     }
     assert!(is(fake.run("member token --ttl 1h").await, 0));
     assert!(is(fake.run("release org/42/Alice").await, 2));
+    assert!(is(fake.run("release org/42/Alice --owner user-1 --erase").await, 2));
     assert!(is(fake.run(&format!("release {id} --owner user-2")).await, 1));
 }

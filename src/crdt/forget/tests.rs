@@ -19,6 +19,13 @@ fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
     let decided = |op: &&Op| op.hlc <= upto;
     for decided in ops.iter().filter(decided) {
         let stamp = decided.stamp();
+        if let Body::Erase { registration } = decided.body
+            && let Some(mut registration) = Registration::load(&registry.store, registration)
+        {
+            let claims = registration.claims.iter_mut();
+            claims.for_each(|record| record.ended = record.ended.or(Some(EndReason::Released)));
+            registration.save(&mut registry.store);
+        }
         if let Body::Release(released) = &decided.body
             && let Some(mut registration) = Registration::load(&registry.store, released.registration)
         {
@@ -28,7 +35,7 @@ fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
             registration.save(&mut registry.store);
         }
         let Some(mut registration) = Registration::load(&registry.store, stamp) else { continue };
-        if registration.lost {
+        if registration.lost && !registration.erased {
             assert!(!registry.causes(&registration).is_empty(), "{stamp} lost to nobody");
             registration.claims.iter_mut().for_each(|record| record.ended = record.ended.or(Some(EndReason::Rejected)));
             registration.save(&mut registry.store);
@@ -75,6 +82,7 @@ fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
         Body::Extend { registration, expires } => {
             Body::Extend { registration: stamp(registration), expires: far(expires) }
         }
+        Body::Erase { registration } => Body::Erase { registration: stamp(registration) },
         Body::Release(mut claim) => {
             claim.registration = stamp(claim.registration);
             Body::Release(claim)
@@ -134,6 +142,108 @@ proptest! {
     }
 }
 
+/// What is to be erased, and is over.
+fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
+    let due = registry.erasing().iter().filter(|(by, _)| by.hlc <= upto);
+    let known = due.filter_map(|(_, stamp)| Registration::load(&registry.store, *stamp));
+    known.filter(|known| known.stamp.hlc <= upto && known.claims.iter().all(|claim| claim.ended.is_some())).collect()
+}
+
+/// Some text of a registration is left, or a key of it by which nobody else is found.
+fn remains(registry: &Memory, erased: &Registration) -> bool {
+    let known = Registration::load(&registry.store, erased.stamp).unwrap();
+    let owner = registry.store.get(Table::Owners, &owner_key("o", Some(erased.stamp))).is_some();
+    let stands = |key: &str| {
+        let plain = Name::find(&registry.store, "username", key).unwrap_or_default();
+        let mut claims = plain.tenures.iter().flat_map(|tenure| &tenure.claims).peekable();
+        claims.peek().is_some() && !claims.any(|other| registry.has_text(*other))
+    };
+    let typed = known.claims.iter().any(|record| !record.claim.name.is_empty());
+    owner || typed || !known.owner.is_empty() || erased.claims.iter().any(|record| stands(&record.claim.key))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Ops arrive in any allowed order; one of two registries erases what is to be erased, sooner or later, and forgets some
+    /// of it and of the rest. Both judge alike of all that comes, and nothing of what was erased is left.
+    #[test]
+    fn who_erases_judges_as_who_does_not(
+        logs in logs().prop_map(spread),
+        picks in prop::collection::vec((0usize..97, 0usize..4, 0usize..6), 60..80),
+    ) {
+        let (mut whole, mut erasing) = (empty(), empty());
+        let (mut next, mut arrived) = (vec![0; logs.len()], Vec::new());
+        for (pick, which, forgets) in picks.iter().cycle() {
+            let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
+            let Some(log) = open.get(pick % open.len().max(1)).copied() else { break };
+            let op = &logs[log][next[log]];
+            whole.apply(op.clone());
+            erasing.apply(op.clone());
+            arrived.push(op.clone());
+            next[log] += 1;
+
+            let to_come = logs.iter().zip(&next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
+            let upto = Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1);
+            end(&mut whole, &arrived, upto);
+            end(&mut erasing, &arrived, upto);
+            if let Some(registration) = erasable(&erasing, upto).get(*which).cloned() {
+                erasing.settle(upto);
+                erasing.erase(registration.clone());
+                prop_assert!(!remains(&erasing, &registration));
+            }
+            if let Some(registration) = over(&erasing, upto).get(*forgets) {
+                erasing.settle(upto);
+                forget(&mut erasing, registration);
+            }
+            for (key, _) in erasing.store.rows(Table::Registrations) {
+                let stamp = Stamp::from_bytes(key).unwrap();
+                let fate = |registry: &Memory| {
+                    let known = Registration::load(&registry.store, stamp).unwrap();
+                    let ends: Vec<_> = known.claims.iter().map(|claim| (claim.released, claim.ended)).collect();
+                    (known.lost, known.chosen_id, known.end(), ends)
+                };
+                prop_assert_eq!(fate(&erasing), fate(&whole), "{}", stamp);
+            }
+            for key in ["a", "b", "c"] {
+                prop_assert_eq!(erasing.vacancy("username", key), whole.vacancy("username", key));
+                let plain = Name::find(&erasing.store, "username", key).is_some();
+                let hidden = erasing.store.get(Table::Erased, &crate::crdt::name_key("username", &erasing.hash("username", key)));
+                prop_assert!(!(plain && hidden.is_some()), "{} stands in two places", key);
+            }
+            let reopened = Registry::new(erasing.store.clone(), erasing.applied().clone());
+            prop_assert_eq!(reopened.erasing(), erasing.erasing());
+        }
+    }
+}
+
+#[test]
+fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_claims_it() {
+    let mut registry = empty();
+    registry.apply(op(1, 1, 1, register(Some(7), vec![claim("alice", None)])));
+    registry.apply(op(1, 2, 2, Body::Erase { registration: stamp(1, 1) }));
+    end(&mut registry, &[op(1, 2, 2, Body::Erase { registration: stamp(1, 1) })], Hlc(2));
+    assert_eq!(erasable(&registry, Hlc(2)).len(), 1);
+    registry.settle(Hlc(2));
+    registry.erase(erasable(&registry, Hlc(2)).remove(0));
+    assert!(registry.erasing().is_empty());
+    assert_eq!((registry.store.rows(Table::Names).count(), registry.store.rows(Table::Erased).count()), (0, 1));
+    for table in Table::ALL {
+        let has = |bytes: &[u8]| bytes.windows(5).any(|window| window == b"alice");
+        assert!(!registry.store.rows(table).any(|(key, value)| has(key) || has(value)), "{}", table.name());
+    }
+    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(Some(stamp(1, 1))));
+    assert_eq!(registry.vacancy("username", "bob"), Vacancy::Free(None));
+    let late = op(2, 1, 3, register(None, vec![claim("alice", None)]));
+    assert_eq!(registry.apply_op(&late).unwrap().lost, [late.stamp()], "it comes after one that is known by its stamp");
+    registry.apply(op(2, 2, 4, register(None, vec![claim("alice", Some(stamp(1, 1)))])));
+    assert_eq!((registry.store.rows(Table::Names).count(), registry.store.rows(Table::Erased).count()), (1, 0));
+    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Taken(stamp(4, 2)));
+    // A retry that comes only now is the erased registration's.
+    registry.apply(op(3, 1, 5, register(Some(7), vec![claim("alice", None)])));
+    assert_eq!(registry.erasing().iter().collect::<Vec<_>>(), [&(stamp(2, 1), stamp(5, 3))]);
+}
+
 #[test]
 fn a_name_keeps_one_stamp_of_all_that_is_over() {
     let mut registry = empty();
@@ -149,7 +259,7 @@ fn a_name_keeps_one_stamp_of_all_that_is_over() {
         after = Some(one);
         assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(after));
     }
-    let name = Name::load(&registry.store, "username", "alice");
+    let name = registry.name("username", "alice");
     assert_eq!(name.tenures, [Tenure { after: None, claims: vec![stamp(50, 1)] }]);
     let left: BTreeSet<_> =
         [Table::Registrations, Table::Owners].into_iter().flat_map(|table| registry.store.rows(table)).collect();

@@ -10,7 +10,7 @@ use super::super::retention::has_ended;
 use super::super::{Replica, log};
 use super::{Contest, Undecided, What};
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::crdt::{ClaimRef, EndReason, Registration, Seq, expiry_key};
+use crate::crdt::{ClaimRecord, ClaimRef, EndReason, Registration, Seq, expiry_key};
 use crate::store::{Direction, Store, Table};
 
 impl<S: Store> Replica<S> {
@@ -37,6 +37,7 @@ impl<S: Store> Replica<S> {
             }
         }
         self.expire();
+        self.erase_due();
     }
 
     /// The members whose word an op with this stamp still waits for.
@@ -237,6 +238,7 @@ impl<S: Store> Replica<S> {
             }
             What::Activate(registration) => self.activated(stamp, registration),
             What::Extend(registration) => self.extended(registration),
+            What::Erase(registration) => self.end_all(registration, stamp.hlc),
             What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
             What::Other => {}
         }
@@ -259,9 +261,7 @@ impl<S: Store> Replica<S> {
     /// The end of a claim is final: that of the op with this timestamp.
     fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
         let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
-        let place = |record: &crate::crdt::ClaimRecord| {
-            record.claim.namespace == ended.namespace && record.claim.key == ended.key
-        };
+        let place = |record: &ClaimRecord| record.claim.namespace == ended.namespace && record.claim.key == ended.key;
         let Some(index) = registration.claims.iter().position(place) else { return };
         if registration.claims[index].ended.is_none() {
             registration.claims[index].ended = Some(reason);
@@ -269,6 +269,34 @@ impl<S: Store> Replica<S> {
             self.note_end(registration.stamp, index, by);
             self.tell_ended(&registration, index, reason);
             self.note_over(&registration);
+        }
+    }
+
+    /// That a registration has given up all of its names, before it is erased, is final.
+    fn end_all(&mut self, registration: Stamp, by: Hlc) {
+        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        for ClaimRecord { claim, .. } in registration.claims {
+            let ended = ClaimRef { registration: registration.stamp, namespace: claim.namespace, key: claim.key };
+            self.end_claim(&ended, EndReason::Released, by);
+        }
+    }
+
+    /// Erases what is to be erased, as soon as that is final and so is all that became of it.
+    fn erase_due(&mut self) {
+        if self.registry.erasing().is_empty() {
+            return;
+        }
+        let watermark = self.finality.watermark;
+        let early = self.registry.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
+        let decided = early.filter(|(by, _)| self.finality.is_decided(*by));
+        let known = decided.filter_map(|(_, stamp)| Registration::load(&self.registry.store, *stamp));
+        let due: Vec<_> = known.filter(|known| has_ended(known) && self.is_settled(known)).collect();
+        for registration in due {
+            self.allowances.forget(&registration.owner);
+            self.registry.settle(watermark);
+            self.forget_typed(registration.id());
+            self.registry.erase(registration);
+            self.finality.fates_changed = true;
         }
     }
 

@@ -178,6 +178,11 @@ impl<S: Store> Replica<S> {
                 ops.push(op);
                 ControlFlow::Continue(())
             });
+            // Where nothing is left of it: only what is decided leaves, and what is issued in this step is not there yet.
+            let decided = self.finality.decided(origin);
+            if next == from && from <= decided {
+                gone.entry(origin).or_insert(decided + 1);
+            }
         }
         self.say_gone(to, gone);
         if !ops.is_empty() {

@@ -33,7 +33,8 @@ impl<S: Store> Replica<S> {
         for origin in origins {
             let held = others.iter().map(|node| self.finality.held(*node, origin)).min();
             let upto = self.finality.decided(origin).min(held.unwrap_or(u64::MAX));
-            log::truncate(&mut self.registry.store, origin, upto, before);
+            let last = self.registry.applied_of(origin);
+            log::truncate(&mut self.registry.store, origin, last, upto, before);
         }
     }
 

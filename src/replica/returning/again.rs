@@ -6,7 +6,7 @@ use super::super::Replica;
 use super::Void;
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Claim, ClaimRef, Name, Namespace, Op, Register, Registration, Seq, Vacancy};
+use crate::crdt::{Body, Claim, ClaimRef, Namespace, Op, Register, Registration, Seq, Vacancy};
 use crate::store::{Store, Table};
 
 /// Void ops that one step issues anew at most, so that a step stays short. A guess.
@@ -120,9 +120,7 @@ impl<S: Store> Replica<S> {
     fn after(&self, claim: &Claim) -> Option<Stamp> {
         match self.registry.vacancy(&claim.namespace, &claim.key) {
             Vacancy::Free(after) => after,
-            Vacancy::Taken(leader) => {
-                Name::load(&self.registry.store, &claim.namespace, &claim.key).followed_by(leader)
-            }
+            Vacancy::Taken(leader) => self.registry.name(&claim.namespace, &claim.key).followed_by(leader),
         }
     }
 
@@ -141,6 +139,13 @@ impl<S: Store> Replica<S> {
                 let lasts = |known: &Registration| !known.activated_in_time() && known.end() < Some(expires);
                 if known.is_some_and(|known| known.end().is_some() && lasts(&known)) {
                     self.issue(Body::Extend { registration, expires });
+                }
+            }
+            Body::Erase { registration } => {
+                let registration = self.stands_for(registration);
+                let known = Registration::load(&self.registry.store, registration);
+                if known.is_some_and(|known| known.erase.is_none()) {
+                    self.issue(Body::Erase { registration });
                 }
             }
             Body::Release(claim) => {

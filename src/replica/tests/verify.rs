@@ -9,7 +9,7 @@ use crate::name::{Profile, Rules};
 use crate::store::Direction;
 
 /// The state of a node that has seen a bit of everything, in logs and a feed of several chunks.
-fn rich() -> MemoryStore {
+fn cluster() -> Cluster {
     let mut cluster = Cluster::founded(3);
     let chosen = RegisterRequest { id: Some(Uuid::from_u128(0x4000_8000_0000_0000_0001)), ..names(&["ann", "ben"]) };
     cluster.register(1, chosen);
@@ -43,6 +43,26 @@ fn rich() -> MemoryStore {
     let secret = NameRequest { namespace: "vault".into(), name: "ann".into() };
     let charge = Some(Charge { token: "shop".into(), max_open: 9 });
     cluster.register(1, RegisterRequest { names: vec![secret], charge, ..names(&[]) });
+    cluster
+}
+
+fn rich() -> MemoryStore {
+    cluster().nodes.remove(&node(1)).unwrap().into_store()
+}
+
+/// The same after something was erased, while something else is to be, and a reservation was extended.
+fn erased() -> MemoryStore {
+    let mut cluster = cluster();
+    let fay = cluster.claim(1, "fay");
+    assert!(cluster.reply(1, Request::Erase { id: fay.id }).is_ok());
+    cluster.pass(3000);
+    let reserved = RegisterRequest { ttl: Some(60_000), ..names(&["gus"]) };
+    let (longer, due) = (cluster.register(2, reserved), cluster.claim(3, "ida"));
+    for n in [1, 2, 4] {
+        cluster.cut(n, 3);
+    }
+    assert!(cluster.reply(2, Request::Extend { id: longer.id, ttl: 90_000 }).is_ok());
+    assert!(cluster.reply(1, Request::Erase { id: due.id }).is_ok());
     cluster.nodes.remove(&node(1)).unwrap().into_store()
 }
 
@@ -72,10 +92,31 @@ fn a_store_that_is_well_has_no_fault_whatever_its_node_went_through() {
 }
 
 #[test]
+fn what_says_how_erased_names_are_found_is_missed() {
+    let store = erased();
+    assert_eq!(faults(&store), []);
+    assert_eq!(keys(&store, Table::Erased).len(), 1);
+    for key in keys(&store, Table::Cluster).into_iter().filter(|key| *key != CLUSTER_WATERMARK) {
+        let mut damaged = store.clone();
+        damaged.delete(Table::Cluster, key.clone());
+        assert!(!faults(&damaged).is_empty(), "{}", String::from_utf8_lossy(&key));
+    }
+    let stamp = crate::clock::Stamp { hlc: crate::clock::Hlc(7), node: node(1) };
+    let mut damaged = store;
+    damaged.put(Table::Cluster, crate::crdt::erasing_key(stamp), codec::encode(&stamp));
+    assert_eq!(faults(&damaged), [Fault::Index]);
+}
+
+#[test]
 fn every_row_that_is_cut_short_is_found() {
-    let store = rich();
+    for store in [rich(), erased()] {
+        is_found_where_cut_short(&store);
+    }
+}
+
+fn is_found_where_cut_short(store: &MemoryStore) {
     for table in Table::ALL {
-        for key in keys(&store, table) {
+        for key in keys(store, table) {
             let value = store.get(table, &key).unwrap();
             let Some((_, short)) = value.split_last() else { continue };
             let mut damaged = store.clone();
@@ -105,7 +146,8 @@ fn every_row_that_is_missed_by_others_is_found() {
             assert!(faults(&damaged).contains(&fault), "{}: {:?}", table.name(), faults(&damaged));
         }
     }
-    for key in keys(&store, Table::Cluster).into_iter().filter(|key| *key != CLUSTER_WATERMARK) {
+    let needed = |key: &Vec<u8>| key != CLUSTER_WATERMARK && key != crate::name::CLUSTER_PEPPER;
+    for key in keys(&store, Table::Cluster).into_iter().filter(needed) {
         let mut damaged = store.clone();
         damaged.delete(Table::Cluster, key);
         assert!(!faults(&damaged).is_empty());

@@ -35,7 +35,7 @@ impl Format {
     /// | --- | --- |
     /// | 1.0 | all tables; its record said `forename store 1` at first |
     /// | 1.1 | the event feed may begin later than at its first cursor |
-    /// | 1.2 | rules of namespaces, a table and a body of ops; when claims ended; what is over may be missing; what lengthened a reservation, in its row |
+    /// | 1.2 | rules of namespaces, a table and a body of ops; when claims ended; what is over may be missing; what lengthened a reservation, in its row; names that were erased, a table |
     const PRESENT: Self = Self { major: 1, minor: 2 };
 
     /// What a format record says; none where it is none.

@@ -1,0 +1,67 @@
+//! Requests about reservations: made permanent, or to last longer.
+
+use uuid::Uuid;
+
+use super::Replica;
+use super::input::Token;
+use super::limits::MAX_EXTENSIONS;
+use super::request::{Outcome, Refusal};
+use super::serve::check_ttl;
+use crate::clock::Hlc;
+use crate::crdt::{Body, Registration};
+use crate::store::Store;
+
+impl<S: Store> Replica<S> {
+    pub(super) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
+            return self.answer_later(token, registration, None);
+        };
+        self.not_over(&registration, end)?;
+        self.may_issue()?;
+        self.issue(Body::Activate { registration: registration.stamp });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    pub(super) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
+        check_ttl(Some(ttl))?;
+        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
+        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
+        self.not_over(&registration, end)?;
+        if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
+            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
+        }
+        if registration.activated_in_time() {
+            return Err(permanent("was activated"));
+        }
+        let expires = self.ends_after(ttl);
+        if expires <= end {
+            return self.answer_later(token, registration, None);
+        }
+        self.may_issue()?;
+        self.all_can_read()?;
+        if registration.extensions.kept() >= MAX_EXTENSIONS {
+            return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
+        }
+        self.issue(Body::Extend { registration: registration.stamp, expires });
+        let registration = self.reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    /// When something ends that lasts for so many milliseconds from now.
+    pub(super) fn ends_after(&self, ttl: u64) -> Hlc {
+        Hlc::from_millis(self.clock.last().millis().max(self.now.wall).plus(ttl))
+    }
+
+    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
+    fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
+        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
+        if registration.rejected {
+            return too_late("was rejected");
+        }
+        let over = self.clock.last().max(Hlc::from_millis(self.now.wall)) >= end;
+        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
+    }
+}
