@@ -340,3 +340,33 @@ fn names_become_private_before_the_first_is_taken_or_never() {
     assert!(matches!(set(&mut cluster, true), Err(Refusal::NamespaceInUse { .. })));
     assert!(set(&mut cluster, false).is_ok());
 }
+
+#[test]
+fn an_erased_address_is_gone_where_it_was_typed_too_and_can_be_had_again() {
+    let mut cluster = founded(2);
+    let ann = cluster.claim_address(1, "ann", "annika");
+    assert!(cluster.reply(2, Request::Erase { id: ann.id }).is_ok());
+    cluster.pass(3000);
+    for n in [1, 2] {
+        let view = cluster.view(n, ann.id);
+        assert!(view.erased && view.names.iter().all(|name| name.name.is_empty() && name.key.is_empty()), "{view:?}");
+        let typed = cluster.nodes[&node(n)].store().rows(Table::Typed).count();
+        assert_eq!(typed, 0, "at n{n}");
+        assert_eq!(cluster.status_of(n, address("annika")), NameStatus::Available);
+    }
+    let bob = cluster.claim_address(2, "bob", "annika");
+    assert_eq!(cluster.status(1, bob.id), Status::Confirmed);
+    let late = cluster.asks(1, of("eve", &[address("annika")]));
+    assert_eq!(cluster.status(1, late.id), Status::Rejected, "its hash is found as the name's key is");
+}
+
+#[test]
+fn a_discreet_caller_may_erase_public_names_alone() {
+    let mut cluster = founded(1);
+    let (ann, bob) = (cluster.claim_address(1, "ann", "ann"), cluster.claim(1, "bob"));
+    assert!(needs_read(&cluster.discreetly(1, Request::Erase { id: ann.id })));
+    assert!(cluster.discreetly(1, Request::Erase { id: bob.id }).is_ok());
+    cluster.pass(3000);
+    assert!(cluster.view(1, bob.id).erased);
+    assert!(cluster.discreetly(1, Request::Erase { id: bob.id }).is_ok(), "it has no names now, which hides nothing");
+}
