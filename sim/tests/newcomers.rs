@@ -140,7 +140,7 @@ fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
 /// A snapshot of many pieces is on its way to Lima when the connection breaks.
 fn lima_has_half_a_snapshot() -> Story {
     let mut story = Story::with_joiners(2, &[LONDON]);
-    story.imports(LONDON, 80, 10);
+    story.imports(LONDON, 200, 10);
     story.passes(1000);
     story.suffers(Trouble::Narrow(LONDON, LIMA, 20_000), 60_000);
     story.start(LIMA);
