@@ -138,7 +138,16 @@ impl<S: Store> Replica<S> {
             };
             self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
         }
-        for stamp in self.finality.undecided_registrations().into_iter().filter(|stamp| stamp.node != self.me) {
+        self.keep_heard();
+    }
+
+    /// Keeps the ids of other nodes' registrations that the state which this node will be given may lack: their acceptance
+    /// was told, and may come again with another op of the same id.
+    fn keep_heard(&mut self) {
+        let undecided = self.finality.undecided_registrations();
+        let mut heard: BTreeSet<_> = undecided.into_iter().filter(|stamp| stamp.node != self.me).collect();
+        heard.extend(self.retries_not_held_by_all());
+        for stamp in heard {
             // Its own of an earlier life, which whoever gave it the state took for valid.
             if self.registry.store.get(Table::Void, &stamp.to_bytes()).is_some() {
                 continue;
@@ -148,6 +157,23 @@ impl<S: Store> Replica<S> {
                 self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&heard));
             }
         }
+    }
+
+    /// Other nodes' registrations under ids that clients chose, which others may carry too, and which not all members are
+    /// known to hold.
+    fn retries_not_held_by_all(&self) -> Vec<Stamp> {
+        let members: Vec<_> = self.membership.members().filter(|member| *member != self.me).collect();
+        let mut stamps = Vec::new();
+        for origin in self.registry.applied().iter().map(|dot| *dot.actor).filter(|origin| *origin != self.me) {
+            let others = members.iter().filter(|member| **member != origin);
+            let held = others.map(|member| self.finality.held(*member, origin)).min().unwrap_or(0);
+            log::read(&self.registry.store, origin, held + 1, &mut |op| {
+                let chosen = matches!(&op.body, Body::Register(register) if register.id.is_some());
+                stamps.extend(chosen.then(|| op.stamp()));
+                ControlFlow::Continue(())
+            });
+        }
+        stamps
     }
 
     /// Whether something is left to issue anew.
