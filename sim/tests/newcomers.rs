@@ -170,3 +170,12 @@ fn a_sponsor_that_has_died_since_has_no_snapshot_to_go_on_with() {
     assert!(story.is_member(LIMA), "it has asked for another");
     story.ends_well();
 }
+
+/// Found by seed 63352. A newcomer had the state of a cluster of one, and its word that it had was lost. Others were let in
+/// meanwhile and put the only member out that the newcomer knew; the ops by which it could have learnt of them had left
+/// their logs, and it did not believe strangers who said so.
+#[test]
+fn a_newcomer_whose_state_was_overtaken_begins_anew() {
+    let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_was_overtaken.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

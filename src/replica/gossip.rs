@@ -83,7 +83,10 @@ impl<S: Store> Replica<S> {
             Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
             Message::Nominate(_) => {}
             Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
-            Message::Gone(begins) if self.membership.is_member(from) => self.on_gone(from, &begins),
+            // A newcomer may know none of those who are members by now, and has nothing to lose.
+            Message::Gone(begins) if self.membership.is_member(from) || !self.is_member() => {
+                self.on_gone(from, &begins)
+            }
             Message::Evicted { .. } | Message::Used | Message::Gone(_) => {}
         }
     }

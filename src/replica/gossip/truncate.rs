@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
 use crate::replica::{Lane, Message, Replica, log};
@@ -50,10 +51,11 @@ impl<S: Store> Replica<S> {
     pub(super) fn on_gone(&mut self, from: NodeId, begins: &BTreeMap<NodeId, Seq>) {
         let Some(peer) = self.peers.connected.get_mut(&from) else { return };
         peer.gone.extend(begins);
-        let members = || self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
+        let may_have = |node: &NodeId, peer: &Peer| self.membership.is_member(*node) || !peer.gone.is_empty();
+        let asked = || self.peers.connected.iter().filter(|(node, peer)| may_have(node, peer));
         let nowhere = |origin: &&NodeId| {
             let next = self.registry.applied_of(**origin) + 1;
-            members().all(|(_, peer)| peer.gone.get(*origin).is_some_and(|first| *first > next))
+            asked().all(|(_, peer)| peer.gone.get(*origin).is_some_and(|first| *first > next))
         };
         if let Some(origin) = begins.keys().find(nowhere) {
             tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
