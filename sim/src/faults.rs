@@ -19,6 +19,8 @@ use crate::world::{Event, World};
 pub struct Copy {
     disk: Disk,
     feed: Feed,
+    /// Outcomes that its node had been the first to tell.
+    told_first: usize,
 }
 
 impl Copy {
@@ -138,7 +140,8 @@ impl World {
 
     /// What a machine's disk holds as it is now.
     pub(crate) fn copy_disk(&self, host: Host) -> Copy {
-        Copy { disk: self.machines[host].disk.clone(), feed: self.ledger.feed(host) }
+        let (feed, told_first) = (self.ledger.feed(host), self.ledger.told_first(host));
+        Copy { disk: self.machines[host].disk.clone(), feed, told_first }
     }
 
     /// The same of what is durable, for a fault that uses it later.
@@ -207,7 +210,9 @@ impl World {
         let out = self.machines[host].replica.as_ref().map(|replica| replica.cuts().clone()).unwrap_or_default();
         let stays = |machine: &Machine| is_member(machine) && !out.contains_key(&machine.node);
         let other = self.machines.iter().any(|machine| machine.host != host && stays(machine));
-        if usable && other && self.plan.ending == Ending::Healed {
+        // An outcome may rest on what it held, which the copy lacks: an eviction of the others who hold it undoes that.
+        let silent = self.ledger.told_first(host) == copy.told_first;
+        if usable && other && silent && self.plan.ending == Ending::Healed {
             self.crash(host, 100);
             let (original, copied) = (self.copy_disk(host), copy.disk.log(node));
             self.ledger.forget_answers(node, copied);

@@ -439,6 +439,11 @@ impl Ledger {
         self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
     }
 
+    /// How many outcomes a host was the first to tell.
+    pub(crate) fn told_first(&self, host: Host) -> usize {
+        self.finals.values().filter(|(_, by)| *by == host).count()
+    }
+
     /// Something is said to be final: it must be so everywhere and for ever.
     fn is_final(&mut self, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
         let (before, by) = *self.finals.entry(stamp).or_insert((status, host));
