@@ -37,7 +37,7 @@ enum Void {
     Rejected(Box<Registration>, Chain),
     /// This registration stands for it now, under the same id.
     Again(Stamp, Uuid),
-    /// Another node's registration that was undecided: the feed knows of it, and of its id.
+    /// A registration of which the state that comes may not know: the feed knows of it, and of its id.
     Heard(Uuid),
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Returning {
     ids: BTreeMap<Uuid, Stamp>,
     /// What void ops have lengthened, of void registrations.
     extended: BTreeMap<Stamp, Extensions>,
-    /// Ids of other nodes' registrations whose acceptance was told before.
+    /// Ids of registrations whose acceptance was told before.
     heard: BTreeSet<Uuid>,
     /// The acceptance of what is issued now was told before.
     quiet: bool,
@@ -141,8 +141,8 @@ impl<S: Store> Replica<S> {
         self.keep_heard();
     }
 
-    /// Keeps the ids of other nodes' registrations that the state which this node will be given may lack: their acceptance
-    /// was told, and may come again with another op of the same id.
+    /// Keeps the ids of registrations that the state which this node will be given may lack: their acceptance was told, and
+    /// may come again with another op of the same id.
     fn keep_heard(&mut self) {
         let undecided = self.finality.undecided_registrations();
         let mut heard: BTreeSet<_> = undecided.into_iter().filter(|stamp| stamp.node != self.me).collect();
@@ -159,12 +159,11 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Other nodes' registrations under ids that clients chose, which others may carry too, and which not all members are
-    /// known to hold.
+    /// Registrations under ids that clients chose, which others may carry too, and which not all members are known to hold.
     fn retries_not_held_by_all(&self) -> Vec<Stamp> {
         let members: Vec<_> = self.membership.members().filter(|member| *member != self.me).collect();
         let mut stamps = Vec::new();
-        for origin in self.registry.applied().iter().map(|dot| *dot.actor).filter(|origin| *origin != self.me) {
+        for origin in self.registry.applied().iter().map(|dot| *dot.actor) {
             let others = members.iter().filter(|member| **member != origin);
             let held = others.map(|member| self.finality.held(*member, origin)).min().unwrap_or(0);
             log::read(&self.registry.store, origin, held + 1, &mut |op| {
