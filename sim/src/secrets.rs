@@ -18,7 +18,7 @@ use crate::world::World;
 /// The namespace whose names are private, as soon as its rules are known.
 pub const VAULT: &str = "vault";
 /// What its names begin with, and nothing else has.
-const MARKER: &[u8] = b"hush";
+const MARKER: &[u8] = b"hush-a-bye";
 
 /// What was seen where it should not be.
 #[derive(Clone, Debug, Default)]

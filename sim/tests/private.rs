@@ -17,13 +17,13 @@ fn of_three() -> Story {
 #[test]
 fn a_taken_private_name_is_accepted_and_rejected_later_at_the_feed() {
     let mut story = of_three();
-    let ann = story.claims(LONDON, &["vault/Hush-ann"]);
+    let ann = story.claims(LONDON, &["vault/Hush-a-bye-ann"]);
     story.passes(100);
     // Who may read is refused at once, who may not is told to wait, for a name that is free as well.
-    let bob = story.claims(TOKYO, &["vault/hush-ann"]);
+    let bob = story.claims(TOKYO, &["vault/hush-a-bye-ann"]);
     assert!(matches!(story.refused(bob), Some(Refusal::NameTaken { .. })));
-    let eve = story.claims_discreetly(TOKYO, &["vault/hush-ann"]);
-    let dan = story.claims_discreetly(TOKYO, &["vault/hush-dan"]);
+    let eve = story.claims_discreetly(TOKYO, &["vault/hush-a-bye-ann"]);
+    let dan = story.claims_discreetly(TOKYO, &["vault/hush-a-bye-dan"]);
     story.passes(1000);
     for slot in [eve, dan] {
         story.retries(TOKYO, slot);
@@ -46,19 +46,19 @@ fn a_taken_private_name_is_accepted_and_rejected_later_at_the_feed() {
 fn only_the_hash_travels() {
     let mut story = Story::with_joiners(3, &[LONDON]);
     story.makes_private(LONDON, "vault");
-    let ann = story.claims(LONDON, &["vault/Hush-ann"]);
-    story.claims_discreetly(LONDON, &["vault/hush-ANN"]);
+    let ann = story.claims(LONDON, &["vault/Hush-a-bye-ann"]);
+    story.claims_discreetly(LONDON, &["vault/hush-a-bye-ANN"]);
     story.passes(1000);
     story.start(3);
     story.passes(5000);
     assert!(story.is_member(3));
-    assert_eq!(story.has_written(LONDON, "hush-ann"), ["typed"]);
+    assert_eq!(story.has_written(LONDON, "hush-a-bye-ann"), ["typed"]);
     for city in [TOKYO, LIMA, 3] {
-        assert_eq!(story.has_written(city, "hush-ann"), [""; 0], "host {city}");
-        assert_eq!(story.name(city, "vault/hush-ann"), NameStatus::Held, "but it is found");
+        assert_eq!(story.has_written(city, "hush-a-bye-ann"), [""; 0], "host {city}");
+        assert_eq!(story.name(city, "vault/hush-a-bye-ann"), NameStatus::Held, "but it is found");
         assert_eq!(story.sees(city, ann).unwrap().names[0].name, "");
     }
-    assert_eq!(story.sees(LONDON, ann).unwrap().names[0].name, "Hush-ann");
+    assert_eq!(story.sees(LONDON, ann).unwrap().names[0].name, "Hush-a-bye-ann");
     // What a message carries is looked at as well.
     story.ends_well();
 }
@@ -66,29 +66,29 @@ fn only_the_hash_travels() {
 #[test]
 fn after_an_eviction_the_owner_still_reads_back_the_name() {
     let mut story = of_three();
-    let before = story.claims(LIMA, &["vault/Hush-before"]);
+    let before = story.claims(LIMA, &["vault/Hush-a-bye-before"]);
     story.passes(500);
     story.split(&[LIMA]);
-    let lima = story.claims(LIMA, &["vault/Hush-lima"]);
-    let taken = story.claims_discreetly(LIMA, &["vault/hush-meanwhile"]);
+    let lima = story.claims(LIMA, &["vault/Hush-a-bye-lima"]);
+    let taken = story.claims_discreetly(LIMA, &["vault/hush-a-bye-meanwhile"]);
     story.passes(500);
-    story.claims(TOKYO, &["vault/hush-meanwhile"]);
+    story.claims(TOKYO, &["vault/hush-a-bye-meanwhile"]);
     story.evicts(LONDON, LIMA).unwrap();
     story.passes(5000);
     story.heal();
     story.passes(20_000);
     assert_eq!(story.incarnation(LIMA), 1);
     for (slot, name, status) in [
-        (before, "Hush-before", Status::Confirmed),
-        (lima, "Hush-lima", Status::Confirmed),
-        (taken, "hush-meanwhile", Status::Rejected),
+        (before, "Hush-a-bye-before", Status::Confirmed),
+        (lima, "Hush-a-bye-lima", Status::Confirmed),
+        (taken, "hush-a-bye-meanwhile", Status::Rejected),
     ] {
         let view = story.sees(LIMA, slot).unwrap();
         assert_eq!((view.names[0].name.as_str(), view.status), (name, status));
         let elsewhere = story.sees(LONDON, slot).unwrap();
         assert_eq!((elsewhere.names[0].name.as_str(), elsewhere.status), ("", status));
     }
-    assert_eq!(story.name(TOKYO, "vault/hush-lima"), NameStatus::Held, "under the same key as before");
+    assert_eq!(story.name(TOKYO, "vault/hush-a-bye-lima"), NameStatus::Held, "under the same key as before");
     story.ends_well();
 }
 
@@ -96,12 +96,12 @@ fn after_an_eviction_the_owner_still_reads_back_the_name() {
 fn a_discreet_claim_loses_to_a_claim_that_is_not_decided_and_to_one_that_ends() {
     let mut story = of_three();
     story.split(&[LIMA]);
-    let pending = story.claims(TOKYO, &["vault/hush-pending"]);
-    let ending = story.claims(TOKYO, &["vault/hush-ending"]);
-    let reserved = story.reserves(TOKYO, &["vault/hush-reserved"], 1000);
+    let pending = story.claims(TOKYO, &["vault/hush-a-bye-pending"]);
+    let ending = story.claims(TOKYO, &["vault/hush-a-bye-ending"]);
+    let reserved = story.reserves(TOKYO, &["vault/hush-a-bye-reserved"], 1000);
     story.releases(TOKYO, ending);
     story.passes(3000);
-    let names = ["vault/hush-pending", "vault/hush-ending", "vault/hush-reserved"];
+    let names = ["vault/hush-a-bye-pending", "vault/hush-a-bye-ending", "vault/hush-a-bye-reserved"];
     let eve = names.map(|name| story.claims_discreetly(LONDON, &[name]));
     // On the other side of the cut nobody knows of them.
     let lima = names.map(|name| story.claims_discreetly(LIMA, &[name]));
@@ -118,7 +118,7 @@ fn a_discreet_claim_loses_to_a_claim_that_is_not_decided_and_to_one_that_ends() 
     assert_eq!(story.status(LIMA, pending), Some(Status::Confirmed));
     assert_eq!(story.status(LIMA, reserved), Some(Status::Confirmed));
     // Free again, they are had as any other.
-    let late = story.claims_discreetly(LIMA, &["vault/hush-ending", "vault/hush-reserved"]);
+    let late = story.claims_discreetly(LIMA, &["vault/hush-a-bye-ending", "vault/hush-a-bye-reserved"]);
     story.passes(1000);
     assert_eq!(story.status(TOKYO, late), Some(Status::Confirmed));
     story.ends_well();
@@ -127,16 +127,16 @@ fn a_discreet_claim_loses_to_a_claim_that_is_not_decided_and_to_one_that_ends() 
 #[test]
 fn a_discreet_claim_is_refused_where_a_public_name_would_tell_the_outcome() {
     let mut story = of_three();
-    story.claims(LONDON, &["vault/hush-ann"]);
-    for name in ["vault/hush-ann", "vault/hush-free"] {
+    story.claims(LONDON, &["vault/hush-a-bye-ann"]);
+    for name in ["vault/hush-a-bye-ann", "vault/hush-a-bye-free"] {
         let both = story.claims_discreetly(LONDON, &["eve", name]);
         assert!(matches!(story.refused(both), Some(Refusal::NeedsRead(_))), "{:?}", story.refused(both));
     }
-    let names = vec!["vault/hush-free".to_owned(), "vault/hush-ann".to_owned()];
+    let names = vec!["vault/hush-a-bye-free".to_owned(), "vault/hush-a-bye-ann".to_owned()];
     let two = story.wishes(TOKYO, Wish { discreet: true, names, ttl: Some(2000), ..Wish::default() });
     assert_eq!(story.told(two).unwrap().status, Status::Pending);
     story.passes(5000);
     assert_eq!(story.status(LIMA, two), Some(Status::Rejected));
-    assert_eq!(story.name(LIMA, "vault/hush-free"), NameStatus::Available, "all or nothing");
+    assert_eq!(story.name(LIMA, "vault/hush-a-bye-free"), NameStatus::Available, "all or nothing");
     story.ends_well();
 }

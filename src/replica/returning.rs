@@ -159,9 +159,13 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Registrations under ids that clients chose, which others may carry too, and which not all members are known to hold.
+    /// Registrations under ids that clients chose, which others may carry too, and which not all are known to hold that may
+    /// give this node the state: members, and the evicted that may not know so yet.
     fn retries_not_held_by_all(&self) -> Vec<Stamp> {
-        let members: Vec<_> = self.membership.members().filter(|member| *member != self.me).collect();
+        let evicted = self.membership.cuts().keys().copied();
+        let lives = |node: &NodeId| self.membership.departed(*node).is_none() && !self.membership.has_later_life(*node);
+        let members = self.membership.members().chain(evicted.filter(lives));
+        let members: Vec<_> = members.filter(|member| *member != self.me).collect();
         let mut stamps = Vec::new();
         for origin in self.registry.applied().iter().map(|dot| *dot.actor) {
             let others = members.iter().filter(|member| **member != origin);

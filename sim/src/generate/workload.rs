@@ -292,11 +292,11 @@ fn add_private(seed: u64, plan: &Plan, actions: &mut Vec<Action>) {
             1 => Ask::Activate(earlier),
             2 | 3 => Ask::Release(earlier),
             4 => Ask::ReleaseName(earlier, 0),
-            5 => Ask::Look(format!("{VAULT}/hush{}", dice.below(hot))),
+            5 => Ask::Look(format!("{VAULT}/hush-a-bye{}", dice.below(hot))),
             kind => {
-                let mut names = vec![format!("{VAULT}/Hush{}", dice.below(hot))];
+                let mut names = vec![format!("{VAULT}/Hush-a-bye{}", dice.below(hot))];
                 let more = match dice.below(5) {
-                    0 => Some(format!("{VAULT}/hush{}", hot + dice.below(hot))),
+                    0 => Some(format!("{VAULT}/hush-a-bye{}", hot + dice.below(hot))),
                     1 => Some(format!("hot{}", dice.below(8))),
                     _ => None,
                 };
