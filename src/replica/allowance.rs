@@ -14,7 +14,7 @@ use rustc_hash::FxHasher;
 
 use super::Replica;
 use super::private::has_hidden;
-use super::request::Refusal;
+use super::refusal::Refusal;
 use crate::clock::{Millis, Stamp};
 use crate::crdt::{Registration, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};

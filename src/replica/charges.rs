@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::Replica;
-use super::request::Refusal;
+use super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::store::{Direction, Store, Table, prefix_end};
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::answer::{Answer, Outcome};
 use super::input::Output;
-use super::request::{Answer, Outcome, Refusal};
+use super::refusal::Refusal;
 use super::returning::Return;
 use super::{META_INSTALLED, META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
 use crate::clock::{Millis, NodeId};

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::request::{Cursor, EventType};
+use super::answer::EventType;
+use super::request::Cursor;
 use crate::clock::{Millis, Stamp};
 use crate::codec;
 use crate::crdt::{EndReason, read_record};

@@ -1,7 +1,8 @@
 //! What goes into a replica and what comes out of it.
 
+use super::answer::Reply;
 use super::message::{Contact, Lane, Message, SnapshotId};
-use super::request::{Cursor, Reply, Request};
+use super::request::{Cursor, Request};
 use crate::clock::NodeId;
 use crate::store::{Batch, Table, Write};
 

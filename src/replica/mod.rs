@@ -22,6 +22,7 @@
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
 mod allowance;
+mod answer;
 mod charges;
 mod config;
 mod endings;
@@ -38,6 +39,7 @@ mod open;
 mod private;
 mod reading;
 mod recovery;
+mod refusal;
 mod rejoin;
 mod request;
 mod reservations;
@@ -57,6 +59,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand_chacha::ChaCha8Rng;
 
 use self::allowance::Allowances;
+pub use self::answer::*;
 pub use self::charges::Charge;
 use self::charges::Charges;
 pub use self::config::{Config, Founding, Now, Start};
@@ -71,6 +74,7 @@ pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, Snapsho
 pub use self::open::OpenError;
 pub use self::reading::*;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
+pub use self::refusal::Refusal;
 pub use self::rejoin::RejoinError;
 pub use self::request::*;
 use self::retention::Retention;
@@ -101,7 +105,6 @@ const META_UNHEARD: &[u8] = b"unheard";
 const META_SWEPT: &[u8] = b"swept";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
 const CLUSTER_FORMER: &[u8] = b"former";
-/// What the keys of private names are made with.
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.

@@ -16,8 +16,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::Replica;
+use super::answer::{ClaimView, Outcome, RegistrationView, Status};
 use super::input::Token;
-use super::request::{ClaimView, NameRequest, Outcome, Refusal, RegisterRequest, RegistrationView, Request, Status};
+use super::refusal::Refusal;
+use super::request::{NameRequest, RegisterRequest, Request};
 use crate::clock::Hlc;
 use crate::codec;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Namespace, Registration, Vacancy, read_record};

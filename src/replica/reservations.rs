@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::Replica;
+use super::answer::Outcome;
 use super::input::Token;
 use super::limits::MAX_EXTENSIONS;
-use super::request::{Outcome, Refusal};
+use super::refusal::Refusal;
 use super::serve::check_ttl;
 use crate::clock::Hlc;
 use crate::crdt::{Body, Registration};

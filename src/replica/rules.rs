@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 
 use super::Replica;
+use super::answer::{Answer, NamespaceView, Outcome, RulesVersion};
 use super::private::Keyed;
-use super::request::{Answer, NameRequest, NamespaceView, Outcome, Refusal, RulesVersion};
+use super::refusal::Refusal;
+use super::request::NameRequest;
 use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration, name_key};
 use crate::name::{self, NameError, Rules};
 use crate::store::{Direction, Store, Table, prefix_end};

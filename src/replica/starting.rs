@@ -10,7 +10,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use super::message::Entry;
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::{Now, Replica, Token, log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Chain, Seq};

@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::Replica;
+use super::answer::{
+    ClaimView, ClusterView, Event, EventPage, EvictionView, MemberView, NameStatus, NameView, RegistrationView,
+    RejectedBy, Status, Waiting,
+};
 use super::feed::{self, EventKind, EventRecord};
 use super::limits::MAX_PAGE;
-use super::request::{
-    ClaimView, ClusterView, Cursor, Event, EventFilter, EventPage, EvictionView, MemberView, NameRequest, NameStatus,
-    NameView, Refusal, RegistrationView, RejectedBy, Status, Waiting,
-};
+use super::refusal::Refusal;
+use super::request::{Cursor, EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Name, Registration, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};

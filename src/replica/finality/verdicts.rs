@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use super::super::answer::Waiting;
 use super::super::feed::EventKind;
-use super::super::request::Waiting;
 use super::super::retention::has_ended;
 use super::super::{Replica, log};
 use super::{Contest, Undecided, What};

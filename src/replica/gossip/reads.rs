@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::Replica;
 use super::super::message::{Lane, Message};
-use super::super::request::Refusal;
+use super::super::refusal::Refusal;
 use crate::clock::NodeId;
 use crate::codec;
 use crate::crdt::{Body, has_later_ops, read_record};

@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Replica;
-use super::super::request::{NameRequest, NameView, Refusal, RegistrationView, Status, Waiting};
+use super::super::answer::{NameView, RegistrationView, Status, Waiting};
+use super::super::refusal::Refusal;
+use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{ClaimRef, Registration, Seq, owner_key};

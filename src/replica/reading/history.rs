@@ -3,8 +3,10 @@
 use uuid::Uuid;
 
 use super::super::Replica;
+use super::super::answer::Status;
 use super::super::limits::MAX_PAGE;
-use super::super::request::{NameRequest, Refusal, Status};
+use super::super::refusal::Refusal;
+use super::super::request::NameRequest;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{EndReason, Registration, Tenure};
 use crate::store::Store;

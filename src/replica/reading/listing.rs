@@ -5,8 +5,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Replica;
+use super::super::answer::{NameStatus, NameView};
 use super::super::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
-use super::super::request::{NameRequest, NameStatus, NameView, Refusal};
+use super::super::refusal::Refusal;
+use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, Place, Walk};
 use crate::clock::{Hlc, Millis};
 use crate::crdt::{Name, Vacancy};

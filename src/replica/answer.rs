@@ -1,0 +1,313 @@
+//! What a replica answers to clients.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
+use super::refusal::Refusal;
+use super::request::Cursor;
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
+pub use crate::crdt::EndReason;
+use crate::crdt::Seq;
+use crate::name::Rules;
+
+/// What a replica answers; exactly one answer to each request.
+pub type Reply = Result<Answer, Refusal>;
+
+/// An answer that is not a refusal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// To `Register`, `Activate`, `Extend`, `Release`, `Erase`, `ReleaseName` and `Registration`.
+    Registration(Box<RegistrationView>),
+    /// To `Name`.
+    Name(NameView),
+    /// To `History`.
+    History(HistoryPage),
+    /// To `Conflicts`.
+    Conflicts(ConflictPage),
+    /// To `ExplainRegistration`.
+    RegistrationExplanation(Box<RegistrationExplanation>),
+    /// To `ExplainName`.
+    NameExplanation(Box<NameExplanation>),
+    /// To `Names`, in the order asked for; a name that cannot be one has its own refusal.
+    Names(Vec<Result<NameView, Refusal>>),
+    /// To `Suggest`.
+    Suggestions(Vec<String>),
+    /// To `List`.
+    List(NamePage),
+    /// To `Owner`.
+    Registrations(Vec<RegistrationView>),
+    /// To `Events`.
+    Events(EventPage),
+    /// To `Namespace` and `SetNamespace`.
+    Namespace(Box<NamespaceView>),
+    /// To `Cluster`.
+    Cluster(Box<ClusterView>),
+}
+
+/// Where a registration stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not yet final.
+    Pending,
+    /// Not yet final, but an earlier claim to one of its names is known.
+    Contested,
+    /// It has its names. Final.
+    Confirmed,
+    /// It has none of them. Final.
+    Rejected,
+}
+
+impl Status {
+    /// Whether it stands for good.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Rejected)
+    }
+}
+
+/// A registration as its client sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrationView {
+    /// Its id.
+    pub id: Uuid,
+    /// Its owner.
+    pub owner: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Its names.
+    pub names: Vec<ClaimView>,
+    /// The node that accepted it.
+    pub node: NodeId,
+    /// Its stamp; its `hlc.millis()` is when it was accepted.
+    pub stamp: Stamp,
+    /// When the reservation ends, where it is one that has not been activated.
+    pub expires: Option<Millis>,
+    /// Whether it was a reservation that was activated in time.
+    pub activated: bool,
+    /// The application's JSON object.
+    pub metadata: Option<String>,
+    /// It was erased: it has no owner and no metadata, and of its names only their namespaces and how they ended are left.
+    pub erased: bool,
+    /// Members that a pending registration waits for.
+    pub waiting_for: Vec<Waiting>,
+    /// The claim that it lost to, where it is contested or rejected.
+    pub rejected_by: Option<RejectedBy>,
+}
+
+/// One name of a registration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimView {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as typed; empty for a private one that was not typed at this node.
+    pub name: String,
+    /// Its canonical form, or the hash of it.
+    pub key: String,
+    /// How the claim ended, where it finally did.
+    pub ended: Option<EndReason>,
+}
+
+/// A member that something waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// The member.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// When its promise last moved, by this node's clock; none where it has not been heard of since the start.
+    pub since: Option<Millis>,
+}
+
+/// The claim that a registration lost to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RejectedBy {
+    /// The namespace of the lost name.
+    pub namespace: String,
+    /// The lost name, as the loser typed it; empty for a private one that was not typed at this node.
+    pub name: String,
+    /// The winning registration.
+    pub registration: Uuid,
+    /// Its stamp.
+    pub stamp: Stamp,
+}
+
+/// Whether a name can be had.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameStatus {
+    /// It can be claimed here and now.
+    Available,
+    /// A claim leads that is not yet final.
+    Pending,
+    /// A confirmed claim holds it.
+    Held,
+    /// Its claim has ended, but that is not yet final.
+    Ending,
+}
+
+/// A name as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameView {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as asked for.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Whether it can be had.
+    pub status: NameStatus,
+    /// The registration that leads it, where one does.
+    pub registration: Option<Uuid>,
+    /// When that was accepted.
+    pub since: Option<Millis>,
+}
+
+/// Which rules of a namespace are meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RulesVersion {
+    /// The defaults: nobody has set any.
+    Default,
+    /// Those that this op set.
+    Set(Stamp),
+}
+
+impl fmt::Display for RulesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Set(stamp) => stamp.fmt(f),
+        }
+    }
+}
+
+/// The rules of a namespace as this node sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamespaceView {
+    /// The namespace.
+    pub namespace: String,
+    /// Its rules.
+    pub rules: Rules,
+    /// Which they are.
+    pub version: RulesVersion,
+    /// The change cannot be lost any more, whoever is evicted; a later one may take its place.
+    pub is_final: bool,
+}
+
+/// The kind of an event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum EventType {
+    /// This node knows of the registration.
+    Accepted,
+    /// An earlier claim to one of its names turned up; not yet final.
+    Contested,
+    /// It has its names. Final.
+    Confirmed,
+    /// It lost. Final.
+    Rejected,
+    /// The reservation was made permanent.
+    Activated,
+    /// A confirmed claim ended.
+    NameEnded,
+}
+
+/// A page of the feed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventPage {
+    /// In order.
+    pub events: Vec<Event>,
+    /// Where the next page begins: give it as `after`.
+    pub next: Cursor,
+}
+
+/// An event as its reader sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Its place in this node's feed.
+    pub cursor: Cursor,
+    /// What happened.
+    pub event_type: EventType,
+    /// When this node learnt it.
+    pub time: Millis,
+    /// The registration as it stands now.
+    pub registration: RegistrationView,
+    /// With [`EventType::NameEnded`], the name and why.
+    pub ended: Option<(ClaimView, EndReason)>,
+}
+
+/// The cluster as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterView {
+    /// This node.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Whether it is a member, so that it takes registrations.
+    pub member: bool,
+    /// All members and half-admitted newcomers, this node included, by id.
+    pub members: Vec<MemberView>,
+    /// Everything at or below it has arrived.
+    pub watermark: Hlc,
+    /// Registrations not yet final here.
+    pub pending: u64,
+    /// Members that the oldest pending registration waits for.
+    pub waiting_for: Vec<Waiting>,
+    /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
+    pub clock_suspect: Option<i64>,
+    /// The eviction or departure that is under way.
+    pub eviction: Option<EvictionView>,
+    /// The cursors of the earliest event that this node keeps and of the last; where there is none, the last is one less.
+    pub events: (Cursor, Cursor),
+    /// Those who are out, each with the prefix of its log that counts.
+    pub evicted: Vec<(NodeId, Seq)>,
+}
+
+/// An eviction or departure that is not finished.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EvictionView {
+    /// Who goes.
+    pub nodes: Vec<NodeId>,
+    /// Who stays and has yet to freeze some of them.
+    pub waiting_for: Vec<NodeId>,
+    /// Ops that are missing here: whose log, and up to which seq.
+    pub missing: Vec<(NodeId, Seq)>,
+    /// Those who stay are a majority, or none is needed because all leave by themselves.
+    pub possible: bool,
+}
+
+/// A member as another sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberView {
+    /// The member.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Where it listens.
+    pub address: String,
+    /// `false` for a newcomer that some members have yet to welcome.
+    pub member: bool,
+    /// It said that it leaves.
+    pub leaving: bool,
+    /// Who has frozen it: an eviction or departure is under way.
+    pub frozen_by: Vec<NodeId>,
+    /// Whether this node is connected to it now; true for itself.
+    pub connected: bool,
+    /// Its latest promise that this node believes.
+    pub promise: Hlc,
+    /// When that last moved, by this node's clock.
+    pub heard_at: Option<Millis>,
+    /// The prefix of its log that this node has.
+    pub applied: Seq,
+    /// How much of this node's log it says it holds.
+    pub holds_ours: Seq,
+    /// How far its clock is ahead of this node's, milliseconds; none where it is not connected.
+    pub clock_offset: Option<i64>,
+    /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
+    pub skewed: Option<u64>,
+}
+
+/// What becomes of a request in the step that takes it: an answer, or none yet.
+pub(super) type Outcome = Result<Option<Answer>, Refusal>;

@@ -1,0 +1,197 @@
+//! Why a replica does not do what a client asks for.
+
+use uuid::Uuid;
+
+use super::answer::{NameView, RulesVersion};
+use super::request::Cursor;
+use crate::clock::NodeId;
+use crate::name::Profile;
+
+/// Why a request was not done. Nothing was recorded.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Some of the names are held by others.
+    #[error("not available: {}; nothing was registered, choose another name", list(.names))]
+    NameTaken {
+        /// Which ones, and by whom.
+        names: Vec<NameView>,
+    },
+    /// A name breaks a rule of its namespace.
+    #[error("{namespace}/{name:?} is not a valid name: {reason}")]
+    InvalidName {
+        /// The namespace.
+        namespace: String,
+        /// The name as typed.
+        name: String,
+        /// Which rule.
+        reason: String,
+    },
+    /// The request breaks a limit or contradicts itself.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The id belongs to a registration with other content.
+    #[error("registration id {0} was used before with other content; nothing was registered, choose a new id")]
+    IdReused(Uuid),
+    /// The owner has as many open registrations as it may.
+    #[error(
+        "owner {owner:?} has {limit} registrations that are undecided or reservations not activated, which is the limit \
+         per owner at this node; nothing was registered. Activate or release some, or wait until they are decided"
+    )]
+    TooManyOpen {
+        /// Whose.
+        owner: String,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// An API token has as many open registrations as it may.
+    #[error(
+        "the API token {token:?} has {limit} registrations that are undecided or reservations not activated, which is its \
+         limit at this node; nothing was registered. Activate or release some, or wait until they are decided"
+    )]
+    TokenTooManyOpen {
+        /// The token's name.
+        token: String,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// No such registration is known here.
+    #[error("no registration {0} is known to this node; if it was accepted elsewhere, it may not have arrived yet")]
+    NoRegistration(Uuid),
+    /// The name is not held, so nothing can be released.
+    #[error("{namespace}/{name} is not held by owner {owner:?}; nothing was released")]
+    NotHeld {
+        /// The namespace.
+        namespace: String,
+        /// The name as typed.
+        name: String,
+        /// The owner given.
+        owner: String,
+    },
+    /// The registration has ended or lost, so the request has no effect any more.
+    #[error("registration {id} {why}; nothing was changed")]
+    TooLate {
+        /// Which.
+        id: Uuid,
+        /// What stands against it.
+        why: String,
+    },
+    /// The registration is permanent, so there is nothing to extend.
+    #[error(
+        "registration {id} {why}, so it does not end by itself and there is nothing to extend; nothing was changed"
+    )]
+    Permanent {
+        /// Which.
+        id: Uuid,
+        /// Since when.
+        why: String,
+    },
+    /// The reservation was extended too often for now.
+    #[error(
+        "reservation {id} was extended {limit} times, and not all nodes are known to know of that, so no more extensions \
+         are taken here; it lasts as long as it was last told. Extend it by more at once, or again once that is final: \
+         `forename status` shows which member is waited for"
+    )]
+    TooManyExtensions {
+        /// Which.
+        id: Uuid,
+        /// How many are open at most.
+        limit: usize,
+    },
+    /// The namespace has other rules than the caller has seen.
+    #[error(
+        "namespace {namespace} has other rules by now: version {version}; nothing was changed, look at them and set yours again"
+    )]
+    RulesChanged {
+        /// The namespace.
+        namespace: String,
+        /// The version in force here.
+        version: RulesVersion,
+    },
+    /// Names of the namespace are taken, and the change would give the same names other keys.
+    #[error(
+        "namespace {namespace} has names already, whose keys follow profile {} and whether they are private; they would not be \
+         found under other ones, and could be taken twice. Nothing was changed: keep that, or begin a new namespace",
+        .profile.name()
+    )]
+    NamespaceInUse {
+        /// The namespace.
+        namespace: String,
+        /// Its profile.
+        profile: Profile,
+    },
+    /// Members of an older version could not read what is asked for.
+    #[error(
+        "members that run an older version, or have not been connected since this one was upgraded, could not read what \
+         is asked for: {}; nothing was changed, upgrade them or wait until they are connected",
+        .nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    OlderMembers {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
+    /// The caller may not be told what the answer would tell.
+    #[error(
+        "{0}: only callers who may read are answered about that, since it would tell whether a private name exists; nothing \
+         was done"
+    )]
+    NeedsRead(
+        /// What it is about.
+        &'static str,
+    ),
+    /// This node is not a member yet.
+    #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
+    NotMember,
+    /// This node's clock is off from its peers'.
+    #[error(
+        "this node's clock is off from the median of its peers by {offset} ms; it refuses new registrations until the clock is right"
+    )]
+    ClockSuspect {
+        /// Positive where the peers are ahead.
+        offset: i64,
+    },
+    /// There is no such member.
+    #[error("{0} is no member of this cluster; nothing was changed. `forename member list` shows the members")]
+    NoMember(NodeId),
+    /// An eviction is under way and cannot be taken back.
+    #[error("{0} is on its way out already; wait until that is done. `forename member list` shows what it waits for")]
+    BeingEvicted(NodeId),
+    /// Those who would stay are no majority.
+    #[error(
+        "evicting {node} would leave no majority of the {members} members and {joining} newcomers; nothing was changed. Bring another node back first, or evict a newcomer that is half-way in"
+    )]
+    NoMajority {
+        /// Who was to go.
+        node: NodeId,
+        /// Members now.
+        members: usize,
+        /// Newcomers on their way in.
+        joining: usize,
+    },
+    /// A cluster keeps one member at least.
+    #[error("this is the last member; with it the cluster would end. Stop the node instead")]
+    LastMember,
+    /// The node is leaving.
+    #[error("this node is leaving the cluster and takes no more requests; ask another node")]
+    Leaving,
+    /// Events that were asked for are no longer kept.
+    #[error(
+        "the events after cursor {after} are no longer all kept: this node's feed begins at {earliest}. No registration or \
+         name is lost, but events that you have not read are; read anew what became of the owners or registrations that \
+         you follow, and go on after cursor {}",
+        earliest - 1
+    )]
+    EventsCompacted {
+        /// Where the reader stood.
+        after: Cursor,
+        /// The earliest event that is kept.
+        earliest: Cursor,
+    },
+    /// The node is stopping or cannot keep up.
+    #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
+    Unavailable(String),
+}
+
+fn list(names: &[NameView]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect();
+    names.join(", ")
+}
