@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::replica::{
-    Answer, EndReason, NameRequest, Refusal, RegisterRequest, RegistrationView, Replaces, Reply, Request, Status, Token,
+    Answer, Charge, EndReason, NameRequest, Refusal, RegisterRequest, RegistrationView, Replaces, Reply, Request,
+    Status, Token,
 };
 use uuid::Uuid;
 
+use crate::charges;
 use crate::dice::Dice;
 use crate::ledger::{Checked, broken};
 use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
@@ -99,6 +101,11 @@ impl Clients {
 
     pub(crate) fn may_halt(&self, host: Host) -> bool {
         self.may_halt.contains(&host)
+    }
+
+    /// What the registration of a slot counts for.
+    pub(crate) fn charge(&self, slot: Slot) -> Option<&Charge> {
+        self.asked.get(&slot)?.charge.as_ref()
     }
 
     pub(crate) fn id(&self, slot: Slot) -> Option<Uuid> {
@@ -218,6 +225,17 @@ impl World {
                 (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
             }),
             Ask::Leave => Some((Call::Other, Request::Leave)),
+            Ask::Explain(slot) => self.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
+            Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
+            Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: 0, limit: 100 })),
+            Ask::Conflicts => {
+                Some((Call::Other, Request::Conflicts { namespace: None, since: None, after: None, limit: 100 }))
+            }
+            Ask::List => {
+                let (namespace, prefix) = (None, String::new());
+                Some((Call::Other, Request::List { namespace, prefix, after: None, limit: 100 }))
+            }
+            Ask::Suggest(text) => Some((Call::Other, Request::Suggest { name: name(text), count: 3 })),
             Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
             Ask::Import(..) => None,
         }
@@ -257,8 +275,8 @@ impl World {
             replaces,
             metadata: Some(text_of(wish.slot)),
             wait: wish.wait,
+            charge: wish.max_open.map(charges::charge),
             discreet: wish.discreet,
-            ..RegisterRequest::default()
         };
         self.clients.asked.insert(wish.slot, request.clone());
         self.clients.ids.extend(id.map(|id| (wish.slot, id)));
@@ -285,6 +303,14 @@ impl World {
             Ok(Answer::Namespace(view)) if !matches!(call, Call::Check(_)) => {
                 self.mark("an operator sets rules");
                 self.ledger.told_of_rules(host, &view, &self.machines[host].disk)
+            }
+            Ok(Answer::RegistrationExplanation(explained)) if call == Call::Other => {
+                self.ledger.told(host, &explained.registration, &self.machines[host].disk)
+            }
+            Ok(Answer::History(page)) if call == Call::Other => self.ledger.told_of_tenures(host, &page.tenures),
+            Ok(Answer::Conflicts(page)) if call == Call::Other => {
+                let tenures: Vec<_> = page.conflicts.into_iter().map(|conflict| conflict.tenure).collect();
+                self.ledger.told_of_tenures(host, &tenures)
             }
             Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
                 let back = self.machines[host].came_back;
@@ -323,6 +349,7 @@ impl World {
         self.ledger.told(host, &view, &self.machines[host].disk)?;
         if let Call::Register(slot) | Call::About(slot) = call {
             if matches!(call, Call::Register(_)) {
+                self.note_charged(host, slot, &view);
                 let id = self.clients.ids.entry(slot).or_insert(view.id);
                 if *id != view.id {
                     return broken("reply", format!("host {host} answers {id} with {}", view.id));
@@ -383,7 +410,8 @@ impl World {
             Refusal::Leaving => "refused: leaving",
             Refusal::EventsCompacted { .. } => "refused: events compacted",
             Refusal::NeedsRead(_) => "refused: needs read",
-            Refusal::TooManyOpen { .. } | Refusal::TokenTooManyOpen { .. } => "refused: too many open",
+            Refusal::TooManyOpen { .. } => "refused: too many open",
+            Refusal::TokenTooManyOpen { .. } => "refused: too many open to a token",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

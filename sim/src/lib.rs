@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod canary;
+mod charges;
 mod clients;
 pub mod dice;
 mod disk;
@@ -47,6 +48,7 @@ pub mod plan;
 mod queue;
 mod remains;
 pub mod report;
+mod reports;
 pub mod run;
 pub mod scale;
 pub mod secrets;

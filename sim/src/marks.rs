@@ -69,6 +69,10 @@ pub const REQUIRED: &[&str] = &[
     "refused: namespace in use",
     "refused: reserved name",
     "refused: needs read",
+    "refused: too many open to a token",
+    "a history has several pages",
+    "the exception report has several pages",
+    "alternatives are suggested",
     "a private name is won",
     "a private name is lost",
 ];

@@ -33,6 +33,10 @@ pub struct Verdicts {
     pub fates: BTreeMap<Stamp, Fate>,
     /// The claim that holds each name, where one does.
     pub holders: BTreeMap<Place, Option<Stamp>>,
+    /// All claims to each name, by what they follow.
+    pub tenures: BTreeMap<Place, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
+    /// Claims that somebody else's displaced, themselves or one that they follow.
+    pub displaced: BTreeSet<(Stamp, Place)>,
     /// When reservations end unless they are activated.
     pub ends: BTreeMap<Stamp, Hlc>,
     /// The rules that were set last, and when, by namespace.
@@ -65,8 +69,8 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
 struct Model {
     fates: BTreeMap<Stamp, Fate>,
     ids: BTreeMap<Uuid, Stamp>,
-    /// Who came first to each tenure.
-    tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
+    /// Who came to each tenure.
+    tenures: BTreeMap<Place, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
     /// Claims that somebody else's displaced.
     displaced: BTreeSet<(Stamp, Place)>,
     ended: BTreeSet<(Stamp, Place)>,
@@ -83,7 +87,9 @@ impl Model {
         let mut won = first;
         for claim in &register.claims {
             let place = (claim.namespace.clone(), claim.key.clone());
-            let leader = *self.tenures.entry((place.clone(), claim.after)).or_insert(stamp);
+            let tenure = self.tenures.entry(place.clone()).or_default().entry(claim.after).or_default();
+            tenure.insert(stamp);
+            let leader = *tenure.first().unwrap_or(&stamp);
             let follows_loser = claim.after.is_some_and(|after| self.displaced.contains(&(after, place.clone())));
             if leader != stamp || follows_loser {
                 self.displaced.insert((stamp, place));
@@ -143,15 +149,15 @@ impl Model {
         for fate in self.fates.values_mut() {
             fate.erased |= fate.register.id.is_some_and(|id| erased.contains(&id));
         }
-        let places: BTreeSet<Place> = self.tenures.keys().map(|(place, _)| place.clone()).collect();
-        let holders = places.into_iter().map(|place| (place.clone(), self.holder(&place))).collect();
-        Verdicts { fates: self.fates, holders, ends: self.ends, rules: self.rules }
+        let holders = self.tenures.keys().map(|place| (place.clone(), self.holder(place))).collect();
+        let Self { fates, tenures, displaced, ends, rules, .. } = self;
+        Verdicts { fates, holders, tenures, displaced, ends, rules }
     }
 
     fn holder(&self, place: &Place) -> Option<Stamp> {
-        let mut after = None;
+        let (tenures, mut after) = (self.tenures.get(place)?, None);
         loop {
-            let leader = *self.tenures.get(&(place.clone(), after))?;
+            let leader = *tenures.get(&after)?.first()?;
             if !self.ended.contains(&(leader, place.clone())) {
                 return Some(leader);
             }

@@ -217,6 +217,18 @@ pub enum Ask {
     Look(String),
     /// What became of an owner's requests.
     Owner(String),
+    /// What decides a registration.
+    Explain(Slot),
+    /// What decides a name.
+    ExplainName(String),
+    /// The tenures of a name.
+    History(String),
+    /// Names that were claimed more than once.
+    Conflicts,
+    /// Names that are taken.
+    List,
+    /// Names like this one that are free.
+    Suggest(String),
     /// An operator wants a member out.
     Evict(Host),
     /// An operator wants the node to leave.
@@ -275,4 +287,7 @@ pub struct Wish {
     /// The client may not be told whether private names exist.
     #[serde(default)]
     pub discreet: bool,
+    /// The client bears an API token that may have so many registrations open at the node.
+    #[serde(default)]
+    pub max_open: Option<u32>,
 }

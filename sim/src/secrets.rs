@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::codec;
-use forename::crdt::{Body, Op};
+use forename::crdt::{Body, Namespace, Op};
 use forename::name::{Pepper, Rules};
 use forename::replica::{Message, NameRequest};
 use forename::store::Table;
 
+use crate::disk::Disk;
 use crate::ledger::{Checked, broken};
 use crate::machine::SECRET;
 use crate::oracle::{Place, Verdicts};
@@ -27,6 +28,8 @@ pub(crate) struct Secrets {
     typed: BTreeMap<Host, BTreeSet<String>>,
     /// A node claimed one before it knew that they are private, so it travelled as it was typed.
     plain: bool,
+    /// What their clients keep with these.
+    texts: BTreeSet<Option<String>>,
     /// Where one was first seen on its way.
     seen: Option<String>,
 }
@@ -37,10 +40,18 @@ impl Secrets {
         self.typed.entry(host).or_default().extend(private.map(|name| name.name.clone()));
     }
 
-    pub(crate) fn issued(&mut self, op: &Op) {
-        if let Body::Register(register) = &op.body {
-            self.plain |= register.claims.iter().any(|claim| claim.namespace == VAULT && !claim.name.is_empty());
+    /// A node writes an op, its own or another's. Its own say no name that it knows to be private; what was plain before
+    /// an eviction made it void is so again.
+    pub(crate) fn wrote(&mut self, op: &Op, own: bool, disk: &Disk) -> Checked {
+        let Body::Register(register) = &op.body else { return Ok(()) };
+        if register.claims.iter().any(|claim| claim.namespace == VAULT && !claim.name.is_empty()) {
+            let knows = Namespace::load(disk.durable(), VAULT).is_some_and(|known| known.rules.is_private());
+            if self.texts.insert(register.metadata.clone()) && own && knows {
+                return broken("secret", format!("{} issues a private name: {register:?}", op.node));
+            }
+            self.plain = true;
         }
+        Ok(())
     }
 
     pub(crate) fn sent(&mut self, host: Host, message: &Message) {

@@ -436,7 +436,16 @@ impl Story {
 
     /// A node's whole feed.
     pub fn feed(&mut self, host: Host) -> Vec<Event> {
-        let request = Request::Events { after: 0, limit: 1000, filter: EventFilter::default() };
+        self.feed_of(host, EventFilter::default())
+    }
+
+    /// What a node's feed has of what it accepted itself.
+    pub fn feed_of_its_own(&mut self, host: Host) -> Vec<Event> {
+        self.feed_of(host, EventFilter { local: true, ..EventFilter::default() })
+    }
+
+    fn feed_of(&mut self, host: Host, filter: EventFilter) -> Vec<Event> {
+        let request = Request::Events { after: 0, limit: 1000, filter };
         match self.answer(host, request) {
             Ok(Answer::Events(page)) => page.events,
             other => panic!("host {host} has no feed: {other:?}"),

@@ -17,6 +17,12 @@ pub(crate) fn ask(ask: &Ask) -> String {
         Ask::Show(slot, None) => format!("what became of request {slot}"),
         Ask::Show(slot, Some(wait)) => format!("what becomes of request {slot}, within {wait} ms"),
         Ask::Look(name) => format!("who holds {name}"),
+        Ask::Explain(slot) => format!("why request {slot} stands as it does"),
+        Ask::ExplainName(name) => format!("why {name} is whose it is"),
+        Ask::History(name) => format!("who ever held {name}"),
+        Ask::Conflicts => "which names were claimed more than once".to_owned(),
+        Ask::List => "which names are taken".to_owned(),
+        Ask::Suggest(name) => format!("what is free like {name}"),
         Ask::Owner(owner) => format!("what became of the requests of {owner}"),
         Ask::Evict(host) => format!("evict host {host}"),
         Ask::Rules(Book { namespace, opaque, least, reserved, private }) => {
@@ -33,7 +39,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
 }
 
 fn wish(wish: &Wish) -> String {
-    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait, discreet } = wish;
+    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait, discreet, max_open } = wish;
     let mut text = format!("register {} for {owner} (request {slot}", names.join("+"));
     let more = [
         own_id.then(|| "with an id of its own".to_owned()),
@@ -42,6 +48,7 @@ fn wish(wish: &Wish) -> String {
         replaces.map(|(other, place)| format!("in place of name {place} of request {other}")),
         wait.map(|wait| format!("waits {wait} ms for the outcome")),
         discreet.then(|| "is not to be told of private names".to_owned()),
+        max_open.map(|max_open| format!("its token may have {max_open} open")),
     ];
     for part in more.into_iter().flatten() {
         text.push_str(", ");

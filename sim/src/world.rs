@@ -7,6 +7,7 @@ use forename::clock::{Hlc, NodeId};
 use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
 use forename::store::{Batch, Store, Table, Write};
 
+use crate::charges::Charges;
 use crate::clients::Clients;
 use crate::dice::mix;
 use crate::disk::{forgotten, frontiers, logged};
@@ -73,6 +74,7 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
     pub(crate) secrets: Secrets,
+    pub(crate) charges: Charges,
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
     /// Old disks, by the fault that puts them back.
@@ -102,6 +104,7 @@ impl World {
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
             secrets: Secrets::default(),
+            charges: Charges::new(),
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
@@ -290,10 +293,13 @@ impl World {
         forgotten(&writes).for_each(|origin| self.ledger.forgot(host, origin));
         let given = frontiers(&writes);
         self.trace.ops(self.now, host, &ops);
+        for op in &ops {
+            let machine = &self.machines[host];
+            self.secrets.wrote(op, op.node == machine.node, &machine.disk)?;
+        }
         if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
-        ops.iter().for_each(|op| self.secrets.issued(op));
         self.ledger.wrote(host, ops)?;
         self.ledger.given(host, given);
         self.trace.watermark(self.now, host, watermark);

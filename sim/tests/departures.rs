@@ -1,5 +1,7 @@
 //! Stories of members that go: evicted by hand or by themselves, back again, or gone of their own will.
 
+use std::collections::BTreeSet;
+
 use forename::replica::{EventType, NameStatus, Refusal, Status};
 use forename_sim::story::Story;
 
@@ -33,6 +35,8 @@ fn what_waits_for_a_dead_member_is_decided_once_it_is_evicted() {
 #[test]
 fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
     let mut story = Story::of(3);
+    let dora = story.claims(LIMA, &["dora"]);
+    story.passes(200);
     story.split(&[LIMA]);
     story.passes(100);
     let (carla, alice) = (story.claims(LIMA, &["carla"]), story.claims(LIMA, &["alice"]));
@@ -53,9 +57,14 @@ fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
     let of = |kind| told.iter().filter(|event| event.event_type == kind).count();
     assert_eq!(
         (of(EventType::Rejected), of(EventType::Confirmed)),
-        (1, 1),
+        (1, 2),
         "each outcome once, in the feed that it had"
     );
+    // What it took in its life before was taken by it as well.
+    let own = story.feed_of_its_own(LIMA);
+    let told: BTreeSet<_> = own.iter().map(|event| event.registration.id).collect();
+    let took = [dora, carla, alice].map(|slot| story.sees(LIMA, slot).unwrap().id);
+    assert_eq!(told, BTreeSet::from(took));
     story.ends_well();
 }
 

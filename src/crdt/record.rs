@@ -221,6 +221,14 @@ impl Name {
         }
     }
 
+    /// Whether the first claim of a tenure leads it. Not where the claim that the tenure follows was forgotten, being at or
+    /// below `settled`: then whoever led it was forgotten as well, and who is left came too late.
+    #[must_use]
+    pub fn is_led(&self, tenure: &Tenure, settled: Hlc) -> bool {
+        let known = |after: &Stamp| self.tenures.iter().any(|tenure| tenure.claims.contains(after));
+        tenure.after.is_none_or(|after| after.hlc > settled || known(&after))
+    }
+
     /// Adds a claim; returns the leader that it displaces, where there was one.
     pub fn insert(&mut self, after: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
         let after = after.filter(|_| !planted!(AfterIgnored));

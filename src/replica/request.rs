@@ -211,7 +211,7 @@ pub struct EventFilter {
     pub registration: Option<Uuid>,
     /// Only registrations with a name in this namespace.
     pub namespace: Option<String>,
-    /// Only registrations that this node accepted.
+    /// Only registrations that this node accepted, in this incarnation or an earlier one.
     pub local: bool,
     /// Only events at or after this time.
     pub since: Option<Millis>,

@@ -30,7 +30,7 @@ pub struct Return {
 
 /// A row of [`Table::Void`], by the stamp of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-enum Void {
+pub(super) enum Void {
     /// Not dealt with yet; with the id that its clients know it by, where it is a registration.
     Open(Box<Op>),
     /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it. With its log's hash up to it.

@@ -7,6 +7,7 @@ mod private;
 mod reading;
 mod recovery;
 mod retention;
+mod returning;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};

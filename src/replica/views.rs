@@ -175,26 +175,28 @@ impl<S: Store> Replica<S> {
     /// Whether a registration that the feed speaks of is not here again after an eviction, but will be: readers wait for
     /// it.
     fn is_to_come(&self, registration: Stamp) -> bool {
-        if self.known(registration).is_some() {
-            return false;
-        }
+        self.known(registration).is_none() && self.may_come(registration)
+    }
+
+    /// Whether an op that is not here may yet come from others, to one that has come back.
+    fn may_come(&self, registration: Stamp) -> bool {
         let node = registration.node;
         let more = self.membership.limit(self.me, node) > self.registry.applied_of(node);
         !self.is_member() || (more && self.finality.promise(node).hlc < registration.hlc)
     }
 
-    /// The registration that stands for the one of a stamp.
+    /// The registration that stands for the one of a stamp: another one only where that cannot come any more.
     fn known(&self, stamp: Stamp) -> Option<Registration> {
         let load = |stamp| Registration::load(&self.registry.store, stamp);
-        let known = load(stamp).or_else(|| load(self.stands_for(stamp)));
-        known.or_else(|| self.void_by_stamp(stamp))
+        let other = || load(self.stands_for(stamp)).filter(|_| !self.may_come(stamp));
+        load(stamp).or_else(other).or_else(|| self.void_by_stamp(stamp))
     }
 
     /// The event as its reader sees it; none where the filter does not want it.
     fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
-            && (!filter.local || record.registration.node == self.me)
+            && (!filter.local || record.registration.node.key_part() == self.me.key_part())
             && filter.since.is_none_or(|since| record.time >= since);
         let registration = self.known(record.registration).filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)

@@ -24,6 +24,9 @@ struct Taste {
     patient: u64,
     /// How often a name is of a scoped namespace.
     scoped: u64,
+    /// How often a client bears an API token, and how many that may have open.
+    charged: u64,
+    max_open: u32,
     /// Names in one import at most, and bytes of metadata.
     import: (u64, usize),
 }
@@ -65,6 +68,7 @@ enum Kind {
     Show,
     Look,
     Owner,
+    Report,
     Invalid,
     Reuse,
     Import,
@@ -82,6 +86,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         (Kind::Show, 10),
         (Kind::Look, 5),
         (Kind::Owner, 2),
+        (Kind::Report, 5),
         (Kind::Invalid, 2),
         (Kind::Reuse, 2),
         (Kind::Extend, 20),
@@ -110,6 +115,8 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
         same_time: *dice.pick(&[1, 20, 300, 5000]).unwrap_or(&1),
         moves: if swarm.on(70) { dice.within(20, 80) } else { 0 },
         patient: 20,
+        charged: if swarm.on(20) { dice.within(30, 100) } else { 0 },
+        max_open: u32::try_from(dice.within(1, 8)).unwrap_or(1),
         scoped: if swarm.on(25) { dice.within(5, 40) } else { 0 },
         import: (dice.within(5, 60), *dice.pick(&[0, 10, 400]).unwrap_or(&0)),
     }
@@ -205,6 +212,14 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         Kind::ReleaseName => Ask::ReleaseName(earlier, place),
         Kind::Show => Ask::Show(earlier, dice.percent(50).then(|| dice.below(4000))),
         Kind::Look => Ask::Look(name(dice, taste)),
+        Kind::Report => match dice.below(6) {
+            0 => Ask::Explain(earlier),
+            1 => Ask::ExplainName(name(dice, taste)),
+            2 => Ask::History(name(dice, taste)),
+            3 => Ask::Conflicts,
+            4 => Ask::List,
+            _ => Ask::Suggest(name(dice, taste)),
+        },
         Kind::Owner => Ask::Owner(format!("owner{}", dice.below(3))),
         Kind::Invalid => {
             let mut wish = wish(slot, dice, taste);
@@ -267,6 +282,7 @@ fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
         replaces: None,
         wait: dice.percent(taste.waits).then(|| dice.below(6000)),
         discreet: false,
+        max_open: dice.percent(taste.charged).then_some(taste.max_open),
     }
 }
 
@@ -313,6 +329,7 @@ fn add_private(seed: u64, plan: &Plan, actions: &mut Vec<Action>) {
                     replaces,
                     wait: dice.percent(30).then(|| dice.below(6000)),
                     discreet: dice.percent(discreet),
+                    max_open: None,
                 })
             }
         };

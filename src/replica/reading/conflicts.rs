@@ -6,7 +6,7 @@ use super::super::Replica;
 use super::super::limits::MAX_PAGE;
 use super::{MAX_EXAMINED, Place, TenureView, Walk};
 use crate::clock::Millis;
-use crate::crdt::Tenure;
+use crate::crdt::{Name, Tenure};
 use crate::store::Store;
 
 /// A page of the report.
@@ -77,7 +77,7 @@ impl<S: Store> Replica<S> {
                     next = at(index);
                     return ControlFlow::Break(());
                 }
-                let conflict = self.conflict(namespace, key, tenure);
+                let conflict = self.conflict(namespace, key, &name, tenure);
                 examined += tenure.claims.len();
                 conflicts.extend(conflict.filter(|conflict| since.is_none_or(|since| conflict.concerns(since))));
             }
@@ -87,10 +87,10 @@ impl<S: Store> Replica<S> {
     }
 
     /// The tenure as a conflict, where it is one: retries of one registration are none.
-    fn conflict(&self, namespace: &str, key: &str, tenure: &Tenure) -> Option<Conflict> {
+    fn conflict(&self, namespace: &str, key: &str, name: &Name, tenure: &Tenure) -> Option<Conflict> {
         let [first, second, ..] = tenure.claims.as_slice() else { return None };
         let precedence = if first.hlc == second.hlc { Precedence::LowestNode } else { Precedence::EarliestTimestamp };
-        let tenure = self.tenure_view(namespace, key, tenure);
+        let tenure = self.tenure_view(namespace, key, name, tenure);
         let winner = tenure.claims.first()?.registration;
         if tenure.claims.iter().all(|claim| claim.registration == winner) {
             return None;

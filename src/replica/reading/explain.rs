@@ -119,7 +119,7 @@ impl<S: Store> Replica<S> {
     pub(in crate::replica) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
         let key = self.name_key(&request)?;
         let record = self.name_record(&request.namespace, &key);
-        let tenure = record.tenures.last().map(|tenure| self.tenure_view(&request.namespace, &key, tenure));
+        let tenure = record.tenures.last().map(|tenure| self.tenure_view(&request.namespace, &key, &record, tenure));
         let name = self.name_view(request)?;
         let holder = name.registration.and_then(|id| self.registry.find(id));
         Ok(NameExplanation { name, tenure, holder: holder.map(|holder| self.explanation(holder)) })

@@ -8,7 +8,7 @@ use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{EndReason, Registration, Tenure};
+use crate::crdt::{EndReason, Name, Registration, Tenure};
 use crate::store::Store;
 
 /// A page of a name's history.
@@ -77,17 +77,17 @@ impl<S: Store> Replica<S> {
         let limit = limit.clamp(1, MAX_PAGE);
         // In the order of what they follow, which is that of time: a claim is later than what it follows.
         let page = record.tenures.iter().skip(after).take(limit);
-        let tenures: Vec<_> = page.map(|tenure| self.tenure_view(&namespace, &key, tenure)).collect();
+        let tenures: Vec<_> = page.map(|tenure| self.tenure_view(&namespace, &key, &record, tenure)).collect();
         let read = after.saturating_add(tenures.len());
         let next = (read < record.tenures.len()).then_some(read);
         Ok(HistoryPage { namespace, name, key, tenures, next })
     }
 
-    pub(super) fn tenure_view(&self, namespace: &str, key: &str, tenure: &Tenure) -> TenureView {
+    pub(super) fn tenure_view(&self, namespace: &str, key: &str, name: &Name, tenure: &Tenure) -> TenureView {
         let claims = tenure.claims.iter().filter_map(|stamp| self.tenure_claim(namespace, key, *stamp));
         let mut claims: Vec<_> = claims.collect();
-        let leader = tenure.claims.first().copied();
-        if claims.first().map(|claim| claim.stamp) != leader {
+        let leader = tenure.claims.first().copied().filter(|_| name.is_led(tenure, self.registry.settled()));
+        if leader.is_none() || claims.first().map(|claim| claim.stamp) != leader {
             claims.clear();
         }
         let until = leader.and_then(|leader| self.ended_at(namespace, key, leader));
