@@ -92,7 +92,7 @@ pub struct NextLife {
 /// # Errors
 /// See [`OfflineError`].
 pub fn rejoin(dir: &Path) -> Result<NextLife, OfflineError> {
-    let (identity, store) = open(dir)?;
+    let (identity, store) = open(dir, &DiskOptions::default())?;
     let replica = replica(&identity, store)?;
     let was = replica.returning().map_or(replica.node(), |Return { was, .. }| was);
     let (store, node) = replica.rejoin()?;
@@ -105,7 +105,7 @@ pub fn rejoin(dir: &Path) -> Result<NextLife, OfflineError> {
 /// # Errors
 /// See [`OfflineError`].
 pub fn look(dir: &Path) -> Result<Holdings, OfflineError> {
-    let replica = laid_open(dir)?;
+    let replica = laid_open(dir, &look_only())?;
     let holdings = replica.holdings();
     replica.into_store().close()?;
     Ok(holdings)
@@ -116,7 +116,7 @@ pub fn look(dir: &Path) -> Result<Holdings, OfflineError> {
 /// # Errors
 /// See [`OfflineError`]; not where something is wrong with what the store holds.
 pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
-    let (identity, store) = open(dir)?;
+    let (identity, store) = open(dir, &look_only())?;
     let found = replica::verify(&store, identity.node_id(0));
     store.close()?;
     Ok(found)
@@ -128,7 +128,7 @@ pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
 /// See [`OfflineError`].
 pub fn recover(dir: &Path) -> Result<(NodeId, Holdings), OfflineError> {
     let secret = driver::random().map_err(|error| OfflineError::System(error.to_string()))?;
-    let replica = laid_open(dir)?;
+    let replica = laid_open(dir, &look_only())?;
     let holdings = replica.holdings();
     let (store, node) = replica.recover(secret)?;
     store.close()?;
@@ -224,21 +224,26 @@ fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
     Ok(Restored { was, node, time, rows, alone })
 }
 
-fn laid_open(dir: &Path) -> Result<Replica<DiskStore>, OfflineError> {
-    let (identity, mut store) = open(dir)?;
+fn laid_open(dir: &Path, options: &DiskOptions) -> Result<Replica<DiskStore>, OfflineError> {
+    let (identity, mut store) = open(dir, options)?;
     lay_open(&mut store)?;
     replica(&identity, store)
 }
 
+/// For whoever changes nothing, the version of the format included.
+fn look_only() -> DiskOptions {
+    DiskOptions { raise_format: false, ..DiskOptions::default() }
+}
+
 /// Opens what is there, and makes nothing.
-fn open(dir: &Path) -> Result<(Identity, DiskStore), OfflineError> {
+fn open(dir: &Path, options: &DiskOptions) -> Result<(Identity, DiskStore), OfflineError> {
     let no_node = |missing| OfflineError::NoNode { dir: dir.to_owned(), missing };
     if !dir.join("db").is_dir() {
         return Err(no_node("store"));
     }
     let identity = Identity::load(dir)?.ok_or(no_node("identity"))?;
     // Closing it makes durable what was committed; nothing waits for a batch.
-    Ok((identity, DiskStore::open(dir, &DiskOptions::default(), |_| {})?))
+    Ok((identity, DiskStore::open(dir, options, |_| {})?))
 }
 
 fn replica(identity: &Identity, store: DiskStore) -> Result<Replica<DiskStore>, OfflineError> {

@@ -140,16 +140,14 @@ impl<S: Store> Replica<S> {
                 self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
                 return Some(Output::Left);
             }
-            let Some(next) = self.me.next_incarnation() else {
-                let why = "this node was evicted and has used up its incarnations; start a new node on an empty data directory";
-                return Some(Output::Halt(why.to_owned()));
-            };
+            let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
         if self.left_behind {
-            let next = self.me.next_incarnation()?;
+            let why = "nobody in reach has what this node lacks any more";
+            let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(next));
         }
@@ -176,4 +174,9 @@ impl<S: Store> Replica<S> {
         }
         Output::Rejoin(node)
     }
+}
+
+/// A node that would have to begin its next life has none left.
+fn used_up(why: &str) -> Output {
+    Output::Halt(format!("{why}, and it has used up its incarnations; start a new node on an empty data directory"))
 }

@@ -104,13 +104,20 @@ impl<S: Store> Replica<S> {
             tracing::warn!(newcomer = %from, "a node that was a member before asks to join with an empty store; it is to take its next id");
             return self.send(from, Lane::Ordered, Message::Used);
         }
-        if !self.can_be_let_in(from) {
-            tracing::warn!(newcomer = %from, "a newcomer of an older version asks to join, which cannot read the rules of namespaces, or what else came with this one and is used here; it is not let in before it is upgraded");
+        if self.turns_away(from) {
             return;
         }
         self.retire_earlier_lives(from);
         self.peers.joining.insert(from, Joining { contact, snapshot, broken_at: None });
         self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
+    }
+
+    fn turns_away(&self, newcomer: NodeId) -> bool {
+        let away = !self.can_be_let_in(newcomer);
+        if away {
+            tracing::warn!(%newcomer, "a newcomer of an older version asks to join, which cannot read the rules of namespaces, or what else came with this one and is used here; it is not let in before it is upgraded");
+        }
+        away
     }
 
     /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
@@ -180,7 +187,8 @@ impl<S: Store> Replica<S> {
 
     /// The newcomer has the snapshot: it is to be let in. It says so again until it is.
     pub(in crate::replica) fn on_installed(&mut self, from: NodeId) {
-        if !self.is_member() || self.membership.knows(from) {
+        // What it cannot read may have come into use while it took the snapshot.
+        if !self.is_member() || self.membership.knows(from) || self.turns_away(from) {
             return;
         }
         if let Some(joining) = self.peers.joining.get(&from) {

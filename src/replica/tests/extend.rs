@@ -98,3 +98,27 @@ fn a_member_that_may_not_read_extensions_keeps_them_from_being_made() {
     assert!(cluster.extend(1, id, 90_000).is_ok());
     assert!(crate::crdt::has_later_ops(cluster.nodes[&node(2)].store()));
 }
+
+#[test]
+fn a_newcomer_that_cannot_read_what_came_into_use_during_its_snapshot_is_not_let_in() {
+    let mut cluster = Cluster::founded(1);
+    let id = cluster.reserve(1, "alice", 60_000);
+    let newcomer = node(2);
+    let says = |cluster: &mut Cluster, message| {
+        let member = cluster.nodes.get_mut(&node(1)).unwrap();
+        member.handle(cluster.now, Input::Message { from: newcomer, message });
+        // Its snapshot takes its time.
+        drop(member.flush(cluster.now));
+    };
+    cluster.nodes.get_mut(&node(1)).unwrap().handle(cluster.now, Input::Connected(newcomer));
+    says(&mut cluster, Message::Reads { bodies: Body::KINDS - 1, echo: false });
+    says(&mut cluster, Message::Join { contact: config(2).contact, snapshot: 1 });
+    assert!(cluster.extend(1, id, 90_000).is_ok(), "it is no member yet");
+    says(&mut cluster, Message::Installed);
+    let knows = |cluster: &Cluster| cluster.nodes[&node(1)].membership.knows(newcomer);
+    assert!(!knows(&cluster));
+    // Upgraded, it says that it reads all.
+    says(&mut cluster, Message::Reads { bodies: Body::KINDS, echo: false });
+    says(&mut cluster, Message::Installed);
+    assert!(knows(&cluster));
+}

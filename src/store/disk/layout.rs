@@ -84,7 +84,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, OpenError> {
     let path = dir.join("db");
     if path.try_exists().map_err(|error| io_error(&path, error))? {
-        check_format(&path)?;
+        check_format(&path, options.raise_format)?;
         return Ok(path);
     }
     let making = dir.join("db.new");
@@ -103,8 +103,8 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
     Ok(path)
 }
 
-/// Refuses what this version cannot read, and raises an older minor version.
-fn check_format(path: &Path) -> Result<(), OpenError> {
+/// Refuses what this version cannot read, and raises an older minor version where it may.
+fn check_format(path: &Path, raise: bool) -> Result<(), OpenError> {
     let record = path.join("FORMAT");
     let found = match fs::read(&record) {
         Ok(found) => String::from_utf8_lossy(&found).into_owned(),
@@ -113,6 +113,7 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     };
     match Format::parse(&found).filter(|format| format.is_readable()) {
         Some(Format::PRESENT) => Ok(()),
+        Some(_) if !raise => Ok(()),
         Some(older) => {
             tracing::info!(store = %path.display(), from = %older, to = %Format::PRESENT, "raising the store's format");
             write_format(path).map_err(|error| io_error(&record, error))

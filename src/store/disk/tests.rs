@@ -33,7 +33,7 @@ struct Opened {
 
 fn open(dir: &Path) -> Opened {
     let (tell, events) = mpsc::channel();
-    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let options = DiskOptions { cache_bytes: 1 << 20, ..DiskOptions::default() };
     let store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     Opened { store, events }
 }
@@ -228,6 +228,11 @@ fn an_older_minor_format_opens_and_is_raised() {
         std::fs::write(&record, older).unwrap();
         // What a crash while it was raised left.
         std::fs::write(dir.path().join("db/FORMAT.new"), "forename st").unwrap();
+        let look = DiskOptions { raise_format: false, ..DiskOptions::default() };
+        let looked = DiskStore::open(dir.path(), &look, |_| {}).unwrap();
+        assert!(looked.get(Table::Meta, b"key").is_some());
+        looked.close().unwrap();
+        assert_eq!(std::fs::read_to_string(&record).unwrap(), older, "whoever only looks leaves it");
         let opened = open(dir.path());
         assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.2\n", "raised before anything else");
         assert_eq!(opened.get(Table::Meta, "key").as_deref(), Some("value"));
@@ -421,7 +426,7 @@ fn crash_rows(number: u64) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
 
 /// What the process does that is to be killed.
 fn write_until_killed(dir: &Path) {
-    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let options = DiskOptions { cache_bytes: 1 << 20, ..DiskOptions::default() };
     let (tell, events) = mpsc::channel();
     let mut store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     for number in 1_u64.. {
