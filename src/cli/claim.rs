@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::target::NameArg;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::MAX_WAIT;
 use crate::api::json::{Metadata, Registration, RegistrationBody, Span, Wait};
+use crate::api::{MAX_WAIT, Problem};
 use crate::client::{Client, ClientError};
 
 #[derive(Args, Debug)]
@@ -81,12 +81,15 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
             Ok(Exit::of(registration.status, wait.wait))
         }
         Err(error) => {
-            if let Some(registration) = rejected(&error) {
-                output::print(args, registration, output::registration)?;
-            }
-            let taken = error.problem().map_or(&[][..], |problem| &problem.names);
-            if taken.iter().any(|name| !name.suggestions.is_empty()) {
-                output::print(args, &taken, |taken| taken.iter().map(|name| output::name(name) + "\n").collect())?;
+            match error.problem() {
+                // All that the node says, in one document.
+                Some(problem) if problem.names.iter().any(|name| !name.suggestions.is_empty()) => {
+                    output::print(args, problem, refused)?;
+                }
+                Some(Problem { registration: Some(registration), .. }) => {
+                    output::print(args, registration, |registration| output::registration(registration))?;
+                }
+                _ => {}
             }
             Err(Failure::from(error))
         }
@@ -104,6 +107,9 @@ async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> R
     Ok(registration)
 }
 
-fn rejected(error: &ClientError) -> Option<&Registration> {
-    error.problem().and_then(|problem| problem.registration.as_deref())
+/// The registration that lost, where there is one, and what is free instead.
+fn refused(problem: &Problem) -> String {
+    let registration = problem.registration.iter().map(|registration| output::registration(registration));
+    let names = problem.names.iter().map(output::name);
+    registration.chain(names).map(|text| text.trim_end().to_owned() + "\n").collect()
 }

@@ -3,6 +3,7 @@
 mod progress;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::stream;
 use serde::Serialize;
+use uuid::Uuid;
 
 use self::progress::{Checkpoint, Progress, Refused};
-use self::rows::{Row, Rows};
+use self::rows::{Defaults, Row, Rows};
 use super::claim::WaitArgs;
 use super::export::Lines;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
@@ -36,8 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// columns and members are not looked at, so what 'forename export' wrote can be read.
 ///
 /// Each row is a registration of its own; where it has no id, its id is made of what it says. So the same rows can be
-/// imported again, at any node, and are registered once. Where an import was cut short, the same command goes on after
-/// the last piece that was registered whole.
+/// imported again, at any node, and are registered once. Ids are seen by all nodes and in all events, so an id that is made
+/// of a private name is made under a secret: a random UUID, kept for the next time, and given as --ids-under. Where an
+/// import was cut short, the same command goes on after the last piece that was registered whole.
 #[derive(Args, Debug)]
 pub(super) struct ImportArgs {
     /// What to read
@@ -46,6 +49,9 @@ pub(super) struct ImportArgs {
     /// The namespace of names that do not say theirs
     #[arg(long)]
     namespace: Option<String>,
+    /// What the ids of rows are made under that have none: a secret, for private names. The same each time
+    #[arg(long, value_name = "UUID")]
+    ids_under: Option<Uuid>,
     /// How the rows are written; by default as the file's name ends, or else lines of JSON
     #[arg(long, value_enum)]
     format: Option<Lines>,
@@ -96,15 +102,23 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     let format = args.format.unwrap_or_else(|| by_name(&args.file));
     let (source, length) = open(&args.file)?;
     let progress = Progress::new(length);
-    let mut rows = Rows::new(format, progress.watch(source), args.namespace.clone());
+    let mut rows = Rows::new(
+        format,
+        progress.watch(source),
+        Defaults { namespace: args.namespace.clone(), ids_under: args.ids_under },
+    );
     let checkpoint = args.checkpoint.clone().or_else(|| of_file(".checkpoint").filter(|_| args.skip.is_none()));
     let checkpoint = Checkpoint::at(checkpoint);
     let mut summary = Summary { skipped: skip(&args, &checkpoint, &mut rows)?, ..Summary::default() };
     let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0);
+    let mut secrets = Secrets::default();
     loop {
         let piece = next_piece(&mut rows, &args.wait)?;
         let Some(last) = piece.last().map(Row::mark) else { break };
         let count = piece.len() as u64;
+        if args.ids_under.is_none() {
+            secrets.check(&client, &piece).await?;
+        }
         register(&client, piece, &mut refused, &mut summary).await.map_err(|failure| {
             let done = summary.skipped + summary.rows;
             let message = format!(
@@ -133,6 +147,39 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
         refused if refused == summary.taken => Exit::Taken,
         _ => Exit::Failed,
     })
+}
+
+/// Which namespaces are private, as far as they were asked about.
+#[derive(Default)]
+struct Secrets(BTreeMap<String, bool>);
+
+impl Secrets {
+    /// Refuses rows of private names whose ids would tell the names to whoever guesses what a row says.
+    async fn check(&mut self, client: &Client, piece: &[Row]) -> Result<(), Failure> {
+        let bodies =
+            piece.iter().filter(|row| row.made).filter_map(|row| row.body.as_ref().ok().map(|body| (row, body)));
+        for (row, name) in bodies.flat_map(|(row, body)| body.names.iter().map(move |name| (row, name))) {
+            let namespace = &name.namespace;
+            if !self.0.contains_key(namespace) {
+                let private = match client.namespace(namespace).await {
+                    Ok(rules) => rules.private,
+                    // Whoever may not read it is told nothing, and a namespace that cannot be one is refused with its row.
+                    Err(error) if error.problem().is_some_and(|problem| matches!(problem.status, 403 | 422)) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                self.0.insert(namespace.clone(), private);
+            }
+            if self.0[namespace] {
+                return Err(Failure::usage(format!(
+                    "names of {namespace} are private, and line {} has no id: one that is made of what the row says would \
+                     tell the name to whoever guesses it; nothing was registered from there on. Give the rows ids of their \
+                     own, or --ids-under with a random UUID that you keep secret, the same each time",
+                    row.line
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn text(summary: &Summary) -> String {

@@ -273,6 +273,10 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
         prints(&["show", "username/alice", "--history"], &["username/alice held", "until now", &lost]);
         let (exit, text) = types_at(client.address(), &["claim", "username/alice", "--owner", "eve", "--suggest", "2"]);
         assert_eq!((exit, text.contains("free: alice1, alice2")), (Some(3), true), "{text}");
+        let words = ["claim", "username/alice", "--owner", "eve", "--suggest", "2", "--output", "json"];
+        let (exit, text) = types_at(client.address(), &words);
+        let told: serde_json::Value = serde_json::from_str(&text).expect("one document");
+        assert_eq!((exit, &told["names"][0]["suggestions"][1]), (Some(3), &"alice2".into()), "{text}");
     }
     shutdown(nodes).await;
 }

@@ -32,6 +32,7 @@ fn secret(file: &Path, words: &str) -> String {
 struct Guarded {
     home: Home,
     node: Process,
+    admin: String,
     operator: Client,
     claims: String,
 }
@@ -47,7 +48,7 @@ impl Guarded {
         let operator = node.client.clone().with_token(&admin).unwrap();
         let private = NamespaceBody { private: true, ..NamespaceBody::default() };
         operator.set_namespace("email", &private).await.unwrap();
-        Self { home, node, operator, claims }
+        Self { home, node, admin, operator, claims }
     }
 }
 
@@ -257,4 +258,33 @@ async fn the_address_stays_at_the_node_that_was_asked() {
     }
     assert!(has(&guarded.home.data(), b"Ann.Lovelace"), "its own node has it");
     assert!(!has(&guarded.home.data(), b"ann.lovelace"), "but not its canonical form");
+}
+
+#[tokio::test]
+async fn an_import_of_addresses_makes_no_ids_that_tell_them() {
+    let guarded = Guarded::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("people.csv");
+    fs::write(&file, "owner,name\nann,ann@example.org\n").unwrap();
+    let import = |more: &[&str]| {
+        let file = file.to_str().unwrap();
+        let words = [&["import", file, "--namespace", "email", "--wait", "--output", "json"], more].concat();
+        let mut import = command(&[]);
+        import.args(words).env("FORENAME_NODE", guarded.node.url()).env("FORENAME_API_TOKEN", &guarded.admin);
+        run(&mut import)
+    };
+    let refused = import(&[]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && why.contains("line 2") && why.contains("--ids-under"), "{why}");
+    assert!(
+        guarded.operator.owner("ann", None, None).await.unwrap().registrations.is_empty(),
+        "nothing was registered"
+    );
+    let secret = ["--ids-under", "7d9f1a52-52a3-4be5-90c5-0d1c6a9f3b11"];
+    for _ in 0..2 {
+        let done = import(&secret);
+        let text = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success() && text.contains("\"confirmed\":1"), "{text}");
+    }
+    assert_eq!(guarded.operator.owner("ann", None, None).await.unwrap().registrations.len(), 1);
 }

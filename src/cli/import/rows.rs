@@ -9,8 +9,16 @@ use super::super::Failure;
 use super::super::export::Lines;
 use crate::api::json::{Metadata, NameRef, RegistrationBody, Span, Time};
 
-/// What ids are made under, as UUIDs of version 5 (RFC 9562), of what rows say.
+/// What ids are made under by default, as UUIDs of version 5 (RFC 9562), of what rows say.
 const ROWS: Uuid = Uuid::from_u128(0x2f6b_8a10_5d3c_4e77_9a41_c07e_3b95_18d4);
+
+/// What rows get that do not say it.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Defaults {
+    pub(super) namespace: Option<String>,
+    /// What their ids are made under.
+    pub(super) ids_under: Option<Uuid>,
+}
 
 /// A row of the file.
 #[derive(Clone, Debug)]
@@ -22,9 +30,16 @@ pub(super) struct Row {
     pub(super) text: String,
     /// What it asks for, or why it asks for nothing.
     pub(super) body: Result<RegistrationBody, String>,
+    /// Its id was made of what it says.
+    pub(super) made: bool,
 }
 
 impl Row {
+    fn new(line: u64, text: String, draft: Result<Draft, String>, defaults: &Defaults) -> Self {
+        let made = draft.as_ref().is_ok_and(|draft| draft.id.is_none());
+        Self { line, text, body: draft.and_then(|draft| draft.body(defaults)), made }
+    }
+
     /// Tells it apart from other rows.
     pub(super) fn mark(&self) -> Uuid {
         let id = self.body.as_ref().ok().and_then(|body| body.id);
@@ -47,11 +62,11 @@ struct Draft {
 }
 
 impl Draft {
-    fn body(self, namespace: Option<&String>) -> Result<RegistrationBody, String> {
+    fn body(self, defaults: &Defaults) -> Result<RegistrationBody, String> {
         let owner = self.owner.filter(|owner| !owner.is_empty()).ok_or("it has no owner")?;
         let mut names = self.names;
         if let Some(name) = self.name {
-            let namespace = self.namespace.or_else(|| namespace.cloned());
+            let namespace = self.namespace.or_else(|| defaults.namespace.clone());
             let namespace = namespace.ok_or("it has no namespace; give one to all rows with --namespace")?;
             names.insert(0, NameRef { namespace, name });
         }
@@ -61,7 +76,7 @@ impl Draft {
         let left = self.expires_at.map(left).transpose()?;
         let content = (&owner, &names, self.ttl, self.expires_at, &self.metadata);
         let content = serde_json::to_vec(&content).map_err(|error| error.to_string())?;
-        let id = self.id.unwrap_or_else(|| Uuid::new_v5(&ROWS, &content));
+        let id = self.id.unwrap_or_else(|| Uuid::new_v5(&defaults.ids_under.unwrap_or(ROWS), &content));
         let (ttl, metadata) = (self.ttl.or(left), self.metadata);
         Ok(RegistrationBody { id: Some(id), owner, names, ttl, metadata, ..RegistrationBody::default() })
     }
@@ -77,7 +92,7 @@ fn left(end: Time) -> Result<Span, String> {
 
 /// The rows of a file, one after the other.
 pub(super) struct Rows {
-    namespace: Option<String>,
+    defaults: Defaults,
     reader: Reader,
 }
 
@@ -136,26 +151,26 @@ impl Column {
 }
 
 impl Rows {
-    pub(super) fn new(format: Lines, source: impl Read + 'static, namespace: Option<String>) -> Self {
+    pub(super) fn new(format: Lines, source: impl Read + 'static, defaults: Defaults) -> Self {
         let source: Box<dyn Read> = Box::new(source);
         let reader = match format {
             Lines::Ndjson => Reader::Ndjson { lines: BufReader::with_capacity(1 << 16, source), line: 0 },
             Lines::Csv => Reader::Csv { table: Box::new(csv::Reader::from_reader(source)), columns: None },
         };
-        Self { namespace, reader }
+        Self { defaults, reader }
     }
 
     /// The next row that is not empty.
     pub(super) fn next(&mut self) -> Result<Option<Row>, Failure> {
-        let namespace = self.namespace.as_ref();
+        let defaults = &self.defaults;
         match &mut self.reader {
-            Reader::Ndjson { lines, line } => next_line(lines, line, namespace),
+            Reader::Ndjson { lines, line } => next_line(lines, line, defaults),
             Reader::Csv { table, columns } => {
                 let known = match columns {
                     Some(columns) => columns,
                     None => columns.insert(header(table)?),
                 };
-                next_record(table, known, namespace)
+                next_record(table, known, defaults)
             }
         }
     }
@@ -164,7 +179,7 @@ impl Rows {
 fn next_line(
     lines: &mut BufReader<Box<dyn Read>>,
     line: &mut u64,
-    namespace: Option<&String>,
+    defaults: &Defaults,
 ) -> Result<Option<Row>, Failure> {
     let mut bytes = Vec::new();
     loop {
@@ -177,8 +192,8 @@ fn next_line(
         let text = bytes.trim_ascii();
         if !text.is_empty() {
             let draft = serde_json::from_slice::<Draft>(text).map_err(|error| format!("it does not fit: {error}"));
-            let body = draft.and_then(|draft| draft.body(namespace));
-            return Ok(Some(Row { line: *line, text: String::from_utf8_lossy(text).into_owned(), body }));
+            let text = String::from_utf8_lossy(text).into_owned();
+            return Ok(Some(Row::new(*line, text, draft, defaults)));
         }
     }
 }
@@ -198,13 +213,13 @@ fn header(table: &mut csv::Reader<Box<dyn Read>>) -> Result<Vec<Column>, Failure
 fn next_record(
     table: &mut csv::Reader<Box<dyn Read>>,
     columns: &[Column],
-    namespace: Option<&String>,
+    defaults: &Defaults,
 ) -> Result<Option<Row>, Failure> {
     let mut record = csv::ByteRecord::new();
     let (line, read) = (table.position().line(), table.read_byte_record(&mut record));
-    let body = match read {
+    let draft = match read {
         Ok(false) => return Ok(None),
-        Ok(true) => draft_of(&record, columns).and_then(|draft| draft.body(namespace)),
+        Ok(true) => draft_of(&record, columns),
         Err(error) if matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. }) => {
             Err(format!("it has {} cells, and the header has {}", record.len(), columns.len()))
         }
@@ -212,7 +227,7 @@ fn next_record(
     };
     let line = record.position().map_or(line, csv::Position::line);
     let cells: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
-    Ok(Some(Row { line, text: cells.join(","), body }))
+    Ok(Some(Row::new(line, cells.join(","), draft, defaults)))
 }
 
 fn draft_of(record: &csv::ByteRecord, columns: &[Column]) -> Result<Draft, String> {
@@ -231,7 +246,12 @@ mod tests {
     use super::*;
 
     fn read(format: Lines, text: &'static str) -> Vec<Row> {
-        let mut rows = Rows::new(format, text.as_bytes(), Some("username".to_owned()));
+        read_with(format, text, None)
+    }
+
+    fn read_with(format: Lines, text: &'static str, ids_under: Option<Uuid>) -> Vec<Row> {
+        let defaults = Defaults { namespace: Some("username".to_owned()), ids_under };
+        let mut rows = Rows::new(format, text.as_bytes(), defaults);
         std::iter::from_fn(|| rows.next().unwrap()).collect()
     }
 
@@ -258,7 +278,7 @@ mod tests {
     #[test]
     fn a_table_without_names_or_owners_is_refused() {
         for text in ["owner,nick\n", "name,nick\nalice,x\n", ""] {
-            let error = Rows::new(Lines::Csv, text.as_bytes(), None).next().unwrap_err();
+            let error = Rows::new(Lines::Csv, text.as_bytes(), Defaults::default()).next().unwrap_err();
             assert_eq!(error.exit, super::super::Exit::Usage, "{text:?}");
         }
     }
@@ -282,6 +302,13 @@ mod tests {
         assert_ne!(alice, id(Lines::Csv, "owner,name\nbob,alice\n"));
         let given = id(Lines::Csv, "owner,name,id\nann,alice,00000000-0000-4000-8000-000000000007\n");
         assert_eq!(given, Uuid::from_u128(0x4000_8000_0000_0000_0007));
+        let secret = |n| {
+            let row = read_with(Lines::Csv, "owner,name\nann,alice\n", Some(Uuid::from_u128(n))).remove(0);
+            assert!(row.made);
+            row.mark()
+        };
+        assert!(secret(7) == secret(7) && secret(7) != secret(8) && secret(7) != alice);
+        assert!(!read(Lines::Csv, "owner,name,id\nann,alice,00000000-0000-4000-8000-000000000007\n")[0].made);
         assert_eq!(alice.get_version_num(), 5);
     }
 
