@@ -12,10 +12,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub(super) use allow::{Caller, allow};
 
 use crate::replica::Charge;
+use crate::replica::limits::MAX_OPEN_OF_TOKEN;
 
 /// What a secret begins with, so that people and scanners know it for what it is.
 const PREFIX: &str = "fna1.";
@@ -115,8 +117,8 @@ pub struct ApiToken {
     pub hash: SecretHash,
     /// What it lets its bearer do.
     pub scopes: BTreeSet<Scope>,
-    /// Registrations that its bearers may have open at once at this node, undecided or reserved and not activated; none
-    /// or 0 for any number.
+    /// Registrations that its bearers may have open at once at this node, undecided or reserved and not activated; 0 for
+    /// any number, none for [`MAX_OPEN_OF_TOKEN`], or for any number where it has the scope admin.
     #[serde(default, alias = "max-open", skip_serializing_if = "Option::is_none")]
     pub max_open: Option<u32>,
 }
@@ -137,14 +139,15 @@ impl ApiToken {
     }
 
     fn charge(&self) -> Option<Charge> {
-        let max_open = self.max_open.filter(|most| *most > 0)?;
+        let default = if self.may(Scope::Admin) { 0 } else { MAX_OPEN_OF_TOKEN };
+        let max_open = Some(self.max_open.unwrap_or(default)).filter(|most| *most > 0)?;
         Some(Charge { token: self.name.clone(), max_open })
     }
 }
 
-/// The tokens of a node; none: everybody may do everything.
+/// The tokens of a node; none: everybody may do everything. Clones stay the same, also where others take their place.
 #[derive(Clone, Debug, Default)]
-pub struct ApiTokens(Arc<[ApiToken]>);
+pub struct ApiTokens(Arc<watch::Sender<Arc<[ApiToken]>>>);
 
 /// The tokens cannot be used together.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -186,19 +189,32 @@ impl ApiTokens {
                 }
             }
         }
-        Ok(Self(tokens.into()))
+        Ok(Self(Arc::new(watch::Sender::new(tokens.into()))))
     }
 
     /// Whether there are none, so that everybody may do everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.borrow().is_empty()
+    }
+
+    /// Puts others in their place, for all that is asked from now on. Event streams end, so that their readers show their
+    /// tokens again.
+    pub fn replace(&self, others: &Self) {
+        let others = Arc::clone(&others.0.borrow());
+        self.0.send_replace(others);
+    }
+
+    /// Says when others are in their place.
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<[ApiToken]>> {
+        self.0.subscribe()
     }
 
     /// The token with this secret. All are looked at, whichever it is.
-    fn bearing(&self, secret: &str) -> Option<&ApiToken> {
+    fn bearing(&self, secret: &str) -> Option<ApiToken> {
         let hash = SecretHash::of(secret);
-        self.0.iter().fold(None, |found, token| if token.hash == hash { Some(token) } else { found })
+        let tokens = self.0.borrow();
+        tokens.iter().fold(None, |found, token| if token.hash == hash { Some(token) } else { found }).cloned()
     }
 }
 
@@ -217,9 +233,11 @@ mod tests {
         assert_eq!(secrets[0], format!("fna1.{}", "01".repeat(32)));
         let all = vec![token("a", &secrets[0], &[Scope::Claim]), token("b", &secrets[1], &[Scope::Read])];
         let tokens = ApiTokens::new(all).unwrap();
-        assert_eq!(tokens.bearing(&secrets[0]).map(|token| token.name.as_str()), Some("a"));
-        assert_eq!(tokens.bearing(&secrets[1]).map(|token| token.name.as_str()), Some("b"));
-        for wrong in ["", "fna1.", &secrets[0][..68], &secrets[0].to_uppercase(), &String::from(tokens.0[0].hash)] {
+        assert_eq!(tokens.bearing(&secrets[0]).map(|token| token.name).as_deref(), Some("a"));
+        assert_eq!(tokens.bearing(&secrets[1]).map(|token| token.name).as_deref(), Some("b"));
+        for wrong in
+            ["", "fna1.", &secrets[0][..68], &secrets[0].to_uppercase(), &String::from(tokens.0.borrow()[0].hash)]
+        {
             assert_eq!(tokens.bearing(wrong), None, "{wrong:?}");
         }
     }
@@ -231,6 +249,17 @@ mod tests {
         assert_eq!(may(&[Scope::Read]), [false, true, false]);
         assert_eq!(may(&[Scope::Claim, Scope::Read]), [true, true, false]);
         assert_eq!(may(&[Scope::Admin]), [true, true, true]);
+    }
+
+    #[test]
+    fn whoever_sets_no_limit_has_a_wide_one() {
+        let most = |scope, max_open| {
+            let token = ApiToken { max_open, ..token("a", "s", &[scope]) };
+            token.charge().map(|charge| charge.max_open)
+        };
+        assert_eq!(most(Scope::Claim, None), Some(MAX_OPEN_OF_TOKEN));
+        assert_eq!((most(Scope::Claim, Some(7)), most(Scope::Claim, Some(0))), (Some(7), None));
+        assert_eq!((most(Scope::Admin, None), most(Scope::Admin, Some(7))), (None, Some(7)));
     }
 
     #[test]

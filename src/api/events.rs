@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
 use super::Api;
+use super::auth::ApiToken;
 use super::extract::{Params, json};
 use super::json::{Event, Events, Time, event_type_from_text, event_type_text};
 use super::problem::{Problem, ProblemType};
@@ -116,6 +117,8 @@ struct Feed {
     told: Cursor,
     latest: watch::Receiver<Cursor>,
     stopping: watch::Receiver<bool>,
+    /// Others than its reader was let in by: it ends.
+    tokens: watch::Receiver<Arc<[ApiToken]>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -126,10 +129,11 @@ impl Feed {
             Box::new(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()).into())
         })?;
         let latest = api.handle.events();
-        let stopping = api.stopping.subscribe();
+        let (stopping, tokens) = (api.stopping.subscribe(), api.tokens.watch());
         let ready = VecDeque::new();
         let (drained, told) = (false, after);
-        let mut feed = Self { api, after, limit, filter, ready, drained, told, latest, stopping, _permit: permit };
+        let mut feed =
+            Self { api, after, limit, filter, ready, drained, told, latest, stopping, tokens, _permit: permit };
         feed.read().await?;
         Ok(feed)
     }
@@ -147,7 +151,7 @@ impl Feed {
     /// The next event, or word of how far the reader has come without one; `None` once the node or the server stops.
     async fn next(&mut self) -> Option<Told> {
         loop {
-            if *self.stopping.borrow() {
+            if *self.stopping.borrow() || self.tokens.has_changed().unwrap_or(true) {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
@@ -162,6 +166,7 @@ impl Feed {
                 tokio::select! {
                     moved = self.latest.changed() => moved.ok()?,
                     _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+                    _ = self.tokens.changed() => return None,
                 }
             }
             if let Err(problem) = self.read().await {

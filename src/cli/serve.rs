@@ -1,5 +1,6 @@
 //! `forename serve`
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,12 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
+use crate::api::auth::ApiTokens;
 use crate::api::json::Span;
 use crate::config::{ConfigError, Keep, Partial, Settings};
 use crate::node::{Node, Stopped};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct ServeArgs {
     /// Where the node keeps its identity and its state [env: FORENAME_DATA_DIR] [default: ./forename-data]
     #[arg(long, value_name = "DIR")]
@@ -109,16 +111,34 @@ impl ServeArgs {
 }
 
 pub(super) fn run(args: ServeArgs) -> Outcome {
-    let settings = args.settings(|key| std::env::var(key).ok()).map_err(|error| Failure::usage(error.to_string()))?;
+    let read = || args.clone().settings(|key| std::env::var(key).ok());
+    let settings = read().map_err(|error| Failure::usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(serve(settings))
+    runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(serve(settings, read))
 }
 
-async fn serve(settings: Settings) -> Outcome {
+/// Takes API tokens that were changed, and nothing else: that takes a restart. Where they are wrong the old ones stay.
+fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, ConfigError>) {
+    match read() {
+        Ok(settings) if settings.tokens.is_empty() != tokens.is_empty() => {
+            tracing::error!(
+                "API tokens stay as they were: a node with none lets everybody in, so that takes a restart"
+            );
+        }
+        Ok(settings) => {
+            tokens.replace(&settings.tokens);
+            tracing::info!("API tokens are read anew; other settings take a restart");
+        }
+        Err(error) => tracing::error!("API tokens stay as they were: {error}"),
+    }
+}
+
+async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigError>) -> Outcome {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
     // Before anything is started, so that no signal finds it half up with nobody listening.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("cannot take signals", error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("cannot take signals", error))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed("cannot take signals", error))?;
     let at = settings.http;
     let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
@@ -132,14 +152,21 @@ async fn serve(settings: Settings) -> Outcome {
     output::line(&format!("http://{http}"))?;
     output::line(&format!("peer {}", node.peer_address()))?;
 
-    let (stop, stopping) = oneshot::channel::<()>();
+    let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
-    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), settings.tokens, shutdown));
+    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), tokens.clone(), shutdown));
     tokio::pin!(server);
+    let hangups = async {
+        while hangup.recv().await.is_some() {
+            read_tokens_again(&tokens, &read);
+        }
+        std::future::pending::<Infallible>().await
+    };
     let result = tokio::select! {
         _ = interrupt.recv() => Ok(Exit::Done),
         _ = terminate.recv() => Ok(Exit::Done),
+        never = hangups => match never {},
         stopped = node.stopped() => match stopped {
             Ok(Stopped::Left) => {
                 output::line("this node has left its cluster; its data directory is of no more use")?;

@@ -18,7 +18,7 @@ enum TokenCommand {
     /// Make a new API token: what goes into the file of the nodes, and the secret, which is shown this once
     ///
     /// No node is asked. Put the lines into the file of every node that is to know the token, which is named by
-    /// --api-tokens, and start these nodes again. The secret stands alone on the last line.
+    /// --api-tokens, and send these nodes the signal HUP, or start them again. The secret stands alone on the last line.
     New {
         /// Whose it is; what is counted for it goes by this name, at each node
         #[arg(long)]
@@ -26,7 +26,7 @@ enum TokenCommand {
         /// What it lets its bearer do: claim, read, admin, which has the others with it
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
-        /// Let it have so many open registrations at once at each node, 0 for any number
+        /// Let it have so many open registrations at once at each node, 0 for any number; 100000 by default, with admin any
         #[arg(long, value_name = "COUNT")]
         max_open: Option<u32>,
         /// How to print the result

@@ -25,3 +25,6 @@ pub const MAX_SUGGESTIONS: usize = 10;
 pub const MAX_BATCH: u64 = 100_000;
 /// Registrations of one owner that are open at once, where nobody says otherwise.
 pub const MAX_OPEN_OF_OWNER: u32 = 10_000;
+/// The same of an API token that says nothing of it. A guess: more than all forms of a site have open in an hour, and less
+/// than a dictionary.
+pub const MAX_OPEN_OF_TOKEN: u32 = 100_000;

@@ -4,6 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::process::{Home, Process, Serve, command, run};
 
 /// `forename` with these words and this token.
@@ -105,4 +106,40 @@ async fn beyond_loopback_it_takes_tokens_or_a_decision() {
     let Err((status, log)) = Process::try_start(&home, &serve).await else { panic!("it serves strangers") };
     assert_eq!(status.code(), Some(2));
     assert!(log.contains("has no [[api_token]]"), "{log}");
+}
+
+#[tokio::test]
+async fn tokens_are_changed_while_the_node_runs() {
+    let home = Home::new();
+    let (old, secret) = made("--name desk --scope read");
+    let (new, renewed) = made("--name desk --scope read");
+    let file = home.data().with_file_name("tokens.toml");
+    std::fs::write(&file, &old).unwrap();
+    let serve = Serve::new("a").with(&["--api-tokens".to_owned(), file.display().to_string()]);
+    let node = Process::start(&home, &serve).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = |secret: &str| http.get(format!("{}/v1/events", node.url())).bearer_auth(secret);
+    let mut stream = get(&secret).header("accept", "text/event-stream").send().await.unwrap();
+    let status = async |secret: &str| get(secret).send().await.unwrap().status().as_u16();
+    assert_eq!((stream.status().as_u16(), status(&secret).await, status(&renewed).await), (200, 200, 401));
+
+    // What is wrong is not taken.
+    std::fs::write(&file, "").unwrap();
+    node.hang_up();
+    eventually("it has looked at the file", async || {
+        let log = home.read_log();
+        if log.contains("API tokens stay as they were") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!(status(&secret).await, 200);
+    std::fs::write(&file, &new).unwrap();
+    node.hang_up();
+    eventually("the new secret is good", async || match status(&renewed).await {
+        200 => Ok(()),
+        other => Err(other.to_string()),
+    })
+    .await;
+    assert_eq!(status(&secret).await, 401);
+    // Its readers show their tokens again.
+    while stream.chunk().await.unwrap().is_some() {}
 }

@@ -187,6 +187,11 @@ impl Process {
         self.child.ended().await
     }
 
+    /// Tells it that its API tokens were changed.
+    pub(crate) fn hang_up(&self) {
+        signal("HUP", self.child.0.id());
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.child.ended().await

@@ -70,7 +70,7 @@ fn caller(api: &Api, headers: &HeaderMap, scope: Scope) -> Result<Caller, Box<Pr
     if !token.may(scope) {
         return Err(forbidden(&format!("the API token {:?}", token.name), scope));
     }
-    Ok(Caller::bearing(token))
+    Ok(Caller::bearing(&token))
 }
 
 /// What follows `Bearer` (RFC 6750, section 2.1).
