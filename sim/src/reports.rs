@@ -350,7 +350,8 @@ fn names_winner(
     let winner = tenure.first().filter(|leader| **leader != stamp);
     match (lost_to, winner) {
         (Some(_), _) if follows_loser => true,
-        (Some(rival), Some(winner)) => rival.stamp == *winner,
+        // Where that one is forgotten, a later one stands for it.
+        (Some(rival), Some(winner)) => rival.stamp == *winner || forgetful || !is_known(verdicts, winner),
         (Some(_), None) => false,
         (None, Some(winner)) => forgetful || !is_known(verdicts, winner),
         (None, None) => true,

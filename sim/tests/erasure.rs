@@ -230,3 +230,14 @@ fn a_reservation_that_ran_out_can_be_erased_too() {
     }
     story.ends_well();
 }
+
+/// Found by seed 92506. Two claims to a name, made void by evictions, were issued anew when the name had been somebody else's
+/// after what they follow, and that one was erased and forgotten with it: of the two, the first was said to have won against
+/// the second.
+#[test]
+fn of_two_claims_that_came_too_late_none_won() {
+    let plan = serde_json::from_str(include_str!("plans/two_that_came_too_late.json")).expect("a plan");
+    let report = forename_sim::run::run(&plan);
+    assert_eq!(report.failure, None);
+    assert!(report.marks.contains("a registration is erased"));
+}

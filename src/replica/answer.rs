@@ -122,7 +122,7 @@ pub struct Waiting {
     pub since: Option<Millis>,
 }
 
-/// The claim that a registration lost to.
+/// The claim that a registration lost to; where that one is forgotten, a later one that led the name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RejectedBy {
     /// The namespace of the lost name.

@@ -11,7 +11,7 @@ use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{ClaimRef, Registration, Seq, owner_key};
+use crate::crdt::{ClaimRef, Registration, Seq, Tenure, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// What decides a registration.
@@ -34,7 +34,7 @@ pub struct RegistrationExplanation {
 /// What decides a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClaimExplanation {
-    /// The claim that leads instead of it.
+    /// The claim that leads instead of it; where that one is forgotten, a later one that led the name.
     pub lost_to: Option<Rival>,
     /// Claims of the same tenure that lost to it.
     pub won_against: Vec<Rival>,
@@ -145,7 +145,8 @@ impl<S: Store> Replica<S> {
         let (namespace, key) = (&record.claim.namespace, &record.claim.key);
         let name = self.name_record(namespace, key);
         let lost_to = name.displaced_by(registration.stamp, self.registry.settled()).and_then(|by| self.rival(by));
-        let tenure = name.tenures.iter().find(|tenure| tenure.claims.first() == Some(&registration.stamp));
+        let led = |tenure: &&Tenure| tenure.claims.first() == Some(&registration.stamp);
+        let tenure = name.tenures.iter().find(led).filter(|tenure| name.is_led(tenure, self.registry.settled()));
         let others = tenure.into_iter().flat_map(|tenure| tenure.claims.iter().skip(1)).take(MAX_EXAMINED);
         let rivals = others.filter_map(|stamp| self.rival(*stamp));
         let replaced = record.ended == Some(crate::crdt::EndReason::Replaced);
