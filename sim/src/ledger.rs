@@ -46,6 +46,13 @@ struct Book {
     feed: Feed,
     /// Events had left the feed before they were read.
     missed: bool,
+    /// The registrations whose outcome readers of its feed were ever told, whatever became of the feed.
+    ever: BTreeSet<Uuid>,
+    /// The last cursor that they were ever given.
+    greatest: Cursor,
+    /// Its directory was found to be a copy whose feed went up to the first of these: what it tells from then on has cursors
+    /// greater than the second.
+    passes: (Cursor, Cursor),
 }
 
 /// A node's whole feed, as far as it was read.
@@ -208,6 +215,11 @@ impl Ledger {
         &self.books[host].feed.decided
     }
 
+    /// Whether readers of a host's feed were ever told what became of a registration, be it by a feed that was put back since.
+    pub(crate) fn was_told(&self, host: Host, id: Uuid) -> bool {
+        self.books[host].ever.contains(&id)
+    }
+
     pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
         &self.books[host].feed.accepted
     }
@@ -244,6 +256,12 @@ impl Ledger {
     pub(crate) fn feed_put_back(&mut self, host: Host, last: Cursor) {
         let feed = &mut self.books[host].feed;
         *feed = std::mem::take(feed).upto(last);
+    }
+
+    /// A directory that is a copy was made the beginning of the next life: its feed goes on where no reader has been.
+    pub(crate) fn feed_goes_beyond(&mut self, host: Host, last: Cursor) {
+        let book = &mut self.books[host];
+        book.passes = (last, book.greatest);
     }
 
     pub(crate) fn feed(&self, host: Host) -> Feed {

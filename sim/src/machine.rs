@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::codec;
-use forename::replica::{Config, Contact, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
+use forename::replica::{
+    Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
+};
 use forename::store::memory::MemoryStore;
 use forename::store::{Store, Table, Write};
 
@@ -176,14 +178,16 @@ impl Machine {
     }
 
     /// What its operator does with a data directory that is not the node's latest: it becomes its next incarnation's.
-    pub(crate) fn rejoin(&mut self, time: Micros) -> Result<(), String> {
+    /// Returns the cursor of the last event in its feed.
+    pub(crate) fn rejoin(&mut self, time: Micros) -> Result<Cursor, String> {
         let store = self.disk.mount();
         let config = Config::new(contact_of(self.node, self.host, self.now(time).wall), 0);
         let replica = Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())?;
+        let last = replica.last_event();
         let (mut store, _) = replica.rejoin().map_err(|error| error.to_string())?;
         self.disk.rewrite(store.take_writes());
         (self.put_back, self.shunned, self.came_back, self.restored) = (false, false, true, true);
-        Ok(())
+        Ok(last)
     }
 
     /// The process is gone. Returns how many batches were lost with it.

@@ -308,13 +308,9 @@ pub(crate) fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
 fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     // A node that came back knows of what was decided without it as a newcomer does.
     let founder = host < world.plan.founders && !world.machines[host].came_back && !world.ledger.missed(host);
-    // A feed that was put back with its disk knows of nothing that came after, and had told it before.
-    let forgot = |id: &Uuid| {
-        let restored = world.machines[host].restored && !world.ledger.accepted(host).contains(id);
-        // Cut off for longer than anything is kept, and evicted then.
-        let too_late = world.machines[host].came_back && world.plan.keep_events.is_some();
-        restored || too_late || world.ledger.missed(host)
-    };
+    // Cut off for longer than anything is kept, and evicted then.
+    let too_late = world.machines[host].came_back && world.plan.keep_events.is_some();
+    let forgot = too_late || world.ledger.missed(host);
     for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.first) {
         let id = id_of(*stamp, fate);
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
@@ -322,7 +318,7 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
             Some(status) if *status != wanted => {
                 return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
             }
-            None if founder || (host_of(stamp.node) == host && !forgot(&id)) => {
+            None if founder || (host_of(stamp.node) == host && !forgot && !world.ledger.was_told(host, id)) => {
                 return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
             }
             _ => {}

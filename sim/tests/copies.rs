@@ -1,6 +1,6 @@
 //! Stories of data directories that are not a node's latest: put back from a copy, or running twice.
 
-use forename::replica::Status;
+use forename::replica::{EventType, Status};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -33,6 +33,25 @@ fn an_old_directory_stops_before_it_issues_anything_and_rejoins_as_somebody_else
     let members = story.cluster(LONDON).members.len();
     assert_eq!(members, 3, "its earlier life has retired by itself");
     assert_eq!(story.status(LIMA, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+/// Its reader had come past where the copy ends, and was never told what became of "bob" in the feed that is lost.
+#[test]
+fn a_reader_of_a_feed_that_was_put_back_goes_on_where_it_was_and_misses_nothing() {
+    let (mut story, bob) = lima_is_put_back();
+    let reader = 1000;
+    story.start(LIMA);
+    story.passes(5500);
+    let carla = story.claims(LIMA, &["carla"]);
+    story.passes(500);
+    let told: Vec<_> = story.feed(LIMA).into_iter().filter(|event| event.cursor > reader).collect();
+    for slot in [bob, carla] {
+        let id = story.sees(LIMA, slot).unwrap().id;
+        let kinds: Vec<_> =
+            told.iter().filter(|event| event.registration.id == id).map(|event| event.event_type).collect();
+        assert_eq!(kinds, [EventType::Accepted, EventType::Confirmed]);
+    }
     story.ends_well();
 }
 

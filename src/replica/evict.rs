@@ -141,11 +141,13 @@ impl<S: Store> Replica<S> {
                 return Some(Output::Left);
             }
             let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
+            self.leave_copied_feed_beyond(cut);
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
         }
-        if self.left_behind {
+        // Whether its directory is its latest is to be known first.
+        if self.left_behind && !self.is_starting() {
             let why = "nobody in reach has what this node lacks any more";
             let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
             self.keep_void(self.finality.decided(self.me) + 1);

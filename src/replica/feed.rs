@@ -16,6 +16,10 @@ use crate::codec;
 use crate::crdt::{EndReason, read_record};
 use crate::store::{Direction, Store, Table};
 
+/// Cursors that a feed passes over where it may have gone on elsewhere: more events than any feed has, and few enough that
+/// cursors stay below 2^53, which is all that a number in JSON is sure to hold, for two million times.
+pub(super) const GAP: Cursor = 1 << 32;
+
 /// Events in one chunk at most. A guess.
 const CHUNK: usize = 256;
 
@@ -132,6 +136,13 @@ impl Feed {
         keys.into_iter().for_each(|key| store.delete(Table::Events, key));
     }
 
+    /// Passes over the cursors of events that readers may have been given elsewhere, after the directory that holds the feed
+    /// was copied: a reader that has such a one goes on with what comes now, and misses none of it.
+    pub(super) fn pass_over(&mut self, store: &mut impl Store) {
+        self.next += GAP;
+        store.put(Table::Events, self.next.to_be_bytes().to_vec(), codec::encode::<[EventRecord]>(&[]));
+    }
+
     /// Writes the step's events; returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
@@ -228,6 +239,33 @@ mod tests {
             let reopened = Feed::open(&store);
             prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), total));
         }
+    }
+
+    #[test]
+    fn a_feed_that_went_on_elsewhere_passes_over_what_was_told_there() {
+        let mut store = MemoryStore::new();
+        for told in [3, 0] {
+            let mut feed = Feed::open(&store);
+            (0..told).for_each(|_| feed.push(EventKind::Accepted, Stamp::default(), Millis(0)));
+            feed.write(&mut store);
+            feed.pass_over(&mut store);
+        }
+        let mut feed = Feed::open(&store);
+        assert_eq!((feed.earliest(), feed.last()), (1, 2 * GAP + 3));
+        feed.push(EventKind::Confirmed, Stamp::default(), Millis(9));
+        assert_eq!(feed.write(&mut store), Some(2 * GAP + 4));
+        for (after, wanted) in [(0, 4), (3, 1), (4, 1), (GAP + 3, 1), (2 * GAP + 3, 1), (2 * GAP + 4, 0)] {
+            let mut count = 0;
+            read(&store, after, &mut |_, _| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            assert_eq!(count, wanted, "after {after}");
+        }
+        // What is before the gap goes as any chunk does.
+        let old = feed.old_chunks(&store, Millis(5), &|_| false);
+        feed.drop_chunks(&mut store, old);
+        assert_eq!((old, feed.earliest(), feed.last()), (2, 2 * GAP + 4, 2 * GAP + 4));
     }
 
     #[test]

@@ -93,6 +93,8 @@ impl<S: Store> Replica<S> {
         let latest = self.latest_known();
         self.empty(Table::Membership);
         self.empty(Table::Contacts);
+        // Its directory may be a copy, after which readers were told more.
+        self.feed.pass_over(&mut self.registry.store);
         self.write_founding(&Founding { founders: [next].into(), secret, former });
         let store = &mut self.registry.store;
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));

@@ -46,6 +46,7 @@ impl<S: Store> Replica<S> {
 
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
+        self.leave_copied_feed();
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
         self.start_over(next);

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::feed::{self, EventKind, EventRecord};
 use super::message::Contact;
-use super::{Founding, META_RETURNING, META_UNHEARD, Replica, log};
-use crate::clock::{NodeId, Stamp};
+use super::{Founding, META_RETURNING, META_UNHEARD, META_UNTOLD, Replica, log};
+use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
+use crate::crdt::{Body, Chain, ClaimRecord, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
 use crate::store::{Direction, Store, Table};
 
 /// What a node that was evicted needs to find its cluster again.
@@ -237,21 +237,79 @@ impl<S: Store> Replica<S> {
         let Some(back) = self.returning() else { return };
         let ids = self.void_rows().into_iter().filter_map(|(stamp, void)| Some((stamp, void.id()?))).collect();
         self.note_unheard(&back);
-        for id in self.check_feed(&ids) {
+        let (open, seen) = self.check_feed(&ids);
+        for id in open {
             let Some(registration) = self.registry.find(id) else { continue };
             let kind = if registration.rejected { EventKind::Rejected } else { EventKind::Confirmed };
             if self.status(&registration).is_final() {
                 self.feed.push(kind, registration.stamp, self.now.wall);
             }
         }
+        self.tell_untold(&seen);
         self.registry.store.delete(Table::Meta, META_RETURNING.to_vec());
         self.load_returning();
     }
 
+    /// The directory is a copy: what was accepted after that was made is told in the life to come.
+    pub(super) fn leave_copied_feed(&mut self) {
+        self.feed.pass_over(&mut self.registry.store);
+        let accepted = codec::encode(&self.finality.promised_by_key(self.me));
+        self.registry.store.put(Table::Meta, META_UNTOLD.to_vec(), accepted);
+    }
+
+    /// The same where others have more ops of this node than it has: a copy was put in the place of its directory unawares.
+    pub(super) fn leave_copied_feed_beyond(&mut self, seen: Seq) {
+        if seen > self.registry.applied_of(self.me) {
+            tracing::warn!("others have ops of this node that it does not know: its data directory is an old copy");
+            self.leave_copied_feed();
+        }
+    }
+
+    /// Where the feed is that of a copy: tells what this node accepted after that was made, and what became of it. Readers
+    /// may have been told before, under cursors that the feed passes over; `seen` has what it speaks of itself.
+    fn tell_untold(&mut self, seen: &BTreeSet<Uuid>) {
+        let Some(since) = self.registry.store.get(Table::Meta, META_UNTOLD) else { return };
+        let since: Hlc = read_record(&since, "timestamp");
+        self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
+        let (mut own, from) = (Vec::new(), Stamp { hlc: since, node: NodeId(u64::MAX) });
+        self.registry.store.scan(Table::Registrations, &from.to_bytes(), None, Direction::Up, &mut |key, value| {
+            let mine = Stamp::from_bytes(key).is_some_and(|stamp| stamp.node.key_part() == self.me.key_part());
+            own.extend(mine.then(|| Registration::decode(value).ok()).flatten());
+            ControlFlow::Continue(())
+        });
+        own.retain(|registration| !self.is_twin(registration) && !seen.contains(&registration.id()));
+        for registration in own {
+            let told = [(EventKind::Accepted, true)].into_iter().chain(self.became(&registration));
+            for kind in told.filter(|(_, so)| *so).map(|(kind, _)| kind).collect::<Vec<_>>() {
+                self.feed.push(kind, registration.stamp, self.now.wall);
+            }
+        }
+    }
+
+    /// What is final of a registration, as events.
+    fn became(&self, registration: &Registration) -> impl Iterator<Item = (EventKind, bool)> {
+        let (outcome, lost) = (self.follows(Some(registration), Told::Outcome), registration.rejected);
+        let ended = |(index, record): (usize, &ClaimRecord)| {
+            let index = u8::try_from(index).unwrap_or(u8::MAX);
+            record.ended.filter(|_| !lost).map(|reason| (EventKind::NameEnded(index, reason), true))
+        };
+        let ended: Vec<_> = registration.claims.iter().enumerate().filter_map(ended).collect();
+        let activated = registration.activated_in_time() && self.follows(Some(registration), Told::Activated);
+        [
+            (EventKind::Rejected, outcome && lost),
+            (EventKind::Confirmed, outcome && !lost),
+            (EventKind::Activated, activated),
+        ]
+        .into_iter()
+        .chain(ended)
+    }
+
     /// Notes which events of the feed do not follow from the state, and returns the registrations that the feed has no
-    /// outcome of; `void` has the ids of those that the state does not know.
-    fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> BTreeSet<Uuid> {
-        let (mut open, mut told) = (BTreeSet::new(), Vec::new());
+    /// outcome of, and where it is that of a copy all that it speaks of; `void` has the ids of those that the state does not
+    /// know.
+    fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> (BTreeSet<Uuid>, BTreeSet<Uuid>) {
+        let (mut open, mut seen, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let is_copy = self.registry.store.get(Table::Meta, META_UNTOLD).is_some();
         // What an earlier return had noted shows anew, but for events that the feed has dropped since.
         for (registration, noted) in std::mem::take(&mut self.returning.told) {
             self.registry.store.delete(Table::Told, told_key(registration, noted));
@@ -262,6 +320,7 @@ impl<S: Store> Replica<S> {
         feed::read(&self.registry.store, 0, &mut |_, EventRecord { kind, registration: stamp, .. }| {
             let known = Registration::load(&self.registry.store, stamp);
             let id = known.as_ref().map(Registration::id).or_else(|| void.get(&stamp).copied());
+            seen.extend(id.filter(|_| is_copy));
             match (&kind, id) {
                 (EventKind::Accepted, Some(id)) => drop(open.insert(id)),
                 (EventKind::Confirmed | EventKind::Rejected, Some(id)) => drop(open.remove(&id)),
@@ -283,7 +342,7 @@ impl<S: Store> Replica<S> {
             }
             if open.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        open
+        (open, seen)
     }
 
     /// Whether an event follows from the state, so that the state will not tell it again.

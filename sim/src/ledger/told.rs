@@ -151,7 +151,14 @@ impl Ledger {
         // What a feed has dropped it cannot know to have told before it came back.
         let may_repeat = back && self.forgetful;
         let (id, stamp) = (event.registration.id, event.registration.stamp);
-        let book = &mut self.books[host].feed;
+        let book = &mut self.books[host];
+        let (from, to) = book.passes;
+        if (from + 1..=to).contains(&event.cursor) {
+            let text = format!("host {host}: event {} comes late, readers are at {to}", event.cursor);
+            return broken("feed", text);
+        }
+        book.greatest = book.greatest.max(event.cursor);
+        let book = &mut book.feed;
         book.events.insert(event.cursor, (event.event_type, stamp, id));
         let status = match event.event_type {
             EventType::Accepted => {
@@ -162,6 +169,8 @@ impl Ledger {
             EventType::Rejected => Status::Rejected,
             _ => return Ok(()),
         };
+        self.books[host].ever.insert(id);
+        let book = &mut self.books[host].feed;
         if let Some(before) = book.decided.insert(id, status).filter(|before| *before != status || !may_repeat) {
             return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
         }
