@@ -2,6 +2,7 @@
 //! on where it was, telling nothing twice.
 
 mod again;
+mod copied;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -12,9 +13,9 @@ use uuid::Uuid;
 use super::feed::{self, EventKind, EventRecord};
 use super::message::Contact;
 use super::{Founding, META_RETURNING, META_UNHEARD, META_UNTOLD, Replica, log};
-use crate::clock::{Hlc, NodeId, Stamp};
+use crate::clock::{NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Chain, ClaimRecord, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
+use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
 use crate::store::{Direction, Store, Table};
 
 /// What a node that was evicted needs to find its cluster again.
@@ -248,60 +249,6 @@ impl<S: Store> Replica<S> {
         self.tell_untold(&seen);
         self.registry.store.delete(Table::Meta, META_RETURNING.to_vec());
         self.load_returning();
-    }
-
-    /// The directory is a copy: what was accepted after that was made is told in the life to come.
-    pub(super) fn leave_copied_feed(&mut self) {
-        self.feed.pass_over(&mut self.registry.store);
-        let accepted = codec::encode(&self.finality.promised_by_key(self.me));
-        self.registry.store.put(Table::Meta, META_UNTOLD.to_vec(), accepted);
-    }
-
-    /// The same where others have more ops of this node than it has: a copy was put in the place of its directory unawares.
-    pub(super) fn leave_copied_feed_beyond(&mut self, seen: Seq) {
-        if seen > self.registry.applied_of(self.me) {
-            tracing::warn!("others have ops of this node that it does not know: its data directory is an old copy");
-            self.leave_copied_feed();
-        }
-    }
-
-    /// Where the feed is that of a copy: tells what this node accepted after that was made, and what became of it. Readers
-    /// may have been told before, under cursors that the feed passes over; `seen` has what it speaks of itself.
-    fn tell_untold(&mut self, seen: &BTreeSet<Uuid>) {
-        let Some(since) = self.registry.store.get(Table::Meta, META_UNTOLD) else { return };
-        let since: Hlc = read_record(&since, "timestamp");
-        self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
-        let (mut own, from) = (Vec::new(), Stamp { hlc: since, node: NodeId(u64::MAX) });
-        self.registry.store.scan(Table::Registrations, &from.to_bytes(), None, Direction::Up, &mut |key, value| {
-            let mine = Stamp::from_bytes(key).is_some_and(|stamp| stamp.node.key_part() == self.me.key_part());
-            own.extend(mine.then(|| Registration::decode(value).ok()).flatten());
-            ControlFlow::Continue(())
-        });
-        own.retain(|registration| !self.is_twin(registration) && !seen.contains(&registration.id()));
-        for registration in own {
-            let told = [(EventKind::Accepted, true)].into_iter().chain(self.became(&registration));
-            for kind in told.filter(|(_, so)| *so).map(|(kind, _)| kind).collect::<Vec<_>>() {
-                self.feed.push(kind, registration.stamp, self.now.wall);
-            }
-        }
-    }
-
-    /// What is final of a registration, as events.
-    fn became(&self, registration: &Registration) -> impl Iterator<Item = (EventKind, bool)> {
-        let (outcome, lost) = (self.follows(Some(registration), Told::Outcome), registration.rejected);
-        let ended = |(index, record): (usize, &ClaimRecord)| {
-            let index = u8::try_from(index).unwrap_or(u8::MAX);
-            record.ended.filter(|_| !lost).map(|reason| (EventKind::NameEnded(index, reason), true))
-        };
-        let ended: Vec<_> = registration.claims.iter().enumerate().filter_map(ended).collect();
-        let activated = registration.activated_in_time() && self.follows(Some(registration), Told::Activated);
-        [
-            (EventKind::Rejected, outcome && lost),
-            (EventKind::Confirmed, outcome && !lost),
-            (EventKind::Activated, activated),
-        ]
-        .into_iter()
-        .chain(ended)
     }
 
     /// Notes which events of the feed do not follow from the state, and returns the registrations that the feed has no
