@@ -247,6 +247,9 @@ fn check_suggestions(world: &mut World, host: Host, verdicts: &Verdicts) -> Chec
         count: PAGE,
     };
     let answers = ask_all(world, host, names.iter().map(request).collect())?;
+    if answers.len() < names.len() {
+        return bad(host, "does not suggest alternatives");
+    }
     for ((place, _), answer) in names.iter().zip(answers) {
         let Ok(Answer::Suggestions(suggested)) = answer else {
             return bad(host, &format!("no alternatives to {place:?}: {answer:?}"));
@@ -272,6 +275,9 @@ fn check_explanations(world: &mut World, host: Host, verdicts: &Verdicts) -> Che
     let ids: Vec<_> = firsts.iter().filter(|(_, (_, fate))| !fate.erased).collect();
     let requests = ids.iter().map(|(id, _)| Request::ExplainRegistration(**id)).collect();
     let answers = ask_all(world, host, requests)?;
+    if answers.len() < ids.len() {
+        return bad(host, "does not explain registrations");
+    }
     let forgetful = world.plan.keep_events.is_some();
     for ((id, (stamp, fate)), answer) in ids.into_iter().zip(answers) {
         match answer {
@@ -354,6 +360,6 @@ fn names_winner(
         (Some(rival), Some(winner)) => rival.stamp == *winner || forgetful || !is_known(verdicts, winner),
         (Some(_), None) => false,
         (None, Some(winner)) => forgetful || !is_known(verdicts, winner),
-        (None, None) => true,
+        (None, None) => !follows_loser || forgetful,
     }
 }

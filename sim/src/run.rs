@@ -318,7 +318,7 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
             Some(status) if *status != wanted => {
                 return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
             }
-            None if founder || (host_of(stamp.node) == host && !forgot && !world.ledger.was_told(host, id)) => {
+            None if founder || (host_of(stamp.node) == host && !forgot && !is_past(world, host, id, fate)) => {
                 return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
             }
             _ => {}
@@ -328,6 +328,13 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Whether readers of a host were told what became of a registration before its feed was put back, and it is over, so that
+/// it need not be known any more.
+fn is_past(world: &World, host: Host, id: Uuid, fate: &Fate) -> bool {
+    let over = fate.register.claims.iter().all(|c| fate.ended.contains(&(c.namespace.clone(), c.key.clone())));
+    (fate.erased || over) && world.ledger.was_told(host, id)
 }
 
 /// The registrations that stand for their ids, and what became of them.

@@ -36,6 +36,13 @@ fn an_old_directory_stops_before_it_issues_anything_and_rejoins_as_somebody_else
     story.ends_well();
 }
 
+/// What Lima's feed tells of a registration to a reader that is at a cursor.
+fn told_to(story: &mut Story, reader: u64, slot: u32) -> Vec<EventType> {
+    let id = story.sees(LIMA, slot).expect("it is known").id;
+    let told = story.feed(LIMA).into_iter().filter(|event| event.cursor > reader && event.registration.id == id);
+    told.map(|event| event.event_type).collect()
+}
+
 /// Its reader had come past where the copy ends, and was never told what became of "bob" in the feed that is lost.
 #[test]
 fn a_reader_of_a_feed_that_was_put_back_goes_on_where_it_was_and_misses_nothing() {
@@ -45,12 +52,8 @@ fn a_reader_of_a_feed_that_was_put_back_goes_on_where_it_was_and_misses_nothing(
     story.passes(5500);
     let carla = story.claims(LIMA, &["carla"]);
     story.passes(500);
-    let told: Vec<_> = story.feed(LIMA).into_iter().filter(|event| event.cursor > reader).collect();
     for slot in [bob, carla] {
-        let id = story.sees(LIMA, slot).unwrap().id;
-        let kinds: Vec<_> =
-            told.iter().filter(|event| event.registration.id == id).map(|event| event.event_type).collect();
-        assert_eq!(kinds, [EventType::Accepted, EventType::Confirmed]);
+        assert_eq!(told_to(&mut story, reader, slot), [EventType::Accepted, EventType::Confirmed]);
     }
     story.ends_well();
 }
@@ -75,6 +78,7 @@ fn what_an_old_directory_took_alone_is_registered_again_once_it_meets_those_who_
         assert_eq!(story.status(city, bob), Some(Status::Confirmed), "what peers hold is safe");
         assert_eq!(story.status(city, early), Some(Status::Confirmed), "and so is what only the copy had");
     }
+    assert_eq!(told_to(&mut story, 1000, bob), [EventType::Accepted, EventType::Confirmed]);
     story.ends_well();
 }
 
@@ -126,5 +130,6 @@ fn an_old_directory_of_an_earlier_life_takes_an_id_that_was_never_used() {
     story.passes(8000);
     assert_eq!(story.incarnation(LIMA), 2, "its first life is out, its second one has issued ops");
     assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    assert_eq!(told_to(&mut story, 1000, alice), [EventType::Accepted, EventType::Confirmed]);
     story.ends_well();
 }

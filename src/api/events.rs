@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,6 +21,9 @@ use super::json::{Event, Events, Time, event_type_from_text, event_type_text};
 use super::problem::{Problem, ProblemType};
 use super::registrations::{page_limit, unexpected};
 use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Refusal, Request};
+
+/// How often a stream looks whether events that are held back can be shown.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,8 +167,11 @@ impl Feed {
                 return Some(Told::Passed(self.after));
             }
             if self.drained {
+                // What is held back until more is known may be shown later without anything new.
+                let held = self.after < *self.latest.borrow();
                 tokio::select! {
                     moved = self.latest.changed() => moved.ok()?,
+                    () = tokio::time::sleep(LOOK_AGAIN), if held => {}
                     _ = self.stopping.wait_for(|stopping| *stopping) => return None,
                     _ = self.tokens.changed() => return None,
                 }

@@ -154,32 +154,49 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
 struct Secrets(BTreeMap<String, bool>);
 
 impl Secrets {
-    /// Refuses rows of private names whose ids would tell the names to whoever guesses what a row says.
+    /// Refuses rows of private names whose ids would tell the names to whoever guesses what a row says, and those of which
+    /// that cannot be told.
     async fn check(&mut self, client: &Client, piece: &[Row]) -> Result<(), Failure> {
         let bodies =
             piece.iter().filter(|row| row.made).filter_map(|row| row.body.as_ref().ok().map(|body| (row, body)));
         for (row, name) in bodies.flat_map(|(row, body)| body.names.iter().map(move |name| (row, name))) {
             let namespace = &name.namespace;
             if !self.0.contains_key(namespace) {
-                let private = match client.namespace(namespace).await {
-                    Ok(rules) => rules.private,
-                    // Whoever may not read it is told nothing, and a namespace that cannot be one is refused with its row.
-                    Err(error) if error.problem().is_some_and(|problem| matches!(problem.status, 403 | 422)) => false,
-                    Err(error) => return Err(error.into()),
-                };
+                let private = is_private(client, namespace).await?;
                 self.0.insert(namespace.clone(), private);
             }
             if self.0[namespace] {
                 return Err(Failure::usage(format!(
-                    "names of {namespace} are private, and line {} has no id: one that is made of what the row says would \
-                     tell the name to whoever guesses it; nothing was registered from there on. Give the rows ids of their \
-                     own, or --ids-under with a random UUID that you keep secret, the same each time",
+                    "names of {namespace} are private, or this API token may not read whether they are, and line {} has no \
+                     id: one that is made of what the row says would tell a private name to whoever guesses it; nothing was \
+                     registered from there on. Give the rows ids of their own, or --ids-under with a random UUID that you \
+                     keep secret, the same each time",
                     row.line
                 )));
             }
         }
         Ok(())
     }
+}
+
+/// Asks again and again while the node is away or busy.
+async fn is_private(client: &Client, namespace: &str) -> Result<bool, Failure> {
+    let mut pause = Duration::from_millis(500);
+    for attempt in 1.. {
+        match client.namespace(namespace).await {
+            Ok(rules) => return Ok(rules.private),
+            Err(error) => match error.problem().map(|problem| problem.status) {
+                Some(403) => return Ok(true),
+                // It is refused with its rows.
+                Some(422) => return Ok(false),
+                _ if passes(&error) && attempt < TRIES => {}
+                _ => return Err(error.into()),
+            },
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    unreachable!("it ends at the last attempt")
 }
 
 fn text(summary: &Summary) -> String {

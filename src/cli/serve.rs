@@ -129,6 +129,10 @@ fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, Con
             tokens.replace(&settings.tokens);
             tracing::info!("API tokens are read anew; other settings take a restart");
         }
+        // The line at fault may have a secret in it that was put in the wrong place.
+        Err(ConfigError::File { path, error }) => {
+            tracing::error!("API tokens stay as they were: {}: {}", path.display(), error.message());
+        }
         Err(error) => tracing::error!("API tokens stay as they were: {error}"),
     }
 }

@@ -128,7 +128,7 @@ pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
 /// See [`OfflineError`].
 pub fn recover(dir: &Path) -> Result<(NodeId, Holdings), OfflineError> {
     let secret = driver::random().map_err(|error| OfflineError::System(error.to_string()))?;
-    let replica = laid_open(dir, &look_only())?;
+    let replica = laid_open(dir, &DiskOptions::default())?;
     let holdings = replica.holdings();
     let (store, node) = replica.recover(secret)?;
     store.close()?;

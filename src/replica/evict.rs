@@ -173,6 +173,7 @@ impl<S: Store> Replica<S> {
         store.delete(Table::Meta, META_INSTALLED.to_vec());
         if self.installed {
             store.put(Table::Meta, META_SET_ASIDE.to_vec(), Vec::new());
+            self.note_told(false);
         }
         Output::Rejoin(node)
     }

@@ -281,12 +281,6 @@ impl Finality {
         self.origins.values().map(|origin| origin.promise.hlc).max().unwrap_or_default()
     }
 
-    /// The latest timestamp at or below which all ops are here that a key's nodes ever issued.
-    pub(super) fn promised_by_key(&self, node: NodeId) -> Hlc {
-        let own = self.origins.iter().filter(|(origin, _)| origin.key_part() == node.key_part());
-        own.map(|(_, origin)| origin.promise.hlc).max().unwrap_or_default()
-    }
-
     /// After a restart: the stored watermark is a promise of every member that it counted, and its prefix is here. What
     /// of their promises was not stored may be lost for good with them, but others must still be able to follow this
     /// node's verdicts.

@@ -20,7 +20,7 @@ use super::Replica;
 use super::input::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
 use crate::clock::NodeId;
-use crate::crdt::Op;
+use crate::crdt::{Op, Seq};
 use crate::store::Store;
 
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.
@@ -71,7 +71,8 @@ impl<S: Store> Replica<S> {
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),
             // A late word does not concern one that has the state.
-            Message::Used if self.peers.sponsor == Some(from) && !self.installed => self.on_evicted(0),
+            // However much of it: that life was lived elsewhere.
+            Message::Used if self.peers.sponsor == Some(from) && !self.installed => self.on_evicted(Seq::MAX),
             _ if !self.installed => {}
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),

@@ -101,7 +101,7 @@ const META_RETURNING: &[u8] = b"returning";
 const META_SET_ASIDE: &[u8] = b"set-aside";
 /// Its own earlier ids that the cluster it came to has never heard of.
 const META_UNHEARD: &[u8] = b"unheard";
-/// What this node accepted after this timestamp its feed has not told: the directory is a copy that was made then.
+/// What the feed may not have told of what this node accepted itself.
 const META_UNTOLD: &[u8] = b"untold";
 /// All registrations that came with the state and are over have a row that says so.
 const META_SWEPT: &[u8] = b"swept";

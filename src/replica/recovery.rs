@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::returning::Return;
-use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
+use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, META_UNTOLD, Replica};
 use crate::clock::{Hlc, NodeId};
 use crate::codec;
 use crate::crdt::{Seq, read_record};
@@ -95,6 +95,7 @@ impl<S: Store> Replica<S> {
         self.empty(Table::Contacts);
         // Its directory may be a copy, after which readers were told more.
         self.feed.pass_over(&mut self.registry.store);
+        self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
         self.write_founding(&Founding { founders: [next].into(), secret, former });
         let store = &mut self.registry.store;
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));

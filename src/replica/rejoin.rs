@@ -25,7 +25,7 @@ impl<S: Store> Replica<S> {
     /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
     pub fn rejoin(self) -> Result<(S, NodeId), RejoinError> {
         if self.returning().is_some() {
-            return Ok((self.registry.store, self.me));
+            return Ok(self.set_aside_already());
         }
         if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
     }
@@ -41,7 +41,16 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// It has used up its incarnations. Nothing was changed.
     pub fn restored(self) -> Result<(S, NodeId), RejoinError> {
-        if self.returning().is_some() { Ok((self.registry.store, self.me)) } else { self.set_aside() }
+        if self.returning().is_some() { Ok(self.set_aside_already()) } else { self.set_aside() }
+    }
+
+    /// The copy was made on the way into the next life, which may have begun elsewhere.
+    fn set_aside_already(mut self) -> (S, NodeId) {
+        if !self.is_copied() {
+            self.leave_copied_feed();
+            self.registry.store.commit();
+        }
+        (self.registry.store, self.me)
     }
 
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {

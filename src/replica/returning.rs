@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(super) use self::copied::Untold;
 use super::feed::{self, EventKind, EventRecord};
 use super::message::Contact;
 use super::{Founding, META_RETURNING, META_UNHEARD, META_UNTOLD, Replica, log};
@@ -79,6 +80,8 @@ pub(super) struct Returning {
     told: BTreeSet<(Stamp, Told)>,
     /// Its own earlier ids whose logs nobody in the cluster has anything of, nor ever will.
     unheard: BTreeSet<NodeId>,
+    /// A row says what may be untold.
+    untold: bool,
 }
 
 /// An event, as far as it can be told once only.
@@ -214,6 +217,7 @@ impl<S: Store> Replica<S> {
             self.returning.told.extend(told);
             ControlFlow::Continue(())
         });
+        self.returning.untold = self.registry.store.get(Table::Meta, META_UNTOLD).is_some();
         let unheard = self.registry.store.get(Table::Meta, META_UNHEARD);
         self.returning.unheard = unheard.map(|bytes| read_record(&bytes, "list of ids")).unwrap_or_default();
     }
@@ -256,7 +260,7 @@ impl<S: Store> Replica<S> {
     /// know.
     fn check_feed(&mut self, void: &BTreeMap<Stamp, Uuid>) -> (BTreeSet<Uuid>, BTreeSet<Uuid>) {
         let (mut open, mut seen, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        let is_copy = self.registry.store.get(Table::Meta, META_UNTOLD).is_some();
+        let is_copy = self.is_copied();
         // What an earlier return had noted shows anew, but for events that the feed has dropped since.
         for (registration, noted) in std::mem::take(&mut self.returning.told) {
             self.registry.store.delete(Table::Told, told_key(registration, noted));

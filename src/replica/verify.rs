@@ -16,7 +16,7 @@ use super::finality::Frontier;
 use super::gossip::{META_READS, Reads};
 use super::private::id_typed;
 use super::retention::stamp_over;
-use super::returning::{Return, is_told, is_void};
+use super::returning::{Return, Untold, is_told, is_void};
 use super::{
     CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
     META_RETURNING, META_SET_ASIDE, META_UNTOLD,
@@ -204,7 +204,7 @@ impl<S: Store> Check<'_, S> {
         self.single::<Hlc>(Table::Meta, META_CEILING);
         self.single::<Reads>(Table::Meta, META_READS);
         self.single::<Return>(Table::Meta, META_RETURNING);
-        self.single::<Hlc>(Table::Meta, META_UNTOLD);
+        self.single::<Untold>(Table::Meta, META_UNTOLD);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
         self.single::<Pepper>(Table::Cluster, CLUSTER_PEPPER);
     }
@@ -216,8 +216,8 @@ impl<S: Store> Check<'_, S> {
                 return check.wrong(Fault::Unreadable, format!("events {}: no cursor", hex(key)));
             };
             let events = check.read::<Vec<EventRecord>>(Table::Events, key, value);
-            // So wide is a gap only where the feed passes over what may have been told elsewhere.
-            let gap = next.is_some_and(|next| next != first && first.saturating_sub(next) < GAP);
+            // A gap is as wide as that where the feed passes over what may have been told elsewhere.
+            let gap = next.is_some_and(|next| first < next || !(first - next).is_multiple_of(GAP));
             check.wrong_unless(!gap, Fault::Feed, || format!("no events from {} to {first}", next.unwrap_or_default()));
             next = events.map(|events| first + events.len() as u64);
             check.found.events += next.map_or(0, |next| next - first);

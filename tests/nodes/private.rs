@@ -266,23 +266,26 @@ async fn an_import_of_addresses_makes_no_ids_that_tell_them() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("people.csv");
     fs::write(&file, "owner,name\nann,ann@example.org\n").unwrap();
-    let import = |more: &[&str]| {
+    let import = |token: &str, more: &[&str]| {
         let file = file.to_str().unwrap();
         let words = [&["import", file, "--namespace", "email", "--wait", "--output", "json"], more].concat();
         let mut import = command(&[]);
-        import.args(words).env("FORENAME_NODE", guarded.node.url()).env("FORENAME_API_TOKEN", &guarded.admin);
+        import.args(words).env("FORENAME_NODE", guarded.node.url()).env("FORENAME_API_TOKEN", token);
         run(&mut import)
     };
-    let refused = import(&[]);
-    let why = String::from_utf8(refused.stderr).unwrap();
-    assert!(refused.status.code() == Some(2) && why.contains("line 2") && why.contains("--ids-under"), "{why}");
+    // Whoever may not read whether they are private is refused as well.
+    for token in [&guarded.admin, &guarded.claims] {
+        let refused = import(token, &[]);
+        let why = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(2) && why.contains("line 2") && why.contains("--ids-under"), "{why}");
+    }
     assert!(
         guarded.operator.owner("ann", None, None).await.unwrap().registrations.is_empty(),
         "nothing was registered"
     );
     let secret = ["--ids-under", "7d9f1a52-52a3-4be5-90c5-0d1c6a9f3b11"];
     for _ in 0..2 {
-        let done = import(&secret);
+        let done = import(&guarded.admin, &secret);
         let text = String::from_utf8(done.stdout).unwrap();
         assert!(done.status.success() && text.contains("\"confirmed\":1"), "{text}");
     }

@@ -21,6 +21,7 @@ impl<S: Store> Replica<S> {
 
     /// Issues what came to nothing again, with fresh stamps and the old ids.
     pub(in crate::replica) fn register_again(&mut self) {
+        self.end_untold();
         if !self.returning.open || !self.may_register_again() {
             return;
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::super::feed::EventKind;
@@ -14,28 +15,66 @@ use crate::codec;
 use crate::crdt::{ClaimRecord, Registration, Seq, read_record};
 use crate::store::{Direction, Store, Table};
 
+/// What the feed may not have told of what this node accepted itself, from the end of a life until the next has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(in crate::replica) struct Untold {
+    /// Nothing that it accepted at or before this timestamp.
+    since: Hlc,
+    /// The directory is a copy, so there may be something.
+    copied: bool,
+}
+
 impl<S: Store> Replica<S> {
+    fn untold(&self) -> Option<Untold> {
+        let bytes = self.registry.store.get(Table::Meta, META_UNTOLD)?;
+        Some(read_record(&bytes, "word on what is untold"))
+    }
+
+    /// This life ends. Should the directory turn out to be a copy, whose next life was lived elsewhere, that shows when the
+    /// state is gone.
+    pub(in crate::replica) fn note_told(&mut self, copied: bool) {
+        let before = self.untold();
+        // Whatever the node accepted elsewhere after the copy was made is later: promises are never below a watermark.
+        let here = self.installed.then(|| self.finality.watermark());
+        let since = before.as_ref().map(|before| before.since).into_iter().chain(here).min();
+        if let Some(since) = since {
+            let untold = Untold { since, copied: copied || before.is_some_and(|before| before.copied) };
+            self.registry.store.put(Table::Meta, META_UNTOLD.to_vec(), codec::encode(&untold));
+        }
+    }
+
     /// The directory is a copy: what was accepted after that was made is told in the life to come.
     pub(in crate::replica) fn leave_copied_feed(&mut self) {
         self.feed.pass_over(&mut self.registry.store);
-        let accepted = codec::encode(&self.finality.promised_by_key(self.me));
-        self.registry.store.put(Table::Meta, META_UNTOLD.to_vec(), accepted);
+        self.note_told(true);
     }
 
-    /// The same where others have more ops of this node than it has: a copy was put in the place of its directory unawares.
+    /// The same where others have more ops of this node than it has, or know of a life that it has not lived: a copy was put
+    /// in the place of its directory unawares.
     pub(in crate::replica) fn leave_copied_feed_beyond(&mut self, seen: Seq) {
         if seen > self.registry.applied_of(self.me) {
-            tracing::warn!("others have ops of this node that it does not know: its data directory is an old copy");
+            tracing::warn!("others know more of this node than it does: its data directory is an old copy");
             self.leave_copied_feed();
+        }
+    }
+
+    /// Whether the feed is known to be that of a copy.
+    pub(in crate::replica) fn is_copied(&self) -> bool {
+        self.untold().is_some_and(|untold| untold.copied)
+    }
+
+    /// It is back, and what counts of its earlier lives is here: all that is untold has been told.
+    pub(super) fn end_untold(&mut self) {
+        if self.returning.untold && self.is_member() && self.membership.earlier_lives(self.me).is_empty() {
+            self.returning.untold = false;
+            self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
         }
     }
 
     /// Where the feed is that of a copy: tells what this node accepted after that was made, and what became of it. Readers
     /// may have been told before, under cursors that the feed passes over; `seen` has what it speaks of itself.
     pub(super) fn tell_untold(&mut self, seen: &BTreeSet<Uuid>) {
-        let Some(since) = self.registry.store.get(Table::Meta, META_UNTOLD) else { return };
-        let since: Hlc = read_record(&since, "timestamp");
-        self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
+        let Some(Untold { since, .. }) = self.untold().filter(|untold| untold.copied) else { return };
         let (mut own, from) = (Vec::new(), Stamp { hlc: since, node: NodeId(u64::MAX) });
         self.registry.store.scan(Table::Registrations, &from.to_bytes(), None, Direction::Up, &mut |key, value| {
             let mine = Stamp::from_bytes(key).is_some_and(|stamp| stamp.node.key_part() == self.me.key_part());
