@@ -18,7 +18,7 @@ use crate::store::{Direction, Store, Table};
 /// What the feed may not have told of what this node accepted itself, from the end of a life until the next has begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(in crate::replica) struct Untold {
-    /// Nothing that it accepted at or before this timestamp.
+    /// All that it accepted at or before this timestamp was told, and of what is later that which the feed speaks of.
     since: Hlc,
     /// The directory is a copy, so there may be something.
     copied: bool,
