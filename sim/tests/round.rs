@@ -11,7 +11,7 @@ use forename_sim::marks;
 use forename_sim::run::run;
 
 /// Some half a minute on two cores in a test build.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 3000;
 
 #[test]
 fn all_seeds_end_well_and_reach_the_rare_branches() {
