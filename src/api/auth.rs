@@ -198,8 +198,8 @@ impl ApiTokens {
         self.0.borrow().is_empty()
     }
 
-    /// Puts others in their place, for all that is asked from now on. Event streams end, so that their readers show their
-    /// tokens again.
+    /// Puts others in their place, for all that is asked from now on. Event streams end, and what is left of batches is not
+    /// taken, so that whoever reads or sends them shows their tokens again.
     pub fn replace(&self, others: &Self) {
         let others = Arc::clone(&others.0.borrow());
         self.0.send_replace(others);

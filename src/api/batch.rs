@@ -46,11 +46,20 @@ pub(super) async fn register(
             "as many batches are under way as this node takes at a time; nothing was done, send it again later";
         return Err(Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) }));
     };
-    let caller = Arc::new(caller);
-    let answers = lines(body.into_data_stream(), permit)
-        .map(move |(number, line)| answer(Arc::clone(&api), Arc::clone(&caller), number, line));
+    let (caller, tokens) = (Arc::new(caller), api.tokens.watch());
+    let answers = lines(body.into_data_stream(), permit).map(move |(number, line)| {
+        // Whoever was let in may have been shut out since.
+        let line = if tokens.has_changed().unwrap_or(true) { Err(let_in_before()) } else { line };
+        answer(Arc::clone(&api), Arc::clone(&caller), number, line)
+    });
     let pieces = answers.buffered(AT_ONCE).ready_chunks(TOGETHER).map(|lines| Ok::<_, std::io::Error>(written(&lines)));
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response())
+}
+
+fn let_in_before() -> Box<Problem> {
+    let detail =
+        "the node's API tokens were changed while it read the batch; the line was not registered, send it again";
+    Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) })
 }
 
 /// What becomes of a line.

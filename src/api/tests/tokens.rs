@@ -186,3 +186,21 @@ async fn a_token_at_its_limit_is_told_so() {
     assert_eq!((problem.problem_type, problem.status, problem.limit), (ProblemType::TooManyOpen, 429, Some(7)));
     assert!(problem.retry_after.is_some() && problem.detail.contains("\"claims-token\""), "{problem:?}");
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_batch_is_not_taken_once_tokens_have_changed() {
+    let known = tokens();
+    let fake = Fake::with(known.clone(), |_| answered(Status::Pending)).await;
+    let client = Client::new(&fake.base).unwrap().with_token("claims").unwrap();
+    let (lines, sent) = tokio::sync::mpsc::unbounded_channel::<crate::api::json::RegistrationBody>();
+    let sent = futures_util::stream::unfold(sent, |mut sent| async move { Some((sent.recv().await?, sent)) });
+    let body: crate::api::json::RegistrationBody = serde_json::from_value(alice()).unwrap();
+    lines.send(body.clone()).unwrap();
+    let mut answers = client.register_all(Box::pin(sent)).await.unwrap();
+    assert!(answers.next().await.unwrap().unwrap().registration.is_some());
+    known.replace(&tokens());
+    lines.send(body).unwrap();
+    drop(lines);
+    let refused = answers.next().await.unwrap().unwrap().problem.unwrap();
+    assert_eq!((refused.status, refused.retry_after), (503, Some(1)));
+}
