@@ -87,7 +87,7 @@ pub struct NextLife {
 }
 
 /// Makes the directory, which is not the node's latest, the beginning of its next incarnation. Where it is that already,
-/// nothing changes.
+/// only its feed is from then on that of a copy, whose next life may have begun elsewhere.
 ///
 /// # Errors
 /// See [`OfflineError`].
