@@ -70,6 +70,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         faults: Vec::new(),
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
+        wrong_for_good: Vec::new(),
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {

@@ -15,6 +15,7 @@ use forename::store::Table;
 use crate::clients::name;
 pub use crate::faults::Copy;
 use crate::net::pair;
+use crate::orders;
 use crate::plan::{Ask, Book, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
 use crate::world::World;
@@ -94,6 +95,7 @@ impl Story {
             faults: Vec::new(),
             heal_at: 0,
             ending: Ending::Healed,
+            wrong_for_good: Vec::new(),
             patience: 60_000,
         }
     }
@@ -222,7 +224,7 @@ impl Story {
     /// The node's refusal.
     pub fn evicts(&mut self, host: Host, member: Host) -> Result<(), Refusal> {
         let node = self.world.machines[member].node;
-        self.answer(host, Request::Evict(node)).map(drop)
+        self.answer(host, orders::evict(node)).map(drop)
     }
 
     /// An operator has a node leave.
@@ -230,7 +232,7 @@ impl Story {
     /// # Errors
     /// Its refusal.
     pub fn leaves(&mut self, host: Host) -> Result<(), Refusal> {
-        self.answer(host, Request::Leave).map(drop)
+        self.answer(host, orders::leave()).map(drop)
     }
 
     /// Whether the node has left for good.
@@ -276,6 +278,7 @@ impl Story {
 
     /// Nothing passes from one to the other any more.
     pub fn cut_way(&mut self, from: Host, to: Host) {
+        self.world.watch_cut(from, to);
         self.world.net.cut(from, to, self.world.now);
     }
 
@@ -292,6 +295,7 @@ impl Story {
     /// All links work again.
     pub fn heal(&mut self) {
         self.world.net.heal();
+        (0..self.world.machines.len()).for_each(|host| self.world.watch_healed(host));
     }
 
     /// The connection of two nodes dies.
@@ -320,6 +324,7 @@ impl Story {
     /// A clock is set by so many milliseconds.
     pub fn step_clock(&mut self, host: Host, by: i64) {
         self.world.machines[host].clock.step(by);
+        self.world.watch_clock(host);
     }
 
     /// Something goes wrong, now, for so many milliseconds.
