@@ -163,6 +163,7 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
                     return Ok(false);
                 }
                 let check = if going { "bricked" } else { "undecided" };
+                let text = format!("{text}{}", seen(world).map_err(Failure::Safety)?);
                 return Err(Failure::Liveness(Violation { check, text }));
             }
             Some(_) => {}
@@ -205,6 +206,35 @@ pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> 
     let left = |host: &Host| !present.contains(host);
     let open = world.clients.open_calls(&(0..world.machines.len()).filter(left).collect::<Vec<_>>());
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
+}
+
+/// The cluster as each node sees it, for the text of a failure.
+pub(crate) fn seen(world: &mut World) -> Result<String, Violation> {
+    let mut text = String::new();
+    for host in world.present() {
+        let Some(view) = cluster(world, host)? else {
+            text += &format!("; host {host} knows no cluster");
+            continue;
+        };
+        let is = if view.member { "is a member" } else { "is no member" };
+        let members: Vec<_> = view.members.iter().map(|member| host_text(member.node)).collect();
+        text += &format!("; host {host} {is} and sees {}, {} pending", members.join(" "), view.pending);
+        if let Some(eviction) = &view.eviction {
+            let waits: Vec<_> = eviction.waiting_for.iter().map(|node| host_text(*node)).collect();
+            let goes: Vec<_> = eviction.nodes.iter().map(|node| host_text(*node)).collect();
+            let how = if eviction.possible { "waits" } else { "waits in vain" };
+            text += &format!(", {} to go, which {how} for {}", goes.join(" "), waits.join(" "));
+        }
+    }
+    Ok(text)
+}
+
+/// A host and which life of its node it is.
+fn host_text(node: NodeId) -> String {
+    match node.incarnation() {
+        0 => host_of(node).to_string(),
+        life => format!("{}.{life}", host_of(node)),
+    }
 }
 
 /// Whether any node knows of an eviction or a departure that is not done.

@@ -13,7 +13,7 @@ use crate::machine::host_of;
 use crate::net::Micros;
 use crate::orders;
 use crate::plan::Host;
-use crate::run::{Failure, ask, cluster, unsettled};
+use crate::run::{Failure, ask, cluster, seen, unsettled};
 use crate::world::World;
 
 /// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
@@ -43,7 +43,8 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
         if world.now >= deadline {
             let refusals: Vec<_> =
                 operator.refusals.iter().map(|(node, by, why)| format!("{node} at host {by}: {why}")).collect();
-            let text = format!("a majority lives, and yet {open}; refused to the operator: {refusals:?}");
+            let seen = seen(world).map_err(Failure::Safety)?;
+            let text = format!("a majority lives, and yet {open}{seen}; refused to the operator: {refusals:?}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
         operator.acts(world).map_err(Failure::Safety)?;
@@ -128,7 +129,8 @@ pub(crate) fn goes_on(world: &mut World) -> Result<(), Failure> {
             break;
         }
         if world.now >= deadline {
-            let text = format!("host {newcomer}, which is new, is not let in");
+            let seen = seen(world).map_err(Failure::Safety)?;
+            let text = format!("host {newcomer}, which is new, is not let in{seen}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
     }
