@@ -232,6 +232,10 @@ impl Truth {
         let mut seen = 0;
         for owner in owners {
             for view in owner_views(world, host, &owner)? {
+                // Its own node keeps it, and newcomers that this node gave a snapshot.
+                if world.ledger.rejected_in_the_void(view.id) {
+                    continue;
+                }
                 let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
                     return Ok(Some(format!("host {host} shows {} at {}, which is another's", view.id, view.stamp)));
                 };

@@ -79,6 +79,11 @@ impl Orders {
         self.open.retain(|_, (at, _)| *at != host);
     }
 
+    /// A node's directory was replaced by an older one, which does not know that it agreed to leave.
+    pub(crate) fn forgotten(&mut self, node: NodeId) {
+        self.agreed.remove(&node);
+    }
+
     /// Whether an operator wanted a node out.
     pub(crate) fn wanted_out(&self, node: NodeId) -> bool {
         self.evicted.contains(&node)

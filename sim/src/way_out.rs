@@ -9,7 +9,7 @@ use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegisterReque
 use uuid::Uuid;
 
 use crate::ledger::{Checked, Violation, broken};
-use crate::machine::host_of;
+use crate::machine::{EPOCH, host_of};
 use crate::net::Micros;
 use crate::orders;
 use crate::plan::Host;
@@ -19,6 +19,9 @@ use crate::world::World;
 /// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
 /// slowest links and disks of the plans took at most in some ten thousand seeds, and half as much again.
 const USUAL: Micros = 15_000_000;
+
+/// Timestamps that are ahead by so much are taken by nodes with right clocks, milliseconds: half of `max_clock_skew`.
+const AHEAD: u64 = 5000;
 
 /// How often an operator looks.
 const LOOK: Micros = 1_000_000;
@@ -116,6 +119,7 @@ pub(crate) fn goes_on(world: &mut World) -> Result<(), Failure> {
     if present.is_empty() {
         return Ok(());
     }
+    await_the_present(world)?;
     let taken = takes_names(world, &present).map_err(Failure::Safety)?;
     await_confirmed(world, &taken)?;
     let newcomer = world.add_machine();
@@ -136,6 +140,25 @@ pub(crate) fn goes_on(world: &mut World) -> Result<(), Failure> {
     }
     let taken = takes_names(world, &[newcomer]).map_err(Failure::Safety)?;
     await_confirmed(world, &taken)
+}
+
+/// Where the clocks of many were ahead, timestamps are ahead of the time now and cannot go back; that is over once the time
+/// has caught up with them. Where the clocks of few were, they never are.
+fn await_the_present(world: &mut World) -> Result<(), Failure> {
+    let deadline = world.now + world.plan.patience * 1000;
+    loop {
+        let limit = EPOCH + world.now / 1000 + AHEAD;
+        let nodes = world.present().into_iter().map(|host| world.machines[host].node);
+        let Some(node) = nodes.into_iter().find(|node| world.ledger.promised(*node).millis().0 > limit) else {
+            return Ok(());
+        };
+        if world.now >= deadline {
+            let text = format!("{node} has promised {}, and it is {}", world.ledger.promised(node), limit - AHEAD);
+            return Err(Failure::Liveness(Violation { check: "late", text }));
+        }
+        let later = world.now + LOOK;
+        world.run_until(later).map_err(Failure::Safety)?;
+    }
 }
 
 /// A client takes a new name at each of these nodes. Those with right clocks take it.
