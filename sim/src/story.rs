@@ -45,6 +45,15 @@ impl Story {
         Self::begin(plan)
     }
 
+    /// The same, where each node tells so few others at a time that it is to them what a large cluster is.
+    #[must_use]
+    pub fn evicting_after_among_many(founders: usize, millis: u64) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        plan.evict_after = Some(millis);
+        (plan.spread.small, plan.spread.fanout) = (1, 1);
+        Self::begin(plan)
+    }
+
     /// The same where events leave the feeds after so many milliseconds, and what is over the registries with them.
     /// Connections outlive a silence of ten seconds.
     #[must_use]
