@@ -219,12 +219,14 @@ impl World {
                 self.clients.id(*slot).map(about)
             }
             Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
-            Ask::Evict(host) => Some((Call::Other, Request::Evict(self.machines[*host].node))),
+            Ask::Evict(host) => {
+                Some((Call::Other, Request::Evict { node: self.machines[*host].node, force: false }))
+            }
             Ask::Rules(book) => book.rules().map(|rules| {
                 let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
                 (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
             }),
-            Ask::Leave => Some((Call::Other, Request::Leave)),
+            Ask::Leave => Some((Call::Other, Request::Leave { cancel: false })),
             Ask::Explain(slot) => self.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
             Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
             Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: 0, limit: 100 })),
@@ -404,7 +406,8 @@ impl World {
             Refusal::ClockSuspect { .. } => "refused: clock suspect",
             Refusal::Unavailable(_) => "refused: unavailable",
             Refusal::NoMember(_) => "refused: no member",
-            Refusal::BeingEvicted(_) => "refused: being evicted",
+            Refusal::NotInContact { .. } => "refused: not in contact",
+            Refusal::Departed => "refused: departed",
             Refusal::NoMajority { .. } => "refused: no majority",
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",

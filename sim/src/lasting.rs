@@ -145,7 +145,7 @@ impl Core {
         let applied = world.ledger.applied(first);
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
-        let members: BTreeSet<_> = views[0].members.iter().filter(|view| view.member).map(|view| view.node).collect();
+        let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
         let silent: BTreeSet<_> = members.iter().copied().filter(|node| self.promised.contains_key(node)).collect();
         let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
         for node in &silent {
@@ -179,7 +179,7 @@ impl Core {
     fn limit(&self, node: NodeId, ops: &[&Op]) -> Hlc {
         let words = ops.iter().filter(|op| match &op.body {
             _ if op.node == node => true,
-            Body::Admit { node: admitted, .. } | Body::Welcome { node: admitted } => *admitted == node,
+            Body::Admit { node: admitted } => *admitted == node,
             _ => false,
         });
         words.map(|op| op.hlc).chain(self.promised.get(&node).copied()).max().unwrap_or_default()

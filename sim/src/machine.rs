@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::{Millis, NodeId};
 use forename::codec;
 use forename::replica::{
-    Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
+    Config, Contact, Cursor, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
 };
 use forename::store::memory::MemoryStore;
 use forename::store::{Store, Table, Write};
@@ -155,11 +155,7 @@ impl Machine {
         // Whoever comes back joins, whatever it was once.
         let returns = store.get(Table::Meta, b"returning").is_some();
         let start = if self.host < plan.founders && !returns {
-            Start::Found(Founding {
-                founders: (0..plan.founders).map(node_id).collect(),
-                secret: SECRET,
-                ..Founding::default()
-            })
+            Start::Found { founders: (0..plan.founders).map(node_id).collect(), secret: SECRET }
         } else {
             Start::Join
         };

@@ -201,7 +201,7 @@ fn is_stuck(world: &mut World) -> Result<bool, Violation> {
         let Some(view) = cluster(world, host)? else { continue };
         let Some(eviction) = view.eviction else { continue };
         // All who live were told to leave, and those who would stay have gone without a word.
-        let stays = |member: &MemberView| member.member && !eviction.nodes.contains(&member.node);
+        let stays = |member: &MemberView| !eviction.nodes.contains(&member.node);
         let lives = |node: NodeId| world.machines.iter().any(|machine| machine.node == node && !machine.left);
         let nobody = !view.members.iter().any(|member| stays(member) && lives(member.node));
         if !eviction.possible || nobody {

@@ -222,7 +222,7 @@ impl Story {
     /// The node's refusal.
     pub fn evicts(&mut self, host: Host, member: Host) -> Result<(), Refusal> {
         let node = self.world.machines[member].node;
-        self.answer(host, Request::Evict(node)).map(drop)
+        self.answer(host, Request::Evict { node, force: false }).map(drop)
     }
 
     /// An operator has a node leave.
@@ -230,7 +230,7 @@ impl Story {
     /// # Errors
     /// Its refusal.
     pub fn leaves(&mut self, host: Host) -> Result<(), Refusal> {
-        self.answer(host, Request::Leave).map(drop)
+        self.answer(host, Request::Leave { cancel: false }).map(drop)
     }
 
     /// Whether the node has left for good.

@@ -15,7 +15,7 @@ use crate::store::Store;
 const EVERY: u64 = 1000;
 
 impl<S: Store> Replica<S> {
-    /// Drops what all members hold, newcomers that are half-way in included, and is decided here.
+    /// Drops what all members hold and is decided here.
     pub(super) fn truncate(&mut self) {
         let now = self.now.elapsed;
         if now < self.peers.next_truncation || !self.is_member() || self.is_starting() {
@@ -27,8 +27,7 @@ impl<S: Store> Replica<S> {
         if !self.peers.joining.is_empty() {
             return;
         }
-        let others: Vec<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
-        let others: Vec<_> = others.into_iter().filter(|node| *node != self.me).collect();
+        let others: Vec<_> = self.membership.members().filter(|node| *node != self.me).collect();
         let origins: Vec<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
         let before = Millis(self.finality.watermark().millis().since(Millis(self.config.keep_log)));
         for origin in origins {
