@@ -67,13 +67,13 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
 }
 
 impl Core {
-    /// Those that have a state; a newcomer whose sponsor is lost has none.
+    /// Those that are members; a newcomer that nobody lets in takes no ops.
     fn installed(&self, world: &World) -> Vec<Host> {
-        let installed = |host: &&Host| {
+        let member = |host: &&Host| {
             let replica = world.machines[**host].replica.as_ref();
-            replica.is_some_and(|replica| replica.founding().is_some())
+            replica.is_some_and(|replica| replica.is_member())
         };
-        self.hosts.iter().filter(installed).copied().collect()
+        self.hosts.iter().filter(member).copied().collect()
     }
 
     /// A client takes a new name at each member: it is answered.

@@ -45,6 +45,9 @@ impl<S: Store> Replica<S> {
         }
         // Whether its directory is its latest is to be known first.
         if self.left_behind && !self.is_starting() {
+            if !self.was_let_in() {
+                return Some(self.start_over(self.me));
+            }
             let why = "nobody in reach has what this node lacks any more";
             let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
             self.keep_void(self.finality.decided(self.me) + 1);
@@ -53,10 +56,15 @@ impl<S: Store> Replica<S> {
         None
     }
 
+    /// Whether this node was ever let in, by all that it knows.
+    pub(super) fn was_let_in(&self) -> bool {
+        self.membership.ever().any(|node| node == self.me)
+    }
+
     /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has
     /// acknowledged what it drops. Only one that nobody has let in keeps its id.
     fn drop_void(&mut self) -> Output {
-        if !self.membership.ever().any(|node| node == self.me) {
+        if !self.was_let_in() {
             return self.start_over(self.me);
         }
         let why = "this node holds ops that an eviction has made void";

@@ -56,17 +56,37 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
-            return match message {
-                // Each may be out for the other, where one of them knows less.
-                Message::Evicted { cut } if self.membership.departed(self.me).is_some() => self.on_evicted(from, cut),
-                Message::Evicted { .. } => {}
-                _ => self.send(from, Lane::Ordered, Message::Evicted { cut: cut.seq }),
-            };
+            return self.on_message_of_former(from, cut.seq, &message);
         }
-        if self.installed && self.membership.is_member(from) || planted!(AnybodyIsHeard) {
+        // A newcomer may know none of those who are members by now. Only members are connected to it.
+        let heard = self.membership.is_member(from) || self.is_newcomer() || planted!(AnybodyIsHeard);
+        if self.installed && heard {
             self.on_message_of_member(from, message);
         } else {
             self.on_message_of_stranger(from, message);
+        }
+    }
+
+    /// It has a state and was never let in, by all that it knows.
+    fn is_newcomer(&self) -> bool {
+        self.installed && !self.was_let_in()
+    }
+
+    /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
+    fn on_message_of_former(&mut self, from: NodeId, cut: Seq, message: &Message) {
+        match message {
+            // Each may be out for the other, where one of them knows less.
+            Message::Evicted { cut } if self.membership.departed(self.me).is_some() => self.on_evicted(from, *cut),
+            Message::Evicted { .. } => {}
+            _ => {
+                if let Message::Vector(vector) = message
+                    && vector.wants
+                    && self.membership.has_left(from)
+                {
+                    self.send_missing(from, &vector.entries);
+                }
+                self.send(from, Lane::Ordered, Message::Evicted { cut });
+            }
         }
     }
 
@@ -75,17 +95,14 @@ impl<S: Store> Replica<S> {
         match message {
             Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
-            Message::Installed { wall } => self.on_installed(from, wall),
+            Message::Installed { wall, has } => self.on_installed(from, wall, &has),
             Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
-            Message::Waits { newcomer, obstacles } if newcomer == self.me => self.on_waits(obstacles),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.is_sponsor(from) || self.membership.knows_key(from) => {
                 self.on_evicted(from, cut)
             }
             // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
             Message::Used if self.is_sponsor(from) && !self.installed => self.on_evicted(from, Seq::MAX),
-            // A newcomer may know none of those who are members by now, and has nothing to lose.
-            Message::Gone(begins) if self.installed && !self.is_member() => self.on_gone(from, &begins),
             Message::Contacts(contacts) if self.installed => self.on_contacts(from, contacts),
             // It lacks ops, the word that lets it in among them.
             Message::Vector(vector) if self.installed => self.answer_stranger(from, &vector),
@@ -234,7 +251,7 @@ impl<S: Store> Replica<S> {
             self.send(peer, Lane::Ordered, Message::Vector(vector));
         }
         if let Some(partner) = partner {
-            let vector = self.vector_of(entries, Some(partner), true, true);
+            let vector = self.vector_of(entries, Some(partner), !self.is_blind(), true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
             if self.reads(partner).is_none() {
@@ -255,6 +272,8 @@ impl<S: Store> Replica<S> {
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        // It could take nothing yet.
+        let wants = wants && !self.is_blind();
         let entries = self.entries();
         self.vector_of(entries, to, wants, echo)
     }

@@ -99,6 +99,8 @@ pub enum Message {
     Installed {
         /// Its wall clock.
         wall: Millis,
+        /// The prefixes of logs that its state has.
+        has: Vec<(NodeId, Seq)>,
     },
     /// What the sender knows of members' addresses.
     Contacts(Vec<Contact>),

@@ -196,7 +196,7 @@ impl<S: Store> Replica<S> {
 
     /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
-    fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
+    pub(super) fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
         let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;

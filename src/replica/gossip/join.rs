@@ -7,7 +7,7 @@ use super::super::input::Output;
 use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
 use super::peers::{Joining, Newcomer};
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Body;
+use crate::crdt::{Body, Seq};
 use crate::store::{Store, Table, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
@@ -194,13 +194,13 @@ impl<S: Store> Replica<S> {
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
         let waits = !self.is_member() && !self.holds_void && self.membership.cut(self.me).is_none();
         if self.installed && waits {
-            let wall = self.now.wall;
-            self.send(peer, Lane::Ordered, Message::Installed { wall });
+            let has = self.registry.applied().iter().map(|dot| (*dot.actor, dot.counter)).collect();
+            self.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
     }
 
     /// A newcomer has the snapshot: it is to be let in.
-    pub(in crate::replica) fn on_installed(&mut self, from: NodeId, wall: Millis) {
+    pub(in crate::replica) fn on_installed(&mut self, from: NodeId, wall: Millis, has: &[(NodeId, Seq)]) {
         if !self.is_member() || self.is_starting() {
             return;
         }
@@ -211,7 +211,13 @@ impl<S: Store> Replica<S> {
             return self.let_wait(contact, vec![obstacle], from);
         }
         self.learn_contacts(vec![contact.clone()]);
-        self.nominate(contact, from);
+        // One that has waited for long could not go on with its state.
+        let gone = self.gone_for(&has.iter().copied().collect());
+        if gone.is_empty() {
+            self.nominate(contact, from);
+        } else {
+            self.say_gone(from, gone);
+        }
     }
 
     /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach. `by` is

@@ -4,6 +4,7 @@
 //! should the sponsor die meanwhile and all others have dropped it, the newcomer begins anew.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
@@ -36,6 +37,23 @@ impl<S: Store> Replica<S> {
             let last = self.registry.applied_of(origin);
             log::truncate(&mut self.registry.store, origin, last, upto, before);
         }
+    }
+
+    /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
+    pub(super) fn gone_for(&self, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
+        let mut gone = BTreeMap::new();
+        for dot in self.registry.applied().iter() {
+            let (origin, next) = (*dot.actor, has.get(dot.actor).copied().unwrap_or(0) + 1);
+            let mut first = self.finality.decided(origin) + 1;
+            log::read(&self.registry.store, origin, next, &mut |op| {
+                first = op.seq;
+                ControlFlow::Break(())
+            });
+            if next <= dot.counter && first > next {
+                gone.insert(origin, first);
+            }
+        }
+        gone
     }
 
     /// Says of which logs a peer lacks ops that have left them here, and where they begin now.
