@@ -58,8 +58,6 @@ bugs! {
     WaitersForgotten,
     /// A node that starts compares its log with nobody's.
     NothingCompared,
-    /// Newcomers are not welcomed.
-    NoWelcome,
     /// Ops are taken although earlier ones are missing.
     GapsTaken,
     /// What was decided is not stored.
@@ -82,12 +80,6 @@ bugs! {
     ToldAgainAfterReturn,
     /// An eviction that is done is not declared, and undone by the next.
     EvictionNotDeclared,
-    /// Who freezes somebody does not freeze the newcomers that it welcomed and that are half-way in.
-    NewcomersNotFrozen,
-    /// Newcomers that are half-way in do not count where a majority is needed.
-    NewcomersNotCounted,
-    /// A welcome after an unfinished freeze counts.
-    WelcomeAfterFreeze,
     /// An evicted node drops its ops before its eviction is declared.
     OpsDroppedEarly,
     /// A frozen node's promise is believed, although the ops that it speaks of are not taken any more.
@@ -100,6 +92,46 @@ bugs! {
     TwinsNotErased,
     /// The name of an erased registration is not left under its hash.
     ErasedNameLost,
+    /// A wall clock that has jumped ahead is followed at once.
+    JumpFollowed,
+    /// Of two or four clocks the later middle one is taken to be right.
+    UpperMedian,
+    /// Ops and promises far ahead of the cluster's time are taken.
+    SkewUnchecked,
+    /// A newcomer is let in whatever its clock shows.
+    NewcomersClockUnchecked,
+    /// An eviction is begun although no majority is in contact.
+    EvictionsOfMinorities,
+    /// A member that takes more than it has frozen does not say so.
+    FreezeNotRaised,
+    /// Freezes by those who are frozen themselves make the cut.
+    FreezesOfTheFrozenCount,
+    /// Of two declared cuts of a log the one that was taken first stays.
+    GreaterCutCounts,
+    /// Any number of members may begin anew without a majority that stays.
+    MajorityBeginsAnew,
+    /// Newcomers are let in while an eviction is under way.
+    AdmitDuringFreeze,
+    /// Newcomers are let in although no majority holds the admissions before.
+    AdmitUnsettled,
+    /// Newcomers are let in although not all members were heard of just now.
+    AdmitUnheard,
+    /// A member leaves before the others hold what it holds.
+    NoHandOver,
+    /// A member that leaves acknowledges what it will not hand over.
+    LeaverAcknowledges,
+    /// A hold counts although the holder has another continuation of the log.
+    HoldsOfForksCount,
+    /// A log with two continuations is decided as any other.
+    ForkIgnored,
+    /// An old copy goes on although a peer was promised more than it had stored.
+    OldPromiseIgnored,
+    /// An old copy goes on although a peer remembers that it held more.
+    OldWordIgnored,
+    /// Whoever is connected is heard as a member is.
+    AnybodyIsHeard,
+    /// A sponsor keeps what a newcomer lacks for as long as that is not let in.
+    SnapshotKeptForEver,
 }
 
 thread_local! {

@@ -30,16 +30,18 @@ const KNOWN: Micros = 10_000_000;
 /// After so long a node is done with its start: `start_grace`, and a second.
 const STARTED: Micros = 6_000_000;
 
+/// What was heard of a clock so long ago may still count beside what was heard since, microseconds: a heartbeat may have been
+/// late.
+const LATELY: Micros = 5_000_000;
+
 /// In larger clusters nothing is judged, because that would take longer than the run itself.
 const LARGEST: usize = 32;
 
-/// What a host heard last of another's clock.
+/// What a host heard of another's clock at some time.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
-    /// What the other's clock said, milliseconds.
-    said: i64,
-    /// What the host's own clock said when it heard that.
-    own: i64,
+    /// By how many milliseconds it was ahead of the virtual time.
+    ahead: i64,
     at: Micros,
 }
 
@@ -52,7 +54,10 @@ struct Watched {
     upset: Micros,
     /// When its clock was last changed by a fault.
     clock_changed: Micros,
-    heard: BTreeMap<NodeId, Heard>,
+    /// Members that it knows of.
+    members: BTreeSet<NodeId>,
+    /// What it heard lately of each other member's clock, and last.
+    heard: BTreeMap<NodeId, Vec<Heard>>,
     /// When it last had reason to think that its clock is off.
     suspect_at: Option<Micros>,
     /// When it last had reason to think that it is no member.
@@ -136,12 +141,16 @@ impl World {
         if !self.is_watched() {
             return;
         }
-        let own = self.clock_of(host);
         let inbox = std::mem::take(&mut self.machines[host].inbox);
         for input in &inbox {
             if let Input::Message { from, message: Message::Vector(vector) } = input {
+                if !self.watch.hosts[host].members.contains(from) {
+                    continue;
+                }
                 let said = i64::try_from(vector.wall.0).unwrap_or(i64::MAX);
-                self.watch.hosts[host].heard.insert(*from, Heard { said, own, at: self.now });
+                let heard = self.watch.hosts[host].heard.entry(*from).or_default();
+                heard.retain(|heard| heard.at + LATELY >= self.now);
+                heard.push(Heard { ahead: said - millis(self.now), at: self.now });
                 self.watch_clocks(host);
             }
         }
@@ -173,8 +182,18 @@ impl World {
     }
 
     /// Members that a host knows of.
-    fn known_members(&self, host: Host) -> BTreeSet<NodeId> {
-        self.roll.members(&self.ledger, host, self.plan.founders)
+    fn known_members(&self, host: Host) -> &BTreeSet<NodeId> {
+        &self.watch.hosts[host].members
+    }
+
+    /// Whether a host knows a node to be a member.
+    pub(crate) fn knows_member(&self, host: Host, node: NodeId) -> bool {
+        self.known_members(host).contains(&node)
+    }
+
+    /// Who is a member may have changed for a host.
+    pub(crate) fn watch_members(&mut self, host: Host) {
+        self.watch.hosts[host].members = self.roll.members(&self.ledger, host, self.plan.founders);
     }
 
     /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
@@ -182,21 +201,21 @@ impl World {
     /// not: it cannot know their clocks.
     fn may_be_suspect(&self, host: Host) -> bool {
         let (own, heard) = (self.clock_of(host), &self.watch.hosts[host].heard);
+        let ahead = own - millis(self.now);
         let far = |offset: i64| offset.abs() > LIMIT - SLACK;
         // Most of the time nobody's is, and this is asked in every step.
         let truths = (0..self.machines.len()).map(|other| self.clock_of(other) - own);
-        let any = truths.chain(heard.values().map(|heard| heard.said - heard.own)).any(far);
+        let any = truths.chain(heard.values().flatten().map(|heard| heard.ahead - ahead)).any(far);
         if !any {
             return false;
         }
         let me = self.machines[host].node;
         let (mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)]);
-        for member in self.known_members(host).into_iter().filter(|member| *member != me) {
+        for member in self.known_members(host).iter().copied().filter(|member| *member != me) {
             let mut bounds: Vec<i64> =
                 self.machines.get(host_of(member)).map(|m| self.clock_of(m.host) - own).into_iter().collect();
             if let Some(heard) = heard.get(&member) {
-                let since = i64::try_from((self.now - heard.at) / 1000).unwrap_or(0);
-                bounds.extend([heard.said - heard.own, heard.said + since - own]);
+                bounds.extend(heard.iter().map(|heard| heard.ahead - ahead));
             }
             let least = bounds.iter().copied().min().unwrap_or(0);
             let most = bounds.iter().copied().max().unwrap_or(0);
@@ -288,7 +307,9 @@ impl World {
             Refusal::ClockSuspect { .. } if !since(watched.suspect_at) => "its clock is right",
             Refusal::NotMember if !since(watched.outside_at) => "it is a member",
             Refusal::Leaving if !self.is_asked_to_leave(host) => "nobody asked it to leave",
-            Refusal::NoMajority { .. } if self.has_majority(host, asked) => "a majority that would stay is in contact",
+            Refusal::NoMajority { .. } | Refusal::NotInContact { .. } if self.has_majority(host, asked) => {
+                "a majority that would stay is in contact"
+            }
             Refusal::Unavailable(_) if !self.is_hindered(host, asked.at) => {
                 "it has been up for long, and nothing is wrong"
             }
@@ -321,8 +342,8 @@ impl World {
 
     fn has_company(&self, host: Host, at: Micros) -> bool {
         let (me, going) = (self.machines[host].node, self.roll.going(&self.ledger, host));
-        let others = self.known_members(host).into_iter().filter(|member| *member != me && !going.contains(member));
-        others.into_iter().any(|member| self.in_contact(host, member, at))
+        let mut others = self.known_members(host).iter().filter(|member| **member != me && !going.contains(member));
+        others.any(|member| self.in_contact(host, *member, at))
     }
 
     /// Whether a machine has just started, or its disk is slow or full, or it makes good what an eviction made void.
@@ -331,6 +352,10 @@ impl World {
         let slow = machine.slow_disk > 1 || machine.full || watched.upset + KNOWN > at;
         slow || machine.came_back || watched.started + STARTED > at
     }
+}
+
+fn millis(time: Micros) -> i64 {
+    i64::try_from(time / 1000).unwrap_or(i64::MAX)
 }
 
 /// The middle of an odd number of values, the lower one of the two in the middle of an even number.

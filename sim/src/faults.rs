@@ -312,11 +312,17 @@ impl World {
         }
     }
 
-    /// Whose clocks are not set right. Only those of a minority: against a wrong majority nobody can tell what is right.
+    /// Whose clocks are not set right. Only those of a minority of the members: against a wrong majority nobody can tell what
+    /// is right.
     fn stay_wrong(&mut self) -> Vec<Host> {
         let (plan, present) = (self.plan.clone(), self.present());
-        let wrong: Vec<_> = plan.wrong_for_good.iter().filter(|wrong| present.contains(&wrong.host)).collect();
-        if 2 * wrong.len() >= present.len() {
+        // What all of them agree on, as members come and go.
+        let knows = |host: Host, of: Host| self.knows_member(of, self.machines[host].node);
+        let members: Vec<Host> = present.iter().copied().filter(|host| knows(*host, *host)).collect();
+        let agreed = |host: &Host| members.iter().all(|of| knows(*host, *of));
+        let members: Vec<Host> = members.iter().copied().filter(agreed).collect();
+        let wrong: Vec<_> = plan.wrong_for_good.iter().filter(|wrong| members.contains(&wrong.host)).collect();
+        if 2 * wrong.len() >= members.len() {
             return Vec::new();
         }
         for clock in &wrong {
@@ -330,7 +336,27 @@ impl World {
         wrong.iter().map(|clock| clock.host).collect()
     }
 
+    /// A node that was put out, and whose clock is wrong, waits outside until its operator, who is told so, sets it right.
+    pub(crate) fn mend_clocks_of_newcomers(&mut self) {
+        for host in self.present() {
+            let outside = self.machines[host].replica.as_ref().is_none_or(|replica| !replica.is_member());
+            if outside && self.is_wrong_for_good(host) {
+                self.mark("a newcomer waits until its clock is right");
+                self.machines[host].mended = true;
+                self.machines[host].clock.set_right(self.now);
+                self.watch_clock(host);
+            }
+        }
+    }
+
+    fn is_wrong_for_good(&self, host: Host) -> bool {
+        !self.machines[host].mended && self.plan.wrong_for_good.iter().any(|wrong| wrong.host == host)
+    }
+
     pub(crate) fn clock_turns(&mut self, host: Host, off: i64) {
+        if self.machines[host].mended {
+            return;
+        }
         self.machines[host].clock.set_off(self.now, off);
         self.watch_clock(host);
     }

@@ -63,6 +63,10 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     loop {
         let later = world.now + 1_000_000;
         world.run_until(later).map_err(Failure::Safety)?;
+        if core.is_put_out(world) {
+            world.mark("those who are lost put out the others");
+            break;
+        }
         match core.open(world).map_err(Failure::Safety)? {
             None => break,
             Some(_) if world.now >= began + MOVING && core.moves(world).map_err(Failure::Safety)? => {
@@ -93,6 +97,12 @@ impl Core {
     fn members(&self, world: &World) -> Vec<Host> {
         let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
         self.installed(world).into_iter().filter(member).collect()
+    }
+
+    /// Whether the lost ones, who cannot be heard, were a majority and have evicted one of these for being silent.
+    fn is_put_out(&self, world: &World) -> bool {
+        let members = self.members(world);
+        members.iter().any(|host| world.ledger.is_out(world.machines[*host].node))
     }
 
     /// Whether members come or go, so that what can be decided without the lost ones is not plain.
@@ -183,7 +193,7 @@ impl Core {
         let applied = world.ledger.applied(first);
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
-        let members: BTreeSet<_> = views[0].members.iter().filter(|view| view.member).map(|view| view.node).collect();
+        let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
         let silent: BTreeSet<_> = members.iter().copied().filter(|node| self.promised.contains_key(node)).collect();
         let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
         for node in &silent {
@@ -217,7 +227,7 @@ impl Core {
     fn limit(&self, node: NodeId, ops: &[&Op]) -> Hlc {
         let words = ops.iter().filter(|op| match &op.body {
             _ if op.node == node => true,
-            Body::Admit { node: admitted, .. } | Body::Welcome { node: admitted } => *admitted == node,
+            Body::Admit { node: admitted } => *admitted == node,
             _ => false,
         });
         words.map(|op| op.hlc).chain(self.promised.get(&node).copied()).max().unwrap_or_default()

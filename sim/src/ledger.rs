@@ -6,7 +6,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Op, Seq};
+use forename::crdt::{Body, Cut, Op, Seq};
 use forename::replica::{Cursor, EventType, Message, Status, Vector};
 use forename::store::{Store, Table};
 use uuid::Uuid;
@@ -38,9 +38,9 @@ struct Book {
     applied: BTreeMap<NodeId, Seq>,
     watermark: Hlc,
     /// Where it knows the logs of the evicted to end.
-    cuts: BTreeMap<NodeId, Seq>,
+    cuts: BTreeMap<NodeId, Cut>,
     /// The same before its last step: a newcomer may take an op and hear in the same step that it is void.
-    cuts_before: BTreeMap<NodeId, Seq>,
+    cuts_before: BTreeMap<NodeId, Cut>,
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
     feed: Feed,
@@ -97,7 +97,7 @@ pub(crate) struct Ledger {
     /// Rules that an operator was told were set, by namespace.
     rules: BTreeSet<(String, Stamp)>,
     /// Where the logs of the evicted end, for everybody.
-    cuts: BTreeMap<NodeId, Seq>,
+    cuts: BTreeMap<NodeId, Cut>,
 }
 
 impl Ledger {
@@ -112,7 +112,7 @@ impl Ledger {
     }
 
     fn is_void(&self, op: &Op) -> bool {
-        self.cuts.get(&op.node).is_some_and(|cut| op.seq > *cut)
+        self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq)
     }
 
     /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
@@ -144,21 +144,21 @@ impl Ledger {
     }
 
     /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
-    /// think that more of a log counts than does.
-    pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Seq>) {
+    /// think that more of a log counts than does. True where that has changed.
+    pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Cut>) -> bool {
         let book = &mut self.books[host];
         let changed = book.cuts != *cuts;
         if changed || book.cuts_before != book.cuts {
             book.cuts_before = std::mem::replace(&mut book.cuts, cuts.clone());
         }
-        if !changed {
-            return;
+        if changed {
+            self.compare_cuts();
         }
-        self.compare_cuts();
+        changed
     }
 
     /// Who is out, as a host saw it last.
-    pub(crate) fn cuts_of(&self, host: Host) -> &BTreeMap<NodeId, Seq> {
+    pub(crate) fn cuts_of(&self, host: Host) -> &BTreeMap<NodeId, Cut> {
         &self.books[host].cuts
     }
 
@@ -169,7 +169,7 @@ impl Ledger {
 
     /// Whether a host holds ops that an eviction has made void.
     pub(crate) fn holds_void(&self, host: Host) -> bool {
-        self.cuts.iter().any(|(node, cut)| self.books[host].applied.get(node).is_some_and(|applied| applied > cut))
+        self.cuts.iter().any(|(node, cut)| self.books[host].applied.get(node).is_some_and(|applied| *applied > cut.seq))
     }
 
     /// One more machine.
@@ -190,7 +190,7 @@ impl Ledger {
     pub(crate) fn check_cuts(&self, host: Host) -> Checked {
         for (node, cut) in &self.books[host].cuts {
             if self.cuts.get(node) != Some(cut) {
-                return broken("cut", format!("host {host} cuts {node} at {cut}, not at {:?}", self.cuts.get(node)));
+                return broken("cut", format!("host {host} cuts {node} at {cut:?}, not at {:?}", self.cuts.get(node)));
             }
         }
         Ok(())
@@ -227,7 +227,7 @@ impl Ledger {
     /// A log of which the node has more or less than counts: whose, how much it has, and how much there is.
     pub(crate) fn lacks(&self, host: Host) -> Option<(NodeId, Seq, Seq)> {
         let last =
-            |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).copied().unwrap_or(Seq::MAX).min(log.len() as Seq);
+            |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).map_or(Seq::MAX, |cut| cut.seq).min(log.len() as Seq);
         let applied = |node: &NodeId| self.books[host].applied.get(node).copied().unwrap_or(0);
         let logs = self.ops.iter().map(|(node, log)| (*node, applied(node), last(node, log)));
         logs.into_iter().find(|(_, has, there_are)| has != there_are)
@@ -331,7 +331,7 @@ impl Ledger {
             } else {
                 self.received(host, &op)?
             }
-            if !own && self.books[host].cuts_before.get(&op.node).is_some_and(|cut| op.seq > *cut) {
+            if !own && self.books[host].cuts_before.get(&op.node).is_some_and(|cut| op.seq > cut.seq) {
                 return broken("void", format!("host {host} takes {}#{}, which is void", op.node, op.seq));
             }
             self.books[host].applied.insert(op.node, op.seq);
@@ -423,8 +423,8 @@ impl Ledger {
     fn sent_vector(&mut self, host: Host, vector: &Vector, disk: &Disk) -> Checked {
         let me = self.nodes[host];
         for entry in &vector.entries {
-            if entry.held > disk.log(entry.origin) {
-                let text = format!("host {host} acknowledges {}#{} before its fsync", entry.origin, entry.held);
+            if entry.has.max(entry.holds) > disk.log(entry.origin) {
+                let text = format!("host {host} acknowledges {}#{} before its fsync", entry.origin, entry.has);
                 return broken("durable", text);
             }
             if entry.origin == me {

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::codec;
-use forename::replica::{
-    Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
-};
+use forename::replica::{Config, Contact, Cursor, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
 use forename::store::memory::MemoryStore;
 use forename::store::{Store, Table, Write};
 
@@ -55,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) swapped: bool,
     /// It is not started any more.
     pub(crate) gone: bool,
+    /// Its clock, which was to stay wrong, was set right.
+    pub(crate) mended: bool,
     /// It is lost for good, down or cut off.
     pub(crate) lost: bool,
     /// It stopped by itself, with this word.
@@ -115,6 +115,7 @@ impl Machine {
             restored: false,
             swapped: false,
             gone: false,
+            mended: false,
             lost: false,
             halted: None,
             left: false,
@@ -158,11 +159,7 @@ impl Machine {
         // Whoever comes back joins, whatever it was once.
         let returns = store.get(Table::Meta, b"returning").is_some();
         let start = if self.host < plan.founders && !returns {
-            Start::Found(Founding {
-                founders: (0..plan.founders).map(node_id).collect(),
-                secret: SECRET,
-                ..Founding::default()
-            })
+            Start::Found { founders: (0..plan.founders).map(node_id).collect(), secret: SECRET }
         } else {
             Start::Join
         };

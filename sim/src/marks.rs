@@ -181,7 +181,7 @@ impl World {
                 }
             }
             Message::Skewed { .. } => self.mark("a clock too far ahead is told so"),
-            Message::Installed => self.mark("a newcomer is let in"),
+            Message::Installed { .. } => self.mark("a newcomer is let in"),
             _ => {}
         }
     }

@@ -10,12 +10,17 @@ use crate::plan::Host;
 
 /// The request that puts a member out.
 pub(crate) fn evict(node: NodeId) -> Request {
-    Request::Evict(node)
+    Request::Evict { node, force: false }
 }
 
 /// The request that has a node leave.
 pub(crate) fn leave() -> Request {
-    Request::Leave
+    Request::Leave { cancel: false }
+}
+
+/// The request that has a node stay after all.
+pub(crate) fn stay() -> Request {
+    Request::Leave { cancel: true }
 }
 
 /// What a request orders.
@@ -25,6 +30,8 @@ pub(crate) enum Order {
     Evict(NodeId),
     /// The node that is asked is to leave.
     Leave(NodeId),
+    /// It is to stay after all.
+    Stay(NodeId),
     /// Anything else: no order of an operator's.
     None,
 }
@@ -53,14 +60,15 @@ impl Orders {
     /// A request is made to a node.
     pub(crate) fn asked(&mut self, token: Token, host: Host, node: NodeId, request: &Request, at: Micros) {
         let order = match request {
-            Request::Evict(whom) => Order::Evict(*whom),
-            Request::Leave => Order::Leave(node),
+            Request::Evict { node: whom, .. } => Order::Evict(*whom),
+            Request::Leave { cancel: false } => Order::Leave(node),
+            Request::Leave { cancel: true } => Order::Stay(node),
             _ => Order::None,
         };
         match order {
             Order::Evict(whom) => drop(self.evicted.insert(whom)),
             Order::Leave(node) => drop(self.leaving.insert(node)),
-            Order::None => {}
+            Order::Stay(_) | Order::None => {}
         }
         self.open.insert(token, (host, Asked { at, order }));
     }
@@ -68,8 +76,13 @@ impl Orders {
     /// It is answered. Returns what was asked.
     pub(crate) fn answered(&mut self, token: Token, reply: &Reply) -> Option<Asked> {
         let (_, asked) = self.open.remove(&token)?;
-        if let (Order::Leave(node), Ok(_)) = (asked.order, reply) {
-            self.agreed.insert(node);
+        match (asked.order, reply) {
+            (Order::Leave(node), Ok(_)) => drop(self.agreed.insert(node)),
+            (Order::Stay(node), Ok(_)) => {
+                self.agreed.remove(&node);
+                self.leaving.remove(&node);
+            }
+            _ => {}
         }
         Some(asked)
     }

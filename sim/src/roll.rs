@@ -13,10 +13,8 @@ use crate::plan::Host;
 /// What a membership op says, as far as it matters here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Word {
-    /// A newcomer is let in, once these have welcomed it as well.
-    Admit(NodeId, BTreeSet<NodeId>),
-    /// A newcomer is welcomed.
-    Welcome(NodeId),
+    /// A newcomer is let in.
+    Admit(NodeId),
     /// Nothing more of a node's log is taken.
     Freeze(NodeId),
     /// The origin leaves.
@@ -33,8 +31,7 @@ impl Roll {
     /// Takes note of an op as its origin issues it. One that was lost in a crash may be issued anew as something else.
     pub(crate) fn issued(&mut self, op: &Op) {
         let word = match &op.body {
-            Body::Admit { node, by } => Word::Admit(*node, by.clone()),
-            Body::Welcome { node } => Word::Welcome(*node),
+            Body::Admit { node } => Word::Admit(*node),
             Body::Freeze { node, .. } => Word::Freeze(*node),
             Body::Depart => Word::Depart,
             _ => return drop(self.words.remove(&(op.node, op.seq))),
@@ -52,25 +49,20 @@ impl Roll {
     /// All who were ever let in, as far as a host knows.
     fn admitted(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let mut admitted: BTreeSet<NodeId> = (0..founders).map(node_id).collect();
-        let mut welcomes = BTreeSet::new();
-        for (origin, word) in self.known(ledger, host) {
-            if let Word::Admit(node, _) | Word::Welcome(node) = word {
-                welcomes.insert((origin, *node));
-            }
-        }
-        for (_, word) in self.known(ledger, host) {
-            if let Word::Admit(node, by) = word {
-                let welcomed = |member: &NodeId| welcomes.contains(&(*member, *node)) || ledger.is_out(*member);
-                admitted.extend(by.iter().all(welcomed).then_some(*node));
-            }
-        }
+        admitted.extend(self.known(ledger, host).filter_map(|(_, word)| match word {
+            Word::Admit(node) => Some(*node),
+            _ => None,
+        }));
         admitted
     }
 
     /// The members that a host knows of.
     pub(crate) fn members(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let mut members = self.admitted(ledger, host, founders);
-        members.retain(|node| !ledger.cuts_of(host).contains_key(node));
+        // Whoever has said its last op is out for those who have it.
+        let departed: BTreeSet<NodeId> =
+            self.known(ledger, host).filter(|(_, word)| **word == Word::Depart).map(|(origin, _)| origin).collect();
+        members.retain(|node| !ledger.cuts_of(host).contains_key(node) && !departed.contains(node));
         members
     }
 
@@ -79,7 +71,7 @@ impl Roll {
         let going = self.known(ledger, host).filter_map(|(origin, word)| match word {
             Word::Freeze(node) => Some(*node),
             Word::Depart => Some(origin),
-            Word::Admit(..) | Word::Welcome(_) => None,
+            Word::Admit(_) => None,
         });
         going.collect()
     }

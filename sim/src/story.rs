@@ -244,6 +244,14 @@ impl Story {
         self.answer(host, orders::leave()).map(drop)
     }
 
+    /// An operator has a node stay after all.
+    ///
+    /// # Errors
+    /// Its refusal.
+    pub fn stays(&mut self, host: Host) -> Result<(), Refusal> {
+        self.answer(host, orders::stay()).map(drop)
+    }
+
     /// Whether the node has left for good.
     #[must_use]
     pub fn has_left(&self, host: Host) -> bool {

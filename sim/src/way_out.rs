@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use forename::clock::NodeId;
-use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegisterRequest, Request, Status};
+use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Request, Status};
 use uuid::Uuid;
 
 use crate::ledger::{Checked, Violation, broken};
@@ -50,6 +50,7 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
             let text = format!("a majority lives, and yet {open}{seen}; refused to the operator: {refusals:?}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
+        world.mend_clocks_of_newcomers();
         operator.acts(world).map_err(Failure::Safety)?;
         let later = world.now + LOOK;
         world.run_until(later).map_err(Failure::Safety)?;
@@ -83,7 +84,15 @@ fn named(view: &ClusterView) -> BTreeSet<NodeId> {
     let waits = view.waiting_for.iter().map(|waiting| waiting.node);
     let unreached = view.members.iter().filter(|member| !member.connected).map(|member| member.node);
     let stay = view.eviction.iter().flat_map(|eviction| &eviction.waiting_for).copied();
-    waits.chain(unreached).chain(stay).collect()
+    let overdue = view.overdue.iter().flat_map(|overdue| &overdue.waiting_for).map(|waiting| waiting.node);
+    let leave = view.leaving.iter().flatten().copied();
+    let joins = view.newcomers.iter().map(|newcomer| &newcomer.waits_for).chain(&view.waits_for).flatten();
+    let joins = joins.flat_map(|obstacle| match obstacle {
+        Obstacle::Silent(nodes) | Obstacle::Unsettled(nodes) => nodes.iter().copied().collect(),
+        Obstacle::FirstOutOfReach(node) | Obstacle::FirstStarts(node) => vec![*node],
+        _ => Vec::new(),
+    });
+    waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
 }
 
 /// Whether a node has no process that it could come back with: its machine is lost, or has left, or is another node by now.
@@ -105,7 +114,7 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
             let wanted = world.orders.wanted_out(node) || silent;
             (going.contains(&node) && wanted) || world.orders.wanted_to_leave(node)
         };
-        let members = view.members.iter().filter(|member| member.member).map(|member| member.node);
+        let members = view.members.iter().map(|member| member.node);
         let members: Vec<NodeId> = members.collect();
         let stay = members.iter().filter(|node| !is_dead(world, **node) && !asked(**node)).count();
         return Ok(2 * stay > members.len());

@@ -147,13 +147,15 @@ fn kind(packet: &Packet) -> Kind {
     match packet {
         Packet::Rows(..) | Packet::SnapshotEnd(_) => Kind::Snapshot,
         Packet::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
-        Packet::Message(Message::Installed) => Kind::Installed,
-        Packet::Message(Message::Contacts(_) | Message::Reads { .. }) => Kind::Contacts,
+        Packet::Message(Message::Installed { .. }) => Kind::Installed,
+        Packet::Message(Message::Contacts(_) | Message::Reads { .. } | Message::Secrets(_) | Message::Waits { .. }) => {
+            Kind::Contacts
+        }
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
         Packet::Message(Message::Vector(_)) => Kind::Vector,
         Packet::Message(Message::Nominate(_)) => Kind::Nominate,
         Packet::Message(Message::Evicted { .. } | Message::Used) => Kind::Evicted,
-        Packet::Message(Message::Gone(_)) => Kind::Vector,
+        Packet::Message(Message::Gone(_) | Message::Forked { .. }) => Kind::Vector,
         Packet::Message(Message::Skewed { .. }) => Kind::Skewed,
     }
 }

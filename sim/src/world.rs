@@ -232,6 +232,7 @@ impl World {
         }
         self.trace.note(now, Note::Start(host));
         self.watch.started(host, now);
+        self.watch_members(host);
         // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
         let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
         // It may have died before its last word.
@@ -288,12 +289,15 @@ impl World {
         let outputs = replica.flush(now);
         let writes = replica.store_mut().take_writes();
         let batch = replica.store_mut().commit();
-        self.ledger.cuts(host, replica.cuts());
+        let other_cuts = self.ledger.cuts(host, replica.cuts());
         let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
         machine.busy_until = self.now + 20 + machine.dice.below(200);
         self.steps += 1;
         self.trace.step(self.now, host, taken, &writes, outputs.len());
         self.wrote(host, batch, writes, watermark)?;
+        if other_cuts {
+            self.watch_members(host);
+        }
         self.plan_wake(host, wake);
         self.carry_out(host, outputs)
     }
@@ -318,8 +322,12 @@ impl World {
             self.plan_sync(host);
         }
         self.watch_issued(host, &ops);
+        let membership = ops.iter().any(|op| op.body.is_membership()) || (ops.is_empty() && !given.is_empty());
         self.ledger.wrote(host, ops)?;
         self.ledger.given(host, given);
+        if membership {
+            self.watch_members(host);
+        }
         self.watch_step(host);
         self.trace.watermark(self.now, host, watermark);
         self.ledger.watermark(host, watermark)

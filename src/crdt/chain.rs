@@ -10,10 +10,13 @@ use crate::codec;
 
 /// A hash over a log up to some op: 128 bits of BLAKE3, which no accident makes equal. The default is that of the empty
 /// log.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Chain([u8; 16]);
 
 impl Chain {
+    /// That of the empty log.
+    pub const EMPTY: Self = Self([0; 16]);
+
     /// The hash of the log that goes on with this op.
     #[must_use]
     pub fn then(self, node: NodeId, seq: Seq, hlc: Hlc, body: &Body) -> Self {

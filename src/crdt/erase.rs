@@ -16,7 +16,7 @@ use super::record::{Name, Registration, look, name_key, owner_key, read_record};
 use super::registry::Registry;
 use crate::clock::Stamp;
 use crate::codec;
-use crate::name::{CLUSTER_PEPPER, Pepper};
+use crate::name::{META_PEPPER, Pepper};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Rows of [`Table::Cluster`] that begin with this, then have a registration's stamp, say by which op it is to be erased
@@ -39,7 +39,7 @@ pub(super) struct Erasures {
 impl Erasures {
     pub(super) fn load(store: &impl Store) -> Self {
         let mut erasures = Self {
-            pepper: look(store, Table::Cluster, CLUSTER_PEPPER, "pepper").unwrap_or_default(),
+            pepper: look(store, Table::Meta, META_PEPPER, "pepper").unwrap_or_default(),
             hides: store.get(Table::Cluster, HIDES).is_some(),
             due: BTreeSet::new(),
         };
@@ -78,6 +78,11 @@ impl<S: Store> Registry<S> {
 
     fn hidden_key(&self, namespace: &str, key: &str) -> Vec<u8> {
         name_key(namespace, &self.hash(namespace, key))
+    }
+
+    /// Takes up the pepper that the store has by now.
+    pub(crate) fn reload_pepper(&mut self) {
+        self.erasures.pepper = look(&self.store, Table::Meta, META_PEPPER, "pepper").unwrap_or_default();
     }
 
     /// What is left of a key that was erased.

@@ -23,7 +23,7 @@ pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
 pub(crate) use forget::SETTLED;
-pub use op::{Body, Claim, ClaimRef, Op, Register, Seq};
+pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
 pub(crate) use record::read_record;
 pub use record::{
     ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,

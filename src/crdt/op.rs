@@ -1,6 +1,6 @@
 //! Operations: what nodes tell each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -48,6 +48,15 @@ impl Op {
     }
 }
 
+/// Where a log ends that counts no further: how many of its ops count, and their hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Cut {
+    /// The last op that counts.
+    pub seq: Seq,
+    /// The hash of the log up to and with it.
+    pub chain: Chain,
+}
+
 /// What an op says. New bodies are added at the end: the encoding counts them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Body {
@@ -60,15 +69,8 @@ pub enum Body {
     },
     /// Ends a claim.
     Release(ClaimRef),
-    /// A sponsor lets a newcomer in, as soon as each of `by` has welcomed it.
+    /// The first member lets a newcomer in: with this op it is a member.
     Admit {
-        /// The newcomer.
-        node: NodeId,
-        /// The members that the sponsor sees; itself among them.
-        by: BTreeSet<NodeId>,
-    },
-    /// A member agrees to a newcomer.
-    Welcome {
         /// The newcomer.
         node: NodeId,
     },
@@ -78,17 +80,22 @@ pub enum Body {
         node: NodeId,
         /// The prefix of its log that the freezing member has.
         seq: Seq,
+        /// The hash of that prefix.
+        chain: Chain,
+        /// Where the freezing member knows that somebody holds other ops under the same numbers: the prefix that it had
+        /// decided by then.
+        forked: Option<Seq>,
     },
     /// The origin leaves the cluster; its last op.
     Depart,
-    /// An eviction, or a departure, is done: the prefixes of the logs of those who are out that count. Whoever finds
-    /// first that all who stay agree says so, and the others take it from there.
+    /// An eviction is done: the prefixes of the logs of those who are out that count. Each of those who stay declares it
+    /// in its own log before anything that rests on it.
     Evict {
         /// By evicted node.
-        cuts: BTreeMap<NodeId, Seq>,
+        cuts: BTreeMap<NodeId, Cut>,
     },
-    /// Whoever has the key of this node begins anew under a later incarnation: it will issue nothing more. It is out as
-    /// one that leaves is, but for that nobody knows where its log ends.
+    /// Whoever has the key of this node begins anew under a later incarnation: it will issue nothing more. It is frozen at
+    /// what the members have of its log.
     Retire {
         /// The earlier incarnation.
         node: NodeId,
@@ -117,7 +124,7 @@ pub enum Body {
 
 impl Body {
     /// How many kinds of bodies this program can read: those up to this number, as the encoding counts them.
-    pub const KINDS: u32 = 12;
+    pub const KINDS: u32 = 11;
 
     /// Whether programs of wire minor 1 know it. Whoever does not cannot read what follows from it either.
     #[must_use]
@@ -131,8 +138,8 @@ impl Body {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release(_) => false,
             Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. } => false,
-            Self::Admit { .. } | Self::Welcome { .. } | Self::Freeze { .. } => true,
-            Self::Depart | Self::Evict { .. } | Self::Retire { .. } => true,
+            Self::Admit { .. } | Self::Freeze { .. } | Self::Depart => true,
+            Self::Evict { .. } | Self::Retire { .. } => true,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::message::Obstacle;
 use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use super::request::Cursor;
@@ -247,7 +248,7 @@ pub struct ClusterView {
     pub label: String,
     /// Whether it is a member, so that it takes registrations.
     pub member: bool,
-    /// All members and half-admitted newcomers, this node included, by id.
+    /// All members, this node included, by id.
     pub members: Vec<MemberView>,
     /// Everything at or below it has arrived.
     pub watermark: Hlc,
@@ -255,17 +256,64 @@ pub struct ClusterView {
     pub pending: u64,
     /// Members that the oldest pending registration waits for.
     pub waiting_for: Vec<Waiting>,
-    /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
+    /// A reservation whose time is over and which cannot end yet.
+    pub overdue: Option<OverdueView>,
+    /// Where this node's clock is off from the median of the members by more than allowed: by how much, milliseconds;
+    /// positive where the others are ahead.
     pub clock_suspect: Option<i64>,
-    /// The eviction or departure that is under way.
+    /// Newcomers that wait to be let in, as far as this node was asked or told.
+    pub newcomers: Vec<NewcomerView>,
+    /// Where this node is a newcomer itself, what it waits for, as far as it was told.
+    pub waits_for: Option<Vec<Obstacle>>,
+    /// Where this node was asked to leave and has not departed: members that do not hold yet what it hands over.
+    pub leaving: Option<Vec<NodeId>>,
+    /// The eviction that is under way.
     pub eviction: Option<EvictionView>,
+    /// Logs of which two nodes hold different ops under one number.
+    pub forks: Vec<ForkView>,
+    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    pub disk_hangs: Option<u64>,
     /// The cursors of the earliest event that this node keeps and of the last; where there is none, the last is one less.
     pub events: (Cursor, Cursor),
     /// Those who are out, each with the prefix of its log that counts.
     pub evicted: Vec<(NodeId, Seq)>,
 }
 
-/// An eviction or departure that is not finished.
+/// A newcomer that is not let in for now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewcomerView {
+    /// The newcomer.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Where it listens.
+    pub address: String,
+    /// What it waits for.
+    pub waits_for: Vec<Obstacle>,
+}
+
+/// A reservation whose time is over and which has not ended, because the watermark has not passed it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OverdueView {
+    /// When the earliest such one was to end.
+    pub since: Millis,
+    /// Members whose clocks are not known to have passed that time.
+    pub waiting_for: Vec<Waiting>,
+}
+
+/// Two nodes hold different ops under one number of a log: nothing more of it is decided until its origin has come back under
+/// a new id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ForkView {
+    /// Whose log.
+    pub origin: NodeId,
+    /// A node that holds another op than the one that answers.
+    pub by: NodeId,
+    /// The number, or a later one.
+    pub seq: Seq,
+}
+
+/// An eviction that is not finished.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EvictionView {
     /// Who goes.
@@ -274,7 +322,7 @@ pub struct EvictionView {
     pub waiting_for: Vec<NodeId>,
     /// Ops that are missing here: whose log, and up to which seq.
     pub missing: Vec<(NodeId, Seq)>,
-    /// Those who stay are a majority, or none is needed because all leave by themselves.
+    /// Those who stay are a majority, or none is needed because the others have come back under new ids.
     pub possible: bool,
 }
 
@@ -287,11 +335,9 @@ pub struct MemberView {
     pub label: String,
     /// Where it listens.
     pub address: String,
-    /// `false` for a newcomer that some members have yet to welcome.
-    pub member: bool,
-    /// It said that it leaves.
+    /// It was asked to leave: known of the answering node alone.
     pub leaving: bool,
-    /// Who has frozen it: an eviction or departure is under way.
+    /// Who has frozen it: an eviction is under way.
     pub frozen_by: Vec<NodeId>,
     /// Whether this node is connected to it now; true for itself.
     pub connected: bool,
@@ -303,10 +349,12 @@ pub struct MemberView {
     pub applied: Seq,
     /// How much of this node's log it says it holds.
     pub holds_ours: Seq,
-    /// How far its clock is ahead of this node's, milliseconds; none where it is not connected.
+    /// How far its clock is ahead of this node's, milliseconds, by its last heartbeat; none where it was never heard.
     pub clock_offset: Option<i64>,
-    /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
+    /// How far ahead the timestamps of its ops are that this node does not take for now, milliseconds.
     pub skewed: Option<u64>,
+    /// How far ahead the timestamps of this node's ops are for it, where it does not take them for now, milliseconds.
+    pub refuses_ours: Option<u64>,
 }
 
 /// What becomes of a request in the step that takes it: an answer, or none yet.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::MAX_OPEN_OF_OWNER;
 use super::{Contact, Spread};
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Seq;
+use crate::crdt::Cut;
 
 /// What the clocks of the machine say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,8 +23,8 @@ pub struct Now {
 pub struct Config {
     /// How others reach and recognise it; `contact.node` is its id.
     pub contact: Contact,
-    /// Ops whose timestamps lie further ahead than this are not taken, and a node whose clock is off from its peers'
-    /// by more takes no registrations. Milliseconds.
+    /// Ops whose timestamps lie further ahead of the cluster's time than this are not taken, and a node whose clock is off
+    /// by more than half of it takes no registrations. Milliseconds.
     pub max_clock_skew: u64,
     /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
     pub heartbeat: u64,
@@ -39,6 +39,8 @@ pub struct Config {
     /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
     /// begun will ask for them.
     pub keep_log: u64,
+    /// A newcomer that is not let in within so many milliseconds begins anew: until then its sponsor keeps what it lacks.
+    pub snapshot_ttl: u64,
     /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
     /// forgotten with its last event; none: never.
     pub keep_events: Option<u64>,
@@ -53,8 +55,8 @@ pub struct Config {
 
 impl Config {
     /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy
-    /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as is a minute at how long it
-    /// takes to join.
+    /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as are a minute at how long it
+    /// takes to join and an hour at how long a large snapshot takes.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         let spread = Spread::default();
@@ -66,6 +68,7 @@ impl Config {
             evict_after: None,
             start_grace: 5000,
             keep_log: 60_000,
+            snapshot_ttl: 3_600_000,
             keep_events: None,
             max_open_of_owner: Some(MAX_OPEN_OF_OWNER),
             spread,
@@ -78,7 +81,12 @@ impl Config {
 #[derive(Clone, Debug)]
 pub enum Start {
     /// It is one of the founders of a cluster, as a rule the only one.
-    Found(Founding),
+    Found {
+        /// All of them.
+        founders: BTreeSet<NodeId>,
+        /// The secret that join tokens are derived from.
+        secret: [u8; 32],
+    },
     /// It asks the first peer that it is connected to for admission.
     Join,
 }
@@ -88,12 +96,9 @@ pub enum Start {
 pub struct Founding {
     /// The first members.
     pub founders: BTreeSet<NodeId>,
-    /// The secret that join tokens are derived from.
-    pub secret: [u8; 32],
     /// Where the cluster was made of what a disaster left of another: all who had been in that one, each with the prefix
-    /// of its log that was saved. They are out from the first day. Stored in a row of its own, which no other cluster has.
-    #[serde(skip)]
-    pub former: BTreeMap<NodeId, Seq>,
+    /// of its log that was saved. They are out from the first day.
+    pub former: BTreeMap<NodeId, Cut>,
 }
 
 impl Founding {

@@ -1,94 +1,114 @@
-//! Members that go: frozen by an operator or because they are silent, or of their own will.
+//! Evictions: begun by an operator, or because a member is silent; joined in and declared by all who stay.
 
 use std::collections::BTreeSet;
 
+use super::Replica;
 use super::answer::{Answer, Outcome};
-use super::input::Output;
+use super::message::{Lane, Message};
 use super::refusal::Refusal;
-use super::returning::Return;
-use super::{META_INSTALLED, META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
 use crate::clock::{Millis, NodeId};
-use crate::codec;
-use crate::crdt::{Body, Seq};
-use crate::store::{Store, Table};
+use crate::crdt::Body;
+use crate::store::Store;
 
 /// How fresh the word of a peer on who is silent must be, milliseconds (design, section 5).
 const VOTE_LASTS: u64 = 1000;
+/// In a cluster where not everybody tells everybody, votes on who is silent go to all this often. A guess: often enough that
+/// one may be lost while the last is still fresh.
+const VOTE_EVERY: u64 = 300;
 
 impl<S: Store> Replica<S> {
     /// An operator wants a member out.
-    pub(super) fn on_evict(&mut self, node: NodeId) -> Outcome {
+    pub(super) fn on_evict(&mut self, node: NodeId, force: bool) -> Outcome {
         self.may_change_membership()?;
         if node == self.me {
             let why = "a node does not evict itself; ask it to leave, or ask another member".to_owned();
             return Err(Refusal::InvalidRequest(why));
         }
-        if !self.membership.knows(node) {
+        let is_done = self.membership.cut(node).is_some();
+        if !is_done && !self.membership.is_member(node) {
             return Err(Refusal::NoMember(node));
         }
-        if self.membership.freeze_by(self.me, node).is_some() {
-            return Err(Refusal::BeingEvicted(node));
+        if !is_done && self.membership.freeze_by(self.me, node).is_none() {
+            self.may_evict(node, force)?;
+            tracing::warn!(%node, label = self.label(node), force, "an operator evicts a member");
+            self.freeze(node);
         }
-        if !self.membership.could_evict(self.me, &[node].into()) {
-            let (members, joining) = (self.membership.count(), self.membership.half_admitted().count());
-            return Err(Refusal::NoMajority { node, members, joining });
-        }
-        self.freeze(node);
         Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
     }
 
-    /// An operator wants this node to leave.
-    pub(super) fn on_leave(&mut self) -> Outcome {
-        self.may_change_membership()?;
-        if self.membership.count() == 1 {
-            return Err(Refusal::LastMember);
+    /// Only where a majority would stay; and where that is in contact, because an eviction that is begun on the smaller side
+    /// of a cut is carried out after it, against the others.
+    fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Refusal> {
+        let members = self.membership.count();
+        let staying: Vec<_> = self.membership.staying_without(&[node].into()).collect();
+        if !self.membership.could_evict(&[node].into()) {
+            return Err(Refusal::NoMajority { node, members, staying: staying.len() });
         }
-        if let Some(node) = self.membership.frozen().first() {
-            return Err(Refusal::BeingEvicted(*node));
+        let (heard, unheard): (Vec<_>, Vec<_>) = staying.into_iter().partition(|member| self.is_in_contact(*member));
+        if 2 * heard.len() <= members && !force && !planted!(EvictionsOfMinorities) {
+            return Err(Refusal::NotInContact { node, members, heard: heard.len(), unheard });
         }
-        if self.has_void() {
-            let why = "it registers again what an eviction had made void".to_owned();
-            return Err(Refusal::Unavailable(why));
-        }
-        self.issue(Body::Depart);
-        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+        Ok(())
     }
 
-    fn may_change_membership(&self) -> Result<(), Refusal> {
+    /// Whether an eviction of a member could be begun here and now.
+    pub(super) fn can_evict(&self, node: NodeId) -> bool {
+        node != self.me && self.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
+    }
+
+    pub(super) fn may_change_membership(&self) -> Result<(), Refusal> {
         if !self.is_member() {
             return Err(Refusal::NotMember);
         }
-        if self.membership.departing(self.me).is_some() { Err(Refusal::Leaving) } else { Ok(()) }
-    }
-
-    /// Takes nothing more of a node's log, nor of any newcomer's that is half-way in: with a survivor that had welcomed
-    /// one, two majorities could form.
-    fn freeze(&mut self, node: NodeId) {
-        let newcomers = if planted!(NewcomersNotFrozen) { Vec::new() } else { self.membership.half_welcomed(self.me) };
-        for node in [vec![node], newcomers].concat() {
-            if self.membership.freeze_by(self.me, node).is_none() {
-                let seq = self.registry.applied_of(node);
-                self.issue(Body::Freeze { node, seq });
-            }
+        if self.leaving.is_some() {
+            return Err(Refusal::Leaving);
         }
+        if self.is_starting() { Err(Refusal::Unavailable(STARTS.to_owned())) } else { Ok(()) }
     }
 
-    /// Freezes whomever others have frozen, and those who leave.
-    pub(super) fn join_freezes(&mut self) {
-        if !self.is_member() || self.membership.departing(self.me).is_some() || self.is_starting() {
+    /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
+    pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
+        // In a larger cluster a promise takes some rounds of gossip to everybody.
+        let rounds = if self.is_small() { 3 } else { 10 };
+        let moved = self.now.elapsed.since(self.finality.moved_at(member));
+        member == self.me || self.finality.heard_at(member).is_some() && moved <= rounds * self.config.heartbeat
+    }
+
+    /// Takes nothing more of a node's log.
+    fn freeze(&mut self, node: NodeId) {
+        let here = self.finality.here(node);
+        let forked = self.finality.fork(node).map(|_| self.finality.decided(node));
+        self.issue(Body::Freeze { node, seq: here.seq, chain: here.chain, forked });
+    }
+
+    /// Freezes whomever others have frozen, and declares evictions that are done.
+    pub(super) fn join_evictions(&mut self) {
+        if !self.is_member() || self.is_starting() {
             return;
         }
         self.freeze_silent();
-        loop {
-            let registry = &self.registry;
-            let Some(node) = self.membership.to_freeze(self.me, &|node| registry.applied_of(node)) else { break };
+        while let Some(node) = self.membership.to_freeze().first().copied() {
             self.freeze(node);
         }
+        self.freeze_anew();
         // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
-        let cuts = self.membership.decided();
+        let cuts = self.membership.to_declare();
         if !cuts.is_empty() && !cuts.contains_key(&self.me) && !planted!(EvictionNotDeclared) {
             self.issue(Body::Evict { cuts: cuts.clone() });
         }
+    }
+
+    /// With a cut agreed upon this node may have taken ops beyond its own freeze: it says so before it says that it holds
+    /// them.
+    fn freeze_anew(&mut self) {
+        if self.membership.frozen().is_empty() || planted!(FreezeNotRaised) {
+            return;
+        }
+        let has_more = |(node, seq): &(NodeId, u64)| {
+            self.membership.cut(*node).is_none() && self.registry.applied_of(*node) > *seq
+        };
+        let raised: Vec<_> = self.membership.freezes_by(self.me).filter(has_more).map(|(node, _)| node).collect();
+        raised.into_iter().for_each(|node| self.freeze(node));
     }
 
     /// The members whose believed promises have not moved for so long that they are to go; none where the operator has
@@ -102,16 +122,17 @@ impl<S: Store> Replica<S> {
 
     /// When a member that has been silent so far is to go at the earliest.
     pub(super) fn next_silence(&self) -> Option<Millis> {
-        self.config.evict_after.map(|after| self.now.elapsed.plus(after / 4 + 1))
+        self.config.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
     }
 
     /// Begins an eviction once a majority of the members says that the very same nodes are silent to them too: freezes
     /// that cross could leave no majority, and cannot be taken back.
     fn freeze_silent(&mut self) {
         let silent = self.silent();
-        if silent.is_empty() || !self.membership.could_evict(self.me, &silent) {
+        if silent.is_empty() || self.leaving.is_some() || !self.membership.could_evict(&silent) {
             return;
         }
+        self.tell_votes();
         let now = self.now.elapsed;
         let agree = self.membership.members().filter(|member| {
             let word = self.peers.silent_to(*member);
@@ -123,63 +144,20 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// A member says that this node is out.
-    pub(super) fn on_evicted(&mut self, cut: Seq) {
-        self.evicted = Some(cut);
-    }
-
-    /// What is left to do where this node is out: the last output, after all others of this step.
-    pub(super) fn farewell(&mut self) -> Option<Output> {
-        // Not before a member that stays has declared it: until then the others may need ops that only this node has.
-        let early = || {
-            let derived = self.membership.decided().get(&self.me).or(self.membership.agreed().get(&self.me));
-            derived.copied().filter(|_| planted!(OpsDroppedEarly))
-        };
-        if let Some(cut) = self.evicted.or_else(|| self.membership.cut(self.me)).or_else(early) {
-            if self.membership.departed(self.me).is_some_and(|last| last <= cut) {
-                self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
-                return Some(Output::Left);
-            }
-            let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
-            self.leave_copied_feed_beyond(cut);
-            tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
-            self.keep_void(self.finality.decided(self.me) + 1);
-            return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
+    /// In a small cluster every heartbeat is a vote. In a larger one each reaches a few, and a majority would never be heard
+    /// within the time that a vote lasts.
+    fn tell_votes(&mut self) {
+        let now = self.now.elapsed;
+        if self.is_small() || now < self.peers.next_vote {
+            return;
         }
-        // Whether its directory is its latest is to be known first.
-        if self.left_behind && !self.is_starting() {
-            let why = "nobody in reach has what this node lacks any more";
-            let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
-            self.keep_void(self.finality.decided(self.me) + 1);
-            return Some(self.start_over(next));
+        self.peers.next_vote = now.plus(VOTE_EVERY);
+        let vote = self.vector_of(Vec::new(), None, false, false);
+        for peer in self.peers.connected() {
+            self.send(peer, Lane::Ordered, Message::Vector(vote.clone()));
         }
-        if self.holds_void {
-            self.keep_void(self.finality.decided(self.me) + 1);
-            return Some(self.start_over(self.me));
-        }
-        None
-    }
-
-    /// The state is dropped at the next start, which asks the cluster for it anew.
-    pub(super) fn start_over(&mut self, node: NodeId) -> Output {
-        let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
-        let store = &mut self.registry.store;
-        // Without the cluster's state it knows nothing better than what it began with.
-        if let Some(founding) = self.founding.clone() {
-            let back = Return { was: self.me, founding, contacts };
-            store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
-        }
-        store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&node));
-        store.delete(Table::Meta, META_INSTALLED.to_vec());
-        if self.installed {
-            store.put(Table::Meta, META_SET_ASIDE.to_vec(), Vec::new());
-            self.note_told(false);
-        }
-        Output::Rejoin(node)
     }
 }
 
-/// A node that would have to begin its next life has none left.
-fn used_up(why: &str) -> Output {
-    Output::Halt(format!("{why}, and it has used up its incarnations; start a new node on an empty data directory"))
-}
+/// What a node says that compares its log with its peers'.
+pub(super) const STARTS: &str = "it has just started and compares its log with its peers'";

@@ -12,11 +12,12 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::membership::EMPTY_LOG;
 use super::message::Promise;
 use super::{CLUSTER_WATERMARK, Now};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::codec;
-use crate::crdt::{Body, Chain, ClaimRef, Op, Registry, Seq, read_record};
+use crate::crdt::{Body, Chain, ClaimRef, Cut, Op, Registry, Seq, read_record};
 use crate::store::{Direction, Store, Table};
 
 /// Rows of [`Table::Cluster`] that begin with this say how far each log is applied and decided.
@@ -35,6 +36,9 @@ pub(crate) struct Frontier {
     pub(crate) hlc: Hlc,
 }
 
+/// Words of others about one log beyond what is here that are kept at most. A guess: what is left out is said again.
+const MOST_AHEAD: usize = 4096;
+
 /// What a node knows of one log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
@@ -44,6 +48,14 @@ pub(super) struct Origin {
     pub(super) promise: Promise,
     /// A promise whose prefix is not here yet.
     heard: Option<Promise>,
+    /// What others say that they hold of it beyond what is here, with the hash: it counts once that is here and the same.
+    ahead: BTreeMap<(Seq, NodeId), Chain>,
+    /// The hash of the prefix that is decided, where it was decided since the start.
+    decided_chain: Option<Chain>,
+    /// Somebody holds another op under a number of this log.
+    fork: Option<Fork>,
+    /// Its origin is out.
+    is_over: bool,
     /// When the believed promise last moved, by the wall clock.
     pub(super) heard_at: Option<Millis>,
     /// The same, in time that does not jump.
@@ -56,11 +68,43 @@ pub(super) struct Origin {
     undecided: VecDeque<Undecided>,
 }
 
+/// Two nodes hold different ops under one number: its origin's data directory was put back, or ran twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fork {
+    /// Who holds, or is said to hold, something else than this node.
+    pub(super) by: NodeId,
+    /// The number, or a later one.
+    pub(super) seq: Seq,
+}
+
+/// What a member holds of a log, as it said itself, where that is the same as what is here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Held {
+    pub(super) seq: Seq,
+    pub(super) chain: Chain,
+}
+
+impl Origin {
+    /// The hash of a prefix that is here; none where it was decided long ago.
+    fn chain_at(&self, seq: Seq) -> Option<Chain> {
+        if seq == self.promise.seq {
+            return Some(self.chain);
+        }
+        if seq == self.decided {
+            return self.decided_chain;
+        }
+        let first = self.undecided.front()?.seq;
+        let index = usize::try_from(seq.checked_sub(first)?).ok()?;
+        self.undecided.get(index).map(|op| op.chain)
+    }
+}
+
 /// An applied op whose time has not come.
 #[derive(Clone, Debug)]
 struct Undecided {
     seq: Seq,
     hlc: Hlc,
+    chain: Chain,
     what: What,
 }
 
@@ -87,7 +131,7 @@ impl Undecided {
             Body::Erase { registration } => What::Erase(*registration),
             _ => What::Other,
         };
-        Self { seq: op.seq, hlc: op.hlc, what }
+        Self { seq: op.seq, hlc: op.hlc, chain: op.chain, what }
     }
 }
 
@@ -109,7 +153,9 @@ pub(super) struct Finality {
     laggard: Option<NodeId>,
     origins: BTreeMap<NodeId, Origin>,
     /// What each other member says it holds of each log that is not empty.
-    rows: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
+    rows: BTreeMap<NodeId, BTreeMap<NodeId, Held>>,
+    /// Logs that were found to be forked in this step.
+    new_forks: BTreeSet<NodeId>,
     /// Origins whose majority prefix may have moved.
     stale: BTreeSet<NodeId>,
     all_stale: bool,
@@ -154,6 +200,16 @@ impl Finality {
         undecided.is_none_or(|first| first.hlc > op.hlc)
     }
 
+    /// How much of a log is here, with its hash.
+    pub(super) fn here(&self, origin: NodeId) -> Cut {
+        self.origins.get(&origin).map_or(EMPTY_LOG, |origin| Cut { seq: origin.promise.seq, chain: origin.chain })
+    }
+
+    /// The hash of a prefix of a log, where it is known without looking into the store.
+    pub(super) fn chain_at(&self, origin: NodeId, seq: Seq) -> Option<Chain> {
+        self.origins.get(&origin)?.chain_at(seq)
+    }
+
     /// The hash of what is here of a log.
     pub(super) fn chain(&self, origin: NodeId) -> Chain {
         self.origins.get(&origin).map(|origin| origin.chain).unwrap_or_default()
@@ -166,11 +222,48 @@ impl Finality {
 
     /// What a member says it holds of a log.
     pub(super) fn held(&self, by: NodeId, origin: NodeId) -> Seq {
-        self.rows.get(&by).and_then(|row| row.get(&origin)).copied().unwrap_or(0)
+        self.rows.get(&by).and_then(|row| row.get(&origin)).map_or(0, |held| held.seq)
     }
 
-    pub(super) fn rows(&self) -> &BTreeMap<NodeId, BTreeMap<NodeId, Seq>> {
+    pub(super) fn rows(&self) -> &BTreeMap<NodeId, BTreeMap<NodeId, Held>> {
         &self.rows
+    }
+
+    /// What a member is known to hold is not asked any more once it is out.
+    pub(super) fn forget_rows(&mut self, is_member: impl Fn(NodeId) -> bool) {
+        self.rows.retain(|by, _| is_member(*by));
+        for origin in self.origins.values_mut() {
+            origin.ahead.retain(|(_, by), _| is_member(*by));
+        }
+    }
+
+    /// Logs of which somebody holds another continuation than this node.
+    pub(super) fn forks(&self) -> impl Iterator<Item = (NodeId, Fork)> + '_ {
+        self.origins.iter().filter_map(|(node, origin)| Some((*node, origin.fork?)))
+    }
+
+    pub(super) fn fork(&self, origin: NodeId) -> Option<Fork> {
+        self.origins.get(&origin)?.fork
+    }
+
+    /// Logs that were found to be forked since this was last asked.
+    pub(super) fn take_new_forks(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.new_forks)
+    }
+
+    /// Nothing more of a log is decided: somebody holds something else under one of its numbers.
+    pub(super) fn note_fork(&mut self, node: NodeId, fork: Fork) {
+        let origin = self.origins.entry(node).or_default();
+        if origin.fork.is_none() && !origin.is_over && !planted!(ForkIgnored) {
+            origin.fork = Some(fork);
+            self.new_forks.insert(node);
+        }
+    }
+
+    /// The log of one that is out ends at its cut, whoever holds something else.
+    pub(super) fn end_fork(&mut self, node: NodeId) {
+        let origin = self.origins.entry(node).or_default();
+        (origin.fork, origin.is_over) = (None, true);
     }
 
     /// Whether something waits for others to speak.
@@ -194,6 +287,11 @@ impl Finality {
         self.pending + waiting as u64
     }
 
+    /// The earliest end of a reservation that has not been dealt with.
+    pub(super) fn next_expiry(&self) -> Option<Hlc> {
+        self.next_expiry
+    }
+
     /// The earliest undecided op.
     pub(super) fn oldest(&self) -> Option<(Stamp, Seq)> {
         let first = |(node, origin): (&NodeId, &Origin)| {
@@ -211,6 +309,11 @@ impl Finality {
         self.contests.contains_key(&registration)
     }
 
+    /// What this node counts for has changed.
+    pub(super) fn recount(&mut self) {
+        self.all_stale = true;
+    }
+
     /// Who counts has changed. A new member is heard of from now on.
     pub(super) fn membership_changed(&mut self, members: impl Iterator<Item = NodeId>, now: Millis) {
         self.all_stale = true;
@@ -224,8 +327,11 @@ impl Finality {
         let origin = self.origins.entry(op.node).or_default();
         origin.undecided.push_back(Undecided::new(op));
         origin.chain = op.chain;
-        origin.promise.seq = op.seq;
+        (origin.promise.seq, origin.promise.chain) = (op.seq, op.chain);
         origin.promise.hlc = origin.promise.hlc.max(op.hlc);
+        if !origin.ahead.is_empty() {
+            self.catch_up(op.node, op.seq, op.chain);
+        }
         self.stale.insert(op.node);
         self.unsaved.insert(op.node);
         if let Body::Register(register) = &op.body {
@@ -236,41 +342,72 @@ impl Finality {
         }
     }
 
-    /// Takes note of what a member says it holds.
-    pub(super) fn hold(&mut self, by: NodeId, held: impl IntoIterator<Item = (NodeId, Seq)>) {
+    /// Takes note of what a member says it holds of a log, with the hash of that.
+    pub(super) fn hold(&mut self, by: NodeId, node: NodeId, seq: Seq, chain: Chain) {
         // A row for every empty log would make memory grow with the square of the members.
-        let mut held = held.into_iter().filter(|(_, seq)| *seq > 0).peekable();
-        if held.peek().is_none() {
+        if seq == 0 || self.held(by, node) >= seq {
             return;
         }
-        let row = self.rows.entry(by).or_default();
-        for (origin, seq) in held {
-            let known = row.entry(origin).or_default();
-            if *known < seq {
-                *known = seq;
-                self.stale.insert(origin);
+        let origin = self.origins.entry(node).or_default();
+        if seq > origin.promise.seq {
+            if origin.ahead.len() < MOST_AHEAD {
+                origin.ahead.insert((seq, by), chain);
+            }
+        } else if origin.chain_at(seq).is_some_and(|ours| ours != chain) && !planted!(HoldsOfForksCount) {
+            self.note_fork(node, Fork { by, seq });
+        } else {
+            self.rows.entry(by).or_default().insert(node, Held { seq, chain });
+            self.stale.insert(node);
+        }
+    }
+
+    /// Counts what others were ahead with, now that it is here.
+    fn catch_up(&mut self, node: NodeId, seq: Seq, chain: Chain) {
+        let Some(origin) = self.origins.get_mut(&node) else { return };
+        while let Some(entry) = origin.ahead.first_entry().filter(|entry| entry.key().0 <= seq) {
+            let ((at, by), theirs) = entry.remove_entry();
+            if at < seq {
+                continue;
+            }
+            if theirs == chain || planted!(HoldsOfForksCount) {
+                let held = self.rows.entry(by).or_default().entry(node).or_default();
+                if held.seq < seq {
+                    *held = Held { seq, chain };
+                }
+            } else if origin.fork.is_none() && !origin.is_over && !planted!(ForkIgnored) {
+                origin.fork = Some(Fork { by, seq });
+                self.new_forks.insert(node);
             }
         }
     }
 
-    /// Takes note of a promise: believed once the prefix that it speaks of is here, kept until then. Returns the latest
-    /// that is believed.
-    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, applied: Seq, now: Now) -> Hlc {
+    /// Takes note of a promise that `by` passes on: believed once the prefix that it speaks of is here, kept until then.
+    /// Returns the latest that is believed.
+    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, by: NodeId, now: Now) -> Hlc {
         let origin = self.origins.entry(node).or_default();
-        if promise.seq > applied && !planted!(PromiseWithoutPrefix) {
+        let news = promise.hlc > origin.promise.hlc;
+        if promise.seq > origin.promise.seq && !planted!(PromiseWithoutPrefix) {
             origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
-        } else if promise.hlc > origin.promise.hlc {
+        } else if news && promise.seq < origin.promise.seq && !planted!(PromiseWithoutPrefix) {
+            // The next op of that log is here, with an earlier timestamp: the promise belongs to another continuation.
+            self.note_fork(node, Fork { by, seq: promise.seq + 1 });
+        } else if news && promise.chain != origin.chain && !planted!(PromiseWithoutPrefix) {
+            self.note_fork(node, Fork { by, seq: promise.seq });
+        } else if news {
             origin.promise.hlc = promise.hlc;
             (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
         }
-        origin.promise.hlc
+        self.promise(node).hlc
     }
 
-    /// Believes what was heard before its prefix arrived.
-    pub(super) fn believe(&mut self, node: NodeId, applied: Seq, now: Now) {
-        if let Some(origin) = self.origins.get_mut(&node) {
-            (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
-            if let Some(heard) = origin.heard.take_if(|heard| heard.seq <= applied) {
+    /// Believes what was heard before its prefix arrived, now that the log is here up to `applied`.
+    pub(super) fn believe(&mut self, node: NodeId, now: Now) {
+        let Some(origin) = self.origins.get_mut(&node) else { return };
+        (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
+        let applied = origin.promise.seq;
+        if let Some(heard) = origin.heard.take_if(|heard| heard.seq <= applied) {
+            // With more of the log than the promise spoke of its ops say more.
+            if heard.seq == applied && heard.chain == origin.chain {
                 origin.promise.hlc = origin.promise.hlc.max(heard.hlc);
             }
         }
@@ -300,7 +437,7 @@ impl Finality {
         store.scan(Table::Cluster, ORIGIN_ROW, Some(b"p"), Direction::Up, &mut |key, value| {
             let node = key[1..].try_into().map(u64::from_be_bytes).unwrap_or_default();
             let Frontier { applied, chain, decided, hlc } = read_record(value, "frontier");
-            let promise = Promise { seq: applied, hlc };
+            let promise = Promise { seq: applied, hlc, chain };
             let origin = Origin { chain, decided, promise, majority: decided, ..Origin::default() };
             self.origins.insert(NodeId(node), origin);
             prefixes.insert(NodeId(node), applied);

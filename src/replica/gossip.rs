@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rand_chacha::rand_core::Rng;
 
 use self::peers::Peer;
-pub(super) use self::peers::Peers;
+pub(super) use self::peers::{Newcomer, Peers};
 pub use self::peers::Spread;
 pub(super) use self::reads::{META_READS, Reads};
 use super::Replica;
@@ -35,9 +35,7 @@ impl<S: Store> Replica<S> {
             self.send(peer, Lane::Ordered, Message::Contacts(all));
             let vector = self.vector(Some(peer), true, true);
             self.send(peer, Lane::Ordered, Message::Vector(vector));
-            if !self.is_member() {
-                self.send(peer, Lane::Ordered, Message::Installed);
-            }
+            self.ask_for_admission(peer);
         } else {
             self.find_sponsor(peer);
         }
@@ -58,37 +56,118 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
-            if !matches!(message, Message::Evicted { .. }) {
+            return self.on_message_of_former(from, cut.seq, &message);
+        }
+        // A newcomer may know none of those who are members by now. Only members are connected to it.
+        let heard = self.membership.is_member(from) || self.is_newcomer() || planted!(AnybodyIsHeard);
+        if self.installed && heard {
+            self.on_message_of_member(from, message);
+        } else {
+            self.on_message_of_stranger(from, message);
+        }
+    }
+
+    /// It has a state and was never let in, by all that it knows.
+    fn is_newcomer(&self) -> bool {
+        self.installed && !self.was_let_in()
+    }
+
+    /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
+    fn on_message_of_former(&mut self, from: NodeId, cut: Seq, message: &Message) {
+        match message {
+            // Each may be out for the other, where one of them knows less.
+            Message::Evicted { cut } if self.membership.departed(self.me).is_some() => self.on_evicted(from, *cut),
+            Message::Evicted { .. } => {}
+            _ => {
+                if let Message::Vector(vector) = message
+                    && vector.wants
+                    && self.membership.has_left(from)
+                {
+                    self.send_missing(from, &vector.entries);
+                }
                 self.send(from, Lane::Ordered, Message::Evicted { cut });
             }
-            return;
         }
+    }
+
+    /// Whoever is no member is heard about its own joining, and about this node's where this node is none either.
+    fn on_message_of_stranger(&mut self, from: NodeId, message: Message) {
         match message {
-            Message::Join { contact, snapshot } => self.on_join(from, contact, snapshot),
+            Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
-            Message::Installed => self.on_installed(from),
+            Message::Installed { wall, has } => self.on_installed(from, wall, &has),
             Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
-            Message::Evicted { cut } if self.peers.sponsor == Some(from) => self.on_evicted(cut),
-            // A late word does not concern one that has the state.
-            // However much of it: that life was lived elsewhere.
-            Message::Used if self.peers.sponsor == Some(from) && !self.installed => self.on_evicted(Seq::MAX),
-            _ if !self.installed => {}
+            Message::Evicted { cut } if self.is_sponsor(from) || self.membership.knows_key(from) => {
+                self.on_evicted(from, cut)
+            }
+            // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
+            Message::Used if self.is_sponsor(from) && !self.installed => self.on_evicted(from, Seq::MAX),
+            Message::Contacts(contacts) if self.installed => self.on_contacts(from, contacts),
+            // It lacks ops, the word that lets it in among them.
+            Message::Vector(vector) if self.installed => self.answer_stranger(from, &vector),
+            _ => {}
+        }
+    }
+
+    fn on_message_of_member(&mut self, from: NodeId, message: Message) {
+        match message {
+            // A member that asks for a state has lost its own.
+            Message::Join { .. } => self.send(from, Lane::Ordered, Message::Used),
+            Message::Resume { .. } => {}
+            Message::Installed { .. } => self.tell_secrets(from),
+            Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
             Message::Vector(vector) => self.on_vector(from, &vector),
-            Message::Skewed { ahead } => {
-                tracing::warn!(peer = %from, ahead, "a peer does not take our ops: their timestamps are ahead of its clock");
-                self.peers.skewed.insert(self.me, ahead);
-            }
-            Message::Nominate(contact) if self.membership.is_member(from) => self.nominate(contact, false),
-            Message::Nominate(_) => {}
-            Message::Evicted { cut } if self.membership.knows_key(from) => self.on_evicted(cut),
-            // A newcomer may know none of those who are members by now, and has nothing to lose.
-            Message::Gone(begins) if self.membership.is_member(from) || !self.is_member() => {
-                self.on_gone(from, &begins)
-            }
-            Message::Evicted { .. } | Message::Used | Message::Gone(_) => {}
+            Message::Skewed { ahead } => self.on_skewed(from, ahead),
+            Message::Nominate(contact) => self.nominate(contact, from),
+            Message::Waits { newcomer, obstacles } if newcomer == self.me => self.on_waits(obstacles),
+            Message::Waits { newcomer, obstacles } => self.pass_waits_on(newcomer, obstacles),
+            Message::Secrets(secrets) => self.on_secrets(*secrets),
+            Message::Evicted { cut } => self.on_evicted(from, cut),
+            Message::Gone(begins) => self.on_gone(from, &begins),
+            Message::Forked { seq } if self.is_member() => self.halt_forked(seq),
+            Message::Used | Message::Forked { .. } => {}
+        }
+    }
+
+    fn is_sponsor(&self, node: NodeId) -> bool {
+        self.peers.sponsor == Some(node)
+    }
+
+    /// A member says whether it takes the ops of this node.
+    fn on_skewed(&mut self, from: NodeId, ahead: u64) {
+        let before = if ahead == 0 { self.peers.refused_by.remove(&from) } else { self.peers.refused_by.insert(from, ahead) };
+        match (before, ahead) {
+            (None, 1..) => tracing::warn!(
+                peer = %from, label = self.label(from), ahead_ms = ahead,
+                "a member does not take our ops: their timestamps are ahead of the cluster's time as it knows it"
+            ),
+            (Some(_), 0) => tracing::info!(peer = %from, label = self.label(from), "the member takes our ops again"),
+            _ => {}
+        }
+    }
+
+    /// Takes note of whose ops are not taken because their timestamps are too far ahead, and tells the origin.
+    fn note_skewed(&mut self, origin: NodeId, ahead: u64) {
+        if self.peers.skewed.insert(origin, ahead).is_none() {
+            let label = self.label(origin);
+            tracing::warn!(%origin, label, ahead_ms = ahead, "ops are not taken for now: their timestamps are ahead of the cluster's time");
+            self.tell_skewed(origin, ahead);
+        }
+    }
+
+    fn note_taken(&mut self, origin: NodeId) {
+        if self.peers.skewed.remove(&origin).is_some() {
+            tracing::info!(%origin, label = self.label(origin), "ops are taken again");
+            self.tell_skewed(origin, 0);
+        }
+    }
+
+    fn tell_skewed(&mut self, origin: NodeId, ahead: u64) {
+        if self.peers.is_connected(origin) {
+            self.send(origin, Lane::Ordered, Message::Skewed { ahead });
         }
     }
 
@@ -97,7 +176,7 @@ impl<S: Store> Replica<S> {
         if !self.installed {
             return self.join_again();
         }
-        let small = self.membership.count() <= self.config.spread.small;
+        let small = self.is_small();
         if !fresh.is_empty() {
             self.spread(fresh, small);
         }
@@ -145,7 +224,7 @@ impl<S: Store> Replica<S> {
     fn takes_ours(&self, peer: NodeId) -> bool {
         let lag = self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me));
         let froze = self.membership.freeze_by(peer, self.me).is_some();
-        self.membership.knows(peer) && !froze && lag <= self.config.spread.lag
+        self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
     }
 
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
@@ -163,7 +242,7 @@ impl<S: Store> Replica<S> {
         self.truncate();
         self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
-        self.clock.tick(self.promised_wall());
+        self.clock.tick(self.time_to_follow());
         let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
         let partner = self.some_peers(1).first().copied();
         let entries = self.entries();
@@ -172,15 +251,16 @@ impl<S: Store> Replica<S> {
             self.send(peer, Lane::Ordered, Message::Vector(vector));
         }
         if let Some(partner) = partner {
-            let vector = self.vector_of(entries, Some(partner), true, true);
+            let vector = self.vector_of(entries, Some(partner), !self.is_blind(), true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
             if self.reads(partner).is_none() {
                 self.tell_reads(partner);
             }
-            if !self.is_member() {
-                // Said before, but that may have been lost, or said to one who was no member itself.
-                self.send(partner, Lane::Ordered, Message::Installed);
+            // Said before, but that may have been lost, or said to one who was no member itself.
+            self.ask_for_admission(partner);
+            if let Some(ahead) = self.peers.skewed.get(&partner).copied() {
+                self.tell_skewed(partner, ahead);
             }
         }
     }
@@ -192,12 +272,14 @@ impl<S: Store> Replica<S> {
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        // It could take nothing yet.
+        let wants = wants && !self.is_blind();
         let entries = self.entries();
         self.vector_of(entries, to, wants, echo)
     }
 
-    fn vector_of(&mut self, entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
-        let rows = to.map(|to| self.some_rows(to)).unwrap_or_default();
+    pub(super) fn vector_of(&mut self, entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         Vector { entries, rows, wall: self.now.wall, silent: self.silent(), wants, echo }
     }
 
@@ -207,29 +289,31 @@ impl<S: Store> Replica<S> {
         let mut origins: Vec<_> = applied.chain(self.membership.members()).chain([self.me]).collect();
         origins.sort_unstable();
         origins.dedup();
-        let tells = |entry: &Entry| entry.held > 0 || entry.promise != Promise::default();
+        let tells = |entry: &Entry| entry.has > 0 || entry.promise != Promise::default();
         origins.into_iter().map(|origin| self.entry(origin)).filter(tells).collect()
     }
 
     fn entry(&self, origin: NodeId) -> Entry {
-        let held = self.registry.applied_of(origin);
+        let (here, acknowledged) = (self.finality.here(origin), self.acknowledged(origin));
         let promise = if origin != self.me {
             self.finality.promise(origin)
         } else if self.is_starting() {
             // It may have issued more than it knows of.
             Promise::default()
         } else {
-            Promise { seq: held, hlc: self.clock.last() }
+            Promise { seq: here.seq, chain: here.chain, hlc: self.clock.last() }
         };
-        Entry { origin, held, chain: self.finality.chain(origin), promise }
+        Entry { origin, has: here.seq, holds: acknowledged.seq, chain: acknowledged.chain, promise }
     }
 
-    fn some_rows(&mut self, to: NodeId) -> Vec<HeldRow> {
+    /// The rows of some others; and the receiver's own with a full exchange.
+    fn some_rows(&mut self, to: NodeId, own: bool) -> Vec<HeldRow> {
         let others: Vec<_> =
             self.finality.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
-        let chosen = self.choose(others, RELAYED_ROWS);
+        let mut chosen = self.choose(others, RELAYED_ROWS);
+        chosen.extend(Some(to).filter(|to| own && self.finality.rows().contains_key(to)));
         let row = |by: NodeId| {
-            let held = self.finality.rows()[&by].iter().map(|(origin, seq)| (*origin, *seq));
+            let held = self.finality.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
             HeldRow { by, held: held.collect() }
         };
         chosen.into_iter().map(row).collect()
@@ -248,19 +332,5 @@ impl<S: Store> Replica<S> {
         }
         nodes.truncate(count);
         nodes
-    }
-
-    /// By how much this node's clock is off from the median of its peers', where that is more than allowed.
-    pub(super) fn clock_suspect(&self) -> Option<i64> {
-        // The median is off only where somebody is, and then the median is worked out: this is asked in every step.
-        let off = |offset: i64| offset.unsigned_abs() > self.config.max_clock_skew;
-        if !self.peers.connected.values().filter_map(|peer| peer.offset).any(off) {
-            return None;
-        }
-        let members = self.peers.connected.iter().filter(|(node, _)| self.membership.is_member(**node));
-        let mut offsets: Vec<_> = members.filter_map(|(_, peer)| peer.offset).collect();
-        offsets.sort_unstable();
-        let median = offsets.get(offsets.len() / 2).copied()?;
-        off(median).then_some(median)
     }
 }

@@ -1,8 +1,8 @@
 //! Who is a member, derived from the membership ops alone, so that all nodes derive the same.
 //!
-//! A newcomer is a member once all who were asked have welcomed it. A node is evicted, or has left, once all who stay
-//! have frozen it; its log then counts up to its cut. Both are worked out anew, from the founders on, whenever a
-//! membership op arrives: such ops are few.
+//! A newcomer is a member with the first member's word. A node is evicted once all who stay have frozen it; its log then
+//! counts up to its cut. A node that leaves is out for whoever has its last op. All is worked out anew, from the founders
+//! on, whenever a membership op arrives: such ops are few.
 
 mod derive;
 
@@ -13,70 +13,74 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::derive::Derivation;
 use crate::clock::{Hlc, NodeId};
-use crate::crdt::{Body, Op, Seq};
+use crate::crdt::{Body, Chain, Cut, Op, Seq};
+
+/// How much of a log is here, with its hash.
+pub(super) type Logs<'a> = &'a dyn Fn(NodeId) -> Cut;
 
 /// The membership ops of all logs and what follows from them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Membership {
+    me: NodeId,
     founders: BTreeSet<NodeId>,
     /// Members of the cluster that this one was recovered from, with the prefixes of their logs that count.
-    former: BTreeMap<NodeId, Seq>,
+    former: BTreeMap<NodeId, Cut>,
     /// In log order for each origin.
     ops: BTreeMap<(NodeId, Seq), Op>,
-    /// All freezes ever made: by whom, of whom, at which seq.
+    /// The latest freezes: by whom, of whom, at which seq.
     freezes: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
     derived: Derivation,
+    to_freeze: BTreeSet<NodeId>,
+    to_declare: BTreeMap<NodeId, Cut>,
 }
 
 impl Membership {
-    /// What follows from the ops; `applied` says how much of each log is here.
+    /// What follows from the ops for node `me`; `logs` says how much of each log is here.
     pub(super) fn new(
+        me: NodeId,
         founders: BTreeSet<NodeId>,
-        former: BTreeMap<NodeId, Seq>,
+        former: BTreeMap<NodeId, Cut>,
         ops: impl IntoIterator<Item = Op>,
-        applied: &dyn Fn(NodeId) -> Seq,
+        logs: Logs<'_>,
     ) -> Self {
-        let mut membership = Self { founders, former, ..Self::default() };
+        let mut membership = Self { me, founders, former, ..Self::default() };
         ops.into_iter().for_each(|op| membership.enter(op));
-        membership.derive(applied);
+        membership.derive(logs);
         membership
     }
 
     /// Takes in one more membership op.
-    pub(super) fn add(&mut self, op: Op, applied: &dyn Fn(NodeId) -> Seq) {
+    pub(super) fn add(&mut self, op: Op, logs: Logs<'_>) {
         self.enter(op);
-        self.derive(applied);
+        self.derive(logs);
     }
 
     fn enter(&mut self, op: Op) {
-        if let Body::Freeze { node, seq } = op.body {
+        if let Body::Freeze { node, seq, .. } = op.body {
             self.freezes.entry(op.node).or_default().insert(node, seq);
         }
         self.ops.insert((op.node, op.seq), op);
     }
 
-    fn derive(&mut self, applied: &dyn Fn(NodeId) -> Seq) {
-        self.derived = derive::derive(&self.founders, &self.former, &self.ops, applied);
+    fn derive(&mut self, logs: Logs<'_>) {
+        self.derived = derive::derive(&self.founders, &self.former, &self.ops, logs);
+        self.to_freeze = self.unfrozen();
+        self.to_declare = self.undeclared();
     }
 
     /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.
-    pub(super) fn try_finish(&mut self, applied: &dyn Fn(NodeId) -> Seq) -> bool {
-        let here =
-            !self.derived.agreed.is_empty() && self.derived.agreed.iter().all(|(node, cut)| applied(*node) >= *cut);
-        if here {
-            self.derive(applied);
+    pub(super) fn try_finish(&mut self, logs: Logs<'_>) -> bool {
+        let here = |(node, cut): (&NodeId, &Cut)| logs(*node).seq >= cut.seq;
+        let finished = !self.derived.agreed.is_empty() && self.derived.agreed.iter().all(here);
+        if finished {
+            self.derive(logs);
         }
-        here
+        finished
     }
 
-    /// Whether the node is a member: admitted and not evicted.
+    /// Whether the node is a member: admitted and not out.
     pub(super) fn is_member(&self, node: NodeId) -> bool {
         self.derived.members.contains(&node)
-    }
-
-    /// Whether the node is a member or on its way to be one.
-    pub(super) fn knows(&self, node: NodeId) -> bool {
-        self.is_member(node) || self.derived.half_admitted.contains(&node)
     }
 
     /// Whether the node, in this incarnation or another, was ever a member.
@@ -97,20 +101,9 @@ impl Membership {
         self.derived.members.len()
     }
 
-    /// Of how many a majority must be one: newcomers that are half-way in count, because they may be members elsewhere.
-    pub(super) fn electorate(&self) -> usize {
-        self.derived.electorate()
-    }
-
-    pub(super) fn half_admitted(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.derived.half_admitted.iter().copied()
-    }
-
-    /// The member that has been one for longest: it alone admits newcomers, so that each of them is welcomed by all who
-    /// were let in before it.
+    /// The member that has been one for longest: it alone admits newcomers.
     pub(super) fn first(&self) -> Option<NodeId> {
-        let rank = |node: &NodeId| (self.derived.admitted.get(node).copied().unwrap_or_default(), *node);
-        self.members().min_by_key(rank)
+        self.derived.first()
     }
 
     /// A promise that stands for a member which has not spoken yet.
@@ -122,53 +115,57 @@ impl Membership {
         floor
     }
 
-    /// The evicted, each with the prefix of its log that counts.
-    pub(super) fn cuts(&self) -> &BTreeMap<NodeId, Seq> {
+    /// Those who are out, each with the prefix of its log that counts.
+    pub(super) fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.cuts
     }
 
-    /// Where an evicted node's log ends.
-    pub(super) fn cut(&self, node: NodeId) -> Option<Seq> {
+    /// Where the log of a node that is out ends.
+    pub(super) fn cut(&self, node: NodeId) -> Option<Cut> {
         self.derived.cuts.get(&node).copied()
     }
 
-    /// Those whose eviction or departure is not finished.
+    /// Those whose eviction is not finished.
     pub(super) fn frozen(&self) -> &BTreeSet<NodeId> {
         &self.derived.frozen
     }
 
     /// The cuts of an eviction that is agreed upon and waits for ops up to them.
-    pub(super) fn agreed(&self) -> &BTreeMap<NodeId, Seq> {
+    pub(super) fn agreed(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.agreed
     }
 
     /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
-    pub(super) fn decided(&self) -> &BTreeMap<NodeId, Seq> {
+    pub(super) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.decided
     }
 
-    /// Where a node said that it leaves: the seq of its last op.
-    pub(super) fn departing(&self, node: NodeId) -> Option<Seq> {
-        self.derived.departing.get(&node).copied()
-    }
-
-    /// The seq of a node's last op where it has said that it leaves, also when it is out.
+    /// The seq of a node's last op where it has said that it leaves.
     pub(super) fn departed(&self, node: NodeId) -> Option<Seq> {
         let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
         (last.body == Body::Depart).then_some(last.seq)
     }
 
-    /// Those who have the key of a node, and are in under an earlier incarnation: they are to retire.
-    pub(super) fn earlier_lives(&self, node: NodeId) -> Vec<NodeId> {
-        let known = self.derived.members.iter().chain(&self.derived.half_admitted).copied();
-        let earlier = known.filter(|known| known.key_part() == node.key_part() && *known < node);
-        earlier.filter(|known| self.departing(*known).is_none()).collect()
+    /// Whether a node went by its own last op, and not by an eviction that cut its log below.
+    pub(super) fn has_left(&self, node: NodeId) -> bool {
+        self.cut(node).is_some_and(|cut| self.departed(node) == Some(cut.seq))
+    }
+
+    /// Members that have the key of a node under an earlier incarnation, and have not been retired: they are to be.
+    pub(super) fn earlier_incarnations(&self, node: NodeId) -> Vec<NodeId> {
+        let earlier = |known: &NodeId| known.key_part() == node.key_part() && *known < node;
+        let known = self.members().filter(earlier);
+        known.filter(|known| !self.derived.retired.contains(known)).collect()
+    }
+
+    /// Whether the same key is in under an earlier incarnation.
+    pub(super) fn has_earlier_incarnation(&self, node: NodeId) -> bool {
+        self.members().any(|known| known.key_part() == node.key_part() && known < node)
     }
 
     /// Whether the same key was let in under a later incarnation.
-    pub(super) fn has_later_life(&self, node: NodeId) -> bool {
-        let known = self.derived.since.keys().chain(&self.derived.half_admitted);
-        known.into_iter().any(|known| known.key_part() == node.key_part() && *known > node)
+    pub(super) fn has_later_incarnation(&self, node: NodeId) -> bool {
+        self.ever().any(|known| known.key_part() == node.key_part() && known > node)
     }
 
     /// Whether the eviction under way can still come to an end with what has been frozen.
@@ -181,27 +178,27 @@ impl Membership {
         self.freezes.get(&by)?.get(&node).copied()
     }
 
+    /// Whom `by` has frozen, and at which seq.
+    pub(super) fn freezes_by(&self, by: NodeId) -> impl Iterator<Item = (NodeId, Seq)> + '_ {
+        self.freezes.get(&by).into_iter().flatten().map(|(node, seq)| (*node, *seq))
+    }
+
     /// Who has frozen a node that is not out yet.
     pub(super) fn frozen_by(&self, node: NodeId) -> Vec<NodeId> {
         let by = self.freezes.iter().filter(|(_, freezes)| freezes.contains_key(&node));
         by.map(|(by, _)| *by).filter(|_| self.cut(node).is_none()).collect()
     }
 
-    /// Whether `by` has frozen somebody whose eviction is not finished.
-    pub(super) fn has_unfinished_freeze(&self, by: NodeId) -> bool {
-        self.derived.frozen.iter().any(|node| self.freeze_by(by, *node).is_some())
-    }
-
-    /// How far `by` takes the log of `origin`: nothing of a stranger's, an evicted one's up to its cut, a frozen one's
-    /// up to the freeze, or the cut once that is agreed upon.
+    /// How far `by` takes the log of `origin`: nothing of a stranger's, up to its cut of one that is out, up to the freeze
+    /// of a frozen one, or up to the cut once that is agreed upon.
     pub(super) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
         if !self.derived.since.contains_key(&origin) {
             0
         } else if let Some(cut) = self.cut(origin) {
-            if planted!(VoidOpsTaken) { Seq::MAX } else { cut }
+            if planted!(VoidOpsTaken) { Seq::MAX } else { cut.seq }
         } else {
             let frozen = self.freeze_by(by, origin);
-            let agreed = self.derived.agreed.get(&origin).copied();
+            let agreed = self.derived.agreed.get(&origin).map(|cut| cut.seq);
             frozen.max(agreed).unwrap_or(Seq::MAX)
         }
     }
@@ -214,44 +211,69 @@ impl Membership {
         greatest.copied().filter(|_| frozen).unwrap_or_else(|| self.limit(to, origin))
     }
 
-    /// Newcomers that `me` is asked to welcome and has not.
-    pub(super) fn to_welcome(&self, me: NodeId) -> Vec<NodeId> {
-        let Some(mut asked) = self.derived.asked.get(&me).cloned() else { return Vec::new() };
-        for node in self.welcomed(me) {
-            asked.remove(&node);
+    /// Those whom this node has yet to freeze.
+    pub(super) fn to_freeze(&self) -> &BTreeSet<NodeId> {
+        &self.to_freeze
+    }
+
+    /// The evictions that this node has yet to declare.
+    pub(super) fn to_declare(&self) -> &BTreeMap<NodeId, Cut> {
+        &self.to_declare
+    }
+
+    /// Those whom others have frozen, or whose key has come back. And those who have left, where somebody froze them
+    /// before it heard of that: it waits for the freezes of all who stay.
+    fn unfrozen(&self) -> BTreeSet<NodeId> {
+        let early = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match op.body {
+            Body::Freeze { node, seq, .. } => self.cut(node).filter(|cut| seq < cut.seq).map(|_| node),
+            _ => None,
+        });
+        let early = early.filter(|node| self.has_left(*node));
+        let due = |node: &NodeId| *node != self.me && self.freeze_by(self.me, *node).is_none();
+        self.derived.frozen.iter().copied().chain(early).filter(due).collect()
+    }
+
+    /// What is decided and nobody has declared; or what only others have declared.
+    fn undeclared(&self) -> BTreeMap<NodeId, Cut> {
+        if !self.derived.decided.is_empty() {
+            return self.derived.decided.clone();
         }
-        asked.into_iter().collect()
+        let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| &op.body);
+        let declared: BTreeSet<NodeId> = own
+            .filter_map(|body| match body {
+                Body::Evict { cuts } => Some(cuts.keys().copied()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let frozen = |node: &NodeId| self.freeze_by(self.me, *node).is_some() && !declared.contains(node);
+        self.cuts().iter().filter(|(node, _)| frozen(node)).map(|(node, cut)| (*node, *cut)).collect()
     }
 
-    /// Newcomers that `me` has welcomed and that are not members yet: they are frozen along with anybody.
-    pub(super) fn half_welcomed(&self, me: NodeId) -> Vec<NodeId> {
-        let half = |node: &NodeId| !self.is_member(*node) && self.cut(*node).is_none();
-        self.welcomed(me).filter(half).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    fn welcomed(&self, me: NodeId) -> impl Iterator<Item = NodeId> {
-        let own = self.ops.range((me, 0)..=(me, Seq::MAX)).map(|(_, op)| op);
-        own.filter_map(|op| match &op.body {
-            Body::Admit { node, .. } | Body::Welcome { node } => Some(*node),
+    /// Admissions by members, as places in logs: which node, whose log, which seq.
+    pub(super) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
+        let by_members = self.ops.values().filter(|op| self.is_member(op.node) && self.derived.counts(op));
+        by_members.filter_map(|op| match op.body {
+            Body::Admit { node } => Some((node, op.node, op.seq)),
             _ => None,
         })
     }
 
-    /// One that `me` has yet to freeze because somebody else did or it leaves; a leaving one only at its last op.
-    pub(super) fn to_freeze(&self, me: NodeId, applied: &dyn Fn(NodeId) -> Seq) -> Option<NodeId> {
-        let due = |node: &NodeId| {
-            *node != me
-                && self.freeze_by(me, *node).is_none()
-                && self.departing(*node).is_none_or(|last| applied(*node) >= last)
-        };
-        self.derived.frozen.iter().copied().find(due)
+    /// How many would stay if these went as well.
+    pub(super) fn staying_without(&self, nodes: &BTreeSet<NodeId>) -> impl Iterator<Item = NodeId> {
+        self.members().filter(|member| !self.derived.frozen.contains(member) && !nodes.contains(member))
     }
 
-    /// Whether an eviction of these, begun by `me` now, could find its majority.
-    pub(super) fn could_evict(&self, me: NodeId, nodes: &BTreeSet<NodeId>) -> bool {
-        let mut frozen: BTreeSet<_> = self.derived.frozen.union(nodes).copied().collect();
-        frozen.extend(self.half_welcomed(me));
-        let survivors = self.members().filter(|member| !frozen.contains(member)).count();
-        2 * survivors > self.electorate() || planted!(NoMajorityNeeded)
+    /// Whether an eviction of these, begun now, could find its majority.
+    pub(super) fn could_evict(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        2 * self.staying_without(nodes).count() > self.count() || planted!(NoMajorityNeeded)
+    }
+
+    /// Whether what is here of a log of one that is out goes beyond what counts, or is another continuation.
+    pub(super) fn is_void_beyond(&self, node: NodeId, here: Cut) -> bool {
+        self.cut(node).is_some_and(|cut| here.seq > cut.seq || here.seq == cut.seq && here.chain != cut.chain)
     }
 }
+
+/// No log at all.
+pub(super) const EMPTY_LOG: Cut = Cut { seq: 0, chain: Chain::EMPTY };

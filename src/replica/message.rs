@@ -1,12 +1,14 @@
 //! What replicas say to each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Op, Seq};
+use crate::name::Pepper;
 
 /// What a newcomer calls a snapshot that it asks for.
 pub type SnapshotId = u64;
@@ -31,6 +33,8 @@ pub struct Contact {
 pub struct Promise {
     /// The prefix of the origin's log that the promise speaks of.
     pub seq: Seq,
+    /// The hash of that prefix.
+    pub chain: Chain,
     /// No op after that prefix has a timestamp at or below this one.
     pub hlc: Hlc,
 }
@@ -40,9 +44,11 @@ pub struct Promise {
 pub struct Entry {
     /// Whose log.
     pub origin: NodeId,
-    /// The gap-free prefix that the sender holds durably.
-    pub held: Seq,
-    /// The hash of that prefix.
+    /// The gap-free prefix that the sender has durably: what comes after it is worth sending.
+    pub has: Seq,
+    /// How much of it the sender acknowledges to hold: all, but for a member that leaves.
+    pub holds: Seq,
+    /// The hash of what it acknowledges.
     pub chain: Chain,
     /// The origin's latest promise that the sender believes; for the sender's own log, its promise.
     pub promise: Promise,
@@ -53,8 +59,8 @@ pub struct Entry {
 pub struct HeldRow {
     /// Who said so.
     pub by: NodeId,
-    /// Prefixes by origin.
-    pub held: Vec<(NodeId, Seq)>,
+    /// Prefixes by origin, with their hashes.
+    pub held: Vec<(NodeId, Seq, Chain)>,
 }
 
 /// An acknowledgement, a heartbeat, or one half of an anti-entropy exchange.
@@ -63,7 +69,8 @@ pub struct Vector {
     /// What the sender knows; all logs where `wants` is set, else perhaps only what is news. Of a log that has no entry
     /// it knows nothing.
     pub entries: Vec<Entry>,
-    /// A few rows of others, so that knowledge passes through those between us.
+    /// A few rows of others, so that knowledge passes through those between us; and the receiver's own, as the sender
+    /// remembers it, so that an old copy of a data directory betrays itself.
     pub rows: Vec<HeldRow>,
     /// The sender's wall clock.
     pub wall: Millis,
@@ -85,9 +92,16 @@ pub enum Message {
         contact: Contact,
         /// What the snapshot that it asks for is to be called, so that no late part of another is taken for its own.
         snapshot: SnapshotId,
+        /// Its wall clock.
+        wall: Millis,
     },
-    /// A newcomer has the sponsor's snapshot durably.
-    Installed,
+    /// A newcomer has the sponsor's snapshot durably and waits to be let in; or it was let in, and lacks the secrets.
+    Installed {
+        /// Its wall clock.
+        wall: Millis,
+        /// The prefixes of logs that its state has.
+        has: Vec<(NodeId, Seq)>,
+    },
     /// What the sender knows of members' addresses.
     Contacts(Vec<Contact>),
     /// Ops, gap-free and in order for each origin.
@@ -99,14 +113,14 @@ pub enum Message {
     },
     /// See [`Vector`].
     Vector(Vector),
-    /// The receiver's ops were not taken because their timestamps lie too far ahead of the sender's clock.
+    /// The receiver's ops were not taken because their timestamps lie too far ahead of the cluster's time.
     Skewed {
-        /// By how many milliseconds.
+        /// By how many milliseconds; 0 where they are taken again.
         ahead: u64,
     },
     /// A newcomer has the sponsor's snapshot and is to be let in.
     Nominate(Contact),
-    /// The receiver has been evicted, finally.
+    /// The receiver is out, finally.
     Evicted {
         /// The prefix of its log that counts.
         cut: Seq,
@@ -132,6 +146,57 @@ pub enum Message {
         /// It does not know what the receiver can read, and asks.
         echo: bool,
     },
+    /// What keeps a newcomer out for now, to whoever asked for its admission and on to the newcomer.
+    Waits {
+        /// The newcomer.
+        newcomer: NodeId,
+        /// What it waits for.
+        obstacles: Vec<Obstacle>,
+    },
+    /// What only members know, for one that was let in.
+    Secrets(Box<Secrets>),
+    /// Members hold different ops of the receiver's log under one number, so nothing more of it is decided.
+    Forked {
+        /// The number.
+        seq: Seq,
+    },
+}
+
+/// What members of a cluster share and nobody else knows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// What join tokens are derived from.
+    pub cluster: [u8; 32],
+    /// The key of private names.
+    pub pepper: Pepper,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+/// What keeps a newcomer out for now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Obstacle {
+    /// Its clock is off from the cluster's time.
+    Clock {
+        /// By so many milliseconds; positive where it is ahead.
+        ahead: i64,
+    },
+    /// It runs an older version, which cannot read what is in use.
+    Version,
+    /// An eviction of these is not finished.
+    Eviction(BTreeSet<NodeId>),
+    /// Not all members were heard of just now.
+    Silent(BTreeSet<NodeId>),
+    /// Not enough members are known to hold the admissions before.
+    Unsettled(BTreeSet<NodeId>),
+    /// The member that admits newcomers is out of reach of its sponsor.
+    FirstOutOfReach(NodeId),
+    /// The member that admits newcomers has just started, and compares its log with its peers'.
+    FirstStarts(NodeId),
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

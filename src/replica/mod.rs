@@ -24,13 +24,16 @@
 mod allowance;
 mod answer;
 mod charges;
+mod cluster_time;
 mod config;
 mod endings;
 mod evict;
+mod exit;
 mod feed;
 mod finality;
 mod gossip;
 mod input;
+mod leave;
 pub mod limits;
 mod log;
 mod membership;
@@ -62,15 +65,17 @@ use self::allowance::Allowances;
 pub use self::answer::*;
 pub use self::charges::Charge;
 use self::charges::Charges;
+use self::cluster_time::ClusterTime;
 pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
 use self::finality::Finality;
 use self::gossip::Peers;
 pub use self::gossip::Spread;
 pub use self::input::{Input, Output, Token};
+use self::leave::Leaving;
 use self::log::LogBuffer;
 use self::membership::Membership;
-pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Promise, SnapshotId, Vector};
+pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
 pub use self::open::OpenError;
 pub use self::reading::*;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
@@ -85,8 +90,14 @@ use self::starting::Starting;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::codec;
-use crate::crdt::{Body, Effects, Op, Registry, Seq};
+use crate::crdt::{Body, Cut, Effects, Op, Registry, Seq};
 use crate::store::{Batch, Store, Table};
+
+/// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
+const MOST_HELD_BACK: usize = 100_000;
+/// A disk that makes nothing durable for so many milliseconds hangs, and the node says so. A guess: longer than a busy disk
+/// takes, shorter than an operator's patience.
+const DISK_HANGS: u64 = 2000;
 
 /// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
 /// most, because a node that restarts at once issues ops that far ahead of its clock.
@@ -99,14 +110,15 @@ const META_LEFT: &[u8] = b"left";
 const META_RETURNING: &[u8] = b"returning";
 /// The state of the life before is still here, whole.
 const META_SET_ASIDE: &[u8] = b"set-aside";
-/// Its own earlier ids that the cluster it came to has never heard of.
-const META_UNHEARD: &[u8] = b"unheard";
+/// An operator has asked this node to leave, and it has not departed.
+const META_LEAVING: &[u8] = b"leaving";
+/// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
+const META_SECRET: &[u8] = b"secret";
 /// What the feed may not have told of what this node accepted itself.
 const META_UNTOLD: &[u8] = b"untold";
 /// All registrations that came with the state and are over have a row that says so.
 const META_SWEPT: &[u8] = b"swept";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
-const CLUSTER_FORMER: &[u8] = b"former";
 const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -116,8 +128,11 @@ pub struct Replica<S> {
     me: NodeId,
     now: Now,
     clock: Clock,
+    time: ClusterTime,
     ceiling: Hlc,
     founding: Option<Founding>,
+    /// The cluster's secret; none while this node was not let in.
+    secret: Option<[u8; 32]>,
     /// The store holds a whole state: founded here, or a snapshot that came to its end.
     installed: bool,
     /// It has just been started, and its peers may have seen more of its log than it has.
@@ -137,15 +152,24 @@ pub struct Replica<S> {
     charges: Charges,
     rng: ChaCha8Rng,
     outbox: Vec<Output>,
+    /// What rests on nothing that could be lost.
+    at_once: Vec<Output>,
     gated: VecDeque<(Batch, Output)>,
     persisted: Batch,
+    /// Since when the disk has made nothing durable, in `elapsed` time; none where nothing waits for it.
+    disk_waits: Option<Millis>,
+    disk_logged: bool,
     /// It takes nothing in any more.
     halted: bool,
     /// It is out of the cluster: what is held back gets out, then the last word.
     gone: bool,
+    /// It was asked to leave, and has not departed.
+    leaving: Option<Leaving>,
+    /// Members that have said that they have this node's last op.
+    departure_known: BTreeSet<NodeId>,
     /// A member said that this node is out: the prefix of its log that counts.
     evicted: Option<Seq>,
-    /// It holds ops that an eviction has made void: only a newcomer that is no member yet can.
+    /// It holds ops that an eviction has made void: it was let in by a void word, or took them from one that was.
     holds_void: bool,
     /// Nobody in reach has what it lacks.
     left_behind: bool,
@@ -188,11 +212,21 @@ impl<S: Store> Replica<S> {
     /// Whether this node is a member, by what it knows.
     pub fn is_member(&self) -> bool {
         // With void ops in its state it is about to drop that, and what it would issue now with it.
-        self.installed && !self.holds_void && self.membership.is_member(self.me)
+        self.installed && !self.is_blind() && !self.holds_void && self.membership.is_member(self.me)
     }
 
-    /// The evicted, as far as this node knows, each with the prefix of its log that counts.
-    pub fn cuts(&self) -> &BTreeMap<NodeId, Seq> {
+    /// The cluster's secret; none while this node was not let in.
+    pub fn secret(&self) -> Option<[u8; 32]> {
+        self.secret
+    }
+
+    /// It has the state, and not the key of private names: it takes no ops, which may speak of such.
+    fn is_blind(&self) -> bool {
+        self.installed && self.secret.is_none()
+    }
+
+    /// Those who are out, as far as this node knows, each with the prefix of its log that counts.
+    pub fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
         self.membership.cuts()
     }
 
@@ -213,6 +247,9 @@ impl<S: Store> Replica<S> {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
         if let Input::Persisted(batch) = input {
+            if batch > self.persisted {
+                self.disk_waits = None;
+            }
             self.persisted = self.persisted.max(batch);
         }
         if self.halted || self.gone {
@@ -238,21 +275,23 @@ impl<S: Store> Replica<S> {
         if self.gone {
             return self.release();
         }
+        self.look_at_the_clock();
         self.advance_clock();
         self.end_start();
-        self.join_freezes();
-        self.welcome_newcomers();
+        self.join_evictions();
+        self.depart();
         self.register_again();
         self.decide();
         self.answer_waiting();
         let fresh = self.log.write(&mut self.registry.store);
+        self.tell_forks();
         self.gossip(fresh);
         self.announce_peers();
         self.tidy();
         let events = self.feed.write(&mut self.registry.store);
         self.finality.save(&mut self.registry);
         self.raise_ceiling();
-        let last_word = self.farewell();
+        let last_word = self.exit();
         let batch = self.registry.store.commit();
         if let Some(failure) = self.registry.store.failure() {
             self.halt(failure.to_string());
@@ -262,22 +301,52 @@ impl<S: Store> Replica<S> {
         self.gone = last_word.is_some();
         self.outbox.extend(last_word);
         if self.gated.is_empty() && batch <= self.persisted {
-            return std::mem::take(&mut self.outbox);
+            self.disk_waits = None;
+            self.at_once.append(&mut self.outbox);
+            return std::mem::take(&mut self.at_once);
         }
-        self.gated.extend(self.outbox.drain(..).map(|output| (batch, output)));
+        self.hold_back(batch);
         self.release()
+    }
+
+    /// Holds this step's outputs back until its batch is durable. Where the disk hangs, messages are dropped before what waits
+    /// grows too large: anti-entropy makes up for them.
+    fn hold_back(&mut self, batch: Batch) {
+        let since = *self.disk_waits.get_or_insert(self.now.elapsed);
+        let waited = self.now.elapsed.since(since);
+        if waited < DISK_HANGS {
+            self.disk_logged = false;
+        } else if !std::mem::replace(&mut self.disk_logged, true) {
+            tracing::error!(for_ms = waited, "the disk has made nothing durable; what depends on it waits");
+        }
+        let room = MOST_HELD_BACK.saturating_sub(self.gated.len());
+        let mut outputs = std::mem::take(&mut self.outbox);
+        if outputs.len() > room {
+            outputs.retain(|output| !matches!(output, Output::Send { .. }));
+        }
+        self.gated.extend(outputs.drain(..).map(|output| (batch, output)));
+        self.outbox = outputs;
+    }
+
+    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    fn disk_hangs(&self) -> Option<u64> {
+        let waited = self.now.elapsed.since(self.disk_waits?);
+        (waited >= DISK_HANGS).then_some(waited)
     }
 
     /// The outputs whose batches are durable.
     fn release(&mut self) -> Vec<Output> {
         let durable =
             self.gated.iter().take_while(|(batch, _)| *batch <= self.persisted || planted!(SpeakBeforeFsync)).count();
-        self.gated.drain(..durable).map(|(_, output)| output).collect()
+        let mut released = std::mem::take(&mut self.at_once);
+        released.extend(self.gated.drain(..durable).map(|(_, output)| output));
+        released
     }
 
     /// Stops for good: nothing that is held back gets out.
     fn halt(&mut self, reason: String) {
         self.gated.clear();
+        self.at_once.clear();
         self.outbox.clear();
         self.outbox.push(Output::Halt(reason));
         self.halted = true;
@@ -285,7 +354,7 @@ impl<S: Store> Replica<S> {
 
     /// Issues an op of this node's own.
     fn issue(&mut self, body: Body) -> Effects {
-        let hlc = self.clock.tick(self.promised_wall());
+        let hlc = self.clock.tick(self.time_to_follow());
         let seq = self.registry.applied_of(self.me) + 1;
         let op = Op::new(self.me, seq, hlc, self.finality.chain(self.me), body);
         let effects = self.apply(&op);
@@ -299,18 +368,18 @@ impl<S: Store> Replica<S> {
             Ok(effects) => effects,
             Err(error) => unreachable!("the caller offers ops in order: {error}"),
         };
+        self.finality.applied(op);
         if op.body.is_membership() {
             let key = [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat();
             self.registry.store.put(Table::Membership, key, codec::encode(op));
-            let registry = &self.registry;
-            self.membership.add(op.clone(), &|node| registry.applied_of(node));
+            let finality = &self.finality;
+            self.membership.add(op.clone(), &|node| finality.here(node));
             self.membership_changed();
         }
-        let registry = &self.registry;
-        if self.membership.try_finish(&|node| registry.applied_of(node)) {
+        let finality = &self.finality;
+        if self.membership.try_finish(&|node| finality.here(node)) {
             self.membership_changed();
         }
-        self.finality.applied(op);
         if let Some(registration) = effects.registered.as_ref().filter(|_| effects.first_of_id) {
             self.tell_accepted(registration);
         }
@@ -318,15 +387,9 @@ impl<S: Store> Replica<S> {
         effects
     }
 
-    /// The wall clock, as far as this node lets it move its own timestamps: a clock that is off from all others' is
-    /// not let in, because timestamps never go back.
-    fn promised_wall(&self) -> Millis {
-        if self.clock_suspect().is_some() { Millis(0) } else { self.now.wall }
-    }
-
     fn advance_clock(&mut self) {
-        let wall = self.promised_wall();
-        self.clock.promise(wall);
+        let time = self.time_to_follow();
+        self.clock.promise(time);
     }
 
     /// Stores the promise ceiling ahead of time where this step's timestamps have reached it.
@@ -341,21 +404,31 @@ impl<S: Store> Replica<S> {
     /// What hangs on the membership is worked out again.
     fn membership_changed(&mut self) {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
+        let membership = &self.membership;
+        self.finality.forget_rows(|node| membership.is_member(node));
         self.contacts_changed = true;
-        let void = |(node, cut): (&NodeId, &Seq)| self.registry.applied_of(*node) > *cut;
-        self.holds_void = self.membership.cuts().iter().any(void);
+        let out: Vec<_> = self.membership.cuts().keys().copied().collect();
+        self.holds_void = out.iter().any(|node| self.membership.is_void_beyond(*node, self.finality.here(*node)));
+        out.into_iter().for_each(|node| self.finality.end_fork(node));
     }
 
-    /// Welcomes every newcomer that this node is asked to, unless an eviction is under way.
-    fn welcome_newcomers(&mut self) {
-        let asked = self.membership.to_welcome(self.me);
-        if asked.is_empty() || planted!(NoWelcome) {
-            return;
-        }
-        let frozen = self.membership.has_unfinished_freeze(self.me) && !planted!(WelcomeAfterFreeze);
-        let busy = frozen || self.membership.departing(self.me).is_some();
-        if self.is_member() && !busy && !self.is_starting() {
-            asked.into_iter().for_each(|node| drop(self.issue(Body::Welcome { node })));
+    /// Whether there are so few members that everybody tells everybody.
+    fn is_small(&self) -> bool {
+        self.membership.count() <= self.config.spread.small
+    }
+
+    /// Tells the origins of forked logs, and the log of this node, once each.
+    fn tell_forks(&mut self) {
+        for origin in self.finality.take_new_forks() {
+            let Some(fork) = self.finality.fork(origin) else { continue };
+            tracing::error!(
+                %origin, label = self.label(origin), seq = fork.seq, other = %fork.by,
+                "two nodes hold different ops under one number of a log: its data directory was put back or ran twice; nothing \
+                 more of that log is decided until the node has come back under a new id"
+            );
+            if self.peers.is_connected(origin) {
+                self.send(origin, Lane::Ordered, Message::Forked { seq: fork.seq });
+            }
         }
     }
 

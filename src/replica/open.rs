@@ -9,23 +9,25 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::allowance::Allowances;
 use super::charges::Charges;
+use super::cluster_time::ClusterTime;
 use super::feed::Feed;
 use super::finality::Finality;
 use super::gossip::Peers;
 use super::log::LogBuffer;
 use super::membership::Membership;
+use super::message::Secrets;
 use super::retention::Retention;
 use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEFT, META_NODE,
-    META_RETURNING, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
+    CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEAVING, META_LEFT, META_NODE,
+    META_RETURNING, META_SECRET, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
 };
 use crate::clock::{Clock, NodeId};
 use crate::codec;
 use crate::crdt::{Op, Registry, read_record};
-use crate::name::{CLUSTER_PEPPER, Pepper};
+use crate::name::{META_PEPPER, Pepper};
 use crate::store::{Direction, Store, Table};
 
 /// The store does not fit this node. Nothing was changed.
@@ -88,10 +90,12 @@ impl<S: Store> Replica<S> {
             me,
             now,
             clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
+            time: ClusterTime::default(),
             ceiling: ceiling.unwrap_or_default(),
             founding: None,
+            secret: None,
             installed,
-            starting: installed.then(|| Starting::at(now)),
+            starting: installed.then(|| Starting::at(now, ceiling.unwrap_or_default())),
             registry: Registry::new(store, VClock::new()),
             log: LogBuffer::default(),
             feed: Feed::empty(),
@@ -106,10 +110,15 @@ impl<S: Store> Replica<S> {
             charges: Charges::default(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             outbox: Vec::new(),
+            at_once: Vec::new(),
             gated: VecDeque::new(),
             persisted: 0,
+            disk_waits: None,
+            disk_logged: false,
             halted: false,
             gone: false,
+            leaving: None,
+            departure_known: BTreeSet::new(),
             evicted: None,
             holds_void: false,
             left_behind: false,
@@ -118,36 +127,43 @@ impl<S: Store> Replica<S> {
             config,
         };
         match (installed, start) {
-            (false, Some(Start::Found(founding))) if !returning => replica.found(founding),
+            (false, Some(Start::Found { founders, secret })) if !returning => {
+                let pepper = Pepper::derive(&secret);
+                replica.found(&Founding { founders, ..Founding::default() }, &Secrets { cluster: secret, pepper });
+            }
             (false, _) => replica.wipe(),
             (true, _) => {}
         }
         replica.load();
+        // A leave that was asked for before a restart goes on.
+        if replica.installed && replica.registry.store.get(Table::Meta, META_LEAVING).is_some() {
+            replica.begin_to_leave();
+        }
         Ok(replica)
     }
 
     /// A founder's first state.
-    pub(super) fn found(&mut self, founding: Founding) {
-        self.write_founding(&founding);
+    pub(super) fn found(&mut self, founding: &Founding, secrets: &Secrets) {
+        self.write_founding(founding);
+        self.write_secrets(secrets);
         self.mark_installed();
         self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
     }
 
-    /// The pepper is made of the secret that the cluster has first. Stores of before have none yet.
-    fn keep_pepper(&mut self) {
-        let secret = self.founding.as_ref().map(|founding| founding.secret);
-        if let Some(secret) = secret.filter(|_| self.registry.store.get(Table::Cluster, CLUSTER_PEPPER).is_none()) {
-            let pepper = codec::encode(&Pepper::derive(&secret));
-            self.registry.store.put(Table::Cluster, CLUSTER_PEPPER.to_vec(), pepper);
-        }
+    pub(super) fn write_founding(&mut self, founding: &Founding) {
+        self.registry.store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(founding));
     }
 
-    pub(super) fn write_founding(&mut self, founding: &Founding) {
+    pub(super) fn write_secrets(&mut self, secrets: &Secrets) {
         let store = &mut self.registry.store;
-        store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(founding));
-        if !founding.former.is_empty() {
-            store.put(Table::Cluster, CLUSTER_FORMER.to_vec(), codec::encode(&founding.former));
-        }
+        store.put(Table::Meta, META_SECRET.to_vec(), codec::encode(&secrets.cluster));
+        store.put(Table::Meta, META_PEPPER.to_vec(), codec::encode(&secrets.pepper));
+    }
+
+    /// What only members know; none where this node was not let in.
+    pub(super) fn secrets(&self) -> Option<Secrets> {
+        let pepper = self.registry.store.get(Table::Meta, META_PEPPER)?;
+        Some(Secrets { cluster: self.secret?, pepper: read_record(&pepper, "pepper") })
     }
 
     pub(super) fn mark_installed(&mut self) {
@@ -160,6 +176,12 @@ impl<S: Store> Replica<S> {
     /// Forgets a snapshot that did not come to its end.
     pub(super) fn wipe(&mut self) {
         Table::ALL.into_iter().filter(|table| table.in_snapshot()).for_each(|table| self.empty(table));
+        // Whoever is let in is told the secrets of the cluster that it is let into.
+        for row in [META_SECRET, META_PEPPER, META_LEAVING] {
+            if self.registry.store.get(Table::Meta, row).is_some() {
+                self.registry.store.delete(Table::Meta, row.to_vec());
+            }
+        }
         if self.registry.store.get(Table::Meta, META_SET_ASIDE).is_some() {
             self.registry.store.delete(Table::Meta, META_SET_ASIDE.to_vec());
         }
@@ -178,16 +200,10 @@ impl<S: Store> Replica<S> {
     /// Takes up what the store holds, and this node's own contact.
     pub(super) fn load(&mut self) {
         let store = &self.registry.store;
-        let founding = store.get(Table::Cluster, CLUSTER_FOUNDING);
-        let former =
-            store.get(Table::Cluster, CLUSTER_FORMER).map(|bytes| read_record(&bytes, "list of former members"));
-        self.founding = founding.filter(|_| self.installed).map(|bytes| {
-            let founding: Founding = read_record(&bytes, "founding");
-            Founding { former: former.unwrap_or_default(), ..founding }
-        });
-        self.keep_pepper();
-        let store = &self.registry.store;
-        let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
+        let founding = store.get(Table::Cluster, CLUSTER_FOUNDING).filter(|_| self.installed);
+        self.founding = founding.map(|bytes| read_record(&bytes, "founding"));
+        self.secret = store.get(Table::Meta, META_SECRET).map(|bytes| read_record(&bytes, "secret"));
+        let Founding { founders, former } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
         store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
@@ -202,11 +218,12 @@ impl<S: Store> Replica<S> {
         self.feed = Feed::open(store);
         self.finality = Finality::default();
         let applied = self.finality.load(&self.registry.store);
-        self.membership = Membership::new(founders, former, ops, &|node| applied.get(&node).copied().unwrap_or(0));
+        let finality = &self.finality;
+        self.membership = Membership::new(self.me, founders, former, ops, &|node| finality.here(node));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.resume(dots.collect());
         self.finality.recall(self.membership.members().filter(|member| *member != self.me));
-        self.finality.membership_changed(self.membership.members(), self.now.elapsed);
+        self.membership_changed();
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
         self.load_reads();

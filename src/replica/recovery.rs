@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::message::Secrets;
 use super::returning::Return;
 use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, META_UNTOLD, Replica};
 use crate::clock::{Hlc, NodeId};
 use crate::codec;
-use crate::crdt::{Seq, read_record};
+use crate::crdt::{Cut, read_record};
+use crate::name::Pepper;
 use crate::store::{Direction, Store, Table};
 
 /// What a directory holds, for whoever is to decide whether a cluster is to be made of it.
@@ -96,7 +98,10 @@ impl<S: Store> Replica<S> {
         // Its directory may be a copy, after which readers were told more.
         self.feed.pass_over(&mut self.registry.store);
         self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
-        self.write_founding(&Founding { founders: [next].into(), secret, former });
+        // Names that were hashed must be found again, so the key of private names stays.
+        let pepper = self.secrets().map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
+        self.write_founding(&Founding { founders: [next].into(), former });
+        self.write_secrets(&Secrets { cluster: secret, pepper });
         let store = &mut self.registry.store;
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));
         store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&latest));
@@ -105,10 +110,10 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whoever was in the cluster or on the way, and how much of each log is here.
-    fn saved(&self) -> BTreeMap<NodeId, Seq> {
+    fn saved(&self) -> BTreeMap<NodeId, Cut> {
         let logs = self.registry.applied().iter().map(|dot| *dot.actor);
-        let known = self.membership.ever().chain(self.membership.half_admitted()).chain(logs).chain([self.me]);
-        known.map(|node| (node, self.registry.applied_of(node))).collect()
+        let known = self.membership.ever().chain(logs).chain([self.me]);
+        known.map(|node| (node, self.finality.here(node))).collect()
     }
 
     fn latest_known(&self) -> Hlc {

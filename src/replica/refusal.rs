@@ -123,7 +123,7 @@ pub enum Refusal {
     #[error(
         "members that run an older version, or have not been connected since this one was upgraded, could not read what \
          is asked for: {}; nothing was changed, upgrade them or wait until they are connected",
-        .nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        list_nodes(.nodes)
     )]
     OlderMembers {
         /// Which.
@@ -143,7 +143,8 @@ pub enum Refusal {
     NotMember,
     /// This node's clock is off from its peers'.
     #[error(
-        "this node's clock is off from the median of its peers by {offset} ms; it refuses new registrations until the clock is right"
+        "this node's clock is off from the median of the members by {offset} ms; nothing was registered, and it takes no \
+         registrations until its clock is right. Ask another node; its operator should look at the machine's time service"
     )]
     ClockSuspect {
         /// Positive where the peers are ahead.
@@ -152,20 +153,35 @@ pub enum Refusal {
     /// There is no such member.
     #[error("{0} is no member of this cluster; nothing was changed. `forename member list` shows the members")]
     NoMember(NodeId),
-    /// An eviction is under way and cannot be taken back.
-    #[error("{0} is on its way out already; wait until that is done. `forename member list` shows what it waits for")]
-    BeingEvicted(NodeId),
     /// Those who would stay are no majority.
     #[error(
-        "evicting {node} would leave no majority of the {members} members and {joining} newcomers; nothing was changed. Bring another node back first, or evict a newcomer that is half-way in"
+        "evicting {node} would leave {staying} of the {members} members, which is no majority; nothing was changed. Bring another \
+         node back first; where all others are lost for good, `forename recover` makes a cluster of what one directory holds"
     )]
     NoMajority {
         /// Who was to go.
         node: NodeId,
         /// Members now.
         members: usize,
-        /// Newcomers on their way in.
-        joining: usize,
+        /// Members that would stay.
+        staying: usize,
+    },
+    /// Those who would stay are a majority, but this node is not in contact with one.
+    #[error(
+        "this node is in contact with {heard} of the {members} members that would stay without {node}, itself counted, which is no \
+         majority; it may be the one that is cut off. Nothing was changed. Not heard of: {}. Ask a node that reaches more of \
+         them; with --force the eviction begins all the same and is carried out, whatever has happened meanwhile, as soon as a \
+         majority hears of it", list_nodes(.unheard)
+    )]
+    NotInContact {
+        /// Who was to go.
+        node: NodeId,
+        /// Members now.
+        members: usize,
+        /// Those who would stay and were heard of just now, this node included.
+        heard: usize,
+        /// Those who would stay and were not.
+        unheard: Vec<NodeId>,
     },
     /// A cluster keeps one member at least.
     #[error("this is the last member; with it the cluster would end. Stop the node instead")]
@@ -173,6 +189,9 @@ pub enum Refusal {
     /// The node is leaving.
     #[error("this node is leaving the cluster and takes no more requests; ask another node")]
     Leaving,
+    /// The node has said its last op.
+    #[error("this node has departed: its last op is out, so it cannot stay; to take part again, start a new node on an empty data directory")]
+    Departed,
     /// Events that were asked for are no longer kept.
     #[error(
         "the events after cursor {after} are no longer all kept: this node's feed begins at {earliest}. No registration or \
@@ -189,6 +208,10 @@ pub enum Refusal {
     /// The node is stopping or cannot keep up.
     #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]
     Unavailable(String),
+}
+
+fn list_nodes(nodes: &[NodeId]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn list(names: &[NameView]) -> String {

@@ -131,11 +131,19 @@ pub enum Request {
     },
     /// Members, promises, what the watermark waits for.
     Cluster,
-    /// Put a member, or a half-admitted newcomer, out of the cluster for good. Answered as `Cluster` is once it has
-    /// begun; it is done when all who stay have joined in.
-    Evict(NodeId),
-    /// Leave the cluster. Answered as `Cluster` is once it has begun; the node is out when all others know.
-    Leave,
+    /// Put a member out of the cluster for good. Answered as `Cluster` is once it has begun, or where it is done already; it
+    /// is done when all who stay have joined in.
+    Evict {
+        /// The member.
+        node: NodeId,
+        /// Also where no majority is in contact that would stay: the eviction is carried out once one is.
+        force: bool,
+    },
+    /// Leave the cluster. Answered as `Cluster` is once it has begun; the node is out when it has handed over what it holds.
+    Leave {
+        /// Stay after all, where the last op has not been issued.
+        cancel: bool,
+    },
     /// The same of somebody who may not be told what is known of private names: registers, activates, releases.
     Discreet(Box<Request>),
 }
@@ -145,7 +153,9 @@ impl Request {
     pub(super) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
-            Self::Extend { .. } | Self::Erase { .. } | Self::Evict(_) | Self::Leave | Self::SetNamespace { .. } => true,
+            Self::Extend { .. } | Self::Erase { .. } | Self::SetNamespace { .. } => true,
+            // Nobody may wait any more for what an operator asked when that is done at last.
+            Self::Evict { .. } | Self::Leave { .. } => false,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
             Self::Namespace(_) | Self::Cluster => false,
             Self::History { .. } | Self::Conflicts { .. } | Self::ExplainRegistration(_) | Self::ExplainName(_) => {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub(super) use self::copied::Untold;
 use super::feed::{self, EventKind, EventRecord};
 use super::message::Contact;
-use super::{Founding, META_RETURNING, META_UNHEARD, META_UNTOLD, Replica, log};
+use super::{Founding, META_RETURNING, META_UNTOLD, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
 use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
@@ -24,8 +24,10 @@ use crate::store::{Direction, Store, Table};
 pub struct Return {
     /// Who it was.
     pub was: NodeId,
-    /// The cluster, with the secret that lets it in.
+    /// The cluster.
     pub founding: Founding,
+    /// Its secret, which lets the node in; none where it was not told yet.
+    pub secret: Option<[u8; 32]>,
     /// Whom it knew there.
     pub contacts: Vec<Contact>,
 }
@@ -78,8 +80,6 @@ pub(super) struct Returning {
     quiet: bool,
     /// Events that this node's feed has and the state that it was given does not know of yet. They are not told again.
     told: BTreeSet<(Stamp, Told)>,
-    /// Its own earlier ids whose logs nobody in the cluster has anything of, nor ever will.
-    unheard: BTreeSet<NodeId>,
     /// A row says what may be untold.
     untold: bool,
 }
@@ -167,7 +167,7 @@ impl<S: Store> Replica<S> {
     /// give this node the state: members, and the evicted that may not know so yet.
     fn retries_not_held_by_all(&self) -> Vec<Stamp> {
         let evicted = self.membership.cuts().keys().copied();
-        let lives = |node: &NodeId| self.membership.departed(*node).is_none() && !self.membership.has_later_life(*node);
+        let lives = |node: &NodeId| self.membership.departed(*node).is_none() && !self.membership.has_later_incarnation(*node);
         let members = self.membership.members().chain(evicted.filter(lives));
         let members: Vec<_> = members.filter(|member| *member != self.me).collect();
         let mut stamps = Vec::new();
@@ -218,30 +218,14 @@ impl<S: Store> Replica<S> {
             ControlFlow::Continue(())
         });
         self.returning.untold = self.registry.store.get(Table::Meta, META_UNTOLD).is_some();
-        let unheard = self.registry.store.get(Table::Meta, META_UNHEARD);
-        self.returning.unheard = unheard.map(|bytes| read_record(&bytes, "list of ids")).unwrap_or_default();
-    }
-
-    /// In a cluster that was recovered from what was left of this node's own, and knows nothing of it, no eviction will
-    /// ever say which of its ops count: none do.
-    fn note_unheard(&mut self, back: &Return) {
-        let here = self.founding.as_ref().map(Founding::cluster_id);
-        if here == Some(back.founding.cluster_id()) {
-            return;
-        }
-        let mut unheard = self.returning.unheard.clone();
-        let own = |node: &NodeId| node.key_part() == self.me.key_part();
-        unheard.extend(self.void_rows().iter().map(|(stamp, _)| stamp.node).filter(own));
-        let known: BTreeSet<_> = self.membership.ever().collect();
-        unheard.retain(|node| !known.contains(node));
-        self.registry.store.put(Table::Meta, META_UNHEARD.to_vec(), codec::encode(&unheard));
     }
 
     /// With the state of the cluster in hand the feed is brought in line with it.
     pub(super) fn take_up_again(&mut self) {
-        let Some(back) = self.returning() else { return };
+        if self.returning().is_none() {
+            return;
+        }
         let ids = self.void_rows().into_iter().filter_map(|(stamp, void)| Some((stamp, void.id()?))).collect();
-        self.note_unheard(&back);
         let (open, seen) = self.check_feed(&ids);
         for id in open {
             let Some(registration) = self.registry.find(id) else { continue };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::Replica;
+use super::{MOST_HELD_BACK, Replica};
 use super::answer::{Answer, Outcome, Reply};
 use super::input::{Output, Token};
 use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
@@ -97,6 +97,11 @@ impl Waiters {
 
 impl<S: Store> Replica<S> {
     pub(super) fn on_request(&mut self, token: Token, request: Request) {
+        // No answer may wait behind the disk for ever.
+        if let Some(waited) = self.disk_hangs().filter(|_| self.gated.len() >= MOST_HELD_BACK) {
+            let why = format!("its disk has made nothing durable for {} s, and too much waits for it", waited / 1000);
+            return self.at_once.push(Output::Reply { token, reply: Err(Refusal::Unavailable(why)) });
+        }
         let outcome = match self.wait_for_start(token, request) {
             Ok(Some(request)) => self.outcome_of(token, request),
             Ok(None) => Ok(None),
@@ -159,8 +164,8 @@ impl<S: Store> Replica<S> {
                 Request::SetNamespace { namespace, rules, if_version } => {
                     self.on_set_namespace(namespace, rules, if_version)
                 }
-                Request::Evict(node) => self.on_evict(node),
-                Request::Leave => self.on_leave(),
+                Request::Evict { node, force } => self.on_evict(node, force),
+                Request::Leave { cancel } => self.on_leave(cancel),
                 Request::Discreet(request) => self.on_discreet(token, *request),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             }
@@ -224,8 +229,8 @@ impl<S: Store> Replica<S> {
     /// Only members issue ops, and only with a clock that can be trusted.
     pub(super) fn may_issue(&self) -> Result<(), Refusal> {
         match self.clock_suspect() {
+            _ if self.leaving.is_some() || self.membership.departed(self.me).is_some() => Err(Refusal::Leaving),
             _ if !self.is_member() => Err(Refusal::NotMember),
-            _ if self.membership.departing(self.me).is_some() => Err(Refusal::Leaving),
             Some(offset) => Err(Refusal::ClockSuspect { offset }),
             None => Ok(()),
         }

@@ -5,15 +5,19 @@
 //! before a majority of the members, itself included, has shown it their copies of its log, or nobody came within
 //! `start_grace`. Requests that would issue an op wait meanwhile. Later, too, each new connection begins with a
 //! comparison, because a node that had to serve alone may meet peers that know better.
+//!
+//! An old copy betrays itself also where its node had issued nothing since: a peer shows a promise of it that is above
+//! what it had stored, or remembers its word that it held more of some log than it holds.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::message::Entry;
+use super::evict::STARTS;
+use super::message::{Entry, HeldRow};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::{Now, Replica, Token, log};
-use crate::clock::{Millis, NodeId};
+use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Seq};
 use crate::store::Store;
 
@@ -24,14 +28,16 @@ const MOST_WAITING: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Starting {
     since: Millis,
+    /// The promise ceiling that was stored: whatever this node had promised lies at or below it.
+    ceiling: Hlc,
     /// Whose copies of this node's log agree with it.
     compared: BTreeSet<NodeId>,
     waiting: VecDeque<(Token, Request)>,
 }
 
 impl Starting {
-    pub(super) fn at(now: Now) -> Self {
-        Self { since: now.elapsed, compared: BTreeSet::new(), waiting: VecDeque::new() }
+    pub(super) fn at(now: Now, ceiling: Hlc) -> Self {
+        Self { since: now.elapsed, ceiling, compared: BTreeSet::new(), waiting: VecDeque::new() }
     }
 }
 
@@ -52,8 +58,7 @@ impl<S: Store> Replica<S> {
         }
         let Some(starting) = &mut self.starting else { return Ok(Some(request)) };
         if starting.waiting.len() >= MOST_WAITING {
-            let why = "it has just started and compares its log with its peers'".to_owned();
-            return Err(Refusal::Unavailable(why));
+            return Err(Refusal::Unavailable(STARTS.to_owned()));
         }
         starting.waiting.push_back((token, request));
         Ok(None)
@@ -80,19 +85,42 @@ impl<S: Store> Replica<S> {
         if planted!(NothingCompared) {
             return true;
         }
-        if entry.held > applied {
-            self.halt_behind(entry.held);
+        if entry.has > applied {
+            self.halt_behind(entry.has);
+            return false;
+        }
+        let ceiling = self.starting.as_ref().map_or(self.ceiling, |starting| starting.ceiling);
+        if entry.promise.hlc > ceiling && !planted!(OldPromiseIgnored) {
+            self.halt_promised(entry.promise.hlc, ceiling);
             return false;
         }
         // What a peer takes after that continues what it had.
         if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
             return true;
         }
-        let same = self.chain_at(entry.held).is_none_or(|chain| chain == entry.chain);
+        let same = self.stored_chain(self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
         if !same {
-            self.halt_forked(entry.held);
+            self.halt_forked(entry.holds);
         }
         same
+    }
+
+    /// Compares what a peer remembers that this node has said to hold with what it holds; false where it is less, and the
+    /// node stops.
+    pub(super) fn compare_own_word(&mut self, from: NodeId, row: &HeldRow) -> bool {
+        if planted!(NothingCompared) || planted!(OldWordIgnored) {
+            return true;
+        }
+        let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.registry.applied_of(*origin);
+        let Some((origin, seq, _)) = row.held.iter().find(lacks).copied() else { return true };
+        let applied = self.registry.applied_of(origin);
+        let (from, origin) = (self.label(from), self.label(origin));
+        self.halt(format!(
+            "this data directory is older than what peers have seen of this node: it holds op {applied} of {origin:?}'s log, \
+             and {from:?} remembers its word that it held op {seq}. It was restored from a copy, or its disk lost acknowledged \
+             writes. {REJOIN}"
+        ));
+        false
     }
 
     /// A peer has shown its copies of all logs.
@@ -105,16 +133,16 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// The hash of a prefix of this node's log; none where that has left the log, and so is the same everywhere.
-    fn chain_at(&self, seq: Seq) -> Option<Chain> {
-        if seq == self.registry.applied_of(self.me) {
-            return Some(self.finality.chain(self.me));
-        }
+    /// The hash of a prefix of a log; none where that has left the log, and so is the same everywhere.
+    pub(super) fn stored_chain(&self, origin: NodeId, seq: Seq) -> Option<Chain> {
         if seq == 0 {
             return Some(Chain::default());
         }
+        if let Some(chain) = self.finality.chain_at(origin, seq) {
+            return Some(chain);
+        }
         let mut chain = None;
-        log::read(&self.registry.store, self.me, seq, &mut |op| {
+        log::read(&self.registry.store, origin, seq, &mut |op| {
             chain = (op.seq == seq).then_some(op.chain);
             ControlFlow::Break(())
         });
@@ -131,8 +159,17 @@ impl<S: Store> Replica<S> {
         ));
     }
 
+    /// A peer has heard this node promise more than it had stored that it might.
+    fn halt_promised(&mut self, promise: Hlc, ceiling: Hlc) {
+        self.halt(format!(
+            "this data directory is older than what peers have seen of this node: it had promised nothing above {ceiling}, and \
+             they were promised {promise}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was \
+             issued below a promise, and what peers hold is safe. {REJOIN}"
+        ));
+    }
+
     /// A peer holds another op under a number of this node's.
-    fn halt_forked(&mut self, seq: Seq) {
+    pub(super) fn halt_forked(&mut self, seq: Seq) {
         self.halt(format!(
             "peers hold another op {seq} of this node than its data directory does: the directory is a copy that was \
              put back, or that runs elsewhere as well, and both were used. What peers hold is safe, and they take \

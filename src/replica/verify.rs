@@ -20,7 +20,7 @@ use super::private::id_typed;
 use super::retention::stamp_over;
 use super::returning::{Return, Untold, is_told, is_void};
 use super::{
-    CLUSTER_FORMER, CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
+    CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
     META_RETURNING, META_SET_ASIDE, META_UNTOLD,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
@@ -29,7 +29,7 @@ use crate::crdt::{
     Body, Chain, Claim, Extensions, HIDES, Name, Namespace, Op, Registration, SETTLED, Seq, erasing_key, erasing_row,
     has_later_ops, is_early, name_key, owner_key,
 };
-use crate::name::{CLUSTER_PEPPER, Pepper, check_namespace};
+use crate::name::{META_PEPPER, Pepper, check_namespace};
 use crate::store::{Direction, Store, Table};
 
 /// Findings of one kind that are told in full.
@@ -133,7 +133,7 @@ impl<S: Store> Check<'_, S> {
         self.single::<Return>(Table::Meta, META_RETURNING);
         self.single::<Untold>(Table::Meta, META_UNTOLD);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
-        self.single::<Pepper>(Table::Cluster, CLUSTER_PEPPER);
+        self.single::<Pepper>(Table::Meta, META_PEPPER);
     }
 
     fn feed(&mut self) {
@@ -356,7 +356,7 @@ impl<S: Store> Check<'_, S> {
             let right = !name.tenures.is_empty() && name.tenures.iter().flat_map(|tenure| &tenure.claims).all(left);
             check.wrong_unless(right, Fault::Name, || format!("erased {}: somebody has it", hex(key)));
         });
-        let pepper = self.single::<Pepper>(Table::Cluster, CLUSTER_PEPPER).is_some();
+        let pepper = self.single::<Pepper>(Table::Meta, META_PEPPER).is_some();
         let said = self.store.get(Table::Cluster, HIDES).is_some();
         self.wrong_unless(!hides || (pepper && said), Fault::Index, || {
             "no row says how names that were erased are found".to_owned()
@@ -397,7 +397,7 @@ impl<S: Store> Check<'_, S> {
             let text = String::from_utf8_lossy(key).into_owned();
             let named = check_namespace(&text).is_ok();
             check.wrong_unless(named, Fault::Namespace, || format!("{text:?} is no name of a namespace"));
-            let found = !rules.is_private() || check.store.get(Table::Cluster, CLUSTER_PEPPER).is_some();
+            let found = !rules.is_private() || check.store.get(Table::Meta, META_PEPPER).is_some();
             check.wrong_unless(found, Fault::Namespace, || format!("the secret is missing that finds names of {text}"));
             let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
             check.wrong_unless(counts, Fault::Namespace, || format!("the rules of {text} are of no op that counts"));
@@ -440,7 +440,8 @@ impl<S: Store> Check<'_, S> {
     /// The membership ops are those of the logs, as far as these are kept; those of a cluster that this one was recovered
     /// from say nothing any more.
     fn membership(&mut self, logs: &Logs, mut ops: MembershipOps) {
-        let former: BTreeMap<NodeId, Seq> = self.single(Table::Cluster, CLUSTER_FORMER).unwrap_or_default();
+        let former = self.single::<Founding>(Table::Cluster, CLUSTER_FOUNDING).map(|founding| founding.former);
+        let former = former.unwrap_or_default();
         self.each(Table::Membership, |check, key, value| {
             let Some(op) = check.read::<Op>(Table::Membership, key, value) else { return };
             let named = key == [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat() && op.body.is_membership();

@@ -6,15 +6,17 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::answer::{
-    ClaimView, ClusterView, Event, EventPage, EvictionView, MemberView, NameStatus, NameView, RegistrationView,
-    RejectedBy, Status, Waiting,
+    ClaimView, ClusterView, Event, EventPage, EvictionView, ForkView, MemberView, NameStatus, NameView, NewcomerView,
+    OverdueView, RegistrationView, RejectedBy, Status, Waiting,
 };
 use super::feed::{self, EventKind, EventRecord};
+use super::finality::Fork;
+use super::gossip::Newcomer;
 use super::limits::MAX_PAGE;
 use super::refusal::Refusal;
 use super::request::{Cursor, EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Name, Registration, owner_key};
+use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
 
 /// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
@@ -218,10 +220,13 @@ impl<S: Store> Replica<S> {
         Some(Event { cursor, event_type, time: record.time, registration, ended })
     }
 
+    /// The operator's name for a node, as far as it is known.
+    pub(super) fn label(&self, node: NodeId) -> String {
+        self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default()
+    }
+
     pub(super) fn cluster_view(&self) -> ClusterView {
-        let nodes = self.membership.members().chain(self.membership.half_admitted());
-        let mut members: Vec<_> = nodes.map(|node| self.member_view(node)).collect();
-        members.sort_by_key(|member| member.node);
+        let members = self.membership.members().map(|node| self.member_view(node)).collect();
         let oldest = self.finality.oldest();
         ClusterView {
             node: self.me,
@@ -231,22 +236,37 @@ impl<S: Store> Replica<S> {
             watermark: self.finality.watermark(),
             pending: self.finality.pending(),
             waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
+            overdue: self.overdue(),
             clock_suspect: self.clock_suspect(),
+            newcomers: self.peers.newcomers.values().map(newcomer_view).collect(),
+            waits_for: self.peers.waits_for.clone().filter(|_| !self.is_member()),
+            leaving: self.leaving.as_ref().map(|_| self.leave_waits_for().into_iter().collect()),
             eviction: self.eviction_view(),
+            forks: self.finality.forks().map(|(origin, Fork { by, seq })| ForkView { origin, by, seq }).collect(),
+            disk_hangs: self.disk_hangs(),
             events: (self.feed.earliest(), self.feed.last()),
-            evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, *cut)).collect(),
+            evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, cut.seq)).collect(),
         }
+    }
+
+    /// The earliest reservation whose time is over and which has not ended, because the watermark has not passed it, and whom
+    /// that waits for.
+    fn overdue(&self) -> Option<OverdueView> {
+        let end = self.finality.next_expiry().filter(|end| end.millis() < self.cluster_time())?;
+        let waiting_for = self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
+        (self.finality.watermark() < end && !waiting_for.is_empty())
+            .then(|| OverdueView { since: end.millis(), waiting_for })
     }
 
     fn eviction_view(&self) -> Option<EvictionView> {
         let frozen = self.membership.frozen();
         let stays = |member: &NodeId| !frozen.contains(member);
         let lacks = |by: &NodeId| frozen.iter().any(|node| self.membership.freeze_by(*by, *node).is_none());
-        let missing = self.membership.agreed().iter().filter(|(node, cut)| self.registry.applied_of(**node) < **cut);
+        let missing = self.membership.agreed().iter().filter(|(node, cut)| self.registry.applied_of(**node) < cut.seq);
         (!frozen.is_empty()).then(|| EvictionView {
             nodes: frozen.iter().copied().collect(),
             waiting_for: self.membership.members().filter(stays).filter(lacks).collect(),
-            missing: missing.map(|(node, cut)| (*node, *cut)).collect(),
+            missing: missing.map(|(node, cut)| (*node, cut.seq)).collect(),
             possible: self.membership.can_finish(),
         })
     }
@@ -258,16 +278,26 @@ impl<S: Store> Replica<S> {
             node,
             label: contact.map(|contact| contact.label.clone()).unwrap_or_default(),
             address: contact.map(|contact| contact.address.clone()).unwrap_or_default(),
-            member: self.membership.is_member(node),
-            leaving: self.membership.departing(node).is_some(),
+            leaving: me && self.leaving.is_some(),
             frozen_by: self.membership.frozen_by(node),
             connected: me || self.peers.is_connected(node),
             promise: if me { self.clock.last() } else { self.finality.promise(node).hlc },
             heard_at: if me { Some(self.now.wall) } else { self.finality.heard_at(node) },
             applied: self.registry.applied_of(node),
             holds_ours: if me { self.registry.applied_of(node) } else { self.finality.held(node, self.me) },
-            clock_offset: self.peers.offset(node),
+            clock_offset: if me { None } else { self.time.offset(node, self.now) },
             skewed: self.peers.skewed(node),
+            refuses_ours: self.peers.refused_by(node),
         }
+    }
+}
+
+fn newcomer_view(newcomer: &Newcomer) -> NewcomerView {
+    let Newcomer { contact, obstacles, .. } = newcomer;
+    NewcomerView {
+        node: contact.node,
+        label: contact.label.clone(),
+        address: contact.address.clone(),
+        waits_for: obstacles.clone(),
     }
 }

@@ -173,12 +173,11 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
         Body::Namespace { namespace, .. } => ("namespace", namespace.clone(), None),
         Body::Release(claim) => ("release", claim.key.clone(), Some(claim.registration)),
         Body::Admit { node, .. } => ("admit", host(node), None),
-        Body::Welcome { node } => ("welcome", host(node), None),
-        Body::Freeze { node, seq } => ("freeze", format!("{} at #{seq}", host(node)), None),
+        Body::Freeze { node, seq, .. } => ("freeze", format!("{} at #{seq}", host(node)), None),
         Body::Depart => ("depart", String::new(), None),
         Body::Retire { node } => ("retire", node.to_string(), None),
         Body::Evict { cuts } => {
-            let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{cut}", host(node))).collect();
+            let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{}", host(node), cut.seq)).collect();
             ("evict", cuts.join(", "), None)
         }
     };

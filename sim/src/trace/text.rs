@@ -60,13 +60,12 @@ pub(super) fn op_text(op: &Op) -> String {
         Body::Erase { registration } => format!("erase {registration}"),
         Body::Namespace { namespace, .. } => format!("rules for {namespace}"),
         Body::Release(claim) => format!("release {}", claim.key),
-        Body::Admit { node, by } => format!("admit {} by {}", host_text(*node), by.len()),
-        Body::Welcome { node } => format!("welcome {}", host_text(*node)),
-        Body::Freeze { node, seq } => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
+        Body::Admit { node } => format!("admit {}", host_text(*node)),
+        Body::Freeze { node, seq, .. } => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
         Body::Depart => "depart".to_owned(),
         Body::Retire { node } => format!("retire {} ({node})", host_text(*node)),
         Body::Evict { cuts } => {
-            let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{cut}")).collect();
+            let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{}", cut.seq)).collect();
             format!("evict {}", cuts.join(", "))
         }
     };
@@ -95,9 +94,12 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Vector(vector)) => vector_text(vector),
         Packet::Message(Message::Join { .. }) => "join".to_owned(),
         Packet::Message(Message::Resume { .. }) => "goes on with the snapshot".to_owned(),
-        Packet::Message(Message::Installed) => "installed".to_owned(),
+        Packet::Message(Message::Installed { .. }) => "installed".to_owned(),
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
+        Packet::Message(Message::Waits { newcomer, obstacles }) => format!("{newcomer} waits: {obstacles:?}"),
+        Packet::Message(Message::Secrets(_)) => "the secrets".to_owned(),
+        Packet::Message(Message::Forked { seq }) => format!("others hold another op #{seq} of yours"),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
         Packet::Message(Message::Gone(origins)) => format!("has not any more what is asked of {} logs", origins.len()),
         Packet::Message(Message::Reads { bodies, .. }) => format!("reads {bodies} kinds of ops"),
@@ -109,7 +111,7 @@ pub(super) fn packet(packet: &Packet) -> String {
 fn vector_text(vector: &Vector) -> String {
     let entries = vector.entries.iter().map(|entry| {
         let promise = entry.promise;
-        format!("{}: held #{}, promise #{}@{}", host_text(entry.origin), entry.held, promise.seq, promise.hlc)
+        format!("{}: held #{}, promise #{}@{}", host_text(entry.origin), entry.holds, promise.seq, promise.hlc)
     });
     let entries: Vec<_> = entries.collect();
     let flags = format!("{}{}", if vector.wants { " wants" } else { "" }, if vector.echo { " echo" } else { "" });

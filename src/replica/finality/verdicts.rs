@@ -188,19 +188,18 @@ impl<S: Store> Replica<S> {
         risen
     }
 
-    /// The prefix of a log that more than half of the members hold; the origin holds what it issued. Newcomers that are
-    /// half-way in count among those who would have to hold it, because they may be members where an eviction is
-    /// decided; the frozen do not count among those who do, because they may be out there.
+    /// The prefix of a log that more than half of the members hold. The origin holds what it issued; the frozen are among
+    /// those who hold for as long as they are members; this node holds what it has acknowledged.
     fn held_by_majority(&self, origin: NodeId) -> Seq {
         let applied = self.registry.applied_of(origin);
-        let held = |member: NodeId| {
-            if member == self.me || member == origin { applied } else { self.finality.held(member, origin) }
+        let held = |member: NodeId| match member {
+            _ if member == origin => applied,
+            _ if member == self.me => self.acknowledged(origin).seq,
+            _ => self.finality.held(member, origin),
         };
-        let electorate = self.membership.electorate();
-        let staying = self.membership.members().filter(|member| !self.membership.frozen().contains(member));
-        let mut held: Vec<_> = staying.map(held).collect();
+        let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
-        held.get(electorate / 2).copied().unwrap_or(0).min(applied)
+        held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)
     }
 
     /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
@@ -208,10 +207,13 @@ impl<S: Store> Replica<S> {
         let mut decided = Vec::new();
         for (node, origin) in &mut self.finality.origins {
             let before = decided.len();
-            while let Some(op) =
-                origin.undecided.pop_front_if(|op| op.seq <= origin.majority && op.hlc <= self.finality.watermark)
+            // Of a log with two continuations nobody can tell what others have decided.
+            let forked = origin.fork.is_some();
+            while let Some(op) = origin
+                .undecided
+                .pop_front_if(|op| !forked && op.seq <= origin.majority && op.hlc <= self.finality.watermark)
             {
-                origin.decided = op.seq;
+                (origin.decided, origin.decided_chain) = (op.seq, Some(op.chain));
                 decided.push((Stamp { hlc: op.hlc, node: *node }, op));
             }
             if decided.len() > before {

@@ -40,7 +40,7 @@ impl<S: Store> Replica<S> {
         let others = |nodes: &mut dyn Iterator<Item = NodeId>| -> Vec<Contact> {
             nodes.filter(|node| *node != self.me).filter_map(|node| self.contacts.get(&node).cloned()).collect()
         };
-        let members = others(&mut self.membership.members().chain(self.membership.half_admitted()));
+        let members = others(&mut self.membership.members());
         let former = others(&mut self.membership.cuts().keys().copied());
         self.outbox.push(Output::Peers { members, former });
         self.spread_contacts();
@@ -49,7 +49,7 @@ impl<S: Store> Replica<S> {
     /// In a small cluster all that a node knows goes to all at once; in a large one what is new is a rumour, as ops are.
     fn spread_contacts(&mut self) {
         let fresh = std::mem::take(&mut self.fresh_contacts);
-        let small = self.membership.count() <= self.config.spread.small;
+        let small = self.is_small();
         let told = self.contacts.iter().filter(|(node, _)| small || fresh.contains(node));
         let told: Vec<_> = told.map(|(_, contact)| contact.clone()).collect();
         let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };

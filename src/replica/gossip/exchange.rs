@@ -4,57 +4,67 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::clock::NodeId;
+use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Body, Op};
-use crate::replica::{Entry, Lane, Message, Replica, Vector, log};
+use crate::replica::finality::Fork;
+use crate::replica::{Entry, Lane, Message, Promise, Replica, Vector, log};
 use crate::store::Store;
 
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
 const ASK_AGAIN: u64 = 300;
 
 impl<S: Store> Replica<S> {
-    /// Takes in what continues the logs that are here; asks again where there is a gap.
+    /// Takes in what continues the logs that are here; asks again where there is a gap. Where an op cannot be taken, those of
+    /// other logs are.
     pub(super) fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
-        let limit = self.now.wall.plus(self.config.max_clock_skew);
-        if let Some(worst) = ops.iter().map(|op| op.hlc.millis()).max().filter(|worst| *worst > limit) {
-            let ahead = worst.since(self.now.wall);
-            self.peers.skewed.insert(from, ahead);
-            self.send(from, Lane::Ordered, Message::Skewed { ahead });
+        if self.is_blind() {
             return;
         }
-        self.peers.skewed.remove(&from);
+        let limit = self.cluster_time().plus(self.config.max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.asked_at = None;
         }
-        let (mut gap, mut origins) = (false, BTreeSet::new());
+        let (mut gap, mut taken, mut left) = (false, BTreeSet::new(), BTreeSet::new());
         for op in ops {
-            match self.check(op) {
+            if left.contains(&op.node) {
+                continue;
+            }
+            match self.check(op, limit) {
                 Check::Next => {
                     self.clock.observe(op.hlc);
                     self.apply(op);
                     self.log.push(op.clone());
-                    origins.insert(op.node);
+                    taken.insert(op.node);
                 }
                 Check::Known | Check::Stranger => {}
                 Check::Gap => gap = true,
-                Check::Broken(why) => {
-                    tracing::error!(origin = %op.node, seq = op.seq, why, "an op was refused");
-                    break;
+                Check::Early => {
+                    self.note_skewed(op.node, op.hlc.millis().since(self.cluster_time()));
+                    left.insert(op.node);
+                }
+                Check::Broken => {
+                    self.finality.note_fork(op.node, Fork { by: from, seq: op.seq });
+                    left.insert(op.node);
                 }
                 Check::Ours => return self.halt_behind(op.seq),
             }
         }
         // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
-        let more = more && !origins.is_empty();
-        for origin in origins.into_iter().filter(|origin| self.membership.freeze_by(self.me, *origin).is_none()) {
-            self.finality.believe(origin, self.registry.applied_of(origin), self.now);
+        let more = more && !taken.is_empty();
+        for origin in taken {
+            if !left.contains(&origin) {
+                self.note_taken(origin);
+            }
+            if self.membership.freeze_by(self.me, origin).is_none() {
+                self.finality.believe(origin, self.now);
+            }
         }
         if gap || more {
             self.ask(from, more);
         }
     }
 
-    fn check(&self, op: &Op) -> Check {
+    fn check(&self, op: &Op, limit: Millis) -> Check {
         let applied = self.registry.applied_of(op.node);
         if op.seq <= applied {
             Check::Known
@@ -67,12 +77,14 @@ impl<S: Store> Replica<S> {
         } else if op.hlc <= self.membership.floor(op.node) {
             // Another admission let it in earlier, which is not complete here yet.
             Check::Stranger
+        } else if op.hlc.millis() > limit && !planted!(SkewUnchecked) {
+            Check::Early
         } else if !op.continues(self.finality.chain(op.node)) && !planted!(GapsTaken) {
-            Check::Broken(
-                "it does not continue what is here of the log: its origin's data directory was put back or copied",
-            )
+            // Its origin's data directory was put back or copied.
+            Check::Broken
         } else if op.hlc <= self.finality.promise(op.node).hlc {
-            Check::Broken("its origin had promised to issue nothing that early")
+            // Its origin had promised to issue nothing that early.
+            Check::Broken
         } else {
             Check::Next
         }
@@ -90,50 +102,49 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn on_vector(&mut self, from: NodeId, vector: &Vector) {
+        self.time.heard(from, vector.wall, self.now, self.config.max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
-            let (theirs, ours) = (i128::from(vector.wall.0), i128::from(self.now.wall.0));
-            peer.offset = Some(i64::try_from(theirs - ours).unwrap_or(i64::MAX));
             peer.silent = Some((self.now.elapsed, vector.silent.clone()));
         }
-        let limit = self.now.wall.plus(self.config.max_clock_skew);
+        if self.is_blind() {
+            return;
+        }
         let mut lacking = false;
-        self.finality.hold(from, vector.entries.iter().map(|entry| (entry.origin, entry.held)));
         for entry in &vector.entries {
-            let applied = self.registry.applied_of(entry.origin);
             if entry.origin == self.me {
                 if !self.compare_own(from, entry) {
                     return;
                 }
-                if entry.held == applied {
-                    self.peers.skewed.remove(&self.me);
-                }
-            } else if entry.promise.hlc.millis() <= limit {
-                let frozen = self.membership.freeze_by(self.me, entry.origin).is_some();
-                if !frozen || planted!(FrozenPromiseBelieved) {
-                    let prefix = if frozen { entry.promise.seq } else { applied };
-                    let believed = self.finality.hear(entry.origin, entry.promise, prefix, self.now);
-                    // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
-                    self.clock.observe(believed);
-                }
+            } else {
+                self.hear_promise(from, entry);
+                self.compare_stored(from, entry, vector.wants);
                 // What its own origin is about to push needs no asking.
-                lacking |= entry.held > applied
+                let applied = self.registry.applied_of(entry.origin);
+                if entry.has <= applied {
+                    self.note_taken(entry.origin);
+                }
+                lacking |= entry.has > applied
                     && self.membership.limit(self.me, entry.origin) > applied
                     && !self.peers.is_connected(entry.origin);
+            }
+            self.finality.hold(from, entry.origin, entry.holds, entry.chain);
+        }
+        for row in &vector.rows {
+            if row.by == self.me && !self.compare_own_word(from, row) {
+                return;
+            }
+            if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.registry.applied_of(self.me)) {
+                let most = row.held.iter().filter(|(origin, ..)| *origin == self.me).map(|(_, seq, _)| *seq).max();
+                return self.halt_behind(most.unwrap_or_default());
+            }
+            if row.by != self.me && self.membership.is_member(row.by) {
+                for (origin, seq, chain) in &row.held {
+                    self.finality.hold(row.by, *origin, *seq, *chain);
+                }
             }
         }
         if vector.wants {
             self.compared_with(from);
-        }
-        let others = vector.rows.iter().filter(|row| row.by != self.me);
-        let most =
-            others.clone().flat_map(|row| &row.held).filter(|(origin, _)| *origin == self.me).map(|(_, seq)| *seq);
-        if let Some(seq) = most.max().filter(|seq| *seq > self.registry.applied_of(self.me)) {
-            return self.halt_behind(seq);
-        }
-        for row in others {
-            self.finality.hold(row.by, row.held.iter().copied());
-        }
-        if vector.wants {
             self.send_missing(from, &vector.entries);
         }
         if vector.echo {
@@ -144,10 +155,49 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Believes a promise that a member passes on. Of one that is too far ahead as much as the cluster's time allows: whoever
+    /// promises more promises less as well.
+    fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
+        let time = self.cluster_time();
+        let mut promise = entry.promise;
+        if promise.hlc.millis() > time.plus(self.config.max_clock_skew) && !planted!(SkewUnchecked) {
+            promise.hlc = Hlc::from_millis(time);
+        }
+        if self.membership.freeze_by(self.me, entry.origin).is_none() {
+            let believed = self.finality.hear(entry.origin, promise, from, self.now);
+            // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
+            self.clock.observe(believed);
+        } else if planted!(FrozenPromiseBelieved) {
+            let here = self.finality.here(entry.origin);
+            self.finality.hear(entry.origin, Promise { seq: here.seq, chain: here.chain, ..promise }, from, self.now);
+        }
+    }
+
+    /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
+    /// that is kept: two that hold different ops must not go on in peace.
+    fn compare_stored(&mut self, from: NodeId, entry: &Entry, full: bool) {
+        let Entry { origin, holds, chain, .. } = *entry;
+        let behind = holds < self.finality.decided(origin) && holds > self.finality.held(from, origin);
+        if full && behind && self.stored_chain(origin, holds).is_some_and(|ours| ours != chain) {
+            self.finality.note_fork(origin, Fork { by: from, seq: holds });
+        }
+    }
+
+    /// The vector of one that is no member says what it lacks and nothing else.
+    pub(super) fn answer_stranger(&mut self, from: NodeId, vector: &Vector) {
+        if vector.wants && self.is_member() && !self.membership.ever().any(|node| node == from) {
+            self.send_missing(from, &vector.entries);
+        }
+        if vector.echo {
+            let vector = self.vector(Some(from), true, false);
+            self.send(from, Lane::Ordered, Message::Vector(vector));
+        }
+    }
+
     /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
-    fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
-        let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.held)).collect();
+    pub(super) fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
+        let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
         let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {
@@ -195,12 +245,19 @@ impl<S: Store> Replica<S> {
 
 /// What an op is to this node.
 enum Check {
+    /// It continues what is here of its log.
     Next,
     Known,
+    /// Ops before it are missing.
     Gap,
+    /// It is not to be taken, now or ever.
     Stranger,
+    /// It is this node's own, and not here.
     Ours,
-    Broken(&'static str),
+    /// Its timestamp is too far ahead of the cluster's time.
+    Early,
+    /// It continues another log than the one that is here.
+    Broken,
 }
 
 /// The encoded size of an op, roughly.

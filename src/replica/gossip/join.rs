@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::super::Replica;
 use super::super::input::Output;
-use super::super::message::{Contact, Lane, Message, SnapshotId};
-use super::peers::Joining;
-use crate::clock::NodeId;
-use crate::crdt::Body;
+use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
+use super::peers::{Joining, Newcomer};
+use crate::clock::{Millis, NodeId};
+use crate::crdt::{Body, Seq};
 use crate::store::{Store, Table, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
@@ -18,6 +18,9 @@ const JOIN_AGAIN: u64 = 5000;
 /// A sponsor keeps a snapshot that broke off, and what has entered the logs since, for so many milliseconds. A guess:
 /// longer than most links are down, shorter than a log takes to grow large.
 const RESUMED_WITHIN: u64 = 300_000;
+
+/// What a newcomer waits for is shown for so many milliseconds after it last asked. A guess: some of its heartbeats.
+const WAITS_LAST: u64 = 15_000;
 
 impl<S: Store> Replica<S> {
     /// A newcomer starts over: what an earlier snapshot left is forgotten first.
@@ -33,7 +36,8 @@ impl<S: Store> Replica<S> {
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
         // It was said at the beginning of the connection, but that may have been lost.
         self.tell_reads(sponsor);
-        self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot });
+        let wall = self.now.wall;
+        self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot, wall });
     }
 
     /// A newcomer is connected to somebody: to its sponsor again, whose snapshot broke off, or to one that it can ask.
@@ -90,34 +94,30 @@ impl<S: Store> Replica<S> {
         peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
     }
 
-    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId) {
+    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId, wall: Millis) {
         // Said twice, it would bring two snapshots of one name.
         let again = |joining: &Joining| joining.snapshot == snapshot && joining.broken_at.is_none();
         let again = self.peers.joining.get(&from).is_some_and(again);
-        if !self.is_member() || contact.node != from || again {
+        if !self.is_member() || contact.node != from || again || self.is_starting() {
             return;
         }
-        if self.is_starting() {
-            return;
+        if let Some(obstacle) = self.bars(from, wall) {
+            return self.let_wait(contact, vec![obstacle], from);
         }
-        if self.membership.knows(from) && self.registry.applied_of(from) > 0 {
-            tracing::warn!(newcomer = %from, "a node that was a member before asks to join with an empty store; it is to take its next id");
-            return self.send(from, Lane::Ordered, Message::Used);
-        }
-        if self.turns_away(from) {
-            return;
-        }
-        self.retire_earlier_lives(from);
-        self.peers.joining.insert(from, Joining { contact, snapshot, broken_at: None });
+        self.retire_earlier_incarnations(from);
+        let began = self.now.elapsed;
+        self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
         self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
     }
 
-    fn turns_away(&self, newcomer: NodeId) -> bool {
-        let away = !self.can_be_let_in(newcomer);
-        if away {
-            tracing::warn!(%newcomer, "a newcomer of an older version asks to join, which cannot read the rules of namespaces, or what else came with this one and is used here; it is not let in before it is upgraded");
+    /// What is wrong with a newcomer itself: it is not let in before that is mended.
+    fn bars(&self, newcomer: NodeId, wall: Millis) -> Option<Obstacle> {
+        let time = self.cluster_time();
+        if wall.0.abs_diff(time.0) > self.config.max_clock_skew && !planted!(NewcomersClockUnchecked) {
+            let ahead = i128::from(wall.0) - i128::from(time.0);
+            return Some(Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) });
         }
-        away
+        (!self.can_be_let_in(newcomer)).then_some(Obstacle::Version)
     }
 
     /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
@@ -130,24 +130,30 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Those who are in need no sponsor any more, and those who do not come back have lost theirs.
+    /// Those who are in need no sponsor any more, and those who do not come back, or are not let in for long, have lost
+    /// theirs: they begin anew.
     pub(super) fn end_joins(&mut self) {
         let now = self.now.elapsed;
-        let is_late = |joining: &Joining| joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN));
+        let ttl = self.config.snapshot_ttl;
+        let is_late = |joining: &Joining| {
+            joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN))
+                || now > joining.began.plus(ttl) && !planted!(SnapshotKeptForEver)
+        };
         let ended =
-            self.peers.joining.iter().filter(|(node, joining)| self.membership.knows(**node) || is_late(joining));
+            self.peers.joining.iter().filter(|(node, joining)| self.membership.is_member(**node) || is_late(joining));
         for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.peers.joining.remove(&node);
             self.outbox.push(Output::EndSnapshot { to: node });
         }
+        let membership = &self.membership;
+        self.peers.newcomers.retain(|node, newcomer| {
+            !membership.is_member(*node) && now.since(newcomer.said) < WAITS_LAST
+        });
     }
 
     /// Whoever comes under a later id has given up the earlier ones.
-    fn retire_earlier_lives(&mut self, node: NodeId) {
-        if self.membership.departing(self.me).is_some() {
-            return;
-        }
-        for earlier in self.membership.earlier_lives(node) {
+    fn retire_earlier_incarnations(&mut self, node: NodeId) {
+        for earlier in self.membership.earlier_incarnations(node) {
             self.issue(Body::Retire { node: earlier });
         }
     }
@@ -180,52 +186,159 @@ impl<S: Store> Replica<S> {
         self.load();
         self.take_up_again();
         for peer in self.peers.connected() {
-            self.send(peer, Lane::Ordered, Message::Installed);
             self.on_connected(peer);
         }
     }
 
-    /// The newcomer has the snapshot: it is to be let in. It says so again until it is.
-    pub(in crate::replica) fn on_installed(&mut self, from: NodeId) {
-        // What it cannot read may have come into use while it took the snapshot.
-        if !self.is_member() || self.membership.knows(from) || self.turns_away(from) {
-            return;
-        }
-        if let Some(joining) = self.peers.joining.get(&from) {
-            let contact = joining.contact.clone();
-            self.learn_contacts(vec![contact]);
-        }
-        if let Some(contact) = self.contacts.get(&from).cloned() {
-            self.nominate(contact, true);
+    /// A newcomer that has its snapshot says so until it is let in and knows what members know.
+    pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
+        let waits = !self.is_member() && !self.holds_void && self.membership.cut(self.me).is_none();
+        if self.installed && waits {
+            let has = self.registry.applied().iter().map(|dot| (*dot.actor, dot.counter)).collect();
+            self.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
     }
 
-    /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach.
-    pub(in crate::replica) fn nominate(&mut self, contact: Contact, by_us: bool) {
+    /// A newcomer has the snapshot: it is to be let in.
+    pub(in crate::replica) fn on_installed(&mut self, from: NodeId, wall: Millis, has: &[(NodeId, Seq)]) {
+        if !self.is_member() || self.is_starting() {
+            return;
+        }
+        let contact = self.peers.joining.get(&from).map(|joining| joining.contact.clone());
+        let Some(contact) = contact.or_else(|| self.contacts.get(&from).cloned()) else { return };
+        // Its clock may have been set meanwhile, and what it cannot read may have come into use.
+        if let Some(obstacle) = self.bars(from, wall) {
+            return self.let_wait(contact, vec![obstacle], from);
+        }
+        self.learn_contacts(vec![contact.clone()]);
+        // One that has waited for long could not go on with its state.
+        let gone = self.gone_for(&has.iter().copied().collect());
+        if gone.is_empty() {
+            self.nominate(contact, from);
+        } else {
+            self.say_gone(from, gone);
+        }
+    }
+
+    /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach. `by` is
+    /// the newcomer itself, or the member that passes its word on.
+    pub(in crate::replica) fn nominate(&mut self, contact: Contact, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
-        let known = self.membership.knows(node) || self.membership.cut(node).is_some();
-        if !self.is_member() || known || self.is_starting() || self.membership.has_later_life(node) {
+        let known = self.membership.ever().any(|known| known == node);
+        if !self.is_member() || known || self.is_starting() || self.membership.has_later_incarnation(node) {
             return;
         }
         // They may have been let in only now, by a word that was late.
-        self.retire_earlier_lives(node);
+        self.retire_earlier_incarnations(node);
         match first {
-            Some(first) if first != self.me && self.peers.is_connected(first) => {
-                self.send(first, Lane::Ordered, Message::Nominate(contact));
-            }
-            Some(first) if first != self.me => {
-                let mut peers = if by_us { self.peers.connected() } else { Vec::new() };
-                peers.retain(|peer| self.membership.is_member(*peer));
-                for peer in peers {
-                    self.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
+            Some(first) if first == self.me => {
+                let obstacles = self.obstacles();
+                if obstacles.is_empty() {
+                    self.learn_contacts(vec![contact]);
+                    tracing::info!(newcomer = %node, "a newcomer is let in");
+                    self.issue(Body::Admit { node });
+                    self.tell_secrets(node);
+                } else {
+                    self.let_wait(contact, obstacles, by);
                 }
             }
-            // With an eviction under way nobody is let in.
-            _ if !self.membership.frozen().is_empty() && !planted!(WelcomeAfterFreeze) => {}
-            _ => {
-                self.learn_contacts(vec![contact]);
-                let by: BTreeSet<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
-                self.issue(Body::Admit { node, by });
+            Some(first) if self.peers.is_connected(first) => {
+                self.send(first, Lane::Ordered, Message::Nominate(contact));
+            }
+            Some(first) if by == node => {
+                let peers = self.peers.connected().into_iter().filter(|peer| self.membership.is_member(*peer));
+                for peer in peers.collect::<Vec<_>>() {
+                    self.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
+                }
+                self.let_wait(contact, vec![Obstacle::FirstOutOfReach(first)], by);
+            }
+            _ => {}
+        }
+    }
+
+    /// What keeps all newcomers out for now. The memberships that two nodes see differ by one newcomer at most, so that their
+    /// majorities meet.
+    fn obstacles(&self) -> Vec<Obstacle> {
+        let mut obstacles = Vec::new();
+        let leaving: BTreeSet<_> = self.membership.frozen().iter().chain(self.membership.agreed().keys()).copied().collect();
+        // An eviction that is done is declared in this step, before anything that rests on it.
+        if !leaving.is_empty() && !planted!(AdmitDuringFreeze) {
+            obstacles.push(Obstacle::Eviction(leaving));
+        } else if !self.membership.to_declare().is_empty() {
+            obstacles.push(Obstacle::Eviction(self.membership.to_declare().keys().copied().collect()));
+        }
+        let unsettled = self.lack_admissions();
+        if !unsettled.is_empty() && !planted!(AdmitUnsettled) {
+            obstacles.push(Obstacle::Unsettled(unsettled));
+        }
+        let silent: BTreeSet<_> = self.membership.members().filter(|member| !self.is_in_contact(*member)).collect();
+        if !silent.is_empty() && !planted!(AdmitUnheard) {
+            obstacles.push(Obstacle::Silent(silent));
+        }
+        obstacles
+    }
+
+    /// Members that are not known to hold an admission which no majority is known to hold.
+    fn lack_admissions(&self) -> BTreeSet<NodeId> {
+        let mut lack = BTreeSet::new();
+        for (_, origin, seq) in self.membership.admissions() {
+            let holds = |member: &NodeId| {
+                *member == self.me || *member == origin || self.finality.held(*member, origin) >= seq
+            };
+            let (holders, others): (Vec<_>, Vec<_>) = self.membership.members().partition(holds);
+            if 2 * holders.len() <= self.membership.count() {
+                lack.extend(others);
+            }
+        }
+        lack
+    }
+
+    /// Takes note of what a newcomer waits for, and says so to whoever asked for its admission.
+    fn let_wait(&mut self, contact: Contact, obstacles: Vec<Obstacle>, by: NodeId) {
+        let (newcomer, said) = (contact.node, self.now.elapsed);
+        let waits = Newcomer { contact, obstacles: obstacles.clone(), said };
+        let before = self.peers.newcomers.insert(newcomer, waits);
+        if before.is_none_or(|before| before.obstacles != obstacles) {
+            tracing::info!(%newcomer, ?obstacles, "a newcomer waits to be let in");
+        }
+        self.send(by, Lane::Ordered, Message::Waits { newcomer, obstacles });
+    }
+
+    /// The member that admits newcomers says what one waits for.
+    pub(super) fn pass_waits_on(&mut self, newcomer: NodeId, obstacles: Vec<Obstacle>) {
+        let contact = self.peers.joining.get(&newcomer).map(|joining| joining.contact.clone());
+        if let Some(contact) = contact.or_else(|| self.contacts.get(&newcomer).cloned()) {
+            self.peers.newcomers.insert(newcomer, Newcomer { contact, obstacles: obstacles.clone(), said: self.now.elapsed });
+        }
+        if self.peers.is_connected(newcomer) {
+            self.send(newcomer, Lane::Ordered, Message::Waits { newcomer, obstacles });
+        }
+    }
+
+    /// This node, a newcomer, learns what it waits for.
+    pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>) {
+        if !self.is_member() && self.peers.waits_for.as_ref() != Some(&obstacles) {
+            tracing::warn!(?obstacles, "this node waits to be let in");
+            self.peers.waits_for = Some(obstacles);
+        }
+    }
+
+    /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
+    pub(super) fn tell_secrets(&mut self, to: NodeId) {
+        if let Some(secrets) = self.secrets().filter(|_| self.is_member() && self.peers.is_connected(to)) {
+            self.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
+        }
+    }
+
+    /// This node was let in: from now on it takes ops.
+    pub(super) fn on_secrets(&mut self, secrets: Secrets) {
+        if self.is_blind() {
+            self.write_secrets(&secrets);
+            self.secret = Some(secrets.cluster);
+            self.registry.reload_pepper();
+            for peer in self.peers.connected() {
+                let vector = self.vector(Some(peer), true, true);
+                self.send(peer, Lane::Ordered, Message::Vector(vector));
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reads::Reads;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{Contact, Now, SnapshotId};
+use crate::replica::{Contact, Now, Obstacle, SnapshotId};
 use crate::store::Table;
 
 /// How many are told at a time, and how much.
@@ -36,8 +36,6 @@ impl Default for Spread {
 /// A peer that is connected now.
 #[derive(Clone, Debug, Default)]
 pub(in crate::replica) struct Peer {
-    /// How far its wall clock is ahead of ours, milliseconds, by its last word.
-    pub(super) offset: Option<i64>,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.
@@ -54,8 +52,20 @@ pub(super) struct Joining {
     pub(super) contact: Contact,
     /// The snapshot that it asked for.
     pub(super) snapshot: SnapshotId,
+    /// When it asked, in `elapsed` time.
+    pub(super) began: Millis,
     /// When its connection broke; none while it stands. In `elapsed` time.
     pub(super) broken_at: Option<Millis>,
+}
+
+/// A newcomer that is not let in for now.
+#[derive(Clone, Debug)]
+pub(in crate::replica) struct Newcomer {
+    pub(in crate::replica) contact: Contact,
+    /// What it waits for.
+    pub(in crate::replica) obstacles: Vec<Obstacle>,
+    /// When that was last said, in `elapsed` time.
+    pub(super) said: Millis,
 }
 
 /// The peers that are connected, and when they hear from us next.
@@ -64,9 +74,17 @@ pub(in crate::replica) struct Peers {
     pub(in crate::replica) connected: BTreeMap<NodeId, Peer>,
     /// Newcomers that this node sponsors.
     pub(super) joining: BTreeMap<NodeId, Joining>,
-    /// By how much the timestamps that we last refused from a node were ahead.
+    /// Newcomers that wait to be let in, as far as this node was asked or told.
+    pub(in crate::replica) newcomers: BTreeMap<NodeId, Newcomer>,
+    /// What this node, a newcomer, waits for.
+    pub(in crate::replica) waits_for: Option<Vec<Obstacle>>,
+    /// By how much the timestamps were ahead of an origin whose ops are not taken for now.
     pub(super) skewed: BTreeMap<NodeId, u64>,
+    /// The same of this node's ops, by the member that does not take them.
+    pub(super) refused_by: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
+    /// When to tell all who is silent again.
+    pub(in crate::replica) next_vote: Millis,
     /// When to pass contacts on again.
     pub(super) next_contacts: Millis,
     /// When to look again for what can leave the logs.
@@ -89,12 +107,15 @@ impl Peers {
     pub(in crate::replica) fn new(seed: u64, now: Now) -> Self {
         // Nodes that start together should not speak together for ever.
         let next_beat = now.elapsed.plus(seed % 50);
-        let (connected, joining, skewed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
-            connected,
-            joining,
-            skewed,
+            connected: BTreeMap::new(),
+            joining: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
+            waits_for: None,
+            skewed: BTreeMap::new(),
+            refused_by: BTreeMap::new(),
             next_beat,
+            next_vote: now.elapsed,
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
             sponsor: None,
@@ -118,16 +139,18 @@ impl Peers {
         self.connected.contains_key(&node)
     }
 
-    pub(in crate::replica) fn offset(&self, node: NodeId) -> Option<i64> {
-        self.connected.get(&node)?.offset
-    }
-
     /// Who is silent to a peer, and when it last said so.
     pub(in crate::replica) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
         self.connected.get(&node)?.silent.as_ref()
     }
 
+    /// How far ahead the timestamps are of a node's ops, where they are not taken for now.
     pub(in crate::replica) fn skewed(&self, node: NodeId) -> Option<u64> {
         self.skewed.get(&node).copied()
+    }
+
+    /// How far ahead this node's timestamps are for a member that does not take its ops for now.
+    pub(in crate::replica) fn refused_by(&self, node: NodeId) -> Option<u64> {
+        self.refused_by.get(&node).copied()
     }
 }

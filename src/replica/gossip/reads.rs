@@ -46,10 +46,9 @@ impl<S: Store> Replica<S> {
         self.peers.reads = stored.map(|bytes| read_record(&bytes, "list of what others read")).unwrap_or_default();
     }
 
-    /// Members and half-admitted newcomers of which it is not known that they can read all bodies that this node can.
+    /// Members of which it is not known that they can read all bodies that this node can.
     fn older_members(&self) -> Vec<NodeId> {
-        let nodes = self.membership.members().chain(self.membership.half_admitted());
-        nodes.filter(|node| *node != self.me && !self.reads_all(*node)).collect()
+        self.membership.members().filter(|node| *node != self.me && !self.reads_all(*node)).collect()
     }
 
     /// Refused where not all members are known to read what only later programs know.

@@ -4,6 +4,7 @@
 //! should the sponsor die meanwhile and all others have dropped it, the newcomer begins anew.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
@@ -15,7 +16,7 @@ use crate::store::Store;
 const EVERY: u64 = 1000;
 
 impl<S: Store> Replica<S> {
-    /// Drops what all members hold, newcomers that are half-way in included, and is decided here.
+    /// Drops what all members hold and is decided here.
     pub(super) fn truncate(&mut self) {
         let now = self.now.elapsed;
         if now < self.peers.next_truncation || !self.is_member() || self.is_starting() {
@@ -27,8 +28,7 @@ impl<S: Store> Replica<S> {
         if !self.peers.joining.is_empty() {
             return;
         }
-        let others: Vec<_> = self.membership.members().chain(self.membership.half_admitted()).collect();
-        let others: Vec<_> = others.into_iter().filter(|node| *node != self.me).collect();
+        let others: Vec<_> = self.membership.members().filter(|node| *node != self.me).collect();
         let origins: Vec<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
         let before = Millis(self.finality.watermark().millis().since(Millis(self.config.keep_log)));
         for origin in origins {
@@ -37,6 +37,23 @@ impl<S: Store> Replica<S> {
             let last = self.registry.applied_of(origin);
             log::truncate(&mut self.registry.store, origin, last, upto, before);
         }
+    }
+
+    /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
+    pub(super) fn gone_for(&self, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
+        let mut gone = BTreeMap::new();
+        for dot in self.registry.applied().iter() {
+            let (origin, next) = (*dot.actor, has.get(dot.actor).copied().unwrap_or(0) + 1);
+            let mut first = self.finality.decided(origin) + 1;
+            log::read(&self.registry.store, origin, next, &mut |op| {
+                first = op.seq;
+                ControlFlow::Break(())
+            });
+            if next <= dot.counter && first > next {
+                gone.insert(origin, first);
+            }
+        }
+        gone
     }
 
     /// Says of which logs a peer lacks ops that have left them here, and where they begin now.

@@ -95,6 +95,8 @@ pub struct Awaited {
     pub connected: bool,
     /// It is on its way out of the cluster.
     pub leaves: bool,
+    /// This node could begin its eviction now: a majority that would stay is in contact.
+    pub evictable: bool,
     /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
     pub skewed: Option<u64>,
 }
@@ -228,6 +230,7 @@ impl<S: Store> Replica<S> {
         let awaited = |waiting: Waiting| Awaited {
             connected: self.peers.is_connected(waiting.node),
             leaves: self.membership.frozen().contains(&waiting.node),
+            evictable: self.can_evict(waiting.node),
             skewed: self.peers.skewed(waiting.node),
             waiting,
         };

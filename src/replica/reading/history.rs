@@ -7,7 +7,7 @@ use super::super::answer::Status;
 use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
-use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{EndReason, Name, Registration, Tenure};
 use crate::store::Store;
 
@@ -126,10 +126,5 @@ impl<S: Store> Replica<S> {
     pub(super) fn is_later_twin(&self, registration: &Registration) -> bool {
         let run = registration.chosen_id.map(|id| self.registry.run(id, registration.stamp)).unwrap_or_default();
         run.first().is_some_and(|first| *first != registration.stamp)
-    }
-
-    /// The operator's name for a node, as far as it is known.
-    pub(super) fn label(&self, node: NodeId) -> String {
-        self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default()
     }
 }

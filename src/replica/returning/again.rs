@@ -14,7 +14,7 @@ const AT_ONCE: usize = 256;
 
 impl<S: Store> Replica<S> {
     fn may_register_again(&self) -> bool {
-        let leaving = self.membership.departing(self.me).is_some();
+        let leaving = self.leaving.is_some();
         let settled = self.membership.frozen().is_empty() && !self.holds_void;
         self.is_member() && settled && !leaving && !self.is_starting()
     }
@@ -31,9 +31,10 @@ impl<S: Store> Replica<S> {
         if open.is_empty() {
             self.sweep_typed();
         }
-        // What of an earlier life counts is known once it is out here too.
-        let unheard = |node: &NodeId| self.returning.unheard.contains(node);
-        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || unheard(&stamp.node);
+        // How much counts of the log of an earlier incarnation is known once its eviction is final here. Of one that was never
+        // let in, by all that this member knows, nothing does.
+        let was_in = |node: NodeId| self.membership.ever().any(|known| known == node);
+        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || !was_in(stamp.node);
         let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).collect();
         let counted = self.counted(&due);
         for (stamp, void) in due.into_iter().take(AT_ONCE) {

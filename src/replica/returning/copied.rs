@@ -65,7 +65,7 @@ impl<S: Store> Replica<S> {
 
     /// It is back, and what counts of its earlier lives is here: all that is untold has been told.
     pub(super) fn end_untold(&mut self) {
-        if self.returning.untold && self.is_member() && self.membership.earlier_lives(self.me).is_empty() {
+        if self.returning.untold && self.is_member() && !self.membership.has_earlier_incarnation(self.me) {
             self.returning.untold = false;
             self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
         }

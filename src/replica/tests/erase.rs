@@ -106,10 +106,10 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
     assert!(cluster.erase(1, alice.id).is_ok());
     cluster.pass(3000);
     let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let pepper = store.get(Table::Cluster, crate::name::CLUSTER_PEPPER);
+    let pepper = store.get(Table::Meta, crate::name::META_PEPPER);
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
     let (store, next) = replica.recover([9; 32]).unwrap();
-    assert_eq!(store.get(Table::Cluster, crate::name::CLUSTER_PEPPER), pepper);
+    assert_eq!(store.get(Table::Meta, crate::name::META_PEPPER), pepper);
     assert_eq!(verify(&store, node(1)).findings, []);
     let mut config = config(1);
     config.contact.node = next;
@@ -121,11 +121,11 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
 fn a_store_without_a_pepper_gets_that_of_its_cluster() {
     let mut cluster = Cluster::founded(1);
     let mut store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let pepper = store.get(Table::Cluster, crate::name::CLUSTER_PEPPER);
+    let pepper = store.get(Table::Meta, crate::name::META_PEPPER);
     assert!(pepper.is_some());
-    store.delete(Table::Cluster, crate::name::CLUSTER_PEPPER.to_vec());
+    store.delete(Table::Meta, crate::name::META_PEPPER.to_vec());
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    assert_eq!(replica.store().get(Table::Cluster, crate::name::CLUSTER_PEPPER), pepper);
+    assert_eq!(replica.store().get(Table::Meta, crate::name::META_PEPPER), pepper);
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! Leaving: a member hands over what it holds, says its last op, and goes.
+//!
+//! A majority that holds an op may count on this node. So it acknowledges nothing more from the moment it is asked to leave,
+//! and waits until all members hold what it has acknowledged. Whoever has its last op counts it as out; no freeze and no
+//! majority is needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::answer::{Answer, Outcome};
+use super::refusal::Refusal;
+use super::{META_LEAVING, Replica};
+use crate::clock::{Millis, NodeId};
+use crate::crdt::{Body, Cut, Seq};
+use crate::store::{Store, Table};
+
+/// A leave that does not come about begins anew after so many milliseconds, with what the node holds by then: two that leave
+/// at once wait for each other. A guess, beyond a few exchanges.
+const ANEW_AFTER: u64 = 5000;
+
+/// A leave that was asked for, until the last op is issued.
+#[derive(Clone, Debug)]
+pub(super) struct Leaving {
+    began: Millis,
+    /// What this node acknowledges of each log of others.
+    acknowledged: BTreeMap<NodeId, Cut>,
+}
+
+impl<S: Store> Replica<S> {
+    /// An operator wants this node to leave, or to stay after all.
+    pub(super) fn on_leave(&mut self, cancel: bool) -> Outcome {
+        let departed = self.membership.departed(self.me).is_some();
+        if cancel {
+            if departed {
+                return Err(Refusal::Departed);
+            }
+            self.stay();
+        } else if !departed && self.leaving.is_none() {
+            self.may_change_membership()?;
+            if self.membership.count() == 1 {
+                return Err(Refusal::LastMember);
+            }
+            if self.has_void() {
+                let why = "it registers again what an eviction had made void".to_owned();
+                return Err(Refusal::Unavailable(why));
+            }
+            tracing::info!("this node leaves its cluster: it hands over what it holds");
+            self.registry.store.put(Table::Meta, META_LEAVING.to_vec(), Vec::new());
+            self.begin_to_leave();
+        }
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
+    pub(super) fn begin_to_leave(&mut self) {
+        let others = self.registry.applied().iter().map(|dot| *dot.actor).filter(|node| *node != self.me);
+        let acknowledged = others.map(|node| (node, self.finality.here(node))).collect();
+        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged });
+    }
+
+    fn stay(&mut self) {
+        if self.leaving.take().is_some() {
+            tracing::info!("this node does not leave after all");
+            self.registry.store.delete(Table::Meta, META_LEAVING.to_vec());
+            self.finality.recount();
+        }
+    }
+
+    /// What this node says that it holds of a log: all of it, unless it is about to leave.
+    pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
+        match &self.leaving {
+            Some(leaving) if origin != self.me && !planted!(LeaverAcknowledges) => {
+                leaving.acknowledged.get(&origin).copied().unwrap_or_default()
+            }
+            _ => self.finality.here(origin),
+        }
+    }
+
+    /// Issues the last op once nothing is lost with this node.
+    pub(super) fn depart(&mut self) {
+        let Some(leaving) = &self.leaving else { return };
+        if !self.is_member() || self.is_starting() {
+            return;
+        }
+        if self.membership.count() == 1 {
+            tracing::warn!("all other members are out: this node is the last one and stays");
+            return self.stay();
+        }
+        let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
+        let began = leaving.began;
+        let hold_all = planted!(NoHandOver) || self.leave_waits_for().is_empty();
+        if settled && hold_all {
+            tracing::info!("all members hold what this node holds; it departs");
+            self.leaving = None;
+            self.issue(Body::Depart);
+            self.registry.store.delete(Table::Meta, META_LEAVING.to_vec());
+        } else if self.now.elapsed.since(began) >= ANEW_AFTER {
+            self.begin_to_leave();
+        }
+    }
+
+    /// A log of which a member does not hold all that this node has acknowledged.
+    fn lacks_of_leaver(&self, member: NodeId, leaving: &Leaving) -> Option<NodeId> {
+        let own = (self.me, self.registry.applied_of(self.me));
+        let logs = leaving.acknowledged.iter().map(|(origin, cut)| (*origin, cut.seq)).chain([own]);
+        let lacks = |(origin, seq): &(NodeId, Seq)| *origin != member && self.finality.held(member, *origin) < *seq;
+        logs.into_iter().find(lacks).map(|(origin, _)| origin)
+    }
+
+    /// The members that a leave waits for.
+    pub(super) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
+        let Some(leaving) = &self.leaving else { return BTreeSet::new() };
+        let others = self.membership.members().filter(|member| *member != self.me);
+        others.filter(|member| self.lacks_of_leaver(*member, leaving).is_some()).collect()
+    }
+
+    /// A member says that this node is out, which has departed: it has the last op.
+    pub(super) fn on_departure_known(&mut self, by: NodeId) {
+        self.departure_known.insert(by);
+    }
+
+    /// Whether a majority of the others have the last op, so that it cannot be lost with this node.
+    pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
+        let knows =
+            |member: &NodeId| self.departure_known.contains(member) || self.finality.held(*member, self.me) >= last;
+        let members = self.membership.count();
+        members == 0 || 2 * self.membership.members().filter(knows).count() > members
+    }
+}
