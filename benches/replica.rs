@@ -4,7 +4,7 @@ use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId};
 use forename::crdt::{Body, Chain, Claim, Op, Register, Registry};
 use forename::replica::{
-    Config, Contact, Founding, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
+    Config, Contact, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
 };
 use forename::store::memory::MemoryStore;
 
@@ -29,7 +29,7 @@ fn replica() -> Replica<MemoryStore> {
     let node = NodeId(1);
     let (address, label) = ("127.0.0.1:1".to_owned(), "bench".to_owned());
     let contact = Contact { node, public_key: Vec::new(), address, label, as_of: Millis(0) };
-    let start = Start::Found(Founding { founders: [node].into(), secret: [0; 32], ..Founding::default() });
+    let start = Start::Found { founders: [node].into(), secret: [0; 32] };
     Replica::open(Config::new(contact, 1), MemoryStore::new(), Some(start), Now::default()).expect("an empty store")
 }
 

@@ -288,19 +288,28 @@ impl Client {
     /// among [`Cluster::evicted`].
     ///
     /// # Errors
-    /// [`ProblemType::NoMember`], [`ProblemType::BeingEvicted`], [`ProblemType::NoMajority`] or
+    /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless it is forced, or
     /// [`ProblemType::Leaving`]; nothing was changed.
-    pub async fn evict(&self, node: NodeId) -> Result<Cluster> {
+    pub async fn evict(&self, node: NodeId, force: bool) -> Result<Cluster> {
         let path = ["v1", "cluster", "members", &node.to_string(), "evict"];
-        self.answer(self.call(Method::POST, &path, &[])?).await
+        let force = force.then(|| ("force", "true".to_owned()));
+        self.answer(self.call(Method::POST, &path, force.as_slice())?).await
     }
 
     /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
     ///
     /// # Errors
-    /// [`ProblemType::LastMember`], [`ProblemType::BeingEvicted`] or [`ProblemType::Leaving`]; nothing was changed.
+    /// [`ProblemType::LastMember`]; nothing was changed.
     pub async fn leave(&self) -> Result<Cluster> {
         self.answer(self.call(Method::POST, &["v1", "cluster", "leave"], &[])?).await
+    }
+
+    /// Has a node stay that was asked to leave and has not departed.
+    ///
+    /// # Errors
+    /// [`ProblemType::Departed`]; nothing was changed.
+    pub async fn stay(&self) -> Result<Cluster> {
+        self.answer(self.call(Method::DELETE, &["v1", "cluster", "leave"], &[])?).await
     }
 
     /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.

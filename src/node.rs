@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::driver::random;
-use self::lives::{BackupCall, Channels, Ended, Lives, Watches};
+use self::lives::{BackupCall, Channels, Ended, KnownCluster, Lives, Watches};
 use crate::api::{Admin, BackupAnswer};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
-use crate::replica::{Config, Contact, Cursor, Founding, Refusal, Replica, Reply, Request, Start, node_in};
+use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
-    self, ClusterKey, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
+    self, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
     TransportError, WireVersion, mint_token,
 };
 
@@ -219,7 +219,7 @@ impl Node {
         };
         let start = match &config.join {
             Some(_) => Start::Join,
-            None => Start::Found(Founding { founders: [node].into(), secret: random()?, ..Founding::default() }),
+            None => Start::Found { founders: [node].into(), secret: random()? },
         };
         let keep_events = config.keep_events.map(millis);
         let defaults = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
@@ -238,7 +238,7 @@ impl Node {
         let operator = Operator {
             identity: own_identity,
             node: watches.node.subscribe(),
-            founding: watches.founding.subscribe(),
+            cluster: watches.cluster.subscribe(),
             transport: watches.transport.subscribe(),
             backups: backups_sender,
         };
@@ -323,7 +323,7 @@ fn millis(duration: Duration) -> u64 {
 struct Operator {
     identity: Identity,
     node: watch::Receiver<NodeId>,
-    founding: watch::Receiver<Option<Founding>>,
+    cluster: watch::Receiver<Option<KnownCluster>>,
     transport: watch::Receiver<Option<transport::Handle>>,
     backups: mpsc::Sender<BackupCall>,
 }
@@ -339,16 +339,16 @@ pub struct Backup {
 
 impl Admin for Operator {
     fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        let founding = self.founding.borrow().clone().ok_or(Refusal::NotMember)?;
+        let key = self.cluster.borrow().as_ref().and_then(|cluster| cluster.key.clone()).ok_or(Refusal::NotMember)?;
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok(mint_token(&ClusterKey(founding.secret), expires, nonce))
+        Ok(mint_token(&key, expires, nonce))
     }
 
     fn backup(&self) -> BackupAnswer<'_> {
         Box::pin(async {
             // Without the cluster's state there is nothing that a backup could bring back.
-            if self.founding.borrow().is_none() {
+            if self.cluster.borrow().is_none() {
                 return Err(Refusal::NotMember);
             }
             let (node, key, store) = (*self.node.borrow(), self.identity.to_backup(), disk::format_record());

@@ -321,8 +321,9 @@ impl World {
         let members: Vec<Host> = present.iter().copied().filter(|host| knows(*host, *host)).collect();
         let agreed = |host: &Host| members.iter().all(|of| knows(*host, *of));
         let members: Vec<Host> = members.iter().copied().filter(agreed).collect();
+        let stay = members.iter().filter(|host| !self.may_go(**host)).count();
         let wrong: Vec<_> = plan.wrong_for_good.iter().filter(|wrong| members.contains(&wrong.host)).collect();
-        if 2 * wrong.len() >= members.len() {
+        if 2 * wrong.len() >= stay {
             return Vec::new();
         }
         for clock in &wrong {

@@ -87,6 +87,9 @@ pub(crate) struct Ledger {
     books: Vec<Book>,
     /// The log of each node as it was issued.
     ops: BTreeMap<NodeId, Vec<Op>>,
+    founders: BTreeSet<NodeId>,
+    /// The words that let newcomers in: whose log, and where.
+    admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq)>>,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
     finals: BTreeMap<Stamp, (Status, Host)>,
@@ -101,9 +104,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(nodes: Vec<NodeId>, forgetful: bool) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>, founders: usize, forgetful: bool) -> Self {
         let books = vec![Book::default(); nodes.len()];
-        Self { nodes, books, forgetful, ..Self::default() }
+        let founders = nodes.iter().copied().take(founders).collect();
+        Self { nodes, books, founders, forgetful, ..Self::default() }
     }
 
     /// The ops that count.
@@ -112,7 +116,14 @@ impl Ledger {
     }
 
     fn is_void(&self, op: &Op) -> bool {
-        self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq)
+        self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq) || !self.was_let_in(op.node)
+    }
+
+    /// Whether a node is a founder, or the word that let it in counts: where that lies beyond a cut the node was never in.
+    fn was_let_in(&self, node: NodeId) -> bool {
+        let counts =
+            |(by, seq): &(NodeId, Seq)| self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by);
+        self.founders.contains(&node) || self.admissions.get(&node).is_some_and(|words| words.iter().any(counts))
     }
 
     /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
@@ -229,7 +240,8 @@ impl Ledger {
         let last =
             |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).map_or(Seq::MAX, |cut| cut.seq).min(log.len() as Seq);
         let applied = |node: &NodeId| self.books[host].applied.get(node).copied().unwrap_or(0);
-        let logs = self.ops.iter().map(|(node, log)| (*node, applied(node), last(node, log)));
+        let counting = self.ops.iter().filter(|(node, _)| self.was_let_in(**node));
+        let logs = counting.map(|(node, log)| (*node, applied(node), last(node, log)));
         logs.into_iter().find(|(_, has, there_are)| has != there_are)
     }
 
@@ -366,8 +378,12 @@ impl Ledger {
             return broken("promise", format!("{} issues {} at {}, but promised {promised}", op.node, op.seq, op.hlc));
         }
         log.push(op.clone());
+        if let Body::Admit { node } = &op.body {
+            self.admissions.entry(*node).or_default().insert((op.node, op.seq));
+        }
+        let counts = !self.cuts.contains_key(&op.node) && self.was_let_in(op.node);
         for (other, book) in self.books.iter().enumerate() {
-            if other != host && book.watermark >= op.hlc && !self.cuts.contains_key(&op.node) {
+            if other != host && book.watermark >= op.hlc && counts {
                 let text =
                     format!("{} issues {} below the watermark {} of host {other}", op.node, op.hlc, book.watermark);
                 return broken("watermark", text);
@@ -398,9 +414,10 @@ impl Ledger {
             return Ok(());
         }
         for (node, log) in &self.ops {
-            let applied = usize::try_from(book.applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
-            let out = self.cuts.contains_key(node);
-            if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark && !out) {
+            let applied =
+                usize::try_from(self.books[host].applied.get(node).copied().unwrap_or(0)).unwrap_or(usize::MAX);
+            let counts = || !self.cuts.contains_key(node) && self.was_let_in(*node);
+            if let Some(missing) = log.get(applied).filter(|op| op.hlc <= watermark && counts()) {
                 let text = format!("host {host} at {watermark} lacks {node}#{} of {}", missing.seq, missing.hlc);
                 return broken("watermark", text);
             }

@@ -101,16 +101,18 @@ fn is_dead(world: &World, node: NodeId) -> bool {
     machine.is_none_or(|machine| machine.lost || machine.left || machine.node != node)
 }
 
-/// Whether more than half of the members are alive, in reach, and asked by nobody to go. Where members are evicted for
-/// being silent and an operator wants others out at the same time, both have asked.
+/// Whether more than half of the members are alive, in reach, and asked by nobody to go. Where a majority has evicted members
+/// for being silent, and others go for another reason at the same time (an operator wants them out, or they are back under
+/// their next incarnations), that majority has asked as well.
 pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     for host in world.present() {
         let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
         let going: BTreeSet<NodeId> = view.eviction.iter().flat_map(|eviction| &eviction.nodes).copied().collect();
         let frozen = world.roll.frozen();
-        let ordered = going.iter().any(|node| world.orders.wanted_out(*node));
+        let back = |node: NodeId| world.machines.get(host_of(node)).is_some_and(|machine| machine.node > node);
+        let other = going.iter().any(|node| world.orders.wanted_out(*node) || back(*node));
         let asked = |node: NodeId| {
-            let silent = ordered && world.plan.evict_after.is_some() && frozen.contains(&node);
+            let silent = other && world.plan.evict_after.is_some() && frozen.contains(&node);
             let wanted = world.orders.wanted_out(node) || silent;
             (going.contains(&node) && wanted) || world.orders.wanted_to_leave(node)
         };

@@ -62,10 +62,13 @@ impl World {
             self.trace.note(self.now, Note::Died(from, to));
             return;
         }
+        // Who said it, which the sender's host may be no more.
+        let (a, b) = self.met.get(&epoch).copied().unwrap_or_default();
+        let from = if from < to { a } else { b };
         let input = match packet {
-            Packet::Message(message) => Input::Message { from: self.machines[from].node, message },
-            Packet::Rows(snapshot, rows) => Input::SnapshotRows { from: self.machines[from].node, snapshot, rows },
-            Packet::SnapshotEnd(snapshot) => Input::SnapshotEnd { from: self.machines[from].node, snapshot },
+            Packet::Message(message) => Input::Message { from, message },
+            Packet::Rows(snapshot, rows) => Input::SnapshotRows { from, snapshot, rows },
+            Packet::SnapshotEnd(snapshot) => Input::SnapshotEnd { from, snapshot },
         };
         self.input(to, input);
     }
@@ -148,9 +151,13 @@ fn kind(packet: &Packet) -> Kind {
         Packet::Rows(..) | Packet::SnapshotEnd(_) => Kind::Snapshot,
         Packet::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
         Packet::Message(Message::Installed { .. }) => Kind::Installed,
-        Packet::Message(Message::Contacts(_) | Message::Reads { .. } | Message::Secrets(_) | Message::Waits { .. }) => {
-            Kind::Contacts
-        }
+        Packet::Message(
+            Message::Contacts(_)
+            | Message::Reads { .. }
+            | Message::Secrets(_)
+            | Message::Member { .. }
+            | Message::Waits { .. },
+        ) => Kind::Contacts,
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
         Packet::Message(Message::Vector(_)) => Kind::Vector,
         Packet::Message(Message::Nominate(_)) => Kind::Nominate,

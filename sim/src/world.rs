@@ -110,7 +110,7 @@ impl World {
             machines,
             net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
-            ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
+            ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.founders, plan.keep_events.is_some()),
             secrets: Secrets::default(),
             charges: Charges::new(),
             orders: Orders::default(),

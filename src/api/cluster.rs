@@ -8,11 +8,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::extract::{NoParams, OptionalBody, Params, Segments, json};
-use super::json::{Cluster, TokenBody, TokenIssued};
+use super::json::{Cluster, Hindrance, TokenBody, TokenIssued};
 use super::problem::{Problem, ProblemType};
 use super::registrations::unexpected;
 use super::{Api, now};
@@ -51,27 +52,45 @@ pub(super) async fn show(
     Ok(json(StatusCode::OK, &cluster(&api, view)))
 }
 
+/// How an eviction is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EvictParams {
+    /// Also where no majority is in contact that would stay.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Accepted: it is done once all who stay have joined in.
 pub(super) async fn evict(
     State(api): State<Arc<Api>>,
     Segments(node): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
+    Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
     let node: NodeId = node.parse().map_err(|error| {
         let detail = format!("{node:?}: {error}; nobody was evicted");
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })?;
-    let view = view(&api, Request::Evict(node)).await?;
+    let view = view(&api, Request::Evict { node, force }).await?;
     Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
 }
 
-/// Accepted: the node is out, and stops, once all others know.
+/// Accepted: the node is out, and stops, once the others hold what it holds.
 pub(super) async fn leave(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Leave).await?;
+    let view = view(&api, Request::Leave { cancel: false }).await?;
     Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
+}
+
+/// The node stays after all.
+pub(super) async fn stay(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api, Request::Leave { cancel: true }).await?;
+    Ok(json(StatusCode::OK, &cluster(&api, view)))
 }
 
 pub(super) async fn mint_token(
@@ -136,8 +155,22 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<
         let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
         Err(Box::new(Refusal::Unavailable(busy).into()))
     })?;
-    if !view.member {
-        return Err(Box::new(Refusal::NotMember.into()));
+    let refusal = if view.leaving.is_some() {
+        Some(Refusal::Leaving)
+    } else if !view.member {
+        Some(Refusal::NotMember)
+    } else if let Some(offset) = view.clock_suspect {
+        Some(Refusal::ClockSuspect { offset })
+    } else {
+        let hangs = |ms: u64| format!("its disk has made nothing durable for {} s", ms / 1000);
+        view.disk_hangs.map(|ms| Refusal::Unavailable(hangs(ms)))
+    };
+    if let Some(refusal) = refusal {
+        let mut problem: Problem = refusal.into();
+        for obstacle in view.waits_for.unwrap_or_default() {
+            problem.detail = format!("{}. It waits: {}", problem.detail, Hindrance::from(obstacle).why);
+        }
+        return Err(Box::new(problem));
     }
     Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ready", "node": view.node })))
 }

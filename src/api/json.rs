@@ -11,7 +11,9 @@ mod reading;
 mod registration;
 mod text;
 
-pub use cluster::{Cluster, Cut, Eviction, Member, MemberState, TokenBody, TokenIssued};
+pub use cluster::{
+    Cluster, Cut, Eviction, Fork, Hindrance, Member, MemberState, Newcomer, Overdue, TokenBody, TokenIssued,
+};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
 pub use namespace::{Lookalikes, Namespace, NamespaceBody, NamespaceBodyError, ProfileName, Version, VersionError};

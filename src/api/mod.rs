@@ -133,7 +133,7 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/v1/events", read(get(events::feed)))
         .route("/v1/cluster", read(get(cluster::show)))
         .route("/v1/cluster/members/{node}/evict", admin(post(cluster::evict)))
-        .route("/v1/cluster/leave", admin(post(cluster::leave)))
+        .route("/v1/cluster/leave", admin(post(cluster::leave).delete(cluster::stay)))
         .route("/v1/cluster/backup", admin(get(cluster::backup)))
         .route("/v1/cluster/tokens", admin(post(cluster::mint_token)))
         .route("/healthz", get(cluster::healthz))

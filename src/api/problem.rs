@@ -65,10 +65,12 @@ pub enum ProblemType {
     MethodNotAllowed,
     /// There is no such member.
     NoMember,
-    /// The member is on its way out already, or another eviction is under way.
-    BeingEvicted,
     /// Those who would stay are no majority.
     NoMajority,
+    /// A majority that would stay is not in contact.
+    NotInContact,
+    /// The node has said its last op, and cannot stay.
+    Departed,
     /// The last member cannot leave.
     LastMember,
     /// The events after the given cursor are no longer kept.
@@ -88,7 +90,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 32] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -116,8 +118,9 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
     (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
     (ProblemType::MethodNotAllowed, "method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
     (ProblemType::NoMember, "no-member", StatusCode::NOT_FOUND, "No such member"),
-    (ProblemType::BeingEvicted, "being-evicted", StatusCode::CONFLICT, "Eviction under way"),
     (ProblemType::NoMajority, "no-majority", StatusCode::CONFLICT, "No majority would stay"),
+    (ProblemType::NotInContact, "not-in-contact", StatusCode::CONFLICT, "No majority in contact"),
+    (ProblemType::Departed, "departed", StatusCode::CONFLICT, "Departed already"),
     (ProblemType::LastMember, "last-member", StatusCode::CONFLICT, "Last member"),
     (ProblemType::EventsCompacted, "events-compacted", StatusCode::GONE, "Events no longer kept"),
     (ProblemType::Leaving, "leaving", StatusCode::SERVICE_UNAVAILABLE, "Leaving"),
@@ -305,8 +308,9 @@ impl From<Refusal> for Problem {
                 Self { offset_ms: Some(offset), retry_after: Some(30), ..problem(ProblemType::ClockSuspect) }
             }
             Refusal::NoMember(_) => problem(ProblemType::NoMember),
-            Refusal::BeingEvicted(_) => problem(ProblemType::BeingEvicted),
             Refusal::NoMajority { .. } => problem(ProblemType::NoMajority),
+            Refusal::NotInContact { .. } => problem(ProblemType::NotInContact),
+            Refusal::Departed => problem(ProblemType::Departed),
             Refusal::LastMember => problem(ProblemType::LastMember),
             Refusal::Leaving => problem(ProblemType::Leaving),
             Refusal::EventsCompacted { after: _, earliest } => {

@@ -140,7 +140,6 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         node,
         label: "eu".to_owned(),
         address: "127.0.0.1:7401".to_owned(),
-        member,
         leaving: false,
         frozen_by: Vec::new(),
         connected: true,
@@ -150,6 +149,7 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         holds_ours: 2,
         clock_offset: Some(-4),
         skewed: None,
+        refuses_ours: None,
     };
     replica::ClusterView {
         node: NODE,
@@ -159,8 +159,14 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         watermark: Hlc((1_700_000_000_000 << 16) + 1),
         pending: 1,
         waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
+        overdue: None,
         clock_suspect: None,
+        newcomers: Vec::new(),
+        waits_for: None,
+        leaving: None,
         eviction: None,
+        forks: Vec::new(),
+        disk_hangs: None,
         events: (5, 9),
         evicted: Vec::new(),
     }
@@ -269,7 +275,7 @@ async fn every_call_by_the_client() {
     let fake = Fake::start(|request| match request {
         Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster | Request::Evict(_) | Request::Leave => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        Request::Cluster | Request::Evict { .. } | Request::Leave { .. } => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
         _ => answered(Status::Confirmed),
     })
     .await;
@@ -301,10 +307,14 @@ async fn every_call_by_the_client() {
     let cluster = client.cluster().await.unwrap();
     assert_eq!((cluster.node, cluster.members.len(), cluster.pending), (NODE, 2, 1));
     assert_eq!(cluster.watermark, Hlc((1_700_000_000_000 << 16) + 1));
-    client.evict(NodeId(0xdef)).await.unwrap();
-    assert_eq!(fake.last(), Request::Evict(NodeId(0xdef)));
+    for force in [false, true] {
+        client.evict(NodeId(0xdef), force).await.unwrap();
+        assert_eq!(fake.last(), Request::Evict { node: NodeId(0xdef), force });
+    }
     client.leave().await.unwrap();
-    assert_eq!(fake.last(), Request::Leave);
+    assert_eq!(fake.last(), Request::Leave { cancel: false });
+    client.stay().await.unwrap();
+    assert_eq!(fake.last(), Request::Leave { cancel: true });
     assert_eq!(client.mint_token(Some(Duration::from_secs(60))).await.unwrap(), "token-60s");
     assert_eq!(client.mint_token(None).await.unwrap(), "token-86400s");
 }
@@ -327,7 +337,7 @@ async fn the_cluster_as_json() {
     assert_eq!(
         body["members"][1],
         json!({
-            "node": "0000000000000def", "label": "eu", "address": "127.0.0.1:7401", "member": true, "state": "member",
+            "node": "0000000000000def", "label": "eu", "address": "127.0.0.1:7401", "state": "member",
             "connected": true,
             "promise": "1700000000000.0", "heard_at": "2023-11-14T22:13:20.000Z", "applied": 3, "holds_ours": 2,
             "clock_offset_ms": -4,
@@ -338,7 +348,7 @@ async fn the_cluster_as_json() {
 #[tokio::test]
 async fn an_eviction_is_begun_and_seen_in_the_cluster() {
     let fake = Fake::start(|request| match request {
-        Request::Evict(NodeId(0xdef)) => {
+        Request::Evict { node: NodeId(0xdef), force: false } => {
             let mut view = cluster_view(true);
             view.members[1].frozen_by = vec![NODE];
             let (nodes, missing) = (vec![NodeId(0xdef)], vec![(NodeId(0xdef), 4)]);
@@ -346,7 +356,7 @@ async fn an_eviction_is_begun_and_seen_in_the_cluster() {
             view.evicted = vec![(NodeId(0x123), 9)];
             Ok(Answer::Cluster(Box::new(view)))
         }
-        Request::Evict(node) => Err(Refusal::NoMember(*node)),
+        Request::Evict { node, .. } => Err(Refusal::NoMember(*node)),
         _ => Err(Refusal::LastMember),
     })
     .await;

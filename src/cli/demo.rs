@@ -184,7 +184,7 @@ async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure
             let count = places.len();
             eventually("the nodes to let each other in", async || {
                 let cluster = place.client.cluster().await?;
-                let members = cluster.members.iter().filter(|member| member.member && member.connected).count();
+                let members = cluster.members.iter().filter(|member| member.connected).count();
                 Ok((members == count).then_some(()))
             })
             .await?;

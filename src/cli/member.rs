@@ -32,6 +32,10 @@ enum MemberCommand {
         /// Its id, or its label where no other member has the same
         #[arg(value_name = "NODE")]
         member: String,
+        /// Also where the node that is asked is not in contact with a majority that would stay: it may be the one that is cut
+        /// off, and the eviction is carried out all the same once a majority hears of it
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         wait: WaitArgs,
         #[command(flatten)]
@@ -39,6 +43,9 @@ enum MemberCommand {
     },
     /// Have the node that is asked leave its cluster for good, and stop
     Leave {
+        /// Have it stay after all, where it has not departed yet
+        #[arg(long, conflicts_with = "wait")]
+        cancel: bool,
         #[command(flatten)]
         wait: WaitArgs,
         #[command(flatten)]
@@ -61,8 +68,12 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
             let members = &cluster.members;
             output::print(&client, members, |_| status::membership(&cluster))?;
         }
-        MemberCommand::Evict { member, wait, client } => return evict(&member, &wait, &client).await,
-        MemberCommand::Leave { wait, client } => return leave(&wait, &client).await,
+        MemberCommand::Evict { member, force, wait, client } => return evict(&member, force, &wait, &client).await,
+        MemberCommand::Leave { cancel: true, wait: _, client } => {
+            let cluster = client.client()?.stay().await?;
+            output::print(&client, &cluster, status::membership)?;
+        }
+        MemberCommand::Leave { cancel: false, wait, client } => return leave(&wait, &client).await,
         MemberCommand::Token { ttl, client } => {
             let token = client.client()?.mint_token(Some(ttl.0)).await?;
             // Alone on the last line, so that scripts can take it from there.
@@ -72,10 +83,10 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn evict(member: &str, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+async fn evict(member: &str, force: bool, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let node = find(&client.cluster().await?, member)?;
-    let mut cluster = client.evict(node).await?;
+    let mut cluster = client.evict(node, force).await?;
     let mut exit = Exit::Done;
     if wait.wait {
         match timeout(wait.timeout.0, until_out(&client, node, &mut cluster)).await {

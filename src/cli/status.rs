@@ -34,23 +34,68 @@ fn render(cluster: &Cluster) -> String {
         };
         text += &format!("  the oldest waits for {} ({}), not heard of {since}\n", waiting.node, waiting.label);
     }
-    if let Some(offset) = cluster.clock_suspect_ms {
-        text += &format!("this node's clock is off by {offset} ms: it refuses new registrations\n");
+    if let Some(overdue) = &cluster.overdue {
+        let waits: Vec<_> = overdue.waiting_for.iter().map(|waiting| label_of(cluster, waiting.node)).collect();
+        text += &format!("a reservation was to end at {} and waits for {}\n", overdue.since, waits.join(", "));
     }
+    text += &troubles(cluster);
     text.push('\n');
     text += &membership(cluster);
+    text
+}
+
+/// What is wrong with clocks, disks and logs, a line each.
+fn troubles(cluster: &Cluster) -> String {
+    let mut text = String::new();
+    if let Some(offset) = cluster.clock_suspect_ms {
+        let which = if offset > 0 { "behind" } else { "ahead of" };
+        text += &format!(
+            "this node's clock is {} ms {which} the median of the members: it takes no registrations until it is right\n",
+            offset.unsigned_abs()
+        );
+    }
+    if let Some(ms) = cluster.disk_hangs_ms {
+        text += &format!("this node's disk has made nothing durable for {} s: what depends on it waits\n", ms / 1000);
+    }
+    for fork in &cluster.forks {
+        text += &format!(
+            "ALARM: {} holds another op {} of {}'s log than this node: its data directory was put back or ran twice. Nothing \
+             more of that log is decided until it has come back under a new id: run 'forename rejoin' on it\n",
+            label_of(cluster, fork.by),
+            fork.seq,
+            label_of(cluster, fork.origin)
+        );
+    }
+    for hindrance in &cluster.joining_waits_for {
+        text += &format!("this node waits to be let in: {}\n", hindrance.why);
+    }
     for member in &cluster.members {
+        let who = label_of(cluster, member.node);
         if let Some(skewed) = member.skewed_ms {
-            let (node, label) = (member.node, &member.label);
-            text += &format!("\nops of {node} ({label}) are not taken: their timestamps are {skewed} ms ahead\n");
+            text += &format!("ops of {who} are not taken for now: their timestamps are {skewed} ms ahead\n");
+        }
+        if let Some(skewed) = member.refuses_ours_ms {
+            text += &format!("{who} does not take this node's ops for now: to it they are {skewed} ms ahead\n");
         }
     }
     text
 }
 
-/// The members as a table, what an eviction or departure under way waits for, and who is out.
+/// The members as a table, who waits to be let in, what an eviction or a leave under way waits for, and who is out.
 pub(super) fn membership(cluster: &Cluster) -> String {
     let mut text = members(cluster);
+    for newcomer in &cluster.newcomers {
+        text += &format!("\nwaits to be let in: {} ({})\n", newcomer.node, newcomer.label);
+        for hindrance in &newcomer.waits_for {
+            text += &format!("  {}\n", hindrance.why);
+        }
+    }
+    if let Some(waits) = &cluster.leaving_waits_for {
+        text += "\nthis node leaves; 'forename member leave --cancel' has it stay\n";
+        if !waits.is_empty() {
+            text += &format!("  waits for {} to hold what it hands over\n", all_of(cluster, waits.iter()));
+        }
+    }
     if let Some(eviction) = &cluster.eviction {
         text += &format!("\non the way out: {}\n", all_of(cluster, eviction.nodes.iter()));
         if !eviction.waiting_for.is_empty() {
@@ -60,7 +105,8 @@ pub(super) fn membership(cluster: &Cluster) -> String {
             text += &format!("  lacks ops of {} up to {}\n", label_of(cluster, missing.node), missing.seq);
         }
         if !eviction.possible {
-            text += "  cannot be done: those who stay are no majority\n";
+            text += "  cannot be done: those who stay are no majority. Bring more of the others back; where they are lost for \
+                     good, 'forename recover' makes a cluster of what one directory holds\n";
         }
     }
     if !cluster.evicted.is_empty() {
@@ -98,7 +144,6 @@ fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
     };
     let state = match member.state {
         MemberState::Member => here.to_owned(),
-        MemberState::Joining => format!("joining, {here}"),
         MemberState::Leaving => format!("leaving, {here}"),
         MemberState::Evicting => format!("being evicted, {here}"),
     };

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::JoinConfig;
 use crate::clock::{Millis, NodeId};
-use crate::replica::{Founding, Return};
+use crate::replica::Return;
 use crate::transport::{ClusterKey, Handle, JoinToken, TokenId, mint_token};
 
 /// How long one contact has to answer, and a sponsor that was lost to be there again, before the next is asked. A
@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What lets this node in again: it knows the secret that tokens follow from. Only proofs of it travel, and whoever
 /// has the secret can make another at any time, so it need not expire.
-pub(super) fn own_token(founding: &Founding) -> JoinToken {
-    JoinToken::of(&ClusterKey(founding.secret), own_id())
+pub(super) fn own_token(secret: [u8; 32]) -> JoinToken {
+    JoinToken::of(&ClusterKey(secret), own_id())
 }
 
 fn own_id() -> TokenId {
@@ -44,9 +44,11 @@ pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given
 /// Addresses, each with a token that may let this node in there. The operator's token may be one of another cluster, made
 /// of what was left of this node's own; or it has expired since it was written into a file.
 fn ways(me: NodeId, back: Return, given: Option<JoinConfig>) -> BTreeSet<(String, String)> {
-    let Return { founding, contacts, .. } = back;
+    let Return { secret, contacts, .. } = back;
     let id = own_id();
-    let token = mint_token(&ClusterKey(founding.secret), id.expires, id.nonce);
+    let token = secret.map(|secret| mint_token(&ClusterKey(secret), id.expires, id.nonce));
+    // One that was put out before it was let in has nothing but the operator's token.
+    let token = token.or_else(|| given.as_ref().map(|given| given.token.clone())).unwrap_or_default();
     // Not those of its own earlier lives.
     let others = contacts.into_iter().filter(|contact| contact.node.key_part() != me.key_part());
     let addresses = others.map(|contact| contact.address).chain(given.iter().map(|given| given.address.clone()));

@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::comeback::{come_back, own_token};
-use super::lives::{Channels, Watches};
+use super::lives::{Channels, KnownCluster, Watches};
 use super::{Call, JoinConfig, NodeError};
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
-use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, Joined};
+use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, JoinToken, Joined};
 
 /// Inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
@@ -80,8 +80,8 @@ pub(super) struct Driver {
     /// The snapshots of newcomers that are not in yet.
     snapshots: HashMap<NodeId, (SnapshotId, View)>,
     next_token: Token,
-    /// It shows a token at every dial, because it is no member yet.
-    knocks: bool,
+    /// What lets a newcomer in.
+    entry: Option<JoinToken>,
     /// The search for the cluster that it was evicted from.
     comeback: JoinSet<()>,
 }
@@ -99,7 +99,7 @@ impl Driver {
             replies: HashMap::new(),
             snapshots: HashMap::new(),
             next_token: 1,
-            knocks: false,
+            entry: None,
             comeback: JoinSet::new(),
         }
     }
@@ -123,6 +123,9 @@ impl Driver {
         join: Option<&JoinConfig>,
         told: Option<mpsc::Sender<JoinOutcome>>,
     ) -> End {
+        let secret = self.replica.returning().and_then(|back| back.secret);
+        let given = join.and_then(|join| JoinToken::parse(&join.token).ok());
+        self.entry = secret.map(own_token).or(given);
         // Before `told` can be dropped, so that a node which has started knows its cluster and can let others in.
         if let Some(end) = self.step() {
             return end;
@@ -180,25 +183,24 @@ impl Driver {
     /// Ends the step; how the life ends, where it does.
     fn step(&mut self) -> Option<End> {
         let outputs = self.replica.flush(self.clocks.now());
-        if let Some(founding) = self.replica.founding().filter(|_| self.watches.founding.borrow().is_none()).cloned() {
-            let key = ClusterKey(founding.secret);
-            self.transport.set_cluster(ClusterId(founding.cluster_id()), Some(key));
-            self.watches.founding.send_replace(Some(founding));
-            self.comeback.abort_all();
-        }
-        self.knock();
+        self.tell_cluster();
         outputs.into_iter().find_map(|output| self.act(output))
     }
 
-    /// Whoever knows the cluster's secret is let in by any member, so that nothing hangs on one sponsor.
-    fn knock(&mut self) {
-        let knocks = self.replica.founding().is_some() && !self.replica.is_member();
-        if knocks != self.knocks
-            && let Some(founding) = self.replica.founding()
-        {
-            self.transport.show_token(knocks.then(|| own_token(founding)));
-            self.knocks = knocks;
+    /// Tells the transport which cluster this is, and its secret as soon as that is known. At every dial a token is shown: by a
+    /// newcomer so that any member answers it and nothing hangs on one sponsor, by a member because whom it dials may not
+    /// have heard yet that it is one.
+    fn tell_cluster(&mut self) {
+        let Some(founding) = self.replica.founding() else { return };
+        let secret = self.replica.secret();
+        let known = Some(KnownCluster { id: ClusterId(founding.cluster_id()), key: secret.map(ClusterKey) });
+        if *self.watches.cluster.borrow() == known {
+            return;
         }
+        self.transport.set_cluster(ClusterId(founding.cluster_id()), secret.map(ClusterKey));
+        self.transport.show_token(secret.map(own_token).or_else(|| self.entry.clone()));
+        self.watches.cluster.send_replace(known);
+        self.comeback.abort_all();
     }
 
     fn act(&mut self, output: Output) -> Option<End> {

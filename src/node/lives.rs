@@ -6,10 +6,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
-use crate::replica::{Config, Cursor, Founding, Input, Replica, Start};
+use crate::replica::{Config, Cursor, Input, Replica, Start};
 use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
-use crate::transport::{Handle, Transport};
+use crate::transport::{ClusterId, ClusterKey, Handle, Transport};
 
 /// How the node came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,12 +31,20 @@ pub(super) struct Channels {
     pub(super) stopping: mpsc::Receiver<()>,
 }
 
+/// The cluster that a node has the state of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct KnownCluster {
+    pub(super) id: ClusterId,
+    /// What join tokens follow from; none while the node was not let in.
+    pub(super) key: Option<ClusterKey>,
+}
+
 /// What others may see of a node at any time.
 #[derive(Clone)]
 pub(super) struct Watches {
     pub(super) node: watch::Sender<NodeId>,
     pub(super) events: watch::Sender<Cursor>,
-    pub(super) founding: watch::Sender<Option<Founding>>,
+    pub(super) cluster: watch::Sender<Option<KnownCluster>>,
     /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
@@ -47,7 +55,7 @@ impl Watches {
         Self {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
-            founding: watch::Sender::new(None),
+            cluster: watch::Sender::new(None),
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
         }
@@ -117,7 +125,7 @@ impl Lives {
         // Closed first: a connection that waits for room there would hold up the end of the old life.
         self.channels.inputs = inputs;
         self.transport.reincarnate(next, sender).await?;
-        self.watches.founding.send_replace(None);
+        self.watches.cluster.send_replace(None);
         self.watches.node.send_replace(next);
         self.watches.transport.send_replace(Some(self.transport.handle()));
         let now = self.clocks.now();

@@ -21,7 +21,11 @@ impl<S: Store> Replica<S> {
     pub(super) fn exit(&mut self) -> Option<Output> {
         if let Some(last) = self.membership.departed(self.me) {
             // All that counts of it was handed over before, so it makes no difference whether it was evicted meanwhile.
-            let over = self.evicted.is_some() || !self.membership.has_left(self.me) || self.departure_is_safe(last);
+            // Nor does it whether it can learn who is left: whoever has dropped what it lacks knows that it is out.
+            let over = self.evicted.is_some()
+                || self.left_behind
+                || !self.membership.has_left(self.me)
+                || self.departure_is_safe(last);
             return over.then(|| {
                 self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
                 Output::Left
@@ -46,6 +50,7 @@ impl<S: Store> Replica<S> {
         // Whether its directory is its latest is to be known first.
         if self.left_behind && !self.is_starting() {
             if !self.was_let_in() {
+                self.keep_void(1);
                 return Some(self.start_over(self.me));
             }
             let why = "nobody in reach has what this node lacks any more";
@@ -64,13 +69,13 @@ impl<S: Store> Replica<S> {
     /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has
     /// acknowledged what it drops. Only one that nobody has let in keeps its id.
     fn drop_void(&mut self) -> Output {
+        self.keep_void(1);
         if !self.was_let_in() {
             return self.start_over(self.me);
         }
         let why = "this node holds ops that an eviction has made void";
         let Some(next) = self.me.next_incarnation() else { return used_up(why) };
         tracing::warn!(next = %next, "this node holds ops that an eviction has made void; it takes the state anew under its next incarnation");
-        self.keep_void(1);
         self.start_over(next)
     }
 

@@ -29,7 +29,13 @@ const RELAYED_ROWS: usize = 8;
 impl<S: Store> Replica<S> {
     pub(super) fn on_connected(&mut self, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
+        self.greet(peer);
+    }
+
+    /// The first words to a peer: on a new connection, or once this node has a state.
+    fn greet(&mut self, peer: NodeId) {
         self.tell_reads(peer);
+        self.prove_membership(peer);
         if self.installed {
             let all = self.contacts.values().cloned().collect();
             self.send(peer, Lane::Ordered, Message::Contacts(all));
@@ -58,13 +64,19 @@ impl<S: Store> Replica<S> {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
             return self.on_message_of_former(from, cut.seq, &message);
         }
-        // A newcomer may know none of those who are members by now. Only members are connected to it.
-        let heard = self.membership.is_member(from) || self.is_newcomer() || planted!(AnybodyIsHeard);
-        if self.installed && heard {
+        if self.installed && self.is_heard(from) {
             self.on_message_of_member(from, message);
         } else {
             self.on_message_of_stranger(from, message);
         }
+    }
+
+    /// Members are heard; and whoever knows what only members know, for this node may be the one that lacks the word which let
+    /// the other in, and whoever said it may be lost. A newcomer may know none of those who are members by now: only members are
+    /// connected to it.
+    fn is_heard(&self, node: NodeId) -> bool {
+        let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
+        self.membership.is_member(node) || knows_secret || self.is_newcomer() || planted!(AnybodyIsHeard)
     }
 
     /// It has a state and was never let in, by all that it knows.
@@ -97,6 +109,7 @@ impl<S: Store> Replica<S> {
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
             Message::Installed { wall, has } => self.on_installed(from, wall, &has),
             Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
+            Message::Member { proof } => self.on_proof(from, &proof),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
             Message::Evicted { cut } if self.is_sponsor(from) || self.membership.knows_key(from) => {
                 self.on_evicted(from, cut)
@@ -113,10 +126,13 @@ impl<S: Store> Replica<S> {
     fn on_message_of_member(&mut self, from: NodeId, message: Message) {
         match message {
             // A member that asks for a state has lost its own.
-            Message::Join { .. } => self.send(from, Lane::Ordered, Message::Used),
-            Message::Resume { .. } => {}
-            Message::Installed { .. } => self.tell_secrets(from),
+            Message::Join { .. } if self.membership.is_member(from) => self.send(from, Lane::Ordered, Message::Used),
+            Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
+            Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
+            Message::Installed { .. } if self.membership.is_member(from) => self.tell_secrets(from),
+            Message::Installed { wall, has } => self.on_installed(from, wall, &has),
             Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
+            Message::Member { proof } => self.on_proof(from, &proof),
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
             Message::Vector(vector) => self.on_vector(from, &vector),

@@ -19,7 +19,7 @@ pub enum Input {
         /// What it asks.
         request: Request,
     },
-    /// A connection to a peer stands: a member, a half-admitted newcomer, or whoever has proved to hold a token.
+    /// A connection to a peer stands: a member, or whoever has proved to hold a token.
     Connected(NodeId),
     /// It is gone. What was sent may or may not have arrived.
     Disconnected(NodeId),
@@ -89,7 +89,7 @@ pub enum Output {
     },
     /// Whom to be connected to; nobody else gets in.
     Peers {
-        /// Members and half-admitted newcomers, this node left out: dial them.
+        /// Members, this node left out: dial them.
         members: Vec<Contact>,
         /// The evicted: let them in, so that they hear of it, but do not dial them.
         former: Vec<Contact>,

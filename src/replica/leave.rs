@@ -117,11 +117,11 @@ impl<S: Store> Replica<S> {
         self.departure_known.insert(by);
     }
 
-    /// Whether a majority of the others have the last op, so that it cannot be lost with this node.
+    /// Whether a majority of the others have the last op, so that it cannot be lost with this node. Where all others have left
+    /// as well nobody stays who has the state, so this node does not go by itself: `forename recover` may need its directory.
     pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
         let knows =
             |member: &NodeId| self.departure_known.contains(member) || self.finality.held(*member, self.me) >= last;
-        let members = self.membership.count();
-        members == 0 || 2 * self.membership.members().filter(knows).count() > members
+        2 * self.membership.members().filter(knows).count() > self.membership.count()
     }
 }

@@ -155,6 +155,11 @@ pub enum Message {
     },
     /// What only members know, for one that was let in.
     Secrets(Box<Secrets>),
+    /// The sender knows the cluster's secret, which goes to members alone: the receiver may lack the word that let it in.
+    Member {
+        /// A keyed hash over the sender's id and the receiver's.
+        proof: [u8; 32],
+    },
     /// Members hold different ops of the receiver's log under one number, so nothing more of it is decided.
     Forked {
         /// The number.

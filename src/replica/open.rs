@@ -222,7 +222,10 @@ impl<S: Store> Replica<S> {
         self.membership = Membership::new(self.me, founders, former, ops, &|node| finality.here(node));
         let dots = applied.iter().map(|(origin, seq)| Dot::new(*origin, *seq));
         self.registry.resume(dots.collect());
-        self.finality.recall(self.membership.members().filter(|member| *member != self.me));
+        let (membership, watermark) = (&self.membership, self.finality.watermark());
+        // One that was let in at the watermark need not have promised anything.
+        let promised = membership.members().filter(|member| *member != self.me && membership.floor(*member) < watermark);
+        self.finality.recall(promised);
         self.membership_changed();
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());

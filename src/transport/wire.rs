@@ -106,7 +106,7 @@ macro_rules! kinds {
 //   is a member.
 kinds! {
     Message::Join { .. } => 0,
-    Message::Installed => 0,
+    Message::Installed { .. } => 0,
     Message::Contacts(_) => 0,
     Message::Ops { .. } => 0,
     Message::Vector(_) => 0,
@@ -117,6 +117,10 @@ kinds! {
     Message::Gone(_) => 1,
     Message::Resume { .. } => 2,
     Message::Reads { .. } => 2,
+    Message::Waits { .. } => 2,
+    Message::Secrets(_) => 2,
+    Message::Member { .. } => 2,
+    Message::Forked { .. } => 2,
 }
 
 /// What a peer said that it should not have: it keeps to another version than the two sides agreed on.
@@ -146,7 +150,8 @@ mod tests {
 
     use super::*;
     use crate::clock::{Millis, NodeId};
-    use crate::replica::{Contact, Vector};
+    use crate::name::Pepper;
+    use crate::replica::{Contact, Obstacle, Secrets, Vector};
 
     fn contact() -> Contact {
         let address = "127.0.0.1:1".to_owned();
@@ -157,8 +162,8 @@ mod tests {
     fn all() -> Vec<Message> {
         let (entries, rows, silent) = (Vec::new(), Vec::new(), [NodeId(3)].into());
         vec![
-            Message::Join { contact: contact(), snapshot: 7 },
-            Message::Installed,
+            Message::Join { contact: contact(), snapshot: 7, wall: Millis(1) },
+            Message::Installed { wall: Millis(1), has: vec![(NodeId(3), 4)] },
             Message::Contacts(vec![contact()]),
             Message::Ops { ops: Arc::new(Vec::new()), more: true },
             Message::Vector(Vector { entries, rows, wall: Millis(1), silent, wants: true, echo: false }),
@@ -169,6 +174,10 @@ mod tests {
             Message::Gone([(NodeId(3), 4)].into()),
             Message::Resume { snapshot: 7, table: "names".to_owned(), key: vec![1] },
             Message::Reads { bodies: 10, echo: true },
+            Message::Waits { newcomer: NodeId(7), obstacles: vec![Obstacle::Version] },
+            Message::Secrets(Box::new(Secrets { cluster: [1; 32], pepper: Pepper::derive(&[1; 32]) })),
+            Message::Member { proof: [2; 32] },
+            Message::Forked { seq: 3 },
         ]
     }
 
@@ -180,7 +189,7 @@ mod tests {
             let agreed = WireVersion::of_minor(minor).unwrap();
             for (kind, message) in (0..).zip(&messages) {
                 let read = decode(&codec::encode(message), agreed);
-                let known = [6, 10, 12][usize::from(minor)];
+                let known = [6, 10, 16][usize::from(minor)];
                 let wanted = if kind < known { Ok(message.clone()) } else { Err(KindError::Unknown { kind, agreed }) };
                 assert_eq!(read, wanted);
             }

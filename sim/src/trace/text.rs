@@ -98,6 +98,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
         Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
         Packet::Message(Message::Waits { newcomer, obstacles }) => format!("{newcomer} waits: {obstacles:?}"),
+        Packet::Message(Message::Member { .. }) => "a proof of membership".to_owned(),
         Packet::Message(Message::Secrets(_)) => "the secrets".to_owned(),
         Packet::Message(Message::Forked { seq }) => format!("others hold another op #{seq} of yours"),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),

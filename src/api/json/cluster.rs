@@ -6,7 +6,7 @@ use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{ClusterView, Cursor, EvictionView, MemberView};
+use crate::replica::{ClusterView, Cursor, EvictionView, ForkView, MemberView, NewcomerView, Obstacle};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Cluster {
     pub member: bool,
     /// Its clock when it answered: what the other times are to be compared with.
     pub time: Time,
-    /// All members and half-admitted newcomers, this node included, by id.
+    /// All members, this node included, by id.
     pub members: Vec<Member>,
     /// Everything at or below it has arrived.
     #[serde(with = "hlc")]
@@ -28,12 +28,31 @@ pub struct Cluster {
     pub pending: u64,
     /// Members that the oldest pending registration waits for.
     pub waiting_for: Vec<Waiting>,
-    /// Where this node's clock is off from the median of its peers by more than allowed: by how much, milliseconds.
+    /// A reservation whose time is over and which cannot end yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue: Option<Overdue>,
+    /// Where this node's clock is off from the median of the members by more than allowed: by how much, milliseconds;
+    /// positive where the others are ahead. It takes no registrations then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_suspect_ms: Option<i64>,
-    /// The eviction or departure that is under way.
+    /// Newcomers that wait to be let in, as far as this node was asked or told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newcomers: Vec<Newcomer>,
+    /// Where this node is a newcomer itself: what it waits for, as far as it was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joining_waits_for: Vec<Hindrance>,
+    /// Where this node was asked to leave and has not departed: the members that do not hold yet what it hands over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_waits_for: Option<Vec<NodeId>>,
+    /// The eviction that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eviction: Option<Eviction>,
+    /// Logs of which two nodes hold different ops under one number: an alarm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Fork>,
+    /// For how many milliseconds this node's disk has made nothing durable, where that is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_hangs_ms: Option<u64>,
     /// What the answering node keeps of its event feed.
     #[serde(default)]
     pub events: EventRange,
@@ -51,7 +70,95 @@ pub struct EventRange {
     pub last: Cursor,
 }
 
-/// An eviction or departure that is not finished.
+/// A newcomer that is not let in for now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Newcomer {
+    /// The newcomer.
+    pub node: NodeId,
+    /// Its label.
+    pub label: String,
+    /// Where it listens.
+    pub address: String,
+    /// What it waits for.
+    pub waits_for: Vec<Hindrance>,
+}
+
+/// What keeps a newcomer out for now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hindrance {
+    /// Which kind: `clock`, `version`, `eviction`, `silent`, `unsettled`, `first-out-of-reach` or `first-starts`.
+    pub kind: String,
+    /// The members that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeId>,
+    /// The same as a sentence, with what to do.
+    pub why: String,
+}
+
+impl From<Obstacle> for Hindrance {
+    fn from(obstacle: Obstacle) -> Self {
+        let list = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (kind, nodes): (_, Vec<NodeId>) = match &obstacle {
+            Obstacle::Clock { .. } => ("clock", Vec::new()),
+            Obstacle::Version => ("version", Vec::new()),
+            Obstacle::Eviction(nodes) => ("eviction", nodes.iter().copied().collect()),
+            Obstacle::Silent(nodes) => ("silent", nodes.iter().copied().collect()),
+            Obstacle::Unsettled(nodes) => ("unsettled", nodes.iter().copied().collect()),
+            Obstacle::FirstOutOfReach(node) => ("first-out-of-reach", vec![*node]),
+            Obstacle::FirstStarts(node) => ("first-starts", vec![*node]),
+        };
+        let why = match obstacle {
+            Obstacle::Clock { ahead } => {
+                let which = if ahead > 0 { "ahead of" } else { "behind" };
+                format!("its clock is {} ms {which} the cluster's time; set it right", ahead.unsigned_abs())
+            }
+            Obstacle::Version => {
+                "it runs an older version, which cannot read what is in use here; upgrade it".to_owned()
+            }
+            Obstacle::Eviction(_) => {
+                format!("the eviction of {} is not finished; 'forename member list' shows what it waits for", list(&nodes))
+            }
+            Obstacle::Silent(_) => format!(
+                "all members must have been heard of just now, and {} was not; bring it back or evict it",
+                list(&nodes)
+            ),
+            Obstacle::Unsettled(_) => {
+                format!("a majority must hold the admissions before, and {} is not known to", list(&nodes))
+            }
+            Obstacle::FirstOutOfReach(_) => format!(
+                "{}, the longest member, lets newcomers in and is out of reach; bring it back or evict it",
+                list(&nodes)
+            ),
+            Obstacle::FirstStarts(_) => {
+                format!("{}, the longest member, lets newcomers in and has just started", list(&nodes))
+            }
+        };
+        Self { kind: kind.to_owned(), nodes, why }
+    }
+}
+
+/// A reservation whose time is over and which has not ended, because the watermark has not passed it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Overdue {
+    /// When the earliest such one was to end.
+    pub since: Time,
+    /// Members whose clocks are not known to have passed that time.
+    pub waiting_for: Vec<Waiting>,
+}
+
+/// Two nodes hold different ops under one number of a log. Nothing more of it is decided until its origin has come back under
+/// a new id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fork {
+    /// Whose log.
+    pub origin: NodeId,
+    /// A node that holds another op than the one that answers.
+    pub by: NodeId,
+    /// The number, or a later one.
+    pub seq: Seq,
+}
+
+/// An eviction that is not finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Eviction {
     /// Who goes.
@@ -60,7 +167,8 @@ pub struct Eviction {
     pub waiting_for: Vec<NodeId>,
     /// Ops that the answering node lacks: whose log, and up to which seq.
     pub missing: Vec<Cut>,
-    /// Those who stay are a majority, or none is needed because all leave by themselves. `false`: it can never finish.
+    /// Those who stay are a majority, or none is needed because the others have come back under new ids. `false`: it can
+    /// never finish.
     pub possible: bool,
 }
 
@@ -97,9 +205,7 @@ pub enum MemberState {
     /// It takes registrations.
     #[default]
     Member,
-    /// A newcomer that some members have yet to welcome.
-    Joining,
-    /// It leaves by itself.
+    /// It was asked to leave.
     Leaving,
     /// It is being evicted.
     Evicting,
@@ -118,12 +224,26 @@ impl Cluster {
             watermark: view.watermark,
             pending: view.pending,
             waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
+            overdue: view.overdue.map(|overdue| Overdue {
+                since: Time(overdue.since),
+                waiting_for: overdue.waiting_for.into_iter().map(Into::into).collect(),
+            }),
             clock_suspect_ms: view.clock_suspect,
+            newcomers: view.newcomers.into_iter().map(newcomer).collect(),
+            joining_waits_for: view.waits_for.unwrap_or_default().into_iter().map(Into::into).collect(),
+            leaving_waits_for: view.leaving,
+            forks: view.forks.into_iter().map(|ForkView { origin, by, seq }| Fork { origin, by, seq }).collect(),
+            disk_hangs_ms: view.disk_hangs,
             eviction: view.eviction.map(Into::into),
             events: EventRange { earliest: view.events.0, last: view.events.1 },
             evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+fn newcomer(view: NewcomerView) -> Newcomer {
+    let NewcomerView { node, label, address, waits_for } = view;
+    Newcomer { node, label, address, waits_for: waits_for.into_iter().map(Into::into).collect() }
 }
 
 /// A member as another sees it.
@@ -135,12 +255,10 @@ pub struct Member {
     pub label: String,
     /// Where it listens.
     pub address: String,
-    /// `false` for a newcomer that some members have yet to welcome.
-    pub member: bool,
-    /// The same in a word.
+    /// Where it stands.
     #[serde(default)]
     pub state: MemberState,
-    /// Who has joined in its eviction or departure.
+    /// Who has joined in its eviction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frozen_by: Vec<NodeId>,
     /// Whether the answering node is connected to it now; true for itself.
@@ -158,27 +276,28 @@ pub struct Member {
     pub applied: Seq,
     /// How much of the answering node's log it says it holds.
     pub holds_ours: Seq,
-    /// How far its clock is ahead, milliseconds; none where it is not connected.
+    /// How far its clock is ahead of the answering node's, milliseconds, by its last heartbeat; none where it was never heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
-    /// How far ahead the timestamps were that the answering node last refused to take from it, milliseconds.
+    /// How far ahead the timestamps of its ops are that the answering node does not take for now, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skewed_ms: Option<u64>,
+    /// How far ahead the timestamps of the answering node's ops are for it, where it does not take them for now, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses_ours_ms: Option<u64>,
 }
 
 impl From<MemberView> for Member {
     fn from(view: MemberView) -> Self {
-        let state = match (view.leaving, view.frozen_by.is_empty(), view.member) {
-            (true, _, _) => MemberState::Leaving,
-            (false, false, _) => MemberState::Evicting,
-            (false, true, true) => MemberState::Member,
-            (false, true, false) => MemberState::Joining,
+        let state = match (view.leaving, view.frozen_by.is_empty()) {
+            (true, _) => MemberState::Leaving,
+            (false, false) => MemberState::Evicting,
+            (false, true) => MemberState::Member,
         };
         Self {
             node: view.node,
             label: view.label,
             address: view.address,
-            member: view.member,
             state,
             frozen_by: view.frozen_by,
             connected: view.connected,
@@ -189,6 +308,7 @@ impl From<MemberView> for Member {
             holds_ours: view.holds_ours,
             clock_offset_ms: view.clock_offset,
             skewed_ms: view.skewed,
+            refuses_ours_ms: view.refuses_ours,
         }
     }
 }

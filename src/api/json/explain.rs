@@ -384,7 +384,7 @@ fn awaited(member: &Awaited) -> AwaitedMember {
     let since = member.waiting.since.map(Time);
     let why = match (member.skewed, member.leaves, member.connected, since) {
         (Some(ahead), ..) => {
-            format!("its clock is {ahead} ms ahead, so what it says is not taken until that is put right")
+            format!("its ops are {ahead} ms ahead of the cluster's time, so they are not taken until that is put right")
         }
         (_, true, ..) => "it is on its way out of the cluster".to_owned(),
         (_, _, true, _) => "it is connected and has yet to answer".to_owned(),
@@ -401,7 +401,9 @@ fn until(wait: &Wait) -> String {
         members.map(|member| name_of(member.waiting.node, &member.waiting.label)).collect::<Vec<_>>()
     };
     let (skewed, leaving) = (of(&|member| member.skewed.is_some()), of(&|member| member.leaves));
-    let silent = of(&|member| !member.connected && !member.leaves && member.skewed.is_none());
+    let is_silent = |member: &Awaited| !member.connected && !member.leaves && member.skewed.is_none();
+    let silent = of(&|member| is_silent(member));
+    let evictable = of(&|member| is_silent(member) && member.evictable);
     let mut ends = Vec::new();
     if !skewed.is_empty() {
         ends.push(format!("the clock of {} is put right", skewed.join(" and ")));
@@ -410,14 +412,15 @@ fn until(wait: &Wait) -> String {
         ends.push(format!("{} is out, which 'forename member list' shows the state of", leaving.join(" and ")));
     }
     if !silent.is_empty() {
-        let evict: Vec<_> = silent.iter().map(|member| format!("'forename member evict {member}'")).collect();
-        ends.push(format!(
-            "{} can be reached again, or, where the others are a majority, an operator puts {} out of the cluster for \
-             good with {}",
-            silent.join(" and "),
-            if silent.len() == 1 { "it" } else { "them" },
-            evict.join(" and ")
-        ));
+        let back = format!("{} can be reached again", silent.join(" and "));
+        let evict: Vec<_> = evictable.iter().map(|member| format!("'forename member evict {member}'")).collect();
+        // Advised only where it can be done from here: on the smaller side of a cut it would hit the healthy ones.
+        ends.push(if evict.is_empty() {
+            format!("{back}; this node is not in contact with a majority that could go on without, so it may be cut off itself")
+        } else {
+            let them = if evict.len() == 1 { "it" } else { "them" };
+            format!("{back}, or an operator puts {them} out of the cluster for good with {}", evict.join(" and "))
+        });
     }
     if ends.is_empty() {
         return "All who are waited for are connected: it takes a round trip to the farthest member. Ask again in a \

@@ -111,7 +111,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// What is wrong with a newcomer itself: it is not let in before that is mended.
-    fn bars(&self, newcomer: NodeId, wall: Millis) -> Option<Obstacle> {
+    fn bars(&mut self, newcomer: NodeId, wall: Millis) -> Option<Obstacle> {
+        // An earlier incarnation has the same machine's clock.
+        let earlier = |node: &NodeId| node.key_part() == newcomer.key_part();
+        for member in self.membership.members().filter(earlier).collect::<Vec<_>>() {
+            self.time.heard(member, wall, self.now, self.config.max_clock_skew);
+        }
         let time = self.cluster_time();
         if wall.0.abs_diff(time.0) > self.config.max_clock_skew && !planted!(NewcomersClockUnchecked) {
             let ahead = i128::from(wall.0) - i128::from(time.0);
@@ -186,7 +191,7 @@ impl<S: Store> Replica<S> {
         self.load();
         self.take_up_again();
         for peer in self.peers.connected() {
-            self.on_connected(peer);
+            self.greet(peer);
         }
     }
 
@@ -323,6 +328,27 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// What shows `by` to know the cluster's secret, on its connection with `to`.
+    fn proof(&self, by: NodeId, to: NodeId) -> Option<[u8; 32]> {
+        let pair = [by.0.to_be_bytes(), to.0.to_be_bytes()].concat();
+        Some(*blake3::keyed_hash(&self.secret?, &pair).as_bytes())
+    }
+
+    /// Proves to a peer that this node was let in: the peer may lack the word for it.
+    pub(super) fn prove_membership(&mut self, peer: NodeId) {
+        if let Some(proof) = self.proof(self.me, peer) {
+            self.send(peer, Lane::Ordered, Message::Member { proof });
+        }
+    }
+
+    pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
+        // Only those who know the secret can make it, and the connection says who they are.
+        let right = self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.knows_secret |= right;
+        }
+    }
+
     /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
     pub(super) fn tell_secrets(&mut self, to: NodeId) {
         if let Some(secrets) = self.secrets().filter(|_| self.is_member() && self.peers.is_connected(to)) {
@@ -337,6 +363,7 @@ impl<S: Store> Replica<S> {
             self.secret = Some(secrets.cluster);
             self.registry.reload_pepper();
             for peer in self.peers.connected() {
+                self.prove_membership(peer);
                 let vector = self.vector(Some(peer), true, true);
                 self.send(peer, Lane::Ordered, Message::Vector(vector));
             }

@@ -36,6 +36,8 @@ impl Default for Spread {
 /// A peer that is connected now.
 #[derive(Clone, Debug, Default)]
 pub(in crate::replica) struct Peer {
+    /// It has proved to know the cluster's secret.
+    pub(super) knows_secret: bool,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.

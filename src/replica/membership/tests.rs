@@ -1,72 +1,41 @@
 use super::*;
 use crate::crdt::Chain;
 
-const ALL: &dyn Fn(NodeId) -> Seq = &|_| Seq::MAX;
+/// Everything is here, whatever it is.
+const ALL: Logs<'static> = &|_| Cut { seq: Seq::MAX, chain: Chain::EMPTY };
 
 fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
-    Op::new(NodeId(node), seq, Hlc(hlc), Chain::default(), body)
+    Op::new(NodeId(node), seq, Hlc(hlc), Chain::EMPTY, body)
 }
 
-fn admit(node: u64, by: &[u64]) -> Body {
-    Body::Admit { node: NodeId(node), by: by.iter().map(|node| NodeId(*node)).collect() }
-}
-
-fn founded(founders: &[u64], ops: Vec<Op>) -> Membership {
-    Membership::new(founders.iter().map(|node| NodeId(*node)).collect(), BTreeMap::new(), ops, ALL)
-}
-
-#[test]
-fn a_newcomer_is_a_member_once_all_have_welcomed_it() {
-    let mut membership = founded(&[1, 2], vec![op(1, 1, 10, admit(3, &[1, 2]))]);
-    assert!(!membership.is_member(NodeId(3)) && membership.knows(NodeId(3)));
-    assert_eq!(membership.to_welcome(NodeId(2)), vec![NodeId(3)]);
-    assert_eq!(membership.to_welcome(NodeId(1)), vec![]);
-    membership.add(op(2, 1, 12, Body::Welcome { node: NodeId(3) }), ALL);
-    assert!(membership.is_member(NodeId(3)));
-    assert_eq!(membership.floor(NodeId(3)), Hlc(12), "the latest welcome");
-    assert_eq!(membership.to_welcome(NodeId(2)), vec![]);
-}
-
-#[test]
-fn what_a_node_says_before_it_is_a_member_counts_for_nothing() {
-    let membership = founded(&[1], vec![op(9, 1, 10, admit(9, &[9]))]);
-    assert!(!membership.knows(NodeId(9)));
-}
-
-#[test]
-fn a_second_admission_by_more_members_takes_nothing_back() {
-    let first = vec![
-        op(1, 1, 10, admit(9, &[1, 2])),
-        op(2, 1, 12, Body::Welcome { node: NodeId(9) }),
-        op(1, 2, 13, admit(3, &[1, 2])),
-        op(2, 2, 14, Body::Welcome { node: NodeId(3) }),
-    ];
-    let mut membership = founded(&[1, 2], first);
-    assert_eq!(membership.floor(NodeId(9)), Hlc(12));
-    // Node 3 was asked by the newcomer as well before it heard of the first admission.
-    membership.add(op(3, 1, 20, admit(9, &[1, 2, 3])), ALL);
-    assert!(membership.is_member(NodeId(9)));
-    assert_eq!(membership.floor(NodeId(9)), Hlc(12), "it may have issued an op at 13");
-}
-
-#[test]
-fn a_new_member_may_let_in_the_next() {
-    let ops = vec![
-        op(1, 1, 10, admit(2, &[1])),
-        op(2, 1, 20, admit(3, &[1, 2])),
-        op(1, 2, 30, Body::Welcome { node: NodeId(3) }),
-    ];
-    let membership = founded(&[1], ops);
-    assert_eq!(membership.count(), 3);
-    assert_eq!(membership.floor(NodeId(3)), Hlc(30));
+fn admit(node: u64) -> Body {
+    Body::Admit { node: NodeId(node) }
 }
 
 fn freeze(node: u64, seq: Seq) -> Body {
-    Body::Freeze { node: NodeId(node), seq }
+    Body::Freeze { node: NodeId(node), seq, chain: Chain::EMPTY, forked: None }
 }
 
-fn welcome(node: u64) -> Body {
-    Body::Welcome { node: NodeId(node) }
+fn retire(node: u64) -> Body {
+    Body::Retire { node: NodeId(node) }
+}
+
+fn evict(cuts: &[(u64, Seq)]) -> Body {
+    Body::Evict { cuts: cuts.iter().map(|(node, seq)| (NodeId(*node), at(*seq))).collect() }
+}
+
+fn at(seq: Seq) -> Cut {
+    Cut { seq, chain: Chain::EMPTY }
+}
+
+/// What node 1 derives.
+fn founded(founders: &[u64], ops: Vec<Op>) -> Membership {
+    seen_by(1, founders, ops)
+}
+
+fn seen_by(me: u64, founders: &[u64], ops: Vec<Op>) -> Membership {
+    let founders = founders.iter().map(|node| NodeId(*node)).collect();
+    Membership::new(NodeId(me), founders, BTreeMap::new(), ops, ALL)
 }
 
 fn members(membership: &Membership) -> Vec<u64> {
@@ -84,115 +53,169 @@ fn declared(mut membership: Membership) -> Membership {
 }
 
 #[test]
-fn a_node_is_out_once_all_who_stay_have_frozen_it() {
-    let mut membership = founded(&[1, 2, 3], vec![op(1, 1, 10, freeze(3, 4))]);
+fn a_newcomer_is_a_member_with_the_word_of_one() {
+    let membership = founded(&[1, 2], vec![op(1, 1, 10, admit(3))]);
     assert_eq!(members(&membership), [1, 2, 3]);
-    assert_eq!(membership.to_freeze(NodeId(2), ALL), Some(NodeId(3)));
-    assert_eq!(membership.to_freeze(NodeId(3), ALL), None);
+    assert_eq!(membership.floor(NodeId(3)), Hlc(10));
+    assert_eq!(membership.first(), Some(NodeId(1)), "the founders have been in for longest");
+}
+
+#[test]
+fn what_a_node_says_before_it_is_a_member_counts_for_nothing() {
+    let membership = founded(&[1], vec![op(9, 1, 10, admit(9))]);
+    assert_eq!(members(&membership), [1]);
+}
+
+#[test]
+fn of_two_admissions_the_earlier_counts() {
+    let mut membership = founded(&[1, 2], vec![op(2, 1, 20, admit(9))]);
+    assert_eq!(membership.floor(NodeId(9)), Hlc(20));
+    membership.add(op(1, 1, 10, admit(9)), ALL);
+    assert_eq!(membership.floor(NodeId(9)), Hlc(10), "it may have issued an op at 13");
+}
+
+#[test]
+fn a_new_member_may_let_in_the_next() {
+    let membership = founded(&[1], vec![op(1, 1, 10, admit(2)), op(2, 1, 20, admit(3))]);
+    assert_eq!((members(&membership), membership.floor(NodeId(3))), (vec![1, 2, 3], Hlc(20)));
+}
+
+#[test]
+fn a_node_whose_admission_lies_beyond_a_cut_was_never_in() {
+    let ops = vec![op(1, 1, 10, freeze(3, 4)), op(2, 1, 10, freeze(3, 4)), op(3, 5, 12, admit(9))];
+    let mut membership = founded(&[1, 2, 3], ops[..2].to_vec());
+    membership.add(op(1, 2, 13, evict(&[(3, 4)])), ALL);
+    membership.add(ops[2].clone(), ALL);
+    assert_eq!(members(&membership), [1, 2]);
+    assert!(membership.is_void_beyond(NodeId(3), at(5)) && !membership.is_void_beyond(NodeId(3), at(4)));
+}
+
+#[test]
+fn a_node_is_out_once_all_who_stay_have_frozen_it() {
+    let mut membership = seen_by(2, &[1, 2, 3], vec![op(1, 1, 10, freeze(3, 4))]);
+    assert_eq!(members(&membership), [1, 2, 3]);
+    assert_eq!(membership.to_freeze(), &[NodeId(3)].into());
+    assert!(seen_by(3, &[1, 2, 3], vec![op(1, 1, 10, freeze(3, 4))]).to_freeze().is_empty(), "not itself");
     assert_eq!(membership.limit(NodeId(1), NodeId(3)), 4);
-    membership.add(op(2, 1, 11, freeze(3, 7)), &|_| 6);
+    membership.add(op(2, 1, 11, freeze(3, 7)), &|_| at(6));
     assert_eq!(members(&membership), [1, 2, 3], "op 7 is missing here");
     assert_eq!(membership.limit(NodeId(1), NodeId(3)), 7, "and may be fetched");
-    assert!(membership.try_finish(&|_| 7));
+    assert!(membership.try_finish(&|_| at(7)));
     assert_eq!(members(&membership), [1, 2, 3], "nobody has declared it yet");
     let membership = declared(membership);
-    assert_eq!((members(&membership), membership.cut(NodeId(3))), (vec![1, 2], Some(7)));
+    assert_eq!((members(&membership), membership.cut(NodeId(3))), (vec![1, 2], Some(at(7))));
     assert!(membership.frozen().is_empty());
+}
+
+#[test]
+fn all_who_stay_declare_an_eviction() {
+    let ops = vec![op(1, 1, 10, freeze(3, 4)), op(2, 1, 10, freeze(3, 4)), op(2, 2, 11, evict(&[(3, 4)]))];
+    let mut membership = founded(&[1, 2, 3], ops);
+    assert_eq!(membership.to_declare(), &[(NodeId(3), at(4))].into(), "it counts already, and another has declared it");
+    membership.add(op(1, 2, 12, evict(&[(3, 4)])), ALL);
+    assert!(membership.to_declare().is_empty());
 }
 
 #[test]
 fn half_of_the_members_evict_nobody() {
     let membership = founded(&[1, 2], vec![op(1, 1, 10, freeze(2, 0))]);
     assert_eq!(members(&membership), [1, 2]);
-    assert!(!membership.could_evict(NodeId(1), &[NodeId(2)].into()));
+    assert!(!membership.could_evict(&[NodeId(2)].into()) && !membership.can_finish());
 }
 
 #[test]
-fn a_newcomer_on_its_way_counts_against_an_eviction() {
-    let ops = vec![op(1, 1, 10, admit(9, &[1, 2, 3])), op(1, 2, 11, freeze(3, 0)), op(2, 1, 12, freeze(3, 0))];
-    let mut membership = founded(&[1, 2, 3], ops);
-    assert_eq!(members(&membership), [1, 2, 3], "two of four");
-    assert_eq!(membership.half_welcomed(NodeId(1)), [NodeId(9)], "which is why it is frozen along");
-    membership.add(op(1, 3, 13, freeze(9, 0)), ALL);
-    assert_eq!(membership.to_freeze(NodeId(2), ALL), Some(NodeId(9)));
-    membership.add(op(2, 2, 14, freeze(9, 0)), ALL);
-    assert_eq!(members(&membership), [1, 2, 3], "still two of four");
-}
-
-#[test]
-fn a_freeze_of_a_frozen_node_counts_within_its_own_cut() {
-    // 4 froze 5 at 9 and 5 froze 4; 1 to 3 stay. 4's freeze is its op 2, which 1 has.
-    let ops = vec![
-        op(1, 1, 10, freeze(4, 2)),
-        op(1, 2, 10, freeze(5, 3)),
-        op(2, 1, 10, freeze(4, 0)),
-        op(2, 2, 10, freeze(5, 3)),
-        op(3, 1, 10, freeze(4, 1)),
-        op(3, 2, 10, freeze(5, 3)),
-        op(4, 2, 9, freeze(5, 9)),
-        op(5, 4, 9, freeze(4, 8)),
-    ];
+fn a_freeze_by_a_node_that_is_frozen_itself_does_not_make_the_cut() {
+    // 4 froze 5 further than the others, and goes with it: nobody may have the ops between.
+    let mut ops = vec![op(4, 1, 9, freeze(5, 9))];
+    for node in 1..=3 {
+        ops.extend([op(node, 1, 10, freeze(4, 1)), op(node, 2, 10, freeze(5, 3))]);
+    }
     let membership = declared(founded(&[1, 2, 3, 4, 5], ops));
-    assert_eq!(membership.cut(NodeId(4)), Some(8), "and so does 5's freeze of 4, from then on");
-    assert_eq!(membership.cut(NodeId(5)), Some(9), "4's freeze of it lies within 4's cut");
+    assert_eq!((membership.cut(NodeId(4)), membership.cut(NodeId(5))), (Some(at(1)), Some(at(3))));
 }
 
 #[test]
-fn whoever_leaves_needs_no_majority_but_all_of_its_ops_known() {
-    let mut membership = founded(&[1, 2], vec![op(2, 5, 10, Body::Depart)]);
-    assert_eq!(membership.departing(NodeId(2)), Some(5));
-    assert_eq!(membership.to_freeze(NodeId(1), &|_| 4), None);
-    assert_eq!(membership.to_freeze(NodeId(1), &|_| 5), Some(NodeId(2)));
-    let mut early = membership.clone();
-    early.add(op(1, 1, 11, freeze(2, 4)), ALL);
-    assert_eq!(members(&early), [1, 2], "frozen before its departure was known: that takes a majority");
-    membership.add(op(1, 1, 11, freeze(2, 5)), ALL);
-    assert_eq!(members(&declared(membership)), [1]);
+fn a_node_that_has_taken_more_freezes_anew() {
+    let ops = vec![op(1, 1, 10, freeze(3, 4)), op(1, 2, 11, freeze(3, 6)), op(2, 1, 11, freeze(3, 5))];
+    assert_eq!(founded(&[1, 2, 3], ops).decided(), &[(NodeId(3), at(6))].into());
 }
 
 #[test]
-fn a_welcome_after_a_freeze_counts_once_the_frozen_is_out() {
-    let ops = vec![
-        op(1, 1, 10, admit(9, &[1, 2, 3])),
-        op(3, 1, 11, welcome(9)),
-        op(2, 1, 12, freeze(3, 1)),
-        op(2, 2, 13, welcome(9)),
-    ];
-    let mut membership = founded(&[1, 2, 3], ops);
-    assert!(!membership.is_member(NodeId(9)));
-    assert!(membership.has_unfinished_freeze(NodeId(2)) && !membership.has_unfinished_freeze(NodeId(1)));
-    membership.add(op(1, 2, 14, freeze(3, 1)), ALL);
-    membership.add(op(1, 3, 15, freeze(9, 0)), ALL);
-    assert!(!membership.is_member(NodeId(9)));
+fn of_two_declared_cuts_the_lesser_counts() {
+    let ops = vec![op(1, 1, 10, evict(&[(3, 7)])), op(2, 1, 12, evict(&[(3, 4)]))];
+    assert_eq!(founded(&[1, 2, 3], ops.clone()).cut(NodeId(3)), Some(at(4)));
+    let mut membership = founded(&[1, 2, 3], ops[..1].to_vec());
+    assert_eq!(membership.cut(NodeId(3)), Some(at(7)));
+    membership.add(ops[1].clone(), ALL);
+    assert_eq!(membership.cut(NodeId(3)), Some(at(4)));
 }
 
 #[test]
-fn a_newcomer_needs_no_welcome_of_the_evicted() {
+fn whoever_leaves_is_out_with_its_last_op() {
+    let membership = founded(&[1, 2], vec![op(2, 5, 10, Body::Depart)]);
+    assert_eq!((members(&membership), membership.cut(NodeId(2)).map(|cut| cut.seq)), (vec![1], Some(5)));
+    assert!(membership.has_left(NodeId(2)) && membership.frozen().is_empty() && membership.to_freeze().is_empty());
+}
+
+#[test]
+fn a_leaver_that_somebody_froze_before_it_heard_of_that_is_frozen_at_its_last_op() {
+    let depart = op(3, 5, 9, Body::Depart);
+    let mut membership = founded(&[1, 2, 3], vec![depart.clone(), op(2, 1, 10, freeze(3, 4))]);
+    assert_eq!(members(&membership), [1, 2], "by what is known here it is out");
+    assert_eq!(membership.to_freeze(), &[NodeId(3)].into(), "and the other waits for this node's freeze");
+    membership.add(op(1, 1, 11, Body::Freeze { node: NodeId(3), seq: 5, chain: depart.chain, forked: None }), ALL);
+    assert!(membership.to_freeze().is_empty());
+    assert_eq!(membership.to_declare().get(&NodeId(3)).map(|cut| cut.seq), Some(5));
+}
+
+#[test]
+fn few_who_begin_anew_need_no_majority() {
+    // Of three one; of two one only where the first member stays.
+    for (founders, gone, out) in [(3, 1, true), (2, 2, true), (2, 1, false), (4, 2, true)] {
+        let founders: Vec<_> = (1..=founders).collect();
+        let stay: Vec<_> = founders.iter().copied().filter(|node| *node != gone).collect();
+        let mut ops = vec![op(stay[0], 1, 10, retire(gone))];
+        ops.extend(stay.iter().map(|node| op(*node, 2, 11, freeze(gone, 0))));
+        let membership = seen_by(stay[0], &founders, ops);
+        assert_eq!(membership.can_finish(), out, "{founders:?} without {gone}");
+        assert_eq!(membership.decided().contains_key(&NodeId(gone)), out);
+    }
+}
+
+#[test]
+fn of_two_continuations_of_a_log_that_which_was_decided_further_is_cut() {
+    let [one, other] = [1, 2].map(|hlc| op(3, 1, hlc, Body::Depart).chain);
+    let froze = |chain, seq, forked| Body::Freeze { node: NodeId(3), seq, chain, forked };
+    let ops = vec![op(1, 1, 10, froze(one, 7, Some(5))), op(2, 1, 10, froze(other, 8, Some(4)))];
+    let cuts = founded(&[1, 2, 3], ops).decided().clone();
+    assert_eq!(cuts, [(NodeId(3), Cut { seq: 7, chain: one })].into());
+    let membership = declared(founded(&[1, 2, 3], vec![op(1, 2, 11, Body::Evict { cuts })]));
+    assert!(membership.is_void_beyond(NodeId(3), Cut { seq: 7, chain: other }), "whoever has the other drops it");
+}
+
+#[test]
+fn an_eviction_that_is_done_stays_done() {
     let ops = vec![
         op(1, 1, 10, freeze(3, 0)),
         op(2, 1, 10, freeze(3, 0)),
-        op(1, 2, 11, admit(9, &[1, 2, 3])),
-        op(2, 2, 12, welcome(9)),
-        op(1, 3, 13, Body::Evict { cuts: [(NodeId(3), 0)].into() }),
+        op(1, 2, 11, evict(&[(3, 0)])),
+        op(1, 3, 12, admit(9)),
     ];
     let mut membership = founded(&[1, 2, 3], ops);
     assert_eq!(members(&membership), [1, 2, 9]);
-    // Once the eviction is done it stays done, whatever is frozen next.
     membership.add(op(2, 3, 20, freeze(9, 0)), ALL);
-    assert_eq!(members(&membership), [1, 2, 9]);
-    assert_eq!(membership.cut(NodeId(3)), Some(0));
-    assert_eq!(membership.floor(NodeId(9)), Hlc(12));
+    assert_eq!((members(&membership), membership.cut(NodeId(3))), (vec![1, 2, 9], Some(at(0))));
 }
 
 #[test]
 fn who_was_in_the_cluster_that_this_one_was_recovered_from_is_out_and_what_was_saved_counts() {
-    let former = BTreeMap::from([(NodeId(1), 7), (NodeId(2), 0)]);
-    let mut membership = Membership::new([NodeId(3)].into(), former, [], ALL);
+    let former = BTreeMap::from([(NodeId(1), at(7)), (NodeId(2), at(0))]);
+    let mut membership = Membership::new(NodeId(3), [NodeId(3)].into(), former, [], ALL);
     assert_eq!((members(&membership), membership.first()), (vec![3], Some(NodeId(3))));
-    assert_eq!((membership.cut(NodeId(1)), membership.limit(NodeId(3), NodeId(1))), (Some(7), 7));
+    assert_eq!((membership.cut(NodeId(1)), membership.limit(NodeId(3), NodeId(1))), (Some(at(7)), 7));
     // Whatever one of them said after that is void.
-    membership.add(op(1, 8, 20, admit(9, &[1])), ALL);
-    assert!(!membership.knows(NodeId(9)));
-    membership.add(op(3, 1, 20, admit(4, &[3])), ALL);
+    membership.add(op(1, 8, 20, admit(9)), ALL);
+    assert_eq!(members(&membership), [3]);
+    membership.add(op(3, 1, 20, admit(4)), ALL);
     assert_eq!(members(&membership), [3, 4]);
 }

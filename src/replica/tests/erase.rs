@@ -118,17 +118,6 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
 }
 
 #[test]
-fn a_store_without_a_pepper_gets_that_of_its_cluster() {
-    let mut cluster = Cluster::founded(1);
-    let mut store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let pepper = store.get(Table::Meta, crate::name::META_PEPPER);
-    assert!(pepper.is_some());
-    store.delete(Table::Meta, crate::name::META_PEPPER.to_vec());
-    let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    assert_eq!(replica.store().get(Table::Meta, crate::name::META_PEPPER), pepper);
-}
-
-#[test]
 fn an_erasure_that_is_not_final_outlives_a_restart() {
     let mut cluster = Cluster::founded(2);
     let alice = cluster.claim(1, "alice").id;

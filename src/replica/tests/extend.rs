@@ -112,13 +112,19 @@ fn a_newcomer_that_cannot_read_what_came_into_use_during_its_snapshot_is_not_let
     };
     cluster.nodes.get_mut(&node(1)).unwrap().handle(cluster.now, Input::Connected(newcomer));
     says(&mut cluster, Message::Reads { bodies: Body::KINDS - 1, echo: false });
-    says(&mut cluster, Message::Join { contact: config(2).contact, snapshot: 1 });
+    let wall = cluster.now.wall;
+    says(&mut cluster, Message::Join { contact: config(2).contact, snapshot: 1, wall });
     assert!(cluster.extend(1, id, 90_000).is_ok(), "it is no member yet");
-    says(&mut cluster, Message::Installed);
-    let knows = |cluster: &Cluster| cluster.nodes[&node(1)].membership.knows(newcomer);
+    let installed = |cluster: &Cluster| {
+        let logs = cluster.nodes[&node(1)].registry.applied().iter().map(|dot| (*dot.actor, dot.counter));
+        Message::Installed { wall: cluster.now.wall, has: logs.collect() }
+    };
+    let has = installed(&cluster);
+    says(&mut cluster, has.clone());
+    let knows = |cluster: &Cluster| cluster.nodes[&node(1)].membership.is_member(newcomer);
     assert!(!knows(&cluster));
     // Upgraded, it says that it reads all.
     says(&mut cluster, Message::Reads { bodies: Body::KINDS, echo: false });
-    says(&mut cluster, Message::Installed);
+    says(&mut cluster, has);
     assert!(knows(&cluster));
 }

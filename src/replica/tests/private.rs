@@ -304,7 +304,7 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     let config = Config { contact, ..config(1) };
     let replica = Replica::open(config, store, None, cluster.now).unwrap();
     // The tests call it by its old name.
-    assert_eq!(replica.founding().map(|founding| founding.secret), Some([9; 32]));
+    assert_eq!(replica.secret(), Some([9; 32]));
     cluster.nodes.insert(next, replica);
     cluster.settle();
     let mut ask = |request| {

@@ -473,9 +473,9 @@ mod words {
         cluster.cut(1, 2);
         let alice = cluster.register(1, of("ann", &["alice"]));
         // What the other has promised since has come by another way than its word on what it holds.
-        let promise = Promise { seq: 0, hlc: alice.stamp.hlc.next() };
+        let promise = Promise { hlc: alice.stamp.hlc.next(), ..Promise::default() };
         let now = cluster.now;
-        cluster.nodes.get_mut(&node(1)).unwrap().finality.hear(node(2), promise, 0, now);
+        cluster.nodes.get_mut(&node(1)).unwrap().finality.hear(node(2), promise, node(2), now);
         told.registration("pending until a majority holds it", &mut cluster, 1, alice.id, &[(alice.id, "A")]);
     }
 
@@ -586,7 +586,7 @@ mod words {
         }
         let alice = cluster.register(1, of("ann", &["alice"]));
         cluster.pass(3000);
-        assert!(cluster.reply(1, Request::Evict(node(4))).is_ok());
+        assert!(cluster.reply(1, Request::Evict { node: node(4), force: true }).is_ok());
         cluster.settle();
         told.registration("pending while a member is put out", &mut cluster, 1, alice.id, &[(alice.id, "A")]);
     }

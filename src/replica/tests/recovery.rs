@@ -51,7 +51,8 @@ fn a_new_cluster_is_made_of_what_one_node_holds() {
     cluster.nodes.insert(next, open(3, next, store, None, cluster.now));
     cluster.settle();
     let founding = cluster.nodes[&next].founding().unwrap().clone();
-    assert_eq!((founding.cluster_id(), founding.secret, founding.former.len()), (next, [9; 32], 3));
+    assert_eq!((founding.cluster_id(), founding.former.len()), (next, 3));
+    assert_eq!(cluster.nodes[&next].secret(), Some([9; 32]));
     assert_eq!(view(&mut cluster, next, old.id).status, Status::Confirmed);
     assert_eq!(view(&mut cluster, next, pending.id).status, Status::Confirmed, "decided by itself");
     let Ok(Answer::Registration(later)) = ask(&mut cluster, next, Request::Register(names(&["dave"]))) else {
@@ -103,7 +104,7 @@ fn what_was_restored_alone_opens_for_a_recovery_or_to_join_only() {
     let (mut store, next) = open(1, node(1), store, None, cluster.now).restored().unwrap();
     let mut config = config(1);
     config.contact.node = next;
-    let found = Some(Start::Found(Founding { founders: [next].into(), ..Founding::default() }));
+    let found = Some(Start::Found { founders: [next].into(), secret: [0; 32] });
     let refused = Replica::open(config.clone(), store.clone(), found, cluster.now).err();
     assert_eq!(refused, Some(OpenError::Alone));
     assert!(Replica::open(config, store.clone(), Some(Start::Join), cluster.now).is_ok());
@@ -145,7 +146,7 @@ fn where_all_were_told_to_leave_at_once_one_directory_makes_a_new_cluster() {
     let alice = cluster.claim(1, "alice");
     cluster.cut(1, 2);
     for n in 1..=2 {
-        assert!(cluster.reply(n, Request::Leave).is_ok(), "neither has heard of the other's");
+        assert!(cluster.reply(n, Request::Leave { cancel: false }).is_ok(), "neither has heard of the other's");
     }
     cluster.heal();
     for n in 1..=2 {

@@ -80,7 +80,7 @@ fn nothing_is_dropped_while_a_node_comes_back() {
     cluster.pass(1000);
     cluster.claim(1, "bob");
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
+    let back = Return { was: node(1), founding: Founding::default(), secret: None, contacts: Vec::new() };
     replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
     cluster.pass(600_000);
     assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![1, 2, 3, 4]));
@@ -97,7 +97,7 @@ fn what_an_earlier_return_noted_outlives_the_events() {
     let unknown = crate::clock::Stamp { hlc: told.hlc, node: node(9) };
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
     replica.feed.push(feed::EventKind::Confirmed, unknown, Millis(0));
-    let back = Return { was: node(1), founding: Founding::default(), contacts: Vec::new() };
+    let back = Return { was: node(1), founding: Founding::default(), secret: None, contacts: Vec::new() };
     for _ in 0..2 {
         let replica = cluster.nodes.get_mut(&node(1)).unwrap();
         replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
