@@ -42,6 +42,8 @@ const LARGEST: usize = 32;
 struct Heard {
     /// By how many milliseconds it was ahead of the virtual time.
     ahead: i64,
+    /// In the word of a newcomer that waits or has just been let in.
+    joining: bool,
     at: Micros,
 }
 
@@ -143,14 +145,20 @@ impl World {
         }
         let inbox = std::mem::take(&mut self.machines[host].inbox);
         for input in &inbox {
-            if let Input::Message { from, message: Message::Vector(vector) } = input {
-                if !self.watch.hosts[host].members.contains(from) {
-                    continue;
-                }
-                let said = i64::try_from(vector.wall.0).unwrap_or(i64::MAX);
-                let heard = self.watch.hosts[host].heard.entry(*from).or_default();
+            let Input::Message { from, message } = input else { continue };
+            // A newcomer says what the clock of its machine is, which may have been a member before.
+            let (wall, newcomer) = match message {
+                Message::Vector(vector) => (vector.wall, false),
+                Message::Join { wall, .. } | Message::Installed { wall, .. } => (*wall, true),
+                _ => continue,
+            };
+            let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(self.now);
+            let is = |member: &NodeId| *member == *from || (newcomer && member.key_part() == from.key_part());
+            let members: Vec<NodeId> = self.watch.hosts[host].members.iter().copied().filter(is).collect();
+            for member in members {
+                let heard = self.watch.hosts[host].heard.entry(member).or_default();
                 heard.retain(|heard| heard.at + LATELY >= self.now);
-                heard.push(Heard { ahead: said - millis(self.now), at: self.now });
+                heard.push(Heard { ahead, joining: newcomer, at: self.now });
                 self.watch_clocks(host);
             }
         }
@@ -205,7 +213,7 @@ impl World {
     }
 
     /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
-    /// be another by now; so each is somewhere between these. Members that it has not heard of since its start count or do
+    /// be another by now; so each is somewhere between these. Members that it has not heard of since its start, or not since they were let in, count or do
     /// not: it cannot know their clocks.
     fn may_be_suspect(&self, host: Host) -> bool {
         let (own, heard) = (self.clock_of(host), &self.watch.hosts[host].heard);
@@ -218,7 +226,7 @@ impl World {
             return false;
         }
         let me = self.machines[host].node;
-        let (mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)]);
+        let (mut members, mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)], vec![(0, 0)]);
         for member in self.known_members(host).iter().copied().filter(|member| *member != me) {
             let mut bounds: Vec<i64> =
                 self.machines.get(host_of(member)).map(|m| self.clock_of(m.host) - own).into_iter().collect();
@@ -229,8 +237,10 @@ impl World {
             let most = bounds.iter().copied().max().unwrap_or(0);
             alls.push((least, most));
             lasts.extend(heard.contains_key(&member).then_some((least, most)));
+            let by_heartbeat = heard.get(&member).is_some_and(|heard| heard.iter().any(|heard| !heard.joining));
+            members.extend(by_heartbeat.then_some((least, most)));
         }
-        [lasts, alls].into_iter().any(|bounds| {
+        [members, lasts, alls].into_iter().any(|bounds| {
             let least = lower_median(bounds.iter().map(|(least, _)| *least).collect());
             let most = lower_median(bounds.iter().map(|(_, most)| *most).collect());
             most > LIMIT - SLACK || least < SLACK - LIMIT
@@ -330,7 +340,22 @@ impl World {
             }
             _ => return Ok(()),
         };
-        broken("refused", format!("host {host} refuses a request, though {why}: {refusal}"))
+        let clocks =
+            if matches!(refusal, Refusal::ClockSuspect { .. }) { self.clocks_known(host) } else { String::new() };
+        broken("refused", format!("host {host} refuses a request, though {why}{clocks}: {refusal}"))
+    }
+
+    /// By how much each clock that counts for a host is ahead of its own, as it heard last, and in truth.
+    fn clocks_known(&self, host: Host) -> String {
+        let own = self.clock_of(host);
+        let of = |member: &NodeId| {
+            let truth = self.machines.get(host_of(*member)).map_or(0, |machine| self.clock_of(machine.host) - own);
+            let heard = self.watch.hosts[host].heard.get(member).and_then(|heard| heard.last());
+            let heard = heard.map(|heard| heard.ahead + millis(self.now) - own);
+            format!("{member}: {heard:?}, in truth {truth}")
+        };
+        let clocks: Vec<_> = self.known_members(host).iter().map(of).collect();
+        format!(" ({})", clocks.join("; "))
     }
 
     fn is_asked_to_leave(&self, host: Host) -> bool {

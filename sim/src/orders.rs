@@ -107,6 +107,11 @@ impl Orders {
         self.leaving.contains(&node)
     }
 
+    /// Whether an operator wanted any node to leave.
+    pub(crate) fn anybody_wanted_to_leave(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
     /// Whether a node has agreed to leave.
     pub(crate) fn agreed_to_leave(&self, node: NodeId) -> bool {
         self.agreed.contains(&node)

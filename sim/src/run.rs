@@ -119,10 +119,18 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    way_out::goes_on(world)?;
+    let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
     let deadline = world.now + world.plan.patience * 1000;
+    let (mut newcomer, mut gone_on) = (None, false);
     while settle(world)? {
-        let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
+        if !gone_on {
+            gone_on = way_out::goes_on(world, &mut newcomer)?;
+            if !gone_on && world.now >= deadline {
+                let text = "members are evicted again and again, though all are connected".to_owned();
+                return Err(Failure::Liveness(Violation { check: "bricked", text }));
+            }
+            continue;
+        }
         let before = lives(world);
         match check_end(world) {
             // An eviction came between.
@@ -260,6 +268,25 @@ pub(crate) fn ask(
     request: Request,
 ) -> Result<Option<Result<Answer, Refusal>>, Violation> {
     Ok(ask_all(world, host, vec![request])?.pop())
+}
+
+/// The same of a node that may have just started: it answers once it has compared its log with its peers', or when its time
+/// for that is over.
+pub(crate) fn ask_patiently(
+    world: &mut World,
+    host: Host,
+    request: Request,
+) -> Result<Option<Result<Answer, Refusal>>, Violation> {
+    let (number, token) = world.clients.check(host);
+    world.request(host, token, request);
+    for _ in 0..700 {
+        let later = world.now + 10_000;
+        world.run_until(later)?;
+        if world.clients.answered(&[number]) {
+            break;
+        }
+    }
+    Ok(world.clients.answer(number))
 }
 
 /// Asks a node several things at once and waits up to a second for its answers; fewer where it does not give all.

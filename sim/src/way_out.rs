@@ -8,12 +8,12 @@ use forename::clock::NodeId;
 use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Request, Status};
 use uuid::Uuid;
 
-use crate::ledger::{Checked, Violation, broken};
+use crate::ledger::{Checked, Violation};
 use crate::machine::{EPOCH, host_of};
 use crate::net::Micros;
 use crate::orders;
-use crate::plan::Host;
-use crate::run::{Failure, ask, cluster, seen, unsettled};
+use crate::plan::{Ending, Host};
+use crate::run::{Failure, ask, ask_patiently, cluster, seen, unsettled};
 use crate::world::World;
 
 /// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
@@ -101,16 +101,18 @@ fn is_dead(world: &World, node: NodeId) -> bool {
     machine.is_none_or(|machine| machine.lost || machine.left || machine.node != node)
 }
 
-/// Whether more than half of the members are alive, in reach, and asked by nobody to go. Where a majority has evicted members
-/// for being silent, and others go for another reason at the same time (an operator wants them out, or they are back under
-/// their next incarnations), that majority has asked as well.
+/// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for
+/// being silent has asked these to go. But where nothing else happens to the membership, it must be there to carry that out:
+/// evictions of that kind do not cross, and those who agreed to them do not go.
 pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     for host in world.present() {
         let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
         let going: BTreeSet<NodeId> = view.eviction.iter().flat_map(|eviction| &eviction.nodes).copied().collect();
         let frozen = world.roll.frozen();
         let back = |node: NodeId| world.machines.get(host_of(node)).is_some_and(|machine| machine.node > node);
-        let other = going.iter().any(|node| world.orders.wanted_out(*node) || back(*node));
+        let other = world.plan.ending != Ending::Healed
+            || world.orders.anybody_wanted_to_leave()
+            || going.iter().any(|node| world.orders.wanted_out(*node) || back(*node));
         let asked = |node: NodeId| {
             let silent = other && world.plan.evict_after.is_some() && frozen.contains(&node);
             let wanted = world.orders.wanted_out(node) || silent;
@@ -124,33 +126,38 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     Ok(false)
 }
 
-/// A cluster that has come to rest takes new names and lets a newcomer in.
-pub(crate) fn goes_on(world: &mut World) -> Result<(), Failure> {
+/// A cluster that has come to rest takes new names and lets a newcomer in. False where a member was evicted meanwhile, for
+/// being silent: then that is to come to its end first.
+pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<bool, Failure> {
     let present = world.present();
     if present.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     await_the_present(world)?;
-    let taken = takes_names(world, &present).map_err(Failure::Safety)?;
-    await_confirmed(world, &taken)?;
-    let newcomer = world.add_machine();
-    world.start(newcomer).map_err(Failure::Safety)?;
+    if !takes_names(world, &present)? {
+        return Ok(false);
+    }
+    if newcomer.is_some() {
+        return Ok(true);
+    }
+    let host = world.add_machine();
+    *newcomer = Some(host);
+    world.start(host).map_err(Failure::Safety)?;
     let deadline = world.now + world.plan.patience * 1000;
-    loop {
-        let later = world.now + LOOK / 2;
-        world.run_until(later).map_err(Failure::Safety)?;
-        let is_in = world.machines[newcomer].replica.as_ref().is_some_and(|replica| replica.is_member());
-        if is_in {
-            break;
-        }
+    while !is_member(world, host) {
         if world.now >= deadline {
             let seen = seen(world).map_err(Failure::Safety)?;
-            let text = format!("host {newcomer}, which is new, is not let in{seen}");
+            let text = format!("host {host}, which is new, is not let in{seen}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
+        let later = world.now + LOOK / 2;
+        world.run_until(later).map_err(Failure::Safety)?;
     }
-    let taken = takes_names(world, &[newcomer]).map_err(Failure::Safety)?;
-    await_confirmed(world, &taken)
+    takes_names(world, &[host])
+}
+
+fn is_member(world: &World, host: Host) -> bool {
+    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
 }
 
 /// Where the clocks of many were ahead, timestamps are ahead of the time now and cannot go back; that is over once the time
@@ -172,24 +179,30 @@ fn await_the_present(world: &mut World) -> Result<(), Failure> {
     }
 }
 
-/// A client takes a new name at each of these nodes. Those with right clocks take it.
-fn takes_names(world: &mut World, hosts: &[Host]) -> Result<Vec<Uuid>, Violation> {
+/// A client takes a new name at each of these nodes: those with right clocks take it, and it is confirmed everywhere in the
+/// usual time. False where one of them is put out meanwhile.
+fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
     let mut taken = Vec::new();
     for host in hosts.iter().copied() {
-        let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("afterwards{host}") }];
+        let name = format!("afterwards{host}x{}", world.now / 1000);
+        let names = vec![NameRequest { namespace: "username".to_owned(), name }];
         let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
-        match ask(world, host, Request::Register(request))? {
+        match ask_patiently(world, host, Request::Register(request)).map_err(Failure::Safety)? {
             Some(Ok(Answer::Registration(view))) => taken.push(view.id),
             // That it has a reason for this was looked at already.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
-            other => broken("refused", format!("host {host} does not take a new name at the end: {other:?}"))?,
+            _ if !is_member(world, host) => return Ok(false),
+            other => {
+                let text = format!("host {host} does not take a new name at the end: {other:?}");
+                return Err(Failure::Safety(Violation { check: "refused", text }));
+            }
         }
     }
-    Ok(taken)
+    await_confirmed(world, &taken)
 }
 
 /// What was just taken is confirmed everywhere in the usual time.
-fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<(), Failure> {
+fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<bool, Failure> {
     let deadline = world.now + USUAL;
     let mut open: Vec<(Host, Uuid)> =
         world.present().into_iter().flat_map(|host| taken.iter().map(move |id| (host, *id))).collect();
@@ -197,12 +210,15 @@ fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<(), Failure> {
         let mut still = Vec::new();
         for (host, id) in open {
             let answer = ask(world, host, Request::Registration { id, wait: None }).map_err(Failure::Safety)?;
+            if !is_member(world, host) {
+                return Ok(false);
+            }
             let done = matches!(answer, Some(Ok(Answer::Registration(view))) if view.status == Status::Confirmed);
             if !done {
                 still.push((host, id));
             }
         }
-        let Some((host, id)) = still.first().copied() else { return Ok(()) };
+        let Some((host, id)) = still.first().copied() else { return Ok(true) };
         if world.now >= deadline {
             let text = format!("{id} is not confirmed at host {host} in the usual time, while all are connected");
             return Err(Failure::Liveness(Violation { check: "late", text }));
