@@ -30,9 +30,9 @@ const KNOWN: Micros = 10_000_000;
 /// After so long a node is done with its start: `start_grace`, and a second.
 const STARTED: Micros = 6_000_000;
 
-/// What was heard of a clock so long ago may still count beside what was heard since, microseconds: a heartbeat may have been
-/// late.
-const LATELY: Micros = 5_000_000;
+/// What was heard of a clock so long ago may still count beside what was heard since, microseconds: a heartbeat that was late
+/// makes a clock look late, so the best of several heartbeats counts.
+const LATELY: Micros = 8_000_000;
 
 /// In larger clusters nothing is judged, because that would take longer than the run itself.
 const LARGEST: usize = 32;
@@ -42,7 +42,7 @@ const LARGEST: usize = 32;
 struct Heard {
     /// By how many milliseconds it was ahead of the virtual time.
     ahead: i64,
-    /// In the word of a newcomer that waits or has just been let in.
+    /// In the word of a newcomer that waits, or has been let in and the host does not know that yet.
     joining: bool,
     at: Micros,
 }
@@ -143,8 +143,10 @@ impl World {
         if !self.is_watched() {
             return;
         }
+        // Without a state it does not know who is a member, and listens to nobody's clock.
+        let installed = self.machines[host].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
         let inbox = std::mem::take(&mut self.machines[host].inbox);
-        for input in &inbox {
+        for input in inbox.iter().filter(|_| installed) {
             let Input::Message { from, message } = input else { continue };
             // A newcomer says what the clock of its machine is, which may have been a member before.
             let (wall, newcomer) = match message {
@@ -153,12 +155,14 @@ impl World {
                 _ => continue,
             };
             let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(self.now);
-            let is = |member: &NodeId| *member == *from || (newcomer && member.key_part() == from.key_part());
-            let members: Vec<NodeId> = self.watch.hosts[host].members.iter().copied().filter(is).collect();
-            for member in members {
-                let heard = self.watch.hosts[host].heard.entry(member).or_default();
+            let earlier = |member: &NodeId| newcomer && *member != *from && member.key_part() == from.key_part();
+            let members = &self.watch.hosts[host].members;
+            let joining = newcomer || !members.contains(from);
+            let nodes: Vec<NodeId> = members.iter().copied().filter(earlier).chain([*from]).collect();
+            for node in nodes {
+                let heard = self.watch.hosts[host].heard.entry(node).or_default();
                 heard.retain(|heard| heard.at + LATELY >= self.now);
-                heard.push(Heard { ahead, joining: newcomer, at: self.now });
+                heard.push(Heard { ahead, joining, at: self.now });
                 self.watch_clocks(host);
             }
         }
@@ -209,7 +213,12 @@ impl World {
 
     /// Who is a member may have changed for a host.
     pub(crate) fn watch_members(&mut self, host: Host) {
-        self.watch.hosts[host].members = self.roll.members(&self.ledger, host, self.plan.founders);
+        let (members, me) = (self.roll.members(&self.ledger, host, self.plan.founders), self.machines[host].node);
+        if members.len() == 1 && members.contains(&me) {
+            // The last one stays, whatever it was asked.
+            self.orders.forgotten(me);
+        }
+        self.watch.hosts[host].members = members;
     }
 
     /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may

@@ -92,7 +92,7 @@ impl Orders {
         self.open.retain(|_, (at, _)| *at != host);
     }
 
-    /// A node's directory was replaced by an older one, which does not know that it agreed to leave.
+    /// A node stays although it agreed to leave: its directory was replaced by an older one, or all others are out.
     pub(crate) fn forgotten(&mut self, node: NodeId) {
         self.agreed.remove(&node);
     }

@@ -202,13 +202,8 @@ pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> 
             return Ok(Some(format!("host {host} has undecided registrations")));
         }
         // Until it is done nobody can tell what a majority is, so nothing more is decided.
-        let alone = view.as_ref().is_some_and(|view| view.members.len() == 1);
         if view.is_some_and(|view| view.eviction.is_some()) {
             return Ok(Some(format!("host {host} knows of an eviction that is not done")));
-        }
-        // The last one stays, whatever it was asked.
-        if alone {
-            world.orders.forgotten(world.machines[host].node);
         }
         if world.orders.agreed_to_leave(world.machines[host].node) {
             return Ok(Some(format!("host {host} has agreed to leave, and is still here")));

@@ -187,11 +187,12 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
         let name = format!("afterwards{host}x{}", world.now / 1000);
         let names = vec![NameRequest { namespace: "username".to_owned(), name }];
         let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
+        let life = world.machines[host].life;
         match ask_patiently(world, host, Request::Register(request)).map_err(Failure::Safety)? {
             Some(Ok(Answer::Registration(view))) => taken.push(view.id),
             // That it has a reason for this was looked at already.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
-            _ if !is_member(world, host) => return Ok(false),
+            _ if !is_member(world, host) || world.machines[host].life > life => return Ok(false),
             other => {
                 let text = format!("host {host} does not take a new name at the end: {other:?}");
                 return Err(Failure::Safety(Violation { check: "refused", text }));
