@@ -89,7 +89,7 @@ pub(crate) struct Ledger {
     ops: BTreeMap<NodeId, Vec<Op>>,
     founders: BTreeSet<NodeId>,
     /// The words that let newcomers in: whose log, and where.
-    admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq)>>,
+    admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq, Hlc)>>,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
     finals: BTreeMap<Stamp, (Status, Host)>,
@@ -119,12 +119,16 @@ impl Ledger {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq) || !self.was_let_in(op.node)
     }
 
-    /// Whether a node is a founder, or the word that let it in counts: where that lies beyond a cut the node was never in.
+    /// Whether the log of a node counts: it is a founder's, or follows a word that let the node in and counts. A word beyond a
+    /// cut does not; what was issued on it comes before any that does.
     fn was_let_in(&self, node: NodeId) -> bool {
-        let counts = |(by, seq): &(NodeId, Seq)| {
+        let counts = |(by, seq, _): &&(NodeId, Seq, Hlc)| {
             self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by)
         };
-        self.founders.contains(&node) || self.admissions.get(&node).is_some_and(|words| words.iter().any(counts))
+        let words = self.admissions.get(&node).into_iter().flatten().filter(counts);
+        let floor = words.map(|(_, _, hlc)| *hlc).min();
+        let first = self.ops.get(&node).and_then(|log| log.first()).map(|op| op.hlc);
+        self.founders.contains(&node) || floor.is_some_and(|floor| first.is_none_or(|first| first > floor))
     }
 
     /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
@@ -350,7 +354,7 @@ impl Ledger {
         }
         log.push(op.clone());
         if let Body::Admit { node } = &op.body {
-            self.admissions.entry(*node).or_default().insert((op.node, op.seq));
+            self.admissions.entry(*node).or_default().insert((op.node, op.seq, op.hlc));
         }
         let counts = !self.cuts.contains_key(&op.node) && self.was_let_in(op.node);
         for (other, book) in self.books.iter().enumerate() {
