@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::charges;
 use crate::dice::Dice;
 use crate::ledger::{Checked, broken};
+use crate::orders;
 use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
 use crate::trace::Note;
 use crate::words;
@@ -219,14 +220,12 @@ impl World {
                 self.clients.id(*slot).map(about)
             }
             Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
-            Ask::Evict(host) => {
-                Some((Call::Other, Request::Evict { node: self.machines[*host].node, force: false }))
-            }
+            Ask::Evict(host) => Some((Call::Other, orders::evict(self.machines[*host].node))),
             Ask::Rules(book) => book.rules().map(|rules| {
                 let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
                 (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
             }),
-            Ask::Leave => Some((Call::Other, Request::Leave { cancel: false })),
+            Ask::Leave => Some((Call::Other, orders::leave())),
             Ask::Explain(slot) => self.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
             Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
             Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: 0, limit: 100 })),
@@ -299,6 +298,14 @@ impl World {
         }
         if self.trace.is_on() {
             self.note_told(host, token, &call, &reply);
+        }
+        let asked = self.orders.answered(token, &reply);
+        match (&reply, asked) {
+            (Err(refusal), Some(asked)) => self.judge(host, asked, refusal)?,
+            (Ok(Answer::Registration(view)), Some(asked)) if matches!(call, Call::Register(_)) => {
+                self.judge_taken(host, asked.at, view)?;
+            }
+            _ => {}
         }
         match reply {
             Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => self.shown(host, call, *view),

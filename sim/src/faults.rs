@@ -47,6 +47,7 @@ impl World {
         let fault = &plan.faults[index];
         let lasts = fault.lasts * 1000;
         let ends = self.now + lasts;
+        self.watch_fault(&fault.what, ends);
         if self.trace.is_on() {
             let severed = self.severed(&fault.what);
             self.trace.note(self.now, Note::Fault(index, fault.what.clone(), severed));
@@ -154,6 +155,7 @@ impl World {
     /// A machine runs with another disk; with one that is older than what the others know it has to stop.
     pub(crate) fn run_with(&mut self, host: Host, copy: Copy, put_back: bool) {
         self.ledger.set_feed(host, copy.feed);
+        self.orders.forgotten(self.machines[host].node);
         let machine = &mut self.machines[host];
         (machine.disk, machine.swapped) = (copy.disk, true);
         (machine.put_back, machine.shunned) = (put_back, put_back);
@@ -230,6 +232,7 @@ impl World {
             Trouble::SlowDisk(host, factor) => self.machines[*host].slow_disk = *factor,
             Trouble::DiskFull(host) => self.machines[*host].full = true,
             Trouble::Frozen(host) => self.machines[*host].clock.freeze(self.now),
+            Trouble::ClockOff(host, by) => self.machines[*host].clock.step(*by),
             Trouble::SlowLink(a, b, factor) => self.net.slow_down(*a, *b, *factor),
             Trouble::Narrow(a, b, rate) => self.net.narrow(*a, *b, Some(*rate)),
             Trouble::Lossy(a, b, percent) => self.net.lose(*a, *b, *percent),
@@ -244,6 +247,7 @@ impl World {
 
     pub(crate) fn fault_ends(&mut self, index: usize) -> Checked {
         let plan = self.plan.clone();
+        self.watch_fault(&plan.faults[index].what, self.now);
         match &plan.faults[index].what {
             _ if self.net.is_healed() => {}
             Trouble::SlowDisk(host, _) => self.machines[*host].slow_disk = 1,
@@ -252,6 +256,7 @@ impl World {
                 return self.start(*host);
             }
             Trouble::Frozen(host) => self.machines[*host].clock.thaw(self.now),
+            Trouble::ClockOff(host, by) => self.machines[*host].clock.step(-by),
             Trouble::SlowLink(a, b, _) => self.net.slow_down(*a, *b, 1),
             Trouble::Narrow(a, b, _) => self.net.narrow(*a, *b, plan.links.rate),
             Trouble::Lossy(a, b, _) => self.net.lose(*a, *b, 0),
@@ -280,6 +285,7 @@ impl World {
     }
 
     fn cut(&mut self, from: Host, to: Host, now: Micros) {
+        self.watch_cut(from, to);
         self.net.cut(from, to, now);
         if let Some(epoch) = self.net.between(from, to) {
             let at = now + self.plan.links.idle * 1000;
@@ -288,7 +294,7 @@ impl World {
     }
 
     /// The directed links that a partition cuts.
-    fn severed(&self, trouble: &Trouble) -> Vec<(Host, Host)> {
+    pub(crate) fn severed(&self, trouble: &Trouble) -> Vec<(Host, Host)> {
         let hosts = self.plan.hosts();
         let between = |cut: &dyn Fn(Host, Host) -> bool| {
             let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
@@ -306,6 +312,29 @@ impl World {
         }
     }
 
+    /// Whose clocks are not set right. Only those of a minority: against a wrong majority nobody can tell what is right.
+    fn stay_wrong(&mut self) -> Vec<Host> {
+        let (plan, present) = (self.plan.clone(), self.present());
+        let wrong: Vec<_> = plan.wrong_for_good.iter().filter(|wrong| present.contains(&wrong.host)).collect();
+        if 2 * wrong.len() >= present.len() {
+            return Vec::new();
+        }
+        for clock in &wrong {
+            for (after, off) in &clock.off {
+                self.at(self.now + after * 1000, Event::ClockTurns(clock.host, *off));
+            }
+        }
+        if !wrong.is_empty() {
+            self.mark("a clock stays wrong");
+        }
+        wrong.iter().map(|clock| clock.host).collect()
+    }
+
+    pub(crate) fn clock_turns(&mut self, host: Host, off: i64) {
+        self.machines[host].clock.set_off(self.now, off);
+        self.watch_clock(host);
+    }
+
     /// Links, disks, clocks and machines work again, but for those that are lost for good.
     pub(crate) fn heal(&mut self, lost: &[Host], how: Loss) -> Checked {
         for epoch in self.net.clogged(self.now) {
@@ -313,14 +342,17 @@ impl World {
         }
         self.net.heal();
         self.trace.note(self.now, Note::Healed);
+        lost.iter().for_each(|host| self.machines[*host].lost = true);
+        let wrong = self.stay_wrong();
         for host in 0..self.machines.len() {
+            self.watch_healed(host);
             let machine = &mut self.machines[host];
             (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
             machine.busy_until = machine.busy_until.min(self.now);
             machine.turn_planned = false;
             machine.gone |= lost.contains(&host) && how == Loss::Down;
             let down = machine.failing || machine.gone;
-            if !lost.contains(&host) {
+            if !lost.contains(&host) && !wrong.contains(&host) {
                 machine.clock.set_right(self.now);
             }
             if down {

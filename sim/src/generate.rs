@@ -1,6 +1,7 @@
 //! From a seed to a plan. Each seed switches whole kinds of operation and fault on or off (swarm testing: Groce et al.,
 //! "Swarm Testing", 2012), because what is always on hides what happens without it.
 
+mod clocks;
 mod plots;
 mod troubles;
 mod workload;
@@ -52,7 +53,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     let (founders, joining) = plot.as_ref().map_or((hosts - joining, joining), |plot| (plot.founders, plot.joining));
     let hosts = founders + joining;
     let lasts = dice.within(size.lasts / 3, size.lasts);
-    let clocks = clocks(seed, hosts, &mut swarm);
+    let clocks = clocks::clocks(seed, hosts, &mut swarm);
     let mut plan = Plan {
         seed,
         founders,
@@ -70,6 +71,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         faults: Vec::new(),
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
+        wrong_for_good: Vec::new(),
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {
@@ -88,6 +90,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         Some(plot) => plot.lay_out(&mut plan),
         None => add_operators(seed, &mut plan),
     }
+    clocks::add_wrong_clocks(seed, &mut plan);
     plan
 }
 
@@ -156,16 +159,4 @@ fn links(dice: &mut Dice, swarm: &mut Swarm) -> Links {
         idle: *dice.pick(&[200, 1000, 5000]).unwrap_or(&1000),
         rate: swarm.on(15).then(|| dice.within(5000, 200_000)),
     }
-}
-
-fn clocks(seed: u64, hosts: usize, swarm: &mut Swarm) -> Vec<(i64, i64)> {
-    let (skewed, wild) = (swarm.on(60), swarm.on(10));
-    let clock = |host: usize| {
-        let mut dice = Dice::new(seed, "clock", host as u64);
-        let most = if wild { 15_000 } else { 800 };
-        let offset = i64::try_from(dice.below(2 * most)).unwrap_or(0) - i64::try_from(most).unwrap_or(0);
-        let drift = i64::try_from(dice.below(2000)).unwrap_or(0) - 1000;
-        if skewed { (offset, drift) } else { (0, 0) }
-    };
-    (0..hosts).map(clock).collect()
 }

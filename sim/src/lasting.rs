@@ -1,14 +1,18 @@
 //! The end of a run after which some machines stay lost: down, cut off, mute, or stopped for good. The others, the core,
 //! must come to agree on all that any of them holds, answer all requests, decide everything that can be decided without
-//! the lost ones, and nothing else.
+//! the lost ones, and nothing else. Where members come or go at the same time, that is left to what follows: an operator
+//! puts the lost out (`way_out`), and everything is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op};
-use forename::replica::{Answer, ClusterView, NameRequest, RegisterRequest, RegistrationView, Request, Status};
+use forename::replica::{
+    Answer, ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Request, Status,
+};
 
 use crate::ledger::{Checked, Violation, broken};
+use crate::net::Micros;
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
 use crate::run::{Failure, ask, check_rules, cluster, ended_of, fates_by_id, owner_views};
@@ -34,6 +38,10 @@ struct Truth {
     early: Verdicts,
 }
 
+/// Members that come or go when machines are lost may not get on before an operator puts the lost out. After so long
+/// nothing more is waited for.
+const MOVING: Micros = 20_000_000;
+
 /// Something to wait for, or none; or a rule was broken.
 type Open = Result<Option<String>, Violation>;
 
@@ -41,7 +49,7 @@ type Open = Result<Option<String>, Violation>;
 pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     let all = 0..world.machines.len();
     let core = Core {
-        hosts: all.filter(|host| !lost.contains(host)).collect(),
+        hosts: all.filter(|host| !lost.contains(host) && !world.machines[*host].left).collect(),
         lost: lost.to_vec(),
         promised: lost.iter().map(|host| world.machines[*host].node).map(|n| (n, world.ledger.promised(n))).collect(),
     };
@@ -50,12 +58,17 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     let later = world.now + world.plan.links.idle * 1000 + 6_000_000;
     world.run_until(later).map_err(Failure::Safety)?;
     core.claims(world).map_err(Failure::Safety)?;
-    let deadline = world.now + world.plan.patience * 1000;
+    let began = world.now;
+    let deadline = began + world.plan.patience * 1000;
     loop {
         let later = world.now + 1_000_000;
         world.run_until(later).map_err(Failure::Safety)?;
         match core.open(world).map_err(Failure::Safety)? {
             None => break,
+            Some(_) if world.now >= began + MOVING && core.moves(world).map_err(Failure::Safety)? => {
+                world.mark("machines are lost while members come or go");
+                break;
+            }
             Some(text) if world.now >= deadline => {
                 return Err(Failure::Liveness(Violation { check: "core", text }));
             }
@@ -76,6 +89,28 @@ impl Core {
         self.hosts.iter().filter(member).copied().collect()
     }
 
+    /// Those of them that are members, as they know.
+    fn members(&self, world: &World) -> Vec<Host> {
+        let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
+        self.installed(world).into_iter().filter(member).collect()
+    }
+
+    /// Whether members come or go, so that what can be decided without the lost ones is not plain.
+    fn moves(&self, world: &mut World) -> Result<bool, Violation> {
+        let node = |host: Host| world.machines[host].node;
+        let leaves = self.hosts.iter().any(|host| world.orders.wanted_to_leave(node(*host)));
+        let members = self.members(world);
+        if leaves || members.len() < self.installed(world).len() {
+            return Ok(true);
+        }
+        for host in members {
+            if cluster(world, host)?.is_some_and(|view| view.eviction.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// A client takes a new name at each member: it is answered.
     fn claims(&self, world: &mut World) -> Checked {
         for host in self.installed(world) {
@@ -87,7 +122,10 @@ impl Core {
             let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
             let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
             match ask(world, host, Request::Register(request))? {
-                Some(Ok(Answer::Registration(_))) => {}
+                // Whether it has a reason for this was looked at already.
+                Some(Ok(Answer::Registration(_)) | Err(Refusal::ClockSuspect { .. } | Refusal::Leaving)) => {}
+                // It has just learnt that it is out.
+                Some(Err(Refusal::NotMember)) | None if !member(world) => {}
                 other => return broken("core", format!("host {host} does not take a new name: {other:?}")),
             }
         }
@@ -99,21 +137,21 @@ impl Core {
         if let Some(host) = self.hosts.iter().find(|host| !world.machines[**host].is_up()) {
             return Ok(Some(format!("host {host} is down")));
         }
-        let installed = self.installed(world);
-        let Some(first) = installed.first().copied() else { return Ok(None) };
-        if let Some(host) = installed.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
+        // A newcomer that waits for a lost one decides nothing.
+        let members = self.members(world);
+        let Some(first) = members.first().copied() else { return Ok(None) };
+        if let Some(host) = members.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
             return Ok(Some(format!("host {host} and host {first} hold different ops")));
         }
-        // A newcomer that some lost one has yet to welcome decides nothing.
-        let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
-        let members: Vec<Host> = installed.iter().copied().filter(member).collect();
-        let Some(first) = members.first().copied() else { return Ok(None) };
         let mut views = Vec::new();
         for host in &members {
             match cluster(world, *host)? {
                 Some(view) => views.push(view),
                 None => return Ok(Some(format!("host {host} does not say what it knows of the cluster"))),
             }
+        }
+        if views.iter().any(|view| view.eviction.is_some()) {
+            return Ok(Some("an eviction or a departure is under way".to_owned()));
         }
         let truth = match self.truth(world, first, &views)? {
             Ok(truth) => truth,
@@ -194,6 +232,10 @@ impl Truth {
         let mut seen = 0;
         for owner in owners {
             for view in owner_views(world, host, &owner)? {
+                // Its own node keeps it, and newcomers that this node gave a snapshot.
+                if world.ledger.rejected_in_the_void(view.id) {
+                    continue;
+                }
                 let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
                     return Ok(Some(format!("host {host} shows {} at {}, which is another's", view.id, view.stamp)));
                 };

@@ -142,12 +142,21 @@ impl Ledger {
 
     /// Whether all ops that bring a registration of this id are void.
     pub(crate) fn is_in_the_void(&self, id: Uuid) -> bool {
-        let brings = |op: &&Op| match &op.body {
+        let mut ops = self.brought_by(id).peekable();
+        ops.peek().is_some() && ops.all(|op| self.is_void(op))
+    }
+
+    /// The nodes that issued a registration of this id.
+    pub(crate) fn origins_of(&self, id: Uuid) -> impl Iterator<Item = NodeId> {
+        self.brought_by(id).map(|op| op.node)
+    }
+
+    fn brought_by(&self, id: Uuid) -> impl Iterator<Item = &Op> {
+        let brings = move |op: &&Op| match &op.body {
             Body::Register(register) => register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())) == id,
             _ => false,
         };
-        let mut ops = self.ops.values().flatten().filter(brings).peekable();
-        ops.peek().is_some() && ops.all(|op| self.is_void(op))
+        self.ops.values().flatten().filter(brings)
     }
 
     /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
@@ -162,6 +171,27 @@ impl Ledger {
             return;
         }
         self.compare_cuts();
+    }
+
+    /// Who is out, as a host saw it last.
+    pub(crate) fn cuts_of(&self, host: Host) -> &BTreeMap<NodeId, Cut> {
+        &self.books[host].cuts
+    }
+
+    /// Whether any host knows a node to be out.
+    pub(crate) fn is_out(&self, node: NodeId) -> bool {
+        self.cuts.contains_key(&node)
+    }
+
+    /// Whether a host holds ops that an eviction has made void.
+    pub(crate) fn holds_void(&self, host: Host) -> bool {
+        self.cuts.iter().any(|(node, cut)| self.books[host].applied.get(node).is_some_and(|applied| *applied > cut.seq))
+    }
+
+    /// One more machine.
+    pub(crate) fn add(&mut self, node: NodeId) {
+        self.nodes.push(node);
+        self.books.push(Book::default());
     }
 
     /// What was decided and lost in a crash may be decided otherwise.

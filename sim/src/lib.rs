@@ -10,10 +10,13 @@
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
+//! | `availability` | whether what is refused has a reason |
+//! | `orders`, `roll` | what operators ordered, and who is a member by the ops that a host has |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
 //! | `lasting` | the end of a run after which some machines stay lost |
+//! | `way_out` | what an operator and clients can still do at the end |
 //! | [`marks`] | rare branches |
 //! | [`golden`] | seeds whose runs are known |
 //! | [`canary`] | a failure on purpose |
@@ -26,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+mod availability;
 pub mod canary;
 mod charges;
 mod clients;
@@ -44,17 +48,20 @@ pub mod marks;
 mod net;
 mod operators;
 pub mod oracle;
+mod orders;
 pub mod plan;
 mod queue;
 mod remains;
 pub mod report;
 mod reports;
+mod roll;
 pub mod run;
 pub mod scale;
 pub mod secrets;
 pub mod shrink;
 pub mod story;
 mod trace;
+mod way_out;
 mod wires;
 mod words;
 mod world;

@@ -55,6 +55,8 @@ pub(crate) struct Machine {
     pub(crate) swapped: bool,
     /// It is not started any more.
     pub(crate) gone: bool,
+    /// It is lost for good, down or cut off.
+    pub(crate) lost: bool,
     /// It stopped by itself, with this word.
     pub(crate) halted: Option<String>,
     /// It has left the cluster for good.
@@ -113,6 +115,7 @@ impl Machine {
             restored: false,
             swapped: false,
             gone: false,
+            lost: false,
             halted: None,
             left: false,
             came_back: false,
@@ -246,6 +249,12 @@ impl WallClock {
             self.rebase(time);
             self.frozen = None;
         }
+    }
+
+    /// It is off by so many milliseconds from now on, and goes at the right speed.
+    pub(crate) fn set_off(&mut self, time: Micros, by: i64) {
+        self.drift(time, 0);
+        (self.frozen, self.offset) = (None, by);
     }
 
     /// It is right again, or nearly.

@@ -30,6 +30,8 @@ pub(crate) enum Way {
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) ends: (Host, Host),
+    /// When it was made.
+    pub(crate) since: Micros,
     /// Ends that know it to be gone.
     pub(crate) hung_up: Vec<Host>,
     closing: bool,
@@ -49,6 +51,13 @@ struct Link {
     /// Faults of single kinds of message, by the number of the fault.
     picks: Vec<(usize, Pick)>,
     dice: Dice,
+}
+
+impl Link {
+    fn new(seed: u64, (from, to): (Host, Host), rate: Option<u64>) -> Self {
+        let dice = Dice::new(seed, "link", (from as u64) << 32 | to as u64);
+        Self { cuts: 0, slow: 1, lossy: 0, rate, free_at: 0, picks: Vec::new(), dice }
+    }
 }
 
 /// When copies of a message arrive: none where it is lost, two where it is doubled.
@@ -78,6 +87,9 @@ pub(crate) struct Network {
     by_pair: BTreeMap<(Host, Host), Epoch>,
     cut_since: BTreeMap<(Host, Host), Micros>,
     healed: bool,
+    seed: u64,
+    /// What all links carry that no fault has made narrower.
+    rate: Option<u64>,
 }
 
 pub(crate) fn pair(a: Host, b: Host) -> (Host, Host) {
@@ -86,12 +98,21 @@ pub(crate) fn pair(a: Host, b: Host) -> (Host, Host) {
 
 impl Network {
     pub(crate) fn new(seed: u64, hosts: usize, rate: Option<u64>) -> Self {
-        let link = |from: Host, to: Host| {
-            let dice = Dice::new(seed, "link", (from as u64) << 32 | to as u64);
-            Link { cuts: 0, slow: 1, lossy: 0, rate, free_at: 0, picks: Vec::new(), dice }
+        let links = (0..hosts).flat_map(|from| (0..hosts).map(move |to| Link::new(seed, (from, to), rate))).collect();
+        Self { hosts, links, seed, rate, ..Self::default() }
+    }
+
+    /// One more machine, whose links have no faults.
+    pub(crate) fn add(&mut self) {
+        let (old, hosts, seed, rate) = (self.hosts, self.hosts + 1, self.seed, self.rate);
+        let mut links = std::mem::take(&mut self.links).into_iter();
+        let all = (0..hosts).flat_map(|from| (0..hosts).map(move |to| (from, to)));
+        let link = |(from, to): (Host, Host)| {
+            let known = if from < old && to < old { links.next() } else { None };
+            known.unwrap_or_else(|| Link::new(seed, (from, to), rate))
         };
-        let links = (0..hosts).flat_map(|from| (0..hosts).map(move |to| link(from, to))).collect();
-        Self { hosts, links, ..Self::default() }
+        self.links = all.map(link).collect();
+        self.hosts = hosts;
     }
 
     fn link(&mut self, from: Host, to: Host) -> &mut Link {
@@ -104,9 +125,10 @@ impl Network {
     }
 
     /// Connects two machines. They have no connection now.
-    pub(crate) fn connect(&mut self, a: Host, b: Host) -> Epoch {
+    pub(crate) fn connect(&mut self, a: Host, b: Host, now: Micros) -> Epoch {
         self.next += 1;
-        let connection = Connection { ends: pair(a, b), hung_up: Vec::new(), closing: false, last: [[0; 2]; 2] };
+        let (ends, hung_up) = (pair(a, b), Vec::new());
+        let connection = Connection { ends, since: now, hung_up, closing: false, last: [[0; 2]; 2] };
         self.connections.insert(self.next, connection);
         self.by_pair.insert(pair(a, b), self.next);
         self.next
@@ -115,6 +137,17 @@ impl Network {
     /// The connection of a pair, also one that is going down.
     pub(crate) fn between(&self, a: Host, b: Host) -> Option<Epoch> {
         self.by_pair.get(&pair(a, b)).copied()
+    }
+
+    /// Since when a connection of a pair stands on which no fault of the plan is at work now; none where there is none.
+    pub(crate) fn sound_since(&self, a: Host, b: Host) -> Option<Micros> {
+        let connection = self.connections.get(&self.between(a, b)?)?;
+        let stands = connection.hung_up.is_empty() && !connection.closing;
+        let sound = |from: Host, to: Host| {
+            let link = &self.links[from * self.hosts + to];
+            link.cuts == 0 && link.slow == 1 && link.lossy == 0 && link.rate.is_none() && link.picks.is_empty()
+        };
+        (stands && sound(a, b) && sound(b, a)).then_some(connection.since)
     }
 
     /// The connections that a machine has.

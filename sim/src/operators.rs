@@ -1,13 +1,12 @@
 //! What operators do to the membership of a seed's cluster: evictions, departures, automatic eviction.
 
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, Ending, Host, Otherwise, Plan};
+use crate::plan::{Action, Ask, Host, Otherwise, Plan};
 
 /// Adds a seed's operators to its plan. Half of the seeds have none.
 pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
     let mut dice = Dice::new(seed, "operators", 0);
-    // Where machines stay lost what is checked at the end knows of no evictions yet.
-    if plan.hosts() < 2 || plan.ending != Ending::Healed || dice.percent(50) {
+    if plan.hosts() < 2 || dice.percent(50) {
         return;
     }
     if dice.percent(30) {

@@ -60,6 +60,9 @@ pub struct Plan {
     /// What is healed then.
     #[serde(default)]
     pub ending: Ending,
+    /// Clocks that are not set right then. Only where they are those of a minority.
+    #[serde(default)]
+    pub wrong_for_good: Vec<WrongClock>,
     /// Within how many milliseconds after that everything must be decided.
     pub patience: u64,
 }
@@ -97,6 +100,8 @@ impl Plan {
         if let Ending::Lasting { lost, .. } = &mut plan.ending {
             *lost = lost.iter().copied().filter_map(name).collect();
         }
+        plan.wrong_for_good.retain(|wrong| wrong.host != gone);
+        plan.wrong_for_good.iter_mut().for_each(|wrong| wrong.host = name(wrong.host).unwrap_or(0));
         Some(plan)
     }
 }
@@ -125,6 +130,15 @@ pub enum Loss {
     Cut,
     /// Nothing passes from them to the rest.
     Mute,
+}
+
+/// A clock that stays wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WrongClock {
+    /// Whose.
+    pub host: Host,
+    /// So many milliseconds after the rest is healed it is off by so many milliseconds; in order.
+    pub off: Vec<(At, i64)>,
 }
 
 /// A machine that joins.

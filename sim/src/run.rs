@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op};
 use forename::replica::{
-    Answer, ClusterView, MemberView, NameRequest, NameStatus, Refusal, RegistrationView, Reply, Request, RulesVersion,
-    Status, limits,
+    Answer, ClusterView, NameRequest, NameStatus, Refusal, RegistrationView, Reply, Request, RulesVersion, Status,
+    limits,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use crate::plan::{Ending, Host, Loss, Plan};
 use crate::remains;
 use crate::reports;
 use crate::secrets::VAULT;
+use crate::way_out;
 use crate::world::World;
 
 /// How a run ended.
@@ -107,9 +108,18 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
     };
     world.heal(&lost, how).map_err(Failure::Safety)?;
     wait_until_noticed(world)?;
-    if !lost.is_empty() {
-        return lasting::finish(world, &lost);
+    if lost.is_empty() {
+        if !settle(world)? {
+            return Ok(());
+        }
+    } else {
+        lasting::finish(world, &lost)?;
+        if !way_out::put_out_the_lost(world)? {
+            world.mark("no majority is left");
+            return Ok(());
+        }
     }
+    way_out::goes_on(world)?;
     let deadline = world.now + world.plan.patience * 1000;
     while settle(world)? {
         let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
@@ -137,7 +147,8 @@ fn wait_until_noticed(world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the healed cluster come to rest. False where it never will, and need not.
+/// Lets the healed cluster come to rest. False where it never will, and need not: operators have put out so many members
+/// that are alive that no majority is left.
 fn settle(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     loop {
@@ -145,12 +156,15 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
         world.run_until(later).map_err(Failure::Safety)?;
         match unsettled(world).map_err(Failure::Safety)? {
             None => return Ok(true),
-            Some(_) if world.now >= deadline && is_stuck(world).map_err(Failure::Safety)? => {
-                world.mark("an eviction without a majority");
-                return Ok(false);
-            }
             Some(text) if world.now >= deadline => {
-                return Err(Failure::Liveness(Violation { check: "undecided", text }));
+                let going = is_going(world).map_err(Failure::Safety)?;
+                if going && !way_out::is_owed(world).map_err(Failure::Safety)? {
+                    world.mark("evictions that crossed");
+                    return Ok(false);
+                }
+                let check = if going { "bricked" } else { "undecided" };
+                let text = format!("{text}{}", seen(world).map_err(Failure::Safety)?);
+                return Err(Failure::Liveness(Violation { check, text }));
             }
             Some(_) => {}
         }
@@ -158,9 +172,9 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
 }
 
 /// What is still open; none where the cluster has come to rest.
-fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
+pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
     let all_over = world.all_over();
-    let present = present(world);
+    let present = world.present();
     for host in present.iter().copied() {
         let Some(replica) = &world.machines[host].replica else { return Ok(Some(format!("host {host} is down"))) };
         if !replica.is_member() {
@@ -182,29 +196,51 @@ fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
         if view.is_some_and(|view| view.eviction.is_some()) {
             return Ok(Some(format!("host {host} knows of an eviction that is not done")));
         }
+        if world.orders.agreed_to_leave(world.machines[host].node) {
+            return Ok(Some(format!("host {host} has agreed to leave, and is still here")));
+        }
     }
     if canary::is_restless(world.ledger.ops()) {
         return Ok(Some("a canary was claimed".to_owned()));
     }
-    let open = world.clients.open_calls(&[]);
+    let left = |host: &Host| !present.contains(host);
+    let open = world.clients.open_calls(&(0..world.machines.len()).filter(left).collect::<Vec<_>>());
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
 }
 
-/// The machines that have not left the cluster.
-fn present(world: &World) -> Vec<Host> {
-    (0..world.machines.len()).filter(|host| !world.machines[*host].left).collect()
+/// The cluster as each node sees it, for the text of a failure.
+pub(crate) fn seen(world: &mut World) -> Result<String, Violation> {
+    let mut text = String::new();
+    for host in world.present() {
+        let Some(view) = cluster(world, host)? else {
+            text += &format!("; host {host} knows no cluster");
+            continue;
+        };
+        let is = if view.member { "is a member" } else { "is no member" };
+        let members: Vec<_> = view.members.iter().map(|member| host_text(member.node)).collect();
+        text += &format!("; host {host} {is} and sees {}, {} pending", members.join(" "), view.pending);
+        if let Some(eviction) = &view.eviction {
+            let waits: Vec<_> = eviction.waiting_for.iter().map(|node| host_text(*node)).collect();
+            let goes: Vec<_> = eviction.nodes.iter().map(|node| host_text(*node)).collect();
+            let how = if eviction.possible { "waits" } else { "waits in vain" };
+            text += &format!(", {} to go, which {how} for {}", goes.join(" "), waits.join(" "));
+        }
+    }
+    Ok(text)
 }
 
-/// Whether an eviction is under way that nobody can finish: freezes that crossed, by operators who did not agree.
-fn is_stuck(world: &mut World) -> Result<bool, Violation> {
-    for host in present(world) {
-        let Some(view) = cluster(world, host)? else { continue };
-        let Some(eviction) = view.eviction else { continue };
-        // All who live were told to leave, and those who would stay have gone without a word.
-        let stays = |member: &MemberView| !eviction.nodes.contains(&member.node);
-        let lives = |node: NodeId| world.machines.iter().any(|machine| machine.node == node && !machine.left);
-        let nobody = !view.members.iter().any(|member| stays(member) && lives(member.node));
-        if !eviction.possible || nobody {
+/// A host and which life of its node it is.
+fn host_text(node: NodeId) -> String {
+    match node.incarnation() {
+        0 => host_of(node).to_string(),
+        life => format!("{}.{life}", host_of(node)),
+    }
+}
+
+/// Whether any node knows of an eviction or a departure that is not done.
+fn is_going(world: &mut World) -> Result<bool, Violation> {
+    for host in world.present() {
+        if cluster(world, host)?.is_some_and(|view| view.eviction.is_some()) {
             return Ok(true);
         }
     }
@@ -253,23 +289,27 @@ pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Box<Cluste
 pub(crate) fn check_end(world: &mut World) -> Checked {
     let later = world.now + 3_000_000;
     world.run_until(later)?;
-    let present = present(world);
-    let time = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark()).min();
+    let present = world.present();
+    let replicas = present.iter().filter_map(|host| world.machines[*host].replica.as_ref());
+    let time = replicas.map(|replica| replica.watermark()).min();
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
     world.mark_fates(&verdicts);
     canary::check(ops.iter())?;
     world.check_secrets(&verdicts)?;
     for id in world.ledger.answered() {
-        // Its node was put out for longer than it keeps the event that told of the rejection.
-        let untold = world.plan.keep_events.is_some() && world.ledger.is_in_the_void(id);
+        // Its node was put out for longer than it keeps the event that told of the rejection, or never comes back.
+        let lost = |node: NodeId| world.machines.get(host_of(node)).is_some_and(|machine| machine.lost);
+        let gone = world.plan.keep_events.is_some() || world.ledger.origins_of(id).all(lost);
+        let untold = gone && world.ledger.is_in_the_void(id);
         if verdicts.of_id(id).is_none() && !world.ledger.rejected_in_the_void(id) && !untold {
             return broken("answered", format!("registration {id} was answered and does not exist"));
         }
     }
     for (namespace, told) in world.ledger.told_rules() {
         let stands = verdicts.rules.get(namespace).is_some_and(|(stamp, _)| stamp >= told);
-        if !stands && !world.ledger.set_again(namespace, *told) {
+        let gone = world.machines.get(host_of(told.node)).is_some_and(|machine| machine.lost);
+        if !stands && !gone && !world.ledger.set_again(namespace, *told) {
             return broken("answered", format!("the rules of {told} for {namespace} were answered, and are lost"));
         }
     }

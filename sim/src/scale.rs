@@ -117,6 +117,7 @@ fn plan(setting: Setting) -> Plan {
         faults: Vec::new(),
         heal_at: 0,
         ending: Ending::Healed,
+        wrong_for_good: Vec::new(),
         patience: PATIENCE / 1000,
     }
 }

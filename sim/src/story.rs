@@ -15,6 +15,7 @@ use forename::store::Table;
 use crate::clients::name;
 pub use crate::faults::Copy;
 use crate::net::pair;
+use crate::orders;
 use crate::plan::{Ask, Book, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
 use crate::world::World;
@@ -41,6 +42,15 @@ impl Story {
     pub fn evicting_after(founders: usize, millis: u64) -> Self {
         let mut plan = Self::plan(founders, &[]);
         plan.evict_after = Some(millis);
+        Self::begin(plan)
+    }
+
+    /// The same, where each node tells so few others at a time that it is to them what a large cluster is.
+    #[must_use]
+    pub fn evicting_after_among_many(founders: usize, millis: u64) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        plan.evict_after = Some(millis);
+        (plan.spread.small, plan.spread.fanout) = (1, 1);
         Self::begin(plan)
     }
 
@@ -94,6 +104,7 @@ impl Story {
             faults: Vec::new(),
             heal_at: 0,
             ending: Ending::Healed,
+            wrong_for_good: Vec::new(),
             patience: 60_000,
         }
     }
@@ -222,7 +233,7 @@ impl Story {
     /// The node's refusal.
     pub fn evicts(&mut self, host: Host, member: Host) -> Result<(), Refusal> {
         let node = self.world.machines[member].node;
-        self.answer(host, Request::Evict { node, force: false }).map(drop)
+        self.answer(host, orders::evict(node)).map(drop)
     }
 
     /// An operator has a node leave.
@@ -230,7 +241,7 @@ impl Story {
     /// # Errors
     /// Its refusal.
     pub fn leaves(&mut self, host: Host) -> Result<(), Refusal> {
-        self.answer(host, Request::Leave { cancel: false }).map(drop)
+        self.answer(host, orders::leave()).map(drop)
     }
 
     /// Whether the node has left for good.
@@ -276,6 +287,7 @@ impl Story {
 
     /// Nothing passes from one to the other any more.
     pub fn cut_way(&mut self, from: Host, to: Host) {
+        self.world.watch_cut(from, to);
         self.world.net.cut(from, to, self.world.now);
     }
 
@@ -292,6 +304,7 @@ impl Story {
     /// All links work again.
     pub fn heal(&mut self) {
         self.world.net.heal();
+        (0..self.world.machines.len()).for_each(|host| self.world.watch_healed(host));
     }
 
     /// The connection of two nodes dies.
@@ -320,6 +333,7 @@ impl Story {
     /// A clock is set by so many milliseconds.
     pub fn step_clock(&mut self, host: Host, by: i64) {
         self.world.machines[host].clock.step(by);
+        self.world.watch_clock(host);
     }
 
     /// Something goes wrong, now, for so many milliseconds.

@@ -114,7 +114,7 @@ impl World {
         let up = self.machines[a].is_up() && self.machines[b].is_up() && (knows(a) || knows(b));
         let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
         if up && free {
-            let epoch = self.net.connect(a, b);
+            let epoch = self.net.connect(a, b, self.now);
             self.met.insert(epoch, (self.machines[a].node, self.machines[b].node));
             self.trace.connected(self.now, a, b, epoch);
             self.input(a, Input::Connected(self.machines[b].node));

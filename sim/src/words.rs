@@ -115,6 +115,7 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         Trouble::Lossy(a, b, percent) => format!("link {a}–{b} loses {percent} %"),
         Trouble::Kill(a, b) => format!("connection {a}–{b} dies"),
         Trouble::ClockStep(host, by) => format!("clock of host {host} is set by {by:+} ms"),
+        Trouble::ClockOff(host, by) => format!("clock of host {host} is off by {by:+} ms for a while"),
         Trouble::ClockStepDown(host, by) => format!("host {host} is down, and its clock is set by {by:+} ms"),
         Trouble::Frozen(host) => format!("the clock of host {host} stands still"),
         Trouble::Drift(host, ppm) => format!("the clock of host {host} drifts by {ppm} parts per million"),

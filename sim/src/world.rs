@@ -7,6 +7,7 @@ use forename::clock::{Hlc, NodeId};
 use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
 use forename::store::{Batch, Store, Table, Write};
 
+use crate::availability::Watch;
 use crate::charges::Charges;
 use crate::clients::Clients;
 use crate::dice::mix;
@@ -15,8 +16,10 @@ use crate::faults::{Copy, Original};
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
+use crate::orders::Orders;
 use crate::plan::{Host, Plan, Slot, Trouble};
 use crate::queue::Queue;
+use crate::roll::Roll;
 use crate::secrets::Secrets;
 use crate::trace::{Note, Trace};
 use crate::wires::Traffic;
@@ -54,6 +57,8 @@ pub(crate) enum Event {
     CopyDisk(usize),
     /// The copy of a directory runs in place of the directory, or the other way round.
     Swap(usize),
+    /// A clock that stays wrong is off by so many milliseconds from now on.
+    ClockTurns(Host, i64),
     /// The reader of a feed takes what is new.
     ReadFeed(Host, u32),
     /// A client whose node died asks again, there or at the next.
@@ -75,6 +80,9 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) secrets: Secrets,
     pub(crate) charges: Charges,
+    pub(crate) orders: Orders,
+    pub(crate) roll: Roll,
+    pub(crate) watch: Watch,
     pub(crate) marks: BTreeSet<&'static str>,
     pub(crate) trace: Trace,
     /// Old disks, by the fault that puts them back.
@@ -105,6 +113,9 @@ impl World {
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.founders, plan.keep_events.is_some()),
             secrets: Secrets::default(),
             charges: Charges::new(),
+            orders: Orders::default(),
+            roll: Roll::default(),
+            watch: Watch::new(hosts),
             marks: BTreeSet::new(),
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
@@ -186,6 +197,7 @@ impl World {
             Event::Flap(index, until) => self.flap(index, until),
             Event::CopyDisk(index) => self.keep_copy(index),
             Event::Swap(index) => return self.swap(index),
+            Event::ClockTurns(host, off) => self.clock_turns(host, off),
             Event::ReadFeed(host, life) => {
                 if self.machines[host].life == life {
                     self.ask_feed(host);
@@ -219,6 +231,7 @@ impl World {
             self.ledger.feed_put_back(host, last);
         }
         self.trace.note(now, Note::Start(host));
+        self.watch.started(host, now);
         // Who it is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
         let returning = self.machines[host].replica.as_ref().and_then(Replica::returning);
         // It may have died before its last word.
@@ -228,8 +241,10 @@ impl World {
         } else if host < founders {
             self.founders_of(host)
         } else {
-            let joiner = &self.plan.joiners[host - founders];
-            [joiner.sponsor].into_iter().chain(joiner.also).collect()
+            match self.plan.joiners.get(host - founders) {
+                Some(joiner) => [joiner.sponsor].into_iter().chain(joiner.also).collect(),
+                None => self.present().into_iter().filter(|other| *other != host).collect(),
+            }
         };
         self.plan_turn(host);
         self.read_feed(host);
@@ -264,6 +279,8 @@ impl World {
             return Ok(());
         }
         machine.turn_planned = false;
+        self.watch_inbox(host);
+        let machine = &mut self.machines[host];
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
         let taken = machine.inbox.len();
@@ -300,8 +317,10 @@ impl World {
         if self.machines[host].disk.take(batch, writes, &ops) {
             self.plan_sync(host);
         }
+        self.watch_issued(host, &ops);
         self.ledger.wrote(host, ops)?;
         self.ledger.given(host, given);
+        self.watch_step(host);
         self.trace.watermark(self.now, host, watermark);
         self.ledger.watermark(host, watermark)
     }
@@ -471,6 +490,7 @@ impl World {
             self.mark("a crash loses a batch");
         }
         self.trace.durable(self.now, host, self.machines[host].disk.logs());
+        self.orders.lost(host);
         for slot in self.clients.lost(host) {
             let at = self.now + 300_000;
             self.at(at, Event::Again(slot, (host + 1) % self.machines.len()));
@@ -486,7 +506,24 @@ impl World {
     }
 
     pub(crate) fn request(&mut self, host: Host, token: Token, request: Request) {
+        self.orders.asked(token, host, self.machines[host].node, &request, self.now);
         self.input(host, Input::Request { token, request });
+    }
+
+    /// The machines that belong to the cluster: they have not left it, and are not lost for good.
+    pub(crate) fn present(&self) -> Vec<Host> {
+        let present = self.machines.iter().filter(|machine| !machine.left && !machine.lost);
+        present.map(|machine| machine.host).collect()
+    }
+
+    /// One more machine, which is not in the plan. It asks whoever is present to let it in.
+    pub(crate) fn add_machine(&mut self) -> Host {
+        let host = self.machines.len();
+        self.machines.push(Machine::new(host, self.plan.seed, (0, 0)));
+        self.net.add();
+        self.watch.add();
+        self.ledger.add(node_id(host));
+        host
     }
 
     /// A number that tells two runs apart.

@@ -36,6 +36,7 @@ fn plan() -> Plan {
         ],
         heal_at: 6000,
         ending: Ending::Healed,
+        wrong_for_good: Vec::new(),
         patience: 60_000,
     }
 }

@@ -2,6 +2,8 @@
 //! somebody is evicted, that evictions cross, or that an evicted node is the only one to hold what counts. What
 //! happens in a plot may go well or not come about: only the beginning is laid out, chance does the rest.
 
+mod goings;
+
 use crate::dice::Dice;
 use crate::plan::{Action, Ask, At, Ending, Fault, Host, Joiner, Kind, Otherwise, Pick, Plan, Slot, Trouble, Wish};
 
@@ -19,7 +21,29 @@ enum Story {
     Crossing,
     /// One that evicts another is evicted itself, and alone has all ops of that other.
     Chain,
+    /// The replacement of a dead member starts before that is evicted.
+    Replacement,
+    /// A member leaves while a newcomer is being let in.
+    LeaveAtJoin,
+    /// Several members leave at once.
+    TwoLeaves,
+    /// A member leaves while another is dead.
+    LeaveBesideDead,
+    /// A member leaves while clients ask all the time.
+    LeaveUnderLoad,
+    /// A member that leaves dies, or evicts another, or is evicted, at the same moment.
+    LastWord,
 }
+
+/// The stories of members that come and go at the same time.
+const GOINGS: [Story; 6] = [
+    Story::Replacement,
+    Story::LeaveAtJoin,
+    Story::TwoLeaves,
+    Story::LeaveBesideDead,
+    Story::LeaveUnderLoad,
+    Story::LastWord,
+];
 
 /// A story with its persons.
 pub(super) struct Plot {
@@ -33,15 +57,20 @@ impl Plot {
     /// The plot of a seed; most have none, and small clusters never do.
     pub(super) fn of(seed: u64, hosts: usize) -> Option<Self> {
         let mut dice = Dice::new(seed, "plot", 0);
-        if hosts < 5 || !dice.percent(12) {
+        if hosts < 5 {
             return None;
         }
-        let stories = [Story::Unheard, Story::Waiting, Story::Crossing, Story::Chain];
-        let story = *dice.pick(&stories)?;
+        let stories: &[Story] = match dice.below(100) {
+            0..12 => &[Story::Unheard, Story::Waiting, Story::Crossing, Story::Chain],
+            12..26 => &GOINGS,
+            _ => return None,
+        };
+        let story = *dice.pick(stories)?;
         let (founders, joining) = match story {
             Story::Unheard | Story::Waiting => (dice.within(4, 5), 1),
             Story::Crossing => (3, dice.within(2, 3)),
             Story::Chain => (dice.within(5, 6), 0),
+            story => story.persons(&mut dice),
         };
         let size = |count| usize::try_from(count).unwrap_or(0);
         Some(Self { dice, story, founders: size(founders), joining: size(joining) })
@@ -55,10 +84,10 @@ impl Plot {
         }
         plan.faults.retain(|fault| !matches!(fault.what, Trouble::OldDisk { .. }));
         let begin = 1000 + self.dice.below(plan.heal_at / 3);
-        if let Story::Chain = self.story {
-            self.chain(plan, begin);
-        } else {
-            self.newcomers(plan, begin);
+        match self.story {
+            Story::Chain => self.chain(plan, begin),
+            Story::Unheard | Story::Waiting | Story::Crossing => self.newcomers(plan, begin),
+            _ => self.goings(plan, begin),
         }
     }
 

@@ -139,6 +139,8 @@ pub enum Trouble {
     Kill(Host, Host),
     /// A clock is set by so many milliseconds.
     ClockStep(Host, i64),
+    /// The same, and later back again by as many.
+    ClockOff(Host, i64),
     /// The same, while the process is down.
     ClockStepDown(Host, i64),
     /// A clock stands still, and then goes on from where it stood.
@@ -155,9 +157,8 @@ impl Trouble {
             Self::Crash { host, .. } | Self::CrashWithin { host, .. } => *host,
             Self::OldDisk { host, .. } | Self::Cloned { host, .. } => *host,
             Self::Pause(host) | Self::DiskFails(host) | Self::DiskFull(host) | Self::SlowDisk(host, _) => *host,
-            Self::ClockStep(host, _) | Self::ClockStepDown(host, _) | Self::Frozen(host) | Self::Drift(host, _) => {
-                *host
-            }
+            Self::ClockStep(host, _) | Self::ClockStepDown(host, _) | Self::ClockOff(host, _) => *host,
+            Self::Frozen(host) | Self::Drift(host, _) => *host,
             Self::Flaps(host, ..) | Self::SlowLink(host, ..) | Self::Narrow(host, ..) | Self::Lossy(host, ..) => *host,
             Self::Kill(host, _) | Self::Picky(Pick { from: host, .. }) | Self::Bridge { over: host, .. } => *host,
             Self::Split(_) | Self::Ring | Self::Cut(_) | Self::OneWay(_) => 0,
@@ -209,6 +210,7 @@ impl Trouble {
             Self::Kill(a, b) => both(a, b).map(|(a, b)| Self::Kill(a, b))?,
             Self::ClockStep(host, by) => Self::ClockStep(name(*host)?, *by),
             Self::ClockStepDown(host, by) => Self::ClockStepDown(name(*host)?, *by),
+            Self::ClockOff(host, by) => Self::ClockOff(name(*host)?, *by),
             Self::Frozen(host) => Self::Frozen(name(*host)?),
             Self::Drift(host, ppm) => Self::Drift(name(*host)?, *ppm),
         })

@@ -153,7 +153,8 @@ pub(super) fn of(world: &World, report: &Report) -> Picture {
     let end = end(report, world.now);
     let machine = |host: Host| {
         let (offset, drift) = plan.clocks.get(host).copied().unwrap_or_default();
-        let sponsor = host.checked_sub(plan.founders).map(|index| plan.joiners[index].sponsor);
+        let joiner = host.checked_sub(plan.founders).and_then(|index| plan.joiners.get(index));
+        let sponsor = joiner.map(|joiner| joiner.sponsor);
         Machine { node: node_id(host).to_string(), offset, drift, sponsor }
     };
     let mut picture = Picture {
@@ -163,7 +164,7 @@ pub(super) fn of(world: &World, report: &Report) -> Picture {
         hash: format!("{:016x}", report.hash),
         steps: report.steps,
         healed: None,
-        hosts: (0..plan.hosts()).map(machine).collect(),
+        hosts: (0..world.machines.len()).map(machine).collect(),
         ops: Vec::new(),
         registrations: Vec::new(),
         letters: Vec::new(),
@@ -172,7 +173,7 @@ pub(super) fn of(world: &World, report: &Report) -> Picture {
         bands: Vec::new(),
         moments: Vec::new(),
         calls: Vec::new(),
-        watermarks: vec![Vec::new(); plan.hosts()],
+        watermarks: vec![Vec::new(); world.machines.len()],
         plan: Plan::clone(plan),
     };
     reader::read(&mut picture, world.trace.entries());

@@ -1,0 +1,101 @@
+//! What operators order: the requests as the library takes them, and what was ordered so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::NodeId;
+use forename::replica::{Reply, Request, Token};
+
+use crate::net::Micros;
+use crate::plan::Host;
+
+/// The request that puts a member out.
+pub(crate) fn evict(node: NodeId) -> Request {
+    Request::Evict { node, force: false }
+}
+
+/// The request that has a node leave.
+pub(crate) fn leave() -> Request {
+    Request::Leave { cancel: false }
+}
+
+/// What a request orders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    /// A member is to be put out.
+    Evict(NodeId),
+    /// The node that is asked is to leave.
+    Leave(NodeId),
+    /// Anything else: no order of an operator's.
+    None,
+}
+
+/// A request that has no reply yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// When it was made, or its process started, whichever came last.
+    pub(crate) at: Micros,
+    pub(crate) order: Order,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Orders {
+    open: BTreeMap<Token, (Host, Asked)>,
+    /// Nodes that operators wanted out, whatever the answer was.
+    evicted: BTreeSet<NodeId>,
+    /// Nodes that operators wanted to leave, whatever the answer was.
+    leaving: BTreeSet<NodeId>,
+    /// Nodes that agreed to leave.
+    agreed: BTreeSet<NodeId>,
+}
+
+impl Orders {
+    /// A request is made to a node.
+    pub(crate) fn asked(&mut self, token: Token, host: Host, node: NodeId, request: &Request, at: Micros) {
+        let order = match request {
+            Request::Evict { node: whom, .. } => Order::Evict(*whom),
+            Request::Leave { cancel: false } => Order::Leave(node),
+            _ => Order::None,
+        };
+        match order {
+            Order::Evict(whom) => drop(self.evicted.insert(whom)),
+            Order::Leave(node) => drop(self.leaving.insert(node)),
+            Order::None => {}
+        }
+        self.open.insert(token, (host, Asked { at, order }));
+    }
+
+    /// It is answered. Returns what was asked.
+    pub(crate) fn answered(&mut self, token: Token, reply: &Reply) -> Option<Asked> {
+        let (_, asked) = self.open.remove(&token)?;
+        if let (Order::Leave(node), Ok(_)) = (asked.order, reply) {
+            self.agreed.insert(node);
+        }
+        Some(asked)
+    }
+
+    /// A process is gone, and no reply will come from it.
+    pub(crate) fn lost(&mut self, host: Host) {
+        self.open.retain(|_, (at, _)| *at != host);
+    }
+
+    /// A node's directory was replaced by an older one, which does not know that it agreed to leave.
+    pub(crate) fn forgotten(&mut self, node: NodeId) {
+        self.agreed.remove(&node);
+    }
+
+    /// Whether an operator wanted a node out.
+    pub(crate) fn wanted_out(&self, node: NodeId) -> bool {
+        self.evicted.contains(&node)
+    }
+
+    /// Whether an operator wanted a node to leave.
+    pub(crate) fn wanted_to_leave(&self, node: NodeId) -> bool {
+        self.leaving.contains(&node)
+    }
+
+    /// Whether a node has agreed to leave.
+    pub(crate) fn agreed_to_leave(&self, node: NodeId) -> bool {
+        self.agreed.contains(&node)
+    }
+}

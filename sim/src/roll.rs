@@ -1,0 +1,87 @@
+//! Who is a member, as far as a host can know: worked out from the membership ops that nodes issued and the prefixes of
+//! logs that the host has, and not by asking the replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::NodeId;
+use forename::crdt::{Body, Op, Seq};
+
+use crate::ledger::Ledger;
+use crate::machine::node_id;
+use crate::plan::Host;
+
+/// What a membership op says, as far as it matters here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Word {
+    /// A newcomer is let in.
+    Admit(NodeId),
+    /// Nothing more of a node's log is taken.
+    Freeze(NodeId),
+    /// The origin leaves.
+    Depart,
+}
+
+/// The membership ops of all logs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roll {
+    words: BTreeMap<(NodeId, Seq), Word>,
+}
+
+impl Roll {
+    /// Takes note of an op as its origin issues it. One that was lost in a crash may be issued anew as something else.
+    pub(crate) fn issued(&mut self, op: &Op) {
+        let word = match &op.body {
+            Body::Admit { node } => Word::Admit(*node),
+            Body::Freeze { node, .. } => Word::Freeze(*node),
+            Body::Depart => Word::Depart,
+            _ => return drop(self.words.remove(&(op.node, op.seq))),
+        };
+        self.words.insert((op.node, op.seq), word);
+    }
+
+    /// What a host has of them.
+    fn known<'a>(&'a self, ledger: &'a Ledger, host: Host) -> impl Iterator<Item = (NodeId, &'a Word)> {
+        let applied = ledger.applied(host);
+        let here = move |at: &(NodeId, Seq)| applied.get(&at.0).is_some_and(|upto| at.1 <= *upto);
+        self.words.iter().filter(move |(at, _)| here(at)).map(|(at, word)| (at.0, word))
+    }
+
+    /// All who were ever let in, as far as a host knows.
+    fn admitted(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
+        let mut admitted: BTreeSet<NodeId> = (0..founders).map(node_id).collect();
+        admitted.extend(self.known(ledger, host).filter_map(|(_, word)| match word {
+            Word::Admit(node) => Some(*node),
+            _ => None,
+        }));
+        admitted
+    }
+
+    /// The members that a host knows of.
+    pub(crate) fn members(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
+        let mut members = self.admitted(ledger, host, founders);
+        members.retain(|node| !ledger.cuts_of(host).contains_key(node));
+        members
+    }
+
+    /// The nodes that a host knows to be frozen, or to leave, or to be out.
+    pub(crate) fn going(&self, ledger: &Ledger, host: Host) -> BTreeSet<NodeId> {
+        let going = self.known(ledger, host).filter_map(|(origin, word)| match word {
+            Word::Freeze(node) => Some(*node),
+            Word::Depart => Some(origin),
+            Word::Admit(_) => None,
+        });
+        going.collect()
+    }
+
+    /// Whether a node has said that it leaves.
+    pub(crate) fn departs(&self, node: NodeId) -> bool {
+        self.words.range((node, 0)..=(node, Seq::MAX)).any(|(_, word)| *word == Word::Depart)
+    }
+
+    /// The nodes that anybody has frozen.
+    pub(crate) fn frozen(&self) -> BTreeSet<NodeId> {
+        let frozen =
+            self.words.values().filter_map(|word| if let Word::Freeze(node) = word { Some(*node) } else { None });
+        frozen.collect()
+    }
+}

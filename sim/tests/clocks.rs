@@ -1,0 +1,307 @@
+//! Stories of clocks. With a minority of them wrong, by whatever and however they change, nodes with right clocks take
+//! names, and these are confirmed in the usual time; nodes with wrong ones refuse new names and hold nobody up.
+
+use forename::replica::{NameStatus, Refusal, Status};
+use forename_sim::plan::Loss;
+use forename_sim::story::Story;
+
+const LONDON: usize = 0;
+const TOKYO: usize = 1;
+const LIMA: usize = 2;
+const OSLO: usize = 3;
+const ROME: usize = 4;
+
+const HOUR: i64 = 3_600_000;
+
+/// The nodes that refuse a new name each because of their clocks, and what the others took.
+fn refuse(story: &mut Story, founders: usize, name: &str) -> (Vec<usize>, Vec<u32>) {
+    let (mut refuse, mut taken) = (Vec::new(), Vec::new());
+    for host in 0..founders {
+        let slot = story.claims(host, &[&format!("{name}{host}")]);
+        match story.refused(slot) {
+            None => taken.push(slot),
+            Some(Refusal::ClockSuspect { .. }) => refuse.push(host),
+            Some(other) => panic!("host {host}: {other}"),
+        }
+    }
+    (refuse, taken)
+}
+
+/// All of these are confirmed at all nodes within a second.
+fn are_confirmed(story: &mut Story, founders: usize, taken: &[u32]) {
+    story.passes(1000);
+    for host in 0..founders {
+        for slot in taken {
+            assert_eq!(story.status(host, *slot), Some(Status::Confirmed), "at host {host}");
+        }
+    }
+}
+
+#[test]
+fn only_nodes_whose_clocks_are_wrong_refuse_names() {
+    for (founders, wrong) in [(3, vec![2]), (3, vec![0]), (4, vec![1]), (5, vec![4]), (5, vec![0, 4])] {
+        for by in [60_000, -60_000, HOUR, -HOUR] {
+            let mut story = Story::of(founders);
+            wrong.iter().for_each(|host| story.step_clock(*host, by));
+            story.passes(3000);
+            let (refused, taken) = refuse(&mut story, founders, "early");
+            assert_eq!(refused, wrong, "of {founders}, {by} ms");
+            are_confirmed(&mut story, founders, &taken);
+            // They go on to be wrong, and others are still not held up.
+            story.passes(60_000);
+            let (refused, taken) = refuse(&mut story, founders, "late");
+            assert_eq!(refused, wrong, "of {founders}, {by} ms, a minute later");
+            are_confirmed(&mut story, founders, &taken);
+            wrong.iter().for_each(|host| story.step_clock(*host, -by));
+            story.passes(3000);
+            let (refused, taken) = refuse(&mut story, founders, "again");
+            assert!(refused.is_empty(), "{refused:?}");
+            are_confirmed(&mut story, founders, &taken);
+            story.ends_well();
+        }
+    }
+}
+
+#[test]
+fn of_two_nodes_the_one_that_is_ahead_refuses_names() {
+    for (by, ahead) in [(60_000, TOKYO), (-60_000, LONDON), (HOUR, TOKYO)] {
+        let mut story = Story::of(2);
+        story.step_clock(TOKYO, by);
+        story.passes(3000);
+        let (refused, taken) = refuse(&mut story, 2, "name");
+        assert_eq!(refused, [ahead], "{by} ms");
+        are_confirmed(&mut story, 2, &taken);
+        story.ends_well();
+    }
+}
+
+#[test]
+fn a_clock_that_goes_to_and_fro_holds_up_nobody() {
+    let mut story = Story::of(3);
+    let mut off = 0;
+    for (turn, to) in [HOUR, -HOUR, 30_000, 0, -30_000, HOUR, 0].into_iter().enumerate() {
+        story.step_clock(LIMA, to - off);
+        off = to;
+        for step in 0..10 {
+            let slots = [LONDON, TOKYO].map(|city| story.claims(city, &[&format!("n{turn}x{step}x{city}")]));
+            story.passes(200);
+            assert!(slots.iter().all(|slot| story.refused(*slot).is_none()), "off by {off} ms");
+            for slot in slots {
+                assert_eq!(story.status(TOKYO, slot), Some(Status::Confirmed), "off by {off} ms");
+            }
+        }
+    }
+    story.ends_well();
+}
+
+#[test]
+fn a_clock_that_was_ahead_for_a_moment_leaves_no_trace() {
+    for moment in [0, 5, 10, 200, 1000, 5000] {
+        let mut story = Story::of(3);
+        story.passes(500);
+        story.step_clock(LIMA, HOUR);
+        story.passes(moment);
+        // Clients ask it at that moment: it refuses, or it takes what is soon confirmed.
+        let slots = [story.claims(LIMA, &["alice"]), story.claims(LONDON, &["carla"])];
+        story.step_clock(LIMA, -HOUR);
+        story.passes(3000);
+        let bob = story.claims(LONDON, &["bob"]);
+        let dora = story.claims(LIMA, &["dora"]);
+        let taken: Vec<u32> = slots.into_iter().filter(|slot| story.refused(*slot).is_none()).collect();
+        assert!(taken.contains(&slots[1]), "London's clock is right");
+        are_confirmed(&mut story, 3, &[taken, vec![bob, dora]].concat());
+        story.ends_well();
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_while_its_node_is_cut_off_leaves_no_trace() {
+    for after in [50, 3000, 20_000] {
+        let mut story = Story::of(3);
+        story.split(&[LIMA]);
+        story.passes(after);
+        story.step_clock(LIMA, HOUR);
+        story.passes(2000);
+        let alice = story.claims(LIMA, &["alice"]);
+        story.step_clock(LIMA, -HOUR);
+        story.heal();
+        story.passes(3000);
+        let bob = story.claims(TOKYO, &["bob"]);
+        let taken = if story.refused(alice).is_none() { vec![alice, bob] } else { vec![bob] };
+        are_confirmed(&mut story, 3, &taken);
+        story.ends_well();
+    }
+}
+
+#[test]
+fn a_node_that_starts_with_a_wrong_clock_finds_out_before_it_takes_names() {
+    for by in [HOUR, -HOUR] {
+        let mut story = Story::of(3);
+        story.crash(LIMA);
+        story.step_clock(LIMA, by);
+        story.start(LIMA);
+        let early = story.claims(LIMA, &["early"]);
+        story.passes(6000);
+        assert!(matches!(story.refused(early), Some(Refusal::ClockSuspect { .. })), "{by} ms: {:?}", story.told(early));
+        let (refused, taken) = refuse(&mut story, 3, "name");
+        assert_eq!(refused, [LIMA]);
+        are_confirmed(&mut story, 3, &taken);
+        story.step_clock(LIMA, -by);
+        story.passes(3000);
+        let (refused, taken) = refuse(&mut story, 3, "again");
+        assert!(refused.is_empty(), "{refused:?}");
+        are_confirmed(&mut story, 3, &taken);
+        story.ends_well();
+    }
+}
+
+#[test]
+fn a_right_node_that_starts_hears_of_a_majority_before_it_believes_a_wrong_clock() {
+    let mut story = Story::of(5);
+    story.step_clock(OSLO, HOUR);
+    story.step_clock(ROME, HOUR);
+    story.passes(2000);
+    story.crash(LIMA);
+    // At first it meets the two whose clocks are wrong alike.
+    story.cut(&[(LIMA, LONDON), (LIMA, TOKYO)]);
+    story.start(LIMA);
+    story.passes(300);
+    story.heal();
+    story.passes(6000);
+    let (refused, taken) = refuse(&mut story, 5, "name");
+    assert_eq!(refused, [OSLO, ROME]);
+    are_confirmed(&mut story, 5, &taken);
+    story.ends_well();
+}
+
+#[test]
+fn what_was_pending_is_decided_while_one_clock_is_ahead() {
+    let mut story = Story::of(3);
+    story.split(&[LIMA]);
+    let bob = story.claims(LONDON, &["bob"]);
+    story.step_clock(LIMA, 60_000);
+    story.heal();
+    story.passes(3000);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, bob), Some(Status::Confirmed));
+    }
+    assert_eq!(story.cluster(LONDON).clock_suspect, None);
+    assert!(story.cluster(LIMA).clock_suspect.is_some(), "and only Lima's clock is called wrong");
+    story.ends_well();
+}
+
+/// Two clocks of five are off by 4 s, one to either side: none is suspect, and the slow node takes what the fast one stamps.
+#[test]
+fn clocks_within_the_limit_on_either_side_hold_up_nobody() {
+    let mut story = Story::of(5);
+    story.step_clock(OSLO, 4000);
+    story.step_clock(ROME, -4000);
+    story.passes(3000);
+    let (refused, taken) = refuse(&mut story, 5, "name");
+    assert!(refused.is_empty(), "{refused:?}");
+    are_confirmed(&mut story, 5, &taken);
+    let alice = story.claims(OSLO, &["alice"]);
+    story.passes(100);
+    let late = story.claims(ROME, &["alice"]);
+    assert!(matches!(story.refused(late), Some(Refusal::NameTaken { .. })), "{:?}", story.told(late));
+    are_confirmed(&mut story, 5, &[alice]);
+    story.ends_well();
+}
+
+/// By 8 s they are beyond it, and 16 s apart: still the slow node takes ops, and gives no name away that is taken.
+#[test]
+fn a_slow_node_takes_ops_and_does_not_take_a_name_that_is_taken() {
+    let mut story = Story::of(5);
+    story.step_clock(OSLO, 8000);
+    story.step_clock(ROME, -8000);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    let late = story.claims(ROME, &["alice"]);
+    assert!(story.told(late).is_none(), "{:?}", story.told(late));
+    story.passes(3000);
+    let (refused, taken) = refuse(&mut story, 5, "name");
+    assert_eq!(refused, [OSLO, ROME]);
+    are_confirmed(&mut story, 5, &[taken, vec![alice]].concat());
+    assert_eq!(story.name(ROME, "alice"), NameStatus::Held);
+    story.ends_well();
+}
+
+#[test]
+fn a_reservation_ends_in_its_time_whatever_one_clock_says() {
+    for by in [HOUR, -HOUR] {
+        let mut story = Story::of(3);
+        story.step_clock(LIMA, by);
+        story.passes(3000);
+        let (short, long) = (story.reserves(LONDON, &["carla"], 3000), story.reserves(TOKYO, &["dora"], 600_000));
+        assert!(story.refused(short).is_none() && story.refused(long).is_none());
+        story.passes(2000);
+        assert_eq!(story.name(TOKYO, "carla"), NameStatus::Held, "not before its time: {by} ms");
+        story.passes(4000);
+        for city in [LONDON, TOKYO, LIMA] {
+            assert_eq!(story.name(city, "carla"), NameStatus::Available, "{by} ms");
+            assert_eq!(story.name(city, "dora"), NameStatus::Held, "{by} ms");
+        }
+        story.ends_well();
+    }
+}
+
+#[test]
+fn members_come_and_go_while_one_clock_is_wrong() {
+    // The first member, which lets newcomers in, or another.
+    for wrong in [LONDON, LIMA] {
+        for by in [HOUR, -HOUR] {
+            let mut story = Story::with_joiners(4, &[TOKYO]);
+            story.step_clock(wrong, by);
+            story.passes(3000);
+            story.start(4);
+            story.passes(3000);
+            assert!(story.is_member(4), "let in while host {wrong} is off by {by} ms");
+            let dora = story.claims(4, &["dora"]);
+            are_confirmed(&mut story, 5, &[dora]);
+            story.crash(OSLO);
+            story.evicts(TOKYO, OSLO).unwrap();
+            story.passes(500);
+            let emil = story.claims(TOKYO, &["emil"]);
+            story.passes(1000);
+            assert_eq!(story.status(4, emil), Some(Status::Confirmed), "without Oslo");
+            story.leaves(wrong).unwrap();
+            story.passes(5000);
+            assert!(story.has_left(wrong), "off by {by} ms");
+            story.ends_well();
+        }
+    }
+}
+
+/// Such a clock is not wrong by a moment: whoever sets it up looks at it. The newcomer is not let in while it is that far off.
+#[test]
+fn a_newcomer_whose_clock_is_a_day_off_is_not_let_in() {
+    for by in [25 * HOUR, -25 * HOUR] {
+        let mut story = Story::with_joiners(3, &[LONDON]);
+        story.step_clock(3, by);
+        story.start(3);
+        story.passes(10_000);
+        assert!(!story.is_member(3), "{by} ms");
+        let bob = story.claims(LONDON, &["bob"]);
+        are_confirmed(&mut story, 3, &[bob]);
+        story.step_clock(3, -by);
+        story.passes(15_000);
+        assert!(story.is_member(3), "its clock is right now");
+        story.ends_well();
+    }
+}
+
+#[test]
+fn one_of_four_may_be_dead_and_another_wrong() {
+    let mut story = Story::of(4);
+    story.step_clock(LIMA, HOUR);
+    story.passes(2000);
+    story.crash(OSLO);
+    let (refused, taken) = refuse(&mut story, 2, "name");
+    assert!(refused.is_empty(), "{refused:?}");
+    story.passes(2000);
+    assert_eq!(story.status(LONDON, taken[0]), Some(Status::Pending), "Oslo may have been earlier");
+    story.evicts(LONDON, OSLO).unwrap();
+    story.passes(1000);
+    assert_eq!(story.status(LIMA, taken[0]), Some(Status::Confirmed));
+    story.ends_without(&[OSLO], Loss::Down);
+}

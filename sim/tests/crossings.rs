@@ -1,0 +1,313 @@
+//! Stories of members that come and go at the same time, and of the way out: an operator who follows what the product says
+//! gets a cluster that decides everything and lets newcomers in.
+
+use forename::replica::{NameStatus, Refusal, Status};
+use forename_sim::plan::{Kind, Loss, Pick, Trouble};
+use forename_sim::story::Story;
+
+const LONDON: usize = 0;
+const TOKYO: usize = 1;
+const LIMA: usize = 2;
+const NEW: usize = 3;
+
+/// How many members a node sees.
+fn members(story: &mut Story, host: usize) -> usize {
+    story.cluster(host).members.len()
+}
+
+#[test]
+fn a_replacement_that_starts_before_the_dead_member_is_evicted_is_let_in_once_it_is() {
+    for lost in [LONDON, TOKYO, LIMA] {
+        let by = (lost + 1) % 3;
+        let mut story = Story::with_joiners_that_reach(3, &[(by, Some((lost + 2) % 3))]);
+        story.crash(lost);
+        story.start(NEW);
+        story.passes(3000);
+        let alice = story.claims(by, &["alice"]);
+        story.passes(3000);
+        assert!(!story.is_member(NEW), "not before all members were heard");
+        assert_eq!(story.status(by, alice), Some(Status::Pending));
+        story.evicts(by, lost).unwrap();
+        story.passes(8000);
+        assert!(story.is_member(NEW), "without host {lost}");
+        assert_eq!(story.status(NEW, alice), Some(Status::Confirmed));
+        story.leaves((lost + 2) % 3).unwrap();
+        story.passes(3000);
+        assert!(story.has_left((lost + 2) % 3));
+        story.ends_without(&[lost], Loss::Down);
+    }
+}
+
+#[test]
+fn a_member_may_leave_while_a_newcomer_waits_for_one_that_is_cut_off() {
+    for leaver in [LONDON, TOKYO] {
+        let other = if leaver == LONDON { TOKYO } else { LONDON };
+        let mut story = Story::with_joiners(3, &[LONDON]);
+        story.split(&[LIMA]);
+        story.start(NEW);
+        story.passes(3000);
+        story.leaves(leaver).unwrap();
+        story.passes(1000);
+        let bob = story.claims(other, &["bob"]);
+        story.heal();
+        story.passes(20_000);
+        assert!(story.has_left(leaver), "host {leaver}");
+        assert!(story.is_member(NEW), "though host {leaver} leaves");
+        assert_eq!(story.status(LIMA, bob), Some(Status::Confirmed));
+        story.ends_well();
+    }
+}
+
+/// Only the time between the join and the leave matters.
+#[test]
+fn a_member_may_leave_at_any_moment_of_a_join() {
+    for leaver in [LONDON, TOKYO] {
+        for after in (0..250).step_by(3) {
+            let mut story = Story::with_joiners(3, &[LONDON]);
+            story.start(NEW);
+            story.passes(after);
+            story.leaves(leaver).unwrap();
+            story.passes(10_000);
+            assert!(story.has_left(leaver), "host {leaver} leaves {after} ms after a newcomer started");
+            assert!(story.is_member(NEW), "host {leaver} leaves {after} ms after a newcomer started");
+        }
+    }
+}
+
+#[test]
+fn a_member_whose_old_directory_was_put_back_returns_while_a_newcomer_waits_for_it() {
+    let mut story = Story::with_joiners(3, &[LONDON]);
+    let old = story.copy_disk(LIMA);
+    story.claims(LIMA, &["carla"]);
+    story.passes(500);
+    story.crash(LIMA);
+    story.start(NEW);
+    story.passes(3000);
+    assert!(!story.is_member(NEW), "Lima is not heard");
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(20_000);
+    assert_eq!(story.incarnation(LIMA), 1, "nobody had to order that");
+    assert!(story.is_member(LIMA) && story.is_member(NEW));
+    let bob = story.claims(LONDON, &["bob"]);
+    story.passes(1000);
+    assert_eq!(story.status(NEW, bob), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn silent_members_of_large_clusters_are_evicted_too() {
+    let few_at_a_time = Story::evicting_after_among_many(40, 3000);
+    for (founders, mut story) in
+        [(9, Story::evicting_after(9, 3000)), (60, Story::evicting_after(60, 3000)), (40, few_at_a_time)]
+    {
+        story.passes(2000);
+        story.crash(founders - 1);
+        story.passes(15_000);
+        assert_eq!(members(&mut story, LONDON), founders - 1, "of {founders}");
+    }
+}
+
+#[test]
+fn a_reservation_that_cannot_end_says_whom_it_waits_for() {
+    let mut story = Story::of(3);
+    let carla = story.reserves(LONDON, &["carla"], 2000);
+    story.passes(500);
+    assert_eq!(story.status(LONDON, carla), Some(Status::Confirmed));
+    story.crash(LIMA);
+    story.passes(20_000);
+    assert_eq!(story.name(LONDON, "carla"), NameStatus::Held, "its time is over, and Lima may have activated it");
+    let waits = story.sees(LONDON, carla).unwrap().waiting_for;
+    assert_eq!(waits.iter().map(|waiting| waiting.label.as_str()).collect::<Vec<_>>(), ["host2"]);
+    let waits = story.cluster(LONDON).waiting_for;
+    assert_eq!(waits.iter().map(|waiting| waiting.label.as_str()).collect::<Vec<_>>(), ["host2"]);
+    let again = story.claims(LONDON, &["carla"]);
+    assert!(matches!(story.refused(again), Some(Refusal::NameTaken { .. })));
+    story.evicts(LONDON, LIMA).unwrap();
+    story.passes(500);
+    assert_eq!(story.name(TOKYO, "carla"), NameStatus::Available);
+    assert!(story.cluster(LONDON).waiting_for.is_empty(), "nothing is due any more");
+    story.ends_without(&[LIMA], Loss::Down);
+}
+
+/// Whoever let a newcomer in, and the only one to have heard of it, are evicted at any moment of the join. It is in or has
+/// never been in, and comes in then.
+#[test]
+fn a_newcomer_whose_admission_is_lost_with_two_members_comes_in_all_the_same() {
+    for after in (0..120).step_by(8) {
+        let mut story = Story::with_joiners(6, &[0]);
+        let newcomer = 6;
+        for to in 2..6 {
+            for from in [0, newcomer] {
+                story.suffers(Trouble::Picky(Pick { from, to, kind: Kind::Ops, lost: 100, late: 0 }), 60_000);
+            }
+        }
+        story.start(newcomer);
+        story.passes(after);
+        for host in [0, 1, newcomer] {
+            story.crash(host);
+        }
+        story.evicts(2, 0).unwrap();
+        story.evicts(2, 1).unwrap();
+        story.passes(2000);
+        let alice = story.claims(2, &["alice"]);
+        story.passes(1000);
+        if !story.cluster(2).members.iter().any(|member| member.label == "host6") {
+            assert_eq!(story.status(5, alice), Some(Status::Confirmed), "{after} ms");
+        }
+        story.heal();
+        for host in [0, 1, newcomer] {
+            story.start(host);
+        }
+        story.passes(20_000);
+        assert!((0..7).all(|host| story.is_member(host)), "{after} ms");
+        assert_eq!(story.status(newcomer, alice), Some(Status::Confirmed), "{after} ms");
+        story.ends_well();
+    }
+}
+
+#[test]
+fn an_eviction_that_is_asked_for_on_the_side_of_a_minority_is_refused() {
+    let mut story = Story::of(5);
+    story.split(&[LONDON, TOKYO]);
+    story.passes(3000);
+    let refused = story.evicts(LONDON, 4).unwrap_err();
+    assert!(refused.to_string().contains("majority"), "{refused}");
+    assert!(story.cluster(LONDON).eviction.is_none(), "nothing has begun");
+    story.evicts(LIMA, LONDON).unwrap();
+    story.passes(500);
+    assert_eq!(members(&mut story, 4), 4);
+    story.heal();
+    story.passes(8000);
+    assert!(story.is_member(LONDON), "as its next incarnation");
+    assert_eq!(members(&mut story, TOKYO), 5);
+    story.ends_well();
+}
+
+#[test]
+fn evicting_a_node_that_is_out_already_changes_nothing_and_is_no_error() {
+    let mut story = Story::of(3);
+    story.crash(LIMA);
+    story.evicts(LONDON, LIMA).unwrap();
+    for _ in 0..5 {
+        // While it is under way, and after that.
+        story.evicts(TOKYO, LIMA).unwrap();
+        story.evicts(LONDON, LIMA).unwrap();
+        story.passes(100);
+    }
+    assert_eq!(members(&mut story, LONDON), 2);
+    story.start(LIMA);
+    story.passes(8000);
+    assert_eq!((story.incarnation(LIMA), members(&mut story, LONDON)), (1, 3));
+    story.ends_well();
+}
+
+#[test]
+fn a_member_that_is_to_leave_beside_a_dead_one_leaves_once_that_is_evicted() {
+    let mut story = Story::of(4);
+    story.crash(NEW);
+    story.passes(2000);
+    story.leaves(LIMA).unwrap();
+    story.passes(5000);
+    let alice = story.claims(LONDON, &["alice"]);
+    assert!(story.told(alice).is_some(), "others go on");
+    let late = story.claims(LIMA, &["bob"]);
+    assert!(matches!(story.refused(late), Some(Refusal::Leaving)), "{:?}", story.told(late));
+    story.evicts(LONDON, NEW).unwrap();
+    story.passes(15_000);
+    assert!(story.has_left(LIMA));
+    assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
+    story.ends_without(&[NEW], Loss::Down);
+}
+
+#[test]
+fn two_that_leave_at_once_both_leave() {
+    for founders in [3, 4, 5] {
+        for apart in [0, 5, 15, 40] {
+            let mut story = Story::of(founders);
+            story.claims(1, &["alice"]);
+            story.leaves(1).unwrap();
+            story.passes(apart);
+            story.leaves(2).unwrap();
+            story.passes(20_000);
+            assert!(story.has_left(1) && story.has_left(2), "of {founders}, {apart} ms apart");
+            assert_eq!(members(&mut story, 0), founders - 2);
+            story.ends_well();
+        }
+    }
+}
+
+#[test]
+fn a_member_leaves_while_clients_ask_all_the_time() {
+    let mut story = Story::of(3);
+    let (mut claims, mut left) = (Vec::new(), false);
+    for number in 0..600 {
+        if number == 50 {
+            story.leaves(LIMA).unwrap();
+        }
+        for host in [LONDON, TOKYO, LIMA] {
+            if number < 50 || host != LIMA {
+                claims.push(story.claims(host, &[&format!("n{number}x{host}")]));
+            }
+        }
+        story.passes(4);
+        left |= story.has_left(LIMA);
+    }
+    assert!(left, "it does not wait for a pause");
+    story.passes(1000);
+    for slot in claims {
+        assert_eq!(story.status(TOKYO, slot), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}
+
+/// It dies at any moment from the order to leave on. Nothing that it said is lost, and an operator who evicts it gets a
+/// cluster that goes on.
+#[test]
+fn a_member_that_dies_as_it_leaves_can_be_evicted() {
+    for after in (0..80).step_by(4) {
+        let mut story = Story::of(4);
+        let alice = story.claims(NEW, &["alice"]);
+        story.passes(100);
+        story.leaves(NEW).unwrap();
+        story.passes(after);
+        let was_done = story.has_left(NEW);
+        story.crash(NEW);
+        let bob = story.claims(LONDON, &["bob"]);
+        story.passes(3000);
+        story.evicts(LONDON, NEW).unwrap();
+        story.passes(3000);
+        assert_eq!(members(&mut story, TOKYO), 3, "{after} ms");
+        assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed), "{after} ms");
+        assert_eq!(story.status(LIMA, bob), Some(Status::Confirmed), "{after} ms");
+        if was_done { story.ends_well() } else { story.ends_without(&[NEW], Loss::Down) }
+    }
+}
+
+#[test]
+fn a_member_that_dies_as_it_leaves_and_comes_back_goes_on_leaving() {
+    for after in (0..60).step_by(6) {
+        let mut story = Story::of(3);
+        story.leaves(LIMA).unwrap();
+        story.passes(after);
+        story.crash(LIMA);
+        story.passes(3000);
+        story.start(LIMA);
+        story.passes(15_000);
+        assert!(story.has_left(LIMA), "{after} ms");
+        assert_eq!(members(&mut story, LONDON), 2);
+        story.ends_well();
+    }
+}
+
+/// Operators who evict live members crosswise leave no majority. Nothing is promised then but that nobody is told anything
+/// that is taken back.
+#[test]
+fn evictions_that_cross_leave_no_majority() {
+    let mut story = Story::of(3);
+    story.evicts(LONDON, TOKYO).unwrap();
+    let crossed = story.evicts(TOKYO, LIMA).is_ok();
+    story.passes(2000);
+    assert!(crossed, "Tokyo has not heard of its own eviction yet");
+    story.ends_well();
+}
