@@ -12,6 +12,7 @@ use forename::store::{Store, Table};
 use uuid::Uuid;
 
 use crate::disk::Disk;
+use crate::exclusive::Exclusive;
 use crate::oracle::Place;
 use crate::plan::Host;
 
@@ -92,6 +93,7 @@ pub(crate) struct Ledger {
     finals: BTreeMap<Stamp, (Status, Host)>,
     ids: BTreeMap<Uuid, (Status, Stamp)>,
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
+    pub(crate) exclusive: Exclusive,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
     /// Rules that an operator was told were set, by namespace.
@@ -364,6 +366,7 @@ impl Ledger {
             return Ok(());
         }
         book.watermark = watermark;
+        self.exclusive.watermark(watermark);
         if book.put_back {
             return Ok(());
         }

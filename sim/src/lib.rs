@@ -10,6 +10,7 @@
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
+//! | `exclusive` | a name has at most one holder at any time |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
@@ -31,6 +32,7 @@ mod charges;
 mod clients;
 pub mod dice;
 mod disk;
+mod exclusive;
 mod faults;
 mod feeds;
 pub mod generate;

@@ -31,6 +31,7 @@ pub const REQUIRED: &[&str] = &[
     "a registration that loses one name frees another",
     "a tie of timestamps",
     "a tenure follows another",
+    "a name has a second holder",
     "activated in time",
     "a reservation lasts longer",
     "a registration is erased",

@@ -99,8 +99,13 @@ fn live(world: &mut World) -> Result<(), Failure> {
     finish(world)
 }
 
-/// The second phase.
+/// The second phase, and the checks at its end.
 pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
+    come_to_an_end(world)?;
+    world.check_exclusive().map_err(Failure::Safety)
+}
+
+fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
     let (lost, how) = match world.plan.ending.clone() {
         Ending::Healed => (Vec::new(), Loss::Down),
         Ending::Lasting { lost, how } => (lost, how),

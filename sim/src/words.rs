@@ -138,6 +138,10 @@ pub(crate) fn check(check: &str) -> &'static str {
         "log" => "A node's log has no gaps, its timestamps rise, and everyone holds the very same ops.",
         "final" => "What one node calls confirmed or rejected is so on every node and for ever.",
         "tenure" => "Of all claims to one name in one tenure at most one is ever confirmed.",
+        "exclusive" => {
+            "A name has one holder at any time: a claim is confirmed only once every earlier confirmed claim to the name \
+             has ended."
+        }
         "events" => "Each node's feed tells each outcome of each registration, and each only once.",
         "feed" => "A feed, read again, says the same again and has no gaps.",
         "reply" => "Every request gets one reply, about what was asked.",

@@ -87,10 +87,10 @@ impl Ledger {
         if (before, of) != (status, stamp) {
             return broken("final", format!("{id}: {before:?} as {of}, then {status:?} as {stamp} at host {host}"));
         }
-        if status == Status::Confirmed { self.confirmed(stamp) } else { Ok(()) }
+        if status == Status::Confirmed { self.confirmed(host, stamp) } else { Ok(()) }
     }
 
-    fn confirmed(&mut self, stamp: Stamp) -> Checked {
+    fn confirmed(&mut self, host: Host, stamp: Stamp) -> Checked {
         let Some(Body::Register(register)) = op_in(&self.ops, stamp).map(|op| &op.body) else {
             return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
         };
@@ -103,7 +103,7 @@ impl Ledger {
                 return broken("tenure", text);
             }
         }
-        Ok(())
+        self.exclusive.confirmed(host, stamp, register, self.ops.values().flatten())
     }
 
     /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before. Only
