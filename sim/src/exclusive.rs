@@ -30,8 +30,8 @@ impl Exclusive {
         self.watermark = self.watermark.max(watermark);
     }
 
-    /// Somebody is told that a registration is confirmed. `ops` are all that were ever issued: an end that turns out to be
-    /// void is found at the end of the run.
+    /// Somebody is told that a registration is confirmed. `ops` are those that count, as far as is known now: an end that
+    /// turns out to be void later is found at the end of the run.
     pub(crate) fn confirmed<'a>(
         &mut self,
         host: Host,
@@ -50,7 +50,7 @@ impl Exclusive {
                 if !has_ended(earlier, &place, later.hlc, self.watermark, ops.clone()) {
                     let text = format!(
                         "host {host} tells that {stamp} is confirmed, host {told_by} told the same of {other}: both hold \
-                         {place:?}, nothing that anybody issued ends the claim of {earlier} before {later}"
+                         {place:?}, nothing that counts ends the claim of {earlier} before {later}"
                     );
                     return broken("exclusive", text);
                 }

@@ -94,6 +94,8 @@ pub(crate) struct Ledger {
     ids: BTreeMap<Uuid, (Status, Stamp)>,
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
     pub(crate) exclusive: Exclusive,
+    /// Registrations that were told to be confirmed for the first time, by whom, and that nobody has looked at yet.
+    newly_confirmed: Vec<(Host, Stamp)>,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
     /// Rules that an operator was told were set, by namespace.

@@ -11,6 +11,7 @@
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | `exclusive` | a name has at most one holder at any time |
+//! | `held` | what is confirmed is durable on a majority of the members |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
@@ -37,6 +38,7 @@ mod faults;
 mod feeds;
 pub mod generate;
 pub mod golden;
+mod held;
 #[cfg(feature = "planted")]
 pub mod hunt;
 mod lasting;

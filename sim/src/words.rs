@@ -142,6 +142,7 @@ pub(crate) fn check(check: &str) -> &'static str {
             "A name has one holder at any time: a claim is confirmed only once every earlier confirmed claim to the name \
              has ended."
         }
+        "held" => "A claim is confirmed only once more than half of the members have its op on their disks.",
         "events" => "Each node's feed tells each outcome of each registration, and each only once.",
         "feed" => "A feed, read again, says the same again and has no gaps.",
         "reply" => "Every request gets one reply, about what was asked.",

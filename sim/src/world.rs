@@ -12,6 +12,7 @@ use crate::clients::Clients;
 use crate::dice::mix;
 use crate::disk::{forgotten, frontiers, logged};
 use crate::faults::{Copy, Original};
+use crate::held::Held;
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
@@ -73,6 +74,7 @@ pub(crate) struct World {
     pub(crate) net: Network,
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
+    pub(crate) held: Held,
     pub(crate) secrets: Secrets,
     pub(crate) charges: Charges,
     pub(crate) marks: BTreeSet<&'static str>,
@@ -103,6 +105,7 @@ impl World {
             net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
+            held: Held::default(),
             secrets: Secrets::default(),
             charges: Charges::new(),
             marks: BTreeSet::new(),
@@ -325,6 +328,7 @@ impl World {
             self.plan_sync(host);
         }
         self.trace.durable(self.now, host, self.machines[host].disk.logs());
+        self.held.synced(self.machines[host].node, self.machines[host].disk.logs());
         self.input(host, Input::Persisted(upto));
     }
 
@@ -339,6 +343,13 @@ impl World {
     }
 
     fn carry_out(&mut self, host: Host, outputs: Vec<Output>) -> Checked {
+        // What else the step says may rest on the membership that it announces last.
+        for output in &outputs {
+            if let Output::Peers { members, .. } = output {
+                let node = self.machines[host].node;
+                self.held.members(host, members.iter().map(|contact| contact.node).chain([node]).collect());
+            }
+        }
         let mut left = None;
         if !outputs.is_empty()
             && let Some((outputs, kept)) = self.machines[host].dies_after.take()
@@ -379,7 +390,10 @@ impl World {
 
     fn output(&mut self, host: Host, output: Output) -> Checked {
         match output {
-            Output::Reply { token, reply } => return self.replied(host, token, reply),
+            Output::Reply { token, reply } => {
+                self.replied(host, token, reply)?;
+                return self.check_held();
+            }
             Output::Send { to, lane, message } => {
                 self.secrets.sent(host, &message);
                 let checked = self.ledger.sent(host, &message, &self.machines[host].disk);

@@ -76,8 +76,16 @@ impl Ledger {
         self.finals.values().filter(|(_, by)| *by == host).count()
     }
 
+    /// Registrations that were told to be confirmed since the last call, for the first time, and by which hosts.
+    pub(crate) fn take_confirmed(&mut self) -> Vec<(Host, Stamp)> {
+        std::mem::take(&mut self.newly_confirmed)
+    }
+
     /// Something is said to be final: it must be so everywhere and for ever.
     fn is_final(&mut self, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
+        if status == Status::Confirmed && !self.finals.contains_key(&stamp) {
+            self.newly_confirmed.push((host, stamp));
+        }
         let (before, by) = *self.finals.entry(stamp).or_insert((status, host));
         if before != status {
             let text = format!("{stamp}: {before:?} at host {by}, {status:?} at host {host}");
@@ -103,7 +111,9 @@ impl Ledger {
                 return broken("tenure", text);
             }
         }
-        self.exclusive.confirmed(host, stamp, register, self.ops.values().flatten())
+        let is_void = |op: &&Op| self.cuts.get(&op.node).is_some_and(|cut| op.seq > *cut);
+        let counting = self.ops.values().flatten().filter(|op| !is_void(op));
+        self.exclusive.confirmed(host, stamp, register, counting)
     }
 
     /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before. Only
