@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use forename::clock::{Hlc, NodeId};
 use forename::codec;
-use forename::crdt::{Op, Seq};
+use forename::crdt::{Chain, Op, Seq};
 use forename::store::memory::MemoryStore;
 use forename::store::{Batch, Store, Table, Write};
 
@@ -43,6 +43,14 @@ impl Disk {
     /// The prefix of a log that is durable.
     pub(crate) fn log(&self, origin: NodeId) -> Seq {
         self.logs.get(&origin).copied().unwrap_or(0)
+    }
+
+    /// The end of a log that is durable, with the hash of the log up to there.
+    pub(crate) fn head(&self, origin: NodeId) -> (Seq, Chain) {
+        let row = [b"o".as_slice(), &origin.0.to_be_bytes()].concat();
+        let mut head = None;
+        self.durable.look(Table::Cluster, &row, &mut |frontier| head = codec::decode_start(frontier).ok());
+        head.unwrap_or_default()
     }
 
     pub(crate) fn logs(&self) -> &BTreeMap<NodeId, Seq> {

@@ -9,6 +9,7 @@ use forename::clock::{NodeId, Stamp};
 use forename::crdt::Seq;
 
 use crate::ledger::{Checked, broken};
+use crate::machine::node_id;
 use crate::plan::Host;
 use crate::world::World;
 
@@ -36,16 +37,16 @@ impl Held {
         self.memberships.entry(host).or_default().insert(members);
     }
 
-    /// Whether more than half of the members hold an op, by some membership that the host has seen: by which one it decided
-    /// is not told.
-    fn by_majority(&self, host: Host, stamp: Stamp, seq: Seq) -> bool {
+    /// Whether more than half of the members hold an op, by the membership as it is now or by some other that the host has
+    /// seen: by which one it decided is not told.
+    fn by_majority(&self, host: Host, now: &BTreeSet<NodeId>, stamp: Stamp, seq: Seq) -> bool {
         let holds = |node: &NodeId| {
             let held = self.durable.get(node).and_then(|logs| logs.get(&stamp.node)).copied();
             held.is_some_and(|held| held >= seq)
         };
         let majority =
             |members: &BTreeSet<NodeId>| 2 * members.iter().filter(|node| holds(node)).count() > members.len();
-        self.memberships.get(&host).is_some_and(|seen| seen.iter().any(majority))
+        majority(now) || self.memberships.get(&host).is_some_and(|seen| seen.iter().any(majority))
     }
 }
 
@@ -54,7 +55,9 @@ impl World {
     pub(crate) fn check_held(&mut self) -> Checked {
         for (host, stamp) in self.ledger.take_confirmed() {
             let seq = self.ledger.op(stamp).map_or(Seq::MAX, |op| op.seq);
-            if !self.held.by_majority(host, stamp, seq) {
+            let founders = (0..self.plan.founders).map(node_id);
+            let members = self.ledger.members_at(host, founders);
+            if !self.held.by_majority(host, &members, stamp, seq) {
                 let text = format!("host {host} tells that {stamp} is confirmed, and no majority has ever held its op");
                 return broken("held", text);
             }

@@ -1,6 +1,7 @@
 //! What has been seen of the nodes from outside, kept where no node can change it, and the checks that follow every
 //! step.
 
+mod lives;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,8 @@ pub(crate) struct Ledger {
     books: Vec<Book>,
     /// The log of each node as it was issued.
     ops: BTreeMap<NodeId, Vec<Op>>,
+    /// Ops of copies, and those that only a directory had whose place a copy took.
+    lives: lives::Lives,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
     finals: BTreeMap<Stamp, (Status, Host)>,
@@ -124,7 +127,7 @@ impl Ledger {
     pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
         let fate = self.ids.get(&id);
         fate.is_some_and(|(status, stamp)| {
-            *status == Status::Rejected && self.op(*stamp).is_none_or(|op| self.is_void(op))
+            *status == Status::Rejected && op_in(&self.ops, *stamp).is_none_or(|op| self.is_void(op))
         })
     }
 
@@ -174,13 +177,25 @@ impl Ledger {
         self.ops.values().map(Vec::len).sum()
     }
 
+    /// The op of a stamp, also where it came to nothing.
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
-        op_in(&self.ops, stamp)
+        op_in(&self.ops, stamp).or_else(|| self.beside(stamp))
     }
 
-    /// How many ops a node issued that were not lost with it.
-    pub(crate) fn issued_by(&self, node: NodeId) -> Seq {
-        self.ops.get(&node).map_or(0, |log| log.len() as Seq)
+    /// Who is in by what a host has: the founders and all who were admitted, without those who are out.
+    pub(crate) fn members_at(&self, host: Host, founders: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
+        let book = &self.books[host];
+        let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
+        let admits = self.ops.values().flatten().filter(here).filter_map(|op| match &op.body {
+            Body::Admit { node, .. } => Some(*node),
+            _ => None,
+        });
+        founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
+    }
+
+    /// Those who are out.
+    pub(crate) fn out(&self) -> impl Iterator<Item = NodeId> {
+        self.cuts.keys().copied()
     }
 
     /// The prefixes of logs that a node has.
@@ -251,8 +266,10 @@ impl Ledger {
         self.compare_cuts();
         // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
         let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
-        if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
-            log.truncate(usize::try_from(disk.log(node).max(held)).unwrap_or(usize::MAX));
+        if !put_back {
+            let (seq, chain) = disk.head(node);
+            self.follow(node, seq, chain);
+            self.shorten(node, seq.max(held));
         }
     }
 
@@ -323,6 +340,7 @@ impl Ledger {
 
     fn issued(&mut self, host: Host, op: &Op) -> Checked {
         if self.books[host].put_back {
+            self.set_beside(op.clone());
             return Ok(());
         }
         let log = self.ops.entry(op.node).or_default();
@@ -351,8 +369,7 @@ impl Ledger {
     }
 
     fn received(&self, host: Host, op: &Op) -> Checked {
-        let index = usize::try_from(op.seq).unwrap_or(0).wrapping_sub(1);
-        if self.ops.get(&op.node).and_then(|log| log.get(index)) != Some(op) {
+        if !self.was_issued(op) {
             return broken("log", format!("host {host} holds {}#{} that its origin never issued", op.node, op.seq));
         }
         Ok(())

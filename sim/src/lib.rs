@@ -8,6 +8,7 @@
 //! | [`generate`], `operators` | from a seed to a plan |
 //! | `world`, `queue` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
+//! | `copies`, `known` | data directories that are not the latest, and whether that must be noticed |
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | `exclusive` | a name has at most one holder at any time |
@@ -31,6 +32,7 @@
 pub mod canary;
 mod charges;
 mod clients;
+mod copies;
 pub mod dice;
 mod disk;
 mod exclusive;
@@ -41,6 +43,7 @@ pub mod golden;
 mod held;
 #[cfg(feature = "planted")]
 pub mod hunt;
+mod known;
 mod lasting;
 mod ledger;
 mod machine;

@@ -7,7 +7,7 @@ use forename::name::{Profile, Rules};
 use forename::replica::Spread;
 use serde::{Deserialize, Serialize};
 
-pub use self::trouble::{Fault, Kind, Pick, Trouble};
+pub use self::trouble::{CopyRun, Fault, Kind, Pick, Trouble};
 
 /// Milliseconds of virtual time since the start.
 pub type At = u64;

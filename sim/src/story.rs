@@ -13,7 +13,7 @@ use forename::replica::{
 use forename::store::Table;
 
 use crate::clients::name;
-pub use crate::faults::Copy;
+pub use crate::copies::Copy;
 use crate::net::pair;
 use crate::plan::{Ask, Book, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
 use crate::run;
@@ -68,6 +68,7 @@ impl Story {
 
     fn begin(plan: Plan) -> Self {
         let mut story = Self { world: World::new(plan, false), slots: 0 };
+        story.world.known.keep();
         story.passes(1000);
         story
     }

@@ -2,7 +2,7 @@
 
 use forename::replica::{Answer, RegistrationView, Reply};
 
-use crate::plan::{Ask, Book, Fault, Host, Pick, Trouble, Wish};
+use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
 
 /// A client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
@@ -79,6 +79,12 @@ fn hosts(hosts: impl IntoIterator<Item = Host>) -> String {
     if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") }
 }
 
+fn copy_run(run: CopyRun) -> String {
+    let clock = if run.clock { ", and its clock with it" } else { "" };
+    let served = if run.served { "; clients reach it" } else { "" };
+    format!("{clock}{served}")
+}
+
 /// A fault, in a cluster of so many hosts.
 pub(crate) fn fault(fault: &Fault, count: usize) -> String {
     let pairs = |pairs: &[(Host, Host)], arrow: &str| {
@@ -93,8 +99,12 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         Trouble::Pause(host) => format!("host {host} stands still"),
         Trouble::DiskFails(host) => format!("an fsync of host {host} fails"),
         Trouble::DiskFull(host) => format!("the disk of host {host} is full"),
-        Trouble::Cloned { host, alone } => format!("host {host} is alone for {alone} ms, then a copy of it runs"),
-        Trouble::OldDisk { host, back } => format!("the disk of host {host} is put back by {back} ms"),
+        Trouble::Cloned { host, alone, run } => {
+            format!("host {host} is alone for {alone} ms, then a copy of it runs{}", copy_run(*run))
+        }
+        Trouble::OldDisk { host, back, run } => {
+            format!("the disk of host {host} is put back by {back} ms{}", copy_run(*run))
+        }
         Trouble::SlowDisk(host, factor) => format!("the disk of host {host} is {factor} times slower"),
         Trouble::Split(side) => {
             let others = (0..count).filter(|host| !side.contains(host));

@@ -9,10 +9,11 @@ use forename::store::{Batch, Store, Table, Write};
 
 use crate::charges::Charges;
 use crate::clients::Clients;
+use crate::copies::{Copy, Original};
 use crate::dice::mix;
 use crate::disk::{forgotten, frontiers, logged};
-use crate::faults::{Copy, Original};
 use crate::held::Held;
+use crate::known::Known;
 use crate::ledger::{Checked, Ledger, broken};
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
@@ -83,8 +84,7 @@ pub(crate) struct World {
     pub(crate) copies: BTreeMap<usize, Copy>,
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
-    /// What nodes had promised before they were left alone, by the fault that did it.
-    pub(crate) promised_before: BTreeMap<usize, (NodeId, Hlc)>,
+    pub(crate) known: Known,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -112,7 +112,7 @@ impl World {
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
-            promised_before: BTreeMap::new(),
+            known: Known::default(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
@@ -137,6 +137,9 @@ impl World {
             let fault = &self.plan.faults[index];
             let (at, what) = (fault.at, fault.what.clone());
             self.at(at * 1000, Event::Fault(index));
+            if matches!(what, Trouble::OldDisk { .. } | Trouble::Cloned { .. }) {
+                self.known.keep();
+            }
             if let Trouble::OldDisk { back, .. } = what {
                 self.at(at.saturating_sub(back) * 1000, Event::CopyDisk(index));
             }
@@ -270,6 +273,11 @@ impl World {
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
         let taken = machine.inbox.len();
+        for input in &machine.inbox {
+            if let Input::Message { from, message } = input {
+                self.known.arrived(host, *from, message);
+            }
+        }
         machine.inbox.drain(..).for_each(|input| replica.handle(now, input));
         let outputs = replica.flush(now);
         let writes = replica.store_mut().take_writes();
@@ -457,7 +465,7 @@ impl World {
 
     fn halted(&mut self, host: Host, why: String) -> Checked {
         self.trace.note(self.now, Note::Halt(host, why.clone()));
-        if !self.machines[host].failing && !self.clients.may_halt(host) {
+        if !self.machines[host].failing && !self.machines[host].put_back {
             return broken("halt", format!("host {host} stops: {why}"));
         }
         self.mark("a node stops by itself");
@@ -481,6 +489,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, Note::Crash(host));
+        self.known.forgot(host);
         if self.machines[host].die(kept) > 0 {
             self.mark("a crash loses a batch");
         }

@@ -99,7 +99,8 @@ impl Ledger {
     }
 
     fn confirmed(&mut self, host: Host, stamp: Stamp) -> Checked {
-        let Some(Body::Register(register)) = op_in(&self.ops, stamp).map(|op| &op.body) else {
+        let op = op_in(&self.ops, stamp).or_else(|| self.lives.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc));
+        let Some(Body::Register(register)) = op.map(|op| &op.body) else {
             return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
         };
         for claim in &register.claims {
