@@ -10,18 +10,21 @@
 
 use std::collections::BTreeSet;
 
-use forename::clock::NodeId;
+use forename::clock::{Hlc, NodeId};
 use forename::codec;
-use forename::crdt::Seq;
-use forename::replica::{Contact, node_in};
+use forename::crdt::{Op, Seq};
+use forename::replica::{Contact, Input, Message, node_in};
 use forename::store::{Store, Table};
 
 use crate::disk::Disk;
-use crate::ledger::{Checked, Feed};
-use crate::machine::Machine;
+use crate::ledger::{Checked, Feed, broken};
+use crate::machine::{Machine, host_of};
 use crate::net::Micros;
 use crate::plan::{CopyRun, Ending, Host, Trouble};
 use crate::world::World;
+
+/// A node that was shown that its directory is not its latest stops within so long: an fsync on the slowest disk, and some.
+const STOPS_WITHIN: Micros = 5_000_000;
 
 /// A copy of a disk, and what its feed had told.
 #[derive(Clone, Debug)]
@@ -87,18 +90,16 @@ impl World {
         }
         if prospect == Prospect::Noticed {
             self.mark(marks[0]);
-            // What nobody else has is gone with the directory.
             let node = self.machines[host].node;
             let others = self.machines.iter().filter(|other| other.host != host);
-            let kept = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
-            self.ledger.forget_answers(node, kept.max(copy.disk.log(node)));
+            let elsewhere = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
+            self.ledger.replaced(node, copy.disk.head(node), elsewhere, self.known.said(node).issued());
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {
             self.mark(marks[1]);
             let node = self.machines[host].node;
-            let (issued, promised) = (copy.disk.log(node), self.known.said(node).bounds().1);
-            self.ledger.forget_answers(node, issued);
+            let promised = self.known.said(node).promised();
             self.ledger.nobody_heard(node, promised);
             self.run_with(host, copy, false);
         }
@@ -116,26 +117,71 @@ impl World {
         }
         // An outcome that it was the first to tell may rest on what it alone held, which the copy lacks.
         let silent = self.ledger.told_first(host) == copy.told_first;
-        if copy.is_of(node) && !self.known.said(node).exceeds(&copy.disk, node, &BTreeSet::new(), Seq::MAX) {
-            return if silent { Prospect::GoesOn } else { Prospect::Unclear };
+        let said = self.known.said(node);
+        if copy.is_of(node) && !said.exceeds(&copy.disk, node, &BTreeSet::new(), Seq::MAX) {
+            // With an op below what the other directory promised it lacks nothing, but others will not take that op.
+            let goes_on = silent && !said.denies(&copy.disk, node);
+            return if goes_on { Prospect::GoesOn } else { Prospect::Unclear };
         }
-        let stays = |other: &&Machine| !other.gone && !other.left;
-        let all_know = others().filter(stays).all(|other| self.knows_more(other, node, copy));
-        if all_know && others().any(|other| stays(&other)) && copy.knows_others(node) {
-            Prospect::Noticed
-        } else {
-            Prospect::Unclear
-        }
+        let out: BTreeSet<_> = self.ledger.out().collect();
+        let stays: Vec<_> = others().filter(|other| !other.gone && !other.left).collect();
+        let all_know = stays.iter().all(|other| self.knows_more(other, node, copy));
+        // What one confirmed that was the only member by then is lost with its directory.
+        let members = || stays.iter().filter(|other| !out.contains(&other.node));
+        let kept =
+            |op: &Op| op.seq <= copy.disk.log(op.node) || members().any(|other| op.seq <= other.disk.log(op.node));
+        let all_kept = self.ledger.confirmed_ops().all(kept);
+        let noticed = all_know && all_kept && members().next().is_some() && copy.knows_others(node);
+        if noticed { Prospect::Noticed } else { Prospect::Unclear }
     }
 
     /// Whether a machine would show a node that its directory is an old copy.
     fn knows_more(&self, other: &Machine, node: NodeId, copy: &Copy) -> bool {
         let out: BTreeSet<_> = self.ledger.out().collect();
         let is_member = other.replica.as_ref().is_none_or(|replica| replica.is_member());
-        let has_ops = other.disk.log(node) > copy.disk.log(node);
+        let has_ops = !copy.disk.passes(node, other.disk.head(node));
         let applied = self.ledger.applied(other.host).get(&node).copied().unwrap_or(0);
         let heard = self.known.heard(other.host, node).filter(|_| other.is_up());
         is_member && (has_ops || heard.is_some_and(|word| word.exceeds(&copy.disk, node, &out, applied)))
+    }
+
+    /// A node whose directory is not its latest takes messages in: takes note of when a member first showed it all that it
+    /// knows, where that is more than the directory has.
+    pub(crate) fn note_shown(&mut self, host: Host) {
+        let machine = &self.machines[host];
+        if !machine.put_back || machine.shown_at.is_some() {
+            return;
+        }
+        let copy = self.copy_disk(host);
+        let shows = |input: &Input| match input {
+            Input::Message { from, message: Message::Vector(vector) } => {
+                let other = self.machines.get(host_of(*from)).filter(|other| other.node == *from && other.is_up());
+                vector.wants && other.is_some_and(|other| self.knows_more(other, machine.node, &copy))
+            }
+            _ => false,
+        };
+        if machine.inbox.iter().any(shows) {
+            self.machines[host].shown_at = Some(self.now);
+        }
+    }
+
+    /// A node speaks: not of its own log any more, where it was shown before that its directory is not its latest.
+    pub(crate) fn check_shown(&self, host: Host, message: &Message) -> Checked {
+        let machine = &self.machines[host];
+        let shown = machine.shown_at.filter(|at| machine.put_back && self.now > *at + STOPS_WITHIN);
+        let speaks = match message {
+            Message::Ops { ops, .. } => ops.iter().any(|op| op.node == machine.node),
+            Message::Vector(vector) => {
+                vector.entries.iter().any(|entry| entry.origin == machine.node && entry.promise.hlc > Hlc::ZERO)
+            }
+            _ => false,
+        };
+        if shown.is_some() && speaks {
+            let text =
+                format!("host {host} goes on with an old disk although it was shown what that lacks: {message:?}");
+            return broken("halt", text);
+        }
+        Ok(())
     }
 
     /// What a machine's disk holds as it is now.

@@ -53,6 +53,24 @@ impl Disk {
         head.unwrap_or_default()
     }
 
+    /// Whether a log that is durable here goes through this point. What has left the log is the same everywhere.
+    pub(crate) fn passes(&self, origin: NodeId, (seq, chain): (Seq, Chain)) -> bool {
+        if seq > self.log(origin) {
+            return false;
+        }
+        let at = (self.head(origin).0 == seq).then(|| self.head(origin).1);
+        let at = at.or_else(|| self.logged_op(origin, seq).map(|op| op.chain));
+        seq == 0 || at.is_none_or(|at| at == chain)
+    }
+
+    /// The op of a log, where it has not left it.
+    pub(crate) fn logged_op(&self, origin: NodeId, seq: Seq) -> Option<Op> {
+        let of = |key: &[u8]| key.starts_with(&origin.0.to_be_bytes());
+        let chunks = self.durable.rows(Table::Log).filter(|(key, _)| of(key)).map(|(_, chunk)| chunk);
+        let mut ops = chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
+        ops.find(|op| op.seq == seq)
+    }
+
     pub(crate) fn logs(&self) -> &BTreeMap<NodeId, Seq> {
         &self.logs
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId};
-use forename::crdt::Seq;
+use forename::crdt::{Chain, Seq};
 use forename::replica::{Message, Vector};
 
 use crate::disk::Disk;
@@ -17,8 +17,8 @@ use crate::world::Packet;
 /// What a node has said of itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Word {
-    /// How many ops it has issued.
-    issued: Seq,
+    /// How many ops it has issued, and the hash of its log up to there.
+    issued: (Seq, Chain),
     /// Its greatest promise, with the prefix of its log that the promise speaks of.
     promise: (Hlc, Seq),
     /// What it holds of the logs of others.
@@ -26,15 +26,27 @@ pub(crate) struct Word {
 }
 
 impl Word {
-    /// How many ops it has issued, and up to which timestamp it issues no more.
-    pub(crate) fn bounds(&self) -> (Seq, Hlc) {
-        (self.issued, self.promise.0)
+    /// How many ops it has issued.
+    pub(crate) fn issued(&self) -> Seq {
+        self.issued.0
+    }
+
+    /// Up to which timestamp it issues no more.
+    pub(crate) fn promised(&self) -> Hlc {
+        self.promise.0
+    }
+
+    fn issue(&mut self, seq: Seq, chain: Chain) {
+        // Where two directories were used it is the later word that counts.
+        if seq >= self.issued.0 {
+            self.issued = (seq, chain);
+        }
     }
 
     fn vector(&mut self, node: NodeId, vector: &Vector) {
         for entry in &vector.entries {
             if entry.origin == node {
-                self.issued = self.issued.max(entry.held);
+                self.issue(entry.held, entry.chain);
                 self.promise = self.promise.max((entry.promise.hlc, entry.promise.seq));
             } else {
                 self.hold(entry.origin, entry.held);
@@ -52,7 +64,15 @@ impl Word {
     pub(crate) fn exceeds(&self, disk: &Disk, node: NodeId, without: &BTreeSet<NodeId>, applied: Seq) -> bool {
         let more = |(origin, seq): (&NodeId, &Seq)| *seq > disk.log(*origin) && !without.contains(origin);
         let (promise, prefix) = self.promise;
-        self.issued > disk.log(node) || (promise > disk.ceiling() && prefix <= applied) || self.holds.iter().any(more)
+        !disk.passes(node, self.issued)
+            || (promise > disk.ceiling() && prefix <= applied)
+            || self.holds.iter().any(more)
+    }
+
+    /// Whether a directory has an op that the node promised not to issue: another directory of the node has promised it.
+    pub(crate) fn denies(&self, disk: &Disk, node: NodeId) -> bool {
+        let (promise, prefix) = self.promise;
+        disk.logged_op(node, prefix + 1).is_some_and(|op| op.hlc <= promise)
     }
 }
 
@@ -82,11 +102,11 @@ impl Known {
         match packet {
             Packet::Message(Message::Vector(vector)) => said.vector(node, vector),
             Packet::Message(Message::Ops { ops, .. }) => {
-                let issued = ops.iter().filter(|op| op.node == node).map(|op| op.seq).max();
-                said.issued = said.issued.max(issued.unwrap_or(0));
+                ops.iter().filter(|op| op.node == node).for_each(|op| said.issue(op.seq, op.chain));
             }
             Packet::Rows(..) => {
-                said.issued = said.issued.max(disk.log(node));
+                let (seq, chain) = disk.head(node);
+                said.issue(seq, chain);
                 disk.logs().iter().filter(|(origin, _)| **origin != node).for_each(|(o, seq)| said.hold(*o, *seq));
             }
             _ => {}

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::disk::Disk;
 use crate::exclusive::Exclusive;
+use crate::machine::Machine;
 use crate::oracle::Place;
 use crate::plan::Host;
 
@@ -254,7 +255,9 @@ impl Ledger {
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
     /// Where the disk was replaced by an older one, all know more of it than it does.
-    pub(crate) fn restarted(&mut self, host: Host, node: NodeId, disk: &Disk, put_back: bool) {
+    pub(crate) fn restarted(&mut self, host: Host, machine: &Machine) {
+        let Machine { node, disk, put_back, swapped, .. } = machine;
+        let (node, put_back) = (*node, *put_back);
         self.nodes[host] = node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
         let begins = disk.durable().get(Table::Meta, b"installed").is_none();
@@ -270,6 +273,9 @@ impl Ledger {
             let (seq, chain) = disk.head(node);
             self.follow(node, seq, chain);
             self.shorten(node, seq.max(held));
+            if *swapped {
+                self.forget_answers(node, Seq::MAX);
+            }
         }
     }
 
@@ -293,19 +299,23 @@ impl Ledger {
         self.books[host].feed = feed;
     }
 
-    /// What a node answered about ops after this one is gone with the directory that holds them.
-    pub(crate) fn forget_answers(&mut self, node: NodeId, upto: Seq) {
-        let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > upto);
-        for op in lost {
-            if let Body::Register(register) = &op.body {
-                let id = register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()));
+    /// What a node answered about ops that no directory holds any more is gone with them: those beside its log, and those of
+    /// its log after this one, which nobody else has yet.
+    fn forget_answers(&mut self, node: NodeId, kept: Seq) {
+        let brings = |op: &Op| match &op.body {
+            Body::Register(register) => Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()))),
+            _ => None,
+        };
+        let is_kept = |op: &&Op| op.node != node || op.seq <= kept;
+        let known: BTreeSet<_> = self.ops.values().flatten().filter(is_kept).filter_map(brings).collect();
+        let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > kept);
+        for id in lost.chain(self.lives.get(&node).into_iter().flatten()).filter_map(brings) {
+            if !known.contains(&id) {
                 self.answered.remove(&id);
             }
         }
-        self.rules.retain(|(_, stamp)| {
-            stamp.node != node
-                || self.ops.get(&node).is_some_and(|log| log.iter().any(|op| op.hlc == stamp.hlc && op.seq <= upto))
-        });
+        let logs = &self.ops;
+        self.rules.retain(|(_, stamp)| stamp.node != node || op_in(logs, *stamp).is_some_and(|op| op.seq <= kept));
     }
 
     /// A newcomer that starts over has no ops of this node any more.

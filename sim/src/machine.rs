@@ -47,6 +47,8 @@ pub(crate) struct Machine {
     pub(crate) full: bool,
     /// Its data directory was replaced by an older one: it has to stop, and comes back as its next incarnation.
     pub(crate) put_back: bool,
+    /// When a member first showed it what its directory lacks.
+    pub(crate) shown_at: Option<Micros>,
     /// No client is let near it, because what it answers could not be kept.
     pub(crate) shunned: bool,
     /// That happened, and was noticed.
@@ -109,6 +111,7 @@ impl Machine {
             failing: false,
             full: false,
             put_back: false,
+            shown_at: None,
             shunned: false,
             restored: false,
             swapped: false,
@@ -173,6 +176,7 @@ impl Machine {
         self.cursor = 0;
         self.feed_asked = false;
         self.failing = false;
+        self.shown_at = None;
         self.halted = None;
         Ok(())
     }

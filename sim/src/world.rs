@@ -217,8 +217,7 @@ impl World {
             }
             return broken("start", format!("host {host} does not start: {error}"));
         }
-        let machine = &self.machines[host];
-        self.ledger.restarted(host, machine.node, &machine.disk, machine.put_back);
+        self.ledger.restarted(host, &self.machines[host]);
         let swapped = std::mem::take(&mut self.machines[host].swapped);
         let replica = self.machines[host].replica.as_ref();
         if let Some(last) = replica.filter(|_| swapped).map(Replica::last_event) {
@@ -270,6 +269,8 @@ impl World {
             return Ok(());
         }
         machine.turn_planned = false;
+        self.note_shown(host);
+        let machine = &mut self.machines[host];
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
         let taken = machine.inbox.len();
@@ -404,6 +405,7 @@ impl World {
             }
             Output::Send { to, lane, message } => {
                 self.secrets.sent(host, &message);
+                self.check_shown(host, &message)?;
                 let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
                 if checked.is_err() {
                     self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));

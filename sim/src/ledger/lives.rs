@@ -47,6 +47,16 @@ impl Ledger {
         }
     }
 
+    /// Another directory, whose log ends with this op, takes the place of the one that had the log. So much of the log is
+    /// on other disks, and so much was told and may yet come up; the rest is lost.
+    pub(crate) fn replaced(&mut self, node: NodeId, (seq, chain): (Seq, Chain), elsewhere: Seq, told: Seq) {
+        let index = usize::try_from(seq).unwrap_or(0).wrapping_sub(1);
+        let on_it = self.ops.get(&node).and_then(|log| log.get(index)).is_some_and(|op| op.chain == chain);
+        let own = if on_it { seq } else { 0 };
+        self.shorten(node, told.max(own));
+        self.forget_answers(node, elsewhere.max(own));
+    }
+
     /// The log that counts is the one which ends with this op: of a directory that runs again, or that an eviction cut.
     pub(super) fn follow(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let at = |log: &[Op]| usize::try_from(seq).ok().and_then(|seq| log.get(seq.checked_sub(1)?)).map(|op| op.chain);

@@ -71,6 +71,12 @@ impl Ledger {
         self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
     }
 
+    /// The ops of the registrations that were told to be confirmed.
+    pub(crate) fn confirmed_ops(&self) -> impl Iterator<Item = &Op> {
+        let confirmed = self.finals.iter().filter(|(_, (status, _))| *status == Status::Confirmed);
+        confirmed.filter_map(|(stamp, _)| self.op(*stamp))
+    }
+
     /// How many outcomes a host was the first to tell.
     pub(crate) fn told_first(&self, host: Host) -> usize {
         self.finals.values().filter(|(_, by)| *by == host).count()
