@@ -1,6 +1,7 @@
 //! From a seed to a plan. Each seed switches whole kinds of operation and fault on or off (swarm testing: Groce et al.,
 //! "Swarm Testing", 2012), because what is always on hides what happens without it.
 
+mod lies;
 mod plots;
 mod troubles;
 mod workload;
@@ -68,6 +69,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
         actions: Vec::new(),
         faults: Vec::new(),
+        lies: Vec::new(),
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
         patience: 120_000,
@@ -78,6 +80,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
+    plan.lies = lies::lies(seed, &plan, &mut swarm);
     // What only an old directory holds open is registered again although it may be forgotten for being over.
     let is_copy = |fault: &crate::plan::Fault| matches!(fault.what, Trouble::OldDisk { .. } | Trouble::Cloned { .. });
     if plan.ending == Ending::Healed && !plan.faults.iter().any(is_copy) {

@@ -7,7 +7,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Op, Seq};
+use forename::crdt::{Body, Chain, Op, Seq};
 use forename::replica::{Cursor, EventType, Message, Status, Vector};
 use forename::store::{Store, Table};
 use uuid::Uuid;
@@ -194,6 +194,17 @@ impl Ledger {
         founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
     }
 
+    /// The end of a node's log, with the hash up to there.
+    pub(crate) fn head(&self, node: NodeId) -> (Seq, Chain) {
+        let last = self.ops.get(&node).and_then(|log| log.last());
+        last.map(|op| (op.seq, op.chain)).unwrap_or_default()
+    }
+
+    /// The ends of all logs.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (NodeId, (Seq, Chain))> {
+        self.ops.keys().map(|node| (*node, self.head(*node)))
+    }
+
     /// Those who are out.
     pub(crate) fn out(&self) -> impl Iterator<Item = NodeId> {
         self.cuts.keys().copied()
@@ -306,13 +317,9 @@ impl Ledger {
             Body::Register(register) => Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()))),
             _ => None,
         };
-        let is_kept = |op: &&Op| op.node != node || op.seq <= kept;
-        let known: BTreeSet<_> = self.ops.values().flatten().filter(is_kept).filter_map(brings).collect();
         let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > kept);
         for id in lost.chain(self.lives.get(&node).into_iter().flatten()).filter_map(brings) {
-            if !known.contains(&id) {
-                self.answered.remove(&id);
-            }
+            self.answered.remove(&id);
         }
         let logs = &self.ops;
         self.rules.retain(|(_, stamp)| stamp.node != node || op_in(logs, *stamp).is_some_and(|op| op.seq <= kept));

@@ -12,6 +12,7 @@
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | `exclusive` | a name has at most one holder at any time |
+//! | `liar`, `confidential` | somebody who is no member and lies, and what only members may be told |
 //! | `held` | what is confirmed is durable on a majority of the members |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
@@ -32,6 +33,7 @@
 pub mod canary;
 mod charges;
 mod clients;
+mod confidential;
 mod copies;
 pub mod dice;
 mod disk;
@@ -46,6 +48,7 @@ pub mod hunt;
 mod known;
 mod lasting;
 mod ledger;
+mod liar;
 mod machine;
 pub mod marks;
 mod net;

@@ -1,12 +1,14 @@
 //! A plan: everything that is going to happen to a cluster, as data. A seed expands into one; a shrunk one is what is
 //! left of it.
 
+mod lie;
 mod trouble;
 
 use forename::name::{Profile, Rules};
 use forename::replica::Spread;
 use serde::{Deserialize, Serialize};
 
+pub use self::lie::{Forged, Forgery, Lie, Mask};
 pub use self::trouble::{CopyRun, Fault, Kind, Pick, Trouble};
 
 /// Milliseconds of virtual time since the start.
@@ -55,6 +57,9 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What liars say, who hold a join token and are no members.
+    #[serde(default)]
+    pub lies: Vec<Lie>,
     /// When what is to be healed is healed.
     pub heal_at: At,
     /// What is healed then.
@@ -94,6 +99,7 @@ impl Plan {
         plan.actions.iter_mut().for_each(|action| action.host = name(action.host).unwrap_or(0));
         let renamed = |fault: Fault| Some(Fault { what: fault.what.renamed(&name)?, ..fault });
         plan.faults = plan.faults.into_iter().filter_map(renamed).collect();
+        plan.lies = plan.lies.iter().filter_map(|lie| lie.renamed(&name)).collect();
         if let Ending::Lasting { lost, .. } = &mut plan.ending {
             *lost = lost.iter().copied().filter_map(name).collect();
         }

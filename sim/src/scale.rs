@@ -115,6 +115,7 @@ fn plan(setting: Setting) -> Plan {
         spread: Spread::default(),
         actions: Vec::new(),
         faults: Vec::new(),
+        lies: Vec::new(),
         heal_at: 0,
         ending: Ending::Healed,
         patience: PATIENCE / 1000,

@@ -93,6 +93,7 @@ impl Story {
             spread: Spread::default(),
             actions: Vec::new(),
             faults: Vec::new(),
+            lies: Vec::new(),
             heal_at: 0,
             ending: Ending::Healed,
             patience: 60_000,

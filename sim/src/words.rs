@@ -152,6 +152,8 @@ pub(crate) fn check(check: &str) -> &'static str {
             "A name has one holder at any time: a claim is confirmed only once every earlier confirmed claim to the name \
              has ended."
         }
+        "liar" => "Nothing that is said by somebody who is no member is believed.",
+        "confidential" => "The cluster's secrets go to members alone.",
         "held" => "A claim is confirmed only once more than half of the members have its op on their disks.",
         "events" => "Each node's feed tells each outcome of each registration, and each only once.",
         "feed" => "A feed, read again, says the same again and has no gaps.",

@@ -15,6 +15,7 @@ use crate::disk::{forgotten, frontiers, logged};
 use crate::held::Held;
 use crate::known::Known;
 use crate::ledger::{Checked, Ledger, broken};
+use crate::liar::Liars;
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
 use crate::plan::{Host, Plan, Slot, Trouble};
@@ -50,6 +51,8 @@ pub(crate) enum Event {
     Action(usize),
     Fault(usize),
     FaultEnds(usize),
+    /// A liar says something.
+    Lie(usize),
     /// A flapping link goes down, until some time.
     Flap(usize, Micros),
     /// The disk that a fault will put back is copied.
@@ -76,6 +79,7 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
     pub(crate) held: Held,
+    pub(crate) liars: Liars,
     pub(crate) secrets: Secrets,
     pub(crate) charges: Charges,
     pub(crate) marks: BTreeSet<&'static str>,
@@ -106,6 +110,7 @@ impl World {
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.keep_events.is_some()),
             held: Held::default(),
+            liars: Liars::default(),
             secrets: Secrets::default(),
             charges: Charges::new(),
             marks: BTreeSet::new(),
@@ -132,6 +137,9 @@ impl World {
         }
         for index in 0..self.plan.actions.len() {
             self.at(self.plan.actions[index].at * 1000, Event::Action(index));
+        }
+        for index in 0..self.plan.lies.len() {
+            self.at(self.plan.lies[index].at * 1000, Event::Lie(index));
         }
         for index in 0..self.plan.faults.len() {
             let fault = &self.plan.faults[index];
@@ -189,6 +197,7 @@ impl World {
             Event::Fault(_) if self.net.is_healed() => {}
             Event::Fault(index) => return self.fault(index),
             Event::FaultEnds(index) => return self.fault_ends(index),
+            Event::Lie(index) => self.lie(index),
             Event::Flap(index, until) => self.flap(index, until),
             Event::CopyDisk(index) => self.keep_copy(index),
             Event::Swap(index) => return self.swap(index),
@@ -378,14 +387,25 @@ impl World {
         Ok(())
     }
 
-    fn send_snapshot(&mut self, host: Host, to: NodeId, snapshot: SnapshotId, after: Option<(Table, Vec<u8>)>) {
+    fn send_snapshot(
+        &mut self,
+        host: Host,
+        to: NodeId,
+        snapshot: SnapshotId,
+        after: Option<(Table, Vec<u8>)>,
+    ) -> Checked {
         if after.is_none() {
             let rows = self.machines[host].disk.snapshot();
+            self.check_rows(host, to, &rows)?;
+            if self.is_stranger(to) {
+                self.mark("a liar is given a snapshot");
+                return Ok(());
+            }
             self.machines[host].snapshots.insert(to, (snapshot, rows));
             self.mark("a snapshot is sent");
         }
         let kept = self.machines[host].snapshots.get(&to).filter(|(kept, _)| *kept == snapshot);
-        let Some((_, rows)) = kept.cloned() else { return };
+        let Some((_, rows)) = kept.cloned() else { return Ok(()) };
         let is_known = |row: &Write| after.as_ref().is_some_and(|(table, key)| (row.table, &row.key) <= (*table, key));
         let known = rows.partition_point(is_known);
         if known > 0 {
@@ -395,6 +415,7 @@ impl World {
             self.send(host, host_of(to), Way::Snapshot, Packet::Rows(snapshot, piece.to_vec()));
         }
         self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd(snapshot));
+        Ok(())
     }
 
     fn output(&mut self, host: Host, output: Output) -> Checked {
@@ -406,6 +427,7 @@ impl World {
             Output::Send { to, lane, message } => {
                 self.secrets.sent(host, &message);
                 self.check_shown(host, &message)?;
+                self.check_confidential(host, to, &message)?;
                 let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
                 if checked.is_err() {
                     self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));
@@ -414,13 +436,14 @@ impl World {
                 let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
                 self.note_message(&message, lane);
                 // A connection is to one incarnation.
-                if self.machines[host_of(to)].node == to {
+                if self.machines.get(host_of(to)).is_some_and(|machine| machine.node == to) {
                     self.send(host, host_of(to), way, Packet::Message(message));
                 }
             }
-            Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(host, to, snapshot, after),
+            Output::SendSnapshot { to, snapshot, after } => return self.send_snapshot(host, to, snapshot, after),
             Output::EndSnapshot { to } => drop(self.machines[host].snapshots.remove(&to)),
             Output::Peers { members, former: _ } => {
+                self.check_contacts(host, &members)?;
                 if self.plan.dials.is_none() {
                     let named = self.machines[host].named.iter().copied();
                     let members = members.iter().map(|contact| host_of(contact.node));

@@ -30,6 +30,7 @@ fn plan() -> Plan {
         disk: Disk { least: 100, jitter: 0 },
         clocks: vec![(0, 0), (150, 0), (0, 0)],
         actions: vec![register(2100, 0, 1, "alice"), register(2200, 2, 2, "alice"), register(2300, 1, 3, "bob")],
+        lies: Vec::new(),
         faults: vec![
             Fault { at: 2000, lasts: 1500, what: Trouble::Split(vec![2]) },
             Fault { at: 4000, lasts: 700, what: Trouble::Crash { host: 1, kept: 0 } },
