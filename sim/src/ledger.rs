@@ -119,6 +119,11 @@ impl Ledger {
         self.ops.values().flatten().filter(|op| !self.is_void(op))
     }
 
+    /// All ops that were ever issued and are in a log, void ones included, and those beside the logs.
+    pub(crate) fn all_ops(&self) -> impl Iterator<Item = &Op> {
+        self.ops.values().chain(self.lives.values()).flatten()
+    }
+
     fn is_void(&self, op: &Op) -> bool {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > *cut)
     }

@@ -13,6 +13,7 @@
 //! | `ledger` | checks after every step |
 //! | `exclusive` | a name has at most one holder at any time |
 //! | `liar`, `confidential` | somebody who is no member and lies, and what only members may be told |
+//! | `bounds` | what a node keeps is bounded by what lives |
 //! | `held` | what is confirmed is durable on a majority of the members |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
@@ -30,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bounds;
 pub mod canary;
 mod charges;
 mod clients;

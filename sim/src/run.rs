@@ -12,6 +12,7 @@ use forename::replica::{
 };
 use uuid::Uuid;
 
+use crate::bounds;
 use crate::canary;
 use crate::lasting;
 use crate::ledger::{Checked, Violation, broken};
@@ -122,7 +123,7 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
         match check_end(world) {
             // An eviction came between.
             Err(_) if lives(world) > before && world.now < deadline => {}
-            result => return result.map_err(Failure::Safety),
+            result => return result.and_then(|()| bounds::check(world)).map_err(Failure::Safety),
         }
     }
     Ok(())
