@@ -4,12 +4,12 @@
 //! until nothing is kept for being young. Then the rows of every table of every node are counted, and held against what
 //! there is: members, membership ops, registrations that are not over, names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
 use forename::codec;
 use forename::crdt::{Body, Op};
-use forename::replica::{Answer, NameRequest, RegisterRequest, Request};
+use forename::replica::{Answer, NameRequest, Output, RegisterRequest, Request};
 use forename::store::Table;
 use forename::store::memory::MemoryStore;
 
@@ -27,6 +27,32 @@ const ROUNDS: u64 = 4;
 const SOME: usize = 16;
 /// Bytes of single records, and for each node that ever was in.
 const RECORDS: (usize, usize) = (4096, 512);
+
+/// What a node lets out in one step at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Burst {
+    /// Messages to one peer.
+    pub(crate) messages: usize,
+}
+
+impl Burst {
+    /// A step ends with these outputs.
+    pub(crate) fn note(&mut self, outputs: &[Output]) {
+        let mut to = BTreeMap::new();
+        for output in outputs {
+            if let Output::Send { to: peer, .. } = output {
+                *to.entry(*peer).or_insert(0) += 1;
+            }
+        }
+        self.messages = to.into_values().chain([self.messages]).max().unwrap_or(0);
+    }
+}
+
+/// The length of all that a process has in its memory, written out; its tables left out.
+pub(crate) fn memory(world: &World, host: Host) -> usize {
+    let replica = world.machines[host].replica.as_ref();
+    replica.map_or(0, |replica| format!("{replica:?}").len().saturating_sub(format!("{:?}", replica.store()).len()))
+}
 
 /// What there is.
 struct Living {
@@ -65,7 +91,9 @@ pub(crate) fn check(world: &mut World) -> Checked {
         let later = world.now + (keep + 3000) * 1000;
         world.run_until(later)?;
     }
-    let later = world.now + (world.plan.keep_log + 5000) * 1000;
+    // Somebody who asked to join and never went further is not waited for any more.
+    let ttl = if world.plan.lies.is_empty() { 0 } else { world.plan.snapshot_ttl };
+    let later = world.now + (world.plan.keep_log + ttl + 5000) * 1000;
     world.run_until(later)?;
     if lives(world) > before {
         return Ok(());

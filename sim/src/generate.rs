@@ -63,6 +63,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         clocks,
         evict_after: None,
         keep_log: 60_000,
+        snapshot_ttl: 3_600_000,
         keep_events: None,
         acquainted: false,
         dials: None,
@@ -81,6 +82,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
     plan.lies = lies::lies(seed, &plan, &mut swarm);
+    plan.snapshot_ttl = Dice::new(seed, "snapshot ttl", 0).within(10_000, 40_000);
     // What only an old directory holds open is registered again although it may be forgotten for being over.
     let is_copy = |fault: &crate::plan::Fault| matches!(fault.what, Trouble::OldDisk { .. } | Trouble::Cloned { .. });
     if plan.ending == Ending::Healed && !plan.faults.iter().any(is_copy) {

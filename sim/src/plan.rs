@@ -41,6 +41,9 @@ pub struct Plan {
     /// Ops that all members hold stay in the logs for so many milliseconds.
     #[serde(default)]
     pub keep_log: u64,
+    /// A newcomer that is not let in within so many milliseconds begins anew, and its sponsor keeps nothing for it any more.
+    #[serde(default = "hour")]
+    pub snapshot_ttl: u64,
     /// Events older than so many milliseconds leave the feeds, and what is over leaves the registries; none: never.
     #[serde(default)]
     pub keep_events: Option<u64>,
@@ -105,6 +108,10 @@ impl Plan {
         }
         Some(plan)
     }
+}
+
+fn hour() -> u64 {
+    3_600_000
 }
 
 /// How a run ends.

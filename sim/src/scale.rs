@@ -109,6 +109,7 @@ fn plan(setting: Setting) -> Plan {
         clocks: Vec::new(),
         evict_after: None,
         keep_log: 60_000,
+        snapshot_ttl: 3_600_000,
         keep_events: None,
         acquainted: true,
         dials: setting.dials,

@@ -7,6 +7,7 @@ use forename::clock::{Hlc, NodeId};
 use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
 use forename::store::{Batch, Store, Table, Write};
 
+use crate::bounds::Burst;
 use crate::charges::Charges;
 use crate::clients::Clients;
 use crate::copies::{Copy, Original};
@@ -89,6 +90,8 @@ pub(crate) struct World {
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
     pub(crate) known: Known,
+    /// What hosts let out at once at most.
+    pub(crate) most_sent: BTreeMap<Host, Burst>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -118,6 +121,7 @@ impl World {
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
             known: Known::default(),
+            most_sent: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
@@ -368,6 +372,7 @@ impl World {
                 self.held.members(host, members.iter().map(|contact| contact.node).chain([node]).collect());
             }
         }
+        self.most_sent.entry(host).or_default().note(&outputs);
         let mut left = None;
         if !outputs.is_empty()
             && let Some((outputs, kept)) = self.machines[host].dies_after.take()

@@ -24,6 +24,7 @@ fn plan() -> Plan {
         spread: Spread::default(),
         evict_after: None,
         keep_log: 60_000,
+        snapshot_ttl: 3_600_000,
         keep_events: None,
         acquainted: false,
         dials: None,

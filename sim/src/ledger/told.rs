@@ -2,7 +2,7 @@
 //! it is said to be final.
 
 use forename::clock::Stamp;
-use forename::crdt::{Body, Op};
+use forename::crdt::{Body, ID_WINDOW, Op};
 use forename::replica::{Cursor, Event, EventType, NamespaceView, RegistrationView, RulesVersion, Status, TenureView};
 use forename::store::{Store, Table};
 use uuid::Uuid;
@@ -97,7 +97,12 @@ impl Ledger {
             let text = format!("{stamp}: {before:?} at host {by}, {status:?} at host {host}");
             return broken("final", text);
         }
-        let (before, of) = *self.ids.entry(id).or_insert((status, stamp));
+        let known = self.ids.entry(id).or_insert((status, stamp));
+        // A client's id is known for a month; after that it is another registration's.
+        if stamp.hlc.millis().since(known.1.hlc.millis()) > ID_WINDOW {
+            *known = (status, stamp);
+        }
+        let (before, of) = *known;
         if (before, of) != (status, stamp) {
             return broken("final", format!("{id}: {before:?} as {of}, then {status:?} as {stamp} at host {host}"));
         }
@@ -164,10 +169,20 @@ impl Ledger {
         self.books[host].missed
     }
 
+    /// Whether a client's id was another registration's long before: it is known for a month.
+    fn is_reused(&self, id: Uuid, stamp: Stamp) -> bool {
+        let long_before = |op: &Op| {
+            stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
+                && matches!(&op.body, Body::Register(register) if register.id == Some(id))
+        };
+        self.all_ops().any(long_before)
+    }
+
     fn event(&mut self, host: Host, event: &Event, back: bool) -> Checked {
-        // What a feed has dropped it cannot know to have told before it came back.
-        let may_repeat = back && self.forgetful;
         let (id, stamp) = (event.registration.id, event.registration.stamp);
+        let reused = self.is_reused(id, stamp);
+        // What a feed has dropped it cannot know to have told before it came back.
+        let may_repeat = (back && self.forgetful) || reused;
         let book = &mut self.books[host];
         let (from, to) = book.passes;
         if (from + 1..=to).contains(&event.cursor) {
@@ -188,7 +203,9 @@ impl Ledger {
         };
         self.books[host].ever.insert(id);
         let book = &mut self.books[host].feed;
-        if let Some(before) = book.decided.insert(id, status).filter(|before| *before != status || !may_repeat) {
+        if let Some(before) =
+            book.decided.insert(id, status).filter(|before| (*before != status && !reused) || !may_repeat)
+        {
             return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
         }
         self.is_final(host, id, stamp, status)
