@@ -118,6 +118,8 @@ bugs! {
     AdmitUnheard,
     /// A member leaves before the others hold what it holds.
     NoHandOver,
+    /// Members leave at once, and nobody stays.
+    NobodyStays,
     /// A member that leaves acknowledges what it will not hand over.
     LeaverAcknowledges,
     /// A hold counts although the holder has another continuation of the log.

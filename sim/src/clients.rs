@@ -46,7 +46,6 @@ pub(crate) struct Clients {
     pub(crate) refusals: BTreeMap<Slot, Refusal>,
     /// Replies to the checks at the end.
     answers: BTreeMap<u64, Reply>,
-    may_halt: BTreeSet<Host>,
     /// Registrations whose clients go to another node where theirs is down.
     moving: BTreeSet<Slot>,
 }
@@ -93,15 +92,6 @@ impl Clients {
     pub(crate) fn open_calls(&self, but: &[Host]) -> usize {
         let clients = |call: &Call| !matches!(call, Call::Feed(_) | Call::Check(_));
         self.calls.values().filter(|(host, call)| clients(call) && !but.contains(host)).count()
-    }
-
-    /// A host that is expected to stop by itself.
-    pub(crate) fn expect_halt(&mut self, host: Host) {
-        self.may_halt.insert(host);
-    }
-
-    pub(crate) fn may_halt(&self, host: Host) -> bool {
-        self.may_halt.contains(&host)
     }
 
     /// What the registration of a slot counts for.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use forename::clock::{Hlc, NodeId};
 use forename::codec;
-use forename::crdt::{Op, Seq};
+use forename::crdt::{Chain, Op, Seq};
 use forename::store::memory::MemoryStore;
 use forename::store::{Batch, Store, Table, Write};
 
@@ -43,6 +43,32 @@ impl Disk {
     /// The prefix of a log that is durable.
     pub(crate) fn log(&self, origin: NodeId) -> Seq {
         self.logs.get(&origin).copied().unwrap_or(0)
+    }
+
+    /// The end of a log that is durable, with the hash of the log up to there.
+    pub(crate) fn head(&self, origin: NodeId) -> (Seq, Chain) {
+        let row = [b"o".as_slice(), &origin.0.to_be_bytes()].concat();
+        let mut head = None;
+        self.durable.look(Table::Cluster, &row, &mut |frontier| head = codec::decode_start(frontier).ok());
+        head.unwrap_or_default()
+    }
+
+    /// Whether a log that is durable here goes through this point. What has left the log is the same everywhere.
+    pub(crate) fn passes(&self, origin: NodeId, (seq, chain): (Seq, Chain)) -> bool {
+        if seq > self.log(origin) {
+            return false;
+        }
+        let at = (self.head(origin).0 == seq).then(|| self.head(origin).1);
+        let at = at.or_else(|| self.logged_op(origin, seq).map(|op| op.chain));
+        seq == 0 || at.is_none_or(|at| at == chain)
+    }
+
+    /// The op of a log, where it has not left it.
+    pub(crate) fn logged_op(&self, origin: NodeId, seq: Seq) -> Option<Op> {
+        let of = |key: &[u8]| key.starts_with(&origin.0.to_be_bytes());
+        let chunks = self.durable.rows(Table::Log).filter(|(key, _)| of(key)).map(|(_, chunk)| chunk);
+        let mut ops = chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
+        ops.find(|op| op.seq == seq)
     }
 
     pub(crate) fn logs(&self) -> &BTreeMap<NodeId, Seq> {

@@ -1,45 +1,12 @@
 //! What goes wrong, and how it is put right.
 
-use forename::clock::NodeId;
-use forename::codec;
-use forename::crdt::Seq;
-use forename::replica::{Contact, Input};
-use forename::store::Table;
+use forename::replica::Input;
 
-use crate::disk::Disk;
-use crate::ledger::{Checked, Feed};
-use crate::machine::Machine;
+use crate::ledger::Checked;
 use crate::net::Micros;
-use crate::plan::{Ending, Host, Loss, Trouble};
+use crate::plan::{Host, Loss, Trouble};
 use crate::trace::Note;
 use crate::world::{Event, World};
-
-/// A copy of a disk, and what its feed had told.
-#[derive(Clone, Debug)]
-pub struct Copy {
-    disk: Disk,
-    feed: Feed,
-    /// Outcomes that its node had been the first to tell.
-    told_first: usize,
-}
-
-impl Copy {
-    /// Whether there is anybody in it to ask for being let in again.
-    fn knows_others(&self, node: NodeId) -> bool {
-        let contacts = self.disk.durable().rows(Table::Contacts);
-        let mut known = contacts.filter_map(|(_, bytes)| codec::decode::<Contact>(bytes).ok());
-        known.any(|contact| contact.node.key_part() != node.key_part())
-    }
-}
-
-/// A directory whose copy runs in its place.
-#[derive(Debug)]
-pub(crate) struct Original {
-    node: NodeId,
-    copy: Copy,
-    /// The prefix of the node's log that the copy has.
-    copied: Seq,
-}
 
 impl World {
     pub(crate) fn fault(&mut self, index: usize) -> Checked {
@@ -61,11 +28,9 @@ impl World {
                 // It starts again some time after it died, whenever that was.
                 self.at(ends, Event::Start(fault.what.host()));
             }
-            Trouble::Cloned { host, alone } => {
-                self.isolate(*host);
+            Trouble::Cloned { host, alone, .. } => {
                 // Nobody hears what it says from now on.
-                let node = self.machines[*host].node;
-                self.promised_before.insert(index, (node, self.ledger.promised(node)));
+                self.isolate(*host);
                 self.at(self.now, Event::CopyDisk(index));
                 self.at(self.now + alone * 1000, Event::Swap(index));
                 self.at(self.now + alone * 1000 + lasts, Event::Swap(index));
@@ -104,9 +69,9 @@ impl World {
                 self.crash(*host, 100);
                 self.machines[*host].clock.step(*by);
             }
-            Trouble::OldDisk { host, .. } => {
+            Trouble::OldDisk { host, run, .. } => {
                 self.crash(*host, 100);
-                self.put_back(*host, index);
+                self.put_back(*host, index, *run);
             }
             Trouble::Crash { host, kept } => self.crash(*host, *kept),
             _ => {}
@@ -122,108 +87,11 @@ impl World {
         }
     }
 
-    /// Puts an old copy of a data directory back, where the node has to notice: all others hold every op that it ever
-    /// issued, some of which the copy lacks, and nobody is about to be let in by it. With less, what it says first
-    /// would be believed, or it would issue an op under a number that nobody knows to be used.
-    fn put_back(&mut self, host: Host, index: usize) {
-        let Some(copy) = self.copies.remove(&index) else { return };
-        let node = self.machines[host].node;
-        let issued = self.ledger.issued_by(node);
-        let known = self.machines.iter().all(|machine| machine.host == host || machine.disk.log(node) == issued);
-        let alone = self.machines.len() == 1 || self.machines.iter().any(|machine| machine.put_back);
-        let alone = alone || self.machines[host].gone;
-        let healed = self.plan.ending == Ending::Healed;
-        if known && !alone && healed && copy.knows_others(node) && copy.disk.log(node) < issued {
-            self.mark("an old disk is put back");
-            self.run_with(host, copy, true);
-        }
-    }
-
-    /// What a machine's disk holds as it is now.
-    pub(crate) fn copy_disk(&self, host: Host) -> Copy {
-        let (feed, told_first) = (self.ledger.feed(host), self.ledger.told_first(host));
-        Copy { disk: self.machines[host].disk.clone(), feed, told_first }
-    }
-
-    /// The same of what is durable, for a fault that uses it later.
-    pub(crate) fn keep_copy(&mut self, index: usize) {
-        let mut copy = self.copy_disk(self.plan.faults[index].what.host());
-        copy.disk.crash(0);
-        self.copies.insert(index, copy);
-    }
-
-    /// A machine runs with another disk; with one that is older than what the others know it has to stop.
-    pub(crate) fn run_with(&mut self, host: Host, copy: Copy, put_back: bool) {
-        self.ledger.set_feed(host, copy.feed);
-        self.orders.forgotten(self.machines[host].node);
-        let machine = &mut self.machines[host];
-        (machine.disk, machine.swapped) = (copy.disk, true);
-        (machine.put_back, machine.shunned) = (put_back, put_back);
-        if put_back {
-            self.clients.expect_halt(host);
-        }
-    }
-
-    fn isolate(&mut self, host: Host) {
+    pub(crate) fn isolate(&mut self, host: Host) {
         for other in (0..self.machines.len()).filter(|other| *other != host) {
             self.cut(host, other, self.now);
             self.cut(other, host, self.now);
         }
-    }
-
-    /// The copy of a directory runs where nobody has seen what was done since it was made; the directory itself again
-    /// once all have seen what the copy did.
-    pub(crate) fn swap(&mut self, index: usize) -> Checked {
-        if self.net.is_healed() {
-            return Ok(());
-        }
-        let host = self.plan.faults[index].what.host();
-        let node = self.machines[host].node;
-        let seen = |world: &Self| {
-            let others = world.machines.iter().filter(|machine| machine.host != host);
-            let logs: Vec<_> = others.map(|machine| machine.disk.log(node)).collect();
-            (logs.iter().copied().min().unwrap_or(0), logs.iter().copied().max().unwrap_or(0))
-        };
-        if let Some(original) = self.originals.remove(&index) {
-            let issued = self.ledger.issued_by(node);
-            let used = original.node == node && issued > original.copied && seen(self).0 == issued;
-            if used && original.copy.knows_others(node) && self.machines[host].is_up() {
-                self.mark("a copied directory runs again");
-                self.crash(host, 100);
-                self.run_with(host, original.copy, true);
-                return self.start(host);
-            }
-            return Ok(());
-        }
-        for other in (0..self.machines.len()).filter(|other| *other != host) {
-            self.net.mend(host, other);
-            self.net.mend(other, host);
-        }
-        let (copy, before) = (self.copies.remove(&index), self.promised_before.remove(&index));
-        let Some((copy, (was, promised))) = copy.zip(before) else { return Ok(()) };
-        // It may have come back under another id meanwhile.
-        let usable = was == node
-            && seen(self).1 <= copy.disk.log(node)
-            && self.machines[host].is_up()
-            && !self.machines[host].put_back;
-        // One that is the only member decides alone, and nobody could tell it from its copy.
-        let is_member = |machine: &Machine| machine.replica.as_ref().is_some_and(|replica| replica.is_member());
-        // Another that has left, as it knows, may not know so itself.
-        let out = self.machines[host].replica.as_ref().map(|replica| replica.cuts().clone()).unwrap_or_default();
-        let stays = |machine: &Machine| is_member(machine) && !out.contains_key(&machine.node);
-        let other = self.machines.iter().any(|machine| machine.host != host && stays(machine));
-        // An outcome may rest on what it held, which the copy lacks: an eviction of the others who hold it undoes that.
-        let silent = self.ledger.told_first(host) == copy.told_first;
-        if usable && other && silent && self.plan.ending == Ending::Healed {
-            self.crash(host, 100);
-            let (original, copied) = (self.copy_disk(host), copy.disk.log(node));
-            self.ledger.forget_answers(node, copied);
-            self.ledger.nobody_heard(node, promised);
-            self.originals.insert(index, Original { node, copy: original, copied });
-            self.run_with(host, copy, false);
-            return self.start(host);
-        }
-        Ok(())
     }
 
     /// Begins a trouble that lasts.

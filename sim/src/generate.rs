@@ -2,6 +2,7 @@
 //! "Swarm Testing", 2012), because what is always on hides what happens without it.
 
 mod clocks;
+mod lies;
 mod plots;
 mod troubles;
 mod workload;
@@ -63,12 +64,14 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         clocks,
         evict_after: None,
         keep_log: 60_000,
+        snapshot_ttl: 3_600_000,
         keep_events: None,
         acquainted: false,
         dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
         actions: Vec::new(),
         faults: Vec::new(),
+        lies: Vec::new(),
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
         wrong_for_good: Vec::new(),
@@ -80,6 +83,8 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
+    plan.lies = lies::lies(seed, &plan, &mut swarm);
+    plan.snapshot_ttl = Dice::new(seed, "snapshot ttl", 0).within(10_000, 40_000);
     // What only an old directory holds open is registered again although it may be forgotten for being over.
     let is_copy = |fault: &crate::plan::Fault| matches!(fault.what, Trouble::OldDisk { .. } | Trouble::Cloned { .. });
     if plan.ending == Ending::Healed && !plan.faults.iter().any(is_copy) {

@@ -1,17 +1,20 @@
 //! What has been seen of the nodes from outside, kept where no node can change it, and the checks that follow every
 //! step.
 
+mod lives;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Cut, Op, Seq};
+use forename::crdt::{Body, Chain, Cut, Op, Seq};
 use forename::replica::{Cursor, EventType, Message, Status, Vector};
 use forename::store::{Store, Table};
 use uuid::Uuid;
 
 use crate::disk::Disk;
+use crate::exclusive::Exclusive;
+use crate::machine::Machine;
 use crate::oracle::Place;
 use crate::plan::Host;
 
@@ -89,12 +92,17 @@ pub(crate) struct Ledger {
     ops: BTreeMap<NodeId, Vec<Op>>,
     founders: BTreeSet<NodeId>,
     /// The words that let newcomers in: whose log, and where.
-    admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq)>>,
+    admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq, Hlc)>>,
+    /// Ops of copies, and those that only a directory had whose place a copy took.
+    lives: lives::Lives,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
     finals: BTreeMap<Stamp, (Status, Host)>,
     ids: BTreeMap<Uuid, (Status, Stamp)>,
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
+    pub(crate) exclusive: Exclusive,
+    /// Registrations that were told to be confirmed for the first time, by whom, and that nobody has looked at yet.
+    newly_confirmed: Vec<(Host, Stamp)>,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
     /// Rules that an operator was told were set, by namespace.
@@ -115,15 +123,25 @@ impl Ledger {
         self.ops.values().flatten().filter(|op| !self.is_void(op))
     }
 
+    /// All ops that were ever issued and are in a log, void ones included, and those beside the logs.
+    pub(crate) fn all_ops(&self) -> impl Iterator<Item = &Op> {
+        self.ops.values().chain(self.lives.values()).flatten()
+    }
+
     fn is_void(&self, op: &Op) -> bool {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq) || !self.was_let_in(op.node)
     }
 
-    /// Whether a node is a founder, or the word that let it in counts: where that lies beyond a cut the node was never in.
+    /// Whether the log of a node counts: it is a founder's, or follows a word that let the node in and counts. A word beyond a
+    /// cut does not; what was issued on it comes before any that does.
     fn was_let_in(&self, node: NodeId) -> bool {
-        let counts =
-            |(by, seq): &(NodeId, Seq)| self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by);
-        self.founders.contains(&node) || self.admissions.get(&node).is_some_and(|words| words.iter().any(counts))
+        let counts = |(by, seq, _): &&(NodeId, Seq, Hlc)| {
+            self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by)
+        };
+        let words = self.admissions.get(&node).into_iter().flatten().filter(counts);
+        let floor = words.map(|(_, _, hlc)| *hlc).min();
+        let first = self.ops.get(&node).and_then(|log| log.first()).map(|op| op.hlc);
+        self.founders.contains(&node) || floor.is_some_and(|floor| first.is_none_or(|first| first > floor))
     }
 
     /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
@@ -131,7 +149,7 @@ impl Ledger {
     pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
         let fate = self.ids.get(&id);
         fate.is_some_and(|(status, stamp)| {
-            *status == Status::Rejected && self.op(*stamp).is_none_or(|op| self.is_void(op))
+            *status == Status::Rejected && op_in(&self.ops, *stamp).is_none_or(|op| self.is_void(op))
         })
     }
 
@@ -211,13 +229,36 @@ impl Ledger {
         self.ops.values().map(Vec::len).sum()
     }
 
+    /// The op of a stamp, also where it came to nothing.
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
-        op_in(&self.ops, stamp)
+        op_in(&self.ops, stamp).or_else(|| self.beside(stamp))
     }
 
-    /// How many ops a node issued that were not lost with it.
-    pub(crate) fn issued_by(&self, node: NodeId) -> Seq {
-        self.ops.get(&node).map_or(0, |log| log.len() as Seq)
+    /// Who is in by what a host has: the founders and all who were admitted, without those who are out.
+    pub(crate) fn members_at(&self, host: Host, founders: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
+        let book = &self.books[host];
+        let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
+        let admits = self.ops.values().flatten().filter(here).filter_map(|op| match &op.body {
+            Body::Admit { node, .. } => Some(*node),
+            _ => None,
+        });
+        founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
+    }
+
+    /// The end of a node's log, with the hash up to there.
+    pub(crate) fn head(&self, node: NodeId) -> (Seq, Chain) {
+        let last = self.ops.get(&node).and_then(|log| log.last());
+        last.map(|op| (op.seq, op.chain)).unwrap_or_default()
+    }
+
+    /// The ends of all logs.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (NodeId, (Seq, Chain))> {
+        self.ops.keys().map(|node| (*node, self.head(*node)))
+    }
+
+    /// Those who are out.
+    pub(crate) fn out(&self) -> impl Iterator<Item = NodeId> {
+        self.cuts.keys().copied()
     }
 
     /// The prefixes of logs that a node has.
@@ -277,7 +318,9 @@ impl Ledger {
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
     /// Where the disk was replaced by an older one, all know more of it than it does.
-    pub(crate) fn restarted(&mut self, host: Host, node: NodeId, disk: &Disk, put_back: bool) {
+    pub(crate) fn restarted(&mut self, host: Host, machine: &Machine) {
+        let Machine { node, disk, put_back, swapped, .. } = machine;
+        let (node, put_back) = (*node, *put_back);
         self.nodes[host] = node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
         let begins = disk.durable().get(Table::Meta, b"installed").is_none();
@@ -289,8 +332,13 @@ impl Ledger {
         self.compare_cuts();
         // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
         let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
-        if let Some(log) = self.ops.get_mut(&node).filter(|_| !put_back) {
-            log.truncate(usize::try_from(disk.log(node).max(held)).unwrap_or(usize::MAX));
+        if !put_back {
+            let (seq, chain) = disk.head(node);
+            self.follow(node, seq, chain);
+            self.shorten(node, seq.max(held));
+            if *swapped {
+                self.forget_answers(node, Seq::MAX);
+            }
         }
     }
 
@@ -314,19 +362,19 @@ impl Ledger {
         self.books[host].feed = feed;
     }
 
-    /// What a node answered about ops after this one is gone with the directory that holds them.
-    pub(crate) fn forget_answers(&mut self, node: NodeId, upto: Seq) {
-        let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > upto);
-        for op in lost {
-            if let Body::Register(register) = &op.body {
-                let id = register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()));
-                self.answered.remove(&id);
-            }
+    /// What a node answered about ops that no directory holds any more is gone with them: those beside its log, and those of
+    /// its log after this one, which nobody else has yet.
+    fn forget_answers(&mut self, node: NodeId, kept: Seq) {
+        let brings = |op: &Op| match &op.body {
+            Body::Register(register) => Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()))),
+            _ => None,
+        };
+        let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > kept);
+        for id in lost.chain(self.lives.get(&node).into_iter().flatten()).filter_map(brings) {
+            self.answered.remove(&id);
         }
-        self.rules.retain(|(_, stamp)| {
-            stamp.node != node
-                || self.ops.get(&node).is_some_and(|log| log.iter().any(|op| op.hlc == stamp.hlc && op.seq <= upto))
-        });
+        let logs = &self.ops;
+        self.rules.retain(|(_, stamp)| stamp.node != node || op_in(logs, *stamp).is_some_and(|op| op.seq <= kept));
     }
 
     /// A newcomer that starts over has no ops of this node any more.
@@ -361,6 +409,7 @@ impl Ledger {
 
     fn issued(&mut self, host: Host, op: &Op) -> Checked {
         if self.books[host].put_back {
+            self.set_beside(op.clone());
             return Ok(());
         }
         let log = self.ops.entry(op.node).or_default();
@@ -379,7 +428,7 @@ impl Ledger {
         }
         log.push(op.clone());
         if let Body::Admit { node } = &op.body {
-            self.admissions.entry(*node).or_default().insert((op.node, op.seq));
+            self.admissions.entry(*node).or_default().insert((op.node, op.seq, op.hlc));
         }
         let counts = !self.cuts.contains_key(&op.node) && self.was_let_in(op.node);
         for (other, book) in self.books.iter().enumerate() {
@@ -393,8 +442,7 @@ impl Ledger {
     }
 
     fn received(&self, host: Host, op: &Op) -> Checked {
-        let index = usize::try_from(op.seq).unwrap_or(0).wrapping_sub(1);
-        if self.ops.get(&op.node).and_then(|log| log.get(index)) != Some(op) {
+        if !self.was_issued(op) {
             return broken("log", format!("host {host} holds {}#{} that its origin never issued", op.node, op.seq));
         }
         Ok(())
@@ -410,6 +458,7 @@ impl Ledger {
             return Ok(());
         }
         book.watermark = watermark;
+        self.exclusive.watermark(watermark);
         if book.put_back {
             return Ok(());
         }

@@ -8,10 +8,15 @@
 //! | [`generate`], `operators` | from a seed to a plan |
 //! | `world`, `queue` | virtual time, and what happens in it |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
+//! | `copies`, `known` | data directories that are not the latest, and whether that must be noticed |
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | `availability` | whether what is refused has a reason |
 //! | `orders`, `roll` | what operators ordered, and who is a member by the ops that a host has |
+//! | `exclusive` | a name has at most one holder at any time |
+//! | `liar`, `confidential` | somebody who is no member and lies, and what only members may be told |
+//! | `bounds` | what a node keeps is bounded by what lives |
+//! | `held` | what is confirmed is durable on a majority of the members |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
@@ -30,19 +35,26 @@
 #![forbid(unsafe_code)]
 
 mod availability;
+mod bounds;
 pub mod canary;
 mod charges;
 mod clients;
+mod confidential;
+mod copies;
 pub mod dice;
 mod disk;
+mod exclusive;
 mod faults;
 mod feeds;
 pub mod generate;
 pub mod golden;
+mod held;
 #[cfg(feature = "planted")]
 pub mod hunt;
+mod known;
 mod lasting;
 mod ledger;
+mod liar;
 mod machine;
 pub mod marks;
 mod net;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Op, Register};
+use forename::crdt::{Body, ID_WINDOW, Op, Register};
 use forename::name::Rules;
 use uuid::Uuid;
 
@@ -68,7 +68,8 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
 #[derive(Default)]
 struct Model {
     fates: BTreeMap<Stamp, Fate>,
-    ids: BTreeMap<Uuid, Stamp>,
+    /// The first and the last of those that carry an id, each within a month of the one before.
+    ids: BTreeMap<Uuid, (Stamp, Stamp)>,
     /// Who came to each tenure.
     tenures: BTreeMap<Place, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
     /// Claims that somebody else's displaced.
@@ -83,7 +84,7 @@ struct Model {
 impl Model {
     /// In stamp order whoever comes first to a tenure leads it for good.
     fn register(&mut self, stamp: Stamp, register: &Register) {
-        let first = register.id.is_none_or(|id| *self.ids.entry(id).or_insert(stamp) == stamp);
+        let first = register.id.is_none_or(|id| self.first_of_id(id, stamp) == stamp);
         let mut won = first;
         for claim in &register.claims {
             let place = (claim.namespace.clone(), claim.key.clone());
@@ -99,6 +100,16 @@ impl Model {
         self.ends.extend(register.expires.map(|end| (stamp, end)));
         let fate = Fate { register: register.clone(), first, won, ended: BTreeSet::new(), erased: false };
         self.fates.insert(stamp, fate);
+    }
+
+    /// The registration that an id stands for by then: one that carries it long after the others is another one.
+    fn first_of_id(&mut self, id: Uuid, stamp: Stamp) -> Stamp {
+        let (first, last) = self.ids.entry(id).or_insert((stamp, stamp));
+        if stamp.hlc.millis().since(last.hlc.millis()) > ID_WINDOW {
+            *first = stamp;
+        }
+        *last = stamp;
+        *first
     }
 
     fn activate(&mut self, registration: Stamp, at: Hlc) {

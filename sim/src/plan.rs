@@ -1,13 +1,15 @@
 //! A plan: everything that is going to happen to a cluster, as data. A seed expands into one; a shrunk one is what is
 //! left of it.
 
+mod lie;
 mod trouble;
 
 use forename::name::{Profile, Rules};
 use forename::replica::Spread;
 use serde::{Deserialize, Serialize};
 
-pub use self::trouble::{Fault, Kind, Pick, Trouble};
+pub use self::lie::{Forged, Forgery, Lie, Mask};
+pub use self::trouble::{CopyRun, Fault, Kind, Pick, Trouble};
 
 /// Milliseconds of virtual time since the start.
 pub type At = u64;
@@ -39,6 +41,9 @@ pub struct Plan {
     /// Ops that all members hold stay in the logs for so many milliseconds.
     #[serde(default)]
     pub keep_log: u64,
+    /// A newcomer that is not let in within so many milliseconds begins anew, and its sponsor keeps nothing for it any more.
+    #[serde(default = "hour")]
+    pub snapshot_ttl: u64,
     /// Events older than so many milliseconds leave the feeds, and what is over leaves the registries; none: never.
     #[serde(default)]
     pub keep_events: Option<u64>,
@@ -55,6 +60,9 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What liars say, who hold a join token and are no members.
+    #[serde(default)]
+    pub lies: Vec<Lie>,
     /// When what is to be healed is healed.
     pub heal_at: At,
     /// What is healed then.
@@ -97,6 +105,7 @@ impl Plan {
         plan.actions.iter_mut().for_each(|action| action.host = name(action.host).unwrap_or(0));
         let renamed = |fault: Fault| Some(Fault { what: fault.what.renamed(&name)?, ..fault });
         plan.faults = plan.faults.into_iter().filter_map(renamed).collect();
+        plan.lies = plan.lies.iter().filter_map(|lie| lie.renamed(&name)).collect();
         if let Ending::Lasting { lost, .. } = &mut plan.ending {
             *lost = lost.iter().copied().filter_map(name).collect();
         }
@@ -104,6 +113,10 @@ impl Plan {
         plan.wrong_for_good.iter_mut().for_each(|wrong| wrong.host = name(wrong.host).unwrap_or(0));
         Some(plan)
     }
+}
+
+fn hour() -> u64 {
+    3_600_000
 }
 
 /// How a run ends.

@@ -12,6 +12,7 @@ use forename::replica::{
 };
 use uuid::Uuid;
 
+use crate::bounds;
 use crate::canary;
 use crate::lasting;
 use crate::ledger::{Checked, Violation, broken};
@@ -100,8 +101,13 @@ fn live(world: &mut World) -> Result<(), Failure> {
     finish(world)
 }
 
-/// The second phase.
+/// The second phase, and the checks at its end.
 pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
+    come_to_an_end(world)?;
+    world.check_exclusive().map_err(Failure::Safety)
+}
+
+fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
     let (lost, how) = match world.plan.ending.clone() {
         Ending::Healed => (Vec::new(), Loss::Down),
         Ending::Lasting { lost, how } => (lost, how),
@@ -135,7 +141,7 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
         match check_end(world) {
             // An eviction came between.
             Err(_) if lives(world) > before && world.now < deadline => {}
-            result => return result.map_err(Failure::Safety),
+            result => return result.and_then(|()| bounds::check(world)).map_err(Failure::Safety),
         }
     }
     Ok(())

@@ -33,13 +33,14 @@ fn alike(a: &Failure, b: &Failure) -> bool {
 /// How much there is to read in a plan.
 fn size(plan: &Plan) -> usize {
     let lost = if let Ending::Lasting { lost, .. } = &plan.ending { lost.len() } else { 0 };
-    plan.actions.len() + plan.faults.len() + plan.hosts() + lost
+    plan.actions.len() + plan.faults.len() + plan.lies.len() + plan.hosts() + lost
 }
 
 /// A list of a plan's entries: its length, and taking a stretch out of it.
 type List = (fn(&Plan) -> usize, fn(&mut Plan, std::ops::Range<usize>));
 
-const LISTS: [List; 3] = [
+const LISTS: [List; 4] = [
+    (|plan| plan.lies.len(), |plan, range| drop(plan.lies.drain(range))),
     (|plan| plan.faults.len(), |plan, range| drop(plan.faults.drain(range))),
     (|plan| plan.actions.len(), |plan, range| drop(plan.actions.drain(range))),
     (Plan::hosts, |plan, range| {
@@ -102,7 +103,8 @@ fn simplify(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool) {
             keep(plan, same, |plan| plan.faults[place].lasts /= 2);
         }
     }
-    let end = plan.actions.iter().map(|action| action.at).chain(plan.faults.iter().map(|fault| fault.at)).max();
+    let faults = plan.faults.iter().map(|fault| fault.at).chain(plan.lies.iter().map(|lie| lie.at));
+    let end = plan.actions.iter().map(|action| action.at).chain(faults).max();
     keep(plan, same, |plan| plan.heal_at = end.unwrap_or(0) + 1);
 }
 

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use forename::clock::Stamp;
+use forename::clock::{NodeId, Stamp};
 use forename::codec;
 use forename::crdt::Op;
 use forename::replica::{
@@ -13,15 +13,22 @@ use forename::replica::{
 use forename::store::Table;
 
 use crate::clients::name;
-pub use crate::faults::Copy;
+pub use crate::copies::Copy;
 use crate::net::pair;
 use crate::orders;
-use crate::plan::{Ask, Book, Disk, Ending, Fault, Host, Joiner, Links, Loss, Plan, Slot, Trouble, Wish};
+use crate::plan::{
+    Ask, Book, Disk, Ending, Fault, Forgery, Host, Joiner, Lie, Links, Loss, Mask, Plan, Slot, Trouble, Wish,
+};
 use crate::run;
 use crate::world::World;
 
 /// One-way latency of a story's links, microseconds: a round trip is 20 ms.
 const LATENCY: u64 = 10_000;
+
+/// The logs of which a node says that members hold different ops under one number. The views do not say so yet.
+fn forks(_view: &ClusterView) -> Vec<NodeId> {
+    Vec::new()
+}
 
 /// A cluster that does what it is told.
 #[derive(Debug)]
@@ -63,6 +70,16 @@ impl Story {
         Self::begin(plan)
     }
 
+    /// The same where a newcomer that is not let in within so many milliseconds begins anew. Ops that all hold leave the logs
+    /// at once.
+    #[must_use]
+    pub fn joining_within(founders: usize, sponsors: &[Host], millis: u64) -> Self {
+        let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
+        let mut plan = Self::plan(founders, &alone);
+        plan.snapshot_ttl = millis;
+        Self::begin(plan)
+    }
+
     /// The same, with machines that ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
@@ -78,6 +95,7 @@ impl Story {
 
     fn begin(plan: Plan) -> Self {
         let mut story = Self { world: World::new(plan, false), slots: 0 };
+        story.world.known.keep();
         story.passes(1000);
         story
     }
@@ -96,12 +114,14 @@ impl Story {
             clocks: Vec::new(),
             evict_after: None,
             keep_log: 0,
+            snapshot_ttl: 3_600_000,
             keep_events: None,
             acquainted: false,
             dials: None,
             spread: Spread::default(),
             actions: Vec::new(),
             faults: Vec::new(),
+            lies: Vec::new(),
             heal_at: 0,
             ending: Ending::Healed,
             wrong_for_good: Vec::new(),
@@ -376,6 +396,59 @@ impl Story {
     /// A copy runs in place of a directory of which nobody knows more than the copy has, while the process is down.
     pub fn run_copy(&mut self, host: Host, copy: &Copy) {
         self.world.run_with(host, copy.clone(), false);
+    }
+
+    /// All members are lost but one, which is down, and a new cluster is made of what its directory holds. It starts as the only
+    /// member.
+    ///
+    /// # Panics
+    /// Where no cluster can be made of it.
+    pub fn recovers(&mut self, host: Host) {
+        let now = self.world.now;
+        match self.world.machines[host].recover(now) {
+            Ok(last) => self.world.ledger.feed_goes_beyond(host, last),
+            Err(why) => panic!("no cluster can be made of host {host}: {why}"),
+        }
+        self.start(host);
+    }
+
+    /// Somebody who holds a join token and is no member says something to a member.
+    pub fn lies(&mut self, host: Host, mask: Mask, what: Forgery) {
+        let mut plan = (*self.world.plan).clone();
+        plan.lies.push(Lie { at: self.world.now / 1000, host, mask, what });
+        let index = plan.lies.len() - 1;
+        self.world.plan = Rc::new(plan);
+        self.world.lie(index);
+        self.passes(50);
+    }
+
+    /// Members of whose log a node shows that there are two.
+    pub fn forks(&mut self, host: Host) -> Vec<NodeId> {
+        forks(&self.cluster(host))
+    }
+
+    /// The id of a host's node.
+    #[must_use]
+    pub fn node(&self, host: Host) -> NodeId {
+        self.world.machines[host].node
+    }
+
+    /// How many bytes it takes to write down all that a process has in its memory, its tables left out.
+    #[must_use]
+    pub fn memory(&self, host: Host) -> usize {
+        crate::bounds::memory(&self.world, host)
+    }
+
+    /// The rows of a table on a host's disk.
+    #[must_use]
+    pub fn rows(&self, host: Host, table: Table) -> usize {
+        self.world.machines[host].disk.durable().rows(table).count()
+    }
+
+    /// How many messages a node ever let out to one peer at once.
+    #[must_use]
+    pub fn burst(&self, host: Host) -> usize {
+        self.world.most_sent.get(&host).map_or(0, |burst| burst.messages)
     }
 
     /// Why a node stopped by itself, where it did.

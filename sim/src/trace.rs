@@ -35,6 +35,8 @@ pub(crate) enum Note {
     /// A host's feed tells what became of a registration.
     Event(Host, EventType, Stamp),
     Connected(Host, Host),
+    /// A liar says something to a host.
+    Lie(Host, String),
     /// Which fault of the plan begins, and the directed links that it cuts.
     Fault(usize, Trouble, Vec<(Host, Host)>),
     /// A client asks: its request's number and what it says; none where the node is down.

@@ -49,6 +49,7 @@ impl World {
             self.close(epoch, 1000);
         }
         if let Some((last, earlier)) = arrivals.split_last() {
+            self.known.left(self.machines[from].node, &packet, &self.machines[from].disk);
             for at in earlier {
                 self.at(*at, Event::Arrive { epoch, from, to, packet: packet.clone() });
             }

@@ -2,7 +2,7 @@
 
 use forename::replica::{Answer, RegistrationView, Reply};
 
-use crate::plan::{Ask, Book, Fault, Host, Pick, Trouble, Wish};
+use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
 
 /// A client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
@@ -79,6 +79,12 @@ fn hosts(hosts: impl IntoIterator<Item = Host>) -> String {
     if hosts.is_empty() { "none".to_owned() } else { hosts.join(", ") }
 }
 
+fn copy_run(run: CopyRun) -> String {
+    let clock = if run.clock { ", and its clock with it" } else { "" };
+    let served = if run.served { "; clients reach it" } else { "" };
+    format!("{clock}{served}")
+}
+
 /// A fault, in a cluster of so many hosts.
 pub(crate) fn fault(fault: &Fault, count: usize) -> String {
     let pairs = |pairs: &[(Host, Host)], arrow: &str| {
@@ -93,8 +99,12 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
         Trouble::Pause(host) => format!("host {host} stands still"),
         Trouble::DiskFails(host) => format!("an fsync of host {host} fails"),
         Trouble::DiskFull(host) => format!("the disk of host {host} is full"),
-        Trouble::Cloned { host, alone } => format!("host {host} is alone for {alone} ms, then a copy of it runs"),
-        Trouble::OldDisk { host, back } => format!("the disk of host {host} is put back by {back} ms"),
+        Trouble::Cloned { host, alone, run } => {
+            format!("host {host} is alone for {alone} ms, then a copy of it runs{}", copy_run(*run))
+        }
+        Trouble::OldDisk { host, back, run } => {
+            format!("the disk of host {host} is put back by {back} ms{}", copy_run(*run))
+        }
         Trouble::SlowDisk(host, factor) => format!("the disk of host {host} is {factor} times slower"),
         Trouble::Split(side) => {
             let others = (0..count).filter(|host| !side.contains(host));
@@ -139,6 +149,14 @@ pub(crate) fn check(check: &str) -> &'static str {
         "log" => "A node's log has no gaps, its timestamps rise, and everyone holds the very same ops.",
         "final" => "What one node calls confirmed or rejected is so on every node and for ever.",
         "tenure" => "Of all claims to one name in one tenure at most one is ever confirmed.",
+        "exclusive" => {
+            "A name has one holder at any time: a claim is confirmed only once every earlier confirmed claim to the name \
+             has ended."
+        }
+        "liar" => "Nothing that is said by somebody who is no member is believed.",
+        "confidential" => "The cluster's secrets go to members alone.",
+        "bounds" => "What a node keeps is bounded by what lives, not by all that ever happened.",
+        "held" => "A claim is confirmed only once more than half of the members have its op on their disks.",
         "events" => "Each node's feed tells each outcome of each registration, and each only once.",
         "feed" => "A feed, read again, says the same again and has no gaps.",
         "reply" => "Every request gets one reply, about what was asked.",

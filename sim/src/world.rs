@@ -8,12 +8,16 @@ use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Reques
 use forename::store::{Batch, Store, Table, Write};
 
 use crate::availability::Watch;
+use crate::bounds::Burst;
 use crate::charges::Charges;
 use crate::clients::Clients;
+use crate::copies::{Copy, Original};
 use crate::dice::mix;
 use crate::disk::{forgotten, frontiers, logged};
-use crate::faults::{Copy, Original};
+use crate::held::Held;
+use crate::known::Known;
 use crate::ledger::{Checked, Ledger, broken};
+use crate::liar::Liars;
 use crate::machine::{Machine, host_of, node_id};
 use crate::net::{Epoch, Micros, Network, Way};
 use crate::orders::Orders;
@@ -51,6 +55,8 @@ pub(crate) enum Event {
     Action(usize),
     Fault(usize),
     FaultEnds(usize),
+    /// A liar says something.
+    Lie(usize),
     /// A flapping link goes down, until some time.
     Flap(usize, Micros),
     /// The disk that a fault will put back is copied.
@@ -78,6 +84,8 @@ pub(crate) struct World {
     pub(crate) net: Network,
     pub(crate) clients: Clients,
     pub(crate) ledger: Ledger,
+    pub(crate) held: Held,
+    pub(crate) liars: Liars,
     pub(crate) secrets: Secrets,
     pub(crate) charges: Charges,
     pub(crate) orders: Orders,
@@ -89,8 +97,9 @@ pub(crate) struct World {
     pub(crate) copies: BTreeMap<usize, Copy>,
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
-    /// What nodes had promised before they were left alone, by the fault that did it.
-    pub(crate) promised_before: BTreeMap<usize, (NodeId, Hlc)>,
+    pub(crate) known: Known,
+    /// What hosts let out at once at most.
+    pub(crate) most_sent: BTreeMap<Host, Burst>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
     /// Which nodes met on a connection, the lesser host's first.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
@@ -111,6 +120,8 @@ impl World {
             net: Network::new(plan.seed, hosts, plan.links.rate),
             clients: Clients::default(),
             ledger: Ledger::new((0..hosts).map(node_id).collect(), plan.founders, plan.keep_events.is_some()),
+            held: Held::default(),
+            liars: Liars::default(),
             secrets: Secrets::default(),
             charges: Charges::new(),
             orders: Orders::default(),
@@ -120,7 +131,8 @@ impl World {
             trace: Trace::new(tracing),
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
-            promised_before: BTreeMap::new(),
+            known: Known::default(),
+            most_sent: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
             steps: 0,
@@ -141,10 +153,16 @@ impl World {
         for index in 0..self.plan.actions.len() {
             self.at(self.plan.actions[index].at * 1000, Event::Action(index));
         }
+        for index in 0..self.plan.lies.len() {
+            self.at(self.plan.lies[index].at * 1000, Event::Lie(index));
+        }
         for index in 0..self.plan.faults.len() {
             let fault = &self.plan.faults[index];
             let (at, what) = (fault.at, fault.what.clone());
             self.at(at * 1000, Event::Fault(index));
+            if matches!(what, Trouble::OldDisk { .. } | Trouble::Cloned { .. }) {
+                self.known.keep();
+            }
             if let Trouble::OldDisk { back, .. } = what {
                 self.at(at.saturating_sub(back) * 1000, Event::CopyDisk(index));
             }
@@ -194,6 +212,7 @@ impl World {
             Event::Fault(_) if self.net.is_healed() => {}
             Event::Fault(index) => return self.fault(index),
             Event::FaultEnds(index) => return self.fault_ends(index),
+            Event::Lie(index) => self.lie(index),
             Event::Flap(index, until) => self.flap(index, until),
             Event::CopyDisk(index) => self.keep_copy(index),
             Event::Swap(index) => return self.swap(index),
@@ -223,8 +242,7 @@ impl World {
             }
             return broken("start", format!("host {host} does not start: {error}"));
         }
-        let machine = &self.machines[host];
-        self.ledger.restarted(host, machine.node, &machine.disk, machine.put_back);
+        self.ledger.restarted(host, &self.machines[host]);
         let swapped = std::mem::take(&mut self.machines[host].swapped);
         let replica = self.machines[host].replica.as_ref();
         if let Some(last) = replica.filter(|_| swapped).map(Replica::last_event) {
@@ -281,10 +299,16 @@ impl World {
         }
         machine.turn_planned = false;
         self.watch_inbox(host);
+        self.note_shown(host);
         let machine = &mut self.machines[host];
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
         let taken = machine.inbox.len();
+        for input in &machine.inbox {
+            if let Input::Message { from, message } = input {
+                self.known.arrived(host, *from, message);
+            }
+        }
         machine.inbox.drain(..).for_each(|input| replica.handle(now, input));
         let outputs = replica.flush(now);
         let writes = replica.store_mut().take_writes();
@@ -352,6 +376,7 @@ impl World {
             self.plan_sync(host);
         }
         self.trace.durable(self.now, host, self.machines[host].disk.logs());
+        self.held.synced(self.machines[host].node, self.machines[host].disk.logs());
         self.input(host, Input::Persisted(upto));
     }
 
@@ -366,6 +391,14 @@ impl World {
     }
 
     fn carry_out(&mut self, host: Host, outputs: Vec<Output>) -> Checked {
+        // What else the step says may rest on the membership that it announces last.
+        for output in &outputs {
+            if let Output::Peers { members, .. } = output {
+                let node = self.machines[host].node;
+                self.held.members(host, members.iter().map(|contact| contact.node).chain([node]).collect());
+            }
+        }
+        self.most_sent.entry(host).or_default().note(&outputs);
         let mut left = None;
         if !outputs.is_empty()
             && let Some((outputs, kept)) = self.machines[host].dies_after.take()
@@ -385,14 +418,25 @@ impl World {
         Ok(())
     }
 
-    fn send_snapshot(&mut self, host: Host, to: NodeId, snapshot: SnapshotId, after: Option<(Table, Vec<u8>)>) {
+    fn send_snapshot(
+        &mut self,
+        host: Host,
+        to: NodeId,
+        snapshot: SnapshotId,
+        after: Option<(Table, Vec<u8>)>,
+    ) -> Checked {
         if after.is_none() {
             let rows = self.machines[host].disk.snapshot();
+            self.check_rows(host, to, &rows)?;
+            if self.is_stranger(to) {
+                self.mark("a liar is given a snapshot");
+                return Ok(());
+            }
             self.machines[host].snapshots.insert(to, (snapshot, rows));
             self.mark("a snapshot is sent");
         }
         let kept = self.machines[host].snapshots.get(&to).filter(|(kept, _)| *kept == snapshot);
-        let Some((_, rows)) = kept.cloned() else { return };
+        let Some((_, rows)) = kept.cloned() else { return Ok(()) };
         let is_known = |row: &Write| after.as_ref().is_some_and(|(table, key)| (row.table, &row.key) <= (*table, key));
         let known = rows.partition_point(is_known);
         if known > 0 {
@@ -402,13 +446,19 @@ impl World {
             self.send(host, host_of(to), Way::Snapshot, Packet::Rows(snapshot, piece.to_vec()));
         }
         self.send(host, host_of(to), Way::Snapshot, Packet::SnapshotEnd(snapshot));
+        Ok(())
     }
 
     fn output(&mut self, host: Host, output: Output) -> Checked {
         match output {
-            Output::Reply { token, reply } => return self.replied(host, token, reply),
+            Output::Reply { token, reply } => {
+                self.replied(host, token, reply)?;
+                return self.check_held();
+            }
             Output::Send { to, lane, message } => {
                 self.secrets.sent(host, &message);
+                self.check_shown(host, &message)?;
+                self.check_confidential(host, to, &message)?;
                 let checked = self.ledger.sent(host, &message, &self.machines[host].disk);
                 if checked.is_err() {
                     self.trace.stopped(self.now, host, host_of(to), &Packet::Message(message));
@@ -417,13 +467,14 @@ impl World {
                 let way = if lane == Lane::Bulk { Way::Bulk } else { Way::Ordered };
                 self.note_message(&message, lane);
                 // A connection is to one incarnation.
-                if self.machines[host_of(to)].node == to {
+                if self.machines.get(host_of(to)).is_some_and(|machine| machine.node == to) {
                     self.send(host, host_of(to), way, Packet::Message(message));
                 }
             }
-            Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(host, to, snapshot, after),
+            Output::SendSnapshot { to, snapshot, after } => return self.send_snapshot(host, to, snapshot, after),
             Output::EndSnapshot { to } => drop(self.machines[host].snapshots.remove(&to)),
             Output::Peers { members, former: _ } => {
+                self.check_contacts(host, &members)?;
                 if self.plan.dials.is_none() {
                     let named = self.machines[host].named.iter().copied();
                     let members = members.iter().map(|contact| host_of(contact.node));
@@ -470,7 +521,7 @@ impl World {
 
     fn halted(&mut self, host: Host, why: String) -> Checked {
         self.trace.note(self.now, Note::Halt(host, why.clone()));
-        if !self.machines[host].failing && !self.clients.may_halt(host) {
+        if !self.machines[host].failing && !self.machines[host].put_back {
             return broken("halt", format!("host {host} stops: {why}"));
         }
         self.mark("a node stops by itself");
@@ -494,6 +545,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, Note::Crash(host));
+        self.known.forgot(host);
         if self.machines[host].die(kept) > 0 {
             self.mark("a crash loses a batch");
         }

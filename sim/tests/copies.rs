@@ -133,3 +133,221 @@ fn an_old_directory_of_an_earlier_life_takes_an_id_that_was_never_used() {
     assert_eq!(told_to(&mut story, 1000, alice), [EventType::Accepted, EventType::Confirmed]);
     story.ends_well();
 }
+
+/// Its node had issued nothing since the copy was made, but it had promised more than the copy knows of; and the machine's
+/// clock went back with its disk, as with a snapshot of a whole machine.
+#[test]
+fn a_copy_that_comes_back_with_the_clock_of_its_machine_stops_where_others_were_promised_more() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.passes(60_000);
+    story.crash(LIMA);
+    story.step_clock(LIMA, -60_000);
+    story.restore_disk(LIMA, &old);
+    story.split(&[LIMA]);
+    story.start(LIMA);
+    story.passes(6000);
+    let ann = story.claims(LIMA, &["alice"]);
+    assert_eq!(story.told(ann).map(|view| view.status), Some(Status::Pending), "it serves alone at last");
+    story.step_clock(LIMA, 60_000);
+    story.heal();
+    story.passes(1000);
+    let why = story.stopped(LIMA).expect("it stops");
+    assert!(why.contains("forename rejoin"), "{why}");
+    story.passes(8000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(1000);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, ann), Some(Status::Confirmed), "what only the copy had");
+        assert_eq!(story.status(city, bob), Some(Status::Confirmed), "nothing stalls");
+    }
+    story.ends_well();
+}
+
+/// Its node had issued nothing since the copy was made, but it had said that it holds "alice".
+#[test]
+fn a_copy_stops_where_others_remember_that_it_held_more() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    let alice = story.claims(LONDON, &["alice"]);
+    story.passes(100);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.crash(LIMA);
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(500);
+    let why = story.stopped(LIMA).expect("it stops");
+    assert!(why.contains("forename rejoin"), "{why}");
+    story.passes(8000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed));
+    story.ends_well();
+}
+
+#[test]
+fn a_copy_of_which_nobody_knows_more_goes_on() {
+    let mut story = Story::of(3);
+    let alice = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.crash(LIMA);
+    story.step_clock(LIMA, -3000);
+    story.run_copy(LIMA, &old);
+    story.start(LIMA);
+    story.passes(1000);
+    assert_eq!((story.incarnation(LIMA), story.stopped(LIMA)), (0, None));
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(500);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, alice), Some(Status::Confirmed));
+        assert_eq!(story.status(city, bob), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}
+
+/// While the directory was put aside, a copy of it promised London and Tokyo to issue nothing as early as "dora".
+#[test]
+fn a_directory_whose_op_lies_below_what_its_copy_promised_stops_and_rejoins() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    let copy = story.copy_disk(LIMA);
+    story.split(&[LIMA]);
+    story.passes(100);
+    let dora = story.claims(LIMA, &["dora"]);
+    story.passes(100);
+    story.crash(LIMA);
+    let original = story.copy_disk(LIMA);
+    story.run_copy(LIMA, &copy);
+    story.heal();
+    story.start(LIMA);
+    story.passes(1000);
+    story.crash(LIMA);
+    story.restore_disk(LIMA, &original);
+    story.start(LIMA);
+    story.passes(1500);
+    assert!(story.stopped(LIMA).is_some(), "its op would never be taken, nor anything after it");
+    story.passes(8000);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, dora), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}
+
+/// Where a claim of Lima's directory and one of a copy of it stand once all have met and Lima has rejoined: the same
+/// everywhere, and one of them holds the name.
+fn is_settled(story: &mut Story, claims: [u32; 2]) -> [Option<Status>; 2] {
+    let all = [LONDON, TOKYO, LIMA].map(|city| claims.map(|claim| story.status(city, claim)));
+    assert!(all.iter().all(|view| *view == all[0]), "{all:?}");
+    all[0]
+}
+
+/// Two different ops carry one number: London has the one of the directory, Tokyo the one of its copy.
+#[test]
+fn of_a_log_that_was_continued_twice_nothing_more_is_decided_and_one_claim_wins_after_the_rejoin() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.split(&[TOKYO]);
+    story.passes(100);
+    let ann = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(LONDON, ann), Some(Status::Pending), "Tokyo is out of reach");
+    story.crash(LIMA);
+    story.heal();
+    story.split(&[LONDON]);
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(1500);
+    let bob = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Pending), "London is out of reach");
+    story.crash(LIMA);
+    story.heal();
+    story.passes(3000);
+    for city in [LONDON, TOKYO] {
+        assert_eq!(story.forks(city), [story.node(LIMA)], "both say that there are two logs");
+        for claim in [ann, bob] {
+            assert_ne!(story.status(city, claim), Some(Status::Confirmed), "nothing more of either is decided");
+        }
+    }
+    story.start(LIMA);
+    story.passes(1000);
+    assert!(story.stopped(LIMA).is_some());
+    story.passes(20_000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    let mut ends = is_settled(&mut story, [ann, bob]);
+    ends.sort_unstable();
+    assert_eq!(ends, [Some(Status::Confirmed), Some(Status::Rejected)]);
+    assert!(story.forks(LONDON).is_empty() && story.forks(TOKYO).is_empty(), "it is over");
+    story.ends_well();
+}
+
+/// Ann was told at London that she has the name, before a copy of Lima's directory gave it to Bob.
+#[test]
+fn what_was_confirmed_stays_though_a_copy_of_its_log_was_continued_elsewhere() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.cut_way(LONDON, TOKYO);
+    story.cut_way(LIMA, TOKYO);
+    story.passes(100);
+    let ann = story.claims(LIMA, &["alice"]);
+    story.passes(2000);
+    assert_eq!(story.status(LONDON, ann), Some(Status::Confirmed), "Tokyo is heard, though it hears nobody");
+    story.crash(LIMA);
+    story.heal();
+    story.split(&[LONDON]);
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(1500);
+    let bob = story.claims(LIMA, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Pending), "London is out of reach");
+    story.heal();
+    story.passes(1000);
+    assert!(story.stopped(LIMA).is_some());
+    story.passes(20_000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    assert_eq!(is_settled(&mut story, [ann, bob]), [Some(Status::Confirmed), Some(Status::Rejected)]);
+    story.ends_well();
+}
+
+/// Tokyo has another op of Lima's log than London. What London has of Rome's log reaches Tokyo all the same, in the same
+/// message and behind an op of Lima's that Tokyo cannot take.
+#[test]
+fn where_the_ops_of_one_log_cannot_be_taken_those_of_others_are() {
+    const ROME: usize = 3;
+    let mut story = Story::of(4);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.split(&[TOKYO]);
+    story.passes(100);
+    story.claims(LIMA, &["ann"]);
+    story.claims(LIMA, &["anna"]);
+    let dora = story.claims(ROME, &["dora"]);
+    story.passes(500);
+    story.crash(LIMA);
+    story.heal();
+    story.split(&[LONDON, ROME]);
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(6000);
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(500);
+    assert!(story.sees(TOKYO, bob).is_some());
+    story.crash(LIMA);
+    story.heal();
+    story.cut(&[(TOKYO, ROME)]);
+    story.passes(5000);
+    assert!(story.sees(TOKYO, dora).is_some(), "Rome's op is taken");
+    story.heal();
+    story.start(LIMA);
+    story.passes(20_000);
+    for city in [LONDON, TOKYO, LIMA, ROME] {
+        assert_eq!(story.status(city, dora), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}

@@ -3,10 +3,14 @@
 //! A majority that holds an op may count on this node. So it acknowledges nothing more from the moment it is asked to leave,
 //! and waits until all members hold what it has acknowledged. Whoever has its last op counts it as out; no freeze and no
 //! majority is needed.
+//!
+//! Somebody stays: a node goes only once a member in contact has said that it knows, and that it will not leave before. Of two
+//! that were asked at the same moment the one with the lesser id lets the other go first, and is the last one then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{Answer, Outcome};
+use super::message::Vector;
 use super::refusal::Refusal;
 use super::{META_LEAVING, Replica};
 use crate::clock::{Millis, NodeId};
@@ -23,6 +27,8 @@ pub(super) struct Leaving {
     began: Millis,
     /// What this node acknowledges of each log of others.
     acknowledged: BTreeMap<NodeId, Cut>,
+    /// Other members that leave and that this node lets go first.
+    yields_to: BTreeSet<NodeId>,
 }
 
 impl<S: Store> Replica<S> {
@@ -51,9 +57,49 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn begin_to_leave(&mut self) {
+        // It may have told them that it stays for them.
+        let yields_to = match &self.leaving {
+            Some(leaving) => leaving.yields_to.clone(),
+            None => {
+                self.peers.forget_leaves();
+                self.leavers.clone()
+            }
+        };
         let others = self.registry.applied().iter().map(|dot| *dot.actor).filter(|node| *node != self.me);
         let acknowledged = others.map(|node| (node, self.finality.here(node))).collect();
-        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged });
+        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged, yields_to });
+    }
+
+    /// A member says whether it leaves.
+    pub(super) fn note_leaver(&mut self, member: NodeId, vector: &Vector) {
+        if !vector.leaving.contains(&member) {
+            self.leavers.remove(&member);
+        } else if self.membership.is_member(member) {
+            self.leavers.insert(member);
+            if let Some(leaving) = &mut self.leaving {
+                if vector.yields_to.contains(&self.me) {
+                    leaving.yields_to.remove(&member);
+                } else if member > self.me {
+                    leaving.yields_to.insert(member);
+                }
+            }
+        }
+    }
+
+    /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first.
+    pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
+        let me = self.leaving.as_ref().map(|_| self.me);
+        let leavers = self.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
+        let yields_to = self.leaving.as_ref().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
+        (leavers.chain(me).collect(), yields_to)
+    }
+
+    /// Whether somebody stays who knows that this node goes, and nobody is to go before it.
+    fn may_go(&self, leaving: &Leaving) -> bool {
+        let still = |node: &NodeId| self.leavers.contains(node) && self.membership.is_member(*node);
+        let others = self.membership.members().filter(|member| *member != self.me);
+        let mut stay = others.filter(|member| self.is_in_contact(*member) && self.peers.stays_for(*member, self.me));
+        !leaving.yields_to.iter().any(still) && stay.next().is_some()
     }
 
     fn stay(&mut self) {
@@ -85,6 +131,7 @@ impl<S: Store> Replica<S> {
             return self.stay();
         }
         let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
+        let settled = settled && (self.may_go(leaving) || planted!(NobodyStays));
         let began = leaving.began;
         let hold_all = planted!(NoHandOver) || self.leave_waits_for().is_empty();
         if settled && hold_all {

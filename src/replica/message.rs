@@ -76,6 +76,10 @@ pub struct Vector {
     pub wall: Millis,
     /// Members whose promises have not moved for so long that the sender would evict them.
     pub silent: BTreeSet<NodeId>,
+    /// Members that are known to the sender to leave, itself among them where it does.
+    pub leaving: BTreeSet<NodeId>,
+    /// Those of them that it lets go first.
+    pub yields_to: BTreeSet<NodeId>,
     /// The sender asks for whatever the entries show it to lack.
     pub wants: bool,
     /// The sender asks for the receiver's vector in turn.

@@ -165,6 +165,8 @@ pub struct Replica<S> {
     gone: bool,
     /// It was asked to leave, and has not departed.
     leaving: Option<Leaving>,
+    /// Other members that were asked to leave, as they say.
+    leavers: BTreeSet<NodeId>,
     /// Members that have said that they have this node's last op.
     departure_known: BTreeSet<NodeId>,
     /// A member said that this node is out: the prefix of its log that counts.
@@ -406,6 +408,7 @@ impl<S: Store> Replica<S> {
         self.finality.membership_changed(self.membership.members(), self.now.elapsed);
         let membership = &self.membership;
         self.finality.forget_rows(|node| membership.is_member(node));
+        self.leavers.retain(|node| membership.is_member(*node));
         self.contacts_changed = true;
         let out: Vec<_> = self.membership.cuts().keys().copied().collect();
         self.holds_void = out.iter().any(|node| self.membership.is_void_beyond(*node, self.finality.here(*node)));

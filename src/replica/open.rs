@@ -118,6 +118,7 @@ impl<S: Store> Replica<S> {
             halted: false,
             gone: false,
             leaving: None,
+            leavers: BTreeSet::new(),
             departure_known: BTreeSet::new(),
             evicted: None,
             holds_void: false,

@@ -21,7 +21,7 @@ use super::retention::stamp_over;
 use super::returning::{Return, Untold, is_told, is_void};
 use super::{
     CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
-    META_RETURNING, META_SET_ASIDE, META_UNTOLD,
+    META_RETURNING, META_SECRET, META_SET_ASIDE, META_UNTOLD,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
@@ -133,6 +133,7 @@ impl<S: Store> Check<'_, S> {
         self.single::<Return>(Table::Meta, META_RETURNING);
         self.single::<Untold>(Table::Meta, META_UNTOLD);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
+        self.single::<[u8; 32]>(Table::Meta, META_SECRET);
         self.single::<Pepper>(Table::Meta, META_PEPPER);
     }
 

@@ -146,6 +146,7 @@ pub(super) fn decode(bytes: &[u8], agreed: WireVersion) -> Result<Message, KindE
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
@@ -166,7 +167,16 @@ mod tests {
             Message::Installed { wall: Millis(1), has: vec![(NodeId(3), 4)] },
             Message::Contacts(vec![contact()]),
             Message::Ops { ops: Arc::new(Vec::new()), more: true },
-            Message::Vector(Vector { entries, rows, wall: Millis(1), silent, wants: true, echo: false }),
+            Message::Vector(Vector {
+                entries,
+                rows,
+                wall: Millis(1),
+                silent,
+                leaving: [NodeId(4)].into(),
+                yields_to: BTreeSet::new(),
+                wants: true,
+                echo: false,
+            }),
             Message::Skewed { ahead: 1 },
             Message::Nominate(contact()),
             Message::Evicted { cut: 9 },

@@ -2,10 +2,10 @@
 
 use super::Swarm;
 use crate::dice::Dice;
-use crate::plan::{Fault, Host, Kind, Pick, Plan, Trouble};
+use crate::plan::{CopyRun, Fault, Host, Kind, Pick, Plan, Trouble};
 
 /// Kinds of fault, each with how often a seed that has it switched on sees it at most.
-const MOST: [u64; 23] = [6, 4, 4, 1, 3, 5, 5, 4, 4, 4, 6, 2, 3, 3, 4, 4, 5, 2, 2, 2, 2, 1, 1];
+const MOST: [u64; 23] = [6, 4, 4, 1, 3, 5, 5, 4, 4, 4, 6, 2, 3, 3, 4, 4, 5, 2, 2, 2, 2, 2, 2];
 
 /// Draws the faults of a seed.
 pub(super) fn faults(seed: u64, plan: &Plan, swarm: &mut Swarm) -> Vec<Fault> {
@@ -71,7 +71,12 @@ fn trouble(kind: usize, plan: &Plan, dice: &mut Dice) -> Option<Trouble> {
         18 => Trouble::ClockStepDown(host, around(dice, 20_000)),
         19 => Trouble::Frozen(host),
         20 => Trouble::Drift(host, around(dice, 50_000)),
-        21 => Trouble::OldDisk { host, back: dice.within(100, 10_000) },
-        _ => Trouble::Cloned { host, alone: dice.within(100, 3000) },
+        21 => Trouble::OldDisk { host, back: dice.within(100, 15_000), run: copy_run(dice) },
+        _ => Trouble::Cloned { host, alone: dice.within(100, 3000), run: copy_run(dice) },
     })
+}
+
+/// How a copy of a directory runs.
+fn copy_run(dice: &mut Dice) -> CopyRun {
+    CopyRun { clock: dice.percent(40), served: dice.percent(50) }
 }

@@ -2,7 +2,7 @@
 //! it is said to be final.
 
 use forename::clock::Stamp;
-use forename::crdt::{Body, Op};
+use forename::crdt::{Body, ID_WINDOW, Op};
 use forename::replica::{Cursor, Event, EventType, NamespaceView, RegistrationView, RulesVersion, Status, TenureView};
 use forename::store::{Store, Table};
 use uuid::Uuid;
@@ -71,27 +71,47 @@ impl Ledger {
         self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
     }
 
+    /// The ops of the registrations that were told to be confirmed.
+    pub(crate) fn confirmed_ops(&self) -> impl Iterator<Item = &Op> {
+        let confirmed = self.finals.iter().filter(|(_, (status, _))| *status == Status::Confirmed);
+        confirmed.filter_map(|(stamp, _)| self.op(*stamp))
+    }
+
     /// How many outcomes a host was the first to tell.
     pub(crate) fn told_first(&self, host: Host) -> usize {
         self.finals.values().filter(|(_, by)| *by == host).count()
     }
 
+    /// Registrations that were told to be confirmed since the last call, for the first time, and by which hosts.
+    pub(crate) fn take_confirmed(&mut self) -> Vec<(Host, Stamp)> {
+        std::mem::take(&mut self.newly_confirmed)
+    }
+
     /// Something is said to be final: it must be so everywhere and for ever.
     fn is_final(&mut self, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
+        if status == Status::Confirmed && !self.finals.contains_key(&stamp) {
+            self.newly_confirmed.push((host, stamp));
+        }
         let (before, by) = *self.finals.entry(stamp).or_insert((status, host));
         if before != status {
             let text = format!("{stamp}: {before:?} at host {by}, {status:?} at host {host}");
             return broken("final", text);
         }
-        let (before, of) = *self.ids.entry(id).or_insert((status, stamp));
+        let known = self.ids.entry(id).or_insert((status, stamp));
+        // A client's id is known for a month; after that it is another registration's.
+        if stamp.hlc.millis().since(known.1.hlc.millis()) > ID_WINDOW {
+            *known = (status, stamp);
+        }
+        let (before, of) = *known;
         if (before, of) != (status, stamp) {
             return broken("final", format!("{id}: {before:?} as {of}, then {status:?} as {stamp} at host {host}"));
         }
-        if status == Status::Confirmed { self.confirmed(stamp) } else { Ok(()) }
+        if status == Status::Confirmed { self.confirmed(host, stamp) } else { Ok(()) }
     }
 
-    fn confirmed(&mut self, stamp: Stamp) -> Checked {
-        let Some(Body::Register(register)) = op_in(&self.ops, stamp).map(|op| &op.body) else {
+    fn confirmed(&mut self, host: Host, stamp: Stamp) -> Checked {
+        let op = op_in(&self.ops, stamp).or_else(|| self.lives.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc));
+        let Some(Body::Register(register)) = op.map(|op| &op.body) else {
             return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
         };
         for claim in &register.claims {
@@ -103,7 +123,9 @@ impl Ledger {
                 return broken("tenure", text);
             }
         }
-        Ok(())
+        let is_void = |op: &&Op| self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq);
+        let counting = self.ops.values().flatten().filter(|op| !is_void(op));
+        self.exclusive.confirmed(host, stamp, register, counting)
     }
 
     /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before. Only
@@ -147,10 +169,20 @@ impl Ledger {
         self.books[host].missed
     }
 
+    /// Whether a client's id was another registration's long before: it is known for a month.
+    fn is_reused(&self, id: Uuid, stamp: Stamp) -> bool {
+        let long_before = |op: &Op| {
+            stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
+                && matches!(&op.body, Body::Register(register) if register.id == Some(id))
+        };
+        self.all_ops().any(long_before)
+    }
+
     fn event(&mut self, host: Host, event: &Event, back: bool) -> Checked {
-        // What a feed has dropped it cannot know to have told before it came back.
-        let may_repeat = back && self.forgetful;
         let (id, stamp) = (event.registration.id, event.registration.stamp);
+        let reused = self.is_reused(id, stamp);
+        // What a feed has dropped it cannot know to have told before it came back.
+        let may_repeat = (back && self.forgetful) || reused;
         let book = &mut self.books[host];
         let (from, to) = book.passes;
         if (from + 1..=to).contains(&event.cursor) {
@@ -171,7 +203,9 @@ impl Ledger {
         };
         self.books[host].ever.insert(id);
         let book = &mut self.books[host].feed;
-        if let Some(before) = book.decided.insert(id, status).filter(|before| *before != status || !may_repeat) {
+        if let Some(before) =
+            book.decided.insert(id, status).filter(|before| (*before != status && !reused) || !may_repeat)
+        {
             return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
         }
         self.is_final(host, id, stamp, status)

@@ -68,6 +68,17 @@ pub struct Pick {
     pub late: u64,
 }
 
+/// How a copy of a data directory runs in the place of the directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CopyRun {
+    /// The machine's clock goes back together with its disk, as with a snapshot of a whole machine.
+    #[serde(default)]
+    pub clock: bool,
+    /// Clients reach the node also where it is going to find out that its directory is not its latest.
+    #[serde(default)]
+    pub served: bool,
+}
+
 /// Kinds of trouble.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Trouble {
@@ -93,22 +104,29 @@ pub enum Trouble {
     DiskFull(Host),
     /// Fsyncs take so many times as long.
     SlowDisk(Host, u64),
-    /// While the process is down its data directory is put back as it was so many milliseconds before. It must not
-    /// go on. Only where peers that it can reach have seen more of it; otherwise this is a crash.
+    /// While the process is down its data directory is put back as it was so many milliseconds before. Where every other
+    /// member knows of something that the copy lacks it must not go on; where nobody does it goes on; where some do this is
+    /// a crash, because no comparison would find it for sure.
     OldDisk {
         /// Whose.
         host: Host,
         /// How old.
         back: u64,
+        /// How the copy runs.
+        #[serde(default)]
+        run: CopyRun,
     },
     /// A data directory is copied, and the node goes on, cut off from all others, until so many milliseconds are over;
-    /// then the copy runs in its place, and later the directory itself again, which must not go on then. Only where
-    /// nobody has seen what the node did meanwhile.
+    /// then the copy runs in its place, and later the directory itself again, which must not go on where all others have
+    /// seen what the copy did.
     Cloned {
         /// Whose.
         host: Host,
         /// How long it goes on alone.
         alone: u64,
+        /// How the copy runs, and the directory itself after it.
+        #[serde(default)]
+        run: CopyRun,
     },
     /// Nothing passes between the hosts in the list and the rest.
     Split(Vec<Host>),
@@ -192,8 +210,8 @@ impl Trouble {
             Self::DiskFails(host) => Self::DiskFails(name(*host)?),
             Self::DiskFull(host) => Self::DiskFull(name(*host)?),
             Self::SlowDisk(host, factor) => Self::SlowDisk(name(*host)?, *factor),
-            Self::OldDisk { host, back } => Self::OldDisk { host: name(*host)?, back: *back },
-            Self::Cloned { host, alone } => Self::Cloned { host: name(*host)?, alone: *alone },
+            Self::OldDisk { host, back, run } => Self::OldDisk { host: name(*host)?, back: *back, run: *run },
+            Self::Cloned { host, alone, run } => Self::Cloned { host: name(*host)?, alone: *alone, run: *run },
             Self::Split(side) => Self::Split(all(side)),
             Self::Bridge { over, side } => Self::Bridge { over: name(*over)?, side: all(side) },
             Self::Ring => Self::Ring,

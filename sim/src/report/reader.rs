@@ -61,6 +61,7 @@ impl Reader {
                 picture.moment(at, *a, "connected", format!("connected with host {b}"), None);
                 picture.moment(at, *b, "connected", format!("connected with host {a}"), None);
             }
+            Note::Lie(host, what) => picture.moment(at, *host, "connected", format!("lied to by {what}"), None),
             Note::Fault(index, _, severed) => picture.fault(at, *index, severed),
             Note::Asked(host, number, text) => picture.calls.push(Call {
                 number: number.unwrap_or_default(),

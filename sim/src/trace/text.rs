@@ -36,6 +36,7 @@ impl fmt::Display for Note {
             Self::Watermark(host, hlc) => write!(f, "host {host} has its watermark at {hlc}"),
             Self::Event(host, event, stamp) => write!(f, "host {host} tells its feed: {event:?} {stamp}"),
             Self::Connected(a, b) => write!(f, "host {a} and host {b} are connected"),
+            Self::Lie(host, what) => write!(f, "host {host} is lied to by {what}"),
             Self::Fault(_, what, _) => write!(f, "fault: {what:?}"),
             Self::Asked(host, Some(_), what) => write!(f, "host {host} is asked: {what}"),
             Self::Asked(host, None, what) => write!(f, "host {host} is down, and asked: {what}"),

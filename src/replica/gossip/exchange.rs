@@ -105,7 +105,10 @@ impl<S: Store> Replica<S> {
         self.time.heard(from, vector.wall, self.now, self.config.max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.silent = Some((self.now.elapsed, vector.silent.clone()));
+            peer.leaving.clone_from(&vector.leaving);
+            peer.yields_to.clone_from(&vector.yields_to);
         }
+        self.note_leaver(from, vector);
         if self.is_blind() {
             return;
         }

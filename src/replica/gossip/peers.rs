@@ -44,6 +44,9 @@ pub(in crate::replica) struct Peer {
     pub(in crate::replica) compared: bool,
     /// Logs of which it did not have what this node asked for any more, each with the first op that it had.
     pub(super) gone: BTreeMap<NodeId, Seq>,
+    /// Who is known to it to leave, and whom of them it lets go first.
+    pub(super) leaving: BTreeSet<NodeId>,
+    pub(super) yields_to: BTreeSet<NodeId>,
     /// Who is silent to it, and when it said so.
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
@@ -139,6 +142,19 @@ impl Peers {
 
     pub(in crate::replica) fn is_connected(&self, node: NodeId) -> bool {
         self.connected.contains_key(&node)
+    }
+
+    /// Whether a peer has said that it knows that `leaver` leaves, and that it stays until that one is out.
+    pub(in crate::replica) fn stays_for(&self, peer: NodeId, leaver: NodeId) -> bool {
+        let knows = |state: &Peer| {
+            state.leaving.contains(&leaver) && (!state.leaving.contains(&peer) || state.yields_to.contains(&leaver))
+        };
+        self.connected.get(&peer).is_some_and(knows)
+    }
+
+    /// What peers have said of leaves is asked anew.
+    pub(in crate::replica) fn forget_leaves(&mut self) {
+        self.connected.values_mut().for_each(|peer| peer.leaving.clear());
     }
 
     /// Who is silent to a peer, and when it last said so.

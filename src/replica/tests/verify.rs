@@ -146,7 +146,7 @@ fn every_row_that_is_missed_by_others_is_found() {
             assert!(faults(&damaged).contains(&fault), "{}: {:?}", table.name(), faults(&damaged));
         }
     }
-    let needed = |key: &Vec<u8>| key != CLUSTER_WATERMARK && key != crate::name::META_PEPPER;
+    let needed = |key: &Vec<u8>| key != CLUSTER_WATERMARK;
     for key in keys(&store, Table::Cluster).into_iter().filter(needed) {
         let mut damaged = store.clone();
         damaged.delete(Table::Cluster, key);

@@ -1,0 +1,71 @@
+//! What only members know goes to members alone: the cluster's secret, from which join tokens are derived, and the key of
+//! private names.
+
+use forename::clock::NodeId;
+use forename::codec;
+use forename::crdt::Body;
+use forename::name::Pepper;
+use forename::replica::Message;
+use forename::store::Write;
+
+use crate::ledger::{Checked, broken};
+use crate::machine::{SECRET, host_of};
+use crate::plan::Host;
+use crate::world::World;
+
+/// Which of the secrets some bytes have.
+fn secret_in(bytes: &[u8]) -> Option<&'static str> {
+    let has = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    if has(&SECRET) {
+        Some("the cluster's secret")
+    } else if has(&codec::encode(&Pepper::derive(&SECRET))) {
+        Some("the key of private names")
+    } else {
+        None
+    }
+}
+
+impl World {
+    /// A snapshot goes to whoever is no member yet.
+    pub(crate) fn check_rows(&self, host: Host, to: NodeId, rows: &[Write]) -> Checked {
+        let secret = |row: &Write| secret_in(row.value.as_deref().unwrap_or_default());
+        match rows.iter().find_map(|row| secret(row).map(|what| (what, row))) {
+            Some((what, Write { table, key, .. })) => {
+                let (table, key) = (table.name(), String::from_utf8_lossy(key));
+                broken("confidential", format!("host {host} gives {to}, which is no member, {what} in {table}/{key}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A message leaves.
+    pub(crate) fn check_confidential(&self, host: Host, to: NodeId, message: &Message) -> Checked {
+        // These are most of all messages, and hold no bytes that a node chose.
+        if matches!(message, Message::Ops { .. } | Message::Vector(_) | Message::Reads { .. }) {
+            return Ok(());
+        }
+        let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
+        let let_in = |node: NodeId| {
+            let mut ops = self.ledger.ops();
+            ops.any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
+        };
+        let founder = host_of(to) < self.plan.founders && to.incarnation() == 0;
+        if founder || let_in(to) {
+            return Ok(());
+        }
+        broken("confidential", format!("host {host} tells {to}, which is no member, {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_wherever_it_stands() {
+        assert_eq!(secret_in(&[1; 100]), None);
+        assert_eq!(secret_in(&[&[1; 5], SECRET.as_slice(), &[2; 9]].concat()), Some("the cluster's secret"));
+        let pepper = codec::encode(&Pepper::derive(&SECRET));
+        assert_eq!(secret_in(&[&[1; 5], pepper.as_slice()].concat()), Some("the key of private names"));
+    }
+}
