@@ -16,7 +16,7 @@ use forename::store::memory::MemoryStore;
 use crate::ledger::{Checked, broken};
 use crate::oracle::{self, Fate, Verdicts};
 use crate::plan::Host;
-use crate::run::{ask, cluster};
+use crate::run::{ask, ask_patiently, cluster};
 use crate::secrets::VAULT;
 use crate::world::World;
 
@@ -78,8 +78,9 @@ pub(crate) fn check(world: &mut World) -> Checked {
         return Ok(());
     }
     let keep = world.plan.keep_events.unwrap_or(0);
-    let hosts: Vec<Host> = (0..world.machines.len()).filter(|host| !world.machines[*host].left).collect();
-    let Some(first) = hosts.first().copied() else { return Ok(()) };
+    let hosts = world.present();
+    // One whose clock stays wrong takes no names.
+    let Some(first) = hosts.iter().copied().find(|host| !world.is_wrong_for_good(*host)) else { return Ok(()) };
     // Members that are evicted for being silent may come and go at any time.
     let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
     let before = lives(world);
@@ -99,7 +100,8 @@ pub(crate) fn check(world: &mut World) -> Checked {
         return Ok(());
     }
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
-    let time = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark()).min();
+    let replicas = hosts.iter().filter_map(|host| world.machines[*host].replica.as_ref());
+    let time = replicas.map(|replica| replica.watermark()).min();
     let verdicts = oracle::judge(&ops, time.unwrap_or_default());
     let living = Living::of(world, &verdicts);
     for host in hosts {
@@ -112,7 +114,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
     let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("afterwards{round}") }];
     let request = RegisterRequest { owner: format!("afterwards{round}"), names, ..RegisterRequest::default() };
-    match ask(world, host, Request::Register(request))? {
+    match ask_patiently(world, host, Request::Register(request))? {
         Some(Ok(Answer::Registration(view))) => {
             let later = world.now + 1_000_000;
             world.run_until(later)?;
