@@ -112,8 +112,8 @@ pub(crate) fn check(world: &mut World) -> Checked {
 
 /// A client takes a name and gives it up.
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
-    let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("afterwards{round}") }];
-    let request = RegisterRequest { owner: format!("afterwards{round}"), names, ..RegisterRequest::default() };
+    let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("atrest{round}") }];
+    let request = RegisterRequest { owner: format!("atrest{round}"), names, ..RegisterRequest::default() };
     match ask_patiently(world, host, Request::Register(request))? {
         Some(Ok(Answer::Registration(view))) => {
             let later = world.now + 1_000_000;

@@ -46,7 +46,8 @@ impl World {
         }
         let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
         let let_in = |node: NodeId| {
-            let mut ops = self.ledger.ops();
+            // One that was void later counted then.
+            let mut ops = self.ledger.all_ops();
             ops.any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
         };
         let founder = host_of(to) < self.plan.founders && to.incarnation() == 0;

@@ -156,9 +156,9 @@ impl<S: Store> Replica<S> {
     }
 
     /// The time that this node lets its own timestamps follow: none while it starts and has not heard of a majority's
-    /// clocks, because timestamps never go back.
+    /// clocks, nor while it is no member, because timestamps never go back.
     pub(super) fn time_to_follow(&self) -> Millis {
-        if self.is_starting() { Millis(0) } else { self.cluster_time() }
+        if self.is_starting() || !self.is_member() { Millis(0) } else { self.cluster_time() }
     }
 }
 
