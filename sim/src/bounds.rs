@@ -86,7 +86,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
     let before = lives(world);
     for round in 0..ROUNDS {
         match come_and_go(world, first, round) {
-            Err(_) if lives(world) > before => return Ok(()),
+            Err(_) if lives(world) > before || !is_member(world, first) => return Ok(()),
             done => done?,
         }
         let later = world.now + (keep + 3000) * 1000;
@@ -108,6 +108,10 @@ pub(crate) fn check(world: &mut World) -> Checked {
         living.check(world, host)?;
     }
     Ok(())
+}
+
+fn is_member(world: &World, host: Host) -> bool {
+    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
 }
 
 /// A client takes a name and gives it up.
