@@ -16,7 +16,7 @@ use forename::store::memory::MemoryStore;
 use crate::ledger::{Checked, broken};
 use crate::oracle::{self, Fate, Verdicts};
 use crate::plan::Host;
-use crate::run::{ask, cluster};
+use crate::run::{ask, ask_patiently, cluster};
 use crate::secrets::VAULT;
 use crate::world::World;
 
@@ -76,7 +76,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
         return Ok(());
     }
     let keep = world.plan.keep_events.unwrap_or(0);
-    let hosts: Vec<Host> = (0..world.machines.len()).filter(|host| !world.machines[*host].left).collect();
+    let hosts = world.present();
     // One whose clock stays wrong takes no names.
     let Some(first) = hosts.iter().copied().find(|host| !world.is_wrong_for_good(*host)) else { return Ok(()) };
     // Members that are evicted for being silent may come and go at any time.
@@ -111,7 +111,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
     let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("atrest{round}") }];
     let request = RegisterRequest { owner: format!("atrest{round}"), names, ..RegisterRequest::default() };
-    match ask(world, host, Request::Register(request))? {
+    match ask_patiently(world, host, Request::Register(request))? {
         Some(Ok(Answer::Registration(view))) => {
             let later = world.now + 1_000_000;
             world.run_until(later)?;
@@ -180,7 +180,16 @@ impl Living {
                 Table::Names | Table::Erased => self.names,
                 Table::Registrations | Table::Ids | Table::Owners | Table::Over => self.registrations,
                 // All is decided, and nothing is missing.
-                Table::Contested | Table::Early => 0,
+                Table::Contested | Table::Early => {
+                    if let Some((key, _)) = store.rows(table).next() {
+                        let stamp = Stamp::from_bytes(key).map(|stamp| stamp.to_string()).unwrap_or_default();
+                        let of = store.rows(Table::Registrations).filter(|(other, _)| *other == key).count();
+                        let name = table.name();
+                        let text = format!("host {host} keeps {stamp} in {name}, and all is decided; it has {of} of it");
+                        return broken("bounds", text);
+                    }
+                    continue;
+                }
                 // A reservation that a clock far ahead has made ends when the time has come.
                 Table::Expiries => {
                     let ended = |key: &[u8]| key.first_chunk().is_some_and(|end| u64::from_be_bytes(*end) < time.0);
