@@ -67,8 +67,6 @@ struct Living {
     names: usize,
     /// Claims of all registrations.
     claims: usize,
-    /// Reservations that are open.
-    open: usize,
     namespaces: usize,
 }
 
@@ -162,7 +160,6 @@ impl Living {
                 .collect::<BTreeSet<_>>()
                 .len(),
             claims: registers.map(|register| register.claims.len()).sum(),
-            open: 0,
             namespaces: verdicts.rules.len(),
         }
     }
@@ -178,6 +175,7 @@ impl Living {
 
     fn rows(&self, world: &World, host: Host) -> Checked {
         let store = world.machines[host].disk.durable();
+        let time = world.machines[host].replica.as_ref().map(|replica| replica.watermark()).unwrap_or_default();
         for table in Table::ALL {
             let most = match table {
                 Table::Meta => SOME,
@@ -186,8 +184,26 @@ impl Living {
                 Table::Membership => self.membership_ops,
                 Table::Names | Table::Erased => self.names,
                 Table::Registrations | Table::Ids | Table::Owners | Table::Over => self.registrations,
-                // All is decided, nothing is missing, and no reservation is open.
-                Table::Contested | Table::Early | Table::Expiries => self.open,
+                // All is decided, and nothing is missing.
+                Table::Contested | Table::Early => {
+                    if let Some((key, _)) = store.rows(table).next() {
+                        let stamp = Stamp::from_bytes(key).map(|stamp| stamp.to_string()).unwrap_or_default();
+                        let of = store.rows(Table::Registrations).filter(|(other, _)| *other == key).count();
+                        let name = table.name();
+                        let text = format!("host {host} keeps {stamp} in {name}, and all is decided; it has {of} of it");
+                        return broken("bounds", text);
+                    }
+                    continue;
+                }
+                // A reservation that a clock far ahead has made ends when the time has come.
+                Table::Expiries => {
+                    let ended = |key: &[u8]| key.first_chunk().is_some_and(|end| u64::from_be_bytes(*end) < time.0);
+                    let left = store.rows(table).filter(|(key, _)| ended(key)).count();
+                    if left > 0 {
+                        return broken("bounds", format!("host {host} keeps {left} reservations that are over"));
+                    }
+                    continue;
+                }
                 Table::Endings => self.claims + self.registrations,
                 Table::Typed => self.claims,
                 Table::Namespaces => self.namespaces,

@@ -89,9 +89,6 @@ fn contact_of(node: NodeId, host: Host, as_of: Millis) -> Contact {
     Contact { node, public_key: Vec::new(), address, label, as_of }
 }
 
-/// For how long a sponsor keeps what a newcomer lacks. The library has no such limit yet.
-fn limit_joining(_config: &mut Config, _snapshot_ttl: u64) {}
-
 /// The secret of the cluster.
 pub(crate) const SECRET: [u8; 32] = [7; 32];
 /// That of a cluster which was made of what was left of it.
@@ -164,7 +161,7 @@ impl Machine {
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
         (config.spread, config.evict_after) = (plan.spread, plan.evict_after);
         (config.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
-        limit_joining(&mut config, plan.snapshot_ttl);
+        config.snapshot_ttl = plan.snapshot_ttl;
         // Whoever comes back joins, whatever it was once.
         let returns = store.get(Table::Meta, b"returning").is_some();
         let start = if self.host < plan.founders && !returns {

@@ -55,6 +55,8 @@ impl<S: Store> Replica<S> {
             }
             let why = "nobody in reach has what this node lacks any more";
             let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
+            // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
+            self.leave_copied_feed();
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(next));
         }

@@ -129,6 +129,8 @@ impl<S: Store> Replica<S> {
         };
         match (installed, start) {
             (false, Some(Start::Found { founders, secret })) if !returning => {
+                // Its first timestamps, too, wait for what a majority's clocks say.
+                replica.starting = Some(Starting::at(now, replica.ceiling));
                 let pepper = Pepper::derive(&secret);
                 replica.found(&Founding { founders, ..Founding::default() }, &Secrets { cluster: secret, pepper });
             }
