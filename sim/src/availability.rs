@@ -193,6 +193,12 @@ impl World {
         i64::try_from(self.machines[host].now(self.now).wall.0).unwrap_or(i64::MAX)
     }
 
+    /// What the clocks of those who are present say together: the lower median, milliseconds.
+    pub(crate) fn common_time(&self) -> u64 {
+        let clocks = self.present().into_iter().map(|host| self.clock_of(host)).collect();
+        u64::try_from(lower_median(clocks)).unwrap_or(0)
+    }
+
     /// Members that a host knows of.
     fn known_members(&self, host: Host) -> &BTreeSet<NodeId> {
         &self.watch.hosts[host].members

@@ -9,7 +9,7 @@ use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, Reg
 use uuid::Uuid;
 
 use crate::ledger::{Checked, Violation};
-use crate::machine::{EPOCH, host_of};
+use crate::machine::host_of;
 use crate::net::Micros;
 use crate::orders;
 use crate::plan::{Ending, Host};
@@ -165,7 +165,7 @@ fn is_member(world: &World, host: Host) -> bool {
 fn await_the_present(world: &mut World) -> Result<(), Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     loop {
-        let limit = EPOCH + world.now / 1000 + AHEAD;
+        let limit = world.common_time() + AHEAD;
         let nodes = world.present().into_iter().map(|host| world.machines[host].node);
         let Some(node) = nodes.into_iter().find(|node| world.ledger.promised(*node).millis().0 > limit) else {
             return Ok(());

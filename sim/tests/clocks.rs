@@ -13,6 +13,10 @@ const ROME: usize = 4;
 
 const HOUR: i64 = 3_600_000;
 
+/// After so many milliseconds all have noticed that a clock was set: a heartbeat that is late makes a clock look late, so the
+/// best of some seconds counts.
+const KNOWN: u64 = 6000;
+
 /// The nodes that refuse a new name each because of their clocks, and what the others took.
 fn refuse(story: &mut Story, founders: usize, name: &str) -> (Vec<usize>, Vec<u32>) {
     let (mut refuse, mut taken) = (Vec::new(), Vec::new());
@@ -43,7 +47,7 @@ fn only_nodes_whose_clocks_are_wrong_refuse_names() {
         for by in [60_000, -60_000, HOUR, -HOUR] {
             let mut story = Story::of(founders);
             wrong.iter().for_each(|host| story.step_clock(*host, by));
-            story.passes(3000);
+            story.passes(KNOWN);
             let (refused, taken) = refuse(&mut story, founders, "early");
             assert_eq!(refused, wrong, "of {founders}, {by} ms");
             are_confirmed(&mut story, founders, &taken);
@@ -53,7 +57,7 @@ fn only_nodes_whose_clocks_are_wrong_refuse_names() {
             assert_eq!(refused, wrong, "of {founders}, {by} ms, a minute later");
             are_confirmed(&mut story, founders, &taken);
             wrong.iter().for_each(|host| story.step_clock(*host, -by));
-            story.passes(3000);
+            story.passes(KNOWN);
             let (refused, taken) = refuse(&mut story, founders, "again");
             assert!(refused.is_empty(), "{refused:?}");
             are_confirmed(&mut story, founders, &taken);
@@ -62,14 +66,17 @@ fn only_nodes_whose_clocks_are_wrong_refuse_names() {
     }
 }
 
+/// A clock that is set back takes the time of two nodes back with it. What was stamped before is then ahead of that time, and
+/// waits until it has come.
 #[test]
 fn of_two_nodes_the_one_that_is_ahead_refuses_names() {
     for (by, ahead) in [(60_000, TOKYO), (-60_000, LONDON), (HOUR, TOKYO)] {
         let mut story = Story::of(2);
         story.step_clock(TOKYO, by);
-        story.passes(3000);
+        story.passes(KNOWN);
         let (refused, taken) = refuse(&mut story, 2, "name");
         assert_eq!(refused, [ahead], "{by} ms");
+        story.passes(by.min(0).unsigned_abs());
         are_confirmed(&mut story, 2, &taken);
         story.ends_well();
     }
@@ -104,7 +111,7 @@ fn a_clock_that_was_ahead_for_a_moment_leaves_no_trace() {
         // Clients ask it at that moment: it refuses, or it takes what is soon confirmed.
         let slots = [story.claims(LIMA, &["alice"]), story.claims(LONDON, &["carla"])];
         story.step_clock(LIMA, -HOUR);
-        story.passes(3000);
+        story.passes(KNOWN);
         let bob = story.claims(LONDON, &["bob"]);
         let dora = story.claims(LIMA, &["dora"]);
         let taken: Vec<u32> = slots.into_iter().filter(|slot| story.refused(*slot).is_none()).collect();
@@ -125,7 +132,7 @@ fn a_clock_that_is_ahead_while_its_node_is_cut_off_leaves_no_trace() {
         let alice = story.claims(LIMA, &["alice"]);
         story.step_clock(LIMA, -HOUR);
         story.heal();
-        story.passes(3000);
+        story.passes(KNOWN);
         let bob = story.claims(TOKYO, &["bob"]);
         let taken = if story.refused(alice).is_none() { vec![alice, bob] } else { vec![bob] };
         are_confirmed(&mut story, 3, &taken);
@@ -142,12 +149,15 @@ fn a_node_that_starts_with_a_wrong_clock_finds_out_before_it_takes_names() {
         story.start(LIMA);
         let early = story.claims(LIMA, &["early"]);
         story.passes(6000);
-        assert!(matches!(story.refused(early), Some(Refusal::ClockSuspect { .. })), "{by} ms: {:?}", story.told(early));
+        // Behind one other it cannot know that it is wrong, and what it stamps then follows what it has seen.
+        let refused = matches!(story.refused(early), Some(Refusal::ClockSuspect { .. }));
+        assert!(refused || by < 0, "{by} ms: {:?}", story.told(early));
+        let early = if refused { None } else { Some(early) };
         let (refused, taken) = refuse(&mut story, 3, "name");
         assert_eq!(refused, [LIMA]);
-        are_confirmed(&mut story, 3, &taken);
+        are_confirmed(&mut story, 3, &taken.into_iter().chain(early).collect::<Vec<_>>());
         story.step_clock(LIMA, -by);
-        story.passes(3000);
+        story.passes(KNOWN);
         let (refused, taken) = refuse(&mut story, 3, "again");
         assert!(refused.is_empty(), "{refused:?}");
         are_confirmed(&mut story, 3, &taken);
@@ -181,7 +191,7 @@ fn what_was_pending_is_decided_while_one_clock_is_ahead() {
     let bob = story.claims(LONDON, &["bob"]);
     story.step_clock(LIMA, 60_000);
     story.heal();
-    story.passes(3000);
+    story.passes(KNOWN);
     for city in [LONDON, TOKYO, LIMA] {
         assert_eq!(story.status(city, bob), Some(Status::Confirmed));
     }
@@ -196,7 +206,7 @@ fn clocks_within_the_limit_on_either_side_hold_up_nobody() {
     let mut story = Story::of(5);
     story.step_clock(OSLO, 4000);
     story.step_clock(ROME, -4000);
-    story.passes(3000);
+    story.passes(KNOWN);
     let (refused, taken) = refuse(&mut story, 5, "name");
     assert!(refused.is_empty(), "{refused:?}");
     are_confirmed(&mut story, 5, &taken);
@@ -218,7 +228,7 @@ fn a_slow_node_takes_ops_and_does_not_take_a_name_that_is_taken() {
     story.passes(100);
     let late = story.claims(ROME, &["alice"]);
     assert!(story.told(late).is_none(), "{:?}", story.told(late));
-    story.passes(3000);
+    story.passes(KNOWN);
     let (refused, taken) = refuse(&mut story, 5, "name");
     assert_eq!(refused, [OSLO, ROME]);
     are_confirmed(&mut story, 5, &[taken, vec![alice]].concat());
@@ -231,8 +241,8 @@ fn a_reservation_ends_in_its_time_whatever_one_clock_says() {
     for by in [HOUR, -HOUR] {
         let mut story = Story::of(3);
         story.step_clock(LIMA, by);
-        story.passes(3000);
-        let (short, long) = (story.reserves(LONDON, &["carla"], 3000), story.reserves(TOKYO, &["dora"], 600_000));
+        story.passes(KNOWN);
+        let (short, long) = (story.reserves(LONDON, &["carla"], 3000), story.reserves(TOKYO, &["dora"], 40_000));
         assert!(story.refused(short).is_none() && story.refused(long).is_none());
         story.passes(2000);
         assert_eq!(story.name(TOKYO, "carla"), NameStatus::Held, "not before its time: {by} ms");
@@ -252,9 +262,9 @@ fn members_come_and_go_while_one_clock_is_wrong() {
         for by in [HOUR, -HOUR] {
             let mut story = Story::with_joiners(4, &[TOKYO]);
             story.step_clock(wrong, by);
-            story.passes(3000);
+            story.passes(KNOWN);
             story.start(4);
-            story.passes(3000);
+            story.passes(KNOWN);
             assert!(story.is_member(4), "let in while host {wrong} is off by {by} ms");
             let dora = story.claims(4, &["dora"]);
             are_confirmed(&mut story, 5, &[dora]);
