@@ -203,12 +203,13 @@ impl World {
         self.known_members(host).contains(&node)
     }
 
-    /// Whether a host's node may be on its way out, by an order or because it was silent.
+    /// Whether a host's node may be on its way out: by an order, because it was silent, or because its directory is an old one.
     pub(crate) fn may_go(&self, host: Host) -> bool {
         let node = self.machines[host].node;
         let ordered = self.orders.wanted_out(node) || self.orders.wanted_to_leave(node) || self.roll.departs(node);
         let heard = self.machines.iter().any(|other| other.host != host && self.in_contact(host, other.node, self.now));
-        ordered || self.roll.frozen().contains(&node) || (self.plan.evict_after.is_some() && !heard)
+        let old = self.machines[host].put_back;
+        ordered || old || self.roll.frozen().contains(&node) || (self.plan.evict_after.is_some() && !heard)
     }
 
     /// Who is a member may have changed for a host.

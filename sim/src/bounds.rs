@@ -84,7 +84,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
     let before = lives(world);
     for round in 0..ROUNDS {
         match come_and_go(world, first, round) {
-            Err(_) if lives(world) > before => return Ok(()),
+            Err(_) if lives(world) > before || !is_member(world, first) => return Ok(()),
             done => done?,
         }
         let later = world.now + (keep + 3000) * 1000;
@@ -98,13 +98,18 @@ pub(crate) fn check(world: &mut World) -> Checked {
         return Ok(());
     }
     let ops: Vec<Op> = world.ledger.ops().cloned().collect();
-    let time = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark()).min();
+    let replicas = hosts.iter().filter_map(|host| world.machines[*host].replica.as_ref());
+    let time = replicas.map(|replica| replica.watermark()).min();
     let verdicts = oracle::judge(&ops, time.unwrap_or_default());
     let living = Living::of(world, &verdicts);
     for host in hosts {
         living.check(world, host)?;
     }
     Ok(())
+}
+
+fn is_member(world: &World, host: Host) -> bool {
+    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
 }
 
 /// A client takes a name and gives it up.

@@ -218,6 +218,7 @@ impl World {
         }
     }
 
+    /// Whether a machine's clock stays wrong to the end.
     pub(crate) fn is_wrong_for_good(&self, host: Host) -> bool {
         !self.machines[host].mended && self.plan.wrong_for_good.iter().any(|wrong| wrong.host == host)
     }

@@ -10,7 +10,8 @@ pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
         return;
     }
     if dice.percent(30) {
-        plan.evict_after = Some(dice.within(500, 6000));
+        // A second is the least that the configuration takes.
+        plan.evict_after = Some(dice.within(1000, 6000));
     }
     let evictions = if dice.percent(60) { dice.within(1, 3) } else { 0 };
     // Often it is one operator, who does not contradict herself; sometimes several nodes are told at once.
