@@ -190,7 +190,8 @@ impl Living {
                         let stamp = Stamp::from_bytes(key).map(|stamp| stamp.to_string()).unwrap_or_default();
                         let of = store.rows(Table::Registrations).filter(|(other, _)| *other == key).count();
                         let name = table.name();
-                        let text = format!("host {host} keeps {stamp} in {name}, and all is decided; it has {of} of it");
+                        let text =
+                            format!("host {host} keeps {stamp} in {name}, and all is decided; it has {of} of it");
                         return broken("bounds", text);
                     }
                     continue;
