@@ -3,9 +3,7 @@
 use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId};
 use forename::crdt::{Body, Chain, Claim, Op, Register, Registry};
-use forename::replica::{
-    Config, Contact, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
-};
+use forename::replica::{Config, Contact, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start};
 use forename::store::memory::MemoryStore;
 
 /// As in the program.

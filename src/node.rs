@@ -22,8 +22,8 @@ use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, 
 use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
-    self, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig,
-    TransportError, WireVersion, mint_token,
+    self, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
+    WireVersion, mint_token,
 };
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.

@@ -112,9 +112,7 @@ async fn main() -> Result<(), Failure> {
     let sydney = City::start("Sydney", dir.path().join("sydney"), &links, Some(join)).await?;
     for city in [&frankfurt, &sydney] {
         // A node that is still joining says no more than that.
-        while city.client.cluster().await.map_or(0, |cluster| cluster.members.len())
-            < 2
-        {
+        while city.client.cluster().await.map_or(0, |cluster| cluster.members.len()) < 2 {
             sleep(LOOK).await;
         }
     }

@@ -34,7 +34,10 @@ impl Roll {
             Body::Admit { node } => Word::Admit(*node),
             Body::Freeze { node, .. } => Word::Freeze(*node),
             Body::Depart => Word::Depart,
-            _ => return drop(self.words.remove(&(op.node, op.seq))),
+            _ => {
+                self.words.remove(&(op.node, op.seq));
+                return;
+            }
         };
         self.words.insert((op.node, op.seq), word);
     }

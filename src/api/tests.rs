@@ -275,7 +275,9 @@ async fn every_call_by_the_client() {
     let fake = Fake::start(|request| match request {
         Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster | Request::Evict { .. } | Request::Leave { .. } => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        Request::Cluster | Request::Evict { .. } | Request::Leave { .. } => {
+            Ok(Answer::Cluster(Box::new(cluster_view(true))))
+        }
         _ => answered(Status::Confirmed),
     })
     .await;

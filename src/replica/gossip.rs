@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rand_chacha::rand_core::Rng;
 
 use self::peers::Peer;
-pub(super) use self::peers::{Newcomer, Peers};
 pub use self::peers::Spread;
+pub(super) use self::peers::{Newcomer, Peers};
 pub(super) use self::reads::{META_READS, Reads};
 use super::Replica;
 use super::input::Output;
@@ -154,7 +154,8 @@ impl<S: Store> Replica<S> {
 
     /// A member says whether it takes the ops of this node.
     fn on_skewed(&mut self, from: NodeId, ahead: u64) {
-        let before = if ahead == 0 { self.peers.refused_by.remove(&from) } else { self.peers.refused_by.insert(from, ahead) };
+        let before =
+            if ahead == 0 { self.peers.refused_by.remove(&from) } else { self.peers.refused_by.insert(from, ahead) };
         match (before, ahead) {
             (None, 1..) => tracing::warn!(
                 peer = %from, label = self.label(from), ahead_ms = ahead,

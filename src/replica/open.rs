@@ -227,7 +227,8 @@ impl<S: Store> Replica<S> {
         self.registry.resume(dots.collect());
         let (membership, watermark) = (&self.membership, self.finality.watermark());
         // One that was let in at the watermark need not have promised anything.
-        let promised = membership.members().filter(|member| *member != self.me && membership.floor(*member) < watermark);
+        let promised =
+            membership.members().filter(|member| *member != self.me && membership.floor(*member) < watermark);
         self.finality.recall(promised);
         self.membership_changed();
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.

@@ -190,7 +190,9 @@ pub enum Refusal {
     #[error("this node is leaving the cluster and takes no more requests; ask another node")]
     Leaving,
     /// The node has said its last op.
-    #[error("this node has departed: its last op is out, so it cannot stay; to take part again, start a new node on an empty data directory")]
+    #[error(
+        "this node has departed: its last op is out, so it cannot stay; to take part again, start a new node on an empty data directory"
+    )]
     Departed,
     /// Events that were asked for are no longer kept.
     #[error(

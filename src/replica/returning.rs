@@ -167,7 +167,8 @@ impl<S: Store> Replica<S> {
     /// give this node the state: members, and the evicted that may not know so yet.
     fn retries_not_held_by_all(&self) -> Vec<Stamp> {
         let evicted = self.membership.cuts().keys().copied();
-        let lives = |node: &NodeId| self.membership.departed(*node).is_none() && !self.membership.has_later_incarnation(*node);
+        let lives =
+            |node: &NodeId| self.membership.departed(*node).is_none() && !self.membership.has_later_incarnation(*node);
         let members = self.membership.members().chain(evicted.filter(lives));
         let members: Vec<_> = members.filter(|member| *member != self.me).collect();
         let mut stamps = Vec::new();

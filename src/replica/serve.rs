@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{MOST_HELD_BACK, Replica};
 use super::answer::{Answer, Outcome, Reply};
 use super::input::{Output, Token};
 use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
+use super::{MOST_HELD_BACK, Replica};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Name, Register, Registration, Vacancy};
 use crate::store::Store;

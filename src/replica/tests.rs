@@ -122,7 +122,12 @@ impl Cluster {
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
             Output::Send { .. } | Output::EndSnapshot { .. } | Output::Peers { .. } | Output::Events(_) => {}
-            Output::Rejoin(_) | Output::Left => panic!("{id} is out"),
+            Output::Left => {
+                self.nodes.remove(&id);
+                let others = self.nodes.values_mut();
+                others.for_each(|other| other.handle(self.now, Input::Disconnected(id)));
+            }
+            Output::Rejoin(_) => panic!("{id} is out"),
         }
     }
 

@@ -20,8 +20,8 @@ use super::private::id_typed;
 use super::retention::stamp_over;
 use super::returning::{Return, Untold, is_told, is_void};
 use super::{
-    CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE,
-    META_RETURNING, META_SECRET, META_SET_ASIDE, META_UNTOLD,
+    CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING,
+    META_SECRET, META_SET_ASIDE, META_UNTOLD,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};

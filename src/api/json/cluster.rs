@@ -116,7 +116,10 @@ impl From<Obstacle> for Hindrance {
                 "it runs an older version, which cannot read what is in use here; upgrade it".to_owned()
             }
             Obstacle::Eviction(_) => {
-                format!("the eviction of {} is not finished; 'forename member list' shows what it waits for", list(&nodes))
+                format!(
+                    "the eviction of {} is not finished; 'forename member list' shows what it waits for",
+                    list(&nodes)
+                )
             }
             Obstacle::Silent(_) => format!(
                 "all members must have been heard of just now, and {} was not; bring it back or evict it",

@@ -151,9 +151,9 @@ impl<S: Store> Replica<S> {
             self.outbox.push(Output::EndSnapshot { to: node });
         }
         let membership = &self.membership;
-        self.peers.newcomers.retain(|node, newcomer| {
-            !membership.is_member(*node) && now.since(newcomer.said) < WAITS_LAST
-        });
+        self.peers
+            .newcomers
+            .retain(|node, newcomer| !membership.is_member(*node) && now.since(newcomer.said) < WAITS_LAST);
     }
 
     /// Whoever comes under a later id has given up the earlier ones.
@@ -265,7 +265,8 @@ impl<S: Store> Replica<S> {
     /// majorities meet.
     fn obstacles(&self) -> Vec<Obstacle> {
         let mut obstacles = Vec::new();
-        let leaving: BTreeSet<_> = self.membership.frozen().iter().chain(self.membership.agreed().keys()).copied().collect();
+        let leaving: BTreeSet<_> =
+            self.membership.frozen().iter().chain(self.membership.agreed().keys()).copied().collect();
         // An eviction that is done is declared in this step, before anything that rests on it.
         if !leaving.is_empty() && !planted!(AdmitDuringFreeze) {
             obstacles.push(Obstacle::Eviction(leaving));
@@ -287,9 +288,8 @@ impl<S: Store> Replica<S> {
     fn lack_admissions(&self) -> BTreeSet<NodeId> {
         let mut lack = BTreeSet::new();
         for (_, origin, seq) in self.membership.admissions() {
-            let holds = |member: &NodeId| {
-                *member == self.me || *member == origin || self.finality.held(*member, origin) >= seq
-            };
+            let holds =
+                |member: &NodeId| *member == self.me || *member == origin || self.finality.held(*member, origin) >= seq;
             let (holders, others): (Vec<_>, Vec<_>) = self.membership.members().partition(holds);
             if 2 * holders.len() <= self.membership.count() {
                 lack.extend(others);
@@ -313,7 +313,9 @@ impl<S: Store> Replica<S> {
     pub(super) fn pass_waits_on(&mut self, newcomer: NodeId, obstacles: Vec<Obstacle>) {
         let contact = self.peers.joining.get(&newcomer).map(|joining| joining.contact.clone());
         if let Some(contact) = contact.or_else(|| self.contacts.get(&newcomer).cloned()) {
-            self.peers.newcomers.insert(newcomer, Newcomer { contact, obstacles: obstacles.clone(), said: self.now.elapsed });
+            self.peers
+                .newcomers
+                .insert(newcomer, Newcomer { contact, obstacles: obstacles.clone(), said: self.now.elapsed });
         }
         if self.peers.is_connected(newcomer) {
             self.send(newcomer, Lane::Ordered, Message::Waits { newcomer, obstacles });
@@ -343,7 +345,8 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
         // Only those who know the secret can make it, and the connection says who they are.
-        let right = self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
+        let right =
+            self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.knows_secret |= right;
         }

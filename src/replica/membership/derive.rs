@@ -177,7 +177,9 @@ fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTr
             let by = freezes.get(node).into_iter().flatten();
             by.filter(|(by, _)| stay.contains(by) || planted!(FreezesOfTheFrozenCount))
         };
-        let rank = |(by, freeze): &(&NodeId, &Freeze)| (freeze.forked, freeze.upto.seq, Some(**by) == first, freeze.upto.chain);
+        let rank = |(by, freeze): &(&NodeId, &Freeze)| {
+            (freeze.forked, freeze.upto.seq, Some(**by) == first, freeze.upto.chain)
+        };
         let chosen = if planted!(CutTooLow) { by_stayers().min_by_key(rank) } else { by_stayers().max_by_key(rank) };
         chosen.map(|(_, freeze)| freeze.upto).unwrap_or_default()
     };

@@ -82,7 +82,7 @@ fn a_new_member_may_let_in_the_next() {
 
 #[test]
 fn a_node_whose_admission_lies_beyond_a_cut_was_never_in() {
-    let ops = vec![op(1, 1, 10, freeze(3, 4)), op(2, 1, 10, freeze(3, 4)), op(3, 5, 12, admit(9))];
+    let ops = [op(1, 1, 10, freeze(3, 4)), op(2, 1, 10, freeze(3, 4)), op(3, 5, 12, admit(9))];
     let mut membership = founded(&[1, 2, 3], ops[..2].to_vec());
     membership.add(op(1, 2, 13, evict(&[(3, 4)])), ALL);
     membership.add(ops[2].clone(), ALL);
