@@ -66,6 +66,16 @@ pub const REQUIRED: &[&str] = &[
     "a liar is given a snapshot",
     "a majority lives on",
     "a minority lives on",
+    "an operator puts a lost member out",
+    "no majority is left",
+    "a clock stays wrong",
+    "a node refuses names until its clock is right",
+    "a node has left",
+    "a node comes back after an eviction",
+    "refused: leaving",
+    "refused: no majority",
+    "refused: not in contact",
+    "refused: unavailable",
     "a snapshot is cut off",
     "ops by bulk",
     "more ops than one message carries",
@@ -82,8 +92,14 @@ pub const REQUIRED: &[&str] = &[
     "a private name is lost",
 ];
 
-/// Marks that no run reaches: the replica itself never says so, only its driver does.
-pub const RARE: &[&str] = &["refused: unavailable"];
+/// Marks that a round may miss.
+pub const RARE: &[&str] = &[
+    "evictions that crossed",
+    "machines are lost while members come or go",
+    "a newcomer waits until its clock is right",
+    "those who are lost put out the others",
+    "refused: last member",
+];
 
 impl World {
     /// The rare branches that what became of registrations shows.

@@ -164,6 +164,17 @@ pub(crate) fn check(check: &str) -> &'static str {
         "oracle" => "At the end every node agrees with an independent replay of all ops in the order of their stamps.",
         "secret" => "A private name is seen by nobody but the node that was asked for it.",
         "undecided" => "A healed cluster decides everything within a bounded time.",
+        "refused" => {
+            "A member with a right clock, in contact with a majority, refuses nothing but what the rules refuse."
+        }
+        "suspect" => "A node whose clock is off takes no registrations until it is right.",
+        "late" => {
+            "While all are connected a new name is confirmed in the usual time, whatever the clocks of a minority do."
+        }
+        "bricked" => {
+            "While more than half of the members are alive, in reach and asked by nobody to go, evicting the dead ends every \
+             eviction, decides everything and lets a newcomer in."
+        }
         "start" => "A process starts on whatever a crash left on its disk.",
         "halt" => "A node stops by itself only where its disk failed or its data is older than what others saw of it.",
         "panic" => "The replica does not panic.",
