@@ -15,7 +15,8 @@ use crate::ledger::{Checked, Violation, broken};
 use crate::net::Micros;
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
-use crate::run::{Failure, ask, check_rules, cluster, ended_of, fates_by_id, owner_views};
+use crate::run::{Failure, ask, check_rules, cluster, ended_of, fates_by_id, owner_views, seen};
+use crate::way_out;
 use crate::world::World;
 
 /// Who is left, and what the lost ones promised before.
@@ -74,6 +75,7 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
                 break;
             }
             Some(text) if world.now >= deadline => {
+                let text = format!("{text}{}", seen(world).map_err(Failure::Safety)?);
                 return Err(Failure::Liveness(Violation { check: "core", text }));
             }
             Some(_) => {}
@@ -194,10 +196,11 @@ impl Core {
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
         let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
-        let silent: BTreeSet<_> = members.iter().copied().filter(|node| self.promised.contains_key(node)).collect();
+        // Earlier incarnations of the lost, and of those who live on, say nothing any more either.
+        let silent: BTreeSet<_> = members.iter().copied().filter(|node| way_out::is_dead(world, *node)).collect();
         let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
         for node in &silent {
-            let limit = self.limit(*node, &ops);
+            let limit = self.limit(world, *node, &ops);
             if let Some(view) = views.iter().find(|view| view.watermark > limit) {
                 let text = format!("{} is at {}, above the last word of {node}: {limit}", view.node, view.watermark);
                 broken("core", text)?;
@@ -224,13 +227,14 @@ impl Core {
     }
 
     /// What a lost member said at most: its last promise or op, or its admission where it said nothing.
-    fn limit(&self, node: NodeId, ops: &[&Op]) -> Hlc {
+    fn limit(&self, world: &World, node: NodeId, ops: &[&Op]) -> Hlc {
         let words = ops.iter().filter(|op| match &op.body {
             _ if op.node == node => true,
             Body::Admit { node: admitted } => *admitted == node,
             _ => false,
         });
-        words.map(|op| op.hlc).chain(self.promised.get(&node).copied()).max().unwrap_or_default()
+        let promised = self.promised.get(&node).copied().unwrap_or_else(|| world.ledger.promised(node));
+        words.map(|op| op.hlc).chain([promised]).max().unwrap_or_default()
     }
 }
 

@@ -96,7 +96,7 @@ fn named(view: &ClusterView) -> BTreeSet<NodeId> {
 }
 
 /// Whether a node has no process that it could come back with: its machine is lost, or has left, or is another node by now.
-fn is_dead(world: &World, node: NodeId) -> bool {
+pub(crate) fn is_dead(world: &World, node: NodeId) -> bool {
     let machine = world.machines.get(host_of(node));
     machine.is_none_or(|machine| machine.lost || machine.left || machine.node != node)
 }
