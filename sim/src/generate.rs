@@ -73,6 +73,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         lies: Vec::new(),
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
+        recovers: None,
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {
@@ -92,6 +93,10 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     match plot {
         Some(plot) => plot.lay_out(&mut plan),
         None => add_operators(seed, &mut plan),
+    }
+    let mut dice = Dice::new(seed, "recovery", 0);
+    if plan.evict_after.is_none() && !plan.faults.iter().any(is_copy) && dice.percent(8) {
+        plan.recovers = usize::try_from(dice.below(plan.hosts() as u64)).ok();
     }
     plan
 }

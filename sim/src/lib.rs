@@ -18,6 +18,7 @@
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
+//! | `recovery` | a new cluster is made of what one machine has |
 //! | `lasting` | the end of a run after which some machines stay lost |
 //! | [`marks`] | rare branches |
 //! | [`golden`] | seeds whose runs are known |
@@ -58,6 +59,7 @@ mod operators;
 pub mod oracle;
 pub mod plan;
 mod queue;
+mod recovery;
 mod remains;
 pub mod report;
 mod reports;

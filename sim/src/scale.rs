@@ -119,6 +119,7 @@ fn plan(setting: Setting) -> Plan {
         lies: Vec::new(),
         heal_at: 0,
         ending: Ending::Healed,
+        recovers: None,
         patience: PATIENCE / 1000,
     }
 }

@@ -114,6 +114,7 @@ impl Story {
             lies: Vec::new(),
             heal_at: 0,
             ending: Ending::Healed,
+            recovers: None,
             patience: 60_000,
         }
     }
@@ -387,6 +388,7 @@ impl Story {
             Ok(last) => self.world.ledger.feed_goes_beyond(host, last),
             Err(why) => panic!("no cluster can be made of host {host}: {why}"),
         }
+        self.world.recovered = Some(host);
         self.start(host);
     }
 

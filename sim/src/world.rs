@@ -90,6 +90,8 @@ pub(crate) struct World {
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
     pub(crate) known: Known,
+    /// Whose directory a new cluster was made of.
+    pub(crate) recovered: Option<Host>,
     /// What hosts let out at once at most.
     pub(crate) most_sent: BTreeMap<Host, Burst>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
@@ -121,6 +123,7 @@ impl World {
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
             known: Known::default(),
+            recovered: None,
             most_sent: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
@@ -242,7 +245,11 @@ impl World {
         // It may have died before its last word.
         self.machines[host].came_back |= returning.is_some();
         self.machines[host].wanted = if let Some(back) = returning {
-            back.contacts.iter().map(|contact| host_of(contact.node)).collect()
+            match self.recovered {
+                // Its operator has it join the new cluster.
+                Some(new) => BTreeSet::from([new]),
+                None => back.contacts.iter().map(|contact| host_of(contact.node)).collect(),
+            }
         } else if host < founders {
             self.founders_of(host)
         } else {

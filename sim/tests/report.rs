@@ -38,6 +38,7 @@ fn plan() -> Plan {
         ],
         heal_at: 6000,
         ending: Ending::Healed,
+        recovers: None,
         patience: 60_000,
     }
 }
