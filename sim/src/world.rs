@@ -379,7 +379,7 @@ impl World {
                 self.held.members(host, members.iter().map(|contact| contact.node).chain([node]).collect());
             }
         }
-        self.most_sent.entry(host).or_default().note(&outputs);
+        self.most_sent.entry(host).or_default().note(host, &outputs)?;
         let mut left = None;
         if !outputs.is_empty()
             && let Some((outputs, kept)) = self.machines[host].dies_after.take()
