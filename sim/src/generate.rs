@@ -75,6 +75,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
         wrong_for_good: Vec::new(),
+        recovers: None,
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {
@@ -96,6 +97,10 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         None => add_operators(seed, &mut plan),
     }
     clocks::add_wrong_clocks(seed, &mut plan);
+    let mut dice = Dice::new(seed, "recovery", 0);
+    if plan.evict_after.is_none() && !plan.faults.iter().any(is_copy) && dice.percent(8) {
+        plan.recovers = usize::try_from(dice.below(plan.hosts() as u64)).ok();
+    }
     plan
 }
 
