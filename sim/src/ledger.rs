@@ -245,7 +245,12 @@ impl Ledger {
         founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
     }
 
-    /// Whether a node is a founder, or some op that counts lets it in.
+    /// A new cluster is made, and this node is its only founder.
+    pub(crate) fn founded_anew(&mut self, node: NodeId) {
+        self.founders.insert(node);
+    }
+
+    /// Whether a node was let in by any op, or is a founder.
     pub(crate) fn was_ever_let_in(&self, node: NodeId, founders: usize) -> bool {
         let founder = host_of(node) < founders && node.incarnation() == 0;
         // An admission that was void later counted then.
