@@ -31,12 +31,12 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     let last = world.machines[host].recover(now);
     let last = last.map_err(|why| failed(format!("no cluster can be made of host {host}: {why}")))?;
     world.ledger.feed_goes_beyond(host, last);
-    world.ledger.founded_anew(world.machines[host].node);
     world.recovered = Some(host);
     let machine = &mut world.machines[host];
     (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
     machine.clock.set_right(now);
     world.start(host).map_err(Failure::Safety)?;
+    world.ledger.founded_anew(world.machines[host].node);
     let deadline = world.now + WITHIN;
     loop {
         let later = world.now + 500_000;

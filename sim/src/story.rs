@@ -25,9 +25,9 @@ use crate::world::World;
 /// One-way latency of a story's links, microseconds: a round trip is 20 ms.
 const LATENCY: u64 = 10_000;
 
-/// The logs of which a node says that members hold different ops under one number. The views do not say so yet.
-fn forks(_view: &ClusterView) -> Vec<NodeId> {
-    Vec::new()
+/// The logs of which a node says that members hold different ops under one number.
+fn forks(view: &ClusterView) -> Vec<NodeId> {
+    view.forks.iter().map(|fork| fork.origin).collect()
 }
 
 /// A cluster that does what it is told.
@@ -412,6 +412,7 @@ impl Story {
         }
         self.world.recovered = Some(host);
         self.start(host);
+        self.world.ledger.founded_anew(self.world.machines[host].node);
     }
 
     /// Somebody who holds a join token and is no member says something to a member.

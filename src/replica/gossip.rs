@@ -110,8 +110,9 @@ impl<S: Store> Replica<S> {
             Message::Installed { wall, has } => self.on_installed(from, wall, &has),
             Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             Message::Member { proof } => self.on_proof(from, &proof),
-            // Let in and put out again before it had the state: its sponsor does not let it in under that id any more.
-            Message::Evicted { cut } if self.is_sponsor(from) || self.membership.knows_key(from) => {
+            // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
+            // cluster was made of a member's directory.
+            Message::Evicted { cut } if self.is_sponsor(from) || self.is_a_members_next(from) => {
                 self.on_evicted(from, cut)
             }
             // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
@@ -146,6 +147,11 @@ impl<S: Store> Replica<S> {
             Message::Forked { seq } if self.is_member() => self.halt_forked(seq),
             Message::Used | Message::Forked { .. } => {}
         }
+    }
+
+    /// A later incarnation of a member.
+    fn is_a_members_next(&self, node: NodeId) -> bool {
+        self.membership.members().any(|member| member.key_part() == node.key_part())
     }
 
     fn is_sponsor(&self, node: NodeId) -> bool {

@@ -83,11 +83,6 @@ impl Membership {
         self.derived.members.contains(&node)
     }
 
-    /// Whether the node, in this incarnation or another, was ever a member.
-    pub(super) fn knows_key(&self, node: NodeId) -> bool {
-        self.derived.since.keys().any(|known| known.key_part() == node.key_part())
-    }
-
     /// All who were ever members.
     pub(super) fn ever(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.since.keys().copied()

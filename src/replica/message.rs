@@ -171,6 +171,13 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Whether the next heartbeat says it again, or what follows from that.
+    pub(super) fn is_said_again(&self) -> bool {
+        matches!(self, Self::Vector(_) | Self::Ops { .. } | Self::Contacts(_))
+    }
+}
+
 /// What members of a cluster share and nobody else knows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {

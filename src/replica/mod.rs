@@ -311,8 +311,8 @@ impl<S: Store> Replica<S> {
         self.release()
     }
 
-    /// Holds this step's outputs back until its batch is durable. Where the disk hangs, messages are dropped before what waits
-    /// grows too large: anti-entropy makes up for them.
+    /// Holds this step's outputs back until its batch is durable. Where the disk hangs, what anti-entropy makes up for is
+    /// dropped at once, and every message before what waits grows too large.
     fn hold_back(&mut self, batch: Batch) {
         let since = *self.disk_waits.get_or_insert(self.now.elapsed);
         let waited = self.now.elapsed.since(since);
@@ -323,6 +323,9 @@ impl<S: Store> Replica<S> {
         }
         let room = MOST_HELD_BACK.saturating_sub(self.gated.len());
         let mut outputs = std::mem::take(&mut self.outbox);
+        if waited >= DISK_HANGS {
+            outputs.retain(|output| !matches!(output, Output::Send { message, .. } if message.is_said_again()));
+        }
         if outputs.len() > room {
             outputs.retain(|output| !matches!(output, Output::Send { .. }));
         }

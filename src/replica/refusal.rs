@@ -168,8 +168,8 @@ pub enum Refusal {
     },
     /// Those who would stay are a majority, but this node is not in contact with one.
     #[error(
-        "this node is in contact with {heard} of the {members} members that would stay without {node}, itself counted, which is no \
-         majority; it may be the one that is cut off. Nothing was changed. Not heard of: {}. Ask a node that reaches more of \
+        "of the {members} members this node is in contact with {heard} that would stay without {node}, itself counted, which is \
+         no majority; it may be the one that is cut off. Nothing was changed. Not heard of: {}. Ask a node that reaches more of \
          them; with --force the eviction begins all the same and is carried out, whatever has happened meanwhile, as soon as a \
          majority hears of it", list_nodes(.unheard)
     )]

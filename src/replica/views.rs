@@ -48,7 +48,8 @@ impl<S: Store> Replica<S> {
         };
         let activated = registration.activated_in_time();
         let expires = registration.end().filter(|_| !activated);
-        let waiting_for = if status.is_final() { Vec::new() } else { self.blockers(&registration) };
+        let waiting_for =
+            if status.is_final() { self.holds_its_end(&registration) } else { self.blockers(&registration) };
         let rejected_by = registration.lost.then(|| self.winner(&registration)).flatten();
         RegistrationView {
             id: registration.id(),
@@ -63,6 +64,17 @@ impl<S: Store> Replica<S> {
             erased,
             waiting_for,
             rejected_by,
+        }
+    }
+
+    /// Whom a reservation waits for whose time is over and which has not ended: they may have activated it.
+    fn holds_its_end(&self, registration: &Registration) -> Vec<Waiting> {
+        let open = !registration.lost && registration.claims.iter().any(|record| record.ended.is_none());
+        match registration.end().filter(|_| open && !registration.activated_in_time()) {
+            Some(end) if end.millis() < self.cluster_time() && self.finality.watermark() < end => {
+                self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX)
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -53,7 +53,9 @@ async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
     let waits = claim(&clients[0], &user("alice", "ann")).await;
     assert_eq!(waits.status, Status::Pending);
     assert_eq!(clients[0].cluster().await.unwrap().eviction, None);
-    let begun = clients[0].evict(c, false).await.unwrap();
+    // Nobody knows of the other at first.
+    let begun =
+        eventually("Lima is evicted", async || clients[0].evict(c, false).await.map_err(|e| e.to_string())).await;
     assert!(begun.eviction.is_some_and(|eviction| eviction.possible && eviction.nodes == [c]));
     is_out(&clients[1], c).await;
     assert_eq!(outcome(&clients[0], &waits).await.status, Status::Confirmed);
