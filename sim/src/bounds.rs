@@ -28,6 +28,9 @@ const SOME: usize = 16;
 /// Bytes of single records, and for each node that ever was in.
 const RECORDS: (usize, usize) = (4096, 512);
 
+/// Messages to one peer in one step at most: some for each message that a peer may have sent meanwhile. A guess.
+const BURST: usize = 300;
+
 /// What a node lets out in one step at most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Burst {
@@ -36,8 +39,9 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
-    /// A step ends with these outputs.
-    pub(crate) fn note(&mut self, outputs: &[Output]) {
+    /// A step of a host ends with these outputs. What waited for an fsync comes at once, and may be no more than what a peer
+    /// has use for.
+    pub(crate) fn note(&mut self, host: Host, outputs: &[Output]) -> Checked {
         let mut to = BTreeMap::new();
         for output in outputs {
             if let Output::Send { to: peer, .. } = output {
@@ -45,6 +49,10 @@ impl Burst {
             }
         }
         self.messages = to.into_values().chain([self.messages]).max().unwrap_or(0);
+        if self.messages > BURST {
+            return broken("bounds", format!("host {host} lets out {} messages to one peer at once", self.messages));
+        }
+        Ok(())
     }
 }
 

@@ -3,13 +3,12 @@
 
 use forename::clock::NodeId;
 use forename::codec;
-use forename::crdt::Body;
 use forename::name::Pepper;
 use forename::replica::Message;
 use forename::store::Write;
 
 use crate::ledger::{Checked, broken};
-use crate::machine::{SECRET, host_of};
+use crate::machine::SECRET;
 use crate::plan::Host;
 use crate::world::World;
 
@@ -45,13 +44,7 @@ impl World {
             return Ok(());
         }
         let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
-        let let_in = |node: NodeId| {
-            // One that was void later counted then.
-            let mut ops = self.ledger.all_ops();
-            ops.any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
-        };
-        let founder = host_of(to) < self.plan.founders && to.incarnation() == 0;
-        if founder || let_in(to) {
+        if self.ledger.was_ever_let_in(to, self.plan.founders) {
             return Ok(());
         }
         broken("confidential", format!("host {host} tells {to}, which is no member, {what}"))

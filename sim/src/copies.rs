@@ -14,7 +14,7 @@ use forename::clock::{Hlc, NodeId};
 use forename::codec;
 use forename::crdt::{Op, Seq};
 use forename::replica::{Contact, Input, Message, node_in};
-use forename::store::{Store, Table};
+use forename::store::Table;
 
 use crate::disk::Disk;
 use crate::ledger::{Checked, Feed, broken};
@@ -46,8 +46,7 @@ impl Copy {
 
     /// Whether it holds a whole state of a node under this id.
     fn is_of(&self, node: NodeId) -> bool {
-        let has = |key: &[u8]| self.disk.durable().get(Table::Meta, key).is_some();
-        node_in(self.disk.durable(), node) == node && has(b"installed") && !has(b"returning")
+        node_in(self.disk.durable(), node) == node && self.disk.is_whole()
     }
 }
 
@@ -93,7 +92,7 @@ impl World {
             let node = self.machines[host].node;
             let others = self.machines.iter().filter(|other| other.host != host);
             let elsewhere = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
-            self.ledger.replaced(node, copy.disk.head(node), elsewhere, self.known.said(node).issued());
+            self.ledger.replaced(node, copy.disk.head(node), elsewhere);
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {

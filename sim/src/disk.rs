@@ -40,6 +40,12 @@ impl Disk {
         rows.map(|(table, (key, value))| Write { table, key: key.to_vec(), value: Some(value.to_vec()) }).collect()
     }
 
+    /// Whether it holds a whole state, of a node that is not on its way into another life.
+    pub(crate) fn is_whole(&self) -> bool {
+        let has = |key: &[u8]| self.durable.get(Table::Meta, key).is_some();
+        has(b"installed") && !has(b"returning")
+    }
+
     /// The prefix of a log that is durable.
     pub(crate) fn log(&self, origin: NodeId) -> Seq {
         self.logs.get(&origin).copied().unwrap_or(0)

@@ -30,6 +30,11 @@ impl Exclusive {
         self.watermark = self.watermark.max(watermark);
     }
 
+    /// The greatest watermark that any node has had.
+    pub(crate) fn greatest_watermark(&self) -> Hlc {
+        self.watermark
+    }
+
     /// Somebody is told that a registration is confirmed. `ops` are those that count, as far as is known now: an end that
     /// turns out to be void later is found at the end of the run.
     pub(crate) fn confirmed<'a>(

@@ -75,6 +75,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         heal_at: lasts,
         ending: ending(&mut Dice::new(seed, "ending", 0), hosts, &mut swarm),
         wrong_for_good: Vec::new(),
+        recovers: None,
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {

@@ -26,11 +26,6 @@ pub(crate) struct Word {
 }
 
 impl Word {
-    /// How many ops it has issued.
-    pub(crate) fn issued(&self) -> Seq {
-        self.issued.0
-    }
-
     /// Up to which timestamp it issues no more.
     pub(crate) fn promised(&self) -> Hlc {
         self.promise.0

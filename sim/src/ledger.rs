@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::disk::Disk;
 use crate::exclusive::Exclusive;
-use crate::machine::Machine;
+use crate::machine::{Machine, host_of, node_id};
 use crate::oracle::Place;
 use crate::plan::Host;
 
@@ -245,6 +245,28 @@ impl Ledger {
         founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
     }
 
+    /// A new cluster is made, and this node is its only founder.
+    pub(crate) fn founded_anew(&mut self, node: NodeId) {
+        self.founders.insert(node);
+    }
+
+    /// Whether a node was let in by any op, or is a founder.
+    pub(crate) fn was_ever_let_in(&self, node: NodeId, founders: usize) -> bool {
+        let founder = host_of(node) < founders && node.incarnation() == 0;
+        // An admission that was void later counted then.
+        founder || self.all_ops().any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
+    }
+
+    /// Who was ever in, by what a disk has.
+    pub(crate) fn known_by(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
+        let here = self.ops().filter(|op| op.seq <= disk.log(op.node));
+        let admitted = here.filter_map(|op| match &op.body {
+            Body::Admit { node, .. } => Some(*node),
+            _ => None,
+        });
+        admitted.chain((0..founders).map(node_id)).collect()
+    }
+
     /// The end of a node's log, with the hash up to there.
     pub(crate) fn head(&self, node: NodeId) -> (Seq, Chain) {
         let last = self.ops.get(&node).and_then(|log| log.last());
@@ -441,10 +463,11 @@ impl Ledger {
         Ok(())
     }
 
-    fn received(&self, host: Host, op: &Op) -> Checked {
+    fn received(&mut self, host: Host, op: &Op) -> Checked {
         if !self.was_issued(op) {
             return broken("log", format!("host {host} holds {}#{} that its origin never issued", op.node, op.seq));
         }
+        self.revive(op);
         Ok(())
     }
 

@@ -20,6 +20,7 @@
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
 //! | [`run`] | the phases of a run and the checks at its end |
+//! | `recovery` | a new cluster is made of what one machine has |
 //! | `lasting` | the end of a run after which some machines stay lost |
 //! | `way_out` | what an operator and clients can still do at the end |
 //! | [`marks`] | rare branches |
@@ -63,6 +64,7 @@ pub mod oracle;
 mod orders;
 pub mod plan;
 mod queue;
+mod recovery;
 mod remains;
 pub mod report;
 mod reports;

@@ -63,6 +63,7 @@ pub const REQUIRED: &[&str] = &[
     "a copy of a directory runs in its place",
     "an old disk goes on",
     "a liar is heard",
+    "a cluster is recovered",
     "a liar is given a snapshot",
     "a majority lives on",
     "a minority lives on",

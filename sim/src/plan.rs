@@ -71,6 +71,10 @@ pub struct Plan {
     /// Clocks that are not set right then. Only where they are those of a minority.
     #[serde(default)]
     pub wrong_for_good: Vec<WrongClock>,
+    /// All machines are down by then, and a new cluster is made of this one's directory before the others are back; where it
+    /// has what was told to be final.
+    #[serde(default)]
+    pub recovers: Option<Host>,
     /// Within how many milliseconds after that everything must be decided.
     pub patience: u64,
 }
@@ -105,6 +109,7 @@ impl Plan {
         plan.actions.iter_mut().for_each(|action| action.host = name(action.host).unwrap_or(0));
         let renamed = |fault: Fault| Some(Fault { what: fault.what.renamed(&name)?, ..fault });
         plan.faults = plan.faults.into_iter().filter_map(renamed).collect();
+        plan.recovers = plan.recovers.and_then(name);
         plan.lies = plan.lies.iter().filter_map(|lie| lie.renamed(&name)).collect();
         if let Ending::Lasting { lost, .. } = &mut plan.ending {
             *lost = lost.iter().copied().filter_map(name).collect();

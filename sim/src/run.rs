@@ -19,6 +19,7 @@ use crate::ledger::{Checked, Violation, broken};
 use crate::machine::host_of;
 use crate::oracle::{self, Fate, Place, Verdicts};
 use crate::plan::{Ending, Host, Loss, Plan};
+use crate::recovery;
 use crate::remains;
 use crate::reports;
 use crate::secrets::VAULT;
@@ -108,6 +109,7 @@ pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
 }
 
 fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
+    recovery::recover(world)?;
     let (lost, how) = match world.plan.ending.clone() {
         Ending::Healed => (Vec::new(), Loss::Down),
         Ending::Lasting { lost, how } => (lost, how),

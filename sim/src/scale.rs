@@ -120,6 +120,7 @@ fn plan(setting: Setting) -> Plan {
         heal_at: 0,
         ending: Ending::Healed,
         wrong_for_good: Vec::new(),
+        recovers: None,
         patience: PATIENCE / 1000,
     }
 }

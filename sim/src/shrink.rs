@@ -78,8 +78,9 @@ fn keep(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool, change: impl Fn(&mut Plan
 
 /// Makes what is left plainer: even links, a quick disk, right clocks, one node for all clients, short faults.
 fn simplify(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool) {
-    let plainer: [fn(&mut Plan); 9] = [
+    let plainer: [fn(&mut Plan); 10] = [
         |plan| plan.ending = Ending::Healed,
+        |plan| plan.recovers = None,
         |plan| plan.spread = Spread::default(),
         |plan| (plan.links.jitter, plan.links.slow, plan.links.rate) = (0, 0, None),
         |plan| (plan.links.loss, plan.links.twice) = (0, 0),

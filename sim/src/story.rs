@@ -125,6 +125,7 @@ impl Story {
             heal_at: 0,
             ending: Ending::Healed,
             wrong_for_good: Vec::new(),
+            recovers: None,
             patience: 60_000,
         }
     }
@@ -409,6 +410,7 @@ impl Story {
             Ok(last) => self.world.ledger.feed_goes_beyond(host, last),
             Err(why) => panic!("no cluster can be made of host {host}: {why}"),
         }
+        self.world.recovered = Some(host);
         self.start(host);
     }
 

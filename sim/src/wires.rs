@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forename::codec;
-use forename::replica::{Input, Message};
+use forename::replica::{Founding, Input, Message};
 
 use crate::dice::Dice;
 use crate::net::{Epoch, Micros, Way, pair};
@@ -113,6 +113,7 @@ impl World {
         // Who knows no cluster can check nobody's token.
         let knows = |x: Host| self.machines[x].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
         let up = self.machines[a].is_up() && self.machines[b].is_up() && (knows(a) || knows(b));
+        let up = up && self.may_meet(a, b);
         let free = self.net.between(a, b).is_none() && !self.net.is_cut(a, b) && !self.net.is_cut(b, a);
         if up && free {
             let epoch = self.net.connect(a, b, self.now);
@@ -124,6 +125,13 @@ impl World {
             let at = self.now + REDIAL + self.machines[a].dice.below(REDIAL);
             self.at(at, Event::Dial(a, b));
         }
+    }
+
+    /// Where a new cluster was made of what was left of another, its tokens and keys are other ones: whoever is not in it
+    /// reaches only the machine that it was made at, and those of the lost cluster do not meet any more.
+    fn may_meet(&self, a: Host, b: Host) -> bool {
+        let cluster = |x: Host| self.machines[x].replica.as_ref()?.founding().map(Founding::cluster_id);
+        self.recovered.is_none_or(|new| a == new || b == new || [a, b].iter().all(|x| cluster(*x) == cluster(new)))
     }
 
     /// A connection dies; its ends learn of it within so many microseconds.

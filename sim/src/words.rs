@@ -156,6 +156,7 @@ pub(crate) fn check(check: &str) -> &'static str {
         "liar" => "Nothing that is said by somebody who is no member is believed.",
         "confidential" => "The cluster's secrets go to members alone.",
         "bounds" => "What a node keeps is bounded by what lives, not by all that ever happened.",
+        "recovery" => "A cluster that is made of one directory goes on alone and decides what was open.",
         "held" => "A claim is confirmed only once more than half of the members have its op on their disks.",
         "events" => "Each node's feed tells each outcome of each registration, and each only once.",
         "feed" => "A feed, read again, says the same again and has no gaps.",

@@ -98,6 +98,8 @@ pub(crate) struct World {
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
     pub(crate) known: Known,
+    /// Whose directory a new cluster was made of.
+    pub(crate) recovered: Option<Host>,
     /// What hosts let out at once at most.
     pub(crate) most_sent: BTreeMap<Host, Burst>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
@@ -132,6 +134,7 @@ impl World {
             copies: BTreeMap::new(),
             originals: BTreeMap::new(),
             known: Known::default(),
+            recovered: None,
             most_sent: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
@@ -256,7 +259,11 @@ impl World {
         // It may have died before its last word.
         self.machines[host].came_back |= returning.is_some();
         self.machines[host].wanted = if let Some(back) = returning {
-            back.contacts.iter().map(|contact| host_of(contact.node)).collect()
+            match self.recovered {
+                // Its operator has it join the new cluster.
+                Some(new) => BTreeSet::from([new]),
+                None => back.contacts.iter().map(|contact| host_of(contact.node)).collect(),
+            }
         } else if host < founders {
             self.founders_of(host)
         } else {
@@ -398,7 +405,7 @@ impl World {
                 self.held.members(host, members.iter().map(|contact| contact.node).chain([node]).collect());
             }
         }
-        self.most_sent.entry(host).or_default().note(&outputs);
+        self.most_sent.entry(host).or_default().note(host, &outputs)?;
         let mut left = None;
         if !outputs.is_empty()
             && let Some((outputs, kept)) = self.machines[host].dies_after.take()

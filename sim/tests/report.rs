@@ -39,6 +39,7 @@ fn plan() -> Plan {
         heal_at: 6000,
         ending: Ending::Healed,
         wrong_for_good: Vec::new(),
+        recovers: None,
         patience: 60_000,
     }
 }

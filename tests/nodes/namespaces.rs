@@ -123,7 +123,7 @@ fn status(value: &Value) -> String {
 
 fn members(value: &Value) -> usize {
     let members = value["members"].as_array().into_iter().flatten();
-    members.filter(|member| member["member"] == true).count()
+    members.filter(|member| member["state"] == "member").count()
 }
 
 /// How often anybody was evicted, so far and under way.

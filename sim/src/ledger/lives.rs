@@ -10,6 +10,7 @@ use forename::clock::{NodeId, Stamp};
 use forename::crdt::{Chain, Op, Seq};
 
 use super::Ledger;
+use crate::machine::host_of;
 
 /// Ops beside the logs, by origin, in the order in which they came up.
 pub(super) type Lives = BTreeMap<NodeId, Vec<Op>>;
@@ -48,13 +49,28 @@ impl Ledger {
     }
 
     /// Another directory, whose log ends with this op, takes the place of the one that had the log. So much of the log is
-    /// on other disks, and so much was told and may yet come up; the rest is lost.
-    pub(crate) fn replaced(&mut self, node: NodeId, (seq, chain): (Seq, Chain), elsewhere: Seq, told: Seq) {
+    /// on other disks; the rest is lost, unless it is on its way to somebody.
+    pub(crate) fn replaced(&mut self, node: NodeId, (seq, chain): (Seq, Chain), elsewhere: Seq) {
         let index = usize::try_from(seq).unwrap_or(0).wrapping_sub(1);
         let on_it = self.ops.get(&node).and_then(|log| log.get(index)).is_some_and(|op| op.chain == chain);
         let own = if on_it { seq } else { 0 };
-        self.shorten(node, told.max(own));
+        let others = self.books.iter().enumerate().filter(|(host, _)| *host != host_of(node));
+        let taken = others.filter_map(|(_, book)| book.applied.get(&node).copied()).max().unwrap_or(0);
+        self.shorten(node, taken.max(own));
         self.forget_answers(node, elsewhere.max(own));
+    }
+
+    /// Somebody takes an op that stands beside the log: it is not lost, where it continues the log.
+    pub(super) fn revive(&mut self, op: &Op) {
+        let Some(log) = self.ops.get_mut(&op.node) else { return };
+        let (seq, chain) = log.last().map(|last| (last.seq, last.chain)).unwrap_or_default();
+        if op.seq == seq + 1
+            && op.continues(chain)
+            && let Some(beside) = self.lives.get_mut(&op.node)
+            && let Some(index) = beside.iter().position(|other| other == op)
+        {
+            log.push(beside.remove(index));
+        }
     }
 
     /// The log that counts is the one which ends with this op: of a directory that runs again, or that an eviction cut.

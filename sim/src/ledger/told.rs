@@ -1,7 +1,7 @@
 //! What nodes tell clients and readers of their feeds: durable when it is told, and the same everywhere and for ever where
 //! it is said to be final.
 
-use forename::clock::Stamp;
+use forename::clock::{Hlc, Stamp};
 use forename::crdt::{Body, ID_WINDOW, Op};
 use forename::replica::{Cursor, Event, EventType, NamespaceView, RegistrationView, RulesVersion, Status, TenureView};
 use forename::store::{Store, Table};
@@ -75,6 +75,11 @@ impl Ledger {
     pub(crate) fn confirmed_ops(&self) -> impl Iterator<Item = &Op> {
         let confirmed = self.finals.iter().filter(|(_, (status, _))| *status == Status::Confirmed);
         confirmed.filter_map(|(stamp, _)| self.op(*stamp))
+    }
+
+    /// The timestamp of the latest registration of which an outcome was told.
+    pub(crate) fn latest_outcome(&self) -> Hlc {
+        self.finals.keys().map(|stamp| stamp.hlc).max().unwrap_or_default()
     }
 
     /// How many outcomes a host was the first to tell.
