@@ -351,7 +351,10 @@ impl World {
             Refusal::NoMember(node) if (0..self.plan.founders).any(|host| node_id(host) == *node) => {
                 "that one is a founder"
             }
-            Refusal::OlderMembers { nodes } if nodes.iter().all(|node| self.in_contact(host, *node, asked.at)) => {
+            // What a member can read it says when it is connected; where that is lost it says so again to one at a time.
+            Refusal::OlderMembers { nodes }
+                if self.plan.links.loss == 0 && nodes.iter().all(|node| self.in_contact(host, *node, asked.at)) =>
+            {
                 "it has been in contact with these for long"
             }
             _ => return Ok(()),

@@ -3,10 +3,14 @@
 use forename::replica::Input;
 
 use crate::ledger::Checked;
+use crate::machine::EPOCH;
 use crate::net::Micros;
 use crate::plan::{Host, Loss, Trouble};
 use crate::trace::Note;
 use crate::world::{Event, World};
+
+/// Milliseconds.
+const DAY: i64 = 86_400_000;
 
 impl World {
     pub(crate) fn fault(&mut self, index: usize) -> Checked {
@@ -212,10 +216,19 @@ impl World {
             if outside && self.is_wrong_for_good(host) {
                 self.mark("a newcomer waits until its clock is right");
                 self.machines[host].mended = true;
-                self.machines[host].clock.set_right(self.now);
+                let era = self.era();
+                self.machines[host].clock.set_right(self.now, era);
                 self.watch_clock(host);
             }
         }
+    }
+
+    /// By how many milliseconds the right time is off from the virtual one: not at all, but where a story has set all clocks
+    /// ahead by days, because so much time is to have passed.
+    fn era(&self) -> i64 {
+        let ahead =
+            i64::try_from(self.common_time()).unwrap_or(0) - i64::try_from(EPOCH + self.now / 1000).unwrap_or(0);
+        if ahead.abs() > DAY { ahead } else { 0 }
     }
 
     /// Whether a machine's clock stays wrong to the end.
@@ -239,7 +252,7 @@ impl World {
         self.net.heal();
         self.trace.note(self.now, Note::Healed);
         lost.iter().for_each(|host| self.machines[*host].lost = true);
-        let wrong = self.stay_wrong();
+        let (wrong, era) = (self.stay_wrong(), self.era());
         for host in 0..self.machines.len() {
             self.watch_healed(host);
             let machine = &mut self.machines[host];
@@ -249,7 +262,7 @@ impl World {
             machine.gone |= lost.contains(&host) && how == Loss::Down;
             let down = machine.failing || machine.gone;
             if !lost.contains(&host) && !wrong.contains(&host) {
-                machine.clock.set_right(self.now);
+                machine.clock.set_right(self.now, era);
             }
             if down {
                 self.crash(host, 0);

@@ -278,10 +278,10 @@ impl WallClock {
         (self.frozen, self.offset) = (None, by);
     }
 
-    /// It is right again, or nearly.
-    pub(crate) fn set_right(&mut self, time: Micros) {
+    /// It is right again, or nearly, where the right time is off from the virtual one by so many milliseconds.
+    pub(crate) fn set_right(&mut self, time: Micros, era: i64) {
         self.drift(time, 0);
         self.frozen = None;
-        self.offset = self.offset.clamp(-500, 500);
+        self.offset = self.offset.clamp(era - 500, era + 500);
     }
 }

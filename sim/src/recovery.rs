@@ -34,7 +34,7 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     world.recovered = Some(host);
     let machine = &mut world.machines[host];
     (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
-    machine.clock.set_right(now);
+    machine.clock.set_right(now, 0);
     world.start(host).map_err(Failure::Safety)?;
     world.ledger.founded_anew(world.machines[host].node);
     let deadline = world.now + WITHIN;
@@ -52,7 +52,7 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     // One after the other: several that met before they heard of the new cluster would decide something as the old one.
     for other in (0..world.machines.len()).filter(|other| *other != host) {
         world.machines[other].gone = false;
-        world.machines[other].clock.set_right(world.now);
+        world.machines[other].clock.set_right(world.now, 0);
         world.start(other).map_err(Failure::Safety)?;
         let deadline = world.now + WITHIN;
         while world.now < deadline && world.ledger.out().any(|node| node == world.machines[other].node) {

@@ -213,6 +213,7 @@ pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> 
         if view.is_some_and(|view| view.eviction.is_some()) {
             return Ok(Some(format!("host {host} knows of an eviction that is not done")));
         }
+        world.watch_members(host);
         if world.orders.agreed_to_leave(world.machines[host].node) {
             return Ok(Some(format!("host {host} has agreed to leave, and is still here")));
         }
