@@ -180,7 +180,6 @@ fn a_right_node_that_starts_hears_of_a_majority_before_it_believes_a_wrong_clock
     story.passes(6000);
     let (refused, taken) = refuse(&mut story, 5, "name");
     assert_eq!(refused, [OSLO, ROME]);
-    story.passes(3000);
     are_confirmed(&mut story, 5, &taken);
     story.ends_well();
 }

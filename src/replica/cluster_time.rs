@@ -147,6 +147,12 @@ impl<S: Store> Replica<S> {
         (median.unsigned_abs() > self.config.max_clock_skew / 2).then_some(median)
     }
 
+    /// Whether this node would follow other clocks than its own, and those it knows of are not a majority without it: the
+    /// few that it met first may be those that are wrong.
+    pub(super) fn may_follow_a_few(&self) -> bool {
+        self.clock_suspect().is_some() && 2 * self.offsets().count() <= self.membership.count()
+    }
+
     /// The time of the cluster.
     pub(super) fn cluster_time(&self) -> Millis {
         match self.clock_suspect() {

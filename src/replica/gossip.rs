@@ -39,6 +39,10 @@ impl<S: Store> Replica<S> {
         if self.installed {
             let all = self.contacts.values().cloned().collect();
             self.send(peer, Lane::Ordered, Message::Contacts(all));
+            // Before it takes this node for one that agrees with its log.
+            if let Some(fork) = self.finality.fork(peer) {
+                self.send(peer, Lane::Ordered, Message::Forked { seq: fork.seq });
+            }
             let vector = self.vector(Some(peer), true, true);
             self.send(peer, Lane::Ordered, Message::Vector(vector));
             self.ask_for_admission(peer);
