@@ -97,6 +97,10 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         None => add_operators(seed, &mut plan),
     }
     clocks::add_wrong_clocks(seed, &mut plan);
+    let mut dice = Dice::new(seed, "recovery", 0);
+    if plan.evict_after.is_none() && !plan.faults.iter().any(is_copy) && dice.percent(8) {
+        plan.recovers = usize::try_from(dice.below(plan.hosts() as u64)).ok();
+    }
     plan
 }
 
