@@ -66,6 +66,10 @@ impl World {
         let machine = &self.machines[lie.host];
         let (life, is_member) = (machine.life, machine.replica.as_ref().is_some_and(|replica| replica.is_member()));
         let Some(me) = self.mask(lie.mask).filter(|_| is_member && !self.net.is_healed()) else { return };
+        // Whoever does not know yet that a node is out takes its word for a member's.
+        if self.knows_member(lie.host, me) {
+            return;
+        }
         self.trace.note(self.now, Note::Lie(lie.host, format!("{me}: {:?}", lie.what)));
         let key = (me, lie.host);
         if lie.what == Forgery::HangUp {
