@@ -117,7 +117,7 @@ impl World {
         // An outcome that it was the first to tell may rest on what it alone held, which the copy lacks.
         let silent = self.ledger.told_first(host) == copy.told_first;
         let said = self.known.said(node);
-        if copy.is_of(node) && !said.exceeds(&copy.disk, node, &BTreeSet::new(), Seq::MAX) {
+        if copy.is_of(node) && !said.exceeds(&copy.disk, node, &BTreeSet::new(), Some(Seq::MAX)) {
             // With an op below what the other directory promised it lacks nothing, but others will not take that op.
             let goes_on = silent && !said.denies(&copy.disk, node);
             return if goes_on { Prospect::GoesOn } else { Prospect::Unclear };
@@ -140,6 +140,7 @@ impl World {
         let is_member = other.replica.as_ref().is_none_or(|replica| replica.is_member());
         let has_ops = !copy.disk.passes(node, other.disk.head(node));
         let applied = self.ledger.applied(other.host).get(&node).copied().unwrap_or(0);
+        let applied = Some(applied).filter(|_| !self.known.is_promising(node));
         let heard = self.known.heard(other.host, node).filter(|_| other.is_up());
         is_member && (has_ops || heard.is_some_and(|word| word.exceeds(&copy.disk, node, &out, applied)))
     }
@@ -162,6 +163,14 @@ impl World {
         if machine.inbox.iter().any(shows) {
             self.machines[host].shown_at = Some(self.now);
         }
+    }
+
+    /// Whether nobody knows more of a node than its directory has: whoever did has forgotten it with its process, or what it
+    /// knew was a promise, and the node has promised more by itself.
+    pub(crate) fn is_past_notice(&self, host: Host) -> bool {
+        let copy = self.copy_disk(host);
+        let others = self.machines.iter().filter(|other| other.host != host);
+        !others.into_iter().any(|other| self.knows_more(other, self.machines[host].node, &copy))
     }
 
     /// A node speaks: not of its own log any more, where it was shown before that its directory is not its latest.

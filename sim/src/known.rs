@@ -55,12 +55,12 @@ impl Word {
     }
 
     /// Whether a directory lacks something of it, leaving out the logs of some nodes. A promise counts for whoever has so
-    /// much of the node's log.
-    pub(crate) fn exceeds(&self, disk: &Disk, node: NodeId, without: &BTreeSet<NodeId>, applied: Seq) -> bool {
+    /// much of the node's log; not where there is none.
+    pub(crate) fn exceeds(&self, disk: &Disk, node: NodeId, without: &BTreeSet<NodeId>, applied: Option<Seq>) -> bool {
         let more = |(origin, seq): (&NodeId, &Seq)| *seq > disk.log(*origin) && !without.contains(origin);
         let (promise, prefix) = self.promise;
         !disk.passes(node, self.issued)
-            || (promise > disk.ceiling() && prefix <= applied)
+            || (promise > disk.ceiling() && applied.is_some_and(|applied| prefix <= applied))
             || self.holds.iter().any(more)
     }
 
@@ -78,6 +78,9 @@ pub(crate) struct Known {
     on: bool,
     /// What got as far as the network, whoever hears it.
     said: BTreeMap<NodeId, Word>,
+    /// Nodes whose present process has promised something: which of their promises are those of another directory nobody can
+    /// tell any more.
+    promising: BTreeSet<NodeId>,
     /// What hosts have heard of each node from itself since they were started.
     heard: BTreeMap<Host, BTreeMap<NodeId, Word>>,
 }
@@ -92,6 +95,11 @@ impl Known {
     pub(crate) fn left(&mut self, node: NodeId, packet: &Packet, disk: &Disk) {
         if !self.on {
             return;
+        }
+        if let Packet::Message(Message::Vector(vector)) = packet
+            && vector.entries.iter().any(|entry| entry.origin == node && entry.promise.hlc > Hlc::ZERO)
+        {
+            self.promising.insert(node);
         }
         let said = self.said.entry(node).or_default();
         match packet {
@@ -118,8 +126,14 @@ impl Known {
     }
 
     /// A host's process is gone, and all that it remembered.
-    pub(crate) fn forgot(&mut self, host: Host) {
+    pub(crate) fn forgot(&mut self, host: Host, node: NodeId) {
         self.heard.remove(&host);
+        self.promising.remove(&node);
+    }
+
+    /// Whether a node's present process has promised something.
+    pub(crate) fn is_promising(&self, node: NodeId) -> bool {
+        self.promising.contains(&node)
     }
 
     /// All that a node has let out.

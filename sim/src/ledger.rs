@@ -95,6 +95,8 @@ pub(crate) struct Ledger {
     admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq, Hlc)>>,
     /// Ops of copies, and those that only a directory had whose place a copy took.
     lives: lives::Lives,
+    /// How much of their logs the directories had that took the place of others.
+    kept: BTreeMap<NodeId, Seq>,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
     finals: BTreeMap<Stamp, (Status, Host)>,

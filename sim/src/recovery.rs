@@ -5,6 +5,7 @@
 //! rest on, because a disaster that loses more takes that back.
 
 use crate::ledger::Violation;
+use crate::machine::Machine;
 use crate::plan::{Ending, Host};
 use crate::run::{Failure, cluster};
 use crate::world::World;
@@ -74,9 +75,12 @@ fn may_recover(world: &World, host: Host) -> bool {
     let early = watermark.max(world.ledger.latest_outcome());
     let has_all = world.ledger.ops().filter(|op| op.hlc <= early).all(|op| op.seq <= machine.disk.log(op.node));
     let alone = world.machines.iter().any(|machine| machine.put_back || machine.left);
-    // Whoever it has never heard of, and has a state of the old cluster, would be a stranger to the new one.
+    // Whoever it has never heard of, and has a state of the old cluster, would be a stranger to the new one; and whoever has
+    // never heard of it would not find it.
     let known = world.ledger.known_by(&machine.disk, world.plan.founders);
-    let all_known = world.machines.iter().all(|other| !other.disk.is_whole() || known.contains(&other.node));
+    let knows_it = |other: &Machine| world.ledger.known_by(&other.disk, world.plan.founders).contains(&machine.node);
+    let whole = || world.machines.iter().filter(|other| other.disk.is_whole());
+    let all_known = whole().all(|other| known.contains(&other.node) && knows_it(other));
     let is_out = world.ledger.out().any(|node| node == machine.node);
     has_all && all_known && machine.disk.is_whole() && !alone && !is_out && !machine.gone
 }

@@ -115,7 +115,9 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
         Ending::Lasting { lost, how } => (lost, how),
     };
     world.heal(&lost, how).map_err(Failure::Safety)?;
-    wait_until_noticed(world)?;
+    if !wait_until_noticed(world)? {
+        return Ok(());
+    }
     if lost.is_empty() {
         if !settle(world)? {
             return Ok(());
@@ -149,18 +151,23 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Nodes whose data directories were put back reach others by now, who know better.
-fn wait_until_noticed(world: &mut World) -> Result<(), Failure> {
+/// Nodes whose data directories were put back reach others by now, who know better. False where these have forgotten it since
+/// the copy took its place: then nobody can say what is to come of the run.
+fn wait_until_noticed(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     while let Some(host) = world.machines.iter().position(|machine| machine.put_back) {
         if world.now >= deadline {
+            if world.is_past_notice(host) {
+                world.mark("what an old disk lacks is forgotten");
+                return Ok(false);
+            }
             let text = format!("host {host} goes on with an old disk");
             return Err(Failure::Liveness(Violation { check: "halt", text }));
         }
         let later = world.now + 500_000;
         world.run_until(later).map_err(Failure::Safety)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Lets the healed cluster come to rest. False where it never will, and need not: operators have put out so many members
@@ -333,6 +340,7 @@ pub(crate) fn check_end(world: &mut World) -> Checked {
     let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
     world.mark_fates(&verdicts);
     canary::check(ops.iter())?;
+    world.ledger.forget_the_void();
     world.check_secrets(&verdicts)?;
     for id in world.ledger.answered() {
         // Its node was put out for longer than it keeps the event that told of the rejection, or never comes back.

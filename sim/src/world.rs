@@ -552,7 +552,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, Note::Crash(host));
-        self.known.forgot(host);
+        self.known.forgot(host, self.machines[host].node);
         if self.machines[host].die(kept) > 0 {
             self.mark("a crash loses a batch");
         }

@@ -39,7 +39,7 @@ impl<S: Store> Replica<S> {
         let cut = self.evicted.or_else(|| self.membership.cut(self.me).map(|cut| cut.seq)).or_else(early);
         if let Some(cut) = cut {
             let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
-            self.leave_copied_feed_beyond(cut);
+            self.leave_feed(cut);
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));

@@ -16,9 +16,12 @@ use crate::codec;
 use crate::crdt::{EndReason, read_record};
 use crate::store::{Direction, Store, Table};
 
-/// Cursors that a feed passes over where it may have gone on elsewhere: more events than any feed has, and few enough that
-/// cursors stay below 2^53, which is all that a number in JSON is sure to hold, for two million times.
+/// Cursors that a feed passes over at least where it may have gone on elsewhere: more events than any feed has.
 pub(super) const GAP: Cursor = 1 << 32;
+
+/// Cursors for each millisecond of the wall clock: more events than a node tells in one, and few enough that cursors stay
+/// below 2^53, which is all that a number in JSON is sure to hold, until the year 2109.
+const A_MILLISECOND: Cursor = 1 << 11;
 
 /// Events in one chunk at most. A guess.
 const CHUNK: usize = 256;
@@ -138,8 +141,9 @@ impl Feed {
 
     /// Passes over the cursors of events that readers may have been given elsewhere, after the directory that holds the feed
     /// was copied: a reader that has such a one goes on with what comes now, and misses none of it.
-    pub(super) fn pass_over(&mut self, store: &mut impl Store) {
-        self.next += GAP;
+    /// That may have happened before, to another copy of the same: so it goes on where the time is by now.
+    pub(super) fn pass_over(&mut self, store: &mut impl Store, now: Millis) {
+        self.next = (self.next + GAP).max(now.0.saturating_mul(A_MILLISECOND));
         store.put(Table::Events, self.next.to_be_bytes().to_vec(), codec::encode::<[EventRecord]>(&[]));
     }
 
@@ -248,7 +252,7 @@ mod tests {
             let mut feed = Feed::open(&store);
             (0..told).for_each(|_| feed.push(EventKind::Accepted, Stamp::default(), Millis(0)));
             feed.write(&mut store);
-            feed.pass_over(&mut store);
+            feed.pass_over(&mut store, Millis(0));
         }
         let mut feed = Feed::open(&store);
         assert_eq!((feed.earliest(), feed.last()), (1, 2 * GAP + 3));

@@ -307,6 +307,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn vector_of(&mut self, entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+        self.has_promised |= !self.is_starting();
         let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
         Vector { entries, rows, wall: self.now.wall, silent: self.silent(), leaving, yields_to, wants, echo }

@@ -88,6 +88,11 @@ impl Membership {
         self.derived.since.keys().copied()
     }
 
+    /// Whether a node is a member, or was one.
+    pub(super) fn is_known(&self, node: NodeId) -> bool {
+        self.derived.since.contains_key(&node)
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.members.iter().copied()
     }

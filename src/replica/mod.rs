@@ -130,6 +130,10 @@ pub struct Replica<S> {
     clock: Clock,
     time: ClusterTime,
     ceiling: Hlc,
+    /// The ceiling that was stored when the process started: whatever this node had promised before lies at or below it.
+    opened_at: Hlc,
+    /// This process has promised something since.
+    has_promised: bool,
     founding: Option<Founding>,
     /// The cluster's secret; none while this node was not let in.
     secret: Option<[u8; 32]>,
@@ -360,6 +364,7 @@ impl<S: Store> Replica<S> {
     /// Issues an op of this node's own.
     fn issue(&mut self, body: Body) -> Effects {
         let hlc = self.clock.tick(self.time_to_follow());
+        self.has_promised = true;
         let seq = self.registry.applied_of(self.me) + 1;
         let op = Op::new(self.me, seq, hlc, self.finality.chain(self.me), body);
         let effects = self.apply(&op);

@@ -92,10 +92,12 @@ impl<S: Store> Replica<S> {
             clock: Clock::starting_above(ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default()),
             time: ClusterTime::default(),
             ceiling: ceiling.unwrap_or_default(),
+            opened_at: ceiling.unwrap_or_default(),
+            has_promised: false,
             founding: None,
             secret: None,
             installed,
-            starting: installed.then(|| Starting::at(now, ceiling.unwrap_or_default())),
+            starting: installed.then(|| Starting::at(now)),
             registry: Registry::new(store, VClock::new()),
             log: LogBuffer::default(),
             feed: Feed::empty(),
@@ -130,7 +132,7 @@ impl<S: Store> Replica<S> {
         match (installed, start) {
             (false, Some(Start::Found { founders, secret })) if !returning => {
                 // Its first timestamps, too, wait for what a majority's clocks say.
-                replica.starting = Some(Starting::at(now, replica.ceiling));
+                replica.starting = Some(Starting::at(now));
                 let pepper = Pepper::derive(&secret);
                 replica.found(&Founding { founders, ..Founding::default() }, &Secrets { cluster: secret, pepper });
             }

@@ -96,7 +96,7 @@ impl<S: Store> Replica<S> {
         self.empty(Table::Membership);
         self.empty(Table::Contacts);
         // Its directory may be a copy, after which readers were told more.
-        self.feed.pass_over(&mut self.registry.store);
+        self.feed.pass_over(&mut self.registry.store, self.now.wall);
         self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
         // Names that were hashed must be found again, so the key of private names stays.
         let pepper = self.secrets().map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);

@@ -28,16 +28,14 @@ const MOST_WAITING: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Starting {
     since: Millis,
-    /// The promise ceiling that was stored: whatever this node had promised lies at or below it.
-    ceiling: Hlc,
     /// Whose copies of this node's log agree with it.
     compared: BTreeSet<NodeId>,
     waiting: VecDeque<(Token, Request)>,
 }
 
 impl Starting {
-    pub(super) fn at(now: Now, ceiling: Hlc) -> Self {
-        Self { since: now.elapsed, ceiling, compared: BTreeSet::new(), waiting: VecDeque::new() }
+    pub(super) fn at(now: Now) -> Self {
+        Self { since: now.elapsed, compared: BTreeSet::new(), waiting: VecDeque::new() }
     }
 }
 
@@ -89,9 +87,8 @@ impl<S: Store> Replica<S> {
             self.halt_behind(entry.has);
             return false;
         }
-        let ceiling = self.starting.as_ref().map_or(self.ceiling, |starting| starting.ceiling);
-        if entry.promise.hlc > ceiling && !planted!(OldPromiseIgnored) {
-            self.halt_promised(entry.promise.hlc, ceiling);
+        if self.has_not_promised(entry.promise.hlc) && !planted!(OldPromiseIgnored) {
+            self.halt_promised(entry.promise.hlc);
             return false;
         }
         // What a peer takes after that continues what it had.
@@ -161,7 +158,14 @@ impl<S: Store> Replica<S> {
     }
 
     /// A peer has heard this node promise more than it had stored that it might.
-    fn halt_promised(&mut self, promise: Hlc, ceiling: Hlc) {
+    /// Whether a promise of this node is none of this directory's: those of earlier processes lie at or below the ceiling that
+    /// was stored, and those of this one are at most its last word.
+    fn has_not_promised(&self, promise: Hlc) -> bool {
+        promise > self.opened_at && (!self.has_promised || promise > self.clock.last())
+    }
+
+    fn halt_promised(&mut self, promise: Hlc) {
+        let ceiling = self.opened_at;
         self.halt(format!(
             "this data directory is older than what peers have seen of this node: it had promised nothing above {ceiling}, and \
              they were promised {promise}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was \

@@ -58,6 +58,16 @@ impl Ledger {
         let taken = others.filter_map(|(_, book)| book.applied.get(&node).copied()).max().unwrap_or(0);
         self.shorten(node, taken.max(own));
         self.forget_answers(node, elsewhere.max(own));
+        let kept = self.kept.entry(node).or_insert(own);
+        *kept = own.min(*kept);
+    }
+
+    /// What is void is registered again by the node that has it in its directory; with the directory it is gone, whoever else
+    /// holds it.
+    pub(crate) fn forget_the_void(&mut self) {
+        let gone = |(node, own): (&NodeId, &Seq)| Some((*node, self.cuts.get(node)?.seq.max(*own)));
+        let gone: Vec<_> = self.kept.iter().filter_map(gone).collect();
+        gone.into_iter().for_each(|(node, kept)| self.forget_answers(node, kept));
     }
 
     /// Somebody takes an op that stands beside the log: it is not lost, where it continues the log.

@@ -135,7 +135,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Those who are in need no sponsor any more, and those who do not come back, or are not let in for long, have lost
+    /// Those who are in, or were and are out, need no sponsor any more, and those who do not come back, or are not let in for long, have lost
     /// theirs: they begin anew.
     pub(super) fn end_joins(&mut self) {
         let now = self.now.elapsed;
@@ -145,7 +145,7 @@ impl<S: Store> Replica<S> {
                 || now > joining.began.plus(ttl) && !planted!(SnapshotKeptForEver)
         };
         let ended =
-            self.peers.joining.iter().filter(|(node, joining)| self.membership.is_member(**node) || is_late(joining));
+            self.peers.joining.iter().filter(|(node, joining)| self.membership.is_known(**node) || is_late(joining));
         for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.peers.joining.remove(&node);
             self.outbox.push(Output::EndSnapshot { to: node });

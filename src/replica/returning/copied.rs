@@ -45,16 +45,18 @@ impl<S: Store> Replica<S> {
 
     /// The directory is a copy: what was accepted after that was made is told in the life to come.
     pub(in crate::replica) fn leave_copied_feed(&mut self) {
-        self.feed.pass_over(&mut self.registry.store);
+        self.feed.pass_over(&mut self.registry.store, self.now.wall);
         self.note_told(true);
     }
 
-    /// The same where others have more ops of this node than it has, or know of a life that it has not lived: a copy was put
-    /// in the place of its directory unawares.
-    pub(in crate::replica) fn leave_copied_feed_beyond(&mut self, seen: Seq) {
+    /// This life was ended by others, who have seen so much of its log. Whether the directory is a copy shows only where that is
+    /// more than it has, so the feed passes over what may have been told elsewhere in any case.
+    pub(in crate::replica) fn leave_feed(&mut self, seen: Seq) {
         if seen > self.registry.applied_of(self.me) {
             tracing::warn!("others know more of this node than it does: its data directory is an old copy");
             self.leave_copied_feed();
+        } else if self.installed {
+            self.feed.pass_over(&mut self.registry.store, self.now.wall);
         }
     }
 
