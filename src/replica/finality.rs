@@ -185,6 +185,11 @@ impl Finality {
         self.origins.get(&origin).map(|origin| origin.promise).unwrap_or_default()
     }
 
+    /// The greatest promise that was heard, believed or not: to its origin this says what it has said itself.
+    pub(super) fn greatest_heard(&self, origin: NodeId) -> Promise {
+        self.origins.get(&origin).map(|origin| origin.heard.unwrap_or(origin.promise)).unwrap_or_default()
+    }
+
     pub(super) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
         self.origins.get(&origin)?.heard_at
     }

@@ -306,8 +306,11 @@ impl<S: Store> Replica<S> {
         self.vector_of(entries, to, wants, echo)
     }
 
-    pub(super) fn vector_of(&mut self, entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+    pub(super) fn vector_of(&mut self, mut entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
         self.has_promised |= !self.is_starting();
+        for entry in entries.iter_mut().filter(|entry| Some(entry.origin) == to) {
+            entry.promise = self.finality.greatest_heard(entry.origin);
+        }
         let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
         Vector { entries, rows, wall: self.now.wall, silent: self.silent(), leaving, yields_to, wants, echo }
@@ -319,7 +322,8 @@ impl<S: Store> Replica<S> {
         let mut origins: Vec<_> = applied.chain(self.membership.members()).chain([self.me]).collect();
         origins.sort_unstable();
         origins.dedup();
-        let tells = |entry: &Entry| entry.has > 0 || entry.promise != Promise::default();
+        let heard = |origin| self.finality.greatest_heard(origin) != Promise::default();
+        let tells = |entry: &Entry| entry.has > 0 || entry.promise != Promise::default() || heard(entry.origin);
         origins.into_iter().map(|origin| self.entry(origin)).filter(tells).collect()
     }
 

@@ -83,8 +83,9 @@ impl<S: Store> Replica<S> {
         if planted!(NothingCompared) {
             return true;
         }
-        if entry.has > applied {
-            self.halt_behind(entry.has);
+        let seen = entry.has.max(entry.promise.seq);
+        if seen > applied {
+            self.halt_behind(seen);
             return false;
         }
         if self.has_not_promised(entry.promise.hlc) && !planted!(OldPromiseIgnored) {
@@ -151,8 +152,8 @@ impl<S: Store> Replica<S> {
     pub(super) fn halt_behind(&mut self, seq: Seq) {
         let applied = self.registry.applied_of(self.me);
         self.halt(format!(
-            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold \
-             op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
+            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold or have \
+             heard of op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
              used number, and what peers hold is safe. {REJOIN}"
         ));
     }
