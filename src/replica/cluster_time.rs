@@ -147,10 +147,11 @@ impl<S: Store> Replica<S> {
         (median.unsigned_abs() > self.config.max_clock_skew / 2).then_some(median)
     }
 
-    /// Whether this node would follow other clocks than its own, and those it knows of are not a majority without it: the
-    /// few that it met first may be those that are wrong.
+    /// Whether this node would follow other clocks than its own, and those it knows of are neither a majority without it nor
+    /// all: the few that it met first may be those that are wrong.
     pub(super) fn may_follow_a_few(&self) -> bool {
-        self.clock_suspect().is_some() && 2 * self.offsets().count() <= self.membership.count()
+        let (known, members) = (self.offsets().count(), self.membership.count());
+        self.clock_suspect().is_some() && 2 * known <= members && known + 1 < members
     }
 
     /// The time of the cluster.
@@ -161,10 +162,11 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// The time that this node lets its own timestamps follow: none while it starts and has not heard of a majority's
-    /// clocks, nor while it is no member, because timestamps never go back.
+    /// The time that this node lets its own timestamps follow: none while it starts or is no member, nor that of a few who
+    /// may be wrong, because timestamps never go back.
     pub(super) fn time_to_follow(&self) -> Millis {
-        if self.is_starting() || !self.is_member() { Millis(0) } else { self.cluster_time() }
+        let follows = self.is_member() && !self.is_starting() && !self.may_follow_a_few();
+        if follows { self.cluster_time() } else { Millis(0) }
     }
 }
 

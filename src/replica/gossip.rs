@@ -101,7 +101,10 @@ impl<S: Store> Replica<S> {
                 {
                     self.send_missing(from, &vector.entries);
                 }
-                self.send(from, Lane::Ordered, Message::Evicted { cut });
+                // One that is gone itself is no witness of what it hands over to nobody.
+                if self.membership.departed(self.me).is_none() || self.acknowledged(from).seq >= cut {
+                    self.send(from, Lane::Ordered, Message::Evicted { cut });
+                }
             }
         }
     }

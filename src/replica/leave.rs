@@ -110,11 +110,16 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// What this node says that it holds of a log: all of it, unless it is about to leave.
+    /// What this node says that it holds of a log: all of it, unless it is about to leave, or has left. What it takes then it
+    /// hands over to nobody.
     pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
-        match &self.leaving {
-            Some(leaving) if origin != self.me && !planted!(LeaverAcknowledges) => {
-                leaving.acknowledged.get(&origin).copied().unwrap_or_default()
+        let handed_over = match &self.leaving {
+            Some(leaving) => Some(&leaving.acknowledged),
+            None => self.membership.departed(self.me).map(|_| &self.handed_over),
+        };
+        match handed_over {
+            Some(handed_over) if origin != self.me && !planted!(LeaverAcknowledges) => {
+                handed_over.get(&origin).copied().unwrap_or_default()
             }
             _ => self.finality.here(origin),
         }
@@ -136,7 +141,7 @@ impl<S: Store> Replica<S> {
         let hold_all = planted!(NoHandOver) || self.leave_waits_for().is_empty();
         if settled && hold_all {
             tracing::info!("all members hold what this node holds; it departs");
-            self.leaving = None;
+            self.handed_over = self.leaving.take().map(|leaving| leaving.acknowledged).unwrap_or_default();
             self.issue(Body::Depart);
             self.registry.store.delete(Table::Meta, META_LEAVING.to_vec());
         } else if self.now.elapsed.since(began) >= ANEW_AFTER {

@@ -169,6 +169,8 @@ pub struct Replica<S> {
     gone: bool,
     /// It was asked to leave, and has not departed.
     leaving: Option<Leaving>,
+    /// What this node had handed over of each log when it departed.
+    handed_over: BTreeMap<NodeId, Cut>,
     /// Other members that were asked to leave, as they say.
     leavers: BTreeSet<NodeId>,
     /// Members that have said that they have this node's last op.

@@ -119,6 +119,7 @@ impl<S: Store> Replica<S> {
             disk_logged: false,
             halted: false,
             gone: false,
+            handed_over: BTreeMap::new(),
             leaving: None,
             leavers: BTreeSet::new(),
             departure_known: BTreeSet::new(),
