@@ -1,7 +1,8 @@
 //! Stories of what nodes keep: not more than what lives asks for.
 
+use forename::replica::Status;
 use forename::store::Table;
-use forename_sim::plan::{Forgery, Mask};
+use forename_sim::plan::{Forgery, Mask, Wish};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -80,4 +81,29 @@ fn a_newcomer_that_is_evicted_on_its_way_keeps_nobody_from_truncating() {
         }
         story.ends_well();
     }
+}
+
+/// Lima hears the others and is not heard. So it knows that its claim lost, and nobody else ever knows of that claim.
+#[test]
+fn an_erasure_of_what_came_to_nothing_waits_for_nothing() {
+    let mut story = Story::forgetting_after(3, 250);
+    story.cut_way(LIMA, LONDON);
+    story.cut_way(LIMA, TOKYO);
+    let wish = || Wish { names: vec!["alice".to_owned()], ..Wish::default() };
+    let first = story.wishes(LONDON, wish());
+    let late = story.wishes(LIMA, wish());
+    story.passes(300);
+    assert_eq!(story.status(LIMA, late), Some(Status::Rejected));
+    story.erases(LIMA, late);
+    story.passes(300);
+    assert_eq!(story.evicts(LONDON, LIMA), Ok(()));
+    story.passes(2000);
+    story.heal();
+    story.passes(20_000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    assert_eq!(story.status(LONDON, first), Some(Status::Confirmed));
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.rows(city, Table::Early), 0);
+    }
+    story.ends_well();
 }

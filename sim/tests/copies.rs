@@ -314,3 +314,41 @@ fn what_was_confirmed_stays_though_a_copy_of_its_log_was_continued_elsewhere() {
     assert_eq!(is_settled(&mut story, [ann, bob]), [Some(Status::Confirmed), Some(Status::Rejected)]);
     story.ends_well();
 }
+
+/// Tokyo has another op of Lima's log than London. What London has of Rome's log reaches Tokyo all the same, in the same
+/// message and behind an op of Lima's that Tokyo cannot take.
+#[test]
+fn where_the_ops_of_one_log_cannot_be_taken_those_of_others_are() {
+    const ROME: usize = 3;
+    let mut story = Story::of(4);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.split(&[TOKYO]);
+    story.passes(100);
+    story.claims(LIMA, &["ann"]);
+    story.claims(LIMA, &["anna"]);
+    let dora = story.claims(ROME, &["dora"]);
+    story.passes(500);
+    story.crash(LIMA);
+    story.heal();
+    story.split(&[LONDON, ROME]);
+    story.restore_disk(LIMA, &old);
+    story.start(LIMA);
+    story.passes(6000);
+    let bob = story.claims(LIMA, &["bob"]);
+    story.passes(500);
+    assert!(story.sees(TOKYO, bob).is_some());
+    story.crash(LIMA);
+    story.heal();
+    story.cut(&[(TOKYO, ROME)]);
+    story.passes(5000);
+    assert!(story.sees(TOKYO, dora).is_some(), "Rome's op is taken");
+    story.heal();
+    story.start(LIMA);
+    story.passes(20_000);
+    assert_eq!(story.incarnation(TOKYO), 1, "what it held is not what counts");
+    for city in [LONDON, TOKYO, LIMA, ROME] {
+        assert_eq!(story.status(city, dora), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}

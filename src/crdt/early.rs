@@ -41,6 +41,13 @@ impl<S: Store> Registry<S> {
         Effects::default()
     }
 
+    /// An op about a registration is decided, so whatever came before it is here. A registration that is not was void.
+    pub(crate) fn give_up_early(&mut self, stamp: Stamp) {
+        if self.store.get(Table::Early, &stamp.to_bytes()).is_some() {
+            self.store.delete(Table::Early, stamp.to_bytes().to_vec());
+        }
+    }
+
     fn waiting(&self, stamp: Stamp) -> Vec<Early> {
         look(&self.store, Table::Early, &stamp.to_bytes(), "early op").unwrap_or_default()
     }

@@ -386,6 +386,15 @@ impl Finality {
         }
     }
 
+    /// Whoever has more of a log than is here has ops above what its origin has promised here; otherwise the promise is
+    /// another continuation's.
+    pub(super) fn check_promise(&mut self, node: NodeId, promise: Promise, by: NodeId) {
+        let here = self.promise(node);
+        if promise.seq > here.seq && promise.hlc < here.hlc {
+            self.note_fork(node, Fork { by, seq: here.seq + 1 });
+        }
+    }
+
     /// Takes note of a promise that `by` passes on: believed once the prefix that it speaks of is here, kept until then.
     /// Returns the latest that is believed.
     pub(super) fn hear(&mut self, node: NodeId, promise: Promise, by: NodeId, now: Now) -> Hlc {

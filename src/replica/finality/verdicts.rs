@@ -138,6 +138,10 @@ impl<S: Store> Replica<S> {
         if member == self.me {
             return self.clock.last();
         }
+        // What another continuation of its log has is not here, whatever this one promises.
+        if self.finality.fork(member).is_some() {
+            return Hlc::ZERO;
+        }
         self.finality.promise(member).hlc.max(self.membership.floor(member))
     }
 
@@ -238,10 +242,22 @@ impl<S: Store> Replica<S> {
                     self.confirm(stamp, replaces);
                 }
             }
-            What::Activate(registration) => self.activated(stamp, registration),
-            What::Extend(registration) => self.extended(registration),
-            What::Erase(registration) => self.end_all(registration, stamp.hlc),
-            What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
+            What::Activate(registration) => {
+                self.registry.give_up_early(registration);
+                self.activated(stamp, registration);
+            }
+            What::Extend(registration) => {
+                self.registry.give_up_early(registration);
+                self.extended(registration);
+            }
+            What::Erase(registration) => {
+                self.registry.give_up_early(registration);
+                self.end_all(registration, stamp.hlc);
+            }
+            What::Release(claim) => {
+                self.registry.give_up_early(claim.registration);
+                self.end_claim(&claim, EndReason::Released, stamp.hlc);
+            }
             What::Other => {}
         }
     }

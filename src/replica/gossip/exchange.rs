@@ -45,6 +45,8 @@ impl<S: Store> Replica<S> {
                 Check::Broken => {
                     self.finality.note_fork(op.node, Fork { by: from, seq: op.seq });
                     left.insert(op.node);
+                    // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
+                    self.holds_void |= self.membership.agreed().contains_key(&op.node);
                 }
                 Check::Ours => return self.halt_behind(op.seq),
             }
@@ -167,6 +169,7 @@ impl<S: Store> Replica<S> {
             promise.hlc = Hlc::from_millis(time);
         }
         if self.membership.freeze_by(self.me, entry.origin).is_none() {
+            self.finality.check_promise(entry.origin, entry.promise, from);
             let believed = self.finality.hear(entry.origin, promise, from, self.now);
             // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
             self.clock.observe(believed);
