@@ -128,3 +128,21 @@ fn what_a_hidden_member_has_not_heard_of_is_remembered_for_longer_than_a_month()
         assert_ne!(story.status(city, alice), Some(Status::Pending));
     }
 }
+
+/// Tokyo waits for a majority to know that it has left, and the only one that lives goes on as another cluster.
+#[test]
+fn a_node_that_leaves_while_a_cluster_is_made_of_what_another_has_goes() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    story.crash(LIMA);
+    assert_eq!(story.leaves(TOKYO), Ok(()));
+    story.passes(2000);
+    assert!(!story.has_left(TOKYO), "Lima does not know, and it is one of two");
+    story.crash(LONDON);
+    story.recovers(LONDON);
+    story.passes(20_000);
+    assert!(story.has_left(TOKYO));
+    story.start(LIMA);
+    story.passes(20_000);
+    assert_eq!((story.incarnation(LIMA), story.is_member(LIMA)), (1, true));
+}

@@ -12,7 +12,8 @@ impl<S: Store> Replica<S> {
     /// A member says that this node is out, and where its log ends.
     pub(super) fn on_evicted(&mut self, by: NodeId, cut: Seq) {
         match self.membership.departed(self.me) {
-            Some(last) if cut >= last => self.on_departure_known(by),
+            // Whoever goes on under its next id has its state from those who know of the departure, or is what they go on as.
+            Some(last) if cut >= last && !self.goes_on_as(by) => self.on_departure_known(by),
             _ => self.evicted = Some(cut),
         }
     }

@@ -119,9 +119,7 @@ impl<S: Store> Replica<S> {
             Message::Member { proof } => self.on_proof(from, &proof),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
             // cluster was made of a member's directory.
-            Message::Evicted { cut } if self.is_sponsor(from) || self.is_a_members_next(from) => {
-                self.on_evicted(from, cut)
-            }
+            Message::Evicted { cut } if self.is_sponsor(from) || self.goes_on_as(from) => self.on_evicted(from, cut),
             // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
             Message::Used if self.is_sponsor(from) && !self.installed => self.on_evicted(from, Seq::MAX),
             Message::Contacts(contacts) if self.installed => self.on_contacts(from, contacts),
@@ -156,9 +154,9 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// A later incarnation of a member.
-    fn is_a_members_next(&self, node: NodeId) -> bool {
-        self.membership.members().any(|member| member.key_part() == node.key_part())
+    /// Whether a member goes on under that id, which is a later one of its.
+    pub(super) fn goes_on_as(&self, node: NodeId) -> bool {
+        self.membership.members().any(|member| member.key_part() == node.key_part() && member < node)
     }
 
     fn is_sponsor(&self, node: NodeId) -> bool {
