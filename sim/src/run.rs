@@ -181,6 +181,10 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
         match unsettled(world).map_err(Failure::Safety)? {
             None => return Ok(true),
             Some(text) if world.now >= deadline => {
+                if nobody_stays(world) {
+                    world.mark("those who have the state have left");
+                    return Ok(false);
+                }
                 let going = is_going(world).map_err(Failure::Safety)?;
                 if going && !way_out::is_owed(world).map_err(Failure::Safety)? {
                     world.mark("evictions that crossed");
@@ -193,6 +197,14 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
             Some(_) => {}
         }
     }
+}
+
+/// Whether all who have the cluster's state have said that they leave, and whoever stays was a copy that has dropped its own:
+/// an operator may make a new cluster of what one that left has.
+fn nobody_stays(world: &World) -> bool {
+    let mut replicas = world.machines.iter().filter_map(|machine| machine.replica.as_ref());
+    let left = world.machines.iter().any(|machine| machine.is_up() && world.roll.departs(machine.node));
+    left && !replicas.any(|replica| replica.is_member())
 }
 
 /// What is still open; none where the cluster has come to rest.
