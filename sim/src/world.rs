@@ -479,6 +479,7 @@ impl World {
                 }
             }
             Output::SendSnapshot { to, snapshot, after } => return self.send_snapshot(host, to, snapshot, after),
+            Output::Hear { .. } => {}
             Output::EndSnapshot { to } => drop(self.machines[host].snapshots.remove(&to)),
             Output::Peers { members, former: _ } => {
                 self.check_contacts(host, &members)?;

@@ -214,6 +214,7 @@ impl Driver {
             Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
             Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(to, snapshot, after),
             Output::EndSnapshot { to } => drop(self.snapshots.remove(&to)),
+            Output::Hear { peer } => self.transport.hear(peer),
             Output::Peers { members, former } => self.transport.set_peers(members, former),
             Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(End::Halt(reason)),

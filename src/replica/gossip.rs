@@ -29,6 +29,9 @@ const RELAYED_ROWS: usize = 8;
 impl<S: Store> Replica<S> {
     pub(super) fn on_connected(&mut self, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
+        if self.is_newcomer() {
+            self.outbox.push(Output::Hear { peer });
+        }
         self.greet(peer);
     }
 

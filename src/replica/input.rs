@@ -87,6 +87,11 @@ pub enum Output {
         /// The newcomer.
         to: NodeId,
     },
+    /// A connected peer that is no member here is to be heard as one, by the transport too.
+    Hear {
+        /// The peer.
+        peer: NodeId,
+    },
     /// Whom to be connected to; nobody else gets in.
     Peers {
         /// Members, this node left out: dial them.

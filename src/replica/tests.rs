@@ -121,7 +121,11 @@ impl Cluster {
                 newcomer.handle(self.now, Input::SnapshotEnd { from: id, snapshot });
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
-            Output::Send { .. } | Output::EndSnapshot { .. } | Output::Peers { .. } | Output::Events(_) => {}
+            Output::Send { .. }
+            | Output::Hear { .. }
+            | Output::EndSnapshot { .. }
+            | Output::Peers { .. }
+            | Output::Events(_) => {}
             Output::Left => {
                 self.nodes.remove(&id);
                 let others = self.nodes.values_mut();

@@ -16,14 +16,45 @@ use crate::replica::Input;
 
 /// Bulk messages and snapshots that a peer may have under way to us at once. A guess: enough to fill a link with
 /// small messages, and few enough that each has its own stream window.
-pub(super) const MAX_STREAMS: u32 = 16;
+const MAX_STREAMS: u32 = 16;
 /// Bytes in flight on one stream: 100 ms of 160 Mbit/s, so that a snapshot fills a common WAN link.
 const STREAM_WINDOW: u32 = 2 << 20;
 /// Bytes in flight on one connection: every stream's window and then some, so that bulk which nobody reads never uses
 /// up what the ordered stream needs.
-pub(super) const CONNECTION_WINDOW: u32 = (MAX_STREAMS + 2) * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = (MAX_STREAMS + 2) * STREAM_WINDOW;
 /// Bytes that whoever has not yet been let in may send: hellos are far smaller.
 const STRANGER_WINDOW: u32 = 16 << 10;
+/// The longest frame that is read of a peer that is no member, and the bytes in flight from it: what it says about its
+/// joining, in a cluster of a thousand nodes.
+pub(super) const NEWCOMER_FRAME: usize = 256 << 10;
+/// Streams that such a peer may have open: the ordered one, and one to begin a snapshot anew beside it.
+const NEWCOMER_STREAMS: u32 = 2;
+/// Bytes of a snapshot that may be under way to such a peer: what it does not acknowledge is kept.
+const NEWCOMER_SEND_WINDOW: u32 = 2 * STREAM_WINDOW;
+
+/// What may be under way on a connection.
+pub(super) struct Windows {
+    /// Bytes to us.
+    pub(super) receive: u32,
+    /// Bytes from us.
+    pub(super) send: u32,
+    /// Streams to us.
+    pub(super) streams: u32,
+}
+
+impl Windows {
+    /// Of a member's connection.
+    pub(super) const MEMBER: Self = Self { receive: CONNECTION_WINDOW, send: CONNECTION_WINDOW, streams: MAX_STREAMS };
+    /// Of that of somebody who is none.
+    pub(super) const NEWCOMER: Self =
+        Self { receive: NEWCOMER_FRAME as u32, send: NEWCOMER_SEND_WINDOW, streams: NEWCOMER_STREAMS };
+
+    pub(super) fn apply(&self, connection: &quinn::Connection) {
+        connection.set_receive_window(self.receive.into());
+        connection.set_send_window(self.send.into());
+        connection.set_max_concurrent_uni_streams(self.streams.into());
+    }
+}
 
 /// How a transport is started.
 #[derive(Debug)]

@@ -129,7 +129,7 @@ async fn dial_peer(shared: &Arc<Shared>, peer: NodeId, address: &str, key: Publi
         let sponsor_token = |sponsor: &Sponsor| (sponsor.node == peer).then(|| sponsor.token.clone());
         (state.shown.clone(), state.sponsor.as_ref().and_then(sponsor_token))
     };
-    let right = if sponsors.is_some() { Right::Token } else { Right::Member };
+    let right = if sponsors.is_some() { Right::Sponsor } else { Right::Member };
     let token = shown.or(sponsors);
     let welcomed = introduce(shared, &connection, Some(peer), token.as_ref()).await?;
     finish(shared, &connection, welcomed, right).await
@@ -325,7 +325,7 @@ async fn dial_sponsor(shared: &Arc<Shared>, address: &str, token: &JoinToken) ->
     let Introduction { node, key, .. } = welcomed.peer;
     let joined = Joined { sponsor: node, public_key: key, cluster: welcomed.cluster };
     shared.state().sponsor = Some(Sponsor { node, token: token.clone() });
-    finish(shared, &connection, welcomed, Right::Token).await?;
+    finish(shared, &connection, welcomed, Right::Sponsor).await?;
     Ok(joined)
 }
 

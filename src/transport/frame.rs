@@ -39,6 +39,12 @@ pub(super) enum FrameError {
 
 /// The next frame's bytes; none where the stream ends.
 pub(super) async fn read_frame(stream: &mut RecvStream, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
+    let Some(length) = read_length(stream, limit).await? else { return Ok(None) };
+    read_body(stream, length).await.map(Some)
+}
+
+/// How long the next frame is; none where the stream ends.
+pub(super) async fn read_length(stream: &mut RecvStream, limit: usize) -> Result<Option<usize>, FrameError> {
     let mut header = [0; 4];
     match stream.read_exact(&mut header).await {
         Ok(()) => {}
@@ -50,12 +56,17 @@ pub(super) async fn read_frame(stream: &mut RecvStream, limit: usize) -> Result<
     if length > limit {
         return Err(FrameError::TooLong { length, limit });
     }
+    Ok(Some(length))
+}
+
+/// The bytes of a frame whose length was read.
+pub(super) async fn read_body(stream: &mut RecvStream, length: usize) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::with_capacity(length.min(PIECE));
     while bytes.len() < length {
         let chunk = stream.read_chunk((length - bytes.len()).min(PIECE), true).await?;
         bytes.extend_from_slice(&chunk.ok_or(FrameError::Broken)?.bytes);
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// The next frame as a value; a stream that ends before it is broken.

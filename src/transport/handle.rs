@@ -178,6 +178,14 @@ impl Handle {
         self.shared.set_peers(members, former);
     }
 
+    /// A peer that is connected is to be heard as a member is, though it is none by all that this node knows. Until then
+    /// little is taken of it at a time, and nothing long.
+    pub fn hear(&self, peer: NodeId) {
+        if let Some(link) = self.shared.state().links.get(&peer) {
+            link.hear();
+        }
+    }
+
     /// Shows this token to every peer that is dialed from now on: for a node that is no member yet, so that its way in
     /// does not hang on its sponsor alone.
     pub fn show_token(&self, token: Option<JoinToken>) {
@@ -263,7 +271,7 @@ impl Handle {
     /// Whether the peer is dialed whenever there is no connection to it.
     #[cfg(test)]
     pub(super) fn dials(&self, peer: NodeId) -> bool {
-        self.shared.state().peers.get(&peer).is_some_and(super::state::Peer::is_dialed)
+        self.shared.state().peers.get(&peer).is_some_and(super::state::Peer::is_member)
     }
 
     /// Counters, for the status.

@@ -203,7 +203,7 @@ fn judge(
     match by_token {
         // A member needs no token; a good one is answered all the same, for it may not know us yet.
         by_token if shared.is_peer(hello.node, key) => Ok((cluster, Right::Member, by_token.and_then(Result::ok))),
-        Some(proof) if !shared.is_taken(hello.node, key) => Ok((cluster, Right::Token, Some(proof?))),
+        Some(proof) if !shared.is_taken(hello.node, key) => Ok((cluster, Right::Newcomer, Some(proof?))),
         Some(_) => Err(CloseReason::Identity),
         None => Err(CloseReason::Stranger),
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::close::CloseReason;
-use super::config::{CONNECTION_WINDOW, Limits, MAX_STREAMS};
-use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces, read_frame};
+use super::config::{Limits, NEWCOMER_FRAME, Windows};
+use super::frame::{self, FrameError, MAX_FRAME, SNAPSHOT_END, parse_rows, pieces, read_body, read_frame, read_length};
 use super::hello::Introduction;
 use super::outbox::Outbox;
 use super::state::{Counters, Shared};
@@ -44,10 +44,12 @@ pub(super) struct Link {
     /// Between `Connected` and `Disconnected`.
     up: AtomicBool,
     has_ordered: AtomicBool,
+    /// Whether the peer is a member, or has shown that it is one: little is taken of anybody else.
+    heard: watch::Sender<bool>,
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, peer: &Introduction, limits: &Limits) -> Self {
+    pub(super) fn new(connection: Connection, peer: &Introduction, limits: &Limits, is_heard: bool) -> Self {
         Self {
             connection,
             peer: peer.node,
@@ -58,7 +60,19 @@ impl Link {
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
             has_ordered: AtomicBool::new(false),
+            heard: watch::Sender::new(is_heard),
         }
+    }
+
+    /// The peer is a member, which this node did not know: all that it says is taken from now on.
+    pub(super) fn hear(&self) {
+        self.heard.send_if_modified(|heard| !std::mem::replace(heard, true));
+    }
+
+    /// Resolves once the peer is heard as a member is.
+    async fn until_heard(&self) {
+        // The sender lives as long as the link.
+        let _ = self.heard.subscribe().wait_for(|heard| *heard).await;
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -98,8 +112,8 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
 /// Reads and writes until the connection ends.
 async fn serve(shared: &Arc<Shared>, link: &Arc<Link>) {
     let connection = &link.connection;
-    connection.set_receive_window(CONNECTION_WINDOW.into());
-    connection.set_max_concurrent_uni_streams(MAX_STREAMS.into());
+    Windows::NEWCOMER.apply(connection);
+    let mut is_heard = false;
     let mut tasks: JoinSet<Result<(), CloseReason>> = JoinSet::new();
     tasks.spawn(write_ordered(Arc::clone(shared), Arc::clone(link)));
     tasks.spawn(write_bulk(Arc::clone(shared), Arc::clone(link)));
@@ -109,6 +123,10 @@ async fn serve(shared: &Arc<Shared>, link: &Arc<Link>) {
                 Ok(stream) => drop(tasks.spawn(read_stream(Arc::clone(shared), Arc::clone(link), stream))),
                 Err(_) => break,
             },
+            () = link.until_heard(), if !is_heard => {
+                is_heard = true;
+                Windows::MEMBER.apply(connection);
+            }
             Some(done) = tasks.join_next() => {
                 let reason = match done {
                     Ok(Ok(())) => continue,
@@ -226,7 +244,7 @@ async fn read_stream(shared: Arc<Shared>, link: Arc<Link>, mut stream: RecvStrea
             }
             read_ordered(&shared, &link, &mut stream).await
         }
-        kind if kind == BULK.0 => read_message(&shared, &link, &mut stream).await,
+        kind if kind == BULK.0 => read_bulk(&shared, &link, &mut stream).await,
         kind if kind == SNAPSHOT.0 => read_snapshot(&shared, &link, &mut stream).await,
         kind => return Err(violation(&format!("a stream of the unknown kind {kind}"))),
     };
@@ -245,12 +263,28 @@ fn violation(what: &str) -> CloseReason {
 
 async fn read_ordered(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
     loop {
-        read_message(shared, link, stream).await?;
+        let length = read_length(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
+        if length > NEWCOMER_FRAME {
+            // It may be a member that this node has yet to hear of.
+            link.until_heard().await;
+        }
+        read_message(shared, link, stream, length).await?;
     }
 }
 
-async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
-    let bytes = read_frame(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
+async fn read_bulk(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
+    let length = read_length(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
+    if length > NEWCOMER_FRAME && !*link.heard.borrow() {
+        tracing::debug!(peer = %link.peer, length, "left out: it is too long for a peer that is no member");
+        // It would use up what the ordered stream needs. The connection has ended where this fails.
+        let _ = stream.stop(BROKEN_OFF);
+        return Ok(());
+    }
+    read_message(shared, link, stream, length).await
+}
+
+async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream, length: usize) -> Result<(), FrameError> {
+    let bytes = read_body(stream, length).await?;
     Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
     let message = wire::decode(&bytes, link.wire)?;
     deliver(shared, Input::Message { from: link.peer, message }).await;

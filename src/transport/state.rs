@@ -87,8 +87,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    #[cfg(test)]
-    pub(super) fn is_dialed(&self) -> bool {
+    /// Members are dialed, those who were members are not.
+    pub(super) fn is_member(&self) -> bool {
         self.dialer.is_some()
     }
 
@@ -109,10 +109,12 @@ pub(super) struct Sponsor {
 /// Why a connection may stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Right {
-    /// Its key is pinned.
+    /// Its key is pinned: it is a member, or was one.
     Member,
-    /// It has proved a token; or this node, a newcomer, has dialed it with one.
-    Token,
+    /// It has proved a token.
+    Newcomer,
+    /// This node, a newcomer, has dialed it with a token.
+    Sponsor,
 }
 
 impl State {
@@ -133,7 +135,7 @@ impl State {
     }
 
     fn may_stand(&self, peer: &Introduction, right: Right) -> bool {
-        right == Right::Token || self.peers.get(&peer.node).is_some_and(|known| known.key == peer.key)
+        right != Right::Member || self.peers.get(&peer.node).is_some_and(|known| known.key == peer.key)
     }
 }
 
@@ -221,7 +223,9 @@ impl Shared {
         }
         // An earlier life of this one is over, whatever its connection says.
         state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
-        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits));
+        let is_member = state.peers.get(&peer.node).is_some_and(Peer::is_member);
+        let is_heard = right == Right::Sponsor || is_member;
+        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard));
         state.links.insert(peer.node, Arc::clone(&link));
         let from = connection.remote_address().ip();
         state.refusals.retain(|(refused, _)| *refused != from);
@@ -275,8 +279,13 @@ impl Shared {
             peer.contact = contact;
             if !dials {
                 peer.stop_dialing();
-            } else if peer.dialer.is_none() {
+                continue;
+            }
+            if peer.dialer.is_none() {
                 peer.dialer = Some(self.spawn(dial::keep_dialing(Arc::clone(self), node)));
+            }
+            if let Some(link) = links.get(&node) {
+                link.hear();
             }
         }
         drop(state);

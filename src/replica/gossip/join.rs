@@ -347,8 +347,9 @@ impl<S: Store> Replica<S> {
         // Only those who know the secret can make it, and the connection says who they are.
         let right =
             self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
-        if let Some(peer) = self.peers.connected.get_mut(&from) {
-            peer.knows_secret |= right;
+        if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
+            peer.knows_secret = true;
+            self.outbox.push(Output::Hear { peer: from });
         }
     }
 

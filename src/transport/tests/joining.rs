@@ -34,6 +34,13 @@ fn rows(range: std::ops::Range<u32>, size: usize) -> Vec<Write> {
     range.map(row).collect()
 }
 
+/// A message of that many bytes.
+fn long(bytes: usize) -> Message {
+    let label = "n".repeat(bytes);
+    let address = "[::1]:1".to_owned();
+    Message::Contacts(vec![Contact { node: NodeId(9), public_key: vec![], address, label, as_of: Millis(0) }])
+}
+
 /// Takes rows up to the snapshot's end.
 async fn snapshot(node: &mut Node) -> Vec<Write> {
     let mut rows = Vec::new();
@@ -245,4 +252,88 @@ async fn a_token_is_shown_to_every_peer() {
     j.handle.set_peers(vec![], vec![]);
     j.wait_disconnected(a.id).await;
     assert!(refusal(j.dial(&a, Some(a.public_key)).await).contains("no member"));
+}
+
+/// A member, and somebody who has come in by a token.
+async fn newcomer() -> (Node, Node) {
+    let (mut a, mut j) = (sponsor(), Node::start());
+    let token = mint_token(&KEY, NEVER, [1; 16]);
+    try_join(&j, a.address().to_string(), &token).await.unwrap();
+    a.wait_connected(j.id).await;
+    j.wait_connected(a.id).await;
+    (a, j)
+}
+
+fn is_long(input: &Input) -> Option<()> {
+    matches!(input, Input::Message { message: Message::Contacts(_), .. }).then_some(())
+}
+
+#[tokio::test]
+async fn of_a_newcomer_nothing_long_is_read_before_it_is_heard_as_a_member() {
+    let becomes_member = |a: &Node, j: &Node| a.handle.set_peers(vec![j.contact()], vec![]);
+    let proves_to_be_one = |a: &Node, j: &Node| a.handle.hear(j.id);
+    for heard in [becomes_member, proves_to_be_one] {
+        let (mut a, j) = newcomer().await;
+        j.say(&a, Lane::Ordered, 5);
+        j.handle.send(a.id, Lane::Ordered, &long(1 << 20));
+        assert_eq!(a.number().await, 5);
+        heard(&a, &j);
+        a.wait_for(is_long).await;
+        assert!(a.handle.stats().bytes_in > 1 << 20);
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_of_those_who_are_no_members_is_left_out_and_all_else_is_heard() {
+    let (mut a, j) = newcomer().await;
+    let mut count = 0;
+    for is_former in [false, true] {
+        if is_former {
+            a.handle.set_peers(vec![], vec![j.contact()]);
+        }
+        // More than the whole connection may hold.
+        for _ in 0..8 {
+            count += 1;
+            j.handle.send(a.id, Lane::Bulk, &long(1 << 20));
+            eventually(|| j.handle.stats().dropped == count).await;
+            j.say(&a, Lane::Ordered, count);
+            assert_eq!(a.number().await, count);
+        }
+    }
+    assert!(a.handle.stats().bytes_in < 1 << 10, "{} bytes were read", a.handle.stats().bytes_in);
+}
+
+#[tokio::test]
+async fn a_newcomer_says_what_its_joining_asks_for_and_keeps_few_streams_open() {
+    let (mut a, mut j) = newcomer().await;
+    j.say(&a, Lane::Ordered, 5);
+    assert_eq!(a.number().await, 5);
+    j.handle.send(a.id, Lane::Bulk, &long(200 << 10));
+    a.wait_for(is_long).await;
+    let connection = j.handle.shared.state().links[&a.id].connection.clone();
+    let mut open = Vec::new();
+    for number in 0..4 {
+        // By the answer all that was granted has been.
+        j.say(&a, Lane::Ordered, number);
+        assert_eq!(a.number().await, number);
+        a.say(&j, Lane::Ordered, number);
+        assert_eq!(j.number().await, number);
+        tokio::select! {
+            biased;
+            stream = connection.open_uni() => {
+                let mut stream = stream.unwrap();
+                stream.write_all(&[1]).await.unwrap();
+                open.push(stream);
+            }
+            () = std::future::ready(()) => {}
+        }
+    }
+    assert_eq!(open.len(), 1, "beside its ordered stream");
+    a.handle.hear(j.id);
+    let more = async {
+        for _ in 0..8 {
+            open.push(connection.open_uni().await.unwrap());
+        }
+    };
+    timeout(DEADLINE, more).await.expect("a member has more of them");
 }
