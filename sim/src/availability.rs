@@ -30,24 +30,25 @@ const KNOWN: Micros = 10_000_000;
 /// After so long a node is done with its start: `start_grace`, and a second.
 const STARTED: Micros = 6_000_000;
 
-/// What was heard of a clock so long ago may still count beside what was heard since, microseconds: a heartbeat that was late
-/// makes a clock look late, so the best of several heartbeats counts.
+/// For how long a node may go by a reading of another's clock after it took a later one, microseconds. A heartbeat that was
+/// delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
 const LATELY: Micros = 8_000_000;
 
 /// In larger clusters nothing is judged, because that would take longer than the run itself.
 const LARGEST: usize = 32;
 
-/// What a host heard of another's clock at some time.
+/// One reading that a node took of another's clock, from a message.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
-    /// By how many milliseconds it was ahead of the virtual time.
+    /// Milliseconds by which that clock was ahead of the virtual time.
     ahead: i64,
-    /// In the word of a newcomer that waits, or has been let in and the host does not know that yet.
+    /// The sender was a newcomer, or one that the reader did not know to be a member yet.
     joining: bool,
+    /// When the message arrived.
     at: Micros,
 }
 
-/// What is noted of one host.
+/// What the checks need to know of one machine: what befell it lately, and what its node has had the means to learn.
 #[derive(Clone, Debug, Default)]
 struct Watched {
     /// When its process started.
@@ -58,7 +59,7 @@ struct Watched {
     clock_changed: Micros,
     /// Members that it knows of.
     members: BTreeSet<NodeId>,
-    /// What it heard lately of each other member's clock, and last.
+    /// The readings it took of each other node's clock: the last one, and those not older than [`LATELY`] by then.
     heard: BTreeMap<NodeId, Vec<Heard>>,
     /// When it last had reason to think that its clock is off.
     suspect_at: Option<Micros>,
@@ -138,13 +139,16 @@ impl World {
         self.watch.hosts[host].clock_changed = self.now;
     }
 
-    /// What a host is about to learn of the others' clocks in this step, and whether it has reasons to refuse.
+    /// Called before a host's step: takes the clock readings out of the messages that the step will handle, and notes whether
+    /// any of them gives the host reason to take its own clock for wrong.
     pub(crate) fn watch_inbox(&mut self, host: Host) {
         if !self.is_watched() {
             return;
         }
         // Without a state it does not know who is a member, and listens to nobody's clock.
         let installed = self.machines[host].replica.as_ref().is_some_and(|replica| replica.founding().is_some());
+        // A request may come before them in the inbox.
+        self.watch_clocks(host);
         let inbox = std::mem::take(&mut self.machines[host].inbox);
         for input in inbox.iter().filter(|_| installed) {
             let Input::Message { from, message } = input else { continue };
@@ -188,7 +192,7 @@ impl World {
         }
     }
 
-    /// What a host's clock says, milliseconds.
+    /// The wall-clock time that a machine reads now, milliseconds since 1970.
     fn clock_of(&self, host: Host) -> i64 {
         i64::try_from(self.machines[host].now(self.now).wall.0).unwrap_or(i64::MAX)
     }

@@ -1,6 +1,7 @@
 //! Stories of data directories that are not a node's latest: put back from a copy, or running twice.
 
 use forename::replica::{EventType, Status};
+use forename_sim::plan::{Kind, Pick, Trouble};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -351,4 +352,35 @@ fn where_the_ops_of_one_log_cannot_be_taken_those_of_others_are() {
         assert_eq!(story.status(city, dora), Some(Status::Confirmed));
     }
     story.ends_well();
+}
+
+/// London has nothing of the two ops, and no promise of Lima's that goes with them: Lima was only heard to say that it has them.
+#[test]
+fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
+    let mut story = Story::of(2);
+    let lima = TOKYO;
+    story.passes(500);
+    let old = story.copy_disk(lima);
+    story.cut(&[(LONDON, lima)]);
+    story.claims(lima, &["ann"]);
+    story.claims(lima, &["bob"]);
+    story.passes(100);
+    story.crash(lima);
+    story.heal();
+    // It starts, and promises nothing before it has compared logs.
+    for (from, to, kind) in [(lima, LONDON, Kind::Ops), (LONDON, lima, Kind::Vector)] {
+        story.suffers(Trouble::Picky(Pick { from, to, kind, lost: 100, late: 0 }), 60_000);
+    }
+    story.start(lima);
+    story.passes(2000);
+    story.crash(lima);
+    story.heal();
+    story.restore_disk(lima, &old);
+    story.start(lima);
+    story.passes(900);
+    let why = story.stopped(lima).unwrap_or_default();
+    assert!(why.contains("remembers its word that it held op 2"), "{why}");
+    // Ann and Bob are nowhere any more: that copy is all that is left of Lima.
+    story.passes(10_000);
+    assert_eq!((story.incarnation(lima), story.is_member(lima)), (1, true));
 }

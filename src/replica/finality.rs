@@ -366,6 +366,18 @@ impl Finality {
         }
     }
 
+    /// All that a node has said to hold: also of what is not here, and so does not count yet.
+    pub(super) fn word_of(&self, by: NodeId) -> Vec<(NodeId, Seq, Chain)> {
+        let mut word = self.rows.get(&by).cloned().unwrap_or_default();
+        for (node, origin) in &self.origins {
+            let said = origin.ahead.iter().filter(|((_, who), _)| *who == by);
+            for ((seq, _), chain) in said {
+                word.insert(*node, Held { seq: *seq, chain: *chain });
+            }
+        }
+        word.into_iter().map(|(node, held)| (node, held.seq, held.chain)).collect()
+    }
+
     /// Counts what others were ahead with, now that it is here.
     fn catch_up(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let Some(origin) = self.origins.get_mut(&node) else { return };

@@ -348,13 +348,15 @@ impl<S: Store> Replica<S> {
     fn some_rows(&mut self, to: NodeId, own: bool) -> Vec<HeldRow> {
         let others: Vec<_> =
             self.finality.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
-        let mut chosen = self.choose(others, RELAYED_ROWS);
-        chosen.extend(Some(to).filter(|to| own && self.finality.rows().contains_key(to)));
+        let chosen = self.choose(others, RELAYED_ROWS);
         let row = |by: NodeId| {
             let held = self.finality.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
             HeldRow { by, held: held.collect() }
         };
-        chosen.into_iter().map(row).collect()
+        let mut rows: Vec<_> = chosen.into_iter().map(row).collect();
+        let word = Some(self.finality.word_of(to)).filter(|word| own && !word.is_empty());
+        rows.extend(word.map(|held| HeldRow { by: to, held }));
+        rows
     }
 
     fn some_peers(&mut self, count: usize) -> Vec<NodeId> {

@@ -158,13 +158,13 @@ impl<S: Store> Replica<S> {
         ));
     }
 
-    /// A peer has heard this node promise more than it had stored that it might.
     /// Whether a promise of this node is none of this directory's: those of earlier processes lie at or below the ceiling that
     /// was stored, and those of this one are at most its last word.
     fn has_not_promised(&self, promise: Hlc) -> bool {
         promise > self.opened_at && (!self.has_promised || promise > self.clock.last())
     }
 
+    /// A peer has heard this node promise more than it had stored that it might.
     fn halt_promised(&mut self, promise: Hlc) {
         let ceiling = self.opened_at;
         self.halt(format!(
