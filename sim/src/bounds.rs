@@ -194,7 +194,9 @@ impl Living {
                 Table::Contacts => self.nodes,
                 Table::Membership => self.membership_ops,
                 Table::Names | Table::Erased => self.names,
-                Table::Registrations | Table::Ids | Table::Owners | Table::Over => self.registrations,
+                Table::Registrations | Table::Ids | Table::Owners => self.registrations,
+                // One that waits for the watermark may wait for the feed too.
+                Table::Over => 2 * self.registrations,
                 // All is decided, and nothing is missing.
                 Table::Contested | Table::Early => {
                     if let Some((key, _)) = store.rows(table).next() {
