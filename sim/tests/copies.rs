@@ -8,6 +8,14 @@ const LONDON: usize = 0;
 const TOKYO: usize = 1;
 const LIMA: usize = 2;
 
+/// Whether a node stops by itself before long; a second later its operator has made it rejoin.
+fn stops(story: &mut Story, host: usize) -> bool {
+    (0..100).any(|_| {
+        story.passes(50);
+        story.stopped(host).is_some()
+    })
+}
+
 /// Lima's disk is put back as it was before it took "bob" alone with the others.
 fn lima_is_put_back() -> (Story, u32) {
     let mut story = Story::of(3);
@@ -228,8 +236,7 @@ fn a_directory_whose_op_lies_below_what_its_copy_promised_stops_and_rejoins() {
     story.crash(LIMA);
     story.restore_disk(LIMA, &original);
     story.start(LIMA);
-    story.passes(1500);
-    assert!(story.stopped(LIMA).is_some(), "its op would never be taken, nor anything after it");
+    assert!(stops(&mut story, LIMA), "its op would never be taken, nor anything after it");
     story.passes(8000);
     for city in [LONDON, TOKYO, LIMA] {
         assert_eq!(story.status(city, dora), Some(Status::Confirmed));
@@ -275,10 +282,10 @@ fn of_a_log_that_was_continued_twice_nothing_more_is_decided_and_one_claim_wins_
         }
     }
     story.start(LIMA);
-    story.passes(1000);
-    assert!(story.stopped(LIMA).is_some());
+    assert!(stops(&mut story, LIMA));
     story.passes(20_000);
-    assert_eq!(story.incarnation(LIMA), 1);
+    // Once more where the state that it was given first was that of the log which does not count.
+    assert!(story.incarnation(LIMA) > 0);
     let mut ends = is_settled(&mut story, [ann, bob]);
     ends.sort_unstable();
     assert_eq!(ends, [Some(Status::Confirmed), Some(Status::Rejected)]);
@@ -308,10 +315,9 @@ fn what_was_confirmed_stays_though_a_copy_of_its_log_was_continued_elsewhere() {
     story.passes(500);
     assert_eq!(story.status(TOKYO, bob), Some(Status::Pending), "London is out of reach");
     story.heal();
-    story.passes(1000);
-    assert!(story.stopped(LIMA).is_some());
+    assert!(stops(&mut story, LIMA));
     story.passes(20_000);
-    assert_eq!(story.incarnation(LIMA), 1);
+    assert!(story.incarnation(LIMA) > 0);
     assert_eq!(is_settled(&mut story, [ann, bob]), [Some(Status::Confirmed), Some(Status::Rejected)]);
     story.ends_well();
 }

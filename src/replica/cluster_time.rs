@@ -40,9 +40,8 @@ impl Reading {
         if now.since(self.began) < WINDOW {
             self.present = self.present.max(reading);
         } else {
-            // After a silence what was heard before says nothing any more.
-            self.before = if now.since(self.began) < 2 * WINDOW { self.present } else { reading };
-            (self.present, self.began) = (reading, now);
+            // Also after a silence: where this process stood still, what it reads first are heartbeats that have waited for it.
+            (self.before, self.present, self.began) = (self.present, reading, now);
         }
     }
 }
@@ -224,6 +223,16 @@ mod tests {
             time.heard(NodeId(2), Millis(970_000 + elapsed), now(1_000_000 + elapsed, elapsed), SKEW);
         }
         assert_eq!(time.offset(NodeId(2), now(1_007_000, 7000)), Some(-30_000), "it was set back by half a minute");
+    }
+
+    #[test]
+    fn heartbeats_that_waited_while_this_process_stood_still_do_not_make_clocks_look_late() {
+        let mut time = ClusterTime::default();
+        time.heard(NodeId(2), Millis(1_000_000), now(1_000_000, 0), SKEW);
+        for sent in (1..=8).map(|second| second * 1000) {
+            time.heard(NodeId(2), Millis(1_000_000 + sent), now(1_008_000, 8000), SKEW);
+            assert_eq!(time.offset(NodeId(2), now(1_008_000, 8000)), Some(0));
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether this node was ever let in, by all that it knows.
     pub(super) fn was_let_in(&self) -> bool {
-        self.membership.ever().any(|node| node == self.me)
+        self.membership.is_known(self.me)
     }
 
     /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has

@@ -87,7 +87,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// It has a state and was never let in, by all that it knows.
-    fn is_newcomer(&self) -> bool {
+    pub(super) fn is_newcomer(&self) -> bool {
         self.installed && !self.was_let_in()
     }
 

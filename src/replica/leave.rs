@@ -110,8 +110,9 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// What this node says that it holds of a log: all of it, unless it is about to leave, or has left. What it takes then it
-    /// hands over to nobody.
+    /// What this node says that it holds of a log: all of it, unless it is about to leave, or has left: what it takes then it
+    /// hands over to nobody. A newcomer that does not know yet that it was let in may have to take another state under its id,
+    /// and others remember what that id has said.
     pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
         let handed_over = match &self.leaving {
             Some(leaving) => Some(&leaving.acknowledged),
@@ -121,6 +122,7 @@ impl<S: Store> Replica<S> {
             Some(handed_over) if origin != self.me && !planted!(LeaverAcknowledges) => {
                 handed_over.get(&origin).copied().unwrap_or_default()
             }
+            _ if self.is_newcomer() => Cut::default(),
             _ => self.finality.here(origin),
         }
     }

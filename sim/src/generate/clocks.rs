@@ -99,10 +99,12 @@ fn for_good(dice: &mut Dice, host: Host, by: i64) -> WrongClock {
 /// for an hour, whatever the others do. So it does not start while it is wrong, is not cut off before it has heard the
 /// others, and others do not leave it alone.
 fn keep_in_contact(plan: &mut Plan, wrong: &[Host]) {
+    // Of two each is all that the other hears.
+    let may_stop = |host: &Host| plan.founders > 2 && !wrong.contains(host);
     plan.faults.retain(|fault| match &fault.what {
-        Trouble::Crash { host, .. } | Trouble::CrashWithin { host, .. } => !wrong.contains(host),
-        Trouble::OldDisk { host, .. } | Trouble::Cloned { host, .. } => !wrong.contains(host),
-        Trouble::DiskFails(host) | Trouble::DiskFull(host) | Trouble::ClockStepDown(host, _) => !wrong.contains(host),
+        Trouble::Crash { host, .. } | Trouble::CrashWithin { host, .. } => may_stop(host),
+        Trouble::OldDisk { host, .. } | Trouble::Cloned { host, .. } => may_stop(host),
+        Trouble::DiskFails(host) | Trouble::DiskFull(host) | Trouble::ClockStepDown(host, _) => may_stop(host),
         Trouble::Pause(_) | Trouble::SlowDisk(..) | Trouble::ClockStep(..) | Trouble::ClockOff(..) => true,
         Trouble::Frozen(_) | Trouble::Drift(..) => true,
         _ => fault.at >= BEGUN,

@@ -191,7 +191,7 @@ impl<S: Store> Replica<S> {
 
     /// The vector of one that is no member says what it lacks and nothing else.
     pub(super) fn answer_stranger(&mut self, from: NodeId, vector: &Vector) {
-        if vector.wants && self.is_member() && !self.membership.ever().any(|node| node == from) {
+        if vector.wants && self.is_member() && !self.membership.is_known(from) {
             self.send_missing(from, &vector.entries);
         }
         if vector.echo {
@@ -204,6 +204,10 @@ impl<S: Store> Replica<S> {
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     pub(super) fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
+        if self.is_member() && !theirs.contains_key(&self.me) {
+            // It knows nothing of this node, and may have lost the proof with which it takes what follows.
+            self.prove_membership(to);
+        }
         let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;
         let behind = self.registry.applied().iter().filter_map(|dot| {

@@ -105,6 +105,11 @@ impl<S: Store> Replica<S> {
             return self.let_wait(contact, vec![obstacle], from);
         }
         self.retire_earlier_incarnations(from);
+        // Of two continuations of a log the state here may rest on the one that does not count.
+        let forked: BTreeSet<_> = self.finality.forks().map(|(origin, _)| origin).collect();
+        if !forked.is_empty() {
+            return self.let_wait(contact, vec![Obstacle::Eviction(forked)], from);
+        }
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
         self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
@@ -229,7 +234,7 @@ impl<S: Store> Replica<S> {
     /// the newcomer itself, or the member that passes its word on.
     pub(in crate::replica) fn nominate(&mut self, contact: Contact, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
-        let known = self.membership.ever().any(|known| known == node);
+        let known = self.membership.is_known(node);
         if !self.is_member() || known || self.is_starting() || self.membership.has_later_incarnation(node) {
             return;
         }

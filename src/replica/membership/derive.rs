@@ -169,7 +169,7 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
 
 /// The greatest freezes of those who stay; freezes by the frozen do not count, because what they froze may be nowhere else.
 /// Where somebody knew of two continuations of a log, that one which was decided furthest; and among equals the first
-/// member's.
+/// member's, because whoever has another begins anew.
 fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Cut> {
     let first = derived.first();
     let cut = |node: &NodeId| {
@@ -178,7 +178,7 @@ fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTr
             by.filter(|(by, _)| stay.contains(by) || planted!(FreezesOfTheFrozenCount))
         };
         let rank = |(by, freeze): &(&NodeId, &Freeze)| {
-            (freeze.forked, freeze.upto.seq, Some(**by) == first, freeze.upto.chain)
+            (freeze.forked, freeze.forked.is_some() && Some(**by) == first, freeze.upto.seq, freeze.upto.chain)
         };
         let chosen = if planted!(CutTooLow) { by_stayers().min_by_key(rank) } else { by_stayers().max_by_key(rank) };
         chosen.map(|(_, freeze)| freeze.upto).unwrap_or_default()

@@ -33,7 +33,7 @@ impl<S: Store> Replica<S> {
         }
         // How much counts of the log of an earlier incarnation is known once its eviction is final here. Of one that was never
         // let in, by all that this member knows, nothing does.
-        let was_in = |node: NodeId| self.membership.ever().any(|known| known == node);
+        let was_in = |node: NodeId| self.membership.is_known(node);
         let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || !was_in(stamp.node);
         let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).collect();
         let counted = self.counted(&due);
