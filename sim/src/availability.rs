@@ -44,8 +44,8 @@ struct Heard {
     ahead: i64,
     /// The sender was a newcomer, or one that the reader did not know to be a member yet.
     joining: bool,
-    /// When the message arrived.
-    at: Micros,
+    /// When the next one was taken.
+    until: Option<Micros>,
 }
 
 /// What the checks need to know of one machine: what befell it lately, and what its node has had the means to learn.
@@ -59,7 +59,7 @@ struct Watched {
     clock_changed: Micros,
     /// Members that it knows of.
     members: BTreeSet<NodeId>,
-    /// The readings it took of each other node's clock: the last one, and those not older than [`LATELY`] by then.
+    /// The readings it took of each other node's clock: the last one, and those that were the last within [`LATELY`].
     heard: BTreeMap<NodeId, Vec<Heard>>,
     /// When it last had reason to think that its clock is off.
     suspect_at: Option<Micros>,
@@ -165,8 +165,11 @@ impl World {
             let nodes: Vec<NodeId> = members.iter().copied().filter(earlier).chain([*from]).collect();
             for node in nodes {
                 let heard = self.watch.hosts[host].heard.entry(node).or_default();
-                heard.retain(|heard| heard.at + LATELY >= self.now);
-                heard.push(Heard { ahead, joining, at: self.now });
+                if let Some(last) = heard.last_mut() {
+                    last.until = Some(self.now);
+                }
+                heard.retain(|heard| heard.until.is_none_or(|until| until + LATELY >= self.now));
+                heard.push(Heard { ahead, joining, until: None });
                 self.watch_clocks(host);
             }
         }

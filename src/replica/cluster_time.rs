@@ -14,6 +14,9 @@ use crate::store::Store;
 /// sender look late, never early, so the one with the greatest reading is nearest to the truth. A guess: a few heartbeats.
 const WINDOW: u64 = 2000;
 
+/// Heartbeats within which nodes that are in contact know each other's timestamps. A guess, as for contact itself.
+const IN_STEP: u64 = 3;
+
 /// A clock as the difference between what it shows and this process's elapsed time, in milliseconds.
 type Base = i128;
 
@@ -159,6 +162,13 @@ impl<S: Store> Replica<S> {
             Some(median) => Millis(self.now.wall.0.saturating_add_signed(median)),
             None => self.time.wall(self.now),
         }
+    }
+
+    /// The latest timestamp that is taken of others: none is that far ahead of the cluster's time. Timestamps never go back, so
+    /// where the cluster's time has, those that are no further ahead than this node's own do no harm.
+    pub(super) fn latest_taken(&self) -> Millis {
+        let own = self.clock.last().millis().plus(IN_STEP * self.config.heartbeat);
+        self.cluster_time().plus(self.config.max_clock_skew).max(own)
     }
 
     /// The time that this node lets its own timestamps follow: none while it starts or is no member, nor that of a few who

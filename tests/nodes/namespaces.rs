@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::support::process::{Home, Process, Serve, command, run};
-use crate::support::{eventually, same};
+use crate::support::{eventually, same, skipped};
 
 const LABELS: [&str; 3] = ["a", "b", "c"];
 const HTTP_PORT: u16 = 7400;
@@ -160,7 +160,7 @@ async fn a_link_set_down_and_up_again_between_machines() {
     let net = match Net::new('a') {
         Ok(net) => net,
         Err(why) => {
-            eprintln!("skipped: no network namespaces here: {why}");
+            skipped(&format!("no network namespaces here: {why}"));
             return;
         }
     };
@@ -199,7 +199,7 @@ async fn a_cut_in_one_direction_and_a_flapping_link_evict_nobody() {
     let net = match Net::new('b') {
         Ok(net) => net,
         Err(why) => {
-            eprintln!("skipped: no network namespaces here: {why}");
+            skipped(&format!("no network namespaces here: {why}"));
             return;
         }
     };

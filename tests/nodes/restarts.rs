@@ -3,16 +3,10 @@
 use forename::client::EventQuery;
 use forename::replica::{EventType, Status};
 
+use crate::support::clocks::Clock;
 use crate::support::facts::{agreed, feed};
 use crate::support::process::{Home, Process, Serve};
 use crate::support::{claim, user_final, within};
-
-/// Where the Debian package `libfaketime` puts the library, for the machines that tests run on.
-const FAKETIME: [&str; 3] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-];
 
 #[tokio::test]
 async fn a_stream_resumes_by_its_last_event_across_a_restart() {
@@ -44,24 +38,15 @@ async fn a_stream_resumes_by_its_last_event_across_a_restart() {
 
 #[tokio::test]
 async fn a_clock_set_back_an_hour_between_runs_does_no_harm() {
-    let Some(library) = FAKETIME.into_iter().find(|path| std::path::Path::new(path).exists()) else {
-        eprintln!("skipped: libfaketime is not installed, so no clock can be set back");
-        return;
-    };
+    let Some(clock) = Clock::new() else { return };
     let home = Home::new();
     let mut node = Process::start(&home, &Serve::new("a")).await;
     let before = claim(&node.client, &user_final("alice", "ann")).await;
     assert_eq!(node.terminate().await.code(), Some(0));
 
     let mut back = Serve::new("a");
-    // Timers run on the monotonic clock, which nobody sets.
-    let variables = [
-        ("LD_PRELOAD", library),
-        ("FAKETIME", "-1h"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ("DONT_FAKE_MONOTONIC", "1"),
-    ];
-    back.variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    clock.set(-3600);
+    back.variables = clock.variables();
     let node = Process::start(&home, &back).await;
     let time = node.client.cluster().await.unwrap().time;
     assert!(time < before.accepted_at, "the clock was not set back");

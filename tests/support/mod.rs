@@ -1,5 +1,6 @@
 //! What the stories share: nodes as processes and in this process, claims, and what must hold of all nodes.
 
+pub(crate) mod clocks;
 pub(crate) mod facts;
 pub(crate) mod local;
 pub(crate) mod process;
@@ -18,6 +19,12 @@ use uuid::Uuid;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at something that cannot say by itself when it changes.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Says why a test proves nothing here. Where the gate runs, which installs what the tests need, that is a failure.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var("CI").is_err(), "the gate has what this needs, but {why}");
+    eprintln!("skipped: {why}");
+}
 
 /// Looks until `check` finds what it wants; its last complaint is the test's failure.
 pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {

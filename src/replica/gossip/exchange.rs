@@ -20,7 +20,7 @@ impl<S: Store> Replica<S> {
         if self.is_blind() {
             return;
         }
-        let limit = self.cluster_time().plus(self.config.max_clock_skew);
+        let limit = self.latest_taken();
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.asked_at = None;
         }
@@ -163,10 +163,9 @@ impl<S: Store> Replica<S> {
     /// Believes a promise that a member passes on. Of one that is too far ahead as much as the cluster's time allows: whoever
     /// promises more promises less as well.
     fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
-        let time = self.cluster_time();
         let mut promise = entry.promise;
-        if promise.hlc.millis() > time.plus(self.config.max_clock_skew) && !planted!(SkewUnchecked) {
-            promise.hlc = Hlc::from_millis(time);
+        if promise.hlc.millis() > self.latest_taken() && !planted!(SkewUnchecked) {
+            promise.hlc = Hlc::from_millis(self.cluster_time());
         }
         if self.membership.freeze_by(self.me, entry.origin).is_none() {
             self.finality.check_promise(entry.origin, entry.promise, from);
