@@ -284,3 +284,27 @@ fn a_log_keeps_what_some_member_lacks_and_no_more() {
     assert_eq!((story.logged(TOKYO, LONDON), story.logged(LIMA, LONDON)), (0, 0));
     story.ends_well();
 }
+
+/// Lima has London's removal begun, and Tokyo hears of nothing. What Lima takes then is at London and at Lima, a majority of three;
+/// but London is about to go, and Lima may be lost.
+#[test]
+fn what_a_member_issues_after_it_froze_another_is_not_held_by_that_one() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    story.cut_way(LIMA, TOKYO);
+    story.cut_way(LONDON, TOKYO);
+    let before = story.claims(LIMA, &["alice"]);
+    assert_eq!(story.evicts(LIMA, LONDON), Ok(()));
+    let after = story.claims(LIMA, &["dora"]);
+    story.passes(2000);
+    assert!(story.sees(LONDON, after).is_some());
+    assert_eq!(story.status(LONDON, before), Some(Status::Confirmed), "whoever finishes the removal has it");
+    assert_eq!(story.status(LONDON, after), Some(Status::Pending));
+    assert_eq!(story.status(LIMA, after), Some(Status::Pending));
+    story.heal();
+    story.passes(20_000);
+    for city in [LONDON, TOKYO, LIMA] {
+        assert_eq!(story.status(city, after), Some(Status::Confirmed));
+    }
+    story.ends_well();
+}

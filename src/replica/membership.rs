@@ -29,6 +29,8 @@ pub(super) struct Membership {
     ops: BTreeMap<(NodeId, Seq), Op>,
     /// The latest freezes: by whom, of whom, at which seq.
     freezes: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
+    /// The first freezes: by whom, of whom, as which op of the log.
+    first_freezes: BTreeMap<(NodeId, NodeId), Seq>,
     derived: Derivation,
     to_freeze: BTreeSet<NodeId>,
     to_declare: BTreeMap<NodeId, Cut>,
@@ -58,6 +60,8 @@ impl Membership {
     fn enter(&mut self, op: Op) {
         if let Body::Freeze { node, seq, .. } = op.body {
             self.freezes.entry(op.node).or_default().insert(node, seq);
+            let first = self.first_freezes.entry((op.node, node)).or_insert(op.seq);
+            *first = op.seq.min(*first);
         }
         self.ops.insert((op.node, op.seq), op);
     }
@@ -176,6 +180,15 @@ impl Membership {
     /// At which seq `by` has frozen `node`.
     pub(super) fn freeze_by(&self, by: NodeId, node: NodeId) -> Option<Seq> {
         self.freezes.get(&by)?.get(&node).copied()
+    }
+
+    /// How much of the log of `origin` counts as held by `holder`, where that is all it has: not what comes after the origin
+    /// froze it. All who stay have the log up to there when the eviction is done, and the holder may be gone with the rest.
+    pub(super) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
+        if self.derived.frozen.is_empty() {
+            return Seq::MAX;
+        }
+        self.first_freezes.get(&(origin, holder)).copied().unwrap_or(Seq::MAX)
     }
 
     /// Whom `by` has frozen, and at which seq.

@@ -192,8 +192,9 @@ impl<S: Store> Replica<S> {
         risen
     }
 
-    /// The prefix of a log that more than half of the members hold. The origin holds what it issued; the frozen are among
-    /// those who hold for as long as they are members; this node holds what it has acknowledged.
+    /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
+    /// has acknowledged. The frozen are among those who hold for as long as they are members, but not of what the origin
+    /// issued after it froze them.
     fn held_by_majority(&self, origin: NodeId) -> Seq {
         let applied = self.registry.applied_of(origin);
         let held = |member: NodeId| match member {
@@ -201,6 +202,7 @@ impl<S: Store> Replica<S> {
             _ if member == self.me => self.acknowledged(origin).seq,
             _ => self.finality.held(member, origin),
         };
+        let held = |member| held(member).min(self.membership.counts_as_held(origin, member));
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)
