@@ -39,13 +39,15 @@ impl Reading {
         self.present.max(self.before)
     }
 
-    fn take(&mut self, reading: Base, now: Millis) {
+    fn take(&mut self, reading: Base, now: Millis, stood_still: bool) {
         if now.since(self.began) < WINDOW {
             self.present = self.present.max(reading);
-        } else {
-            // Also after a silence: where this process stood still, what it reads first are heartbeats that have waited for it.
-            (self.before, self.present, self.began) = (self.present, reading, now);
+            return;
         }
+        // After a silence of the member's what was heard before says nothing any more.
+        let counts = now.since(self.began) < 2 * WINDOW || stood_still;
+        self.before = if counts { self.present } else { reading };
+        (self.present, self.began) = (reading, now);
     }
 }
 
@@ -57,6 +59,10 @@ pub(super) struct ClusterTime {
     followed: Option<Now>,
     /// The wall clock has run ahead of the elapsed time, and no member has confirmed that since.
     outran: bool,
+    /// When the process last made a step, and when it did after it had stood still for a while: what it hears then has waited
+    /// for it.
+    stepped: Option<Millis>,
+    woke: Option<Millis>,
     /// What the log was last told.
     logged: Option<i64>,
 }
@@ -66,15 +72,25 @@ impl ClusterTime {
     pub(super) fn heard(&mut self, member: NodeId, wall: Millis, now: Now, skew: u64) {
         let reading = base(wall, now);
         let first = Reading { present: reading, began: now.elapsed, before: reading };
-        self.readings.entry(member).or_insert(first).take(reading, now.elapsed);
+        self.notice_standstill(now);
+        let stood_still = self.woke.is_some_and(|woke| now.elapsed.since(woke) < WINDOW);
+        self.readings.entry(member).or_insert(first).take(reading, now.elapsed, stood_still);
         if self.outran && wall.0.abs_diff(now.wall.0) <= skew {
             (self.followed, self.outran) = (Some(now), false);
         }
     }
 
+    fn notice_standstill(&mut self, now: Now) {
+        if self.stepped.is_some_and(|stepped| now.elapsed.since(stepped) >= WINDOW) {
+            self.woke = Some(now.elapsed);
+        }
+        self.stepped = Some(now.elapsed);
+    }
+
     /// Looks at the wall clock. One that has run ahead of the elapsed time is not followed, unless nobody else could say
     /// whether it is right.
     fn look(&mut self, now: Now, skew: u64, alone: bool) {
+        self.notice_standstill(now);
         let expected = self.followed.map(|then| expected(then, now));
         let outran = expected.is_some_and(|expected| now.wall > expected.plus(skew));
         self.outran = outran && !alone && !planted!(JumpFollowed);
@@ -238,6 +254,7 @@ mod tests {
     #[test]
     fn heartbeats_that_waited_while_this_process_stood_still_do_not_make_clocks_look_late() {
         let mut time = ClusterTime::default();
+        time.look(now(1_000_000, 0), SKEW, false);
         time.heard(NodeId(2), Millis(1_000_000), now(1_000_000, 0), SKEW);
         for sent in (1..=8).map(|second| second * 1000) {
             time.heard(NodeId(2), Millis(1_000_000 + sent), now(1_008_000, 8000), SKEW);
