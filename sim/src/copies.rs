@@ -152,6 +152,11 @@ impl World {
         if !machine.put_back || machine.shown_at.is_some() {
             return;
         }
+        // What it has just been given it does not lack any more.
+        let given = self.ledger.applied(host).iter().any(|(origin, seq)| *seq > machine.disk.log(*origin));
+        if given {
+            return;
+        }
         let copy = self.copy_disk(host);
         let shows = |input: &Input| match input {
             Input::Message { from, message: Message::Vector(vector) } => {
@@ -165,12 +170,12 @@ impl World {
         }
     }
 
-    /// Whether nobody knows more of a node than its directory has: whoever did has forgotten it with its process, or what it
-    /// knew was a promise, and the node has promised more by itself.
+    /// Whether nobody whom a node reaches knows more of it than its directory has: whoever did has forgotten it with its process,
+    /// or what it knew was a promise, and the node has promised more by itself; or those whom the directory knows have left.
     pub(crate) fn is_past_notice(&self, host: Host) -> bool {
         let copy = self.copy_disk(host);
-        let others = self.machines.iter().filter(|other| other.host != host);
-        !others.into_iter().any(|other| self.knows_more(other, self.machines[host].node, &copy))
+        let mut others = self.machines.iter().filter(|other| self.net.between(host, other.host).is_some());
+        !others.any(|other| self.knows_more(other, self.machines[host].node, &copy))
     }
 
     /// A node speaks: not of its own log any more, where it was shown before that its directory is not its latest.

@@ -99,7 +99,7 @@ pub const RARE: &[&str] = &[
     "machines are lost while members come or go",
     "a newcomer waits until its clock is right",
     "those who are lost put out the others",
-    "those who have the state have left",
+    "nobody is left who has the state",
     "what an old disk lacks is forgotten",
     "refused: last member",
 ];

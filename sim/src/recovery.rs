@@ -53,6 +53,8 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     // One after the other: several that met before they heard of the new cluster would decide something as the old one.
     for other in (0..world.machines.len()).filter(|other| *other != host) {
         world.machines[other].gone = false;
+        // Its operator is told where that is.
+        world.machines[other].named.insert(host);
         world.machines[other].clock.set_right(world.now, 0);
         world.start(other).map_err(Failure::Safety)?;
         let deadline = world.now + WITHIN;

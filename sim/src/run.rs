@@ -182,7 +182,7 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
             None => return Ok(true),
             Some(text) if world.now >= deadline => {
                 if nobody_stays(world) {
-                    world.mark("those who have the state have left");
+                    world.mark("nobody is left who has the state");
                     return Ok(false);
                 }
                 let going = is_going(world).map_err(Failure::Safety)?;
@@ -199,12 +199,13 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
     }
 }
 
-/// Whether all who have the cluster's state have said that they leave, and whoever stays was a copy that has dropped its own:
-/// an operator may make a new cluster of what one that left has.
+/// Whether all who have the cluster's state have said that they leave, or were lost with their latest directories, and whoever
+/// stays has dropped its own: an operator may make a new cluster of one of the directories.
 fn nobody_stays(world: &World) -> bool {
     let mut replicas = world.machines.iter().filter_map(|machine| machine.replica.as_ref());
     let left = world.machines.iter().any(|machine| machine.is_up() && world.roll.departs(machine.node));
-    left && !replicas.any(|replica| replica.is_member())
+    let lost = world.marks.contains("an old disk is put back");
+    (left || lost) && !replicas.any(|replica| replica.is_member())
 }
 
 /// What is still open; none where the cluster has come to rest.

@@ -272,6 +272,8 @@ impl World {
                 None => self.present().into_iter().filter(|other| *other != host).collect(),
             }
         };
+        let named = self.machines[host].named.clone();
+        self.machines[host].wanted.extend(named);
         self.plan_turn(host);
         self.read_feed(host);
         self.dial_wanted(host);
