@@ -350,3 +350,26 @@ fn evictions_that_cross_leave_no_majority() {
     assert!(crossed, "Tokyo has not heard of its own eviction yet");
     story.ends_well();
 }
+
+/// Lima is dead, and Tokyo is told to leave: London alone could not put Lima out.
+#[test]
+fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goes_on() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    story.crash(LIMA);
+    story.passes(5000);
+    assert_eq!(story.leaves(TOKYO), Ok(()));
+    story.passes(5000);
+    assert!(!story.has_left(TOKYO));
+    assert_eq!(story.cluster(TOKYO).leaving, Some([story.node(LIMA)].into()), "and it says for whom");
+    assert_eq!(story.evicts(LONDON, LIMA), Ok(()));
+    story.passes(5000);
+    assert!(story.has_left(TOKYO));
+    let alone = story.claims(LONDON, &["alice"]);
+    story.passes(500);
+    assert_eq!(story.status(LONDON, alone), Some(Status::Confirmed));
+    story.start(LIMA);
+    story.passes(10_000);
+    assert_eq!((story.incarnation(LIMA), story.is_member(LIMA)), (1, true));
+    story.ends_well();
+}

@@ -265,7 +265,7 @@ pub struct ClusterView {
     pub newcomers: Vec<NewcomerView>,
     /// Where this node is a newcomer itself, what it waits for, as far as it was told.
     pub waits_for: Option<Vec<Obstacle>>,
-    /// Where this node was asked to leave and has not departed: members that do not hold yet what it hands over.
+    /// Where this node was asked to leave and has not departed: members that do not hold yet what it hands over, or without which too few would be left in contact.
     pub leaving: Option<Vec<NodeId>>,
     /// The eviction that is under way.
     pub eviction: Option<EvictionView>,

@@ -94,12 +94,20 @@ impl<S: Store> Replica<S> {
         (leavers.chain(me).collect(), yields_to)
     }
 
-    /// Whether somebody stays who knows that this node goes, and nobody is to go before it.
+    /// Whether somebody stays who knows that this node goes, nobody is to go before it, and those who are left without it can
+    /// go on.
     fn may_go(&self, leaving: &Leaving) -> bool {
         let still = |node: &NodeId| self.leavers.contains(node) && self.membership.is_member(*node);
         let others = self.membership.members().filter(|member| *member != self.me);
         let mut stay = others.filter(|member| self.is_in_contact(*member) && self.peers.stays_for(*member, self.me));
-        !leaving.yields_to.iter().any(still) && stay.next().is_some()
+        !leaving.yields_to.iter().any(still) && stay.next().is_some() && self.leaves_majority()
+    }
+
+    /// Whether more than half of the members that are left when this node goes are in contact: fewer could not even put out
+    /// the others, if these are dead.
+    fn leaves_majority(&self) -> bool {
+        let others = || self.membership.members().filter(|member| *member != self.me);
+        2 * others().filter(|member| self.is_in_contact(*member)).count() > others().count()
     }
 
     fn stay(&mut self) {
@@ -163,7 +171,10 @@ impl<S: Store> Replica<S> {
     pub(super) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
         let Some(leaving) = &self.leaving else { return BTreeSet::new() };
         let others = self.membership.members().filter(|member| *member != self.me);
-        others.filter(|member| self.lacks_of_leaver(*member, leaving).is_some()).collect()
+        let few = !self.leaves_majority();
+        let waits =
+            |member: &NodeId| self.lacks_of_leaver(*member, leaving).is_some() || few && !self.is_in_contact(*member);
+        others.filter(waits).collect()
     }
 
     /// A member says that this node is out, which has departed: it has the last op.

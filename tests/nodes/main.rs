@@ -11,6 +11,7 @@
 //! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
 //! | `rescue` | data directories that are lost, old, or all that is left |
+//! | `crossings` | joins, leaves and evictions that cross |
 //! | `clocks` | wall clocks that are off, at boot or while nodes run |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
 //! | `versions` | nodes of an older wire version beside new ones |
@@ -31,6 +32,7 @@ mod support;
 mod clocks;
 mod command_line;
 mod crashes;
+mod crossings;
 mod erasure;
 mod leaving;
 mod links;

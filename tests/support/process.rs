@@ -197,6 +197,11 @@ impl Process {
         self.child.ended().await
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.0.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// What it has printed since it said where it listens, up to its end.
     pub(crate) async fn printed(&mut self) -> Vec<String> {
         let mut printed = Vec::new();
