@@ -111,7 +111,13 @@ impl World {
         let node = machine.node;
         let others = || self.machines.iter().filter(|other| other.host != host);
         let unsure = machine.gone || others().any(|other| other.put_back) || self.plan.ending != Ending::Healed;
-        if unsure {
+        // What is not durable there may be lost there too.
+        let may_forget = |other: &Machine| {
+            let mut durable = other.disk.clone();
+            durable.crash(0);
+            durable.log(node) < other.disk.log(node)
+        };
+        if unsure || others().any(may_forget) {
             return Prospect::Unclear;
         }
         // An outcome that it was the first to tell may rest on what it alone held, which the copy lacks.

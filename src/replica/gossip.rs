@@ -104,8 +104,9 @@ impl<S: Store> Replica<S> {
                 {
                     self.send_missing(from, &vector.entries);
                 }
-                // One that is gone itself is no witness of what it hands over to nobody.
-                if self.membership.departed(self.me).is_none() || self.acknowledged(from).seq >= cut {
+                // One that goes itself is no witness of what it hands over to nobody.
+                let stays = self.leaving.is_none() && self.membership.departed(self.me).is_none();
+                if stays || self.acknowledged(from).seq >= cut {
                     self.send(from, Lane::Ordered, Message::Evicted { cut });
                 }
             }

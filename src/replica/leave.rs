@@ -29,6 +29,8 @@ pub(super) struct Leaving {
     acknowledged: BTreeMap<NodeId, Cut>,
     /// Other members that leave and that this node lets go first.
     yields_to: BTreeSet<NodeId>,
+    /// For now this node is as one that stays.
+    steps_back: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -57,17 +59,29 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn begin_to_leave(&mut self) {
-        // It may have told them that it stays for them.
+        let steps_back = self.leaving.as_ref().is_some_and(|leaving| self.steps_back(leaving));
         let yields_to = match &self.leaving {
-            Some(leaving) => leaving.yields_to.clone(),
-            None => {
+            Some(leaving) if steps_back || !leaving.steps_back => leaving.yields_to.clone(),
+            // It may have told them that it stays for them.
+            _ => {
                 self.peers.forget_leaves();
                 self.leavers.clone()
             }
         };
         let others = self.registry.applied().iter().map(|dot| *dot.actor).filter(|node| *node != self.me);
         let acknowledged = others.map(|node| (node, self.finality.here(node))).collect();
-        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged, yields_to });
+        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
+    }
+
+    /// Of members that let each other go first in a circle, all but the one with the greatest id are for a while as if nobody
+    /// had asked them to leave.
+    fn steps_back(&self, leaving: &Leaving) -> bool {
+        let waits = leaving.yields_to.iter().any(|node| self.still_leaves(*node));
+        waits && self.leavers.iter().any(|node| *node > self.me)
+    }
+
+    fn still_leaves(&self, node: NodeId) -> bool {
+        self.leavers.contains(&node) && self.membership.is_member(node)
     }
 
     /// A member says whether it leaves.
@@ -88,7 +102,7 @@ impl<S: Store> Replica<S> {
 
     /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first.
     pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
-        let me = self.leaving.as_ref().map(|_| self.me);
+        let me = self.leaving.as_ref().filter(|leaving| !leaving.steps_back).map(|_| self.me);
         let leavers = self.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
         let yields_to = self.leaving.as_ref().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
         (leavers.chain(me).collect(), yields_to)
@@ -97,10 +111,10 @@ impl<S: Store> Replica<S> {
     /// Whether somebody stays who knows that this node goes, nobody is to go before it, and those who are left without it can
     /// go on.
     fn may_go(&self, leaving: &Leaving) -> bool {
-        let still = |node: &NodeId| self.leavers.contains(node) && self.membership.is_member(*node);
         let others = self.membership.members().filter(|member| *member != self.me);
         let mut stay = others.filter(|member| self.is_in_contact(*member) && self.peers.stays_for(*member, self.me));
-        !leaving.yields_to.iter().any(still) && stay.next().is_some() && self.leaves_majority()
+        let first = !leaving.steps_back && !leaving.yields_to.iter().any(|node| self.still_leaves(*node));
+        first && stay.next().is_some() && self.leaves_majority()
     }
 
     /// Whether more than half of the members that are left when this node goes are in contact: fewer could not even put out
