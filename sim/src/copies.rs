@@ -115,7 +115,7 @@ impl World {
         let may_forget = |other: &Machine| {
             let mut durable = other.disk.clone();
             durable.crash(0);
-            durable.log(node) < other.disk.log(node)
+            self.ledger.applied(other.host).get(&node).is_some_and(|applied| *applied > durable.log(node))
         };
         if unsure || others().any(may_forget) {
             return Prospect::Unclear;

@@ -247,7 +247,8 @@ impl Truth {
         for owner in owners {
             for view in owner_views(world, host, &owner)? {
                 // Its own node keeps it, and newcomers that this node gave a snapshot.
-                if world.ledger.rejected_in_the_void(view.id) {
+                let rejected = view.status == Status::Rejected && world.ledger.is_in_the_void(view.id);
+                if rejected || world.ledger.rejected_in_the_void(view.id) {
                     continue;
                 }
                 let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
