@@ -132,6 +132,12 @@ bugs! {
     OldWordIgnored,
     /// Whoever is connected is heard as a member is.
     AnybodyIsHeard,
+    /// A node whose clock is off takes registrations all the same.
+    SuspectTakesNames,
+    /// Whoever asks to join is told what only members know.
+    NewcomersToldSecrets,
+    /// While the disk hangs everything waits for it, also what is said again.
+    EverythingWaits,
     /// A sponsor keeps what a newcomer lacks for as long as that is not let in.
     SnapshotKeptForEver,
 }

@@ -75,16 +75,33 @@ pub(crate) struct Watch {
     hosts: Vec<Watched>,
     /// When a fault of the plan last began or ended on a link.
     disturbed: BTreeMap<(Host, Host), Micros>,
+    /// When each node last gave its promise to the network.
+    said: BTreeMap<NodeId, Micros>,
 }
 
 impl Watch {
     pub(crate) fn new(hosts: usize) -> Self {
-        Self { hosts: vec![Watched::default(); hosts], disturbed: BTreeMap::new() }
+        Self { hosts: vec![Watched::default(); hosts], ..Self::default() }
     }
 
     /// One more machine.
     pub(crate) fn add(&mut self) {
         self.hosts.push(Watched::default());
+    }
+
+    /// A node's promise is on its way to somebody.
+    pub(crate) fn says(&mut self, node: NodeId, now: Micros) {
+        self.said.insert(node, now);
+    }
+
+    /// When a node last gave its promise to the network.
+    pub(crate) fn said(&self, node: NodeId) -> Option<Micros> {
+        self.said.get(&node).copied()
+    }
+
+    /// Whether a clock was not touched since.
+    pub(crate) fn is_clock_settled(&self, host: Host, since: Micros) -> bool {
+        self.hosts[host].clock_changed <= since
     }
 
     /// A process starts: it knows nobody's clock.

@@ -12,6 +12,7 @@
 //! | `clients`, `feeds` | what is asked, and what is told |
 //! | `ledger` | checks after every step |
 //! | `availability` | whether what is refused has a reason |
+//! | `issued` | whether who lets in, evicts or leaves may do so |
 //! | `orders`, `roll` | what operators ordered, and who is a member by the ops that a host has |
 //! | `exclusive` | a name has at most one holder at any time |
 //! | `liar`, `confidential` | somebody who is no member and lies, and what only members may be told |
@@ -52,6 +53,7 @@ pub mod golden;
 mod held;
 #[cfg(feature = "planted")]
 pub mod hunt;
+mod issued;
 mod known;
 mod lasting;
 mod ledger;

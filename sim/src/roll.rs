@@ -44,9 +44,39 @@ impl Roll {
 
     /// What a host has of them.
     fn known<'a>(&'a self, ledger: &'a Ledger, host: Host) -> impl Iterator<Item = (NodeId, &'a Word)> {
+        self.here(ledger, host).map(|(at, word)| (at.0, word))
+    }
+
+    /// The same, with their places in the logs.
+    fn here<'a>(&'a self, ledger: &'a Ledger, host: Host) -> impl Iterator<Item = ((NodeId, Seq), &'a Word)> {
         let applied = ledger.applied(host);
         let here = move |at: &(NodeId, Seq)| applied.get(&at.0).is_some_and(|upto| at.1 <= *upto);
-        self.words.iter().filter(move |(at, _)| here(at)).map(|(at, word)| (at.0, word))
+        self.words.iter().filter(move |(at, _)| here(at)).map(|(at, word)| (*at, word))
+    }
+
+    /// The admissions that a host has, as places in logs.
+    pub(crate) fn admissions(&self, ledger: &Ledger, host: Host) -> Vec<(NodeId, Seq)> {
+        let admissions = self.here(ledger, host).filter(|(_, word)| matches!(word, Word::Admit(_)));
+        admissions.map(|(at, _)| at).collect()
+    }
+
+    /// The freezes that a host has: by whom, as which op, of whom.
+    pub(crate) fn freezes<'a>(
+        &'a self,
+        ledger: &'a Ledger,
+        host: Host,
+    ) -> impl Iterator<Item = (NodeId, Seq, NodeId)> + 'a {
+        let freezes = self.here(ledger, host);
+        freezes.filter_map(|((by, seq), word)| if let Word::Freeze(node) = word { Some((by, seq, *node)) } else { None })
+    }
+
+    /// The nodes that a host knows to be frozen by members, and not to have departed.
+    pub(crate) fn frozen_for(&self, ledger: &Ledger, host: Host) -> BTreeSet<NodeId> {
+        let out = ledger.cuts_of(host);
+        let left = |node: &NodeId| self.known(ledger, host).any(|(by, word)| by == *node && *word == Word::Depart);
+        let counts = |by: &NodeId, seq: Seq| out.get(by).is_none_or(|cut| seq <= cut.seq);
+        let freezes = self.freezes(ledger, host).filter(|(by, seq, _)| counts(by, *seq));
+        freezes.map(|(_, _, node)| node).filter(|node| !left(node)).collect()
     }
 
     /// All who were ever let in, as far as a host knows.

@@ -6,6 +6,7 @@ use forename::codec;
 use forename::replica::{Founding, Input, Message};
 
 use crate::dice::Dice;
+use crate::issued::is_promise;
 use crate::net::{Epoch, Micros, Way, pair};
 use crate::plan::{Host, Kind};
 use crate::trace::Note;
@@ -49,6 +50,10 @@ impl World {
             self.close(epoch, 1000);
         }
         if let Some((last, earlier)) = arrivals.split_last() {
+            let node = self.machines[from].node;
+            if matches!(&packet, Packet::Message(message) if is_promise(message, node)) {
+                self.watch.says(node, self.now);
+            }
             self.known.left(self.machines[from].node, &packet, &self.machines[from].disk);
             for at in earlier {
                 self.at(*at, Event::Arrive { epoch, from, to, packet: packet.clone() });

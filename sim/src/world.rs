@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use forename::clock::{Hlc, NodeId};
+use forename::crdt::Op;
 use forename::replica::{Input, Lane, Message, OpenError, Output, Replica, Request, SnapshotId, Token};
 use forename::store::{Batch, Store, Table, Write};
 
@@ -356,10 +357,12 @@ impl World {
         }
         self.watch_issued(host, &ops);
         let membership = ops.iter().any(|op| op.body.is_membership()) || (ops.is_empty() && !given.is_empty());
+        let own: Vec<Op> = ops.iter().filter(|op| membership && op.node == self.machines[host].node).cloned().collect();
         self.ledger.wrote(host, ops)?;
         self.ledger.given(host, given);
         if membership {
             self.watch_members(host);
+            self.judge_issued(host, &own)?;
         }
         self.watch_step(host);
         self.trace.watermark(self.now, host, watermark);

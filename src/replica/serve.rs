@@ -231,8 +231,8 @@ impl<S: Store> Replica<S> {
         match self.clock_suspect() {
             _ if self.leaving.is_some() || self.membership.departed(self.me).is_some() => Err(Refusal::Leaving),
             _ if !self.is_member() => Err(Refusal::NotMember),
-            Some(offset) => Err(Refusal::ClockSuspect { offset }),
-            None => Ok(()),
+            Some(offset) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),
+            _ => Ok(()),
         }
     }
 

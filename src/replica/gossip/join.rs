@@ -110,6 +110,9 @@ impl<S: Store> Replica<S> {
         if !forked.is_empty() {
             return self.let_wait(contact, vec![Obstacle::Eviction(forked)], from);
         }
+        if planted!(NewcomersToldSecrets) {
+            self.tell_secrets(from);
+        }
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
         self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
