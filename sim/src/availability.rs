@@ -99,6 +99,11 @@ impl Watch {
         self.said.get(&node).copied()
     }
 
+    /// Whether something befell a machine, other than its clock, after that.
+    pub(crate) fn was_upset(&self, host: Host, since: Micros) -> bool {
+        self.hosts[host].upset > since
+    }
+
     /// Whether a clock was not touched since.
     pub(crate) fn is_clock_settled(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].clock_changed <= since

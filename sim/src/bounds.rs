@@ -13,10 +13,10 @@ use forename::replica::{Answer, NameRequest, Output, RegisterRequest, Request};
 use forename::store::Table;
 use forename::store::memory::MemoryStore;
 
+use crate::ask::{ask, ask_patiently, cluster};
 use crate::ledger::{Checked, broken};
 use crate::oracle::{self, Fate, Verdicts};
 use crate::plan::Host;
-use crate::run::{ask, ask_patiently, cluster};
 use crate::secrets::VAULT;
 use crate::world::World;
 

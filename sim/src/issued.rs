@@ -31,6 +31,7 @@ impl World {
         ops.iter().try_for_each(|op| match &op.body {
             Body::Admit { node } => self.judge_admission(host, op, *node),
             Body::Freeze { node, .. } => self.judge_freeze(host, op, *node),
+            Body::Evict { cuts } => self.judge_eviction(host, &cuts.keys().copied().collect()),
             Body::Depart => self.judge_departure(host, op),
             _ => Ok(()),
         })
@@ -51,7 +52,8 @@ impl World {
         }
         for (origin, seq) in self.roll.admissions(&self.ledger, host) {
             let earlier = members.contains(&origin) && (origin, seq) != (op.node, op.seq);
-            let hold = members.iter().filter(|member| self.has(**member, origin, seq)).count();
+            let holds = |member: &&NodeId| !self.is_present_as(**member) || self.has(**member, origin, seq);
+            let hold = members.iter().filter(holds).count();
             if earlier && 2 * hold <= members.len() {
                 return why(format!("{hold} of {} members have the admission {origin}#{seq}", members.len()));
             }
@@ -64,9 +66,8 @@ impl World {
 
     /// Whoever begins an eviction, because an operator wants it, is in contact with a majority that would stay.
     fn judge_freeze(&self, host: Host, op: &Op, whom: NodeId) -> Checked {
-        let others = self.roll.freezes(&self.ledger, host).any(|(by, seq, node)| {
-            node == whom && (by, seq) != (op.node, op.seq)
-        });
+        let others =
+            self.roll.freezes(&self.ledger, host).any(|(by, seq, node)| node == whom && (by, seq) != (op.node, op.seq));
         let begins = !others && self.plan.evict_after.is_none() && self.is_present_as(whom);
         if !begins {
             return Ok(());
@@ -78,6 +79,27 @@ impl World {
         if 2 * count <= members.len() {
             let text = format!("host {host} begins to evict {whom}, and hears {count} of {} members", members.len());
             return broken("evicts", text);
+        }
+        Ok(())
+    }
+
+    /// Whoever is the first to declare an eviction done has the freezes of all who stay, and these are a majority. Of members that
+    /// have begun anew it need not be.
+    fn judge_eviction(&self, host: Host, whom: &BTreeSet<NodeId>) -> Checked {
+        let mut others = (0..self.machines.len()).filter(|other| *other != host);
+        let done = others.any(|other| whom.iter().any(|node| self.ledger.cuts_of(other).contains_key(node)));
+        if done || !whom.iter().all(|node| self.is_present_as(*node)) {
+            return Ok(());
+        }
+        let members = self.roll.members(&self.ledger, host, self.plan.founders);
+        let stay: Vec<_> = members.difference(whom).copied().collect();
+        let freezes: BTreeSet<_> = self.roll.freezes(&self.ledger, host).map(|(by, _, node)| (by, node)).collect();
+        let text = format!("host {host} declares {whom:?} out");
+        if let Some(by) = stay.iter().find(|by| whom.iter().any(|node| !freezes.contains(&(**by, *node)))) {
+            return broken("evicted", format!("{text}, and {by} has not frozen them all"));
+        }
+        if stay.len() <= whom.len() {
+            return broken("evicted", format!("{text}, and {} stay", stay.len()));
         }
         Ok(())
     }
@@ -113,9 +135,13 @@ impl World {
     /// can tell, nor in large clusters, where they go by many.
     fn is_silent(&self, host: Host, member: NodeId) -> bool {
         let links = &self.plan.links;
-        let slow = links.least + links.jitter > 300_000 || self.machines.len() > self.plan.spread.small;
-        let since = self.watch.said(member).unwrap_or(0);
-        host_of(member) != host && !slow && self.is_present_as(member) && since + JUST_NOW < self.now
+        // Nor one that stood still, and reads only now what was said meanwhile.
+        let slow = links.least + links.jitter > 300_000
+            || self.machines.len() > self.plan.spread.small
+            || self.watch.was_upset(host, self.now.saturating_sub(JUST_NOW));
+        // Whoever was let in just now may not have said anything yet.
+        let since = self.watch.said(member).filter(|_| host_of(member) != host && !slow && self.is_present_as(member));
+        since.is_some_and(|since| since + JUST_NOW < self.now)
     }
 
     /// By how many milliseconds a machine's clock is off from those of all others, where these agree and none was touched lately.

@@ -11,11 +11,13 @@ use forename::replica::{
     Answer, ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Request, Status,
 };
 
+use crate::ask::{ask, cluster, owner_views};
+use crate::end::{check_rules, ended_of, fates_by_id};
 use crate::ledger::{Checked, Violation, broken};
 use crate::net::Micros;
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
-use crate::run::{Failure, ask, check_rules, cluster, ended_of, fates_by_id, owner_views, seen};
+use crate::run::{Failure, seen};
 use crate::way_out;
 use crate::world::World;
 

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`plan`] | everything that is going to happen, as data |
 //! | [`generate`], `operators` | from a seed to a plan |
-//! | `world`, `queue` | virtual time, and what happens in it |
+//! | `world`, `queue`, `outputs` | virtual time, what happens in it, and what comes out of replicas |
 //! | `machine`, `disk`, `net`, `wires`, `faults` | what replicas run on, and what goes wrong |
 //! | `copies`, `known` | data directories that are not the latest, and whether that must be noticed |
 //! | `clients`, `feeds` | what is asked, and what is told |
@@ -20,7 +20,7 @@
 //! | `held` | what is confirmed is durable on a majority of the members |
 //! | [`secrets`] | private names, and that nobody else comes to see them |
 //! | [`oracle`] | an independent model of the rules |
-//! | [`run`] | the phases of a run and the checks at its end |
+//! | [`run`], `end`, `ask` | the phases of a run, the checks at its end, and what these ask |
 //! | `recovery` | a new cluster is made of what one machine has |
 //! | `lasting` | the end of a run after which some machines stay lost |
 //! | `way_out` | what an operator and clients can still do at the end |
@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod availability;
 mod bounds;
 pub mod canary;
@@ -45,6 +46,7 @@ mod confidential;
 mod copies;
 pub mod dice;
 mod disk;
+mod end;
 mod exclusive;
 mod faults;
 mod feeds;
@@ -64,6 +66,7 @@ mod net;
 mod operators;
 pub mod oracle;
 mod orders;
+mod outputs;
 pub mod plan;
 mod queue;
 mod recovery;

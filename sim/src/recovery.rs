@@ -4,10 +4,11 @@
 //! what was not saved they register again. Only where the directory has everything that anybody was told to be final may
 //! rest on, because a disaster that loses more takes that back.
 
+use crate::ask::cluster;
 use crate::ledger::Violation;
 use crate::machine::Machine;
 use crate::plan::{Ending, Host};
-use crate::run::{Failure, cluster};
+use crate::run::Failure;
 use crate::world::World;
 
 /// Within how long the new cluster's only member must have decided everything, microseconds: the grace of its start, and

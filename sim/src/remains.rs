@@ -6,10 +6,10 @@ use forename::replica::{Answer, Request};
 use forename::store::Table;
 use forename::store::memory::MemoryStore;
 
+use crate::ask::ask;
 use crate::ledger::{Checked, broken};
 use crate::oracle::{Fate, Verdicts};
 use crate::plan::Host;
-use crate::run::ask;
 use crate::world::World;
 
 /// The first table that has some bytes anywhere in a key or a value, with how many rows have them.

@@ -9,10 +9,11 @@ use forename::replica::{
 };
 use uuid::Uuid;
 
+use crate::ask::ask_all;
+use crate::end::{fates_by_id, id_of, nameable};
 use crate::ledger::{Checked, Violation};
 use crate::oracle::{Fate, Place, Verdicts};
 use crate::plan::Host;
-use crate::run::{ask_all, fates_by_id, id_of, nameable};
 use crate::world::World;
 
 /// Rows of a page: few, so that there are many pages.

@@ -67,7 +67,8 @@ impl Roll {
         host: Host,
     ) -> impl Iterator<Item = (NodeId, Seq, NodeId)> + 'a {
         let freezes = self.here(ledger, host);
-        freezes.filter_map(|((by, seq), word)| if let Word::Freeze(node) = word { Some((by, seq, *node)) } else { None })
+        freezes
+            .filter_map(|((by, seq), word)| if let Word::Freeze(node) = word { Some((by, seq, *node)) } else { None })
     }
 
     /// The nodes that a host knows to be frozen by members, and not to have departed.

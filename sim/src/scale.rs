@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use forename::clock::Hlc;
 use forename::replica::{Spread, Status};
 
+use crate::end::check_end;
 use crate::ledger::Violation;
 use crate::net::Micros;
 use crate::plan::{Ask, Disk, Ending, Host, Links, Plan, Slot, Wish};
-use crate::run::{Failure, check_end};
+use crate::run::Failure;
 use crate::wires::Traffic;
 use crate::world::World;
 

@@ -1,6 +1,8 @@
 //! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
 //! run, and [`Story::ends_well`] compares all nodes with the oracle.
 
+mod troubles;
+
 use std::rc::Rc;
 
 use forename::clock::{NodeId, Stamp};
@@ -12,13 +14,11 @@ use forename::replica::{
 };
 use forename::store::Table;
 
+use crate::ask::ask;
 use crate::clients::name;
 pub use crate::copies::Copy;
-use crate::net::pair;
 use crate::orders;
-use crate::plan::{
-    Ask, Book, Disk, Ending, Fault, Forgery, Host, Joiner, Lie, Links, Loss, Mask, Plan, Slot, Trouble, Wish,
-};
+use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot, Wish};
 use crate::run;
 use crate::world::World;
 
@@ -306,125 +306,6 @@ impl Story {
         }
     }
 
-    /// Nothing passes between the pairs any more.
-    pub fn cut(&mut self, pairs: &[(Host, Host)]) {
-        for (a, b) in pairs {
-            self.cut_way(*a, *b);
-            self.cut_way(*b, *a);
-        }
-    }
-
-    /// Nothing passes from one to the other any more.
-    pub fn cut_way(&mut self, from: Host, to: Host) {
-        self.world.watch_cut(from, to);
-        self.world.net.cut(from, to, self.world.now);
-    }
-
-    /// Nothing passes between these hosts and the others any more; both sides notice.
-    pub fn split(&mut self, side: &[Host]) {
-        let hosts = self.world.machines.len();
-        let others: Vec<_> = (0..hosts).filter(|host| !side.contains(host)).collect();
-        for (a, b) in side.iter().flat_map(|a| others.iter().map(move |b| (*a, *b))) {
-            self.cut(&[pair(a, b)]);
-            self.kill(a, b);
-        }
-    }
-
-    /// All links work again.
-    pub fn heal(&mut self) {
-        self.world.net.heal();
-        (0..self.world.machines.len()).for_each(|host| self.world.watch_healed(host));
-    }
-
-    /// The connection of two nodes dies.
-    pub fn kill(&mut self, a: Host, b: Host) {
-        if let Some(epoch) = self.world.net.between(a, b) {
-            self.world.close(epoch, 1000);
-        }
-    }
-
-    /// The process dies; what was not synced is lost.
-    pub fn crash(&mut self, host: Host) {
-        self.world.crash(host, 0);
-    }
-
-    /// A machine starts, for the first time or again.
-    pub fn start(&mut self, host: Host) {
-        let started = self.world.start(host);
-        self.well(started);
-    }
-
-    /// Fsyncs of a host take so many times as long.
-    pub fn slow_disk(&mut self, host: Host, factor: u64) {
-        self.world.machines[host].slow_disk = factor;
-    }
-
-    /// A clock is set by so many milliseconds.
-    pub fn step_clock(&mut self, host: Host, by: i64) {
-        self.world.machines[host].clock.step(by);
-        self.world.watch_clock(host);
-    }
-
-    /// Something goes wrong, now, for so many milliseconds.
-    pub fn suffers(&mut self, what: Trouble, lasts: u64) {
-        let mut plan = (*self.world.plan).clone();
-        plan.faults.push(Fault { at: self.world.now / 1000, lasts, what });
-        let index = plan.faults.len() - 1;
-        self.world.plan = Rc::new(plan);
-        let suffered = self.world.fault(index);
-        self.well(suffered);
-    }
-
-    /// Many clients claim a new name each at once, with so many bytes of metadata.
-    pub fn imports(&mut self, host: Host, count: u32, metadata: usize) {
-        self.slots += 1;
-        self.asks(host, Ask::Import(self.slots, count, metadata));
-    }
-
-    /// The disk as it is now, to be put back later.
-    #[must_use]
-    pub fn copy_disk(&self, host: Host) -> Copy {
-        self.world.copy_disk(host)
-    }
-
-    /// An old copy is put back while the process is down. It stops when it meets others who know better; a second later
-    /// its operator has made it rejoin.
-    pub fn restore_disk(&mut self, host: Host, copy: &Copy) {
-        self.world.run_with(host, copy.clone(), true);
-        self.world.machines[host].shunned = false;
-    }
-
-    /// A copy runs in place of a directory of which nobody knows more than the copy has, while the process is down.
-    pub fn run_copy(&mut self, host: Host, copy: &Copy) {
-        self.world.run_with(host, copy.clone(), false);
-    }
-
-    /// All members are lost but one, which is down, and a new cluster is made of what its directory holds. It starts as the only
-    /// member.
-    ///
-    /// # Panics
-    /// Where no cluster can be made of it.
-    pub fn recovers(&mut self, host: Host) {
-        let now = self.world.now;
-        match self.world.machines[host].recover(now) {
-            Ok(last) => self.world.ledger.feed_goes_beyond(host, last),
-            Err(why) => panic!("no cluster can be made of host {host}: {why}"),
-        }
-        self.world.recovered = Some(host);
-        self.start(host);
-        self.world.ledger.founded_anew(self.world.machines[host].node);
-    }
-
-    /// Somebody who holds a join token and is no member says something to a member.
-    pub fn lies(&mut self, host: Host, mask: Mask, what: Forgery) {
-        let mut plan = (*self.world.plan).clone();
-        plan.lies.push(Lie { at: self.world.now / 1000, host, mask, what });
-        let index = plan.lies.len() - 1;
-        self.world.plan = Rc::new(plan);
-        self.world.lie(index);
-        self.passes(50);
-    }
-
     /// Members of whose log a node shows that there are two.
     pub fn forks(&mut self, host: Host) -> Vec<NodeId> {
         forks(&self.cluster(host))
@@ -495,7 +376,7 @@ impl Story {
     }
 
     fn answer(&mut self, host: Host, request: Request) -> Result<Answer, Refusal> {
-        let answer = run::ask(&mut self.world, host, request);
+        let answer = ask(&mut self.world, host, request);
         match self.well(answer) {
             Some(answer) => answer,
             None => panic!("host {host} does not answer"),

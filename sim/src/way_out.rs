@@ -8,12 +8,13 @@ use forename::clock::NodeId;
 use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Request, Status};
 use uuid::Uuid;
 
+use crate::ask::{ask, ask_patiently, cluster};
 use crate::ledger::{Checked, Violation};
 use crate::machine::host_of;
 use crate::net::Micros;
 use crate::orders;
 use crate::plan::{Ending, Host};
-use crate::run::{Failure, ask, ask_patiently, cluster, seen, unsettled};
+use crate::run::{Failure, seen, unsettled};
 use crate::world::World;
 
 /// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the

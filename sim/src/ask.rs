@@ -1,0 +1,93 @@
+//! What the checks themselves ask of nodes, in virtual time.
+
+use forename::replica::limits;
+use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegistrationView, Reply, Request};
+
+use crate::ledger::Violation;
+use crate::plan::Host;
+use crate::world::World;
+
+/// Asks a node and waits up to a second for its answer.
+pub(crate) fn ask(
+    world: &mut World,
+    host: Host,
+    request: Request,
+) -> Result<Option<Result<Answer, Refusal>>, Violation> {
+    Ok(ask_all(world, host, vec![request])?.pop())
+}
+
+/// The same of a node that may have just started: it answers once it has compared its log with its peers', or when its time
+/// for that is over.
+pub(crate) fn ask_patiently(
+    world: &mut World,
+    host: Host,
+    request: Request,
+) -> Result<Option<Result<Answer, Refusal>>, Violation> {
+    let (number, token) = world.clients.check(host);
+    world.request(host, token, request);
+    for _ in 0..700 {
+        let later = world.now + 10_000;
+        world.run_until(later)?;
+        if world.clients.answered(&[number]) {
+            break;
+        }
+    }
+    Ok(world.clients.answer(number))
+}
+
+/// Asks a node several things at once and waits up to a second for its answers; fewer where it does not give all.
+pub(crate) fn ask_all(
+    world: &mut World,
+    host: Host,
+    requests: Vec<Request>,
+) -> Result<Vec<Result<Answer, Refusal>>, Violation> {
+    let mut numbers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let (number, token) = world.clients.check(host);
+        world.request(host, token, request);
+        numbers.push(number);
+    }
+    for _ in 0..500 {
+        let later = world.now + 2000;
+        world.run_until(later)?;
+        if world.clients.answered(&numbers) {
+            break;
+        }
+    }
+    Ok(numbers.iter().map_while(|number| world.clients.answer(*number)).collect())
+}
+
+pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Box<ClusterView>>, Violation> {
+    match ask(world, host, Request::Cluster)? {
+        Some(Ok(Answer::Cluster(view))) => Ok(Some(view)),
+        _ => Ok(None),
+    }
+}
+
+/// All registrations of an owner, as a node sees them.
+pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<Vec<RegistrationView>, Violation> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::Owner { owner: owner.to_owned(), after, limit: 1000 };
+        let Some(Ok(Answer::Registrations(views))) = ask(world, host, request)? else {
+            let text = format!("host {host} does not answer about {owner}");
+            return Err(Violation { check: "oracle", text });
+        };
+        let Some(last) = views.last() else { return Ok(all) };
+        after = Some(last.id);
+        all.extend(views);
+    }
+}
+
+/// Asks about many names in few requests, and answers as if each had been asked about by itself.
+pub(crate) fn ask_at_once(world: &mut World, host: Host, names: &[NameRequest]) -> Result<Vec<Reply>, Violation> {
+    let requests = names.chunks(limits::MAX_CHECKED).map(|names| Request::Names(names.to_vec())).collect();
+    let mut views = Vec::new();
+    for answer in ask_all(world, host, requests)? {
+        match answer {
+            Ok(Answer::Names(some)) => views.extend(some.into_iter().map(|view| view.map(Answer::Name))),
+            other => views.push(other),
+        }
+    }
+    Ok(views)
+}
