@@ -136,8 +136,8 @@ bugs! {
     SuspectTakesNames,
     /// Whoever asks to join is told what only members know.
     NewcomersToldSecrets,
-    /// While the disk hangs everything waits for it, also what is said again.
-    EverythingWaits,
+    /// Whoever is frozen holds ops like any other until it is out.
+    FrozenHoldAll,
     /// A sponsor keeps what a newcomer lacks for as long as that is not let in.
     SnapshotKeptForEver,
 }

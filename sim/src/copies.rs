@@ -82,6 +82,8 @@ impl World {
         if prospect == Prospect::Unclear {
             return false;
         }
+        // What it counts against limits is what the copy knows of.
+        self.charges.remove(&host);
         if run.clock {
             let back = i64::try_from((self.now - copy.made) / 1000).unwrap_or(0);
             self.machines[host].clock.step(-back);

@@ -38,11 +38,12 @@ impl Held {
     }
 
     /// Whether more than half of the members hold an op, by the membership as it is now or by some other that the host has
-    /// seen: by which one it decided is not told.
-    fn by_majority(&self, host: Host, now: &BTreeSet<NodeId>, stamp: Stamp, seq: Seq) -> bool {
+    /// seen: by which one it decided is not told. Those whom the origin of the op had frozen before do not count.
+    fn by_majority(&self, host: Host, now: &BTreeSet<NodeId>, op: (Stamp, Seq), frozen: &BTreeSet<NodeId>) -> bool {
+        let (stamp, seq) = op;
         let holds = |node: &NodeId| {
             let held = self.durable.get(node).and_then(|logs| logs.get(&stamp.node)).copied();
-            held.is_some_and(|held| held >= seq)
+            held.is_some_and(|held| held >= seq) && !frozen.contains(node)
         };
         let majority =
             |members: &BTreeSet<NodeId>| 2 * members.iter().filter(|node| holds(node)).count() > members.len();
@@ -57,7 +58,8 @@ impl World {
             let seq = self.ledger.op(stamp).map_or(Seq::MAX, |op| op.seq);
             let founders = (0..self.plan.founders).map(node_id);
             let members = self.ledger.members_at(host, founders);
-            if !self.held.by_majority(host, &members, stamp, seq) {
+            let frozen = self.roll.frozen_before(stamp.node, seq);
+            if !self.held.by_majority(host, &members, (stamp, seq), &frozen) {
                 let text = format!("host {host} tells that {stamp} is confirmed, and no majority has ever held its op");
                 return broken("held", text);
             }

@@ -112,7 +112,10 @@ impl World {
         if others.iter().filter(stays).count() == 0 {
             return broken("departs", format!("host {host} departs, and nobody stays"));
         }
-        let lacks = |member: &&NodeId| self.is_present_as(**member) && !self.has(**member, op.node, op.seq - 1);
+        let old = |member: NodeId| self.machines[host_of(member)].put_back;
+        let lacks = |member: &&NodeId| {
+            self.is_present_as(**member) && !old(**member) && !self.has(**member, op.node, op.seq - 1)
+        };
         if let Some(lacks) = others.iter().find(lacks) {
             return broken("departs", format!("host {host} departs, and {lacks} does not have its ops"));
         }

@@ -115,6 +115,12 @@ impl Roll {
         self.words.range((node, 0)..=(node, Seq::MAX)).any(|(_, word)| *word == Word::Depart)
     }
 
+    /// The nodes that one has frozen before an op of its log.
+    pub(crate) fn frozen_before(&self, node: NodeId, seq: Seq) -> BTreeSet<NodeId> {
+        let before = self.words.range((node, 0)..(node, seq));
+        before.filter_map(|(_, word)| if let Word::Freeze(node) = word { Some(*node) } else { None }).collect()
+    }
+
     /// The nodes that anybody has frozen.
     pub(crate) fn frozen(&self) -> BTreeSet<NodeId> {
         let frozen =

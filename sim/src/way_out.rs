@@ -104,8 +104,10 @@ pub(crate) fn is_dead(world: &World, node: NodeId) -> bool {
 
 /// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for
 /// being silent has asked these to go. But where nothing else happens to the membership, it must be there to carry that out:
-/// evictions of that kind do not cross, and those who agreed to them do not go.
+/// evictions of that kind do not cross, and those who agreed to them do not go. Where they see different members, each has to
+/// see that majority.
 pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
+    let mut any = false;
     for host in world.present() {
         let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
         let going: BTreeSet<NodeId> = view.eviction.iter().flat_map(|eviction| &eviction.nodes).copied().collect();
@@ -122,9 +124,12 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
         let members = view.members.iter().map(|member| member.node);
         let members: Vec<NodeId> = members.collect();
         let stay = members.iter().filter(|node| !is_dead(world, **node) && !asked(**node)).count();
-        return Ok(2 * stay > members.len());
+        if 2 * stay <= members.len() {
+            return Ok(false);
+        }
+        any = true;
     }
-    Ok(false)
+    Ok(any)
 }
 
 /// A cluster that has come to rest takes new names and lets a newcomer in. False where a member was evicted meanwhile, for

@@ -185,7 +185,7 @@ impl Membership {
     /// How much of the log of `origin` counts as held by `holder`, where that is all it has: not what comes after the origin
     /// froze it. All who stay have the log up to there when the eviction is done, and the holder may be gone with the rest.
     pub(super) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
-        if self.derived.frozen.is_empty() {
+        if self.derived.frozen.is_empty() || planted!(FrozenHoldAll) {
             return Seq::MAX;
         }
         self.first_freezes.get(&(origin, holder)).copied().unwrap_or(Seq::MAX)
