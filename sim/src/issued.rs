@@ -112,7 +112,8 @@ impl World {
         if others.iter().filter(stays).count() == 0 {
             return broken("departs", format!("host {host} departs, and nobody stays"));
         }
-        let old = |member: NodeId| self.machines[host_of(member)].put_back;
+        let machine = |member: NodeId| &self.machines[host_of(member)];
+        let old = |member: NodeId| machine(member).put_back || machine(member).halted.is_some();
         let lacks = |member: &&NodeId| {
             self.is_present_as(**member) && !old(**member) && !self.has(**member, op.node, op.seq - 1)
         };

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -15,17 +15,11 @@ use crate::support::facts::{agreed, agreed_but_for, settled};
 use crate::support::process::{Home, LABELS, Process, Serve, Three, command, run};
 use crate::support::{all_members, claim, eventually, is_back, same, user, user_final};
 
-/// A whole directory, as `cp -r` copies it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
+/// A whole directory, copied as an operator does it, with `cp -a`.
+fn cp(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().expect("a directory for it")).unwrap();
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp can be run");
+    assert!(copied.success(), "{from:?} cannot be copied to {to:?}");
 }
 
 /// Runs a command on a directory.
@@ -69,14 +63,14 @@ async fn a_directory_that_was_put_back_from_a_copy_rejoins_and_nothing_is_lost()
     complains(&on(&dir, "rejoin"), "is in use by another process");
     assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
     let old = Home::new();
-    copy(&dir, &old.data());
+    cp(&dir, &old.data());
     three.run_again(2).await;
     let after = claim(&clients[2], &user_final("after", "cid")).await;
     assert_eq!((before.status, after.status), (Status::Confirmed, Status::Confirmed));
     assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
 
     std::fs::remove_dir_all(&dir).unwrap();
-    copy(&old.data(), &dir);
+    cp(&old.data(), &dir);
     three.run_again(2).await;
     assert_eq!(three.nodes[2].ended().await.code(), Some(1));
     let log = three.homes[2].read_log();
@@ -270,4 +264,112 @@ async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_g
     assert_eq!(node.client.cluster().await.unwrap().node, next);
     assert_eq!(confirmed(&node.client, &alice).await.stamp, alice.stamp);
     assert_eq!(claim(&node.client, &user_final("bob", "ann")).await.node, next);
+}
+
+/// Two lives of one directory: c's, and that of a copy of it. Each registers something else under the same number, and the
+/// others hear of one of them.
+#[tokio::test]
+async fn of_a_directory_that_was_used_twice_what_both_took_is_decided_once() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let was = clients[2].cluster().await.unwrap().node;
+    settled(&clients).await;
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+    let (dir, old, first) = (three.homes[2].data(), Home::new(), Home::new());
+    cp(&dir, &old.data());
+    three.nodes[0].kill();
+    three.nodes[1].kill();
+    three.run_again(2).await;
+    let ann = claim(&clients[2], &user("alice", "ann")).await;
+    let only = claim(&clients[2], &user("only", "ann")).await;
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+    cp(&dir, &first.data());
+
+    // The copy is used, and is what the others come to know.
+    std::fs::remove_dir_all(&dir).unwrap();
+    cp(&old.data(), &dir);
+    three.run_again(0).await;
+    three.run_again(1).await;
+    three.run_again(2).await;
+    let bob = claim(&clients[2], &user_final("alice", "bob")).await;
+    assert_eq!((bob.status, bob.node), (Status::Confirmed, was));
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+
+    // The first directory is put back.
+    std::fs::remove_dir_all(&dir).unwrap();
+    cp(&first.data(), &dir);
+    three.run_again(2).await;
+    assert_eq!(three.nodes[2].ended().await.code(), Some(1));
+    let log = three.homes[2].read_log();
+    assert!(log.contains("forename rejoin --data-dir"), "{log}");
+    reads(&dir, 0, "rejoin");
+    three.run_again(2).await;
+    is_back(&clients[2], was).await;
+    all_members(&clients).await;
+    for client in &clients {
+        assert_eq!(confirmed(client, &bob).await.stamp, bob.stamp, "what was told to be final stays");
+        let again = confirmed(client, &only).await;
+        assert_ne!(again.stamp, only.stamp, "what only the first directory had is registered again");
+        let lost = eventually("the other claim is decided", async || {
+            let now = client.registration(ann.id).await.map_err(|error| error.to_string())?;
+            if now.status.is_final() { Ok(now) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+        assert_eq!((lost.status, lost.rejected_by.unwrap().registration), (Status::Rejected, bob.id));
+    }
+    agreed_but_for(&clients, 2).await;
+}
+
+/// An old copy whose node has registered nothing since, but has said that it holds what others have.
+#[tokio::test]
+async fn a_copy_that_lacks_what_its_node_has_acknowledged_does_not_go_on_as_that_node() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let was = clients[2].cluster().await.unwrap().node;
+    settled(&clients).await;
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+    let (dir, old) = (three.homes[2].data(), Home::new());
+    cp(&dir, &old.data());
+    three.run_again(2).await;
+    three.nodes[1].kill();
+    // Held by a and c alone, a majority.
+    let mut taken = Vec::new();
+    for number in 0..20 {
+        taken.push(claim(&clients[0], &user(&format!("name{number}"), "ann")).await);
+    }
+    eventually("c has them", async || {
+        let last = taken.last().unwrap().id;
+        clients[2].registration(last).await.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+    std::fs::remove_dir_all(&dir).unwrap();
+    cp(&old.data(), &dir);
+    three.run_again(2).await;
+    // Whichever comes first: it is told of its word and stops, or it is given what it lacks.
+    eventually("it stops, or has all again", async || {
+        if three.nodes[2].has_ended() {
+            return Ok(());
+        }
+        let last = taken.last().unwrap().id;
+        clients[2].registration(last).await.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+    if three.nodes[2].has_ended() {
+        let log = three.homes[2].read_log();
+        assert!(log.contains("remembers its word") || log.contains("is older than what peers have seen"), "{log}");
+        reads(&dir, 0, "rejoin");
+        three.run_again(1).await;
+        three.run_again(2).await;
+        is_back(&clients[2], was).await;
+    } else {
+        three.run_again(1).await;
+    }
+    all_members(&clients).await;
+    for registration in &taken {
+        assert_eq!(confirmed(&clients[1], registration).await.stamp, registration.stamp);
+    }
+    let next = claim(&clients[2], &user_final("next", "cid")).await;
+    assert_eq!(next.status, Status::Confirmed);
+    agreed_but_for(&clients, 2).await;
 }

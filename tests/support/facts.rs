@@ -32,7 +32,7 @@ pub(crate) async fn settled(clients: &[Client]) {
 /// Cursors that a feed passes over where its directory was a copy, at least.
 const PASSED_OVER: u64 = 1 << 32;
 
-/// The whole feed, which must be numbered from 1 on, one by one but for what it passes over.
+/// The whole feed, which must be numbered from 1 on, one by one but for what it passes over, at its beginning too.
 pub(crate) async fn feed(client: &Client) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
@@ -46,7 +46,8 @@ pub(crate) async fn feed(client: &Client) -> Vec<Event> {
     }
     let cursors: Vec<_> = events.iter().filter_map(|event| event.cursor).collect();
     let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] > pair[0] + PASSED_OVER;
-    let whole = cursors.first().is_none_or(|first| *first == 1) && cursors.windows(2).all(follows);
+    let begins = cursors.first().is_none_or(|first| *first == 1 || *first > PASSED_OVER);
+    let whole = begins && cursors.windows(2).all(follows);
     assert!(whole && cursors.len() == events.len(), "the cursors of {}: {cursors:?}", client.address());
     events
 }
