@@ -74,6 +74,10 @@ pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<
             return Err(Violation { check: "oracle", text });
         };
         let Some(last) = views.last() else { return Ok(all) };
+        if after.is_some_and(|after| views.iter().any(|view| view.id == after)) {
+            let text = format!("the list of {owner} at host {host} does not go on after {}", last.id);
+            return Err(Violation { check: "oracle", text });
+        }
         after = Some(last.id);
         all.extend(views);
     }

@@ -89,6 +89,13 @@ impl Disk {
         ceiling.unwrap_or_default()
     }
 
+    /// Whether the process was asked to leave. That row is the replica's own business too.
+    pub(crate) fn leaves(&self) -> bool {
+        let mut leaves = false;
+        self.durable.look(Table::Meta, b"leaving", &mut |_| leaves = true);
+        leaves
+    }
+
     /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.
     pub(crate) fn take(&mut self, batch: Batch, writes: Vec<Write>, ops: &[Op]) -> bool {
         if batch > self.last {

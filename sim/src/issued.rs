@@ -23,13 +23,22 @@ const SETTLED: Micros = 10_000_000;
 const JUST_NOW: Micros = 3_000_000 + 5_000_000;
 
 impl World {
+    /// A host is about to have these ops of its own in its log. What it takes in the same step it may have taken after it issued
+    /// them.
+    pub(crate) fn judge_admissions(&self, host: Host, ops: &[Op]) -> Checked {
+        let judge = |op: &Op| match &op.body {
+            Body::Admit { node } => self.judge_admission(host, op, *node),
+            _ => Ok(()),
+        };
+        if self.machines[host].put_back { Ok(()) } else { ops.iter().try_for_each(judge) }
+    }
+
     /// A host has issued these ops, and has them in its log.
     pub(crate) fn judge_issued(&self, host: Host, ops: &[Op]) -> Checked {
         if self.machines[host].put_back {
             return Ok(());
         }
         ops.iter().try_for_each(|op| match &op.body {
-            Body::Admit { node } => self.judge_admission(host, op, *node),
             Body::Freeze { node, .. } => self.judge_freeze(host, op, *node),
             Body::Evict { cuts } => self.judge_eviction(host, &cuts.keys().copied().collect()),
             Body::Depart => self.judge_departure(host, op),
@@ -44,7 +53,9 @@ impl World {
         let mut members = self.roll.members(&self.ledger, host, self.plan.founders);
         members.remove(&newcomer);
         let out = self.ledger.cuts_of(host);
-        if let Some(frozen) = self.roll.frozen_for(&self.ledger, host).iter().find(|node| !out.contains_key(node)) {
+        if let Some(frozen) =
+            self.roll.frozen_for(&self.ledger, host, self.plan.founders).iter().find(|node| !out.contains_key(node))
+        {
             return why(format!("the eviction of {frozen} is not done"));
         }
         if let Some(silent) = members.iter().find(|member| self.is_silent(host, **member)) {

@@ -72,10 +72,10 @@ impl Roll {
     }
 
     /// The nodes that a host knows to be frozen by members, and not to have departed.
-    pub(crate) fn frozen_for(&self, ledger: &Ledger, host: Host) -> BTreeSet<NodeId> {
-        let out = ledger.cuts_of(host);
+    pub(crate) fn frozen_for(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
+        let (out, admitted) = (ledger.cuts_of(host), self.admitted(ledger, host, founders));
         let left = |node: &NodeId| self.known(ledger, host).any(|(by, word)| by == *node && *word == Word::Depart);
-        let counts = |by: &NodeId, seq: Seq| out.get(by).is_none_or(|cut| seq <= cut.seq);
+        let counts = |by: &NodeId, seq: Seq| admitted.contains(by) && out.get(by).is_none_or(|cut| seq <= cut.seq);
         let freezes = self.freezes(ledger, host).filter(|(by, seq, _)| counts(by, *seq));
         freezes.map(|(_, _, node)| node).filter(|node| !left(node)).collect()
     }

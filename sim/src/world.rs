@@ -355,6 +355,7 @@ impl World {
         self.watch_issued(host, &ops);
         let membership = ops.iter().any(|op| op.body.is_membership()) || (ops.is_empty() && !given.is_empty());
         let own: Vec<Op> = ops.iter().filter(|op| membership && op.node == self.machines[host].node).cloned().collect();
+        self.judge_admissions(host, &own)?;
         self.ledger.wrote(host, ops)?;
         self.ledger.given(host, given);
         if membership {
