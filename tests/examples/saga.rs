@@ -22,7 +22,7 @@ use self::process::{ProcessManager, Step};
 use self::store::EventStore;
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
-use crate::support::{all_members, claim, eventually, id, same, user};
+use crate::support::{all_members, claim, claim_first, eventually, id, same, user};
 
 /// More steps than a story has.
 const ENOUGH: usize = 40;
@@ -119,7 +119,7 @@ async fn stopped_after_any_step_it_goes_on_without_a_loss_or_a_duplicate() {
     loop {
         let story = Story::new(number);
         cuts.cut(nodes[0].peer, nodes[1].peer);
-        claim(&clients[0], &user(&story.contested(), "ann")).await;
+        claim_first(&clients[0], &user(&story.contested(), "ann")).await;
         let mut manager = open(&file(number), &clients[1]);
         story.sign_up(&mut manager.store);
         let left = steps(&mut manager, number).await;
@@ -175,11 +175,11 @@ async fn events_that_are_not_kept_any_more_are_made_up_for_by_asking_again() {
 
     // Something that the feed told, so that there is a place from which it cannot go on.
     let first = Story::new(0);
-    claim(&clients[0], &user(&first.contested(), "ann")).await;
+    claim_first(&clients[0], &user(&first.contested(), "ann")).await;
     first.to_its_end(&file, &clients[1]).await;
     links.cut(nodes[0].peer, nodes[1].peer);
     let second = Story::new(1);
-    claim(&clients[0], &user(&second.contested(), "ann")).await;
+    claim_first(&clients[0], &user(&second.contested(), "ann")).await;
     let mut manager = open(&file, &clients[1]);
     second.sign_up(&mut manager.store);
     steps(&mut manager, ENOUGH).await;

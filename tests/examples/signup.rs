@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::postgres::Postgres;
 use crate::support::local::{self, Local};
 use crate::support::process::{Guarded, lines};
-use crate::support::{all_members, claim, eventually, same, user, within};
+use crate::support::{all_members, claim, claim_first, eventually, same, user, within};
 
 /// A browser's view of an answer.
 struct Page {
@@ -208,7 +208,7 @@ async fn who_loses_across_a_cut_is_told_once_also_where_the_application_dies_in_
     let app = start().await;
 
     cuts.cut(nodes[0].peer, nodes[1].peer);
-    claim(&nodes[0].client, &user("alice", "ann")).await;
+    claim_first(&nodes[0].client, &user("alice", "ann")).await;
     let (bob, page) = app.sign_up("alice", "bob@example.org").await;
     page.says(202, "We will tell you by mail");
     let (cid, page) = app.sign_up("carol", "").await;
@@ -268,7 +268,7 @@ async fn who_loses_while_the_page_waits_is_told_by_the_page_alone() {
     let app = App::start(&postgres, &url, &[node.address()], &[("ANSWER_WITHIN", "60s")]).await;
     database.batch_execute(THE_FEED_IS_FASTER).await.unwrap();
     cuts.cut(nodes[0].peer, nodes[1].peer);
-    claim(&nodes[0].client, &user("alice", "ann")).await;
+    claim_first(&nodes[0].client, &user("alice", "ann")).await;
     let heal = async {
         let taken = async || same(&node.cluster().await.map_err(|error| error.to_string())?.pending, &1);
         eventually("the node has taken it", taken).await;
@@ -298,7 +298,7 @@ async fn killed_again_and_again_while_it_catches_up_it_tells_everybody_once() {
     cuts.cut(nodes[0].peer, nodes[1].peer);
     let mut losers = Vec::new();
     for number in 0..PEOPLE {
-        claim(&nodes[0].client, &user(&format!("person{number}"), "ann")).await;
+        claim_first(&nodes[0].client, &user(&format!("person{number}"), "ann")).await;
         let (owner, page) = app.sign_up(&format!("person{number}"), "").await;
         page.says(202, "We will tell you");
         losers.push(owner);
@@ -414,7 +414,7 @@ async fn what_was_told_while_nobody_listened_for_too_long_is_read_from_the_regis
     let start = async || App::start(&postgres, &url, &[node.address()], &[("ANSWER_WITHIN", "0s")]).await;
     let app = start().await;
     cuts.cut(nodes[0].peer, nodes[1].peer);
-    claim(&nodes[0].client, &user("alice", "ann")).await;
+    claim_first(&nodes[0].client, &user("alice", "ann")).await;
     let (bob, _) = app.sign_up("alice", "").await;
     let (carol, _) = app.sign_up("carol", "").await;
     app.stands(bob, "pending").await;
