@@ -20,9 +20,10 @@ use uuid::Uuid;
 use self::account::{Account, Command, Event};
 use self::process::{ProcessManager, Step};
 use self::store::EventStore;
+use crate::claim_first;
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
-use crate::support::{all_members, claim, claim_first, eventually, id, same, user};
+use crate::support::{all_members, claim, eventually, id, same, user};
 
 /// More steps than a story has.
 const ENOUGH: usize = 40;

@@ -12,10 +12,11 @@ use reqwest::Url;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::claim_first;
 use crate::postgres::Postgres;
 use crate::support::local::{self, Local};
 use crate::support::process::{Guarded, lines};
-use crate::support::{all_members, claim, claim_first, eventually, same, user, within};
+use crate::support::{all_members, claim, eventually, same, user, within};
 
 /// A browser's view of an answer.
 struct Page {

@@ -88,17 +88,6 @@ pub(crate) async fn claim(client: &Client, body: &RegistrationBody) -> Registrat
     try_claim(client, body).await.unwrap_or_else(|| panic!("{}: {body:?} is taken", client.address()))
 }
 
-/// Registers, and waits until the clock has gone on: whoever registers next does so later, and not in the same millisecond.
-pub(crate) async fn claim_first(client: &Client, body: &RegistrationBody) -> Registration {
-    let first = claim(client, body).await;
-    eventually("the clock goes on", async || {
-        let time = cluster(client).await?.time;
-        if time > first.accepted_at { Ok(()) } else { Err(format!("it is {time:?}")) }
-    })
-    .await;
-    first
-}
-
 /// Registers, again and again while the node cannot be reached.
 pub(crate) async fn claim_until_answered(
     client: &Client,
