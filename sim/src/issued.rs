@@ -150,8 +150,13 @@ impl World {
     /// can tell, nor in large clusters, where they go by many.
     fn is_silent(&self, host: Host, member: NodeId) -> bool {
         let links = &self.plan.links;
-        // Nor one that stood still, and reads only now what was said meanwhile.
+        // Nor one that stood still, and reads only now what was said meanwhile; or that others reach only now, who pass it on.
+        let sound = |other: &Machine| {
+            let since = self.net.sound_since(host, other.host);
+            other.host == host || !other.is_up() || since.is_some_and(|since| since + JUST_NOW < self.now)
+        };
         let slow = links.least + links.jitter > 300_000
+            || !self.machines.iter().all(sound)
             || self.machines.len() > self.plan.spread.small
             || self.watch.was_upset(host, self.now.saturating_sub(JUST_NOW));
         // Whoever was let in just now may not have said anything yet.

@@ -128,7 +128,7 @@ fn a_well_run_has_a_lane_for_each_node_and_a_row_for_each_registration() {
     let (_, html) = page(&plan());
     for theme in ["light", "dark"] {
         let Some(dom) = rendered(&html, theme, &format!("theme={theme}")) else { return };
-        assert_eq!(count(&dom, "class=\"lane"), 3);
+        assert_eq!(count(&dom, "class=\"lane"), 4, "and one for the newcomer that is let in at the end");
         assert!(dom.contains("all well"));
         assert!(dom.contains("clock +150 ms"));
         assert!(dom.contains("partition: 2 | 0, 1"));
@@ -166,7 +166,8 @@ fn planted_bugs_make_pages_that_name_them() {
     let _ = std::panic::take_hook();
     for (bug, hosts, check, html) in pages {
         let Some(dom) = rendered(&html, &format!("{bug:?}"), "") else { return };
-        assert_eq!(count(&dom, "class=\"lane"), hosts, "{bug:?}");
+        // The newcomer of the end may be there already.
+        assert!((hosts..=hosts + 1).contains(&count(&dom, "class=\"lane")), "{bug:?}");
         assert!(dom.contains(&format!("check “{check}”")), "{bug:?}");
         assert!(dom.contains("lane named") && dom.contains("class=\"wrong\""), "{bug:?}");
     }

@@ -182,8 +182,8 @@ impl Membership {
         self.freezes.get(&by)?.get(&node).copied()
     }
 
-    /// How much of the log of `origin` counts as held by `holder`, where that is all it has: not what comes after the origin
-    /// froze it. All who stay have the log up to there when the eviction is done, and the holder may be gone with the rest.
+    /// How far `holder` counts as a holder of the log of `origin`: not beyond the op with which the origin froze it. When the
+    /// eviction is done all who stay have the log up to that op; what comes after it may be lost with the holder.
     pub(super) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
         if self.derived.frozen.is_empty() || planted!(FrozenHoldAll) {
             return Seq::MAX;

@@ -22,6 +22,8 @@
 //! * Nothing but a version is read from, and nothing but one is told to, a node of another major wire version.
 //! * Nothing but a bounded hello is read from, and nothing of the cluster is told to, a connection whose key is not
 //!   pinned or whose token is not proved.
+//! * Whoever is no member may have 256 KiB and two streams under way, and nothing longer is read, until the membership has
+//!   it, or the replica says that it is to be heard.
 //! * `Connected` and `Disconnected` of one peer alternate, and whatever came from the peer lies between them.
 //! * Of two connections between the same nodes the node with the lesser id keeps the one it knew first; the other
 //!   node follows. So none is closed on one side and kept on the other.

@@ -231,6 +231,14 @@ impl<S: Store> Replica<S> {
     }
 
     fn decide_op(&mut self, stamp: Stamp, op: Undecided) {
+        let about = match &op.what {
+            What::Activate(about) | What::Extend(about) | What::Erase(about) => Some(*about),
+            What::Release(claim) => Some(claim.registration),
+            What::Register { .. } | What::Other => None,
+        };
+        if let Some(about) = about {
+            self.registry.give_up_early(about);
+        }
         match op.what {
             What::Register { replaces } => {
                 self.finality.pending -= 1;
@@ -244,22 +252,10 @@ impl<S: Store> Replica<S> {
                     self.confirm(stamp, replaces);
                 }
             }
-            What::Activate(registration) => {
-                self.registry.give_up_early(registration);
-                self.activated(stamp, registration);
-            }
-            What::Extend(registration) => {
-                self.registry.give_up_early(registration);
-                self.extended(registration);
-            }
-            What::Erase(registration) => {
-                self.registry.give_up_early(registration);
-                self.end_all(registration, stamp.hlc);
-            }
-            What::Release(claim) => {
-                self.registry.give_up_early(claim.registration);
-                self.end_claim(&claim, EndReason::Released, stamp.hlc);
-            }
+            What::Activate(registration) => self.activated(stamp, registration),
+            What::Extend(registration) => self.extended(registration),
+            What::Erase(registration) => self.end_all(registration, stamp.hlc),
+            What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
             What::Other => {}
         }
     }
