@@ -136,6 +136,8 @@ bugs! {
     SuspectTakesNames,
     /// Whoever asks to join is told what only members know.
     NewcomersToldSecrets,
+    /// An eviction is done although not all who stay have frozen the evicted.
+    FewFreezesSuffice,
     /// Whoever is frozen holds ops like any other until it is out.
     FrozenHoldAll,
     /// A sponsor keeps what a newcomer lacks for as long as that is not let in.
