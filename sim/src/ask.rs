@@ -1,4 +1,4 @@
-//! What the checks themselves ask of nodes, in virtual time.
+//! Requests that the simulator's own checks send to nodes. Each runs the simulated world on until the node has answered.
 
 use forename::replica::limits;
 use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegistrationView, Reply, Request};
@@ -16,8 +16,8 @@ pub(crate) fn ask(
     Ok(ask_all(world, host, vec![request])?.pop())
 }
 
-/// The same of a node that may have just started: it answers once it has compared its log with its peers', or when its time
-/// for that is over.
+/// As [`ask`], but waits up to seven seconds: a node that has just started does not answer some requests before it has compared
+/// logs with a majority, or has tried to for five seconds.
 pub(crate) fn ask_patiently(
     world: &mut World,
     host: Host,

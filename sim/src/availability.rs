@@ -48,7 +48,7 @@ struct Heard {
     until: Option<Micros>,
 }
 
-/// What the checks need to know of one machine: what befell it lately, and what its node has had the means to learn.
+/// Notes about one machine: its last faults, and what its node could learn from the messages that it was sent.
 #[derive(Clone, Debug, Default)]
 struct Watched {
     /// When its process started.
@@ -99,12 +99,12 @@ impl Watch {
         self.said.get(&node).copied()
     }
 
-    /// Whether something befell a machine, other than its clock, after that.
+    /// Whether a machine was started, paused, or had trouble with its disk later than `since`, or still has.
     pub(crate) fn was_upset(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].upset > since
     }
 
-    /// Whether a clock was not touched since.
+    /// Whether no fault or operator has changed a machine's clock later than `since`.
     pub(crate) fn is_clock_settled(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].clock_changed <= since
     }
@@ -380,7 +380,8 @@ impl World {
             Refusal::NoMember(node) if (0..self.plan.founders).any(|host| node_id(host) == *node) => {
                 "that one is a founder"
             }
-            // What a member can read it says when it is connected; where that is lost it says so again to one at a time.
+            // A member tells each peer which kinds of ops it can read, once when they connect. Where that message may be lost,
+            // it is repeated to one random peer at a time, which takes too long to be judged here.
             Refusal::OlderMembers { nodes }
                 if self.plan.links.loss == 0 && nodes.iter().all(|node| self.in_contact(host, *node, asked.at)) =>
             {

@@ -52,10 +52,7 @@ impl World {
         let why = |why: String| broken("admitted", format!("host {host} lets {newcomer} in, though {why}"));
         let mut members = self.roll.members(&self.ledger, host, self.plan.founders);
         members.remove(&newcomer);
-        let out = self.ledger.cuts_of(host);
-        if let Some(frozen) =
-            self.roll.frozen_for(&self.ledger, host, self.plan.founders).iter().find(|node| !out.contains_key(node))
-        {
+        if let Some(frozen) = self.roll.frozen_for(&self.ledger, host, self.plan.founders).first() {
             return why(format!("the eviction of {frozen} is not done"));
         }
         if let Some(silent) = members.iter().find(|member| self.is_silent(host, **member)) {

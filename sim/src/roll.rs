@@ -71,13 +71,14 @@ impl Roll {
             .filter_map(|((by, seq), word)| if let Word::Freeze(node) = word { Some((by, seq, *node)) } else { None })
     }
 
-    /// The nodes that a host knows to be frozen by members, and not to have departed.
+    /// The nodes whose eviction a host knows to be under way: members have frozen them, and they are neither out nor gone by
+    /// themselves.
     pub(crate) fn frozen_for(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let (out, admitted) = (ledger.cuts_of(host), self.admitted(ledger, host, founders));
         let left = |node: &NodeId| self.known(ledger, host).any(|(by, word)| by == *node && *word == Word::Depart);
         let counts = |by: &NodeId, seq: Seq| admitted.contains(by) && out.get(by).is_none_or(|cut| seq <= cut.seq);
         let freezes = self.freezes(ledger, host).filter(|(by, seq, _)| counts(by, *seq));
-        freezes.map(|(_, _, node)| node).filter(|node| !left(node)).collect()
+        freezes.map(|(_, _, node)| node).filter(|node| !out.contains_key(node) && !left(node)).collect()
     }
 
     /// All who were ever let in, as far as a host knows.

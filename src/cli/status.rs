@@ -93,7 +93,9 @@ pub(super) fn membership(cluster: &Cluster) -> String {
     if let Some(waits) = &cluster.leaving_waits_for {
         text += "\nthis node leaves; 'forename member leave --cancel' has it stay\n";
         if !waits.is_empty() {
-            text += &format!("  waits for {} to hold what it hands over\n", all_of(cluster, waits.iter()));
+            let waits = all_of(cluster, waits.iter());
+            text += &format!("  waits for {waits} to hold what it hands over and to be in contact\n");
+            text += "  a member that is down for good: 'forename member evict NODE' on one that stays\n";
         }
     }
     if let Some(eviction) = &cluster.eviction {

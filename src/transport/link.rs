@@ -112,8 +112,8 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
 /// Reads and writes until the connection ends.
 async fn serve(shared: &Arc<Shared>, link: &Arc<Link>) {
     let connection = &link.connection;
-    Windows::NEWCOMER.apply(connection);
-    let mut is_heard = false;
+    let mut is_heard = *link.heard.borrow();
+    if is_heard { Windows::MEMBER } else { Windows::NEWCOMER }.apply(connection);
     let mut tasks: JoinSet<Result<(), CloseReason>> = JoinSet::new();
     tasks.spawn(write_ordered(Arc::clone(shared), Arc::clone(link)));
     tasks.spawn(write_bulk(Arc::clone(shared), Arc::clone(link)));

@@ -41,7 +41,8 @@ pub struct Cluster {
     /// Where this node is a newcomer itself: what it waits for, as far as it was told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joining_waits_for: Vec<Hindrance>,
-    /// Where this node was asked to leave and has not departed: the members that do not hold yet what it hands over.
+    /// Where this node was asked to leave and has not departed: the members that do not hold yet what it hands over,
+    /// and those out of contact where the members that are left would be too few to go on without them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_waits_for: Option<Vec<NodeId>>,
     /// The eviction that is under way.
