@@ -221,9 +221,8 @@ impl World {
     /// A machine runs with another disk; with one that is older than what the others know it has to stop.
     pub(crate) fn run_with(&mut self, host: Host, copy: Copy, put_back: bool) {
         self.ledger.set_feed(host, copy.feed);
-        if !copy.disk.leaves() {
-            self.orders.forgotten(self.machines[host].node);
-        }
+        let node = self.machines[host].node;
+        if copy.disk.leaves() { self.orders.remembered(node) } else { self.orders.forgotten(node) }
         let machine = &mut self.machines[host];
         (machine.disk, machine.swapped) = (copy.disk, true);
         (machine.put_back, machine.shunned) = (put_back, put_back);

@@ -1,5 +1,7 @@
 //! What goes wrong, and how it is put right.
 
+use std::collections::BTreeSet;
+
 use forename::replica::Input;
 
 use crate::ledger::Checked;
@@ -210,17 +212,34 @@ impl World {
     }
 
     /// A node that was put out, and whose clock is wrong, waits outside until its operator, who is told so, sets it right.
-    pub(crate) fn mend_clocks_of_newcomers(&mut self) {
-        for host in self.present() {
-            let outside = self.machines[host].replica.as_ref().is_none_or(|replica| !replica.is_member());
-            if outside && self.is_wrong_for_good(host) {
-                self.mark("a newcomer waits until its clock is right");
-                self.machines[host].mended = true;
-                let era = self.era();
-                self.machines[host].clock.set_right(self.now, era);
-                self.watch_clock(host);
+    /// So does one with a right clock where so few members are left that the wrong clocks among them are no minority any
+    /// more: its operator finds its clock right, and sets right those of the members.
+    pub(crate) fn mend_wrong_clocks(&mut self) {
+        let present = self.present();
+        let sees = |of: Host, host: Host| self.knows_member(of, self.machines[host].node);
+        let members: BTreeSet<Host> = present.iter().copied().filter(|host| sees(*host, *host)).collect();
+        // The dead count too: what is known of their clocks is kept.
+        let all = (0..self.machines.len()).filter(|host| members.iter().any(|of| sees(*of, *host)));
+        let wrong = members.iter().filter(|host| self.is_wrong_for_good(**host)).count();
+        let is_minority = 2 * wrong < all.count();
+        for host in present {
+            let outside = !members.contains(&host);
+            if (outside || !is_minority) && self.is_wrong_for_good(host) {
+                self.mark(if outside {
+                    "a newcomer waits until its clock is right"
+                } else {
+                    "wrong clocks are no minority of those left"
+                });
+                self.set_right_for_good(host);
             }
         }
+    }
+
+    fn set_right_for_good(&mut self, host: Host) {
+        self.machines[host].mended = true;
+        let era = self.era();
+        self.machines[host].clock.set_right(self.now, era);
+        self.watch_clock(host);
     }
 
     /// By how many milliseconds the right time is off from the virtual one: not at all, but where a story has set all clocks

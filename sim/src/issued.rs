@@ -60,7 +60,9 @@ impl World {
         }
         for (origin, seq) in self.roll.admissions(&self.ledger, host) {
             let earlier = members.contains(&origin) && (origin, seq) != (op.node, op.seq);
-            let holds = |member: &&NodeId| !self.is_present_as(**member) || self.has(**member, origin, seq);
+            let holds = |member: &&NodeId| {
+                !self.is_present_as(**member) || self.is_old(**member) || self.has(**member, origin, seq)
+            };
             let hold = members.iter().filter(holds).count();
             if earlier && 2 * hold <= members.len() {
                 return why(format!("{hold} of {} members have the admission {origin}#{seq}", members.len()));
@@ -76,7 +78,9 @@ impl World {
     fn judge_freeze(&self, host: Host, op: &Op, whom: NodeId) -> Checked {
         let others =
             self.roll.freezes(&self.ledger, host).any(|(by, seq, node)| node == whom && (by, seq) != (op.node, op.seq));
-        let begins = !others && self.plan.evict_after.is_none() && self.is_present_as(whom);
+        // One that stood still reads in one step what was said meanwhile, in any order with the operator's word.
+        let stood_still = self.watch.was_upset(host, self.now.saturating_sub(JUST_NOW));
+        let begins = !others && !stood_still && self.plan.evict_after.is_none() && self.is_present_as(whom);
         if !begins {
             return Ok(());
         }
@@ -120,10 +124,8 @@ impl World {
         if others.iter().filter(stays).count() == 0 {
             return broken("departs", format!("host {host} departs, and nobody stays"));
         }
-        let machine = |member: NodeId| &self.machines[host_of(member)];
-        let old = |member: NodeId| machine(member).put_back || machine(member).halted.is_some();
         let lacks = |member: &&NodeId| {
-            self.is_present_as(**member) && !old(**member) && !self.has(**member, op.node, op.seq - 1)
+            self.is_present_as(**member) && !self.is_old(**member) && !self.has(**member, op.node, op.seq - 1)
         };
         if let Some(lacks) = others.iter().find(lacks) {
             return broken("departs", format!("host {host} departs, and {lacks} does not have its ops"));
@@ -134,6 +136,12 @@ impl World {
     /// Whether the node is the one that its machine runs, or would run, now.
     fn is_present_as(&self, node: NodeId) -> bool {
         self.machines.get(host_of(node)).is_some_and(|machine| machine.node == node)
+    }
+
+    /// Whether the directory of a node that is present was replaced by a copy, which lacks what the node said that it had.
+    fn is_old(&self, node: NodeId) -> bool {
+        let machine = &self.machines[host_of(node)];
+        machine.put_back || machine.halted.is_some()
     }
 
     /// Whether a node has a log up to an op, in memory or on its disk.

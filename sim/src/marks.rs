@@ -98,6 +98,7 @@ pub const RARE: &[&str] = &[
     "evictions that crossed",
     "machines are lost while members come or go",
     "a newcomer waits until its clock is right",
+    "wrong clocks are no minority of those left",
     "those who are lost put out the others",
     "nobody is left who has the state",
     "what an old disk lacks is forgotten",

@@ -97,6 +97,11 @@ impl Orders {
         self.agreed.remove(&node);
     }
 
+    /// A node's directory, which was put back, says that it agreed to leave.
+    pub(crate) fn remembered(&mut self, node: NodeId) {
+        self.agreed.insert(node);
+    }
+
     /// Whether an operator wanted a node out.
     pub(crate) fn wanted_out(&self, node: NodeId) -> bool {
         self.evicted.contains(&node)

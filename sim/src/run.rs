@@ -169,7 +169,7 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
     loop {
         let later = world.now + 500_000;
         world.run_until(later).map_err(Failure::Safety)?;
-        world.mend_clocks_of_newcomers();
+        world.mend_wrong_clocks();
         match unsettled(world).map_err(Failure::Safety)? {
             None => return Ok(true),
             Some(text) if world.now >= deadline => {

@@ -51,7 +51,7 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
             let text = format!("a majority lives, and yet {open}{seen}; refused to the operator: {refusals:?}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
-        world.mend_clocks_of_newcomers();
+        world.mend_wrong_clocks();
         operator.acts(world).map_err(Failure::Safety)?;
         let later = world.now + LOOK;
         world.run_until(later).map_err(Failure::Safety)?;
