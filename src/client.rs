@@ -191,7 +191,6 @@ impl Client {
     ///
     /// # Errors
     /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is none,
-    /// [`ProblemType::OlderMembers`] where not all members can read it; nothing was changed.
     pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
         let request = self.call(Method::POST, &["v1", "registrations", &id.to_string(), "extend"], &[])?;
         self.answer(request.json(&ExtensionBody { ttl: Span(ttl) })).await
@@ -209,7 +208,6 @@ impl Client {
     /// done once the release is final ([`Registration::erased`]). Also where it is over already.
     ///
     /// # Errors
-    /// [`ProblemType::OlderMembers`] where not all members can read it; nothing was changed.
     pub async fn erase(&self, id: Uuid) -> Result<Registration> {
         let query = [("erase", "true".to_owned())];
         self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &query)?).await
@@ -244,8 +242,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ProblemType::RulesChanged`] where the node has another version than `if_version`,
-    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others, [`ProblemType::OlderMembers`]
-    /// where not all members can read it; nothing was changed.
+    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others; nothing was changed.
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         self.answer(self.call(Method::PUT, &["v1", "namespaces", namespace], &[])?.json(body)).await
     }

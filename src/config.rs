@@ -10,7 +10,6 @@ use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
 use crate::api::json::{Span, SpanError};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
 use crate::replica::limits::MAX_OPEN_OF_OWNER;
-use crate::transport::{UnknownMinor, WireVersion};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -54,11 +53,6 @@ pub struct Partial {
     /// where it is not set, 0 for any number.
     #[serde(alias = "max-open")]
     pub max_open: Option<u32>,
-    /// Speaks this minor version of the wire format to other nodes, and not the present one. To older nodes their own is
-    /// spoken without it; set it where a cluster is upgraded node by node and may have to go back, and leave it out once
-    /// all nodes are upgraded.
-    #[serde(alias = "wire-minor")]
-    pub wire_minor: Option<u16>,
     /// Whether HTTP may listen beyond loopback without API tokens.
     pub insecure: Option<bool>,
     /// A TOML file of more API tokens, apart from the settings because it is changed by others or more often.
@@ -180,9 +174,6 @@ pub enum ConfigError {
         least = Span(MIN_KEEP_EVENTS)
     )]
     Forgetful(Span),
-    /// The minor version is none of this program's.
-    #[error("wire_minor: {0}")]
-    WireMinor(#[from] UnknownMinor),
     /// The API tokens cannot be used together.
     #[error(transparent)]
     ApiTokens(#[from] ApiTokensError),
@@ -233,7 +224,6 @@ impl Partial {
             evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
             keep_events: parsed("KEEP_EVENTS", get("KEEP_EVENTS"))?,
             max_open: parsed("MAX_OPEN", get("MAX_OPEN"))?,
-            wire_minor: parsed("WIRE_MINOR", get("WIRE_MINOR"))?,
             insecure: parsed("INSECURE", get("INSECURE"))?,
             api_tokens: get("API_TOKENS").map(Into::into),
             api_token: Vec::new(),
@@ -254,7 +244,6 @@ impl Partial {
             evict_after: self.evict_after.or(lower.evict_after),
             keep_events: self.keep_events.or(lower.keep_events),
             max_open: self.max_open.or(lower.max_open),
-            wire_minor: self.wire_minor.or(lower.wire_minor),
             insecure: self.insecure.or(lower.insecure),
             api_tokens: self.api_tokens.or(lower.api_tokens),
             api_token: if self.api_token.is_empty() { lower.api_token } else { self.api_token },
@@ -300,7 +289,6 @@ impl Partial {
             keep_events,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
             keep_log: None,
-            wire: self.wire_minor.map_or(Ok(WireVersion::PRESENT), WireVersion::of_minor)?,
             links: None,
         };
         Ok(Settings { http, tokens, node })
@@ -466,16 +454,6 @@ mod tests {
         assert_eq!((most(""), most("max_open = 7"), most("max-open = 0")), (Some(10_000), Some(7), None));
         let variable = variables(&[("FORENAME_MAX_OPEN", "5")]).unwrap().finish();
         assert_eq!(variable.unwrap().node.max_open, Some(5));
-    }
-
-    #[test]
-    fn an_older_minor_can_be_spoken_and_a_later_one_cannot() {
-        assert_eq!(Partial::default().finish().unwrap().node.wire, WireVersion::PRESENT);
-        let older =
-            variables(&[("FORENAME_WIRE_MINOR", "0")]).unwrap().over(Partial::from_toml("wire-minor = 1").unwrap());
-        assert_eq!(older.finish().unwrap().node.wire, WireVersion::of_minor(0).unwrap());
-        let later = Partial { wire_minor: Some(99), ..Partial::default() }.finish().unwrap_err().to_string();
-        assert!(later.contains("wire_minor") && later.contains("no wire minor 99"), "{later}");
     }
 
     #[test]

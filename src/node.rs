@@ -64,10 +64,6 @@ pub struct NodeConfig {
     pub max_open: Option<u32>,
     /// Ops that all members hold leave the log after so long; none: after a minute.
     pub keep_log: Option<Duration>,
-    /// What it speaks to other nodes: the present version. Peers that are older are spoken to in theirs without any
-    /// setting; an older minor here holds back what the present one has added, for as long as a cluster is upgraded node
-    /// by node and may have to go back.
-    pub wire: WireVersion,
     /// Cuts links, for demonstrations and tests.
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -203,7 +199,7 @@ impl Node {
             identity,
             node,
             listen: config.peer_listen,
-            wire: config.wire,
+            wire: WireVersion::PRESENT,
             links: config.links,
             inputs: inputs_sender,
             limits: Limits::default(),

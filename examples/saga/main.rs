@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use forename::Client;
 use forename::node::{JoinConfig, Node, NodeConfig};
-use forename::transport::{Cuts, WireVersion};
+use forename::transport::Cuts;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -61,7 +61,6 @@ impl City {
             keep_events: None,
             max_open: None,
             keep_log: None,
-            wire: WireVersion::PRESENT,
             links: Some(links.clone()),
         };
         let node = Node::start(config).await?;

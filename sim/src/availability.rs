@@ -380,13 +380,6 @@ impl World {
             Refusal::NoMember(node) if (0..self.plan.founders).any(|host| node_id(host) == *node) => {
                 "that one is a founder"
             }
-            // A member tells each peer which kinds of ops it can read, once when they connect. Where that message may be lost,
-            // it is repeated to one random peer at a time, which takes too long to be judged here.
-            Refusal::OlderMembers { nodes }
-                if self.plan.links.loss == 0 && nodes.iter().all(|node| self.in_contact(host, *node, asked.at)) =>
-            {
-                "it has been in contact with these for long"
-            }
             _ => return Ok(()),
         };
         let clocks =

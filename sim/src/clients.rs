@@ -391,7 +391,6 @@ impl World {
             Refusal::InvalidName { .. } => "refused: invalid name",
             Refusal::RulesChanged { .. } => "refused: rules changed",
             Refusal::NamespaceInUse { .. } => "refused: namespace in use",
-            Refusal::OlderMembers { .. } => "refused: older members",
             Refusal::InvalidRequest(_) => "refused: invalid request",
             Refusal::IdReused(_) => "refused: id reused",
             Refusal::NoRegistration(_) => "refused: no registration",

@@ -222,7 +222,11 @@ impl World {
     pub(crate) fn run_with(&mut self, host: Host, copy: Copy, put_back: bool) {
         self.ledger.set_feed(host, copy.feed);
         let node = self.machines[host].node;
-        if copy.disk.leaves() { self.orders.remembered(node) } else { self.orders.forgotten(node) }
+        if copy.disk.leaves() {
+            self.orders.remembered(node)
+        } else {
+            self.orders.forgotten(node)
+        }
         let machine = &mut self.machines[host];
         (machine.disk, machine.swapped) = (copy.disk, true);
         (machine.put_back, machine.shunned) = (put_back, put_back);

@@ -142,7 +142,6 @@ impl World {
                 Message::Gone(self.ledger.heads().map(|(origin, (seq, _))| (origin, seq + MORE)).collect())
             }
             Forgery::Skewed => Message::Skewed { ahead: 3_600_000 },
-            Forgery::Reads => Message::Reads { bodies: 0, echo: true },
         })
     }
 

@@ -137,10 +137,18 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
         match check_end(world) {
             // An eviction came between.
             Err(_) if lives(world) > before && world.now < deadline => {}
-            result => return result.and_then(|()| bounds::check(world)).map_err(Failure::Safety),
+            result => return result.and_then(|()| bounds(world)).map_err(Failure::Safety),
         }
     }
     Ok(())
+}
+
+/// What nodes keep is bounded. A node looks every second for what it can drop, so one that was let in just now is given time.
+fn bounds(world: &mut World) -> Result<(), Violation> {
+    if bounds::check(world).is_err() {
+        world.run_until(world.now + 3_000_000)?;
+    }
+    bounds::check(world)
 }
 
 /// Nodes whose data directories were put back reach others by now, who know better. False where these have forgotten it since

@@ -166,11 +166,7 @@ fn kind(packet: &Packet) -> Kind {
         Packet::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
         Packet::Message(Message::Installed { .. }) => Kind::Installed,
         Packet::Message(
-            Message::Contacts(_)
-            | Message::Reads { .. }
-            | Message::Secrets(_)
-            | Message::Member { .. }
-            | Message::Waits { .. },
+            Message::Contacts(_) | Message::Secrets(_) | Message::Member { .. } | Message::Waits { .. },
         ) => Kind::Contacts,
         Packet::Message(Message::Ops { .. }) => Kind::Ops,
         Packet::Message(Message::Vector(_)) => Kind::Vector,

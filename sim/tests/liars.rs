@@ -85,7 +85,6 @@ fn nobody_is_evicted_let_in_or_moved_because_a_stranger_says_so() {
         Forgery::Silent,
         Forgery::Nominate(0),
         Forgery::Contact(LIMA),
-        Forgery::Reads,
     ] {
         story.lies(LONDON, MALLORY, what);
     }

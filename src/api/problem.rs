@@ -39,8 +39,6 @@ pub enum ProblemType {
     RulesChanged,
     /// Names of the namespace are taken, and the change would give the same names other keys.
     NamespaceInUse,
-    /// Members of an older version could not read what is asked for.
-    OlderMembers,
     /// The request breaks a limit, has the wrong shape or contradicts itself.
     InvalidRequest,
     /// The body is not JSON.
@@ -90,7 +88,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 32] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -100,7 +98,6 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 32] = [
     (ProblemType::InvalidName, "invalid-name", StatusCode::UNPROCESSABLE_ENTITY, "Invalid name"),
     (ProblemType::RulesChanged, "rules-changed", StatusCode::CONFLICT, "Rules changed"),
     (ProblemType::NamespaceInUse, "namespace-in-use", StatusCode::CONFLICT, "Namespace has names"),
-    (ProblemType::OlderMembers, "older-members", StatusCode::CONFLICT, "Members of an older version"),
     (ProblemType::InvalidRequest, "invalid-request", StatusCode::BAD_REQUEST, "Invalid request"),
     (ProblemType::MalformedJson, "malformed-json", StatusCode::BAD_REQUEST, "Malformed JSON"),
     (ProblemType::BodyTooLarge, "body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
@@ -300,7 +297,6 @@ impl From<Refusal> for Problem {
             Refusal::NamespaceInUse { namespace, profile: _ } => {
                 Self { namespace: Some(namespace), ..problem(ProblemType::NamespaceInUse) }
             }
-            Refusal::OlderMembers { nodes: _ } => problem(ProblemType::OlderMembers),
             Refusal::NeedsRead(_) => Self { scope: Some(Scope::Read), ..problem(ProblemType::Forbidden) },
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
             // A clock is put right in steps of minutes rather than seconds; another node is the better choice.

@@ -21,7 +21,7 @@ use crate::api::json::{NameRef, Registration, RegistrationBody};
 use crate::client::{Client, EventQuery};
 use crate::node::{JoinConfig, Node, NodeConfig};
 use crate::replica::{EventType, Status};
-use crate::transport::{Cuts, WireVersion};
+use crate::transport::Cuts;
 
 /// Long enough for what takes milliseconds, short enough for a person to be told that it does not work.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -213,7 +213,6 @@ impl Place {
             keep_events: None,
             max_open: None,
             keep_log: None,
-            wire: WireVersion::PRESENT,
             links,
         };
         let node = Node::start(config).await.map_err(|error| failed(&error))?;

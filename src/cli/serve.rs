@@ -59,12 +59,6 @@ pub(super) struct ServeArgs {
     /// are refused, so that nobody can reserve the dictionary.
     #[arg(long, value_name = "COUNT")]
     max_open: Option<u32>,
-    /// Speak this older minor version of the wire format to other nodes [env: FORENAME_WIRE_MINOR]
-    ///
-    /// Not needed to talk to older nodes. It holds back what the present version has added, while a cluster is upgraded
-    /// node by node and may have to go back.
-    #[arg(long, value_name = "MINOR")]
-    wire_minor: Option<u16>,
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -101,7 +95,6 @@ impl ServeArgs {
             evict_after: self.evict_after,
             keep_events: self.keep_events,
             max_open: self.max_open,
-            wire_minor: self.wire_minor,
             insecure: self.insecure,
             api_tokens: self.api_tokens,
             api_token: Vec::new(),

@@ -28,5 +28,5 @@ pub(crate) use record::read_record;
 pub use record::{
     ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
 };
+pub(crate) use registry::expiry_key;
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
-pub(crate) use registry::{expiry_key, has_later_ops};

@@ -123,15 +123,6 @@ pub enum Body {
 }
 
 impl Body {
-    /// How many kinds of bodies this program can read: those up to this number, as the encoding counts them.
-    pub const KINDS: u32 = 11;
-
-    /// Whether programs of wire minor 1 know it. Whoever does not cannot read what follows from it either.
-    #[must_use]
-    pub fn is_known_to_all(&self) -> bool {
-        !matches!(self, Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. })
-    }
-
     /// Whether it decides about membership. Such ops are few and kept for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {

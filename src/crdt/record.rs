@@ -61,23 +61,11 @@ pub struct Registration {
     /// That it lost is final.
     pub rejected: bool,
     /// What has lengthened it, where it is a reservation.
-    #[serde(skip)]
     pub extensions: Extensions,
     /// The least stamp of the ops that erase it.
-    #[serde(skip)]
     pub erase: Option<Stamp>,
     /// It was erased: it has no owner, no metadata and no names, and hashes in place of its keys.
-    #[serde(skip)]
     pub erased: bool,
-}
-
-/// What stands behind a registration in its row, where there is any of it: programs of store formats before 1.2 and of
-/// wire minors before 2 do not know it, and are never given any.
-#[derive(PartialEq, Eq, Default, Serialize, Deserialize)]
-struct More {
-    extensions: Extensions,
-    erase: Option<Stamp>,
-    erased: bool,
 }
 
 impl Registration {
@@ -150,22 +138,12 @@ impl Registration {
     /// # Errors
     /// The row is none of a registration.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (mut registration, more): (Self, _) = codec::decode_first(bytes)?;
-        if !more.is_empty() {
-            let More { extensions, erase, erased } = codec::decode(more)?;
-            registration = Self { extensions, erase, erased, ..registration };
-        }
-        Ok(registration)
+        codec::decode(bytes)
     }
 
     /// Its row.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut row = codec::encode(self);
-        let more = More { extensions: self.extensions.clone(), erase: self.erase, erased: self.erased };
-        if more != More::default() {
-            codec::encode_into(&more, &mut row);
-        }
-        row
+        codec::encode(self)
     }
 
     /// Writes it.

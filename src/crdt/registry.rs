@@ -59,15 +59,6 @@ pub enum Vacancy {
     Taken(Stamp),
 }
 
-/// The row of [`Table::Cluster`] that says that an op came which not all programs of this major version know: see
-/// [`Body::is_known_to_all`].
-const LATER_OPS: &[u8] = b"later-ops";
-
-/// Whether only those can read the state who know all bodies of ops.
-pub(crate) fn has_later_ops(store: &impl Store) -> bool {
-    store.get(Table::Cluster, LATER_OPS).is_some()
-}
-
 /// The registry, kept in a store.
 #[derive(Clone, Debug)]
 pub struct Registry<S> {
@@ -117,9 +108,6 @@ impl<S: Store> Registry<S> {
             return Ok(Effects::default());
         }
         self.applied.apply(dot);
-        if !op.body.is_known_to_all() && !has_later_ops(&self.store) {
-            self.store.put(Table::Cluster, LATER_OPS.to_vec(), Vec::new());
-        }
         Ok(match &op.body {
             Body::Register(register) => self.register(Registration::new(op.stamp(), op.seq, register.clone())),
             Body::Activate { registration } => self.early(*registration, Early::Activate(op.stamp())),
@@ -421,9 +409,6 @@ impl<S: Store> CvRDT for Registry<S> {
         }
         for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
             self.set_rules(&String::from_utf8_lossy(&namespace), theirs);
-        }
-        if has_later_ops(&other.store) {
-            self.store.put(Table::Cluster, LATER_OPS.to_vec(), Vec::new());
         }
         self.applied.merge(other.applied);
     }

@@ -232,7 +232,7 @@ fn laid_open(dir: &Path, options: &DiskOptions) -> Result<Replica<DiskStore>, Of
 
 /// For whoever changes nothing, the version of the format included.
 fn look_only() -> DiskOptions {
-    DiskOptions { raise_format: false, ..DiskOptions::default() }
+    DiskOptions::default()
 }
 
 /// Opens what is there, and makes nothing.

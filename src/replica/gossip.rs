@@ -4,7 +4,6 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
-mod reads;
 mod truncate;
 
 use std::collections::BTreeMap;
@@ -15,7 +14,6 @@ use rand_chacha::rand_core::Rng;
 use self::peers::Peer;
 pub use self::peers::Spread;
 pub(super) use self::peers::{Newcomer, Peers};
-pub(super) use self::reads::{META_READS, Reads};
 use super::Replica;
 use super::input::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
@@ -37,7 +35,6 @@ impl<S: Store> Replica<S> {
 
     /// The first words to a peer: on a new connection, or once this node has a state.
     fn greet(&mut self, peer: NodeId) {
-        self.tell_reads(peer);
         self.prove_membership(peer);
         if self.installed {
             let all = self.contacts.values().cloned().collect();
@@ -119,7 +116,6 @@ impl<S: Store> Replica<S> {
             Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
             Message::Installed { wall, has } => self.on_installed(from, wall, &has),
-            Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             Message::Member { proof } => self.on_proof(from, &proof),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
             // cluster was made of a member's directory.
@@ -141,7 +137,6 @@ impl<S: Store> Replica<S> {
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
             Message::Installed { .. } if self.membership.is_member(from) => self.tell_secrets(from),
             Message::Installed { wall, has } => self.on_installed(from, wall, &has),
-            Message::Reads { bodies, echo } => self.on_reads(from, bodies, echo),
             Message::Member { proof } => self.on_proof(from, &proof),
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
@@ -286,9 +281,6 @@ impl<S: Store> Replica<S> {
             let vector = self.vector_of(entries, Some(partner), !self.is_blind(), true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
-            if self.reads(partner).is_none() {
-                self.tell_reads(partner);
-            }
             // Said before, but that may have been lost, or said to one who was no member itself.
             self.ask_for_admission(partner);
             if let Some(ahead) = self.peers.skewed.get(&partner).copied() {

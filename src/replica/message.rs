@@ -86,8 +86,8 @@ pub struct Vector {
     pub echo: bool,
 }
 
-/// A message from one replica to another. New messages are added at the end, as the encoding counts them, and listed in
-/// the transport's table of wire versions; what a message holds stays as it is for as long as the major version does.
+/// A message from one replica to another. New messages are added at the end, as the encoding counts them; what a message
+/// holds stays as it is for as long as the major version does.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// A newcomer asks to be let in; the connection has proved that it holds a token.
@@ -143,13 +143,6 @@ pub enum Message {
         /// Its key.
         key: Vec<u8>,
     },
-    /// What the sender can read.
-    Reads {
-        /// The kinds of op bodies that it knows: [`Body::KINDS`](crate::crdt::Body::KINDS) of its program.
-        bodies: u32,
-        /// It does not know what the receiver can read, and asks.
-        echo: bool,
-    },
     /// What keeps a newcomer out for now, to whoever asked for its admission and on to the newcomer.
     Waits {
         /// The newcomer.
@@ -201,8 +194,6 @@ pub enum Obstacle {
         /// By so many milliseconds; positive where it is ahead.
         ahead: i64,
     },
-    /// It runs an older version, which cannot read what is in use.
-    Version,
     /// An eviction of these is not finished.
     Eviction(BTreeSet<NodeId>),
     /// Not all members were heard of just now.

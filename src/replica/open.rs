@@ -236,7 +236,6 @@ impl<S: Store> Replica<S> {
         self.membership_changed();
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
-        self.load_reads();
         self.load_undecided(&applied);
         self.load_returning();
         self.load_retention();

@@ -119,16 +119,6 @@ pub enum Refusal {
         /// Its profile.
         profile: Profile,
     },
-    /// Members of an older version could not read what is asked for.
-    #[error(
-        "members that run an older version, or have not been connected since this one was upgraded, could not read what \
-         is asked for: {}; nothing was changed, upgrade them or wait until they are connected",
-        list_nodes(.nodes)
-    )]
-    OlderMembers {
-        /// Which.
-        nodes: Vec<NodeId>,
-    },
     /// The caller may not be told what the answer would tell.
     #[error(
         "{0}: only callers who may read are answered about that, since it would tell whether a private name exists; nothing \

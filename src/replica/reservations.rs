@@ -42,7 +42,6 @@ impl<S: Store> Replica<S> {
             return self.answer_later(token, registration, None);
         }
         self.may_issue()?;
-        self.all_can_read()?;
         if registration.extensions.kept() >= MAX_EXTENSIONS {
             return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
         }

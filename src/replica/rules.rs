@@ -35,7 +35,6 @@ impl<S: Store> Replica<S> {
             return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
         }
         self.may_issue()?;
-        self.all_can_read()?;
         self.issue(Body::Namespace { namespace: namespace.clone(), rules });
         self.on_namespace(namespace)
     }

@@ -378,7 +378,6 @@ impl<S: Store> Replica<S> {
             return self.answer_later(token, registration, None);
         }
         self.may_issue()?;
-        self.all_can_read()?;
         self.issue(Body::Erase { registration: registration.stamp });
         let registration = self.reload(registration);
         self.answer_later(token, registration, None)

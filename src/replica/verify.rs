@@ -15,7 +15,6 @@ use super::charges::id_in;
 use super::endings::is_ending;
 use super::feed::{EventRecord, GAP};
 use super::finality::Frontier;
-use super::gossip::{META_READS, Reads};
 use super::private::id_typed;
 use super::retention::stamp_over;
 use super::returning::{Return, Untold, is_told, is_void};
@@ -26,8 +25,8 @@ use super::{
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
 use crate::crdt::{
-    Body, Chain, Claim, Extensions, HIDES, Name, Namespace, Op, Registration, SETTLED, Seq, erasing_key, erasing_row,
-    has_later_ops, is_early, name_key, owner_key,
+    Body, Chain, Claim, HIDES, Name, Namespace, Op, Registration, SETTLED, Seq, erasing_key, erasing_row, is_early,
+    name_key, owner_key,
 };
 use crate::name::{META_PEPPER, Pepper, check_namespace};
 use crate::store::{Direction, Store, Table};
@@ -38,7 +37,7 @@ const EXAMPLES: usize = 5;
 /// Checks all tables. `first` is the first incarnation of the identity that the store is to belong to.
 #[must_use]
 pub fn verify(store: &impl Store, first: NodeId) -> Verification {
-    let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new(), later: false };
+    let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new() };
     for table in Table::ALL {
         let mut rows = 0;
         check.each(table, |_, _, _| rows += 1);
@@ -71,8 +70,6 @@ struct Check<'a, S> {
     store: &'a S,
     found: Verification,
     faults: BTreeMap<Fault, Finding>,
-    /// Something is here that programs of the first minors cannot read.
-    later: bool,
 }
 
 impl<S: Store> Check<'_, S> {
@@ -129,7 +126,6 @@ impl<S: Store> Check<'_, S> {
         let founding = self.single::<Founding>(Table::Cluster, CLUSTER_FOUNDING).is_some() || !self.found.whole;
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<Hlc>(Table::Meta, META_CEILING);
-        self.single::<Reads>(Table::Meta, META_READS);
         self.single::<Return>(Table::Meta, META_RETURNING);
         self.single::<Untold>(Table::Meta, META_UNTOLD);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
@@ -199,8 +195,6 @@ impl<S: Store> Check<'_, S> {
             let right = Stamp::from_bytes(key).is_some() && is_early(value);
             check.wrong_unless(right, Fault::Unreadable, || format!("early {}", hex(key)));
         });
-        let said = !self.later || has_later_ops(self.store);
-        self.wrong_unless(said, Fault::Index, || "no row says that older nodes cannot read this".to_owned());
     }
 
     fn logs(&mut self) -> (Logs, MembershipOps) {
@@ -222,7 +216,6 @@ impl<S: Store> Check<'_, S> {
     /// An op continues what is before it in its log. What stood before the first that is kept has left all logs.
     fn op(&mut self, op: &Op, logs: &mut Logs) {
         self.found.ops += 1;
-        self.later |= !op.body.is_known_to_all();
         let Op { node, seq, hlc, chain, .. } = *op;
         let before = logs.get(&node).copied();
         let (last, at, after) = match before {
@@ -272,10 +265,8 @@ impl<S: Store> Check<'_, S> {
             let read = Registration::decode(value);
             let Some(registration) = check.readable(Table::Registrations, key, read) else { return };
             let Registration { stamp, seq, .. } = registration;
-            check.later |= registration.extensions != Extensions::default();
             let named = key == stamp.to_bytes();
             check.wrong_unless(named, Fault::Registration, || format!("{stamp} stands at {}", hex(key)));
-            check.later |= registration.erase.is_some();
             let owner = check.store.get(Table::Owners, &owner_key(&registration.owner, Some(stamp))).is_some();
             let owner = owner != registration.erased;
             check.wrong_unless(owner, Fault::Registration, || format!("{stamp} is not found by its owner"));
@@ -394,7 +385,6 @@ impl<S: Store> Check<'_, S> {
             let Some(Namespace { stamp, seq, rules }) = check.read::<Namespace>(Table::Namespaces, key, value) else {
                 return;
             };
-            check.later = true;
             let text = String::from_utf8_lossy(key).into_owned();
             let named = check_namespace(&text).is_ok();
             check.wrong_unless(named, Fault::Namespace, || format!("{text:?} is no name of a namespace"));

@@ -44,20 +44,16 @@ pub enum DiskEvent {
 pub struct DiskOptions {
     /// Bytes of blocks of tables kept in memory. The memtables come on top, up to some 200 MiB under full load.
     pub cache_bytes: u64,
-    /// An older minor version of the format becomes the present one, and programs of that version cannot read the store any
-    /// more. Not for whoever only looks.
-    pub raise_format: bool,
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
         // A guess: it holds the filters and indexes of some ten million names.
-        Self { cache_bytes: 64 << 20, raise_format: true }
+        Self { cache_bytes: 64 << 20 }
     }
 }
 
-/// Why a store could not be opened. Nothing in the directory was changed, but that the record of an older format may have
-/// been raised to the present one.
+/// Why a store could not be opened. Nothing in the directory was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.

@@ -6,7 +6,7 @@ use quinn::{ReadError, ReadExactError, RecvStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::KindError;
+use super::wire::MessageError;
 use crate::codec::{self, DecodeError};
 use crate::store::{Table, Write};
 
@@ -30,7 +30,7 @@ pub(super) enum FrameError {
     #[error(transparent)]
     Malformed(#[from] DecodeError),
     #[error(transparent)]
-    Kind(#[from] KindError),
+    Message(#[from] MessageError),
     #[error("a row of the table {0:?}, which does not travel")]
     Table(String),
     #[error(transparent)]

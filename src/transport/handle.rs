@@ -197,21 +197,15 @@ impl Handle {
         self.shared.until(|state| state.is_linked(peer) == linked).await;
     }
 
-    /// Sends a message or drops it, as where the peer's version does not know it; never waits. Messages of the ordered lane arrive in the order of these calls as
-    /// long as the peer stays connected.
+    /// Sends a message or drops it; never waits. Messages of the ordered lane arrive in the order of these calls as long as
+    /// the peer stays connected.
     pub fn send(&self, to: NodeId, lane: Lane, message: &Message) {
         let link = self.shared.state().links.get(&to).filter(|link| link.is_up()).cloned();
-        let sent = link.is_some_and(|link| {
-            if !link.wire.knows(message) {
-                tracing::debug!(peer = %to, wire = %link.wire, ?message, "left out: the peer's version does not know it");
-                return false;
-            }
-            match frame(message) {
-                Ok(frame) => link.push(lane, frame),
-                Err(error) => {
-                    tracing::warn!(peer = %to, %error, "a message is too long to be sent");
-                    false
-                }
+        let sent = link.is_some_and(|link| match frame(message) {
+            Ok(frame) => link.push(lane, frame),
+            Err(error) => {
+                tracing::warn!(peer = %to, %error, "a message is too long to be sent");
+                false
             }
         });
         if !sent {

@@ -60,8 +60,6 @@ pub(super) struct Introduction {
     pub(super) instance: u64,
     /// What it speaks.
     pub(super) speaks: WireVersion,
-    /// What it and this node speak to each other.
-    pub(super) wire: WireVersion,
 }
 
 /// Why a connection comes to nothing.
@@ -112,7 +110,9 @@ pub(super) async fn introduce(
 
     let dialed = hear_version(&mut receive).await?;
     let differ = CloseReason::Version { dialer: shared.wire, dialed };
-    let wire = shared.wire.common(dialed).ok_or(differ)?;
+    if !shared.wire.understands(dialed) {
+        return Err(differ.into());
+    }
     let welcome: Welcome = read_start(&mut receive, MAX_HELLO).await?;
     if welcome.node != node_id(&key, welcome.node.incarnation()) || key == shared.key {
         return Err(CloseReason::Identity.into());
@@ -129,7 +129,7 @@ pub(super) async fn introduce(
     if cluster.is_some_and(|ours| ours != welcome.cluster) {
         return Err(CloseReason::OtherCluster.into());
     }
-    let peer = Introduction { node: welcome.node, key, instance: welcome.instance, speaks: dialed, wire };
+    let peer = Introduction { node: welcome.node, key, instance: welcome.instance, speaks: dialed };
     let go = (shared.node < peer.node).then_some(send);
     Ok(Welcomed { peer, cluster: welcome.cluster, go })
 }
@@ -140,11 +140,13 @@ pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Re
     let (mut send, mut receive) = connection.accept_bi().await?;
     let dialer = hear_version(&mut receive).await?;
     let differ = CloseReason::Version { dialer, dialed: shared.wire };
-    let wire = shared.wire.common(dialer).ok_or(differ)?;
+    if !shared.wire.understands(dialer) {
+        return Err(differ.into());
+    }
     let hello: Hello = read_start(&mut receive, MAX_HELLO).await?;
     let exporter = export(connection)?;
     let (cluster, right, sponsor) = judge(shared, &hello, &key, &exporter)?;
-    let peer = Introduction { node: hello.node, key, instance: hello.instance, speaks: dialer, wire };
+    let peer = Introduction { node: hello.node, key, instance: hello.instance, speaks: dialer };
     let welcome = Welcome { node: shared.node, instance: shared.instance, cluster, sponsor };
     if shared.node < peer.node {
         shared.keep(connection, peer, right)?;

@@ -37,8 +37,6 @@ pub(super) struct Link {
     pub(super) instance: u64,
     /// What the peer speaks.
     pub(super) speaks: WireVersion,
-    /// What both sides speak to each other.
-    pub(super) wire: WireVersion,
     ordered: Outbox,
     bulk: Outbox,
     /// Between `Connected` and `Disconnected`.
@@ -55,7 +53,6 @@ impl Link {
             peer: peer.node,
             instance: peer.instance,
             speaks: peer.speaks,
-            wire: peer.wire,
             ordered: Outbox::new(limits.ordered),
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
@@ -95,7 +92,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     if link.connection.close_reason().is_none() {
         link.up.store(true, Ordering::Release);
         if shared.inputs.send(Input::Connected(link.peer)).await.is_ok() {
-            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), wire = %link.wire, "connected");
+            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), wire = %link.speaks, "connected");
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
             let reason = link.connection.close_reason().map(|reason| reason.to_string());
@@ -286,7 +283,7 @@ async fn read_bulk(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Res
 async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream, length: usize) -> Result<(), FrameError> {
     let bytes = read_body(stream, length).await?;
     Counters::add(&shared.counters.bytes_in, bytes.len() + 4);
-    let message = wire::decode(&bytes, link.wire)?;
+    let message = wire::decode(&bytes, shared.wire, link.speaks)?;
     deliver(shared, Input::Message { from: link.peer, message }).await;
     Ok(())
 }

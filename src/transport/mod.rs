@@ -60,7 +60,7 @@ pub use handle::{Handle, Stats, Transport};
 pub use identity::{Identity, IdentityError, PublicKey, node_id};
 pub use socket::Cuts;
 pub use token::{ClusterKey, JoinToken, TokenError, TokenId, mint_token};
-pub use wire::{UnknownMinor, WireVersion};
+pub use wire::WireVersion;
 
 /// Which cluster a node belongs to: the id of the node that founded it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

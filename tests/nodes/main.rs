@@ -14,7 +14,6 @@
 //! | `crossings` | joins, leaves and evictions that cross |
 //! | `clocks` | wall clocks that are off, at boot or while nodes run |
 //! | `restarts` | one node run again: its feed, its directory, a clock set back |
-//! | `versions` | nodes of an older wire version beside new ones |
 //! | `rules` | rules of namespaces, set on one node |
 //! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
 //! | `erasure` | what is erased is in no table of any node |
@@ -46,4 +45,3 @@ mod rules;
 mod snapshots;
 mod strangers;
 mod tokens;
-mod versions;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use forename::api::ProblemType;
 use forename::api::json::{NameRef, Namespace, NamespaceBody, ProfileName, RegistrationBody};
 use forename::client::ClientError;
-use forename::transport::{Cuts, WireVersion};
+use forename::transport::Cuts;
 use forename::{Client, replica::NameStatus};
 
 use crate::support::local::{self, Local};
@@ -80,40 +80,6 @@ async fn rules_that_are_set_on_one_node_hold_on_another_and_outlive_restarts() {
         has(&node.client, &set).await;
         has(&node.client, &email).await;
     }
-    local::shutdown(nodes).await;
-}
-
-#[tokio::test]
-async fn rules_wait_for_a_member_of_an_older_version_to_be_upgraded() {
-    let (cuts, older) = (Arc::new(Cuts::new()), WireVersion::of_minor(1).unwrap());
-    let a = Local::start("a", cuts.clone(), None).await;
-    let join = Some(a.to_join().await);
-    let b = Local::start_speaking(older, tempfile::tempdir().unwrap(), "b", cuts.clone(), join).await;
-    let mut nodes = vec![a, b];
-    all_members(&local::clients(&nodes)).await;
-    let set = body(r#"{"min_length": 3}"#);
-    let (kind, detail) = problem(nodes[0].client.set_namespace("username", &set).await);
-    assert_eq!(kind, ProblemType::OlderMembers);
-    assert!(detail.contains(&nodes[1].handle().node().to_string()), "{detail}");
-
-    let dir = nodes.pop().unwrap().shutdown().await;
-    nodes.push(Local::start_in(dir, "b", cuts.clone(), None).await);
-    all_members(&local::clients(&nodes)).await;
-    eventually("all can read it", async || {
-        nodes[0].client.set_namespace("username", &set).await.map_err(|error| error.to_string())
-    })
-    .await;
-    let set = rules(&nodes[0].client, "username").await.unwrap();
-    has(&nodes[1].client, &set).await;
-
-    // A newcomer of an older version could not read what is there.
-    let mut newcomer = nodes[0].to_join().await;
-    newcomer.address.clone_from(&nodes[0].peer.to_string());
-    let old = Local::start_speaking(older, tempfile::tempdir().unwrap(), "old", cuts.clone(), Some(newcomer)).await;
-    claim(&nodes[1].client, &user_final("alice", "ann")).await;
-    let members = nodes[0].client.cluster().await.unwrap().members;
-    assert!(members.iter().all(|member| member.label != "old"), "{members:?}");
-    nodes.push(old);
     local::shutdown(nodes).await;
 }
 

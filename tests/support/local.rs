@@ -6,7 +6,7 @@ use std::sync::Arc;
 use forename::Client;
 use forename::api::auth::ApiTokens;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
-use forename::transport::{LinkFilter, WireVersion};
+use forename::transport::LinkFilter;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -41,18 +41,7 @@ impl Local {
         links: Arc<dyn LinkFilter>,
         join: Option<JoinConfig>,
     ) -> Self {
-        Self::start_speaking(WireVersion::PRESENT, dir, label, links, join).await
-    }
-
-    /// The same, speaking this version to the others.
-    pub(crate) async fn start_speaking(
-        wire: WireVersion,
-        dir: TempDir,
-        label: &str,
-        links: Arc<dyn LinkFilter>,
-        join: Option<JoinConfig>,
-    ) -> Self {
-        Self::start_otherwise(|config| config.wire = wire, dir, label, links, join).await
+        Self::start_otherwise(|_| {}, dir, label, links, join).await
     }
 
     /// The same, with other settings.
@@ -74,7 +63,6 @@ impl Local {
             keep_events: None,
             max_open: None,
             keep_log: None,
-            wire: WireVersion::PRESENT,
             links: Some(links),
         };
         change(&mut config);

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 16] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -27,7 +27,6 @@ const VARIABLES: [&str; 17] = [
     "CONFIG",
     "NODE",
     "EVICT_AFTER",
-    "WIRE_MINOR",
     "KEEP_EVENTS",
     "MAX_OPEN",
     "API_TOKENS",

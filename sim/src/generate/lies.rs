@@ -31,7 +31,7 @@ fn any(plan: &Plan, dice: &mut Dice) -> Host {
 fn forgery(plan: &Plan, dice: &mut Dice) -> Forgery {
     let of = any(plan, dice);
     let ghost = u8::try_from(dice.below(3)).unwrap_or(0);
-    match dice.below(20) {
+    match dice.below(19) {
         0 | 1 => Forgery::Join,
         2 => Forgery::Resume,
         3..=5 => Forgery::Op { of, body: forged(plan, dice, ghost), made_up: dice.percent(20) },
@@ -46,7 +46,6 @@ fn forgery(plan: &Plan, dice: &mut Dice) -> Forgery {
         15 => Forgery::Used,
         16 => Forgery::Gone,
         17 => Forgery::Skewed,
-        18 => Forgery::Reads,
         _ => Forgery::HangUp,
     }
 }

@@ -71,8 +71,6 @@ pub enum Forgery {
     Gone,
     /// The receiver's timestamps are far ahead.
     Skewed,
-    /// The liar reads nothing that is in use.
-    Reads,
     /// Nothing: its connection goes.
     HangUp,
 }

@@ -104,7 +104,6 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Forked { seq }) => format!("others hold another op #{seq} of yours"),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
         Packet::Message(Message::Gone(origins)) => format!("has not any more what is asked of {} logs", origins.len()),
-        Packet::Message(Message::Reads { bodies, .. }) => format!("reads {bodies} kinds of ops"),
         Packet::Message(Message::Used) => "your id is used".to_owned(),
         Packet::Message(Message::Skewed { ahead }) => format!("skewed by {ahead} ms"),
     }

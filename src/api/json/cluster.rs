@@ -87,7 +87,7 @@ pub struct Newcomer {
 /// What keeps a newcomer out for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hindrance {
-    /// Which kind: `clock`, `version`, `eviction`, `silent`, `unsettled`, `first-out-of-reach` or `first-starts`.
+    /// Which kind: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach` or `first-starts`.
     pub kind: String,
     /// The members that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,7 +101,6 @@ impl From<Obstacle> for Hindrance {
         let list = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let (kind, nodes): (_, Vec<NodeId>) = match &obstacle {
             Obstacle::Clock { .. } => ("clock", Vec::new()),
-            Obstacle::Version => ("version", Vec::new()),
             Obstacle::Eviction(nodes) => ("eviction", nodes.iter().copied().collect()),
             Obstacle::Silent(nodes) => ("silent", nodes.iter().copied().collect()),
             Obstacle::Unsettled(nodes) => ("unsettled", nodes.iter().copied().collect()),
@@ -112,9 +111,6 @@ impl From<Obstacle> for Hindrance {
             Obstacle::Clock { ahead } => {
                 let which = if ahead > 0 { "ahead of" } else { "behind" };
                 format!("its clock is {} ms {which} the cluster's time; set it right", ahead.unsigned_abs())
-            }
-            Obstacle::Version => {
-                "it runs an older version, which cannot read what is in use here; upgrade it".to_owned()
             }
             Obstacle::Eviction(_) => {
                 format!(

@@ -146,7 +146,7 @@ async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
     assert_eq!(first.events[0].cursor, Some(8));
     let cluster: Value = fake.get("/v1/cluster").await.json().await.unwrap();
     assert_eq!(cluster["events"], json!({"earliest": 5, "last": 9}));
-    assert_eq!((&cluster["members"][0]["wire"], &cluster["members"][1]["wire"]), (&json!("1.2"), &Value::Null));
+    assert_eq!((&cluster["members"][0]["wire"], &cluster["members"][1]["wire"]), (&json!("1.0"), &Value::Null));
 }
 
 #[tokio::test]

@@ -98,7 +98,6 @@ async fn refusals_have_types_of_their_own() {
             "rules-changed",
         ),
         (Refusal::NamespaceInUse { namespace: "tag".to_owned(), profile: Profile::EMAIL }, 409, "namespace-in-use"),
-        (Refusal::OlderMembers { nodes: vec![NODE] }, 409, "older-members"),
     ] {
         let mut refusal = Some(refusal);
         let fake = Fake::start(move |_| Err(refusal.take().unwrap())).await;

@@ -34,8 +34,6 @@ impl<S: Store> Replica<S> {
         self.peers.sponsor = Some(sponsor);
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
-        // It was said at the beginning of the connection, but that may have been lost.
-        self.tell_reads(sponsor);
         let wall = self.now.wall;
         self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot, wall });
     }
@@ -126,11 +124,9 @@ impl<S: Store> Replica<S> {
             self.time.heard(member, wall, self.now, self.config.max_clock_skew);
         }
         let time = self.cluster_time();
-        if wall.0.abs_diff(time.0) > self.config.max_clock_skew && !planted!(NewcomersClockUnchecked) {
-            let ahead = i128::from(wall.0) - i128::from(time.0);
-            return Some(Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) });
-        }
-        (!self.can_be_let_in(newcomer)).then_some(Obstacle::Version)
+        let is_off = wall.0.abs_diff(time.0) > self.config.max_clock_skew && !planted!(NewcomersClockUnchecked);
+        let ahead = i128::from(wall.0) - i128::from(time.0);
+        is_off.then(|| Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) })
     }
 
     /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.

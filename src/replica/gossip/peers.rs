@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::reads::Reads;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
 use crate::replica::{Contact, Now, Obstacle, SnapshotId};
@@ -104,8 +103,6 @@ pub(in crate::replica) struct Peers {
     pub(super) snapshot: SnapshotId,
     /// How often a newcomer has asked to be let in.
     pub(super) asked: u32,
-    /// The kinds of op bodies that other nodes, connected or not, said they can read.
-    pub(in crate::replica) reads: Reads,
 }
 
 impl Peers {
@@ -128,7 +125,6 @@ impl Peers {
             resuming: false,
             snapshot: seed,
             asked: 0,
-            reads: Reads::new(),
         }
     }
 

@@ -158,23 +158,6 @@ fn of_two_changes_the_later_stands_and_a_stale_one_can_be_refused() {
 }
 
 #[test]
-fn a_member_that_may_not_read_rules_keeps_them_from_being_set() {
-    let mut cluster = Cluster::founded(2);
-    let old = node(2);
-    let forget = |cluster: &mut Cluster| cluster.nodes.get_mut(&node(1)).unwrap().peers.reads.clear();
-    forget(&mut cluster);
-    let set = rules(Profile::USERNAME, (3, 8), &[]);
-    assert_eq!(cluster.set(1, "username", &set), Err(Refusal::OlderMembers { nodes: vec![old] }));
-    assert_eq!(cluster.rules(1, "username").version, RulesVersion::Default, "nothing was changed");
-    cluster.pass(3000);
-    assert!(cluster.set(1, "username", &set).is_ok(), "they have asked each other");
-    // One that says that it reads fewer kinds of bodies is older.
-    let word = Message::Reads { bodies: Body::KINDS - 1, echo: false };
-    cluster.nodes.get_mut(&node(1)).unwrap().handle(cluster.now, Input::Message { from: old, message: word });
-    assert_eq!(cluster.set(1, "username", &set), Err(Refusal::OlderMembers { nodes: vec![old] }));
-}
-
-#[test]
 fn a_malformed_namespace_is_refused() {
     let mut cluster = Cluster::founded(1);
     for namespace in ["", "User name", "/x"] {

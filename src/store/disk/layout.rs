@@ -10,8 +10,8 @@
 //!
 //! A database is made under another name, closed, and renamed when it is whole, so one that is there is whole.
 //!
-//! An older minor version of the format is raised to the present one as the first thing, durably, before any table is
-//! opened. From then on older versions of forename refuse the directory: they would misread what is written now.
+//! The format record says which version of the tables a database holds. A version that this program does not read is refused
+//! before anything is touched.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use super::{DiskOptions, OpenError, tuning};
 
-/// What the tables mean. The minor version changes where a table means more than it did and the present version reads
-/// both; the major one where old tables cannot be read as they are.
+/// What the tables mean. A new minor version says more in a table than its predecessors, and reads them too; a new major one
+/// cannot read older tables as they are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Format {
     major: u32,
@@ -29,19 +29,13 @@ struct Format {
 }
 
 impl Format {
-    /// What this version of forename writes.
-    ///
-    /// | version | what it brought |
-    /// | --- | --- |
-    /// | 1.0 | all tables; its record said `forename store 1` at first |
-    /// | 1.1 | the event feed may begin later than at its first cursor |
-    /// | 1.2 | rules of namespaces, a table and a body of ops; when claims ended; what is over may be missing; what lengthened a reservation, in its row; names that were erased, a table |
-    const PRESENT: Self = Self { major: 1, minor: 2 };
+    /// What this version of forename reads and writes.
+    const PRESENT: Self = Self { major: 1, minor: 0 };
 
     /// What a format record says; none where it is none.
     fn parse(record: &str) -> Option<Self> {
         let version = record.strip_prefix("forename store ")?.strip_suffix('\n')?;
-        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        let (major, minor) = version.split_once('.')?;
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 
@@ -84,7 +78,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, OpenError> {
     let path = dir.join("db");
     if path.try_exists().map_err(|error| io_error(&path, error))? {
-        check_format(&path, options.raise_format)?;
+        check_format(&path)?;
         return Ok(path);
     }
     let making = dir.join("db.new");
@@ -103,27 +97,18 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
     Ok(path)
 }
 
-/// Refuses what this version cannot read, and raises an older minor version where it may.
-fn check_format(path: &Path, raise: bool) -> Result<(), OpenError> {
+/// Refuses what this version cannot read.
+fn check_format(path: &Path) -> Result<(), OpenError> {
     let record = path.join("FORMAT");
     let found = match fs::read(&record) {
         Ok(found) => String::from_utf8_lossy(&found).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Foreign(path.to_owned())),
         Err(error) => return Err(io_error(&record, error)),
     };
-    match Format::parse(&found).filter(|format| format.is_readable()) {
-        Some(Format::PRESENT) => Ok(()),
-        Some(_) if !raise => Ok(()),
-        Some(older) => {
-            tracing::info!(store = %path.display(), from = %older, to = %Format::PRESENT, "raising the store's format");
-            write_format(path).map_err(|error| io_error(&record, error))
-        }
-        None => {
-            let present = Format::PRESENT;
-            let readable = format!("{} to {}.{}", Format { minor: 0, ..present }, present.major, present.minor);
-            Err(OpenError::Format { path: path.to_owned(), found: found.trim().to_owned(), readable })
-        }
+    if Format::parse(&found).is_some_and(Format::is_readable) {
+        return Ok(());
     }
+    Err(OpenError::Format { path: path.to_owned(), found: found.trim().to_owned(), readable: format_record() })
 }
 
 /// Writes the present format's record, durably and in one piece.

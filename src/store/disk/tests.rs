@@ -33,7 +33,7 @@ struct Opened {
 
 fn open(dir: &Path) -> Opened {
     let (tell, events) = mpsc::channel();
-    let options = DiskOptions { cache_bytes: 1 << 20, ..DiskOptions::default() };
+    let options = DiskOptions { cache_bytes: 1 << 20 };
     let store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     Opened { store, events }
 }
@@ -200,44 +200,20 @@ fn another_format_and_a_foreign_database_are_refused_and_left_as_they_are() {
     let dir = TempDir::new().unwrap();
     drop(open(dir.path()));
     let record = dir.path().join("db/FORMAT");
-    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.2\n");
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.0\n");
     let refused = || DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}).err().unwrap();
-    for other in ["forename store 1.3", "forename store 2.0", "forename store 2", "forename store 0.9", "forename", ""]
+    for other in ["forename store 1.1", "forename store 2.0", "forename store 1", "forename store 0.9", "forename", ""]
     {
         std::fs::write(&record, format!("{other}\n")).unwrap();
         let before = files(dir.path());
         let error = refused();
         assert!(matches!(&error, OpenError::Format { found, .. } if found == other), "{error:?}");
         let text = error.to_string();
-        assert!(text.contains("reads forename store 1.0 to 1.2; nothing was changed"), "{text}");
+        assert!(text.contains("reads forename store 1.0; nothing was changed"), "{text}");
         assert!(before == files(dir.path()), "a refusal of {other:?} changed the directory");
     }
     std::fs::remove_file(&record).unwrap();
     assert!(matches!(refused(), OpenError::Foreign(_)));
-}
-
-#[test]
-fn an_older_minor_format_opens_and_is_raised() {
-    let dir = TempDir::new().unwrap();
-    let mut opened = open(dir.path());
-    opened.put(Table::Meta, "key", "value");
-    opened.store.commit();
-    opened.store.close().unwrap();
-    let record = dir.path().join("db/FORMAT");
-    for older in ["forename store 1\n", "forename store 1.0\n", "forename store 1.1\n"] {
-        std::fs::write(&record, older).unwrap();
-        // What a crash while it was raised left.
-        std::fs::write(dir.path().join("db/FORMAT.new"), "forename st").unwrap();
-        let look = DiskOptions { raise_format: false, ..DiskOptions::default() };
-        let looked = DiskStore::open(dir.path(), &look, |_| {}).unwrap();
-        assert!(looked.get(Table::Meta, b"key").is_some());
-        looked.close().unwrap();
-        assert_eq!(std::fs::read_to_string(&record).unwrap(), older, "whoever only looks leaves it");
-        let opened = open(dir.path());
-        assert_eq!(std::fs::read_to_string(&record).unwrap(), "forename store 1.2\n", "raised before anything else");
-        assert_eq!(opened.get(Table::Meta, "key").as_deref(), Some("value"));
-        opened.store.close().unwrap();
-    }
 }
 
 #[test]
@@ -426,7 +402,7 @@ fn crash_rows(number: u64) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
 
 /// What the process does that is to be killed.
 fn write_until_killed(dir: &Path) {
-    let options = DiskOptions { cache_bytes: 1 << 20, ..DiskOptions::default() };
+    let options = DiskOptions { cache_bytes: 1 << 20 };
     let (tell, events) = mpsc::channel();
     let mut store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     for number in 1_u64.. {
