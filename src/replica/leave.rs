@@ -100,9 +100,11 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first.
+    /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first. One that
+    /// has departed is still one that leaves to whoever hears this before its last op.
     pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
-        let me = self.leaving.as_ref().filter(|leaving| !leaving.steps_back).map(|_| self.me);
+        let leaves = self.leaving.as_ref().is_some_and(|leaving| !leaving.steps_back);
+        let me = (leaves || self.membership.departed(self.me).is_some()).then_some(self.me);
         let leavers = self.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
         let yields_to = self.leaving.as_ref().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
         (leavers.chain(me).collect(), yields_to)

@@ -159,3 +159,13 @@ fn where_all_were_told_to_leave_at_once_one_stays() {
     assert_eq!(view(&mut cluster, last, alice.id).status, Status::Confirmed);
     assert!(ask(&mut cluster, last, Request::Register(names(&["bob"]))).is_ok());
 }
+
+/// Its last op may be behind its later words on the way; whoever took it for one that stays would leave as well.
+#[test]
+fn one_that_has_departed_still_says_that_it_leaves() {
+    let mut cluster = Cluster::founded(2);
+    let leaver = cluster.nodes.get_mut(&node(2)).unwrap();
+    assert!(!leaver.leavers().0.contains(&node(2)));
+    leaver.issue(Body::Depart);
+    assert!(leaver.leavers().0.contains(&node(2)));
+}
