@@ -234,7 +234,7 @@ mod tests {
 
     fn file() -> (Vec<u8>, Vec<Write>) {
         let row = |table, key: u8| Write { table, key: vec![key], value: Some(vec![key; 7]) };
-        let rows = vec![row(Table::Meta, 1), row(Table::Meta, 2), row(Table::Told, 3)];
+        let rows = vec![row(Table::Meta, 1), row(Table::Meta, 2), row(Table::Void, 3)];
         let head = Head { node: NodeId(7), time: Millis(1), store: "1".to_owned(), key: vec![9; 32] };
         let (mut writer, mut bytes) = Writer::begin(head);
         bytes.extend(writer.part(SnapshotPart::Rows(rows.clone())));

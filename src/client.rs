@@ -258,18 +258,19 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "owners", owner, "registrations"], &query)?).await
     }
 
-    /// A page of the event feed, after this cursor; 0 for the first page of what the node keeps.
+    /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
     ///
     /// # Errors
-    /// [`ProblemType::EventsCompacted`] where the node no longer keeps all events after the cursor.
-    pub async fn events(&self, after: Cursor, query: &EventQuery) -> Result<Events> {
+    /// [`ProblemType::EventsCompacted`] where the node no longer keeps all events after the cursor,
+    /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since; both say after which one to go on.
+    pub async fn events(&self, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
         self.answer(self.call(Method::GET, &["v1", "events"], &query.pairs(after))?).await
     }
 
-    /// The event feed after this cursor as it grows, or, with 0, all of it that the node keeps. The connection is made by the first
+    /// The event feed after this cursor as it grows, or, with none, all of it that the node keeps. The connection is made by the first
     /// [`next`](EventStream::next), and again whenever it is lost.
     #[must_use]
-    pub fn stream(&self, after: Cursor, query: EventQuery) -> EventStream {
+    pub fn stream(&self, after: Option<Cursor>, query: EventQuery) -> EventStream {
         EventStream::new(self.clone(), after, query)
     }
 

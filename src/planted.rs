@@ -76,8 +76,8 @@ bugs! {
     NewcomerPromisesTooMuch,
     /// What an eviction made void is not registered again.
     VoidForgotten,
-    /// What the feed told before an eviction is told again after it.
-    ToldAgainAfterReturn,
+    /// A feed that begins after a return does not tell anew what the node accepted before.
+    NothingRetold,
     /// An eviction that is done is not declared, and undone by the next.
     EvictionNotDeclared,
     /// An evicted node drops its ops before its eviction is declared.

@@ -36,7 +36,8 @@ pub(crate) struct ProcessManager {
     node: Client,
     /// Those that this process has asked for: to spare requests, nothing hangs on it.
     asked: BTreeSet<Uuid>,
-    cursor: Cursor,
+    /// How far the feed was read; none where it is to be read from its beginning.
+    cursor: Option<Cursor>,
 }
 
 impl ProcessManager {
@@ -85,9 +86,10 @@ impl ProcessManager {
             let page = match self.node.events(self.cursor, &query).await {
                 Ok(page) => page,
                 Err(error) => {
-                    let earliest = error.problem().and_then(|problem| problem.earliest).ok_or(error)?;
+                    // The node has begun a new feed, or does not keep any more what would come next.
+                    let restart = error.problem().and_then(|problem| problem.restart).ok_or(error)?;
                     self.asked.clear();
-                    self.cursor = earliest.saturating_sub(1);
+                    self.cursor = Some(restart);
                     return Ok(Step::StartedOver);
                 }
             };
@@ -97,8 +99,8 @@ impl ProcessManager {
             if let Some(registration) = news {
                 self.hear(registration, Some(page.next))?;
             }
-            let is_new = page.next > self.cursor;
-            self.cursor = page.next;
+            let is_new = self.cursor != Some(page.next);
+            self.cursor = Some(page.next);
             match news {
                 Some(registration) => return Ok(Step::Heard(registration.id)),
                 None if is_new => {}

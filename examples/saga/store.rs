@@ -81,8 +81,8 @@ impl EventStore {
         &self.history
     }
 
-    /// How far forename's feed has been read, as far as anything came of it; 0 at first.
-    pub(crate) fn cursor(&self) -> Cursor {
-        self.history.iter().filter_map(|record| record.cursor).max().unwrap_or(0)
+    /// How far forename's feed has been read, as far as anything came of it; none at first.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        self.history.iter().rev().find_map(|record| record.cursor)
     }
 }

@@ -205,28 +205,26 @@ impl Connection {
     /// How far a node's feed has been applied; none where it never was read.
     pub(crate) async fn cursor(&self, source: &str) -> Result<Option<Cursor>, Failure> {
         let row = self.0.query_opt("select cursor from feed where source = $1", &[&source]).await?;
-        Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()?.map(i64::cast_unsigned))
+        Ok(row.map(|row| row.try_get::<_, &str>(0)?.parse().map_err(Failure::from)).transpose()?)
     }
 
     /// Sets where a node's feed goes on.
     pub(crate) async fn set_cursor(&self, source: &str, cursor: Cursor) -> Result<(), Failure> {
         let statement = "insert into feed (source, cursor) values ($1, $2)
              on conflict (source) do update set cursor = excluded.cursor";
-        self.0.execute(statement, &[&source, &cursor.cast_signed()]).await?;
+        self.0.execute(statement, &[&source, &cursor.to_string()]).await?;
         Ok(())
     }
 
     /// Applies an event and moves the cursor, both or neither: killed at any moment, the application goes on with
-    /// the first event whose transaction was not committed. Where a second process has applied the event already, its
-    /// cursor is there, and nothing is done.
+    /// the first event whose transaction was not committed. Applied twice, by a second process or because a new feed tells it
+    /// again, an event changes nothing, so its id need not be kept.
     pub(crate) async fn apply(&mut self, source: &str, cursor: Cursor, event: &Event) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
-        let statement = "update feed set cursor = $2 where source = $1 and cursor < $2";
-        if transaction.execute(statement, &[&source, &cursor.cast_signed()]).await? == 1 {
-            learn(&transaction, &event.data.registration).await?;
-            transaction.commit().await?;
-        }
-        Ok(())
+        let statement = "update feed set cursor = $2 where source = $1";
+        transaction.execute(statement, &[&source, &cursor.to_string()]).await?;
+        learn(&transaction, &event.data.registration).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Takes in how a registration stands, read from a node and not from its feed.
@@ -255,8 +253,8 @@ impl Connection {
     }
 }
 
-/// The one place where a registration changes an account. Events say how the registration stands now, which may be
-/// further than the event itself; so their type is not looked at, and reading the registration does the same.
+/// The one place where a registration changes an account. An event has the registration as it stood when the event was told,
+/// so its type need not be looked at, and reading the registration does the same.
 async fn learn(transaction: &Transaction<'_>, registration: &Registration) -> Result<(), Failure> {
     let standing = Standing::of(registration);
     let typed = registration.names.first().map_or("your name", |claim| claim.name.as_str());

@@ -45,19 +45,22 @@ async fn read(app: &App, node: &Client, pause: &mut Duration) -> Result<std::con
     let cluster = node.cluster().await?;
     let source = source(&cluster);
     let cursor = match database.cursor(&source).await? {
-        // Beyond the end: the node was brought back from a backup, and counts on from there.
-        Some(cursor) if cursor <= cluster.events.last => cursor,
-        _ => read_again(&mut database, node, &source, cluster.events.earliest, false).await?,
+        Some(cursor) => cursor,
+        None => read_again(&mut database, node, &source, cluster.events.start, false).await?,
     };
-    let mut stream = node.stream(cursor, EventQuery::default());
+    let mut stream = node.stream(Some(cursor), EventQuery::default());
     loop {
         match timeout(SILENCE, stream.next()).await {
-            Ok(Ok(event)) if event.source == source => database.apply(&source, stream.cursor(), &event).await?,
+            Ok(Ok(event)) if event.source == source => {
+                let cursor = event.cursor.ok_or("an event of the feed has no cursor")?;
+                database.apply(&source, cursor, &event).await?;
+            }
             Ok(Ok(event)) => return Err(format!("the feed of {} answers, not that of {source}", event.source).into()),
-            Ok(Err(error)) => match error.problem().and_then(|problem| problem.earliest) {
-                Some(earliest) => {
-                    let cursor = read_again(&mut database, node, &source, earliest, true).await?;
-                    stream = node.stream(cursor, EventQuery::default());
+            Ok(Err(error)) => match error.problem().and_then(|problem| problem.restart) {
+                Some(restart) => {
+                    let has_had_all = !is(&error, ProblemType::CursorUnknown);
+                    let cursor = read_again(&mut database, node, &source, restart, has_had_all).await?;
+                    stream = node.stream(Some(cursor), EventQuery::default());
                 }
                 None => return Err(error.into()),
             },
@@ -75,13 +78,13 @@ fn source(cluster: &Cluster) -> String {
 }
 
 /// Where the feed has no place to go on from: it was never read, or (410 `events-compacted`) what would come next is not
-/// kept any more. Registrations are as they were, so those that are open here are read one by one, each in a
+/// kept any more, or (410 `cursor-unknown`) the node has begun a new one. Registrations are as they were, so those that are open here are read one by one, each in a
 /// transaction of its own; the cursor comes last, so that a crash half way begins again. Returns the cursor.
 async fn read_again(
     database: &mut Connection,
     node: &Client,
     source: &str,
-    earliest: Cursor,
+    restart: Cursor,
     has_had_all: bool,
 ) -> Result<Cursor, Failure> {
     for (registration, was_known) in database.open().await? {
@@ -93,11 +96,14 @@ async fn read_again(
             Err(error) => return Err(error.into()),
         }
     }
-    let cursor = earliest.saturating_sub(1);
-    database.set_cursor(source, cursor).await?;
-    Ok(cursor)
+    database.set_cursor(source, restart).await?;
+    Ok(restart)
 }
 
 fn is_unknown(error: &ClientError) -> bool {
-    error.problem().is_some_and(|problem| problem.problem_type == ProblemType::NoRegistration)
+    is(error, ProblemType::NoRegistration)
+}
+
+fn is(error: &ClientError, kind: ProblemType) -> bool {
+    error.problem().is_some_and(|problem| problem.problem_type == kind)
 }

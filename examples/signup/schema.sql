@@ -29,7 +29,7 @@ create index account_requested on account (asked_at) where standing = 'requested
 -- How far each node's event feed has been applied. Every node has a feed of its own, with cursors of its own.
 create table feed (
     source text primary key,
-    cursor bigint not null
+    cursor text not null
 );
 
 -- What people are to be told, once for each thing (an outbox). Something that sends mail takes what has no sent_at.

@@ -222,7 +222,7 @@ impl Living {
                 Table::Typed => self.claims,
                 Table::Namespaces => self.namespaces,
                 Table::Charges => self.registrations,
-                Table::Void | Table::Told | Table::Log | Table::Events => continue,
+                Table::Void | Table::Log | Table::Events => continue,
             };
             let rows = store.rows(table).count();
             if rows > most {
@@ -267,7 +267,7 @@ impl Living {
             return Ok(());
         }
         let told = cluster(world, host)?.map(|view| view.events).unwrap_or_default();
-        let told = usize::try_from((told.1 + 1).saturating_sub(told.0)).unwrap_or(usize::MAX);
+        let told = usize::try_from(told.1.number - told.0.number).unwrap_or(usize::MAX);
         let rows = world.machines[host].disk.durable().rows(Table::Registrations);
         let known = rows.filter_map(|(key, _)| Stamp::from_bytes(key)).count();
         let most = self.remembered + told + SOME;

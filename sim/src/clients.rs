@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::replica::{
-    Answer, Charge, EndReason, NameRequest, Refusal, RegisterRequest, RegistrationView, Replaces, Reply, Request,
-    Status, Token,
+    Answer, Charge, Cursor, EndReason, NameRequest, Refusal, RegisterRequest, RegistrationView, Replaces, Reply,
+    Request, Status, Token,
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::world::{Event, World};
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Call {
     /// The reader of a host's feed, from a cursor on.
-    Feed(u64),
+    Feed(Option<Cursor>),
     /// A client that registers, perhaps again.
     Register(Slot),
     /// A client that asks about a registration.
@@ -57,7 +57,7 @@ impl Clients {
         self.next
     }
 
-    pub(crate) fn feed(&mut self, host: Host, after: u64) -> Token {
+    pub(crate) fn feed(&mut self, host: Host, after: Option<Cursor>) -> Token {
         self.call(host, Call::Feed(after))
     }
 
@@ -312,16 +312,21 @@ impl World {
                 self.ledger.told_of_tenures(host, &tenures)
             }
             Ok(Answer::Events(page)) if let Call::Feed(after) = call => {
-                let back = self.machines[host].came_back;
-                self.ledger.page(host, after, &page.events, back, &self.machines[host].disk)?;
+                self.ledger.page(host, after, &page.events, &self.machines[host].disk)?;
                 self.mark_events(&page.events);
                 self.feed_page(host, page.next);
                 Ok(())
             }
-            Err(Refusal::EventsCompacted { earliest, .. }) if matches!(call, Call::Feed(_)) => {
+            Err(Refusal::EventsCompacted { restart, .. }) if matches!(call, Call::Feed(_)) => {
                 self.mark("events leave a feed before they are read");
-                self.ledger.begins_at(host, earliest);
-                self.feed_page(host, earliest - 1);
+                self.ledger.begins_after(host, restart);
+                self.feed_page(host, restart);
+                Ok(())
+            }
+            Err(Refusal::CursorUnknown { restart, .. }) if matches!(call, Call::Feed(_)) => {
+                self.mark("a reader goes on in a new feed");
+                self.ledger.begins_after(host, restart);
+                self.feed_page(host, restart);
                 Ok(())
             }
             reply => {
@@ -381,8 +386,7 @@ impl World {
             return;
         }
         if matches!(call, Call::Feed(_)) {
-            // A newcomer has no feed yet; its reader is told when it has.
-            self.feed_page(host, 0);
+            self.feed_refused(host);
         }
         let Err(refusal) = reply else { return };
         self.mark(match &refusal {
@@ -408,6 +412,7 @@ impl World {
             Refusal::LastMember => "refused: last member",
             Refusal::Leaving => "refused: leaving",
             Refusal::EventsCompacted { .. } => "refused: events compacted",
+            Refusal::CursorUnknown { .. } => "refused: cursor unknown",
             Refusal::NeedsRead(_) => "refused: needs read",
             Refusal::TooManyOpen { .. } => "refused: too many open",
             Refusal::TokenTooManyOpen { .. } => "refused: too many open to a token",

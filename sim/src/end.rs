@@ -78,7 +78,8 @@ pub(crate) fn id_of(stamp: Stamp, fate: &Fate) -> Uuid {
     fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp))
 }
 
-/// Each node told each outcome once; a newcomer those that were open when it came.
+/// The readers of each node know each outcome; those of a newcomer the ones that were open when it came. Those of a node that
+/// came back know what became of all that it accepted in any life.
 fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     // A node that came back knows of what was decided without it as a newcomer does.
     let founder = host < world.plan.founders && !world.machines[host].came_back && !world.ledger.missed(host);
@@ -92,7 +93,7 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
             Some(status) if *status != wanted => {
                 return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
             }
-            None if founder || (host_of(stamp.node) == host && !forgot && !is_past(world, host, id, fate)) => {
+            None if founder || (host_of(stamp.node) == host && !forgot) => {
                 return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
             }
             _ => {}
@@ -102,13 +103,6 @@ fn check_events(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Whether readers of a host were told what became of a registration before its feed was put back, and it is over, so that
-/// it need not be known any more.
-fn is_past(world: &World, host: Host, id: Uuid, fate: &Fate) -> bool {
-    let over = fate.register.claims.iter().all(|c| fate.ended.contains(&(c.namespace.clone(), c.key.clone())));
-    (fate.erased || over) && world.ledger.was_told(host, id)
 }
 
 /// The registrations that stand for their ids, and what became of them.

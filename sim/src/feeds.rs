@@ -1,6 +1,7 @@
-//! Who reads the nodes' event feeds: each to its end, from where it was.
+//! Who reads the nodes' event feeds: each to its end, from where it was. Where a node has begun a new feed its reader goes on
+//! there and drops what it knows.
 
-use forename::replica::{EventFilter, Request};
+use forename::replica::{Cursor, EventFilter, Request};
 
 use crate::net::Micros;
 use crate::plan::Host;
@@ -25,13 +26,19 @@ impl World {
         self.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
     }
 
-    pub(crate) fn feed_page(&mut self, host: Host, next: u64) {
+    /// The reader has a page, or is told where to go on.
+    pub(crate) fn feed_page(&mut self, host: Host, next: Cursor) {
         let machine = &mut self.machines[host];
         machine.feed_asked = false;
-        let moved = next > machine.cursor;
-        machine.cursor = next;
-        if moved && next < machine.told {
+        let moved = machine.cursor != Some(next);
+        machine.cursor = Some(next);
+        if moved && next != machine.told {
             self.read_feed(host);
         }
+    }
+
+    /// A node that joins has no feed yet; its reader is told when it has.
+    pub(crate) fn feed_refused(&mut self, host: Host) {
+        self.machines[host].feed_asked = false;
     }
 }

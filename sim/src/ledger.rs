@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Chain, Cut, Op, Seq};
-use forename::replica::{Cursor, EventType, Status};
+use forename::replica::{Cursor, Event, EventType, Status};
 use forename::store::{Store, Table};
 use uuid::Uuid;
 
@@ -48,38 +48,34 @@ struct Book {
     /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
     put_back: bool,
     feed: Feed,
-    /// Events had left the feed before they were read.
-    missed: bool,
-    /// The registrations whose outcome readers of its feed were ever told, whatever became of the feed.
-    ever: BTreeSet<Uuid>,
-    /// The last cursor that they were ever given.
-    greatest: Cursor,
-    /// Its directory was found to be a copy whose feed went up to the first of these: what it tells from then on has cursors
-    /// greater than the second.
-    passes: (Cursor, Cursor),
+    reader: Reader,
 }
 
-/// A node's whole feed, as far as it was read.
+/// What a directory's feed has told, as far as it was read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
-    events: BTreeMap<Cursor, (EventType, Stamp, Uuid)>,
-    accepted: BTreeSet<Uuid>,
-    decided: BTreeMap<Uuid, Status>,
+    id: u64,
+    events: BTreeMap<u64, Event>,
+    ids: BTreeSet<String>,
 }
 
 impl Feed {
     /// What is left of it with a disk that has no event after this one.
     fn upto(mut self, last: Cursor) -> Self {
-        self.events.retain(|cursor, _| *cursor <= last);
-        let of = |wanted: EventType| {
-            let events = self.events.values().filter(move |(kind, ..)| *kind == wanted);
-            events.map(|(_, _, id)| *id).collect::<BTreeSet<_>>()
-        };
-        let told = |wanted, status| of(wanted).into_iter().map(move |id| (id, status));
-        let confirmed = told(EventType::Confirmed, Status::Confirmed);
-        let decided = confirmed.chain(told(EventType::Rejected, Status::Rejected)).collect();
-        Self { accepted: of(EventType::Accepted), decided, events: self.events }
+        self.events.retain(|number, _| *number <= last.number && self.id == last.feed);
+        let ids = self.events.values().map(Event::id).collect();
+        Self { id: last.feed, events: self.events, ids }
     }
+}
+
+/// What a host's reader has made of the feeds: whoever knows an event's id drops it.
+#[derive(Clone, Debug, Default)]
+struct Reader {
+    /// Events had left a feed before they were read.
+    missed: bool,
+    told: BTreeSet<(EventType, Stamp)>,
+    accepted: BTreeSet<Uuid>,
+    decided: BTreeMap<Uuid, Status>,
 }
 
 /// See the module's text.
@@ -320,25 +316,21 @@ impl Ledger {
     }
 
     pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
-        &self.books[host].feed.decided
-    }
-
-    /// Whether readers of a host's feed were ever told what became of a registration, be it by a feed that was put back since.
-    pub(crate) fn was_told(&self, host: Host, id: Uuid) -> bool {
-        self.books[host].ever.contains(&id)
+        &self.books[host].reader.decided
     }
 
     pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
-        &self.books[host].feed.accepted
+        &self.books[host].reader.accepted
     }
 
     pub(crate) fn told_events(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
-        self.books[host].feed.events.values().map(|(kind, stamp, _)| (*kind, *stamp))
+        self.books[host].reader.told.iter().copied()
     }
 
     /// The cursor of the last event that was read of a host's feed.
     pub(crate) fn last_event(&self, host: Host) -> Cursor {
-        self.books[host].feed.events.last_key_value().map_or(0, |(cursor, _)| *cursor)
+        let feed = &self.books[host].feed;
+        Cursor { feed: feed.id, number: feed.events.last_key_value().map_or(0, |(number, _)| *number) }
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
@@ -371,12 +363,6 @@ impl Ledger {
     pub(crate) fn feed_put_back(&mut self, host: Host, last: Cursor) {
         let feed = &mut self.books[host].feed;
         *feed = std::mem::take(feed).upto(last);
-    }
-
-    /// A directory that is a copy was made the beginning of the next life: its feed goes on where no reader has been.
-    pub(crate) fn feed_goes_beyond(&mut self, host: Host, last: Cursor) {
-        let book = &mut self.books[host];
-        book.passes = (last, book.greatest);
     }
 
     pub(crate) fn feed(&self, host: Host) -> Feed {

@@ -65,13 +65,13 @@ pub(crate) struct Machine {
     pub(crate) left: bool,
     /// It was evicted once and came back.
     pub(crate) came_back: bool,
-    /// How far its feed has been read in this life.
-    pub(crate) cursor: u64,
+    /// How far its reader has read; none for one that begins.
+    pub(crate) cursor: Option<Cursor>,
     /// What it streams to newcomers that are not in yet.
     pub(crate) snapshots: BTreeMap<NodeId, (SnapshotId, Vec<Write>)>,
     pub(crate) feed_asked: bool,
     /// How far its feed goes, as it has said itself.
-    pub(crate) told: u64,
+    pub(crate) told: Cursor,
 }
 
 /// The id of a host's node.
@@ -125,10 +125,10 @@ impl Machine {
             halted: None,
             left: false,
             came_back: false,
-            cursor: 0,
+            cursor: None,
             snapshots: BTreeMap::new(),
             feed_asked: false,
-            told: 0,
+            told: Cursor::default(),
         }
     }
 
@@ -176,7 +176,8 @@ impl Machine {
         self.busy_until = time;
         self.turn_planned = false;
         self.wake_planned = None;
-        self.cursor = 0;
+        // Every other time the reader has lost its place.
+        self.cursor = self.cursor.filter(|_| !(self.life / 2).is_multiple_of(2));
         self.feed_asked = false;
         self.failing = false;
         self.shown_at = None;
@@ -185,29 +186,26 @@ impl Machine {
     }
 
     /// What its operator does with a data directory that is not the node's latest: it becomes its next incarnation's.
-    /// Returns the cursor of the last event in its feed.
-    pub(crate) fn rejoin(&mut self, time: Micros) -> Result<Cursor, String> {
+    pub(crate) fn rejoin(&mut self, time: Micros) -> Result<(), String> {
         let store = self.disk.mount();
         let config = Config::new(contact_of(self.node, self.host, self.now(time).wall), 0);
         let replica = Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())?;
-        let last = replica.last_event();
         let (mut store, _) = replica.rejoin().map_err(|error| error.to_string())?;
         self.disk.rewrite(store.take_writes());
         (self.put_back, self.shunned, self.came_back, self.restored) = (false, false, true, true);
-        Ok(last)
+        Ok(())
     }
 
     /// What an operator does with the directory that is left of a lost cluster: it becomes that of a new one, whose only
-    /// member is the next incarnation. Returns the cursor of the last event in its feed.
-    pub(crate) fn recover(&mut self, time: Micros) -> Result<Cursor, String> {
+    /// member is the next incarnation.
+    pub(crate) fn recover(&mut self, time: Micros) -> Result<(), String> {
         let store = self.disk.mount();
         let config = Config::new(contact_of(self.node, self.host, self.now(time).wall), 0);
         let replica = Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())?;
-        let last = replica.last_event();
         let (mut store, _) = replica.recover(RECOVERED).map_err(|error| error.to_string())?;
         self.disk.rewrite(store.take_writes());
         (self.came_back, self.restored) = (true, true);
-        Ok(last)
+        Ok(())
     }
 
     /// The process is gone. Returns how many batches were lost with it.

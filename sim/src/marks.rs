@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
 use forename::crdt::{Body, Op};
-use forename::replica::{EndReason, Event, EventType, Lane, Message};
+use forename::replica::{EndReason, Event, EventType, Lane, Message, NameEnd};
 
 use crate::oracle::Verdicts;
 use crate::world::World;
@@ -57,6 +57,7 @@ pub const REQUIRED: &[&str] = &[
     "a disk is full",
     "ops leave a log",
     "a registration that is over is forgotten",
+    "a reader goes on in a new feed",
     "an old disk is put back",
     "an old disk is noticed",
     "a copied directory runs again",
@@ -184,9 +185,9 @@ impl World {
         for event in events {
             match (event.event_type, &event.ended) {
                 (EventType::Activated, _) => self.mark("activated in time"),
-                (_, Some((_, EndReason::Expired))) => self.mark("name ended: expired"),
-                (_, Some((_, EndReason::Released))) => self.mark("name ended: released"),
-                (_, Some((_, EndReason::Replaced))) => self.mark("name ended: replaced"),
+                (_, Some(NameEnd { reason: EndReason::Expired, .. })) => self.mark("name ended: expired"),
+                (_, Some(NameEnd { reason: EndReason::Released, .. })) => self.mark("name ended: released"),
+                (_, Some(NameEnd { reason: EndReason::Replaced, .. })) => self.mark("name ended: replaced"),
                 _ => {}
             }
         }

@@ -126,12 +126,7 @@ impl World {
                 self.crash(host, 0);
                 let machine = &mut self.machines[host];
                 machine.came_back = true;
-                if std::mem::take(&mut machine.put_back) {
-                    machine.restored = true;
-                    let last = machine.told;
-                    self.ledger.feed_goes_beyond(host, last);
-                }
-                let machine = &mut self.machines[host];
+                machine.restored |= std::mem::take(&mut machine.put_back);
                 machine.shunned = false;
                 let at = self.now + 10_000;
                 self.at(at, Event::Start(host));
@@ -156,9 +151,8 @@ impl World {
         self.machines[host].halted = Some(why);
         if old_disk {
             self.mark("an old disk is noticed");
-            match self.machines[host].rejoin(self.now) {
-                Ok(last) => self.ledger.feed_goes_beyond(host, last),
-                Err(why) => return broken("rejoin", format!("host {host} cannot rejoin: {why}")),
+            if let Err(why) = self.machines[host].rejoin(self.now) {
+                return broken("rejoin", format!("host {host} cannot rejoin: {why}"));
             }
             let at = self.now + 1_000_000;
             self.at(at, Event::Start(host));

@@ -30,9 +30,8 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     world.net.heal();
     world.machines.iter_mut().filter(|machine| machine.host != host).for_each(|machine| machine.gone = true);
     let now = world.now;
-    let last = world.machines[host].recover(now);
-    let last = last.map_err(|why| failed(format!("no cluster can be made of host {host}: {why}")))?;
-    world.ledger.feed_goes_beyond(host, last);
+    let recovered = world.machines[host].recover(now);
+    recovered.map_err(|why| failed(format!("no cluster can be made of host {host}: {why}")))?;
     world.recovered = Some(host);
     let machine = &mut world.machines[host];
     (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);

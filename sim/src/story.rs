@@ -424,7 +424,7 @@ impl Story {
     }
 
     fn feed_of(&mut self, host: Host, filter: EventFilter) -> Vec<Event> {
-        let request = Request::Events { after: 0, limit: 1000, filter };
+        let request = Request::Events { after: None, limit: 1000, filter };
         match self.answer(host, request) {
             Ok(Answer::Events(page)) => page.events,
             other => panic!("host {host} has no feed: {other:?}"),

@@ -192,7 +192,9 @@ impl Trace {
     /// A page of a host's feed, of which so many events were known.
     pub(crate) fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
         if self.is_on() {
-            for event in events.iter().filter(|event| event.cursor > known) {
+            for event in
+                events.iter().filter(|event| event.cursor.feed != known.feed || event.cursor.number > known.number)
+            {
                 self.note(now, Note::Event(host, event.event_type, event.registration.stamp));
             }
         }

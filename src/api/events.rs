@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -21,9 +20,6 @@ use super::json::{Event, Events, Time, event_type_from_text, event_type_text};
 use super::problem::{Problem, ProblemType};
 use super::registrations::{page_limit, unexpected};
 use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Refusal, Request};
-
-/// How often a stream looks whether events that are held back can be shown.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,14 +65,14 @@ pub(super) async fn feed(
     Params(params): Params<FeedParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let after = params.after.unwrap_or(0);
+    let after = params.after;
     if !wants_stream(&headers) {
         let filter = params.filter()?;
         let EventPage { events, next } = page(&api, after, limit, filter).await?;
         let events = events.into_iter().map(|event| Event::new(api.feed(), event)).collect();
         return Ok(json(StatusCode::OK, &Events { events, next }));
     }
-    let after = last_event_id(&headers)?.unwrap_or(after);
+    let after = last_event_id(&headers)?.or(after);
     let feed = Feed::open(api, after, limit, params.filter()?).await?;
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
@@ -96,12 +92,13 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        let detail = format!("the header Last-Event-ID is {text:?}; nothing was read, give the id of an event here");
+        let detail =
+            format!("the header Last-Event-ID is {text:?}; nothing was read, give the id of a message of this stream");
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })
 }
 
-async fn page(api: &Api, after: Cursor, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
+async fn page(api: &Api, after: Option<Cursor>, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
     match api.ask(Request::Events { after, limit, filter }).await? {
         Answer::Events(page) => Ok(page),
         other => Err(unexpected(&other)),
@@ -111,14 +108,15 @@ async fn page(api: &Api, after: Cursor, limit: usize, filter: EventFilter) -> Re
 /// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.
 struct Feed {
     api: Arc<Api>,
-    after: Cursor,
+    /// Where the next page begins; none before the first.
+    after: Option<Cursor>,
     limit: usize,
     filter: EventFilter,
     ready: VecDeque<replica::Event>,
     /// Nothing more was there at the last look.
     drained: bool,
-    /// The last cursor that the reader was given.
-    told: Cursor,
+    /// The last cursor that the reader was given; none before the first.
+    told: Option<Cursor>,
     latest: watch::Receiver<Cursor>,
     stopping: watch::Receiver<bool>,
     /// Others than its reader was let in by: it ends.
@@ -128,7 +126,12 @@ struct Feed {
 
 impl Feed {
     /// Reads the first page, so that a refusal is an error and not an empty stream.
-    async fn open(api: Arc<Api>, after: Cursor, limit: usize, filter: EventFilter) -> Result<Self, Box<Problem>> {
+    async fn open(
+        api: Arc<Api>,
+        after: Option<Cursor>,
+        limit: usize,
+        filter: EventFilter,
+    ) -> Result<Self, Box<Problem>> {
         let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
             Box::new(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()).into())
         })?;
@@ -146,8 +149,8 @@ impl Feed {
         // Marked as seen before the look, so that what comes during it wakes us again.
         self.latest.borrow_and_update();
         let page = page(&self.api, self.after, self.limit, self.filter.clone()).await?;
-        self.drained = page.events.is_empty() && page.next <= self.after;
-        self.after = self.after.max(page.next);
+        self.drained = page.events.is_empty() && self.after.is_none_or(|after| after == page.next);
+        self.after = Some(page.next);
         self.ready = page.events.into();
         Ok(())
     }
@@ -159,19 +162,16 @@ impl Feed {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
-                self.told = event.cursor;
+                self.told = Some(event.cursor);
                 return Some(Told::Event(Box::new(event)));
             }
-            if self.drained && self.told < self.after {
-                self.told = self.after;
-                return Some(Told::Passed(self.after));
+            if let Some(after) = self.after.filter(|after| self.drained && self.told != Some(*after)) {
+                self.told = Some(after);
+                return Some(Told::Passed(after));
             }
             if self.drained {
-                // What is held back until more is known may be shown later without anything new.
-                let held = self.after < *self.latest.borrow();
                 tokio::select! {
                     moved = self.latest.changed() => moved.ok()?,
-                    () = tokio::time::sleep(LOOK_AGAIN), if held => {}
                     _ = self.stopping.wait_for(|stopping| *stopping) => return None,
                     _ = self.tokens.changed() => return None,
                 }

@@ -73,6 +73,8 @@ pub enum ProblemType {
     LastMember,
     /// The events after the given cursor are no longer kept.
     EventsCompacted,
+    /// The cursor is none of the node's present feed.
+    CursorUnknown,
     /// The node is leaving the cluster.
     Leaving,
     /// The node is still joining.
@@ -88,7 +90,7 @@ pub enum ProblemType {
 }
 
 /// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
+const KINDS: [(ProblemType, &str, StatusCode, &str); 32] = [
     (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
     (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
     (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
@@ -120,6 +122,7 @@ const KINDS: [(ProblemType, &str, StatusCode, &str); 31] = [
     (ProblemType::Departed, "departed", StatusCode::CONFLICT, "Departed already"),
     (ProblemType::LastMember, "last-member", StatusCode::CONFLICT, "Last member"),
     (ProblemType::EventsCompacted, "events-compacted", StatusCode::GONE, "Events no longer kept"),
+    (ProblemType::CursorUnknown, "cursor-unknown", StatusCode::GONE, "Cursor of another feed"),
     (ProblemType::Leaving, "leaving", StatusCode::SERVICE_UNAVAILABLE, "Leaving"),
     (ProblemType::NotMember, "not-member", StatusCode::SERVICE_UNAVAILABLE, "Not a member yet"),
     (ProblemType::ClockSuspect, "clock-suspect", StatusCode::SERVICE_UNAVAILABLE, "Clock suspect"),
@@ -194,9 +197,9 @@ pub struct Problem {
     /// With `clock-suspect`: how far the peers are ahead, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<i64>,
-    /// With `events-compacted`: the cursor of the earliest event that is kept.
+    /// With `cursor-unknown` and `events-compacted`: the cursor to go on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earliest: Option<Cursor>,
+    pub restart: Option<Cursor>,
     /// With `too-many-open`: how many the owner, or the API token, may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
@@ -224,7 +227,7 @@ impl Problem {
             name: None,
             reason: None,
             offset_ms: None,
-            earliest: None,
+            restart: None,
             limit: None,
             scope: None,
             retry_after: None,
@@ -309,8 +312,11 @@ impl From<Refusal> for Problem {
             Refusal::Departed => problem(ProblemType::Departed),
             Refusal::LastMember => problem(ProblemType::LastMember),
             Refusal::Leaving => problem(ProblemType::Leaving),
-            Refusal::EventsCompacted { after: _, earliest } => {
-                Self { earliest: Some(earliest), ..problem(ProblemType::EventsCompacted) }
+            Refusal::EventsCompacted { after: _, restart } => {
+                Self { restart: Some(restart), ..problem(ProblemType::EventsCompacted) }
+            }
+            Refusal::CursorUnknown { after: _, restart } => {
+                Self { restart: Some(restart), ..problem(ProblemType::CursorUnknown) }
             }
             Refusal::Unavailable(_) => Self { retry_after: Some(1), ..problem(ProblemType::Unavailable) },
         }

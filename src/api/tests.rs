@@ -66,7 +66,7 @@ impl Fake {
 
     async fn with(tokens: ApiTokens, mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let (calls, mut inbox) = mpsc::channel::<Call>(8);
-        let (latest, events) = watch::channel(0);
+        let (latest, events) = watch::channel(cursor(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -167,9 +167,14 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         eviction: None,
         forks: Vec::new(),
         disk_hangs: None,
-        events: (5, 9),
+        events: (cursor(4), cursor(9)),
         evicted: Vec::new(),
     }
+}
+
+/// A place in the only feed of these tests.
+fn cursor(number: u64) -> Cursor {
+    Cursor { feed: 0xfeed, number }
 }
 
 fn answered(status: Status) -> Reply {

@@ -146,7 +146,7 @@ async fn heal(
     let [.., sydney] = places else { return Err(Failure::failed("three nodes were started")) };
     let query = EventQuery { types: vec![EventType::Rejected], local: true, ..EventQuery::default() };
     line("\nAnd Sydney's event feed tells its application, once and durably, what to tell bob:\n")?;
-    for event in sydney.client.events(0, &query).await?.events {
+    for event in sydney.client.events(None, &query).await?.events {
         let lost = &event.data.registration;
         let Some(winner) = &event.data.rejected_by else { continue };
         let (owner, id) = (&lost.owner, lost.id);

@@ -24,8 +24,8 @@ fn render(cluster: &Cluster) -> String {
     let watermark = Time(cluster.watermark.millis());
     text += &format!("watermark {watermark}, {} behind\n", output::ago(cluster.time, Some(watermark)));
     text += &format!("{} pending\n", cluster.pending);
-    if cluster.events.earliest <= cluster.events.last {
-        text += &format!("events {} to {}\n", cluster.events.earliest, cluster.events.last);
+    if cluster.events.start != cluster.events.last {
+        text += &format!("events after {} to {}\n", cluster.events.start, cluster.events.last);
     }
     for waiting in &cluster.waiting_for {
         let since = match waiting.since {

@@ -1,5 +1,7 @@
 //! `forename watch`
 
+use std::collections::{HashSet, VecDeque};
+
 use clap::Args;
 use uuid::Uuid;
 
@@ -9,11 +11,14 @@ use crate::api::json::{Time, event_type_from_text};
 use crate::client::{ClientError, EventQuery};
 use crate::replica::{Cursor, EventType};
 
+/// Ids of events that were shown and are remembered. A guess: more than a node tells in the time that it is away.
+const REMEMBERED: usize = 1 << 16;
+
 #[derive(Args, Debug)]
 pub(super) struct WatchArgs {
-    /// Begin after this cursor, the first number of a line; 0 for all that the node has
-    #[arg(long, value_name = "CURSOR", default_value_t = 0)]
-    after: Cursor,
+    /// Begin after this cursor, the first word of a line; by default with all that the node has
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<Cursor>,
     /// Only events at or after this time, like 2026-03-01T12:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Time>,
@@ -46,17 +51,68 @@ pub(super) async fn run(args: WatchArgs) -> Outcome {
         local: args.local,
         limit: None,
     };
-    let mut stream = args.client.client()?.stream(args.after, query);
+    let client = args.client.client()?;
+    let (mut stream, mut shown) = (client.stream(args.after, query.clone()), Shown::default());
     loop {
-        let event = stream.next().await.map_err(compacted)?;
-        output::print(&args.client, &event, output::event)?;
+        match stream.next().await {
+            Ok(event) => {
+                if shown.is_new(&event.id) {
+                    output::print(&args.client, &event, output::event)?;
+                }
+            }
+            Err(error) => {
+                let Some(restart) = new_feed(&error) else { return Err(compacted(error)) };
+                eprintln!("the node has begun a new feed, which is read from its beginning");
+                stream = client.stream(Some(restart), query.clone());
+            }
+        }
     }
+}
+
+/// The ids of the events that were shown last: a new feed tells some of them again.
+#[derive(Default)]
+struct Shown {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Shown {
+    /// Whether an event was not shown lately. It is from now on.
+    fn is_new(&mut self, id: &str) -> bool {
+        let is_new = self.ids.insert(id.to_owned());
+        if is_new {
+            self.order.push_back(id.to_owned());
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        is_new
+    }
+}
+
+/// Where to go on in the feed that the node has begun, if it has.
+fn new_feed(error: &ClientError) -> Option<Cursor> {
+    error.problem().filter(|problem| problem.problem_type == ProblemType::CursorUnknown)?.restart
 }
 
 /// Adds the commands that help a reader whose events are gone.
 fn compacted(error: ClientError) -> Failure {
     let problem = error.problem().filter(|problem| problem.problem_type == ProblemType::EventsCompacted);
-    let Some(earliest) = problem.and_then(|problem| problem.earliest) else { return error.into() };
-    let after = earliest.saturating_sub(1);
-    Failure::failed(format!("{error}: `forename show --owner OWNER`, then `forename watch --after {after}`"))
+    let Some(restart) = problem.and_then(|problem| problem.restart) else { return error.into() };
+    Failure::failed(format!("{error}: `forename show --owner OWNER`, then `forename watch --after {restart}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_shown_once_as_long_as_it_is_remembered() {
+        let mut shown = Shown::default();
+        assert!(shown.is_new("a") && !shown.is_new("a"));
+        assert!((0..REMEMBERED).all(|n| shown.is_new(&n.to_string())));
+        assert!(shown.is_new("a") && shown.ids.len() == REMEMBERED && shown.order.len() == REMEMBERED);
+    }
 }

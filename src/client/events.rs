@@ -38,9 +38,10 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    pub(super) fn pairs(&self, after: Cursor) -> Vec<(&'static str, String)> {
+    pub(super) fn pairs(&self, after: Option<Cursor>) -> Vec<(&'static str, String)> {
         let types: Vec<_> = self.types.iter().map(|event_type| event_type_text(*event_type)).collect();
         let optional = [
+            ("after", after.map(|after| after.to_string())),
             ("since", self.since.map(|time| time.to_string())),
             ("types", (!types.is_empty()).then(|| types.join(","))),
             ("owner", self.owner.clone()),
@@ -49,8 +50,7 @@ impl EventQuery {
             ("origin", self.local.then(|| "local".to_owned())),
             ("limit", self.limit.map(|limit| limit.to_string())),
         ];
-        let given = optional.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        [("after", after.to_string())].into_iter().chain(given).collect()
+        optional.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
 
@@ -58,7 +58,7 @@ impl EventQuery {
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
-    after: Cursor,
+    after: Option<Cursor>,
     query: EventQuery,
     connection: Option<Response>,
     parser: Parser,
@@ -67,24 +67,25 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(client: Client, after: Cursor, query: EventQuery) -> Self {
+    pub(super) fn new(client: Client, after: Option<Cursor>, query: EventQuery) -> Self {
         let (parser, ready) = (Parser::default(), VecDeque::new());
         Self { client, after, query, connection: None, parser, ready, pause: FIRST_PAUSE }
     }
 
-    /// The cursor of the last event given out: where another stream goes on.
+    /// How far the feed has been read: where another stream goes on.
     #[must_use]
-    pub fn cursor(&self) -> Cursor {
+    pub fn cursor(&self) -> Option<Cursor> {
         self.after
     }
 
     /// Waits for the next event; where the node cannot be reached, for as long as that lasts.
     ///
     /// # Errors
-    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again. Where the node no
-    /// longer keeps the events that come next, the problem is
-    /// [`EventsCompacted`](crate::api::ProblemType::EventsCompacted): read the state, and begin another stream after the
-    /// cursor before [`Problem::earliest`](crate::api::Problem::earliest).
+    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again. Where the node has
+    /// begun a new feed the problem is [`CursorUnknown`](crate::api::ProblemType::CursorUnknown): begin another stream after
+    /// [`Problem::restart`](crate::api::Problem::restart), and drop the events whose ids you know. Where it no longer keeps
+    /// the events that come next, it is [`EventsCompacted`](crate::api::ProblemType::EventsCompacted): read the state, and
+    /// begin another stream there.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -115,7 +116,7 @@ impl EventStream {
         let bad = |why: String| self.client.not_understood(axum::http::StatusCode::OK, why);
         let cursor: Cursor = message.id.parse().map_err(|_| bad(format!("event id {:?}", message.id)))?;
         // Passed over also where it cannot be read: asking again would bring the same.
-        self.after = cursor;
+        self.after = Some(cursor);
         if message.data.is_empty() {
             return Ok(None);
         }
@@ -149,7 +150,7 @@ impl EventStream {
     }
 }
 
-async fn connect(client: &Client, after: Cursor, query: &EventQuery) -> Result<Response, ClientError> {
+async fn connect(client: &Client, after: Option<Cursor>, query: &EventQuery) -> Result<Response, ClientError> {
     let request = client
         .http
         .request(Method::GET, client.url(&["v1", "events"], &query.pairs(after))?)
@@ -246,10 +247,10 @@ mod tests {
 
     #[test]
     fn a_message_without_data_moves_the_cursor_and_is_no_event() {
-        let mut stream = Client::new("http://127.0.0.1:1").unwrap().stream(3, EventQuery::default());
-        let told = stream.event(Message { id: "9".to_owned(), data: String::new() });
+        let mut stream = Client::new("http://127.0.0.1:1").unwrap().stream(None, EventQuery::default());
+        let told = stream.event(Message { id: "ab-9".to_owned(), data: String::new() });
         assert!(matches!(told, Ok(None)), "{told:?}");
-        assert_eq!(stream.cursor(), 9);
+        assert_eq!(stream.cursor(), "ab-9".parse().ok());
     }
 
     #[test]

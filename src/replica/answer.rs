@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::feed::Cursor;
 use super::message::Obstacle;
 use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
-use super::request::Cursor;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 pub use crate::crdt::EndReason;
 use crate::crdt::Seq;
@@ -233,10 +233,46 @@ pub struct Event {
     pub event_type: EventType,
     /// When this node learnt it.
     pub time: Millis,
-    /// The registration as it stands now.
+    /// The registration as it stood then, without whom it waited for.
     pub registration: RegistrationView,
-    /// With [`EventType::NameEnded`], the name and why.
-    pub ended: Option<(ClaimView, EndReason)>,
+    /// With [`EventType::NameEnded`], the name.
+    pub ended: Option<NameEnd>,
+}
+
+impl Event {
+    /// Its id, the same at every node and for ever: the registration's and what happened, and for the end of a name its
+    /// namespace and key. Where the registration was erased, the name's place among its names stands for the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let id = self.registration.id;
+        match (self.event_type, &self.ended) {
+            (EventType::Accepted, _) => format!("{id}/accepted"),
+            (EventType::Contested, _) => format!("{id}/contested"),
+            (EventType::Confirmed, _) => format!("{id}/confirmed"),
+            (EventType::Rejected, _) => format!("{id}/rejected"),
+            (EventType::Activated, _) => format!("{id}/activated"),
+            (EventType::NameEnded, None) => format!("{id}/ended"),
+            (EventType::NameEnded, Some(end)) => {
+                let NameEnd { index, name: ClaimView { namespace, key, .. }, .. } = end;
+                if key.is_empty() {
+                    format!("{id}/ended/{namespace}/#{index}")
+                } else {
+                    format!("{id}/ended/{namespace}/{key}")
+                }
+            }
+        }
+    }
+}
+
+/// The end of a confirmed claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameEnd {
+    /// The name's place among the names of its registration, from 0.
+    pub index: usize,
+    /// The name.
+    pub name: ClaimView,
+    /// Why it ended.
+    pub reason: EndReason,
 }
 
 /// The cluster as this node sees it.
@@ -273,7 +309,7 @@ pub struct ClusterView {
     pub forks: Vec<ForkView>,
     /// For how many milliseconds the disk has made nothing durable, where that is long.
     pub disk_hangs: Option<u64>,
-    /// The cursors of the earliest event that this node keeps and of the last; where there is none, the last is one less.
+    /// The places before the earliest event that this node keeps, and of the last; the same where there is none.
     pub events: (Cursor, Cursor),
     /// Those who are out, each with the prefix of its log that counts.
     pub evicted: Vec<(NodeId, Seq)>,

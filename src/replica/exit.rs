@@ -40,7 +40,6 @@ impl<S: Store> Replica<S> {
         let cut = self.evicted.or_else(|| self.membership.cut(self.me).map(|cut| cut.seq)).or_else(early);
         if let Some(cut) = cut {
             let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
-            self.leave_feed(cut);
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
@@ -57,7 +56,6 @@ impl<S: Store> Replica<S> {
             let why = "nobody in reach has what this node lacks any more";
             let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
             // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
-            self.leave_copied_feed();
             self.keep_void(self.finality.decided(self.me) + 1);
             return Some(self.start_over(next));
         }
@@ -95,7 +93,6 @@ impl<S: Store> Replica<S> {
         store.delete(Table::Meta, META_INSTALLED.to_vec());
         if self.installed {
             store.put(Table::Meta, META_SET_ASIDE.to_vec(), Vec::new());
-            self.note_told(false);
         }
         Output::Rejoin(node)
     }

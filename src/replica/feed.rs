@@ -1,33 +1,81 @@
 //! The event feed: what became of registrations, in the order in which this node learnt it.
 //!
-//! Its oldest events are dropped once they are older than the node is told to keep them, a whole chunk at a time. Three
-//! things stay whatever their age: the newest chunk, so that the cursor goes on; the events of a registration that is
-//! undecided, whose outcome is to be told to whoever was told of it; and everything while this node comes back from an
-//! eviction, when the feed is compared with the state.
+//! A feed belongs to one incarnation. It has a number of its own, which its cursors carry, so that a cursor of another
+//! feed is known for one. The next incarnation begins a new feed (see [`super::retelling`]).
+//!
+//! The oldest events are dropped once they are older than the node is told to keep them, a whole chunk at a time. Two things
+//! stay whatever their age: the newest chunk, so that cursors go on; and the events of a registration that is undecided,
+//! whose outcome is to be told to whoever was told of it.
+//!
+//! What an event says is fixed when it is told. It follows from the event's record and from what never changes in the
+//! registration's row, which stays for as long as an event speaks of it.
 
+use std::fmt;
 use std::ops::ControlFlow;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
 
-use super::answer::EventType;
-use super::request::Cursor;
+use super::answer::{EventType, Status};
 use crate::clock::{Millis, Stamp};
 use crate::codec;
 use crate::crdt::{EndReason, read_record};
 use crate::store::{Direction, Store, Table};
 
-/// Cursors that a feed passes over at least where it may have gone on elsewhere: more events than any feed has.
-pub(super) const GAP: Cursor = 1 << 32;
-
-/// Cursors for each millisecond of the wall clock: more events than a node tells in one, and few enough that cursors stay
-/// below 2^53, which is all that a number in JSON is sure to hold, until the year 2109.
-const A_MILLISECOND: Cursor = 1 << 11;
+/// The row of [`Table::Meta`] with the number of the feed; none where no feed has begun.
+pub(super) const META_FEED: &[u8] = b"feed";
 
 /// Events in one chunk at most. A guess.
 const CHUNK: usize = 256;
 
 /// Chunks that are dropped in one step at most, so that a step stays short, and more than a step writes. A guess.
 pub(super) const DROPPED_AT_ONCE: usize = 64;
+
+/// A place in one feed: after its event of this number, or, as the cursor of an event, that event. Clients take the text,
+/// `<feed>-<number>`, as it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Cursor {
+    /// Which feed, by a number that was drawn at random when it began.
+    pub feed: u64,
+    /// Which event; the first is 1, and 0 is the place before it.
+    pub number: u64,
+}
+
+/// The text is no cursor.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a cursor: give one as an event, a page or a refusal of this node said it")]
+pub struct CursorError(String);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.feed, self.number)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let parsed = text.split_once('-').and_then(|(feed, number)| {
+            Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, number: number.parse().ok()? })
+        });
+        // One way to write each.
+        parsed.filter(|cursor| cursor.to_string() == text).ok_or_else(|| CursorError(text.to_owned()))
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
 
 /// An event as it is stored: the rest is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -37,48 +85,76 @@ pub(super) struct EventRecord {
     pub(super) time: Millis,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum EventKind {
     Accepted,
-    Contested,
+    Contested(Option<LostTo>),
     Confirmed,
-    Rejected,
+    Rejected(Option<LostTo>),
     Activated,
     /// The claim's index in its registration, and why it ended.
     NameEnded(u8, EndReason),
+}
+
+/// The claim that a registration lost to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct LostTo {
+    /// The index of the claim that lost.
+    pub(super) claim: u8,
+    /// The registration that won.
+    pub(super) winner: Stamp,
+    /// Its id.
+    pub(super) id: Uuid,
 }
 
 impl EventKind {
     pub(super) fn event_type(&self) -> EventType {
         match self {
             Self::Accepted => EventType::Accepted,
-            Self::Contested => EventType::Contested,
+            Self::Contested(_) => EventType::Contested,
             Self::Confirmed => EventType::Confirmed,
-            Self::Rejected => EventType::Rejected,
+            Self::Rejected(_) => EventType::Rejected,
             Self::Activated => EventType::Activated,
             Self::NameEnded(..) => EventType::NameEnded,
+        }
+    }
+
+    /// Where the registration stood when the event was told.
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Accepted => Status::Pending,
+            Self::Contested(_) => Status::Contested,
+            Self::Rejected(_) => Status::Rejected,
+            Self::Confirmed | Self::Activated | Self::NameEnded(..) => Status::Confirmed,
+        }
+    }
+
+    /// The claim that the registration had lost to by then.
+    pub(super) fn lost_to(&self) -> Option<LostTo> {
+        match self {
+            Self::Contested(lost_to) | Self::Rejected(lost_to) => *lost_to,
+            _ => None,
         }
     }
 }
 
 /// Both ends of the feed and the events of the current step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Feed {
-    /// The cursor of the earliest event kept; that of the next one where there is none.
-    first: Cursor,
-    next: Cursor,
+    id: u64,
+    /// The number of the earliest event kept; that of the next one where there is none.
+    first: u64,
+    next: u64,
     fresh: Vec<EventRecord>,
 }
 
 impl Feed {
-    pub(super) fn empty() -> Self {
-        Self { first: 1, next: 1, fresh: Vec::new() }
-    }
-
-    pub(super) fn open(store: &impl Store) -> Self {
+    /// The feed that a store has; none where none has begun.
+    pub(super) fn open(store: &impl Store) -> Option<Self> {
+        let id = read_record(&store.get(Table::Meta, META_FEED)?, "number of the feed");
         let mut next = 1;
         store.scan(Table::Events, &[], None, Direction::Down, &mut |key, chunk| {
-            next = first_of(key) + read_record::<Vec<EventRecord>>(chunk, "chunk of events").len() as Cursor;
+            next = first_of(key) + read_record::<Vec<EventRecord>>(chunk, "chunk of events").len() as u64;
             ControlFlow::Break(())
         });
         let mut first = next;
@@ -86,25 +162,41 @@ impl Feed {
             first = first_of(key);
             ControlFlow::Break(())
         });
-        Self { first, next, ..Self::empty() }
+        Some(Self { id, first, next, fresh: Vec::new() })
+    }
+
+    /// Begins a feed in a store that has none.
+    pub(super) fn begin(store: &mut impl Store, id: u64) -> Self {
+        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&id));
+        Self { id, first: 1, next: 1, fresh: Vec::new() }
     }
 
     pub(super) fn push(&mut self, kind: EventKind, registration: Stamp, time: Millis) {
         self.fresh.push(EventRecord { kind, registration, time });
     }
 
+    /// The cursor of an event of this feed.
+    pub(super) fn at(&self, number: u64) -> Cursor {
+        Cursor { feed: self.id, number }
+    }
+
     /// The cursor of the last event written.
     pub(super) fn last(&self) -> Cursor {
-        self.next - 1
+        self.at(self.next.saturating_sub(1))
     }
 
-    /// The cursor of the event that would come next.
-    pub(super) fn upcoming(&self) -> Cursor {
-        self.next + self.fresh.len() as Cursor
+    /// The place before the earliest event kept.
+    pub(super) fn start(&self) -> Cursor {
+        self.at(self.first.saturating_sub(1))
     }
 
-    /// The cursor of the earliest event kept; that of the next one where there is none.
-    pub(super) fn earliest(&self) -> Cursor {
+    /// The number of the event that would come next.
+    pub(super) fn upcoming(&self) -> u64 {
+        self.next + self.fresh.len() as u64
+    }
+
+    /// The number of the earliest event kept; that of the next one where there is none.
+    pub(super) fn earliest(&self) -> u64 {
         self.first
     }
 
@@ -114,7 +206,7 @@ impl Feed {
         let mut old = 0;
         store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, chunk| {
             let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
-            let is_last = first_of(key) + events.len() as Cursor >= self.next;
+            let is_last = first_of(key) + events.len() as u64 >= self.next;
             let stays = |event: &EventRecord| event.time >= before || needed(event.registration);
             if is_last || old == DROPPED_AT_ONCE || events.iter().any(stays) {
                 return ControlFlow::Break(());
@@ -139,19 +231,11 @@ impl Feed {
         keys.into_iter().for_each(|key| store.delete(Table::Events, key));
     }
 
-    /// Passes over the cursors of events that readers may have been given elsewhere, after the directory that holds the feed
-    /// was copied: a reader that has such a one goes on with what comes now, and misses none of it.
-    /// That may have happened before, to another copy of the same: so it goes on where the time is by now.
-    pub(super) fn pass_over(&mut self, store: &mut impl Store, now: Millis) {
-        self.next = (self.next + GAP).max(now.0.saturating_mul(A_MILLISECOND));
-        store.put(Table::Events, self.next.to_be_bytes().to_vec(), codec::encode::<[EventRecord]>(&[]));
-    }
-
     /// Writes the step's events; returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
             store.put(Table::Events, self.next.to_be_bytes().to_vec(), codec::encode(chunk));
-            self.next += chunk.len() as Cursor;
+            self.next += chunk.len() as u64;
         }
         let any = !self.fresh.is_empty();
         self.fresh.clear();
@@ -159,8 +243,8 @@ impl Feed {
     }
 }
 
-/// Visits the stored events after a cursor, until `visit` breaks.
-pub(super) fn read(store: &impl Store, after: Cursor, visit: &mut dyn FnMut(Cursor, EventRecord) -> ControlFlow<()>) {
+/// Visits the stored events after the one of a number, until `visit` breaks.
+pub(super) fn read(store: &impl Store, after: u64, visit: &mut dyn FnMut(u64, EventRecord) -> ControlFlow<()>) {
     let wanted = after.saturating_add(1);
     let mut from = wanted.to_be_bytes().to_vec();
     let to = wanted.saturating_add(1).to_be_bytes();
@@ -170,13 +254,13 @@ pub(super) fn read(store: &impl Store, after: Cursor, visit: &mut dyn FnMut(Curs
     });
     store.scan(Table::Events, &from, None, Direction::Up, &mut |key, chunk| {
         let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
-        let mut events = (first_of(key)..).zip(events).filter(|(cursor, _)| *cursor > after);
-        events.try_for_each(|(cursor, event)| visit(cursor, event))
+        let mut events = (first_of(key)..).zip(events).filter(|(number, _)| *number > after);
+        events.try_for_each(|(number, event)| visit(number, event))
     });
 }
 
-fn first_of(key: &[u8]) -> Cursor {
-    key.try_into().map(Cursor::from_be_bytes).unwrap_or_default()
+fn first_of(key: &[u8]) -> u64 {
+    key.try_into().map(u64::from_be_bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -189,13 +273,19 @@ mod tests {
     use crate::clock::{Hlc, NodeId};
     use crate::store::memory::MemoryStore;
 
-    /// A registration's stamp for each event, so that they can be told apart.
-    fn stamp(cursor: Cursor) -> Stamp {
-        Stamp { hlc: Hlc(cursor), node: NodeId(1) }
+    const FEED: u64 = 0xfeed;
+
+    fn begun(store: &mut MemoryStore) -> Feed {
+        Feed::begin(store, FEED)
     }
 
-    /// The feed's cursors as a reader from the beginning sees them.
-    fn cursors(store: &MemoryStore) -> Vec<Cursor> {
+    /// A registration's stamp for each event, so that they can be told apart.
+    fn stamp(number: u64) -> Stamp {
+        Stamp { hlc: Hlc(number), node: NodeId(1) }
+    }
+
+    /// The numbers of the feed's events as a reader from the beginning sees them.
+    fn cursors(store: &MemoryStore) -> Vec<u64> {
         let mut cursors = Vec::new();
         read(store, 0, &mut |cursor, event| {
             assert_eq!(event.registration, stamp(cursor));
@@ -216,7 +306,7 @@ mod tests {
             needed in prop::collection::btree_set(1..3000_u64, 0..4),
         ) {
             let mut store = MemoryStore::new();
-            let mut feed = Feed::open(&store);
+            let mut feed = begun(&mut store);
             let (mut chunks, mut total) = (Vec::new(), 0);
             for (count, time) in steps {
                 for cursor in total + 1..=total + count {
@@ -240,42 +330,28 @@ mod tests {
             prop_assert_eq!(old, gone);
             prop_assert_eq!(feed.earliest(), chunks[gone].0.start);
             prop_assert_eq!(cursors(&store), (feed.earliest()..=total).collect::<Vec<_>>());
-            let reopened = Feed::open(&store);
-            prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), total));
+            let reopened = Feed::open(&store).unwrap();
+            prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), feed.at(total)));
         }
     }
 
     #[test]
-    fn a_feed_that_went_on_elsewhere_passes_over_what_was_told_there() {
-        let mut store = MemoryStore::new();
-        for told in [3, 0] {
-            let mut feed = Feed::open(&store);
-            (0..told).for_each(|_| feed.push(EventKind::Accepted, Stamp::default(), Millis(0)));
-            feed.write(&mut store);
-            feed.pass_over(&mut store, Millis(0));
+    fn a_cursor_is_read_as_it_is_written() {
+        for (feed, number) in [(0, 0), (0x00ab, 7), (u64::MAX, u64::MAX)] {
+            let cursor = Cursor { feed, number };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            assert_eq!(cursor.to_string(), format!("{feed:x}-{number}"));
+            assert_eq!(codec::decode(&codec::encode(&cursor)), Ok(cursor));
         }
-        let mut feed = Feed::open(&store);
-        assert_eq!((feed.earliest(), feed.last()), (1, 2 * GAP + 3));
-        feed.push(EventKind::Confirmed, Stamp::default(), Millis(9));
-        assert_eq!(feed.write(&mut store), Some(2 * GAP + 4));
-        for (after, wanted) in [(0, 4), (3, 1), (4, 1), (GAP + 3, 1), (2 * GAP + 3, 1), (2 * GAP + 4, 0)] {
-            let mut count = 0;
-            read(&store, after, &mut |_, _| {
-                count += 1;
-                ControlFlow::Continue(())
-            });
-            assert_eq!(count, wanted, "after {after}");
+        for text in ["", "7", "-7", "ab-", "00ab-7", "AB-7", "ab-07", "ab-+7", "ab-7 ", "ab-7-1", "xyz-1"] {
+            assert_eq!(text.parse::<Cursor>(), Err(CursorError(text.to_owned())));
         }
-        // What is before the gap goes as any chunk does.
-        let old = feed.old_chunks(&store, Millis(5), &|_| false);
-        feed.drop_chunks(&mut store, old);
-        assert_eq!((old, feed.earliest(), feed.last()), (2, 2 * GAP + 4, 2 * GAP + 4));
     }
 
     #[test]
     fn a_step_drops_no_more_than_its_share() {
         let mut store = MemoryStore::new();
-        let mut feed = Feed::open(&store);
+        let mut feed = begun(&mut store);
         for cursor in 1..=150 {
             feed.push(EventKind::Accepted, stamp(cursor), Millis(0));
             feed.write(&mut store);
@@ -292,14 +368,15 @@ mod tests {
     fn the_feed_is_read_from_any_cursor_and_goes_on_after_a_restart() {
         let mut store = MemoryStore::new();
         let mut total = 0;
+        begun(&mut store);
         for count in [0, 3, 1, 700] {
-            let mut feed = Feed::open(&store);
+            let mut feed = Feed::open(&store).unwrap();
             assert_eq!(feed.next, total + 1);
             for n in 0..count {
                 feed.push(EventKind::Accepted, Stamp::default(), Millis(total + n + 1));
             }
             total += count;
-            assert_eq!(feed.write(&mut store), (count > 0).then_some(total));
+            assert_eq!(feed.write(&mut store), (count > 0).then_some(Cursor { feed: FEED, number: total }));
         }
         for after in [0, 1, 3, 4, 258, 259, 260, 703, 704, 900] {
             let mut cursors = Vec::new();

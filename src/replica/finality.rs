@@ -276,16 +276,6 @@ impl Finality {
         !self.contests.is_empty() || self.origins.values().any(|origin| !origin.undecided.is_empty())
     }
 
-    /// The registrations whose ops are not decided, or that lost and are not rejected.
-    pub(super) fn undecided_registrations(&self) -> Vec<Stamp> {
-        let mut stamps: Vec<_> = self.contests.keys().copied().collect();
-        for (node, origin) in &self.origins {
-            let registers = origin.undecided.iter().filter(|op| matches!(op.what, What::Register { .. }));
-            stamps.extend(registers.map(|op| Stamp { hlc: op.hlc, node: *node }));
-        }
-        stamps
-    }
-
     /// Registrations that are not final.
     pub(super) fn pending(&self) -> u64 {
         let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();

@@ -1,8 +1,9 @@
 //! What goes into a replica and what comes out of it.
 
 use super::answer::Reply;
+use super::feed::Cursor;
 use super::message::{Contact, Lane, Message, SnapshotId};
-use super::request::{Cursor, Request};
+use super::request::Request;
 use crate::clock::NodeId;
 use crate::store::{Batch, Table, Write};
 

@@ -162,11 +162,6 @@ impl Membership {
         known.filter(|known| !self.derived.retired.contains(known)).collect()
     }
 
-    /// Whether the same key is in under an earlier incarnation.
-    pub(super) fn has_earlier_incarnation(&self, node: NodeId) -> bool {
-        self.members().any(|known| known.key_part() == node.key_part() && known < node)
-    }
-
     /// Whether the same key was let in under a later incarnation.
     pub(super) fn has_later_incarnation(&self, node: NodeId) -> bool {
         self.ever().any(|known| known.key_part() == node.key_part() && known > node)
@@ -246,11 +241,9 @@ impl Membership {
         self.derived.frozen.iter().copied().chain(early).filter(due).collect()
     }
 
-    /// What is decided and nobody has declared; or what only others have declared.
+    /// What is decided and nobody has declared, and what only others have declared. All of it in one op: what is decided may
+    /// rest on what others have declared, and whoever heard of the first without the second would decide otherwise.
     fn undeclared(&self) -> BTreeMap<NodeId, Cut> {
-        if !self.derived.decided.is_empty() {
-            return self.derived.decided.clone();
-        }
         let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| &op.body);
         let declared: BTreeSet<NodeId> = own
             .filter_map(|body| match body {
@@ -260,7 +253,8 @@ impl Membership {
             .flatten()
             .collect();
         let frozen = |node: &NodeId| self.freeze_by(self.me, *node).is_some() && !declared.contains(node);
-        self.cuts().iter().filter(|(node, _)| frozen(node)).map(|(node, cut)| (*node, *cut)).collect()
+        let of_others = self.cuts().iter().filter(|(node, _)| frozen(node));
+        of_others.chain(&self.derived.decided).map(|(node, cut)| (*node, *cut)).collect()
     }
 
     /// Admissions by members, as places in logs: which node, whose log, which seq.

@@ -46,6 +46,7 @@ mod refusal;
 mod rejoin;
 mod request;
 mod reservations;
+mod retelling;
 mod retention;
 mod returning;
 mod rules;
@@ -68,6 +69,7 @@ use self::charges::Charges;
 use self::cluster_time::ClusterTime;
 pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
+pub use self::feed::{Cursor, CursorError};
 use self::finality::Finality;
 use self::gossip::Peers;
 pub use self::gossip::Spread;
@@ -82,6 +84,7 @@ pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::refusal::Refusal;
 pub use self::rejoin::RejoinError;
 pub use self::request::*;
+use self::retelling::Retelling;
 use self::retention::Retention;
 use self::returning::Returning;
 pub use self::returning::{Return, node_in};
@@ -114,8 +117,6 @@ const META_SET_ASIDE: &[u8] = b"set-aside";
 const META_LEAVING: &[u8] = b"leaving";
 /// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
 const META_SECRET: &[u8] = b"secret";
-/// What the feed may not have told of what this node accepted itself.
-const META_UNTOLD: &[u8] = b"untold";
 /// All registrations that came with the state and are over have a row that says so.
 const META_SWEPT: &[u8] = b"swept";
 const CLUSTER_FOUNDING: &[u8] = b"founding";
@@ -183,6 +184,8 @@ pub struct Replica<S> {
     left_behind: bool,
     /// What this node has to make good after an eviction.
     returning: Returning,
+    /// What a feed that has just begun has yet to tell anew.
+    retelling: Option<Retelling>,
     retention: Retention,
 }
 
@@ -248,7 +251,8 @@ impl<S: Store> Replica<S> {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
         let silence = self.next_silence().unwrap_or(Millis(u64::MAX));
         let alone = self.serves_alone_at().unwrap_or(Millis(u64::MAX));
-        self.peers.next_beat().min(deadline).min(silence).min(alone)
+        let retell = if self.retelling.is_some() { self.now.elapsed } else { Millis(u64::MAX) };
+        self.peers.next_beat().min(deadline).min(silence).min(alone).min(retell)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -295,6 +299,7 @@ impl<S: Store> Replica<S> {
         self.tell_forks();
         self.gossip(fresh);
         self.announce_peers();
+        self.retell();
         self.tidy();
         let events = self.feed.write(&mut self.registry.store);
         self.finality.save(&mut self.registry);

@@ -100,7 +100,7 @@ impl<S: Store> Replica<S> {
             starting: installed.then(|| Starting::at(now)),
             registry: Registry::new(store, VClock::new()),
             log: LogBuffer::default(),
-            feed: Feed::empty(),
+            feed: Feed::default(),
             membership: Membership::default(),
             contacts: BTreeMap::new(),
             contacts_changed: true,
@@ -127,6 +127,7 @@ impl<S: Store> Replica<S> {
             holds_void: false,
             left_behind: false,
             returning: Returning::default(),
+            retelling: None,
             retention: Retention::default(),
             config,
         };
@@ -182,6 +183,7 @@ impl<S: Store> Replica<S> {
     /// Forgets a snapshot that did not come to its end.
     pub(super) fn wipe(&mut self) {
         Table::ALL.into_iter().filter(|table| table.in_snapshot()).for_each(|table| self.empty(table));
+        self.end_feed();
         // Whoever is let in is told the secrets of the cluster that it is let into.
         for row in [META_SECRET, META_PEPPER, META_LEAVING] {
             if self.registry.store.get(Table::Meta, row).is_some() {
@@ -221,7 +223,6 @@ impl<S: Store> Replica<S> {
             ControlFlow::Continue(())
         });
         self.contacts = contacts.into_iter().map(|contact| (contact.node, contact)).collect();
-        self.feed = Feed::open(store);
         self.finality = Finality::default();
         let applied = self.finality.load(&self.registry.store);
         let finality = &self.finality;
@@ -238,6 +239,7 @@ impl<S: Store> Replica<S> {
         self.clock.observe(self.finality.latest());
         self.load_undecided(&applied);
         self.load_returning();
+        self.load_feed();
         self.load_retention();
         let mut own = self.config.contact.clone();
         // A clock set back must not make this node's new address look old.

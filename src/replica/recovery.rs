@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use super::message::Secrets;
 use super::returning::Return;
-use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, META_UNTOLD, Replica};
+use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, META_SWEPT, Replica};
 use crate::clock::{Hlc, NodeId};
 use crate::codec;
 use crate::crdt::{Cut, read_record};
@@ -95,14 +95,13 @@ impl<S: Store> Replica<S> {
         let latest = self.latest_known();
         self.empty(Table::Membership);
         self.empty(Table::Contacts);
-        // Its directory may be a copy, after which readers were told more.
-        self.feed.pass_over(&mut self.registry.store, self.now.wall);
-        self.registry.store.delete(Table::Meta, META_UNTOLD.to_vec());
+        self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
         let pepper = self.secrets().map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         self.write_founding(&Founding { founders: [next].into(), former });
         self.write_secrets(&Secrets { cluster: secret, pepper });
         let store = &mut self.registry.store;
+        store.delete(Table::Meta, META_SWEPT.to_vec());
         store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));
         store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&latest));
         store.commit();

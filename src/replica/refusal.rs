@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::answer::{NameView, RulesVersion};
-use super::request::Cursor;
+use super::feed::Cursor;
 use crate::clock::NodeId;
 use crate::name::Profile;
 
@@ -186,16 +186,26 @@ pub enum Refusal {
     Departed,
     /// Events that were asked for are no longer kept.
     #[error(
-        "the events after cursor {after} are no longer all kept: this node's feed begins at {earliest}. No registration or \
-         name is lost, but events that you have not read are; read anew what became of the owners or registrations that \
-         you follow, and go on after cursor {}",
-        earliest - 1
+        "the events after cursor {after} are no longer all kept. No registration or name is lost, but events that you have not \
+         read are; read anew what became of the owners or registrations that you follow, and go on after cursor {restart}"
     )]
     EventsCompacted {
         /// Where the reader stood.
         after: Cursor,
-        /// The earliest event that is kept.
-        earliest: Cursor,
+        /// The place before the earliest event that is kept.
+        restart: Cursor,
+    },
+    /// The cursor is none that this node's feed has given.
+    #[error(
+        "cursor {after} is none of this node's present feed: it is another node's, or this node has begun a new feed since, as \
+         it does when it comes back from an eviction or a backup. No event is lost: the new feed tells anew what this node \
+         accepted. Go on after cursor {restart}, and drop the events whose ids you know"
+    )]
+    CursorUnknown {
+        /// Where the reader stood.
+        after: Cursor,
+        /// The place before the earliest event that is kept.
+        restart: Cursor,
     },
     /// The node is stopping or cannot keep up.
     #[error("the node cannot take the request now: {0}; nothing is known of it, ask again with the same id")]

@@ -25,7 +25,7 @@ impl<S: Store> Replica<S> {
     /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
     pub fn rejoin(self) -> Result<(S, NodeId), RejoinError> {
         if self.returning().is_some() {
-            return Ok(self.set_aside_already());
+            return Ok((self.registry.store, self.me));
         }
         if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
     }
@@ -41,21 +41,12 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// It has used up its incarnations. Nothing was changed.
     pub fn restored(self) -> Result<(S, NodeId), RejoinError> {
-        if self.returning().is_some() { Ok(self.set_aside_already()) } else { self.set_aside() }
-    }
-
-    /// The copy was made on the way into the next life, which may have begun elsewhere.
-    fn set_aside_already(mut self) -> (S, NodeId) {
-        if !self.is_copied() {
-            self.leave_copied_feed();
-            self.registry.store.commit();
-        }
-        (self.registry.store, self.me)
+        // The copy was made on the way into the next life.
+        if self.returning().is_some() { Ok((self.registry.store, self.me)) } else { self.set_aside() }
     }
 
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
-        self.leave_copied_feed();
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
         self.start_over(next);

@@ -5,12 +5,10 @@ use uuid::Uuid;
 
 use super::answer::{EventType, RulesVersion};
 use super::charges::Charge;
+use super::feed::Cursor;
 use super::reading::Place;
 use crate::clock::{Millis, NodeId};
 use crate::name::Rules;
-
-/// A place in a node's event feed; the first event's is 1.
-pub type Cursor = u64;
 
 /// A client's request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,8 +109,8 @@ pub enum Request {
     },
     /// A page of the event feed.
     Events {
-        /// Only events after this cursor; 0 for all that are kept.
-        after: Cursor,
+        /// Only events after this cursor; none for all that are kept.
+        after: Option<Cursor>,
         /// At most so many.
         limit: usize,
         /// Which ones.

@@ -61,8 +61,9 @@ impl<S: Store> Replica<S> {
     /// Takes note of a registration some claim of which has ended for good, in case that was the last.
     pub(super) fn note_over(&mut self, registration: &Registration) {
         if self.config.keep_events.is_some() && has_ended(registration) {
-            // Of others that carry its id more may be told.
-            let last = registration.chosen_id.is_none() && self.is_settled(registration);
+            // Others that carry its id may still bring events, and so may a feed that has not reached it.
+            let alone = registration.chosen_id.is_none() && self.retelling.is_none();
+            let last = alone && self.is_settled(registration);
             self.enter_over(registration.stamp, last);
         }
     }
@@ -82,7 +83,7 @@ impl<S: Store> Replica<S> {
         }
         self.retention.look_at = self.now.elapsed.plus(self.config.heartbeat);
         // A clock that is off from all others' is no judge of age.
-        let comes_back = self.has_void() || self.returning().is_some() || self.is_starting();
+        let comes_back = self.has_void() || self.retelling.is_some() || self.is_starting();
         if comes_back || !self.is_member() || self.clock_suspect().is_some() {
             return;
         }
@@ -106,8 +107,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether the outcome of a registration is still to be told.
     fn is_open(&self, registration: Stamp) -> bool {
-        let stands = self.stands_for(registration);
-        !self.finality.is_decided(stands) || self.finality.is_contested(stands)
+        !self.finality.is_decided(registration) || self.finality.is_contested(registration)
     }
 
     /// Enters some of the registrations that are over without a row that says so. They stay for longer than those that are

@@ -189,7 +189,7 @@ impl Cluster {
 
     fn events(&mut self, n: u64) -> Vec<(EventType, Uuid)> {
         let filter = EventFilter::default();
-        match self.reply(n, Request::Events { after: 0, limit: 1000, filter }) {
+        match self.reply(n, Request::Events { after: None, limit: 1000, filter }) {
             Ok(Answer::Events(page)) => {
                 page.events.into_iter().map(|event| (event.event_type, event.registration.id)).collect()
             }
@@ -534,22 +534,4 @@ fn in_a_large_cluster_a_new_contact_is_a_rumour() {
         _ => None,
     });
     assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; Spread::default().fanout]);
-}
-
-#[test]
-fn an_outcome_that_stands_before_the_acceptance_is_not_told_again_after_a_return() {
-    let mut cluster = Cluster::founded(1);
-    let stamp = cluster.claim(1, "alice").stamp;
-    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    // As where a life learnt the outcome from a snapshot, and the next, from an older one, took the op anew.
-    replica.feed.push(feed::EventKind::Accepted, stamp, Millis(0));
-    let back = Return { was: node(1), founding: Founding::default(), secret: None, contacts: Vec::new() };
-    replica.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
-    cluster.settle();
-    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    let last = replica.last_event();
-    replica.take_up_again();
-    cluster.settle();
-    assert_eq!(cluster.nodes[&node(1)].last_event(), last, "its confirmation stands in the feed");
-    assert!(cluster.nodes[&node(1)].returning().is_none());
 }

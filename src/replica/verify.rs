@@ -13,14 +13,15 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use super::charges::id_in;
 use super::endings::is_ending;
-use super::feed::{EventRecord, GAP};
+use super::feed::{EventRecord, META_FEED};
 use super::finality::Frontier;
 use super::private::id_typed;
+use super::retelling::META_RETELLING;
 use super::retention::stamp_over;
-use super::returning::{Return, Untold, is_told, is_void};
+use super::returning::{Return, is_void};
 use super::{
     CLUSTER_FOUNDING, CLUSTER_WATERMARK, Contact, Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING,
-    META_SECRET, META_SET_ASIDE, META_UNTOLD,
+    META_SECRET, META_SET_ASIDE,
 };
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::{self, DecodeError};
@@ -127,7 +128,8 @@ impl<S: Store> Check<'_, S> {
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<Hlc>(Table::Meta, META_CEILING);
         self.single::<Return>(Table::Meta, META_RETURNING);
-        self.single::<Untold>(Table::Meta, META_UNTOLD);
+        self.single::<u64>(Table::Meta, META_FEED);
+        self.single::<Vec<u8>>(Table::Meta, META_RETELLING);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
         self.single::<[u8; 32]>(Table::Meta, META_SECRET);
         self.single::<Pepper>(Table::Meta, META_PEPPER);
@@ -140,8 +142,7 @@ impl<S: Store> Check<'_, S> {
                 return check.wrong(Fault::Unreadable, format!("events {}: no cursor", hex(key)));
             };
             let events = check.read::<Vec<EventRecord>>(Table::Events, key, value);
-            // A gap is no less wide than that where the feed passes over what may have been told elsewhere.
-            let gap = next.is_some_and(|next| first < next || (first > next && first - next < GAP));
+            let gap = next.is_some_and(|next| first != next);
             check.wrong_unless(!gap, Fault::Feed, || format!("no events from {} to {first}", next.unwrap_or_default()));
             next = events.map(|events| first + events.len() as u64);
             check.found.events += next.map_or(0, |next| next - first);
@@ -163,7 +164,7 @@ impl<S: Store> Check<'_, S> {
             let right = id_typed(key).is_some() && codec::decode::<String>(value).is_ok();
             check.wrong_unless(right, Fault::Unreadable, || format!("typed {}", hex(key)));
         });
-        let tables = [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Told, is_told), (Table::Endings, is_ending)];
+        let tables = [(Table::Void, is_void as fn(&[u8]) -> bool), (Table::Endings, is_ending)];
         for (table, readable) in tables {
             self.each(table, |check, key, value| {
                 let right = Stamp::from_bytes(&key[..key.len().min(16)]).is_some() && readable(value);

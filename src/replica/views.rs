@@ -6,15 +6,15 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::answer::{
-    ClaimView, ClusterView, Event, EventPage, EvictionView, ForkView, MemberView, NameStatus, NameView, NewcomerView,
-    OverdueView, RegistrationView, RejectedBy, Status, Waiting,
+    ClaimView, ClusterView, Event, EventPage, EvictionView, ForkView, MemberView, NameEnd, NameStatus, NameView,
+    NewcomerView, OverdueView, RegistrationView, RejectedBy, Status, Waiting,
 };
-use super::feed::{self, EventKind, EventRecord};
+use super::feed::{self, Cursor, EventKind, EventRecord};
 use super::finality::Fork;
 use super::gossip::Newcomer;
 use super::limits::MAX_PAGE;
 use super::refusal::Refusal;
-use super::request::{Cursor, EventFilter, NameRequest};
+use super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq, owner_key};
 use crate::store::{Direction, Store, Table, prefix_end};
@@ -39,13 +39,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn registration_view(&self, registration: Registration) -> RegistrationView {
         let status = self.status(&registration);
         let (id, erased) = (registration.id(), registration.erased);
-        let claim = |ClaimRecord { claim, ended, .. }| {
-            let name = self.typed(id, &claim);
-            let Claim { namespace, key, .. } = claim;
-            // The hash in its place is nobody's business.
-            let key = if erased { String::new() } else { key };
-            ClaimView { namespace, name, key, ended }
-        };
+        let claim = |ClaimRecord { claim, ended, .. }| ClaimView { ended, ..self.claim_view(id, &claim, erased) };
         let activated = registration.activated_in_time();
         let expires = registration.end().filter(|_| !activated);
         let waiting_for =
@@ -65,6 +59,12 @@ impl<S: Store> Replica<S> {
             waiting_for,
             rejected_by,
         }
+    }
+
+    fn claim_view(&self, registration: Uuid, claim: &Claim, erased: bool) -> ClaimView {
+        // The hash in the place of an erased key is nobody's business.
+        let key = if erased { String::new() } else { claim.key.clone() };
+        ClaimView { namespace: claim.namespace.clone(), name: self.typed(registration, claim), key, ended: None }
     }
 
     /// Whom a reservation waits for whose time is over and which has not ended: they may have activated it.
@@ -157,26 +157,26 @@ impl<S: Store> Replica<S> {
     }
 
     /// A page of the feed; whoever has read nothing begins at the earliest event kept.
-    pub(super) fn event_page(&self, after: Cursor, limit: usize, filter: &EventFilter) -> Result<EventPage, Refusal> {
-        let earliest = self.feed.earliest();
-        let after = match after {
-            0 => earliest - 1,
-            after if after < earliest - 1 => return Err(Refusal::EventsCompacted { after, earliest }),
-            after => after,
-        };
-        let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
-        if after >= self.feed.last() {
-            return Ok(page);
+    pub(super) fn event_page(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        filter: &EventFilter,
+    ) -> Result<EventPage, Refusal> {
+        let (start, last) = (self.feed.start(), self.feed.last());
+        let after = after.unwrap_or(start);
+        if after.feed != last.feed || after.number > last.number {
+            return Err(Refusal::CursorUnknown { after, restart: start });
         }
+        if after.number < start.number {
+            return Err(Refusal::EventsCompacted { after, restart: start });
+        }
+        let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);
-        feed::read(&self.registry.store, after, &mut |cursor, record| {
-            let event = self.event(cursor, &record, filter);
-            if event.is_none() && self.is_to_come(record.registration) {
-                return ControlFlow::Break(());
-            }
-            page.next = cursor;
+        feed::read(&self.registry.store, after.number, &mut |number, record| {
+            page.next = self.feed.at(number);
+            page.events.extend(self.event(page.next, &record, filter));
             examined += 1;
-            page.events.extend(event);
             if page.events.len() < limit && examined < MAX_EXAMINED {
                 ControlFlow::Continue(())
             } else {
@@ -186,33 +186,13 @@ impl<S: Store> Replica<S> {
         Ok(page)
     }
 
-    /// Whether a registration that the feed speaks of is not here again after an eviction, but will be: readers wait for
-    /// it.
-    fn is_to_come(&self, registration: Stamp) -> bool {
-        self.known(registration).is_none() && self.may_come(registration)
-    }
-
-    /// Whether an op that is not here may yet come from others, to one that has come back.
-    fn may_come(&self, registration: Stamp) -> bool {
-        let node = registration.node;
-        let more = self.membership.limit(self.me, node) > self.registry.applied_of(node);
-        !self.is_member() || (more && self.finality.promise(node).hlc < registration.hlc)
-    }
-
-    /// The registration that stands for the one of a stamp: another one only where that cannot come any more.
-    fn known(&self, stamp: Stamp) -> Option<Registration> {
-        let load = |stamp| Registration::load(&self.registry.store, stamp);
-        let other = || load(self.stands_for(stamp)).filter(|_| !self.may_come(stamp));
-        load(stamp).or_else(other).or_else(|| self.void_by_stamp(stamp))
-    }
-
     /// The event as its reader sees it; none where the filter does not want it.
     fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
             && (!filter.local || record.registration.node.key_part() == self.me.key_part())
             && filter.since.is_none_or(|since| record.time >= since);
-        let registration = self.known(record.registration).filter(|_| wanted)?;
+        let registration = Registration::load(&self.registry.store, record.registration).filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())
             && filter
@@ -222,14 +202,56 @@ impl<S: Store> Replica<S> {
         if !about {
             return None;
         }
-        let registration = self.registration_view(registration);
+        let registration = self.as_told(record, registration);
         let ended = match record.kind {
             EventKind::NameEnded(index, reason) => {
-                registration.names.get(usize::from(index)).map(|name| (name.clone(), reason))
+                let index = usize::from(index);
+                registration.names.get(index).map(|name| NameEnd { index, name: name.clone(), reason })
             }
             _ => None,
         };
         Some(Event { cursor, event_type, time: record.time, registration, ended })
+    }
+
+    /// The registration as an event told of it, which it does for good: of what the row says, only what its op said. What was
+    /// erased since is gone from its events as well.
+    fn as_told(&self, record: &EventRecord, registration: Registration) -> RegistrationView {
+        let (id, erased) = (registration.id(), registration.erased);
+        let ended = |index: usize| match record.kind {
+            EventKind::NameEnded(ended, reason) if usize::from(ended) == index => Some(reason),
+            _ => None,
+        };
+        let claims = registration.claims.iter().enumerate();
+        let name = |(index, record): (usize, &ClaimRecord)| ClaimView {
+            ended: ended(index),
+            ..self.claim_view(id, &record.claim, erased)
+        };
+        let names = claims.map(name).collect();
+        let rejected_by = record.kind.lost_to().and_then(|lost_to| {
+            let lost = &registration.claims.get(usize::from(lost_to.claim))?.claim;
+            Some(RejectedBy {
+                namespace: lost.namespace.clone(),
+                name: self.typed(id, lost),
+                registration: lost_to.id,
+                stamp: lost_to.winner,
+            })
+        });
+        let is_reservation =
+            matches!(record.kind, EventKind::Accepted | EventKind::Contested(_) | EventKind::Confirmed);
+        RegistrationView {
+            id,
+            owner: registration.owner,
+            status: record.kind.status(),
+            names,
+            node: registration.stamp.node,
+            stamp: registration.stamp,
+            expires: registration.expires.filter(|_| is_reservation).map(crate::clock::Hlc::millis),
+            activated: record.kind == EventKind::Activated,
+            metadata: registration.metadata,
+            erased,
+            waiting_for: Vec::new(),
+            rejected_by,
+        }
     }
 
     /// The operator's name for a node, as far as it is known.
@@ -256,7 +278,7 @@ impl<S: Store> Replica<S> {
             eviction: self.eviction_view(),
             forks: self.finality.forks().map(|(origin, Fork { by, seq })| ForkView { origin, by, seq }).collect(),
             disk_hangs: self.disk_hangs(),
-            events: (self.feed.earliest(), self.feed.last()),
+            events: (self.feed.start(), self.feed.last()),
             evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, cut.seq)).collect(),
         }
     }

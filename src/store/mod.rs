@@ -48,8 +48,6 @@ pub enum Table {
     Events,
     /// This node's ops that an eviction made void, by stamp.
     Void,
-    /// Events that the feed had before an eviction and that are not to be told again.
-    Told,
     /// Registrations that are over, by when they may be forgotten.
     Over,
     /// The rules that were set for a namespace, by its name.
@@ -66,7 +64,7 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -81,7 +79,6 @@ impl Table {
         Self::Contacts,
         Self::Events,
         Self::Void,
-        Self::Told,
         Self::Over,
         Self::Namespaces,
         Self::Endings,
@@ -108,7 +105,6 @@ impl Table {
             Self::Contacts => "contacts",
             Self::Events => "events",
             Self::Void => "void",
-            Self::Told => "told",
             Self::Over => "over",
             Self::Namespaces => "namespaces",
             Self::Endings => "endings",
@@ -123,7 +119,7 @@ impl Table {
     /// and how they typed private names.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
-        let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Told | Self::Over);
+        let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Over);
         !own && !matches!(self, Self::Endings | Self::Charges | Self::Typed)
     }
 }

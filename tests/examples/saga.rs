@@ -186,12 +186,12 @@ async fn events_that_are_not_kept_any_more_are_made_up_for_by_asking_again() {
     steps(&mut manager, ENOUGH).await;
     links.heal();
     decided(&clients[1]).await;
-    let (cursor, mut others) = (manager.store.cursor().max(1), 0);
+    let (cursor, mut others) = (manager.store.cursor(), 0);
     eventually("the node has forgotten what was not read", async || {
         others += 1;
         claim(&clients[1], &user(&format!("other{others}"), "cid")).await;
         let refused = clients[1].events(cursor, &EventQuery::default()).await.err();
-        same(&refused.and_then(|error| error.problem().and_then(|problem| problem.earliest)).is_some(), &true)
+        same(&refused.and_then(|error| error.problem().and_then(|problem| problem.restart)).is_some(), &true)
     })
     .await;
     let mut taken = Vec::new();

@@ -120,7 +120,7 @@ fn kept_but_for(told: &[Told], all: &BTreeMap<Uuid, Registration>, may_be_void: 
 
 /// Follows the feed across all restarts until the node has told the final word on so many registrations.
 fn follow(client: &Client) -> JoinHandle<Vec<(Cursor, EventType, Uuid)>> {
-    let mut stream = client.stream(0, EventQuery::default());
+    let mut stream = client.stream(None, EventQuery::default());
     tokio::spawn(async move {
         let mut seen = Vec::new();
         loop {

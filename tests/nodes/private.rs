@@ -189,7 +189,8 @@ async fn an_address_that_is_taken_is_answered_as_one_that_is_not() {
     assert!(apart < 0.25 || chance > 0.001, "whether an address is taken shows by the time: {text}");
 
     // Every outcome is at the feed.
-    let mut events = guarded.operator.stream(0, EventQuery { owner: Some("eve".to_owned()), ..EventQuery::default() });
+    let mut events =
+        guarded.operator.stream(None, EventQuery { owner: Some("eve".to_owned()), ..EventQuery::default() });
     let wanted = PROBES * (1 + told.len());
     let (mut confirmed, mut rejected) = (0, 0);
     while confirmed < wanted || rejected < wanted {

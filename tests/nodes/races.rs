@@ -49,6 +49,8 @@ async fn a_thousand_names_claimed_at_all_nodes_at_once_have_one_winner_each() {
         of_status(Status::Confirmed).map(|winner| (winner.names[0].name.clone(), winner.id)).collect();
     assert_eq!((winners.len(), of_status(Status::Confirmed).count()), (NAMES, NAMES));
     for loser in of_status(Status::Rejected) {
+        // The event names the earlier claim that was known first.
+        let loser = clients[0].registration(loser.id).await.unwrap();
         let by = loser.rejected_by.as_ref().unwrap();
         assert_eq!(by.registration, winners[&loser.names[0].name], "{loser:?}");
     }

@@ -29,14 +29,11 @@ pub(crate) async fn settled(clients: &[Client]) {
     .await;
 }
 
-/// Cursors that a feed passes over where its directory was a copy, at least.
-const PASSED_OVER: u64 = 1 << 32;
-
-/// The whole feed, which must be numbered from 1 on, one by one but for what it passes over, at its beginning too.
+/// The whole feed, which must be numbered from 1 on, one by one, and tell each event once.
 pub(crate) async fn feed(client: &Client) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
-        let after = events.last().and_then(|event| event.cursor).unwrap_or(0);
+        let after = events.last().and_then(|event| event.cursor);
         let query = EventQuery { limit: Some(PAGE), ..EventQuery::default() };
         let page = client.events(after, &query).await.expect("a node gives its feed");
         if page.events.is_empty() {
@@ -45,14 +42,15 @@ pub(crate) async fn feed(client: &Client) -> Vec<Event> {
         events.extend(page.events);
     }
     let cursors: Vec<_> = events.iter().filter_map(|event| event.cursor).collect();
-    let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] > pair[0] + PASSED_OVER;
-    let begins = cursors.first().is_none_or(|first| *first == 1 || *first > PASSED_OVER);
-    let whole = begins && cursors.windows(2).all(follows);
-    assert!(whole && cursors.len() == events.len(), "the cursors of {}: {cursors:?}", client.address());
+    let feed = cursors.first().map(|first| first.feed);
+    let wanted = (1..).zip(&cursors).all(|(number, cursor)| cursor.number == number && Some(cursor.feed) == feed);
+    assert!(wanted && cursors.len() == events.len(), "the cursors of {}: {cursors:?}", client.address());
+    let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
+    assert_eq!(ids.len(), events.len(), "{} tells something twice", client.address());
     events
 }
 
-/// All registrations that a node's feed tells of, as they stand now.
+/// All registrations that a node's feed tells of, as its last event about each has them.
 pub(crate) fn registrations(feed: &[Event]) -> BTreeMap<Uuid, Registration> {
     feed.iter().map(|event| (event.data.registration.id, event.data.registration.clone())).collect()
 }
@@ -130,9 +128,10 @@ pub(crate) async fn agreed_but_for(clients: &[Client], away: usize) -> BTreeMap<
 }
 
 /// What is the same everywhere, and for ever.
-fn verdict(registration: &Registration) -> (&str, &str, Status, Stamp, Option<&RejectedBy>) {
+/// What is the same at all nodes. By whom a claim was rejected each event tells as its node knew it then.
+fn verdict(registration: &Registration) -> (&str, &str, Status, Stamp, bool) {
     let name = &registration.names[0].name;
-    (&registration.owner, name, registration.status, registration.stamp, registration.rejected_by.as_ref())
+    (&registration.owner, name, registration.status, registration.stamp, registration.rejected_by.is_some())
 }
 
 /// Of the claims that have not ended, no two are to one name, and each loser lost to an earlier one.

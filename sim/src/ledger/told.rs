@@ -7,7 +7,7 @@ use forename::replica::{Cursor, Event, EventType, NamespaceView, RegistrationVie
 use forename::store::{Store, Table};
 use uuid::Uuid;
 
-use super::{Checked, Ledger, broken, op_in};
+use super::{Book, Checked, Feed, Ledger, broken, op_in};
 use crate::disk::Disk;
 use crate::plan::Host;
 
@@ -133,45 +133,48 @@ impl Ledger {
         self.exclusive.confirmed(host, stamp, register, counting)
     }
 
-    /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before. Only
-    /// where an eviction came between may events be about nothing any more, or about what was registered again.
-    pub(crate) fn page(&mut self, host: Host, after: Cursor, events: &[Event], back: bool, disk: &Disk) -> Checked {
-        let mut wanted = after + 1;
-        if let Some(first) = events.first().filter(|_| after == 0 && self.forgetful) {
-            self.begins_at(host, first.cursor);
-            wanted = first.cursor;
+    /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before.
+    pub(crate) fn page(&mut self, host: Host, after: Option<Cursor>, events: &[Event], disk: &Disk) -> Checked {
+        let Some(first) = events.first().map(|event| event.cursor) else { return Ok(()) };
+        let feed = &mut self.books[host].feed;
+        if feed.id != first.feed {
+            *feed = Feed { id: first.feed, ..Feed::default() };
+        }
+        // One that begins is given what is kept.
+        let begins = after.filter(|after| after.feed == first.feed).map_or(first.number, |after| after.number + 1);
+        if after.is_none() {
+            self.begins_after(host, Cursor { number: first.number - 1, ..first });
         }
         let stored = disk.durable().rows(Table::Events).next().is_some();
-        for event in events {
-            if event.cursor < wanted || (event.cursor > wanted && !back) {
-                return broken("feed", format!("host {host}: cursor {} where {wanted} is due", event.cursor));
+        for (event, number) in events.iter().zip(begins..) {
+            if event.cursor != (Cursor { number, ..first }) {
+                return broken("feed", format!("host {host}: cursor {} where {number} is due", event.cursor));
             }
-            wanted = event.cursor + 1;
             if !stored {
                 return broken("durable", format!("host {host} shows event {} before its fsync", event.cursor));
             }
-            let entry = (event.event_type, event.registration.stamp);
-            match self.books[host].feed.events.get(&event.cursor) {
-                Some(before) if before.0 != entry.0 || (before.1 != entry.1 && !back) => {
-                    let text = format!("host {host}: event {} was {before:?} and is {entry:?}", event.cursor);
+            match self.books[host].feed.events.get(&number) {
+                Some(before) if !says_the_same(before, event) => {
+                    let text = format!("host {host}: event {} was {before:?} and is {event:?}", event.cursor);
                     return broken("feed", text);
                 }
                 Some(_) => {}
-                None => self.event(host, event, back)?,
+                None => self.event(host, event)?,
             }
         }
         Ok(())
     }
 
-    /// What a host's feed had before this event has left it.
-    pub(crate) fn begins_at(&mut self, host: Host, earliest: Cursor) {
-        let book = &mut self.books[host];
-        book.missed |= (1..earliest).any(|cursor| !book.feed.events.contains_key(&cursor));
+    /// What a host's feed had up to this place has left it, or is that of another feed.
+    pub(crate) fn begins_after(&mut self, host: Host, start: Cursor) {
+        let Book { feed, reader, .. } = &mut self.books[host];
+        let knows = |number: u64| feed.id == start.feed && feed.events.contains_key(&number);
+        reader.missed |= (1..=start.number).any(|number| !knows(number));
     }
 
     /// Whether a host's reader cannot know of all that was told.
     pub(crate) fn missed(&self, host: Host) -> bool {
-        self.books[host].missed
+        self.books[host].reader.missed
     }
 
     /// Whether a client's id was another registration's long before: it is known for a month.
@@ -183,36 +186,51 @@ impl Ledger {
         self.all_ops().any(long_before)
     }
 
-    fn event(&mut self, host: Host, event: &Event, back: bool) -> Checked {
-        let (id, stamp) = (event.registration.id, event.registration.stamp);
+    /// An event that was not read before: a feed tells it once, its content is that of its kind, and what it says to be final
+    /// is so.
+    fn event(&mut self, host: Host, event: &Event) -> Checked {
+        let (id, stamp, status) = (event.registration.id, event.registration.stamp, event.registration.status);
         let reused = self.is_reused(id, stamp);
-        // What a feed has dropped it cannot know to have told before it came back.
-        let may_repeat = (back && self.forgetful) || reused;
-        let book = &mut self.books[host];
-        let (from, to) = book.passes;
-        if (from + 1..=to).contains(&event.cursor) {
-            let text = format!("host {host}: event {} comes late, readers are at {to}", event.cursor);
-            return broken("feed", text);
+        let Book { feed, reader, .. } = &mut self.books[host];
+        if !feed.ids.insert(event.id()) && !reused {
+            return broken("events", format!("host {host} tells {} twice in one feed", event.id()));
         }
-        book.greatest = book.greatest.max(event.cursor);
-        let book = &mut book.feed;
-        book.events.insert(event.cursor, (event.event_type, stamp, id));
-        let status = match event.event_type {
-            EventType::Accepted => {
-                let again = !book.accepted.insert(id) && !may_repeat;
-                return if again { broken("events", format!("host {host}: {id} is accepted twice")) } else { Ok(()) };
-            }
-            EventType::Confirmed => Status::Confirmed,
+        feed.events.insert(event.cursor.number, event.clone());
+        reader.told.insert((event.event_type, stamp));
+        let wanted = match event.event_type {
+            EventType::Accepted => Status::Pending,
+            EventType::Contested => Status::Contested,
             EventType::Rejected => Status::Rejected,
-            _ => return Ok(()),
+            EventType::Confirmed | EventType::Activated | EventType::NameEnded => Status::Confirmed,
         };
-        self.books[host].ever.insert(id);
-        let book = &mut self.books[host].feed;
-        if let Some(before) =
-            book.decided.insert(id, status).filter(|before| (*before != status && !reused) || !may_repeat)
-        {
+        if status != wanted {
+            return broken("events", format!("host {host}: {} says {status:?}", event.id()));
+        }
+        if event.event_type == EventType::Accepted {
+            reader.accepted.insert(id);
+        }
+        if !matches!(event.event_type, EventType::Confirmed | EventType::Rejected) {
+            return Ok(());
+        }
+        if let Some(before) = reader.decided.insert(id, status).filter(|before| *before != status && !reused) {
             return broken("events", format!("host {host}: {id} is {status:?} after {before:?}"));
         }
         self.is_final(host, id, stamp, status)
     }
+}
+
+/// Whether an event that is read again says the same, but for text that was erased since.
+fn says_the_same(before: &Event, now: &Event) -> bool {
+    let fixed = |event: &Event| {
+        let registration = &event.registration;
+        let RegistrationView { id, status, node, stamp, expires, activated, .. } = registration.clone();
+        let lost_to = registration.rejected_by.as_ref().map(|by| (by.namespace.clone(), by.registration, by.stamp));
+        let ended = event.ended.as_ref().map(|end| (end.index, end.reason));
+        (event.event_type, event.time, (id, status, node, stamp, expires, activated), lost_to, ended)
+    };
+    let text = |event: &Event| {
+        let RegistrationView { owner, metadata, names, .. } = event.registration.clone();
+        (owner, metadata, names, event.id())
+    };
+    fixed(before) == fixed(now) && (now.registration.erased || text(before) == text(now))
 }

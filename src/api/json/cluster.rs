@@ -65,9 +65,9 @@ pub struct Cluster {
 /// The part of an event feed that is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct EventRange {
-    /// The cursor of the earliest event kept.
-    pub earliest: Cursor,
-    /// The cursor of the last event; less than `earliest` where there is none.
+    /// The place before the earliest event kept.
+    pub start: Cursor,
+    /// The cursor of the last event; the same where there is none.
     pub last: Cursor,
 }
 
@@ -235,7 +235,7 @@ impl Cluster {
             forks: view.forks.into_iter().map(|ForkView { origin, by, seq }| Fork { origin, by, seq }).collect(),
             disk_hangs_ms: view.disk_hangs,
             eviction: view.eviction.map(Into::into),
-            events: EventRange { earliest: view.events.0, last: view.events.1 },
+            events: EventRange { start: view.events.0, last: view.events.1 },
             evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }

@@ -58,7 +58,8 @@ mod type_text {
 pub struct Event {
     /// Always `1.0`.
     pub specversion: String,
-    /// `<cursor>@<node>`: unique in the cluster, and the same however often it is read.
+    /// `<registration>/<what happened>`, with the namespace and the key where a name ended: the same at every node and for
+    /// ever. Whoever meets it again drops the event.
     pub id: String,
     /// `/nodes/<id>`: the node that learnt it, by the id of its first incarnation.
     pub source: String,
@@ -81,7 +82,7 @@ pub struct Event {
 /// The particulars of an event.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EventData {
-    /// The registration as it stands now, which may be further than the event says.
+    /// The registration as it stood when the event was told, which may be further by now.
     pub registration: Registration,
     /// The claim that it lost to, where it is contested or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,8 +99,9 @@ impl Event {
     /// An event of this node's feed; the cursor is shown.
     #[must_use]
     pub fn new(node: NodeId, event: replica::Event) -> Self {
+        let id = event.id();
         let registration = Registration::from(event.registration);
-        let (name, reason) = event.ended.map(|(claim, reason)| (Claim::from(claim), reason)).unzip();
+        let (name, reason) = event.ended.map(|end| (Claim::from(end.name), end.reason)).unzip();
         let name = name.filter(|_| !registration.erased);
         let subject = match &name {
             // What a private name is called everywhere.
@@ -109,7 +111,7 @@ impl Event {
         };
         Self {
             specversion: "1.0".to_owned(),
-            id: format!("{}@{node}", event.cursor),
+            id,
             source: format!("/nodes/{node}"),
             event_type: event.event_type,
             subject,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::replica::{self, ClaimView, EndReason, EventType, RegistrationView, Status};
+use crate::replica::{self, ClaimView, EndReason, EventType, NameEnd, RegistrationView, Status};
 
 fn view() -> RegistrationView {
     let node = NodeId(0xabc);
@@ -44,16 +44,18 @@ fn of_an_erased_registration_there_is_no_owner_and_no_name() {
         ended: Some(EndReason::Released),
     }];
     let view = RegistrationView { owner: String::new(), metadata: None, erased: true, names, ..view() };
-    let ended = (view.names[0].clone(), EndReason::Released);
+    let ended = NameEnd { index: 0, name: view.names[0].clone(), reason: EndReason::Released };
     let registration = Registration::from(view.clone());
     let value = serde_json::to_value(&registration).unwrap();
     assert_eq!(value["erased"], true);
     assert!(["owner", "names", "metadata"].iter().all(|member| value.get(member).is_none()), "{value}");
     assert_eq!(serde_json::from_value::<Registration>(value).unwrap(), registration);
     let (event_type, time) = (EventType::NameEnded, Millis(0));
-    let event = replica::Event { cursor: 7, event_type, time, registration: view, ended: Some(ended) };
+    let event =
+        replica::Event { cursor: "a-7".parse().unwrap(), event_type, time, registration: view, ended: Some(ended) };
     let event = Event::new(NodeId(0xabc), event);
     assert_eq!((event.subject.as_str(), event.data.name.is_none()), ("00000000-0000-0000-0000-000000000007", true));
+    assert_eq!(event.id, "00000000-0000-0000-0000-000000000007/ended/username/#0");
     assert_eq!(event.data.reason, Some(EndReason::Released));
 }
 
@@ -91,22 +93,22 @@ fn a_registration_is_written_field_by_field_and_read_back() {
 fn an_event_is_a_cloud_event() {
     let ended = view().names.remove(0);
     let event = replica::Event {
-        cursor: 9,
+        cursor: "a-9".parse().unwrap(),
         event_type: EventType::NameEnded,
         time: Millis(1_700_000_000_000),
         registration: view(),
-        ended: Some((ended, EndReason::Expired)),
+        ended: Some(NameEnd { index: 0, name: ended, reason: EndReason::Expired }),
     };
     let event = Event::new(NodeId(0xabc), event);
     let value = serde_json::to_value(&event).unwrap();
     assert_eq!(value["specversion"], "1.0");
-    assert_eq!(value["id"], "9@0000000000000abc");
+    assert_eq!(value["id"], "00000000-0000-0000-0000-000000000007/ended/org/42/handle/alice");
     assert_eq!(value["source"], "/nodes/0000000000000abc");
     assert_eq!(value["type"], "forename.name.ended");
     assert_eq!(value["subject"], "org/42/handle/Alice");
     assert_eq!(value["time"], "2023-11-14T22:13:20.000Z");
     assert_eq!(value["datacontenttype"], "application/json");
-    assert_eq!(value["cursor"], 9);
+    assert_eq!(value["cursor"], "a-9");
     assert_eq!(value["data"]["name"]["key"], "alice");
     assert_eq!(value["data"]["reason"], "expired");
     assert_eq!(value["data"]["rejected_by"], value["data"]["registration"]["rejected_by"]);

@@ -172,7 +172,7 @@ async fn a_node_that_is_gone() {
     drop(inbox);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(0).1);
+    let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
     let server =
         tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), ApiTokens::default(), std::future::pending()));
     let client = Client::new(&base).unwrap();

@@ -4,23 +4,24 @@ use super::*;
 use crate::replica::{EventFilter, EventPage, EventType};
 
 /// Answers as a feed whose events are all those up to the number in `len`, at most so many at a time.
-fn feed(len: &Arc<Mutex<Cursor>>) -> impl FnMut(&Request) -> Reply + Send + 'static {
+fn feed(len: &Arc<Mutex<u64>>) -> impl FnMut(&Request) -> Reply + Send + 'static {
     let len = Arc::clone(len);
     move |request| {
         let Request::Events { after, limit, .. } = request else { panic!("asked {request:?}") };
         let len = *len.lock().unwrap();
-        let next = len.min(after + *limit as u64).max(*after);
+        let after = after.map_or(0, |after| after.number);
+        let next = len.min(after + *limit as u64).max(after);
         let events = (after + 1..=next).map(event).collect();
-        Ok(Answer::Events(EventPage { events, next }))
+        Ok(Answer::Events(EventPage { events, next: cursor(next) }))
     }
 }
 
-fn event(cursor: Cursor) -> replica::Event {
+fn event(number: u64) -> replica::Event {
     let mut registration = registration(Status::Confirmed);
     // Newlines of the application's must not end a message.
     registration.metadata = Some("{\n\"a\":\r\n1}".to_owned());
     replica::Event {
-        cursor,
+        cursor: cursor(number),
         event_type: EventType::Confirmed,
         time: Millis(1_700_000_000_000),
         registration,
@@ -42,11 +43,11 @@ async fn read(response: &mut Response, messages: usize) -> String {
 async fn a_page_of_cloud_events() {
     let len = Arc::new(Mutex::new(3));
     let fake = Fake::start(feed(&len)).await;
-    let body: Value = fake.get("/v1/events?after=1&limit=2").await.json().await.unwrap();
-    assert_eq!(body["next"], 3);
+    let body: Value = fake.get("/v1/events?after=feed-1&limit=2").await.json().await.unwrap();
+    assert_eq!(body["next"], "feed-3");
     let events = body["events"].as_array().unwrap();
-    assert_eq!(events.iter().map(|event| event["cursor"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 3]);
-    assert_eq!(events[0]["id"], "2@000000000abc0000");
+    assert_eq!(events.iter().map(|event| event["cursor"].as_str().unwrap()).collect::<Vec<_>>(), ["feed-2", "feed-3"]);
+    assert_eq!(events[0]["id"], format!("{}/confirmed", events[0]["data"]["registration"]["id"].as_str().unwrap()));
     assert_eq!(events[0]["type"], "forename.registration.confirmed");
     assert_eq!(events[0]["data"]["registration"]["metadata"], json!({"a": 1}));
 }
@@ -57,7 +58,7 @@ async fn filters_reach_the_node() {
     let types = "accepted,%20forename.name.ended";
     let id = Uuid::from_u128(7);
     let query = format!(
-        "after=4&since=2023-11-14T22:13:20Z&types={types}&owner=o&registration={id}&namespace=org%2F42&origin=local"
+        "after=feed-4&since=2023-11-14T22:13:20Z&types={types}&owner=o&registration={id}&namespace=org%2F42&origin=local"
     );
     fake.get(&format!("/v1/events?{query}")).await;
     let filter = EventFilter {
@@ -68,7 +69,7 @@ async fn filters_reach_the_node() {
         local: true,
         since: Some(Millis(1_700_000_000_000)),
     };
-    let asked = Request::Events { after: 4, limit: 100, filter };
+    let asked = Request::Events { after: Some(cursor(4)), limit: 100, filter };
     assert_eq!(fake.last(), asked);
     // The typed client writes the same.
     let query = EventQuery {
@@ -80,7 +81,7 @@ async fn filters_reach_the_node() {
         local: true,
         limit: Some(100),
     };
-    fake.client.events(4, &query).await.unwrap();
+    fake.client.events(Some(cursor(4)), &query).await.unwrap();
     assert_eq!(fake.last(), asked);
 }
 
@@ -88,29 +89,30 @@ async fn filters_reach_the_node() {
 async fn a_stream_goes_on_as_the_feed_grows() {
     let len = Arc::new(Mutex::new(3));
     let fake = Fake::start(feed(&len)).await;
-    let request = fake.http.get(format!("{}/v1/events?after=1&limit=1", fake.base));
+    let request = fake.http.get(format!("{}/v1/events?after=feed-1&limit=1", fake.base));
     let mut response = request.header("accept", "text/html, text/event-stream;q=0.9").send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = read(&mut response, 2).await;
-    assert!(text.starts_with("id: 2\nevent: forename.registration.confirmed\ndata: {"), "{text}");
-    assert!(text.contains("\n\nid: 3\n"), "{text}");
+    assert!(text.starts_with("id: feed-2\nevent: forename.registration.confirmed\ndata: {"), "{text}");
+    assert!(text.contains("\n\nid: feed-3\n"), "{text}");
     assert!(!text.contains("cursor"), "{text}");
     *len.lock().unwrap() = 4;
-    fake.latest.send_replace(4);
+    fake.latest.send_replace(cursor(4));
     let text = read(&mut response, 1).await;
-    assert!(text.starts_with("id: 4\n"), "{text}");
+    assert!(text.starts_with("id: feed-4\n"), "{text}");
 }
 
 #[tokio::test]
 async fn a_stream_resumes_after_the_last_event_id() {
     let fake = Fake::start(feed(&Arc::new(Mutex::new(9)))).await;
     let stream = |last: &'static str| {
-        let request = fake.http.get(format!("{}/v1/events?after=1", fake.base)).header("accept", "text/event-stream");
+        let request =
+            fake.http.get(format!("{}/v1/events?after=feed-1", fake.base)).header("accept", "text/event-stream");
         request.header("last-event-id", last).send()
     };
-    let text = read(&mut stream("8").await.unwrap(), 1).await;
-    assert!(text.starts_with("id: 9\n"), "{text}");
-    assert_eq!(stream("8@abc").await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let text = read(&mut stream("feed-8").await.unwrap(), 1).await;
+    assert!(text.starts_with("id: feed-9\n"), "{text}");
+    assert_eq!(stream("8").await.unwrap().status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -123,29 +125,42 @@ async fn a_refusal_is_no_empty_stream() {
 #[tokio::test]
 async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
     let fake = Fake::start(|request| match request {
-        Request::Events { after: 0, .. } => Ok(Answer::Events(EventPage { events: vec![event(8)], next: 8 })),
-        Request::Events { after, .. } => Err(replica::Refusal::EventsCompacted { after: *after, earliest: 8 }),
+        Request::Events { after: None, .. } => {
+            Ok(Answer::Events(EventPage { events: vec![event(8)], next: cursor(8) }))
+        }
+        Request::Events { after: Some(after), .. } if after.feed == cursor(0).feed => {
+            Err(replica::Refusal::EventsCompacted { after: *after, restart: cursor(7) })
+        }
+        Request::Events { after: Some(after), .. } => {
+            Err(replica::Refusal::CursorUnknown { after: *after, restart: cursor(7) })
+        }
         _ => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
     })
     .await;
     for accept in ["application/json", "text/event-stream"] {
-        let request = fake.http.get(format!("{}/v1/events?after=3", fake.base)).header("accept", accept);
+        let request = fake.http.get(format!("{}/v1/events?after=feed-3", fake.base)).header("accept", accept);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::GONE, "{accept}");
         assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
         let problem: Problem = response.json().await.unwrap();
-        assert_eq!((problem.problem_type, problem.earliest), (ProblemType::EventsCompacted, Some(8)));
-        assert!(problem.detail.contains("begins at 8") && problem.detail.contains("after cursor 7"), "{problem}");
+        assert_eq!((problem.problem_type, problem.restart), (ProblemType::EventsCompacted, Some(cursor(7))));
+        assert!(problem.detail.contains("go on after cursor feed-7"), "{problem}");
+        let request = fake.http.get(format!("{}/v1/events?after=dd-3", fake.base)).header("accept", accept);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::GONE, "{accept}");
+        let problem: Problem = response.json().await.unwrap();
+        assert_eq!((problem.problem_type, problem.restart), (ProblemType::CursorUnknown, Some(cursor(7))));
+        assert!(problem.detail.contains("No event is lost") && problem.detail.contains("feed-7"), "{problem}");
     }
     // A stream that resumes is told the same, and does not go on trying.
-    let mut stream = fake.client.stream(3, EventQuery::default());
+    let mut stream = fake.client.stream(Some(cursor(3)), EventQuery::default());
     let error = stream.next().await.unwrap_err();
-    assert_eq!(error.problem().and_then(|problem| problem.earliest), Some(8), "{error}");
+    assert_eq!(error.problem().and_then(|problem| problem.restart), Some(cursor(7)), "{error}");
     // Whoever has read nothing begins with what there is.
-    let first = fake.client.events(0, &EventQuery::default()).await.unwrap();
-    assert_eq!(first.events[0].cursor, Some(8));
+    let first = fake.client.events(None, &EventQuery::default()).await.unwrap();
+    assert_eq!(first.events[0].cursor, Some(cursor(8)));
     let cluster: Value = fake.get("/v1/cluster").await.json().await.unwrap();
-    assert_eq!(cluster["events"], json!({"earliest": 5, "last": 9}));
+    assert_eq!(cluster["events"], json!({"start": "feed-4", "last": "feed-9"}));
     assert_eq!((&cluster["members"][0]["wire"], &cluster["members"][1]["wire"]), (&json!("1.0"), &Value::Null));
 }
 
@@ -154,13 +169,13 @@ async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
     let fake = Fake::start(|request| {
         let Request::Events { after, .. } = request else { panic!("asked {request:?}") };
         // Of all up to 9 only the fifth is wanted.
-        let events = (*after < 5).then(|| event(5)).into_iter().collect();
-        Ok(Answer::Events(EventPage { events, next: 9 }))
+        let events = after.is_none_or(|after| after.number < 5).then(|| event(5)).into_iter().collect();
+        Ok(Answer::Events(EventPage { events, next: cursor(9) }))
     })
     .await;
-    let request = fake.http.get(format!("{}/v1/events?after=1", fake.base)).header("accept", "text/event-stream");
+    let request = fake.http.get(format!("{}/v1/events?after=feed-1", fake.base)).header("accept", "text/event-stream");
     let text = read(&mut request.send().await.unwrap(), 2).await;
-    assert!(text.starts_with("id: 5\n") && text.ends_with("\n\nid: 9\n\n"), "{text}");
+    assert!(text.starts_with("id: feed-5\n") && text.ends_with("\n\nid: feed-9\n\n"), "{text}");
 }
 
 #[tokio::test]
@@ -198,18 +213,18 @@ async fn the_clients_stream_outlives_connections() {
         answer(request)
     })
     .await;
-    let mut stream = fake.client.stream(0, EventQuery::default());
+    let mut stream = fake.client.stream(None, EventQuery::default());
     let first = stream.next().await.unwrap();
-    assert_eq!((first.cursor, first.data.registration.owner.as_str()), (Some(1), "user-1"));
-    assert_eq!(stream.next().await.unwrap().cursor, Some(2));
-    assert_eq!(stream.cursor(), 2);
+    assert_eq!((first.cursor, first.data.registration.owner.as_str()), (Some(cursor(1)), "user-1"));
+    assert_eq!(stream.next().await.unwrap().cursor, Some(cursor(2)));
+    assert_eq!(stream.cursor(), Some(cursor(2)));
 
     let address = fake.base.trim_start_matches("http://").to_owned();
     fake.stop.send(()).unwrap();
     fake.server.await.unwrap().unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
     let (calls, mut inbox) = mpsc::channel::<Call>(8);
-    let (latest, events) = watch::channel(0);
+    let (latest, events) = watch::channel(cursor(0));
     *len.lock().unwrap() = 3;
     let mut answer = feed(&len);
     tokio::spawn(async move {
@@ -219,6 +234,6 @@ async fn the_clients_stream_outlives_connections() {
     });
     let handle = Handle::new(watch::channel(NODE).1, calls, events);
     tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), ApiTokens::default(), std::future::pending()));
-    assert_eq!(stream.next().await.unwrap().cursor, Some(3));
+    assert_eq!(stream.next().await.unwrap().cursor, Some(cursor(3)));
     drop(latest);
 }

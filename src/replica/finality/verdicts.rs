@@ -32,8 +32,11 @@ impl<S: Store> Replica<S> {
         for stamp in std::mem::take(&mut self.finality.news) {
             let open = self.finality.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
             let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
-            if lost.is_some_and(|lost| self.earlier_twin(&lost).is_none()) {
-                self.tell(EventKind::Contested, stamp);
+            // Where several carry its id the event may have been told of another one.
+            let alone =
+                |lost: &Registration| lost.chosen_id.is_none_or(|id| self.registry.run(id, lost.stamp).len() < 2);
+            if let Some(lost) = lost.filter(alone) {
+                self.tell(EventKind::Contested(self.lost_to(&lost)), stamp);
             }
         }
         self.expire();
@@ -360,7 +363,7 @@ impl<S: Store> Replica<S> {
             match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
                 Some(first) => self.waiters.hand_over(stamp, first),
                 None => {
-                    self.tell(EventKind::Rejected, stamp);
+                    self.tell(EventKind::Rejected(self.lost_to(&registration)), stamp);
                     self.waiters.decided(stamp);
                 }
             }

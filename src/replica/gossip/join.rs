@@ -193,7 +193,7 @@ impl<S: Store> Replica<S> {
         self.peers.received = None;
         self.mark_installed();
         self.load();
-        self.take_up_again();
+        self.end_return();
         for peer in self.peers.connected() {
             self.greet(peer);
         }

@@ -116,6 +116,17 @@ fn all_who_stay_declare_an_eviction() {
     assert!(membership.to_declare().is_empty());
 }
 
+/// Of six, all but 2 and 5 stay. Whoever heard that 2 is out and not that 5 is, with the cut that 2's freeze makes, would find
+/// a lesser cut of 5 among the freezes of those who stay.
+#[test]
+fn what_is_decided_is_declared_together_with_what_it_rests_on() {
+    let first = [(1, 14), (2, 17), (3, 14), (4, 17), (6, 8)].map(|(by, seq)| op(by, 1, 10, freeze(5, seq)));
+    let second = [(1, 2), (3, 2), (4, 3), (6, 2)].map(|(by, place)| op(by, place, 20, freeze(2, 9)));
+    let ops = first.into_iter().chain([op(4, 2, 11, evict(&[(5, 17)]))]).chain(second).collect();
+    let membership = seen_by(3, &[1, 2, 3, 4, 5, 6], ops);
+    assert_eq!(membership.to_declare(), &[(NodeId(2), at(9)), (NodeId(5), at(17))].into());
+}
+
 #[test]
 fn half_of_the_members_evict_nobody() {
     let membership = founded(&[1, 2], vec![op(1, 1, 10, freeze(2, 0))]);

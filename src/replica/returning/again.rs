@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Replica;
+use super::super::feed::EventKind;
 use super::Void;
 use crate::clock::{NodeId, Stamp};
 use crate::codec;
@@ -21,7 +22,6 @@ impl<S: Store> Replica<S> {
 
     /// Issues what came to nothing again, with fresh stamps and the old ids.
     pub(in crate::replica) fn register_again(&mut self) {
-        self.end_untold();
         if !self.returning.open || !self.may_register_again() {
             return;
         }
@@ -51,11 +51,13 @@ impl<S: Store> Replica<S> {
                 // Nobody else has heard of it, and nobody is to.
                 Void::Rejected(registration, _) => {
                     let rejected = self.registry.enter_alone(&registration);
+                    self.tell(EventKind::Accepted, rejected.stamp);
+                    self.tell(EventKind::Rejected(self.lost_to(&rejected)), rejected.stamp);
                     self.note_over(&rejected);
                     self.settled(stamp);
                 }
                 Void::Open(op) => self.issue_again(stamp, *op),
-                Void::Again(..) | Void::Heard(_) => {}
+                Void::Again(..) => {}
             }
         }
     }
@@ -101,10 +103,7 @@ impl<S: Store> Replica<S> {
         // What had lengthened it would come too late for the new one.
         let extensions = self.returning.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
-        // Its acceptance was told.
-        self.returning.quiet = true;
         let effects = self.issue(Body::Register(Register { claims, expires, replaces, ..register }));
-        self.returning.quiet = false;
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
             self.stands_now(void, &again);
@@ -115,7 +114,6 @@ impl<S: Store> Replica<S> {
         let entry = Void::Again(again.stamp, again.id());
         self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&entry));
         self.returning.ids.retain(|_, stamp| *stamp != void);
-        self.returning.heard.insert(again.id());
         self.waiters.hand_over(void, again.stamp);
     }
 

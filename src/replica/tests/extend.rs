@@ -4,7 +4,7 @@ use super::super::verify::verify;
 use super::*;
 
 impl Cluster {
-    fn reserve(&mut self, n: u64, name: &str, ttl: u64) -> Uuid {
+    pub(super) fn reserve(&mut self, n: u64, name: &str, ttl: u64) -> Uuid {
         self.register(n, RegisterRequest { ttl: Some(ttl), ..names(&[name]) }).id
     }
 
