@@ -205,7 +205,7 @@ impl Connection {
     /// How far a node's feed has been applied; none where it never was read.
     pub(crate) async fn cursor(&self, source: &str) -> Result<Option<Cursor>, Failure> {
         let row = self.0.query_opt("select cursor from feed where source = $1", &[&source]).await?;
-        Ok(row.map(|row| row.try_get::<_, &str>(0)?.parse().map_err(Failure::from)).transpose()?)
+        row.map(|row| row.try_get::<_, &str>(0)?.parse().map_err(Failure::from)).transpose()
     }
 
     /// Sets where a node's feed goes on.

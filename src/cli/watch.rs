@@ -62,7 +62,7 @@ pub(super) async fn run(args: WatchArgs) -> Outcome {
             }
             Err(error) => {
                 let Some(restart) = new_feed(&error) else { return Err(compacted(error)) };
-                eprintln!("the node has begun a new feed, which is read from its beginning");
+                tracing::warn!("the node has begun a new feed, which is read from its beginning");
                 stream = client.stream(Some(restart), query.clone());
             }
         }

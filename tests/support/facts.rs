@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::Client;
-use forename::api::json::{Event, Registration, RejectedBy};
+use forename::api::json::{Event, Registration};
 use forename::client::EventQuery;
 use forename::clock::{NodeId, Stamp};
 use forename::replica::{EventType, Status};
