@@ -15,6 +15,35 @@ const VOTE_LASTS: u64 = 1000;
 /// In a cluster where not everybody tells everybody, votes on who is silent go to all this often. A guess: often enough that
 /// one may be lost while the last is still fresh.
 const VOTE_EVERY: u64 = 300;
+/// A node that has voted for the eviction of some members votes for that of others only so many milliseconds after it last said
+/// the first: what follows from its first vote is known by then, and no two evictions find a majority at the same time. A
+/// guess: as long as a vote lasts, and twice that for messages on their way.
+const VOTE_BINDS: u64 = 3 * VOTE_LASTS;
+
+/// Whom a node votes out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vote {
+    /// Whom it says to be silent.
+    says: BTreeSet<NodeId>,
+    /// Whom it last voted for, and when it last said so.
+    bound: Option<(Millis, BTreeSet<NodeId>)>,
+}
+
+impl Vote {
+    /// These members are silent now.
+    fn cast(&mut self, now: Millis, silent: BTreeSet<NodeId>) {
+        let other = |(at, nodes): &(Millis, BTreeSet<NodeId>)| *nodes != silent && now.since(*at) < VOTE_BINDS;
+        self.says = if self.bound.as_ref().is_some_and(other) { BTreeSet::new() } else { silent };
+        if !self.says.is_empty() {
+            self.bound = Some((now, self.says.clone()));
+        }
+    }
+
+    /// Whom it says to be silent.
+    pub(super) fn says(&self) -> &BTreeSet<NodeId> {
+        &self.says
+    }
+}
 
 impl<S: Store> Replica<S> {
     /// An operator wants a member out.
@@ -126,9 +155,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// Begins an eviction once a majority of the members says that the very same nodes are silent to them too: freezes
-    /// that cross could leave no majority, and cannot be taken back.
+    /// that cross could leave no majority, and cannot be taken back. Whoever is put out itself has no say in it.
     fn freeze_silent(&mut self) {
-        let silent = self.silent();
+        let goes = |node: NodeId| self.membership.frozen().contains(&node);
+        let silent = if goes(self.me) { BTreeSet::new() } else { self.silent() };
+        self.peers.vote.cast(self.now.elapsed, silent);
+        let silent = self.peers.vote.says().clone();
         if silent.is_empty() || self.leaving.is_some() || !self.membership.could_evict(&silent) {
             return;
         }
@@ -136,7 +168,8 @@ impl<S: Store> Replica<S> {
         let now = self.now.elapsed;
         let agree = self.membership.members().filter(|member| {
             let word = self.peers.silent_to(*member);
-            *member == self.me || word.is_some_and(|(at, nodes)| now.since(*at) <= VOTE_LASTS && *nodes == silent)
+            let agrees = word.is_some_and(|(at, nodes)| now.since(*at) <= VOTE_LASTS && *nodes == silent);
+            *member == self.me || agrees && !self.membership.frozen().contains(member)
         });
         if 2 * agree.count() > self.membership.count() {
             tracing::warn!(?silent, "members are silent to a majority and are evicted, as evict_after says");
@@ -161,3 +194,26 @@ impl<S: Store> Replica<S> {
 
 /// What a node says that compares its log with its peers'.
 pub(super) const STARTS: &str = "it has just started and compares its log with its peers'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_binds_for_a_while_after_it_was_last_said() {
+        let nodes = |ids: &[u64]| ids.iter().map(|id| NodeId(*id)).collect::<BTreeSet<_>>();
+        let mut vote = Vote::default();
+        let mut says = |now: u64, silent: &[u64]| {
+            vote.cast(Millis(now), nodes(silent));
+            vote.says().clone()
+        };
+        assert_eq!(says(0, &[]), nodes(&[]));
+        assert_eq!(says(1, &[4]), nodes(&[4]), "who has said nothing is free");
+        assert_eq!(says(500, &[4]), nodes(&[4]));
+        assert_eq!(says(501, &[5]), nodes(&[]), "nor may it vote for more of them");
+        assert_eq!(says(600, &[4, 5]), nodes(&[]));
+        assert_eq!(says(700, &[4]), nodes(&[4]), "its first vote it may repeat");
+        assert_eq!(says(700 + VOTE_BINDS - 1, &[5]), nodes(&[]));
+        assert_eq!(says(700 + VOTE_BINDS, &[5]), nodes(&[5]));
+    }
+}

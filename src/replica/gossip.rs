@@ -292,7 +292,7 @@ impl<S: Store> Replica<S> {
     /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
     /// waits for words of the others.
     fn is_busy(&self) -> bool {
-        self.finality.busy() || !self.silent().is_empty() || self.leaving.is_some() || !self.leavers.is_empty()
+        self.finality.busy() || !self.peers.vote.says().is_empty() || self.leaving.is_some() || !self.leavers.is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
@@ -310,7 +310,7 @@ impl<S: Store> Replica<S> {
         }
         let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
-        Vector { entries, rows, wall: self.now.wall, silent: self.silent(), leaving, yields_to, wants, echo }
+        Vector { entries, rows, wall: self.now.wall, silent: self.peers.vote.says().clone(), leaving, yields_to, wants, echo }
     }
 
     /// An entry for each log that there is something to say of.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
+use crate::replica::evict::Vote;
 use crate::replica::{Contact, Now, Obstacle, SnapshotId};
 use crate::store::Table;
 
@@ -87,6 +88,8 @@ pub(in crate::replica) struct Peers {
     /// The same of this node's ops, by the member that does not take them.
     pub(super) refused_by: BTreeMap<NodeId, u64>,
     pub(super) next_beat: Millis,
+    /// Whom this node votes out for being silent.
+    pub(in crate::replica) vote: Vote,
     /// When to tell all who is silent again.
     pub(in crate::replica) next_vote: Millis,
     /// When to pass contacts on again.
@@ -117,6 +120,7 @@ impl Peers {
             skewed: BTreeMap::new(),
             refused_by: BTreeMap::new(),
             next_beat,
+            vote: Vote::default(),
             next_vote: now.elapsed,
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
