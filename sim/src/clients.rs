@@ -319,13 +319,13 @@ impl World {
             }
             Err(Refusal::EventsCompacted { restart, .. }) if matches!(call, Call::Feed(_)) => {
                 self.mark("events leave a feed before they are read");
-                self.ledger.begins_after(host, restart);
+                self.ledger.begins_after(host, restart.number);
                 self.feed_page(host, restart);
                 Ok(())
             }
             Err(Refusal::CursorUnknown { restart, .. }) if matches!(call, Call::Feed(_)) => {
                 self.mark("a reader goes on in a new feed");
-                self.ledger.begins_after(host, restart);
+                self.ledger.begins_after(host, restart.number);
                 self.feed_page(host, restart);
                 Ok(())
             }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use forename::clock::{Hlc, NodeId};
 use forename::codec;
 use forename::crdt::{Op, Seq};
-use forename::replica::{Contact, Input, Message, node_in};
+use forename::replica::{Contact, Entry, Input, Message, Vector, node_in};
 use forename::store::Table;
 
 use crate::disk::Disk;
@@ -95,6 +95,7 @@ impl World {
             let others = self.machines.iter().filter(|other| other.host != host);
             let elsewhere = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
             self.ledger.replaced(node, copy.disk.head(node), elsewhere);
+            self.machines[host].put_back_at = copy.disk.head(node);
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {
@@ -112,7 +113,10 @@ impl World {
         let machine = &self.machines[host];
         let node = machine.node;
         let others = || self.machines.iter().filter(|other| other.host != host);
-        let unsure = machine.gone || others().any(|other| other.put_back) || self.plan.ending != Ending::Healed;
+        // Its operator has made the directory that of its next incarnation, which has not been started.
+        let is_next = node_in(machine.disk.durable(), node) != node;
+        let unsure =
+            machine.gone || is_next || others().any(|other| other.put_back) || self.plan.ending != Ending::Healed;
         // What is not durable there may be lost there too.
         let may_forget = |other: &Machine| {
             let mut durable = other.disk.clone();
@@ -169,12 +173,48 @@ impl World {
         let shows = |input: &Input| match input {
             Input::Message { from, message: Message::Vector(vector) } => {
                 let other = self.machines.get(host_of(*from)).filter(|other| other.node == *from && other.is_up());
-                vector.wants && other.is_some_and(|other| self.knows_more(other, machine.node, &copy))
+                let knows = other.is_some_and(|other| self.knows_more(other, machine.node, &copy));
+                // What it knows by now it need not have known when it said this.
+                knows && vector.wants && says_more(vector, machine.node, &copy.disk)
             }
             _ => false,
         };
         if machine.inbox.iter().any(shows) {
             self.machines[host].shown_at = Some(self.now);
+        }
+    }
+
+    /// A node whose directory is not its latest may be given what that lacks before anybody notices. If it has issued nothing
+    /// meanwhile, and may have promised what it had promised, it is as its latest directory was.
+    pub(crate) fn note_caught_up(&mut self, host: Host) {
+        let machine = &self.machines[host];
+        let node = machine.node;
+        if !machine.put_back || !machine.is_up() || machine.shown_at.is_some() {
+            return;
+        }
+        let mut durable = machine.disk.clone();
+        durable.crash(0);
+        let said = self.known.said(node);
+        let lacks = said.exceeds(&durable, node, &BTreeSet::new(), Some(Seq::MAX)) || said.denies(&durable, node);
+        if lacks || durable.head(node) != machine.put_back_at {
+            return;
+        }
+        self.mark("an old disk catches up");
+        self.ledger.caught_up(host);
+        let machine = &mut self.machines[host];
+        (machine.put_back, machine.shunned, machine.restored) = (false, false, true);
+    }
+
+    /// A process is about to be gone. Where nobody else remembers what a directory that was put back lacks, nobody can tell what
+    /// is to come of this run.
+    pub(crate) fn witness_goes(&mut self, host: Host) {
+        let old = |machine: &&Machine| machine.put_back && machine.host != host;
+        for other in self.machines.iter().filter(old).map(|machine| machine.host).collect::<Vec<_>>() {
+            let (node, copy) = (self.machines[other].node, self.copy_disk(other));
+            let knows = |machine: &&Machine| machine.host != other && self.knows_more(machine, node, &copy);
+            let witnesses: Vec<Host> = self.machines.iter().filter(knows).map(|machine| machine.host).collect();
+            let on_disk = !copy.disk.passes(node, self.machines[host].disk.head(node));
+            self.witness_gone |= witnesses == [host] && !on_disk;
         }
     }
 
@@ -267,4 +307,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether a message shows a node that its directory lacks something.
+fn says_more(vector: &Vector, node: NodeId, disk: &Disk) -> bool {
+    let own = |entry: &&Entry| entry.origin == node;
+    let more = |entry: &Entry| {
+        entry.has.max(entry.promise.seq) > disk.log(node)
+            || entry.promise.hlc > disk.ceiling()
+            || !disk.passes(node, (entry.holds, entry.chain))
+    };
+    let held = vector.rows.iter().filter(|row| row.by == node).flat_map(|row| &row.held);
+    vector.entries.iter().filter(own).any(more) || held.clone().any(|(origin, seq, _)| *seq > disk.log(*origin))
 }

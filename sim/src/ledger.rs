@@ -54,7 +54,8 @@ struct Book {
 /// What a directory's feed has told, as far as it was read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
-    id: u64,
+    /// Whose it is.
+    node: NodeId,
     events: BTreeMap<u64, Event>,
     ids: BTreeSet<String>,
 }
@@ -62,9 +63,9 @@ pub(crate) struct Feed {
 impl Feed {
     /// What is left of it with a disk that has no event after this one.
     fn upto(mut self, last: Cursor) -> Self {
-        self.events.retain(|number, _| *number <= last.number && self.id == last.feed);
+        self.events.retain(|number, _| *number <= last.number);
         let ids = self.events.values().map(Event::id).collect();
-        Self { id: last.feed, events: self.events, ids }
+        Self { ids, ..self }
     }
 }
 
@@ -329,8 +330,7 @@ impl Ledger {
 
     /// The cursor of the last event that was read of a host's feed.
     pub(crate) fn last_event(&self, host: Host) -> Cursor {
-        let feed = &self.books[host].feed;
-        Cursor { feed: feed.id, number: feed.events.last_key_value().map_or(0, |(number, _)| *number) }
+        self.books[host].feed.events.last_key_value().map(|(_, event)| event.cursor).unwrap_or_default()
     }
 
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
@@ -357,6 +357,11 @@ impl Ledger {
                 self.forget_answers(node, Seq::MAX);
             }
         }
+    }
+
+    /// A directory that was put back is as the latest one was.
+    pub(crate) fn caught_up(&mut self, host: Host) {
+        self.books[host].put_back = false;
     }
 
     /// With another disk a feed ends where it ended there.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::codec;
+use forename::crdt::{Chain, Seq};
 use forename::replica::{Config, Contact, Cursor, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
 use forename::store::memory::MemoryStore;
 use forename::store::{Store, Table, Write};
@@ -45,6 +46,8 @@ pub(crate) struct Machine {
     pub(crate) full: bool,
     /// Its data directory was replaced by an older one: it has to stop, and comes back as its next incarnation.
     pub(crate) put_back: bool,
+    /// Where the log ended that such a directory had of its own node.
+    pub(crate) put_back_at: (Seq, Chain),
     /// When a member first showed it what its directory lacks.
     pub(crate) shown_at: Option<Micros>,
     /// No client is let near it, because what it answers could not be kept.
@@ -115,6 +118,7 @@ impl Machine {
             failing: false,
             full: false,
             put_back: false,
+            put_back_at: (0, Chain::default()),
             shown_at: None,
             shunned: false,
             restored: false,

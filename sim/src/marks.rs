@@ -103,6 +103,7 @@ pub const RARE: &[&str] = &[
     "those who are lost put out the others",
     "nobody is left who has the state",
     "what an old disk lacks is forgotten",
+    "an old disk catches up",
     "refused: last member",
 ];
 

@@ -98,6 +98,8 @@ pub(crate) struct World {
     pub(crate) known: Known,
     /// Whose directory a new cluster was made of.
     pub(crate) recovered: Option<Host>,
+    /// The last process that remembered what a directory lacks that was put back is gone.
+    pub(crate) witness_gone: bool,
     /// What hosts let out at once at most.
     pub(crate) most_sent: BTreeMap<Host, Burst>,
     pub(crate) dialling: BTreeSet<(Host, Host)>,
@@ -133,6 +135,7 @@ impl World {
             originals: BTreeMap::new(),
             known: Known::default(),
             recovered: None,
+            witness_gone: false,
             most_sent: BTreeMap::new(),
             dialling: BTreeSet::new(),
             met: BTreeMap::new(),
@@ -307,6 +310,7 @@ impl World {
         machine.turn_planned = false;
         self.watch_inbox(host);
         self.note_shown(host);
+        self.note_caught_up(host);
         let machine = &mut self.machines[host];
         let now = machine.now(self.now);
         let Some(replica) = &mut machine.replica else { return Ok(()) };
@@ -404,6 +408,7 @@ impl World {
         if !self.machines[host].is_up() {
             return;
         }
+        self.witness_goes(host);
         self.trace.note(self.now, Note::Crash(host));
         self.known.forgot(host, self.machines[host].node);
         if self.machines[host].die(kept) > 0 {

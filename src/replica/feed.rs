@@ -1,7 +1,9 @@
 //! The event feed: what became of registrations, in the order in which this node learnt it.
 //!
-//! A feed belongs to one incarnation. It has a number of its own, which its cursors carry, so that a cursor of another
-//! feed is known for one. The next incarnation begins a new feed (see [`super::retelling`]).
+//! A feed belongs to one incarnation; the next one begins a new feed (see [`super::retelling`]). Within it each process of the
+//! node begins a part of its own, under an id that is drawn at random, and cursors carry the id of their part. So a cursor that
+//! this directory did not give is known for one, be it of another node, of an earlier incarnation, or of the same node when its
+//! directory was another copy.
 //!
 //! The oldest events are dropped once they are older than the node is told to keep them, a whole chunk at a time. Two things
 //! stay whatever their age: the newest chunk, so that cursors go on; and the events of a registration that is undecided,
@@ -23,7 +25,7 @@ use crate::codec;
 use crate::crdt::{EndReason, read_record};
 use crate::store::{Direction, Store, Table};
 
-/// The row of [`Table::Meta`] with the number of the feed; none where no feed has begun.
+/// The row of [`Table::Meta`] with the [`Part`]s of the feed; none where no feed has begun.
 pub(super) const META_FEED: &[u8] = b"feed";
 
 /// Events in one chunk at most. A guess.
@@ -36,7 +38,7 @@ pub(super) const DROPPED_AT_ONCE: usize = 64;
 /// `<feed>-<number>`, as it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Cursor {
-    /// Which feed, by a number that was drawn at random when it began.
+    /// Which part of which feed, by a number that was drawn at random when it began.
     pub feed: u64,
     /// Which event; the first is 1, and 0 is the place before it.
     pub number: u64,
@@ -138,10 +140,19 @@ impl EventKind {
     }
 }
 
-/// Both ends of the feed and the events of the current step.
+/// What one process of the node has told, up to the next part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Drawn at random.
+    id: u64,
+    /// The number of its first event.
+    first: u64,
+}
+
+/// The parts of the feed, both its ends, and the events of the current step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Feed {
-    id: u64,
+    parts: Vec<Part>,
     /// The number of the earliest event kept; that of the next one where there is none.
     first: u64,
     next: u64,
@@ -149,10 +160,10 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// The feed that a store has; none where none has begun.
-    pub(super) fn open(store: &impl Store) -> Option<Self> {
-        let id = read_record(&store.get(Table::Meta, META_FEED)?, "number of the feed");
-        let mut next = 1;
+    /// Goes on with the feed that a store has, in a part of this id; none where no feed has begun.
+    pub(super) fn open(store: &mut impl Store, id: u64) -> Option<Self> {
+        let mut parts: Vec<Part> = read_record(&store.get(Table::Meta, META_FEED)?, "parts of the feed");
+        let mut next = parts.last().map_or(1, |last| last.first);
         store.scan(Table::Events, &[], None, Direction::Down, &mut |key, chunk| {
             next = first_of(key) + read_record::<Vec<EventRecord>>(chunk, "chunk of events").len() as u64;
             ControlFlow::Break(())
@@ -162,22 +173,36 @@ impl Feed {
             first = first_of(key);
             ControlFlow::Break(())
         });
-        Some(Self { id, first, next, fresh: Vec::new() })
+        // Of what is gone a reader may still have the last cursor.
+        let gone = parts.partition_point(|part| part.first < first).saturating_sub(1);
+        parts.drain(..gone);
+        // In place of one that told nothing.
+        parts.pop_if(|last| last.first == next);
+        parts.push(Part { id, first: next });
+        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&parts));
+        Some(Self { parts, first, next, fresh: Vec::new() })
     }
 
     /// Begins a feed in a store that has none.
     pub(super) fn begin(store: &mut impl Store, id: u64) -> Self {
-        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&id));
-        Self { id, first: 1, next: 1, fresh: Vec::new() }
+        let parts = vec![Part { id, first: 1 }];
+        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&parts));
+        Self { parts, first: 1, next: 1, fresh: Vec::new() }
     }
 
     pub(super) fn push(&mut self, kind: EventKind, registration: Stamp, time: Millis) {
         self.fresh.push(EventRecord { kind, registration, time });
     }
 
-    /// The cursor of an event of this feed.
+    /// The cursor of an event of this feed, or of the place before the first.
     pub(super) fn at(&self, number: u64) -> Cursor {
-        Cursor { feed: self.id, number }
+        let place = self.parts.partition_point(|part| part.first <= number.max(1)).saturating_sub(1);
+        Cursor { feed: self.parts.get(place).map_or(0, |part| part.id), number }
+    }
+
+    /// Whether this feed gave a cursor, as far as it knows.
+    pub(super) fn gave(&self, cursor: Cursor) -> bool {
+        cursor.number < self.next && self.at(cursor.number) == cursor
     }
 
     /// The cursor of the last event written.
@@ -330,7 +355,7 @@ mod tests {
             prop_assert_eq!(old, gone);
             prop_assert_eq!(feed.earliest(), chunks[gone].0.start);
             prop_assert_eq!(cursors(&store), (feed.earliest()..=total).collect::<Vec<_>>());
-            let reopened = Feed::open(&store).unwrap();
+            let reopened = Feed::open(&mut store, 7).unwrap();
             prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), feed.at(total)));
         }
     }
@@ -346,6 +371,56 @@ mod tests {
         for text in ["", "7", "-7", "ab-", "00ab-7", "AB-7", "ab-07", "ab-+7", "ab-7 ", "ab-7-1", "xyz-1"] {
             assert_eq!(text.parse::<Cursor>(), Err(CursorError(text.to_owned())));
         }
+    }
+
+    /// A reader has read seven events of a directory. Of another copy of it, which told others than the last two, it is given
+    /// nothing under its cursor, however much that copy tells.
+    #[test]
+    fn a_cursor_of_another_copy_of_the_directory_is_known_for_one() {
+        let mut store = MemoryStore::new();
+        let mut feed = begun(&mut store);
+        let tell = |feed: &mut Feed, store: &mut MemoryStore, count: u64| {
+            (0..count).for_each(|_| feed.push(EventKind::Accepted, stamp(1), Millis(0)));
+            feed.write(store);
+        };
+        tell(&mut feed, &mut store, 3);
+        let mut feed = Feed::open(&mut store, 1).unwrap();
+        tell(&mut feed, &mut store, 2);
+        let mut copy = store.clone();
+        tell(&mut feed, &mut store, 2);
+        let reader = feed.last();
+        assert!(feed.gave(reader));
+        let mut other = Feed::open(&mut copy, 2).unwrap();
+        for _ in 0..3 {
+            assert!(!other.gave(reader));
+            tell(&mut other, &mut copy, 1);
+        }
+        let earlier = (0..=5).map(|number| feed.at(number));
+        assert!(earlier.clone().all(|cursor| other.gave(cursor)), "what both have told");
+        assert_eq!(earlier.map(|cursor| cursor.feed).collect::<Vec<_>>(), [FEED, FEED, FEED, FEED, 1, 1]);
+        assert_eq!(other.at(6).feed, 2);
+        let reopened = Feed::open(&mut copy, 3).unwrap();
+        assert!(reopened.gave(other.last()) && reopened.gave(feed.at(4)) && !reopened.gave(reader));
+    }
+
+    #[test]
+    fn parts_go_with_their_events_and_those_that_told_nothing_at_once() {
+        let mut store = MemoryStore::new();
+        begun(&mut store);
+        for id in 1..=70 {
+            let mut feed = Feed::open(&mut store, id).unwrap();
+            if id % 2 == 0 {
+                feed.push(EventKind::Accepted, stamp(id), Millis(0));
+                feed.write(&mut store);
+            }
+        }
+        let mut feed = Feed::open(&mut store, 99).unwrap();
+        assert_eq!(feed.parts.len(), 36);
+        let old = feed.old_chunks(&store, Millis(1), &|_| false);
+        feed.drop_chunks(&mut store, old);
+        let last_gone = feed.start();
+        let feed = Feed::open(&mut store, 100).unwrap();
+        assert_eq!((feed.parts.len(), feed.start(), feed.gave(last_gone)), (3, last_gone, true));
     }
 
     #[test]
@@ -370,13 +445,13 @@ mod tests {
         let mut total = 0;
         begun(&mut store);
         for count in [0, 3, 1, 700] {
-            let mut feed = Feed::open(&store).unwrap();
+            let mut feed = Feed::open(&mut store, count).unwrap();
             assert_eq!(feed.next, total + 1);
             for n in 0..count {
                 feed.push(EventKind::Accepted, Stamp::default(), Millis(total + n + 1));
             }
             total += count;
-            assert_eq!(feed.write(&mut store), (count > 0).then_some(Cursor { feed: FEED, number: total }));
+            assert_eq!(feed.write(&mut store), (count > 0).then_some(Cursor { feed: count, number: total }));
         }
         for after in [0, 1, 3, 4, 258, 259, 260, 703, 704, 900] {
             let mut cursors = Vec::new();

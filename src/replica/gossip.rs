@@ -310,7 +310,16 @@ impl<S: Store> Replica<S> {
         }
         let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
-        Vector { entries, rows, wall: self.now.wall, silent: self.peers.vote.says().clone(), leaving, yields_to, wants, echo }
+        Vector {
+            entries,
+            rows,
+            wall: self.now.wall,
+            silent: self.peers.vote.says().clone(),
+            leaving,
+            yields_to,
+            wants,
+            echo,
+        }
     }
 
     /// An entry for each log that there is something to say of.

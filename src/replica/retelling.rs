@@ -38,15 +38,14 @@ pub(super) struct Retelling {
 impl<S: Store> Replica<S> {
     /// Takes up the feed, or begins one where the state is new.
     pub(super) fn load_feed(&mut self) {
-        let void = self.void_ids();
-        self.feed = match Feed::open(&self.registry.store) {
+        let (void, id) = (self.void_ids(), self.rng.next_u64());
+        self.feed = match Feed::open(&mut self.registry.store, id) {
             Some(feed) => feed,
             None if !self.installed => Feed::default(),
             None => {
                 if self.me.incarnation() > 0 || !void.is_empty() {
                     self.registry.store.put(Table::Meta, META_RETELLING.to_vec(), codec::encode(&Vec::<u8>::new()));
                 }
-                let id = self.rng.next_u64();
                 Feed::begin(&mut self.registry.store, id)
             }
         };

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use super::charges::id_in;
 use super::endings::is_ending;
-use super::feed::{EventRecord, META_FEED};
+use super::feed::{EventRecord, META_FEED, Part};
 use super::finality::Frontier;
 use super::private::id_typed;
 use super::retelling::META_RETELLING;
@@ -128,7 +128,7 @@ impl<S: Store> Check<'_, S> {
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<Hlc>(Table::Meta, META_CEILING);
         self.single::<Return>(Table::Meta, META_RETURNING);
-        self.single::<u64>(Table::Meta, META_FEED);
+        self.single::<Vec<Part>>(Table::Meta, META_FEED);
         self.single::<Vec<u8>>(Table::Meta, META_RETELLING);
         self.single::<Hlc>(Table::Cluster, CLUSTER_WATERMARK);
         self.single::<[u8; 32]>(Table::Meta, META_SECRET);

@@ -163,13 +163,13 @@ impl<S: Store> Replica<S> {
         limit: usize,
         filter: &EventFilter,
     ) -> Result<EventPage, Refusal> {
-        let (start, last) = (self.feed.start(), self.feed.last());
-        let after = after.unwrap_or(start);
-        if after.feed != last.feed || after.number > last.number {
-            return Err(Refusal::CursorUnknown { after, restart: start });
+        let restart = self.feed.start();
+        let after = after.unwrap_or(restart);
+        if !self.feed.gave(after) {
+            return Err(Refusal::CursorUnknown { after, restart });
         }
-        if after.number < start.number {
-            return Err(Refusal::EventsCompacted { after, restart: start });
+        if after.number < restart.number {
+            return Err(Refusal::EventsCompacted { after, restart });
         }
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);

@@ -135,19 +135,22 @@ impl Ledger {
 
     /// A page of a node's feed, read from `after` on: it goes on where it ended, and says again what it said before.
     pub(crate) fn page(&mut self, host: Host, after: Option<Cursor>, events: &[Event], disk: &Disk) -> Checked {
-        let Some(first) = events.first().map(|event| event.cursor) else { return Ok(()) };
-        let feed = &mut self.books[host].feed;
-        if feed.id != first.feed {
-            *feed = Feed { id: first.feed, ..Feed::default() };
+        let Some(first) = events.first().map(|event| event.cursor.number) else { return Ok(()) };
+        let (node, feed) = (self.nodes[host], &mut self.books[host].feed);
+        let other = |event: &Event| {
+            feed.events.get(&event.cursor.number).is_some_and(|before| before.cursor.feed != event.cursor.feed)
+        };
+        if feed.node != node || events.iter().any(other) {
+            *feed = Feed { node, ..Feed::default() };
         }
         // One that begins is given what is kept.
-        let begins = after.filter(|after| after.feed == first.feed).map_or(first.number, |after| after.number + 1);
+        let begins = after.map_or(first, |after| after.number + 1);
         if after.is_none() {
-            self.begins_after(host, Cursor { number: first.number - 1, ..first });
+            self.begins_after(host, first - 1);
         }
         let stored = disk.durable().rows(Table::Events).next().is_some();
         for (event, number) in events.iter().zip(begins..) {
-            if event.cursor != (Cursor { number, ..first }) {
+            if event.cursor.number != number {
                 return broken("feed", format!("host {host}: cursor {} where {number} is due", event.cursor));
             }
             if !stored {
@@ -166,10 +169,9 @@ impl Ledger {
     }
 
     /// What a host's feed had up to this place has left it, or is that of another feed.
-    pub(crate) fn begins_after(&mut self, host: Host, start: Cursor) {
+    pub(crate) fn begins_after(&mut self, host: Host, start: u64) {
         let Book { feed, reader, .. } = &mut self.books[host];
-        let knows = |number: u64| feed.id == start.feed && feed.events.contains_key(&number);
-        reader.missed |= (1..=start.number).any(|number| !knows(number));
+        reader.missed |= (1..=start).any(|number| !feed.events.contains_key(&number));
     }
 
     /// Whether a host's reader cannot know of all that was told.
