@@ -95,7 +95,9 @@ impl World {
             let others = self.machines.iter().filter(|other| other.host != host);
             let elsewhere = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
             self.ledger.replaced(node, copy.disk.head(node), elsewhere);
-            self.machines[host].put_back_at = copy.disk.head(node);
+            let (seq, chain) = copy.disk.head(node);
+            let promised_more = self.known.said(node).promised() > copy.disk.ceiling();
+            self.machines[host].put_back_at = (seq, chain, promised_more);
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {
@@ -196,7 +198,8 @@ impl World {
         durable.crash(0);
         let said = self.known.said(node);
         let lacks = said.exceeds(&durable, node, &BTreeSet::new(), Some(Seq::MAX)) || said.denies(&durable, node);
-        if lacks || durable.head(node) != machine.put_back_at {
+        let (seq, chain, promised_more) = machine.put_back_at;
+        if lacks || promised_more || durable.head(node) != (seq, chain) {
             return;
         }
         self.mark("an old disk catches up");

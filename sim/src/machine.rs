@@ -46,8 +46,8 @@ pub(crate) struct Machine {
     pub(crate) full: bool,
     /// Its data directory was replaced by an older one: it has to stop, and comes back as its next incarnation.
     pub(crate) put_back: bool,
-    /// Where the log ended that such a directory had of its own node.
-    pub(crate) put_back_at: (Seq, Chain),
+    /// Where the log ended that such a directory had of its own node, and whether the node had promised more than it knows of.
+    pub(crate) put_back_at: (Seq, Chain, bool),
     /// When a member first showed it what its directory lacks.
     pub(crate) shown_at: Option<Micros>,
     /// No client is let near it, because what it answers could not be kept.
@@ -118,7 +118,7 @@ impl Machine {
             failing: false,
             full: false,
             put_back: false,
-            put_back_at: (0, Chain::default()),
+            put_back_at: (0, Chain::default(), false),
             shown_at: None,
             shunned: false,
             restored: false,
