@@ -184,6 +184,29 @@ fn a_right_node_that_starts_hears_of_a_majority_before_it_believes_a_wrong_clock
     story.ends_well();
 }
 
+/// Rome starts and hears first of Oslo, whose clock is wrong as its own is, and of Lima: of these three most agree, and of all
+/// five they need not be the most.
+#[test]
+fn of_two_wrong_clocks_that_meet_one_that_is_right_neither_leaves_a_trace() {
+    let mut story = Story::of(5);
+    story.passes(500);
+    for host in [OSLO, ROME] {
+        story.crash(host);
+        story.step_clock(host, HOUR);
+    }
+    story.cut(&[(ROME, LONDON), (ROME, TOKYO)]);
+    story.start(OSLO);
+    story.start(ROME);
+    story.passes(2000);
+    story.heal();
+    [OSLO, ROME].map(|host| story.step_clock(host, -HOUR));
+    story.passes(KNOWN);
+    let (refused, taken) = refuse(&mut story, 5, "after");
+    assert_eq!(refused, Vec::<usize>::new());
+    are_confirmed(&mut story, 5, &taken);
+    story.ends_well();
+}
+
 #[test]
 fn what_was_pending_is_decided_while_one_clock_is_ahead() {
     let mut story = Story::of(3);

@@ -172,6 +172,15 @@ impl<S: Store> Replica<S> {
         self.clock_suspect().is_some() && 2 * known <= members && known + 1 < members
     }
 
+    /// Whether the clocks of members that were not heard of yet may show that the time is another: fewer than half of all members
+    /// agree with the median of those that were heard.
+    pub(super) fn is_time_open(&self) -> bool {
+        let (median, allowed) = (self.median_offset(), self.config.max_clock_skew / 2);
+        let agree = self.offsets().chain([0]).filter(|offset| offset.abs_diff(median) <= allowed).count();
+        let (known, members) = (self.offsets().count() + 1, self.membership.count());
+        2 * agree <= members && known < members
+    }
+
     /// The time of the cluster.
     pub(super) fn cluster_time(&self) -> Millis {
         match self.clock_suspect() {

@@ -67,7 +67,7 @@ impl<S: Store> Replica<S> {
         let Some(starting) = &self.starting else { return };
         let compared = starting.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let alone = self.serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
-        if !alone && (2 * (compared + 1) <= self.membership.count() || self.may_follow_a_few()) {
+        if !alone && (2 * (compared + 1) <= self.membership.count() || self.is_time_open()) {
             return;
         }
         if 2 * (compared + 1) <= self.membership.count() {
