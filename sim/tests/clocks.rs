@@ -199,7 +199,7 @@ fn of_two_wrong_clocks_that_meet_one_that_is_right_neither_leaves_a_trace() {
     story.start(ROME);
     story.passes(2000);
     story.heal();
-    [OSLO, ROME].map(|host| story.step_clock(host, -HOUR));
+    [OSLO, ROME].iter().for_each(|host| story.step_clock(*host, -HOUR));
     story.passes(KNOWN);
     let (refused, taken) = refuse(&mut story, 5, "after");
     assert_eq!(refused, Vec::<usize>::new());
