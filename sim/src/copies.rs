@@ -98,6 +98,7 @@ impl World {
             let (seq, chain) = copy.disk.head(node);
             let promised_more = self.known.said(node).promised() > copy.disk.ceiling();
             self.machines[host].put_back_at = (seq, chain, promised_more);
+            self.machines[host].word = self.known.said(node);
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {
@@ -196,8 +197,8 @@ impl World {
         }
         let mut durable = machine.disk.clone();
         durable.crash(0);
-        let said = self.known.said(node);
-        let lacks = said.exceeds(&durable, node, &BTreeSet::new(), Some(Seq::MAX)) || said.denies(&durable, node);
+        let word = &machine.word;
+        let lacks = word.exceeds(&durable, node, &BTreeSet::new(), Some(Seq::MAX)) || word.denies(&durable, node);
         let (seq, chain, promised_more) = machine.put_back_at;
         if lacks || promised_more || durable.head(node) != (seq, chain) {
             return;

@@ -11,6 +11,7 @@ use forename::store::{Store, Table, Write};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::known::Word;
 use crate::net::Micros;
 use crate::plan::{Host, Plan};
 
@@ -48,6 +49,8 @@ pub(crate) struct Machine {
     pub(crate) put_back: bool,
     /// Where the log ended that such a directory had of its own node, and whether the node had promised more than it knows of.
     pub(crate) put_back_at: (Seq, Chain, bool),
+    /// What the node had said by then.
+    pub(crate) word: Word,
     /// When a member first showed it what its directory lacks.
     pub(crate) shown_at: Option<Micros>,
     /// No client is let near it, because what it answers could not be kept.
@@ -119,6 +122,7 @@ impl Machine {
             full: false,
             put_back: false,
             put_back_at: (0, Chain::default(), false),
+            word: Word::default(),
             shown_at: None,
             shunned: false,
             restored: false,
