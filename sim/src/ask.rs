@@ -3,7 +3,7 @@
 use forename::replica::limits;
 use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegistrationView, Reply, Request};
 
-use crate::ledger::Violation;
+use crate::checks::ledger::Violation;
 use crate::plan::Host;
 use crate::world::World;
 

@@ -4,7 +4,7 @@
 
 use forename::crdt::{Body, Op};
 
-use crate::ledger::{Checked, broken};
+use crate::checks::ledger::{Checked, broken};
 use crate::plan::{Action, Ask, Otherwise, Plan, Slot, Wish};
 
 /// In which way to fail.

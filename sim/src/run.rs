@@ -7,16 +7,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use forename::clock::NodeId;
 
 use crate::ask::cluster;
-use crate::bounds;
 use crate::canary;
-use crate::end::check_end;
-use crate::lasting;
-use crate::ledger::Violation;
-use crate::machine::host_of;
+use crate::checks::bounds;
+use crate::checks::end::check_end;
+use crate::checks::ledger::Violation;
+use crate::checks::way_out;
 use crate::plan::{Ending, Host, Loss, Plan};
-use crate::recovery;
-use crate::way_out;
 use crate::world::World;
+use crate::world::machine::host_of;
+use crate::world::permanent_loss;
+use crate::world::recovery;
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,7 +119,7 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
             return Ok(());
         }
     } else {
-        lasting::finish(world, &lost)?;
+        permanent_loss::finish(world, &lost)?;
         if !way_out::put_out_the_lost(world)? {
             world.mark("no majority is left");
             return Ok(());

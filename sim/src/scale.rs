@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use forename::clock::Hlc;
 use forename::replica::{Spread, Status};
 
-use crate::end::check_end;
-use crate::ledger::Violation;
-use crate::net::Micros;
+use crate::checks::end::check_end;
+use crate::checks::ledger::Violation;
 use crate::plan::{Ask, Disk, Ending, Host, Links, Plan, Slot, Wish};
 use crate::run::Failure;
-use crate::wires::Traffic;
 use crate::world::World;
+use crate::world::connections::Traffic;
+use crate::world::net::Micros;
 
 /// One-way latency, microseconds: 20 ms, give or take a tenth.
 const LATENCY: (Micros, Micros) = (18_000, 4_000);

@@ -15,12 +15,12 @@ use forename::replica::{
 use forename::store::Table;
 
 use crate::ask::ask;
-use crate::clients::name;
-pub use crate::copies::Copy;
-use crate::orders;
 use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot, Wish};
 use crate::run;
 use crate::world::World;
+use crate::world::clients::name;
+pub use crate::world::copies::Copy;
+use crate::world::orders;
 
 /// One-way latency of a story's links, microseconds: a round trip is 20 ms.
 const LATENCY: u64 = 10_000;
@@ -234,13 +234,13 @@ impl Story {
     /// The first table of a host's disk that has a text, with how often it is there.
     #[must_use]
     pub fn finds(&self, host: Host, text: &str) -> Option<(&'static str, usize)> {
-        crate::remains::find(self.world.machines[host].disk.durable(), text.as_bytes())
+        crate::checks::erasure::find(self.world.machines[host].disk.durable(), text.as_bytes())
     }
 
     /// What a client keeps with a registration.
     #[must_use]
     pub fn text_of(slot: Slot) -> String {
-        crate::clients::text_of(slot)
+        crate::world::clients::text_of(slot)
     }
 
     /// A client gives one name of a registration up.
@@ -320,7 +320,7 @@ impl Story {
     /// How many bytes it takes to write down all that a process has in its memory, its tables left out.
     #[must_use]
     pub fn memory(&self, host: Host) -> usize {
-        crate::bounds::memory(&self.world, host)
+        crate::checks::bounds::memory(&self.world, host)
     }
 
     /// The rows of a table on a host's disk.

@@ -8,10 +8,10 @@ use forename::replica::{Cursor, Event, EventType, Promise};
 use forename::store::Write;
 
 use crate::dice::mix;
-use crate::machine::host_of;
-use crate::net::{Epoch, Micros};
 use crate::plan::{Host, Trouble};
 use crate::world::Packet;
+use crate::world::machine::host_of;
+use crate::world::net::{Epoch, Micros};
 
 mod text;
 

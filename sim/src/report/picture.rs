@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::reader;
 use super::registrations::{self, Registration};
+use crate::describe;
 use crate::generate::{Size, generate};
-use crate::machine::{EPOCH, node_id};
-use crate::net::Micros;
 use crate::plan::{Fault, Host, Plan, Trouble};
 use crate::run::{Failure, Report};
-use crate::words;
 use crate::world::World;
+use crate::world::machine::{EPOCH, node_id};
+use crate::world::net::Micros;
 
 /// Faint messages that a page shows at most, so that it stays below some megabytes.
 const MOST_FAINT: usize = 4000;
@@ -192,7 +192,7 @@ fn end(report: &Report, at: Micros) -> End {
         Failure::Crash(_) => "panic",
     };
     let violation = failure.violation();
-    End { at, kind, check: violation.check, text: violation.text.clone(), meaning: words::check(violation.check) }
+    End { at, kind, check: violation.check, text: violation.text.clone(), meaning: describe::check(violation.check) }
 }
 
 impl Picture {
@@ -202,7 +202,7 @@ impl Picture {
 
     pub(super) fn fault(&mut self, at: Micros, index: usize, severed: &[(Host, Host)]) {
         let Some(fault) = self.plan.faults.get(index).cloned() else { return };
-        let text = words::fault(&fault, self.hosts.len());
+        let text = describe::fault(&fault, self.hosts.len());
         let Fault { lasts, what, .. } = fault;
         let to = at.saturating_add(lasts.saturating_mul(1000));
         match &what {

@@ -7,10 +7,10 @@ use forename::crdt::{Body, Op, Seq};
 use forename::replica::EventType;
 
 use super::picture::{Band, Call, LetterRow, OpRow, Picture, Take};
-use crate::machine::{EPOCH, host_of};
-use crate::net::Micros;
 use crate::plan::Host;
 use crate::trace::{Entry, Freight, Letter, Note};
+use crate::world::machine::{EPOCH, host_of};
+use crate::world::net::Micros;
 
 /// Reads all notes.
 pub(super) fn read(picture: &mut Picture, entries: &[Entry]) {

@@ -7,10 +7,10 @@ use forename::crdt::{Body, Op, Register};
 use serde::Serialize;
 
 use super::picture::Picture;
-use crate::net::Micros;
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
 use crate::world::World;
+use crate::world::net::Micros;
 
 /// A registration, in the order of stamps.
 #[derive(Serialize)]
@@ -66,7 +66,7 @@ fn row(stamp: Stamp, register: &Register, verdicts: &Verdicts, picture: &Picture
         id: register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp)).to_string(),
         own_id: register.id.is_some(),
         owner: register.owner.clone(),
-        host: crate::machine::host_of(stamp.node),
+        host: crate::world::machine::host_of(stamp.node),
         claims: register.claims.iter().map(claim).collect(),
         expires: register.expires.map(|expires| expires.to_string()),
         replaces: register.replaces.as_ref().map(|old| (old.registration.to_string(), old.key.clone())),

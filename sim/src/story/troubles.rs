@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::{Copy, Story};
-use crate::net::pair;
 use crate::plan::{Ask, Fault, Forgery, Host, Lie, Mask, Trouble};
+use crate::world::net::pair;
 
 impl Story {
     /// Nothing passes between the pairs any more.

@@ -6,9 +6,9 @@ use forename::crdt::{Body, Op};
 use forename::replica::{Message, Vector};
 
 use super::{Entry, Freight, Letter, Note, host_text};
-use crate::machine::host_of;
 use crate::plan::Host;
 use crate::world::Packet;
+use crate::world::machine::host_of;
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

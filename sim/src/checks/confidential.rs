@@ -1,0 +1,65 @@
+//! What only members know goes to members alone: the cluster's secret, from which join tokens are derived, and the key of
+//! private names.
+
+use forename::clock::NodeId;
+use forename::codec;
+use forename::name::Pepper;
+use forename::replica::Message;
+use forename::store::Write;
+
+use crate::checks::ledger::{Checked, broken};
+use crate::plan::Host;
+use crate::world::World;
+use crate::world::machine::SECRET;
+
+/// Which of the secrets some bytes have.
+fn secret_in(bytes: &[u8]) -> Option<&'static str> {
+    let has = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    if has(&SECRET) {
+        Some("the cluster's secret")
+    } else if has(&codec::encode(&Pepper::derive(&SECRET))) {
+        Some("the key of private names")
+    } else {
+        None
+    }
+}
+
+impl World {
+    /// A snapshot goes to whoever is no member yet.
+    pub(crate) fn check_rows(&self, host: Host, to: NodeId, rows: &[Write]) -> Checked {
+        let secret = |row: &Write| secret_in(row.value.as_deref().unwrap_or_default());
+        match rows.iter().find_map(|row| secret(row).map(|what| (what, row))) {
+            Some((what, Write { table, key, .. })) => {
+                let (table, key) = (table.name(), String::from_utf8_lossy(key));
+                broken("confidential", format!("host {host} gives {to}, which is no member, {what} in {table}/{key}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A message leaves.
+    pub(crate) fn check_confidential(&self, host: Host, to: NodeId, message: &Message) -> Checked {
+        // These are most of all messages, and hold no bytes that a node chose.
+        if matches!(message, Message::Ops { .. } | Message::Vector(_)) {
+            return Ok(());
+        }
+        let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
+        if self.ledger.was_ever_let_in(to, self.plan.founders) {
+            return Ok(());
+        }
+        broken("confidential", format!("host {host} tells {to}, which is no member, {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_wherever_it_stands() {
+        assert_eq!(secret_in(&[1; 100]), None);
+        assert_eq!(secret_in(&[&[1; 5], SECRET.as_slice(), &[2; 9]].concat()), Some("the cluster's secret"));
+        let pepper = codec::encode(&Pepper::derive(&SECRET));
+        assert_eq!(secret_in(&[&[1; 5], pepper.as_slice()].concat()), Some("the key of private names"));
+    }
+}

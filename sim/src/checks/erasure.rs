@@ -1,0 +1,92 @@
+//! What is left of what was erased: nothing, wherever one looks.
+
+use forename::clock::Stamp;
+use forename::crdt::{Claim, Registration};
+use forename::replica::{Answer, Request};
+use forename::store::Table;
+use forename::store::memory::MemoryStore;
+
+use crate::ask::ask;
+use crate::checks::ledger::{Checked, broken};
+use crate::oracle::{Fate, Verdicts};
+use crate::plan::Host;
+use crate::world::World;
+
+/// The first table that has some bytes anywhere in a key or a value, with how many rows have them.
+pub(crate) fn find(store: &MemoryStore, text: &[u8]) -> Option<(&'static str, usize)> {
+    Table::ALL.into_iter().find_map(|table| {
+        let count = rows_with(store, table, text);
+        (count > 0).then_some((table.name(), count))
+    })
+}
+
+/// Whether a name was lost by a registration that its own node alone knows, its op being void.
+fn is_claimed_alone(store: &MemoryStore, verdicts: &Verdicts, to: &Claim) -> bool {
+    let stamps = store.rows(Table::Registrations).filter_map(|(key, _)| Stamp::from_bytes(key));
+    let mut alone = stamps.filter(|stamp| !verdicts.fates.contains_key(stamp));
+    alone.any(|stamp| {
+        let known = Registration::load(store, stamp);
+        known.is_some_and(|known| known.claim(&to.namespace, &to.key).is_some())
+    })
+}
+
+fn rows_with(store: &MemoryStore, table: Table, text: &[u8]) -> usize {
+    let has = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    store.rows(table).filter(|(key, value)| has(key) || has(value)).count()
+}
+
+/// At the end no node has the metadata of an erased registration, which is no other's, outside of the logs, whose ops leave
+/// them in time; nor the name, where nobody else ever claimed it. And it says of the registration that it was erased.
+pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
+    for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.erased) {
+        world.mark("a registration is erased");
+        if !fate.first {
+            world.mark("a later twin is erased with the first");
+        }
+        let store = world.machines[host].disk.durable();
+        let text = fate.register.metadata.clone().unwrap_or_default();
+        let lives = |other: &Fate| !other.erased && other.register.metadata == fate.register.metadata;
+        let shared = text.is_empty() || verdicts.fates.values().any(lives);
+        for table in Table::ALL.into_iter().filter(|table| *table != Table::Log && !shared) {
+            if rows_with(store, table, text.as_bytes()) > 0 {
+                return broken("erased", format!("host {host} has the text of {stamp} in {}", table.name()));
+            }
+        }
+        let known = Registration::load(store, *stamp);
+        let whole = |known: &Registration| !known.erased || !known.owner.is_empty() || known.replaces.is_some();
+        if known.as_ref().is_some_and(whole) {
+            return broken("erased", format!("host {host} has not erased {stamp}: {known:?}"));
+        }
+        for claim in &fate.register.claims {
+            let row = [claim.namespace.as_bytes(), &[0], claim.key.as_bytes()].concat();
+            let claims = |other: &Fate| {
+                let of = other.register.claims.iter().any(|c| (&c.namespace, &c.key) == (&claim.namespace, &claim.key));
+                of && !other.erased
+            };
+            let others = verdicts.fates.values().any(claims);
+            if others {
+                world.mark("an erased name is somebody else's");
+                continue;
+            }
+            // Whoever had forgotten it keeps the name that it does not know to be its.
+            let forgotten = known.is_none() && world.plan.keep_events.is_some();
+            let store = world.machines[host].disk.durable();
+            let stands = store.rows(Table::Names).any(|(key, _)| key == row);
+            if stands && !forgotten && !is_claimed_alone(store, verdicts, claim) {
+                return broken("erased", format!("host {host} has the name {} of {stamp}", claim.key));
+            }
+        }
+    }
+    let ids = verdicts.fates.iter().filter(|(_, fate)| fate.erased && fate.first);
+    let ids: Vec<_> =
+        ids.map(|(s, fate)| fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*s))).collect();
+    for id in ids {
+        match ask(world, host, Request::Registration { id, wait: None })? {
+            Some(Ok(Answer::Registration(view))) if !view.erased || !view.owner.is_empty() => {
+                return broken("erased", format!("host {host} does not say that {id} was erased: {view:?}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! A name has at most one holder at any time.
+//!
+//! The check `tenure` looks at one tenure: of all claims that follow the same claim at most one is confirmed. This check
+//! looks across tenures, at everything that anybody was told on any node: a claim is confirmed only after every earlier
+//! confirmed claim to the name has ended. A claim ends by a release or an erasure, by the rename that replaced it, or by
+//! its expiry; and the end must be earlier than the claim that follows.
+
+use std::collections::BTreeMap;
+
+use forename::clock::{Hlc, Stamp};
+use forename::crdt::{Body, Op, Register};
+
+use crate::checks::ledger::{Checked, broken};
+use crate::oracle::{self, Place, Verdicts};
+use crate::plan::Host;
+use crate::world::World;
+
+/// The claims that somebody was told are confirmed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exclusive {
+    /// By name: each claim with the host that told it first.
+    confirmed: BTreeMap<Place, BTreeMap<Stamp, Host>>,
+    /// The greatest watermark that any node has had.
+    watermark: Hlc,
+}
+
+impl Exclusive {
+    /// A node's watermark rises.
+    pub(crate) fn watermark(&mut self, watermark: Hlc) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// The greatest watermark that any node has had.
+    pub(crate) fn greatest_watermark(&self) -> Hlc {
+        self.watermark
+    }
+
+    /// Somebody is told that a registration is confirmed. `ops` are those that count, as far as is known now: an end that
+    /// turns out to be void later is found at the end of the run.
+    pub(crate) fn confirmed<'a>(
+        &mut self,
+        host: Host,
+        stamp: Stamp,
+        register: &Register,
+        ops: impl Iterator<Item = &'a Op> + Clone,
+    ) -> Checked {
+        for claim in &register.claims {
+            let place = (claim.namespace.clone(), claim.key.clone());
+            let holders = self.confirmed.entry(place.clone()).or_default();
+            if holders.insert(stamp, host).is_some() {
+                continue;
+            }
+            for (other, told_by) in holders.iter().filter(|(other, _)| **other != stamp) {
+                let (earlier, later) = (stamp.min(*other), stamp.max(*other));
+                if !has_ended(earlier, &place, later.hlc, self.watermark, ops.clone()) {
+                    let text = format!(
+                        "host {host} tells that {stamp} is confirmed, host {told_by} told the same of {other}: both hold \
+                         {place:?}, nothing that counts ends the claim of {earlier} before {later}"
+                    );
+                    return broken("exclusive", text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of a run, by the ops that count: every claim that was told to be confirmed counts, and those to one name
+    /// ended one before the other.
+    pub(crate) fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
+        // A rename that lost ended nothing.
+        let lost =
+            |op: &Op| matches!(&op.body, Body::Register(_)) && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won);
+        let ops = ops.filter(|op| !lost(op));
+        for (place, holders) in &self.confirmed {
+            for (stamp, host) in holders {
+                let Some(fate) = verdicts.fates.get(stamp) else {
+                    let text = format!("host {host} told that {stamp} holds {place:?}, and its op came to nothing");
+                    return broken("exclusive", text);
+                };
+                let mut claims = fate.register.claims.iter();
+                let claim = claims.find(|claim| (&claim.namespace, &claim.key) == (&place.0, &place.1));
+                if let Some(after) = claim.and_then(|claim| claim.after)
+                    && verdicts.fates.get(&after).is_none_or(|fate| fate.won)
+                    && !has_ended(after, place, stamp.hlc, self.watermark, ops.clone())
+                {
+                    let text = format!(
+                        "host {host} told that {stamp} holds {place:?}, which follows {after}, whose claim had not ended"
+                    );
+                    return broken("exclusive", text);
+                }
+            }
+            let later = holders.keys().skip(1);
+            for (earlier, later) in holders.keys().zip(later) {
+                if !has_ended(*earlier, place, later.hlc, self.watermark, ops.clone()) {
+                    let text =
+                        format!("{earlier} and {later} were told to hold {place:?}, and the first had not ended");
+                    return broken("exclusive", text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether some name had more than one holder in the course of the run.
+    pub(crate) fn any_succession(&self) -> bool {
+        self.confirmed.values().any(|holders| holders.len() > 1)
+    }
+}
+
+impl World {
+    /// The check at the end of a run, however it ended.
+    pub(crate) fn check_exclusive(&mut self) -> Checked {
+        let ops: Vec<Op> = self.ledger.ops().cloned().collect();
+        let exclusive = &self.ledger.exclusive;
+        exclusive.check(ops.iter(), &oracle::judge(&ops, exclusive.watermark))?;
+        if exclusive.any_succession() {
+            self.mark("a name has a second holder");
+        }
+        Ok(())
+    }
+}
+
+/// Whether some op ends a confirmed claim before a time; or it expired by then, and some watermark has passed that.
+fn has_ended<'a>(
+    claim: Stamp,
+    place: &Place,
+    before: Hlc,
+    watermark: Hlc,
+    ops: impl Iterator<Item = &'a Op> + Clone,
+) -> bool {
+    let is_place = |namespace: &str, key: &str| (namespace, key) == (&place.0, &place.1);
+    let ends = |op: &Op| match &op.body {
+        Body::Release(end) => end.registration == claim && is_place(&end.namespace, &end.key),
+        Body::Erase { registration } => *registration == claim,
+        Body::Register(Register { replaces: Some(end), .. }) => {
+            end.registration == claim && is_place(&end.namespace, &end.key)
+        }
+        _ => false,
+    };
+    let early = || ops.clone().filter(|op| op.hlc < before);
+    early().any(ends) || expiry(claim, early()).is_some_and(|end| end < before && end <= watermark)
+}
+
+/// When a reservation ended by these ops; none where it did not, or is no reservation.
+fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option<Hlc> {
+    let mut end = ops.clone().find_map(|op| match &op.body {
+        Body::Register(register) if op.stamp() == claim => register.expires,
+        _ => None,
+    })?;
+    // In the order of their timestamps: what comes after the end is too late.
+    let extends = |op: &Op| match &op.body {
+        Body::Extend { registration, expires } if *registration == claim => Some((op.hlc, *expires)),
+        _ => None,
+    };
+    let extensions: BTreeMap<_, _> = ops.clone().filter_map(extends).collect();
+    for (at, until) in extensions {
+        if at < end {
+            end = end.max(until);
+        }
+    }
+    let activated =
+        |op: &Op| matches!(&op.body, Body::Activate { registration } if *registration == claim) && op.hlc < end;
+    (!ops.clone().any(activated)).then_some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use forename::clock::NodeId;
+    use forename::crdt::{Chain, Claim, ClaimRef};
+
+    use super::*;
+
+    fn op(hlc: u64, body: Body) -> Op {
+        Op { node: NodeId(1), seq: hlc, hlc: Hlc(hlc), chain: Chain::default(), body }
+    }
+
+    fn register(expires: Option<Hlc>, replaces: Option<ClaimRef>) -> Register {
+        let (namespace, key, name) = ("username".to_owned(), "alice".to_owned(), String::new());
+        let claims = vec![Claim { namespace, key, name, after: None }];
+        Register { id: None, owner: String::new(), claims, expires, replaces, metadata: None }
+    }
+
+    fn alice(registration: u64) -> ClaimRef {
+        let registration = Stamp { hlc: Hlc(registration), node: NodeId(1) };
+        ClaimRef { registration, namespace: "username".to_owned(), key: "alice".to_owned() }
+    }
+
+    /// Whether a second claim, of time 90, may be told to be confirmed after the first, of time 10.
+    fn may_follow(expires: Option<Hlc>, others: Vec<Op>, watermark: u64) -> bool {
+        let mut exclusive = Exclusive::default();
+        exclusive.watermark(Hlc(watermark));
+        let first = register(expires, None);
+        let ops = [vec![op(10, Body::Register(first.clone())), op(90, Body::Register(register(None, None)))], others];
+        let ops = ops.concat();
+        for (hlc, register) in [(10, first), (90, register(None, None))] {
+            let stamp = Stamp { hlc: Hlc(hlc), node: NodeId(1) };
+            if exclusive.confirmed(0, stamp, &register, ops.iter()).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn a_second_holder_comes_only_after_the_end_of_the_first() {
+        let registration = alice(10).registration;
+        assert!(!may_follow(None, Vec::new(), 1000));
+        assert!(may_follow(None, vec![op(20, Body::Release(alice(10)))], 0));
+        assert!(!may_follow(None, vec![op(95, Body::Release(alice(10)))], 1000), "later than the second claim");
+        assert!(!may_follow(None, vec![op(20, Body::Release(alice(11)))], 1000), "of another claim");
+        assert!(may_follow(None, vec![op(20, Body::Erase { registration })], 0));
+        let rename = Body::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) });
+        assert!(may_follow(None, vec![op(20, rename)], 0));
+    }
+
+    #[test]
+    fn a_reservation_ends_once_a_watermark_has_passed_its_end() {
+        let registration = alice(10).registration;
+        let end = Some(Hlc(50));
+        assert!(may_follow(end, Vec::new(), 50));
+        assert!(!may_follow(end, Vec::new(), 49));
+        assert!(!may_follow(end, vec![op(49, Body::Activate { registration })], 1000));
+        assert!(may_follow(end, vec![op(50, Body::Activate { registration })], 1000), "too late");
+        assert!(!may_follow(end, vec![op(49, Body::Extend { registration, expires: Hlc(92) })], 1000));
+        assert!(may_follow(end, vec![op(50, Body::Extend { registration, expires: Hlc(92) })], 1000), "too late");
+        assert!(may_follow(end, vec![op(49, Body::Extend { registration, expires: Hlc(70) })], 70));
+    }
+}

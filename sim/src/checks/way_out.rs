@@ -1,0 +1,237 @@
+//! The end of every run. While more than half of the members are alive, in reach and asked by nobody to go, nobody is
+//! bricked: an operator who follows what the product says puts the dead out, everything is decided, clients take new
+//! names and see them confirmed in the usual time, and a fresh machine is let in.
+
+use std::collections::BTreeSet;
+
+use forename::clock::NodeId;
+use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Request, Status};
+use uuid::Uuid;
+
+use crate::ask::{ask, ask_patiently, cluster};
+use crate::checks::ledger::{Checked, Violation};
+use crate::plan::{Ending, Host};
+use crate::run::{Failure, seen, unsettled};
+use crate::world::World;
+use crate::world::machine::host_of;
+use crate::world::net::Micros;
+use crate::world::orders;
+
+/// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
+/// slowest links and disks of the plans took at most in some ten thousand seeds, and half as much again.
+const USUAL: Micros = 15_000_000;
+
+/// Timestamps that are ahead by so much are taken by nodes with right clocks, milliseconds: half of `max_clock_skew`.
+const AHEAD: u64 = 5000;
+
+/// How often an operator looks.
+const LOOK: Micros = 1_000_000;
+
+/// What an operator does.
+#[derive(Default)]
+struct Operator {
+    /// Whom she wanted out, and why a node refused it last.
+    refusals: Vec<(NodeId, Host, Refusal)>,
+}
+
+/// An operator puts out whoever is lost, until the cluster has come to rest. False where no way out is owed: no majority is
+/// left that nobody asked to go.
+pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
+    let deadline = world.now + world.plan.patience * 1000;
+    let mut operator = Operator::default();
+    loop {
+        let Some(open) = unsettled(world).map_err(Failure::Safety)? else { return Ok(true) };
+        if !is_owed(world).map_err(Failure::Safety)? {
+            return Ok(false);
+        }
+        if world.now >= deadline {
+            let refusals: Vec<_> =
+                operator.refusals.iter().map(|(node, by, why)| format!("{node} at host {by}: {why}")).collect();
+            let seen = seen(world).map_err(Failure::Safety)?;
+            let text = format!("a majority lives, and yet {open}{seen}; refused to the operator: {refusals:?}");
+            return Err(Failure::Liveness(Violation { check: "bricked", text }));
+        }
+        world.mend_wrong_clocks();
+        operator.acts(world).map_err(Failure::Safety)?;
+        let later = world.now + LOOK;
+        world.run_until(later).map_err(Failure::Safety)?;
+    }
+}
+
+impl Operator {
+    /// She looks at the cluster as each node shows it, and puts out the dead whom it names, at any node that takes the order.
+    fn acts(&mut self, world: &mut World) -> Checked {
+        self.refusals.clear();
+        for host in world.present() {
+            let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
+            for node in named(&view).into_iter().filter(|node| is_dead(world, *node)).collect::<Vec<_>>() {
+                let begun = view.members.iter().any(|member| member.node == node && !member.frozen_by.is_empty());
+                // Some member has frozen it: the others join by themselves.
+                if begun {
+                    continue;
+                }
+                world.mark("an operator puts a lost member out");
+                if let Some(Err(refusal)) = ask(world, host, orders::evict(node))? {
+                    self.refusals.push((node, host, refusal));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whom a node says that something waits for, and the members that it is not connected to.
+fn named(view: &ClusterView) -> BTreeSet<NodeId> {
+    let waits = view.waiting_for.iter().map(|waiting| waiting.node);
+    let unreached = view.members.iter().filter(|member| !member.connected).map(|member| member.node);
+    let stay = view.eviction.iter().flat_map(|eviction| &eviction.waiting_for).copied();
+    let overdue = view.overdue.iter().flat_map(|overdue| &overdue.waiting_for).map(|waiting| waiting.node);
+    let leave = view.leaving.iter().flatten().copied();
+    let joins = view.newcomers.iter().map(|newcomer| &newcomer.waits_for).chain(&view.waits_for).flatten();
+    let joins = joins.flat_map(|obstacle| match obstacle {
+        Obstacle::Silent(nodes) | Obstacle::Unsettled(nodes) => nodes.iter().copied().collect(),
+        Obstacle::FirstOutOfReach(node) | Obstacle::FirstStarts(node) => vec![*node],
+        _ => Vec::new(),
+    });
+    waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
+}
+
+/// Whether a node has no process that it could come back with: its machine is lost, or has left, or is another node by now.
+pub(crate) fn is_dead(world: &World, node: NodeId) -> bool {
+    let machine = world.machines.get(host_of(node));
+    machine.is_none_or(|machine| machine.lost || machine.left || machine.node != node)
+}
+
+/// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for
+/// being silent has asked these to go. But where nothing else happens to the membership, it must be there to carry that out:
+/// evictions of that kind do not cross, and those who agreed to them do not go. Where they see different members, each has to
+/// see that majority.
+pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
+    let mut any = false;
+    for host in world.present() {
+        let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
+        let going: BTreeSet<NodeId> = view.eviction.iter().flat_map(|eviction| &eviction.nodes).copied().collect();
+        let frozen = world.roll.frozen();
+        let back = |node: NodeId| world.machines.get(host_of(node)).is_some_and(|machine| machine.node > node);
+        let other = world.plan.ending != Ending::Healed
+            || world.orders.anybody_wanted_to_leave()
+            || going.iter().any(|node| world.orders.wanted_out(*node) || back(*node));
+        let asked = |node: NodeId| {
+            let silent = other && world.plan.evict_after.is_some() && frozen.contains(&node);
+            let wanted = world.orders.wanted_out(node) || silent;
+            (going.contains(&node) && wanted) || world.orders.wanted_to_leave(node)
+        };
+        let members = view.members.iter().map(|member| member.node);
+        let members: Vec<NodeId> = members.collect();
+        let stay = members.iter().filter(|node| !is_dead(world, **node) && !asked(**node)).count();
+        if 2 * stay <= members.len() {
+            return Ok(false);
+        }
+        any = true;
+    }
+    Ok(any)
+}
+
+/// A cluster that has come to rest takes new names and lets a newcomer in. False where a member was evicted meanwhile, for
+/// being silent: then that is to come to its end first.
+pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<bool, Failure> {
+    let present = world.present();
+    if present.is_empty() {
+        return Ok(true);
+    }
+    await_the_present(world)?;
+    if !takes_names(world, &present)? {
+        return Ok(false);
+    }
+    if newcomer.is_some() {
+        return Ok(true);
+    }
+    let host = world.add_machine();
+    *newcomer = Some(host);
+    world.start(host).map_err(Failure::Safety)?;
+    let deadline = world.now + world.plan.patience * 1000;
+    while !is_member(world, host) {
+        if world.now >= deadline {
+            let seen = seen(world).map_err(Failure::Safety)?;
+            let text = format!("host {host}, which is new, is not let in{seen}");
+            return Err(Failure::Liveness(Violation { check: "bricked", text }));
+        }
+        let later = world.now + LOOK / 2;
+        world.run_until(later).map_err(Failure::Safety)?;
+    }
+    takes_names(world, &[host])
+}
+
+fn is_member(world: &World, host: Host) -> bool {
+    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
+}
+
+/// Where the clocks of many were ahead, timestamps are ahead of the time now and cannot go back; that is over once the time
+/// has caught up with them. Where the clocks of few were, they never are.
+fn await_the_present(world: &mut World) -> Result<(), Failure> {
+    let deadline = world.now + world.plan.patience * 1000;
+    loop {
+        let limit = world.common_time() + AHEAD;
+        let nodes = world.present().into_iter().map(|host| world.machines[host].node);
+        let Some(node) = nodes.into_iter().find(|node| world.ledger.promised(*node).millis().0 > limit) else {
+            return Ok(());
+        };
+        if world.now >= deadline {
+            let text = format!("{node} has promised {}, and it is {}", world.ledger.promised(node), limit - AHEAD);
+            return Err(Failure::Liveness(Violation { check: "late", text }));
+        }
+        let later = world.now + LOOK;
+        world.run_until(later).map_err(Failure::Safety)?;
+    }
+}
+
+/// A client takes a new name at each of these nodes: those with right clocks take it, and it is confirmed everywhere in the
+/// usual time. False where one of them is put out meanwhile.
+fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
+    let mut taken = Vec::new();
+    for host in hosts.iter().copied() {
+        let name = format!("afterwards{host}x{}", world.now / 1000);
+        let names = vec![NameRequest { namespace: "username".to_owned(), name }];
+        let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
+        let life = world.machines[host].life;
+        match ask_patiently(world, host, Request::Register(request)).map_err(Failure::Safety)? {
+            Some(Ok(Answer::Registration(view))) => taken.push(view.id),
+            // That it has a reason for this was looked at already.
+            Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
+            _ if !is_member(world, host) || world.machines[host].life > life => return Ok(false),
+            other => {
+                let text = format!("host {host} does not take a new name at the end: {other:?}");
+                return Err(Failure::Safety(Violation { check: "refused", text }));
+            }
+        }
+    }
+    await_confirmed(world, &taken)
+}
+
+/// What was just taken is confirmed everywhere in the usual time.
+fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<bool, Failure> {
+    let deadline = world.now + USUAL;
+    let mut open: Vec<(Host, Uuid)> =
+        world.present().into_iter().flat_map(|host| taken.iter().map(move |id| (host, *id))).collect();
+    loop {
+        let mut still = Vec::new();
+        for (host, id) in open {
+            let answer = ask(world, host, Request::Registration { id, wait: None }).map_err(Failure::Safety)?;
+            if !is_member(world, host) {
+                return Ok(false);
+            }
+            let done = matches!(answer, Some(Ok(Answer::Registration(view))) if view.status == Status::Confirmed);
+            if !done {
+                still.push((host, id));
+            }
+        }
+        let Some((host, id)) = still.first().copied() else { return Ok(true) };
+        if world.now >= deadline {
+            let text = format!("{id} is not confirmed at host {host} in the usual time, while all are connected");
+            return Err(Failure::Liveness(Violation { check: "late", text }));
+        }
+        open = still;
+        let later = world.now + LOOK / 5;
+        world.run_until(later).map_err(Failure::Safety)?;
+    }
+}

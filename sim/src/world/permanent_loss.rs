@@ -1,0 +1,313 @@
+//! The end of a run after which some machines stay lost: down, cut off, mute, or stopped for good. The others, the core,
+//! must come to agree on all that any of them holds, answer all requests, decide everything that can be decided without
+//! the lost ones, and nothing else. Where members come or go at the same time, that is left to what follows: an operator
+//! puts the lost out (`way_out`), and everything is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::{Hlc, NodeId, Stamp};
+use forename::crdt::{Body, Op};
+use forename::replica::{
+    Answer, ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Request, Status,
+};
+
+use crate::ask::{ask, cluster, owner_views};
+use crate::checks::end::{check_rules, ended_of, fates_by_id};
+use crate::checks::ledger::{Checked, Violation, broken};
+use crate::checks::way_out;
+use crate::oracle::{self, Verdicts};
+use crate::plan::Host;
+use crate::run::{Failure, seen};
+use crate::world::World;
+use crate::world::net::Micros;
+
+/// Who is left, and what the lost ones promised before.
+struct Core {
+    hosts: Vec<Host>,
+    lost: Vec<Host>,
+    promised: BTreeMap<NodeId, Hlc>,
+}
+
+/// What the core holds together, and what follows from it.
+struct Truth {
+    /// Members that are lost.
+    silent: BTreeSet<NodeId>,
+    /// Whether the core is a majority of the members.
+    majority: bool,
+    watermark: Hlc,
+    /// By all ops that the core holds.
+    known: Verdicts,
+    /// By those at or below the watermark, of which there are no others.
+    early: Verdicts,
+}
+
+/// Members that come or go when machines are lost may not get on before an operator puts the lost out. After so long
+/// nothing more is waited for.
+const MOVING: Micros = 20_000_000;
+
+/// Something to wait for, or none; or a rule was broken.
+type Open = Result<Option<String>, Violation>;
+
+/// Lets the core come to rest without the lost, and checks what it says then.
+pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
+    let all = 0..world.machines.len();
+    let core = Core {
+        hosts: all.filter(|host| !lost.contains(host) && !world.machines[*host].left).collect(),
+        lost: lost.to_vec(),
+        promised: lost.iter().map(|host| world.machines[*host].node).map(|n| (n, world.ledger.promised(n))).collect(),
+    };
+    // Until connections to the lost are given up, what their clocks last said still counts.
+    // And one that starts waits for a majority to compare logs with.
+    let later = world.now + world.plan.links.idle * 1000 + 6_000_000;
+    world.run_until(later).map_err(Failure::Safety)?;
+    core.claims(world).map_err(Failure::Safety)?;
+    let began = world.now;
+    let deadline = began + world.plan.patience * 1000;
+    loop {
+        let later = world.now + 1_000_000;
+        world.run_until(later).map_err(Failure::Safety)?;
+        if core.is_put_out(world) {
+            world.mark("those who are lost put out the others");
+            break;
+        }
+        match core.open(world).map_err(Failure::Safety)? {
+            None => break,
+            Some(_) if world.now >= began + MOVING && core.moves(world).map_err(Failure::Safety)? => {
+                world.mark("machines are lost while members come or go");
+                break;
+            }
+            Some(text) if world.now >= deadline => {
+                let text = format!("{text}{}", seen(world).map_err(Failure::Safety)?);
+                return Err(Failure::Liveness(Violation { check: "core", text }));
+            }
+            Some(_) => {}
+        }
+    }
+    world.mark(if 2 * core.hosts.len() > world.machines.len() { "a majority lives on" } else { "a minority lives on" });
+    Ok(())
+}
+
+impl Core {
+    /// Those that have a state; a newcomer whose sponsor is lost has none.
+    fn installed(&self, world: &World) -> Vec<Host> {
+        let installed = |host: &&Host| {
+            let replica = world.machines[**host].replica.as_ref();
+            replica.is_some_and(|replica| replica.founding().is_some())
+        };
+        self.hosts.iter().filter(installed).copied().collect()
+    }
+
+    /// Those of them that are members, as they know.
+    fn members(&self, world: &World) -> Vec<Host> {
+        let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
+        self.installed(world).into_iter().filter(member).collect()
+    }
+
+    /// Whether the lost ones, who cannot be heard, were a majority and have evicted one of these for being silent.
+    fn is_put_out(&self, world: &World) -> bool {
+        let members = self.members(world);
+        members.iter().any(|host| world.ledger.is_out(world.machines[*host].node))
+    }
+
+    /// Whether members come or go, so that what can be decided without the lost ones is not plain.
+    fn moves(&self, world: &mut World) -> Result<bool, Violation> {
+        let node = |host: Host| world.machines[host].node;
+        let leaves = self.hosts.iter().any(|host| world.orders.wanted_to_leave(node(*host)));
+        let members = self.members(world);
+        if leaves || members.len() < self.installed(world).len() {
+            return Ok(true);
+        }
+        for host in members {
+            if cluster(world, host)?.is_some_and(|view| view.eviction.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A client takes a new name at each member: it is answered.
+    fn claims(&self, world: &mut World) -> Checked {
+        for host in self.installed(world) {
+            let member =
+                |world: &World| world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member());
+            if !member(world) {
+                continue;
+            }
+            let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
+            let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
+            match ask(world, host, Request::Register(request))? {
+                // Whether it has a reason for this was looked at already.
+                Some(Ok(Answer::Registration(_)) | Err(Refusal::ClockSuspect { .. } | Refusal::Leaving)) => {}
+                // It has just learnt that it is out.
+                Some(Err(Refusal::NotMember)) | None if !member(world) => {}
+                other => return broken("core", format!("host {host} does not take a new name: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the core has yet to do.
+    fn open(&self, world: &mut World) -> Open {
+        if let Some(host) = self.hosts.iter().find(|host| !world.machines[**host].is_up()) {
+            return Ok(Some(format!("host {host} is down")));
+        }
+        // A newcomer that waits for a lost one decides nothing.
+        let members = self.members(world);
+        let Some(first) = members.first().copied() else { return Ok(None) };
+        if let Some(host) = members.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
+            return Ok(Some(format!("host {host} and host {first} hold different ops")));
+        }
+        let mut views = Vec::new();
+        for host in &members {
+            match cluster(world, *host)? {
+                Some(view) => views.push(view),
+                None => return Ok(Some(format!("host {host} does not say what it knows of the cluster"))),
+            }
+        }
+        if views.iter().any(|view| view.eviction.is_some()) {
+            return Ok(Some("an eviction or a departure is under way".to_owned()));
+        }
+        let truth = match self.truth(world, first, &views)? {
+            Ok(truth) => truth,
+            Err(text) => return Ok(Some(text)),
+        };
+        for host in &members {
+            let open = truth.check(world, *host);
+            let now = world.machines[*host].replica.as_ref().map(|replica| replica.watermark());
+            if !truth.silent.is_empty() && now != Some(truth.watermark) {
+                // The last word of a lost one was still on its way.
+                return Ok(Some(format!("the watermark of host {host} moves")));
+            }
+            if let Some(text) = open? {
+                return Ok(Some(text));
+            }
+        }
+        let calls = world.clients.open_calls(&self.lost);
+        Ok((calls > 0).then(|| format!("{calls} requests have no reply")))
+    }
+
+    /// What follows from what the core holds; or why that cannot be said yet.
+    #[allow(clippy::type_complexity)]
+    fn truth(
+        &self,
+        world: &World,
+        first: Host,
+        views: &[Box<ClusterView>],
+    ) -> Result<Result<Truth, String>, Violation> {
+        let applied = world.ledger.applied(first);
+        let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
+        let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
+        let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
+        // Earlier incarnations of the lost, and of those who live on, say nothing any more either.
+        let silent: BTreeSet<_> = members.iter().copied().filter(|node| way_out::is_dead(world, *node)).collect();
+        let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
+        for node in &silent {
+            let limit = self.limit(world, *node, &ops);
+            if let Some(view) = views.iter().find(|view| view.watermark > limit) {
+                let text = format!("{} is at {}, above the last word of {node}: {limit}", view.node, view.watermark);
+                broken("core", text)?;
+            }
+        }
+        // The best that any of the core may believe of each that is lost.
+        let word = |node: &NodeId| {
+            let said = views.iter().flat_map(|view| &view.members).filter(|view| view.node == *node);
+            said.map(|view| view.promise).max().unwrap_or_default()
+        };
+        let least = silent.iter().map(word).min().unwrap_or_else(|| world.all_over());
+        let apart = !silent.is_empty() && views.iter().any(|view| view.watermark != watermark);
+        if watermark < least || apart {
+            return Ok(Err(format!("the watermark is {watermark}, below {least}, or not the same everywhere")));
+        }
+        Ok(Ok(Truth {
+            // Newcomers that are half-way in count among those who would have to hold an op.
+            majority: 2 * (members.len() - silent.len()) > views[0].members.len(),
+            silent,
+            watermark,
+            early: oracle::judge(ops.iter().copied().filter(|op| op.hlc <= watermark), watermark),
+            known: oracle::judge(ops, watermark),
+        }))
+    }
+
+    /// What a lost member said at most: its last promise or op, or its admission where it said nothing.
+    fn limit(&self, world: &World, node: NodeId, ops: &[&Op]) -> Hlc {
+        let words = ops.iter().filter(|op| match &op.body {
+            _ if op.node == node => true,
+            Body::Admit { node: admitted } => *admitted == node,
+            _ => false,
+        });
+        let promised = self.promised.get(&node).copied().unwrap_or_else(|| world.ledger.promised(node));
+        words.map(|op| op.hlc).chain([promised]).max().unwrap_or_default()
+    }
+}
+
+impl Truth {
+    /// What a host has yet to decide.
+    fn check(&self, world: &mut World, host: Host) -> Open {
+        let firsts = fates_by_id(&self.known);
+        let owners: BTreeSet<_> = firsts.values().map(|(_, fate)| fate.register.owner.clone()).collect();
+        let mut seen = 0;
+        for owner in owners {
+            for view in owner_views(world, host, &owner)? {
+                // Its own node keeps it, and newcomers that this node gave a snapshot.
+                let rejected = view.status == Status::Rejected && world.ledger.is_in_the_void(view.id);
+                if rejected || world.ledger.rejected_in_the_void(view.id) {
+                    continue;
+                }
+                let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
+                    return Ok(Some(format!("host {host} shows {} at {}, which is another's", view.id, view.stamp)));
+                };
+                seen += 1;
+                let open = if *stamp <= self.last() { self.below(host, &view)? } else { self.above(host, &view)? };
+                if open.is_some() {
+                    return Ok(open);
+                }
+            }
+        }
+        check_rules(world, host, &self.known)?;
+        // What was erased is nobody's any more, and what is to be erased still is somebody's.
+        let erased = firsts.values().filter(|(_, fate)| fate.erased).count();
+        let right = (firsts.len() - erased..=firsts.len()).contains(&seen);
+        Ok((!right).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
+    }
+
+    /// The greatest stamp at the watermark.
+    fn last(&self) -> Stamp {
+        Stamp { hlc: self.watermark, node: NodeId(u64::MAX) }
+    }
+
+    /// Everything earlier has arrived: with a majority all of it is decided.
+    fn below(&self, host: Host, view: &RegistrationView) -> Open {
+        let Some(fate) = self.early.fates.get(&view.stamp) else { return Ok(None) };
+        let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
+        if view.status.is_final() && view.status != wanted {
+            broken("core", format!("host {host}: {} is {:?}, not {wanted:?}", view.stamp, view.status))?;
+        }
+        let ended = ended_of(view);
+        if let Some(place) = ended.iter().find(|place| !fate.ended.contains(*place)) {
+            broken("core", format!("host {host}: the claim of {} to {place:?} has ended too early", view.stamp))?;
+        }
+        let open = self.majority && (!view.status.is_final() || ended != fate.ended);
+        Ok(open.then(|| format!("host {host}: {} is {:?}, ended {ended:?}", view.stamp, view.status)))
+    }
+
+    /// A lost member may have been earlier: nothing is confirmed or ends, and whom it waits for is named.
+    fn above(&self, host: Host, view: &RegistrationView) -> Open {
+        let Some(fate) = self.known.fates.get(&view.stamp) else { return Ok(None) };
+        let chosen = fate.register.id.is_some();
+        let early = view.status == Status::Confirmed || (view.status == Status::Rejected && (chosen || fate.won));
+        if early || !ended_of(view).is_empty() {
+            let text =
+                format!("host {host}: {} is {:?} above the watermark {}", view.stamp, view.status, self.watermark);
+            broken("core", text)?;
+        }
+        if view.status == Status::Rejected {
+            return Ok(None);
+        }
+        if self.majority && !chosen && !fate.won {
+            return Ok(Some(format!("host {host}: {} lost and is {:?}", view.stamp, view.status)));
+        }
+        let waits: BTreeSet<_> = view.waiting_for.iter().map(|waiting| waiting.node).collect();
+        let right = !waits.is_empty() && waits.is_subset(&self.silent);
+        Ok((!right).then(|| format!("host {host}: {} waits for {waits:?}, not for {:?}", view.stamp, self.silent)))
+    }
+}

@@ -1,0 +1,99 @@
+//! A disaster: all machines are down, one directory is left, and a new cluster is made of it.
+//!
+//! It goes on alone and decides by itself whatever was open. The others turn out to live and come in under their next ids;
+//! what was not saved they register again. Only where the directory has everything that anybody was told to be final may
+//! rest on, because a disaster that loses more takes that back.
+
+use crate::ask::cluster;
+use crate::checks::ledger::Violation;
+use crate::plan::{Ending, Host};
+use crate::run::Failure;
+use crate::world::World;
+use crate::world::machine::Machine;
+
+/// Within how long the new cluster's only member must have decided everything, microseconds: the grace of its start, and
+/// some for its clock, which may have to come past its last promise.
+const WITHIN: u64 = 30_000_000;
+
+/// Where the plan says so, makes a new cluster of what a host has.
+pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
+    let Some(host) = world.plan.recovers.filter(|_| world.plan.ending == Ending::Healed) else { return Ok(()) };
+    let is_member = world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member());
+    for other in 0..world.machines.len() {
+        world.crash(other, 0);
+    }
+    if !is_member || !may_recover(world, host) {
+        return Ok(());
+    }
+    world.mark("a cluster is recovered");
+    // Nothing goes wrong any more, and nobody else is there yet.
+    world.net.heal();
+    world.machines.iter_mut().filter(|machine| machine.host != host).for_each(|machine| machine.gone = true);
+    let now = world.now;
+    let recovered = world.machines[host].recover(now);
+    recovered.map_err(|why| failed(format!("no cluster can be made of host {host}: {why}")))?;
+    world.recovered = Some(host);
+    let machine = &mut world.machines[host];
+    (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
+    machine.clock.set_right(now, 0);
+    world.start(host).map_err(Failure::Safety)?;
+    world.ledger.founded_anew(world.machines[host].node);
+    let deadline = world.now + WITHIN;
+    loop {
+        let later = world.now + 500_000;
+        world.run_until(later).map_err(Failure::Safety)?;
+        match open(world, host).map_err(Failure::Safety)? {
+            None => break,
+            Some(text) if world.now >= deadline => {
+                return Err(Failure::Liveness(Violation { check: "recovery", text }));
+            }
+            Some(_) => {}
+        }
+    }
+    // One after the other: several that met before they heard of the new cluster would decide something as the old one.
+    for other in (0..world.machines.len()).filter(|other| *other != host) {
+        world.machines[other].gone = false;
+        // Its operator is told where that is.
+        world.machines[other].named.insert(host);
+        world.machines[other].clock.set_right(world.now, 0);
+        world.start(other).map_err(Failure::Safety)?;
+        let deadline = world.now + WITHIN;
+        while world.now < deadline && world.ledger.out().any(|node| node == world.machines[other].node) {
+            let later = world.now + 100_000;
+            world.run_until(later).map_err(Failure::Safety)?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(text: String) -> Failure {
+    Failure::Safety(Violation { check: "recovery", text })
+}
+
+/// Whether a host's directory is that of a member, and has all that anything final may rest on.
+fn may_recover(world: &World, host: Host) -> bool {
+    let machine = &world.machines[host];
+    let watermark = world.ledger.exclusive.greatest_watermark();
+    let early = watermark.max(world.ledger.latest_outcome());
+    let has_all = world.ledger.ops().filter(|op| op.hlc <= early).all(|op| op.seq <= machine.disk.log(op.node));
+    let alone = world.machines.iter().any(|machine| machine.put_back || machine.left);
+    // Whoever it has never heard of, and has a state of the old cluster, would be a stranger to the new one; and whoever has
+    // never heard of it would not find it.
+    let known = world.ledger.known_by(&machine.disk, world.plan.founders);
+    let knows_it = |other: &Machine| world.ledger.known_by(&other.disk, world.plan.founders).contains(&machine.node);
+    let whole = || world.machines.iter().filter(|other| other.disk.is_whole());
+    let all_known = whole().all(|other| known.contains(&other.node) && knows_it(other));
+    let is_out = world.ledger.out().any(|node| node == machine.node);
+    has_all && all_known && machine.disk.is_whole() && !alone && !is_out && !machine.gone
+}
+
+/// What the new cluster's only member has yet to do.
+fn open(world: &mut World, host: Host) -> Result<Option<String>, Violation> {
+    let Some(view) = cluster(world, host)? else { return Ok(Some(format!("host {host} does not answer"))) };
+    let alone = view.member && view.members.len() == 1;
+    Ok(match view.pending {
+        _ if !alone => Some(format!("host {host} is not the only member of what it was made")),
+        0 => None,
+        pending => Some(format!("host {host} alone leaves {pending} registrations open")),
+    })
+}
