@@ -29,7 +29,7 @@ const SOME: usize = 16;
 const RECORDS: (usize, usize) = (4096, 512);
 
 /// Messages to one peer in one step at most: some for each message that a peer may have sent meanwhile. A guess.
-const BURST: usize = 300;
+const BURST: usize = 400;
 
 /// What a node lets out in one step at most.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +125,8 @@ fn is_member(world: &World, host: Host) -> bool {
 
 /// A client takes a name and gives it up.
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
-    let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("atrest{round}") }];
+    let name = format!("atrest{round}x{}", world.now / 1000);
+    let names = vec![NameRequest { namespace: "username".to_owned(), name }];
     let request = RegisterRequest { owner: format!("atrest{round}"), names, ..RegisterRequest::default() };
     match ask_patiently(world, host, Request::Register(request))? {
         Some(Ok(Answer::Registration(view))) => {
