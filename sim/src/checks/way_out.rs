@@ -198,6 +198,8 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
             Some(Ok(Answer::Registration(view))) => taken.push(view.id),
             // That it has a reason for this was looked at already.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
+            // It agreed to leave, and went down before it said so.
+            Some(Err(Refusal::Leaving)) if world.orders.wanted_to_leave(world.machines[host].node) => return Ok(false),
             _ if !is_member(world, host) || world.machines[host].life > life => return Ok(false),
             other => {
                 let text = format!("host {host} does not take a new name at the end: {other:?}");

@@ -103,6 +103,14 @@ impl Ledger {
             return broken("final", text);
         }
         let known = self.ids.entry(id).or_insert((status, stamp));
+        // What it rejected alone, with a directory that was replaced by a copy since, it rejects again in its next life.
+        let again = known.0 == Status::Rejected
+            && status == Status::Rejected
+            && known.1.node.key_part() == stamp.node.key_part()
+            && known.1.node < stamp.node;
+        if again {
+            *known = (status, stamp);
+        }
         // A client's id is known for a month; after that it is another registration's.
         if stamp.hlc.millis().since(known.1.hlc.millis()) > ID_WINDOW {
             *known = (status, stamp);
