@@ -7,10 +7,11 @@
 mod allow;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -127,11 +128,7 @@ impl ApiToken {
     /// The secret of a new token.
     #[must_use]
     pub fn secret(random: [u8; 32]) -> String {
-        random.into_iter().fold(PREFIX.to_owned(), |mut secret, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(secret, "{byte:02x}");
-            secret
-        })
+        format!("{PREFIX}{}", HEXLOWER.encode(&random))
     }
 
     fn may(&self, scope: Scope) -> bool {
