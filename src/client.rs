@@ -27,6 +27,8 @@ use crate::replica::Cursor;
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of an event, or of an answer to a line of a batch; it has a few kilobytes.
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// Talks to one node; cheap to clone.
 ///

@@ -1,13 +1,16 @@
 //! The settings of a node: flags beat the environment, that beats the file, that beats the defaults.
 
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clap::builder::BoolishValueParser;
+use clap::{Arg, CommandFactory, Parser};
 use serde::Deserialize;
 
 use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
-use crate::api::json::{Span, SpanError};
+use crate::api::json::{Span, SpanError, TextOrSeconds};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
 use crate::replica::limits::MAX_OPEN_OF_OWNER;
 
@@ -18,49 +21,77 @@ pub const PEER_PORT: u16 = 7401;
 /// Where a node keeps its state.
 pub const DATA_DIR: &str = "./forename-data";
 
-/// Settings from one source; what is not set is left to the next.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+/// Settings from one source; what is not set is left to the next. Each field is a flag, the variable `FORENAME_` with the
+/// field's name, and a key of the file.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Parser)]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
-    /// Where the node keeps its identity and its state.
+    /// Where the node keeps its identity and its state [env: FORENAME_DATA_DIR] [default: ./forename-data]
     #[serde(alias = "data-dir")]
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where HTTP listens.
+    /// Where HTTP listens [env: FORENAME_HTTP] [default: 127.0.0.1:7400]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub http: Option<SocketAddr>,
-    /// Where QUIC listens.
+    /// Where QUIC listens for other nodes [env: FORENAME_PEER] [default: 127.0.0.1:7401]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub peer: Option<SocketAddr>,
-    /// Where other nodes reach it.
+    /// Where other nodes reach it, if not where it listens [env: FORENAME_ADVERTISE]
+    #[arg(long, value_name = "ADDR")]
     pub advertise: Option<String>,
-    /// A member of the cluster to join.
+    /// With an empty data directory, or one that rejoins: join the cluster of this member [env: FORENAME_JOIN]
+    #[arg(long, value_name = "ADDR")]
     pub join: Option<String>,
-    /// The join token.
+    /// What 'forename member token' printed at a member [env: FORENAME_TOKEN]
+    #[arg(long)]
     pub token: Option<String>,
-    /// The operator's name for the node.
+    /// A name for the node, for people [env: FORENAME_NAME]
+    #[arg(long, value_name = "LABEL")]
     pub name: Option<String>,
-    /// A member that a majority of the others has not heard of for so long is evicted by itself, like `10m`; not set:
-    /// never, and an operator does it by hand. This trades the strict order of claims for progress: names go on being
-    /// confirmed while a node is down, and a node that is cut off for longer than this loses the claims that it took
-    /// alone, if others took the names meanwhile. Choose it well above the longest outage that you would rather wait
-    /// out, and the same at all nodes; 1 s at least.
+    /// Evict members that a majority has not heard of for so long; never where not set [env: FORENAME_EVICT_AFTER]
+    ///
+    /// Names go on being confirmed while a node is down, but their strict order is given up: a node that is cut off for
+    /// longer loses the claims that it took alone, if others took the names meanwhile. Set it the same at all nodes, well
+    /// above the longest outage that you would rather wait out; less than 1s is refused.
     #[serde(alias = "evict-after")]
+    #[arg(long, value_name = "DURATION")]
     pub evict_after: Option<Span>,
-    /// Events of the feed that are older are dropped, like `30d`, which is the default; `forever` keeps them all. A reader
-    /// that was away for longer is told so and reads the state anew. Registrations that are over leave with their last
-    /// events. Less than a minute is refused.
+    /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
+    ///
+    /// Whoever asks for dropped events is told so, and reads the state anew. Registrations that are over are forgotten with
+    /// their last events. Less than 1m is refused.
     #[serde(alias = "keep-events")]
+    #[arg(long, value_name = "DURATION|forever")]
     pub keep_events: Option<Keep>,
-    /// Registrations of one owner that may be open at once at this node, undecided or reserved and not activated; 10000
-    /// where it is not set, 0 for any number.
+    /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
+    ///
+    /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
+    /// are refused, so that nobody can reserve the dictionary.
     #[serde(alias = "max-open")]
+    #[arg(long, value_name = "COUNT")]
     pub max_open: Option<u32>,
-    /// Whether HTTP may listen beyond loopback without API tokens.
-    pub insecure: Option<bool>,
-    /// A TOML file of more API tokens, apart from the settings because it is changed by others or more often.
+    /// A TOML file of API tokens, as 'forename token new' makes them; no token, no call [env: FORENAME_API_TOKENS]
     #[serde(alias = "api-tokens")]
+    #[arg(long, value_name = "FILE")]
     pub api_tokens: Option<PathBuf>,
-    /// Who may call the HTTP interface, as `[[api_token]]` tables; where there are none, everybody may.
+    /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub insecure: Option<bool>,
+    /// Who may call the HTTP interface, as `[[api_token]]` tables of the file; where there are none, everybody may.
     #[serde(default, alias = "api-token")]
+    #[arg(skip)]
     pub api_token: Vec<ApiToken>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:7400")
 }
 
 /// A file of API tokens.
@@ -94,22 +125,11 @@ impl FromStr for Keep {
     }
 }
 
-/// A [`Keep`] as a file has it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TextOrSeconds {
-    Seconds(u64),
-    Text(String),
-}
-
 impl TryFrom<TextOrSeconds> for Keep {
     type Error = KeepError;
 
     fn try_from(value: TextOrSeconds) -> Result<Self, KeepError> {
-        match value {
-            TextOrSeconds::Seconds(seconds) => seconds.to_string().parse(),
-            TextOrSeconds::Text(text) => text.parse(),
-        }
+        value.parse()
     }
 }
 
@@ -144,7 +164,7 @@ pub enum ConfigError {
         error: Box<toml::de::Error>,
     },
     /// A variable's value does not fit.
-    #[error("{name}={value:?}: {why}")]
+    #[error("{name}={value:?}: {why}; 'forename serve --help' tells what to write")]
     Variable {
         /// Which variable.
         name: String,
@@ -212,22 +232,16 @@ impl Partial {
     /// # Errors
     /// A value does not fit.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let get = |key: &str| lookup(&format!("FORENAME_{key}")).filter(|value| !value.is_empty());
-        Ok(Self {
-            data_dir: get("DATA_DIR").map(Into::into),
-            http: parsed("HTTP", get("HTTP"))?,
-            peer: parsed("PEER", get("PEER"))?,
-            advertise: get("ADVERTISE"),
-            join: get("JOIN"),
-            token: get("TOKEN"),
-            name: get("NAME"),
-            evict_after: parsed("EVICT_AFTER", get("EVICT_AFTER"))?,
-            keep_events: parsed("KEEP_EVENTS", get("KEEP_EVENTS"))?,
-            max_open: parsed("MAX_OPEN", get("MAX_OPEN"))?,
-            insecure: parsed("INSECURE", get("INSECURE"))?,
-            api_tokens: get("API_TOKENS").map(Into::into),
-            api_token: Vec::new(),
-        })
+        let mut settings = Self::default();
+        for flag in Self::command().get_arguments().filter_map(Arg::get_long) {
+            let name = format!("FORENAME_{}", flag.replace('-', "_").to_uppercase());
+            let Some(value) = lookup(&name).filter(|value| !value.is_empty()) else { continue };
+            if let Err(error) = settings.try_update_from(["", &format!("--{flag}={value}")]) {
+                let why = error.source().map_or_else(|| error.kind().to_string(), ToString::to_string);
+                return Err(ConfigError::Variable { name, value, why });
+            }
+        }
+        Ok(settings)
     }
 
     /// These settings, and `lower`'s where they leave something out.
@@ -308,17 +322,6 @@ fn api_tokens(mut tokens: Vec<ApiToken>, file: Option<PathBuf>) -> Result<ApiTok
         tokens.extend(api_token);
     }
     Ok(ApiTokens::new(tokens)?)
-}
-
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-    key: &str,
-    value: Option<String>,
-) -> Result<Option<T>, ConfigError> {
-    let Some(value) = value else { return Ok(None) };
-    match value.parse() {
-        Ok(parsed) => Ok(Some(parsed)),
-        Err(error) => Err(ConfigError::Variable { name: format!("FORENAME_{key}"), why: format!("{error}"), value }),
-    }
 }
 
 #[cfg(test)]

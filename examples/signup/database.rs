@@ -49,7 +49,8 @@ pub(crate) enum Written {
 }
 
 /// How far a sign-up has come; see `schema.sql`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Standing {
     Requested,
     Pending,
@@ -60,15 +61,6 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    const ALL: [(Self, &str); 6] = [
-        (Self::Requested, "requested"),
-        (Self::Pending, "pending"),
-        (Self::Reserved, "reserved"),
-        (Self::Active, "active"),
-        (Self::Unavailable, "unavailable"),
-        (Self::Ended, "ended"),
-    ];
-
     /// That of a registration as it stands.
     fn of(registration: &Registration) -> Self {
         match registration.status {
@@ -81,12 +73,11 @@ impl Standing {
     }
 
     pub(crate) fn text(self) -> &'static str {
-        Self::ALL.iter().find(|(standing, _)| *standing == self).map_or("requested", |(_, text)| text)
+        self.into()
     }
 
     fn from_text(text: &str) -> Result<Self, Failure> {
-        let found = Self::ALL.iter().find(|(_, known)| *known == text);
-        found.map(|(standing, _)| *standing).ok_or_else(|| format!("the database has a standing {text:?}").into())
+        text.parse().map_err(|_| format!("the database has a standing {text:?}").into())
     }
 }
 

@@ -7,10 +7,9 @@
 mod allow;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
-use std::str::FromStr;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -25,8 +24,11 @@ const PREFIX: &str = "fna1.";
 pub const MAX_TOKEN_NAME: usize = 64;
 
 /// What a token lets its bearer do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, clap::ValueEnum, strum::Display,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Scope {
     /// Registers, activates, releases, renames.
     Claim,
@@ -34,40 +36,6 @@ pub enum Scope {
     Read,
     /// Sets rules, makes join tokens, takes backups, puts members out. Has the other two with it.
     Admin,
-}
-
-impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Claim, Self::Read, Self::Admin];
-
-    /// Its word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Claim => "claim",
-            Self::Read => "read",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The word is no scope.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is not a scope; there are claim, read and admin")]
-pub struct UnknownScope(String);
-
-impl FromStr for Scope {
-    type Err = UnknownScope;
-
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| UnknownScope(text.to_owned()))
-    }
 }
 
 /// What is kept of a secret.
@@ -127,11 +95,7 @@ impl ApiToken {
     /// The secret of a new token.
     #[must_use]
     pub fn secret(random: [u8; 32]) -> String {
-        random.into_iter().fold(PREFIX.to_owned(), |mut secret, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(secret, "{byte:02x}");
-            secret
-        })
+        format!("{PREFIX}{}", HEXLOWER.encode(&random))
     }
 
     fn may(&self, scope: Scope) -> bool {
@@ -244,7 +208,9 @@ mod tests {
 
     #[test]
     fn admin_has_the_others_with_it() {
-        let may = |scopes: &[Scope]| Scope::ALL.map(|scope| token("a", "s", scopes).may(scope));
+        let may = |scopes: &[Scope]| {
+            [Scope::Claim, Scope::Read, Scope::Admin].map(|scope| token("a", "s", scopes).may(scope))
+        };
         assert_eq!(may(&[Scope::Claim]), [true, false, false]);
         assert_eq!(may(&[Scope::Read]), [false, true, false]);
         assert_eq!(may(&[Scope::Claim, Scope::Read]), [true, true, false]);

@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::bytes::BytesMut;
+use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 
 use super::auth::Caller;
 use super::extract::{NoParams, Params, check_type, parse};
@@ -87,91 +89,55 @@ fn written(lines: &[BatchLine]) -> Bytes {
 /// A request's body on its way into lines.
 struct Lines {
     body: BodyDataStream,
+    codec: AnyDelimiterCodec,
     /// What has arrived and is not a whole line.
-    rest: Vec<u8>,
-    /// How much of it has no end of line.
-    searched: usize,
-    /// The line under way is too long: what comes of it is dropped.
-    drops: bool,
-    number: u64,
+    rest: BytesMut,
     /// Nothing more arrives.
     ended: bool,
-    /// Nothing more is read.
-    over: bool,
+    number: u64,
     _permit: OwnedSemaphorePermit,
 }
 
 /// The lines of a body with their numbers, without empty ones; a problem in the place of one that is too long.
 fn lines(body: BodyDataStream, permit: OwnedSemaphorePermit) -> impl Stream<Item = (u64, Result<Bytes, Box<Problem>>)> {
-    let lines = Lines {
-        body,
-        rest: Vec::new(),
-        searched: 0,
-        drops: false,
-        number: 0,
-        ended: false,
-        over: false,
-        _permit: permit,
-    };
+    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), b"\n".to_vec(), MAX_BODY);
+    let lines = Lines { body, codec, rest: BytesMut::new(), ended: false, number: 0, _permit: permit };
     stream::unfold(lines, |mut lines| async move { lines.next().await.map(|line| (line, lines)) })
 }
 
 impl Lines {
     async fn next(&mut self) -> Option<(u64, Result<Bytes, Box<Problem>>)> {
-        while !self.over {
-            if let Some(end) = self.rest[self.searched..].iter().position(|byte| *byte == b'\n') {
-                let rest = self.rest.split_off(self.searched + end + 1);
-                let line = std::mem::replace(&mut self.rest, rest);
-                self.searched = 0;
-                if let Some(line) = self.whole(line) {
-                    return Some(line);
+        while self.number <= MAX_BATCH {
+            let decode = if self.ended { AnyDelimiterCodec::decode_eof } else { AnyDelimiterCodec::decode };
+            let line = match decode(&mut self.codec, &mut self.rest) {
+                Ok(None) if self.ended => return None,
+                Ok(None) => {
+                    match self.body.next().await {
+                        Some(Ok(bytes)) => self.rest.extend_from_slice(&bytes),
+                        // What the client did not finish to send is not registered.
+                        Some(Err(_)) => return None,
+                        None => self.ended = true,
+                    }
+                    continue;
                 }
-            } else if self.ended {
-                self.over = true;
-                let line = std::mem::take(&mut self.rest);
-                return self.whole(line);
-            } else {
-                self.read().await;
+                Ok(Some(line)) => Ok(line),
+                Err(_) => {
+                    let why =
+                        format!("the line is longer than {MAX_BODY} bytes; nothing of it was recorded, send less");
+                    Err(Problem::boxed(ProblemType::BodyTooLarge, why))
+                }
+            };
+            self.number += 1;
+            if self.number > MAX_BATCH {
+                let why = format!(
+                    "a batch has at most {MAX_BATCH} lines; this one and those after it were not read, send them in another"
+                );
+                return Some((self.number, Err(Problem::boxed(ProblemType::InvalidRequest, why))));
+            }
+            if !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
+                return Some((self.number, line));
             }
         }
         None
-    }
-
-    async fn read(&mut self) {
-        self.searched = self.rest.len();
-        if self.searched > MAX_BODY {
-            (self.drops, self.searched) = (true, 0);
-            self.rest.clear();
-        }
-        match self.body.next().await {
-            Some(Ok(bytes)) => self.rest.extend_from_slice(&bytes),
-            // What the client did not finish to send is not registered.
-            Some(Err(_)) => (self.over, self.ended) = (true, true),
-            None => self.ended = true,
-        }
-    }
-
-    /// A line that is whole, or what there is at the end; none for an empty one.
-    fn whole(&mut self, line: Vec<u8>) -> Option<(u64, Result<Bytes, Box<Problem>>)> {
-        let dropped = std::mem::take(&mut self.drops);
-        if line.is_empty() && !dropped {
-            return None;
-        }
-        self.number += 1;
-        if self.number > MAX_BATCH {
-            self.over = true;
-            let why = format!(
-                "a batch has at most {MAX_BATCH} lines; this one and those after it were not read, send them in another"
-            );
-            return Some((self.number, Err(Problem::boxed(ProblemType::InvalidRequest, why))));
-        }
-        if dropped || line.len() > MAX_BODY {
-            let why = format!("the line is longer than {MAX_BODY} bytes; nothing of it was recorded, send less");
-            return Some((self.number, Err(Problem::boxed(ProblemType::BodyTooLarge, why))));
-        }
-        if line.trim_ascii().is_empty() {
-            return None;
-        }
-        Some((self.number, Ok(line.into())))
     }
 }

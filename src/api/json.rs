@@ -25,6 +25,7 @@ pub use registration::{
     BatchLine, Claim, ExtensionBody, Metadata, MetadataError, Name, NameRef, Registration, RegistrationBody,
     Registrations, RejectedBy, ReplacesBody, Wait, Waiting,
 };
+pub(crate) use text::TextOrSeconds;
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
 
 /// For `skip_serializing_if`.

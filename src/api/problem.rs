@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::EnumProperty;
 use uuid::Uuid;
 
 use super::auth::Scope;
@@ -17,134 +18,125 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// What the `type` of every problem begins with.
 const URN: &str = "urn:forename:problem:";
 
-/// What kind of problem it is; the `type` member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What kind of problem it is; the `type` member, with its HTTP status and its title.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString, strum::EnumProperty)]
+#[cfg_attr(test, derive(strum::VariantArray))]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemType {
     /// Some of the names are held by others.
+    #[strum(props(status = 409, title = "Name taken"))]
     NameTaken,
     /// The registration lost a name to an earlier claim. Final.
+    #[strum(props(status = 409, title = "Registration rejected"))]
     RegistrationRejected,
     /// The id belongs to a registration with other content.
+    #[strum(props(status = 409, title = "Registration id used before"))]
     IdReused,
     /// The registration has ended or lost.
+    #[strum(props(status = 409, title = "Too late"))]
     TooLate,
     /// The registration is permanent, so there is nothing to extend.
+    #[strum(props(status = 409, title = "Not a reservation"))]
     Permanent,
     /// The reservation was extended too often for now.
+    #[strum(props(status = 429, title = "Too many extensions"))]
     TooManyExtensions,
     /// A name breaks a rule of its namespace.
+    #[strum(props(status = 422, title = "Invalid name"))]
     InvalidName,
     /// The namespace has other rules than the caller has seen.
+    #[strum(props(status = 409, title = "Rules changed"))]
     RulesChanged,
     /// Names of the namespace are taken, and the change would give the same names other keys.
+    #[strum(props(status = 409, title = "Namespace has names"))]
     NamespaceInUse,
     /// The request breaks a limit, has the wrong shape or contradicts itself.
+    #[strum(props(status = 400, title = "Invalid request"))]
     InvalidRequest,
     /// The body is not JSON.
+    #[strum(props(status = 400, title = "Malformed JSON"))]
     MalformedJson,
     /// The body is larger than is taken.
+    #[strum(props(status = 413, title = "Body too large"))]
     BodyTooLarge,
     /// The body is not declared to be JSON.
+    #[strum(props(status = 415, title = "Unsupported media type"))]
     UnsupportedMediaType,
     /// The owner, or the API token, has as many open registrations as it may.
+    #[strum(props(status = 429, title = "Too many open registrations"))]
     TooManyOpen,
     /// No API token of this node's came with the call.
+    #[strum(props(status = 401, title = "API token needed"))]
     Unauthorized,
     /// The API token does not let its bearer do this, or be told what it would tell.
+    #[strum(props(status = 403, title = "Scope missing"))]
     Forbidden,
     /// No such registration is known here.
+    #[strum(props(status = 404, title = "No such registration"))]
     NoRegistration,
     /// The name is not held by that owner.
+    #[strum(props(status = 404, title = "Name not held"))]
     NotHeld,
     /// The path leads nowhere.
+    #[strum(props(status = 404, title = "No such resource"))]
     NoRoute,
     /// The path does not know the method.
+    #[strum(props(status = 405, title = "Method not allowed"))]
     MethodNotAllowed,
     /// There is no such member.
+    #[strum(props(status = 404, title = "No such member"))]
     NoMember,
     /// Those who would stay are no majority.
+    #[strum(props(status = 409, title = "No majority would stay"))]
     NoMajority,
     /// A majority that would stay is not in contact.
+    #[strum(props(status = 409, title = "No majority in contact"))]
     NotInContact,
     /// The node has said its last op, and cannot stay.
+    #[strum(props(status = 409, title = "Departed already"))]
     Departed,
     /// The last member cannot leave.
+    #[strum(props(status = 409, title = "Last member"))]
     LastMember,
     /// The events after the given cursor are no longer kept.
+    #[strum(props(status = 410, title = "Events no longer kept"))]
     EventsCompacted,
     /// The cursor is none of the node's present feed.
+    #[strum(props(status = 410, title = "Cursor of another feed"))]
     CursorUnknown,
     /// The node is leaving the cluster.
+    #[strum(props(status = 503, title = "Leaving"))]
     Leaving,
     /// The node is still joining.
+    #[strum(props(status = 503, title = "Not a member yet"))]
     NotMember,
     /// The node's clock is off.
+    #[strum(props(status = 503, title = "Clock suspect"))]
     ClockSuspect,
     /// The node is stopping or cannot keep up.
+    #[strum(props(status = 503, title = "Unavailable"))]
     Unavailable,
     /// A fault of the node.
+    #[strum(props(status = 500, title = "Internal error"))]
     Internal,
     /// A kind that this version does not know; only in what a client reads.
+    #[strum(props(status = 500, title = "Unknown problem"))]
     Unknown,
 }
 
-/// Every kind with its name in the URN, HTTP status and title.
-const KINDS: [(ProblemType, &str, StatusCode, &str); 32] = [
-    (ProblemType::NameTaken, "name-taken", StatusCode::CONFLICT, "Name taken"),
-    (ProblemType::RegistrationRejected, "registration-rejected", StatusCode::CONFLICT, "Registration rejected"),
-    (ProblemType::IdReused, "id-reused", StatusCode::CONFLICT, "Registration id used before"),
-    (ProblemType::TooLate, "too-late", StatusCode::CONFLICT, "Too late"),
-    (ProblemType::Permanent, "permanent", StatusCode::CONFLICT, "Not a reservation"),
-    (ProblemType::TooManyExtensions, "too-many-extensions", StatusCode::TOO_MANY_REQUESTS, "Too many extensions"),
-    (ProblemType::InvalidName, "invalid-name", StatusCode::UNPROCESSABLE_ENTITY, "Invalid name"),
-    (ProblemType::RulesChanged, "rules-changed", StatusCode::CONFLICT, "Rules changed"),
-    (ProblemType::NamespaceInUse, "namespace-in-use", StatusCode::CONFLICT, "Namespace has names"),
-    (ProblemType::InvalidRequest, "invalid-request", StatusCode::BAD_REQUEST, "Invalid request"),
-    (ProblemType::MalformedJson, "malformed-json", StatusCode::BAD_REQUEST, "Malformed JSON"),
-    (ProblemType::BodyTooLarge, "body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
-    (
-        ProblemType::UnsupportedMediaType,
-        "unsupported-media-type",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "Unsupported media type",
-    ),
-    (ProblemType::TooManyOpen, "too-many-open", StatusCode::TOO_MANY_REQUESTS, "Too many open registrations"),
-    (ProblemType::Unauthorized, "unauthorized", StatusCode::UNAUTHORIZED, "API token needed"),
-    (ProblemType::Forbidden, "forbidden", StatusCode::FORBIDDEN, "Scope missing"),
-    (ProblemType::NoRegistration, "no-registration", StatusCode::NOT_FOUND, "No such registration"),
-    (ProblemType::NotHeld, "not-held", StatusCode::NOT_FOUND, "Name not held"),
-    (ProblemType::NoRoute, "no-route", StatusCode::NOT_FOUND, "No such resource"),
-    (ProblemType::MethodNotAllowed, "method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
-    (ProblemType::NoMember, "no-member", StatusCode::NOT_FOUND, "No such member"),
-    (ProblemType::NoMajority, "no-majority", StatusCode::CONFLICT, "No majority would stay"),
-    (ProblemType::NotInContact, "not-in-contact", StatusCode::CONFLICT, "No majority in contact"),
-    (ProblemType::Departed, "departed", StatusCode::CONFLICT, "Departed already"),
-    (ProblemType::LastMember, "last-member", StatusCode::CONFLICT, "Last member"),
-    (ProblemType::EventsCompacted, "events-compacted", StatusCode::GONE, "Events no longer kept"),
-    (ProblemType::CursorUnknown, "cursor-unknown", StatusCode::GONE, "Cursor of another feed"),
-    (ProblemType::Leaving, "leaving", StatusCode::SERVICE_UNAVAILABLE, "Leaving"),
-    (ProblemType::NotMember, "not-member", StatusCode::SERVICE_UNAVAILABLE, "Not a member yet"),
-    (ProblemType::ClockSuspect, "clock-suspect", StatusCode::SERVICE_UNAVAILABLE, "Clock suspect"),
-    (ProblemType::Unavailable, "unavailable", StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
-    (ProblemType::Internal, "internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
-];
-
 impl ProblemType {
-    fn kind(self) -> Option<&'static (Self, &'static str, StatusCode, &'static str)> {
-        KINDS.iter().find(|(kind, ..)| *kind == self)
-    }
-
     /// Its HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        self.kind().map_or(StatusCode::INTERNAL_SERVER_ERROR, |(_, _, status, _)| *status)
+        let status = self.get_int("status").and_then(|status| u16::try_from(status).ok());
+        status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Its name at the end of the URN: `name-taken`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.kind().map_or("unknown", |(_, name, ..)| name)
+        self.into()
     }
 }
 
@@ -157,8 +149,7 @@ impl Serialize for ProblemType {
 impl<'de> Deserialize<'de> for ProblemType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let kind = text.strip_prefix(URN).and_then(|name| KINDS.iter().find(|(_, listed, ..)| *listed == name));
-        Ok(kind.map_or(Self::Unknown, |(kind, ..)| *kind))
+        Ok(text.strip_prefix(URN).and_then(|name| name.parse().ok()).unwrap_or(Self::Unknown))
     }
 }
 
@@ -217,7 +208,7 @@ impl Problem {
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
         Self {
             problem_type,
-            title: Cow::Borrowed(problem_type.kind().map_or("Unknown problem", |(.., title)| title)),
+            title: Cow::Borrowed(problem_type.get_str("title").unwrap_or_default()),
             status: problem_type.status().as_u16(),
             detail: detail.into(),
             names: Vec::new(),
@@ -346,15 +337,17 @@ impl IntoResponse for Box<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
 
     #[test]
     fn every_kind_has_its_own_urn_and_is_read_as_written() {
-        for (kind, name, status, title) in KINDS {
+        for &kind in ProblemType::VARIANTS {
             let problem = Problem::new(kind, "why");
-            assert_eq!((problem.status, problem.title.as_ref()), (status.as_u16(), title));
+            assert!(kind.get_int("status") == Some(problem.status.into()) && !problem.title.is_empty(), "{problem:?}");
             let text = serde_json::to_string(&problem).unwrap();
-            assert!(text.contains(&format!("\"urn:forename:problem:{name}\"")), "{text}");
+            assert!(text.contains(&format!("\"urn:forename:problem:{}\"", kind.name())), "{text}");
             assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
         }
     }

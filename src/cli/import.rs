@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use clap::Args;
 use futures_util::stream;
 use serde::Serialize;
@@ -26,9 +27,11 @@ use crate::replica::Status;
 
 /// Rows that go to the node at a time; a checkpoint is written after each such piece.
 const PIECE: usize = 10_000;
-/// How often a piece is sent again where the node is away or busy, and how long it waits at most in between.
-const TRIES: u32 = 10;
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The pauses before a piece is sent again where the node is away or busy, each twice as long as the one before.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(500))
+    .with_max_delay(Duration::from_secs(10))
+    .with_max_times(9);
 
 /// Register many names from a file
 ///
@@ -181,22 +184,15 @@ impl Secrets {
 
 /// Asks again and again while the node is away or busy.
 async fn is_private(client: &Client, namespace: &str) -> Result<bool, Failure> {
-    let mut pause = Duration::from_millis(500);
-    for attempt in 1.. {
-        match client.namespace(namespace).await {
-            Ok(rules) => return Ok(rules.private),
-            Err(error) => match error.problem().map(|problem| problem.status) {
-                Some(403) => return Ok(true),
-                // It is refused with its rows.
-                Some(422) => return Ok(false),
-                _ if passes(&error) && attempt < TRIES => {}
-                _ => return Err(error.into()),
-            },
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+    match (|| client.namespace(namespace)).retry(PAUSES).when(passes).await {
+        Ok(rules) => Ok(rules.private),
+        Err(error) => match error.problem().map(|problem| problem.status) {
+            Some(403) => Ok(true),
+            // It is refused with its rows.
+            Some(422) => Ok(false),
+            _ => Err(error.into()),
+        },
     }
-    unreachable!("it ends at the last attempt")
 }
 
 fn text(summary: &Summary) -> String {
@@ -281,22 +277,15 @@ async fn register(
             }
         }
     }
-    let mut pause = Duration::from_millis(500);
-    let mut why = None;
-    for attempt in 0..TRIES {
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        if attempt > 0 {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+    let mut pauses = PAUSES.build();
+    while !waiting.is_empty() {
+        let why;
         (waiting, why) = send(client, waiting, refused, summary).await?;
+        if let Some(why) = why.filter(|_| !waiting.is_empty()) {
+            tokio::time::sleep(pauses.next().ok_or(why)?).await;
+        }
     }
-    match why {
-        Some(why) if !waiting.is_empty() => Err(why.into()),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Sends rows; those to be sent again, and why.

@@ -1,80 +1,26 @@
 //! `forename serve`
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
 use crate::api::auth::ApiTokens;
-use crate::api::json::Span;
-use crate::config::{ConfigError, Keep, Partial, Settings};
+use crate::config::{ConfigError, Partial, Settings};
 use crate::node::{Node, Stopped};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServeArgs {
-    /// Where the node keeps its identity and its state [env: FORENAME_DATA_DIR] [default: ./forename-data]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Where HTTP listens [env: FORENAME_HTTP] [default: 127.0.0.1:7400]
-    #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
-    /// Where QUIC listens for other nodes [env: FORENAME_PEER] [default: 127.0.0.1:7401]
-    #[arg(long, value_name = "ADDR")]
-    peer: Option<SocketAddr>,
-    /// Where other nodes reach it, if not where it listens [env: FORENAME_ADVERTISE]
-    #[arg(long, value_name = "ADDR")]
-    advertise: Option<String>,
-    /// With an empty data directory, or one that rejoins: join the cluster of this member [env: FORENAME_JOIN]
-    #[arg(long, value_name = "ADDR")]
-    join: Option<String>,
-    /// What 'forename member token' printed at a member [env: FORENAME_TOKEN]
-    #[arg(long)]
-    token: Option<String>,
-    /// A name for the node, for people [env: FORENAME_NAME]
-    #[arg(long, value_name = "LABEL")]
-    name: Option<String>,
-    /// Evict members that a majority has not heard of for so long; never where not set [env: FORENAME_EVICT_AFTER]
-    ///
-    /// Names go on being confirmed while a node is down, but their strict order is given up: a node that is cut off for
-    /// longer loses the claims that it took alone, if others took the names meanwhile. Set it the same at all nodes, well
-    /// above the longest outage that you would rather wait out; less than 1s is refused.
-    #[arg(long, value_name = "DURATION")]
-    evict_after: Option<Span>,
-    /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
-    ///
-    /// Whoever asks for dropped events is told so, and reads the state anew. Registrations that are over are forgotten with
-    /// their last events. Less than 1m is refused.
-    #[arg(long, value_name = "DURATION|forever")]
-    keep_events: Option<Keep>,
-    /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
-    ///
-    /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
-    /// are refused, so that nobody can reserve the dictionary.
-    #[arg(long, value_name = "COUNT")]
-    max_open: Option<u32>,
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A TOML file of API tokens, as 'forename token new' makes them; no token, no call [env: FORENAME_API_TOKENS]
-    #[arg(long, value_name = "FILE")]
-    api_tokens: Option<PathBuf>,
-    /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        value_name = "BOOL"
-    )]
-    insecure: Option<bool>,
+    #[command(flatten)]
+    flags: Partial,
 }
 
 impl ServeArgs {
@@ -84,22 +30,7 @@ impl ServeArgs {
             Some(path) => Partial::from_file(&path)?,
             None => Partial::default(),
         };
-        let flags = Partial {
-            data_dir: self.data_dir,
-            http: self.http,
-            peer: self.peer,
-            advertise: self.advertise,
-            join: self.join,
-            token: self.token,
-            name: self.name,
-            evict_after: self.evict_after,
-            keep_events: self.keep_events,
-            max_open: self.max_open,
-            insecure: self.insecure,
-            api_tokens: self.api_tokens,
-            api_token: Vec::new(),
-        };
-        flags.over(Partial::from_variables(lookup)?).over(file).finish()
+        self.flags.over(Partial::from_variables(lookup)?).over(file).finish()
     }
 }
 

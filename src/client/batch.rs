@@ -3,8 +3,10 @@
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::{Body, Response, header};
+use tokio_util::bytes::BytesMut;
+use tokio_util::codec::{Decoder, LinesCodec};
 
-use super::{Client, ClientError, PATIENCE, Result};
+use super::{Client, ClientError, MAX_MESSAGE, PATIENCE, Result};
 use crate::api::NDJSON;
 use crate::api::json::{BatchLine, RegistrationBody};
 
@@ -31,7 +33,8 @@ impl Client {
         if !response.status().is_success() {
             return Err(self.failure(response).await);
         }
-        Ok(BatchAnswers { client: self.clone(), response, rest: Vec::new() })
+        let codec = LinesCodec::new_with_max_length(MAX_MESSAGE);
+        Ok(BatchAnswers { client: self.clone(), response, codec, rest: BytesMut::new(), ended: false })
     }
 }
 
@@ -49,8 +52,11 @@ fn lines(bodies: &[RegistrationBody]) -> serde_json::Result<Vec<u8>> {
 pub struct BatchAnswers {
     client: Client,
     response: Response,
+    codec: LinesCodec,
     /// What has arrived and is not a whole line.
-    rest: Vec<u8>,
+    rest: BytesMut,
+    /// Nothing more arrives.
+    ended: bool,
 }
 
 impl BatchAnswers {
@@ -61,24 +67,21 @@ impl BatchAnswers {
     /// their own they can be sent again safely.
     pub async fn next(&mut self) -> Result<Option<BatchLine>> {
         loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
-                return self.read(&line).map(Some);
-            }
-            match self.chunk().await? {
-                Some(bytes) => self.rest.extend_from_slice(&bytes),
-                None if self.rest.is_empty() => return Ok(None),
-                None => {
-                    let line = std::mem::take(&mut self.rest);
-                    return self.read(&line).map(Some);
-                }
+            let decode = if self.ended { LinesCodec::decode_eof } else { LinesCodec::decode };
+            match decode(&mut self.codec, &mut self.rest) {
+                Ok(Some(line)) => return serde_json::from_str(&line).map(Some).map_err(|error| self.bad(&error)),
+                Ok(None) if self.ended => return Ok(None),
+                Ok(None) => match self.chunk().await? {
+                    Some(bytes) => self.rest.extend_from_slice(&bytes),
+                    None => self.ended = true,
+                },
+                Err(error) => return Err(self.bad(&error)),
             }
         }
     }
 
-    fn read(&self, line: &[u8]) -> Result<BatchLine> {
-        let status = self.response.status();
-        serde_json::from_slice(line).map_err(|error| self.client.not_understood(status, error.to_string()))
+    fn bad(&self, error: &dyn std::error::Error) -> ClientError {
+        self.client.not_understood(self.response.status(), error.to_string())
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>> {

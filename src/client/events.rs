@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, header};
 use uuid::Uuid;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, MAX_MESSAGE};
 use crate::api::json::{Event, Time, event_type_text};
 use crate::replica::{Cursor, EventType};
 
@@ -15,8 +15,6 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// Between attempts to connect: doubled from the first to the last. Guesses: a restart takes a second or so.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// Bytes of one message of the stream; an event is a few kilobytes.
-const MAX_MESSAGE: usize = 1 << 20;
 
 /// Which events; every condition given must be met.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -5,8 +5,9 @@
 //! over key material that only the two ends of this very TLS channel can export (RFC 9266 uses exporters likewise),
 //! so that a proof is of no use to anyone in between.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +85,7 @@ impl JoinToken {
     /// See [`TokenError`].
     pub fn parse(word: &str) -> Result<Self, TokenError> {
         let digits = word.trim().strip_prefix(PREFIX).ok_or(TokenError::Kind)?;
-        let bytes = from_hex(digits).ok_or(TokenError::Damaged)?;
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| TokenError::Damaged)?;
         let (expires, rest) = bytes.split_first_chunk::<8>().ok_or(TokenError::Damaged)?;
         let (nonce, secret) = rest.split_first_chunk::<16>().ok_or(TokenError::Damaged)?;
         let secret = secret.try_into().map_err(|_| TokenError::Damaged)?;
@@ -102,13 +103,7 @@ impl JoinToken {
         bytes.extend(self.id.expires.0.to_be_bytes());
         bytes.extend(self.id.nonce);
         bytes.extend(self.secret);
-        let mut word = String::with_capacity(PREFIX.len() + 2 * LENGTH);
-        word.push_str(PREFIX);
-        for byte in bytes {
-            // Writing to a string does not fail.
-            let _ = write!(word, "{byte:02x}");
-        }
-        word
+        format!("{PREFIX}{}", HEXLOWER.encode(&bytes))
     }
 
     /// What one side shows the other.
@@ -158,13 +153,4 @@ fn bytes_of(tag: hmac::Tag) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(tag.as_ref());
     bytes
-}
-
-fn from_hex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    digits.as_bytes().chunks(2).map(pair).collect()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::Millis;
@@ -47,7 +47,8 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// A length of time, as `15m`, `1h30m`, `500ms` or whole seconds. Read from text or an integer, written as text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "TextOrSeconds")]
 pub struct Span(pub Duration);
 
 /// The text is not a duration.
@@ -112,33 +113,31 @@ impl Serialize for Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrSeconds;
+/// A duration as it may be written: a number is one of seconds.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a duration like \"15m\" or a whole number of seconds")]
+pub(crate) enum TextOrSeconds {
+    /// Like `15m`.
+    Text(String),
+    /// Like `900`.
+    Seconds(i64),
+}
 
-        impl Visitor<'_> for TextOrSeconds {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration like \"15m\" or a whole number of seconds")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
-                let millis = seconds.checked_mul(1000).ok_or_else(|| E::custom(SpanError(seconds.to_string())))?;
-                Ok(Span(Duration::from_millis(millis)))
-            }
-
-            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Span, E> {
-                let seconds = u64::try_from(seconds).map_err(|_| E::custom(SpanError(seconds.to_string())))?;
-                self.visit_u64(seconds)
-            }
+impl TextOrSeconds {
+    /// What the text, or the number as text, stands for.
+    pub(crate) fn parse<T: FromStr>(self) -> Result<T, T::Err> {
+        match self {
+            Self::Text(text) => text.parse(),
+            Self::Seconds(seconds) => seconds.to_string().parse(),
         }
+    }
+}
 
-        deserializer.deserialize_any(TextOrSeconds)
+impl TryFrom<TextOrSeconds> for Span {
+    type Error = SpanError;
+
+    fn try_from(value: TextOrSeconds) -> Result<Self, SpanError> {
+        value.parse()
     }
 }
 

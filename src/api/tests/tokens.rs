@@ -71,9 +71,9 @@ async fn every_call_takes_its_scope() {
             assert_eq!(response.status() != StatusCode::FORBIDDEN, may, "{method} {path} with {secret}");
             assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path} with {secret}");
             if !may {
-                let scope = takes.unwrap().name();
+                let scope = takes.unwrap().to_string();
                 let challenge = response.headers()["www-authenticate"].to_str().unwrap().to_owned();
-                assert!(challenge.contains("insufficient_scope") && challenge.contains(scope), "{challenge}");
+                assert!(challenge.contains("insufficient_scope") && challenge.contains(&scope), "{challenge}");
                 let body: Value = response.json().await.unwrap();
                 assert_eq!((&body["type"], &body["scope"]), (&json!("urn:forename:problem:forbidden"), &json!(scope)));
                 assert!(body["detail"].as_str().unwrap().contains(&format!("\"{secret}-token\"")), "{body}");
