@@ -161,7 +161,7 @@ pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     let rows = || writes.iter().filter_map(schema::Log::written);
     let none_gone = rows().all(|(_, chunk)| chunk.is_some());
     let starts_over = forgotten(writes).next().is_some();
-    let last_of = |key| rows().filter(|(other, _)| *other == key).last();
+    let last_of = |key| rows().rfind(|(other, _)| *other == key);
     let stays = |key| none_gone || !starts_over || last_of(key).is_some_and(|(_, chunk)| chunk.is_some());
     let chunks = rows().filter(|(key, _)| stays(*key)).filter_map(|(_, chunk)| chunk);
     chunks.flat_map(|chunk| chunk.decode().unwrap_or_default()).collect()
