@@ -11,7 +11,7 @@
 //! | [`name`] | from a name as typed to its canonical form |
 //! | [`crdt`] | ops and the registry lattice: tenures, displacement, endings |
 //! | [`replica`] | the pure state machine: requests, gossip, finality, membership |
-//! | [`store`] | ordered tables: the trait, in memory, on disk |
+//! | [`store`] | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
 //! | [`codec`] | the binary encoding of frames and records |
 //! | [`transport`] | QUIC between nodes: identities, join tokens, frames, peers |
 //! | [`node`] | the driver: the only owner of a replica and its store |

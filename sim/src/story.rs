@@ -6,8 +6,6 @@ mod troubles;
 use std::rc::Rc;
 
 use forename::clock::{NodeId, Stamp};
-use forename::codec;
-use forename::crdt::Op;
 use forename::replica::{
     Answer, ClusterView, Event, EventFilter, NameStatus, NamespaceView, Refusal, RegistrationView, Request, Spread,
     Status,
@@ -351,10 +349,7 @@ impl Story {
     #[must_use]
     pub fn logged(&self, host: Host, origin: Host) -> usize {
         let node = self.world.machines[origin].node;
-        let chunks: Vec<_> =
-            self.world.machines[host].disk.durable().rows(Table::Log).map(|(_, chunk)| chunk).collect();
-        let ops = chunks.into_iter().flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
-        ops.filter(|op| op.node == node).count()
+        self.world.machines[host].disk.logged_ops().iter().filter(|op| op.node == node).count()
     }
 
     /// Whether the node is a member, by what it knows.

@@ -3,18 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::op::{Claim, ClaimRef};
-use super::record::{Registration, look};
+use super::record::Registration;
 use super::registry::{Effects, Registry};
 use crate::clock::{Hlc, Stamp};
-use crate::codec;
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Rows};
 
 /// An op that speaks of a registration which has not arrived yet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub(super) enum Early {
+pub enum Early {
+    /// It is activated by this op.
     Activate(Stamp),
+    /// A claim of it is released.
     Release(ClaimRef),
+    /// It is extended by this op, until then.
     Extend(Stamp, Hlc),
+    /// It is erased by this op.
     Erase(Stamp),
 }
 
@@ -35,7 +39,7 @@ impl<S: Store> Registry<S> {
             let mut waiting = self.waiting(stamp);
             if let Err(place) = waiting.binary_search(&early) {
                 waiting.insert(place, early);
-                self.store.put(Table::Early, stamp.to_bytes().to_vec(), codec::encode(&waiting));
+                schema::Early::put(&mut self.store, stamp, &waiting);
             }
         }
         Effects::default()
@@ -43,20 +47,20 @@ impl<S: Store> Registry<S> {
 
     /// An op about a registration is decided, so whatever came before it is here. A registration that is not was void.
     pub(crate) fn give_up_early(&mut self, stamp: Stamp) {
-        if self.store.get(Table::Early, &stamp.to_bytes()).is_some() {
-            self.store.delete(Table::Early, stamp.to_bytes().to_vec());
+        if schema::Early::has(&self.store, stamp) {
+            schema::Early::delete(&mut self.store, stamp);
         }
     }
 
     fn waiting(&self, stamp: Stamp) -> Vec<Early> {
-        look(&self.store, Table::Early, &stamp.to_bytes(), "early op").unwrap_or_default()
+        schema::Early::get(&self.store, stamp).unwrap_or_default()
     }
 
     pub(super) fn take_early(&mut self, new: &mut Registration) {
         let waiting = self.waiting(new.stamp);
         if !waiting.is_empty() {
             waiting.iter().for_each(|early| early.tell(new));
-            self.store.delete(Table::Early, new.stamp.to_bytes().to_vec());
+            schema::Early::delete(&mut self.store, new.stamp);
         }
     }
 }
@@ -82,9 +86,4 @@ impl Early {
             }
         }
     }
-}
-
-/// Whether a value is one of [`Table::Early`].
-pub(crate) fn is_early(value: &[u8]) -> bool {
-    codec::decode::<Vec<Early>>(value).is_ok()
 }

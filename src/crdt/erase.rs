@@ -6,25 +6,17 @@
 //! and metadata, because its id is remembered and its events point to it.
 //!
 //! What is left of its names are hashes under the cluster's [`Pepper`]. The row of a name that nobody else has, or had and
-//! is remembered for, moves to [`Table::Erased`], under its hash; whoever claims the name again brings it back.
+//! is remembered for, moves to [`schema::Erased`], under its hash; whoever claims the name again brings it back.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 use super::op::ClaimRef;
-use super::record::{Name, Registration, look, name_key, owner_key, read_record};
+use super::record::{Name, Registration};
 use super::registry::Registry;
 use crate::clock::Stamp;
-use crate::codec;
-use crate::name::{META_PEPPER, Pepper};
-use crate::store::{Direction, Store, Table, prefix_end};
-
-/// Rows of [`Table::Cluster`] that begin with this, then have a registration's stamp, say by which op it is to be erased
-/// once that is final.
-const ERASING_ROW: &[u8] = b"e";
-
-/// The row of [`Table::Cluster`] that is there once something was erased.
-pub(crate) const HIDES: &[u8] = b"hides";
+use crate::name::Pepper;
+use crate::store::Store;
+use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows, Span};
 
 /// What the registry keeps at hand of what was erased, and is to be.
 #[derive(Clone, Debug, Default)]
@@ -39,27 +31,15 @@ pub(super) struct Erasures {
 impl Erasures {
     pub(super) fn load(store: &impl Store) -> Self {
         let mut erasures = Self {
-            pepper: look(store, Table::Meta, META_PEPPER, "pepper").unwrap_or_default(),
-            hides: store.get(Table::Cluster, HIDES).is_some(),
+            pepper: schema::Pepper::load(store).unwrap_or_default(),
+            hides: schema::Hides::is_set(store),
             due: BTreeSet::new(),
         };
-        let end = prefix_end(ERASING_ROW);
-        store.scan(Table::Cluster, ERASING_ROW, end.as_deref(), Direction::Up, &mut |key, by| {
-            erasures.due.extend(erasing_row(key).map(|stamp| (read_record(by, "stamp"), stamp)));
-            ControlFlow::Continue(())
+        schema::Erasing::each(store, &Span::all(), |found| {
+            erasures.due.extend(found.key().map(|stamp| (found.row(), stamp)));
         });
         erasures
     }
-}
-
-/// The row of a registration that is to be erased.
-pub(crate) fn erasing_key(registration: Stamp) -> Vec<u8> {
-    [ERASING_ROW, &registration.to_bytes()].concat()
-}
-
-/// The registration that a row of [`Table::Cluster`] says is to be erased, where it is such a row.
-pub(crate) fn erasing_row(key: &[u8]) -> Option<Stamp> {
-    Stamp::from_bytes(key.strip_prefix(ERASING_ROW)?)
 }
 
 impl<S: Store> Registry<S> {
@@ -73,16 +53,12 @@ impl<S: Store> Registry<S> {
         if !self.erasures.hides {
             return None;
         }
-        look(&self.store, Table::Erased, &self.hidden_key(namespace, key), "name")
-    }
-
-    fn hidden_key(&self, namespace: &str, key: &str) -> Vec<u8> {
-        name_key(namespace, &self.hash(namespace, key))
+        schema::Erased::get(&self.store, NameKey::new(namespace, &self.hash(namespace, key)))
     }
 
     /// Takes up the pepper that the store has by now.
     pub(crate) fn reload_pepper(&mut self) {
-        self.erasures.pepper = look(&self.store, Table::Meta, META_PEPPER, "pepper").unwrap_or_default();
+        self.erasures.pepper = schema::Pepper::load(&self.store).unwrap_or_default();
     }
 
     /// What is left of a key that was erased.
@@ -93,8 +69,8 @@ impl<S: Store> Registry<S> {
     /// Writes the row of a name that somebody claims.
     pub(super) fn put_name(&mut self, namespace: &str, key: &str, name: &Name) {
         if self.erasures.hides {
-            let row = self.hidden_key(namespace, key);
-            self.store.delete(Table::Erased, row);
+            let hash = self.hash(namespace, key);
+            schema::Erased::delete(&mut self.store, NameKey::new(namespace, &hash));
         }
         name.save(&mut self.store, namespace, key);
     }
@@ -105,13 +81,14 @@ impl<S: Store> Registry<S> {
         if !self.erasures.hides || claims.any(|claim| self.has_text(*claim)) {
             return self.put_name(namespace, key, name);
         }
-        let row = self.hidden_key(namespace, key);
+        let hash = self.hash(namespace, key);
+        let hidden = NameKey::new(namespace, &hash);
         if name.tenures.is_empty() || planted!(ErasedNameLost) {
-            self.store.delete(Table::Erased, row);
+            schema::Erased::delete(&mut self.store, hidden);
         } else {
-            self.store.put(Table::Erased, row, codec::encode(name));
+            schema::Erased::put(&mut self.store, hidden, name);
         }
-        self.store.delete(Table::Names, name_key(namespace, key));
+        schema::Names::delete(&mut self.store, NameKey::new(namespace, key));
     }
 
     /// Whether a registration is known and was not erased.
@@ -126,12 +103,11 @@ impl<S: Store> Registry<S> {
 
     /// A registration is to be erased by an op; the earliest counts.
     pub(super) fn enter_erasing(&mut self, registration: Stamp, by: Stamp) {
-        let row = erasing_key(registration);
-        if let Some(before) = look(&self.store, Table::Cluster, &row, "stamp") {
+        if let Some(before) = schema::Erasing::get(&self.store, registration) {
             self.erasures.due.remove(&(before, registration));
         }
         self.erasures.due.insert((by, registration));
-        self.store.put(Table::Cluster, row, codec::encode(&by));
+        schema::Erasing::put(&mut self.store, registration, &by);
     }
 
     /// The same for one that carries the id of an earlier one, where that was erased: it has the same text.
@@ -158,7 +134,7 @@ impl<S: Store> Registry<S> {
     pub(crate) fn erase(&mut self, mut registration: Registration) {
         if !self.erasures.hides {
             self.erasures.hides = true;
-            self.store.put(Table::Cluster, HIDES.to_vec(), Vec::new());
+            schema::Hides::save(&mut self.store, &());
         }
         let stamp = registration.stamp;
         let owner = std::mem::take(&mut registration.owner);
@@ -171,7 +147,7 @@ impl<S: Store> Registry<S> {
         registration.replaces = None;
         registration.erased = true;
         registration.save(&mut self.store);
-        self.store.delete(Table::Owners, owner_key(&owner, Some(stamp)));
+        schema::Owners::delete(&mut self.store, OwnerKey { owner: &owner, stamp });
         for claim in &claims {
             let mut name = self.name(&claim.namespace, &claim.key);
             name.forget(stamp, &|leader| self.has_text(leader));
@@ -179,20 +155,18 @@ impl<S: Store> Registry<S> {
         }
         self.erase_replaced(&owner, stamp);
         registration.erase.map(|by| self.erasures.due.remove(&(by, stamp)));
-        self.store.delete(Table::Cluster, erasing_key(stamp));
+        schema::Erasing::delete(&mut self.store, stamp);
         self.erase_twins(&registration);
     }
 
     /// The owner's later registrations may say that they take the place of the erased one, and so have its names.
     fn erase_replaced(&mut self, owner: &str, erased: Stamp) {
-        let (from, prefix) = (owner_key(owner, Some(erased)), owner_key(owner, None));
         let mut later = Vec::new();
-        self.store.scan(Table::Owners, &from, prefix_end(&prefix).as_deref(), Direction::Up, &mut |row, _| {
-            let stamp = row.get(prefix.len()..).and_then(Stamp::from_bytes);
-            let known = stamp.and_then(|stamp| Registration::load(&self.store, stamp));
+        let span = Span::<schema::Owners>::of(owner).and_from(OwnerKey { owner, stamp: erased });
+        schema::Owners::each(&self.store, &span, |found| {
+            let known = found.key().and_then(|key| Registration::load(&self.store, key.stamp));
             let replaces = |known: &Registration| known.replaces.as_ref().is_some_and(|r| r.registration == erased);
             later.extend(known.filter(replaces));
-            ControlFlow::Continue(())
         });
         for mut registration in later {
             if let Some(replaces) = &mut registration.replaces {

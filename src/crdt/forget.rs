@@ -11,19 +11,15 @@
 
 use uuid::Uuid;
 
-use super::record::{Name, Registration, Tenure, owner_key};
-use super::registry::{Registry, expiry_key};
+use super::record::{Name, Registration, Tenure};
+use super::registry::Registry;
 use crate::clock::{Hlc, Stamp};
-use crate::codec;
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Cell, OwnerKey, Rows};
 
 /// A client's id is known for so many milliseconds by the timestamps of ops: a request that carries it later is another
 /// registration. Part of the rules, the same on all nodes. Thirty days are a guess at how long a client may retry.
 pub const ID_WINDOW: u64 = 30 * 24 * 3600 * 1000;
-
-/// The row of [`Table::Cluster`] with the timestamp at or below which everything has arrived, and what is not here was
-/// forgotten.
-pub(crate) const SETTLED: &[u8] = b"settled";
 
 /// Whether the later of two ops that carry one id is a twin of the earlier.
 pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
@@ -33,10 +29,6 @@ pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
 /// Those who carry the id of one of them, each within the window of the one before.
 pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
     twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
-}
-
-pub(super) fn load_settled(store: &impl Store) -> Hlc {
-    super::record::look(store, Table::Cluster, SETTLED, "timestamp").unwrap_or_default()
 }
 
 impl<S: Store> Registry<S> {
@@ -54,7 +46,7 @@ impl<S: Store> Registry<S> {
     pub(crate) fn settle(&mut self, upto: Hlc) {
         if upto > self.settled {
             self.settled = upto;
-            self.store.put(Table::Cluster, SETTLED.to_vec(), codec::encode(&upto));
+            schema::Settled::save(&mut self.store, &upto);
         }
     }
 
@@ -62,17 +54,17 @@ impl<S: Store> Registry<S> {
     /// of.
     pub(crate) fn forget(&mut self, registration: &Registration) {
         let stamp = registration.stamp;
-        self.store.delete(Table::Registrations, stamp.to_bytes().to_vec());
-        self.store.delete(Table::Owners, owner_key(&registration.owner, Some(stamp)));
+        schema::Registrations::delete(&mut self.store, stamp);
+        schema::Owners::delete(&mut self.store, OwnerKey { owner: &registration.owner, stamp });
         if let Some(end) = registration.end() {
-            self.store.delete(Table::Expiries, expiry_key(end, stamp));
+            schema::Expiries::delete(&mut self.store, (end, stamp));
         }
         if let Some(id) = registration.chosen_id {
             let twins: Vec<_> = self.twins(id).into_iter().filter(|twin| *twin != stamp).collect();
             if twins.is_empty() {
-                self.store.delete(Table::Ids, id.as_bytes().to_vec());
+                schema::Ids::delete(&mut self.store, id);
             } else {
-                self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
+                schema::Ids::put(&mut self.store, id, &twins);
             }
         }
         // The names of an erased one were left when it was erased.

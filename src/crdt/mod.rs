@@ -14,19 +14,13 @@ mod forget;
 mod op;
 mod record;
 mod registry;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use chain::Chain;
-pub(crate) use early::is_early;
-pub(crate) use erase::{HIDES, erasing_key, erasing_row};
 pub use extend::Extensions;
 pub use forget::ID_WINDOW;
-pub(crate) use forget::SETTLED;
 pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
-pub(crate) use record::read_record;
-pub use record::{
-    ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, name_key, owner_key, stamp_of_id,
-};
-pub(crate) use registry::expiry_key;
+pub use record::{ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, stamp_of_id};
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};

@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::extend::Extensions;
 use super::op::{Claim, ClaimRef, Register, Seq};
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::codec::{self, DecodeError};
 use crate::name::Rules;
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, NameKey, Rows};
 
 /// How a claim ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -117,38 +117,12 @@ impl Registration {
 
     /// Reads the registration of a stamp.
     pub fn load(store: &impl Store, stamp: Stamp) -> Option<Self> {
-        let mut registration = None;
-        store.look(Table::Registrations, &stamp.to_bytes(), &mut |bytes| registration = Some(Self::read(bytes)));
-        registration
-    }
-
-    /// The registration of a row that this program wrote itself.
-    ///
-    /// # Panics
-    /// As [`read_record`].
-    pub(crate) fn read(bytes: &[u8]) -> Self {
-        match Self::decode(bytes) {
-            Ok(registration) => registration,
-            Err(error) => panic!("a stored registration is not what was written: {error}"),
-        }
-    }
-
-    /// The registration of a row.
-    ///
-    /// # Errors
-    /// The row is none of a registration.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes)
-    }
-
-    /// Its row.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        codec::encode(self)
+        schema::Registrations::get(store, stamp)
     }
 
     /// Writes it.
     pub fn save(&self, store: &mut impl Store) {
-        store.put(Table::Registrations, self.stamp.to_bytes().to_vec(), self.encode());
+        schema::Registrations::put(store, self.stamp, self);
     }
 }
 
@@ -233,12 +207,12 @@ impl Name {
 
     /// Reads a name; none where nothing is known of it, or it is found by its hash alone.
     pub(super) fn find(store: &impl Store, namespace: &str, key: &str) -> Option<Self> {
-        look(store, Table::Names, &name_key(namespace, key), "name")
+        schema::Names::get(store, NameKey::new(namespace, key))
     }
 
     /// Writes it.
     pub(super) fn save(&self, store: &mut impl Store, namespace: &str, key: &str) {
-        store.put(Table::Names, name_key(namespace, key), codec::encode(self));
+        schema::Names::put(store, NameKey::new(namespace, key), self);
     }
 }
 
@@ -256,59 +230,13 @@ pub struct Namespace {
 impl Namespace {
     /// Reads the rules of a namespace; none where nobody has set any.
     pub fn load(store: &impl Store, namespace: &str) -> Option<Self> {
-        look(store, Table::Namespaces, namespace.as_bytes(), "namespace")
+        schema::Namespaces::get(store, namespace)
     }
 
     /// Writes them.
     pub fn save(&self, store: &mut impl Store, namespace: &str) {
-        store.put(Table::Namespaces, namespace.as_bytes().to_vec(), codec::encode(self));
+        schema::Namespaces::put(store, namespace, self);
     }
-}
-
-/// The row of a name.
-#[must_use]
-pub fn name_key(namespace: &str, key: &str) -> Vec<u8> {
-    let mut row = Vec::with_capacity(namespace.len() + 1 + key.len());
-    row.extend_from_slice(namespace.as_bytes());
-    row.push(0);
-    row.extend_from_slice(key.as_bytes());
-    row
-}
-
-/// The row that finds a registration by its owner; with no stamp, the prefix of all of them.
-#[must_use]
-pub fn owner_key(owner: &str, stamp: Option<Stamp>) -> Vec<u8> {
-    let mut row = Vec::with_capacity(owner.len() + 17);
-    row.extend_from_slice(owner.as_bytes());
-    row.push(0);
-    if let Some(stamp) = stamp {
-        row.extend_from_slice(&stamp.to_bytes());
-    }
-    row
-}
-
-/// A record that this program wrote itself.
-///
-/// # Panics
-/// Where the bytes are no such record: the store gave back something else than what was written, which its checksums
-/// rule out, or the format changed without a new version.
-pub(crate) fn read_record<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> T {
-    match codec::decode(bytes) {
-        Ok(record) => record,
-        Err(error) => panic!("a stored {what} is not what was written: {error}"),
-    }
-}
-
-/// The record of a key, as [`read_record`].
-pub(crate) fn look<T: serde::de::DeserializeOwned>(
-    store: &impl Store,
-    table: Table,
-    key: &[u8],
-    what: &str,
-) -> Option<T> {
-    let mut record = None;
-    store.look(table, key, &mut |bytes| record = Some(read_record(bytes, what)));
-    record
 }
 
 /// Milliseconds that fit into an id made from a stamp: until the year 2109.

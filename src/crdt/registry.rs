@@ -1,19 +1,17 @@
 //! The lattice: applying ops, merging states, and who leads.
 
-use std::ops::ControlFlow;
-
 use crdts::{CmRDT, CvRDT, VClock};
 use uuid::Uuid;
 
 use super::early::Early;
 use super::erase::Erasures;
-use super::forget::{is_twin, load_settled, run_of};
+use super::forget::{is_twin, run_of};
 use super::op::{Body, Claim, Op, Register, Seq};
-use super::record::{EndReason, Namespace, Registration, look, owner_key, read_record, stamp_of_id};
+use super::record::{EndReason, Namespace, Registration, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::codec;
 use crate::name::Rules;
-use crate::store::{Direction, Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Cell, OwnerKey, Rows, Span};
 
 /// The op is not the next one of its origin. The registry is as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -72,14 +70,15 @@ pub struct Registry<S> {
 impl<S: Store> Registry<S> {
     /// The registry that a store holds, of which these prefixes of logs were applied.
     pub fn new(store: S, applied: VClock<NodeId>) -> Self {
-        let (settled, erasures) = (load_settled(&store), Erasures::load(&store));
+        let settled = schema::Settled::load(&store).unwrap_or_default();
+        let erasures = Erasures::load(&store);
         Self { store, applied, settled, erasures }
     }
 
     /// Takes the store's word for what is in it: these prefixes of logs were applied to it.
     pub(crate) fn resume(&mut self, applied: VClock<NodeId>) {
         self.applied = applied;
-        self.settled = load_settled(&self.store);
+        self.settled = schema::Settled::load(&self.store).unwrap_or_default();
         self.erasures = Erasures::load(&self.store);
     }
 
@@ -186,7 +185,7 @@ impl<S: Store> Registry<S> {
 
     /// All registrations that carry a client's id, by stamp.
     pub(super) fn twins(&self, id: Uuid) -> Vec<Stamp> {
-        look(&self.store, Table::Ids, id.as_bytes(), "id").unwrap_or_default()
+        schema::Ids::get(&self.store, id).unwrap_or_default()
     }
 
     /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
@@ -203,7 +202,7 @@ impl<S: Store> Registry<S> {
             }
         }
         rejected.save(&mut self.store);
-        self.store.put(Table::Owners, owner_key(&rejected.owner, Some(rejected.stamp)), Vec::new());
+        self.index_owner(&rejected);
         rejected
     }
 
@@ -256,7 +255,7 @@ impl<S: Store> Registry<S> {
         let later: Vec<_> = twins[place..].iter().copied().take_while(|later| is_twin(new.stamp, *later)).collect();
         let follows = twins[..place].last().is_some_and(|earlier| is_twin(*earlier, new.stamp));
         twins.insert(place, new.stamp);
-        self.store.put(Table::Ids, id.as_bytes().to_vec(), codec::encode(&twins));
+        schema::Ids::put(&mut self.store, id, &twins);
         effects.first_of_id = !follows && later.is_empty();
         if follows {
             new.lost = true;
@@ -285,18 +284,22 @@ impl<S: Store> Registry<S> {
     }
 
     fn index(&mut self, new: &Registration) {
-        self.store.put(Table::Owners, owner_key(&new.owner, Some(new.stamp)), Vec::new());
+        self.index_owner(new);
         if let Some(end) = new.end() {
-            self.store.put(Table::Expiries, expiry_key(end, new.stamp), Vec::new());
+            schema::Expiries::put(&mut self.store, (end, new.stamp), &());
         }
+    }
+
+    fn index_owner(&mut self, new: &Registration) {
+        schema::Owners::put(&mut self.store, OwnerKey { owner: &new.owner, stamp: new.stamp }, &());
     }
 
     /// A reservation that ended at `before` is found by its end of now.
     pub(super) fn index_end(&mut self, registration: &Registration, before: Option<Hlc>) {
         let end = registration.end();
         if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
-            self.store.delete(Table::Expiries, expiry_key(before, registration.stamp));
-            self.store.put(Table::Expiries, expiry_key(end, registration.stamp), Vec::new());
+            schema::Expiries::delete(&mut self.store, (before, registration.stamp));
+            schema::Expiries::put(&mut self.store, (end, registration.stamp), &());
         }
     }
 
@@ -335,26 +338,25 @@ impl<S: Store> Registry<S> {
 
     fn registrations(&self) -> Vec<Registration> {
         let mut registrations = Vec::new();
-        self.store.scan(Table::Registrations, &[], None, Direction::Up, &mut |_, row| {
-            registrations.push(Registration::read(row));
-            ControlFlow::Continue(())
-        });
+        schema::Registrations::each(&self.store, &Span::all(), |found| registrations.push(found.row()));
         registrations
     }
 
-    fn rows<T: serde::de::DeserializeOwned>(&self, table: Table) -> Vec<(Vec<u8>, T)> {
-        let mut rows = Vec::new();
-        self.store.scan(table, &[], None, Direction::Up, &mut |key, value| {
-            rows.push((key.to_vec(), read_record(value, table.name())));
-            ControlFlow::Continue(())
+    fn namespaces(&self) -> Vec<(String, Namespace)> {
+        let mut namespaces = Vec::new();
+        schema::Namespaces::each(&self.store, &Span::all(), |found| {
+            namespaces.extend(found.key().map(|namespace| (namespace.to_owned(), found.row())));
         });
-        rows
+        namespaces
     }
-}
 
-/// The row of a reservation's end.
-pub(crate) fn expiry_key(expires: Hlc, stamp: Stamp) -> Vec<u8> {
-    [expires.0.to_be_bytes().as_slice(), &stamp.to_bytes()].concat()
+    fn all_early(&self) -> Vec<(Stamp, Vec<Early>)> {
+        let mut early = Vec::new();
+        schema::Early::each(&self.store, &Span::all(), |found| {
+            early.extend(found.key().map(|stamp| (stamp, found.row())));
+        });
+        early
+    }
 }
 
 impl<S: Store> CmRDT for Registry<S> {
@@ -387,8 +389,8 @@ impl<S: Store> CvRDT for Registry<S> {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
         }
-        for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
-            let ours: Option<Namespace> = look(&self.store, Table::Namespaces, &namespace, "namespace");
+        for (namespace, theirs) in other.namespaces() {
+            let ours = Namespace::load(&self.store, &namespace);
             if ours.is_some_and(|ours| ours.stamp == theirs.stamp && ours != theirs) {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
@@ -400,15 +402,13 @@ impl<S: Store> CvRDT for Registry<S> {
         for theirs in other.registrations() {
             self.merge_registration(theirs);
         }
-        for (stamp, waiting) in other.rows::<Vec<Early>>(Table::Early) {
-            if let Some(stamp) = Stamp::from_bytes(&stamp) {
-                for early in waiting {
-                    self.early(stamp, early);
-                }
+        for (stamp, waiting) in other.all_early() {
+            for early in waiting {
+                self.early(stamp, early);
             }
         }
-        for (namespace, theirs) in other.rows::<Namespace>(Table::Namespaces) {
-            self.set_rules(&String::from_utf8_lossy(&namespace), theirs);
+        for (namespace, theirs) in other.namespaces() {
+            self.set_rules(&namespace, theirs);
         }
         self.applied.merge(other.applied);
     }

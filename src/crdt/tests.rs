@@ -11,6 +11,7 @@ use crate::clock::{Hlc, NodeId, Stamp};
 use crate::name::{Profile, Rules};
 use crate::store::Table;
 use crate::store::memory::MemoryStore;
+use crate::store::schema::{self, Found, Record, Rows, Span};
 
 pub(super) type Memory = Registry<MemoryStore>;
 
@@ -37,6 +38,13 @@ pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
 
 fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
     Registration::load(&registry.store, stamp(hlc, node)).unwrap().lost
+}
+
+/// What is to be known of each row of a table.
+pub(super) fn all<T: Rows, A>(registry: &Memory, look: impl Fn(Found<'_, T>) -> A) -> Vec<A> {
+    let mut all = Vec::new();
+    T::each(&registry.store, &Span::all(), |found| all.push(look(found)));
+    all
 }
 
 /// Every row of the tables that ops decide.
@@ -125,7 +133,7 @@ fn what_is_said_of_a_registration_may_come_before_it() {
     let registration = Registration::load(&registry.store, target).unwrap();
     assert!(registration.claims[0].released);
     assert_eq!(registration.activated, Some(stamp(20, 3)));
-    assert_eq!(registry.store.rows(Table::Early).count(), 0);
+    assert_eq!(schema::Early::count(&registry.store), 0);
 }
 
 #[test]
@@ -147,9 +155,8 @@ fn what_extends_a_reservation_counts_by_its_stamp_and_not_by_its_arrival() {
         order.into_iter().for_each(|index| registry.apply(ops[index].clone()));
         let registration = Registration::load(&registry.store, target).unwrap();
         assert_eq!((registration.end(), registration.activated_in_time()), (Some(Hlc(40)), true), "{order:?}");
-        let row = expiry_key(Hlc(40), target);
-        assert_eq!(registry.store.rows(Table::Expiries).map(|(key, _)| key).collect::<Vec<_>>(), [row.as_slice()]);
-        assert_eq!(Registration::decode(&registration.encode()), Ok(registration));
+        assert_eq!(all::<schema::Expiries, _>(&registry, |found| found.key()), [Some((Hlc(40), target))]);
+        assert_eq!(Registration::load(&registry.store, target), Some(registration));
     }
 }
 
@@ -158,7 +165,7 @@ fn a_registration_that_nothing_extended_is_stored_as_ever() {
     let mut registry = empty();
     registry.apply(op(1, 1, 10, register(Some(7), vec![claim("alice", None)])));
     let registration = Registration::load(&registry.store, stamp(10, 1)).unwrap();
-    assert_eq!(registration.encode(), crate::codec::encode(&registration), "an older program can read it");
+    assert_eq!(Record::encode(&registration), crate::codec::encode(&registration), "an older program can read it");
 }
 
 #[test]
@@ -318,9 +325,8 @@ proptest! {
         let whole = interleave(&logs, &picks);
         for length in 0..logs.iter().map(Vec::len).max().unwrap_or(0) {
             let part = prefix(&logs, &vec![length; logs.len()]);
-            for (stamp, bytes) in part.store.rows(Table::Registrations) {
-                let (part, stamp) = (Registration::read(bytes), Stamp::from_bytes(stamp).unwrap());
-                let whole = Registration::load(&whole.store, stamp).unwrap();
+            for part in all::<schema::Registrations, _>(&part, |found| found.row()) {
+                let whole = Registration::load(&whole.store, part.stamp).unwrap();
                 prop_assert!(whole.lost || !part.lost);
             }
         }

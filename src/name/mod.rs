@@ -21,7 +21,7 @@ mod rules;
 mod tests;
 mod username;
 
-pub use pepper::{META_PEPPER, Pepper};
+pub use pepper::Pepper;
 pub use rules::{MAX_RESERVED, MAX_RESERVED_BYTES, Profile, Rules, RulesError};
 
 use crate::replica::limits::{MAX_NAME, MAX_NAMESPACE};

@@ -8,10 +8,6 @@ use std::fmt;
 
 /// Keeps this use of the cluster's secret apart from any other.
 const CONTEXT: &str = "forename 2026-11 keys of private names";
-/// The row of [`Table::Meta`](crate::store::Table::Meta) with the cluster's pepper, which no snapshot has: a newcomer is told
-/// once it is let in. It is made of the first secret that the cluster had, and stays when a cluster that is recovered gets
-/// another one: what was hashed must be found.
-pub const META_PEPPER: &[u8] = b"pepper";
 
 /// Bytes of a hash: two names of one hash are as unlikely as it gets, also where somebody looks for them.
 const BYTES: usize = 20;

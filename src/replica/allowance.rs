@@ -15,9 +15,10 @@ use rustc_hash::FxHasher;
 use super::Replica;
 use super::private::has_hidden;
 use super::refusal::Refusal;
-use crate::clock::{Millis, Stamp};
-use crate::crdt::{Registration, owner_key};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::clock::Millis;
+use crate::crdt::Registration;
+use crate::store::schema::{self, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Owners that are told apart, by the bits of their hash.
 const BUCKETS: usize = 1 << 14;
@@ -95,13 +96,10 @@ impl<S: Store> Replica<S> {
 
     /// Open registrations of an owner, up to a limit, latest first.
     fn open_of(&self, owner: &str, limit: u32) -> u32 {
-        let prefix = owner_key(owner, None);
         let (mut open, mut examined) = (0, 0);
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
-        let to = prefix_end(&prefix);
-        self.registry.store.scan(Table::Owners, &prefix, to.as_deref(), Direction::Down, &mut |row, _| {
-            let stamp = row.get(prefix.len()..).and_then(Stamp::from_bytes);
-            let registration = stamp.and_then(|stamp| Registration::load(&self.registry.store, stamp));
+        schema::Owners::scan(&self.registry.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
+            let registration = found.key().and_then(|key| Registration::load(&self.registry.store, key.stamp));
             open += u32::from(registration.is_some_and(|registration| self.is_open_to_owner(&registration)));
             examined += 1;
             if open >= limit || examined >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -7,14 +7,14 @@
 //! that are closed; where a token is at its limit all are looked at, once a second at most.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
 use super::Replica;
 use super::refusal::Refusal;
 use crate::clock::Millis;
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::store::Store;
+use crate::store::schema::{self, ChargeKey, Rows, Span};
 
 /// Notes that each registration looks at: more than it adds, so that closed ones do not pile up.
 const LOOKED_AT: usize = 4;
@@ -64,7 +64,7 @@ impl<S: Store> Replica<S> {
 
     /// Takes note of a registration that was opened for a token.
     pub(super) fn note_charge(&mut self, charge: Charge, id: Uuid) {
-        self.registry.store.put(Table::Charges, row(&charge.token, Some(id)), Vec::new());
+        schema::Charges::put(&mut self.registry.store, ChargeKey { token: &charge.token, id }, &());
         self.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }
 
@@ -78,7 +78,7 @@ impl<S: Store> Replica<S> {
             if self.is_open_id(id) {
                 notes.push_back(id);
             } else {
-                self.registry.store.delete(Table::Charges, row(token, Some(id)));
+                schema::Charges::delete(&mut self.registry.store, ChargeKey { token, id });
             }
         }
     }
@@ -90,24 +90,10 @@ impl<S: Store> Replica<S> {
 
     /// What was noted before this node's start.
     fn noted(&self, token: &str) -> Charged {
-        let prefix = row(token, None);
-        let (mut notes, end) = (VecDeque::new(), prefix_end(&prefix));
-        self.registry.store.scan(Table::Charges, &prefix, end.as_deref(), Direction::Up, &mut |key, _| {
-            notes.extend(id_in(key));
-            ControlFlow::Continue(())
+        let mut notes = VecDeque::new();
+        schema::Charges::each(&self.registry.store, &Span::<schema::Charges>::of(token), |found| {
+            notes.extend(found.key().map(|key| key.id));
         });
         Charged { notes, refused_until: Millis(0) }
     }
-}
-
-/// The row of a note; without an id, what all of a token's begin with. A name has no control characters.
-fn row(token: &str, id: Option<Uuid>) -> Vec<u8> {
-    let id = id.map(Uuid::into_bytes);
-    [token.as_bytes(), &[0], id.as_ref().map_or(&[], |id| id.as_slice())].concat()
-}
-
-/// The registration that a key of [`Table::Charges`] is about.
-pub(super) fn id_in(key: &[u8]) -> Option<Uuid> {
-    let (name, id) = key.split_last_chunk::<16>()?;
-    name.ends_with(&[0]).then(|| Uuid::from_bytes(*id))
 }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::Replica;
 use crate::clock::{Hlc, Millis, Stamp};
-use crate::codec;
-use crate::crdt::{Registration, read_record};
-use crate::store::{Store, Table};
+use crate::crdt::Registration;
+use crate::store::Store;
+use crate::store::schema::{self, EndingKey, Rows};
 
 /// In the place of a claim's index: the registration's rejection. A registration has fewer claims.
 const REJECTION: u8 = u8::MAX;
 
 /// When something came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Ending {
+pub struct Ending {
     /// When the op was issued that ended it, or its time was over.
-    pub(super) at: Millis,
+    pub at: Millis,
     /// When this node knew that this is final.
-    pub(super) known: Millis,
+    pub known: Millis,
 }
 
 impl<S: Store> Replica<S> {
@@ -36,7 +36,7 @@ impl<S: Store> Replica<S> {
 
     fn note(&mut self, registration: Stamp, place: u8, at: Millis) {
         let ending = Ending { at, known: self.now.wall };
-        self.registry.store.put(Table::Endings, ending_key(registration, place), codec::encode(&ending));
+        schema::Endings::put(&mut self.registry.store, EndingKey { registration, place }, &ending);
     }
 
     /// When a claim ended, where this node has seen it.
@@ -53,21 +53,12 @@ impl<S: Store> Replica<S> {
     pub(super) fn forget_endings(&mut self, registration: &Registration) {
         let claims = u8::try_from(registration.claims.len()).unwrap_or(REJECTION);
         for place in (0..claims).chain([REJECTION]) {
-            self.registry.store.delete(Table::Endings, ending_key(registration.stamp, place));
+            let key = EndingKey { registration: registration.stamp, place };
+            schema::Endings::delete(&mut self.registry.store, key);
         }
     }
 
     fn ending(&self, registration: Stamp, place: u8) -> Option<Ending> {
-        let bytes = self.registry.store.get(Table::Endings, &ending_key(registration, place))?;
-        Some(read_record(&bytes, "ending"))
+        schema::Endings::get(&self.registry.store, EndingKey { registration, place })
     }
-}
-
-/// Whether a value is one of [`Table::Endings`].
-pub(super) fn is_ending(value: &[u8]) -> bool {
-    codec::decode::<Ending>(value).is_ok()
-}
-
-fn ending_key(registration: Stamp, place: u8) -> Vec<u8> {
-    [registration.to_bytes().as_slice(), &[place]].concat()
 }

@@ -1,12 +1,12 @@
 //! The end of an incarnation: this node has left, was evicted, holds what is void, or cannot catch up.
 
+use super::Replica;
 use super::input::Output;
 use super::returning::Return;
-use super::{META_INSTALLED, META_LEFT, META_NODE, META_RETURNING, META_SET_ASIDE, Replica};
 use crate::clock::NodeId;
-use crate::codec;
 use crate::crdt::Seq;
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Cell};
 
 impl<S: Store> Replica<S> {
     /// A member says that this node is out, and where its log ends.
@@ -28,7 +28,7 @@ impl<S: Store> Replica<S> {
                 || !self.membership.has_left(self.me)
                 || self.departure_is_safe(last);
             return over.then(|| {
-                self.registry.store.put(Table::Meta, META_LEFT.to_vec(), Vec::new());
+                schema::Left::save(&mut self.registry.store, &());
                 Output::Left
             });
         }
@@ -86,13 +86,13 @@ impl<S: Store> Replica<S> {
         // Without the cluster's state it knows nothing better than what it began with.
         if let Some(founding) = self.founding.clone() {
             let back = Return { was: self.me, founding, secret: self.secret, contacts };
-            self.registry.store.put(Table::Meta, META_RETURNING.to_vec(), codec::encode(&back));
+            schema::Returning::save(&mut self.registry.store, &back);
         }
         let store = &mut self.registry.store;
-        store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&node));
-        store.delete(Table::Meta, META_INSTALLED.to_vec());
+        schema::Node::save(store, &node);
+        schema::Installed::clear(store);
         if self.installed {
-            store.put(Table::Meta, META_SET_ASIDE.to_vec(), Vec::new());
+            schema::SetAside::save(store, &());
         }
         Output::Rejoin(node)
     }

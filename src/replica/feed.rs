@@ -21,12 +21,9 @@ use uuid::Uuid;
 
 use super::answer::{EventType, Status};
 use crate::clock::{Millis, Stamp};
-use crate::codec;
-use crate::crdt::{EndReason, read_record};
-use crate::store::{Direction, Store, Table};
-
-/// The row of [`Table::Meta`] with the [`Part`]s of the feed; none where no feed has begun.
-pub(super) const META_FEED: &[u8] = b"feed";
+use crate::crdt::EndReason;
+use crate::store::schema::{self, Cell, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Events in one chunk at most. A guess.
 const CHUNK: usize = 256;
@@ -81,18 +78,27 @@ impl<'de> Deserialize<'de> for Cursor {
 
 /// An event as it is stored: the rest is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct EventRecord {
-    pub(super) kind: EventKind,
-    pub(super) registration: Stamp,
-    pub(super) time: Millis,
+pub struct EventRecord {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which registration.
+    pub registration: Stamp,
+    /// When it was told.
+    pub time: Millis,
 }
 
+/// What happened to a registration, with what is fixed when it is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum EventKind {
+pub enum EventKind {
+    /// It was accepted.
     Accepted,
+    /// It lost, and that is not final.
     Contested(Option<LostTo>),
+    /// It has its names for good.
     Confirmed,
+    /// It lost for good.
     Rejected(Option<LostTo>),
+    /// It was a reservation and is permanent.
     Activated,
     /// The claim's index in its registration, and why it ended.
     NameEnded(u8, EndReason),
@@ -100,13 +106,13 @@ pub(super) enum EventKind {
 
 /// The claim that a registration lost to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct LostTo {
+pub struct LostTo {
     /// The index of the claim that lost.
-    pub(super) claim: u8,
+    pub claim: u8,
     /// The registration that won.
-    pub(super) winner: Stamp,
+    pub winner: Stamp,
     /// Its id.
-    pub(super) id: Uuid,
+    pub id: Uuid,
 }
 
 impl EventKind {
@@ -142,7 +148,7 @@ impl EventKind {
 
 /// What one process of the node has told, up to the next part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Part {
+pub struct Part {
     /// Drawn at random.
     id: u64,
     /// The number of its first event.
@@ -162,31 +168,26 @@ pub(super) struct Feed {
 impl Feed {
     /// Goes on with the feed that a store has, in a part of this id; none where no feed has begun.
     pub(super) fn open(store: &mut impl Store, id: u64) -> Option<Self> {
-        let mut parts: Vec<Part> = read_record(&store.get(Table::Meta, META_FEED)?, "parts of the feed");
-        let mut next = parts.last().map_or(1, |last| last.first);
-        store.scan(Table::Events, &[], None, Direction::Down, &mut |key, chunk| {
-            next = first_of(key) + read_record::<Vec<EventRecord>>(chunk, "chunk of events").len() as u64;
-            ControlFlow::Break(())
+        let mut parts = schema::Feed::load(store)?;
+        let last = schema::Events::first(store, &Span::all(), Direction::Down, |chunk| {
+            chunk.key().map(|first| first + chunk.row().len() as u64)
         });
-        let mut first = next;
-        store.scan(Table::Events, &[], None, Direction::Up, &mut |key, _| {
-            first = first_of(key);
-            ControlFlow::Break(())
-        });
+        let next = last.or_else(|| parts.last().map(|part| part.first)).unwrap_or(1);
+        let first = schema::Events::first(store, &Span::all(), Direction::Up, |chunk| chunk.key()).unwrap_or(next);
         // Of what is gone a reader may still have the last cursor.
         let gone = parts.partition_point(|part| part.first < first).saturating_sub(1);
         parts.drain(..gone);
         // In place of one that told nothing.
         parts.pop_if(|last| last.first == next);
         parts.push(Part { id, first: next });
-        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&parts));
+        schema::Feed::save(store, &parts);
         Some(Self { parts, first, next, fresh: Vec::new() })
     }
 
     /// Begins a feed in a store that has none.
     pub(super) fn begin(store: &mut impl Store, id: u64) -> Self {
         let parts = vec![Part { id, first: 1 }];
-        store.put(Table::Meta, META_FEED.to_vec(), codec::encode(&parts));
+        schema::Feed::save(store, &parts);
         Self { parts, first: 1, next: 1, fresh: Vec::new() }
     }
 
@@ -229,9 +230,9 @@ impl Feed {
     /// many as are dropped at once, and never the last one.
     pub(super) fn old_chunks(&self, store: &impl Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
         let mut old = 0;
-        store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, chunk| {
-            let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
-            let is_last = first_of(key) + events.len() as u64 >= self.next;
+        schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
+            let events = chunk.row();
+            let is_last = chunk.key().is_some_and(|first| first + events.len() as u64 >= self.next);
             let stays = |event: &EventRecord| event.time >= before || needed(event.registration);
             if is_last || old == DROPPED_AT_ONCE || events.iter().any(stays) {
                 return ControlFlow::Break(());
@@ -244,22 +245,22 @@ impl Feed {
 
     /// Drops so many chunks at the beginning of the feed.
     pub(super) fn drop_chunks(&mut self, store: &mut impl Store, count: usize) {
-        let mut keys = Vec::new();
-        store.scan(Table::Events, &self.first.to_be_bytes(), None, Direction::Up, &mut |key, _| {
-            if keys.len() == count {
-                self.first = first_of(key);
+        let mut gone = Vec::new();
+        schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
+            if gone.len() == count {
+                self.first = chunk.key().unwrap_or(self.first);
                 return ControlFlow::Break(());
             }
-            keys.push(key.to_vec());
+            gone.push(chunk.address());
             ControlFlow::Continue(())
         });
-        keys.into_iter().for_each(|key| store.delete(Table::Events, key));
+        gone.into_iter().for_each(|chunk| schema::Events::delete_at(store, chunk));
     }
 
     /// Writes the step's events; returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
-            store.put(Table::Events, self.next.to_be_bytes().to_vec(), codec::encode(chunk));
+            schema::Events::put(store, self.next, chunk);
             self.next += chunk.len() as u64;
         }
         let any = !self.fresh.is_empty();
@@ -271,21 +272,13 @@ impl Feed {
 /// Visits the stored events after the one of a number, until `visit` breaks.
 pub(super) fn read(store: &impl Store, after: u64, visit: &mut dyn FnMut(u64, EventRecord) -> ControlFlow<()>) {
     let wanted = after.saturating_add(1);
-    let mut from = wanted.to_be_bytes().to_vec();
-    let to = wanted.saturating_add(1).to_be_bytes();
-    store.scan(Table::Events, &[], Some(&to), Direction::Down, &mut |key, _| {
-        from = key.to_vec();
-        ControlFlow::Break(())
-    });
-    store.scan(Table::Events, &from, None, Direction::Up, &mut |key, chunk| {
-        let events: Vec<EventRecord> = read_record(chunk, "chunk of events");
-        let mut events = (first_of(key)..).zip(events).filter(|(number, _)| *number > after);
+    // The chunk that has the wanted event may begin before it.
+    let begins = schema::Events::first(store, &Span::all().up_to(wanted), Direction::Down, |chunk| chunk.key());
+    schema::Events::scan(store, &Span::from(begins.unwrap_or(wanted)), Direction::Up, &mut |chunk| {
+        let first = chunk.key().unwrap_or_default();
+        let mut events = (first..).zip(chunk.row()).filter(|(number, _)| *number > after);
         events.try_for_each(|(number, event)| visit(number, event))
     });
-}
-
-fn first_of(key: &[u8]) -> u64 {
-    key.try_into().map(u64::from_be_bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -366,7 +359,7 @@ mod tests {
             let cursor = Cursor { feed, number };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
             assert_eq!(cursor.to_string(), format!("{feed:x}-{number}"));
-            assert_eq!(codec::decode(&codec::encode(&cursor)), Ok(cursor));
+            assert_eq!(crate::codec::decode(&crate::codec::encode(&cursor)), Ok(cursor));
         }
         for text in ["", "7", "-7", "ab-", "00ab-7", "AB-7", "ab-07", "ab-+7", "ab-7 ", "ab-7-1", "xyz-1"] {
             assert_eq!(text.parse::<Cursor>(), Err(CursorError(text.to_owned())));

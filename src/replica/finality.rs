@@ -8,32 +8,28 @@
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::Now;
 use super::membership::EMPTY_LOG;
 use super::message::Promise;
-use super::{CLUSTER_WATERMARK, Now};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::codec;
-use crate::crdt::{Body, Chain, ClaimRef, Cut, Op, Registry, Seq, read_record};
-use crate::store::{Direction, Store, Table};
-
-/// Rows of [`Table::Cluster`] that begin with this say how far each log is applied and decided.
-pub(super) const ORIGIN_ROW: &[u8] = b"o";
+use crate::crdt::{Body, Chain, ClaimRef, Cut, Op, Registry, Seq};
+use crate::store::schema::{self, Cell, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// How far a log is known, as it is stored.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Frontier {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Frontier {
     /// The prefix that is here.
-    pub(crate) applied: Seq,
+    pub applied: Seq,
     /// Its hash.
-    pub(crate) chain: Chain,
+    pub chain: Chain,
     /// The prefix that is decided.
-    pub(crate) decided: Seq,
+    pub decided: Seq,
     /// The latest promise that is believed.
-    pub(crate) hlc: Hlc,
+    pub hlc: Hlc,
 }
 
 /// Words of others about one log beyond what is here that are kept at most. A guess: what is left out is said again.
@@ -447,22 +443,18 @@ impl Finality {
     /// Reads what is decided; returns the applied prefixes. The contests and undecided ops are read by the replica.
     pub(super) fn load(&mut self, store: &impl Store) -> BTreeMap<NodeId, Seq> {
         let mut prefixes = BTreeMap::new();
-        if let Some(bytes) = store.get(Table::Cluster, CLUSTER_WATERMARK) {
-            self.watermark = read_record(&bytes, "watermark");
+        if let Some(watermark) = schema::Watermark::load(store) {
+            self.watermark = watermark;
         }
-        store.scan(Table::Cluster, ORIGIN_ROW, Some(b"p"), Direction::Up, &mut |key, value| {
-            let node = key[1..].try_into().map(u64::from_be_bytes).unwrap_or_default();
-            let Frontier { applied, chain, decided, hlc } = read_record(value, "frontier");
+        schema::Frontiers::each(store, &Span::all(), |found| {
+            let Some(node) = found.key() else { return };
+            let Frontier { applied, chain, decided, hlc } = found.row();
             let promise = Promise { seq: applied, hlc, chain };
             let origin = Origin { chain, decided, promise, majority: decided, ..Origin::default() };
-            self.origins.insert(NodeId(node), origin);
-            prefixes.insert(NodeId(node), applied);
-            ControlFlow::Continue(())
+            self.origins.insert(node, origin);
+            prefixes.insert(node, applied);
         });
-        store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
-            self.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
-            ControlFlow::Break(())
-        });
+        self.next_expiry = first_expiry(store);
         prefixes
     }
 
@@ -471,14 +463,18 @@ impl Finality {
         if self.unsaved.is_empty() {
             return;
         }
-        registry.store.put(Table::Cluster, CLUSTER_WATERMARK.to_vec(), codec::encode(&self.watermark));
+        schema::Watermark::save(&mut registry.store, &self.watermark);
         for node in std::mem::take(&mut self.unsaved) {
             let applied = registry.applied_of(node);
             let Some(origin) = self.origins.get(&node) else { continue };
             let decided = if planted!(DecidedNotStored) { 0 } else { origin.decided };
-            let key = [ORIGIN_ROW, &node.0.to_be_bytes()].concat();
             let frontier = Frontier { applied, chain: origin.chain, decided, hlc: origin.promise.hlc };
-            registry.store.put(Table::Cluster, key, codec::encode(&frontier));
+            schema::Frontiers::put(&mut registry.store, node, &frontier);
         }
     }
+}
+
+/// The first end of a reservation.
+fn first_expiry(store: &impl Store) -> Option<Hlc> {
+    schema::Expiries::first(store, &Span::all(), Direction::Up, |found| found.key().map(|(end, _)| end))
 }

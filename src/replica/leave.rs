@@ -9,13 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Replica;
 use super::answer::{Answer, Outcome};
 use super::message::Vector;
 use super::refusal::Refusal;
-use super::{META_LEAVING, Replica};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Cut, Seq};
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Cell};
 
 /// A leave that does not come about begins anew after so many milliseconds, with what the node holds by then: two that leave
 /// at once wait for each other. A guess, beyond a few exchanges.
@@ -52,7 +53,7 @@ impl<S: Store> Replica<S> {
                 return Err(Refusal::Unavailable(why));
             }
             tracing::info!("this node leaves its cluster: it hands over what it holds");
-            self.registry.store.put(Table::Meta, META_LEAVING.to_vec(), Vec::new());
+            schema::Leaving::save(&mut self.registry.store, &());
             self.begin_to_leave();
         }
         Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
@@ -129,7 +130,7 @@ impl<S: Store> Replica<S> {
     fn stay(&mut self) {
         if self.leaving.take().is_some() {
             tracing::info!("this node does not leave after all");
-            self.registry.store.delete(Table::Meta, META_LEAVING.to_vec());
+            schema::Leaving::clear(&mut self.registry.store);
             self.finality.recount();
         }
     }
@@ -169,7 +170,7 @@ impl<S: Store> Replica<S> {
             tracing::info!("all members hold what this node holds; it departs");
             self.handed_over = self.leaving.take().map(|leaving| leaving.acknowledged).unwrap_or_default();
             self.issue(Body::Depart);
-            self.registry.store.delete(Table::Meta, META_LEAVING.to_vec());
+            schema::Leaving::clear(&mut self.registry.store);
         } else if self.now.elapsed.since(began) >= ANEW_AFTER {
             self.begin_to_leave();
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::codec;
-use crate::crdt::{Op, Seq, read_record};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::crdt::{Op, Seq};
+use crate::store::schema::{self, Found, LogKey, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Ops in one chunk at most, so that reading one op never means reading much. A guess.
 const CHUNK: usize = 256;
@@ -29,7 +29,7 @@ impl LogBuffer {
     pub(super) fn write(&mut self, store: &mut impl Store) -> BTreeMap<NodeId, Vec<Op>> {
         for (origin, ops) in &self.fresh {
             for chunk in ops.chunks(CHUNK) {
-                store.put(Table::Log, row(*origin, chunk[0].seq).to_vec(), codec::encode(chunk));
+                schema::Log::put(store, LogKey { origin: *origin, seq: chunk[0].seq }, chunk);
             }
         }
         std::mem::take(&mut self.fresh)
@@ -38,17 +38,12 @@ impl LogBuffer {
 
 /// Visits the stored ops of a log from `seq` on, until `visit` breaks.
 pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn FnMut(Op) -> ControlFlow<()>) {
-    let mut from = row(origin, seq);
-    let start = row(origin, 0);
+    let wanted = LogKey { origin, seq };
     // The chunk that holds `seq` may begin before it.
-    store.scan(Table::Log, &start, Some(&row(origin, seq.saturating_add(1))), Direction::Down, &mut |key, _| {
-        from = key.try_into().unwrap_or(from);
-        ControlFlow::Break(())
-    });
-    let end = prefix_end(&origin.0.to_be_bytes());
-    store.scan(Table::Log, &from, end.as_deref(), Direction::Up, &mut |_, chunk| {
-        let ops: Vec<Op> = read_record(chunk, "chunk of a log");
-        ops.into_iter().filter(|op| op.seq >= seq).try_for_each(&mut *visit)
+    let before = Span::<schema::Log>::of(origin).up_to(wanted);
+    let begins = schema::Log::first(store, &before, Direction::Down, |chunk| chunk.key()).unwrap_or(wanted);
+    schema::Log::scan(store, &Span::<schema::Log>::of(origin).and_from(begins), Direction::Up, &mut |chunk| {
+        chunk.row().into_iter().filter(|op| op.seq >= seq).try_for_each(&mut *visit)
     });
 }
 
@@ -56,38 +51,28 @@ pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn
 /// step stays short. `last` is the last op that is here.
 pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis) {
     let (mut gone, mut last_old) = (Vec::new(), None);
-    let end = prefix_end(&origin.0.to_be_bytes());
-    store.scan(Table::Log, &row(origin, 0), end.as_deref(), Direction::Up, &mut |key, chunk| {
+    schema::Log::scan(store, &Span::<schema::Log>::of(origin), Direction::Up, &mut |chunk| {
         // Where a chunk ends, the next one says.
-        let first = key.last_chunk().map_or(0, |seq| Seq::from_be_bytes(*seq));
+        let first = chunk.key().map_or(0, |key| key.seq);
         gone.extend(last_old.take().filter(|_| first <= upto + 1));
-        if first > upto || gone.len() == AT_ONCE || !is_older(chunk, before) {
+        if first > upto || gone.len() == AT_ONCE || !is_older(&chunk, before) {
             return ControlFlow::Break(());
         }
-        last_old = Some(key.to_vec());
+        last_old = Some(chunk.address());
         ControlFlow::Continue(())
     });
     gone.extend(last_old.filter(|_| last <= upto));
-    gone.into_iter().for_each(|key| store.delete(Table::Log, key));
+    gone.into_iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
 }
 
 /// Whether every op of a chunk is older than a time.
-fn is_older(chunk: &[u8], time: Millis) -> bool {
+fn is_older(chunk: &Found<'_, schema::Log>, time: Millis) -> bool {
     // Most are told by how they begin, with the number of their ops and the first one's start: timestamps rise.
-    let start = codec::decode_start::<(usize, NodeId, Seq, Hlc)>(chunk);
+    let start = chunk.start::<(usize, NodeId, Seq, Hlc)>();
     if start.is_ok_and(|(.., first)| first.millis() >= time) {
         return false;
     }
-    let ops: Vec<Op> = read_record(chunk, "chunk of a log");
-    ops.last().is_some_and(|op| op.hlc.millis() < time)
-}
-
-/// The key of the chunk that begins with an op.
-fn row(origin: NodeId, seq: Seq) -> [u8; 16] {
-    let mut row = [0; 16];
-    row[..8].copy_from_slice(&origin.0.to_be_bytes());
-    row[8..].copy_from_slice(&seq.to_be_bytes());
-    row
+    chunk.row().last().is_some_and(|op| op.hlc.millis() < time)
 }
 
 #[cfg(test)]

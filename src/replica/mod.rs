@@ -49,6 +49,7 @@ mod reservations;
 mod retelling;
 mod retention;
 mod returning;
+mod rows;
 mod rules;
 mod serve;
 mod starting;
@@ -92,9 +93,9 @@ use self::serve::Waiters;
 use self::starting::Starting;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
-use crate::codec;
 use crate::crdt::{Body, Cut, Effects, Op, Registry, Seq};
-use crate::store::{Batch, Store, Table};
+use crate::store::schema::{self, Cell, LogKey, Rows};
+use crate::store::{Batch, Store};
 
 /// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
 const MOST_HELD_BACK: usize = 100_000;
@@ -105,22 +106,6 @@ const DISK_HANGS: u64 = 2000;
 /// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
 /// most, because a node that restarts at once issues ops that far ahead of its clock.
 const CEILING_STEP: u64 = 5000;
-
-const META_NODE: &[u8] = b"node";
-const META_CEILING: &[u8] = b"ceiling";
-const META_INSTALLED: &[u8] = b"installed";
-const META_LEFT: &[u8] = b"left";
-const META_RETURNING: &[u8] = b"returning";
-/// The state of the life before is still here, whole.
-const META_SET_ASIDE: &[u8] = b"set-aside";
-/// An operator has asked this node to leave, and it has not departed.
-const META_LEAVING: &[u8] = b"leaving";
-/// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
-const META_SECRET: &[u8] = b"secret";
-/// All registrations that came with the state and are over have a row that says so.
-const META_SWEPT: &[u8] = b"swept";
-const CLUSTER_FOUNDING: &[u8] = b"founding";
-const CLUSTER_WATERMARK: &[u8] = b"watermark";
 
 /// A node's state machine. See the module's text for how to drive it.
 #[derive(Debug)]
@@ -387,8 +372,7 @@ impl<S: Store> Replica<S> {
         };
         self.finality.applied(op);
         if op.body.is_membership() {
-            let key = [op.node.0.to_be_bytes(), op.seq.to_be_bytes()].concat();
-            self.registry.store.put(Table::Membership, key, codec::encode(op));
+            schema::Membership::put(&mut self.registry.store, LogKey { origin: op.node, seq: op.seq }, op);
             let finality = &self.finality;
             self.membership.add(op.clone(), &|node| finality.here(node));
             self.membership_changed();
@@ -414,7 +398,7 @@ impl<S: Store> Replica<S> {
         if self.clock.last() > self.ceiling {
             let step = CEILING_STEP.min(self.config.max_clock_skew / 2);
             self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
-            self.registry.store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&self.ceiling));
+            schema::Ceiling::save(&mut self.registry.store, &self.ceiling);
         }
     }
 

@@ -1,7 +1,6 @@
 //! How a replica begins: with nothing, with what it left in its store, or with a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::ControlFlow;
 
 use crdts::{Dot, VClock};
 use rand_chacha::ChaCha8Rng;
@@ -20,15 +19,12 @@ use super::retention::Retention;
 use super::returning::{Return, Returning};
 use super::serve::Waiters;
 use super::starting::Starting;
-use super::{
-    CLUSTER_FOUNDING, Config, Contact, Founding, META_CEILING, META_INSTALLED, META_LEAVING, META_LEFT, META_NODE,
-    META_RETURNING, META_SECRET, META_SET_ASIDE, META_SWEPT, Now, Replica, Start,
-};
+use super::{Config, Contact, Founding, Now, Replica, Start};
 use crate::clock::{Clock, NodeId};
-use crate::codec;
-use crate::crdt::{Op, Registry, read_record};
-use crate::name::{META_PEPPER, Pepper};
-use crate::store::{Direction, Store, Table};
+use crate::crdt::{Op, Registry};
+use crate::name::Pepper;
+use crate::store::schema::{self, Cell, Rows, Span};
+use crate::store::{Store, Table, empty};
 
 /// The store does not fit this node. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -65,17 +61,15 @@ impl<S: Store> Replica<S> {
     /// The store belongs to another node, or is empty and `start` is none.
     pub fn open(config: Config, store: S, start: Option<Start>, now: Now) -> Result<Self, OpenError> {
         let me = config.contact.node;
-        if let Some(found) = store.get(Table::Meta, META_NODE).map(|bytes| read_record(&bytes, "node id"))
-            && found != me
-        {
+        if let Some(found) = schema::Node::load(&store).filter(|found| *found != me) {
             return Err(OpenError::OtherNode { found, expected: me });
         }
-        let installed = store.get(Table::Meta, META_INSTALLED).is_some();
-        let ceiling = store.get(Table::Meta, META_CEILING).map(|bytes| read_record(&bytes, "ceiling"));
-        if store.get(Table::Meta, META_LEFT).is_some() {
+        let installed = schema::Installed::is_set(&store);
+        let ceiling = schema::Ceiling::load(&store);
+        if schema::Left::is_set(&store) {
             return Err(OpenError::Left);
         }
-        let returning = store.get(Table::Meta, META_RETURNING).map(|bytes| read_record::<Return>(&bytes, "return"));
+        let returning = schema::Returning::load(&store);
         // What an earlier incarnation promised does not bind this one.
         let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
         let knows_others = |back: &Return| back.contacts.iter().any(|other| other.node.key_part() != me.key_part());
@@ -143,7 +137,7 @@ impl<S: Store> Replica<S> {
         }
         replica.load();
         // A leave that was asked for before a restart goes on.
-        if replica.installed && replica.registry.store.get(Table::Meta, META_LEAVING).is_some() {
+        if replica.installed && schema::Leaving::is_set(&replica.registry.store) {
             replica.begin_to_leave();
         }
         Ok(replica)
@@ -154,74 +148,55 @@ impl<S: Store> Replica<S> {
         self.write_founding(founding);
         self.write_secrets(secrets);
         self.mark_installed();
-        self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new());
+        schema::Swept::save(&mut self.registry.store, &());
     }
 
     pub(super) fn write_founding(&mut self, founding: &Founding) {
-        self.registry.store.put(Table::Cluster, CLUSTER_FOUNDING.to_vec(), codec::encode(founding));
+        schema::Founding::save(&mut self.registry.store, founding);
     }
 
     pub(super) fn write_secrets(&mut self, secrets: &Secrets) {
         let store = &mut self.registry.store;
-        store.put(Table::Meta, META_SECRET.to_vec(), codec::encode(&secrets.cluster));
-        store.put(Table::Meta, META_PEPPER.to_vec(), codec::encode(&secrets.pepper));
+        schema::Secret::save(store, &secrets.cluster);
+        schema::Pepper::save(store, &secrets.pepper);
     }
 
     /// What only members know; none where this node was not let in.
     pub(super) fn secrets(&self) -> Option<Secrets> {
-        let pepper = self.registry.store.get(Table::Meta, META_PEPPER)?;
-        Some(Secrets { cluster: self.secret?, pepper: read_record(&pepper, "pepper") })
+        let pepper = schema::Pepper::load(&self.registry.store)?;
+        Some(Secrets { cluster: self.secret?, pepper })
     }
 
     pub(super) fn mark_installed(&mut self) {
         self.installed = true;
-        self.registry.store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&self.me));
-        self.registry.store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
-        self.registry.store.delete(Table::Meta, META_SWEPT.to_vec());
+        schema::Node::save(&mut self.registry.store, &self.me);
+        schema::Installed::save(&mut self.registry.store, &());
+        schema::Swept::clear(&mut self.registry.store);
     }
 
     /// Forgets a snapshot that did not come to its end.
     pub(super) fn wipe(&mut self) {
-        Table::ALL.into_iter().filter(|table| table.in_snapshot()).for_each(|table| self.empty(table));
+        let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
+        tables.for_each(|table| empty(&mut self.registry.store, table));
         self.end_feed();
         // Whoever is let in is told the secrets of the cluster that it is let into.
-        for row in [META_SECRET, META_PEPPER, META_LEAVING] {
-            if self.registry.store.get(Table::Meta, row).is_some() {
-                self.registry.store.delete(Table::Meta, row.to_vec());
-            }
-        }
-        if self.registry.store.get(Table::Meta, META_SET_ASIDE).is_some() {
-            self.registry.store.delete(Table::Meta, META_SET_ASIDE.to_vec());
-        }
-    }
-
-    /// Deletes all rows of a table.
-    pub(super) fn empty(&mut self, table: Table) {
-        let mut keys = Vec::new();
-        self.registry.store.scan(table, &[], None, Direction::Up, &mut |key, _| {
-            keys.push(key.to_vec());
-            ControlFlow::Continue(())
-        });
-        keys.into_iter().for_each(|key| self.registry.store.delete(table, key));
+        let store = &mut self.registry.store;
+        schema::Secret::clear_if_set(store);
+        schema::Pepper::clear_if_set(store);
+        schema::Leaving::clear_if_set(store);
+        schema::SetAside::clear_if_set(store);
     }
 
     /// Takes up what the store holds, and this node's own contact.
     pub(super) fn load(&mut self) {
         let store = &self.registry.store;
-        let founding = store.get(Table::Cluster, CLUSTER_FOUNDING).filter(|_| self.installed);
-        self.founding = founding.map(|bytes| read_record(&bytes, "founding"));
-        self.secret = store.get(Table::Meta, META_SECRET).map(|bytes| read_record(&bytes, "secret"));
+        self.founding = if self.installed { schema::Founding::load(store) } else { None };
+        self.secret = schema::Secret::load(store);
         let Founding { founders, former } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
-        store.scan(Table::Membership, &[], None, Direction::Up, &mut |_, bytes| {
-            ops.push(read_record(bytes, "membership op"));
-            ControlFlow::Continue(())
-        });
-        store.scan(Table::Contacts, &[], None, Direction::Up, &mut |_, bytes| {
-            contacts.push(read_record(bytes, "contact"));
-            ControlFlow::Continue(())
-        });
+        schema::Membership::each(store, &Span::all(), |found| ops.push(found.row()));
+        schema::Contacts::each(store, &Span::all(), |found| contacts.push(found.row()));
         self.contacts = contacts.into_iter().map(|contact| (contact.node, contact)).collect();
         self.finality = Finality::default();
         let applied = self.finality.load(&self.registry.store);

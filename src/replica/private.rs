@@ -21,13 +21,10 @@ use super::input::Token;
 use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Request};
 use crate::clock::Hlc;
-use crate::codec;
-use crate::crdt::{Claim, ClaimRecord, EndReason, Namespace, Registration, Vacancy, read_record};
+use crate::crdt::{Claim, ClaimRecord, EndReason, Registration, Vacancy};
 use crate::name::Rules;
-use crate::store::{Direction, Store, Table, prefix_end};
-
-/// Bytes of a registration's id, at the beginning of a row.
-const ID_BYTES: usize = 16;
+use crate::store::schema::{self, Rows, Span, TypedKey};
+use crate::store::{Direction, Store};
 
 /// A name's key, as it is claimed.
 pub(super) struct Keyed {
@@ -49,8 +46,8 @@ impl<S: Store> Replica<S> {
 
     fn has_private_namespaces(&self) -> bool {
         let mut any = false;
-        self.registry.store.scan(Table::Namespaces, &[], None, Direction::Up, &mut |_, row| {
-            any = read_record::<Namespace>(row, "namespace").rules.is_private();
+        schema::Namespaces::scan(&self.registry.store, &Span::all(), Direction::Up, &mut |found| {
+            any = found.row().rules.is_private();
             if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         any
@@ -183,42 +180,34 @@ impl<S: Store> Replica<S> {
         if !claim.name.is_empty() {
             return claim.name.clone();
         }
-        let typed = self.registry.store.get(Table::Typed, &row(id, &claim.key));
-        typed.map(|bytes| read_record(&bytes, "name as typed")).unwrap_or_default()
+        schema::Typed::get(&self.registry.store, TypedKey { id, key: &claim.key }).unwrap_or_default()
     }
 
     /// Keeps the private names of a registration as they were typed here.
     pub(super) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
         for (record, name) in registration.claims.iter().zip(names) {
             if record.claim.name.is_empty() {
-                let row = row(registration.id(), &record.claim.key);
-                self.registry.store.put(Table::Typed, row, codec::encode(&name.name));
+                let key = TypedKey { id: registration.id(), key: &record.claim.key };
+                schema::Typed::put(&mut self.registry.store, key, &name.name);
             }
         }
     }
 
     /// Drops what was typed of a registration that is forgotten, or erased.
     pub(super) fn forget_typed(&mut self, id: Uuid) {
-        let mut typed = Vec::new();
-        let end = prefix_end(id.as_bytes());
-        self.registry.store.scan(Table::Typed, id.as_bytes(), end.as_deref(), Direction::Up, &mut |key, _| {
-            typed.push(key.to_vec());
-            ControlFlow::Continue(())
-        });
-        typed.into_iter().for_each(|key| self.registry.store.delete(Table::Typed, key));
+        schema::Typed::delete_where(&mut self.registry.store, &Span::<schema::Typed>::of(id), |_| true);
     }
 
     /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
     pub(super) fn sweep_typed(&mut self) {
         let mut unknown = Vec::new();
-        self.registry.store.scan(Table::Typed, &[], None, Direction::Up, &mut |key, _| {
-            let id = id_typed(key);
-            if id.is_none_or(|id| self.registry.find(id).is_none() && self.void_registration(id).is_none()) {
-                unknown.push(key.to_vec());
+        schema::Typed::each(&self.registry.store, &Span::all(), |found| {
+            let is_unknown = |id| self.registry.find(id).is_none() && self.void_registration(id).is_none();
+            if found.key().is_none_or(|key| is_unknown(key.id)) {
+                unknown.push(found.address());
             }
-            ControlFlow::Continue(())
         });
-        unknown.into_iter().for_each(|key| self.registry.store.delete(Table::Typed, key));
+        unknown.into_iter().for_each(|address| schema::Typed::delete_at(&mut self.registry.store, address));
     }
 }
 
@@ -233,14 +222,4 @@ pub(super) enum Stays {
 /// Whether some name of a registration did not travel. An erased one has no names, whatever they were.
 pub(super) fn has_hidden(registration: &Registration) -> bool {
     !registration.erased && registration.claims.iter().any(|record| record.claim.name.is_empty())
-}
-
-/// The row of a name as typed.
-fn row(id: Uuid, key: &str) -> Vec<u8> {
-    [id.as_bytes().as_slice(), key.as_bytes()].concat()
-}
-
-/// The registration that a key of [`Table::Typed`] is about.
-pub(super) fn id_typed(key: &[u8]) -> Option<Uuid> {
-    key.first_chunk::<ID_BYTES>().map(|id| Uuid::from_bytes(*id))
 }

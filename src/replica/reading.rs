@@ -15,8 +15,9 @@ pub use self::explain::{Awaited, ClaimExplanation, NameExplanation, Registration
 pub use self::history::{HistoryPage, TenureClaim, TenureView};
 pub use self::listing::{ListedName, NamePage};
 use super::Replica;
-use crate::crdt::{Name, name_key, read_record};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::crdt::Name;
+use crate::store::schema::{self, NameKey, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Rows of names that one page looks at, so that few hits among many names do not hold up the node. A guess.
 const MAX_EXAMINED: usize = 5000;
@@ -45,28 +46,16 @@ struct Walk<'a> {
 impl<S: Store> Replica<S> {
     /// Visits names in the order of their rows, until `visit` breaks.
     fn walk(&self, walk: &Walk<'_>, visit: &mut dyn FnMut(&str, &str, Name) -> ControlFlow<()>) {
-        let within = walk.namespace.map(|namespace| name_key(namespace, walk.prefix)).unwrap_or_default();
-        let from = walk.from.map(|place| name_key(&place.namespace, &place.key));
-        let from = from.filter(|from| *from > within).unwrap_or_else(|| within.clone());
-        let to = prefix_end(&within);
-        if to.as_ref().is_some_and(|to| *to <= from) {
-            return;
+        let mut span = match walk.namespace {
+            Some(namespace) => Span::<schema::Names>::of(namespace, walk.prefix),
+            None => Span::all(),
+        };
+        if let Some(place) = walk.from {
+            span = span.and_from(NameKey::new(&place.namespace, &place.key));
         }
-        self.registry.store.scan(
-            Table::Names,
-            &from,
-            to.as_deref(),
-            Direction::Up,
-            &mut |row, value| match parts(row) {
-                Some((namespace, key)) => visit(namespace, key, read_record(value, "name")),
-                None => ControlFlow::Continue(()),
-            },
-        );
+        schema::Names::scan(&self.registry.store, &span, Direction::Up, &mut |found| match found.key() {
+            Some(NameKey { namespace, key }) => visit(namespace, key, found.row()),
+            None => ControlFlow::Continue(()),
+        });
     }
-}
-
-/// The namespace and the key of a name's row.
-fn parts(row: &[u8]) -> Option<(&str, &str)> {
-    let end = row.iter().position(|byte| *byte == 0)?;
-    Some((str::from_utf8(&row[..end]).ok()?, str::from_utf8(&row[end + 1..]).ok()?))
 }

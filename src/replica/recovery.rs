@@ -5,16 +5,14 @@
 //! live do not mix with it by accident: each comes in as its next incarnation, and registers again what was not saved.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use super::message::Secrets;
-use super::returning::Return;
-use super::{Founding, META_CEILING, META_INSTALLED, META_NODE, META_RETURNING, META_SET_ASIDE, META_SWEPT, Replica};
+use super::{Founding, Replica};
 use crate::clock::{Hlc, NodeId};
-use crate::codec;
-use crate::crdt::{Cut, read_record};
+use crate::crdt::Cut;
 use crate::name::Pepper;
-use crate::store::{Direction, Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Cell, Rows};
 
 /// What a directory holds, for whoever is to decide whether a cluster is to be made of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,30 +50,25 @@ pub enum RecoverError {
 /// # Errors
 /// There is no whole state. Nothing was changed.
 pub fn lay_open(store: &mut impl Store) -> Result<(), RecoverError> {
-    if store.get(Table::Meta, META_INSTALLED).is_some() {
+    if schema::Installed::is_set(store) {
         return Ok(());
     }
-    let back = store.get(Table::Meta, META_RETURNING).filter(|_| store.get(Table::Meta, META_SET_ASIDE).is_some());
-    let back: Return = read_record(&back.ok_or(RecoverError::NotWhole)?, "return");
-    store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&back.was));
-    store.put(Table::Meta, META_INSTALLED.to_vec(), Vec::new());
-    store.delete(Table::Meta, META_RETURNING.to_vec());
-    store.delete(Table::Meta, META_SET_ASIDE.to_vec());
+    let back = schema::Returning::load(store).filter(|_| schema::SetAside::is_set(store));
+    let back = back.ok_or(RecoverError::NotWhole)?;
+    schema::Node::save(store, &back.was);
+    schema::Installed::save(store, &());
+    schema::Returning::clear(store);
+    schema::SetAside::clear(store);
     Ok(())
 }
 
 impl<S: Store> Replica<S> {
     /// What its store holds.
     pub fn holdings(&self) -> Holdings {
-        let mut registrations = 0;
-        self.registry.store.scan(Table::Registrations, &[], None, Direction::Up, &mut |_, _| {
-            registrations += 1;
-            ControlFlow::Continue(())
-        });
         Holdings {
             node: self.me,
             members: self.membership.count(),
-            registrations,
+            registrations: schema::Registrations::count(&self.registry.store) as u64,
             pending: self.finality.pending(),
             watermark: self.finality.watermark(),
             latest: self.latest_known(),
@@ -93,17 +86,17 @@ impl<S: Store> Replica<S> {
         let last = own.max().map_or(self.me, |last| last.max(self.me));
         let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
         let latest = self.latest_known();
-        self.empty(Table::Membership);
-        self.empty(Table::Contacts);
+        schema::Membership::empty(&mut self.registry.store);
+        schema::Contacts::empty(&mut self.registry.store);
         self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
         let pepper = self.secrets().map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         self.write_founding(&Founding { founders: [next].into(), former });
         self.write_secrets(&Secrets { cluster: secret, pepper });
         let store = &mut self.registry.store;
-        store.delete(Table::Meta, META_SWEPT.to_vec());
-        store.put(Table::Meta, META_NODE.to_vec(), codec::encode(&next));
-        store.put(Table::Meta, META_CEILING.to_vec(), codec::encode(&latest));
+        schema::Swept::clear(store);
+        schema::Node::save(store, &next);
+        schema::Ceiling::save(store, &latest);
         store.commit();
         Ok((self.registry.store, next))
     }

@@ -13,15 +13,12 @@ use rand_chacha::rand_core::Rng;
 use uuid::Uuid;
 
 use super::answer::Status;
-use super::feed::{EventKind, Feed, LostTo, META_FEED};
+use super::feed::{EventKind, Feed, LostTo};
 use super::{Founding, Replica};
 use crate::clock::Stamp;
-use crate::codec;
-use crate::crdt::{Registration, read_record};
-use crate::store::{Direction, Store, Table};
-
-/// The row of [`Table::Meta`] with the key of the first registration that was not looked at; none where all were.
-pub(super) const META_RETELLING: &[u8] = b"retelling";
+use crate::crdt::Registration;
+use crate::store::schema::{self, Cell, Rows, WalkedTo};
+use crate::store::{Direction, Store};
 
 /// Registrations that one step looks at, so that a step stays short. A guess.
 const AT_ONCE: usize = 512;
@@ -29,8 +26,8 @@ const AT_ONCE: usize = 512;
 /// What is left to tell.
 #[derive(Clone, Debug)]
 pub(super) struct Retelling {
-    /// The key of the first registration that was not looked at.
-    next: Vec<u8>,
+    /// The registrations up to there were looked at.
+    done: WalkedTo,
     /// Ids of registrations that an eviction has made void here: under each another node may have accepted one as well.
     void: BTreeSet<Uuid>,
 }
@@ -44,24 +41,21 @@ impl<S: Store> Replica<S> {
             None if !self.installed => Feed::default(),
             None => {
                 if self.me.incarnation() > 0 || !void.is_empty() {
-                    self.registry.store.put(Table::Meta, META_RETELLING.to_vec(), codec::encode(&Vec::<u8>::new()));
+                    schema::Retelling::save(&mut self.registry.store, &WalkedTo::default());
                 }
                 Feed::begin(&mut self.registry.store, id)
             }
         };
-        let next = self.registry.store.get(Table::Meta, META_RETELLING);
-        self.retelling = next.map(|bytes| Retelling { next: read_record(&bytes, "place in the registrations"), void });
+        self.retelling = schema::Retelling::load(&self.registry.store).map(|done| Retelling { done, void });
     }
 
     /// Drops the feed. The state of the next incarnation has another.
     pub(super) fn end_feed(&mut self) {
-        self.empty(Table::Events);
-        self.empty(Table::Over);
-        for row in [META_FEED, META_RETELLING] {
-            if self.registry.store.get(Table::Meta, row).is_some() {
-                self.registry.store.delete(Table::Meta, row.to_vec());
-            }
-        }
+        let store = &mut self.registry.store;
+        schema::Events::empty(store);
+        schema::Over::empty(store);
+        schema::Feed::clear_if_set(store);
+        schema::Retelling::clear_if_set(store);
     }
 
     /// Adds an event to the feed, unless what became of its registration is told in its turn.
@@ -72,11 +66,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn is_told_later(&self, stamp: Stamp) -> bool {
-        let Some(retelling) =
-            self.retelling.as_ref().filter(|left| stamp.to_bytes().as_slice() >= left.next.as_slice())
-        else {
-            return false;
-        };
+        let Some(retelling) = self.retelling.as_ref().filter(|left| left.done.is_ahead(stamp)) else { return false };
         Registration::load(&self.registry.store, stamp).is_some_and(|known| self.was_accepted_here(&known, retelling))
     }
 
@@ -98,8 +88,8 @@ impl<S: Store> Replica<S> {
     pub(super) fn retell(&mut self) {
         let Some(retelling) = self.retelling.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
-        self.registry.store.scan(Table::Registrations, &retelling.next, None, Direction::Up, &mut |_, bytes| {
-            looked.push(Registration::read(bytes));
+        schema::Registrations::scan(&self.registry.store, &retelling.done.rest(), Direction::Up, &mut |found| {
+            looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         for registration in &looked {
@@ -110,11 +100,11 @@ impl<S: Store> Replica<S> {
         }
         match looked.last().filter(|_| looked.len() == AT_ONCE) {
             Some(last) => {
-                let next = [last.stamp.to_bytes().as_slice(), &[0]].concat();
-                self.registry.store.put(Table::Meta, META_RETELLING.to_vec(), codec::encode(&next));
-                self.retelling = Some(Retelling { next, ..retelling });
+                let done = WalkedTo(Some(last.stamp));
+                schema::Retelling::save(&mut self.registry.store, &done);
+                self.retelling = Some(Retelling { done, ..retelling });
             }
-            None => self.registry.store.delete(Table::Meta, META_RETELLING.to_vec()),
+            None => schema::Retelling::clear(&mut self.registry.store),
         }
     }
 

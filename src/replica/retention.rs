@@ -7,32 +7,15 @@
 
 use std::ops::ControlFlow;
 
+use super::Replica;
 use super::private::Stays;
-use super::{META_SWEPT, Replica};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{ID_WINDOW, Registration};
-use crate::store::{Direction, Store, Table};
+use crate::store::schema::{self, Address, Cell, Due, OverKey, Rows, SaidAll, Span, WalkedTo};
+use crate::store::{Direction, Store};
 
 /// Registrations that one step forgets, or looks at, at most, so that a step stays short. A guess.
 const AT_ONCE: usize = 256;
-
-/// Rows of [`Table::Over`] that wait for the feed: this, the first cursor that nothing was told at yet, the stamp.
-const BY_CURSOR: u8 = b'c';
-/// What such a row holds where nothing more will be told: what was told before it has left the feed once the feed begins
-/// there. Without it more may have been told since, and the row is written again.
-const SAID_ALL: &[u8] = b"all";
-/// Those that wait for the watermark first: this, a timestamp that it must reach, the stamp.
-const BY_WATERMARK: u8 = b'w';
-
-fn row(by: u8, due: u64, stamp: Stamp) -> Vec<u8> {
-    [&[by], due.to_be_bytes().as_slice(), &stamp.to_bytes()].concat()
-}
-
-/// Whether a key is one of [`Table::Over`].
-pub(super) fn stamp_over(key: &[u8]) -> Option<Stamp> {
-    let ([BY_CURSOR | BY_WATERMARK], rest) = key.split_first_chunk()? else { return None };
-    Stamp::from_bytes(rest.get(8..)?)
-}
 
 /// Whether all claims of a registration have ended for good.
 pub(super) fn has_ended(registration: &Registration) -> bool {
@@ -44,17 +27,17 @@ pub(super) fn has_ended(registration: &Registration) -> bool {
 pub(super) struct Retention {
     /// In `elapsed` time.
     look_at: Millis,
-    /// Registrations from this key on may be over without a row that says so: they came with a snapshot, or were over
+    /// Registrations after this place may be over without a row that says so: they came with a snapshot, or were over
     /// while everything was kept.
-    sweep: Option<Vec<u8>>,
+    sweep: Option<WalkedTo>,
 }
 
 impl<S: Store> Replica<S> {
     pub(super) fn load_retention(&mut self) {
-        let swept = self.registry.store.get(Table::Meta, META_SWEPT).is_some();
-        self.retention.sweep = (!swept).then(Vec::new);
+        let swept = schema::Swept::is_set(&self.registry.store);
+        self.retention.sweep = (!swept).then(WalkedTo::default);
         if swept && self.config.keep_events.is_none() {
-            self.registry.store.delete(Table::Meta, META_SWEPT.to_vec());
+            schema::Swept::clear(&mut self.registry.store);
         }
     }
 
@@ -69,10 +52,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// Enters a registration that is over; with `last` where nothing more will be told of it, nor of any that carries its
-    /// id.
+    /// id: then the events about it have left the feed once the feed begins at the number that comes next now. Without
+    /// `last` more may be told until then, and the row is written again.
     fn enter_over(&mut self, stamp: Stamp, last: bool) {
-        let value = if last { SAID_ALL.to_vec() } else { Vec::new() };
-        self.registry.store.put(Table::Over, row(BY_CURSOR, self.feed.upcoming(), stamp), value);
+        let key = OverKey { due: Due::Feed(self.feed.upcoming()), stamp };
+        schema::Over::put(&mut self.registry.store, key, &SaidAll(last));
     }
 
     /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
@@ -113,10 +97,10 @@ impl<S: Store> Replica<S> {
     /// Enters some of the registrations that are over without a row that says so. They stay for longer than those that are
     /// over now.
     fn sweep(&mut self, keep: u64) {
-        let Some(from) = self.retention.sweep.take() else { return };
+        let Some(done) = self.retention.sweep.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
-        self.registry.store.scan(Table::Registrations, &from, None, Direction::Up, &mut |_, bytes| {
-            looked.push(Registration::read(bytes));
+        schema::Registrations::scan(&self.registry.store, &done.rest(), Direction::Up, &mut |found| {
+            looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let end = self.finality.watermark().millis().plus(keep);
@@ -124,38 +108,38 @@ impl<S: Store> Replica<S> {
             self.wait_for(end, registration.stamp);
         }
         match looked.last().filter(|_| looked.len() == AT_ONCE) {
-            Some(last) => self.retention.sweep = Some([last.stamp.to_bytes().as_slice(), &[0]].concat()),
-            None => self.registry.store.put(Table::Meta, META_SWEPT.to_vec(), Vec::new()),
+            Some(last) => self.retention.sweep = Some(WalkedTo(Some(last.stamp))),
+            None => schema::Swept::save(&mut self.registry.store, &()),
         }
     }
 
     /// A registration is not to be looked at again before the watermark has passed this time.
     fn wait_for(&mut self, end: Millis, stamp: Stamp) {
-        let end = Hlc::from_millis(end.plus(1));
-        self.registry.store.put(Table::Over, row(BY_WATERMARK, end.0, stamp), Vec::new());
+        let due = Due::Watermark(Hlc::from_millis(end.plus(1)));
+        schema::Over::put(&mut self.registry.store, OverKey { due, stamp }, &SaidAll(false));
     }
 
     /// Forgets registrations that are over and that no event speaks of any more. True where some were left.
     fn forget_over(&mut self, keep: u64) -> bool {
-        let waited = self.due(BY_WATERMARK, self.finality.watermark().0);
-        let told = self.due(BY_CURSOR, self.feed.earliest());
-        for (key, _) in &waited {
-            self.registry.store.delete(Table::Over, key.clone());
-            stamp_over(key).into_iter().for_each(|stamp| self.enter_over(stamp, false));
+        let waited = self.due(Due::Watermark(self.finality.watermark()));
+        let told = self.due(Due::Feed(self.feed.earliest()));
+        let some_left = waited.len().max(told.len()) == AT_ONCE;
+        for (address, key, _) in waited {
+            schema::Over::delete_at(&mut self.registry.store, address);
+            key.into_iter().for_each(|key| self.enter_over(key.stamp, false));
         }
-        for (key, said_all) in &told {
-            self.registry.store.delete(Table::Over, key.clone());
-            stamp_over(key).into_iter().for_each(|stamp| self.forget(stamp, *said_all, keep));
+        for (address, key, SaidAll(said_all)) in told {
+            schema::Over::delete_at(&mut self.registry.store, address);
+            key.into_iter().for_each(|key| self.forget(key.stamp, said_all, keep));
         }
-        waited.len().max(told.len()) == AT_ONCE
+        some_left
     }
 
-    /// The rows whose time has come, each with whether nothing more was to be told when it was written.
-    fn due(&self, by: u8, upto: u64) -> Vec<(Vec<u8>, bool)> {
+    /// The rows whose time has come.
+    fn due(&self, upto: Due) -> Vec<(Address<schema::Over>, Option<OverKey>, SaidAll)> {
         let mut due = Vec::new();
-        let end = [&[by], upto.saturating_add(1).to_be_bytes().as_slice()].concat();
-        self.registry.store.scan(Table::Over, &[by], Some(&end), Direction::Up, &mut |key, value| {
-            due.push((key.to_vec(), value == SAID_ALL));
+        schema::Over::scan(&self.registry.store, &Span::<schema::Over>::until(upto), Direction::Up, &mut |found| {
+            due.push((found.address(), found.key(), found.row()));
             if due.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         due

@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::feed::EventKind;
 use super::message::Contact;
-use super::{Founding, META_RETURNING, Replica, log};
+use super::{Founding, Replica, log};
 use crate::clock::{NodeId, Stamp};
-use crate::codec;
-use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, read_record, stamp_of_id};
-use crate::store::{Direction, Store, Table};
+use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, stamp_of_id};
+use crate::store::Store;
+use crate::store::schema::{self, Cell, Rows, Span};
 
 /// What a node that was evicted needs to find its cluster again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,9 +29,9 @@ pub struct Return {
     pub contacts: Vec<Contact>,
 }
 
-/// A row of [`Table::Void`], by the stamp of a void op of this node.
+/// What has become of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Void {
+pub enum Void {
     /// Not dealt with yet; with the id that its clients know it by, where it is a registration.
     Open(Box<Op>),
     /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it. With its log's hash up to it.
@@ -74,8 +74,7 @@ pub(super) struct Returning {
 impl<S: Store> Replica<S> {
     /// How to find the cluster that this node was evicted from; none where it was not, or is back.
     pub fn returning(&self) -> Option<Return> {
-        let bytes = self.registry.store.get(Table::Meta, META_RETURNING)?;
-        Some(read_record(&bytes, "return"))
+        schema::Returning::load(&self.registry.store)
     }
 
     /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is
@@ -106,7 +105,7 @@ impl<S: Store> Replica<S> {
                 }
                 _ => Void::Open(Box::new(op)),
             };
-            self.registry.store.put(Table::Void, stamp.to_bytes().to_vec(), codec::encode(&entry));
+            schema::Void::put(&mut self.registry.store, stamp, &entry);
         }
     }
 
@@ -149,9 +148,7 @@ impl<S: Store> Replica<S> {
 
     /// With the state of the cluster in hand this node is back.
     pub(super) fn end_return(&mut self) {
-        if self.returning().is_some() {
-            self.registry.store.delete(Table::Meta, META_RETURNING.to_vec());
-        }
+        schema::Returning::clear_if_set(&mut self.registry.store);
     }
 
     /// Tells that a registration is known, unless that was told of a void one that it stands for.
@@ -168,8 +165,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
-        let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes())?;
-        let op = match read_record(&bytes, "void op") {
+        let op = match schema::Void::get(&self.registry.store, stamp)? {
             Void::Open(op) => op,
             Void::Rejected(registration, _) => return Some(*registration),
             Void::Again(..) => return None,
@@ -183,8 +179,7 @@ impl<S: Store> Replica<S> {
 
     /// The registration that stands for the one of a stamp: itself, but for a void one.
     pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
-        let bytes = self.registry.store.get(Table::Void, &stamp.to_bytes());
-        match bytes.map(|bytes| read_record(&bytes, "void op")) {
+        match schema::Void::get(&self.registry.store, stamp) {
             Some(Void::Again(again, _)) => again,
             _ => stamp,
         }
@@ -192,9 +187,8 @@ impl<S: Store> Replica<S> {
 
     fn void_rows(&self) -> Vec<(Stamp, Void)> {
         let mut rows = Vec::new();
-        self.registry.store.scan(Table::Void, &[], None, Direction::Up, &mut |key, value| {
-            rows.extend(Stamp::from_bytes(key).map(|stamp| (stamp, read_record(value, "void op"))));
-            ControlFlow::Continue(())
+        schema::Void::each(&self.registry.store, &Span::all(), |found| {
+            rows.extend(found.key().map(|stamp| (stamp, found.row())));
         });
         rows
     }
@@ -203,13 +197,7 @@ impl<S: Store> Replica<S> {
 /// The id of the node that a store belongs to: that of its key, in the incarnation that the store says.
 #[must_use]
 pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
-    let stored = store.get(Table::Meta, super::META_NODE).map(|bytes| read_record::<NodeId>(&bytes, "node id"));
-    stored.filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
-}
-
-/// Whether a value is one of [`Table::Void`].
-pub(super) fn is_void(value: &[u8]) -> bool {
-    codec::decode::<Void>(value).is_ok()
+    schema::Node::load(store).filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
 }
 
 /// The id that clients know a void op's registration by.

@@ -1,15 +1,14 @@
 //! The rules of namespaces: which are in force here, how they are set, and what they say of names.
 
-use std::ops::ControlFlow;
-
 use super::Replica;
 use super::answer::{Answer, NamespaceView, Outcome, RulesVersion};
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::NameRequest;
-use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration, name_key};
+use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration};
 use crate::name::{self, NameError, Rules};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::store::schema::{self, Rows, Span};
+use crate::store::{Direction, Store};
 
 impl<S: Store> Replica<S> {
     pub(super) fn on_namespace(&self, namespace: String) -> Outcome {
@@ -54,15 +53,10 @@ impl<S: Store> Replica<S> {
 
     /// Whether any name of a namespace was ever claimed, as far as this node knows.
     fn has_names(&self, namespace: &str) -> bool {
-        let prefix = name_key(namespace, "");
-        let (mut any, end) = (false, prefix_end(&prefix));
-        for table in [Table::Names, Table::Erased] {
-            self.registry.store.scan(table, &prefix, end.as_deref(), Direction::Up, &mut |_, _| {
-                any = true;
-                ControlFlow::Break(())
-            });
-        }
-        any
+        let store = &self.registry.store;
+        let (plain, hidden) = (Span::<schema::Names>::of(namespace, ""), Span::<schema::Erased>::of(namespace));
+        schema::Names::first(store, &plain, Direction::Up, |_| Some(())).is_some()
+            || schema::Erased::first(store, &hidden, Direction::Up, |_| Some(())).is_some()
     }
 
     /// The key of a name by the rules in force here, whether or not they let it be claimed.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::crdt::EndReason;
-use crate::store::Write;
 use crate::store::memory::MemoryStore;
+use crate::store::{Table, Write};
 
 /// A cluster with its own time; everything is durable at once and every message of a live link arrives.
 struct Cluster {

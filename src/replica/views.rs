@@ -16,8 +16,9 @@ use super::limits::MAX_PAGE;
 use super::refusal::Refusal;
 use super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq, owner_key};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq};
+use crate::store::schema::{self, OwnerKey, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
 const MAX_EXAMINED: usize = 5000;
@@ -139,11 +140,13 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
         let after = after.and_then(|id| self.registry.find_stamp(id));
-        let prefix = owner_key(owner, None);
-        let from = after.map_or_else(|| prefix.clone(), |after| [owner_key(owner, Some(after)), vec![0]].concat());
+        let mut span = Span::<schema::Owners>::of(owner);
+        if let Some(stamp) = after {
+            span = span.and_after(OwnerKey { owner, stamp });
+        }
         let mut stamps = Vec::new();
-        self.registry.store.scan(Table::Owners, &from, prefix_end(&prefix).as_deref(), Direction::Up, &mut |key, _| {
-            stamps.extend(key.get(prefix.len()..).and_then(Stamp::from_bytes));
+        schema::Owners::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+            stamps.extend(found.key().map(|key| key.stamp));
             if stamps.len() < limit.min(MAX_PAGE) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(&self.registry.store, stamp));

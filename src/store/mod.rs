@@ -11,6 +11,7 @@
 #[cfg(feature = "node")]
 pub mod disk;
 pub mod memory;
+pub mod schema;
 
 use std::ops::ControlFlow;
 
@@ -199,4 +200,14 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;
     Some(end)
+}
+
+/// Deletes all rows of a table.
+pub fn empty(store: &mut impl Store, table: Table) {
+    let mut keys = Vec::new();
+    store.scan(table, &[], None, Direction::Up, &mut |key, _| {
+        keys.push(key.to_vec());
+        ControlFlow::Continue(())
+    });
+    keys.into_iter().for_each(|key| store.delete(table, key));
 }

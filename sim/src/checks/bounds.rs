@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
-use forename::codec;
 use forename::crdt::{Body, Op};
 use forename::replica::{Answer, NameRequest, Output, RegisterRequest, Request};
-use forename::store::Table;
 use forename::store::memory::MemoryStore;
+use forename::store::schema::{self, Rows, Span};
+use forename::store::{Direction, Table};
 
 use crate::ask::{ask, ask_patiently, cluster};
 use crate::checks::ledger::{Checked, broken};
@@ -200,9 +200,11 @@ impl Living {
                 Table::Over => 2 * self.registrations,
                 // All is decided, and nothing is missing.
                 Table::Contested | Table::Early => {
-                    if let Some((key, _)) = store.rows(table).next() {
-                        let stamp = Stamp::from_bytes(key).map(|stamp| stamp.to_string()).unwrap_or_default();
-                        let of = store.rows(Table::Registrations).filter(|(other, _)| *other == key).count();
+                    let contested = schema::Contested::first(store, &Span::all(), Direction::Up, |found| found.key());
+                    let early = schema::Early::first(store, &Span::all(), Direction::Up, |found| found.key());
+                    let first = if table == Table::Contested { contested } else { early };
+                    if let Some(stamp) = first {
+                        let of = usize::from(schema::Registrations::has(store, stamp));
                         let name = table.name();
                         let text =
                             format!("host {host} keeps {stamp} in {name}, and all is decided; it has {of} of it");
@@ -212,8 +214,9 @@ impl Living {
                 }
                 // A reservation that a clock far ahead has made ends when the time has come.
                 Table::Expiries => {
-                    let ended = |key: &[u8]| key.first_chunk().is_some_and(|end| u64::from_be_bytes(*end) < time.0);
-                    let left = store.rows(table).filter(|(key, _)| ended(key)).count();
+                    let mut left = 0;
+                    let over = Span::all().below((time, Stamp::default()));
+                    schema::Expiries::each(store, &over, |_| left += 1);
                     if left > 0 {
                         return broken("bounds", format!("host {host} keeps {left} reservations that are over"));
                     }
@@ -245,8 +248,7 @@ impl Living {
     /// Whatever all members hold has left the logs; at rest that is everything but for what is young.
     fn log(&self, world: &World, host: Host) -> Checked {
         let machine = &world.machines[host];
-        let chunks = machine.disk.durable().rows(Table::Log).map(|(_, chunk)| chunk);
-        let ops = chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
+        let ops = machine.disk.logged_ops().into_iter();
         let young = machine.replica.as_ref().map(|replica| replica.watermark().millis().0).unwrap_or_default();
         let young = young.saturating_sub(world.plan.keep_log + 2000);
         let old: Vec<_> = ops.filter(|op| op.hlc.millis().0 < young).collect();
@@ -269,8 +271,7 @@ impl Living {
         }
         let told = cluster(world, host)?.map(|view| view.events).unwrap_or_default();
         let told = usize::try_from(told.1.number - told.0.number).unwrap_or(usize::MAX);
-        let rows = world.machines[host].disk.durable().rows(Table::Registrations);
-        let known = rows.filter_map(|(key, _)| Stamp::from_bytes(key)).count();
+        let known = schema::Registrations::count(world.machines[host].disk.durable());
         let most = self.remembered + told + SOME;
         if known > most {
             let text = format!(

@@ -1,10 +1,10 @@
 //! What is left of what was erased: nothing, wherever one looks.
 
-use forename::clock::Stamp;
 use forename::crdt::{Claim, Registration};
 use forename::replica::{Answer, Request};
 use forename::store::Table;
 use forename::store::memory::MemoryStore;
+use forename::store::schema::{self, NameKey, Rows, Span};
 
 use crate::ask::ask;
 use crate::checks::ledger::{Checked, broken};
@@ -22,12 +22,12 @@ pub(crate) fn find(store: &MemoryStore, text: &[u8]) -> Option<(&'static str, us
 
 /// Whether a name was lost by a registration that its own node alone knows, its op being void.
 fn is_claimed_alone(store: &MemoryStore, verdicts: &Verdicts, to: &Claim) -> bool {
-    let stamps = store.rows(Table::Registrations).filter_map(|(key, _)| Stamp::from_bytes(key));
-    let mut alone = stamps.filter(|stamp| !verdicts.fates.contains_key(stamp));
-    alone.any(|stamp| {
-        let known = Registration::load(store, stamp);
-        known.is_some_and(|known| known.claim(&to.namespace, &to.key).is_some())
-    })
+    let mut claimed = false;
+    schema::Registrations::each(store, &Span::all(), |found| {
+        let alone = found.key().is_some_and(|stamp| !verdicts.fates.contains_key(&stamp));
+        claimed |= alone && found.row().claim(&to.namespace, &to.key).is_some();
+    });
+    claimed
 }
 
 fn rows_with(store: &MemoryStore, table: Table, text: &[u8]) -> usize {
@@ -58,7 +58,6 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
             return broken("erased", format!("host {host} has not erased {stamp}: {known:?}"));
         }
         for claim in &fate.register.claims {
-            let row = [claim.namespace.as_bytes(), &[0], claim.key.as_bytes()].concat();
             let claims = |other: &Fate| {
                 let of = other.register.claims.iter().any(|c| (&c.namespace, &c.key) == (&claim.namespace, &claim.key));
                 of && !other.erased
@@ -71,7 +70,7 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
             // Whoever had forgotten it keeps the name that it does not know to be its.
             let forgotten = known.is_none() && world.plan.keep_events.is_some();
             let store = world.machines[host].disk.durable();
-            let stands = store.rows(Table::Names).any(|(key, _)| key == row);
+            let stands = schema::Names::has(store, NameKey::new(&claim.namespace, &claim.key));
             if stands && !forgotten && !is_claimed_alone(store, verdicts, claim) {
                 return broken("erased", format!("host {host} has the name {} of {stamp}", claim.key));
             }

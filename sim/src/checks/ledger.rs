@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Chain, Cut, Op, Seq};
 use forename::replica::{Cursor, Event, EventType, Status};
-use forename::store::{Store, Table};
+use forename::store::schema::{self, Cell};
 use uuid::Uuid;
 
 use crate::checks::exclusive::Exclusive;
@@ -340,7 +340,7 @@ impl Ledger {
         let (node, put_back) = (*node, *put_back);
         self.nodes[host] = node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
-        let begins = disk.durable().get(Table::Meta, b"installed").is_none();
+        let begins = !schema::Installed::is_set(disk.durable());
         self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
         self.books[host].put_back = put_back;

@@ -11,10 +11,9 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{Hlc, NodeId};
-use forename::codec;
 use forename::crdt::{Op, Seq};
-use forename::replica::{Contact, Entry, Input, Message, Vector, node_in};
-use forename::store::Table;
+use forename::replica::{Entry, Input, Message, Vector, node_in};
+use forename::store::schema::{self, Rows, Span};
 
 use crate::checks::ledger::{Checked, Feed, broken};
 use crate::plan::{CopyRun, Ending, Host, Trouble};
@@ -39,9 +38,11 @@ pub struct Copy {
 impl Copy {
     /// Whether there is anybody in it to ask for being let in again.
     fn knows_others(&self, node: NodeId) -> bool {
-        let contacts = self.disk.durable().rows(Table::Contacts);
-        let mut known = contacts.filter_map(|(_, bytes)| codec::decode::<Contact>(bytes).ok());
-        known.any(|contact| contact.node.key_part() != node.key_part())
+        let mut others = false;
+        schema::Contacts::each(self.disk.durable(), &Span::all(), |found| {
+            others |= found.decode().is_ok_and(|contact| contact.node.key_part() != node.key_part());
+        });
+        others
     }
 
     /// Whether it holds a whole state of a node under this id.

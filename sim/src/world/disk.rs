@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use forename::clock::{Hlc, NodeId};
-use forename::codec;
 use forename::crdt::{Chain, Op, Seq};
 use forename::store::memory::MemoryStore;
+use forename::store::schema::{self, Cell, Rows, Span};
 use forename::store::{Batch, Store, Table, Write};
 
 /// The last op of each log that a batch adds to.
@@ -42,8 +42,7 @@ impl Disk {
 
     /// Whether it holds a whole state, of a node that is not on its way into another life.
     pub(crate) fn is_whole(&self) -> bool {
-        let has = |key: &[u8]| self.durable.get(Table::Meta, key).is_some();
-        has(b"installed") && !has(b"returning")
+        schema::Installed::is_set(&self.durable) && !schema::Returning::is_set(&self.durable)
     }
 
     /// The prefix of a log that is durable.
@@ -53,10 +52,8 @@ impl Disk {
 
     /// The end of a log that is durable, with the hash of the log up to there.
     pub(crate) fn head(&self, origin: NodeId) -> (Seq, Chain) {
-        let row = [b"o".as_slice(), &origin.0.to_be_bytes()].concat();
-        let mut head = None;
-        self.durable.look(Table::Cluster, &row, &mut |frontier| head = codec::decode_start(frontier).ok());
-        head.unwrap_or_default()
+        let frontier = schema::Frontiers::try_get(&self.durable, origin);
+        frontier.map(|frontier| (frontier.applied, frontier.chain)).unwrap_or_default()
     }
 
     /// Whether a log that is durable here goes through this point. What has left the log is the same everywhere.
@@ -71,29 +68,33 @@ impl Disk {
 
     /// The op of a log, where it has not left it.
     pub(crate) fn logged_op(&self, origin: NodeId, seq: Seq) -> Option<Op> {
-        let of = |key: &[u8]| key.starts_with(&origin.0.to_be_bytes());
-        let chunks = self.durable.rows(Table::Log).filter(|(key, _)| of(key)).map(|(_, chunk)| chunk);
-        let mut ops = chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default());
-        ops.find(|op| op.seq == seq)
+        let mut op = None;
+        schema::Log::each(&self.durable, &Span::<schema::Log>::of(origin), |chunk| {
+            let ops = chunk.decode().unwrap_or_default();
+            op = op.take().or_else(|| ops.into_iter().find(|op| op.seq == seq));
+        });
+        op
+    }
+
+    /// The ops of all logs that have not left them.
+    pub(crate) fn logged_ops(&self) -> Vec<Op> {
+        let mut ops = Vec::new();
+        schema::Log::each(&self.durable, &Span::all(), |chunk| ops.extend(chunk.decode().unwrap_or_default()));
+        ops
     }
 
     pub(crate) fn logs(&self) -> &BTreeMap<NodeId, Seq> {
         &self.logs
     }
 
-    /// The timestamp that the process may reach without another write. The row is the replica's own business, which
-    /// is why a change of it shows up here.
+    /// The timestamp that the process may reach without another write.
     pub(crate) fn ceiling(&self) -> Hlc {
-        let mut ceiling = None;
-        self.durable.look(Table::Meta, b"ceiling", &mut |bytes| ceiling = codec::decode(bytes).ok());
-        ceiling.unwrap_or_default()
+        schema::Ceiling::load(&self.durable).unwrap_or_default()
     }
 
-    /// Whether the process was asked to leave. That row is the replica's own business too.
+    /// Whether the process was asked to leave.
     pub(crate) fn leaves(&self) -> bool {
-        let mut leaves = false;
-        self.durable.look(Table::Meta, b"leaving", &mut |_| leaves = true);
-        leaves
+        schema::Leaving::is_set(&self.durable)
     }
 
     /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.
@@ -139,13 +140,14 @@ impl Disk {
 
     fn write(&mut self, writes: Vec<Write>, heads: Heads) {
         self.logs.extend(heads);
-        for Write { table, key, value } in writes {
-            match (frontier_of(table, &key), &value) {
+        for write in writes {
+            match frontier_in(&write) {
                 // Only a newcomer that starts over forgets ops.
-                (Some(origin), None) => drop(self.logs.remove(&origin)),
-                (Some(origin), Some(frontier)) => self.logs.extend(applied_of(frontier).map(|seq| (origin, seq))),
-                (None, _) => {}
+                Some((origin, None)) => drop(self.logs.remove(&origin)),
+                Some((origin, Some(applied))) => self.logs.extend((applied > 0).then_some((origin, applied))),
+                None => {}
             }
+            let Write { table, key, value } = write;
             match value {
                 Some(value) => self.durable.put(table, key, value),
                 None => self.durable.delete(table, key),
@@ -156,43 +158,34 @@ impl Disk {
 
 /// The ops that a batch adds to logs; also those that leave them at once, but not where a newcomer starts over.
 pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
-    let rows = || writes.iter().filter(|write| write.table == Table::Log);
-    let none_gone = rows().all(|row| row.value.is_some());
+    let rows = || writes.iter().filter_map(schema::Log::written);
+    let none_gone = rows().all(|(_, chunk)| chunk.is_some());
     let starts_over = forgotten(writes).next().is_some();
-    let stays = |row: &&Write| {
-        none_gone || !starts_over || rows().rfind(|last| last.key == row.key).is_some_and(|last| last.value.is_some())
-    };
-    let chunks = rows().filter(stays).filter_map(|write| write.value.as_ref());
-    chunks.flat_map(|chunk| codec::decode::<Vec<Op>>(chunk).unwrap_or_default()).collect()
+    let last_of = |key| rows().rfind(|(other, _)| *other == key);
+    let stays = |key| none_gone || !starts_over || last_of(key).is_some_and(|(_, chunk)| chunk.is_some());
+    let chunks = rows().filter(|(key, _)| stays(*key)).filter_map(|(_, chunk)| chunk);
+    chunks.flat_map(|chunk| chunk.decode().unwrap_or_default()).collect()
 }
 
 /// The logs that a batch makes empty again.
 pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
-    writes.iter().filter(|write| write.value.is_none()).filter_map(|write| frontier_of(write.table, &write.key))
+    writes.iter().filter_map(frontier_in).filter(|(_, applied)| applied.is_none()).map(|(origin, _)| origin)
 }
 
 /// How far a batch says that logs are here: also where their ops have left them, as in a snapshot.
 pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
     let mut frontiers = BTreeMap::new();
-    for write in writes {
-        match (frontier_of(write.table, &write.key), &write.value) {
-            (Some(origin), Some(frontier)) => frontiers.extend(applied_of(frontier).map(|seq| (origin, seq))),
-            (Some(origin), None) => drop(frontiers.remove(&origin)),
-            (None, _) => {}
+    for (origin, applied) in writes.iter().filter_map(frontier_in) {
+        match applied {
+            Some(applied) => frontiers.extend((applied > 0).then_some((origin, applied))),
+            None => drop(frontiers.remove(&origin)),
         }
     }
     frontiers.into_iter().collect()
 }
 
-/// Such a row begins with the prefix of the log that is here; none where nothing is.
-fn applied_of(frontier: &[u8]) -> Option<Seq> {
-    codec::decode_start(frontier).ok().filter(|seq| *seq > 0)
-}
-
-/// The log of which a row says how far it is known. Such rows are the replica's own business, which is why a change of
-/// them shows up here.
-fn frontier_of(table: Table, key: &[u8]) -> Option<NodeId> {
-    let (kind, origin) = key.split_first()?;
-    let is_frontier = table == Table::Cluster && *kind == b'o' && origin.len() == 8;
-    origin.first_chunk().filter(|_| is_frontier).map(|origin| NodeId(u64::from_be_bytes(*origin)))
+/// The log of which a write says how much of it is here, and how much that is; none where it says that nothing is known.
+fn frontier_in(write: &Write) -> Option<(NodeId, Option<Seq>)> {
+    let (origin, frontier) = schema::Frontiers::written(write)?;
+    Some((origin, frontier.map(|frontier| frontier.decode().map(|frontier| frontier.applied).unwrap_or(0))))
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
-use forename::codec;
 use forename::crdt::{Chain, Seq};
 use forename::replica::{Config, Contact, Cursor, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
+use forename::store::Write;
 use forename::store::memory::MemoryStore;
-use forename::store::{Store, Table, Write};
+use forename::store::schema::{self, Cell, Rows};
 
 use crate::checks::known::Word;
 use crate::dice::Dice;
@@ -162,7 +162,7 @@ impl Machine {
         if plan.acquainted && self.life == 1 {
             for other in (0..plan.founders).filter(|other| *other != self.host) {
                 let contact = contact_of(node_id(other), other, as_of);
-                store.put(Table::Contacts, contact.node.0.to_be_bytes().to_vec(), codec::encode(&contact));
+                schema::Contacts::put(&mut store, contact.node, &contact);
             }
         }
         let contact = contact_of(self.node, self.host, as_of);
@@ -171,7 +171,7 @@ impl Machine {
         (config.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
         config.snapshot_ttl = plan.snapshot_ttl;
         // Whoever comes back joins, whatever it was once.
-        let returns = store.get(Table::Meta, b"returning").is_some();
+        let returns = schema::Returning::is_set(&store);
         let start = if self.host < plan.founders && !returns {
             Start::Found { founders: (0..plan.founders).map(node_id).collect(), secret: SECRET }
         } else {

@@ -21,7 +21,8 @@ use std::rc::Rc;
 use forename::clock::{Hlc, NodeId};
 use forename::crdt::Op;
 use forename::replica::{Input, Message, OpenError, Replica, Request, SnapshotId, Token};
-use forename::store::{Batch, Store, Table, Write};
+use forename::store::schema::{self, Rows};
+use forename::store::{Batch, Store, Write};
 
 use crate::checks::availability::Watch;
 use crate::checks::bounds::Burst;
@@ -357,7 +358,7 @@ impl World {
             return Ok(());
         }
         let ops = logged(&writes);
-        if writes.iter().any(|write| write.table == Table::Log && write.value.is_none()) {
+        if writes.iter().filter_map(schema::Log::written).any(|(_, chunk)| chunk.is_none()) {
             self.mark("ops leave a log");
         }
         // A newcomer that starts over.

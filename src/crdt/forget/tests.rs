@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::Millis;
-use crate::crdt::tests::{Memory, claim, empty, logs, op, register, stamp};
+use crate::crdt::tests::{Memory, all, claim, empty, logs, op, register, stamp};
 use crate::crdt::{Body, ClaimRecord, EndReason, Op, Vacancy};
+use crate::store::Table;
+use crate::store::schema::NameKey;
 
 /// A third of the window, so that ids are used again within it and after it.
 const STEP: u64 = (ID_WINDOW / 3) << 16;
@@ -49,14 +51,18 @@ fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
         registration.stamp.hlc <= upto && registration.claims.iter().all(|claim| claim.ended.is_some())
     };
     let load = |stamp: &Stamp| Registration::load(&registry.store, *stamp).unwrap();
-    let rows = registry.store.rows(Table::Registrations);
-    let all = rows.map(|(key, _)| load(&Stamp::from_bytes(key).unwrap()));
+    let all = known(registry).into_iter().map(|stamp| load(&stamp));
     let may_go = |registration: &Registration| {
         let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp)).unwrap_or_default();
         let passed = |last: &Stamp| upto.millis() > Millis(last.hlc.millis().0 + ID_WINDOW);
         is_over(registration) && run.last().is_none_or(passed) && run.iter().map(load).all(|twin| is_over(&twin))
     };
     all.filter(may_go).collect()
+}
+
+/// The stamps of all registrations.
+fn known(registry: &Memory) -> Vec<Stamp> {
+    all::<schema::Registrations, _>(registry, |found| found.key().unwrap())
 }
 
 /// Those who carry the id of one go with it.
@@ -123,8 +129,7 @@ proptest! {
                 forgetful.settle(upto);
                 forget(&mut forgetful, registration);
             }
-            for (key, _) in forgetful.store.rows(Table::Registrations) {
-                let stamp = Stamp::from_bytes(key).unwrap();
+            for stamp in known(&forgetful) {
                 let known = |registry: &Memory| Registration::load(&registry.store, stamp);
                 prop_assert_eq!(known(&forgetful), known(&whole));
             }
@@ -137,7 +142,8 @@ proptest! {
                     prop_assert_eq!(forgetful.find(id), Some(registration));
                 }
             }
-            prop_assert!(forgetful.store.rows(Table::Early).all(|row| whole.store.rows(Table::Early).any(|same| same == row)));
+            let early = |registry: &Memory| all::<schema::Early, _>(registry, |found| (found.key(), found.row())).into_iter().collect::<BTreeSet<_>>();
+            prop_assert!(early(&forgetful).is_subset(&early(&whole)));
         }
     }
 }
@@ -152,7 +158,7 @@ fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
 /// Some text of a registration is left, or a key of it by which nobody else is found.
 fn remains(registry: &Memory, erased: &Registration) -> bool {
     let known = Registration::load(&registry.store, erased.stamp).unwrap();
-    let owner = registry.store.get(Table::Owners, &owner_key("o", Some(erased.stamp))).is_some();
+    let owner = schema::Owners::has(&registry.store, OwnerKey { owner: "o", stamp: erased.stamp });
     let stands = |key: &str| {
         let plain = Name::find(&registry.store, "username", key).unwrap_or_default();
         let mut claims = plain.tenures.iter().flat_map(|tenure| &tenure.claims).peekable();
@@ -196,8 +202,7 @@ proptest! {
                 erasing.settle(upto);
                 forget(&mut erasing, registration);
             }
-            for (key, _) in erasing.store.rows(Table::Registrations) {
-                let stamp = Stamp::from_bytes(key).unwrap();
+            for stamp in known(&erasing) {
                 let fate = |registry: &Memory| {
                     let known = Registration::load(&registry.store, stamp).unwrap();
                     // Of what has ended it does not matter whether it was given up as well: the erased has no key to tell by.
@@ -210,8 +215,8 @@ proptest! {
             for key in ["a", "b", "c"] {
                 prop_assert_eq!(erasing.vacancy("username", key), whole.vacancy("username", key));
                 let plain = Name::find(&erasing.store, "username", key).is_some();
-                let hidden = erasing.store.get(Table::Erased, &crate::crdt::name_key("username", &erasing.hash("username", key)));
-                prop_assert!(!(plain && hidden.is_some()), "{} stands in two places", key);
+                let hidden = schema::Erased::has(&erasing.store, NameKey::new("username", &erasing.hash("username", key)));
+                prop_assert!(!(plain && hidden), "{} stands in two places", key);
             }
             let reopened = Registry::new(erasing.store.clone(), erasing.applied().clone());
             prop_assert_eq!(reopened.erasing(), erasing.erasing());
@@ -229,7 +234,7 @@ fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_cl
     registry.settle(Hlc(2));
     registry.erase(erasable(&registry, Hlc(2)).remove(0));
     assert!(registry.erasing().is_empty());
-    assert_eq!((registry.store.rows(Table::Names).count(), registry.store.rows(Table::Erased).count()), (0, 1));
+    assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (0, 1));
     for table in Table::ALL {
         let has = |bytes: &[u8]| bytes.windows(5).any(|window| window == b"alice");
         assert!(!registry.store.rows(table).any(|(key, value)| has(key) || has(value)), "{}", table.name());
@@ -239,7 +244,7 @@ fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_cl
     let late = op(2, 1, 3, register(None, vec![claim("alice", None)]));
     assert_eq!(registry.apply_op(&late).unwrap().lost, [late.stamp()], "it comes after one that is known by its stamp");
     registry.apply(op(2, 2, 4, register(None, vec![claim("alice", Some(stamp(1, 1)))])));
-    assert_eq!((registry.store.rows(Table::Names).count(), registry.store.rows(Table::Erased).count()), (1, 0));
+    assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (1, 0));
     assert_eq!(registry.vacancy("username", "alice"), Vacancy::Taken(stamp(4, 2)));
     // A retry that comes only now is the erased registration's.
     registry.apply(op(3, 1, 5, register(Some(7), vec![claim("alice", None)])));
@@ -263,9 +268,7 @@ fn a_name_keeps_one_stamp_of_all_that_is_over() {
     }
     let name = registry.name("username", "alice");
     assert_eq!(name.tenures, [Tenure { after: None, claims: vec![stamp(50, 1)] }]);
-    let left: BTreeSet<_> =
-        [Table::Registrations, Table::Owners].into_iter().flat_map(|table| registry.store.rows(table)).collect();
-    assert!(left.is_empty());
+    assert_eq!((schema::Registrations::count(&registry.store), schema::Owners::count(&registry.store)), (0, 0));
 }
 
 #[test]

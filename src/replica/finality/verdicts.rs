@@ -10,8 +10,9 @@ use super::super::retention::has_ended;
 use super::super::{Replica, log};
 use super::{Contest, Undecided, What};
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::crdt::{ClaimRecord, ClaimRef, EndReason, Registration, Seq, expiry_key};
-use crate::store::{Direction, Store, Table};
+use crate::crdt::{ClaimRecord, ClaimRef, EndReason, Registration, Seq};
+use crate::store::Store;
+use crate::store::schema::{self, Rows, Span};
 
 impl<S: Store> Replica<S> {
     /// Decides everything that has become final, and records and announces it.
@@ -92,7 +93,7 @@ impl<S: Store> Replica<S> {
             if !self.finality.is_contested(*stamp) && self.is_decided(*stamp) {
                 tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
             }
-            self.registry.store.put(Table::Contested, stamp.to_bytes().to_vec(), Vec::new());
+            schema::Contested::put(&mut self.registry.store, *stamp, &());
             self.contest(*stamp);
             self.finality.news.push(*stamp);
             self.finality.fates_changed = true;
@@ -114,10 +115,7 @@ impl<S: Store> Replica<S> {
             }
         }
         let mut contested = Vec::new();
-        self.registry.store.scan(Table::Contested, &[], None, Direction::Up, &mut |key, _| {
-            contested.extend(Stamp::from_bytes(key));
-            ControlFlow::Continue(())
-        });
+        schema::Contested::each(&self.registry.store, &Span::all(), |found| contested.extend(found.key()));
         contested.into_iter().for_each(|stamp| self.contest(stamp));
     }
 
@@ -379,7 +377,7 @@ impl<S: Store> Replica<S> {
             });
             registration.save(&mut self.registry.store);
             self.finality.contests.remove(&stamp);
-            self.registry.store.delete(Table::Contested, stamp.to_bytes().to_vec());
+            schema::Contested::delete(&mut self.registry.store, stamp);
             self.note_over(&registration);
         } else {
             self.finality.contests.insert(stamp, contest);
@@ -426,11 +424,9 @@ impl<S: Store> Replica<S> {
         if self.finality.next_expiry.is_none_or(|next| next > time) {
             return;
         }
-        let end = Hlc(time.0.saturating_add(1)).0.to_be_bytes();
         let mut due = Vec::new();
-        self.registry.store.scan(Table::Expiries, &[], Some(&end), Direction::Up, &mut |key, _| {
-            due.extend(key.split_first_chunk::<8>().and_then(|(_, stamp)| Stamp::from_bytes(stamp)));
-            ControlFlow::Continue(())
+        schema::Expiries::each(&self.registry.store, &Span::<schema::Expiries>::until(time), |found| {
+            due.extend(found.key().map(|(_, stamp)| stamp));
         });
         for stamp in due {
             if self.expire_one(stamp) {
@@ -438,11 +434,7 @@ impl<S: Store> Replica<S> {
                 self.finality.unsaved.insert(self.me);
             }
         }
-        self.finality.next_expiry = None;
-        self.registry.store.scan(Table::Expiries, &[], None, Direction::Up, &mut |key, _| {
-            self.finality.next_expiry = key.first_chunk().map(|hlc| Hlc(u64::from_be_bytes(*hlc)));
-            ControlFlow::Break(())
-        });
+        self.finality.next_expiry = super::first_expiry(&self.registry.store);
     }
 
     /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
@@ -464,7 +456,7 @@ impl<S: Store> Replica<S> {
             registration.save(&mut self.registry.store);
             self.note_over(&registration);
         }
-        self.registry.store.delete(Table::Expiries, expiry_key(end, stamp));
+        schema::Expiries::delete(&mut self.registry.store, (end, stamp));
         true
     }
 }

@@ -1,9 +1,9 @@
 //! How members are reached, and whom this node is to be connected to.
 
 use crate::clock::NodeId;
-use crate::codec;
 use crate::replica::{Contact, Lane, Message, Output, Replica};
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Rows};
 
 /// Contacts that are passed on at a time.
 const SOME_CONTACTS: usize = 8;
@@ -23,8 +23,7 @@ impl<S: Store> Replica<S> {
             let known = self.contacts.get(&contact.node);
             let newer = known.is_none_or(|known| known.as_of < contact.as_of && known.public_key == contact.public_key);
             if newer {
-                let key = contact.node.0.to_be_bytes().to_vec();
-                self.registry.store.put(Table::Contacts, key, codec::encode(&contact));
+                schema::Contacts::put(&mut self.registry.store, contact.node, &contact);
                 self.fresh_contacts.insert(contact.node);
                 self.contacts.insert(contact.node, contact);
                 self.contacts_changed = true;

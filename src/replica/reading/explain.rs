@@ -11,8 +11,9 @@ use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{ClaimRef, Registration, Seq, Tenure, owner_key};
-use crate::store::{Direction, Store, Table, prefix_end};
+use crate::crdt::{ClaimRef, Registration, Seq, Tenure};
+use crate::store::schema::{self, OwnerKey, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// What decides a registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -172,13 +173,12 @@ impl<S: Store> Replica<S> {
         let claim = &registration.claims[index].claim;
         let place =
             ClaimRef { registration: registration.stamp, namespace: claim.namespace.clone(), key: claim.key.clone() };
-        let prefix = owner_key(&registration.owner, None);
-        let from = owner_key(&registration.owner, Some(registration.stamp));
+        let from = OwnerKey { owner: &registration.owner, stamp: registration.stamp };
+        let span = Span::<schema::Owners>::of(&registration.owner).and_from(from);
         let (mut examined, mut found) = (0, None);
-        self.registry.store.scan(Table::Owners, &from, prefix_end(&prefix).as_deref(), Direction::Up, &mut |row, _| {
+        schema::Owners::scan(&self.registry.store, &span, Direction::Up, &mut |row| {
             examined += 1;
-            let stamp = row.get(prefix.len()..).and_then(Stamp::from_bytes);
-            let later = stamp.and_then(|stamp| Registration::load(&self.registry.store, stamp));
+            let later = row.key().and_then(|key| Registration::load(&self.registry.store, key.stamp));
             found =
                 later.filter(|later| !later.lost && later.replaces.as_ref() == Some(&place)).map(|later| later.stamp);
             if found.is_some() || examined >= MAX_EXAMINED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -6,9 +6,9 @@ use super::super::Replica;
 use super::super::feed::EventKind;
 use super::Void;
 use crate::clock::{NodeId, Stamp};
-use crate::codec;
 use crate::crdt::{Body, Claim, ClaimRef, Namespace, Op, Register, Registration, Seq, Vacancy};
-use crate::store::{Store, Table};
+use crate::store::Store;
+use crate::store::schema::{self, Rows};
 
 /// Void ops that one step issues anew at most, so that a step stays short. A guess.
 const AT_ONCE: usize = 256;
@@ -87,7 +87,7 @@ impl<S: Store> Replica<S> {
 
     /// Nothing is left to do about an op.
     fn settled(&mut self, stamp: Stamp) {
-        self.registry.store.delete(Table::Void, stamp.to_bytes().to_vec());
+        schema::Void::delete(&mut self.registry.store, stamp);
         self.returning.ids.retain(|_, void| *void != stamp);
     }
 
@@ -112,7 +112,7 @@ impl<S: Store> Replica<S> {
 
     fn stands_now(&mut self, void: Stamp, again: &Registration) {
         let entry = Void::Again(again.stamp, again.id());
-        self.registry.store.put(Table::Void, void.to_bytes().to_vec(), codec::encode(&entry));
+        schema::Void::put(&mut self.registry.store, void, &entry);
         self.returning.ids.retain(|_, stamp| *stamp != void);
         self.waiters.hand_over(void, again.stamp);
     }

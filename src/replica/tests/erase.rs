@@ -2,6 +2,7 @@
 
 use super::super::verify::verify;
 use super::*;
+use crate::store::schema::{self, Cell, Rows};
 
 impl Cluster {
     fn erase(&mut self, n: u64, id: Uuid) -> Result<RegistrationView, Refusal> {
@@ -106,10 +107,10 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
     assert!(cluster.erase(1, alice.id).is_ok());
     cluster.pass(3000);
     let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let pepper = store.get(Table::Meta, crate::name::META_PEPPER);
+    let pepper = schema::Pepper::load(&store);
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
     let (store, next) = replica.recover([9; 32]).unwrap();
-    assert_eq!(store.get(Table::Meta, crate::name::META_PEPPER), pepper);
+    assert_eq!(schema::Pepper::load(&store), pepper);
     assert_eq!(verify(&store, node(1)).findings, []);
     let mut config = config(1);
     config.contact.node = next;
@@ -147,7 +148,7 @@ fn what_was_erased_is_forgotten_in_time_as_all_else() {
     let unknown = cluster.reply(1, Request::Registration { id: alice, wait: None });
     assert_eq!(unknown, Err(Refusal::NoRegistration(alice)));
     let store = cluster.nodes[&node(1)].store();
-    assert_eq!(store.rows(Table::Erased).count(), 1, "one stamp of it is left, under its hash");
+    assert_eq!(schema::Erased::count(store), 1, "one stamp of it is left, under its hash");
     assert_eq!(verify(store, node(1)).findings, []);
     let again = cluster.claim(1, "alice");
     assert_eq!(cluster.view(1, again.id).status, Status::Confirmed);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Stamp;
 use crate::name::{Profile, Rules};
+use crate::store::schema::{self, Rows as _};
 
 fn email(name: &str) -> NameRequest {
     NameRequest { namespace: "email".into(), name: name.into() }
@@ -97,7 +98,7 @@ fn only_the_hash_leaves_the_node_and_the_name_is_found_everywhere() {
         cluster.reply(1, Request::Registration { id: ann.id, wait: None }),
         Err(Refusal::NoRegistration(_))
     ));
-    assert_eq!(cluster.nodes[&node(1)].store().rows(Table::Typed).count(), 0);
+    assert_eq!(schema::Typed::count(cluster.nodes[&node(1)].store()), 0);
 }
 
 #[test]
@@ -350,7 +351,7 @@ fn an_erased_address_is_gone_where_it_was_typed_too_and_can_be_had_again() {
     for n in [1, 2] {
         let view = cluster.view(n, ann.id);
         assert!(view.erased && view.names.iter().all(|name| name.name.is_empty() && name.key.is_empty()), "{view:?}");
-        let typed = cluster.nodes[&node(n)].store().rows(Table::Typed).count();
+        let typed = schema::Typed::count(cluster.nodes[&node(n)].store());
         assert_eq!(typed, 0, "at n{n}");
         assert_eq!(cluster.status_of(n, address("annika")), NameStatus::Available);
     }

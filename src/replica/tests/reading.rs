@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::replica::limits::{MAX_CHECKED, MAX_SUGGESTIONS};
+use crate::store::schema::{self, Rows};
 
 fn of(owner: &str, asked: &[&str]) -> RegisterRequest {
     RegisterRequest { owner: owner.into(), ..names(asked) }
@@ -344,7 +345,7 @@ fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
     }
     assert_eq!(reserve(&mut cluster, "k"), refused);
     // The other token's note stays until that token is used again.
-    assert_eq!(cluster.nodes[&node(1)].store().rows(Table::Charges).count(), 4);
+    assert_eq!(schema::Charges::count(cluster.nodes[&node(1)].store()), 4);
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn what_is_decided_does_not_count_for_a_token() {
         charged(&mut cluster, "o", &format!("n{n}"), None).unwrap();
         cluster.settle();
     }
-    let notes = cluster.nodes[&node(1)].store().rows(Table::Charges).count();
+    let notes = schema::Charges::count(cluster.nodes[&node(1)].store());
     assert!(notes <= 2, "{notes} notes of closed registrations are left");
     cluster.cut(1, 2);
     let open = (0..9).filter(|n| charged(&mut cluster, "o", &format!("x{n}"), None).is_ok()).count();

@@ -1,9 +1,9 @@
 //! Old events, and what is over.
 
-use super::super::retention::stamp_over;
 use super::super::verify::verify;
 use super::*;
 use crate::crdt::ID_WINDOW;
+use crate::store::schema::{self, Rows};
 
 /// What a reader that stands after an event is answered: the numbers of the events of its page, or that of the first one kept.
 fn read_after(cluster: &mut Cluster, n: u64, after: u64) -> Result<Vec<u64>, u64> {
@@ -99,8 +99,8 @@ fn what_is_over_leaves_nothing_but_a_stamp_in_its_name() {
     assert!(!is_known(&mut cluster, id));
     assert_eq!(cluster.name(1, "alice"), NameStatus::Available);
     let store = cluster.nodes[&node(1)].store();
-    assert_eq!((store.rows(Table::Registrations).count(), store.rows(Table::Owners).count()), (1, 1), "bob's");
-    assert_eq!((store.rows(Table::Names).count(), store.rows(Table::Over).count()), (2, 0));
+    assert_eq!((schema::Registrations::count(store), schema::Owners::count(store)), (1, 1), "bob's");
+    assert_eq!((schema::Names::count(store), schema::Over::count(store)), (2, 0));
     assert_eq!(verify(store, node(1)).findings, []);
     cluster.claim(1, "alice");
     assert_eq!(cluster.name(1, "alice"), NameStatus::Held);
@@ -132,7 +132,7 @@ fn what_was_over_before_anything_was_to_be_forgotten_is_found() {
     let alice = cluster.claim(1, "alice").id;
     assert!(cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") }).is_ok());
     cluster.pass(5000);
-    assert_eq!(cluster.nodes[&node(1)].store().rows(Table::Over).count(), 0, "everything is kept");
+    assert_eq!(schema::Over::count(cluster.nodes[&node(1)].store()), 0, "everything is kept");
     let replica = cluster.nodes.remove(&node(1)).unwrap();
     let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
     cluster.nodes.insert(node(1), replica);
@@ -143,14 +143,4 @@ fn what_was_over_before_anything_was_to_be_forgotten_is_found() {
     }
     cluster.pass(3000);
     assert!(!is_known(&mut cluster, alice));
-}
-
-#[test]
-fn only_what_is_written_to_it_is_read_from_the_table_of_what_is_over() {
-    let key = |by: u8| [&[by], 7_u64.to_be_bytes().as_slice(), &[1; 16]].concat();
-    assert!(stamp_over(&key(b'c')).is_some() && stamp_over(&key(b'w')).is_some());
-    assert_eq!(
-        (stamp_over(&key(b'x')), stamp_over(&[]), stamp_over(b"c"), stamp_over(&key(b'c')[..20])),
-        Default::default()
-    );
 }

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 
 use super::super::verify::{Fault, verify};
 use super::*;
+use crate::clock::Hlc;
 use crate::crdt::Namespace;
 use crate::name::{Profile, Rules};
 use crate::store::Direction;
+use crate::store::schema::{self, NameKey, Named, OwnerKey, Rows, Span};
 
 /// The state of a node that has seen a bit of everything, in logs and a feed of several chunks.
 fn cluster() -> Cluster {
@@ -95,15 +97,15 @@ fn a_store_that_is_well_has_no_fault_whatever_its_node_went_through() {
 fn what_says_how_erased_names_are_found_is_missed() {
     let store = erased();
     assert_eq!(faults(&store), []);
-    assert_eq!(keys(&store, Table::Erased).len(), 1);
-    for key in keys(&store, Table::Cluster).into_iter().filter(|key| *key != CLUSTER_WATERMARK) {
+    assert_eq!(schema::Erased::count(&store), 1);
+    for key in keys(&store, Table::Cluster).into_iter().filter(|key| key != schema::Watermark::NAME) {
         let mut damaged = store.clone();
         damaged.delete(Table::Cluster, key.clone());
         assert!(!faults(&damaged).is_empty(), "{}", String::from_utf8_lossy(&key));
     }
     let stamp = crate::clock::Stamp { hlc: crate::clock::Hlc(7), node: node(1) };
     let mut damaged = store;
-    damaged.put(Table::Cluster, crate::crdt::erasing_key(stamp), codec::encode(&stamp));
+    schema::Erasing::put(&mut damaged, stamp, &stamp);
     assert_eq!(faults(&damaged), [Fault::Index]);
 }
 
@@ -146,24 +148,25 @@ fn every_row_that_is_missed_by_others_is_found() {
             assert!(faults(&damaged).contains(&fault), "{}: {:?}", table.name(), faults(&damaged));
         }
     }
-    let needed = |key: &Vec<u8>| key != CLUSTER_WATERMARK;
+    let needed = |key: &Vec<u8>| key != schema::Watermark::NAME;
     for key in keys(&store, Table::Cluster).into_iter().filter(needed) {
         let mut damaged = store.clone();
         damaged.delete(Table::Cluster, key);
         assert!(!faults(&damaged).is_empty());
     }
     // What is at the beginning may have left the log or the feed; the feed's end is known by nothing else.
-    let log = keys(&store, Table::Log);
-    let same_log = |pair: &[Vec<u8>]| pair[0][..8] == pair[1][..8];
-    for pair in log.windows(2).filter(|pair| same_log(pair)) {
+    let mut log = Vec::new();
+    schema::Log::each(&store, &Span::all(), |found| log.extend(found.key()));
+    for pair in log.windows(2).filter(|pair| pair[0].origin == pair[1].origin) {
         let mut damaged = store.clone();
-        damaged.delete(Table::Log, pair[1].clone());
+        schema::Log::delete(&mut damaged, pair[1]);
         assert!(!faults(&damaged).is_empty());
     }
-    let events = keys(&store, Table::Events);
-    for key in &events[1..events.len() - 1] {
+    let mut events = Vec::new();
+    schema::Events::each(&store, &Span::all(), |found| events.extend(found.key()));
+    for first in &events[1..events.len() - 1] {
         let mut damaged = store.clone();
-        damaged.delete(Table::Events, key.clone());
+        schema::Events::delete(&mut damaged, *first);
         assert_eq!(faults(&damaged), [Fault::Feed]);
     }
 }
@@ -172,23 +175,20 @@ fn every_row_that_is_missed_by_others_is_found() {
 fn rows_that_point_nowhere_are_found() {
     let store = rich();
     let lone = crate::clock::Stamp { hlc: crate::clock::Hlc(7), node: node(1) };
-    let twins = codec::encode(&vec![lone]);
     let tenure = crate::crdt::Tenure { after: None, claims: vec![lone] };
-    let name = codec::encode(&crate::crdt::Name { tenures: vec![tenure] });
-    let stray = codec::encode(&Namespace { stamp: lone, seq: 99, rules: Rules::default_of("tag") });
-    let rows = [
-        (Table::Namespaces, b"tag".to_vec(), stray, Fault::Namespace),
-        (Table::Ids, vec![1; 16], twins, Fault::Index),
-        (Table::Owners, crate::crdt::owner_key("o", Some(lone)), vec![], Fault::Index),
-        (Table::Names, crate::crdt::name_key("username", "zoe"), name, Fault::Name),
-        (Table::Contested, lone.to_bytes().to_vec(), vec![], Fault::Index),
-        (Table::Expiries, [vec![0; 8], lone.to_bytes().to_vec()].concat(), vec![], Fault::Index),
-    ];
-    for (table, key, value, fault) in rows {
+    let name = crate::crdt::Name { tenures: vec![tenure] };
+    let stray = Namespace { stamp: lone, seq: 99, rules: Rules::default_of("tag") };
+    let with = |write: &dyn Fn(&mut MemoryStore)| {
         let mut damaged = store.clone();
-        damaged.put(table, key, value);
-        assert_eq!(faults(&damaged), [fault], "{}", table.name());
-    }
+        write(&mut damaged);
+        faults(&damaged)
+    };
+    assert_eq!(with(&|store| schema::Namespaces::put(store, "tag", &stray)), [Fault::Namespace]);
+    assert_eq!(with(&|store| schema::Ids::put(store, Uuid::from_bytes([1; 16]), &[lone])), [Fault::Index]);
+    assert_eq!(with(&|store| schema::Owners::put(store, OwnerKey { owner: "o", stamp: lone }, &())), [Fault::Index]);
+    assert_eq!(with(&|store| schema::Names::put(store, NameKey::new("username", "zoe"), &name)), [Fault::Name]);
+    assert_eq!(with(&|store| schema::Contested::put(store, lone, &())), [Fault::Index]);
+    assert_eq!(with(&|store| schema::Expiries::put(store, (Hlc(0), lone), &())), [Fault::Index]);
     assert_eq!(verify(&store, node(2)).findings[0].fault, Fault::Identity);
 }
 
@@ -196,12 +196,12 @@ fn rows_that_point_nowhere_are_found() {
 fn a_changed_op_breaks_the_chain_of_its_log() {
     let store = rich();
     let mut damaged = store.clone();
-    store.scan(Table::Log, &[], None, Direction::Up, &mut |key, chunk| {
-        let mut ops: Vec<Op> = codec::decode(chunk).unwrap();
+    schema::Log::scan(&store, &Span::all(), Direction::Up, &mut |chunk| {
+        let mut ops = chunk.row();
         if let Some(op) = ops.iter_mut().find(|op| matches!(op.body, Body::Register(_))) {
             let Body::Register(register) = &mut op.body else { unreachable!() };
             register.owner = "mallory".to_owned();
-            damaged.put(Table::Log, key.to_vec(), codec::encode(&ops));
+            schema::Log::put(&mut damaged, chunk.key().unwrap(), &ops);
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())

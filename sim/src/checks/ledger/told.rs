@@ -4,7 +4,7 @@
 use forename::clock::{Hlc, Stamp};
 use forename::crdt::{Body, ID_WINDOW, Op};
 use forename::replica::{Cursor, Event, EventType, NamespaceView, RegistrationView, RulesVersion, Status, TenureView};
-use forename::store::{Store, Table};
+use forename::store::schema::{self, Rows};
 use uuid::Uuid;
 
 use super::{Book, Checked, Feed, Ledger, broken, op_in};
@@ -15,7 +15,7 @@ impl Ledger {
     /// A client is told about a registration.
     pub(crate) fn told(&mut self, host: Host, view: &RegistrationView, disk: &Disk) -> Checked {
         let durable = forename::crdt::Registration::load(disk.durable(), view.stamp);
-        let void = disk.durable().get(Table::Void, &view.stamp.to_bytes()).is_some();
+        let void = schema::Void::has(disk.durable(), view.stamp);
         if void && durable.is_none() {
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Ledger {
         if after.is_none() {
             self.begins_after(host, first - 1);
         }
-        let stored = disk.durable().rows(Table::Events).next().is_some();
+        let stored = schema::Events::count(disk.durable()) > 0;
         for (event, number) in events.iter().zip(begins..) {
             if event.cursor.number != number {
                 return broken("feed", format!("host {host}: cursor {} where {number} is due", event.cursor));

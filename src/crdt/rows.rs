@@ -1,0 +1,34 @@
+//! The rows of the tables that hold the registry's types; the keys are those of [`schema`].
+
+use super::early::Early;
+use super::op::Op;
+use super::record::{Name, Namespace, Registration};
+use crate::store::schema::{self, Rows};
+
+impl Rows for schema::Log {
+    type Row = [Op];
+}
+
+impl Rows for schema::Membership {
+    type Row = Op;
+}
+
+impl Rows for schema::Registrations {
+    type Row = Registration;
+}
+
+impl Rows for schema::Names {
+    type Row = Name;
+}
+
+impl Rows for schema::Erased {
+    type Row = Name;
+}
+
+impl Rows for schema::Namespaces {
+    type Row = Namespace;
+}
+
+impl Rows for schema::Early {
+    type Row = [Early];
+}

@@ -1,0 +1,40 @@
+//! The rows and single values that hold the replica's types; the keys are those of [`schema`].
+
+use super::endings::Ending;
+use super::feed::{EventRecord, Part};
+use super::finality::Frontier;
+use super::returning::{Return, Void};
+use super::{Contact, Founding};
+use crate::store::schema::{self, Cell, Rows};
+
+impl Rows for schema::Frontiers {
+    type Row = Frontier;
+}
+
+impl Rows for schema::Contacts {
+    type Row = Contact;
+}
+
+impl Rows for schema::Events {
+    type Row = [EventRecord];
+}
+
+impl Rows for schema::Void {
+    type Row = Void;
+}
+
+impl Rows for schema::Endings {
+    type Row = Ending;
+}
+
+impl Cell for schema::Founding {
+    type Value = Founding;
+}
+
+impl Cell for schema::Returning {
+    type Value = Return;
+}
+
+impl Cell for schema::Feed {
+    type Value = Vec<Part>;
+}

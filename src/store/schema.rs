@@ -1,0 +1,233 @@
+//! The schema of a replica's store: for each table the type of its keys, and for each single value its name.
+//!
+//! A table, or a part of one, is a type of this module that implements [`Keyed`], for example [`Registrations`], and is
+//! read and written through the functions of [`Rows`]; a single value is a type that implements [`Named`], for example
+//! [`Ceiling`], and is read and written through those of [`Cell`]. Nothing outside of this module makes the bytes of a key
+//! or of a row, but for what moves whole tables without looking into them: snapshots, backups, the stores themselves.
+//!
+//! The store is below the registry and the replica and does not know their types. Where a row is one of theirs, the module
+//! that owns the type says so with an `impl Rows for schema::Names` (see `crdt/rows.rs` and `replica/rows.rs`); so every
+//! table has one row type in the whole program, and no module is in a circle with another.
+//!
+//! | table | key | row |
+//! | --- | --- | --- |
+//! | [`Log`] | origin, seq of the first op | a chunk of ops |
+//! | [`Names`] | namespace, key | `crdt::Name` |
+//! | [`Registrations`] | stamp | `crdt::Registration` |
+//! | [`Ids`] | the client's id | the stamps that carry it |
+//! | [`Owners`] | owner, stamp | nothing |
+//! | [`Expiries`] | end, stamp | nothing |
+//! | [`Early`] | stamp of a registration | ops that wait for it |
+//! | [`Contested`] | stamp | nothing |
+//! | [`Membership`] | origin, seq | an op |
+//! | [`Contacts`] | node | `replica::Contact` |
+//! | [`Events`] | number of the first event | a chunk of events |
+//! | [`Void`] | stamp | what became of a void op |
+//! | [`Over`] | when to look, stamp | [`SaidAll`] |
+//! | [`Namespaces`] | namespace | `crdt::Namespace` |
+//! | [`Endings`] | stamp, place of the claim | when it ended |
+//! | [`Charges`] | API token, id | nothing |
+//! | [`Typed`] | id, key | the name as typed |
+//! | [`Erased`] | namespace, hash of the key | `crdt::Name` |
+//! | [`Frontiers`] | origin | how far its log is applied and decided |
+//! | [`Erasing`] | stamp of a registration | stamp of the op that erases it |
+//!
+//! The last two are parts of [`Table::Cluster`], whose other rows are single values, as are all rows of [`Table::Meta`].
+
+mod key;
+mod rows;
+
+use uuid::Uuid;
+
+pub use self::key::{ChargeKey, Due, EndingKey, Key, KeyBytes, LogKey, NameKey, OverKey, OwnerKey, TypedKey};
+pub use self::rows::{Address, Cell, Found, Keyed, Named, Owned, Record, Rows, Span};
+use super::Table;
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::codec::{self, DecodeError};
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $table:ident $(after $prefix:literal)?, $key:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl Keyed for $name {
+                const TABLE: Table = Table::$table;
+                $(const PREFIX: &'static [u8] = $prefix;)?
+                type Key<'a> = $key;
+            }
+        )*
+    };
+}
+
+macro_rules! cells {
+    ($($(#[$doc:meta])* $name:ident: $table:ident $bytes:literal;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl Named for $name {
+                const TABLE: Table = Table::$table;
+                const NAME: &'static [u8] = $bytes;
+            }
+        )*
+    };
+}
+
+macro_rules! rows {
+    ($($trait:ident $name:ident: $type:ident = $row:ty;)*) => {
+        $(impl $trait for $name { type $type = $row; })*
+    };
+}
+
+tables! {
+    /// The logs of all origins, in chunks of consecutive ops.
+    Log: Log, LogKey;
+    /// The tenures of names.
+    Names: Names, NameKey<'a>;
+    /// Registrations.
+    Registrations: Registrations, Stamp;
+    /// The registrations that carry an id which a client chose.
+    Ids: Ids, Uuid;
+    /// Finds registrations by their owner.
+    Owners: Owners, OwnerKey<'a>;
+    /// Finds reservations by their end.
+    Expiries: Expiries, (Hlc, Stamp);
+    /// Ops about a registration that has not arrived yet.
+    Early: Early, Stamp;
+    /// Registrations that lost and are not yet rejected.
+    Contested: Contested, Stamp;
+    /// Membership ops, one a row.
+    Membership: Membership, LogKey;
+    /// How members are reached and recognised.
+    Contacts: Contacts, NodeId;
+    /// The event feed, in chunks of consecutive events.
+    Events: Events, u64;
+    /// This node's ops that an eviction made void.
+    Void: Void, Stamp;
+    /// Registrations that are over, by when they may be forgotten.
+    Over: Over, OverKey;
+    /// The rules that were set for namespaces.
+    Namespaces: Namespaces, &'a str;
+    /// When claims ended and registrations were rejected.
+    Endings: Endings, EndingKey;
+    /// Registrations that API tokens may have open at this node.
+    Charges: Charges, ChargeKey<'a>;
+    /// Private names as they were typed at this node.
+    Typed: Typed, TypedKey<'a>;
+    /// The tenures of erased names, whose keys are hashes.
+    Erased: Erased, NameKey<'a>;
+    /// How far each log is applied and decided.
+    Frontiers: Cluster after b"o", NodeId;
+    /// Registrations that are to be erased once the op that says so is final.
+    Erasing: Cluster after b"e", Stamp;
+}
+
+cells! {
+    /// Whose state it is.
+    Node: Meta b"node";
+    /// The state is whole.
+    Installed: Meta b"installed";
+    /// The greatest timestamp that this node may have promised.
+    Ceiling: Meta b"ceiling";
+    /// The node has left its cluster.
+    Left: Meta b"left";
+    /// An operator has asked this node to leave, and it has not departed.
+    Leaving: Meta b"leaving";
+    /// The node was evicted; the row says how to find its cluster again.
+    Returning: Meta b"returning";
+    /// The state of the incarnation before is still here, whole.
+    SetAside: Meta b"set-aside";
+    /// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
+    Secret: Meta b"secret";
+    /// All registrations that came with the state and are over have a row in [`Over`].
+    Swept: Meta b"swept";
+    /// The number of the feed; none where no feed has begun.
+    Feed: Meta b"feed";
+    /// How far a new feed has come with what happened before it began; none where it is done.
+    Retelling: Meta b"retelling";
+    /// The cluster's pepper. No snapshot has it: a newcomer is told once it is let in. It is made of the first secret that
+    /// the cluster had, and stays when a cluster that is recovered gets another one, because hashed names must be found.
+    Pepper: Meta b"pepper";
+    /// How the cluster began.
+    Founding: Cluster b"founding";
+    /// Everything at or below it has arrived.
+    Watermark: Cluster b"watermark";
+    /// The timestamp at or below which everything has arrived, and what is not here was forgotten.
+    Settled: Cluster b"settled";
+    /// Something was erased, so names may be found by their hashes alone.
+    Hides: Cluster b"hides";
+}
+
+rows! {
+    Rows Ids: Row = [Stamp];
+    Rows Owners: Row = ();
+    Rows Expiries: Row = ();
+    Rows Contested: Row = ();
+    Rows Over: Row = SaidAll;
+    Rows Charges: Row = ();
+    Rows Typed: Row = str;
+    Rows Erasing: Row = Stamp;
+    Cell Node: Value = NodeId;
+    Cell Installed: Value = ();
+    Cell Ceiling: Value = Hlc;
+    Cell Left: Value = ();
+    Cell Leaving: Value = ();
+    Cell SetAside: Value = ();
+    Cell Secret: Value = [u8; 32];
+    Cell Swept: Value = ();
+    Cell Retelling: Value = WalkedTo;
+    Cell Pepper: Value = crate::name::Pepper;
+    Cell Watermark: Value = Hlc;
+    Cell Settled: Value = Hlc;
+    Cell Hides: Value = ();
+}
+
+/// The row of a registration that is over: nothing more was to be told of it when the row was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SaidAll(pub bool);
+
+impl Record for SaidAll {
+    fn encode(&self) -> Vec<u8> {
+        if self.0 { b"all".to_vec() } else { Vec::new() }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self(bytes == b"all"))
+    }
+}
+
+/// How far a walk through the registrations has come: up to this one, or it has not begun.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct WalkedTo(pub Option<Stamp>);
+
+impl WalkedTo {
+    /// Whether a registration is still ahead.
+    #[must_use]
+    pub fn is_ahead(self, stamp: Stamp) -> bool {
+        self.0.is_none_or(|last| stamp > last)
+    }
+
+    /// The registrations that are still ahead.
+    #[must_use]
+    pub fn rest(self) -> Span<Registrations> {
+        self.0.map_or_else(Span::all, Span::after)
+    }
+}
+
+/// The stored bytes are the least key that is still ahead.
+impl Record for WalkedTo {
+    fn encode(&self) -> Vec<u8> {
+        codec::encode(&self.rest().first_bytes())
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let next: Vec<u8> = codec::decode(bytes)?;
+        Ok(Self(next.split_last().and_then(|(_, last)| Stamp::from_bytes(last))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

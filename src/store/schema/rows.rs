@@ -1,0 +1,383 @@
+//! Reading and writing by types, on top of a [`Store`] of bytes.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::key::{Key, KeyBytes};
+use crate::codec::{self, DecodeError};
+use crate::store::{Direction, Store, Table, Write, prefix_end};
+
+/// A table, or the part of a table whose keys begin with the same bytes.
+pub trait Keyed: Sized + 'static {
+    /// Which table.
+    const TABLE: Table;
+    /// The bytes that keys of this part begin with.
+    const PREFIX: &'static [u8] = &[];
+    /// What its rows are found by.
+    type Key<'a>: Key<'a>;
+}
+
+/// A row or a single value: a type with an encoding. Whatever serde knows has the one of [`codec`].
+pub trait Record: ToOwned {
+    /// Its bytes.
+    fn encode(&self) -> Vec<u8>;
+
+    /// The record of these bytes.
+    ///
+    /// # Errors
+    /// They are of no such record.
+    fn decode(bytes: &[u8]) -> Result<Self::Owned, DecodeError>;
+}
+
+impl<T: ?Sized + Serialize + ToOwned<Owned: DeserializeOwned>> Record for T {
+    fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<T::Owned, DecodeError> {
+        codec::decode(bytes)
+    }
+}
+
+/// The row of a table as it is read.
+pub type Owned<T> = <<T as Rows>::Row as ToOwned>::Owned;
+
+/// The bytes of a key.
+pub(super) fn bytes<T: Keyed>(key: T::Key<'_>) -> KeyBytes {
+    let mut bytes = KeyBytes::from_slice(T::PREFIX);
+    key.write(&mut bytes);
+    bytes
+}
+
+/// A record that this program wrote itself.
+///
+/// # Panics
+/// Where the bytes are no such record: the store gave back something else than what was written, which its checksums
+/// rule out, or the format changed without a new version.
+fn read<R: ?Sized + Record>(bytes: &[u8], what: &str) -> R::Owned {
+    match R::decode(bytes) {
+        Ok(record) => record,
+        Err(error) => panic!("a stored row of {what} is not what was written: {error}"),
+    }
+}
+
+/// A table with the type of its rows. Reading panics where a row is not what this program wrote, which the checksums of the
+/// store rule out; whoever cannot rely on that uses [`Rows::scan`] and [`Found::decode`], or [`Rows::try_get`].
+pub trait Rows: Keyed {
+    /// What a row says.
+    type Row: ?Sized + Record;
+
+    /// The row of a key.
+    fn get(store: &impl Store, key: Self::Key<'_>) -> Option<Owned<Self>> {
+        let mut row = None;
+        let visit = &mut |value: &[u8]| row = Some(read::<Self::Row>(value, Self::TABLE.name()));
+        store.look(Self::TABLE, &bytes::<Self>(key), visit);
+        row
+    }
+
+    /// The row of a key, from a store that may hold anything; none where there is no row that can be read.
+    fn try_get(store: &impl Store, key: Self::Key<'_>) -> Option<Owned<Self>> {
+        Self::Row::decode(&store.get(Self::TABLE, &bytes::<Self>(key))?).ok()
+    }
+
+    /// Whether there is a row of a key.
+    fn has(store: &impl Store, key: Self::Key<'_>) -> bool {
+        let mut has = false;
+        store.look(Self::TABLE, &bytes::<Self>(key), &mut |_| has = true);
+        has
+    }
+
+    /// Writes the row of a key.
+    fn put(store: &mut impl Store, key: Self::Key<'_>, row: &Self::Row) {
+        store.put(Self::TABLE, bytes::<Self>(key).into_vec(), row.encode());
+    }
+
+    /// Deletes the row of a key.
+    fn delete(store: &mut impl Store, key: Self::Key<'_>) {
+        store.delete(Self::TABLE, bytes::<Self>(key).into_vec());
+    }
+
+    /// Deletes a row that a walk has found.
+    fn delete_at(store: &mut impl Store, address: Address<Self>) {
+        store.delete(Self::TABLE, address.bytes);
+    }
+
+    /// Deletes all rows.
+    fn empty(store: &mut impl Store) {
+        Self::delete_where(store, &Span::all(), |_| true);
+    }
+
+    /// Deletes those rows of a span of which this holds.
+    fn delete_where(store: &mut impl Store, span: &Span<Self>, mut goes: impl FnMut(&Found<'_, Self>) -> bool) {
+        let mut gone = Vec::new();
+        Self::each(store, span, |found| gone.extend(goes(&found).then(|| found.address())));
+        gone.into_iter().for_each(|address| Self::delete_at(store, address));
+    }
+
+    /// Visits the rows of a span until `visit` breaks.
+    fn scan(
+        store: &impl Store,
+        span: &Span<Self>,
+        direction: Direction,
+        visit: &mut dyn FnMut(Found<'_, Self>) -> ControlFlow<()>,
+    ) {
+        if span.to.as_ref().is_some_and(|to| *to <= span.from) {
+            return;
+        }
+        store.scan(Self::TABLE, &span.from, span.to.as_deref(), direction, &mut |key, row| {
+            visit(Found { key, row, table: PhantomData })
+        });
+    }
+
+    /// Visits all rows of a span, from the least key up.
+    fn each(store: &impl Store, span: &Span<Self>, mut visit: impl FnMut(Found<'_, Self>)) {
+        Self::scan(store, span, Direction::Up, &mut |found| {
+            visit(found);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// What is to be known of the first row of a span in a direction; none where there is no row, or nothing to be known.
+    fn first<A>(
+        store: &impl Store,
+        span: &Span<Self>,
+        direction: Direction,
+        look: impl FnOnce(Found<'_, Self>) -> Option<A>,
+    ) -> Option<A> {
+        let (mut look, mut answer) = (Some(look), None);
+        Self::scan(store, span, direction, &mut |found| {
+            answer = look.take().and_then(|look| look(found));
+            ControlFlow::Break(())
+        });
+        answer
+    }
+
+    /// How many rows there are.
+    fn count(store: &impl Store) -> usize {
+        let mut count = 0;
+        Self::each(store, &Span::all(), |_| count += 1);
+        count
+    }
+
+    /// What a write of a batch does to a row of this table: its key, and the row unless it is deleted. None where the write
+    /// is to another table or its key cannot be read.
+    fn written(write: &Write) -> Option<(Self::Key<'_>, Option<Found<'_, Self>>)> {
+        let key = write.key.as_slice();
+        let value = write.value.as_deref();
+        let read = key.strip_prefix(Self::PREFIX).filter(|_| write.table == Self::TABLE).and_then(Self::Key::read)?;
+        Some((read, value.map(|row| Found { key, row, table: PhantomData })))
+    }
+}
+
+/// A row that a walk has come to.
+pub struct Found<'a, T> {
+    key: &'a [u8],
+    row: &'a [u8],
+    table: PhantomData<T>,
+}
+
+impl<'a, T: Rows> Found<'a, T> {
+    /// Its key; none where it cannot be read.
+    #[must_use]
+    pub fn key(&self) -> Option<T::Key<'a>> {
+        T::Key::read(self.key.strip_prefix(T::PREFIX)?)
+    }
+
+    /// The row.
+    ///
+    /// # Panics
+    /// As said at [`Rows`].
+    #[must_use]
+    pub fn row(&self) -> Owned<T> {
+        read::<T::Row>(self.row, T::TABLE.name())
+    }
+
+    /// The row, from a store that may hold anything.
+    ///
+    /// # Errors
+    /// The bytes are of no such row.
+    pub fn decode(&self) -> Result<Owned<T>, DecodeError> {
+        T::Row::decode(self.row)
+    }
+
+    /// What the row begins with, without reading the rest.
+    ///
+    /// # Errors
+    /// The bytes do not begin so.
+    pub fn start<P: DeserializeOwned>(&self) -> Result<P, DecodeError> {
+        codec::decode_start(self.row)
+    }
+
+    /// Whether the row stands where this key does.
+    #[must_use]
+    pub fn is_at(&self, key: T::Key<'_>) -> bool {
+        bytes::<T>(key).as_slice() == self.key
+    }
+
+    /// Where it stands, for [`Rows::delete_at`].
+    #[must_use]
+    pub fn address(&self) -> Address<T> {
+        Address { bytes: self.key.to_vec(), table: PhantomData }
+    }
+}
+
+/// The table and the key's bytes, as hexadecimal digits: for messages about a row, whatever it is.
+impl<T: Keyed> fmt::Display for Found<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", T::TABLE.name())?;
+        self.key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Where a row stands.
+pub struct Address<T> {
+    bytes: Vec<u8>,
+    table: PhantomData<T>,
+}
+
+impl<T: Keyed> Address<T> {
+    /// The rows from this one on, itself included.
+    #[must_use]
+    pub fn onward(&self) -> Span<T> {
+        Span { from: self.bytes.clone(), ..Span::all() }
+    }
+}
+
+/// A part of a table that is walked through: from a key up to another one.
+#[derive(Clone, Debug)]
+pub struct Span<T> {
+    from: Vec<u8>,
+    /// Before this key; to the end of the table where there is none.
+    to: Option<Vec<u8>>,
+    table: PhantomData<T>,
+}
+
+impl<T: Keyed> Span<T> {
+    /// All rows.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::beginning(&[])
+    }
+
+    /// The row of a key and those after it.
+    #[must_use]
+    pub fn from(key: T::Key<'_>) -> Self {
+        Self::all().and_from(key)
+    }
+
+    /// The rows after a key.
+    #[must_use]
+    pub fn after(key: T::Key<'_>) -> Self {
+        Self::all().and_after(key)
+    }
+
+    /// Of these rows that of a key and those after it.
+    #[must_use]
+    pub fn and_from(mut self, key: T::Key<'_>) -> Self {
+        let from = bytes::<T>(key).into_vec();
+        self.from = self.from.max(from);
+        self
+    }
+
+    /// Of these rows those after a key.
+    #[must_use]
+    pub fn and_after(mut self, key: T::Key<'_>) -> Self {
+        let mut from = bytes::<T>(key).into_vec();
+        from.push(0);
+        self.from = self.from.max(from);
+        self
+    }
+
+    /// Of these rows those before a key.
+    #[must_use]
+    pub fn below(mut self, key: T::Key<'_>) -> Self {
+        let to = bytes::<T>(key).into_vec();
+        self.to = Some(self.to.map_or(to.clone(), |before| before.min(to)));
+        self
+    }
+
+    /// Of these rows those up to and with that of a key.
+    #[must_use]
+    pub fn up_to(mut self, key: T::Key<'_>) -> Self {
+        let mut to = bytes::<T>(key).into_vec();
+        to.push(0);
+        self.to = Some(self.to.map_or(to.clone(), |before| before.min(to)));
+        self
+    }
+
+    /// The rows whose keys begin with these bytes after the prefix of the table's part. Keys of which some bytes are read as
+    /// those of a namespace, an owner or the like begin with all of them.
+    pub(super) fn beginning(with: &[u8]) -> Self {
+        let from = [T::PREFIX, with].concat();
+        Self { to: prefix_end(&from), from, table: PhantomData }
+    }
+
+    pub(super) fn between(from: &[u8], to: Vec<u8>) -> Self {
+        Self { from: from.to_vec(), to: Some(to), table: PhantomData }
+    }
+
+    pub(super) fn first_bytes(&self) -> &[u8] {
+        &self.from
+    }
+}
+
+/// The name of a single value.
+pub trait Named {
+    /// Which table it stands in.
+    const TABLE: Table;
+    /// Its key.
+    const NAME: &'static [u8];
+}
+
+/// A single value: a row that is found by its name alone.
+pub trait Cell: Named {
+    /// What it says.
+    type Value: ?Sized + Record;
+
+    /// The value, where there is one.
+    ///
+    /// # Panics
+    /// As [`Rows::get`].
+    fn load(store: &impl Store) -> Option<<Self::Value as ToOwned>::Owned> {
+        let mut value = None;
+        let what = str::from_utf8(Self::NAME).unwrap_or_default();
+        store.look(Self::TABLE, Self::NAME, &mut |bytes| value = Some(read::<Self::Value>(bytes, what)));
+        value
+    }
+
+    /// The value, where there is one, from a store that may hold anything.
+    ///
+    /// # Errors
+    /// There is one that cannot be read.
+    fn try_load(store: &impl Store) -> Result<Option<<Self::Value as ToOwned>::Owned>, DecodeError> {
+        store.get(Self::TABLE, Self::NAME).map(|bytes| Self::Value::decode(&bytes)).transpose()
+    }
+
+    /// Whether there is a value.
+    fn is_set(store: &impl Store) -> bool {
+        let mut is_set = false;
+        store.look(Self::TABLE, Self::NAME, &mut |_| is_set = true);
+        is_set
+    }
+
+    /// Writes the value.
+    fn save(store: &mut impl Store, value: &Self::Value) {
+        store.put(Self::TABLE, Self::NAME.to_vec(), value.encode());
+    }
+
+    /// Deletes the value.
+    fn clear(store: &mut impl Store) {
+        store.delete(Self::TABLE, Self::NAME.to_vec());
+    }
+
+    /// Deletes the value where there is one, and otherwise writes nothing.
+    fn clear_if_set(store: &mut impl Store) {
+        if Self::is_set(store) {
+            Self::clear(store);
+        }
+    }
+}
