@@ -1,9 +1,9 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
-mod comeback;
 mod driver;
-mod lives;
+mod incarnations;
 pub mod offline;
+mod rejoin;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::driver::random;
-use self::lives::{BackupCall, Channels, Ended, KnownCluster, Lives, Watches};
+use self::incarnations::{BackupCall, Channels, Ended, Incarnations, KnownCluster, Watches};
 use crate::api::{Admin, BackupAnswer};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
@@ -240,7 +240,7 @@ impl Node {
         };
         let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
-        let lives = Lives { config: replica_config, clocks, transport, join: config.join, channels, watches };
+        let lives = Incarnations { config: replica_config, clocks, transport, join: config.join, channels, watches };
         let mut joined = lives.start(replica)?;
         let node = Self { handle, peer_address, operator, stop, ended };
         match joined.recv().await {

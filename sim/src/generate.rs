@@ -7,7 +7,7 @@ mod plots;
 mod troubles;
 mod workload;
 
-use forename::replica::Spread;
+use forename::replica::GossipLimits;
 
 use crate::dice::Dice;
 use crate::operators::add_operators;
@@ -105,8 +105,8 @@ pub fn generate(seed: u64, size: Size) -> Plan {
 }
 
 /// Small limits in some seeds, so that a few nodes do what many do, and a few ops what many bring about.
-fn spread(dice: &mut Dice, swarm: &mut Swarm) -> Spread {
-    let mut spread = Spread::default();
+fn spread(dice: &mut Dice, swarm: &mut Swarm) -> GossipLimits {
+    let mut spread = GossipLimits::default();
     let few = |dice: &mut Dice, most: u64| usize::try_from(dice.within(1, most)).unwrap_or(1);
     if swarm.on(25) {
         (spread.small, spread.fanout) = (few(dice, 4), few(dice, 3));

@@ -5,7 +5,7 @@ mod lie;
 mod trouble;
 
 use forename::name::{Profile, Rules};
-use forename::replica::Spread;
+use forename::replica::GossipLimits;
 use serde::{Deserialize, Serialize};
 
 pub use self::lie::{Forged, Forgery, Lie, Mask};
@@ -49,7 +49,7 @@ pub struct Plan {
     pub keep_events: Option<u64>,
     /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
     #[serde(default)]
-    pub spread: Spread,
+    pub spread: GossipLimits,
     /// The founders have each other's contacts from the start.
     #[serde(default)]
     pub acquainted: bool,

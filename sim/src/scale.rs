@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forename::clock::Hlc;
-use forename::replica::{Spread, Status};
+use forename::replica::{GossipLimits, Status};
 
 use crate::checks::end::check_end;
 use crate::checks::ledger::Violation;
@@ -114,7 +114,7 @@ fn plan(setting: Setting) -> Plan {
         keep_events: None,
         acquainted: true,
         dials: setting.dials,
-        spread: Spread::default(),
+        spread: GossipLimits::default(),
         actions: Vec::new(),
         faults: Vec::new(),
         lies: Vec::new(),

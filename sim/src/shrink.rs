@@ -1,7 +1,7 @@
 //! The least plan that fails in the same way: entries are taken out for as long as the failure stays (Zeller and
 //! Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
 
-use forename::replica::Spread;
+use forename::replica::GossipLimits;
 
 use crate::plan::{Ask, Ending, Otherwise, Plan};
 use crate::run::{Failure, run};
@@ -81,7 +81,7 @@ fn simplify(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool) {
     let plainer: [fn(&mut Plan); 10] = [
         |plan| plan.ending = Ending::Healed,
         |plan| plan.recovers = None,
-        |plan| plan.spread = Spread::default(),
+        |plan| plan.spread = GossipLimits::default(),
         |plan| (plan.links.jitter, plan.links.slow, plan.links.rate) = (0, 0, None),
         |plan| (plan.links.loss, plan.links.twice) = (0, 0),
         |plan| plan.disk.jitter = 0,

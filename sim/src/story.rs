@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use forename::clock::{NodeId, Stamp};
 use forename::replica::{
-    Answer, ClusterView, Event, EventFilter, NameStatus, NamespaceView, Refusal, RegistrationView, Request, Spread,
-    Status,
+    Answer, ClusterView, Event, EventFilter, GossipLimits, NameStatus, NamespaceView, Refusal, RegistrationView,
+    Request, Status,
 };
 use forename::store::Table;
 
@@ -116,7 +116,7 @@ impl Story {
             keep_events: None,
             acquainted: false,
             dials: None,
-            spread: Spread::default(),
+            spread: GossipLimits::default(),
             actions: Vec::new(),
             faults: Vec::new(),
             lies: Vec::new(),

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use forename::replica::Spread;
+use forename::replica::GossipLimits;
 use forename_sim::plan::{Action, Ask, Disk, Ending, Fault, Links, Otherwise, Plan, Trouble, Wish};
 use forename_sim::report::page;
 use forename_sim::run::Failure;
@@ -21,7 +21,7 @@ fn plan() -> Plan {
         founders: 3,
         joiners: Vec::new(),
         links: Links { least: 10_000, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
-        spread: Spread::default(),
+        spread: GossipLimits::default(),
         evict_after: None,
         keep_log: 60_000,
         snapshot_ttl: 3_600_000,

@@ -7,11 +7,11 @@
 //! be forgotten.
 
 mod chain;
-mod early;
 mod erase;
 mod extend;
-mod forget;
+mod gc;
 mod op;
+mod orphan_ops;
 mod record;
 mod registry;
 mod rows;
@@ -20,7 +20,7 @@ mod tests;
 
 pub use chain::Chain;
 pub use extend::Extensions;
-pub use forget::ID_WINDOW;
+pub use gc::ID_WINDOW;
 pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
 pub use record::{ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, stamp_of_id};
 pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};

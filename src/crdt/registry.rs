@@ -3,10 +3,10 @@
 use crdts::{CmRDT, CvRDT, VClock};
 use uuid::Uuid;
 
-use super::early::Early;
 use super::erase::Erasures;
-use super::forget::{is_twin, run_of};
+use super::gc::{is_twin, run_of};
 use super::op::{Body, Claim, Op, Register, Seq};
+use super::orphan_ops::Early;
 use super::record::{EndReason, Namespace, Registration, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::name::Rules;

@@ -1,7 +1,7 @@
 //! The rows of the tables that hold the registry's types; the keys are those of [`schema`].
 
-use super::early::Early;
 use super::op::Op;
+use super::orphan_ops::Early;
 use super::record::{Name, Namespace, Registration};
 use crate::store::schema::{self, Rows};
 

@@ -7,8 +7,8 @@ use rand::TryRng;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::comeback::{come_back, own_token};
-use super::lives::{Channels, KnownCluster, Watches};
+use super::incarnations::{Channels, KnownCluster, Watches};
+use super::rejoin::{come_back, own_token};
 use super::{Call, JoinConfig, NodeError};
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::feed::Cursor;
 use super::message::Obstacle;
-use super::reading::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
+use super::queries::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 pub use crate::crdt::EndReason;

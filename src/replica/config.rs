@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::limits::MAX_OPEN_OF_OWNER;
-use super::{Contact, Spread};
+use super::{Contact, GossipLimits};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Cut;
 
@@ -48,7 +48,7 @@ pub struct Config {
     /// number. Counted among the owner's latest ones.
     pub max_open_of_owner: Option<u32>,
     /// How many peers it tells at a time, and how much.
-    pub spread: Spread,
+    pub spread: GossipLimits,
     /// Seed of its random choices of peers.
     pub seed: u64,
 }
@@ -59,7 +59,7 @@ impl Config {
     /// takes to join and an hour at how long a large snapshot takes.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        let spread = Spread::default();
+        let spread = GossipLimits::default();
         Self {
             contact,
             max_clock_skew: 10_000,

@@ -2,7 +2,7 @@
 
 use super::Replica;
 use super::input::Output;
-use super::returning::Return;
+use super::reissue::Return;
 use crate::clock::NodeId;
 use crate::crdt::Seq;
 use crate::store::Store;

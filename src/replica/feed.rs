@@ -1,6 +1,6 @@
 //! The event feed: what became of registrations, in the order in which this node learnt it.
 //!
-//! A feed belongs to one incarnation; the next one begins a new feed (see [`super::retelling`]). Within it each process of the
+//! A feed belongs to one incarnation; the next one begins a new feed (see [`retelling`]). Within it each process of the
 //! node begins a part of its own, under an id that is drawn at random, and cursors carry the id of their part. So a cursor that
 //! this directory did not give is known for one, be it of another node, of an earlier incarnation, or of the same node when its
 //! directory was another copy.
@@ -11,6 +11,8 @@
 //!
 //! What an event says is fixed when it is told. It follows from the event's record and from what never changes in the
 //! registration's row, which stays for as long as an event speaks of it.
+
+pub(super) mod retelling;
 
 use std::fmt;
 use std::ops::ControlFlow;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
+pub use self::peers::GossipLimits;
 use self::peers::Peer;
-pub use self::peers::Spread;
 pub(super) use self::peers::{Newcomer, Peers};
 use super::Replica;
 use super::input::Output;
@@ -257,17 +257,17 @@ impl<S: Store> Replica<S> {
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
     fn beat(&mut self, small: bool) {
         let now = self.now.elapsed;
-        if now < self.peers.next_beat {
+        if now < self.peers.next_heartbeat {
             let sooner = now.plus(self.config.busy_heartbeat);
             // Something may have become undecided since the last, slower beat was planned.
-            if sooner < self.peers.next_beat && self.is_busy() {
-                self.peers.next_beat = sooner;
+            if sooner < self.peers.next_heartbeat && self.is_busy() {
+                self.peers.next_heartbeat = sooner;
             }
             return;
         }
         let interval = if self.is_busy() { self.config.busy_heartbeat } else { self.config.heartbeat };
         self.truncate();
-        self.peers.next_beat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
+        self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
         self.clock.tick(self.time_to_follow());
         let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };

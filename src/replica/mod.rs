@@ -21,10 +21,11 @@
 //!   at or below the watermark and held by a majority. So a confirmation costs no write of its own.
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 
-mod allowance;
 mod answer;
-mod charges;
+mod boot;
+mod chain_check;
 mod cluster_time;
+mod commands;
 mod config;
 mod endings;
 mod evict;
@@ -38,23 +39,19 @@ pub mod limits;
 mod log;
 mod membership;
 mod message;
-mod open;
+mod namespaces;
 mod private;
-mod reading;
+mod queries;
+mod quota;
 mod recovery;
 mod refusal;
+mod reissue;
 mod rejoin;
 mod request;
 mod reservations;
-mod retelling;
 mod retention;
-mod returning;
 mod rows;
-mod rules;
-mod serve;
-mod starting;
 mod verify;
-mod views;
 
 #[cfg(test)]
 mod tests;
@@ -63,34 +60,34 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha8Rng;
 
-use self::allowance::Allowances;
 pub use self::answer::*;
-pub use self::charges::Charge;
-use self::charges::Charges;
+pub use self::boot::OpenError;
+use self::chain_check::ChainCheck;
 use self::cluster_time::ClusterTime;
+use self::commands::Waiters;
 pub use self::config::{Config, Founding, Now, Start};
 use self::feed::Feed;
+use self::feed::retelling::Retelling;
 pub use self::feed::{Cursor, CursorError};
 use self::finality::Finality;
+pub use self::gossip::GossipLimits;
 use self::gossip::Peers;
-pub use self::gossip::Spread;
 pub use self::input::{Input, Output, Token};
 use self::leave::Leaving;
 use self::log::LogBuffer;
 use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
-pub use self::open::OpenError;
-pub use self::reading::*;
+pub use self::queries::*;
+pub use self::quota::Charge;
+use self::quota::OwnerQuota;
+use self::quota::TokenQuota;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::refusal::Refusal;
+use self::reissue::Reissue;
+pub use self::reissue::{Return, node_in};
 pub use self::rejoin::RejoinError;
 pub use self::request::*;
-use self::retelling::Retelling;
 use self::retention::Retention;
-use self::returning::Returning;
-pub use self::returning::{Return, node_in};
-use self::serve::Waiters;
-use self::starting::Starting;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Clock, Hlc, Millis, NodeId};
 use crate::crdt::{Body, Cut, Effects, Op, Registry, Seq};
@@ -126,7 +123,7 @@ pub struct Replica<S> {
     /// The store holds a whole state: founded here, or a snapshot that came to its end.
     installed: bool,
     /// It has just been started, and its peers may have seen more of its log than it has.
-    starting: Option<Starting>,
+    starting: Option<ChainCheck>,
     registry: Registry<S>,
     log: LogBuffer,
     feed: Feed,
@@ -138,8 +135,8 @@ pub struct Replica<S> {
     finality: Finality,
     peers: Peers,
     waiters: Waiters,
-    allowances: Allowances,
-    charges: Charges,
+    allowances: OwnerQuota,
+    charges: TokenQuota,
     rng: ChaCha8Rng,
     outbox: Vec<Output>,
     /// What rests on nothing that could be lost.
@@ -168,7 +165,7 @@ pub struct Replica<S> {
     /// Nobody in reach has what it lacks.
     left_behind: bool,
     /// What this node has to make good after an eviction.
-    returning: Returning,
+    reissue: Reissue,
     /// What a feed that has just begun has yet to tell anew.
     retelling: Option<Retelling>,
     retention: Retention,
@@ -237,7 +234,7 @@ impl<S: Store> Replica<S> {
         let silence = self.next_silence().unwrap_or(Millis(u64::MAX));
         let alone = self.serves_alone_at().unwrap_or(Millis(u64::MAX));
         let retell = if self.retelling.is_some() { self.now.elapsed } else { Millis(u64::MAX) };
-        self.peers.next_beat().min(deadline).min(silence).min(alone).min(retell)
+        self.peers.next_heartbeat().min(deadline).min(silence).min(alone).min(retell)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::answer::{EventType, RulesVersion};
-use super::charges::Charge;
 use super::feed::Cursor;
-use super::reading::Place;
+use super::queries::Place;
+use super::quota::Charge;
 use crate::clock::{Millis, NodeId};
 use crate::name::Rules;
 

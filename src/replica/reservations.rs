@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::Replica;
 use super::answer::Outcome;
+use super::commands::check_ttl;
 use super::input::Token;
 use super::limits::MAX_EXTENSIONS;
 use super::refusal::Refusal;
-use super::serve::check_ttl;
 use crate::clock::Hlc;
 use crate::crdt::{Body, Registration};
 use crate::store::Store;

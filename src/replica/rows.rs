@@ -3,7 +3,7 @@
 use super::endings::Ending;
 use super::feed::{EventRecord, Part};
 use super::finality::Frontier;
-use super::returning::{Return, Void};
+use super::reissue::{Return, VoidedOp};
 use super::{Contact, Founding};
 use crate::store::schema::{self, Cell, Rows};
 
@@ -20,7 +20,7 @@ impl Rows for schema::Events {
 }
 
 impl Rows for schema::Void {
-    type Row = Void;
+    type Row = VoidedOp;
 }
 
 impl Rows for schema::Endings {

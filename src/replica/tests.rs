@@ -2,12 +2,12 @@
 
 mod erase;
 mod extend;
+mod feed;
 mod namespaces;
 mod private;
-mod reading;
+mod queries;
 mod recovery;
 mod retention;
-mod returning;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -533,5 +533,5 @@ fn in_a_large_cluster_a_new_contact_is_a_rumour() {
         Output::Send { message: Message::Contacts(contacts), .. } => Some(contacts.clone()),
         _ => None,
     });
-    assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; Spread::default().fanout]);
+    assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; GossipLimits::default().fanout]);
 }

@@ -29,7 +29,7 @@ impl<S: Store> Replica<S> {
             self.wipe();
         }
         self.peers.resuming = false;
-        self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN << self.peers.asked.min(2));
+        self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN << self.peers.asked.min(2));
         self.peers.asked += 1;
         self.peers.sponsor = Some(sponsor);
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
@@ -45,7 +45,7 @@ impl<S: Store> Replica<S> {
             Some(sponsor) if sponsor == peer => {
                 if let Some((table, key)) = self.peers.received.clone() {
                     self.peers.resuming = true;
-                    self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN);
+                    self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN);
                     let (snapshot, table) = (self.peers.snapshot, table.name().to_owned());
                     self.send(peer, Lane::Ordered, Message::Resume { snapshot, table, key });
                 }
@@ -60,7 +60,7 @@ impl<S: Store> Replica<S> {
             return;
         }
         if self.peers.received.is_some() && !self.installed {
-            self.peers.next_beat = self.now.elapsed.plus(JOIN_AGAIN);
+            self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN);
             return;
         }
         self.peers.sponsor = None;
@@ -73,10 +73,10 @@ impl<S: Store> Replica<S> {
     /// as its connection does.
     pub(in crate::replica) fn join_again(&mut self) {
         let now = self.now.elapsed;
-        if now < self.peers.next_beat {
+        if now < self.peers.next_heartbeat {
             return;
         }
-        self.peers.next_beat = now.plus(JOIN_AGAIN);
+        self.peers.next_heartbeat = now.plus(JOIN_AGAIN);
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
         let comes = self.peers.received.is_some() && !self.peers.resuming;
         let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));

@@ -12,7 +12,7 @@ use crate::store::Table;
 
 /// How many are told at a time, and how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Spread {
+pub struct GossipLimits {
     /// Up to so many members everybody tells everybody (design, section 6).
     pub small: usize,
     /// In larger clusters a node tells so many at a time.
@@ -25,7 +25,7 @@ pub struct Spread {
     pub lag: Seq,
 }
 
-impl Default for Spread {
+impl Default for GossipLimits {
     /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
     /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
     fn default() -> Self {
@@ -87,7 +87,7 @@ pub(in crate::replica) struct Peers {
     pub(super) skewed: BTreeMap<NodeId, u64>,
     /// The same of this node's ops, by the member that does not take them.
     pub(super) refused_by: BTreeMap<NodeId, u64>,
-    pub(super) next_beat: Millis,
+    pub(super) next_heartbeat: Millis,
     /// Whom this node votes out for being silent.
     pub(in crate::replica) vote: Vote,
     /// When to tell all who is silent again.
@@ -111,7 +111,7 @@ pub(in crate::replica) struct Peers {
 impl Peers {
     pub(in crate::replica) fn new(seed: u64, now: Now) -> Self {
         // Nodes that start together should not speak together for ever.
-        let next_beat = now.elapsed.plus(seed % 50);
+        let next_heartbeat = now.elapsed.plus(seed % 50);
         Self {
             connected: BTreeMap::new(),
             joining: BTreeMap::new(),
@@ -119,7 +119,7 @@ impl Peers {
             waits_for: None,
             skewed: BTreeMap::new(),
             refused_by: BTreeMap::new(),
-            next_beat,
+            next_heartbeat,
             vote: Vote::default(),
             next_vote: now.elapsed,
             next_contacts: now.elapsed,
@@ -132,8 +132,8 @@ impl Peers {
         }
     }
 
-    pub(in crate::replica) fn next_beat(&self) -> Millis {
-        self.next_beat
+    pub(in crate::replica) fn next_heartbeat(&self) -> Millis {
+        self.next_heartbeat
     }
 
     pub(in crate::replica) fn connected(&self) -> Vec<NodeId> {

@@ -63,7 +63,7 @@ impl Watches {
 }
 
 /// What stays from one life to the next.
-pub(super) struct Lives {
+pub(super) struct Incarnations {
     /// Of the current life.
     pub(super) config: Config,
     pub(super) clocks: Clocks,
@@ -73,7 +73,7 @@ pub(super) struct Lives {
     pub(super) watches: Watches,
 }
 
-impl Lives {
+impl Incarnations {
     /// Starts the first life. The receiver tells a newcomer's reception by its sponsor, once; for others it closes at
     /// once.
     pub(super) fn start(mut self, replica: Replica<DiskStore>) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
@@ -109,7 +109,7 @@ impl Lives {
             let end = driver.run(&mut self.channels, self.join.as_ref(), told.take()).await;
             let store = driver.into_store(&end);
             let End::Rejoin(next) = end else { return (end, Some(store)) };
-            replica = match self.next_life(next, store).await {
+            replica = match self.next_incarnation(next, store).await {
                 Ok(replica) => replica,
                 Err(error) => {
                     let why = format!("this node was evicted and cannot come back by itself: {error}; start it again");
@@ -120,7 +120,7 @@ impl Lives {
     }
 
     /// The same store under the next id, and a transport that knows nobody.
-    async fn next_life(&mut self, next: NodeId, store: DiskStore) -> Result<Replica<DiskStore>, NodeError> {
+    async fn next_incarnation(&mut self, next: NodeId, store: DiskStore) -> Result<Replica<DiskStore>, NodeError> {
         let (sender, inputs) = mpsc::channel(QUEUE);
         // Closed first: a connection that waits for room there would hold up the end of the old life.
         self.channels.inputs = inputs;

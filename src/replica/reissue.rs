@@ -1,6 +1,6 @@
 //! Coming back after an eviction: what this node had issued beyond its cut is void and is issued anew.
 
-mod again;
+mod issue_again;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -31,7 +31,7 @@ pub struct Return {
 
 /// What has become of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Void {
+pub enum VoidedOp {
     /// Not dealt with yet; with the id that its clients know it by, where it is a registration.
     Open(Box<Op>),
     /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it. With its log's hash up to it.
@@ -40,7 +40,7 @@ pub enum Void {
     Again(Stamp, Uuid),
 }
 
-impl Void {
+impl VoidedOp {
     /// The place of its op in its log, and the log's hash up to it.
     fn place(&self) -> Option<(Seq, Chain)> {
         match self {
@@ -62,7 +62,7 @@ impl Void {
 
 /// What is left to make good.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Returning {
+pub(super) struct Reissue {
     /// Some void op may not have been issued anew.
     open: bool,
     /// The void registrations among them, by id.
@@ -99,11 +99,11 @@ impl<S: Store> Replica<S> {
                         continue;
                     }
                     match registration.filter(|registration| registration.rejected && !self.is_twin(registration)) {
-                        Some(rejected) => Void::Rejected(Box::new(rejected), op.chain),
-                        None => Void::Open(Box::new(op)),
+                        Some(rejected) => VoidedOp::Rejected(Box::new(rejected), op.chain),
+                        None => VoidedOp::Open(Box::new(op)),
                     }
                 }
-                _ => Void::Open(Box::new(op)),
+                _ => VoidedOp::Open(Box::new(op)),
             };
             schema::Void::put(&mut self.registry.store, stamp, &entry);
         }
@@ -111,7 +111,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether something is left to issue anew.
     pub(super) fn has_void(&self) -> bool {
-        self.returning.open
+        self.reissue.open
     }
 
     /// Whether an earlier registration stands for the id of this one.
@@ -126,22 +126,22 @@ impl<S: Store> Replica<S> {
     }
 
     /// Reads what is left to make good.
-    pub(super) fn load_returning(&mut self) {
-        self.returning = Returning::default();
+    pub(super) fn load_reissue(&mut self) {
+        self.reissue = Reissue::default();
         for (stamp, void) in self.void_rows() {
             match void {
-                Void::Open(op) => {
-                    self.returning.open = true;
-                    self.returning.ids.extend(id_of(&op).map(|id| (id, stamp)));
+                VoidedOp::Open(op) => {
+                    self.reissue.open = true;
+                    self.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
                     if let Body::Extend { registration, expires } = op.body {
-                        self.returning.extended.entry(registration).or_default().add(stamp, expires);
+                        self.reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
-                Void::Rejected(registration, _) => {
-                    self.returning.open = true;
-                    self.returning.ids.insert(registration.id(), stamp);
+                VoidedOp::Rejected(registration, _) => {
+                    self.reissue.open = true;
+                    self.reissue.ids.insert(registration.id(), stamp);
                 }
-                Void::Again(..) => {}
+                VoidedOp::Again(..) => {}
             }
         }
     }
@@ -161,31 +161,31 @@ impl<S: Store> Replica<S> {
 
     /// A registration that was accepted here, came to nothing by an eviction, and has not been issued anew.
     pub(super) fn void_registration(&self, id: Uuid) -> Option<Registration> {
-        self.void_by_stamp(*self.returning.ids.get(&id)?)
+        self.void_by_stamp(*self.reissue.ids.get(&id)?)
     }
 
     pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
         let op = match schema::Void::get(&self.registry.store, stamp)? {
-            Void::Open(op) => op,
-            Void::Rejected(registration, _) => return Some(*registration),
-            Void::Again(..) => return None,
+            VoidedOp::Open(op) => op,
+            VoidedOp::Rejected(registration, _) => return Some(*registration),
+            VoidedOp::Again(..) => return None,
         };
         let Body::Register(register) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
         let mut registration = Registration::new(stamp, Seq::MAX, register);
-        registration.extensions = self.returning.extended.get(&stamp).cloned().unwrap_or_default();
+        registration.extensions = self.reissue.extended.get(&stamp).cloned().unwrap_or_default();
         Some(registration)
     }
 
     /// The registration that stands for the one of a stamp: itself, but for a void one.
     pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
         match schema::Void::get(&self.registry.store, stamp) {
-            Some(Void::Again(again, _)) => again,
+            Some(VoidedOp::Again(again, _)) => again,
             _ => stamp,
         }
     }
 
-    fn void_rows(&self) -> Vec<(Stamp, Void)> {
+    fn void_rows(&self) -> Vec<(Stamp, VoidedOp)> {
         let mut rows = Vec::new();
         schema::Void::each(&self.registry.store, &Span::all(), |found| {
             rows.extend(found.key().map(|stamp| (stamp, found.row())));

@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 use rand_chacha::rand_core::Rng;
 use uuid::Uuid;
 
-use super::answer::Status;
-use super::feed::{EventKind, Feed, LostTo};
-use super::{Founding, Replica};
+use super::super::answer::Status;
+use super::super::{Founding, Replica};
+use super::{EventKind, Feed, LostTo};
 use crate::clock::Stamp;
 use crate::crdt::Registration;
 use crate::store::schema::{self, Cell, Rows, WalkedTo};
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 512;
 
 /// What is left to tell.
 #[derive(Clone, Debug)]
-pub(super) struct Retelling {
+pub(in crate::replica) struct Retelling {
     /// The registrations up to there were looked at.
     done: WalkedTo,
     /// Ids of registrations that an eviction has made void here: under each another node may have accepted one as well.
@@ -34,7 +34,7 @@ pub(super) struct Retelling {
 
 impl<S: Store> Replica<S> {
     /// Takes up the feed, or begins one where the state is new.
-    pub(super) fn load_feed(&mut self) {
+    pub(in crate::replica) fn load_feed(&mut self) {
         let (void, id) = (self.void_ids(), self.rng.next_u64());
         self.feed = match Feed::open(&mut self.registry.store, id) {
             Some(feed) => feed,
@@ -50,7 +50,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Drops the feed. The state of the next incarnation has another.
-    pub(super) fn end_feed(&mut self) {
+    pub(in crate::replica) fn end_feed(&mut self) {
         let store = &mut self.registry.store;
         schema::Events::empty(store);
         schema::Over::empty(store);
@@ -59,7 +59,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Adds an event to the feed, unless what became of its registration is told in its turn.
-    pub(super) fn tell(&mut self, kind: EventKind, registration: Stamp) {
+    pub(in crate::replica) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         if !self.is_told_later(registration) {
             self.feed.push(kind, registration, self.now.wall);
         }
@@ -85,7 +85,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Tells of some more of the registrations that are to be told of anew.
-    pub(super) fn retell(&mut self) {
+    pub(in crate::replica) fn retell(&mut self) {
         let Some(retelling) = self.retelling.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
         schema::Registrations::scan(&self.registry.store, &retelling.done.rest(), Direction::Up, &mut |found| {
@@ -133,7 +133,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// The claim that a registration has lost to, where it has.
-    pub(super) fn lost_to(&self, registration: &Registration) -> Option<LostTo> {
+    pub(in crate::replica) fn lost_to(&self, registration: &Registration) -> Option<LostTo> {
         let causes = self.registry.causes(registration);
         let (claim, winner) = causes.into_iter().find_map(|(claim, by)| Some((claim?, by)))?;
         let id = Registration::load(&self.registry.store, winner)?.id();

@@ -6,19 +6,19 @@ use crdts::{Dot, VClock};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::allowance::Allowances;
-use super::charges::Charges;
+use super::chain_check::ChainCheck;
 use super::cluster_time::ClusterTime;
+use super::commands::Waiters;
 use super::feed::Feed;
 use super::finality::Finality;
 use super::gossip::Peers;
 use super::log::LogBuffer;
 use super::membership::Membership;
 use super::message::Secrets;
+use super::quota::OwnerQuota;
+use super::quota::TokenQuota;
+use super::reissue::{Reissue, Return};
 use super::retention::Retention;
-use super::returning::{Return, Returning};
-use super::serve::Waiters;
-use super::starting::Starting;
 use super::{Config, Contact, Founding, Now, Replica, Start};
 use crate::clock::{Clock, NodeId};
 use crate::crdt::{Op, Registry};
@@ -91,7 +91,7 @@ impl<S: Store> Replica<S> {
             founding: None,
             secret: None,
             installed,
-            starting: installed.then(|| Starting::at(now)),
+            starting: installed.then(|| ChainCheck::at(now)),
             registry: Registry::new(store, VClock::new()),
             log: LogBuffer::default(),
             feed: Feed::default(),
@@ -102,8 +102,8 @@ impl<S: Store> Replica<S> {
             finality: Finality::default(),
             peers: Peers::new(config.seed, now),
             waiters: Waiters::default(),
-            allowances: Allowances::new(config.seed),
-            charges: Charges::default(),
+            allowances: OwnerQuota::new(config.seed),
+            charges: TokenQuota::default(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             outbox: Vec::new(),
             at_once: Vec::new(),
@@ -120,7 +120,7 @@ impl<S: Store> Replica<S> {
             evicted: None,
             holds_void: false,
             left_behind: false,
-            returning: Returning::default(),
+            reissue: Reissue::default(),
             retelling: None,
             retention: Retention::default(),
             config,
@@ -128,7 +128,7 @@ impl<S: Store> Replica<S> {
         match (installed, start) {
             (false, Some(Start::Found { founders, secret })) if !returning => {
                 // Its first timestamps, too, wait for what a majority's clocks say.
-                replica.starting = Some(Starting::at(now));
+                replica.starting = Some(ChainCheck::at(now));
                 let pepper = Pepper::derive(&secret);
                 replica.found(&Founding { founders, ..Founding::default() }, &Secrets { cluster: secret, pepper });
             }
@@ -213,7 +213,7 @@ impl<S: Store> Replica<S> {
         // Whatever it issues follows all that it knows of, also where that came by a snapshot.
         self.clock.observe(self.finality.latest());
         self.load_undecided(&applied);
-        self.load_returning();
+        self.load_reissue();
         self.load_feed();
         self.load_retention();
         let mut own = self.config.contact.clone();

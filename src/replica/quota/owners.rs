@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHasher;
 
-use super::Replica;
-use super::private::has_hidden;
-use super::refusal::Refusal;
+use super::super::Replica;
+use super::super::private::has_hidden;
+use super::super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::crdt::Registration;
 use crate::store::schema::{self, Rows, Span};
@@ -33,7 +33,7 @@ const MAX_REFUSED: usize = 1024;
 
 /// What is left of each count.
 #[derive(Clone, Debug)]
-pub(super) struct Allowances {
+pub(in crate::replica) struct OwnerQuota {
     /// What the hash begins with.
     seed: usize,
     /// Registrations until the next count; made when there is a limit.
@@ -42,15 +42,15 @@ pub(super) struct Allowances {
     refused: BTreeMap<String, Millis>,
 }
 
-impl Allowances {
-    pub(super) fn new(seed: u64) -> Self {
+impl OwnerQuota {
+    pub(in crate::replica) fn new(seed: u64) -> Self {
         // Its low bits are as good as any; what counts is that nobody else knows them.
         let seed = usize::try_from(seed & u64::from(u32::MAX)).unwrap_or_default();
         Self { seed, left: Vec::new(), refused: BTreeMap::new() }
     }
 
     /// Nothing is to be left of an owner's name.
-    pub(super) fn forget(&mut self, owner: &str) {
+    pub(in crate::replica) fn forget(&mut self, owner: &str) {
         self.refused.remove(owner);
     }
 
@@ -63,7 +63,7 @@ impl Allowances {
 
 impl<S: Store> Replica<S> {
     /// Whether an owner may open another registration, which it then does.
-    pub(super) fn check_allowance(&mut self, owner: &str) -> Result<(), Refusal> {
+    pub(in crate::replica) fn check_allowance(&mut self, owner: &str) -> Result<(), Refusal> {
         let Some(limit) = self.config.max_open_of_owner else { return Ok(()) };
         let refusal = || Refusal::TooManyOpen { owner: owner.to_owned(), limit };
         if self.allowances.refused.get(owner).is_some_and(|until| self.now.elapsed < *until) {
@@ -108,7 +108,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.
-    pub(super) fn is_open_to_owner(&self, registration: &Registration) -> bool {
+    pub(in crate::replica) fn is_open_to_owner(&self, registration: &Registration) -> bool {
         if has_hidden(registration) {
             return self.is_open_in_private(registration);
         }

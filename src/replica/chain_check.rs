@@ -26,14 +26,14 @@ const MOST_WAITING: usize = 4096;
 
 /// A start that is not over.
 #[derive(Clone, Debug)]
-pub(super) struct Starting {
+pub(super) struct ChainCheck {
     since: Millis,
     /// Whose copies of this node's log agree with it.
     compared: BTreeSet<NodeId>,
     waiting: VecDeque<(Token, Request)>,
 }
 
-impl Starting {
+impl ChainCheck {
     pub(super) fn at(now: Now) -> Self {
         Self { since: now.elapsed, compared: BTreeSet::new(), waiting: VecDeque::new() }
     }

@@ -4,17 +4,17 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::Replica;
-use super::answer::{
+use super::super::Replica;
+use super::super::answer::{
     ClaimView, ClusterView, Event, EventPage, EvictionView, ForkView, MemberView, NameEnd, NameStatus, NameView,
     NewcomerView, OverdueView, RegistrationView, RejectedBy, Status, Waiting,
 };
-use super::feed::{self, Cursor, EventKind, EventRecord};
-use super::finality::Fork;
-use super::gossip::Newcomer;
-use super::limits::MAX_PAGE;
-use super::refusal::Refusal;
-use super::request::{EventFilter, NameRequest};
+use super::super::feed::{self, Cursor, EventKind, EventRecord};
+use super::super::finality::Fork;
+use super::super::gossip::Newcomer;
+use super::super::limits::MAX_PAGE;
+use super::super::refusal::Refusal;
+use super::super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq};
 use crate::store::schema::{self, OwnerKey, Rows, Span};
@@ -25,7 +25,7 @@ const MAX_EXAMINED: usize = 5000;
 
 impl<S: Store> Replica<S> {
     /// Where a registration stands.
-    pub(super) fn status(&self, registration: &Registration) -> Status {
+    pub(in crate::replica) fn status(&self, registration: &Registration) -> Status {
         if registration.rejected {
             Status::Rejected
         } else if self.finality.is_contested(registration.stamp) {
@@ -37,7 +37,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(super) fn registration_view(&self, registration: Registration) -> RegistrationView {
+    pub(in crate::replica) fn registration_view(&self, registration: Registration) -> RegistrationView {
         let status = self.status(&registration);
         let (id, erased) = (registration.id(), registration.erased);
         let claim = |ClaimRecord { claim, ended, .. }| ClaimView { ended, ..self.claim_view(id, &claim, erased) };
@@ -101,7 +101,7 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    pub(super) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
+    pub(in crate::replica) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
         let key = self.name_key(&request)?;
         let record = self.name_record(&request.namespace, &key);
         let (status, holder) = self.holder(&request.namespace, &key, &record).unzip();
@@ -116,7 +116,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// The registration whose claim leads a name and has not finally ended, and where it stands.
-    pub(super) fn holder(&self, namespace: &str, key: &str, record: &Name) -> Option<(NameStatus, Registration)> {
+    pub(in crate::replica) fn holder(
+        &self,
+        namespace: &str,
+        key: &str,
+        record: &Name,
+    ) -> Option<(NameStatus, Registration)> {
         let mut after = None;
         loop {
             let leader = record.leader(after)?;
@@ -138,7 +143,12 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(super) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
+    pub(in crate::replica) fn owner_views(
+        &self,
+        owner: &str,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Vec<RegistrationView> {
         let after = after.and_then(|id| self.registry.find_stamp(id));
         let mut span = Span::<schema::Owners>::of(owner);
         if let Some(stamp) = after {
@@ -160,7 +170,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// A page of the feed; whoever has read nothing begins at the earliest event kept.
-    pub(super) fn event_page(
+    pub(in crate::replica) fn event_page(
         &self,
         after: Option<Cursor>,
         limit: usize,
@@ -258,11 +268,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// The operator's name for a node, as far as it is known.
-    pub(super) fn label(&self, node: NodeId) -> String {
+    pub(in crate::replica) fn label(&self, node: NodeId) -> String {
         self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default()
     }
 
-    pub(super) fn cluster_view(&self) -> ClusterView {
+    pub(in crate::replica) fn cluster_view(&self) -> ClusterView {
         let members = self.membership.members().map(|node| self.member_view(node)).collect();
         let oldest = self.finality.oldest();
         ClusterView {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::Replica;
 use super::super::feed::EventKind;
-use super::Void;
+use super::VoidedOp;
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Body, Claim, ClaimRef, Namespace, Op, Register, Registration, Seq, Vacancy};
 use crate::store::Store;
@@ -22,12 +22,13 @@ impl<S: Store> Replica<S> {
 
     /// Issues what came to nothing again, with fresh stamps and the old ids.
     pub(in crate::replica) fn register_again(&mut self) {
-        if !self.returning.open || !self.may_register_again() {
+        if !self.reissue.open || !self.may_register_again() {
             return;
         }
-        let open = self.void_rows().into_iter().filter(|(_, void)| matches!(void, Void::Open(_) | Void::Rejected(..)));
+        let open =
+            self.void_rows().into_iter().filter(|(_, void)| matches!(void, VoidedOp::Open(_) | VoidedOp::Rejected(..)));
         let open: Vec<_> = open.collect();
-        self.returning.open = !open.is_empty();
+        self.reissue.open = !open.is_empty();
         if open.is_empty() {
             self.sweep_typed();
         }
@@ -45,27 +46,27 @@ impl<S: Store> Replica<S> {
                 continue;
             }
             match void {
-                Void::Rejected(registration, _) if self.registry.find(registration.id()).is_some() => {
+                VoidedOp::Rejected(registration, _) if self.registry.find(registration.id()).is_some() => {
                     self.settled(stamp)
                 }
                 // Nobody else has heard of it, and nobody is to.
-                Void::Rejected(registration, _) => {
+                VoidedOp::Rejected(registration, _) => {
                     let rejected = self.registry.enter_alone(&registration);
                     self.tell(EventKind::Accepted, rejected.stamp);
                     self.tell(EventKind::Rejected(self.lost_to(&rejected)), rejected.stamp);
                     self.note_over(&rejected);
                     self.settled(stamp);
                 }
-                Void::Open(op) => self.issue_again(stamp, *op),
-                Void::Again(..) => {}
+                VoidedOp::Open(op) => self.issue_again(stamp, *op),
+                VoidedOp::Again(..) => {}
             }
         }
     }
 
     /// The logs of earlier lives that were cut where this node had them, with the cuts. What is kept of a log is dealt with
     /// in its order, so the op at the cut is here until all before it are dealt with.
-    fn counted(&self, due: &[(Stamp, Void)]) -> BTreeMap<NodeId, Seq> {
-        let at_the_cut = |(stamp, void): &(Stamp, Void)| {
+    fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
+        let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
             let (seq, chain) = void.place()?;
             let cut = self.registry.applied_of(stamp.node);
             (seq == cut && chain == self.finality.chain(stamp.node)).then_some((stamp.node, cut))
@@ -88,7 +89,7 @@ impl<S: Store> Replica<S> {
     /// Nothing is left to do about an op.
     fn settled(&mut self, stamp: Stamp) {
         schema::Void::delete(&mut self.registry.store, stamp);
-        self.returning.ids.retain(|_, void| *void != stamp);
+        self.reissue.ids.retain(|_, void| *void != stamp);
     }
 
     /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
@@ -101,7 +102,7 @@ impl<S: Store> Replica<S> {
         let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
         let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
         // What had lengthened it would come too late for the new one.
-        let extensions = self.returning.extended.get(&void);
+        let extensions = self.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
         let effects = self.issue(Body::Register(Register { claims, expires, replaces, ..register }));
         if let Some(again) = effects.registered {
@@ -111,9 +112,9 @@ impl<S: Store> Replica<S> {
     }
 
     fn stands_now(&mut self, void: Stamp, again: &Registration) {
-        let entry = Void::Again(again.stamp, again.id());
+        let entry = VoidedOp::Again(again.stamp, again.id());
         schema::Void::put(&mut self.registry.store, void, &entry);
-        self.returning.ids.retain(|_, stamp| *stamp != void);
+        self.reissue.ids.retain(|_, stamp| *stamp != void);
         self.waiters.hand_over(void, again.stamp);
     }
 
@@ -170,7 +171,7 @@ impl<S: Store> Replica<S> {
 
     fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
         let sets = |op: &Op| matches!(&op.body, Body::Namespace { namespace: of, .. } if of == namespace);
-        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, Void::Open(op) if sets(op)))
+        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, VoidedOp::Open(op) if sets(op)))
     }
 
     fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use uuid::Uuid;
 
-use super::Replica;
-use super::refusal::Refusal;
+use super::super::Replica;
+use super::super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::store::Store;
 use crate::store::schema::{self, ChargeKey, Rows, Span};
@@ -34,7 +34,7 @@ pub struct Charge {
 
 /// What each token has open, as far as this node has been asked since its start.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Charges(BTreeMap<String, Charged>);
+pub(in crate::replica) struct TokenQuota(BTreeMap<String, Charged>);
 
 #[derive(Clone, Debug, Default)]
 struct Charged {
@@ -46,7 +46,7 @@ struct Charged {
 
 impl<S: Store> Replica<S> {
     /// Whether another registration may be opened for a token.
-    pub(super) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
+    pub(in crate::replica) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
         let Charge { token, max_open } = charge;
         let mut charged = self.charges.0.remove(token).unwrap_or_else(|| self.noted(token));
         let most = usize::try_from(*max_open).unwrap_or(usize::MAX);
@@ -63,7 +63,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Takes note of a registration that was opened for a token.
-    pub(super) fn note_charge(&mut self, charge: Charge, id: Uuid) {
+    pub(in crate::replica) fn note_charge(&mut self, charge: Charge, id: Uuid) {
         schema::Charges::put(&mut self.registry.store, ChargeKey { token: &charge.token, id }, &());
         self.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }

@@ -7,6 +7,7 @@ mod conflicts;
 mod explain;
 mod history;
 mod listing;
+mod views;
 
 use std::ops::ControlFlow;
 
