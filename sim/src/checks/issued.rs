@@ -180,10 +180,11 @@ impl World {
     }
 }
 
-/// Whether a message is a node's own word of what it promises.
+/// Whether a message is a node's own word of what it promises, or has an op of its own, with which an earlier word counts.
 pub(crate) fn is_promise(message: &Message, node: NodeId) -> bool {
     match message {
         Message::Vector(vector) => vector.entries.iter().any(|entry| entry.origin == node),
+        Message::Ops { ops, .. } => ops.iter().any(|op| op.node == node),
         _ => false,
     }
 }

@@ -119,8 +119,10 @@ impl World {
         let others = || self.machines.iter().filter(|other| other.host != host);
         // Its operator has made the directory that of its next incarnation, which has not been started.
         let is_next = node_in(machine.disk.durable(), node) != node;
-        let unsure =
-            machine.gone || is_next || others().any(|other| other.put_back) || self.plan.ending != Ending::Healed;
+        // Who leaves takes with it what it knows.
+        let leaves = others().any(|other| self.orders.wanted_to_leave(other.node) && !other.left);
+        let unsure = machine.gone || is_next || leaves || self.plan.ending != Ending::Healed;
+        let unsure = unsure || others().any(|other| other.put_back);
         // What is not durable there may be lost there too.
         let may_forget = |other: &Machine| {
             let mut durable = other.disk.clone();
