@@ -96,10 +96,6 @@ impl World {
             let others = self.machines.iter().filter(|other| other.host != host);
             let elsewhere = others.map(|other| other.disk.log(node)).max().unwrap_or(0);
             self.ledger.replaced(node, copy.disk.head(node), elsewhere);
-            let (seq, chain) = copy.disk.head(node);
-            let promised_more = self.known.said(node).promised() > copy.disk.ceiling();
-            self.machines[host].put_back_at = (seq, chain, promised_more);
-            self.machines[host].word = self.known.said(node);
             self.run_with(host, copy, true);
             self.machines[host].shunned = !run.served;
         } else {
@@ -274,7 +270,10 @@ impl World {
         } else {
             self.orders.forgotten(node)
         }
+        let ((seq, chain), word) = (copy.disk.head(node), self.known.said(node));
         let machine = &mut self.machines[host];
+        machine.put_back_at = (seq, chain, word.promised() > copy.disk.ceiling());
+        machine.word = word;
         (machine.disk, machine.swapped) = (copy.disk, true);
         (machine.put_back, machine.shunned) = (put_back, put_back);
     }
