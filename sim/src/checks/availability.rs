@@ -99,12 +99,12 @@ impl Watch {
         self.said.get(&node).copied()
     }
 
-    /// Whether a machine was started, paused, or had trouble with its disk later than `since`, or still has.
+    /// Whether a machine was started or paused after `since`, or its disk was slow or full after that time.
     pub(crate) fn was_upset(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].upset > since
     }
 
-    /// Whether no fault or operator has changed a machine's clock later than `since`.
+    /// Whether a machine's clock has run without a change by a fault or an operator after `since`.
     pub(crate) fn is_clock_settled(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].clock_changed <= since
     }

@@ -107,7 +107,9 @@ impl World {
         let stay: Vec<_> = members.difference(whom).copied().collect();
         let freezes: BTreeSet<_> = self.roll.freezes(&self.ledger, host).map(|(by, _, node)| (by, node)).collect();
         let text = format!("host {host} declares {whom:?} out");
-        if let Some(by) = stay.iter().find(|by| whom.iter().any(|node| !freezes.contains(&(**by, *node)))) {
+        if let Some(by) =
+            stay.iter().find(|by| !self.is_old(**by) && whom.iter().any(|node| !freezes.contains(&(**by, *node))))
+        {
             return broken("evicted", format!("{text}, and {by} has not frozen them all"));
         }
         if stay.len() <= whom.len() {
@@ -138,7 +140,7 @@ impl World {
         self.machines.get(host_of(node)).is_some_and(|machine| machine.node == node)
     }
 
-    /// Whether the directory of a node that is present was replaced by a copy, which lacks what the node said that it had.
+    /// Whether the data directory of a node was replaced by an older copy. The ledger does not know all ops of such a node.
     fn is_old(&self, node: NodeId) -> bool {
         let machine = &self.machines[host_of(node)];
         machine.put_back || machine.halted.is_some()
@@ -180,7 +182,8 @@ impl World {
     }
 }
 
-/// Whether a message is a node's own word of what it promises, or has an op of its own, with which an earlier word counts.
+/// Whether a message carries the promise of the node that sent it, or an op of that node. With the op its peers may come to
+/// believe a promise that they have heard before.
 pub(crate) fn is_promise(message: &Message, node: NodeId) -> bool {
     match message {
         Message::Vector(vector) => vector.entries.iter().any(|entry| entry.origin == node),

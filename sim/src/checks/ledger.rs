@@ -51,7 +51,7 @@ struct Book {
     reader: Reader,
 }
 
-/// What a directory's feed has told, as far as it was read.
+/// The events of one feed that its reader has been given, by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
     /// Whose it is.
@@ -69,7 +69,7 @@ impl Feed {
     }
 }
 
-/// What a host's reader has made of the feeds: whoever knows an event's id drops it.
+/// What the reader of a host's feeds knows. It goes on over restarts, copies and new feeds, and drops events whose ids it knows.
 #[derive(Clone, Debug, Default)]
 struct Reader {
     /// Events had left a feed before they were read.

@@ -95,6 +95,9 @@ impl Orders {
     /// A node stays although it agreed to leave: its directory was replaced by an older one, or all others are out.
     pub(crate) fn forgotten(&mut self, node: NodeId) {
         self.agreed.remove(&node);
+        // Its answer may still be on the way.
+        let leave = |(_, asked): &&mut (Host, Asked)| asked.order == Order::Leave(node);
+        self.open.values_mut().filter(leave).for_each(|(_, asked)| asked.order = Order::None);
     }
 
     /// A node's directory, which was put back, says that it agreed to leave.
