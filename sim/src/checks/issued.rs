@@ -106,10 +106,15 @@ impl World {
         let members = self.roll.members(&self.ledger, host, self.plan.founders);
         let stay: Vec<_> = members.difference(whom).copied().collect();
         let freezes: BTreeSet<_> = self.roll.freezes(&self.ledger, host).map(|(by, _, node)| (by, node)).collect();
+        // The freeze may be an op of another copy of that member's directory, which the roll does not know.
+        let beside = |by: NodeId, node: NodeId| {
+            let freezes = |op: &Op| op.node == by && matches!(op.body, Body::Freeze { node: of, .. } if of == node);
+            self.ledger.all_ops().any(freezes)
+        };
+        let has_frozen =
+            |by: NodeId, node: NodeId| freezes.contains(&(by, node)) || self.ledger.has_beside(by) && beside(by, node);
         let text = format!("host {host} declares {whom:?} out");
-        if let Some(by) =
-            stay.iter().find(|by| !self.is_old(**by) && whom.iter().any(|node| !freezes.contains(&(**by, *node))))
-        {
+        if let Some(by) = stay.iter().find(|by| whom.iter().any(|node| !has_frozen(**by, *node))) {
             return broken("evicted", format!("{text}, and {by} has not frozen them all"));
         }
         if stay.len() <= whom.len() {

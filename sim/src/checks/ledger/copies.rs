@@ -30,6 +30,11 @@ impl Ledger {
         self.ops.get(&op.node).and_then(|log| log.get(index)) == Some(op) || self.is_beside(op)
     }
 
+    /// Whether a node has ops beside its log.
+    pub(crate) fn has_beside(&self, node: NodeId) -> bool {
+        self.beside.contains_key(&node)
+    }
+
     fn is_beside(&self, op: &Op) -> bool {
         self.beside.get(&op.node).is_some_and(|beside| beside.contains(op))
     }
