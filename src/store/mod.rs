@@ -21,7 +21,7 @@ pub type Batch = u64;
 /// The tables of a replica. Their keys sort as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Table {
-    /// Single records of this node alone: its identity, its promise ceiling, its next cursor.
+    /// Single records of this node alone: its identity, its promise ceiling, the parts of its feed.
     Meta,
     /// Single records that a newcomer takes over: the founders, the cluster's key, the frontier.
     Cluster,
