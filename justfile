@@ -7,11 +7,13 @@ default:
 test *args:
     cargo test --workspace {{args}}
 
-# Formatting and lints, warnings are errors; the pure parts on their own too
+# Formatting and lints, warnings are errors; the pure parts, the client and the node on their own too
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
-    cargo clippy --no-default-features --lib --locked -- -D warnings
+    cargo clippy --no-default-features --features core --lib --locked -- -D warnings
+    cargo clippy --no-default-features --features client --lib --locked -- -D warnings
+    cargo clippy --no-default-features --features node --lib --locked -- -D warnings
 
 # The whole gate, as it runs for every change
 gate:

@@ -6,23 +6,20 @@ mod reading;
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use batch::BatchAnswers;
-pub use events::{EventQuery, EventStream};
-pub use reading::NameQuery;
+pub use events::EventStream;
 
-use crate::api::json::{
-    Cluster, Events, ExtensionBody, Name, Namespace, NamespaceBody, Registration, RegistrationBody, Registrations,
-    Span, TokenBody, TokenIssued, Wait,
-};
-use crate::api::{DEFAULT_WAIT, Problem, ProblemType};
 use crate::clock::NodeId;
-use crate::replica::Cursor;
+use crate::model::limits::DEFAULT_WAIT;
+use crate::model::{
+    Cluster, Cursor, EventQuery, Events, ExtensionBody, Name, Namespace, NamespaceBody, Problem, ProblemType,
+    Registration, RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+};
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +31,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), forename::client::ClientError> {
-/// use forename::api::json::{NameRef, RegistrationBody, Wait};
+/// use forename::model::{NameRef, RegistrationBody, Wait};
 ///
 /// let client = forename::Client::new("http://127.0.0.1:7400")?;
 /// let alice = NameRef { namespace: "username".into(), name: "alice".into() };
@@ -266,7 +263,7 @@ impl Client {
     /// [`ProblemType::EventsCompacted`] where the node no longer keeps all events after the cursor,
     /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since; both say after which one to go on.
     pub async fn events(&self, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
-        self.answer(self.call(Method::GET, &["v1", "events"], &query.pairs(after))?).await
+        self.answer(self.call(Method::GET, &["v1", "events"], &events::pairs(query, after))?).await
     }
 
     /// The event feed after this cursor as it grows, or, with none, all of it that the node keeps. The connection is made by the first
@@ -411,9 +408,9 @@ impl BackupStream {
     ///
     /// # Errors
     /// The node stops, or cannot be reached any more: what arrived is not whole.
-    pub async fn next(&mut self) -> Result<Option<axum::body::Bytes>> {
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.map_err(|_| self.client.silent())?;
-        chunk.map_err(|error| self.client.unreachable(&error))
+        Ok(chunk.map_err(|error| self.client.unreachable(&error))?.map(Into::into))
     }
 }
 

@@ -1,18 +1,19 @@
 //! The settings of a node: flags beat the environment, that beats the file, that beats the defaults.
 
+#[cfg(feature = "cli")]
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::builder::BoolishValueParser;
-use clap::{Arg, CommandFactory, Parser};
+#[cfg(feature = "cli")]
+use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
 use serde::Deserialize;
 
 use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
-use crate::api::json::{Span, SpanError, TextOrSeconds};
+use crate::model::limits::MAX_OPEN_OF_OWNER;
+use crate::model::{Span, SpanError, TextOrSeconds};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
-use crate::replica::limits::MAX_OPEN_OF_OWNER;
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -23,30 +24,31 @@ pub const DATA_DIR: &str = "./forename-data";
 
 /// Settings from one source; what is not set is left to the next. Each field is a flag, the variable `FORENAME_` with the
 /// field's name, and a key of the file.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Parser)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(Parser))]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
     /// Where the node keeps its identity and its state [env: FORENAME_DATA_DIR] [default: ./forename-data]
     #[serde(alias = "data-dir")]
-    #[arg(long, value_name = "DIR")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DIR"))]
     pub data_dir: Option<PathBuf>,
     /// Where HTTP listens [env: FORENAME_HTTP] [default: 127.0.0.1:7400]
-    #[arg(long, value_name = "ADDR", value_parser = address)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR", value_parser = address))]
     pub http: Option<SocketAddr>,
     /// Where QUIC listens for other nodes [env: FORENAME_PEER] [default: 127.0.0.1:7401]
-    #[arg(long, value_name = "ADDR", value_parser = address)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR", value_parser = address))]
     pub peer: Option<SocketAddr>,
     /// Where other nodes reach it, if not where it listens [env: FORENAME_ADVERTISE]
-    #[arg(long, value_name = "ADDR")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR"))]
     pub advertise: Option<String>,
     /// With an empty data directory, or one that rejoins: join the cluster of this member [env: FORENAME_JOIN]
-    #[arg(long, value_name = "ADDR")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR"))]
     pub join: Option<String>,
     /// What 'forename member token' printed at a member [env: FORENAME_TOKEN]
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub token: Option<String>,
     /// A name for the node, for people [env: FORENAME_NAME]
-    #[arg(long, value_name = "LABEL")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "LABEL"))]
     pub name: Option<String>,
     /// Evict members that a majority has not heard of for so long; never where not set [env: FORENAME_EVICT_AFTER]
     ///
@@ -54,42 +56,46 @@ pub struct Partial {
     /// longer loses the claims that it took alone, if others took the names meanwhile. Set it the same at all nodes, well
     /// above the longest outage that you would rather wait out; less than 1s is refused.
     #[serde(alias = "evict-after")]
-    #[arg(long, value_name = "DURATION")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DURATION"))]
     pub evict_after: Option<Span>,
     /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
     ///
     /// Whoever asks for dropped events is told so, and reads the state anew. Registrations that are over are forgotten with
     /// their last events. Less than 1m is refused.
     #[serde(alias = "keep-events")]
-    #[arg(long, value_name = "DURATION|forever")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DURATION|forever"))]
     pub keep_events: Option<Keep>,
     /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
     ///
     /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
     /// are refused, so that nobody can reserve the dictionary.
     #[serde(alias = "max-open")]
-    #[arg(long, value_name = "COUNT")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT"))]
     pub max_open: Option<u32>,
     /// A TOML file of API tokens, as 'forename token new' makes them; no token, no call [env: FORENAME_API_TOKENS]
     #[serde(alias = "api-tokens")]
-    #[arg(long, value_name = "FILE")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub api_tokens: Option<PathBuf>,
     /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        value_name = "BOOL"
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "true",
+            value_parser = BoolishValueParser::new(),
+            value_name = "BOOL"
+        )
     )]
     pub insecure: Option<bool>,
     /// Who may call the HTTP interface, as `[[api_token]]` tables of the file; where there are none, everybody may.
     #[serde(default, alias = "api-token")]
-    #[arg(skip)]
+    #[cfg_attr(feature = "cli", arg(skip))]
     pub api_token: Vec<ApiToken>,
 }
 
+#[cfg(feature = "cli")]
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:7400")
 }
@@ -231,6 +237,7 @@ impl Partial {
     ///
     /// # Errors
     /// A value does not fit.
+    #[cfg(feature = "cli")]
     pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Self::default();
         for flag in Self::command().get_arguments().filter_map(Arg::get_long) {

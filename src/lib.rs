@@ -8,6 +8,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`clock`] | hybrid logical clocks, node ids, stamps |
+//! | [`model`] | what clients and nodes say to each other: bodies, answers, problems, limits |
 //! | [`name`] | from a name as typed to its canonical form |
 //! | [`crdt`] | ops and the registry lattice: tenures, displacement, endings |
 //! | [`replica`] | the pure state machine: requests, gossip, finality, membership |
@@ -21,8 +22,13 @@
 //! | [`config`] | the settings of a node: file, environment, flags |
 //! | [`cli`] | the command line |
 //!
-//! Data flows one way: request → replica → store → outputs. The first six modules know of no socket, thread or clock
-//! and build without the feature `node`.
+//! Data flows one way: request → replica → store → outputs. The modules down to [`codec`], but for the store on
+//! disk, know of no socket, thread or clock.
+//!
+//! # Features
+//!
+//! `client` builds [`Client`] with `clock` and `model` and nothing else; `node` a node in this process; `cli` the program. All
+//! are on by default. `core` is the pure parts, which the simulator is built on.
 
 /// True where the bug of this name is planted; always false without the feature `planted`.
 #[cfg(feature = "planted")]
@@ -39,21 +45,27 @@ macro_rules! planted {
 }
 
 pub mod clock;
+#[cfg(feature = "core")]
 pub mod codec;
+#[cfg(feature = "core")]
 pub mod crdt;
+pub mod model;
+#[cfg(feature = "core")]
 pub mod name;
 #[cfg(feature = "planted")]
 pub mod planted;
+#[cfg(feature = "core")]
 pub mod replica;
+#[cfg(feature = "core")]
 pub mod store;
 
 #[cfg(feature = "node")]
 pub mod api;
 #[cfg(feature = "node")]
 pub mod backup;
-#[cfg(feature = "node")]
+#[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(feature = "node")]
+#[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "node")]
 pub mod config;
@@ -62,5 +74,7 @@ pub mod node;
 #[cfg(feature = "node")]
 pub mod transport;
 
-#[cfg(feature = "node")]
+#[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "node")]
+pub use node::Node;

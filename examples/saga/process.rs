@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use forename::Client;
-use forename::api::json::{NameRef, Registration, RegistrationBody};
-use forename::api::{Problem, ProblemType};
-use forename::client::EventQuery;
+use forename::model::EventQuery;
+use forename::model::{NameRef, Registration, RegistrationBody};
+use forename::model::{Problem, ProblemType};
 use forename::replica::{Cursor, EventType, Status};
 use uuid::Uuid;
 

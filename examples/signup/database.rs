@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use forename::api::json::{Event, Registration};
+use forename::model::{Event, Registration};
 use forename::replica::{Cursor, EndReason, Status};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, NoTls, Row, Transaction};

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::api::ProblemType;
-use forename::api::json::Cluster;
-use forename::client::{ClientError, EventQuery};
+use forename::client::ClientError;
+use forename::model::Cluster;
+use forename::model::EventQuery;
+use forename::model::ProblemType;
 use forename::replica::Cursor;
 use tokio::time::{sleep, timeout};
 

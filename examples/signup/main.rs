@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::api::json::Span;
+use forename::model::Span;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::api::json::{NameRef, Registration, RegistrationBody, Span, Wait};
-use forename::api::{Problem, ProblemType};
 use forename::client::ClientError;
+use forename::model::{NameRef, Registration, RegistrationBody, Span, Wait};
+use forename::model::{Problem, ProblemType};
 use uuid::Uuid;
 
 use crate::database::SignUp;

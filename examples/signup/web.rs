@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Form, Router};
-use forename::api::{Problem, ProblemType};
+use forename::model::{Problem, ProblemType};
 use serde::Deserialize;
 use uuid::Uuid;
 

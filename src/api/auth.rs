@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 pub(super) use allow::{Caller, allow};
 
+use crate::model::Scope;
 use crate::replica::Charge;
 use crate::replica::limits::MAX_OPEN_OF_TOKEN;
 
@@ -22,21 +23,6 @@ use crate::replica::limits::MAX_OPEN_OF_TOKEN;
 const PREFIX: &str = "fna1.";
 /// Bytes of a token's name; it is a part of what the node keeps.
 pub const MAX_TOKEN_NAME: usize = 64;
-
-/// What a token lets its bearer do.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, clap::ValueEnum, strum::Display,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Scope {
-    /// Registers, activates, releases, renames.
-    Claim,
-    /// Is told what is known of names, registrations and the cluster; reads the feed.
-    Read,
-    /// Sets rules, makes join tokens, takes backups, puts members out. Has the other two with it.
-    Admin,
-}
 
 /// What is kept of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

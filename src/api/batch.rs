@@ -16,14 +16,12 @@ use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 
 use super::auth::Caller;
 use super::extract::{NoParams, Params, check_type, parse};
-use super::json::{BatchLine, RegistrationBody};
-use super::problem::{Problem, ProblemType};
 use super::registrations::{invalid, registered};
 use super::{Api, MAX_BODY};
-use crate::replica::limits::MAX_BATCH;
+use crate::model::limits::MAX_BATCH;
+use crate::model::{BatchLine, NDJSON, RegistrationBody};
+use crate::model::{Problem, ProblemType};
 
-/// The media type of lines of JSON.
-pub const NDJSON: &str = "application/x-ndjson";
 /// Other names for it that are in use.
 const ALSO_NDJSON: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/json-lines"];
 

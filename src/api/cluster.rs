@@ -13,18 +13,17 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::extract::{NoParams, OptionalBody, Params, Segments, json};
-use super::json::{Cluster, Hindrance, TokenBody, TokenIssued};
-use super::problem::{Problem, ProblemType};
 use super::registrations::unexpected;
 use super::{Api, now};
 use crate::backup::Writer;
 use crate::clock::NodeId;
+use crate::model::limits::DEFAULT_TOKEN_TTL;
+use crate::model::{Cluster, Hindrance, TokenBody, TokenIssued};
+use crate::model::{Problem, ProblemType};
 use crate::node::Backup;
 use crate::replica::{Answer, ClusterView, Refusal, Request};
 use crate::store::SnapshotPart;
 
-/// How long a join token holds where the operator does not say.
-const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 

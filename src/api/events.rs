@@ -16,9 +16,9 @@ use uuid::Uuid;
 use super::Api;
 use super::auth::ApiToken;
 use super::extract::{Params, json};
-use super::json::{Event, Events, Time, event_type_from_text, event_type_text};
-use super::problem::{Problem, ProblemType};
 use super::registrations::{page_limit, unexpected};
+use crate::model::{Event, Events, Time, event_type_from_text, event_type_text};
+use crate::model::{Problem, ProblemType};
 use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Refusal, Request};
 
 #[derive(Deserialize)]

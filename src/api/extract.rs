@@ -12,7 +12,7 @@ use serde_json::error::Category;
 use uuid::Uuid;
 
 use super::MAX_BODY;
-use super::problem::{Problem, ProblemType};
+use crate::model::{Problem, ProblemType};
 
 /// A JSON body, declared as such.
 pub(super) struct Body<T>(pub(super) T);

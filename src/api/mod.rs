@@ -1,19 +1,20 @@
 //! The HTTP interface.
 //!
-//! Handlers translate between [`json`] and the replica's requests, and hold no state of their own: what a client is
+//! Handlers translate between [`model`](crate::model) and the replica's requests, and hold no state of their own: what a client is
 //! told comes from the replica, after the fsync that covers it. Every error is a [`Problem`].
 
 pub mod auth;
 mod batch;
 mod cluster;
 mod events;
+mod explain;
 mod extract;
-pub mod json;
 mod names;
 mod namespaces;
 mod problem;
 mod reading;
 mod registrations;
+mod views;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,21 +30,17 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use auth::{ApiTokens, Scope, allow};
-pub use batch::NDJSON;
-pub use problem::{PROBLEM_JSON, Problem, ProblemType};
+use auth::{ApiTokens, allow};
+pub use problem::PROBLEM_JSON;
 
 use crate::clock::{Millis, NodeId};
+use crate::model::{Problem, ProblemType, Scope};
 use crate::node::{Backup, Handle};
 use crate::replica::{Answer, Refusal, Request};
 use crate::transport::WireVersion;
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
-/// How long an answer waits for the outcome where the client does not say. A guess: a few slow round trips.
-pub const DEFAULT_WAIT: Duration = Duration::from_secs(5);
-/// How long it waits at most, whatever the client says; below the usual idle time-out of proxies.
-pub const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Event streams that are served at once; each is a task with a page of events. A guess.
 const MAX_STREAMS: usize = 1024;
 /// Batches that are served at once; each has some hundred registrations under way. A guess.

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::Api;
 use super::auth::Caller;
 use super::extract::{Params, Segments, json};
-use super::json::Name;
-use super::problem::Problem;
 use super::registrations::{one, unexpected};
+use crate::model::Name;
+use crate::model::Problem;
 use crate::replica::{Answer, NameRequest, Request};
 
 #[derive(Deserialize)]

@@ -8,9 +8,9 @@ use axum::response::Response;
 
 use super::Api;
 use super::extract::{Body, NoParams, Params, Segments, json};
-use super::json::{Namespace, NamespaceBody};
-use super::problem::{Problem, ProblemType};
 use super::registrations::unexpected;
+use crate::model::{Namespace, NamespaceBody};
+use crate::model::{Problem, ProblemType};
 use crate::replica::{Answer, Request};
 
 pub(super) async fn show(
@@ -31,7 +31,7 @@ pub(super) async fn set(
         let detail = format!("there cannot be such rules: {error}; nothing was changed, correct them");
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })?;
-    let if_version = body.if_version.map(|version| version.0);
+    let if_version = body.if_version;
     answer(api.ask(Request::SetNamespace { namespace, rules: Box::new(rules), if_version }).await?)
 }
 

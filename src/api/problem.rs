@@ -1,230 +1,16 @@
-//! Errors of the HTTP interface: RFC 9457 problems with a stable `type`.
-
-use std::borrow::Cow;
+//! Problems of the HTTP interface: which one a refusal is, and how it is sent.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use strum::EnumProperty;
-use uuid::Uuid;
 
-use super::auth::Scope;
-use super::json::{Name, Registration};
+use crate::model::{Problem, ProblemType, Registration, Scope};
 use crate::name::shown;
-use crate::replica::{Cursor, Refusal};
+use crate::replica::Refusal;
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// What the `type` of every problem begins with.
-const URN: &str = "urn:forename:problem:";
-
-/// What kind of problem it is; the `type` member, with its HTTP status and its title.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString, strum::EnumProperty)]
-#[cfg_attr(test, derive(strum::VariantArray))]
-#[strum(serialize_all = "kebab-case")]
-#[non_exhaustive]
-pub enum ProblemType {
-    /// Some of the names are held by others.
-    #[strum(props(status = 409, title = "Name taken"))]
-    NameTaken,
-    /// The registration lost a name to an earlier claim. Final.
-    #[strum(props(status = 409, title = "Registration rejected"))]
-    RegistrationRejected,
-    /// The id belongs to a registration with other content.
-    #[strum(props(status = 409, title = "Registration id used before"))]
-    IdReused,
-    /// The registration has ended or lost.
-    #[strum(props(status = 409, title = "Too late"))]
-    TooLate,
-    /// The registration is permanent, so there is nothing to extend.
-    #[strum(props(status = 409, title = "Not a reservation"))]
-    Permanent,
-    /// The reservation was extended too often for now.
-    #[strum(props(status = 429, title = "Too many extensions"))]
-    TooManyExtensions,
-    /// A name breaks a rule of its namespace.
-    #[strum(props(status = 422, title = "Invalid name"))]
-    InvalidName,
-    /// The namespace has other rules than the caller has seen.
-    #[strum(props(status = 409, title = "Rules changed"))]
-    RulesChanged,
-    /// Names of the namespace are taken, and the change would give the same names other keys.
-    #[strum(props(status = 409, title = "Namespace has names"))]
-    NamespaceInUse,
-    /// The request breaks a limit, has the wrong shape or contradicts itself.
-    #[strum(props(status = 400, title = "Invalid request"))]
-    InvalidRequest,
-    /// The body is not JSON.
-    #[strum(props(status = 400, title = "Malformed JSON"))]
-    MalformedJson,
-    /// The body is larger than is taken.
-    #[strum(props(status = 413, title = "Body too large"))]
-    BodyTooLarge,
-    /// The body is not declared to be JSON.
-    #[strum(props(status = 415, title = "Unsupported media type"))]
-    UnsupportedMediaType,
-    /// The owner, or the API token, has as many open registrations as it may.
-    #[strum(props(status = 429, title = "Too many open registrations"))]
-    TooManyOpen,
-    /// No API token of this node's came with the call.
-    #[strum(props(status = 401, title = "API token needed"))]
-    Unauthorized,
-    /// The API token does not let its bearer do this, or be told what it would tell.
-    #[strum(props(status = 403, title = "Scope missing"))]
-    Forbidden,
-    /// No such registration is known here.
-    #[strum(props(status = 404, title = "No such registration"))]
-    NoRegistration,
-    /// The name is not held by that owner.
-    #[strum(props(status = 404, title = "Name not held"))]
-    NotHeld,
-    /// The path leads nowhere.
-    #[strum(props(status = 404, title = "No such resource"))]
-    NoRoute,
-    /// The path does not know the method.
-    #[strum(props(status = 405, title = "Method not allowed"))]
-    MethodNotAllowed,
-    /// There is no such member.
-    #[strum(props(status = 404, title = "No such member"))]
-    NoMember,
-    /// Those who would stay are no majority.
-    #[strum(props(status = 409, title = "No majority would stay"))]
-    NoMajority,
-    /// A majority that would stay is not in contact.
-    #[strum(props(status = 409, title = "No majority in contact"))]
-    NotInContact,
-    /// The node has said its last op, and cannot stay.
-    #[strum(props(status = 409, title = "Departed already"))]
-    Departed,
-    /// The last member cannot leave.
-    #[strum(props(status = 409, title = "Last member"))]
-    LastMember,
-    /// The events after the given cursor are no longer kept.
-    #[strum(props(status = 410, title = "Events no longer kept"))]
-    EventsCompacted,
-    /// The cursor is none of the node's present feed.
-    #[strum(props(status = 410, title = "Cursor of another feed"))]
-    CursorUnknown,
-    /// The node is leaving the cluster.
-    #[strum(props(status = 503, title = "Leaving"))]
-    Leaving,
-    /// The node is still joining.
-    #[strum(props(status = 503, title = "Not a member yet"))]
-    NotMember,
-    /// The node's clock is off.
-    #[strum(props(status = 503, title = "Clock suspect"))]
-    ClockSuspect,
-    /// The node is stopping or cannot keep up.
-    #[strum(props(status = 503, title = "Unavailable"))]
-    Unavailable,
-    /// A fault of the node.
-    #[strum(props(status = 500, title = "Internal error"))]
-    Internal,
-    /// A kind that this version does not know; only in what a client reads.
-    #[strum(props(status = 500, title = "Unknown problem"))]
-    Unknown,
-}
-
-impl ProblemType {
-    /// Its HTTP status.
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        let status = self.get_int("status").and_then(|status| u16::try_from(status).ok());
-        status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    /// Its name at the end of the URN: `name-taken`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
-impl Serialize for ProblemType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{URN}{}", self.name()))
-    }
-}
-
-impl<'de> Deserialize<'de> for ProblemType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(text.strip_prefix(URN).and_then(|name| name.parse().ok()).unwrap_or(Self::Unknown))
-    }
-}
-
-/// A problem, as it travels.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("{detail}")]
-pub struct Problem {
-    /// Which kind.
-    #[serde(rename = "type")]
-    pub problem_type: ProblemType,
-    /// The same for all of its kind.
-    pub title: Cow<'static, str>,
-    /// The HTTP status.
-    pub status: u16,
-    /// What happened, what it means for the data, what to do next.
-    pub detail: String,
-    /// With `name-taken`: which names, and by whom; with `registration-rejected` the lost one, where alternatives were asked
-    /// for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<Name>,
-    /// With `registration-rejected`: the registration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registration: Option<Box<Registration>>,
-    /// With `id-reused`, `no-registration`, `too-late`, `permanent` and `too-many-extensions`: which registration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<Uuid>,
-    /// With `invalid-name`, `not-held`, `rules-changed` and `namespace-in-use`: which, or of which name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// With `invalid-name` and `not-held`: as typed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// With `invalid-name`: which rule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// With `clock-suspect`: how far the peers are ahead, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset_ms: Option<i64>,
-    /// With `cursor-unknown` and `events-compacted`: the cursor to go on with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Cursor>,
-    /// With `too-many-open`: how many the owner, or the API token, may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-    /// With `forbidden`: what the API token lacks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
-    /// Seconds after which to ask again; also in the header `Retry-After`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u64>,
-}
 
 impl Problem {
-    /// A problem without further fields.
-    #[must_use]
-    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
-        Self {
-            problem_type,
-            title: Cow::Borrowed(problem_type.get_str("title").unwrap_or_default()),
-            status: problem_type.status().as_u16(),
-            detail: detail.into(),
-            names: Vec::new(),
-            registration: None,
-            id: None,
-            namespace: None,
-            name: None,
-            reason: None,
-            offset_ms: None,
-            restart: None,
-            limit: None,
-            scope: None,
-            retry_after: None,
-        }
-    }
-
     /// The same as an error of the handlers, which hand on a pointer.
     pub(super) fn boxed(problem_type: ProblemType, detail: impl Into<String>) -> Box<Self> {
         Box::new(Self::new(problem_type, detail))
@@ -244,8 +30,7 @@ impl Problem {
     }
 
     /// A registration that was not refused, but lost.
-    #[must_use]
-    pub fn rejected(registration: Registration) -> Self {
+    pub(super) fn rejected(registration: Registration) -> Self {
         let lost = match &registration.rejected_by {
             Some(by) => format!("{}/{} went to an earlier claim", by.namespace, shown(&by.name)),
             None => "an earlier claim has one of the names".to_owned(),
@@ -332,30 +117,5 @@ impl IntoResponse for Problem {
 impl IntoResponse for Box<Problem> {
     fn into_response(self) -> Response {
         (*self).into_response()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use strum::VariantArray;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_has_its_own_urn_and_is_read_as_written() {
-        for &kind in ProblemType::VARIANTS {
-            let problem = Problem::new(kind, "why");
-            assert!(kind.get_int("status") == Some(problem.status.into()) && !problem.title.is_empty(), "{problem:?}");
-            let text = serde_json::to_string(&problem).unwrap();
-            assert!(text.contains(&format!("\"urn:forename:problem:{}\"", kind.name())), "{text}");
-            assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
-        }
-    }
-
-    #[test]
-    fn a_client_reads_kinds_it_does_not_know() {
-        let text = r#"{"type": "urn:forename:problem:quota", "title": "t", "status": 429, "detail": "d", "more": 1}"#;
-        let problem: Problem = serde_json::from_str(text).unwrap();
-        assert_eq!((problem.problem_type, problem.status), (ProblemType::Unknown, 429));
     }
 }

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::Api;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
-use super::json::{CheckedName, CheckedNames, Conflicts, Explanation, History, NameRef, PlaceText, TakenNames, Time};
-use super::problem::Problem;
 use super::registrations::{page_limit, unexpected};
+use crate::model::Problem;
+use crate::model::{CheckedName, CheckedNames, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time};
 use crate::replica::{Answer, NameRequest, Request};
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ pub(super) async fn history(
 pub(super) struct ConflictParams {
     namespace: Option<String>,
     since: Option<Time>,
-    after: Option<PlaceText>,
+    after: Option<Place>,
     limit: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn conflicts(
     Params(params): Params<ConflictParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let (since, after) = (params.since.map(|since| since.0), params.after.map(|after| after.0));
+    let (since, after) = (params.since.map(|since| since.0), params.after);
     match api.ask(Request::Conflicts { namespace: params.namespace, since, after, limit }).await? {
         Answer::Conflicts(page) => Ok(json(StatusCode::OK, &Conflicts::from(page))),
         other => Err(unexpected(&other)),
@@ -95,7 +95,7 @@ pub(super) async fn check(
 pub(super) struct ListParams {
     #[serde(default)]
     prefix: String,
-    after: Option<PlaceText>,
+    after: Option<Place>,
     limit: Option<usize>,
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn list(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListAllParams {
-    after: Option<PlaceText>,
+    after: Option<Place>,
     limit: Option<usize>,
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn list_all(
 
 async fn page(api: &Api, namespace: Option<String>, params: ListParams) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let after = params.after.map(|after| after.0);
+    let after = params.after;
     match api.ask(Request::List { namespace, prefix: params.prefix, after, limit }).await? {
         Answer::List(page) => Ok(json(StatusCode::OK, &TakenNames::from(page))),
         other => Err(unexpected(&other)),

@@ -8,17 +8,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::Api;
 use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
-use super::json::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use super::names::{looked_up, suggestions};
-use super::problem::{Problem, ProblemType};
-use super::{Api, DEFAULT_WAIT, MAX_WAIT};
-use crate::replica::limits::{MAX_PAGE, MAX_SUGGESTIONS};
+use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
+use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
+use crate::model::{Problem, ProblemType};
 use crate::replica::{Answer, NameRequest, RegisterRequest, RegistrationView, Request, Status};
-
-/// Rows of a page where the client does not say.
-pub(super) const DEFAULT_PAGE: usize = 100;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,

@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::backup::{Head, Reader};
-use crate::client::{Client, ClientError, EventQuery};
+use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
+use crate::model::{EventQuery, RejectedBy, Time};
 use crate::node::Call;
 use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
 use crate::store::{SnapshotPart, Write};

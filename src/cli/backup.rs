@@ -8,10 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::json::Time;
 use crate::backup::{BackupError, Head, Reader};
 use crate::client::Client;
 use crate::clock::NodeId;
+use crate::model::Time;
 
 /// Write all of a running node into a file, its key included
 ///

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::target::NameArg;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::json::{Metadata, Registration, RegistrationBody, Span, Wait};
-use crate::api::{MAX_WAIT, Problem};
 use crate::client::{Client, ClientError};
+use crate::model::{Metadata, Registration, RegistrationBody, Span, Wait};
+use crate::model::{Problem, limits::MAX_WAIT};
 
 #[derive(Args, Debug)]
 pub(super) struct ClaimArgs {

@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Exit, Failure, NodeArgs, Outcome, Tabular, output};
-use crate::api::json::{Conflict, ConflictStatus, Conflicts, Contender, Time};
-use crate::client::NameQuery;
+use crate::model::NameQuery;
+use crate::model::{Conflict, ConflictStatus, Conflicts, Contender, Time};
 use crate::name::shown;
 use crate::replica::limits::MAX_PAGE;
 use crate::replica::{Precedence, Status};

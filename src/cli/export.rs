@@ -8,8 +8,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{Exit, Failure, NodeArgs, Outcome, output};
-use crate::api::json::{TakenName, Time};
-use crate::client::{Client, NameQuery};
+use crate::client::Client;
+use crate::model::NameQuery;
+use crate::model::{TakenName, Time};
 use crate::replica::NameStatus;
 use crate::replica::limits::MAX_PAGE;
 

@@ -4,7 +4,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{ClientArgs, Exit, Outcome, output};
-use crate::api::json::Span;
+use crate::model::Span;
 
 #[derive(Args, Debug)]
 pub(super) struct ExtendArgs {

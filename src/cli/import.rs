@@ -20,9 +20,9 @@ use self::rows::{Defaults, Row, Rows};
 use super::claim::WaitArgs;
 use super::export::Lines;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::json::{BatchLine, Registration};
-use crate::api::{Problem, ProblemType};
 use crate::client::{Client, ClientError};
+use crate::model::{BatchLine, Registration};
+use crate::model::{Problem, ProblemType};
 use crate::replica::Status;
 
 /// Rows that go to the node at a time; a checkpoint is written after each such piece.

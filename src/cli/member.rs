@@ -7,9 +7,9 @@ use tokio::time::timeout;
 
 use super::claim::WaitArgs;
 use super::{ClientArgs, Exit, Failure, Outcome, output, status};
-use crate::api::json::{Cluster, Span, TokenIssued};
 use crate::client::{Client, ClientError};
 use crate::clock::NodeId;
+use crate::model::{Cluster, Span, TokenIssued};
 
 /// Between two looks at an eviction: it takes a few round trips.
 const LOOK: Duration = Duration::from_millis(100);

@@ -34,8 +34,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::api::ProblemType;
 use crate::client::{Client, ClientError};
+use crate::model::ProblemType;
 use crate::node::offline::OfflineError;
 use crate::replica::Status;
 

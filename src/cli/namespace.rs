@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::json::{Lookalikes, Namespace, NamespaceBody, ProfileName, Version};
+use crate::model::{Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion};
 
 #[derive(Args, Debug)]
 pub(super) struct NamespaceArgs {
@@ -65,7 +65,7 @@ struct SetArgs {
     reset: bool,
     /// Only where this is the version in force, as 'namespace get' shows it
     #[arg(long, value_name = "VERSION")]
-    if_version: Option<Version>,
+    if_version: Option<RulesVersion>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -168,7 +168,7 @@ mod tests {
         let body = changed("username", &before, "--max-length 20 --reserve staff,help --unreserve root").unwrap();
         assert_eq!((body.min_length, body.max_length), (Some(3), Some(20)));
         assert_eq!(body.reserved, ["admin", "staff", "help"]);
-        assert_eq!(body.if_version, Some(Version(RulesVersion::Default)));
+        assert_eq!(body.if_version, Some(RulesVersion::Default));
         let body = changed("username", &before, "--reset --max-length 20").unwrap();
         assert_eq!((body.min_length, body.max_length, body.reserved.len()), (None, Some(20), 0));
         assert!(changed("username", &before, "--unreserve staff").unwrap_err().contains("is not reserved"));

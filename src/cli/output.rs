@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{ClientArgs, Failure, Format};
-use crate::api::json::{Event, History, Name, Registration, Time, event_type_text};
 use crate::clock::Millis;
+use crate::model::{EndReason, Event, History, Name, NameStatus, Registration, Status, Time, event_type_text};
 use crate::name::shown;
-use crate::replica::{EndReason, NameStatus, Status};
 
 /// Prints `value` as JSON, or the text that `render` makes of it.
 pub(super) fn print<T: Serialize>(

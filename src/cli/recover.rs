@@ -4,8 +4,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Exit, Failure, OfflineArgs, Outcome, output};
-use crate::api::json::Time;
 use crate::clock::NodeId;
+use crate::model::Time;
 use crate::node::offline;
 use crate::replica::Holdings;
 

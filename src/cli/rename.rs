@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::claim::{WaitArgs, register};
 use super::target::NameArg;
 use super::{ClientArgs, Failure, Outcome};
-use crate::api::json::{NameRef, RegistrationBody, ReplacesBody};
+use crate::model::{NameRef, RegistrationBody, ReplacesBody};
 
 #[derive(Args, Debug)]
 pub(super) struct RenameArgs {

@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Exit, OfflineArgs, Outcome, output};
-use crate::api::json::Time;
 use crate::clock::NodeId;
+use crate::model::Time;
 use crate::node::offline::{self, Restored};
 
 /// Make a data directory of a backup

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::target::Target;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::api::json::{History, Name, NameRef, Registrations};
 use crate::client::Client;
+use crate::model::{History, Name, NameRef, Registrations};
 
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::{ClientArgs, Exit, Outcome, output};
-use crate::api::json::{Cluster, Member, MemberState, Time};
 use crate::clock::NodeId;
+use crate::model::{Cluster, Member, MemberState, Time};
 
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {

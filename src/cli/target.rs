@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::api::json::NameRef;
+use crate::model::NameRef;
 
 /// `NAMESPACE/NAME`, cut at the last slash: namespaces may have slashes, names on the command line may not.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::target::{NameArg, Target};
 use super::*;
-use crate::api::json::NameRef;
-use crate::api::{Problem, ProblemType};
+use crate::model::NameRef;
+use crate::model::{Problem, ProblemType};
 
 fn parse(arguments: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(["forename"].into_iter().chain(arguments.split(' ')))

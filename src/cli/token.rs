@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Exit, Failure, Format, Outcome, output};
-use crate::api::auth::{ApiToken, ApiTokens, Scope, SecretHash};
+use crate::api::auth::{ApiToken, ApiTokens, SecretHash};
+use crate::model::Scope;
 use crate::node::random;
 
 #[derive(Args, Debug)]

@@ -6,9 +6,10 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{ClientArgs, Failure, Outcome, output};
-use crate::api::ProblemType;
-use crate::api::json::{Time, event_type_from_text};
-use crate::client::{ClientError, EventQuery};
+use crate::client::ClientError;
+use crate::model::EventQuery;
+use crate::model::ProblemType;
+use crate::model::{Time, event_type_from_text};
 use crate::replica::{Cursor, EventType};
 
 /// Ids of events that were shown and are remembered. A guess: more than a node tells in the time that it is away.

@@ -1,20 +1,19 @@
 //! Many registrations in one request.
 
-use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
 use reqwest::{Body, Response, header};
-use tokio_util::bytes::BytesMut;
+use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, LinesCodec};
 
 use super::{Client, ClientError, MAX_MESSAGE, PATIENCE, Result};
-use crate::api::NDJSON;
-use crate::api::json::{BatchLine, RegistrationBody};
+use crate::model::limits::MAX_WAIT;
+use crate::model::{BatchLine, NDJSON, RegistrationBody};
 
 /// Lines that go out in one piece, where they are ready.
 const TOGETHER: usize = 64;
 
 impl Client {
-    /// Registers many, in order, each by itself; at most [`MAX_BATCH`](crate::replica::limits::MAX_BATCH). The answers
+    /// Registers many, in order, each by itself; at most [`MAX_BATCH`](crate::model::limits::MAX_BATCH). The answers
     /// come while the rest is still being sent, and must be read: the node takes no more lines than it has answered and
     /// some hundred.
     ///
@@ -85,7 +84,7 @@ impl BatchAnswers {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let patience = PATIENCE + crate::api::MAX_WAIT;
+        let patience = PATIENCE + MAX_WAIT;
         let chunk = tokio::time::timeout(patience, self.response.chunk()).await;
         chunk
             .map_err(|_| self.client.silent())?

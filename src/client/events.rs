@@ -4,11 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use reqwest::{Method, Response, header};
-use uuid::Uuid;
 
 use super::{Client, ClientError, MAX_MESSAGE};
-use crate::api::json::{Event, Time, event_type_text};
-use crate::replica::{Cursor, EventType};
+use crate::model::{Cursor, Event, EventQuery, event_type_text};
 
 /// A node sends a comment at least every 15 s; a connection silent for three times as long is dead.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -16,40 +14,20 @@ const SILENCE: Duration = Duration::from_secs(45);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Which events; every condition given must be met.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct EventQuery {
-    /// Only events at or after this time.
-    pub since: Option<Time>,
-    /// Only these types; none for all.
-    pub types: Vec<EventType>,
-    /// Only registrations of this owner.
-    pub owner: Option<String>,
-    /// Only this registration.
-    pub registration: Option<Uuid>,
-    /// Only registrations with a name in this namespace.
-    pub namespace: Option<String>,
-    /// Only registrations that this node accepted.
-    pub local: bool,
-    /// Events of one page.
-    pub limit: Option<usize>,
-}
-
-impl EventQuery {
-    pub(super) fn pairs(&self, after: Option<Cursor>) -> Vec<(&'static str, String)> {
-        let types: Vec<_> = self.types.iter().map(|event_type| event_type_text(*event_type)).collect();
-        let optional = [
-            ("after", after.map(|after| after.to_string())),
-            ("since", self.since.map(|time| time.to_string())),
-            ("types", (!types.is_empty()).then(|| types.join(","))),
-            ("owner", self.owner.clone()),
-            ("registration", self.registration.map(|id| id.to_string())),
-            ("namespace", self.namespace.clone()),
-            ("origin", self.local.then(|| "local".to_owned())),
-            ("limit", self.limit.map(|limit| limit.to_string())),
-        ];
-        optional.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-    }
+/// The query as parameters of an address.
+pub(super) fn pairs(query: &EventQuery, after: Option<Cursor>) -> Vec<(&'static str, String)> {
+    let types: Vec<_> = query.types.iter().map(|event_type| event_type_text(*event_type)).collect();
+    let optional = [
+        ("after", after.map(|after| after.to_string())),
+        ("since", query.since.map(|time| time.to_string())),
+        ("types", (!types.is_empty()).then(|| types.join(","))),
+        ("owner", query.owner.clone()),
+        ("registration", query.registration.map(|id| id.to_string())),
+        ("namespace", query.namespace.clone()),
+        ("origin", query.local.then(|| "local".to_owned())),
+        ("limit", query.limit.map(|limit| limit.to_string())),
+    ];
+    optional.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// The event feed as it grows. Each event comes once, in order, also across lost connections and restarts of the node.
@@ -80,9 +58,9 @@ impl EventStream {
     ///
     /// # Errors
     /// The node refuses the request, or sends what cannot be understood. The stream may be asked again. Where the node has
-    /// begun a new feed the problem is [`CursorUnknown`](crate::api::ProblemType::CursorUnknown): begin another stream after
-    /// [`Problem::restart`](crate::api::Problem::restart), and drop the events whose ids you know. Where it no longer keeps
-    /// the events that come next, it is [`EventsCompacted`](crate::api::ProblemType::EventsCompacted): read the state, and
+    /// begun a new feed the problem is [`CursorUnknown`](crate::model::ProblemType::CursorUnknown): begin another stream after
+    /// [`Problem::restart`](crate::model::Problem::restart), and drop the events whose ids you know. Where it no longer keeps
+    /// the events that come next, it is [`EventsCompacted`](crate::model::ProblemType::EventsCompacted): read the state, and
     /// begin another stream there.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
@@ -111,7 +89,7 @@ impl EventStream {
 
     /// The event in a message; none where it says no more than how far the feed has been read.
     fn event(&mut self, message: Message) -> Result<Option<Event>, ClientError> {
-        let bad = |why: String| self.client.not_understood(axum::http::StatusCode::OK, why);
+        let bad = |why: String| self.client.not_understood(reqwest::StatusCode::OK, why);
         let cursor: Cursor = message.id.parse().map_err(|_| bad(format!("event id {:?}", message.id)))?;
         // Passed over also where it cannot be read: asking again would bring the same.
         self.after = Some(cursor);
@@ -144,14 +122,14 @@ impl EventStream {
             return Ok(());
         }
         let why = format!("a message is longer than {MAX_MESSAGE} bytes");
-        Err(self.client.not_understood(axum::http::StatusCode::OK, why))
+        Err(self.client.not_understood(reqwest::StatusCode::OK, why))
     }
 }
 
 async fn connect(client: &Client, after: Option<Cursor>, query: &EventQuery) -> Result<Response, ClientError> {
     let request = client
         .http
-        .request(Method::GET, client.url(&["v1", "events"], &query.pairs(after))?)
+        .request(Method::GET, client.url(&["v1", "events"], &pairs(query, after))?)
         .header(header::ACCEPT, "text/event-stream");
     match tokio::time::timeout(super::PATIENCE, client.send(request)).await {
         Ok(response) => response,

@@ -4,22 +4,13 @@ use reqwest::Method;
 use uuid::Uuid;
 
 use super::{Client, Result};
-use crate::api::json::{CheckedNames, Conflicts, Explanation, History, Name, NameRef, PlaceText, TakenNames, Time};
-
-/// Which names a list or a report is about.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct NameQuery {
-    /// Only of this namespace.
-    pub namespace: Option<String>,
-    /// Rows of a page at most.
-    pub limit: Option<usize>,
-}
+use crate::model::{CheckedNames, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time};
 
 impl Client {
     /// Who holds a name, with so many free alternatives where somebody does.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::api::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn name_or_others(&self, namespace: &str, name: &str, suggest: usize) -> Result<Name> {
         let query = [("suggest", suggest.to_string())];
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &query)?).await
@@ -28,7 +19,7 @@ impl Client {
     /// A page of a name's tenures, without so many of them.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::api::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: usize) -> Result<History> {
         let query = [("after", after.to_string())];
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name, "history"], &query)?).await
@@ -37,7 +28,7 @@ impl Client {
     /// What decides a name, and what it waits for.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::api::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name, "explanation"], &[])?).await
     }
@@ -45,7 +36,7 @@ impl Client {
     /// What decides a registration, and what it waits for.
     ///
     /// # Errors
-    /// [`ProblemType::NoRegistration`](crate::api::ProblemType::NoRegistration) where the node knows none of this id.
+    /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
     pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
         self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string(), "explanation"], &[])?).await
     }
@@ -62,12 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
-    pub async fn conflicts(
-        &self,
-        query: &NameQuery,
-        since: Option<Time>,
-        after: Option<&PlaceText>,
-    ) -> Result<Conflicts> {
+    pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
         let namespace = query.namespace.clone().map(|namespace| ("namespace", namespace));
         let since = since.map(|since| ("since", since.to_string()));
         let pairs: Vec<_> = namespace.into_iter().chain(since).chain(rest(query, after)).collect();
@@ -78,7 +64,7 @@ impl Client {
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
-    pub async fn names(&self, query: &NameQuery, prefix: &str, after: Option<&PlaceText>) -> Result<TakenNames> {
+    pub async fn names(&self, query: &NameQuery, prefix: &str, after: Option<&Place>) -> Result<TakenNames> {
         let mut pairs = rest(query, after);
         let request = match &query.namespace {
             Some(namespace) => {
@@ -91,7 +77,7 @@ impl Client {
     }
 }
 
-fn rest(query: &NameQuery, after: Option<&PlaceText>) -> Vec<(&'static str, String)> {
+fn rest(query: &NameQuery, after: Option<&Place>) -> Vec<(&'static str, String)> {
     let limit = query.limit.map(|limit| ("limit", limit.to_string()));
     after.map(|after| ("after", after.to_string())).into_iter().chain(limit).collect()
 }

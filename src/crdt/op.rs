@@ -7,10 +7,8 @@ use uuid::Uuid;
 
 use super::Chain;
 use crate::clock::{Hlc, NodeId, Stamp};
+pub use crate::model::Seq;
 use crate::name::Rules;
-
-/// The number of an op in its origin's log, from 1.
-pub type Seq = u64;
 
 /// An operation: one entry of a node's gap-free log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

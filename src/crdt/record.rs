@@ -6,23 +6,10 @@ use uuid::Uuid;
 use super::extend::Extensions;
 use super::op::{Claim, ClaimRef, Register, Seq};
 use crate::clock::{Hlc, NodeId, Stamp};
+pub use crate::model::EndReason;
 use crate::name::Rules;
 use crate::store::Store;
 use crate::store::schema::{self, NameKey, Rows};
-
-/// How a claim ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EndReason {
-    /// Its owner gave it up.
-    Released,
-    /// The reservation was not activated in time.
-    Expired,
-    /// A rename took its place.
-    Replaced,
-    /// Its registration was rejected for another name, or as a later twin.
-    Rejected,
-}
 
 /// A claim and how far its end has come.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

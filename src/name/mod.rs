@@ -24,7 +24,7 @@ mod username;
 pub use pepper::Pepper;
 pub use rules::{MAX_RESERVED, MAX_RESERVED_BYTES, Profile, Rules, RulesError};
 
-use crate::replica::limits::{MAX_NAME, MAX_NAMESPACE};
+use crate::model::limits::{MAX_NAME, MAX_NAMESPACE};
 
 /// A name as typed, for people to read: a private one is not known where it was not typed, and then it is empty.
 #[must_use]

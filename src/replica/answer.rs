@@ -1,17 +1,15 @@
 //! What a replica answers to clients.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::feed::Cursor;
 use super::message::Obstacle;
 use super::queries::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-pub use crate::crdt::EndReason;
-use crate::crdt::Seq;
+pub use crate::model::{
+    Claim as ClaimView, EndReason, EventType, Fork as ForkView, NameStatus, RejectedBy, RulesVersion, Status, Waiting,
+};
+use crate::model::{Cursor, Seq};
 use crate::name::Rules;
 
 /// What a replica answers; exactly one answer to each request.
@@ -48,28 +46,6 @@ pub enum Answer {
     Cluster(Box<ClusterView>),
 }
 
-/// Where a registration stands.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Not yet final.
-    Pending,
-    /// Not yet final, but an earlier claim to one of its names is known.
-    Contested,
-    /// It has its names. Final.
-    Confirmed,
-    /// It has none of them. Final.
-    Rejected,
-}
-
-impl Status {
-    /// Whether it stands for good.
-    #[must_use]
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Confirmed | Self::Rejected)
-    }
-}
-
 /// A registration as its client sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistrationView {
@@ -99,57 +75,6 @@ pub struct RegistrationView {
     pub rejected_by: Option<RejectedBy>,
 }
 
-/// One name of a registration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ClaimView {
-    /// The namespace.
-    pub namespace: String,
-    /// The name as typed; empty for a private one that was not typed at this node.
-    pub name: String,
-    /// Its canonical form, or the hash of it.
-    pub key: String,
-    /// How the claim ended, where it finally did.
-    pub ended: Option<EndReason>,
-}
-
-/// A member that something waits for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Waiting {
-    /// The member.
-    pub node: NodeId,
-    /// Its label.
-    pub label: String,
-    /// When its promise last moved, by this node's clock; none where it has not been heard of since the start.
-    pub since: Option<Millis>,
-}
-
-/// The claim that a registration lost to; where that one is forgotten, a later one that led the name.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RejectedBy {
-    /// The namespace of the lost name.
-    pub namespace: String,
-    /// The lost name, as the loser typed it; empty for a private one that was not typed at this node.
-    pub name: String,
-    /// The winning registration.
-    pub registration: Uuid,
-    /// Its stamp.
-    pub stamp: Stamp,
-}
-
-/// Whether a name can be had.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NameStatus {
-    /// It can be claimed here and now.
-    Available,
-    /// A claim leads that is not yet final.
-    Pending,
-    /// A confirmed claim holds it.
-    Held,
-    /// Its claim has ended, but that is not yet final.
-    Ending,
-}
-
 /// A name as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameView {
@@ -167,24 +92,6 @@ pub struct NameView {
     pub since: Option<Millis>,
 }
 
-/// Which rules of a namespace are meant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum RulesVersion {
-    /// The defaults: nobody has set any.
-    Default,
-    /// Those that this op set.
-    Set(Stamp),
-}
-
-impl fmt::Display for RulesVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Set(stamp) => stamp.fmt(f),
-        }
-    }
-}
-
 /// The rules of a namespace as this node sees them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamespaceView {
@@ -196,23 +103,6 @@ pub struct NamespaceView {
     pub version: RulesVersion,
     /// The change cannot be lost any more, whoever is evicted; a later one may take its place.
     pub is_final: bool,
-}
-
-/// The kind of an event.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub enum EventType {
-    /// This node knows of the registration.
-    Accepted,
-    /// An earlier claim to one of its names turned up; not yet final.
-    Contested,
-    /// It has its names. Final.
-    Confirmed,
-    /// It lost. Final.
-    Rejected,
-    /// The reservation was made permanent.
-    Activated,
-    /// A confirmed claim ended.
-    NameEnded,
 }
 
 /// A page of the feed.
@@ -335,18 +225,6 @@ pub struct OverdueView {
     pub since: Millis,
     /// Members whose clocks are not known to have passed that time.
     pub waiting_for: Vec<Waiting>,
-}
-
-/// Two nodes hold different ops under one number of a log: nothing more of it is decided until its origin has come back under
-/// a new id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ForkView {
-    /// Whose log.
-    pub origin: NodeId,
-    /// A node that holds another op than the one that answers.
-    pub by: NodeId,
-    /// The number, or a later one.
-    pub seq: Seq,
 }
 
 /// An eviction that is not finished.

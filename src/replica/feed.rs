@@ -14,16 +14,15 @@
 
 pub(super) mod retelling;
 
-use std::fmt;
 use std::ops::ControlFlow;
-use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::answer::{EventType, Status};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::EndReason;
+pub(super) use crate::model::Cursor;
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Direction, Store};
 
@@ -32,51 +31,6 @@ const CHUNK: usize = 256;
 
 /// Chunks that are dropped in one step at most, so that a step stays short, and more than a step writes. A guess.
 pub(super) const DROPPED_AT_ONCE: usize = 64;
-
-/// A place in one feed: after its event of this number, or, as the cursor of an event, that event. Clients take the text,
-/// `<feed>-<number>`, as it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Cursor {
-    /// Which part of which feed, by a number that was drawn at random when it began.
-    pub feed: u64,
-    /// Which event; the first is 1, and 0 is the place before it.
-    pub number: u64,
-}
-
-/// The text is no cursor.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is not a cursor: give one as an event, a page or a refusal of this node said it")]
-pub struct CursorError(String);
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{}", self.feed, self.number)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = CursorError;
-
-    fn from_str(text: &str) -> Result<Self, CursorError> {
-        let parsed = text.split_once('-').and_then(|(feed, number)| {
-            Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, number: number.parse().ok()? })
-        });
-        // One way to write each.
-        parsed.filter(|cursor| cursor.to_string() == text).ok_or_else(|| CursorError(text.to_owned()))
-    }
-}
-
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
 
 /// An event as it is stored: the rest is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -352,19 +306,6 @@ mod tests {
             prop_assert_eq!(cursors(&store), (feed.earliest()..=total).collect::<Vec<_>>());
             let reopened = Feed::open(&mut store, 7).unwrap();
             prop_assert_eq!((reopened.earliest(), reopened.last()), (feed.earliest(), feed.at(total)));
-        }
-    }
-
-    #[test]
-    fn a_cursor_is_read_as_it_is_written() {
-        for (feed, number) in [(0, 0), (0x00ab, 7), (u64::MAX, u64::MAX)] {
-            let cursor = Cursor { feed, number };
-            assert_eq!(cursor.to_string().parse(), Ok(cursor));
-            assert_eq!(cursor.to_string(), format!("{feed:x}-{number}"));
-            assert_eq!(crate::codec::decode(&crate::codec::encode(&cursor)), Ok(cursor));
-        }
-        for text in ["", "7", "-7", "ab-", "00ab-7", "AB-7", "ab-07", "ab-+7", "ab-7 ", "ab-7-1", "xyz-1"] {
-            assert_eq!(text.parse::<Cursor>(), Err(CursorError(text.to_owned())));
         }
     }
 

@@ -17,22 +17,12 @@ pub use self::history::{HistoryPage, TenureClaim, TenureView};
 pub use self::listing::{ListedName, NamePage};
 use super::Replica;
 use crate::crdt::Name;
+pub use crate::model::Place;
 use crate::store::schema::{self, NameKey, Rows, Span};
 use crate::store::{Direction, Store};
 
 /// Rows of names that one page looks at, so that few hits among many names do not hold up the node. A guess.
 const MAX_EXAMINED: usize = 5000;
-
-/// A place among all names, which are in the order of their namespaces and keys: where a page goes on.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Place {
-    /// The namespace.
-    pub namespace: String,
-    /// The key.
-    pub key: String,
-    /// How many tenures of that name have been looked at.
-    pub tenures: usize,
-}
 
 /// The part of the names that a walk visits.
 struct Walk<'a> {

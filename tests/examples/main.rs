@@ -17,7 +17,7 @@ mod signup;
 mod support;
 
 use forename::Client;
-use forename::api::json::{Registration, RegistrationBody};
+use forename::model::{Registration, RegistrationBody};
 
 use support::{claim, cluster, eventually};
 

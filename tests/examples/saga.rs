@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::client::EventQuery;
+use forename::model::EventQuery;
 use forename::node::NodeConfig;
 use forename::transport::Cuts;
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use forename::Client;
-use forename::client::EventQuery;
+use forename::model::EventQuery;
 use forename::replica::{Cursor, Status};
 use forename::transport::Cuts;
 use reqwest::Url;

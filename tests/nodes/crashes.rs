@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
-use forename::api::ProblemType;
-use forename::api::json::{Registration, RegistrationBody};
-use forename::client::EventQuery;
+use forename::model::EventQuery;
+use forename::model::ProblemType;
+use forename::model::{Registration, RegistrationBody};
 use forename::replica::{Cursor, EventType, Status};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

@@ -2,9 +2,9 @@
 //! what it waits for.
 
 use forename::Client;
-use forename::api::ProblemType;
 use forename::client::ClientError;
 use forename::clock::NodeId;
+use forename::model::ProblemType;
 use forename::replica::Status;
 
 use crate::support::facts::agreed;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::api::json::{Metadata, NameRef, RegistrationBody};
+use forename::model::{Metadata, NameRef, RegistrationBody};
 use forename::node::{JoinConfig, NodeConfig};
 use forename::replica::{EndReason, EventType, Status};
 use forename::transport::Cuts;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use forename::Client;
-use forename::api::ProblemType;
-use forename::api::json::{Cluster, Member, MemberState, Registration};
 use forename::client::ClientError;
 use forename::clock::NodeId;
+use forename::model::ProblemType;
+use forename::model::{Cluster, Member, MemberState, Registration};
 use forename::node::Handle;
 use forename::replica::Status;
 use forename::transport::{Cuts, LinkFilter};

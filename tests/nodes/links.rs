@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use forename::Client;
-use forename::api::json::Registration;
+use forename::model::Registration;
 use forename::replica::{EventType, Status};
 use forename::transport::{Cuts, LinkFilter};
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 
-use forename::api::ProblemType;
-use forename::api::json::{Conflict, ConflictStatus, RegistrationBody};
-use forename::client::NameQuery;
+use forename::model::NameQuery;
+use forename::model::ProblemType;
+use forename::model::{Conflict, ConflictStatus, RegistrationBody};
 use forename::replica::{Precedence, Status};
 use forename::transport::Cuts;
 use futures_util::stream;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use forename::Client;
-use forename::api::json::{NameRef, NamespaceBody, RegistrationBody};
-use forename::client::EventQuery;
+use forename::model::EventQuery;
+use forename::model::{NameRef, NamespaceBody, RegistrationBody};
 use forename::replica::{EventType, NameStatus, Status};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::Client;
-use forename::api::ProblemType;
-use forename::api::json::Registration;
+use forename::model::ProblemType;
+use forename::model::Registration;
 use forename::replica::Status;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
-use forename::api::json::Registration;
+use forename::model::Registration;
 use forename::replica::Status;
 use serde_json::Value;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use forename::api::ProblemType;
-use forename::api::json::{NameRef, Namespace, NamespaceBody, ProfileName, RegistrationBody};
 use forename::client::ClientError;
+use forename::model::ProblemType;
+use forename::model::{NameRef, Namespace, NamespaceBody, ProfileName, RegistrationBody};
 use forename::transport::Cuts;
 use forename::{Client, replica::NameStatus};
 

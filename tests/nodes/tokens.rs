@@ -80,7 +80,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
 
     // From a program: a stream of events too.
     let client = node.client.clone().with_token(&reading).unwrap();
-    let mut events = client.stream(None, forename::client::EventQuery::default());
+    let mut events = client.stream(None, forename::model::EventQuery::default());
     assert!(events.next().await.is_ok());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(format!("{address}/readyz")).send().await.unwrap().status(), 200);

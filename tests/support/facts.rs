@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::Client;
-use forename::api::json::{Event, Registration};
-use forename::client::EventQuery;
 use forename::clock::{NodeId, Stamp};
+use forename::model::EventQuery;
+use forename::model::{Event, Registration};
 use forename::replica::{EventType, Status};
 use uuid::Uuid;
 

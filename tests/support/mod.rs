@@ -10,9 +10,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use forename::Client;
-use forename::api::json::{Cluster, NameRef, Registration, RegistrationBody, Wait};
 use forename::client::ClientError;
 use forename::clock::NodeId;
+use forename::model::{Cluster, NameRef, Registration, RegistrationBody, Wait};
 use uuid::Uuid;
 
 /// How long anything may take. Nothing hangs on the figure but how soon a failing test gives up.
@@ -65,11 +65,7 @@ pub(crate) fn user(name: &str, owner: &str) -> RegistrationBody {
 
 /// The same, answered when it is final.
 pub(crate) fn user_final(name: &str, owner: &str) -> RegistrationBody {
-    RegistrationBody {
-        wait: Some(Wait::Final),
-        timeout: Some(forename::api::json::Span(DEADLINE)),
-        ..user(name, owner)
-    }
+    RegistrationBody { wait: Some(Wait::Final), timeout: Some(forename::model::Span(DEADLINE)), ..user(name, owner) }
 }
 
 /// Registers; `None` where the name is taken already.

@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 
 use super::super::Api;
 use super::super::extract::internal;
-use super::super::problem::{Problem, ProblemType};
-use super::{ApiToken, Scope};
+use super::ApiToken;
+use crate::model::{Problem, ProblemType, Scope};
 use crate::replica::{self, Charge};
 
 /// Who makes a call that was let in.

@@ -54,12 +54,12 @@ async fn every_refusal_has_its_type_and_fields() {
 
 #[tokio::test]
 async fn a_rejection_names_the_winner() {
-    let winner = replica::RejectedBy {
-        namespace: "username".to_owned(),
-        name: "Alice".to_owned(),
-        registration: Uuid::from_u128(6),
-        stamp: Stamp { hlc: Hlc(1 << 16), node: NODE },
-    };
+    let winner = RejectedBy::new(
+        "username".to_owned(),
+        "Alice".to_owned(),
+        Uuid::from_u128(6),
+        Stamp { hlc: Hlc(1 << 16), node: NODE },
+    );
     let view = RegistrationView { rejected_by: Some(winner), ..registration(Status::Rejected) };
     let fake = Fake::start(move |_| Ok(Answer::Registration(Box::new(view.clone())))).await;
     let body = problem(fake.post("/v1/registrations", &alice()).await, "registration-rejected", 409).await;

@@ -73,7 +73,7 @@ async fn filters_reach_the_node() {
     assert_eq!(fake.last(), asked);
     // The typed client writes the same.
     let query = EventQuery {
-        since: Some(json::Time(Millis(1_700_000_000_000))),
+        since: Some(Time(Millis(1_700_000_000_000))),
         types: vec![EventType::Accepted, EventType::NameEnded],
         owner: Some("o".to_owned()),
         registration: Some(id),

@@ -1,9 +1,8 @@
 //! Many at once: batches, look-ups, lists, reports, and what people read who want to know why.
 
 use super::*;
-use crate::api::json::{BatchLine, NameRef, PlaceText, RegistrationBody};
-use crate::client::NameQuery;
-use crate::replica::limits::MAX_BATCH;
+use crate::model::limits::MAX_BATCH;
+use crate::model::{BatchLine, NDJSON, NameQuery, NameRef, RegistrationBody};
 use crate::replica::{
     Conflict, ConflictPage, HistoryPage, ListedName, NameExplanation, NamePage, Place, Precedence, TenureClaim,
     TenureView,
@@ -164,12 +163,8 @@ async fn alternatives_come_with_a_name_that_is_taken() {
         Request::Suggest { .. } => Ok(Answer::Suggestions(vec!["Alice7".to_owned()])),
         Request::Register(_) => {
             let mut lost = registration(Status::Rejected);
-            lost.rejected_by = Some(replica::RejectedBy {
-                namespace: "username".to_owned(),
-                name: "Alice".to_owned(),
-                registration: Uuid::from_u128(6),
-                stamp: Stamp::default(),
-            });
+            lost.rejected_by =
+                Some(RejectedBy::new("username".to_owned(), "Alice".to_owned(), Uuid::from_u128(6), Stamp::default()));
             Ok(Answer::Registration(Box::new(lost)))
         }
         _ => Err(Refusal::NotMember),
@@ -297,7 +292,7 @@ async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
     let since = "2026-03-01T12:00:00Z".parse().unwrap();
     let page = client.conflicts(&query, Some(since), None).await.unwrap();
     let asked = Request::Conflicts { namespace: query.namespace.clone(), since: Some(since.0), after: None, limit: 7 };
-    assert_eq!((fake.last(), page.next.as_ref()), (asked, Some(&PlaceText(place.clone()))));
+    assert_eq!((fake.last(), page.next.as_ref()), (asked, Some(&place.clone())));
     assert_eq!((page.conflicts[0].winner, page.conflicts[0].claims.len()), (Uuid::from_u128(1), 2));
     client.conflicts(&NameQuery::default(), None, page.next.as_ref()).await.unwrap();
     let asked = Request::Conflicts { namespace: None, since: None, after: Some(place.clone()), limit: 100 };

@@ -1,7 +1,7 @@
 //! Rules of namespaces over HTTP and on the command line.
 
 use super::*;
-use crate::api::json::{Namespace, NamespaceBody};
+use crate::model::{Namespace, NamespaceBody};
 use crate::name::{Profile, Rules};
 use crate::replica::{NamespaceView, RulesVersion};
 

@@ -192,9 +192,9 @@ async fn what_is_left_of_a_batch_is_not_taken_once_tokens_have_changed() {
     let known = tokens();
     let fake = Fake::with(known.clone(), |_| answered(Status::Pending)).await;
     let client = Client::new(&fake.base).unwrap().with_token("claims").unwrap();
-    let (lines, sent) = tokio::sync::mpsc::unbounded_channel::<crate::api::json::RegistrationBody>();
+    let (lines, sent) = tokio::sync::mpsc::unbounded_channel::<crate::model::RegistrationBody>();
     let sent = futures_util::stream::unfold(sent, |mut sent| async move { Some((sent.recv().await?, sent)) });
-    let body: crate::api::json::RegistrationBody = serde_json::from_value(alice()).unwrap();
+    let body: crate::model::RegistrationBody = serde_json::from_value(alice()).unwrap();
     lines.send(body.clone()).unwrap();
     let mut answers = client.register_all(Box::pin(sent)).await.unwrap();
     assert!(answers.next().await.unwrap().unwrap().registration.is_some());

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::Failure;
 use super::super::export::Lines;
-use crate::api::json::{Metadata, NameRef, RegistrationBody, Span, Time};
+use crate::model::{Metadata, NameRef, RegistrationBody, Span, Time};
 
 /// What ids are made under by default, as UUIDs of version 5 (RFC 9562), of what rows say.
 const ROWS: Uuid = Uuid::from_u128(0x2f6b_8a10_5d3c_4e77_9a41_c07e_3b95_18d4);

@@ -11,6 +11,7 @@ use super::super::{Replica, log};
 use super::{Contest, Undecided, What};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::crdt::{ClaimRecord, ClaimRef, EndReason, Registration, Seq};
+use crate::model::Time;
 use crate::store::Store;
 use crate::store::schema::{self, Rows, Span};
 
@@ -55,7 +56,7 @@ impl<S: Store> Replica<S> {
         };
         let describe = |node| {
             let label = self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default();
-            Waiting { node, label, since: self.finality.heard_at(node) }
+            Waiting { node, label, since: self.finality.heard_at(node).map(Time) }
         };
         waiting.into_iter().map(describe).collect()
     }

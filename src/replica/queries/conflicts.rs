@@ -7,6 +7,7 @@ use super::super::limits::MAX_PAGE;
 use super::{MAX_EXAMINED, Place, TenureView, Walk};
 use crate::clock::Millis;
 use crate::crdt::{Name, Tenure};
+pub use crate::model::Precedence;
 use crate::store::Store;
 
 /// A page of the report.
@@ -31,16 +32,6 @@ pub struct Conflict {
     pub precedence: Precedence,
     /// When this node knew that all outcomes are final; none where they are not, or it was not there.
     pub final_at: Option<Millis>,
-}
-
-/// Why one claim comes before another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precedence {
-    /// It has the earlier timestamp.
-    EarliestTimestamp,
-    /// Both have the same timestamp, and it is of the node with the lower id.
-    LowestNode,
 }
 
 impl Conflict {

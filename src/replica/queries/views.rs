@@ -93,12 +93,8 @@ impl<S: Store> Replica<S> {
     fn winner(&self, registration: &Registration) -> Option<RejectedBy> {
         let (index, stamp) = self.registry.causes(registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
         let lost = &registration.claims.get(index)?.claim;
-        Some(RejectedBy {
-            namespace: lost.namespace.clone(),
-            name: self.typed(registration.id(), lost),
-            registration: Registration::load(&self.registry.store, stamp)?.id(),
-            stamp,
-        })
+        let winner = Registration::load(&self.registry.store, stamp)?.id();
+        Some(RejectedBy::new(lost.namespace.clone(), self.typed(registration.id(), lost), winner, stamp))
     }
 
     pub(in crate::replica) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
@@ -242,12 +238,7 @@ impl<S: Store> Replica<S> {
         let names = claims.map(name).collect();
         let rejected_by = record.kind.lost_to().and_then(|lost_to| {
             let lost = &registration.claims.get(usize::from(lost_to.claim))?.claim;
-            Some(RejectedBy {
-                namespace: lost.namespace.clone(),
-                name: self.typed(id, lost),
-                registration: lost_to.id,
-                stamp: lost_to.winner,
-            })
+            Some(RejectedBy::new(lost.namespace.clone(), self.typed(id, lost), lost_to.id, lost_to.winner))
         });
         let is_reservation =
             matches!(record.kind, EventKind::Accepted | EventKind::Contested(_) | EventKind::Confirmed);

@@ -383,7 +383,7 @@ mod words {
     use std::path::Path;
 
     use super::*;
-    use crate::api::json::Explanation;
+    use crate::model::Explanation;
 
     const STORIES: [fn(&mut Told); 13] = [
         a_name_that_nobody_ever_held,

@@ -6,11 +6,8 @@ use uuid::Uuid;
 
 use super::is_false;
 use super::text::{Span, Time, stamp};
-use crate::api::Problem;
+use super::{EndReason, Problem, Status};
 use crate::clock::{NodeId, Stamp};
-use crate::replica::{
-    self, ClaimView, EndReason, NameRequest, NameStatus, NameView, RegisterRequest, RegistrationView, Status,
-};
 
 /// A name as a client writes it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,12 +17,6 @@ pub struct NameRef {
     pub namespace: String,
     /// The name as typed.
     pub name: String,
-}
-
-impl From<NameRef> for NameRequest {
-    fn from(NameRef { namespace, name }: NameRef) -> Self {
-        Self { namespace, name }
-    }
 }
 
 /// An application's JSON object, kept as the text it came as.
@@ -127,27 +118,6 @@ pub struct RegistrationBody {
     pub suggest: Option<usize>,
 }
 
-impl RegistrationBody {
-    /// The request to the replica; `wait` as the server caps it, in milliseconds.
-    #[must_use]
-    pub fn into_request(self, wait: Option<u64>) -> RegisterRequest {
-        let replaces = self.replaces.map(|replaces| replica::Replaces {
-            registration: replaces.registration,
-            name: NameRequest { namespace: replaces.namespace, name: replaces.name },
-        });
-        RegisterRequest {
-            id: self.id,
-            owner: self.owner,
-            names: self.names.into_iter().map(Into::into).collect(),
-            ttl: self.ttl.map(Span::millis),
-            replaces,
-            metadata: self.metadata.map(|metadata| metadata.as_str().to_owned()),
-            wait,
-            ..RegisterRequest::default()
-        }
-    }
-}
-
 /// What `POST /v1/registrations/{id}/extend` takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,27 +181,6 @@ pub struct Registration {
     pub rejected_by: Option<RejectedBy>,
 }
 
-impl From<RegistrationView> for Registration {
-    fn from(view: RegistrationView) -> Self {
-        Self {
-            id: view.id,
-            owner: view.owner,
-            status: view.status,
-            names: view.names.into_iter().filter(|_| !view.erased).map(Into::into).collect(),
-            erased: view.erased,
-            node: view.node,
-            stamp: view.stamp,
-            accepted_at: Time(view.stamp.hlc.millis()),
-            expires_at: view.expires.map(Time),
-            activated: view.activated,
-            // It was checked when it came in; should a store hold anything else, the rest of the answer still counts.
-            metadata: view.metadata.and_then(|text| Metadata::new(text).ok()),
-            waiting_for: view.waiting_for.into_iter().map(Into::into).collect(),
-            rejected_by: view.rejected_by.map(Into::into),
-        }
-    }
-}
-
 /// One name of a registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Claim {
@@ -247,12 +196,6 @@ pub struct Claim {
     pub ended: Option<EndReason>,
 }
 
-impl From<ClaimView> for Claim {
-    fn from(ClaimView { namespace, name, key, ended }: ClaimView) -> Self {
-        Self { namespace, name, key, ended }
-    }
-}
-
 /// A member that something waits for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Waiting {
@@ -263,12 +206,6 @@ pub struct Waiting {
     /// When its promise last moved; none where it has not been heard of since the answering node started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-}
-
-impl From<replica::Waiting> for Waiting {
-    fn from(view: replica::Waiting) -> Self {
-        Self { node: view.node, label: view.label, since: view.since.map(Time) }
-    }
 }
 
 /// The claim that a registration lost to.
@@ -289,15 +226,11 @@ pub struct RejectedBy {
     pub accepted_at: Time,
 }
 
-impl From<replica::RejectedBy> for RejectedBy {
-    fn from(view: replica::RejectedBy) -> Self {
-        Self {
-            namespace: view.namespace,
-            name: view.name,
-            registration: view.registration,
-            stamp: view.stamp,
-            accepted_at: Time(view.stamp.hlc.millis()),
-        }
+#[cfg(feature = "core")]
+impl RejectedBy {
+    /// A claim to this name, by this registration.
+    pub(crate) fn new(namespace: String, name: String, registration: Uuid, stamp: Stamp) -> Self {
+        Self { namespace, name, registration, stamp, accepted_at: Time(stamp.hlc.millis()) }
     }
 }
 
@@ -309,43 +242,4 @@ pub struct Registrations {
     /// Where there may be more: give it as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Uuid>,
-}
-
-/// Whether a name can be had.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Name {
-    /// The namespace.
-    pub namespace: String,
-    /// The name as asked for.
-    pub name: String,
-    /// Its canonical form.
-    pub key: String,
-    /// Whether it can be claimed here and now.
-    pub available: bool,
-    /// The same with more detail.
-    pub status: NameStatus,
-    /// The registration that leads it, where one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registration: Option<Uuid>,
-    /// When that was accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
-    /// Names like it that are free at the answering node, where they were asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suggestions: Vec<String>,
-}
-
-impl From<NameView> for Name {
-    fn from(view: NameView) -> Self {
-        Self {
-            namespace: view.namespace,
-            name: view.name,
-            key: view.key,
-            available: view.status == NameStatus::Available,
-            status: view.status,
-            registration: view.registration,
-            since: view.since.map(Time),
-            suggestions: Vec::new(),
-        }
-    }
 }

@@ -1,11 +1,7 @@
 //! Why a registration or a name is where it is, in words for people who answer for it.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::text::{Time, stamp};
 use crate::clock::{NodeId, Stamp};
+use crate::model::{AwaitedMember, Case, DecidingOp, Explanation, Span, Time};
 use crate::name::shown;
 use crate::replica::{
     Awaited, ClaimView, EndReason, NameExplanation, NameView, RegistrationExplanation, Rival, Status, TenureClaim,
@@ -25,86 +21,6 @@ const RELEASE: &str = "A name that is given up is free for others once no member
 const ERASED: &str = "Whoever holds a registration can have its owner, names and metadata erased. That is done at every \
                       node once it is final that the names are given up.";
 const ENDED: &str = "A name whose claim has ended for good is free for whoever claims it next.";
-
-/// Which of the cases it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Case {
-    /// Nobody ever claimed the name.
-    NeverHeld,
-    /// The name was held and is free again.
-    FreeAgain,
-    /// The outcome is not final; no earlier claim is known.
-    Pending,
-    /// The outcome is not final; an earlier claim is known.
-    Contested,
-    /// It has its names.
-    Confirmed,
-    /// It has its names until its time is over.
-    Reserved,
-    /// Its time is over, which is not final.
-    Expiring,
-    /// It was given up, which is not final.
-    Releasing,
-    /// It had its names, and they have all ended.
-    Ended,
-    /// It lost.
-    Rejected,
-    /// It is over, and was erased.
-    Erased,
-}
-
-/// Why something is where it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Explanation {
-    /// The name, or the registration's id.
-    pub subject: String,
-    /// Which of the cases it is.
-    pub case: Case,
-    /// What is so, in a sentence or two.
-    pub summary: String,
-    /// The rule that makes it so.
-    pub rule: String,
-    /// The operations that decide it, earliest first.
-    pub decided_by: Vec<DecidingOp>,
-    /// Members that it waits for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waiting_for: Vec<AwaitedMember>,
-    /// What ends the wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
-/// An operation that decides something.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DecidingOp {
-    /// Its stamp.
-    #[serde(with = "stamp")]
-    pub stamp: Stamp,
-    /// The node that issued it.
-    pub node: NodeId,
-    /// That node's label, as far as it is known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub label: String,
-    /// When.
-    pub at: Time,
-    /// What it did and what came of that.
-    pub what: String,
-}
-
-/// A member that is waited for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AwaitedMember {
-    /// The member.
-    pub node: NodeId,
-    /// Its label.
-    pub label: String,
-    /// When it was last heard of; none where it has not been since the answering node started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
-    /// What is the matter with it.
-    pub why: String,
-}
 
 impl From<RegistrationExplanation> for Explanation {
     fn from(facts: RegistrationExplanation) -> Self {
@@ -381,7 +297,7 @@ fn later(status: Status) -> &'static str {
 }
 
 fn awaited(member: &Awaited) -> AwaitedMember {
-    let since = member.waiting.since.map(Time);
+    let since = member.waiting.since;
     let why = match (member.skewed, member.leaves, member.connected, since) {
         (Some(ahead), ..) => {
             format!("its ops are {ahead} ms ahead of the cluster's time, so they are not taken until that is put right")
@@ -447,36 +363,11 @@ fn earlier(first: Stamp, second: Stamp) -> String {
     match millis {
         0 => "earlier within the same millisecond".to_owned(),
         1..10_000 => format!("{}.{:03} s earlier", millis / 1000, millis % 1000),
-        _ => format!("{} earlier", super::text::Span(std::time::Duration::from_secs(millis / 1000))),
+        _ => format!("{} earlier", Span(std::time::Duration::from_secs(millis / 1000))),
     }
 }
 
 fn list(names: &[ClaimView]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, shown(&name.name))).collect();
     names.join(" and ")
-}
-
-impl fmt::Display for Explanation {
-    /// On some lines, for a terminal.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.subject)?;
-        writeln!(f, "  {}", self.summary)?;
-        writeln!(f, "  The rule: {}", self.rule)?;
-        if !self.decided_by.is_empty() {
-            writeln!(f, "  Decided by:")?;
-        }
-        for op in &self.decided_by {
-            writeln!(f, "    {} node {} {}", op.at, node(op.node, &op.label), op.what)?;
-        }
-        if !self.waiting_for.is_empty() {
-            writeln!(f, "  Waits for:")?;
-        }
-        for member in &self.waiting_for {
-            writeln!(f, "    {}: {}", node(member.node, &member.label), member.why)?;
-        }
-        match &self.until {
-            Some(until) => writeln!(f, "  {until}"),
-            None => Ok(()),
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Limits on what a client may send, each with its own error. All are guesses at what sign-ups need, with room.
 
+use std::time::Duration;
+
 /// Names in one registration.
 pub const MAX_NAMES: usize = 16;
 /// Bytes of an owner.
@@ -28,3 +30,11 @@ pub const MAX_OPEN_OF_OWNER: u32 = 10_000;
 /// The same of an API token that says nothing of it. A guess: more than all forms of a site have open in an hour, and less
 /// than a dictionary.
 pub const MAX_OPEN_OF_TOKEN: u32 = 100_000;
+/// How long an answer waits for the outcome where the client does not say. A guess: a few slow round trips.
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// How long it waits at most, whatever the client says; below the usual idle time-out of proxies.
+pub const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long a join token holds where nobody says otherwise.
+pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Rows of a page where the client does not say.
+pub const DEFAULT_PAGE: usize = 100;

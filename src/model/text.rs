@@ -194,7 +194,7 @@ pub mod stamp {
         parse(&text).ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a stamp")))
     }
 
-    pub(in crate::api::json) fn parse(text: &str) -> Option<Stamp> {
+    pub(in crate::model) fn parse(text: &str) -> Option<Stamp> {
         let (hlc, node) = text.split_once('@')?;
         Some(Stamp { hlc: super::hlc::parse(hlc)?, node: node.parse().ok()? })
     }

@@ -1,18 +1,36 @@
-//! Histories, conflicts, lists of names.
-
-use std::str::FromStr;
+//! Names: who holds one, its history, conflicts, lists.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::is_false;
-use super::registration::{Metadata, NameRef};
+use super::registration::Metadata;
 use super::text::{Time, stamp};
+use super::{EndReason, NameStatus, Place, Precedence, Status, is_false};
 use crate::clock::{NodeId, Stamp};
-use crate::replica::{
-    self, EndReason, HistoryPage, ListedName, NameStatus, NameView, Place, Precedence, Refusal, Status, TenureClaim,
-    TenureView,
-};
+
+/// Whether a name can be had.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Name {
+    /// The namespace.
+    pub namespace: String,
+    /// The name as asked for.
+    pub name: String,
+    /// Its canonical form.
+    pub key: String,
+    /// Whether it can be claimed here and now.
+    pub available: bool,
+    /// The same with more detail.
+    pub status: NameStatus,
+    /// The registration that leads it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Uuid>,
+    /// When that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Names like it that are free at the answering node, where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<String>,
+}
 
 /// A claim among those of a tenure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,25 +68,6 @@ pub struct Contender {
     pub rejected_at: Option<Time>,
 }
 
-impl From<TenureClaim> for Contender {
-    fn from(claim: TenureClaim) -> Self {
-        Self {
-            registration: claim.registration,
-            owner: claim.owner,
-            name: claim.name,
-            node: claim.stamp.node,
-            label: claim.label,
-            stamp: claim.stamp,
-            accepted_at: Time(claim.stamp.hlc.millis()),
-            status: claim.status,
-            twin: claim.twin,
-            released: claim.released,
-            ended: claim.ended,
-            rejected_at: claim.rejected_at.map(Time),
-        }
-    }
-}
-
 /// A tenure of a name: who held it, from when till when.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tenure {
@@ -82,15 +81,6 @@ pub struct Tenure {
     /// Claims that lost to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losers: Vec<Contender>,
-}
-
-impl Tenure {
-    /// None for a tenure without claims, which no node has.
-    fn new(view: TenureView) -> Option<Self> {
-        let mut claims = view.claims.into_iter().map(Contender::from);
-        let holder = claims.next()?;
-        Some(Self { since: holder.accepted_at, until: view.until.map(Time), losers: claims.collect(), holder })
-    }
 }
 
 /// A page of a name's tenures, earliest first.
@@ -107,55 +97,6 @@ pub struct History {
     /// Where there are more: give it as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<usize>,
-}
-
-impl From<HistoryPage> for History {
-    fn from(page: HistoryPage) -> Self {
-        let tenures = page.tenures.into_iter().filter_map(Tenure::new).collect();
-        Self { namespace: page.namespace, name: page.name, key: page.key, tenures, next: page.next }
-    }
-}
-
-/// Where a page of names or conflicts goes on. Travels as text that only a node needs to understand.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PlaceText(pub Place);
-
-/// The text is no cursor.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not a cursor: give what a page before this one said under next")]
-pub struct PlaceError(String);
-
-impl std::fmt::Display for PlaceText {
-    /// A namespace has no blanks.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Place { namespace, key, tenures } = &self.0;
-        write!(f, "{tenures} {namespace} {key}")
-    }
-}
-
-impl FromStr for PlaceText {
-    type Err = PlaceError;
-
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let parse = || {
-            let (tenures, rest) = text.split_once(' ')?;
-            let (namespace, key) = rest.split_once(' ')?;
-            Some(Place { namespace: namespace.to_owned(), key: key.to_owned(), tenures: tenures.parse().ok()? })
-        };
-        parse().map(Self).ok_or_else(|| PlaceError(text.to_owned()))
-    }
-}
-
-impl Serialize for PlaceText {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PlaceText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 /// A tenure of a name that more than one registration claimed.
@@ -188,22 +129,6 @@ pub enum ConflictStatus {
     Final,
 }
 
-impl Conflict {
-    fn new(conflict: replica::Conflict) -> Option<Self> {
-        let status = if conflict.is_final() { ConflictStatus::Final } else { ConflictStatus::Open };
-        let winner = conflict.tenure.claims.first()?.registration;
-        Some(Self {
-            namespace: conflict.namespace,
-            key: conflict.key,
-            status,
-            winner,
-            why: conflict.precedence,
-            claims: conflict.tenure.claims.into_iter().map(Into::into).collect(),
-            final_at: conflict.final_at.map(Time),
-        })
-    }
-}
-
 /// A page of the exception report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Conflicts {
@@ -211,14 +136,7 @@ pub struct Conflicts {
     pub conflicts: Vec<Conflict>,
     /// Where to go on: give it as `after`; none at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<PlaceText>,
-}
-
-impl From<replica::ConflictPage> for Conflicts {
-    fn from(page: replica::ConflictPage) -> Self {
-        let conflicts = page.conflicts.into_iter().filter_map(Conflict::new).collect();
-        Self { conflicts, next: page.next.map(PlaceText) }
-    }
+    pub next: Option<Place>,
 }
 
 /// A name that somebody has.
@@ -248,22 +166,6 @@ pub struct TakenName {
     pub metadata: Option<Metadata>,
 }
 
-impl From<ListedName> for TakenName {
-    fn from(name: ListedName) -> Self {
-        Self {
-            namespace: name.namespace,
-            name: name.name,
-            key: name.key,
-            status: name.status,
-            owner: name.owner,
-            registration: name.registration,
-            since: Time(name.since),
-            expires_at: name.expires.map(Time),
-            metadata: name.metadata.and_then(|text| Metadata::new(text).ok()),
-        }
-    }
-}
-
 /// A page of the names that are taken, by namespace and key.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TakenNames {
@@ -271,13 +173,7 @@ pub struct TakenNames {
     pub names: Vec<TakenName>,
     /// Where to go on: give it as `after`; none at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<PlaceText>,
-}
-
-impl From<replica::NamePage> for TakenNames {
-    fn from(page: replica::NamePage) -> Self {
-        Self { names: page.names.into_iter().map(Into::into).collect(), next: page.next.map(PlaceText) }
-    }
+    pub next: Option<Place>,
 }
 
 /// Whether one of several names can be had.
@@ -300,43 +196,9 @@ pub struct CheckedName {
     pub reason: Option<String>,
 }
 
-impl CheckedName {
-    pub(in crate::api) fn new(asked: NameRef, view: Result<NameView, Refusal>) -> Self {
-        let NameRef { namespace, name } = asked;
-        let (available, key, status, reason) = match view {
-            Ok(view) => (view.status == NameStatus::Available, Some(view.key), Some(view.status), None),
-            Err(Refusal::InvalidName { reason, .. }) => (false, None, None, Some(reason)),
-            Err(refusal) => (false, None, None, Some(refusal.to_string())),
-        };
-        Self { namespace, name, available, key, status, reason }
-    }
-}
-
 /// What `POST /v1/names:check` answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckedNames {
     /// In the order asked for.
     pub names: Vec<CheckedName>,
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_cursor_is_read_as_written(namespace in "[a-z0-9/._-]{1,20}", key in "\\PC{1,20}", tenures: usize) {
-            let place = PlaceText(Place { namespace, key, tenures });
-            prop_assert_eq!(place.to_string().parse(), Ok(place));
-        }
-    }
-
-    #[test]
-    fn other_text_is_no_cursor() {
-        for text in ["", "7", "7 username", "x username alice"] {
-            assert!(text.parse::<PlaceText>().is_err(), "{text:?}");
-        }
-    }
 }

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registration::{Claim, Registration, RejectedBy};
 use super::text::Time;
-use crate::clock::NodeId;
-use crate::replica::{self, Cursor, EndReason, EventType};
+use super::{Cursor, EndReason, EventType};
 
 /// All types with their full names.
 const TYPES: [(EventType, &str); 6] = [
@@ -93,34 +92,6 @@ pub struct EventData {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<EndReason>,
-}
-
-impl Event {
-    /// An event of this node's feed; the cursor is shown.
-    #[must_use]
-    pub fn new(node: NodeId, event: replica::Event) -> Self {
-        let id = event.id();
-        let registration = Registration::from(event.registration);
-        let (name, reason) = event.ended.map(|end| (Claim::from(end.name), end.reason)).unzip();
-        let name = name.filter(|_| !registration.erased);
-        let subject = match &name {
-            // What a private name is called everywhere.
-            Some(name) if name.name.is_empty() => format!("{}/{}", name.namespace, name.key),
-            Some(name) => format!("{}/{}", name.namespace, name.name),
-            None => registration.id.to_string(),
-        };
-        Self {
-            specversion: "1.0".to_owned(),
-            id,
-            source: format!("/nodes/{node}"),
-            event_type: event.event_type,
-            subject,
-            time: Time(event.time),
-            datacontenttype: "application/json".to_owned(),
-            cursor: Some(event.cursor),
-            data: EventData { rejected_by: registration.rejected_by.clone(), registration, name, reason },
-        }
-    }
 }
 
 /// A page of the feed.

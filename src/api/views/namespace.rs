@@ -1,0 +1,129 @@
+//! Rules of namespaces.
+
+use crate::model::{Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Time};
+use crate::name::{Profile, Rules, RulesError};
+use crate::replica::NamespaceView;
+
+impl From<NamespaceView> for Namespace {
+    fn from(NamespaceView { namespace, rules, version, is_final }: NamespaceView) -> Self {
+        let (profile, lookalikes, remove_tags) = match rules.profile() {
+            Profile::Username { lookalikes_collide: true } => (ProfileName::Username, Some(Lookalikes::Collide), None),
+            Profile::Username { lookalikes_collide: false } => {
+                (ProfileName::Username, Some(Lookalikes::Distinct), None)
+            }
+            Profile::Email { remove_tags } => (ProfileName::Email, None, Some(remove_tags)),
+            Profile::Opaque => (ProfileName::Opaque, None, None),
+        };
+        let ((min_length, max_length), private) = (rules.lengths(), rules.is_private());
+        let changed_at = match version {
+            RulesVersion::Default => None,
+            RulesVersion::Set(stamp) => Some(Time(stamp.hlc.millis())),
+        };
+        let mut reserved: Vec<_> = rules.reserved().values().cloned().collect();
+        reserved.sort_unstable();
+        Self {
+            namespace,
+            profile,
+            min_length,
+            max_length,
+            lookalikes,
+            remove_tags,
+            private,
+            reserved,
+            version,
+            changed_at,
+            is_final,
+        }
+    }
+}
+
+/// The rules cannot be.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NamespaceBodyError {
+    /// A rule that the profile does not have.
+    #[error("{rule} is a rule of profile {of}, which this namespace does not have")]
+    NotOfProfile {
+        /// Which.
+        rule: &'static str,
+        /// Whose.
+        of: &'static str,
+    },
+    /// See [`RulesError`].
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+}
+
+impl NamespaceBody {
+    /// The rules for a namespace of this name.
+    ///
+    /// # Errors
+    /// There cannot be such rules.
+    pub fn rules(&self, namespace: &str) -> Result<Rules, NamespaceBodyError> {
+        let default = Rules::default_of(namespace);
+        let profile = match (self.profile, default.profile()) {
+            (Some(ProfileName::Username), _) | (None, Profile::Username { .. }) => {
+                Profile::Username { lookalikes_collide: self.lookalikes != Some(Lookalikes::Distinct) }
+            }
+            (Some(ProfileName::Email), _) | (None, Profile::Email { .. }) => {
+                Profile::Email { remove_tags: self.remove_tags == Some(true) }
+            }
+            (Some(ProfileName::Opaque), _) | (None, Profile::Opaque) => Profile::Opaque,
+        };
+        if self.lookalikes.is_some() && !matches!(profile, Profile::Username { .. }) {
+            return Err(NamespaceBodyError::NotOfProfile { rule: "lookalikes", of: "username" });
+        }
+        if self.remove_tags.is_some() && !matches!(profile, Profile::Email { .. }) {
+            return Err(NamespaceBodyError::NotOfProfile { rule: "remove_tags", of: "email" });
+        }
+        let (least, most) = default.lengths();
+        let lengths = (self.min_length.unwrap_or(least), self.max_length.unwrap_or(most));
+        let rules = Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?;
+        Ok(rules.with_private(self.private))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Hlc, NodeId, Stamp};
+
+    #[test]
+    fn what_is_shown_can_be_set_again() {
+        for (namespace, text) in [
+            ("username", r#"{"min_length": 3, "max_length": 20, "reserved": ["Admin", "root"]}"#),
+            ("org/42/email", r#"{"remove_tags": true}"#),
+            ("username", r#"{"lookalikes": "distinct"}"#),
+            ("tag", r#"{"profile": "opaque", "if_version": "default"}"#),
+            ("email", r#"{"private": true}"#),
+            ("tag", "{}"),
+        ] {
+            let body: NamespaceBody = serde_json::from_str(text).unwrap();
+            let rules = body.rules(namespace).unwrap();
+            let version = RulesVersion::Set(Stamp { hlc: Hlc(7 << 16 | 9), node: NodeId(0xab) });
+            let view = NamespaceView { namespace: namespace.to_owned(), rules: rules.clone(), version, is_final: true };
+            let shown = Namespace::from(view);
+            assert_eq!(serde_json::from_str::<Namespace>(&serde_json::to_string(&shown).unwrap()).unwrap(), shown);
+            let again = NamespaceBody::from(&shown);
+            assert_eq!(again.rules(namespace), Ok(rules), "{text}");
+            assert_eq!(again.if_version, Some(version));
+        }
+    }
+
+    #[test]
+    fn rules_that_cannot_be_are_refused_in_words() {
+        for (namespace, text, wanted) in [
+            ("email", r#"{"lookalikes": "distinct"}"#, "lookalikes is a rule of profile username"),
+            ("username", r#"{"remove_tags": false}"#, "remove_tags is a rule of profile email"),
+            ("username", r#"{"min_length": 0}"#, "1 at least"),
+            ("username", r#"{"min_length": 9, "max_length": 3}"#, "names of 9 to 3 characters cannot be"),
+            ("username", r#"{"max_length": 257}"#, "256 at most"),
+            ("username", r#"{"reserved": ["a b"]}"#, "\"a b\" cannot be reserved: a space may not stand"),
+        ] {
+            let error = serde_json::from_str::<NamespaceBody>(text).unwrap().rules(namespace).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+        for text in [r#"{"privat": true}"#, r#"{"private": 1}"#, r#"{"if_version": "7"}"#, r#"{"profile": "word"}"#] {
+            assert!(serde_json::from_str::<NamespaceBody>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Where a reader goes on: in a feed, in a list.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A place in one feed: after its event of this number, or, as the cursor of an event, that event. Clients take the text,
+/// `<feed>-<number>`, as it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Cursor {
+    /// Which part of which feed, by a number that was drawn at random when it began.
+    pub feed: u64,
+    /// Which event; the first is 1, and 0 is the place before it.
+    pub number: u64,
+}
+
+/// The text is no cursor.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a cursor: give one as an event, a page or a refusal of this node said it")]
+pub struct CursorError(String);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.feed, self.number)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let parsed = text.split_once('-').and_then(|(feed, number)| {
+            Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, number: number.parse().ok()? })
+        });
+        // One way to write each.
+        parsed.filter(|cursor| cursor.to_string() == text).ok_or_else(|| CursorError(text.to_owned()))
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A place among all names, which are in the order of their namespaces and keys: where a page of names or conflicts goes on.
+/// It travels as text that only a node needs to understand.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// The namespace.
+    pub namespace: String,
+    /// The key.
+    pub key: String,
+    /// How many tenures of that name have been looked at.
+    pub tenures: usize,
+}
+
+/// The text is no cursor.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not a cursor: give what a page before this one said under next")]
+pub struct PlaceError(String);
+
+impl fmt::Display for Place {
+    /// A namespace has no blanks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, key, tenures } = self;
+        write!(f, "{tenures} {namespace} {key}")
+    }
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let parse = || {
+            let (tenures, rest) = text.split_once(' ')?;
+            let (namespace, key) = rest.split_once(' ')?;
+            Some(Self { namespace: namespace.to_owned(), key: key.to_owned(), tenures: tenures.parse().ok()? })
+        };
+        parse().ok_or_else(|| PlaceError(text.to_owned()))
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_read_as_written(namespace in "[a-z0-9/._-]{1,20}", key in "\\PC{1,20}", tenures: usize) {
+            let place = Place { namespace, key, tenures };
+            prop_assert_eq!(place.to_string().parse(), Ok(place));
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_cursor() {
+        for text in ["", "7", "7 username", "x username alice"] {
+            assert!(text.parse::<Place>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written() {
+        for (feed, number) in [(0, 0), (0x00ab, 7), (u64::MAX, u64::MAX)] {
+            let cursor = Cursor { feed, number };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            assert_eq!(cursor.to_string(), format!("{feed:x}-{number}"));
+            let text = serde_json::to_string(&cursor).unwrap();
+            assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
+        }
+        for text in ["", "7", "-7", "ab-", "00ab-7", "AB-7", "ab-07", "ab-+7", "ab-7 ", "ab-7-1", "xyz-1"] {
+            assert_eq!(text.parse::<Cursor>(), Err(CursorError(text.to_owned())));
+        }
+    }
+}

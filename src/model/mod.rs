@@ -1,0 +1,59 @@
+//! What clients and nodes say to each other: bodies of requests, answers, problems.
+//!
+//! The HTTP interface, [`Client`](crate::Client), [`Node`](crate::Node) and the command line use the same types. What a
+//! client sends refuses unknown fields, so that a misspelt option is not silently left out. What a node sends may grow,
+//! so readers skip what they do not know.
+//!
+//! It knows `clock` and nothing else of this crate.
+
+mod cluster;
+mod cursor;
+mod event;
+mod explain;
+pub mod limits;
+mod name;
+mod namespace;
+mod problem;
+mod query;
+mod registration;
+mod scope;
+mod status;
+mod text;
+
+pub use cluster::{
+    Cluster, Cut, EventRange, Eviction, Fork, Hindrance, Member, MemberState, Newcomer, Overdue, TokenBody, TokenIssued,
+};
+pub use cursor::{Cursor, CursorError, Place, PlaceError};
+pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
+pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
+pub use name::{
+    CheckedName, CheckedNames, Conflict, ConflictStatus, Conflicts, Contender, History, Name, TakenName, TakenNames,
+    Tenure,
+};
+pub use namespace::{Lookalikes, Namespace, NamespaceBody, ProfileName};
+pub use problem::{Problem, ProblemType};
+pub use query::{EventQuery, NameQuery};
+pub use registration::{
+    BatchLine, Claim, ExtensionBody, Metadata, MetadataError, NameRef, Registration, RegistrationBody, Registrations,
+    RejectedBy, ReplacesBody, Wait, Waiting,
+};
+pub use scope::Scope;
+pub use status::{EndReason, EventType, NameStatus, Precedence, RulesVersion, RulesVersionError, Status};
+#[cfg(feature = "node")]
+pub(crate) use text::TextOrSeconds;
+pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
+
+/// The number of an op in its origin's log, from 1.
+pub type Seq = u64;
+
+/// The media type of lines of JSON, which a batch is sent and answered as.
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// For `skip_serializing_if`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests;

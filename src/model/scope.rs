@@ -1,0 +1,17 @@
+//! What a caller may do.
+
+use serde::{Deserialize, Serialize};
+
+/// What an API token lets its bearer do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, strum::Display)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Scope {
+    /// Registers, activates, releases, renames.
+    Claim,
+    /// Is told what is known of names, registrations and the cluster; reads the feed.
+    Read,
+    /// Sets rules, makes join tokens, takes backups, puts members out. Has the other two with it.
+    Admin,
+}
