@@ -6,7 +6,7 @@ mod reading;
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ use crate::model::{
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection is kept for another request: well below the time after which a node closes it.
+const IDLE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of an event, or of an answer to a line of a batch; it has a few kilobytes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -335,7 +337,10 @@ impl Client {
     }
 
     fn call(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {
-        Ok(self.http.request(method, self.url(path, query)?).timeout(PATIENCE))
+        let reads = method == Method::GET;
+        let request = self.http.request(method, self.url(path, query)?).timeout(PATIENCE);
+        // A node takes no change that does not say so, also where it has no body: a form of a web page cannot say it.
+        Ok(if reads { request } else { request.header(CONTENT_TYPE, "application/json") })
     }
 
     /// Each part of the path becomes one segment, slashes in it encoded.
@@ -393,7 +398,8 @@ impl Client {
 }
 
 fn connections(headers: HeaderMap) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).default_headers(headers).build()
+    let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN);
+    builder.pool_idle_timeout(IDLE).default_headers(headers).build()
 }
 
 /// A backup as it arrives.

@@ -11,6 +11,7 @@ use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
 use serde::Deserialize;
 
 use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
+use crate::api::{Connections, Gate, GateError};
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{Span, SpanError, TextOrSeconds};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
@@ -76,6 +77,24 @@ pub struct Partial {
     #[serde(alias = "api-tokens")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub api_tokens: Option<PathBuf>,
+    /// Names by which HTTP may be called, besides localhost and IP addresses; several with commas [env: FORENAME_HOSTS]
+    ///
+    /// A call to another name is refused: a web page that points its own name at this node could read everything.
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", value_delimiter = ','))]
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call, like https://desk.example.org; several with commas [env: FORENAME_ORIGINS]
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "ORIGIN", value_delimiter = ','))]
+    pub origins: Vec<String>,
+    /// Take so many HTTP connections at once [env: FORENAME_MAX_CONNECTIONS] [default: 4096]
+    #[serde(alias = "max-connections")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..)))]
+    pub max_connections: Option<u32>,
+    /// Take so many of one address, never more than half of all [env: FORENAME_MAX_CONNECTIONS_OF_ADDRESS] [default: 1024]
+    #[serde(alias = "max-connections-of-address")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..)))]
+    pub max_connections_of_address: Option<u32>,
     /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
     #[cfg_attr(
         feature = "cli",
@@ -146,6 +165,10 @@ pub struct Settings {
     pub http: SocketAddr,
     /// Who may call it.
     pub tokens: ApiTokens,
+    /// The names of the node, and the web pages that may call it.
+    pub gate: Gate,
+    /// How many connections there may be.
+    pub connections: Connections,
     /// The node's own.
     pub node: NodeConfig,
 }
@@ -203,6 +226,9 @@ pub enum ConfigError {
     /// The API tokens cannot be used together.
     #[error(transparent)]
     ApiTokens(#[from] ApiTokensError),
+    /// A name or an origin that cannot be let in.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     /// A file of API tokens has none, and whoever names one does not mean everybody.
     #[error(
         "{0} has no [[api_token]], so that everybody could call this node; put one in, or leave the file out. `forename \
@@ -265,6 +291,10 @@ impl Partial {
             evict_after: self.evict_after.or(lower.evict_after),
             keep_events: self.keep_events.or(lower.keep_events),
             max_open: self.max_open.or(lower.max_open),
+            hosts: if self.hosts.is_empty() { lower.hosts } else { self.hosts },
+            origins: if self.origins.is_empty() { lower.origins } else { self.origins },
+            max_connections: self.max_connections.or(lower.max_connections),
+            max_connections_of_address: self.max_connections_of_address.or(lower.max_connections_of_address),
             insecure: self.insecure.or(lower.insecure),
             api_tokens: self.api_tokens.or(lower.api_tokens),
             api_token: if self.api_token.is_empty() { lower.api_token } else { self.api_token },
@@ -280,6 +310,8 @@ impl Partial {
         let http = self.http.unwrap_or_else(|| loopback(HTTP_PORT));
         let peer = self.peer.unwrap_or_else(|| loopback(PEER_PORT));
         let tokens = api_tokens(self.api_token, self.api_tokens)?;
+        let gate = Gate::new(&self.hosts, &self.origins)?;
+        let connections = connections(self.max_connections, self.max_connections_of_address);
         let strangers = tokens.is_empty() && self.insecure != Some(true);
         if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
@@ -312,8 +344,14 @@ impl Partial {
             keep_log: None,
             links: None,
         };
-        Ok(Settings { http, tokens, node })
+        Ok(Settings { http, tokens, gate, connections, node })
     }
+}
+
+fn connections(most: Option<u32>, of_address: Option<u32>) -> Connections {
+    let defaults = Connections::default();
+    let or = |given: Option<u32>, default| given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default);
+    Connections { most: or(most, defaults.most), most_of_address: or(of_address, defaults.most_of_address), ..defaults }
 }
 
 /// The tokens of the settings, and those of a file.

@@ -1,5 +1,6 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
+pub mod descriptors;
 mod driver;
 mod incarnations;
 pub mod offline;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 use self::incarnations::{BackupCall, Channels, Ended, Incarnations, KnownCluster, Watches};
 use crate::api::{Admin, BackupAnswer};
@@ -84,6 +86,23 @@ pub struct Call {
     pub request: Request,
     /// Where the reply goes.
     pub reply: oneshot::Sender<Reply>,
+}
+
+/// How a newcomer's sponsor takes its token.
+#[derive(Debug)]
+pub struct Reception(mpsc::Receiver<JoinOutcome>);
+
+impl Reception {
+    /// Resolves once the sponsor has taken the token; at once for a node that is no newcomer.
+    ///
+    /// # Errors
+    /// [`NodeError::Join`]: it has refused. The node still runs, and nobody lets it in: shut it down.
+    pub async fn outcome(mut self) -> Result<(), NodeError> {
+        match self.0.recv().await {
+            Some(Err(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A running node, to be asked; cheap to clone.
@@ -185,6 +204,21 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        let (node, reception) = Self::launch(config)?;
+        match reception.outcome().await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same without waiting for a sponsor: the node can be asked at once, and says that it is no member yet.
+    ///
+    /// # Errors
+    /// See [`NodeError`]; nothing runs then.
+    pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
         std::fs::create_dir_all(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let identity = Identity::load_or_create(&config.data_dir)?;
@@ -241,15 +275,8 @@ impl Node {
         let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join: config.join, channels, watches };
-        let mut joined = lives.start(replica)?;
-        let node = Self { handle, peer_address, operator, stop, ended };
-        match joined.recv().await {
-            Some(Err(error)) => {
-                node.shutdown().await;
-                Err(error.into())
-            }
-            _ => Ok(node),
-        }
+        let reception = Reception(lives.start(replica)?);
+        Ok((Self { handle, peer_address, operator, stop, ended }, reception))
     }
 
     /// To ask it.

@@ -67,8 +67,8 @@ impl City {
         let listener = TcpListener::bind(any_port).await?;
         let client = Client::new(&format!("http://{}", listener.local_addr()?))?;
         // On loopback, and for whoever is on this machine.
-        let tokens = forename::api::auth::ApiTokens::default();
-        tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), tokens, std::future::pending()));
+        let doors = forename::api::Doors::default();
+        tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), doors, std::future::pending()));
         Ok(Self { name, node, client, file: dir.join("events.ndjson") })
     }
 

@@ -4,26 +4,29 @@
 //! client before it has taken the answers, so memory is bounded whatever the length of the batch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::bytes::BytesMut;
 use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 
 use super::auth::Caller;
-use super::extract::{NoParams, Params, check_type, parse};
+use super::extract::{NoParams, Params, parse};
+use super::places::Place;
 use super::registrations::{invalid, registered};
-use super::{Api, MAX_BODY};
+use super::{Api, Connections, MAX_BODY};
 use crate::model::limits::MAX_BATCH;
 use crate::model::{BatchLine, NDJSON, RegistrationBody};
 use crate::model::{Problem, ProblemType};
 
+/// Where batches are sent.
+pub(super) const PATH: &str = "/v1/registrations:batch";
 /// Other names for it that are in use.
-const ALSO_NDJSON: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/json-lines"];
+pub(super) const ALSO_NDJSON: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/json-lines"];
 
 /// Lines of one batch that are under way at a time: a good part of what one fsync covers. A guess.
 const AT_ONCE: usize = 256;
@@ -33,21 +36,18 @@ const TOGETHER: usize = 64;
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     caller: Caller,
+    limits: Option<Extension<Connections>>,
     Params(NoParams {}): Params<NoParams>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Box<Problem>> {
-    check_type(&headers, &ALSO_NDJSON)?;
     if headers.contains_key("idempotency-key") {
         return Err(invalid("a batch has no Idempotency-Key; give each line an id"));
     }
-    let Ok(permit) = Arc::clone(&api.batches).try_acquire_owned() else {
-        let detail =
-            "as many batches are under way as this node takes at a time; nothing was done, send it again later";
-        return Err(Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) }));
-    };
+    let place = caller.place(&api.batches, "batches")?;
+    let within = limits.map_or_else(Connections::default, |limits| limits.0).body_within;
     let (caller, tokens) = (Arc::new(caller), api.tokens.watch());
-    let answers = lines(body.into_data_stream(), permit).map(move |(number, line)| {
+    let answers = lines(body.into_data_stream(), within, place).map(move |(number, line)| {
         // Whoever was let in may have been shut out since.
         let line = if tokens.has_changed().unwrap_or(true) { Err(let_in_before()) } else { line };
         answer(Arc::clone(&api), Arc::clone(&caller), number, line)
@@ -93,28 +93,47 @@ struct Lines {
     /// Nothing more arrives.
     ended: bool,
     number: u64,
-    _permit: OwnedSemaphorePermit,
+    /// How long the next bytes may take.
+    within: Duration,
+    _place: Place,
 }
 
 /// The lines of a body with their numbers, without empty ones; a problem in the place of one that is too long.
-fn lines(body: BodyDataStream, permit: OwnedSemaphorePermit) -> impl Stream<Item = (u64, Result<Bytes, Box<Problem>>)> {
+fn lines(
+    body: BodyDataStream,
+    within: Duration,
+    place: Place,
+) -> impl Stream<Item = (u64, Result<Bytes, Box<Problem>>)> {
     let codec = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), b"\n".to_vec(), MAX_BODY);
-    let lines = Lines { body, codec, rest: BytesMut::new(), ended: false, number: 0, _permit: permit };
+    let lines = Lines { body, codec, rest: BytesMut::new(), ended: false, number: 0, within, _place: place };
     stream::unfold(lines, |mut lines| async move { lines.next().await.map(|line| (line, lines)) })
 }
 
 impl Lines {
+    /// What stands in the place of the line that did not come; it is the last one.
+    fn too_slow(&mut self) -> (u64, Result<Bytes, Box<Problem>>) {
+        let why = format!(
+            "nothing came for {:?}, so the batch is over; this line and those after it were not registered, send them in \
+             another batch",
+            self.within
+        );
+        let number = self.number + 1;
+        self.number = u64::MAX;
+        (number, Err(Problem::boxed(ProblemType::TooSlow, why)))
+    }
+
     async fn next(&mut self) -> Option<(u64, Result<Bytes, Box<Problem>>)> {
         while self.number <= MAX_BATCH {
             let decode = if self.ended { AnyDelimiterCodec::decode_eof } else { AnyDelimiterCodec::decode };
             let line = match decode(&mut self.codec, &mut self.rest) {
                 Ok(None) if self.ended => return None,
                 Ok(None) => {
-                    match self.body.next().await {
-                        Some(Ok(bytes)) => self.rest.extend_from_slice(&bytes),
+                    match tokio::time::timeout(self.within, self.body.next()).await {
+                        Ok(Some(Ok(bytes))) => self.rest.extend_from_slice(&bytes),
                         // What the client did not finish to send is not registered.
-                        Some(Err(_)) => return None,
-                        None => self.ended = true,
+                        Ok(Some(Err(_))) => return None,
+                        Ok(None) => self.ended = true,
+                        Err(_) => return Some(self.too_slow()),
                     }
                     continue;
                 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::auth::Caller;
 use super::extract::{NoParams, OptionalBody, Params, Segments, json};
 use super::registrations::unexpected;
 use super::{Api, now};
@@ -111,17 +112,16 @@ pub(super) async fn mint_token(
 /// A file for `forename restore`, as it is read from disk: what the client does not take is not read.
 pub(super) async fn backup(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let permit = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| Box::new(Refusal::Unavailable("too many streams are open, ask again later".to_owned()).into()))?;
+    let place = caller.place(&api.streams, "streams")?;
     let Backup { head, mut parts } = api.admin.backup().await.map_err(|refusal| Box::new(refusal.into()))?;
     let mut stopping = api.stopping.subscribe();
     let (mut writer, mut bytes) = Writer::begin(head);
     let (sender, receiver) = mpsc::channel::<io::Result<Vec<u8>>>(1);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         let mut more = true;
         while more && sender.send(Ok(std::mem::take(&mut bytes))).await.is_ok() {
             let part = tokio::select! {

@@ -10,16 +10,17 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Api;
-use super::auth::ApiToken;
+use super::auth::{ApiToken, Caller};
 use super::extract::{Params, json};
+use super::places::Place;
 use super::registrations::{page_limit, unexpected};
 use crate::model::{Event, Events, Time, event_type_from_text, event_type_text};
 use crate::model::{Problem, ProblemType};
-use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Refusal, Request};
+use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Request};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +62,7 @@ impl FeedParams {
 /// A page, or a stream for those who accept `text/event-stream`; there, `limit` is how many are read at a time.
 pub(super) async fn feed(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<FeedParams>,
 ) -> Result<Response, Box<Problem>> {
@@ -73,7 +75,7 @@ pub(super) async fn feed(
         return Ok(json(StatusCode::OK, &Events { events, next }));
     }
     let after = last_event_id(&headers)?.or(after);
-    let feed = Feed::open(api, after, limit, params.filter()?).await?;
+    let feed = Feed::open(api, &caller, after, limit, params.filter()?).await?;
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -121,26 +123,25 @@ struct Feed {
     stopping: watch::Receiver<bool>,
     /// Others than its reader was let in by: it ends.
     tokens: watch::Receiver<Arc<[ApiToken]>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Feed {
     /// Reads the first page, so that a refusal is an error and not an empty stream.
     async fn open(
         api: Arc<Api>,
+        caller: &Caller,
         after: Option<Cursor>,
         limit: usize,
         filter: EventFilter,
     ) -> Result<Self, Box<Problem>> {
-        let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
-            Box::new(Refusal::Unavailable("too many event streams are open, read the feed in pages".to_owned()).into())
-        })?;
+        let place = caller.place(&api.streams, "streams")?;
         let latest = api.handle.events();
         let (stopping, tokens) = (api.stopping.subscribe(), api.tokens.watch());
         let ready = VecDeque::new();
         let (drained, told) = (false, after);
         let mut feed =
-            Self { api, after, limit, filter, ready, drained, told, latest, stopping, tokens, _permit: permit };
+            Self { api, after, limit, filter, ready, drained, told, latest, stopping, tokens, _place: place };
         feed.read().await?;
         Ok(feed)
     }

@@ -11,17 +11,16 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use uuid::Uuid;
 
-use super::MAX_BODY;
+use super::{Connections, MAX_BODY};
 use crate::model::{Problem, ProblemType};
 
-/// A JSON body, declared as such.
+/// A JSON body; the gate has seen that it is declared as such.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Box<Problem>;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
-        check_json(request.headers())?;
         parse(&read(request, state).await?).map(Body)
     }
 }
@@ -33,18 +32,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
     type Rejection = Box<Problem>;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Box<Problem>> {
-        let declared = check_json(request.headers());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        declared?;
         parse(&bytes).map(Self)
     }
 }
 
 /// Refuses what a browser sends across sites without asking first, and forms.
-fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
+pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     check_type(headers, &["application/json"])
 }
 
@@ -56,15 +53,22 @@ pub(super) fn check_type(headers: &HeaderMap, taken: &[&str]) -> Result<(), Box<
         return Ok(());
     }
     let detail = format!(
-        "the body is declared as {declared:?}; nothing was read or recorded, send JSON with the header \
-         'Content-Type: {}'",
+        "the body is declared as {declared:?}; nothing was read or done. Send JSON with the header 'Content-Type: {}', and \
+         the same header with a call that has no body",
         taken.first().unwrap_or(&"")
     );
     Err(Problem::boxed(ProblemType::UnsupportedMediaType, detail))
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<Problem>> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
+    let limits = request.extensions().get::<Connections>().copied().unwrap_or_default();
+    let body = tokio::time::timeout(limits.body_within, Bytes::from_request(request, state)).await;
+    let body = body.map_err(|_| {
+        let detail =
+            format!("the body did not arrive within {:?}; nothing was recorded, send it again", limits.body_within);
+        Problem::boxed(ProblemType::TooSlow, detail)
+    })?;
+    body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is larger than {MAX_BODY} bytes; nothing was recorded, send less");
             return Problem::boxed(ProblemType::BodyTooLarge, detail);

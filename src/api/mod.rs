@@ -9,11 +9,15 @@ mod cluster;
 mod events;
 mod explain;
 mod extract;
+mod gate;
 mod names;
 mod namespaces;
+mod places;
 mod problem;
 mod reading;
 mod registrations;
+mod routes;
+mod server;
 mod views;
 
 use std::collections::BTreeMap;
@@ -23,30 +27,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
-use axum::routing::{delete, get, post, put};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-use auth::{ApiTokens, allow};
+use auth::ApiTokens;
+pub use gate::{Gate, GateError};
+use places::Places;
 pub use problem::PROBLEM_JSON;
+pub use server::Connections;
 
 use crate::clock::{Millis, NodeId};
-use crate::model::{Problem, ProblemType, Scope};
+use crate::model::Problem;
 use crate::node::{Backup, Handle};
 use crate::replica::{Answer, Refusal, Request};
 use crate::transport::WireVersion;
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
-/// Event streams that are served at once; each is a task with a page of events. A guess.
+/// Event streams and backups that are served at once; each is a task with a page of events. All of these are guesses.
 const MAX_STREAMS: usize = 1024;
-/// Batches that are served at once; each has some hundred registrations under way. A guess.
+/// Those that one token, or one address where there are no tokens, may have.
+const MAX_STREAMS_OF_ONE: usize = 256;
+/// Those that are kept for administrators.
+const STREAMS_FOR_ADMINS: usize = 32;
+/// Batches that are served at once; each has some hundred registrations under way.
 const MAX_BATCHES: usize = 16;
-/// How long requests under way may take once the node stops.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Those that one token, or one address where there are no tokens, may have.
+const MAX_BATCHES_OF_ONE: usize = 8;
+/// Those that are kept for administrators.
+const BATCHES_FOR_ADMINS: usize = 2;
 
 /// What becomes of a request for a backup.
 pub type BackupAnswer<'a> = Pin<Box<dyn Future<Output = Result<Backup, Refusal>> + Send + 'a>>;
@@ -74,16 +83,16 @@ struct Api {
     handle: Handle,
     admin: Arc<dyn Admin>,
     tokens: ApiTokens,
-    streams: Arc<Semaphore>,
-    batches: Arc<Semaphore>,
+    streams: Arc<Places>,
+    batches: Arc<Places>,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
 
 impl Api {
     fn new(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens) -> Arc<Self> {
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        let batches = Arc::new(Semaphore::new(MAX_BATCHES));
+        let streams = Places::new(MAX_STREAMS, MAX_STREAMS_OF_ONE, STREAMS_FOR_ADMINS);
+        let batches = Places::new(MAX_BATCHES, MAX_BATCHES_OF_ONE, BATCHES_FOR_ADMINS);
         Arc::new(Self { handle, admin, tokens, streams, batches, stopping: watch::Sender::new(false) })
     }
 
@@ -98,51 +107,23 @@ impl Api {
     }
 }
 
-/// The interface as a service, for a server of one's own. [`serve`] brings one. Without tokens every caller may do
-/// everything.
-pub fn router(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens) -> Router {
-    routes(Api::new(handle, admin, tokens))
+/// Who is let in, and how many at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    /// Who may call what; with none, every caller may do everything.
+    pub tokens: ApiTokens,
+    /// The names of the node, and the web pages that may call it.
+    pub gate: Gate,
+    /// How many connections there may be, and how long each may stand idle.
+    pub connections: Connections,
 }
 
-fn routes(api: Arc<Api>) -> Router {
-    let claim = |handlers| allow(&api, Scope::Claim, handlers);
-    let read = |handlers| allow(&api, Scope::Read, handlers);
-    let admin = |handlers| allow(&api, Scope::Admin, handlers);
-    let registration = read(get(registrations::show)).merge(claim(delete(registrations::release)));
-    let name = read(get(names::show)).merge(claim(delete(names::release)));
-    let namespace = read(get(namespaces::show)).merge(admin(put(namespaces::set)));
-    Router::new()
-        .route("/v1/registrations", claim(post(registrations::register)))
-        .route("/v1/registrations:batch", claim(post(batch::register)))
-        .route("/v1/registrations/{id}", registration)
-        .route("/v1/registrations/{id}/activate", claim(post(registrations::activate)))
-        .route("/v1/registrations/{id}/extend", claim(post(registrations::extend)))
-        .route("/v1/registrations/{id}/explanation", read(get(reading::explain_registration)))
-        .route("/v1/names", read(get(reading::list_all)))
-        .route("/v1/names:check", read(post(reading::check)))
-        .route("/v1/namespaces/{namespace}/names", read(get(reading::list)))
-        .route("/v1/names/{namespace}/{name}/history", read(get(reading::history)))
-        .route("/v1/names/{namespace}/{name}/explanation", read(get(reading::explain_name)))
-        .route("/v1/conflicts", read(get(reading::conflicts)))
-        .route("/v1/names/{namespace}/{name}", name)
-        .route("/v1/namespaces/{namespace}", namespace)
-        .route("/v1/owners/{owner}/registrations", read(get(registrations::of_owner)))
-        .route("/v1/events", read(get(events::feed)))
-        .route("/v1/cluster", read(get(cluster::show)))
-        .route("/v1/cluster/members/{node}/evict", admin(post(cluster::evict)))
-        .route("/v1/cluster/leave", admin(post(cluster::leave).delete(cluster::stay)))
-        .route("/v1/cluster/backup", admin(get(cluster::backup)))
-        .route("/v1/cluster/tokens", admin(post(cluster::mint_token)))
-        .route("/healthz", get(cluster::healthz))
-        .route("/readyz", get(cluster::readyz))
-        .fallback(no_route)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(api)
+/// The interface as a service, for a server of one's own. [`serve`] brings one.
+pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
+    doors.gate.before(routes::router(Api::new(handle, admin, doors.tokens)))
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
-/// Without tokens every caller may do everything.
 ///
 /// # Errors
 /// The listener fails for good.
@@ -150,50 +131,15 @@ pub async fn serve(
     listener: TcpListener,
     handle: Handle,
     admin: Arc<dyn Admin>,
-    tokens: ApiTokens,
+    doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle, admin, tokens);
-    let mut stopping = api.stopping.subscribe();
-    let signal = {
-        let api = Arc::clone(&api);
-        async move {
-            shutdown.await;
-            api.stopping.send_replace(true);
-        }
-    };
-    // Answers are small and come one at a time: waiting to fill a segment only delays them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("cannot set TCP_NODELAY: {error}");
-        }
-    });
-    let server = axum::serve(listener, routes(api)).with_graceful_shutdown(signal);
-    let drained = async {
-        // An error would mean that the sender, which the server holds, is gone.
-        if stopping.wait_for(|stopping| *stopping).await.is_ok() {
-            tokio::time::sleep(DRAIN).await;
-        }
-    };
-    tokio::select! {
-        result = server => result,
-        () = drained => Ok(()),
-    }
-}
-
-async fn no_route(uri: Uri) -> Problem {
-    let detail = format!(
-        "there is nothing at {}; nothing was done, the calls are listed in the manual under /v1 (a slash inside a \
-         namespace is written %2F)",
-        uri.path()
-    );
-    Problem::new(ProblemType::NoRoute, detail)
-}
-
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    let detail =
-        format!("{} does not take {method}; nothing was done, the header Allow lists the methods it takes", uri.path());
-    Problem::new(ProblemType::MethodNotAllowed, detail)
+    let api = Api::new(handle, admin, doors.tokens);
+    let routes = doors.gate.before(routes::router(Arc::clone(&api)));
+    server::run(listener, routes, doors.connections, shutdown, || {
+        api.stopping.send_replace(true);
+    })
+    .await
 }
 
 /// The wall clock, for deadlines that clients give as durations and for comparing times of an answer with.

@@ -1,8 +1,10 @@
 //! The interface over a real socket, with canned answers in place of a replica.
 
 mod commands;
+mod connections;
 mod errors;
 mod feed;
+mod gate;
 mod many;
 mod namespaces;
 mod tokens;
@@ -19,7 +21,7 @@ use super::*;
 use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
-use crate::model::{EventQuery, RejectedBy, Time};
+use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::Call;
 use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
 use crate::store::{SnapshotPart, Write};
@@ -65,7 +67,11 @@ impl Fake {
         Self::with(ApiTokens::default(), answer).await
     }
 
-    async fn with(tokens: ApiTokens, mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+    async fn with(tokens: ApiTokens, answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        Self::behind(Doors { tokens, ..Doors::default() }, answer).await
+    }
+
+    async fn behind(doors: Doors, mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let (calls, mut inbox) = mpsc::channel::<Call>(8);
         let (latest, events) = watch::channel(cursor(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -83,7 +89,7 @@ impl Fake {
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
         let handle = Handle::new(watch::channel(NODE).1, calls, events);
-        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), tokens, shutdown));
+        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), doors, shutdown));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let client = Client::new(&base).unwrap();
         Self { base, http, client, asked, latest, stop, server }
@@ -330,7 +336,8 @@ async fn every_call_by_the_client() {
 #[tokio::test]
 async fn a_token_needs_no_body() {
     let fake = Fake::start(|_| answered(Status::Confirmed)).await;
-    let response = fake.http.post(format!("{}/v1/cluster/tokens", fake.base)).send().await.unwrap();
+    let request = fake.http.post(format!("{}/v1/cluster/tokens", fake.base)).header("content-type", "application/json");
+    let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(response.json::<Value>().await.unwrap(), json!({"token": "token-86400s"}));
 }

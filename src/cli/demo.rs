@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::output::{line, status};
 use super::{Exit, Failure, Outcome};
-use crate::api::auth::ApiTokens;
+use crate::api::Doors;
 use crate::client::Client;
 use crate::model::EventQuery;
 use crate::model::{NameRef, Registration, RegistrationBody};
@@ -222,8 +222,7 @@ impl Place {
         let (stop, mut stopping) = watch::channel(());
         // Told or dropped, it means the same.
         let shutdown = async move { drop(stopping.changed().await) };
-        let server =
-            tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), ApiTokens::default(), shutdown));
+        let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), Doors::default(), shutdown));
         Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
     }
 

@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 
 use super::{Exit, Failure, Outcome, output};
 use crate::api::auth::ApiTokens;
+use crate::api::{Connections, Doors};
 use crate::config::{ConfigError, Partial, Settings};
-use crate::node::{Node, Stopped};
+use crate::node::{Node, Stopped, descriptors};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
 #[derive(Args, Clone, Debug)]
@@ -61,6 +62,22 @@ fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, Con
     }
 }
 
+/// The connections that there may be, with descriptors left for the store and the peers.
+fn connections(wanted: Connections) -> Connections {
+    let limit = descriptors::raise();
+    let most = descriptors::connections(wanted.most, limit);
+    if most < wanted.most {
+        tracing::warn!(
+            most,
+            wanted = wanted.most,
+            "HTTP takes fewer connections than set: the system's limit of open files is {}, and some are kept for the store. \
+             Raise it (LimitNOFILE= of a systemd service, ulimit -Hn)",
+            limit.unwrap_or_default()
+        );
+    }
+    Connections { most, ..wanted }
+}
+
 async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigError>) -> Outcome {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
     // Before anything is started, so that no signal finds it half up with nobody listening.
@@ -71,20 +88,34 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
     let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
 
-    let start = Node::start(settings.node);
-    let node = tokio::select! {
-        node = start => node.map_err(|error| Failure::failed(error.to_string()))?,
-        _ = interrupt.recv() => return Ok(Exit::Done),
-        _ = terminate.recv() => return Ok(Exit::Done),
-    };
-    output::line(&format!("http://{http}"))?;
-    output::line(&format!("peer {}", node.peer_address()))?;
-
+    let connections = connections(settings.connections);
+    let (node, reception) = Node::launch(settings.node).map_err(|error| Failure::failed(error.to_string()))?;
     let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
-    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), tokens.clone(), shutdown));
+    let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections };
+    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), doors, shutdown));
     tokio::pin!(server);
+    output::line(&format!("http://{http}"))?;
+    // Probes are answered meanwhile, and whoever else asks hears that it is still joining.
+    let received = tokio::select! {
+        received = reception.outcome() => Some(received),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    match received {
+        Some(Ok(())) => output::line(&format!("peer {}", node.peer_address()))?,
+        not_in => {
+            drop(stop);
+            // How the server ends is told by what ended the node.
+            let _ = server.await;
+            node.shutdown().await;
+            return match not_in {
+                Some(Err(error)) => Err(Failure::failed(error.to_string())),
+                _ => Ok(Exit::Done),
+            };
+        }
+    }
     let hangups = async {
         while hangup.recv().await.is_some() {
             read_tokens_again(&tokens, &read);

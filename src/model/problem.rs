@@ -53,6 +53,9 @@ pub enum ProblemType {
     /// The body is larger than is taken.
     #[strum(props(status = 413, title = "Body too large"))]
     BodyTooLarge,
+    /// The body takes too long to arrive.
+    #[strum(props(status = 408, title = "Too slow"))]
+    TooSlow,
     /// The body is not declared to be JSON.
     #[strum(props(status = 415, title = "Unsupported media type"))]
     UnsupportedMediaType,
@@ -65,6 +68,12 @@ pub enum ProblemType {
     /// The API token does not let its bearer do this, or be told what it would tell.
     #[strum(props(status = 403, title = "Scope missing"))]
     Forbidden,
+    /// The call names a host that is not this node.
+    #[strum(props(status = 421, title = "Unknown host"))]
+    HostUnknown,
+    /// The call comes from a web page that may not call.
+    #[strum(props(status = 403, title = "Origin refused"))]
+    OriginRefused,
     /// No such registration is known here.
     #[strum(props(status = 404, title = "No such registration"))]
     NoRegistration,

@@ -19,6 +19,8 @@
 //! | `erasure` | what is erased is in no table of any node |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
+//! | `browsers` | a page in a browser that tries what it can at a node |
+//! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
@@ -28,10 +30,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browsers;
 mod clocks;
 mod command_line;
 mod crashes;
 mod crossings;
+mod doors;
 mod erasure;
 mod leaving;
 mod links;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forename::Client;
-use forename::api::auth::ApiTokens;
+use forename::api::Doors;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
@@ -71,8 +71,8 @@ impl Local {
         let http = listener.local_addr().expect("a bound listener has an address");
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
-        let tokens = ApiTokens::default();
-        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), tokens, shutdown));
+        let doors = Doors::default();
+        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), doors, shutdown));
         let client = Client::new(&format!("http://{http}")).expect("an address");
         Self { client, peer: node.peer_address(), node, stop, server, dir }
     }

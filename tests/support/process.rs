@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 20] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -30,6 +30,10 @@ const VARIABLES: [&str; 16] = [
     "KEEP_EVENTS",
     "MAX_OPEN",
     "API_TOKENS",
+    "HOSTS",
+    "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_OF_ADDRESS",
+    "ORIGINS",
     "API_TOKEN",
     "API_TOKEN_FILE",
 ];

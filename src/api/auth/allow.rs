@@ -1,5 +1,6 @@
 //! The check that stands before every call.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -11,6 +12,8 @@ use axum::routing::MethodRouter;
 
 use super::super::Api;
 use super::super::extract::internal;
+use super::super::places::{Holder, Place, Places, Taken};
+use super::super::server::{Peer, network};
 use super::ApiToken;
 use crate::model::{Problem, ProblemType, Scope};
 use crate::replica::{self, Charge};
@@ -18,6 +21,10 @@ use crate::replica::{self, Charge};
 /// Who makes a call that was let in.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Caller {
+    /// Whose places it takes.
+    pub(in crate::api) holder: Holder,
+    /// Whether it may have a place that is kept for administrators.
+    pub(in crate::api) is_admin: bool,
     /// Whether it may be told what is known of names and registrations.
     reads: bool,
     /// What its registrations count for, where they are counted.
@@ -26,7 +33,24 @@ pub(in crate::api) struct Caller {
 
 impl Caller {
     /// Whoever calls a node that has no tokens.
-    const ANYBODY: Self = Self { reads: true, charge: None };
+    fn anybody(address: IpAddr) -> Self {
+        Self { holder: Holder::Address(address), is_admin: false, reads: true, charge: None }
+    }
+
+    /// A place for something that stays open.
+    pub(in crate::api) fn place(&self, places: &Arc<Places>, what: &str) -> Result<Place, Box<Problem>> {
+        places.take(self.holder.clone(), self.is_admin).map_err(|taken| {
+            let who = match (taken, &self.holder) {
+                (Taken::All, _) => format!("this node serves no more {what} at a time"),
+                (Taken::Own(most), Holder::Token(name)) => {
+                    format!("the API token {name:?} has {most} {what} open, its part")
+                }
+                (Taken::Own(most), Holder::Address(_)) => format!("your address has {most} {what} open, its part"),
+            };
+            let detail = format!("{who}; nothing was done, close one that you do not need, or ask again later");
+            Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) })
+        })
+    }
 
     /// A request as this caller may make it.
     pub(in crate::api) fn asks(&self, request: replica::Request) -> replica::Request {
@@ -34,7 +58,12 @@ impl Caller {
     }
 
     fn bearing(token: &ApiToken) -> Self {
-        Self { reads: token.may(Scope::Read), charge: token.charge() }
+        Self {
+            holder: Holder::Token(token.name.clone()),
+            is_admin: token.may(Scope::Admin),
+            reads: token.may(Scope::Read),
+            charge: token.charge(),
+        }
     }
 }
 
@@ -52,7 +81,7 @@ pub(in crate::api) fn allow(api: &Arc<Api>, scope: Scope, handlers: MethodRouter
 }
 
 async fn check(State((api, scope)): State<(Arc<Api>, Scope)>, mut request: Request, next: Next) -> Response {
-    match caller(&api, request.headers(), scope) {
+    match caller(&api, &request, scope) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -61,11 +90,13 @@ async fn check(State((api, scope)): State<(Arc<Api>, Scope)>, mut request: Reque
     }
 }
 
-fn caller(api: &Api, headers: &HeaderMap, scope: Scope) -> Result<Caller, Box<Problem>> {
+fn caller(api: &Api, request: &Request, scope: Scope) -> Result<Caller, Box<Problem>> {
     if api.tokens.is_empty() {
-        return Ok(Caller::ANYBODY);
+        // A server of somebody else's does not tell whose connection it is.
+        let peer = request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address);
+        return Ok(Caller::anybody(network(peer)));
     }
-    let secret = secret(headers)?;
+    let secret = secret(request.headers())?;
     let token = api.tokens.bearing(secret).ok_or_else(|| unauthorized("the API token is none of this node's"))?;
     if !token.may(scope) {
         return Err(forbidden(&format!("the API token {:?}", token.name), scope));

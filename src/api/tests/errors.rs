@@ -137,7 +137,8 @@ async fn addresses_that_do_not_fit() {
     for path in ["/", "/v1", "/v1/registrations/", "/v1/names/org/42/handle/a", "/v2/cluster"] {
         problem(fake.get(path).await, "no-route", 404).await;
     }
-    let delete = fake.http.delete(format!("{}/v1/names/username/alice", fake.base)).send().await.unwrap();
+    let delete = fake.http.delete(format!("{}/v1/names/username/alice", fake.base));
+    let delete = delete.header("content-type", "application/json").send().await.unwrap();
     let body = problem(delete, "invalid-request", 400).await;
     assert!(body["detail"].as_str().unwrap().contains("owner"), "{body}");
     assert_eq!(fake.asked.lock().unwrap().len(), 0);
@@ -151,7 +152,8 @@ async fn methods_that_are_not_taken() {
         (Method::PUT, "/v1/names/username/alice", "GET,HEAD,DELETE"),
         (Method::POST, "/v1/cluster", "GET,HEAD"),
     ] {
-        let response = fake.http.request(method, format!("{}{path}", fake.base)).send().await.unwrap();
+        let request = fake.http.request(method, format!("{}{path}", fake.base));
+        let response = request.header("content-type", "application/json").send().await.unwrap();
         assert_eq!(response.headers()["allow"], allow, "{path}");
         problem(response, "method-not-allowed", 405).await;
     }
@@ -173,8 +175,7 @@ async fn a_node_that_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
-    let server =
-        tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), ApiTokens::default(), std::future::pending()));
+    let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), Doors::default(), std::future::pending()));
     let client = Client::new(&base).unwrap();
     let error = client.cluster().await.unwrap_err();
     assert_eq!(error.problem().map(|problem| problem.problem_type), Some(ProblemType::Unavailable), "{error}");

@@ -128,7 +128,7 @@ async fn a_batch_that_is_too_long_ends_with_a_problem() {
 async fn no_more_batches_than_the_node_takes() {
     let fake = registrar().await;
     let mut open = Vec::new();
-    for _ in 0..MAX_BATCHES {
+    for _ in 0..MAX_BATCHES_OF_ONE {
         let (sender, lines) = mpsc::channel::<Result<String, io::Error>>(1);
         let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(lines));
         let response = fake.batch(body).await;

@@ -1,0 +1,283 @@
+//! The gate: keeps web pages of others away from a node that the reader's browser can reach.
+//!
+//! A page of any site may have the browser send requests to a node on the same machine or network. Three checks stand
+//! before every route, also where the node has no API tokens:
+//!
+//! * `Host` is an IP address, `localhost` or a name from the settings. A page that points its own name at the node (DNS
+//!   rebinding) sends that name.
+//! * `Origin`, where it came, is the node's own or one from the settings. `Sec-Fetch-Site` tells the same of requests
+//!   that browsers send without `Origin`.
+//! * A call that changes something says that it sends JSON. A form or a script without permission cannot say that: the
+//!   browser asks for permission first (a CORS preflight), which only listed origins get.
+//!
+//! Sources: WHATWG Fetch, sections *CORS protocol* and *CORS-safelisted request-header*; W3C Fetch Metadata.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::CorsLayer;
+
+use super::batch::{self, ALSO_NDJSON};
+use super::extract::{check_json, check_type};
+use crate::model::{Problem, ProblemType};
+
+/// For how long a browser remembers that a listed origin may call. Chromium's own upper limit.
+const PREFLIGHT_HOLDS: Duration = Duration::from_secs(2 * 3600);
+
+/// Who may call a node by which names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Gate {
+    /// Names of the node besides `localhost`, in small letters.
+    hosts: BTreeSet<String>,
+    /// Origins besides the node's own, in small letters.
+    origins: BTreeSet<String>,
+}
+
+/// A name or an origin that cannot be let in.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GateError {
+    /// It is no host name.
+    #[error("{0:?} is not the name of a host; write the name alone, like names.example.org, without scheme and port")]
+    Host(String),
+    /// It is no origin.
+    #[error(
+        "{0:?} is not the origin of a web page; write scheme, host and port as a browser sends them, like \
+         https://desk.example.org, without a path"
+    )]
+    Origin(String),
+}
+
+impl Gate {
+    /// Lets in calls that name one of these hosts, and pages of these origins.
+    ///
+    /// # Errors
+    /// See [`GateError`].
+    pub fn new(hosts: &[String], origins: &[String]) -> Result<Self, GateError> {
+        let hosts = hosts.iter().map(|host| host_name(host)).collect::<Result<_, _>>()?;
+        let origins = origins.iter().map(|text| origin(text)).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, origins })
+    }
+
+    /// The routes behind the gate.
+    pub(super) fn before(self, routes: Router) -> Router {
+        let mut routes = routes.layer(middleware::from_fn(declared));
+        // Without listed origins no page gets a permission, so a browser is told nothing at all.
+        if !self.origins.is_empty() {
+            routes = routes.layer(self.permissions());
+        }
+        routes.layer(middleware::from_fn_with_state(Arc::new(self), from_where))
+    }
+
+    /// What browsers are told about the listed origins.
+    fn permissions(&self) -> CorsLayer {
+        let origins: Vec<_> = self.origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
+        let headers = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(headers).collect::<Vec<_>>())
+            .expose_headers([header::LOCATION, header::RETRY_AFTER, header::WWW_AUTHENTICATE])
+            .max_age(PREFLIGHT_HOLDS)
+    }
+
+    /// Refuses a request to a name that is not the node's, or by a page that is not listed.
+    fn check(&self, request: &Request) -> Result<(), Box<Problem>> {
+        let headers = request.headers();
+        // The form of a request line with a whole URL names the host a second time (RFC 9112, section 3.2.2).
+        if let Some(named) = request.uri().authority()
+            && !self.knows(named.as_str())
+        {
+            return Err(host_unknown(named.as_str()));
+        }
+        let host = only(headers, &header::HOST).ok_or_else(|| host_unknown(""))?;
+        if !self.knows(host) {
+            return Err(host_unknown(host));
+        }
+        if headers.contains_key(header::ORIGIN) {
+            let origin = only(headers, &header::ORIGIN).unwrap_or_default().to_ascii_lowercase();
+            let listed = self.origins.contains(&origin) || is_own(&origin, host);
+            return if listed { Ok(()) } else { Err(origin_refused(&format!("of the origin {origin:?}"))) };
+        }
+        // Of a request without an origin only this tells whose page it is of. Others than browsers do not send it.
+        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) => Err(origin_refused("of another origin")),
+        }
+    }
+
+    fn knows(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let host = authority.host();
+        // Whoever puts more than a port beside the host wants to be taken for something else.
+        let rest = authority.as_str().strip_prefix(host);
+        if !rest.is_some_and(|rest| rest.is_empty() || authority.port().is_some() && rest.starts_with(':')) {
+            return false;
+        }
+        if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return address.parse::<Ipv6Addr>().is_ok();
+        }
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        name == "localhost" || name.parse::<Ipv4Addr>().is_ok() || self.hosts.contains(&name)
+    }
+}
+
+/// Whether a page of this origin was served by the host that it calls. A proxy may have put TLS in between.
+fn is_own(origin: &str, host: &str) -> bool {
+    let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    bare.is_some_and(|bare| bare.eq_ignore_ascii_case(host))
+}
+
+/// The one value of a header; none where there are several, or one that is no text.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())?.to_str().ok()
+}
+
+fn host_name(text: &str) -> Result<String, GateError> {
+    let bare = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let is_name = bare.parse::<Authority>().is_ok_and(|authority| authority.host() == bare) && !bare.starts_with('[');
+    if is_name { Ok(bare) } else { Err(GateError::Host(text.to_owned())) }
+}
+
+fn origin(text: &str) -> Result<String, GateError> {
+    let bare = text.trim().to_ascii_lowercase();
+    let authority = bare.split_once("://").filter(|(scheme, _)| !scheme.is_empty()).map(|(_, authority)| authority);
+    let is_origin = authority.is_some_and(|text| !text.contains('@') && text.parse::<Authority>().is_ok());
+    if is_origin { Ok(bare) } else { Err(GateError::Origin(text.to_owned())) }
+}
+
+async fn from_where(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let mut response = match gate.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    // For what a page may load without asking: nothing here is an image, a script or a frame of another page's.
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// Refuses a call that may change something and does not declare its body to be JSON, also where it has none.
+async fn declared(request: Request, next: Next) -> Response {
+    let declared = match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => Ok(()),
+        _ if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
+        _ => check_json(request.headers()),
+    };
+    match declared {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn host_unknown(host: &str) -> Box<Problem> {
+    let detail = format!(
+        "the header Host is {host:?}, which is not a name of this node; nothing was done, call it by its IP address or as \
+         localhost, or add the name to its setting 'hosts'"
+    );
+    Problem::boxed(ProblemType::HostUnknown, detail)
+}
+
+fn origin_refused(whose: &str) -> Box<Problem> {
+    let detail = format!(
+        "the call comes from a web page {whose}, and this node does not let it call; nothing was done, add the page's \
+         origin to the node's setting 'origins' if it is yours"
+    );
+    Problem::boxed(ProblemType::OriginRefused, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(gate: &Gate, headers: &[(&str, &str)]) -> Option<ProblemType> {
+        let request =
+            headers.iter().fold(axum::http::Request::get("/"), |request, (name, value)| request.header(*name, *value));
+        gate.check(&request.body(Body::empty()).unwrap()).err().map(|problem| problem.problem_type)
+    }
+
+    fn listed() -> Gate {
+        Gate::new(&["Names.Example.org.".to_owned()], &["https://Desk.example.org".to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_a_name_of_the_node() {
+        for host in ["127.0.0.1", "127.0.0.1:7400", "[::1]:7400", "[::1]", "LocalHost:1", "names.example.org.:7400"] {
+            assert_eq!(check(&listed(), &[("host", host)]), None, "{host}");
+        }
+        let none: [&[(&str, &str)]; 3] = [&[], &[("host", "")], &[("host", "127.0.0.1"), ("host", "127.0.0.1")]];
+        for headers in none {
+            assert_eq!(check(&listed(), headers), Some(ProblemType::HostUnknown), "{headers:?}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "me@127.0.0.1", "[::1].x", "*"]
+        {
+            assert_eq!(check(&listed(), &[("host", host)]), Some(ProblemType::HostUnknown), "{host}");
+        }
+        assert_eq!(check(&Gate::default(), &[("host", "names.example.org")]), Some(ProblemType::HostUnknown));
+    }
+
+    #[test]
+    fn a_whole_url_in_the_request_line_is_looked_at_too() {
+        let to = |uri: &str| axum::http::Request::get(uri).header("host", "127.0.0.1").body(Body::empty()).unwrap();
+        assert!(listed().check(&to("http://127.0.0.1/v1/cluster")).is_ok());
+        assert!(listed().check(&to("http://evil.example/v1/cluster")).is_err());
+    }
+
+    #[test]
+    fn a_page_is_the_nodes_own_or_listed() {
+        let from = |headers: &[(&str, &str)]| check(&listed(), &[&[("host", "127.0.0.1:7400")], headers].concat());
+        for headers in [
+            &[("origin", "http://127.0.0.1:7400"), ("sec-fetch-site", "same-origin")][..],
+            &[("origin", "https://desk.example.org"), ("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            assert_eq!(from(headers), None, "{headers:?}");
+        }
+        for headers in [
+            &[("origin", "http://127.0.0.1:7402")][..],
+            &[("origin", "null")],
+            &[("origin", "")],
+            &[("origin", "https://desk.example.org.evil.example")],
+            &[("origin", "https://desk.example.org"), ("origin", "https://desk.example.org")],
+            &[("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+        ] {
+            assert_eq!(from(headers), Some(ProblemType::OriginRefused), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_host_or_an_origin_is_not_listed() {
+        for host in ["", "http://a.example", "a.example:7400", "a/b", "a@b", "*.example.org/"] {
+            assert!(matches!(Gate::new(&[host.to_owned()], &[]), Err(GateError::Host(_))), "{host:?}");
+        }
+        for origin in ["", "null", "*", "a.example", "https://", "https://a.example/", "https://u@a.example"] {
+            assert!(matches!(Gate::new(&[], &[origin.to_owned()]), Err(GateError::Origin(_))), "{origin:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a header holds, a name that was not listed is not let in.
+        #[test]
+        fn no_other_name_passes(name in "[a-z0-9-]{1,12}(\\.[a-z][a-z0-9-]{0,8}){1,3}", port in any::<Option<u16>>()) {
+            let host = port.map_or(name.clone(), |port| format!("{name}:{port}"));
+            prop_assert_eq!(check(&Gate::default(), &[("host", &host)]), Some(ProblemType::HostUnknown));
+            let gate = Gate::new(std::slice::from_ref(&name), &[]).unwrap();
+            prop_assert_eq!(check(&gate, &[("host", &host)]), None);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Places for what stays open: event streams, backups and batches. Nobody has all of them, and some are kept for
+//! administrators, so that they can look at a node which others fill.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who has a place: the bearer of a token, or where there are no tokens an address.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Holder {
+    Token(String),
+    Address(IpAddr),
+}
+
+/// Why somebody gets none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taken {
+    /// All are taken that are not kept for administrators.
+    All,
+    /// The caller has as many as one may have.
+    Own(usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    most_of_one: usize,
+    for_admins: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Default, Debug)]
+struct Held {
+    all: usize,
+    /// None has 0.
+    of: HashMap<Holder, usize>,
+}
+
+/// A place, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    holder: Holder,
+}
+
+impl Places {
+    /// So many in all, for one holder, and kept for administrators.
+    pub(super) fn new(most: usize, most_of_one: usize, for_admins: usize) -> Arc<Self> {
+        Arc::new(Self { most, most_of_one, for_admins, held: Mutex::default() })
+    }
+
+    /// A place for a holder.
+    pub(super) fn take(self: &Arc<Self>, holder: Holder, is_admin: bool) -> Result<Place, Taken> {
+        let mut held = self.held();
+        let most = if is_admin { self.most } else { self.most - self.for_admins };
+        if held.all >= most {
+            return Err(Taken::All);
+        }
+        let own = held.of.entry(holder.clone()).or_default();
+        if *own >= self.most_of_one {
+            return Err(Taken::Own(self.most_of_one));
+        }
+        *own += 1;
+        held.all += 1;
+        Ok(Place { places: Arc::clone(self), holder })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Whoever panicked between two additions has left numbers that are off by one at most.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.places.held();
+        held.all = held.all.saturating_sub(1);
+        let left = held.of.get(&self.holder).map_or(0, |own| own.saturating_sub(1));
+        if left == 0 {
+            held.of.remove(&self.holder);
+        } else {
+            held.of.insert(self.holder.clone(), left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_all_places_and_some_are_kept() {
+        let places = Places::new(6, 3, 1);
+        let take = |name: &str, is_admin| places.take(Holder::Token(name.to_owned()), is_admin);
+        let mut a: Vec<_> = (0..3).map(|_| take("a", false).unwrap()).collect();
+        assert_eq!(take("a", false).unwrap_err(), Taken::Own(3));
+        let _b: Vec<_> = (0..2).map(|_| take("b", false).unwrap()).collect();
+        assert_eq!(take("c", false).unwrap_err(), Taken::All);
+        let _admin = take("ops", true).unwrap();
+        assert_eq!(take("ops", true).unwrap_err(), Taken::All);
+        a.pop();
+        assert!(take("c", true).is_ok(), "a place was given back");
+        drop(a);
+        let held = places.held();
+        assert_eq!((held.all, held.of.len()), (3, 2));
+    }
+}

@@ -1,0 +1,173 @@
+//! Clients that hold on to what they do not use: connections, bodies, batches, streams.
+
+use std::net::IpAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::api::auth::{ApiToken, SecretHash};
+
+/// How soon a failing test gives up.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Long enough for a busy machine to do in time what must be done in time.
+const SOON: Duration = Duration::from_secs(1);
+
+fn quick() -> Connections {
+    Connections { headers_within: SOON, body_within: SOON, answer_taken_within: SOON, ..Connections::default() }
+}
+
+async fn fake(connections: Connections) -> Fake {
+    Fake::behind(Doors { connections, ..Doors::default() }, |_| answered(Status::Confirmed)).await
+}
+
+impl Fake {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.base.trim_start_matches("http://")).await.unwrap()
+    }
+}
+
+/// All that the server says until it closes the connection, which it must do by itself.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    // A reset closes it as well.
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut said)).await.expect("the connection stays open");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test]
+async fn whoever_sends_nothing_or_half_of_a_head_is_cut_off() {
+    let fake = fake(quick()).await;
+    for sent in ["", "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nx:"] {
+        let mut stream = fake.connect().await;
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        assert!(!until_closed(&mut stream).await.contains("200"), "{sent:?}");
+    }
+    // Between two requests too.
+    let mut stream = fake.connect().await;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
+    assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_head_that_drips_ends_all_the_same() {
+    let fake = fake(quick()).await;
+    let mut stream = fake.connect().await;
+    let (mut reading, mut writing) = stream.split();
+    let drips = async {
+        writing.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n").await?;
+        let mut every = tokio::time::interval(SOON / 10);
+        loop {
+            every.tick().await;
+            writing.write_all(b"x-more: 1\r\n").await?;
+        }
+    };
+    let mut said = Vec::new();
+    let dripped: io::Result<()> = tokio::select! {
+        failed = drips => failed,
+        read = reading.read_to_end(&mut said) => read.map(drop),
+        () = tokio::time::sleep(DEADLINE) => panic!("it drips for ever"),
+    };
+    assert!(!String::from_utf8_lossy(&said).contains("200"), "{dripped:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let fake = fake(quick()).await;
+    let mut stream = fake.connect().await;
+    let head = "POST /v1/registrations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let said = until_closed(&mut stream).await;
+    assert!(said.starts_with("HTTP/1.1 408") && said.contains("too-slow"), "{said}");
+    assert!(fake.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_that_goes_on_no_more_is_over_and_says_so() {
+    let fake = fake(quick()).await;
+    let (lines, sent) = mpsc::unbounded_channel::<crate::model::RegistrationBody>();
+    let sent = futures_util::stream::unfold(sent, |mut sent| async move { Some((sent.recv().await?, sent)) });
+    lines.send(serde_json::from_value(alice()).unwrap()).unwrap();
+    let mut answers = fake.client.register_all(Box::pin(sent)).await.unwrap();
+    assert!(answers.next().await.unwrap().unwrap().registration.is_some());
+    let last = answers.next().await.unwrap().unwrap();
+    assert_eq!((last.line, last.problem.unwrap().problem_type), (2, ProblemType::TooSlow));
+    assert!(!matches!(answers.next().await, Ok(Some(_))));
+    assert_eq!(fake.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_address_does_not_keep_the_others_out() {
+    let fake = fake(Connections { most: 6, ..Connections::default() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(fake.connect().await);
+    }
+    let mut refused = fake.connect().await;
+    let said = until_closed(&mut refused).await;
+    assert!(said.starts_with("HTTP/1.1 503") && said.contains("of your address as it takes, 3"), "{said}");
+    let elsewhere = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let answer = elsewhere.get(format!("{}/healthz", fake.base)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    // There is room again once one of them goes.
+    drop(idle.pop());
+    let again = async {
+        while fake.http.get(format!("{}/healthz", fake.base)).send().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, again).await.unwrap();
+}
+
+fn tokens() -> ApiTokens {
+    let token = |(name, scope): (&str, Scope)| ApiToken {
+        name: name.to_owned(),
+        hash: SecretHash::of(name),
+        scopes: [scope, Scope::Read].into(),
+        max_open: None,
+    };
+    ApiTokens::new([("a", Scope::Claim), ("b", Scope::Claim), ("ops", Scope::Admin)].map(token).into()).unwrap()
+}
+
+#[tokio::test]
+async fn one_token_does_not_have_all_batches_and_an_administrator_has_one() {
+    let fake = Fake::with(tokens(), |_| answered(Status::Confirmed)).await;
+    let mut open = Vec::new();
+    let mut begin = async |token: &str| {
+        let (sender, lines) = mpsc::channel::<io::Result<String>>(1);
+        let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(lines));
+        let request = fake.http.post(format!("{}/v1/registrations:batch", fake.base)).bearer_auth(token);
+        let response = request.header("content-type", NDJSON).body(body).send().await.unwrap();
+        let status = response.status();
+        open.push((sender, response));
+        status
+    };
+    for _ in 0..MAX_BATCHES_OF_ONE {
+        assert_eq!(begin("a").await, StatusCode::OK);
+    }
+    assert_eq!(begin("a").await, StatusCode::SERVICE_UNAVAILABLE);
+    for _ in MAX_BATCHES_OF_ONE..MAX_BATCHES - BATCHES_FOR_ADMINS {
+        assert_eq!(begin("b").await, StatusCode::OK);
+    }
+    assert_eq!(begin("b").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begin("ops").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_token_does_not_have_all_streams() {
+    let empty = replica::EventPage { events: Vec::new(), next: cursor(0) };
+    let fake = Fake::with(tokens(), move |_| Ok(Answer::Events(empty.clone()))).await;
+    let mut open = Vec::new();
+    let mut begin = async |token: &str| {
+        let request = fake.http.get(format!("{}/v1/events", fake.base)).bearer_auth(token);
+        let response = request.header("accept", "text/event-stream").send().await.unwrap();
+        let status = response.status();
+        open.push(response);
+        status
+    };
+    for _ in 0..MAX_STREAMS_OF_ONE {
+        assert_eq!(begin("a").await, StatusCode::OK);
+    }
+    assert_eq!(begin("a").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begin("ops").await, StatusCode::OK);
+}
