@@ -1,6 +1,7 @@
 //! A client of the HTTP interface.
 
 mod batch;
+mod changes;
 mod events;
 mod reading;
 
@@ -17,8 +18,8 @@ pub use events::EventStream;
 use crate::clock::NodeId;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, ExtensionBody, Name, Namespace, NamespaceBody, Problem, ProblemType,
-    Registration, RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, ProblemType, Registration,
+    RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -47,6 +48,7 @@ const MAX_MESSAGE: usize = 1 << 20;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    owner: Option<String>,
 }
 
 /// Why there is no answer.
@@ -130,7 +132,7 @@ impl Client {
             return Err(bad("it does not begin with http:// and a host".to_owned()));
         }
         let http = connections(HeaderMap::new()).map_err(|error| bad(chain(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self { http, base, owner: None })
     }
 
     /// The same with an API token, for a node that asks for one.
@@ -143,6 +145,13 @@ impl Client {
         value.set_sensitive(true);
         let http = connections([(AUTHORIZATION, value)].into_iter().collect()).map_err(|_| ClientError::Token)?;
         Ok(Self { http, ..self })
+    }
+
+    /// The same with an owner that is named where a registration is changed by its id. A token with the scope `claim` may change
+    /// no others'; without it, only what was opened with the token and is open.
+    #[must_use]
+    pub fn for_owner(self, owner: &str) -> Self {
+        Self { owner: Some(owner.to_owned()), ..self }
     }
 
     /// The node's address.
@@ -178,49 +187,6 @@ impl Client {
         let query = [("wait", "final".to_owned()), ("timeout", Span(timeout).to_string())];
         let request = self.call(Method::GET, &["v1", "registrations", &id.to_string()], &query)?;
         self.answer(request.timeout(timeout.saturating_add(PATIENCE))).await
-    }
-
-    /// Makes a reservation permanent.
-    ///
-    /// # Errors
-    /// [`ProblemType::TooLate`] where it has ended or lost.
-    pub async fn activate(&self, id: Uuid) -> Result<Registration> {
-        self.answer(self.call(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?).await
-    }
-
-    /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.
-    ///
-    /// # Errors
-    /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is none,
-    pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
-        let request = self.call(Method::POST, &["v1", "registrations", &id.to_string(), "extend"], &[])?;
-        self.answer(request.json(&ExtensionBody { ttl: Span(ttl) })).await
-    }
-
-    /// Releases all names of a registration.
-    ///
-    /// # Errors
-    /// [`ProblemType::TooLate`] where it has ended or lost.
-    pub async fn release(&self, id: Uuid) -> Result<Registration> {
-        self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &[])?).await
-    }
-
-    /// Releases all names of a registration and has its owner, its names and its metadata erased at all nodes, which is
-    /// done once the release is final ([`Registration::erased`]). Also where it is over already.
-    ///
-    /// # Errors
-    pub async fn erase(&self, id: Uuid) -> Result<Registration> {
-        let query = [("erase", "true".to_owned())];
-        self.answer(self.call(Method::DELETE, &["v1", "registrations", &id.to_string()], &query)?).await
-    }
-
-    /// Releases one name of an owner's.
-    ///
-    /// # Errors
-    /// [`ProblemType::NotHeld`] where the owner does not hold it.
-    pub async fn release_name(&self, namespace: &str, name: &str, owner: &str) -> Result<Registration> {
-        let query = [("owner", owner.to_owned())];
-        self.answer(self.call(Method::DELETE, &["v1", "names", namespace, name], &query)?).await
     }
 
     /// Who holds a name.

@@ -1,8 +1,11 @@
 //! The settings of a node: flags beat the environment, that beats the file, that beats the defaults.
 
+mod error;
+
 #[cfg(feature = "cli")]
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,11 +13,12 @@ use std::str::FromStr;
 use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
 use serde::Deserialize;
 
-use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError};
-use crate::api::{Connections, Gate, GateError};
+pub use self::error::ConfigError;
+use crate::api::auth::{ApiToken, ApiTokens, Rate};
+use crate::api::{Connections, Gate};
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{Span, SpanError, TextOrSeconds};
-use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, NodeConfig};
+use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_FREE, MIN_KEEP_EVENTS, NodeConfig};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -87,6 +91,16 @@ pub struct Partial {
     #[serde(default)]
     #[cfg_attr(feature = "cli", arg(long, value_name = "ORIGIN", value_delimiter = ','))]
     pub origins: Vec<String>,
+    /// Take so many requests a second of a token, or an address, 0 for any number [env: FORENAME_RATE] [default: 5000]
+    ///
+    /// A token may have a rate of its own. Each line of a batch counts. Where it is not set, a node without tokens takes
+    /// any number from its own machine.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT"))]
+    pub rate: Option<u32>,
+    /// Refuse registrations where the disk has fewer bytes free [env: FORENAME_MIN_FREE] [default: 536870912]
+    #[serde(alias = "min-free")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "BYTES"))]
+    pub min_free: Option<u64>,
     /// Take so many HTTP connections at once [env: FORENAME_MAX_CONNECTIONS] [default: 4096]
     #[serde(alias = "max-connections")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..)))]
@@ -95,6 +109,20 @@ pub struct Partial {
     #[serde(alias = "max-connections-of-address")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..)))]
     pub max_connections_of_address: Option<u32>,
+    /// Take from others what they may do with the data directory (chmod 700) [env: FORENAME_FIX_PERMISSIONS]
+    #[serde(alias = "fix-permissions")]
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "true",
+            value_parser = BoolishValueParser::new(),
+            value_name = "BOOL"
+        )
+    )]
+    pub fix_permissions: Option<bool>,
     /// Let HTTP listen beyond loopback also without API tokens, so that anybody may call [env: FORENAME_INSECURE]
     #[cfg_attr(
         feature = "cli",
@@ -167,82 +195,14 @@ pub struct Settings {
     pub tokens: ApiTokens,
     /// The names of the node, and the web pages that may call it.
     pub gate: Gate,
+    /// Close the data directory to others.
+    pub fix_permissions: bool,
+    /// How fast callers may be.
+    pub rate: Rate,
     /// How many connections there may be.
     pub connections: Connections,
     /// The node's own.
     pub node: NodeConfig,
-}
-
-/// Why settings cannot be used. Nothing was started.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {error}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The file is no TOML, or has keys or values that do not fit.
-    #[error("{path}: {error}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Where and why.
-        error: Box<toml::de::Error>,
-    },
-    /// A variable's value does not fit.
-    #[error("{name}={value:?}: {why}; 'forename serve --help' tells what to write")]
-    Variable {
-        /// Which variable.
-        name: String,
-        /// Its value.
-        value: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Half of what joining takes.
-    #[error(
-        "to join a cluster takes both --join, the address of a member, and --token, which 'forename member token' \
-         prints there; {0} is missing"
-    )]
-    HalfJoin(&'static str),
-    /// Members would be evicted for a hiccup.
-    #[error(
-        "evict_after is {0}, and less than {least} is refused: a lost packet, a busy disk or a restart takes that long, \
-         and a node that is evicted loses its place and claims that it took alone; set it well above the longest \
-         outage that you would rather wait out, or leave it out to evict by hand",
-        least = Span(MIN_EVICT_AFTER)
-    )]
-    Hasty(Span),
-    /// Readers of the feed would miss events by a restart.
-    #[error(
-        "keep_events is {0}, and less than {least} is refused: whoever reads the event feed and restarts would miss some; \
-         30d is the default, forever keeps all",
-        least = Span(MIN_KEEP_EVENTS)
-    )]
-    Forgetful(Span),
-    /// The API tokens cannot be used together.
-    #[error(transparent)]
-    ApiTokens(#[from] ApiTokensError),
-    /// A name or an origin that cannot be let in.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// A file of API tokens has none, and whoever names one does not mean everybody.
-    #[error(
-        "{0} has no [[api_token]], so that everybody could call this node; put one in, or leave the file out. `forename \
-         token new` makes one"
-    )]
-    NoApiTokens(PathBuf),
-    /// HTTP would listen where anybody may come.
-    #[error(
-        "refusing to serve HTTP at {0}, beyond this machine: without API tokens callers are not authenticated, so whoever \
-         reaches it could take and release names and let nodes into the cluster; listen at a loopback address, make \
-         tokens with 'forename token new' and give their file as --api-tokens, or give --insecure where a firewall or a \
-         proxy keeps strangers out"
-    )]
-    Exposed(SocketAddr),
 }
 
 impl Partial {
@@ -295,6 +255,9 @@ impl Partial {
             origins: if self.origins.is_empty() { lower.origins } else { self.origins },
             max_connections: self.max_connections.or(lower.max_connections),
             max_connections_of_address: self.max_connections_of_address.or(lower.max_connections_of_address),
+            rate: self.rate.or(lower.rate),
+            min_free: self.min_free.or(lower.min_free),
+            fix_permissions: self.fix_permissions.or(lower.fix_permissions),
             insecure: self.insecure.or(lower.insecure),
             api_tokens: self.api_tokens.or(lower.api_tokens),
             api_token: if self.api_token.is_empty() { lower.api_token } else { self.api_token },
@@ -311,6 +274,7 @@ impl Partial {
         let peer = self.peer.unwrap_or_else(|| loopback(PEER_PORT));
         let tokens = api_tokens(self.api_token, self.api_tokens)?;
         let gate = Gate::new(&self.hosts, &self.origins)?;
+        let rate = self.rate.map_or(Rate::Default, |most| NonZeroU32::new(most).map_or(Rate::Any, Rate::Most));
         let connections = connections(self.max_connections, self.max_connections_of_address);
         let strangers = tokens.is_empty() && self.insecure != Some(true);
         if !http.ip().to_canonical().is_loopback() && strangers {
@@ -342,9 +306,18 @@ impl Partial {
             keep_events,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
             keep_log: None,
+            min_free: self.min_free.unwrap_or(MIN_FREE),
             links: None,
         };
-        Ok(Settings { http, tokens, gate, connections, node })
+        Ok(Settings {
+            http,
+            tokens,
+            gate,
+            fix_permissions: self.fix_permissions == Some(true),
+            rate,
+            connections,
+            node,
+        })
     }
 }
 

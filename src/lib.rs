@@ -17,6 +17,7 @@
 //! | [`transport`] | QUIC between nodes: identities, join tokens, frames, peers |
 //! | [`node`] | the driver: the only owner of a replica and its store |
 //! | [`backup`] | all of a node in one file |
+//! | `files` | files and directories that only their owner can read |
 //! | [`api`] | the HTTP interface |
 //! | [`client`] | a client of the HTTP interface |
 //! | [`config`] | the settings of a node: file, environment, flags |
@@ -69,6 +70,8 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "node")]
 pub mod config;
+#[cfg(feature = "node")]
+mod files;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

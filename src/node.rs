@@ -1,12 +1,13 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
 pub mod descriptors;
+mod disk_space;
 mod driver;
 mod incarnations;
 pub mod offline;
+mod operator;
 mod rejoin;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,18 +15,19 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
-use self::incarnations::{BackupCall, Channels, Ended, Incarnations, KnownCluster, Watches};
-use crate::api::{Admin, BackupAnswer};
-use crate::backup::Head;
-use crate::clock::{Millis, NodeId};
+use self::incarnations::{Channels, Ended, Incarnations, Watches};
+pub use self::operator::Backup;
+use self::operator::Operator;
+use crate::api::Admin;
+use crate::clock::NodeId;
+use crate::files;
 use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
-use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
-    self, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
-    WireVersion, mint_token,
+    Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError, WireVersion,
 };
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
@@ -40,6 +42,10 @@ pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The least time for which events may be told to be kept: a reader that restarts is away for less.
 pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
+
+/// Bytes of the disk that are kept for what a node must still write where nobody says otherwise: releases, what peers
+/// send, and compactions, which write before they delete. A guess: a few minutes of a busy node.
+pub const MIN_FREE: u64 = 512 << 20;
 
 /// How a node is started.
 #[derive(Clone, Debug)]
@@ -66,6 +72,8 @@ pub struct NodeConfig {
     pub max_open: Option<u32>,
     /// Ops that all members hold leave the log after so long; none: after a minute.
     pub keep_log: Option<Duration>,
+    /// Registrations are refused where the disk has fewer bytes free.
+    pub min_free: u64,
     /// Cuts links, for demonstrations and tests.
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -111,13 +119,21 @@ pub struct Handle {
     node: watch::Receiver<NodeId>,
     calls: mpsc::Sender<Call>,
     events: watch::Receiver<Cursor>,
+    /// Bytes that are free, where those are too few.
+    disk_low: watch::Receiver<Option<Refusal>>,
 }
 
 impl Handle {
     /// A handle on whoever serves `calls`.
     #[must_use]
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Call>, events: watch::Receiver<Cursor>) -> Self {
-        Self { node, calls, events }
+        Self { node, calls, events, disk_low: watch::channel(None).1 }
+    }
+
+    /// The same, told when the disk is low.
+    #[must_use]
+    pub(crate) fn with_disk(self, disk_low: watch::Receiver<Option<Refusal>>) -> Self {
+        Self { disk_low, ..self }
     }
 
     /// The node's id as it is now: after an eviction it comes back under another.
@@ -131,6 +147,11 @@ impl Handle {
     /// # Errors
     /// The replica's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
     pub async fn request(&self, request: Request) -> Reply {
+        if request.registers()
+            && let Some(low) = self.disk_low.borrow().clone()
+        {
+            return Err(low);
+        }
         let (reply, answer) = oneshot::channel();
         let stopping = || Refusal::Unavailable("it is stopping".to_owned());
         self.calls.send(Call { request, reply }).await.map_err(|_| stopping())?;
@@ -219,8 +240,15 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
-        std::fs::create_dir_all(&config.data_dir)
+        files::private_dir(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
+        if let Some(mode) = files::exposed(&config.data_dir) {
+            let dir = config.data_dir.display();
+            tracing::warn!(
+                "others than its owner may look into the data directory {dir} (mode {mode:o}), which holds the node's key and the \
+                 cluster's secret; close it with chmod 700 {dir}, or start once with --fix-permissions"
+            );
+        }
         let identity = Identity::load_or_create(&config.data_dir)?;
         let (public_key, own_identity) = (identity.public_key(), identity.clone());
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
@@ -265,6 +293,8 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
+        let handle = handle.with_disk(watches.disk_low.subscribe());
+        let disk = Disk { dir: config.data_dir.clone(), least: config.min_free };
         let operator = Operator {
             identity: own_identity,
             node: watches.node.subscribe(),
@@ -274,7 +304,8 @@ impl Node {
         };
         let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
-        let lives = Incarnations { config: replica_config, clocks, transport, join: config.join, channels, watches };
+        let lives =
+            Incarnations { config: replica_config, clocks, transport, join: config.join, channels, watches, disk };
         let reception = Reception(lives.start(replica)?);
         Ok((Self { handle, peer_address, operator, stop, ended }, reception))
     }
@@ -339,52 +370,4 @@ fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) ->
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What an operator may do besides asking the replica.
-#[derive(Clone, Debug)]
-struct Operator {
-    identity: Identity,
-    node: watch::Receiver<NodeId>,
-    cluster: watch::Receiver<Option<KnownCluster>>,
-    transport: watch::Receiver<Option<transport::Handle>>,
-    backups: mpsc::Sender<BackupCall>,
-}
-
-/// A backup on its way: drop it to stop it, also before the directory is opened again.
-#[derive(Debug)]
-pub struct Backup {
-    /// Whose it is.
-    pub head: Head,
-    /// All tables.
-    pub parts: mpsc::Receiver<SnapshotPart>,
-}
-
-impl Admin for Operator {
-    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        let key = self.cluster.borrow().as_ref().and_then(|cluster| cluster.key.clone()).ok_or(Refusal::NotMember)?;
-        let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
-        let nonce = random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok(mint_token(&key, expires, nonce))
-    }
-
-    fn backup(&self) -> BackupAnswer<'_> {
-        Box::pin(async {
-            // Without the cluster's state there is nothing that a backup could bring back.
-            if self.cluster.borrow().is_none() {
-                return Err(Refusal::NotMember);
-            }
-            let (node, key, store) = (*self.node.borrow(), self.identity.to_backup(), disk::format_record());
-            let head = Head { node, time: driver::wall(), store, key };
-            let (asked, parts) = oneshot::channel();
-            let stopping = || Refusal::Unavailable("it is stopping".to_owned());
-            self.backups.send(asked).await.map_err(|_| stopping())?;
-            let parts = parts.await.map_err(|_| stopping())?;
-            Ok(Backup { head, parts })
-        })
-    }
-
-    fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
-        self.transport.borrow().as_ref().map(transport::Handle::wires).unwrap_or_default()
-    }
 }

@@ -61,6 +61,7 @@ impl City {
             keep_events: None,
             max_open: None,
             keep_log: None,
+            min_free: 0,
             links: Some(links.clone()),
         };
         let node = Node::start(config).await?;

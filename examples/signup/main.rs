@@ -39,8 +39,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// What all parts share.
 struct App {
     database: Database,
-    /// The nodes, nearest first. Any will do.
+    /// The nodes, nearest first, with a token that reads the feed and activates. Any will do.
     nodes: Vec<Client>,
+    /// The same nodes, with a token for the form, which can do nothing but register.
+    front: Vec<Client>,
     /// How long a visitor waits for the answer to be final.
     answer_within: Duration,
     /// How long names stay reserved for somebody whose address is not verified.
@@ -52,15 +54,26 @@ fn setting(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
+/// Clients of the nodes, which show this token where it is not empty.
+fn nodes(addresses: &str, token: &str) -> Result<Vec<Client>, Failure> {
+    let client = |address: &str| match token {
+        "" => Client::new(address.trim()),
+        token => Client::new(address.trim())?.with_token(token),
+    };
+    Ok(addresses.split(',').map(client).collect::<Result<_, _>>()?)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let nodes = setting("NODES", "http://127.0.0.1:7400");
+    let addresses = setting("NODES", "http://127.0.0.1:7400");
+    let nodes = |token: &str| nodes(&addresses, &setting(token, ""));
     let app = Arc::new(App {
         database: Database::new(&setting("DATABASE_URL", "postgresql:///signup?host=/run/postgresql"))?,
-        nodes: nodes.split(',').map(|address| Client::new(address.trim())).collect::<Result<_, _>>()?,
+        nodes: nodes("TOKEN")?,
+        front: nodes("REGISTER_TOKEN")?,
         answer_within: setting("ANSWER_WITHIN", "5s").parse::<Span>()?.0,
         verify_within: setting("VERIFY_WITHIN", "3d").parse::<Span>()?.0,
     });

@@ -7,7 +7,6 @@ use forename::Client;
 use forename::client::ClientError;
 use forename::model::{NameRef, Registration, RegistrationBody, Span, Wait};
 use forename::model::{Problem, ProblemType};
-use uuid::Uuid;
 
 use crate::database::SignUp;
 use crate::{App, Failure};
@@ -89,10 +88,11 @@ fn refuses(problem: &Problem) -> bool {
 }
 
 /// Makes a reservation permanent, at the first node that can; `false` where it has ended or lost.
-pub(crate) async fn activate(nodes: &[Client], registration: Uuid) -> Result<bool, Failure> {
+pub(crate) async fn activate(nodes: &[Client], sign_up: &SignUp) -> Result<bool, Failure> {
     let mut last: Failure = "no node is configured".into();
     for node in nodes {
-        match node.activate(registration).await {
+        let node = node.clone().for_owner(&sign_up.owner.to_string());
+        match node.activate(sign_up.registration).await {
             Ok(_) => return Ok(true),
             Err(ClientError::Problem(problem)) if problem.problem_type == ProblemType::TooLate => return Ok(false),
             Err(error) => last = error.into(),
@@ -119,7 +119,7 @@ async fn ask_for_all(app: &App, unanswered_for: Duration) -> Result<(), Failure>
     for sign_up in database.unanswered(unanswered_for).await? {
         let body = RegistrationBody { wait: Some(Wait::None), timeout: None, ..sign_up.body(app) };
         // Of what was accepted the feed will tell.
-        if let Answer::Refused(problem) = ask(&app.nodes, &body, true).await {
+        if let Answer::Refused(problem) = ask(&app.front, &body, true).await {
             database.refused_unseen(sign_up.registration, &problem.detail).await?;
         }
     }

@@ -91,7 +91,7 @@ async fn sign_up(State(app): State<Arc<App>>, Form(fields): Form<Fields>) -> Ans
         }
         Written::Other => return Ok(Redirect::to(&format!("/account/{}", sign_up.owner)).into_response()),
     };
-    let answer = registry::ask(&app.nodes, &sign_up.body(&app), asked_before).await;
+    let answer = registry::ask(&app.front, &sign_up.body(&app), asked_before).await;
     let SignUp { owner, username, email, display_name, .. } = &sign_up;
     // What was accepted becomes of the account what the feed says, here no less than after a crash.
     let (status, page) = match answer {
@@ -145,7 +145,7 @@ async fn ask_to_verify(State(app): State<Arc<App>>, Path(secret): Path<Uuid>) ->
 /// Activates the reservation, at any node: so following the link again does no harm.
 async fn verify(State(app): State<Arc<App>>, Path(secret): Path<Uuid>) -> Answered {
     let Some(sign_up) = app.database.connect().await?.by_secret(secret).await? else { return Ok(unknown_link()) };
-    if registry::activate(&app.nodes, sign_up.registration).await? {
+    if registry::activate(&app.nodes, &sign_up).await? {
         let text = format!("{} is yours.", sign_up.username);
         return Ok(html(StatusCode::OK, pages::plain("Thank you", &text)));
     }

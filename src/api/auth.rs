@@ -5,17 +5,21 @@
 //! or its operator has said that something else keeps strangers out.
 
 mod allow;
+mod rates;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub(super) use allow::{Caller, allow};
+pub(super) use allow::{About, Caller, allow, forbidden};
+pub(super) use rates::Rates;
+pub use rates::{DEFAULT_RATE, Rate};
 
-use crate::model::Scope;
+use crate::model::{Scope, Time};
 use crate::replica::Charge;
 use crate::replica::limits::MAX_OPEN_OF_TOKEN;
 
@@ -75,9 +79,25 @@ pub struct ApiToken {
     /// any number, none for [`MAX_OPEN_OF_TOKEN`], or for any number where it has the scope admin.
     #[serde(default, alias = "max-open", skip_serializing_if = "Option::is_none")]
     pub max_open: Option<u32>,
+    /// The namespaces that it reaches, `org/*` for all below; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// From then on it is none of the node's any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+    /// Requests and lines of batches that it may send a second; none for the node's own setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<NonZeroU32>,
 }
 
 impl ApiToken {
+    /// A token with these scopes and no limits of its own.
+    #[must_use]
+    pub fn new(name: &str, hash: SecretHash, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let (name, scopes) = (name.to_owned(), scopes.into_iter().collect());
+        Self { name, hash, scopes, max_open: None, namespaces: Vec::new(), expires: None, rate: None }
+    }
+
     /// The secret of a new token.
     #[must_use]
     pub fn secret(random: [u8; 32]) -> String {
@@ -85,7 +105,8 @@ impl ApiToken {
     }
 
     fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        let has = |scope| self.scopes.contains(&scope);
+        has(scope) || has(Scope::Admin) || (scope == Scope::Register && has(Scope::Claim))
     }
 
     fn charge(&self) -> Option<Charge> {
@@ -112,7 +133,7 @@ pub enum ApiTokensError {
     #[error("the API tokens {0:?} and {1:?} have the same secret; make a new one with `forename token new`")]
     SameSecret(String, String),
     /// One that lets its bearer do nothing.
-    #[error("the API token {0:?} has no scopes; give it some of claim, read and admin, or leave it out")]
+    #[error("the API token {0:?} has no scopes; give it some of register, claim, read and admin, or leave it out")]
     NoScopes(String),
 }
 
@@ -173,8 +194,7 @@ mod tests {
     use super::*;
 
     fn token(name: &str, secret: &str, scopes: &[Scope]) -> ApiToken {
-        let scopes = scopes.iter().copied().collect();
-        ApiToken { name: name.to_owned(), hash: SecretHash::of(secret), scopes, max_open: None }
+        ApiToken::new(name, SecretHash::of(secret), scopes.iter().copied())
     }
 
     #[test]
@@ -195,12 +215,13 @@ mod tests {
     #[test]
     fn admin_has_the_others_with_it() {
         let may = |scopes: &[Scope]| {
-            [Scope::Claim, Scope::Read, Scope::Admin].map(|scope| token("a", "s", scopes).may(scope))
+            [Scope::Register, Scope::Claim, Scope::Read, Scope::Admin].map(|scope| token("a", "s", scopes).may(scope))
         };
-        assert_eq!(may(&[Scope::Claim]), [true, false, false]);
-        assert_eq!(may(&[Scope::Read]), [false, true, false]);
-        assert_eq!(may(&[Scope::Claim, Scope::Read]), [true, true, false]);
-        assert_eq!(may(&[Scope::Admin]), [true, true, true]);
+        assert_eq!(may(&[Scope::Register]), [true, false, false, false]);
+        assert_eq!(may(&[Scope::Claim]), [true, true, false, false]);
+        assert_eq!(may(&[Scope::Read]), [false, false, true, false]);
+        assert_eq!(may(&[Scope::Claim, Scope::Read]), [true, true, true, false]);
+        assert_eq!(may(&[Scope::Admin]), [true, true, true, true]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn let_in_before() -> Box<Problem> {
 
 /// What becomes of a line.
 async fn answer(api: Arc<Api>, caller: Arc<Caller>, line: u64, text: Result<Bytes, Box<Problem>>) -> BatchLine {
+    caller.bucket.wait().await;
     let outcome = async { registered(&api, &caller, parse::<RegistrationBody>(&text?)?).await };
     match outcome.await {
         Ok((registration, status)) => {

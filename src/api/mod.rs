@@ -30,7 +30,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use auth::ApiTokens;
+use auth::{ApiTokens, Rate, Rates};
 pub use gate::{Gate, GateError};
 use places::Places;
 pub use problem::PROBLEM_JSON;
@@ -85,15 +85,17 @@ struct Api {
     tokens: ApiTokens,
     streams: Arc<Places>,
     batches: Arc<Places>,
+    rates: Rates,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
 
 impl Api {
-    fn new(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens) -> Arc<Self> {
+    fn new(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens, rate: Rate) -> Arc<Self> {
+        let rates = Rates::new(rate);
         let streams = Places::new(MAX_STREAMS, MAX_STREAMS_OF_ONE, STREAMS_FOR_ADMINS);
         let batches = Places::new(MAX_BATCHES, MAX_BATCHES_OF_ONE, BATCHES_FOR_ADMINS);
-        Arc::new(Self { handle, admin, tokens, streams, batches, stopping: watch::Sender::new(false) })
+        Arc::new(Self { handle, admin, tokens, streams, batches, rates, stopping: watch::Sender::new(false) })
     }
 
     /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
@@ -114,13 +116,15 @@ pub struct Doors {
     pub tokens: ApiTokens,
     /// The names of the node, and the web pages that may call it.
     pub gate: Gate,
+    /// How fast callers may be.
+    pub rate: Rate,
     /// How many connections there may be, and how long each may stand idle.
     pub connections: Connections,
 }
 
 /// The interface as a service, for a server of one's own. [`serve`] brings one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    doors.gate.before(routes::router(Api::new(handle, admin, doors.tokens)))
+    doors.gate.before(routes::router(Api::new(handle, admin, doors.tokens, doors.rate)))
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
@@ -134,7 +138,7 @@ pub async fn serve(
     doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle, admin, doors.tokens);
+    let api = Api::new(handle, admin, doors.tokens, doors.rate);
     let routes = doors.gate.before(routes::router(Arc::clone(&api)));
     server::run(listener, routes, doors.connections, shutdown, || {
         api.stopping.send_replace(true);

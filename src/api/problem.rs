@@ -77,6 +77,10 @@ impl From<Refusal> for Problem {
                 Self { namespace: Some(namespace), ..problem(ProblemType::NamespaceInUse) }
             }
             Refusal::NeedsRead(_) => Self { scope: Some(Scope::Read), ..problem(ProblemType::Forbidden) },
+            // An operator has to make room; another node may have some.
+            Refusal::DiskLow { .. } => Self { retry_after: Some(60), ..problem(ProblemType::DiskLow) },
+            Refusal::NotOwner(id) => Self { id: Some(id), ..problem(ProblemType::NotOwner) },
+            Refusal::OutOfReach(_) => problem(ProblemType::OutOfReach),
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
             // A clock is put right in steps of minutes rather than seconds; another node is the better choice.
             Refusal::ClockSuspect { offset } => {

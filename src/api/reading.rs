@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::Api;
+use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::registrations::{page_limit, unexpected};
 use crate::model::Problem;
@@ -78,9 +79,11 @@ pub(super) async fn explain_registration(
 
 pub(super) async fn check(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
     Body(names): Body<Vec<NameRef>>,
 ) -> Result<Response, Box<Problem>> {
+    names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
     match api.ask(Request::Names(names.iter().cloned().map(Into::into).collect())).await? {
         Answer::Names(views) => {
             let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();

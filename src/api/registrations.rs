@@ -9,9 +9,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::names::{looked_up, suggestions};
+use crate::model::Scope;
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use crate::model::{Problem, ProblemType};
@@ -40,6 +41,16 @@ pub(super) async fn register(
     Ok(response)
 }
 
+/// Refuses names that the caller's token does not reach, and a rename by somebody who may only register.
+fn check_reach(caller: &Caller, body: &RegistrationBody) -> Result<(), Box<Problem>> {
+    let replaced = body.replaces.as_ref();
+    if replaced.is_some() && !caller.may_rename {
+        return Err(forbidden("the API token", Scope::Claim));
+    }
+    let namespaces = body.names.iter().map(|name| &name.namespace).chain(replaced.map(|replaced| &replaced.namespace));
+    namespaces.into_iter().try_for_each(|namespace| caller.reach(namespace))
+}
+
 /// Registers, and says with which HTTP status; a registration that lost is a problem.
 pub(super) async fn registered(
     api: &Api,
@@ -53,6 +64,7 @@ pub(super) async fn registered(
     if suggest > MAX_SUGGESTIONS {
         return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
     }
+    check_reach(caller, &body)?;
     let wait = longest(body.wait, body.timeout);
     let request = RegisterRequest { charge: caller.charge.clone(), ..body.into_request(wait) };
     let registration = match api.ask(caller.asks(Request::Register(request))).await {
@@ -60,19 +72,41 @@ pub(super) async fn registered(
         Err(mut problem) => {
             for name in &mut problem.names {
                 name.suggestions = suggestions(api, &name.namespace, &name.name, suggest).await?;
+                if !caller.sees_holders {
+                    (name.registration, name.since) = (None, None);
+                }
             }
             return Err(problem);
         }
     };
+    outcome(api, caller, registration, suggest).await
+}
+
+/// A registration as the one who made it is told of it.
+async fn outcome(
+    api: &Api,
+    caller: &Caller,
+    mut registration: Registration,
+    suggest: usize,
+) -> Result<(Registration, StatusCode), Box<Problem>> {
     match registration.status {
         Status::Confirmed => Ok((registration, StatusCode::CREATED)),
         Status::Pending | Status::Contested => Ok((registration, StatusCode::ACCEPTED)),
         Status::Rejected => {
-            let lost = registration.rejected_by.as_ref().filter(|by| suggest > 0 && !by.name.is_empty());
+            let asks_for_name = suggest > 0 || !caller.sees_holders;
+            let lost = registration.rejected_by.as_ref().filter(|by| asks_for_name && !by.name.is_empty());
             let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
-            let mut problem = Problem::rejected(registration);
+            let detail = Problem::rejected(registration.clone()).detail;
+            if !caller.sees_holders {
+                registration.rejected_by = None;
+            }
+            let mut problem = Problem { detail, ..Problem::rejected(registration) };
             if let Some(lost) = lost {
-                problem.names = vec![looked_up(api, lost, suggest).await?];
+                let mut lost = looked_up(api, lost, suggest).await?;
+                if !caller.sees_holders {
+                    (lost.registration, lost.since) = (None, None);
+                }
+                problem.names = vec![lost];
             }
             Err(Box::new(problem))
         }
@@ -113,35 +147,45 @@ pub(super) struct ShowParams {
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Id(id): Id,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    one(api.ask(Request::Registration { id, wait }).await?)
+    let registration = registration(api.ask(Request::Registration { id, wait }).await?)?;
+    registration.names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
+    Ok(json(StatusCode::OK, &Registration::from(registration)))
 }
 
 pub(super) async fn activate(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Id(id): Id,
-    Params(NoParams {}): Params<NoParams>,
+    Params(ForOwner { owner }): Params<ForOwner>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(caller.asks(Request::Activate { id })).await?)
+    one(api.ask(caller.changes(owner, Request::Activate { id })).await?)
 }
 
 pub(super) async fn extend(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Id(id): Id,
-    Params(NoParams {}): Params<NoParams>,
+    Params(ForOwner { owner }): Params<ForOwner>,
     Body(ExtensionBody { ttl }): Body<ExtensionBody>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(caller.asks(Request::Extend { id, ttl: ttl.millis() })).await?)
+    one(api.ask(caller.changes(owner, Request::Extend { id, ttl: ttl.millis() })).await?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ForOwner {
+    owner: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseParams {
+    owner: Option<String>,
     #[serde(default)]
     erase: bool,
 }
@@ -150,10 +194,10 @@ pub(super) async fn release(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Id(id): Id,
-    Params(ReleaseParams { erase }): Params<ReleaseParams>,
+    Params(ReleaseParams { owner, erase }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
     let request = if erase { Request::Erase { id } } else { Request::Release { id } };
-    one(api.ask(caller.asks(request)).await?)
+    one(api.ask(caller.changes(owner, request)).await?)
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::auth::allow;
+use super::auth::{About, allow};
 use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
@@ -19,62 +19,65 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// The scope that it takes; none: it is open to all.
     pub(super) scope: Option<Scope>,
+    about: About,
     handlers: fn() -> MethodRouter<Arc<Api>>,
 }
 
 macro_rules! table {
-    ($($method:ident $path:expr, $scope:expr => $handler:path;)*) => {
+    ($($method:ident $path:expr, $scope:expr, $about:ident => $handler:path;)*) => {
         &[$(Route {
             method: Method::$method,
             path: $path,
             scope: $scope,
+            about: About::$about,
             handlers: || on(MethodFilter::$method, $handler),
         }),*]
     };
 }
 
 const OPEN: Option<Scope> = None;
+const REGISTER: Option<Scope> = Some(Scope::Register);
 const CLAIM: Option<Scope> = Some(Scope::Claim);
 const READ: Option<Scope> = Some(Scope::Read);
 const ADMIN: Option<Scope> = Some(Scope::Admin);
 
 /// All calls.
 pub(super) const TABLE: &[Route] = table! {
-    POST   "/v1/registrations", CLAIM => registrations::register;
-    POST   batch::PATH, CLAIM => batch::register;
-    GET    "/v1/registrations/{id}", READ => registrations::show;
-    DELETE "/v1/registrations/{id}", CLAIM => registrations::release;
-    POST   "/v1/registrations/{id}/activate", CLAIM => registrations::activate;
-    POST   "/v1/registrations/{id}/extend", CLAIM => registrations::extend;
-    GET    "/v1/registrations/{id}/explanation", READ => reading::explain_registration;
-    GET    "/v1/names", READ => reading::list_all;
-    POST   "/v1/names:check", READ => reading::check;
-    GET    "/v1/namespaces/{namespace}/names", READ => reading::list;
-    GET    "/v1/names/{namespace}/{name}/history", READ => reading::history;
-    GET    "/v1/names/{namespace}/{name}/explanation", READ => reading::explain_name;
-    GET    "/v1/names/{namespace}/{name}", READ => names::show;
-    DELETE "/v1/names/{namespace}/{name}", CLAIM => names::release;
-    GET    "/v1/conflicts", READ => reading::conflicts;
-    GET    "/v1/namespaces/{namespace}", READ => namespaces::show;
-    PUT    "/v1/namespaces/{namespace}", ADMIN => namespaces::set;
-    GET    "/v1/owners/{owner}/registrations", READ => registrations::of_owner;
-    GET    "/v1/events", READ => events::feed;
-    GET    "/v1/cluster", READ => cluster::show;
-    POST   "/v1/cluster/members/{node}/evict", ADMIN => cluster::evict;
-    POST   "/v1/cluster/leave", ADMIN => cluster::leave;
-    DELETE "/v1/cluster/leave", ADMIN => cluster::stay;
-    GET    "/v1/cluster/backup", ADMIN => cluster::backup;
-    POST   "/v1/cluster/tokens", ADMIN => cluster::mint_token;
-    GET    "/healthz", OPEN => cluster::healthz;
-    GET    "/readyz", OPEN => cluster::readyz;
+    POST   "/v1/registrations", REGISTER, Names => registrations::register;
+    POST   batch::PATH, REGISTER, Names => batch::register;
+    GET    "/v1/registrations/{id}", READ, Names => registrations::show;
+    DELETE "/v1/registrations/{id}", CLAIM, Names => registrations::release;
+    POST   "/v1/registrations/{id}/activate", CLAIM, Names => registrations::activate;
+    POST   "/v1/registrations/{id}/extend", CLAIM, Names => registrations::extend;
+    GET    "/v1/registrations/{id}/explanation", READ, All => reading::explain_registration;
+    GET    "/v1/names", READ, All => reading::list_all;
+    POST   "/v1/names:check", READ, Names => reading::check;
+    GET    "/v1/namespaces/{namespace}/names", READ, Path => reading::list;
+    GET    "/v1/names/{namespace}/{name}/history", READ, Path => reading::history;
+    GET    "/v1/names/{namespace}/{name}/explanation", READ, Path => reading::explain_name;
+    GET    "/v1/names/{namespace}/{name}", READ, Path => names::show;
+    DELETE "/v1/names/{namespace}/{name}", CLAIM, Path => names::release;
+    GET    "/v1/conflicts", READ, Query => reading::conflicts;
+    GET    "/v1/namespaces/{namespace}", READ, Path => namespaces::show;
+    PUT    "/v1/namespaces/{namespace}", ADMIN, Path => namespaces::set;
+    GET    "/v1/owners/{owner}/registrations", READ, All => registrations::of_owner;
+    GET    "/v1/events", READ, Query => events::feed;
+    GET    "/v1/cluster", READ, Nothing => cluster::show;
+    POST   "/v1/cluster/members/{node}/evict", ADMIN, All => cluster::evict;
+    POST   "/v1/cluster/leave", ADMIN, All => cluster::leave;
+    DELETE "/v1/cluster/leave", ADMIN, All => cluster::stay;
+    GET    "/v1/cluster/backup", ADMIN, All => cluster::backup;
+    POST   "/v1/cluster/tokens", ADMIN, All => cluster::mint_token;
+    GET    "/healthz", OPEN, Nothing => cluster::healthz;
+    GET    "/readyz", OPEN, Nothing => cluster::readyz;
 };
 
 /// The routes of the table, each behind its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new();
-    for Route { path, scope, handlers, .. } in TABLE {
+    for Route { path, scope, about, handlers, .. } in TABLE {
         let handlers = handlers();
-        router = router.route(path, scope.map_or(handlers.clone(), |scope| allow(&api, scope, handlers)));
+        router = router.route(path, scope.map_or(handlers.clone(), |scope| allow(&api, scope, *about, handlers)));
     }
     router
         .fallback(no_route)

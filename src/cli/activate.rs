@@ -10,12 +10,15 @@ pub(super) struct ActivateArgs {
     /// The reservation
     #[arg(value_name = "REGISTRATION-ID")]
     id: Uuid,
+    /// Whose it is; needed with an API token that has not opened it
+    #[arg(long)]
+    owner: Option<String>,
     #[command(flatten)]
     client: ClientArgs,
 }
 
 pub(super) async fn run(args: ActivateArgs) -> Outcome {
-    let registration = args.client.client()?.activate(args.id).await?;
+    let registration = args.client.client_for(args.owner.as_deref())?.activate(args.id).await?;
     output::print(&args.client, &registration, output::registration)?;
     Ok(Exit::Done)
 }

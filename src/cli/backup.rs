@@ -11,6 +11,7 @@ use super::{ClientArgs, Exit, Failure, Outcome, output};
 use crate::backup::{BackupError, Head, Reader};
 use crate::client::Client;
 use crate::clock::NodeId;
+use crate::files;
 use crate::model::Time;
 
 /// Write all of a running node into a file, its key included
@@ -70,7 +71,7 @@ async fn take(client: &Client, path: &Path, part: &Path) -> Result<BackupTaken, 
         Failure::failed(format!("no backup was taken: {} cannot be written: {error}", part.display()))
     };
     let mut stream = client.backup().await?;
-    let mut file = private(part).map_err(failed)?;
+    let mut file = files::private_file(part).map_err(failed)?;
     while let Some(bytes) = stream.next().await? {
         file.write_all(&bytes).map_err(failed)?;
     }
@@ -86,15 +87,6 @@ async fn take(client: &Client, path: &Path, part: &Path) -> Result<BackupTaken, 
 fn check(file: &Path) -> Result<(Head, u64), BackupError> {
     let (reader, head) = Reader::open(io::BufReader::new(File::open(file)?))?;
     Ok((head, reader.check()?))
-}
-
-/// A new file that only its owner can read.
-fn private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -214,6 +214,7 @@ impl Place {
             keep_events: None,
             max_open: None,
             keep_log: None,
+            min_free: 0,
             links,
         };
         let node = Node::start(config).await.map_err(|error| failed(&error))?;

@@ -1,6 +1,6 @@
 //! `forename export`
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Exit, Failure, NodeArgs, Outcome, output};
 use crate::client::Client;
+use crate::files;
 use crate::model::NameQuery;
 use crate::model::{TakenName, Time};
 use crate::replica::NameStatus;
@@ -51,7 +52,7 @@ pub(super) async fn run(args: ExportArgs) -> Outcome {
         return Ok(Exit::Done);
     }
     let failed = |error: io::Error| Failure::failed(format!("cannot write {}: {error}", args.file.display()));
-    let file = File::create_new(&args.file).map_err(failed)?;
+    let file = files::private_file(&args.file).map_err(failed)?;
     let written = export(&args, &client, &file).await.and_then(|count| file.sync_all().map_err(failed).map(|()| count));
     match written {
         Ok(count) => {

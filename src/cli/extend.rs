@@ -11,6 +11,9 @@ pub(super) struct ExtendArgs {
     /// The reservation
     #[arg(value_name = "REGISTRATION-ID")]
     id: Uuid,
+    /// Whose it is; needed with an API token that has not opened it
+    #[arg(long)]
+    owner: Option<String>,
     /// How long it lasts from now on; one that lasts longer anyway stays as it is
     #[arg(long, value_name = "SPAN")]
     ttl: Span,
@@ -19,7 +22,7 @@ pub(super) struct ExtendArgs {
 }
 
 pub(super) async fn run(args: ExtendArgs) -> Outcome {
-    let registration = args.client.client()?.extend(args.id, args.ttl.0).await?;
+    let registration = args.client.client_for(args.owner.as_deref())?.extend(args.id, args.ttl.0).await?;
     output::print(&args.client, &registration, output::registration)?;
     Ok(Exit::Done)
 }

@@ -225,6 +225,15 @@ impl NodeArgs {
 }
 
 impl ClientArgs {
+    /// A client that names an owner where a registration is changed by its id.
+    fn client_for(&self, owner: Option<&str>) -> Result<Client, Failure> {
+        let client = self.client()?;
+        Ok(match owner {
+            Some(owner) => client.for_owner(owner),
+            None => client,
+        })
+    }
+
     fn client(&self) -> Result<Client, Failure> {
         self.node.client()
     }

@@ -12,6 +12,7 @@ use super::{Exit, Failure, Outcome, output};
 use crate::api::auth::ApiTokens;
 use crate::api::{Connections, Doors};
 use crate::config::{ConfigError, Partial, Settings};
+use crate::files;
 use crate::node::{Node, Stopped, descriptors};
 
 /// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
@@ -88,12 +89,17 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
     let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
 
+    let dir = &settings.node.data_dir;
+    if settings.fix_permissions && dir.exists() {
+        files::close_to_others(dir)
+            .map_err(|error| failed(&format!("cannot close {} to others", dir.display()), error))?;
+    }
     let connections = connections(settings.connections);
     let (node, reception) = Node::launch(settings.node).map_err(|error| Failure::failed(error.to_string()))?;
     let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
-    let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections };
+    let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections, rate: settings.rate };
     let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), doors, shutdown));
     tokio::pin!(server);
     output::line(&format!("http://{http}"))?;

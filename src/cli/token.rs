@@ -1,11 +1,13 @@
 //! `forename token`
 
+use std::num::NonZeroU32;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Exit, Failure, Format, Outcome, output};
 use crate::api::auth::{ApiToken, ApiTokens, SecretHash};
-use crate::model::Scope;
+use crate::model::{Scope, Time};
 use crate::node::random;
 
 #[derive(Args, Debug)]
@@ -24,12 +26,21 @@ enum TokenCommand {
         /// Whose it is; what is counted for it goes by this name, at each node
         #[arg(long)]
         name: String,
-        /// What it lets its bearer do: claim, read, admin, which has the others with it
+        /// What it lets its bearer do: register, claim, read, admin, which has the others with it
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
         /// Let it have so many open registrations at once at each node, 0 for any number; 100000 by default, with admin any
         #[arg(long, value_name = "COUNT")]
         max_open: Option<u32>,
+        /// Let it reach these namespaces only; org/* is all below org
+        #[arg(long = "namespace", value_name = "NAMESPACE")]
+        namespaces: Vec<String>,
+        /// Let nobody in by it from then on, like 2027-01-01T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Time>,
+        /// Let it send so many requests a second
+        #[arg(long, value_name = "COUNT")]
+        rate: Option<NonZeroU32>,
         /// How to print the result
         #[arg(long, value_enum, default_value_t = Format::Text)]
         output: Format,
@@ -43,10 +54,11 @@ struct Made {
 }
 
 pub(super) fn run(args: TokenArgs) -> Outcome {
-    let TokenCommand::New { name, scopes, max_open, output } = args.command;
+    let TokenCommand::New { name, scopes, max_open, namespaces, expires, rate, output } = args.command;
     let random = random().map_err(|error| Failure::failed(error.to_string()))?;
     let secret = ApiToken::secret(random);
-    let token = ApiToken { name, hash: SecretHash::of(&secret), scopes: scopes.into_iter().collect(), max_open };
+    let token =
+        ApiToken { max_open, namespaces, expires, rate, ..ApiToken::new(&name, SecretHash::of(&secret), scopes) };
     ApiTokens::new(vec![token.clone()]).map_err(|error| Failure::usage(error.to_string()))?;
     output::print_as(output, &Made { token, secret }, |made| format!("{}\n{}", table(&made.token), made.secret))?;
     Ok(Exit::Done)
@@ -56,10 +68,17 @@ pub(super) fn run(args: TokenArgs) -> Outcome {
 fn table(token: &ApiToken) -> String {
     let scopes: Vec<_> = token.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
     let max_open = token.max_open.map_or_else(String::new, |most| format!("max_open = {most}\n"));
+    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+    let mut limits = max_open;
+    if !token.namespaces.is_empty() {
+        limits += &format!("namespaces = [{}]\n", token.namespaces.iter().map(quoted).collect::<Vec<_>>().join(", "));
+    }
+    limits += &token.expires.map_or_else(String::new, |expires| format!("expires = \"{expires}\"\n"));
+    limits += &token.rate.map_or_else(String::new, |rate| format!("rate = {rate}\n"));
     // A JSON text is one of TOML too, but for control characters, which no name has.
     let name = serde_json::Value::from(token.name.as_str());
     format!(
-        "[[api_token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]\n{max_open}",
+        "[[api_token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]\n{limits}",
         String::from(token.hash),
         scopes.join(", ")
     )
@@ -76,9 +95,14 @@ mod tests {
             api_token: Vec<ApiToken>,
         }
         for (name, max_open) in [("shop", None), ("it's \"7\" \\ é", Some(0))] {
-            let scopes = [Scope::Claim, Scope::Admin].into();
-            let token = ApiToken { name: name.to_owned(), hash: SecretHash::of("s"), scopes, max_open };
-            assert_eq!(toml::from_str::<Tokens>(&table(&token)).unwrap().api_token, [token]);
+            let scopes = [Scope::Claim, Scope::Admin];
+            let plain = ApiToken { max_open, ..ApiToken::new(name, SecretHash::of("s"), scopes) };
+            let read = |token: &ApiToken| toml::from_str::<Tokens>(&table(token)).unwrap().api_token;
+            assert_eq!(read(&plain), std::slice::from_ref(&plain));
+            let namespaces = vec!["org/*".to_owned(), "it's \"7\"".to_owned()];
+            let (expires, rate) = (Some("2027-01-01T00:00:00Z".parse().unwrap()), NonZeroU32::new(7));
+            let token = ApiToken { namespaces, expires, rate, ..plain };
+            assert_eq!(read(&token), [token]);
         }
     }
 }

@@ -62,6 +62,12 @@ pub enum ProblemType {
     /// The owner, or the API token, has as many open registrations as it may.
     #[strum(props(status = 429, title = "Too many open registrations"))]
     TooManyOpen,
+    /// The API token, or the address, has sent as many requests as it may just now.
+    #[strum(props(status = 429, title = "Too many requests"))]
+    TooManyRequests,
+    /// The disk is nearly full.
+    #[strum(props(status = 507, title = "Disk low"))]
+    DiskLow,
     /// No API token of this node's came with the call.
     #[strum(props(status = 401, title = "API token needed"))]
     Unauthorized,
@@ -74,6 +80,12 @@ pub enum ProblemType {
     /// The call comes from a web page that may not call.
     #[strum(props(status = 403, title = "Origin refused"))]
     OriginRefused,
+    /// The caller has not said whose the registration is, and may change only what is its own.
+    #[strum(props(status = 403, title = "Not the owner"))]
+    NotOwner,
+    /// The API token does not reach the namespace.
+    #[strum(props(status = 403, title = "Namespace out of reach"))]
+    OutOfReach,
     /// No such registration is known here.
     #[strum(props(status = 404, title = "No such registration"))]
     NoRegistration,

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Scope {
-    /// Registers, activates, releases, renames.
+    /// Registers, and nothing else. It is told which names are taken, and not by which registration.
+    Register,
+    /// Registers, and activates, extends, renames, releases and erases what it can name the owner of, or has opened itself.
     Claim,
     /// Is told what is known of names, registrations and the cluster; reads the feed.
     Read,
-    /// Sets rules, makes join tokens, takes backups, puts members out. Has the other two with it.
+    /// Sets rules, makes join tokens, takes backups, puts members out. Has the others with it.
     Admin,
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rand::TryRng;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
+use super::disk_space::{Disk, LOOK_EVERY};
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{come_back, own_token};
 use super::{Call, JoinConfig, NodeError};
@@ -84,13 +86,23 @@ pub(super) struct Driver {
     entry: Option<JoinToken>,
     /// The search for the cluster that it was evicted from.
     comeback: JoinSet<()>,
+    disk: Disk,
+    looks: tokio::time::Interval,
 }
 
 /// How a sponsor received a newcomer.
 pub(super) type JoinOutcome = Result<Joined, JoinError>;
 
 impl Driver {
-    pub(super) fn new(replica: Replica<DiskStore>, clocks: Clocks, transport: Handle, watches: Watches) -> Self {
+    pub(super) fn new(
+        replica: Replica<DiskStore>,
+        clocks: Clocks,
+        transport: Handle,
+        watches: Watches,
+        disk: Disk,
+    ) -> Self {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             replica,
             clocks,
@@ -101,6 +113,8 @@ impl Driver {
             next_token: 1,
             entry: None,
             comeback: JoinSet::new(),
+            disk,
+            looks,
         }
     }
 
@@ -138,6 +152,8 @@ impl Driver {
             tokio::select! {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
+                // Before what may come without end.
+                _ = self.looks.tick() => self.look_at_disk(),
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
                 Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {
@@ -232,6 +248,18 @@ impl Driver {
         if let Some((_, view)) = self.snapshots.get(&to).filter(|(kept, _)| *kept == snapshot) {
             self.transport.send_snapshot(to, snapshot, self.replica.store().snapshot(view, after));
         }
+    }
+
+    fn look_at_disk(&self) {
+        let low = self.disk.look();
+        self.watches.disk_low.send_if_modified(|known| {
+            match (&*known, &low) {
+                (None, Some(why)) => tracing::error!("registrations are refused: {why}"),
+                (Some(_), None) => tracing::info!("the disk has room again, registrations are taken"),
+                _ => {}
+            }
+            std::mem::replace(known, low.clone()) != low
+        });
     }
 
     fn on_disk(&mut self, event: DiskEvent) {

@@ -3,10 +3,11 @@
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
-use crate::replica::{Config, Cursor, Input, Replica, Start};
+use crate::replica::{Config, Cursor, Input, Refusal, Replica, Start};
 use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{ClusterId, ClusterKey, Handle, Transport};
@@ -45,6 +46,8 @@ pub(super) struct Watches {
     pub(super) node: watch::Sender<NodeId>,
     pub(super) events: watch::Sender<Cursor>,
     pub(super) cluster: watch::Sender<Option<KnownCluster>>,
+    /// Why nothing more is to be registered, where the disk is low.
+    pub(super) disk_low: watch::Sender<Option<Refusal>>,
     /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
@@ -56,6 +59,7 @@ impl Watches {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
             cluster: watch::Sender::new(None),
+            disk_low: watch::Sender::new(None),
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
         }
@@ -71,6 +75,7 @@ pub(super) struct Incarnations {
     pub(super) join: Option<JoinConfig>,
     pub(super) channels: Channels,
     pub(super) watches: Watches,
+    pub(super) disk: Disk,
 }
 
 impl Incarnations {
@@ -105,7 +110,8 @@ impl Incarnations {
     async fn run(&mut self, first: Replica<DiskStore>, told: mpsc::Sender<JoinOutcome>) -> (End, Option<DiskStore>) {
         let (mut replica, mut told) = (first, Some(told));
         loop {
-            let mut driver = Driver::new(replica, self.clocks, self.transport.handle(), self.watches.clone());
+            let mut driver =
+                Driver::new(replica, self.clocks, self.transport.handle(), self.watches.clone(), self.disk.clone());
             let end = driver.run(&mut self.channels, self.join.as_ref(), told.take()).await;
             let store = driver.into_store(&end);
             let End::Rejoin(next) = end else { return (end, Some(store)) };

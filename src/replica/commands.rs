@@ -114,7 +114,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn outcome_of(&mut self, token: Token, request: Request) -> Outcome {
+    pub(super) fn outcome_of(&mut self, token: Token, request: Request) -> Outcome {
         if !self.installed {
             match request {
                 // What was accepted before an eviction goes on to be pending.
@@ -167,6 +167,7 @@ impl<S: Store> Replica<S> {
                 Request::Evict { node, force } => self.on_evict(node, force),
                 Request::Leave { cancel } => self.on_leave(cancel),
                 Request::Discreet(request) => self.on_discreet(token, *request),
+                Request::OnBehalf { bearer, request } => self.on_behalf(token, &bearer, *request),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             }
         }

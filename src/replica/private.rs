@@ -78,7 +78,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether a discreet caller may be answered by a registration's id. Without private namespaces there is nothing to
     /// hide.
-    fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
+    pub(super) fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.find(id).or_else(|| self.void_registration(id));
         let hidden = match known {
             Some(registration) => self.has_private_names(&registration),

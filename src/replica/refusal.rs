@@ -128,6 +128,29 @@ pub enum Refusal {
         /// What it is about.
         &'static str,
     ),
+    /// The disk has so little room left that the store would fail soon.
+    #[error(
+        "the disk of this node has {free} bytes free, less than the {least} that it keeps for what it must still write; nothing \
+         was registered, and what is registered is safe. Ask another node; its operator should make room"
+    )]
+    DiskLow {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are kept.
+        least: u64,
+    },
+    /// The caller may change only what it can name the owner of, or has opened itself.
+    #[error(
+        "registration {0} is not of the owner given, and is not one that this API token has opened here and that is undecided or \
+         reserved; nothing was changed. Give the owner that it was registered for, as ?owner="
+    )]
+    NotOwner(Uuid),
+    /// The caller's API token is limited to other namespaces.
+    #[error("the API token does not reach {0}; nothing was done, use one that does")]
+    OutOfReach(
+        /// The namespace.
+        String,
+    ),
     /// This node is not a member yet.
     #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
     NotMember,

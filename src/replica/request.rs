@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::answer::{EventType, RulesVersion};
 use super::feed::Cursor;
+use super::on_behalf::Bearer;
 use super::queries::Place;
 use super::quota::Charge;
 use crate::clock::{Millis, NodeId};
@@ -144,9 +145,27 @@ pub enum Request {
     },
     /// The same of somebody who may not be told what is known of private names: registers, activates, releases.
     Discreet(Box<Request>),
+    /// The same of somebody who may change only some registrations: [`Activate`](Self::Activate),
+    /// [`Extend`](Self::Extend), [`Release`](Self::Release) and [`Erase`](Self::Erase) are refused for others.
+    OnBehalf {
+        /// Who it is.
+        bearer: Bearer,
+        /// What is asked.
+        request: Box<Request>,
+    },
 }
 
 impl Request {
+    /// Whether it takes names, or asks for them to be taken for longer.
+    #[must_use]
+    pub fn registers(&self) -> bool {
+        match self {
+            Self::Register(_) | Self::Extend { .. } => true,
+            Self::Discreet(request) | Self::OnBehalf { request, .. } => request.registers(),
+            _ => false,
+        }
+    }
+
     /// Whether it may have the node issue an op.
     pub(super) fn issues_ops(&self) -> bool {
         match self {
@@ -160,7 +179,7 @@ impl Request {
                 false
             }
             Self::Names(_) | Self::Suggest { .. } | Self::List { .. } => false,
-            Self::Discreet(request) => request.issues_ops(),
+            Self::Discreet(request) | Self::OnBehalf { request, .. } => request.issues_ops(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod erase;
 mod extend;
 mod feed;
 mod namespaces;
+mod on_behalf;
 mod private;
 mod queries;
 mod recovery;

@@ -1,7 +1,7 @@
 //! A node's key and what follows from it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use ring::digest;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::clock::NodeId;
+use crate::files;
 
 /// The name of the key's file in the data directory.
 const FILE: &str = "identity.key";
@@ -161,26 +162,18 @@ pub enum IdentityError {
 
 /// Temporary file, fsync, rename, fsync of the directory: after a crash the file is whole or not there.
 fn write_new(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
+    files::private_dir(dir)?;
     let temporary = path.with_extension("key.tmp");
     // What an earlier crash left may have another mode.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = private_file(&temporary)?;
+    let mut file = files::private_file(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_dir(dir)
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(unix)]

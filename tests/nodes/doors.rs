@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::process::Stdio;
 
+use forename::client::ClientError;
+use forename::model::{ProblemType, RegistrationBody, Span};
 use forename::node::descriptors;
 use serde_json::Value;
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::support::process::{Guarded, Home, Process, Serve, command};
-use crate::support::{claim, eventually, skipped, user_final, within};
+use crate::support::process::{Guarded, Home, Process, Serve, command, run};
+use crate::support::{DEADLINE, claim, eventually, skipped, user_final, within};
 
 /// Connections that nobody uses; a node that took them all would have no descriptor left.
 const IDLE: usize = 1100;
@@ -66,4 +68,83 @@ async fn a_node_that_is_still_joining_answers_probes() {
     assert_eq!(why["type"], "urn:forename:problem:not-member");
     assert!(why["detail"].as_str().unwrap().contains("still joining"), "{why}");
     assert!(lines.try_recv().is_err(), "it is not in, and does not say so");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_takes_no_more_registrations() {
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let alice = claim(&node.client, &user_final("alice", "ann")).await;
+    node.terminate().await;
+    // As if the disk were: no disk has so much left.
+    let low = Serve::new("a").with(&["--min-free".to_owned(), u64::MAX.to_string()]);
+    let mut node = Process::start(&home, &low).await;
+    let refused = eventually("the disk is found to be low", async || {
+        let answer = node.client.register(&user_final("bob", "bob")).await;
+        answer.err().ok_or_else(|| "it was taken".to_owned())
+    })
+    .await;
+    let problem = refused.problem().unwrap();
+    assert_eq!((problem.status, problem.problem_type), (507, ProblemType::DiskLow), "{problem}");
+    // Whatever makes room goes on.
+    node.client.release(alice.id).await.unwrap();
+    assert!(home.read_log().contains("registrations are refused"));
+    node.assert_lives();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_node_writes_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let home = Home::new();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    assert_eq!(mode(&home.data()), 0o700);
+    claim(&node.client, &user_final("alice", "ann")).await;
+    for (words, file) in [(["backup"].as_slice(), "backup"), (&["export"], "export")] {
+        let file = home.data().with_file_name(file);
+        let output = run(command(&[]).args(words).arg(&file).env("FORENAME_NODE", node.url()));
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(mode(&file), 0o600, "{words:?}");
+    }
+    node.terminate().await;
+    assert!(!home.read_log().contains("--fix-permissions"));
+    std::fs::set_permissions(home.data(), PermissionsExt::from_mode(0o755)).unwrap();
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    assert!(home.read_log().contains("mode 755"), "{}", home.read_log());
+    assert_eq!(mode(&home.data()), 0o755, "it is warned of, and left as it is");
+    node.terminate().await;
+    let node = Process::start(&home, &Serve::new("a").with(&["--fix-permissions".to_owned()])).await;
+    assert_eq!(mode(&home.data()), 0o700);
+    drop(node);
+}
+
+#[tokio::test]
+async fn a_token_of_one_application_changes_nothing_of_another() {
+    let home = Home::new();
+    let made = ["form", "shop", "forum"].map(|name| {
+        let scope = if name == "form" { "register" } else { "claim" };
+        let output = run(command(&[]).args(["token", "new", "--name", name, "--scope", scope]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (lines, secret) = text.trim_end().rsplit_once('\n').unwrap();
+        (lines.to_owned(), secret.to_owned())
+    });
+    let file = home.data().with_file_name("tokens.toml");
+    std::fs::write(&file, made.iter().map(|(lines, _)| format!("{lines}\n")).collect::<String>()).unwrap();
+    let node =
+        Process::start(&home, &Serve::new("a").with(&["--api-tokens".to_owned(), file.display().to_string()])).await;
+    let [form, shop, forum] = made.map(|(_, secret)| node.client.clone().with_token(&secret).unwrap());
+    let kind = |error: ClientError| error.problem().map(|problem| problem.problem_type);
+
+    let reserved = RegistrationBody { ttl: Some(Span(DEADLINE * 60)), ..user_final("alice", "ann") };
+    let alice = claim(&shop, &reserved).await;
+    assert_eq!(kind(forum.erase(alice.id).await.unwrap_err()), Some(ProblemType::NotOwner));
+    assert_eq!(kind(forum.clone().for_owner("bob").release(alice.id).await.unwrap_err()), Some(ProblemType::NotOwner));
+    assert_eq!(kind(form.clone().for_owner("ann").activate(alice.id).await.unwrap_err()), Some(ProblemType::Forbidden));
+    let taken = form.register(&user_final("Alice", "eve")).await.unwrap_err();
+    assert_eq!(taken.problem().map(|problem| problem.names[0].registration), Some(None), "{taken}");
+    // What the shop reserved it may go on with; whoever knows the owner may as well.
+    shop.extend(alice.id, DEADLINE * 120).await.unwrap();
+    forum.clone().for_owner("ann").activate(alice.id).await.unwrap();
+    forum.for_owner("ann").erase(alice.id).await.unwrap();
 }

@@ -60,7 +60,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     assert!(code == Some(1) && text.contains("lacks the scope 'read'"), "{text}");
     assert_eq!(typed("show username/alice", Some(&reading)).0, Some(0));
     let (code, text) = typed("claim username/bob --owner bob", Some(&reading));
-    assert!(code == Some(1) && text.contains("lacks the scope 'claim'"), "{text}");
+    assert!(code == Some(1) && text.contains("lacks the scope 'register'"), "{text}");
     let (code, text) = typed("member token", Some(&claiming));
     assert!(code == Some(1) && text.contains("lacks the scope 'admin'"), "{text}");
     assert_eq!(typed("member token", Some(&administrating)).0, Some(0));

@@ -63,6 +63,7 @@ impl Local {
             keep_events: None,
             max_open: None,
             keep_log: None,
+            min_free: 0,
             links: Some(links),
         };
         change(&mut config);

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 23] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -31,6 +31,9 @@ const VARIABLES: [&str; 20] = [
     "MAX_OPEN",
     "API_TOKENS",
     "HOSTS",
+    "RATE",
+    "FIX_PERMISSIONS",
+    "MIN_FREE",
     "MAX_CONNECTIONS",
     "MAX_CONNECTIONS_OF_ADDRESS",
     "ORIGINS",

@@ -416,6 +416,9 @@ impl World {
             Refusal::NeedsRead(_) => "refused: needs read",
             Refusal::TooManyOpen { .. } => "refused: too many open",
             Refusal::TokenTooManyOpen { .. } => "refused: too many open to a token",
+            Refusal::NotOwner(_) => "refused: not the owner",
+            Refusal::OutOfReach(_) => "refused: out of reach",
+            Refusal::DiskLow { .. } => "refused: disk low",
         });
         if let Call::Register(slot) | Call::About(slot) = call {
             self.clients.refusals.insert(slot, refusal);

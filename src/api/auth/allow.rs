@@ -3,20 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, Query, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use serde::Deserialize;
 
-use super::super::Api;
 use super::super::extract::internal;
 use super::super::places::{Holder, Place, Places, Taken};
 use super::super::server::{Peer, network};
+use super::super::{Api, now};
 use super::ApiToken;
+use super::rates::{Bucket, Rates};
 use crate::model::{Problem, ProblemType, Scope};
-use crate::replica::{self, Charge};
+use crate::replica::{self, Bearer, Charge, Refusal, reaches};
 
 /// Who makes a call that was let in.
 #[derive(Clone, Debug)]
@@ -27,14 +30,47 @@ pub(in crate::api) struct Caller {
     pub(in crate::api) is_admin: bool,
     /// Whether it may be told what is known of names and registrations.
     reads: bool,
+    /// Whether it may be told by which registration a name is taken.
+    pub(in crate::api) sees_holders: bool,
+    /// Whether a registration of its may end a claim of the same owner's.
+    pub(in crate::api) may_rename: bool,
+    /// The token that may change only what is its own; none of somebody who may change everything.
+    bearer: Option<String>,
+    /// How fast it may be.
+    pub(in crate::api) bucket: Bucket,
+    /// The namespaces that it reaches; none for all.
+    namespaces: Vec<String>,
     /// What its registrations count for, where they are counted.
     pub(in crate::api) charge: Option<Charge>,
 }
 
 impl Caller {
     /// Whoever calls a node that has no tokens.
-    fn anybody(address: IpAddr) -> Self {
-        Self { holder: Holder::Address(address), is_admin: false, reads: true, charge: None }
+    fn anybody(address: IpAddr, rates: &Rates) -> Self {
+        let holder = Holder::Address(address);
+        Self {
+            bucket: rates.of(&holder, None),
+            holder,
+            is_admin: false,
+            reads: true,
+            sees_holders: true,
+            may_rename: true,
+            bearer: None,
+            namespaces: Vec::new(),
+            charge: None,
+        }
+    }
+
+    /// The caller, where it has not sent too many requests just now.
+    fn in_time(self) -> Result<Self, Box<Problem>> {
+        let Err(wait) = self.bucket.take() else { return Ok(self) };
+        let who = match &self.holder {
+            Holder::Token(name) => format!("the API token {name:?}"),
+            Holder::Address(_) => "your address".to_owned(),
+        };
+        let detail = format!("{who} sends more requests than it may; nothing was done, ask again later");
+        let retry_after = Some(wait.as_secs() + 1);
+        Err(Box::new(Problem { retry_after, ..Problem::new(ProblemType::TooManyRequests, detail) }))
     }
 
     /// A place for something that stays open.
@@ -52,16 +88,41 @@ impl Caller {
         })
     }
 
+    /// A change of a registration, for the owner that the caller gives. Whoever is no administrator has to give it, or to
+    /// have opened the registration with the same token; whoever gives one means it.
+    pub(in crate::api) fn changes(&self, owner: Option<String>, request: replica::Request) -> replica::Request {
+        let request = self.asks(request);
+        if owner.is_none() && self.bearer.is_none() && self.namespaces.is_empty() {
+            return request;
+        }
+        let bearer = Bearer { owner, token: self.bearer.clone(), namespaces: self.namespaces.clone() };
+        replica::Request::OnBehalf { bearer, request: Box::new(request) }
+    }
+
+    /// Refuses a namespace that the caller's token does not reach.
+    pub(in crate::api) fn reach(&self, namespace: &str) -> Result<(), Box<Problem>> {
+        if reaches(&self.namespaces, namespace) {
+            return Ok(());
+        }
+        Err(Refusal::OutOfReach(namespace.to_owned())).map_err(|refusal| Box::new(refusal.into()))
+    }
+
     /// A request as this caller may make it.
     pub(in crate::api) fn asks(&self, request: replica::Request) -> replica::Request {
         if self.reads { request } else { replica::Request::Discreet(Box::new(request)) }
     }
 
-    fn bearing(token: &ApiToken) -> Self {
+    fn bearing(token: &ApiToken, rates: &Rates) -> Self {
+        let holder = Holder::Token(token.name.clone());
         Self {
-            holder: Holder::Token(token.name.clone()),
+            bucket: rates.of(&holder, token.rate),
+            holder,
             is_admin: token.may(Scope::Admin),
             reads: token.may(Scope::Read),
+            sees_holders: token.may(Scope::Claim) || token.may(Scope::Read),
+            may_rename: token.may(Scope::Claim),
+            bearer: (!token.may(Scope::Admin)).then(|| token.name.clone()),
+            namespaces: token.namespaces.clone(),
             charge: token.charge(),
         }
     }
@@ -75,13 +136,65 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets only those through to these handlers who have the scope, and tells the handlers who it is.
-pub(in crate::api) fn allow(api: &Arc<Api>, scope: Scope, handlers: MethodRouter<Arc<Api>>) -> MethodRouter<Arc<Api>> {
-    handlers.route_layer(middleware::from_fn_with_state((Arc::clone(api), scope), check))
+/// What a call is about: where a token that reaches some namespaces only is held against it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::api) enum About {
+    /// The namespace in its path.
+    Path,
+    /// The namespace in its parameters; all, where that is missing.
+    Query,
+    /// Names in its body, or a registration: the handler looks.
+    Names,
+    /// No name.
+    Nothing,
+    /// All namespaces.
+    All,
 }
 
-async fn check(State((api, scope)): State<(Arc<Api>, Scope)>, mut request: Request, next: Next) -> Response {
-    match caller(&api, &request, scope) {
+#[derive(Deserialize)]
+struct NamespaceParam {
+    namespace: Option<String>,
+}
+
+impl About {
+    fn namespace(self, params: Option<&RawPathParams>, uri: &Uri) -> Option<String> {
+        match self {
+            // A path that cannot be decoded is refused where it is read.
+            Self::Path => params?.iter().find(|(name, _)| *name == "namespace").map(|(_, value)| value.to_owned()),
+            Self::Query => Query::<NamespaceParam>::try_from_uri(uri).ok()?.0.namespace,
+            Self::Names | Self::Nothing | Self::All => None,
+        }
+    }
+
+    fn looks_itself(self) -> bool {
+        matches!(self, Self::Names | Self::Nothing)
+    }
+}
+
+/// Lets only those through to these handlers who have the scope, and tells the handlers who it is.
+pub(in crate::api) fn allow(
+    api: &Arc<Api>,
+    scope: Scope,
+    about: About,
+    handlers: MethodRouter<Arc<Api>>,
+) -> MethodRouter<Arc<Api>> {
+    handlers.route_layer(middleware::from_fn_with_state((Arc::clone(api), scope, about), check))
+}
+
+async fn check(
+    State((api, scope, about)): State<(Arc<Api>, Scope, About)>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let found = caller(&api, &request, scope).and_then(|caller| caller.in_time());
+    let found = found.and_then(|caller| match about.namespace(params.as_ref().ok(), request.uri()) {
+        _ if caller.namespaces.is_empty() => Ok(caller),
+        Some(namespace) => caller.reach(&namespace).map(|()| caller),
+        None if about.looks_itself() => Ok(caller),
+        None => Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into())),
+    });
+    match found {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -94,14 +207,17 @@ fn caller(api: &Api, request: &Request, scope: Scope) -> Result<Caller, Box<Prob
     if api.tokens.is_empty() {
         // A server of somebody else's does not tell whose connection it is.
         let peer = request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address);
-        return Ok(Caller::anybody(network(peer)));
+        return Ok(Caller::anybody(network(peer), &api.rates));
     }
     let secret = secret(request.headers())?;
     let token = api.tokens.bearing(secret).ok_or_else(|| unauthorized("the API token is none of this node's"))?;
+    if token.expires.is_some_and(|expires| expires.0 <= now()) {
+        return Err(unauthorized(&format!("the API token {:?} has expired", token.name)));
+    }
     if !token.may(scope) {
         return Err(forbidden(&format!("the API token {:?}", token.name), scope));
     }
-    Ok(Caller::bearing(&token))
+    Ok(Caller::bearing(&token, &api.rates))
 }
 
 /// What follows `Bearer` (RFC 6750, section 2.1).

@@ -120,12 +120,7 @@ async fn one_address_does_not_keep_the_others_out() {
 }
 
 fn tokens() -> ApiTokens {
-    let token = |(name, scope): (&str, Scope)| ApiToken {
-        name: name.to_owned(),
-        hash: SecretHash::of(name),
-        scopes: [scope, Scope::Read].into(),
-        max_open: None,
-    };
+    let token = |(name, scope)| ApiToken::new(name, SecretHash::of(name), [scope, Scope::Read]);
     ApiTokens::new([("a", Scope::Claim), ("b", Scope::Claim), ("ops", Scope::Admin)].map(token).into()).unwrap()
 }
 

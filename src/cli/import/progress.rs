@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::super::Failure;
 use super::rows::Row;
+use crate::files;
 
 /// A bar on stderr, where that is a terminal.
 pub(super) struct Progress(ProgressBar);
@@ -83,7 +84,10 @@ impl Checkpoint {
         let text = serde_json::to_vec(&Saved { rows, last: *last }).map_err(io::Error::from);
         let mut new = path.clone().into_os_string();
         new.push(".new");
-        let written = text.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, path));
+        let write = |text: Vec<u8>| {
+            files::private(File::options().create(true).write(true).truncate(true)).open(&new)?.write_all(&text)
+        };
+        let written = text.and_then(write).and_then(|()| fs::rename(&new, path));
         written.map_err(|error| Failure::failed(format!("cannot write the checkpoint {}: {error}", path.display())))
     }
 
@@ -143,7 +147,7 @@ impl Refused {
 
 fn open(path: Option<&Path>, goes_on: bool) -> Result<Box<dyn Write>, Failure> {
     let Some(path) = path else { return Ok(Box::new(io::stderr())) };
-    let file = File::options().create(true).write(true).append(goes_on).truncate(!goes_on).open(path);
+    let file = files::private(File::options().create(true).write(true).append(goes_on).truncate(!goes_on)).open(path);
     Ok(Box::new(file.map_err(|error| failed(Some(path), &error))?))
 }
 

@@ -83,6 +83,11 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Whether a registration was opened for a token here, and is open still.
+    pub(in crate::replica) fn has_opened(&self, token: &str, id: Uuid) -> bool {
+        schema::Charges::get(&self.registry.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
+    }
+
     fn is_open_id(&self, id: Uuid) -> bool {
         self.void_registration(id).is_some()
             || self.registry.find(id).is_some_and(|registration| self.is_open_to_owner(&registration))

@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DiskOptions, OpenError, tuning};
+use crate::files;
 
 /// What the tables mean. A new minor version says more in a table than its predecessors, and reads them too; a new major one
 /// cannot read older tables as they are.
@@ -63,7 +64,7 @@ pub(crate) fn is_readable(record: &str) -> bool {
 
 /// Takes the directory for this process.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
-    fs::create_dir_all(dir).map_err(|error| io_error(dir, error))?;
+    files::private_dir(dir).map_err(|error| io_error(dir, error))?;
     let path = dir.join("LOCK");
     let file =
         File::options().create(true).write(true).truncate(false).open(&path).map_err(|error| io_error(&path, error))?;

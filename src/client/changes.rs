@@ -1,0 +1,61 @@
+//! Changes of registrations.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use uuid::Uuid;
+
+use super::{Client, Result};
+use crate::model::{ExtensionBody, Registration, Span};
+
+impl Client {
+    /// Makes a reservation permanent.
+    ///
+    /// # Errors
+    /// [`TooLate`](crate::model::ProblemType::TooLate) where it has ended or lost.
+    pub async fn activate(&self, id: Uuid) -> Result<Registration> {
+        self.answer(self.change(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?).await
+    }
+
+    /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.
+    ///
+    /// # Errors
+    /// [`TooLate`](crate::model::ProblemType::TooLate) where it has ended or lost, [`Permanent`](crate::model::ProblemType::Permanent)
+    /// where it is none.
+    pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
+        let request = self.change(Method::POST, &["v1", "registrations", &id.to_string(), "extend"], &[])?;
+        self.answer(request.json(&ExtensionBody { ttl: Span(ttl) })).await
+    }
+
+    /// Releases all names of a registration.
+    ///
+    /// # Errors
+    /// [`TooLate`](crate::model::ProblemType::TooLate) where it has ended or lost.
+    pub async fn release(&self, id: Uuid) -> Result<Registration> {
+        self.answer(self.change(Method::DELETE, &["v1", "registrations", &id.to_string()], &[])?).await
+    }
+
+    /// Releases all names of a registration and has its owner, its names and its metadata erased at all nodes, which is
+    /// done once the release is final ([`Registration::erased`]). Also where it is over already.
+    ///
+    /// # Errors
+    pub async fn erase(&self, id: Uuid) -> Result<Registration> {
+        let query = [("erase", "true".to_owned())];
+        self.answer(self.change(Method::DELETE, &["v1", "registrations", &id.to_string()], &query)?).await
+    }
+
+    /// Releases one name of an owner's.
+    ///
+    /// # Errors
+    /// [`NotHeld`](crate::model::ProblemType::NotHeld) where the owner does not hold it.
+    pub async fn release_name(&self, namespace: &str, name: &str, owner: &str) -> Result<Registration> {
+        let query = [("owner", owner.to_owned())];
+        self.answer(self.call(Method::DELETE, &["v1", "names", namespace, name], &query)?).await
+    }
+
+    /// A change of a registration, for the owner that was named.
+    fn change(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {
+        let owner = self.owner.iter().map(|owner| ("owner", owner.clone()));
+        self.call(method, path, &query.iter().cloned().chain(owner).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,81 @@
+//! Why settings cannot be used.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::api::GateError;
+use crate::api::auth::ApiTokensError;
+use crate::model::Span;
+use crate::node::{MIN_EVICT_AFTER, MIN_KEEP_EVENTS};
+
+/// Why settings cannot be used. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {error}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no TOML, or has keys or values that do not fit.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// A variable's value does not fit.
+    #[error("{name}={value:?}: {why}; 'forename serve --help' tells what to write")]
+    Variable {
+        /// Which variable.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Half of what joining takes.
+    #[error(
+        "to join a cluster takes both --join, the address of a member, and --token, which 'forename member token' \
+         prints there; {0} is missing"
+    )]
+    HalfJoin(&'static str),
+    /// Members would be evicted for a hiccup.
+    #[error(
+        "evict_after is {0}, and less than {least} is refused: a lost packet, a busy disk or a restart takes that long, \
+         and a node that is evicted loses its place and claims that it took alone; set it well above the longest \
+         outage that you would rather wait out, or leave it out to evict by hand",
+        least = Span(MIN_EVICT_AFTER)
+    )]
+    Hasty(Span),
+    /// Readers of the feed would miss events by a restart.
+    #[error(
+        "keep_events is {0}, and less than {least} is refused: whoever reads the event feed and restarts would miss some; \
+         30d is the default, forever keeps all",
+        least = Span(MIN_KEEP_EVENTS)
+    )]
+    Forgetful(Span),
+    /// The API tokens cannot be used together.
+    #[error(transparent)]
+    ApiTokens(#[from] ApiTokensError),
+    /// A name or an origin that cannot be let in.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A file of API tokens has none, and whoever names one does not mean everybody.
+    #[error(
+        "{0} has no [[api_token]], so that everybody could call this node; put one in, or leave the file out. `forename \
+         token new` makes one"
+    )]
+    NoApiTokens(PathBuf),
+    /// HTTP would listen where anybody may come.
+    #[error(
+        "refusing to serve HTTP at {0}, beyond this machine: without API tokens callers are not authenticated, so whoever \
+         reaches it could take and release names and let nodes into the cluster; listen at a loopback address, make \
+         tokens with 'forename token new' and give their file as --api-tokens, or give --insecure where a firewall or a \
+         proxy keeps strangers out"
+    )]
+    Exposed(SocketAddr),
+}
