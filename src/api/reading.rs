@@ -12,13 +12,15 @@ use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::registrations::{page_limit, unexpected};
 use crate::model::Problem;
-use crate::model::{CheckedName, CheckedNames, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time};
+use crate::model::{
+    CheckedName, CheckedNames, ClaimPlace, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time,
+};
 use crate::replica::{Answer, NameRequest, Request};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryParams {
-    after: Option<usize>,
+    after: Option<ClaimPlace>,
     limit: Option<usize>,
 }
 
@@ -27,7 +29,7 @@ pub(super) async fn history(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(params): Params<HistoryParams>,
 ) -> Result<Response, Box<Problem>> {
-    let (after, limit) = (params.after.unwrap_or(0), page_limit(params.limit)?);
+    let (after, limit) = (params.after, page_limit(params.limit)?);
     match api.ask(Request::History { name: NameRequest { namespace, name }, after, limit }).await? {
         Answer::History(page) => Ok(json(StatusCode::OK, &History::from(page))),
         other => Err(unexpected(&other)),

@@ -36,7 +36,7 @@ pub(super) async fn run(args: ConflictsArgs) -> Outcome {
     let mut all = Conflicts { conflicts: Vec::new(), next: None };
     loop {
         let page = client.conflicts(&query, args.since, all.next.as_ref()).await?;
-        all.conflicts.extend(page.conflicts);
+        page.conflicts.into_iter().for_each(|conflict| add(&mut all.conflicts, conflict));
         all.next = page.next;
         if all.next.is_none() {
             break;
@@ -48,6 +48,18 @@ pub(super) async fn run(args: ConflictsArgs) -> Outcome {
         Tabular::Csv => csv(&all.conflicts)?,
     }
     Ok(Exit::Done)
+}
+
+/// Adds a conflict, which may be the rest of the last one: a tenure that very many claimed comes in parts.
+fn add(all: &mut Vec<Conflict>, mut next: Conflict) {
+    let first = |conflict: &Conflict| conflict.claims.first().map(|claim| claim.stamp);
+    let same =
+        |last: &&mut Conflict| (&last.namespace, &last.key, first(last)) == (&next.namespace, &next.key, first(&next));
+    let Some(last) = all.last_mut().filter(same) else { return all.push(next) };
+    last.claims.extend(next.claims.drain(1..));
+    let open = [last.status, next.status].contains(&ConflictStatus::Open);
+    last.status = if open { ConflictStatus::Open } else { ConflictStatus::Final };
+    last.final_at = last.final_at.max(next.final_at).filter(|_| !open);
 }
 
 fn why(conflict: &Conflict) -> &'static str {

@@ -73,10 +73,16 @@ struct Shown {
 }
 
 async fn history(client: &Client, name: &NameRef) -> Result<History, Failure> {
-    let mut all = client.history(&name.namespace, &name.name, 0).await?;
+    let mut all = client.history(&name.namespace, &name.name, None).await?;
     while let Some(after) = all.next {
-        let page = client.history(&name.namespace, &name.name, after).await?;
-        all.tenures.extend(page.tenures);
+        let page = client.history(&name.namespace, &name.name, Some(after)).await?;
+        for tenure in page.tenures {
+            match all.tenures.last_mut().filter(|last| last.holder.stamp == tenure.holder.stamp) {
+                // The rest of one that very many claimed.
+                Some(last) => last.losers.extend(tenure.losers),
+                None => all.tenures.push(tenure),
+            }
+        }
         all.next = page.next;
     }
     Ok(all)

@@ -4,7 +4,9 @@ use reqwest::Method;
 use uuid::Uuid;
 
 use super::{Client, Result};
-use crate::model::{CheckedNames, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time};
+use crate::model::{
+    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
+};
 
 impl Client {
     /// Who holds a name, with so many free alternatives where somebody does.
@@ -16,12 +18,12 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &query)?).await
     }
 
-    /// A page of a name's tenures, without so many of them.
+    /// A page of a name's tenures, from where the page before ended.
     ///
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
-    pub async fn history(&self, namespace: &str, name: &str, after: usize) -> Result<History> {
-        let query = [("after", after.to_string())];
+    pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
+        let query: Vec<_> = after.into_iter().map(|after| ("after", after.to_string())).collect();
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name, "history"], &query)?).await
     }
 

@@ -5,18 +5,20 @@
 //! erase at different times. The registration's own row stays until it is forgotten as any other, without owner, names
 //! and metadata, because its id is remembered and its events point to it.
 //!
-//! What is left of its names are hashes under the cluster's [`Pepper`]. The row of a name that nobody else has, or had and
-//! is remembered for, moves to [`schema::Erased`], under its hash; whoever claims the name again brings it back.
+//! What is left of its names are hashes under the cluster's [`Pepper`]. Of a name that nobody else has, or had and is
+//! remembered for, one stamp is left, which moves to [`schema::Erased`], under the hash; whoever claims the name again brings
+//! it back.
 
 use std::collections::BTreeSet;
 
 use super::op::ClaimRef;
-use super::record::{Name, Registration};
+use super::record::Registration;
 use super::registry::Registry;
+use super::tenures::Open;
 use crate::clock::Stamp;
 use crate::name::Pepper;
 use crate::store::Store;
-use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows, Span};
+use crate::store::schema::{self, Cell, FollowedKey, NameKey, OwnerKey, Rows, Span};
 
 /// What the registry keeps at hand of what was erased, and is to be.
 #[derive(Clone, Debug, Default)]
@@ -43,17 +45,13 @@ impl Erasures {
 }
 
 impl<S: Store> Registry<S> {
-    /// What is known of a name, nothing where it was never claimed.
-    pub fn name(&self, namespace: &str, key: &str) -> Name {
-        let plain = Name::find(&self.store, namespace, key);
-        plain.or_else(|| self.hidden(namespace, key)).unwrap_or_default()
-    }
-
-    fn hidden(&self, namespace: &str, key: &str) -> Option<Name> {
+    /// The last leader of a name that is found by its hash alone.
+    pub(super) fn hidden(&self, name: NameKey<'_>) -> Option<Stamp> {
         if !self.erasures.hides {
             return None;
         }
-        schema::Erased::get(&self.store, NameKey::new(namespace, &self.hash(namespace, key)))
+        let hash = self.hash(name.namespace, name.key);
+        schema::Erased::get(&self.store, NameKey::new(name.namespace, &hash))
     }
 
     /// Takes up the pepper that the store has by now.
@@ -66,29 +64,30 @@ impl<S: Store> Registry<S> {
         self.erasures.pepper.hash(namespace, key)
     }
 
-    /// Writes the row of a name that somebody claims.
-    pub(super) fn put_name(&mut self, namespace: &str, key: &str, name: &Name) {
-        if self.erasures.hides {
-            let hash = self.hash(namespace, key);
-            schema::Erased::delete(&mut self.store, NameKey::new(namespace, &hash));
+    /// Somebody claims a name, which may have been erased.
+    pub(super) fn bring_back(&mut self, name: NameKey<'_>) {
+        if !self.erasures.hides || schema::Names::has(&self.store, name) {
+            return;
         }
-        name.save(&mut self.store, namespace, key);
+        if let Some(leader) = self.hidden(name) {
+            let hash = self.hash(name.namespace, name.key);
+            schema::Erased::delete(&mut self.store, NameKey::new(name.namespace, &hash));
+            schema::Names::put(&mut self.store, name, &Open { after: None, leader });
+        }
     }
 
-    /// Writes the row of a name that somebody has left, and that may be nobody's now.
-    pub(super) fn put_left(&mut self, namespace: &str, key: &str, name: &Name) {
-        let mut claims = name.tenures.iter().flat_map(|tenure| &tenure.claims);
-        if !self.erasures.hides || claims.any(|claim| self.has_text(*claim)) {
-            return self.put_name(namespace, key, name);
+    /// Nobody has a name or is remembered for it but the last leader, of whom the stamp is left: the name is to be found by
+    /// its hash alone, where anything was erased.
+    pub(super) fn hide(&mut self, name: NameKey<'_>, leader: Stamp) {
+        if !self.erasures.hides {
+            return;
         }
-        let hash = self.hash(namespace, key);
-        let hidden = NameKey::new(namespace, &hash);
-        if name.tenures.is_empty() || planted!(ErasedNameLost) {
-            schema::Erased::delete(&mut self.store, hidden);
-        } else {
-            schema::Erased::put(&mut self.store, hidden, name);
+        let hash = self.hash(name.namespace, name.key);
+        if !planted!(ErasedNameLost) {
+            schema::Erased::put(&mut self.store, NameKey::new(name.namespace, &hash), &leader);
         }
-        schema::Names::delete(&mut self.store, NameKey::new(namespace, key));
+        schema::Names::delete(&mut self.store, name);
+        schema::Followed::delete(&mut self.store, FollowedKey { name, stamp: leader });
     }
 
     /// Whether a registration is known and was not erased.
@@ -149,9 +148,7 @@ impl<S: Store> Registry<S> {
         registration.save(&mut self.store);
         schema::Owners::delete(&mut self.store, OwnerKey { owner: &owner, stamp });
         for claim in &claims {
-            let mut name = self.name(&claim.namespace, &claim.key);
-            name.forget(stamp, &|leader| self.has_text(leader));
-            self.put_left(&claim.namespace, &claim.key, &name);
+            self.leave(NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
         }
         self.erase_replaced(&owner, stamp);
         registration.erase.map(|by| self.erasures.due.remove(&(by, stamp)));

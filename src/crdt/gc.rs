@@ -1,6 +1,6 @@
 //! Forgetting: what the registry need not remember of registrations that are over, and what it must.
 //!
-//! A name keeps the leader of its last tenure, as a bare stamp, because the next claim follows it. Whatever follows an
+//! A name keeps the leader of its last tenure, as a bare stamp, because the next claim follows it (`tenures/leave.rs`). Whatever follows an
 //! earlier tenure comes too late and is displaced, as it would be if all were remembered: everything at or below
 //! `settled` has arrived, and who leads a tenure there was before whatever comes now. So a registry that has forgotten
 //! judges as one that has not, and nodes may forget at different times.
@@ -11,11 +11,11 @@
 
 use uuid::Uuid;
 
-use super::record::{Name, Registration, Tenure};
+use super::record::Registration;
 use super::registry::Registry;
 use crate::clock::{Hlc, Stamp};
 use crate::store::Store;
-use crate::store::schema::{self, Cell, OwnerKey, Rows};
+use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
 
 /// A client's id is known for so many milliseconds by the timestamps of ops: a request that carries it later is another
 /// registration. Part of the rules, the same on all nodes. Thirty days are a guess at how long a client may retry.
@@ -69,41 +69,10 @@ impl<S: Store> Registry<S> {
         }
         // The names of an erased one were left when it was erased.
         for claim in registration.claims.iter().map(|record| &record.claim).filter(|_| !registration.erased) {
-            let mut name = self.name(&claim.namespace, &claim.key);
-            name.forget(stamp, &|leader| self.has_text(leader));
-            self.put_left(&claim.namespace, &claim.key, &name);
+            self.leave(NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
         }
-    }
-}
-
-impl Name {
-    /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays until
-    /// the next one is over too.
-    pub(super) fn forget(&mut self, claim: Stamp, is_known: &dyn Fn(Stamp) -> bool) {
-        if !self.chain().any(|leader| leader == claim) {
-            self.tenures.iter_mut().for_each(|tenure| tenure.claims.retain(|other| *other != claim));
-            self.tenures.retain(|tenure| !tenure.claims.is_empty());
-        }
-        let over = |tenure: Option<&Tenure>| match tenure?.claims[..] {
-            [leader] if !is_known(leader) => Some(leader),
-            _ => None,
-        };
-        while let Some(first) = over(self.following(None))
-            && over(self.following(Some(first))).is_some()
-        {
-            self.tenures.retain(|tenure| tenure.after.is_some());
-            if let Some(at) = self.tenures.iter().position(|tenure| tenure.after == Some(first)) {
-                let next = self.tenures.remove(at);
-                self.tenures.insert(0, Tenure { after: None, ..next });
-            }
-        }
-    }
-
-    /// The leaders of the tenures that the name went through, from the first.
-    fn chain(&self) -> impl Iterator<Item = Stamp> {
-        std::iter::successors(self.leader(None), |leader| self.leader(Some(*leader)))
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -15,6 +15,7 @@ mod orphan_ops;
 mod record;
 mod registry;
 mod rows;
+mod tenures;
 #[cfg(test)]
 mod tests;
 
@@ -22,5 +23,6 @@ pub use chain::Chain;
 pub use extend::Extensions;
 pub use gc::ID_WINDOW;
 pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
-pub use record::{ClaimRecord, EndReason, Name, Namespace, Registration, Tenure, id_of_stamp, stamp_of_id};
-pub use registry::{ApplyError, Effects, MergeError, Registry, Vacancy};
+pub use record::{ClaimRecord, EndReason, Namespace, Registration, id_of_stamp, stamp_of_id};
+pub use registry::{ApplyError, Effects, MergeError, Registry};
+pub use tenures::{ClaimPlace, Followed, Open, Tenures, Vacancy};

@@ -1,4 +1,4 @@
-//! What the registry keeps of a registration and of a name.
+//! What the registry keeps of a registration and of a namespace.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::clock::{Hlc, NodeId, Stamp};
 pub use crate::model::EndReason;
 use crate::name::Rules;
 use crate::store::Store;
-use crate::store::schema::{self, NameKey, Rows};
+use crate::store::schema::{self, Rows};
 
 /// A claim and how far its end has come.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -110,96 +110,6 @@ impl Registration {
     /// Writes it.
     pub fn save(&self, store: &mut impl Store) {
         schema::Registrations::put(store, self.stamp, self);
-    }
-}
-
-/// Claims to one name that follow the same claim; the first leads.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tenure {
-    /// The claim whose tenure this one follows.
-    pub after: Option<Stamp>,
-    /// The registrations that claim it, by stamp.
-    pub claims: Vec<Stamp>,
-}
-
-/// All tenures of one name, by what they follow.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Name {
-    /// Sorted by `after`; the first tenure follows none.
-    pub tenures: Vec<Tenure>,
-}
-
-impl Name {
-    /// The tenure that follows a claim.
-    #[must_use]
-    pub fn following(&self, after: Option<Stamp>) -> Option<&Tenure> {
-        let index = self.tenures.binary_search_by_key(&after, |tenure| tenure.after).ok()?;
-        self.tenures.get(index)
-    }
-
-    /// The claim that leads the tenure after another.
-    #[must_use]
-    pub fn leader(&self, after: Option<Stamp>) -> Option<Stamp> {
-        self.following(after)?.claims.first().copied()
-    }
-
-    /// The claim that displaced this one: the leader of its tenure, or of that of a claim it follows. Where it follows one
-    /// at or below `settled` that is not here, that was forgotten: the name has been through other tenures since.
-    #[must_use]
-    pub fn displaced_by(&self, claim: Stamp, settled: Hlc) -> Option<Stamp> {
-        let mut claim = claim;
-        loop {
-            let tenure = self.tenures.iter().find(|tenure| tenure.claims.binary_search(&claim).is_ok())?;
-            if tenure.claims.first() != Some(&claim) {
-                return tenure.claims.first().copied();
-            }
-            claim = tenure.after?;
-            if claim.hlc <= settled && !self.tenures.iter().any(|tenure| tenure.claims.contains(&claim)) {
-                return self.leader(None);
-            }
-        }
-    }
-
-    /// Whether the first claim of a tenure leads it. Not where the claim that the tenure follows was forgotten, being at or
-    /// below `settled`: then whoever led it was forgotten as well, and who is left came too late.
-    #[must_use]
-    pub fn is_led(&self, tenure: &Tenure, settled: Hlc) -> bool {
-        let known = |after: &Stamp| self.tenures.iter().any(|tenure| tenure.claims.contains(after));
-        tenure.after.is_none_or(|after| after.hlc > settled || known(&after))
-    }
-
-    /// Adds a claim; returns the leader that it displaces, where there was one.
-    pub fn insert(&mut self, after: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
-        let after = after.filter(|_| !planted!(AfterIgnored));
-        let index = match self.tenures.binary_search_by_key(&after, |tenure| tenure.after) {
-            Ok(index) => index,
-            Err(index) => {
-                self.tenures.insert(index, Tenure { after, claims: Vec::new() });
-                index
-            }
-        };
-        let claims = &mut self.tenures[index].claims;
-        let leader = claims.first().copied();
-        if let Err(place) = claims.binary_search(&claim) {
-            claims.insert(if planted!(TieByArrival) { claims.len() } else { place }, claim);
-        }
-        leader.filter(|leader| claim < *leader)
-    }
-
-    /// What the tenure follows that a claim is in.
-    #[must_use]
-    pub fn followed_by(&self, claim: Stamp) -> Option<Stamp> {
-        self.tenures.iter().find(|tenure| tenure.claims.binary_search(&claim).is_ok())?.after
-    }
-
-    /// Reads a name; none where nothing is known of it, or it is found by its hash alone.
-    pub(super) fn find(store: &impl Store, namespace: &str, key: &str) -> Option<Self> {
-        schema::Names::get(store, NameKey::new(namespace, key))
-    }
-
-    /// Writes it.
-    pub(super) fn save(&self, store: &mut impl Store, namespace: &str, key: &str) {
-        schema::Names::put(store, NameKey::new(namespace, key), self);
     }
 }
 

@@ -11,7 +11,7 @@ use super::record::{EndReason, Namespace, Registration, stamp_of_id};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::name::Rules;
 use crate::store::Store;
-use crate::store::schema::{self, Cell, OwnerKey, Rows, Span};
+use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows, Span};
 
 /// The op is not the next one of its origin. The registry is as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,15 +46,6 @@ pub struct Effects {
     pub first_of_id: bool,
     /// Registrations that lost by it, perhaps the new one itself.
     pub lost: Vec<Stamp>,
-}
-
-/// Whether a name can be claimed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Vacancy {
-    /// It can, after this claim.
-    Free(Option<Stamp>),
-    /// This claim leads and has not finally ended.
-    Taken(Stamp),
 }
 
 /// The registry, kept in a store.
@@ -134,22 +125,6 @@ impl<S: Store> Registry<S> {
         }
     }
 
-    /// Whether a name can be claimed here, and after which claim: walks its tenures from the first.
-    pub fn vacancy(&self, namespace: &str, key: &str) -> Vacancy {
-        let name = self.name(namespace, key);
-        let mut after = None;
-        while let Some(leader) = name.leader(after) {
-            // One that is not here any more has ended.
-            let held = Registration::load(&self.store, leader)
-                .is_some_and(|leader| leader.claim(namespace, key).is_some_and(|claim| claim.ended.is_none()));
-            if held {
-                return Vacancy::Taken(leader);
-            }
-            after = Some(leader);
-        }
-        Vacancy::Free(after)
-    }
-
     /// The registration of an id: the least stamp that carries it, of those within the window of the latest.
     pub fn find(&self, id: Uuid) -> Option<Registration> {
         let made = stamp_of_id(id).and_then(|stamp| Registration::load(&self.store, stamp));
@@ -177,8 +152,9 @@ impl<S: Store> Registry<S> {
             causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
         }
         for (index, record) in registration.claims.iter().enumerate() {
-            let name = self.name(&record.claim.namespace, &record.claim.key);
-            causes.extend(name.displaced_by(registration.stamp, self.settled).map(|by| (Some(index), by)));
+            let Claim { namespace, key, after, .. } = &record.claim;
+            let by = self.tenures(namespace, key).displaced_by(*after, registration.stamp);
+            causes.extend(by.map(|by| (Some(index), by)));
         }
         causes
     }
@@ -195,11 +171,7 @@ impl<S: Store> Registry<S> {
         for record in &mut rejected.claims {
             record.ended.get_or_insert(EndReason::Rejected);
             let Claim { namespace, key, after, .. } = &record.claim;
-            let mut name = self.name(namespace, key);
-            if name.leader(*after).is_some_and(|leader| leader < rejected.stamp) {
-                name.insert(*after, rejected.stamp);
-                self.put_name(namespace, key, &name);
-            }
+            self.enter_loser(NameKey::new(namespace, key), *after, rejected.stamp);
         }
         rejected.save(&mut self.store);
         self.index_owner(&rejected);
@@ -209,22 +181,14 @@ impl<S: Store> Registry<S> {
     fn register(&mut self, mut new: Registration) -> Effects {
         let stamp = new.stamp;
         let mut effects = Effects { first_of_id: true, ..Effects::default() };
-        let mut displaced = Vec::new();
+        let mut entered = Vec::new();
         if let Some(id) = new.chosen_id {
             self.insert_twin(id, &mut new, &mut effects);
         }
-        for index in 0..new.claims.len() {
-            let claim = &new.claims[index].claim;
-            let mut name = self.name(&claim.namespace, &claim.key);
-            if let Some(loser) = name.insert(claim.after, stamp) {
-                displaced.push((claim.clone(), loser));
-            }
-            self.put_name(&new.claims[index].claim.namespace, &new.claims[index].claim.key, &name);
-            if name.displaced_by(stamp, self.settled).is_some() {
-                new.lost = true;
-                let followers = name.following(Some(stamp)).map(|tenure| tenure.claims.clone()).unwrap_or_default();
-                displaced.extend(followers.into_iter().map(|follower| (claim.clone(), follower)));
-            }
+        for Claim { namespace, key, after, .. } in new.claims.iter().map(|record| &record.claim) {
+            let one = self.enter(NameKey::new(namespace, key), *after, stamp);
+            new.lost |= one.has_lost();
+            entered.push(one);
         }
         self.take_early(&mut new);
         self.follow_erased(&mut new);
@@ -240,8 +204,8 @@ impl<S: Store> Registry<S> {
             effects.lost.push(stamp);
         }
         new.save(&mut self.store);
-        for (claim, loser) in displaced {
-            self.displace(&claim.namespace, &claim.key, loser, &mut effects);
+        for (Claim { namespace, key, .. }, one) in new.claims.iter().map(|record| &record.claim).zip(&entered) {
+            self.displace(NameKey::new(namespace, key), one, &mut effects);
         }
         effects.registered = Some(new);
         effects
@@ -264,17 +228,7 @@ impl<S: Store> Registry<S> {
         later.into_iter().for_each(|later| self.lose(later, effects));
     }
 
-    /// A claim is displaced, and with it whoever follows it.
-    fn displace(&mut self, namespace: &str, key: &str, loser: Stamp, effects: &mut Effects) {
-        let name = self.name(namespace, key);
-        let mut losers = vec![loser];
-        while let Some(loser) = losers.pop() {
-            self.lose(loser, effects);
-            losers.extend(name.following(Some(loser)).into_iter().flat_map(|tenure| &tenure.claims));
-        }
-    }
-
-    fn lose(&mut self, loser: Stamp, effects: &mut Effects) {
+    pub(super) fn lose(&mut self, loser: Stamp, effects: &mut Effects) {
         let Some(mut registration) = Registration::load(&self.store, loser) else { return };
         if !registration.lost {
             registration.lost = true;

@@ -2,7 +2,8 @@
 
 use super::op::Op;
 use super::orphan_ops::Early;
-use super::record::{Name, Namespace, Registration};
+use super::record::{Namespace, Registration};
+use super::tenures::{Followed, Open};
 use crate::store::schema::{self, Rows};
 
 impl Rows for schema::Log {
@@ -18,11 +19,11 @@ impl Rows for schema::Registrations {
 }
 
 impl Rows for schema::Names {
-    type Row = Name;
+    type Row = Open;
 }
 
-impl Rows for schema::Erased {
-    type Row = Name;
+impl Rows for schema::Followed {
+    type Row = Followed;
 }
 
 impl Rows for schema::Namespaces {

@@ -13,6 +13,8 @@ use crate::store::Table;
 use crate::store::memory::MemoryStore;
 use crate::store::schema::{self, Found, Record, Rows, Span};
 
+mod bounded;
+
 pub(super) type Memory = Registry<MemoryStore>;
 
 pub(super) fn empty() -> Memory {
@@ -51,6 +53,8 @@ pub(super) fn all<T: Rows, A>(registry: &Memory, look: impl Fn(Found<'_, T>) -> 
 fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
     [
         Table::Names,
+        Table::Claims,
+        Table::Followed,
         Table::Registrations,
         Table::Ids,
         Table::Owners,
@@ -256,18 +260,45 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
     }
 }
 
+/// The ops of some logs, which arrive one by one.
+pub(super) struct Arrivals {
+    logs: Vec<Vec<Op>>,
+    next: Vec<usize>,
+    /// Those that have arrived, in that order.
+    pub(super) arrived: Vec<Op>,
+}
+
+impl Arrivals {
+    pub(super) fn new(logs: Vec<Vec<Op>>) -> Self {
+        Self { next: vec![0; logs.len()], logs, arrived: Vec::new() }
+    }
+
+    /// The next op of one of the logs that are not at their ends.
+    pub(super) fn next(&mut self, pick: usize) -> Option<Op> {
+        let open: Vec<_> = (0..self.logs.len()).filter(|log| self.next[*log] < self.logs[*log].len()).collect();
+        let log = *open.get(pick % open.len().max(1))?;
+        let op = self.logs[log][self.next[log]].clone();
+        self.next[log] += 1;
+        self.arrived.push(op.clone());
+        Some(op)
+    }
+
+    /// Everything at or below it has arrived.
+    pub(super) fn settled(&self) -> Hlc {
+        let to_come = self.logs.iter().zip(&self.next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
+        Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1)
+    }
+}
+
 /// Applies logs in the order that `picks` choose between origins, repeating some ops.
 fn interleave(logs: &[Vec<Op>], picks: &[usize]) -> Memory {
-    let mut registry = empty();
-    let mut next = vec![0; logs.len()];
+    let (mut registry, mut arrivals) = (empty(), Arrivals::new(logs.to_vec()));
     for pick in picks.iter().cycle() {
-        let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
-        let Some(log) = open.get(pick % open.len().max(1)) else { break };
-        registry.apply(logs[*log][next[*log]].clone());
+        let Some(op) = arrivals.next(*pick) else { break };
+        registry.apply(op);
         if pick % 5 == 0 {
-            registry.apply(logs[*log][next[*log] / 2].clone());
+            registry.apply(arrivals.arrived[arrivals.arrived.len() / 2].clone());
         }
-        next[*log] += 1;
     }
     registry
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::clock::Stamp;
+
 /// A place in one feed: after its event of this number, or, as the cursor of an event, that event. Clients take the text,
 /// `<feed>-<number>`, as it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -38,15 +40,34 @@ impl FromStr for Cursor {
     }
 }
 
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+/// The place of a claim among all claims to its name: where a page of the name's history goes on. It travels as text that
+/// only a node needs to understand.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ClaimPlace {
+    /// The claim that its tenure follows; none for the first tenure.
+    pub after: Option<Stamp>,
+    /// The claim.
+    pub stamp: Stamp,
+}
+
+impl fmt::Display for ClaimPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |stamp: Stamp| format!("{:032x}", u128::from_be_bytes(stamp.to_bytes()));
+        write!(f, "{}.{}", self.after.map_or_else(String::new, hex), hex(self.stamp))
     }
 }
 
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+impl FromStr for ClaimPlace {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let stamp = |hex: &str| Stamp::from_bytes(&u128::from_str_radix(hex, 16).ok()?.to_be_bytes());
+        let parse = || {
+            let (after, claim) = text.split_once('.')?;
+            let after = if after.is_empty() { None } else { Some(stamp(after)?) };
+            Some(Self { after, stamp: stamp(claim)? })
+        };
+        parse().ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 
@@ -58,8 +79,8 @@ pub struct Place {
     pub namespace: String,
     /// The key.
     pub key: String,
-    /// How many tenures of that name have been looked at.
-    pub tenures: usize,
+    /// The claim to that name with which a report goes on; none in a list of names, which goes on with the next name.
+    pub claim: Option<ClaimPlace>,
 }
 
 /// The text is no cursor.
@@ -70,8 +91,9 @@ pub struct PlaceError(String);
 impl fmt::Display for Place {
     /// A namespace has no blanks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, key, tenures } = self;
-        write!(f, "{tenures} {namespace} {key}")
+        let Self { namespace, key, claim } = self;
+        let claim = claim.map_or_else(|| "-".to_owned(), |claim| claim.to_string());
+        write!(f, "{claim} {namespace} {key}")
     }
 }
 
@@ -80,36 +102,56 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
         let parse = || {
-            let (tenures, rest) = text.split_once(' ')?;
+            let (claim, rest) = text.split_once(' ')?;
             let (namespace, key) = rest.split_once(' ')?;
-            Some(Self { namespace: namespace.to_owned(), key: key.to_owned(), tenures: tenures.parse().ok()? })
+            let claim = if claim == "-" { None } else { Some(claim.parse().ok()?) };
+            Some(Self { namespace: namespace.to_owned(), key: key.to_owned(), claim })
         };
         parse().ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+macro_rules! as_text {
+    ($($type:ty),*) => {
+        $(
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_str(self)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $type {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                }
+            }
+        )*
+    };
 }
 
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+as_text!(Cursor, ClaimPlace, Place);
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::{Hlc, NodeId};
 
     proptest! {
         #[test]
-        fn a_cursor_is_read_as_written(namespace in "[a-z0-9/._-]{1,20}", key in "\\PC{1,20}", tenures: usize) {
-            let place = Place { namespace, key, tenures };
+        fn a_cursor_is_read_as_written(
+            namespace in "[a-z0-9/._-]{1,20}",
+            key in "\\PC{1,20}",
+            after: Option<(u64, u64)>,
+            claim: Option<(u64, u64)>,
+        ) {
+            let stamp = |(hlc, node)| Stamp { hlc: Hlc(hlc), node: NodeId(node) };
+            let claim = claim.map(|claim| ClaimPlace { after: after.map(stamp), stamp: stamp(claim) });
+            if let Some(claim) = claim {
+                prop_assert_eq!(claim.to_string().parse(), Ok(claim));
+            }
+            let place = Place { namespace, key, claim };
             prop_assert_eq!(place.to_string().parse(), Ok(place));
         }
     }
@@ -118,6 +160,7 @@ mod tests {
     fn other_text_is_no_cursor() {
         for text in ["", "7", "7 username", "x username alice"] {
             assert!(text.parse::<Place>().is_err(), "{text:?}");
+            assert!(text.parse::<ClaimPlace>().is_err(), "{text:?}");
         }
     }
 

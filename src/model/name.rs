@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::registration::Metadata;
 use super::text::{Time, stamp};
-use super::{EndReason, NameStatus, Place, Precedence, Status, is_false};
+use super::{ClaimPlace, EndReason, NameStatus, Place, Precedence, Status, is_false};
 use crate::clock::{NodeId, Stamp};
 
 /// Whether a name can be had.
@@ -94,9 +94,10 @@ pub struct History {
     pub key: String,
     /// This page of its tenures.
     pub tenures: Vec<Tenure>,
-    /// Where there are more: give it as `after`.
+    /// Where there are more: give it as `after`. Where very many claimed one tenure, the next page may begin with the rest
+    /// of it, and its holder once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<usize>,
+    pub next: Option<ClaimPlace>,
 }
 
 /// A tenure of a name that more than one registration claimed.

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
 use super::{MOST_HELD_BACK, Replica};
 use crate::clock::{Millis, Stamp};
-use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Name, Register, Registration, Vacancy};
+use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Vacancy};
 use crate::store::Store;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
@@ -297,7 +297,7 @@ impl<S: Store> Replica<S> {
             let Keyed { key, private } = key;
             let after = match self.registry.vacancy(&request.namespace, &key) {
                 Vacancy::Free(after) => after,
-                Vacancy::Taken(leader) if in_secret => self.name_record(&request.namespace, &key).followed_by(leader),
+                Vacancy::Taken(leader) if in_secret => self.registry.followed_by(&request.namespace, &key, leader),
                 Vacancy::Taken(_) => {
                     taken.push(self.name_view(request.clone())?);
                     continue;
@@ -414,11 +414,6 @@ impl<S: Store> Replica<S> {
     fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
         let registration = self.registry.find(id).or_else(|| self.void_registration(id));
         self.answer_later(token, registration.ok_or(Refusal::NoRegistration(id))?, wait)
-    }
-
-    /// The claims that a name has, for views.
-    pub(super) fn name_record(&self, namespace: &str, key: &str) -> Name {
-        self.registry.name(namespace, key)
     }
 }
 

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::request::NameRequest;
 use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration};
 use crate::name::{self, NameError, Rules};
-use crate::store::schema::{self, Rows, Span};
+use crate::store::schema::{self, ByNamespace, Rows, Span};
 use crate::store::{Direction, Store};
 
 impl<S: Store> Replica<S> {
@@ -53,10 +53,14 @@ impl<S: Store> Replica<S> {
 
     /// Whether any name of a namespace was ever claimed, as far as this node knows.
     fn has_names(&self, namespace: &str) -> bool {
-        let store = &self.registry.store;
-        let (plain, hidden) = (Span::<schema::Names>::of(namespace, ""), Span::<schema::Erased>::of(namespace));
-        schema::Names::first(store, &plain, Direction::Up, |_| Some(())).is_some()
-            || schema::Erased::first(store, &hidden, Direction::Up, |_| Some(())).is_some()
+        self.has_any::<schema::Names>(namespace)
+            || self.has_any::<schema::Erased>(namespace)
+            || self.has_any::<schema::Claims>(namespace)
+    }
+
+    fn has_any<T: Rows + ByNamespace>(&self, namespace: &str) -> bool {
+        let span = Span::<T>::of_namespace(namespace);
+        T::first(&self.registry.store, &span, Direction::Up, |_| Some(())).is_some()
     }
 
     /// The key of a name by the rules in force here, whether or not they let it be claimed.

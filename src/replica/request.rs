@@ -9,6 +9,7 @@ use super::on_behalf::Bearer;
 use super::queries::Place;
 use super::quota::Charge;
 use crate::clock::{Millis, NodeId};
+use crate::crdt::ClaimPlace;
 use crate::name::Rules;
 
 /// A client's request.
@@ -59,8 +60,8 @@ pub enum Request {
     History {
         /// The name.
         name: NameRequest,
-        /// Without so many of them.
-        after: usize,
+        /// From this claim on, which a page before said under `next`.
+        after: Option<ClaimPlace>,
         /// At most so many.
         limit: usize,
     },

@@ -2,6 +2,7 @@
 //! finding and no panic.
 
 mod findings;
+mod names;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::DecodeError;
-use crate::crdt::{Body, Chain, Claim, Name, Namespace, Op, Registration, Seq};
+use crate::crdt::{Body, Chain, Claim, Namespace, Op, Registration, Seq};
 use crate::name::{Pepper, check_namespace};
 use crate::store::schema::{self, Cell, Found, LogKey, NameKey, Owned, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store, Table};
@@ -261,9 +262,7 @@ impl<S: Store> Check<'_, S> {
             let due = schema::Erasing::try_get(check.store, stamp) == registration.erase;
             check.wrong_unless(due, Fault::Registration, || format!("{stamp} is not among what is to be erased"));
             for claim in registration.claims.iter().map(|record| &record.claim) {
-                let tenures = check.name(&claim.namespace, &claim.key);
-                let tenure = tenures.as_ref().and_then(|name| name.following(claim.after));
-                let claimed = tenure.is_some_and(|tenure| tenure.claims.contains(&stamp));
+                let claimed = check.is_entered(NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
                 let name = || format!("{stamp} is not among the claims to {}/{}", claim.namespace, claim.key);
                 check.wrong_unless(claimed, Fault::Registration, name);
             }
@@ -272,10 +271,6 @@ impl<S: Store> Check<'_, S> {
 
     fn twins(&self, id: Uuid) -> Vec<Stamp> {
         schema::Ids::try_get(self.store, id).unwrap_or_default()
-    }
-
-    fn name(&self, namespace: &str, key: &str) -> Option<Name> {
-        schema::Names::try_get(self.store, NameKey::new(namespace, key))
     }
 
     fn ids(&mut self) {
@@ -310,40 +305,14 @@ impl<S: Store> Check<'_, S> {
         });
         self.each::<schema::Erased>(|check, found| {
             hides = true;
-            let Some(name) = check.read(&found) else { return };
-            let left = |stamp: &Stamp| {
-                stamp.hlc <= settled && check.registration(*stamp).is_none_or(|registration| registration.erased)
-            };
-            let right = !name.tenures.is_empty() && name.tenures.iter().flat_map(|tenure| &tenure.claims).all(left);
+            let Some(leader) = check.read(&found) else { return };
+            let right = leader.hlc <= settled && check.is_gone(leader);
             check.wrong_unless(right, Fault::Name, || format!("{found}: somebody has it"));
         });
         let pepper = self.single::<schema::Pepper>().is_some();
         let said = schema::Hides::is_set(self.store);
         self.wrong_unless(!hides || (pepper && said), Fault::Index, || {
             "no row says how names that were erased are found".to_owned()
-        });
-    }
-
-    fn names(&mut self) {
-        let settled = self.single::<schema::Settled>().unwrap_or_default();
-        self.each_readable::<schema::Names>(|check, _, at, name| {
-            let text = format!("{}/{}", at.namespace, at.key);
-            let sorted = name.tenures.is_sorted_by(|a, b| a.after < b.after) && !name.tenures.is_empty();
-            check.wrong_unless(sorted, Fault::Name, || format!("{text}: its tenures are not in order"));
-            for tenure in &name.tenures {
-                let sorted = tenure.claims.is_sorted_by(|a, b| a < b) && !tenure.claims.is_empty();
-                check.wrong_unless(sorted, Fault::Name, || format!("{text}: claims are not in order"));
-                for stamp in &tenure.claims {
-                    let known = check.registration(*stamp);
-                    if known.as_ref().is_none_or(|known| known.erased) && stamp.hlc <= settled {
-                        continue;
-                    }
-                    let mut claims = known.iter().flat_map(|known| &known.claims).map(|record| &record.claim);
-                    let right = claims
-                        .any(|claim| NameKey::new(&claim.namespace, &claim.key) == at && claim.after == tenure.after);
-                    check.wrong_unless(right, Fault::Name, || format!("{text}: {stamp} does not claim it"));
-                }
-            }
         });
     }
 

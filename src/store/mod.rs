@@ -27,7 +27,7 @@ pub enum Table {
     Cluster,
     /// Ops by origin and seq, in chunks.
     Log,
-    /// Tenures of a name by namespace and key.
+    /// The open tenure of a name by namespace and key.
     Names,
     /// Registrations by stamp.
     Registrations,
@@ -59,13 +59,17 @@ pub enum Table {
     Charges,
     /// Private names as they were typed at this node, by registration and key.
     Typed,
-    /// Tenures of a name that was erased, by namespace and the hash of its key.
+    /// The last leader of a name that was erased, by namespace and the hash of its key.
     Erased,
+    /// Claims to a name beside the one that leads its open tenure, by name, tenure and stamp.
+    Claims,
+    /// How claims stand that others follow, by name and stamp.
+    Followed,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -86,6 +90,8 @@ impl Table {
         Self::Charges,
         Self::Typed,
         Self::Erased,
+        Self::Claims,
+        Self::Followed,
     ];
 
     /// Its name on disk.
@@ -112,6 +118,8 @@ impl Table {
             Self::Charges => "charges",
             Self::Typed => "typed",
             Self::Erased => "erased",
+            Self::Claims => "claims",
+            Self::Followed => "followed",
         }
     }
 

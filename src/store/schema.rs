@@ -12,7 +12,7 @@
 //! | table | key | row |
 //! | --- | --- | --- |
 //! | [`Log`] | origin, seq of the first op | a chunk of ops |
-//! | [`Names`] | namespace, key | `crdt::Name` |
+//! | [`Names`] | namespace, key | `crdt::Open` |
 //! | [`Registrations`] | stamp | `crdt::Registration` |
 //! | [`Ids`] | the client's id | the stamps that carry it |
 //! | [`Owners`] | owner, stamp | nothing |
@@ -28,7 +28,9 @@
 //! | [`Endings`] | stamp, place of the claim | when it ended |
 //! | [`Charges`] | API token, id | nothing |
 //! | [`Typed`] | id, key | the name as typed |
-//! | [`Erased`] | namespace, hash of the key | `crdt::Name` |
+//! | [`Erased`] | namespace, hash of the key | stamp of its last leader |
+//! | [`Claims`] | namespace, key, tenure, stamp | nothing |
+//! | [`Followed`] | namespace, key, stamp of a claim | `crdt::Followed` |
 //! | [`Frontiers`] | origin | how far its log is applied and decided |
 //! | [`Erasing`] | stamp of a registration | stamp of the op that erases it |
 //!
@@ -39,7 +41,10 @@ mod rows;
 
 use uuid::Uuid;
 
-pub use self::key::{ChargeKey, Due, EndingKey, Key, KeyBytes, LogKey, NameKey, OverKey, OwnerKey, TypedKey};
+pub use self::key::{
+    ByNamespace, ChargeKey, ClaimKey, Due, EndingKey, FollowedKey, Key, KeyBytes, LogKey, NameKey, OverKey, OwnerKey,
+    TypedKey,
+};
 pub use self::rows::{Address, Cell, Found, Keyed, Named, Owned, Record, Rows, Span};
 use super::Table;
 use crate::clock::{Hlc, NodeId, Stamp};
@@ -85,7 +90,7 @@ macro_rules! rows {
 tables! {
     /// The logs of all origins, in chunks of consecutive ops.
     Log: Log, LogKey;
-    /// The tenures of names.
+    /// The open tenures of names.
     Names: Names, NameKey<'a>;
     /// Registrations.
     Registrations: Registrations, Stamp;
@@ -117,8 +122,12 @@ tables! {
     Charges: Charges, ChargeKey<'a>;
     /// Private names as they were typed at this node.
     Typed: Typed, TypedKey<'a>;
-    /// The tenures of erased names, whose keys are hashes.
+    /// The last leaders of erased names, whose keys are hashes.
     Erased: Erased, NameKey<'a>;
+    /// Claims to names beside those that lead an open tenure.
+    Claims: Claims, ClaimKey<'a>;
+    /// How claims stand that others follow.
+    Followed: Followed, FollowedKey<'a>;
     /// How far each log is applied and decided.
     Frontiers: Cluster after b"o", NodeId;
     /// Registrations that are to be erased once the op that says so is final.
@@ -169,6 +178,8 @@ rows! {
     Rows Over: Row = SaidAll;
     Rows Charges: Row = ();
     Rows Typed: Row = str;
+    Rows Erased: Row = Stamp;
+    Rows Claims: Row = ();
     Rows Erasing: Row = Stamp;
     Cell Node: Value = NodeId;
     Cell Installed: Value = ();

@@ -253,7 +253,7 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
         assert_eq!(claims(conflict), outcomes);
         let explained = client.explain_registration(lost.id).await.unwrap();
         assert!(explained.summary.contains(&format!("owner {} claimed username/Alice", won.owner)), "{explained}");
-        let history = client.history("username", "ALICE", 0).await.unwrap();
+        let history = client.history("username", "ALICE", None).await.unwrap();
         same(&history.tenures[0].losers[0].registration, &lost.id).unwrap();
 
         let prints = |words: &[&str], wanted: &[&str]| {

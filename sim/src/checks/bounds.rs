@@ -222,6 +222,7 @@ impl Living {
                     }
                     continue;
                 }
+                Table::Claims | Table::Followed => self.claims,
                 Table::Endings => self.claims + self.registrations,
                 Table::Typed => self.claims,
                 Table::Namespaces => self.namespaces,

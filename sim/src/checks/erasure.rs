@@ -30,6 +30,14 @@ fn is_claimed_alone(store: &MemoryStore, verdicts: &Verdicts, to: &Claim) -> boo
     claimed
 }
 
+/// Whether anything is found by a name.
+fn stands(store: &MemoryStore, name: NameKey<'_>) -> bool {
+    let mut stands = schema::Names::has(store, name);
+    schema::Claims::each(store, &Span::<schema::Claims>::of(name), |_| stands = true);
+    schema::Followed::each(store, &Span::all(), |found| stands |= found.key().is_some_and(|key| key.name == name));
+    stands
+}
+
 fn rows_with(store: &MemoryStore, table: Table, text: &[u8]) -> usize {
     let has = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     store.rows(table).filter(|(key, value)| has(key) || has(value)).count()
@@ -70,7 +78,7 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
             // Whoever had forgotten it keeps the name that it does not know to be its.
             let forgotten = known.is_none() && world.plan.keep_events.is_some();
             let store = world.machines[host].disk.durable();
-            let stands = schema::Names::has(store, NameKey::new(&claim.namespace, &claim.key));
+            let stands = stands(store, NameKey::new(&claim.namespace, &claim.key));
             if stands && !forgotten && !is_claimed_alone(store, verdicts, claim) {
                 return broken("erased", format!("host {host} has the name {} of {stamp}", claim.key));
             }

@@ -106,11 +106,11 @@ fn check_history(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked 
         Request::History { name, after, limit: PAGE }
     };
     let mut histories: Vec<Vec<TenureView>> = vec![Vec::new(); names.len()];
-    let first = (0..names.len()).map(|index| history(index, 0)).collect();
+    let first = (0..names.len()).map(|index| history(index, None)).collect();
     let several = read_pages(world, host, first, |index, answer| {
         let Answer::History(HistoryPage { tenures, next, .. }) = answer else { return None };
         histories[index].extend(tenures);
-        next.map(|next| history(index, next))
+        next.map(|next| history(index, Some(next)))
     })?;
     if several {
         world.mark("a history has several pages");

@@ -218,7 +218,7 @@ impl World {
             Ask::Leave => Some((Call::Other, orders::leave())),
             Ask::Explain(slot) => self.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
             Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
-            Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: 0, limit: 100 })),
+            Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: None, limit: 100 })),
             Ask::Conflicts => {
                 Some((Call::Other, Request::Conflicts { namespace: None, since: None, after: None, limit: 100 }))
             }

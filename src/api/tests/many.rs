@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::limits::MAX_BATCH;
-use crate::model::{BatchLine, NDJSON, NameQuery, NameRef, RegistrationBody};
+use crate::model::{BatchLine, ClaimPlace, NDJSON, NameQuery, NameRef, RegistrationBody};
 use crate::replica::{
     Conflict, ConflictPage, HistoryPage, ListedName, NameExplanation, NamePage, Place, Precedence, TenureClaim,
     TenureView,
@@ -232,7 +232,7 @@ fn tenure() -> TenureView {
 
 #[tokio::test]
 async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
-    let place = Place { namespace: "org/42".to_owned(), key: "a b".to_owned(), tenures: 2 };
+    let place = Place { namespace: "org/42".to_owned(), key: "a b".to_owned(), claim: Some(ClaimPlace::default()) };
     let next = place.clone();
     let fake = Fake::start(move |request| match request {
         Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
@@ -241,7 +241,7 @@ async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
             name: "Alice".to_owned(),
             key: "alice".to_owned(),
             tenures: vec![tenure()],
-            next: (*after == 0).then_some(1),
+            next: after.is_none().then(ClaimPlace::default),
         })),
         Request::Conflicts { after, .. } => {
             let conflict = Conflict {
@@ -278,14 +278,14 @@ async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
     })
     .await;
     let client = &fake.client;
-    let history = client.history("username", "Alice", 0).await.unwrap();
+    let history = client.history("username", "Alice", None).await.unwrap();
     assert_eq!(
         (history.tenures[0].holder.owner.as_str(), history.tenures[0].losers[0].owner.as_str()),
         ("user-1", "user-2")
     );
     assert_eq!(
         (history.tenures[0].until.unwrap().to_string(), history.next),
-        ("2023-11-14T22:13:22.000Z".to_owned(), Some(1))
+        ("2023-11-14T22:13:22.000Z".to_owned(), Some(ClaimPlace::default()))
     );
 
     let query = NameQuery { namespace: Some("org/42".to_owned()), limit: Some(7) };

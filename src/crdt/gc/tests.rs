@@ -1,6 +1,7 @@
 //! Whoever forgets judges as those do who remember everything.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use crdts::CmRDT;
 use proptest::prelude::*;
@@ -8,8 +9,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::Millis;
-use crate::crdt::tests::{Memory, all, claim, empty, logs, op, register, stamp};
-use crate::crdt::{Body, ClaimRecord, EndReason, Op, Vacancy};
+use crate::crdt::tests::{Arrivals, Memory, all, claim, empty, logs, op, register, stamp};
+use crate::crdt::{Body, ClaimRecord, EndReason, Op, Open, Vacancy};
 use crate::store::Table;
 use crate::store::schema::NameKey;
 
@@ -17,7 +18,7 @@ use crate::store::schema::NameKey;
 const STEP: u64 = (ID_WINDOW / 3) << 16;
 
 /// What the replica would have made of the ops at or below a timestamp: losers and released claims have ended.
-fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
+pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
     let decided = |op: &&Op| op.hlc <= upto;
     for decided in ops.iter().filter(decided) {
         let stamp = decided.stamp();
@@ -46,7 +47,7 @@ fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
 }
 
 /// The registrations that may be forgotten: over, with all who carry their ids, whose window has passed.
-fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
+pub(in crate::crdt) fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
     let is_over = |registration: &Registration| {
         registration.stamp.hlc <= upto && registration.claims.iter().all(|claim| claim.ended.is_some())
     };
@@ -61,12 +62,12 @@ fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
 }
 
 /// The stamps of all registrations.
-fn known(registry: &Memory) -> Vec<Stamp> {
+pub(in crate::crdt) fn known(registry: &Memory) -> Vec<Stamp> {
     all::<schema::Registrations, _>(registry, |found| found.key().unwrap())
 }
 
 /// Those who carry the id of one go with it.
-fn forget(registry: &mut Memory, registration: &Registration) {
+pub(in crate::crdt) fn forget(registry: &mut Memory, registration: &Registration) {
     let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp));
     for stamp in run.unwrap_or_else(|| vec![registration.stamp]) {
         if let Some(one) = Registration::load(&registry.store, stamp) {
@@ -75,7 +76,7 @@ fn forget(registry: &mut Memory, registration: &Registration) {
     }
 }
 
-fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
+pub(in crate::crdt) fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
     let far = |hlc: Hlc| Hlc(hlc.0 * STEP);
     let stamp = |stamp: Stamp| Stamp { hlc: far(stamp.hlc), node: stamp.node };
     let body = |body: Body| match body {
@@ -109,21 +110,14 @@ proptest! {
         logs in logs().prop_map(spread),
         picks in prop::collection::vec((0usize..97, 0usize..8), 60..80),
     ) {
-        let (mut whole, mut forgetful) = (empty(), empty());
-        let (mut next, mut arrived) = (vec![0; logs.len()], Vec::new());
+        let (mut whole, mut forgetful, mut arrivals) = (empty(), empty(), Arrivals::new(logs));
         for (pick, which) in picks.iter().cycle() {
-            let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
-            let Some(log) = open.get(pick % open.len().max(1)).copied() else { break };
-            let op = &logs[log][next[log]];
+            let Some(op) = arrivals.next(*pick) else { break };
             whole.apply(op.clone());
-            forgetful.apply(op.clone());
-            arrived.push(op.clone());
-            next[log] += 1;
-
-            let to_come = logs.iter().zip(&next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
-            let upto = Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1);
-            end(&mut whole, &arrived, upto);
-            end(&mut forgetful, &arrived, upto);
+            forgetful.apply(op);
+            let upto = arrivals.settled();
+            end(&mut whole, &arrivals.arrived, upto);
+            end(&mut forgetful, &arrivals.arrived, upto);
             let due = over(&forgetful, upto);
             if let Some(registration) = due.get(*which) {
                 forgetful.settle(upto);
@@ -149,7 +143,7 @@ proptest! {
 }
 
 /// What is to be erased, and is over.
-fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
+pub(in crate::crdt) fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
     let due = registry.erasing().iter().filter(|(by, _)| by.hlc <= upto);
     let known = due.filter_map(|(_, stamp)| Registration::load(&registry.store, *stamp));
     known.filter(|known| known.stamp.hlc <= upto && known.claims.iter().all(|claim| claim.ended.is_some())).collect()
@@ -160,9 +154,14 @@ fn remains(registry: &Memory, erased: &Registration) -> bool {
     let known = Registration::load(&registry.store, erased.stamp).unwrap();
     let owner = schema::Owners::has(&registry.store, OwnerKey { owner: "o", stamp: erased.stamp });
     let stands = |key: &str| {
-        let plain = Name::find(&registry.store, "username", key).unwrap_or_default();
-        let mut claims = plain.tenures.iter().flat_map(|tenure| &tenure.claims).peekable();
-        claims.peek().is_some() && !claims.any(|other| registry.has_text(*other))
+        let name = NameKey::new("username", key);
+        let mut claims = Vec::new();
+        registry.tenures("username", key).each(None, &mut |place| {
+            claims.push(place.stamp);
+            ControlFlow::Continue(())
+        });
+        let plain = schema::Names::has(&registry.store, name) || registry.hidden(name).is_none();
+        plain && !claims.is_empty() && !claims.into_iter().any(|other| registry.has_text(other))
     };
     let typed = known.claims.iter().any(|record| !record.claim.name.is_empty());
     owner || typed || !known.owner.is_empty() || erased.claims.iter().any(|record| stands(&record.claim.key))
@@ -178,21 +177,14 @@ proptest! {
         logs in logs().prop_map(spread),
         picks in prop::collection::vec((0usize..97, 0usize..4, 0usize..6), 60..80),
     ) {
-        let (mut whole, mut erasing) = (empty(), empty());
-        let (mut next, mut arrived) = (vec![0; logs.len()], Vec::new());
+        let (mut whole, mut erasing, mut arrivals) = (empty(), empty(), Arrivals::new(logs));
         for (pick, which, forgets) in picks.iter().cycle() {
-            let open: Vec<_> = (0..logs.len()).filter(|log| next[*log] < logs[*log].len()).collect();
-            let Some(log) = open.get(pick % open.len().max(1)).copied() else { break };
-            let op = &logs[log][next[log]];
+            let Some(op) = arrivals.next(*pick) else { break };
             whole.apply(op.clone());
-            erasing.apply(op.clone());
-            arrived.push(op.clone());
-            next[log] += 1;
-
-            let to_come = logs.iter().zip(&next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
-            let upto = Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1);
-            end(&mut whole, &arrived, upto);
-            end(&mut erasing, &arrived, upto);
+            erasing.apply(op);
+            let upto = arrivals.settled();
+            end(&mut whole, &arrivals.arrived, upto);
+            end(&mut erasing, &arrivals.arrived, upto);
             if let Some(registration) = erasable(&erasing, upto).get(*which).cloned() {
                 erasing.settle(upto);
                 erasing.erase(registration.clone());
@@ -214,7 +206,7 @@ proptest! {
             }
             for key in ["a", "b", "c"] {
                 prop_assert_eq!(erasing.vacancy("username", key), whole.vacancy("username", key));
-                let plain = Name::find(&erasing.store, "username", key).is_some();
+                let plain = schema::Names::has(&erasing.store, NameKey::new("username", key));
                 let hidden = schema::Erased::has(&erasing.store, NameKey::new("username", &erasing.hash("username", key)));
                 prop_assert!(!(plain && hidden), "{} stands in two places", key);
             }
@@ -266,8 +258,9 @@ fn a_name_keeps_one_stamp_of_all_that_is_over() {
         after = Some(one);
         assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(after));
     }
-    let name = registry.name("username", "alice");
-    assert_eq!(name.tenures, [Tenure { after: None, claims: vec![stamp(50, 1)] }]);
+    let open = schema::Names::get(&registry.store, NameKey::new("username", "alice"));
+    assert_eq!(open, Some(Open { after: None, leader: stamp(50, 1) }));
+    assert_eq!((schema::Claims::count(&registry.store), schema::Followed::count(&registry.store)), (0, 0));
     assert_eq!((schema::Registrations::count(&registry.store), schema::Owners::count(&registry.store)), (0, 0));
 }
 

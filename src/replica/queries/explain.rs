@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use super::super::Replica;
 use super::super::answer::{NameView, RegistrationView, Status, Waiting};
+use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{ClaimRef, Registration, Seq, Tenure};
+use crate::crdt::{ClaimRef, Registration, Seq};
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store};
 
@@ -107,7 +108,7 @@ pub struct Awaited {
 pub struct NameExplanation {
     /// The name.
     pub name: NameView,
-    /// Its latest tenure; none where nobody ever claimed it.
+    /// Its latest tenure, with the first of those who claimed that; none where nobody ever claimed it.
     pub tenure: Option<TenureView>,
     /// What decides the registration that leads it, where one does.
     pub holder: Option<RegistrationExplanation>,
@@ -121,8 +122,9 @@ impl<S: Store> Replica<S> {
 
     pub(in crate::replica) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
         let key = self.name_key(&request)?;
-        let record = self.name_record(&request.namespace, &key);
-        let tenure = record.tenures.last().map(|tenure| self.tenure_view(&request.namespace, &key, &record, tenure));
+        let tenures = self.registry.tenures(&request.namespace, &key);
+        let latest = tenures.last().map(|after| (after, tenures.claims(after, MAX_PAGE)));
+        let tenure = latest.map(|(after, claims)| self.tenure_view(&request.namespace, &key, &tenures, after, &claims));
         let name = self.name_view(request)?;
         let holder = name.registration.and_then(|id| self.registry.find(id));
         Ok(NameExplanation { name, tenure, holder: holder.map(|holder| self.explanation(holder)) })
@@ -146,12 +148,11 @@ impl<S: Store> Replica<S> {
     fn explain_claim(&self, registration: &Registration, index: usize) -> ClaimExplanation {
         let record = &registration.claims[index];
         let (namespace, key) = (&record.claim.namespace, &record.claim.key);
-        let name = self.name_record(namespace, key);
-        let lost_to = name.displaced_by(registration.stamp, self.registry.settled()).and_then(|by| self.rival(by));
-        let led = |tenure: &&Tenure| tenure.claims.first() == Some(&registration.stamp);
-        let tenure = name.tenures.iter().find(led).filter(|tenure| name.is_led(tenure, self.registry.settled()));
-        let others = tenure.into_iter().flat_map(|tenure| tenure.claims.iter().skip(1)).take(MAX_EXAMINED);
-        let rivals = others.filter_map(|stamp| self.rival(*stamp));
+        let (tenures, after) = (self.registry.tenures(namespace, key), record.claim.after);
+        let lost_to = tenures.displaced_by(after, registration.stamp).and_then(|by| self.rival(by));
+        let leads = tenures.leader(after) == Some(registration.stamp) && tenures.is_led(after);
+        let claims = if leads { tenures.claims(after, MAX_EXAMINED) } else { Vec::new() };
+        let rivals = claims.into_iter().skip(1).filter_map(|stamp| self.rival(stamp));
         let replaced = record.ended == Some(crate::crdt::EndReason::Replaced);
         ClaimExplanation {
             lost_to,

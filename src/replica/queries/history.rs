@@ -1,5 +1,7 @@
 //! The tenures of a name: who held it, from when till when, and who lost it.
 
+use std::ops::ControlFlow;
+
 use uuid::Uuid;
 
 use super::super::Replica;
@@ -8,7 +10,7 @@ use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use crate::clock::{Hlc, Millis, Stamp};
-use crate::crdt::{EndReason, Name, Registration, Tenure};
+use crate::crdt::{ClaimPlace, EndReason, Registration, Tenures};
 use crate::store::Store;
 
 /// A page of a name's history.
@@ -22,8 +24,9 @@ pub struct HistoryPage {
     pub key: String,
     /// Its tenures, earliest first.
     pub tenures: Vec<TenureView>,
-    /// Where there are more: give it as `after`.
-    pub next: Option<usize>,
+    /// Where there are more: the claim that the next page begins with. It is one of a tenure that this page has begun, where
+    /// very many claimed that; then the next page shows the leader again and goes on.
+    pub next: Option<ClaimPlace>,
 }
 
 /// Claims to one name that follow the same claim.
@@ -31,8 +34,8 @@ pub struct HistoryPage {
 pub struct TenureView {
     /// The claim whose tenure this one follows; none for the first.
     pub after: Option<Stamp>,
-    /// All claims that are not forgotten, by stamp; the first leads, and the others lost to it. None where the first is
-    /// forgotten.
+    /// The claims that are not forgotten, by stamp, or those of them that are on this page; the first leads, and the others
+    /// lost to it. None where the first is forgotten.
     pub claims: Vec<TenureClaim>,
     /// When the first of them ended, where that is final and this node has seen it.
     pub until: Option<Millis>,
@@ -64,34 +67,54 @@ pub struct TenureClaim {
 }
 
 impl<S: Store> Replica<S> {
-    /// A page of a name's tenures, after so many of them.
+    /// A page of a name's tenures, from a claim on.
     pub(in crate::replica) fn history(
         &self,
         request: NameRequest,
-        after: usize,
+        from: Option<ClaimPlace>,
         limit: usize,
     ) -> Result<HistoryPage, Refusal> {
         let key = self.name_key(&request)?;
         let NameRequest { namespace, name } = request;
-        let record = self.name_record(&namespace, &key);
-        let limit = limit.clamp(1, MAX_PAGE);
-        // In the order of what they follow, which is that of time: a claim is later than what it follows.
-        let page = record.tenures.iter().skip(after).take(limit);
-        let tenures: Vec<_> = page.map(|tenure| self.tenure_view(&namespace, &key, &record, tenure)).collect();
-        let read = after.saturating_add(tenures.len());
-        let next = (read < record.tenures.len()).then_some(read);
-        Ok(HistoryPage { namespace, name, key, tenures, next })
+        let tenures = self.registry.tenures(&namespace, &key);
+        let (limit, mut read, mut next) = (limit.clamp(1, MAX_PAGE), 0, None);
+        let mut page: Vec<(Option<Stamp>, Vec<Stamp>)> = Vec::new();
+        tenures.each(from, &mut |place| {
+            let begun = page.last().is_some_and(|(after, _)| *after == place.after);
+            if read == MAX_PAGE || !begun && page.len() == limit {
+                next = Some(place);
+                return ControlFlow::Break(());
+            }
+            read += 1;
+            match page.last_mut().filter(|_| begun) {
+                Some((_, claims)) => claims.push(place.stamp),
+                None => page.push((place.after, vec![place.stamp])),
+            }
+            ControlFlow::Continue(())
+        });
+        let view = |(after, claims): (_, Vec<_>)| self.tenure_view(&namespace, &key, &tenures, after, &claims);
+        let page = page.into_iter().map(view).collect();
+        Ok(HistoryPage { tenures: page, next, namespace, name, key })
     }
 
-    pub(super) fn tenure_view(&self, namespace: &str, key: &str, name: &Name, tenure: &Tenure) -> TenureView {
-        let claims = tenure.claims.iter().filter_map(|stamp| self.tenure_claim(namespace, key, *stamp));
-        let mut claims: Vec<_> = claims.collect();
-        let leader = tenure.claims.first().copied().filter(|_| name.is_led(tenure, self.registry.settled()));
+    /// A tenure with these of its claims, and with the one that leads it.
+    pub(super) fn tenure_view(
+        &self,
+        namespace: &str,
+        key: &str,
+        tenures: &Tenures<'_, S>,
+        after: Option<Stamp>,
+        claims: &[Stamp],
+    ) -> TenureView {
+        let leader = tenures.leader(after).filter(|_| tenures.is_led(after));
+        let others = claims.iter().copied().filter(|claim| Some(*claim) != leader);
+        let shown = leader.into_iter().chain(others).filter_map(|stamp| self.tenure_claim(namespace, key, stamp));
+        let mut claims: Vec<_> = shown.collect();
         if leader.is_none() || claims.first().map(|claim| claim.stamp) != leader {
             claims.clear();
         }
         let until = leader.and_then(|leader| self.ended_at(namespace, key, leader));
-        TenureView { after: tenure.after, claims, until }
+        TenureView { after, claims, until }
     }
 
     fn tenure_claim(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<TenureClaim> {

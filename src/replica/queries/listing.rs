@@ -9,11 +9,12 @@ use super::super::answer::{NameStatus, NameView};
 use super::super::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
-use super::{MAX_EXAMINED, Place, Walk};
+use super::{MAX_EXAMINED, Place};
 use crate::clock::{Hlc, Millis};
-use crate::crdt::{Name, Vacancy};
+use crate::crdt::{Open, Vacancy};
 use crate::name::{Profile, Rules};
-use crate::store::Store;
+use crate::store::schema::{self, NameKey, Rows, Span};
+use crate::store::{Direction, Store};
 
 /// Alternatives that are looked at for one name. A guess: enough to find one beside a very common name.
 const MAX_TRIED: usize = 64;
@@ -63,18 +64,21 @@ impl<S: Store> Replica<S> {
     ) -> NamePage {
         let limit = limit.clamp(1, MAX_PAGE);
         let (mut names, mut examined, mut next) = (Vec::new(), 0, None::<Place>);
-        let prefix = namespace.map(|namespace| self.key_prefix(namespace, prefix)).unwrap_or_default();
-        self.walk(&Walk { namespace, prefix: &prefix, from: after }, &mut |namespace, key, name| {
-            if after.is_some_and(|place| place.namespace == namespace && place.key == key) {
-                return ControlFlow::Continue(());
-            }
+        let mut span = match namespace {
+            Some(namespace) => Span::<schema::Names>::of(namespace, &self.key_prefix(namespace, prefix)),
+            None => Span::all(),
+        };
+        if let Some(place) = after {
+            span = span.and_after(NameKey::new(&place.namespace, &place.key));
+        }
+        schema::Names::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+            let Some(NameKey { namespace, key }) = found.key() else { return ControlFlow::Continue(()) };
             if names.len() >= limit || examined >= MAX_EXAMINED {
                 return ControlFlow::Break(());
             }
-            examined += name.tenures.len();
-            names.extend(self.listed(namespace, key, &name));
-            let (namespace, key) = (namespace.to_owned(), key.to_owned());
-            next = Some(Place { namespace, key, tenures: name.tenures.len() });
+            examined += 1;
+            names.extend(self.listed(namespace, key, found.row()));
+            next = Some(Place { namespace: namespace.to_owned(), key: key.to_owned(), claim: None });
             ControlFlow::Continue(())
         });
         let whole = names.len() < limit && examined < MAX_EXAMINED;
@@ -91,8 +95,8 @@ impl<S: Store> Replica<S> {
         self.name_key(&name).unwrap_or(name.name)
     }
 
-    fn listed(&self, namespace: &str, key: &str, name: &Name) -> Option<ListedName> {
-        let (status, holder) = self.holder(namespace, key, name)?;
+    fn listed(&self, namespace: &str, key: &str, open: Open) -> Option<ListedName> {
+        let (status, holder) = self.holder(namespace, key, &self.registry.tenures_from(namespace, key, open))?;
         let typed = self.typed(holder.id(), &holder.claim(namespace, key)?.claim);
         let expires = holder.end().filter(|_| !holder.activated_in_time());
         Some(ListedName {

@@ -16,7 +16,7 @@ use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Name, Registration, Seq};
+use crate::crdt::{Claim, ClaimRecord, Registration, Seq, Tenures};
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store};
 
@@ -99,8 +99,8 @@ impl<S: Store> Replica<S> {
 
     pub(in crate::replica) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
         let key = self.name_key(&request)?;
-        let record = self.name_record(&request.namespace, &key);
-        let (status, holder) = self.holder(&request.namespace, &key, &record).unzip();
+        let tenures = self.registry.tenures(&request.namespace, &key);
+        let (status, holder) = self.holder(&request.namespace, &key, &tenures).unzip();
         if holder.is_none() {
             self.claimable_key(&request)?;
         }
@@ -116,27 +116,17 @@ impl<S: Store> Replica<S> {
         &self,
         namespace: &str,
         key: &str,
-        record: &Name,
+        tenures: &Tenures<'_, S>,
     ) -> Option<(NameStatus, Registration)> {
-        let mut after = None;
-        loop {
-            let leader = record.leader(after)?;
-            after = Some(leader);
-            // One that is not here any more, or was erased, has ended.
-            let known = Registration::load(&self.registry.store, leader);
-            let Some(registration) = known.filter(|known| !known.erased) else { continue };
-            let claim = registration.claim(namespace, key);
-            if claim.is_some_and(|claim| claim.ended.is_some()) {
-                continue;
-            }
-            let status = match self.status(&registration) {
-                _ if claim.is_some_and(|claim| claim.released) => NameStatus::Ending,
-                Status::Confirmed => NameStatus::Held,
-                Status::Pending => NameStatus::Pending,
-                Status::Contested | Status::Rejected => NameStatus::Ending,
-            };
-            return Some((status, registration));
-        }
+        let registration = tenures.holder()?;
+        let released = registration.claim(namespace, key).is_some_and(|claim| claim.released);
+        let status = match self.status(&registration) {
+            _ if released => NameStatus::Ending,
+            Status::Confirmed => NameStatus::Held,
+            Status::Pending => NameStatus::Pending,
+            Status::Contested | Status::Rejected => NameStatus::Ending,
+        };
+        Some((status, registration))
     }
 
     pub(in crate::replica) fn owner_views(

@@ -121,7 +121,7 @@ impl<S: Store> Replica<S> {
     fn after(&self, claim: &Claim) -> Option<Stamp> {
         match self.registry.vacancy(&claim.namespace, &claim.key) {
             Vacancy::Free(after) => after,
-            Vacancy::Taken(leader) => self.registry.name(&claim.namespace, &claim.key).followed_by(leader),
+            Vacancy::Taken(leader) => self.registry.followed_by(&claim.namespace, &claim.key, leader),
         }
     }
 

@@ -76,7 +76,7 @@ fn what_is_shown_of_a_name_forgets_who_was_erased() {
     cluster.pass(3000);
     let lost = cluster.view(1, loser);
     assert_eq!(lost.rejected_by.map(|by| by.registration), Some(winner), "its id is known");
-    let history = Request::History { name: name_request("alice"), after: 0, limit: 10 };
+    let history = Request::History { name: name_request("alice"), after: None, limit: 10 };
     match cluster.reply(1, history) {
         Ok(Answer::History(page)) => assert!(page.tenures.iter().all(|tenure| tenure.claims.is_empty())),
         other => panic!("{other:?}"),

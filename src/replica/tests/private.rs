@@ -167,7 +167,7 @@ fn of_two_private_names_in_one_registration_none_is_told_and_both_are_freed() {
     cluster.pass(500);
     assert_eq!(cluster.status(1, both.id), Status::Rejected);
     assert_eq!(cluster.status_of(1, address("free")), NameStatus::Available);
-    let taken = cluster.reply(1, Request::History { name: address("taken"), after: 0, limit: 10 });
+    let taken = cluster.reply(1, Request::History { name: address("taken"), after: None, limit: 10 });
     let Ok(Answer::History(history)) = taken else { panic!("{taken:?}") };
     let claims: Vec<_> =
         history.tenures[0].claims.iter().map(|claim| (claim.owner.as_str(), claim.name.as_str())).collect();
@@ -195,7 +195,7 @@ fn what_would_tell_in_another_way_is_refused_whatever_is_known() {
             Request::Name(address(name)),
             Request::Names(vec![address(name)]),
             Request::ExplainName(address(name)),
-            Request::History { name: address(name), after: 0, limit: 1 },
+            Request::History { name: address(name), after: None, limit: 1 },
             Request::Suggest { name: address(name), count: 1 },
             Request::Owner { owner: "ann".into(), after: None, limit: 1 },
         ] {

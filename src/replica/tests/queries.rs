@@ -1,6 +1,7 @@
 //! What people read: histories, conflicts, explanations, lists, suggestions; and how many registrations an owner may open.
 
 use super::*;
+use crate::crdt::ClaimPlace;
 use crate::replica::limits::{MAX_CHECKED, MAX_SUGGESTIONS};
 use crate::store::schema::{self, Rows};
 
@@ -14,7 +15,7 @@ fn chosen(number: u128) -> Uuid {
 
 impl Cluster {
     fn history(&mut self, n: u64, name: &str) -> Vec<TenureView> {
-        match self.reply(n, Request::History { name: name_request(name), after: 0, limit: 100 }) {
+        match self.reply(n, Request::History { name: name_request(name), after: None, limit: 100 }) {
             Ok(Answer::History(page)) => page.tenures,
             other => panic!("{other:?}"),
         }
@@ -86,8 +87,11 @@ fn a_history_tells_who_held_a_name_from_when_till_when_and_who_lost_it() {
         Ok(Answer::History(page)) => (page.tenures.len(), page.next),
         other => panic!("{other:?}"),
     };
-    assert_eq!((page(&mut cluster, 0), page(&mut cluster, 2)), ((2, Some(2)), (1, None)));
-    assert_eq!(page(&mut cluster, 9), (0, None));
+    let (two, next) = page(&mut cluster, None);
+    assert_eq!((two, next.map(|next| next.stamp)), (2, Some(fourth.stamp)));
+    assert_eq!(page(&mut cluster, next), (1, None));
+    let beyond = ClaimPlace { after: Some(fourth.stamp), stamp: fourth.stamp };
+    assert_eq!(page(&mut cluster, Some(beyond)), (0, None));
     assert_eq!(cluster.history(1, "nobody"), vec![]);
 }
 
@@ -205,7 +209,7 @@ fn a_list_has_what_is_taken_of_a_namespace_or_of_all() {
         (NameStatus::Held, "ann", Some("{}"))
     );
     // A place of another namespace lies before or after all of this one.
-    let place = |namespace: &str| Some(Place { namespace: namespace.into(), key: "z".into(), tenures: 1 });
+    let place = |namespace: &str| Some(Place { namespace: namespace.into(), key: "z".into(), claim: None });
     assert_eq!(cluster.list(Some("username"), "", place("email"), 10).names.len(), 3);
     assert_eq!(cluster.list(Some("username"), "", place("zoo"), 10).names.len(), 0);
 }

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use super::super::verify::{Fault, verify};
 use super::*;
 use crate::clock::Hlc;
-use crate::crdt::Namespace;
+use crate::crdt::{Followed, Namespace};
 use crate::name::{Profile, Rules};
 use crate::store::Direction;
-use crate::store::schema::{self, NameKey, Named, OwnerKey, Rows, Span};
+use crate::store::schema::{self, ClaimKey, FollowedKey, NameKey, Named, OwnerKey, Rows, Span};
 
 /// The state of a node that has seen a bit of everything, in logs and a feed of several chunks.
 fn cluster() -> Cluster {
@@ -136,6 +136,7 @@ fn every_row_that_is_missed_by_others_is_found() {
         (Table::Ids, Fault::Registration),
         (Table::Owners, Fault::Registration),
         (Table::Names, Fault::Registration),
+        (Table::Claims, Fault::Registration),
         (Table::Membership, Fault::Membership),
         (Table::Namespaces, Fault::Namespace),
     ];
@@ -175,8 +176,8 @@ fn every_row_that_is_missed_by_others_is_found() {
 fn rows_that_point_nowhere_are_found() {
     let store = rich();
     let lone = crate::clock::Stamp { hlc: crate::clock::Hlc(7), node: node(1) };
-    let tenure = crate::crdt::Tenure { after: None, claims: vec![lone] };
-    let name = crate::crdt::Name { tenures: vec![tenure] };
+    let open = crate::crdt::Open { after: None, leader: lone };
+    let (zoe, ann) = (NameKey::new("username", "zoe"), NameKey::new("username", "ann"));
     let stray = Namespace { stamp: lone, seq: 99, rules: Rules::default_of("tag") };
     let with = |write: &dyn Fn(&mut MemoryStore)| {
         let mut damaged = store.clone();
@@ -186,7 +187,13 @@ fn rows_that_point_nowhere_are_found() {
     assert_eq!(with(&|store| schema::Namespaces::put(store, "tag", &stray)), [Fault::Namespace]);
     assert_eq!(with(&|store| schema::Ids::put(store, Uuid::from_bytes([1; 16]), &[lone])), [Fault::Index]);
     assert_eq!(with(&|store| schema::Owners::put(store, OwnerKey { owner: "o", stamp: lone }, &())), [Fault::Index]);
-    assert_eq!(with(&|store| schema::Names::put(store, NameKey::new("username", "zoe"), &name)), [Fault::Name]);
+    assert_eq!(with(&|store| schema::Names::put(store, zoe, &open)), [Fault::Name]);
+    let claim = ClaimKey { name: ann, after: None, stamp: lone };
+    assert_eq!(with(&|store| schema::Claims::put(store, claim, &())), [Fault::Name]);
+    for followed in [Followed::Forgotten, Followed::Displaced(None)] {
+        let at = FollowedKey { name: ann, stamp: lone };
+        assert_eq!(with(&|store| schema::Followed::put(store, at, &followed)), [Fault::Name]);
+    }
     assert_eq!(with(&|store| schema::Contested::put(store, lone, &())), [Fault::Index]);
     assert_eq!(with(&|store| schema::Expiries::put(store, (Hlc(0), lone), &())), [Fault::Index]);
     assert_eq!(verify(&store, node(2)).findings[0].fault, Fault::Identity);

@@ -61,9 +61,9 @@ fn settings(table: Table) -> KeyspaceCreateOptions {
         .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(FILE_BYTES)));
     match table {
         // Most names and ids asked for are new: their filters, fjall's default of 10 bits a key, say so without a read.
-        Table::Names | Table::Ids => settings,
+        Table::Names | Table::Ids | Table::Followed => settings,
         // These are scanned, which no filter helps.
-        Table::Log | Table::Owners | Table::Expiries | Table::Events => {
+        Table::Log | Table::Owners | Table::Expiries | Table::Events | Table::Claims => {
             settings.filter_policy(FilterPolicy::disabled())
         }
         // What is asked for is mostly there.

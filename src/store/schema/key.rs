@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::rows::Span;
-use super::{Charges, Expiries, Log, Names, Over, Owners, Typed};
+use super::rows::{Keyed, Span};
+use super::{Charges, Claims, Erased, Expiries, Log, Names, Over, Owners, Typed};
 use crate::clock::{Hlc, NodeId, Stamp};
 
 /// The bytes of a key. Most are short and need no allocation.
@@ -133,6 +133,70 @@ impl<'a> Key<'a> for NameKey<'a> {
     }
 }
 
+/// A claim to a name among those to the same tenure, which is identified by the claim that it follows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ClaimKey<'a> {
+    /// The name.
+    pub name: NameKey<'a>,
+    /// The claim that the tenure follows; none for the first one.
+    pub after: Option<Stamp>,
+    /// The claim.
+    pub stamp: Stamp,
+}
+
+impl<'a> Key<'a> for ClaimKey<'a> {
+    fn write(self, bytes: &mut KeyBytes) {
+        write_tenure(self.name, self.after, bytes);
+        self.stamp.write(bytes);
+    }
+
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (name, rest) = split_last::<33>(bytes)?;
+        let (after, stamp) = rest.split_last_chunk::<16>()?;
+        let after = match after.split_first()? {
+            (0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => None,
+            (1, after) => Some(Stamp::from_bytes(after)?),
+            _ => return None,
+        };
+        Some(Self { name: NameKey::read(name)?, after, stamp: Stamp::from_bytes(stamp)? })
+    }
+}
+
+/// The bytes of a tenure, to which those of a claim are appended. The first tenure comes before all others.
+fn write_tenure(name: NameKey<'_>, after: Option<Stamp>, bytes: &mut KeyBytes) {
+    name.write(bytes);
+    bytes.extend_from_slice(&[0, u8::from(after.is_some())]);
+    after.unwrap_or_default().write(bytes);
+}
+
+/// A claim to a name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FollowedKey<'a> {
+    /// The name.
+    pub name: NameKey<'a>,
+    /// The claim.
+    pub stamp: Stamp,
+}
+
+impl<'a> Key<'a> for FollowedKey<'a> {
+    fn write(self, bytes: &mut KeyBytes) {
+        self.name.write(bytes);
+        bytes.push(0);
+        self.stamp.write(bytes);
+    }
+
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (name, stamp) = split_last::<16>(bytes)?;
+        Some(Self { name: NameKey::read(name)?, stamp: Stamp::from_bytes(stamp)? })
+    }
+}
+
+/// The text before a zero byte and so many last bytes.
+fn split_last<const LENGTH: usize>(bytes: &[u8]) -> Option<(&[u8], &[u8; LENGTH])> {
+    let (text, last) = bytes.split_last_chunk()?;
+    Some((text.strip_suffix(&[0])?, last))
+}
+
 /// A registration of an owner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct OwnerKey<'a> {
@@ -150,8 +214,8 @@ impl<'a> Key<'a> for OwnerKey<'a> {
     }
 
     fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (owner, stamp) = bytes.split_last_chunk::<16>()?;
-        Some(Self { owner: <&str>::read(owner.strip_suffix(&[0])?)?, stamp: Stamp::from_bytes(stamp)? })
+        let (owner, stamp) = split_last::<16>(bytes)?;
+        Some(Self { owner: <&str>::read(owner)?, stamp: Stamp::from_bytes(stamp)? })
     }
 }
 
@@ -244,8 +308,8 @@ impl<'a> Key<'a> for ChargeKey<'a> {
     }
 
     fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (token, id) = bytes.split_last_chunk::<16>()?;
-        Some(Self { token: <&str>::read(token.strip_suffix(&[0])?)?, id: Uuid::from_bytes(*id) })
+        let (token, id) = split_last::<16>(bytes)?;
+        Some(Self { token: <&str>::read(token)?, id: Uuid::from_bytes(*id) })
     }
 }
 
@@ -286,11 +350,37 @@ impl Span<Names> {
     }
 }
 
-impl Span<super::Erased> {
-    /// The erased names of one namespace.
+impl Span<Claims> {
+    /// The claims to one name. Those to a name whose key goes on with a zero byte are among them.
     #[must_use]
-    pub fn of(namespace: &str) -> Self {
-        Self::beginning(&super::rows::bytes::<Names>(NameKey::new(namespace, "")))
+    pub fn of(name: NameKey<'_>) -> Self {
+        let mut bytes = KeyBytes::new();
+        name.write(&mut bytes);
+        bytes.push(0);
+        Self::beginning(&bytes)
+    }
+
+    /// The claims to one tenure of a name.
+    #[must_use]
+    pub fn of_tenure(name: NameKey<'_>, after: Option<Stamp>) -> Self {
+        let mut bytes = KeyBytes::new();
+        write_tenure(name, after, &mut bytes);
+        Self::beginning(&bytes)
+    }
+}
+
+/// A table whose keys begin with a namespace and a zero byte.
+pub trait ByNamespace: Keyed {}
+
+impl ByNamespace for Names {}
+impl ByNamespace for Erased {}
+impl ByNamespace for Claims {}
+
+impl<T: ByNamespace> Span<T> {
+    /// The rows of one namespace.
+    #[must_use]
+    pub fn of_namespace(namespace: &str) -> Self {
+        Self::beginning(&[namespace.as_bytes(), &[0]].concat())
     }
 }
 

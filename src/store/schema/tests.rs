@@ -22,6 +22,11 @@ proptest! {
         prop_assert!(same::<Log>(LogKey { origin: NodeId(node), seq: hlc }), "not read as written");
         prop_assert!(same::<Names>(NameKey::new(&text, &other)), "not read as written");
         prop_assert!(same::<Registrations>(stamp), "not read as written");
+        let name = NameKey::new(&text, &other);
+        for after in [None, Some(Stamp::default()), Some(stamp)] {
+            prop_assert!(same::<Claims>(ClaimKey { name, after, stamp }), "not read as written");
+        }
+        prop_assert!(same::<Followed>(FollowedKey { name, stamp }), "not read as written");
         prop_assert!(same::<Ids>(id), "not read as written");
         prop_assert!(same::<Owners>(OwnerKey { owner: &other, stamp }), "not read as written");
         prop_assert!(same::<Expiries>((Hlc(node), stamp)), "not read as written");
@@ -53,6 +58,12 @@ fn other_bytes_are_no_keys() {
 fn the_bytes_on_disk_are_these() {
     // Written here, because a directory of an earlier version must be read.
     assert_eq!(bytes::<Names>(NameKey::new("username", "ann")).as_slice(), b"username\0ann");
+    let (name, one) = (NameKey::new("username", "ann"), stamp(1, 2));
+    let first = bytes::<Claims>(ClaimKey { name, after: None, stamp: one });
+    assert_eq!((&first[..13], &first[13..30], first.len()), (&b"username\0ann\0"[..], &[0; 17][..], 46));
+    let later = bytes::<Claims>(ClaimKey { name, after: Some(one), stamp: one });
+    assert_eq!((later[13], &later[14..30]), (1, &one.to_bytes()[..]));
+    assert_eq!(bytes::<Followed>(FollowedKey { name, stamp: one })[..13], *b"username\0ann\0");
     assert_eq!(bytes::<Owners>(OwnerKey { owner: "ann", stamp: stamp(1, 2) })[..4], *b"ann\0");
     assert_eq!(bytes::<Frontiers>(NodeId(7)).as_slice(), b"o\0\0\0\0\0\0\0\x07");
     assert_eq!(bytes::<Erasing>(stamp(0, 7))[..1], *b"e");

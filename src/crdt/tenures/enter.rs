@@ -1,0 +1,148 @@
+//! A claim comes to a name: whom it displaces, and who had displaced it.
+
+use super::super::registry::{Effects, Registry};
+use super::{Followed, Open, Standing};
+use crate::clock::Stamp;
+use crate::store::Store;
+use crate::store::schema::{self, ClaimKey, FollowedKey, NameKey, Rows};
+
+/// What a claim did to a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::crdt) struct Entered {
+    /// The claim.
+    claim: Stamp,
+    /// What its tenure follows.
+    after: Option<Stamp>,
+    /// The leader that it has displaced.
+    displaced: Option<Stamp>,
+    /// It is displaced itself: by the leader of the tenure that follows this claim.
+    lost_to: Option<Option<Stamp>>,
+}
+
+impl Entered {
+    /// Whether the claim is displaced.
+    pub(in crate::crdt) fn has_lost(&self) -> bool {
+        self.lost_to.is_some()
+    }
+}
+
+impl<S: Store> Registry<S> {
+    /// Enters a claim among those that follow the same claim.
+    pub(in crate::crdt) fn enter(&mut self, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) -> Entered {
+        let after = after.filter(|_| !planted!(AfterIgnored));
+        self.bring_back(name);
+        let tenures = self.tenures_of(name);
+        let (open, leader) = (tenures.open, tenures.leader(after));
+        let follows = tenures.standing_before(after);
+        let leads = leader.is_none_or(|leader| claim < leader && !planted!(TieByArrival)) || leader == Some(claim);
+        let displaced = leader.filter(|leader| claim < *leader);
+        // What comes before a leader that had ended changes which tenures the name went through.
+        let is_open = open.is_some_and(|open| open.after == after);
+        let rewinds = leads && !is_open && displaced.is_some_and(|leader| tenures.held(leader).is_none());
+
+        let is_first = open.is_none() && after.is_none();
+        if is_first || leads && is_open {
+            self.put_open(name, Open { after, leader: claim });
+            displaced.into_iter().for_each(|displaced| self.put_claim(name, after, displaced));
+        } else if leader != Some(claim) {
+            self.put_claim(name, after, claim);
+        }
+        if let (Some(followed), Standing::Displaced(tenure)) = (after.filter(|_| leader.is_none()), follows) {
+            schema::Followed::put(&mut self.store, FollowedKey { name, stamp: followed }, &Followed::Displaced(tenure));
+        }
+        if rewinds {
+            self.rewind(name);
+        }
+        if leads && after.is_some() {
+            self.pass_ended(name, Some(claim));
+        }
+        let lost_to = match follows {
+            _ if !leads || displaced.is_some() && planted!(TieByArrival) => Some(after),
+            Standing::Displaced(tenure) => Some(tenure),
+            Standing::Leads | Standing::Unknown => None,
+        };
+        Entered { claim, after, displaced, lost_to }
+    }
+
+    /// Whoever a claim has displaced loses, and with it whoever follows it; and so do those who followed the claim before it
+    /// came, where it is displaced itself.
+    pub(in crate::crdt) fn displace(&mut self, name: NameKey<'_>, entered: &Entered, effects: &mut Effects) {
+        if let Some(displaced) = entered.displaced {
+            self.lose(displaced, effects);
+            self.displace_followers(name, displaced, entered.after, effects);
+        }
+        if let Some(tenure) = entered.lost_to {
+            self.displace_followers(name, entered.claim, tenure, effects);
+        }
+    }
+
+    /// Those who follow a displaced claim are displaced with it, by the same leader. All claims of a tenure but the one that
+    /// leads it had lost before, and so had those who follow them.
+    fn displace_followers(
+        &mut self,
+        name: NameKey<'_>,
+        mut followed: Stamp,
+        tenure: Option<Stamp>,
+        effects: &mut Effects,
+    ) {
+        let displaced = Followed::Displaced(tenure);
+        loop {
+            let tenures = self.tenures_of(name);
+            let Some(leader) = tenures.leader(Some(followed)) else { return };
+            if tenures.followed(followed) == Some(displaced) {
+                return;
+            }
+            schema::Followed::put(&mut self.store, FollowedKey { name, stamp: followed }, &displaced);
+            self.lose(leader, effects);
+            followed = leader;
+        }
+    }
+
+    /// Enters a claim that counts for nothing among those who lost a tenure to an earlier one.
+    pub(in crate::crdt) fn enter_loser(&mut self, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
+        if self.tenures_of(name).leader(after).is_some_and(|leader| leader < claim) {
+            self.bring_back(name);
+            self.put_claim(name, after, claim);
+        }
+    }
+
+    /// The open tenure moves past those whose leaders have ended by now.
+    pub(super) fn pass_ended(&mut self, name: NameKey<'_>, arrives: Option<Stamp>) {
+        let tenures = self.tenures_of(name);
+        let (before, now) = (tenures.open, tenures.walk(arrives).map(|(open, _)| open));
+        if let (Some(before), Some(now)) = (before, now.filter(|_| now != before)) {
+            self.move_open(name, before, now);
+        }
+    }
+
+    fn move_open(&mut self, name: NameKey<'_>, from: Open, to: Open) {
+        self.put_claim(name, from.after, from.leader);
+        if !self.has_text(from.leader) {
+            let followed = FollowedKey { name, stamp: from.leader };
+            schema::Followed::put(&mut self.store, followed, &Followed::Forgotten);
+        }
+        self.delete_claim(name, to.after, to.leader);
+        self.put_open(name, to);
+    }
+
+    /// The first tenure is the open one again.
+    fn rewind(&mut self, name: NameKey<'_>) {
+        let tenures = self.tenures_of(name);
+        let (Some(open), Some(first)) = (tenures.open, tenures.leader(None)) else { return };
+        if open.after.is_some() {
+            self.move_open(name, open, Open { after: None, leader: first });
+        }
+    }
+
+    pub(super) fn put_open(&mut self, name: NameKey<'_>, open: Open) {
+        schema::Names::put(&mut self.store, name, &open);
+    }
+
+    pub(super) fn put_claim(&mut self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+        schema::Claims::put(&mut self.store, ClaimKey { name, after, stamp }, &());
+    }
+
+    pub(super) fn delete_claim(&mut self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+        schema::Claims::delete(&mut self.store, ClaimKey { name, after, stamp });
+    }
+}

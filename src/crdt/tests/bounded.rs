@@ -1,0 +1,150 @@
+//! What one more claim to a name costs, whatever happened to the name before.
+
+use std::cell::Cell;
+
+use crdts::VClock;
+
+use super::*;
+use crate::store::{Batch, Direction, Store, StoreFailure, Visit};
+
+/// A store in memory that counts what is read and written.
+#[derive(Clone, Default)]
+struct Counting {
+    store: MemoryStore,
+    rows_read: Cell<usize>,
+    bytes_written: usize,
+}
+
+impl Store for Counting {
+    fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.rows_read.set(self.rows_read.get() + 1);
+        self.store.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
+        self.store.scan(table, from, to, direction, &mut |key, value| {
+            self.rows_read.set(self.rows_read.get() + 1);
+            visit(key, value)
+        });
+    }
+
+    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.bytes_written += key.len() + value.len();
+        self.store.put(table, key, value);
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.bytes_written += key.len();
+        self.store.delete(table, key);
+    }
+
+    fn commit(&mut self) -> Batch {
+        self.store.commit()
+    }
+
+    fn failure(&self) -> Option<StoreFailure> {
+        self.store.failure()
+    }
+}
+
+/// What a step has read and written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Cost {
+    rows_read: usize,
+    bytes_written: usize,
+}
+
+struct Costly {
+    registry: Registry<Counting>,
+    seq: Seq,
+}
+
+impl Costly {
+    fn new() -> Self {
+        Self { registry: Registry::new(Counting::default(), VClock::new()), seq: 0 }
+    }
+
+    fn measured(&mut self, act: impl FnOnce(&mut Self)) -> Cost {
+        let before = (self.registry.store.rows_read.get(), self.registry.store.bytes_written);
+        act(self);
+        let store = &self.registry.store;
+        Cost { rows_read: store.rows_read.get() - before.0, bytes_written: store.bytes_written - before.1 }
+    }
+
+    fn issue(&mut self, body: Body) -> Stamp {
+        self.seq += 1;
+        let op = op(1, self.seq, 1_000_000 + self.seq, body);
+        self.registry.apply(op.clone());
+        op.stamp()
+    }
+
+    /// A client takes the name after whoever had it last.
+    fn take(&mut self) -> Stamp {
+        let Vacancy::Free(after) = self.registry.vacancy("username", "alice") else { panic!("it is taken") };
+        self.issue(register(None, vec![claim("alice", after)]))
+    }
+
+    /// The same client gives it up, and all nodes know that.
+    fn give_up(&mut self, taken: Stamp) {
+        let (namespace, key) = ("username".to_owned(), "alice".to_owned());
+        self.issue(Body::Release(ClaimRef { registration: taken, namespace, key }));
+        let mut registration = Registration::load(&self.registry.store, taken).unwrap();
+        registration.claims[0].ended = Some(EndReason::Released);
+        registration.save(&mut self.registry.store);
+    }
+
+    fn comes_and_goes(&mut self) -> Cost {
+        self.measured(|costly| {
+            let taken = costly.take();
+            costly.give_up(taken);
+        })
+    }
+
+    /// Another node has taken the name at the same time, later.
+    fn duplicate(&mut self, after: Option<Stamp>) -> Cost {
+        self.measured(|costly| {
+            assert!(matches!(costly.registry.vacancy("username", "alice"), Vacancy::Taken(_)));
+            costly.issue(register(None, vec![claim("alice", after)]));
+        })
+    }
+}
+
+#[test]
+fn a_claim_costs_the_same_whatever_happened_to_the_name_before() {
+    let mut costly = Costly::new();
+    let costs: Vec<_> = (0..400).map(|_| costly.comes_and_goes()).collect();
+    is_bounded(costs[20], costs[399]);
+    let taken = costly.take();
+    let after = costly.registry.followed_by("username", "alice", taken);
+    let costs: Vec<_> = (0..400).map(|_| costly.duplicate(after)).collect();
+    is_bounded(costs[20], costs[399]);
+}
+
+/// Numbers grow, and with them their encodings.
+fn is_bounded(early: Cost, late: Cost) {
+    assert!(late.rows_read <= early.rows_read && late.bytes_written <= early.bytes_written + 32, "{early:?}, {late:?}");
+}
+
+#[test]
+#[ignore = "prints what claims cost, and checks nothing"]
+#[allow(clippy::disallowed_methods, clippy::print_stdout)] // It measures.
+fn the_cost_of_claims_to_one_name() {
+    let mut costly = Costly::new();
+    for round in 1..=3200 {
+        let start = std::time::Instant::now();
+        let cost = costly.comes_and_goes();
+        if [1, 100, 3200].contains(&round) {
+            println!("claim and release {round}: {cost:?} in {:?}", start.elapsed());
+        }
+    }
+    let mut costly = Costly::new();
+    costly.take();
+    let begin = std::time::Instant::now();
+    for round in 1..=10_000 {
+        let start = std::time::Instant::now();
+        let cost = costly.duplicate(None);
+        if [1, 100, 10_000].contains(&round) {
+            println!("duplicate {round}: {cost:?} in {:?}, all so far in {:?}", start.elapsed(), begin.elapsed());
+        }
+    }
+}
