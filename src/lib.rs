@@ -50,6 +50,8 @@ pub mod clock;
 pub mod codec;
 #[cfg(feature = "core")]
 pub mod crdt;
+#[cfg(feature = "core")]
+pub mod log;
 pub mod model;
 #[cfg(feature = "core")]
 pub mod name;

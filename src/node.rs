@@ -24,6 +24,7 @@ use self::operator::Operator;
 use crate::api::Admin;
 use crate::clock::NodeId;
 use crate::files;
+use crate::log;
 use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
@@ -281,12 +282,9 @@ impl Node {
         };
         let keep_events = config.keep_events.map(millis);
         let defaults = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
-        let replica_config = Config {
-            keep_events,
-            keep_log: config.keep_log.map_or(defaults.keep_log, millis),
-            max_open_of_owner: config.max_open,
-            ..defaults
-        };
+        let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
+        let log = log::Config { keep_log, ..defaults.log };
+        let replica_config = Config { log, keep_events, max_open_of_owner: config.max_open };
         let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
@@ -361,11 +359,14 @@ impl Node {
 }
 
 fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) -> Config {
-    let defaults = Config::new(contact, seed);
-    let Some(after) = evict_after else { return defaults };
-    let after = millis(after.max(MIN_EVICT_AFTER));
-    // A few promises may be lost before anybody takes a node for silent.
-    Config { evict_after: Some(after), heartbeat: defaults.heartbeat.min(after / 4), ..defaults }
+    let mut config = Config::new(contact, seed);
+    if let Some(after) = evict_after {
+        let after = millis(after.max(MIN_EVICT_AFTER));
+        config.log.evict_after = Some(after);
+        // A few promises may be lost before anybody takes a node for silent.
+        config.log.heartbeat = config.log.heartbeat.min(after / 4);
+    }
+    config
 }
 
 fn millis(duration: Duration) -> u64 {

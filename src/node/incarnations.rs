@@ -135,9 +135,9 @@ impl Incarnations {
         self.watches.node.send_replace(next);
         self.watches.transport.send_replace(Some(self.transport.handle()));
         let now = self.clocks.now();
-        self.config.contact.node = next;
-        self.config.contact.as_of = now.wall;
-        self.config.seed = u64::from_le_bytes(random()?);
+        self.config.log.contact.node = next;
+        self.config.log.contact.as_of = now.wall;
+        self.config.log.seed = u64::from_le_bytes(random()?);
         Ok(Replica::open(self.config.clone(), store, Some(Start::Join), now)?)
     }
 }

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::message::Obstacle;
 use super::queries::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::log::Obstacle;
 pub use crate::model::{
     Claim as ClaimView, EndReason, EventType, Fork as ForkView, NameStatus, RejectedBy, RulesVersion, Status, Waiting,
 };

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::Replica;
 use super::answer::{Answer, Outcome, Reply};
 use super::input::{Output, Token};
 use super::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
-use super::{MOST_HELD_BACK, Replica};
-use crate::clock::{Millis, Stamp};
+use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Vacancy};
+use crate::log::STARTS;
 use crate::store::Store;
+
+/// Requests that wait for the end of the start at most. A guess: some seconds' worth of sign-ups.
+const MOST_WAITING: usize = 4096;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
 #[derive(Clone, Debug)]
@@ -98,9 +102,9 @@ impl Waiters {
 impl<S: Store> Replica<S> {
     pub(super) fn on_request(&mut self, token: Token, request: Request) {
         // No answer may wait behind the disk for ever.
-        if let Some(waited) = self.disk_hangs().filter(|_| self.gated.len() >= MOST_HELD_BACK) {
+        if let Some(waited) = self.outbox.is_full(self.now.elapsed) {
             let why = format!("its disk has made nothing durable for {} s, and too much waits for it", waited / 1000);
-            return self.at_once.push(Output::Reply { token, reply: Err(Refusal::Unavailable(why)) });
+            return self.outbox.push_at_once(Output::Reply { token, reply: Err(Refusal::Unavailable(why)) });
         }
         let outcome = match self.wait_for_start(token, request) {
             Ok(Some(request)) => self.outcome_of(token, request),
@@ -115,7 +119,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn outcome_of(&mut self, token: Token, request: Request) -> Outcome {
-        if !self.installed {
+        if !self.log.is_installed() {
             match request {
                 // What was accepted before an eviction goes on to be pending.
                 Request::Registration { id, wait } if self.void_registration(id).is_some() => {
@@ -173,9 +177,49 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Keeps a request for after the start; gives it back where it need not wait.
+    fn wait_for_start(&mut self, token: Token, request: Request) -> Result<Option<Request>, Refusal> {
+        if !request.issues_ops() || !self.log.is_starting() {
+            return Ok(Some(request));
+        }
+        if self.waiting_for_start.len() >= MOST_WAITING {
+            return Err(Refusal::Unavailable(STARTS.to_owned()));
+        }
+        self.waiting_for_start.push_back((token, request));
+        Ok(None)
+    }
+
+    /// Takes the requests that waited for the end of the start.
+    pub(super) fn answer_after_start(&mut self) {
+        for (token, request) in std::mem::take(&mut self.waiting_for_start) {
+            self.on_request(token, request);
+        }
+    }
+
+    fn on_evict(&mut self, node: NodeId, force: bool) -> Outcome {
+        self.log.evict(node, force)?;
+        self.take_events();
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
+    /// An operator wants this node to leave, or to stay after all.
+    fn on_leave(&mut self, cancel: bool) -> Outcome {
+        let store = &mut self.registry.store;
+        if cancel {
+            self.log.cancel_leave(store)?;
+        } else if self.log.may_leave()? {
+            if self.reissue.has_open() {
+                let why = "it registers again what an eviction had made void".to_owned();
+                return Err(Refusal::Unavailable(why));
+            }
+            self.log.leave(store);
+        }
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
     /// Answers the requests about registrations whose turn has come.
     pub(super) fn answer_waiting(&mut self) {
-        let changed = self.finality.take_fates_changed();
+        let changed = self.verdicts.take_fates_changed();
         for (first, waiter) in std::mem::take(&mut self.waiters.handed_over) {
             if let Some(first) = Registration::load(&self.registry.store, first) {
                 self.waiters.fresh.push((Box::new(first), waiter));
@@ -229,8 +273,8 @@ impl<S: Store> Replica<S> {
 
     /// Only members issue ops, and only with a clock that can be trusted.
     pub(super) fn may_issue(&self) -> Result<(), Refusal> {
-        match self.clock_suspect() {
-            _ if self.leaving.is_some() || self.membership.departed(self.me).is_some() => Err(Refusal::Leaving),
+        match self.log.clock_suspect() {
+            _ if self.log.is_leaving() || self.log.membership().departed(self.me).is_some() => Err(Refusal::Leaving),
             _ if !self.is_member() => Err(Refusal::NotMember),
             Some(offset) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),
             _ => Ok(()),

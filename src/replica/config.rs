@@ -1,110 +1,25 @@
-//! What a replica is given: what it is to know of itself, its clocks, and how it starts.
-
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
+//! What a replica is given.
 
 use super::limits::MAX_OPEN_OF_OWNER;
-use super::{Contact, GossipLimits};
-use crate::clock::{Millis, NodeId};
-use crate::crdt::Cut;
-
-/// What the clocks of the machine say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Now {
-    /// Unix time; may jump, also back.
-    pub wall: Millis,
-    /// Milliseconds since any fixed moment of this process; never goes back.
-    pub elapsed: Millis,
-}
+use crate::log::{self, Contact};
 
 /// What a node knows of itself.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How others reach and recognise it; `contact.node` is its id.
-    pub contact: Contact,
-    /// Ops whose timestamps lie further ahead of the cluster's time than this are not taken, and a node whose clock is off
-    /// by more than half of it takes no registrations. Milliseconds.
-    pub max_clock_skew: u64,
-    /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
-    pub heartbeat: u64,
-    /// How often it does when something is. Milliseconds.
-    pub busy_heartbeat: u64,
-    /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
-    /// section 5: it trades the strict order of claims for progress.
-    pub evict_after: Option<u64>,
-    /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
-    /// log with its own, before it serves alone. Milliseconds.
-    pub start_grace: u64,
-    /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
-    /// begun will ask for them.
-    pub keep_log: u64,
-    /// A newcomer that is not let in within so many milliseconds begins anew: until then its sponsor keeps what it lacks.
-    pub snapshot_ttl: u64,
+    /// What concerns its log, its peers and its clock.
+    pub log: log::Config,
     /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
     /// forgotten with its last event; none: never.
     pub keep_events: Option<u64>,
     /// Registrations of one owner that may be open at once: undecided, or reservations that are not activated; none: any
     /// number. Counted among the owner's latest ones.
     pub max_open_of_owner: Option<u32>,
-    /// How many peers it tells at a time, and how much.
-    pub spread: GossipLimits,
-    /// Seed of its random choices of peers.
-    pub seed: u64,
 }
 
 impl Config {
-    /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy
-    /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as are a minute at how long it
-    /// takes to join and an hour at how long a large snapshot takes.
+    /// The defaults for a node. `seed` is that of its random choices of peers.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        let spread = GossipLimits::default();
-        Self {
-            contact,
-            max_clock_skew: 10_000,
-            heartbeat: 1000,
-            busy_heartbeat: 100,
-            evict_after: None,
-            start_grace: 5000,
-            keep_log: 60_000,
-            snapshot_ttl: 3_600_000,
-            keep_events: None,
-            max_open_of_owner: Some(MAX_OPEN_OF_OWNER),
-            spread,
-            seed,
-        }
-    }
-}
-
-/// What a node does with an empty store.
-#[derive(Clone, Debug)]
-pub enum Start {
-    /// It is one of the founders of a cluster, as a rule the only one.
-    Found {
-        /// All of them.
-        founders: BTreeSet<NodeId>,
-        /// The secret that join tokens are derived from.
-        secret: [u8; 32],
-    },
-    /// It asks the first peer that it is connected to for admission.
-    Join,
-}
-
-/// What all members of a cluster have in common from its first day.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Founding {
-    /// The first members.
-    pub founders: BTreeSet<NodeId>,
-    /// Where the cluster was made of what a disaster left of another: all who had been in that one, each with the prefix
-    /// of its log that was saved. They are out from the first day.
-    pub former: BTreeMap<NodeId, Cut>,
-}
-
-impl Founding {
-    /// The cluster's id: its least founder.
-    #[must_use]
-    pub fn cluster_id(&self) -> NodeId {
-        self.founders.first().copied().unwrap_or_default()
+        Self { log: log::Config::new(contact, seed), keep_events: None, max_open_of_owner: Some(MAX_OPEN_OF_OWNER) }
     }
 }

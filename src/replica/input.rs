@@ -2,9 +2,9 @@
 
 use super::answer::Reply;
 use super::feed::Cursor;
-use super::message::{Contact, Lane, Message, SnapshotId};
 use super::request::Request;
 use crate::clock::NodeId;
+use crate::log::{Contact, Lane, Message, SnapshotId};
 use crate::store::{Batch, Table, Write};
 
 /// Names a request until it is answered; chosen by whoever drives the replica.

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::message::Secrets;
-use super::{Founding, Replica};
+use super::Replica;
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::Cut;
+use crate::log::{Founding, Secrets, write_founding, write_secrets};
 use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows};
@@ -67,11 +67,11 @@ impl<S: Store> Replica<S> {
     pub fn holdings(&self) -> Holdings {
         Holdings {
             node: self.me,
-            members: self.membership.count(),
+            members: self.log.membership().count(),
             registrations: schema::Registrations::count(&self.registry.store) as u64,
-            pending: self.finality.pending(),
-            watermark: self.finality.watermark(),
-            latest: self.latest_known(),
+            pending: self.verdicts.pending(),
+            watermark: self.log.watermark(),
+            latest: self.log.latest_known(),
         }
     }
 
@@ -85,15 +85,16 @@ impl<S: Store> Replica<S> {
         let own = former.keys().copied().filter(|node| node.key_part() == self.me.key_part());
         let last = own.max().map_or(self.me, |last| last.max(self.me));
         let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
-        let latest = self.latest_known();
+        let latest = self.log.latest_known();
         schema::Membership::empty(&mut self.registry.store);
         schema::Contacts::empty(&mut self.registry.store);
         self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
-        let pepper = self.secrets().map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
-        self.write_founding(&Founding { founders: [next].into(), former });
-        self.write_secrets(&Secrets { cluster: secret, pepper });
+        let pepper =
+            self.log.secrets(&self.registry.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         let store = &mut self.registry.store;
+        write_founding(store, &Founding { founders: [next].into(), former });
+        write_secrets(store, &Secrets { cluster: secret, pepper });
         schema::Swept::clear(store);
         schema::Node::save(store, &next);
         schema::Ceiling::save(store, &latest);
@@ -103,12 +104,8 @@ impl<S: Store> Replica<S> {
 
     /// Whoever was in the cluster or on the way, and how much of each log is here.
     fn saved(&self) -> BTreeMap<NodeId, Cut> {
-        let logs = self.registry.applied().iter().map(|dot| *dot.actor);
-        let known = self.membership.ever().chain(logs).chain([self.me]);
-        known.map(|node| (node, self.finality.here(node))).collect()
-    }
-
-    fn latest_known(&self) -> Hlc {
-        self.ceiling.max(self.clock.last()).max(self.finality.latest()).max(self.finality.watermark())
+        let logs = self.log.frontiers().logs();
+        let known = self.log.membership().ever().chain(logs).chain([self.me]);
+        known.map(|node| (node, self.log.frontiers().here(node))).collect()
     }
 }

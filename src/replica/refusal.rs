@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::answer::{NameView, RulesVersion};
 use super::feed::Cursor;
 use crate::clock::NodeId;
+use crate::log::{Denied, STARTS};
 use crate::name::Profile;
 
 /// Why a request was not done. Nothing was recorded.
@@ -242,4 +243,24 @@ fn list_nodes(nodes: &[NodeId]) -> String {
 fn list(names: &[NameView]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect();
     names.join(", ")
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotMember => Self::NotMember,
+            Denied::Leaving => Self::Leaving,
+            Denied::Departed => Self::Departed,
+            Denied::LastMember => Self::LastMember,
+            Denied::Starts => Self::Unavailable(STARTS.to_owned()),
+            Denied::Itself => {
+                Self::InvalidRequest("a node does not evict itself; ask it to leave, or ask another member".to_owned())
+            }
+            Denied::NoMember(node) => Self::NoMember(node),
+            Denied::NoMajority { node, members, staying } => Self::NoMajority { node, members, staying },
+            Denied::NotInContact { node, members, heard, unheard } => {
+                Self::NotInContact { node, members, heard, unheard }
+            }
+        }
+    }
 }

@@ -8,26 +8,13 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Replica;
 use super::feed::EventKind;
-use super::message::Contact;
-use super::{Founding, Replica, log};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, stamp_of_id};
+use crate::log::{Return, read_log};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
-
-/// What a node that was evicted needs to find its cluster again.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Return {
-    /// Who it was.
-    pub was: NodeId,
-    /// The cluster.
-    pub founding: Founding,
-    /// Its secret, which lets the node in; none where it was not told yet.
-    pub secret: Option<[u8; 32]>,
-    /// Whom it knew there.
-    pub contacts: Vec<Contact>,
-}
 
 /// What has become of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -71,6 +58,13 @@ pub(super) struct Reissue {
     extended: BTreeMap<Stamp, Extensions>,
 }
 
+impl Reissue {
+    /// Whether something is left to issue anew.
+    pub(super) fn has_open(&self) -> bool {
+        self.open
+    }
+}
+
 impl<S: Store> Replica<S> {
     /// How to find the cluster that this node was evicted from; none where it was not, or is back.
     pub fn returning(&self) -> Option<Return> {
@@ -81,7 +75,7 @@ impl<S: Store> Replica<S> {
     /// back: the cut may yet rise.
     pub(super) fn keep_void(&mut self, seq: Seq) {
         let mut void = Vec::new();
-        log::read(&self.registry.store, self.me, seq, &mut |op| {
+        read_log(&self.registry.store, self.me, seq, &mut |op| {
             void.push(op);
             ControlFlow::Continue(())
         });
@@ -107,11 +101,6 @@ impl<S: Store> Replica<S> {
             };
             schema::Void::put(&mut self.registry.store, stamp, &entry);
         }
-    }
-
-    /// Whether something is left to issue anew.
-    pub(super) fn has_void(&self) -> bool {
-        self.reissue.open
     }
 
     /// Whether an earlier registration stands for the id of this one.
@@ -144,11 +133,6 @@ impl<S: Store> Replica<S> {
                 VoidedOp::Again(..) => {}
             }
         }
-    }
-
-    /// With the state of the cluster in hand this node is back.
-    pub(super) fn end_return(&mut self) {
-        schema::Returning::clear_if_set(&mut self.registry.store);
     }
 
     /// Tells that a registration is known, unless that was told of a void one that it stands for.

@@ -32,7 +32,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether it knows, or knew, of any other node.
     pub fn knows_others(&self) -> bool {
-        self.contacts.keys().any(|node| node.key_part() != self.me.key_part())
+        self.log.knows_others()
     }
 
     /// The same for what a backup holds, also where its node was alone: what becomes of it is then for its operator to
@@ -49,7 +49,7 @@ impl<S: Store> Replica<S> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
-        self.start_over(next);
+        self.log.start_over(&mut self.registry.store, next);
         self.registry.store.commit();
         Ok((self.registry.store, next))
     }

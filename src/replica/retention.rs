@@ -65,10 +65,10 @@ impl<S: Store> Replica<S> {
         if self.now.elapsed < self.retention.look_at {
             return;
         }
-        self.retention.look_at = self.now.elapsed.plus(self.config.heartbeat);
+        self.retention.look_at = self.now.elapsed.plus(self.config.log.heartbeat);
         // A clock that is off from all others' is no judge of age.
-        let comes_back = self.has_void() || self.retelling.is_some() || self.is_starting();
-        if comes_back || !self.is_member() || self.clock_suspect().is_some() {
+        let comes_back = self.reissue.has_open() || self.retelling.is_some() || self.log.is_starting();
+        if comes_back || !self.is_member() || self.log.clock_suspect().is_some() {
             return;
         }
         let before = Millis(self.now.wall.0.saturating_sub(keep));
@@ -91,7 +91,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether the outcome of a registration is still to be told.
     fn is_open(&self, registration: Stamp) -> bool {
-        !self.finality.is_decided(registration) || self.finality.is_contested(registration)
+        !self.log.is_decided(registration) || self.verdicts.is_contested(registration)
     }
 
     /// Enters some of the registrations that are over without a row that says so. They stay for longer than those that are
@@ -103,7 +103,7 @@ impl<S: Store> Replica<S> {
             looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let end = self.finality.watermark().millis().plus(keep);
+        let end = self.log.watermark().millis().plus(keep);
         for registration in looked.iter().filter(|registration| has_ended(registration)) {
             self.wait_for(end, registration.stamp);
         }
@@ -121,7 +121,7 @@ impl<S: Store> Replica<S> {
 
     /// Forgets registrations that are over and that no event speaks of any more. True where some were left.
     fn forget_over(&mut self, keep: u64) -> bool {
-        let waited = self.due(Due::Watermark(self.finality.watermark()));
+        let waited = self.due(Due::Watermark(self.log.watermark()));
         let told = self.due(Due::Feed(self.feed.earliest()));
         let some_left = waited.len().max(told.len()) == AT_ONCE;
         for (address, key, _) in waited {
@@ -157,7 +157,7 @@ impl<S: Store> Replica<S> {
         if all.iter().any(|one| !self.is_settled(one)) {
             return self.enter_over(stamp, false);
         }
-        let watermark = self.finality.watermark();
+        let watermark = self.log.watermark();
         if !all.iter().all(|one| self.is_told(one.stamp.node)) {
             return self.wait_for(watermark.millis().plus(keep), stamp);
         }
@@ -187,12 +187,12 @@ impl<S: Store> Replica<S> {
     /// Whether an origin knows what became of its registrations, or never asks: it is here, or has left of its own accord.
     fn is_told(&self, origin: NodeId) -> bool {
         let same = |member: NodeId| member.key_part() == origin.key_part();
-        self.membership.members().any(same) || self.membership.departed(origin).is_some()
+        self.log.membership().members().any(same) || self.log.membership().departed(origin).is_some()
     }
 
     /// Whether nothing more will be told of a registration whose claims have all ended.
     pub(super) fn is_settled(&self, registration: &Registration) -> bool {
-        let decided = registration.seq <= self.finality.decided(registration.stamp.node);
-        (registration.rejected || decided) && !self.finality.is_contested(registration.stamp)
+        let decided = registration.seq <= self.log.decided(registration.stamp.node);
+        (registration.rejected || decided) && !self.verdicts.is_contested(registration.stamp)
     }
 }

@@ -2,18 +2,8 @@
 
 use super::endings::Ending;
 use super::feed::{EventRecord, Part};
-use super::finality::Frontier;
-use super::reissue::{Return, VoidedOp};
-use super::{Contact, Founding};
+use super::reissue::VoidedOp;
 use crate::store::schema::{self, Cell, Rows};
-
-impl Rows for schema::Frontiers {
-    type Row = Frontier;
-}
-
-impl Rows for schema::Contacts {
-    type Row = Contact;
-}
 
 impl Rows for schema::Events {
     type Row = [EventRecord];
@@ -25,14 +15,6 @@ impl Rows for schema::Void {
 
 impl Rows for schema::Endings {
     type Row = Ending;
-}
-
-impl Cell for schema::Founding {
-    type Value = Founding;
-}
-
-impl Cell for schema::Returning {
-    type Value = Return;
 }
 
 impl Cell for schema::Feed {

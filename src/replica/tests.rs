@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::*;
 use crate::crdt::EndReason;
 use crate::store::memory::MemoryStore;
-use crate::store::{Table, Write};
+use crate::store::{Batch, Table, Write};
 
 /// A cluster with its own time; everything is durable at once and every message of a live link arrives.
 struct Cluster {
@@ -416,7 +416,7 @@ fn two_that_cannot_reach_each_other_agree_through_a_third() {
 fn a_node_opens_what_it_left() {
     let mut cluster = Cluster::founded(1);
     let alice = cluster.claim(1, "alice");
-    let before = cluster.nodes[&node(1)].clock.last();
+    let before = cluster.nodes[&node(1)].log.last_timestamp();
     let store = cluster.nodes.remove(&node(1)).unwrap().store().clone();
     // The clock was set back an hour meanwhile.
     cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);
@@ -433,10 +433,10 @@ fn nothing_gets_out_before_it_is_durable() {
     let mut cluster = Cluster::founded(2);
     let now = cluster.now;
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
-    replica.persisted = 0;
+    replica.outbox.persisted = 0;
     replica.handle(now, Input::Request { token: 1, request: Request::Register(names(&["alice"])) });
     assert!(replica.flush(now).is_empty());
-    let batch = replica.gated.back().unwrap().0;
+    let batch = replica.outbox.gated.back().unwrap().0;
     replica.handle(now, Input::Persisted(batch - 1));
     assert!(replica.flush(now).is_empty());
     replica.handle(now, Input::Persisted(batch));
@@ -501,38 +501,4 @@ fn limits_are_refused_with_their_reason() {
     let refused = cluster.reply(1, Request::Register(names(&["al ice"])));
     assert!(matches!(refused, Err(Refusal::InvalidName { .. })));
     assert_eq!(cluster.events(1), vec![]);
-}
-
-#[test]
-fn of_empty_logs_nothing_is_kept() {
-    let mut cluster = Cluster::founded(3);
-    cluster.pass(3000);
-    for replica in cluster.nodes.values() {
-        assert!(replica.finality.rows().is_empty(), "{:?}", replica.finality.rows());
-    }
-    cluster.claim(1, "alice");
-    cluster.pass(3000);
-    let rows = cluster.nodes[&node(2)].finality.rows();
-    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [node(1), node(3)]);
-    for row in rows.values() {
-        assert_eq!(row.iter().map(|(origin, held)| (*origin, held.seq)).collect::<Vec<_>>(), [(node(1), 1)]);
-    }
-}
-
-#[test]
-fn in_a_large_cluster_a_new_contact_is_a_rumour() {
-    let mut cluster = Cluster::founded(9);
-    cluster.pass(3000);
-    let mut moved = cluster.nodes[&node(1)].contacts[&node(1)].clone();
-    moved.as_of = moved.as_of.plus(1);
-    let replica = cluster.nodes.get_mut(&node(2)).unwrap();
-    replica.learn_contacts(vec![moved.clone()]);
-    let mut outputs = replica.flush(cluster.now);
-    replica.handle(cluster.now, Input::Persisted(Batch::MAX / 2));
-    outputs.extend(replica.flush(cluster.now));
-    let told = outputs.iter().filter_map(|output| match output {
-        Output::Send { message: Message::Contacts(contacts), .. } => Some(contacts.clone()),
-        _ => None,
-    });
-    assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; GossipLimits::default().fanout]);
 }

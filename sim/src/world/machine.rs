@@ -167,9 +167,9 @@ impl Machine {
         }
         let contact = contact_of(self.node, self.host, as_of);
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
-        (config.spread, config.evict_after) = (plan.spread, plan.evict_after);
-        (config.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
-        config.snapshot_ttl = plan.snapshot_ttl;
+        (config.log.spread, config.log.evict_after) = (plan.spread, plan.evict_after);
+        (config.log.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
+        config.log.snapshot_ttl = plan.snapshot_ttl;
         // Whoever comes back joins, whatever it was once.
         let returns = schema::Returning::is_set(&store);
         let start = if self.host < plan.founders && !returns {

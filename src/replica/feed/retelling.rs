@@ -9,14 +9,14 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use rand_chacha::rand_core::Rng;
 use uuid::Uuid;
 
+use super::super::Replica;
 use super::super::answer::Status;
-use super::super::{Founding, Replica};
 use super::{EventKind, Feed, LostTo};
 use crate::clock::Stamp;
 use crate::crdt::Registration;
+use crate::log::Founding;
 use crate::store::schema::{self, Cell, Rows, WalkedTo};
 use crate::store::{Direction, Store};
 
@@ -35,10 +35,10 @@ pub(in crate::replica) struct Retelling {
 impl<S: Store> Replica<S> {
     /// Takes up the feed, or begins one where the state is new.
     pub(in crate::replica) fn load_feed(&mut self) {
-        let (void, id) = (self.void_ids(), self.rng.next_u64());
+        let (void, id) = (self.void_ids(), self.log.random());
         self.feed = match Feed::open(&mut self.registry.store, id) {
             Some(feed) => feed,
-            None if !self.installed => Feed::default(),
+            None if !self.log.is_installed() => Feed::default(),
             None => {
                 if self.me.incarnation() > 0 || !void.is_empty() {
                     schema::Retelling::save(&mut self.registry.store, &WalkedTo::default());
@@ -74,7 +74,7 @@ impl<S: Store> Replica<S> {
     /// cluster that is lost but for what it has.
     fn was_accepted_here(&self, registration: &Registration, retelling: &Retelling) -> bool {
         let recovered = |founding: &Founding| !founding.former.is_empty() && founding.founders.contains(&self.me);
-        if self.founding.as_ref().is_some_and(recovered) {
+        if self.log.founding().is_some_and(recovered) {
             return true;
         }
         let is_own = |stamp: &Stamp| stamp.node.key_part() == self.me.key_part();
@@ -118,7 +118,7 @@ impl<S: Store> Replica<S> {
             Status::Rejected => kinds.push(EventKind::Rejected(self.lost_to(registration))),
             Status::Confirmed => kinds.push(EventKind::Confirmed),
         }
-        let activated = registration.activated.is_some_and(|by| self.finality.is_decided(by));
+        let activated = registration.activated.is_some_and(|by| self.log.is_decided(by));
         if status == Status::Confirmed && activated && registration.activated_in_time() {
             kinds.push(EventKind::Activated);
         }

@@ -140,7 +140,7 @@ impl<S: Store> Replica<S> {
             claim.lost_to.iter().chain(&claim.won_against).chain(&claim.replaced_by).map(|rival| rival.stamp.node)
         });
         let nodes = rivals.chain(twins.iter().map(|twin| twin.node)).chain([registration.stamp.node]);
-        let labels = nodes.map(|node| (node, self.label(node))).collect();
+        let labels = nodes.map(|node| (node, self.log.label(node))).collect();
         let now = self.now.wall;
         RegistrationExplanation { registration: self.registration_view(registration), claims, twins, wait, labels, now }
     }
@@ -195,10 +195,10 @@ impl<S: Store> Replica<S> {
         if freeing || !self.status(registration).is_final() {
             let (stamp, seq) = self.awaited_op(registration);
             let waiting = self.waiting_for(stamp, seq);
-            let what = if self.lacks_promises(stamp) {
+            let what = if self.log.lacks_promises(stamp) {
                 WaitFor::Promise
             } else {
-                let (by, of) = self.holders(stamp.node, seq);
+                let (by, of) = self.log.holders(stamp.node, seq);
                 WaitFor::Held { by, of }
             };
             return Some(self.wait(what, waiting));
@@ -207,7 +207,8 @@ impl<S: Store> Replica<S> {
         if let Some(record) = released {
             let (namespace, key) = (record.claim.namespace.clone(), record.claim.key.clone());
             let claim = ClaimRef { registration: registration.stamp, namespace, key };
-            let waiting = self.undecided_release(&claim, MAX_EXAMINED).or_else(|| self.oldest_undecided());
+            let waiting =
+                self.verdicts.undecided_release(&claim, MAX_EXAMINED).or_else(|| self.log.frontiers().oldest());
             let waiting = waiting.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default();
             return Some(self.wait(WaitFor::Release, waiting));
         }
@@ -229,10 +230,10 @@ impl<S: Store> Replica<S> {
 
     fn wait(&self, what: WaitFor, waiting: Vec<Waiting>) -> Wait {
         let awaited = |waiting: Waiting| Awaited {
-            connected: self.peers.is_connected(waiting.node),
-            leaves: self.membership.frozen().contains(&waiting.node),
-            evictable: self.can_evict(waiting.node),
-            skewed: self.peers.skewed(waiting.node),
+            connected: self.log.peers().is_connected(waiting.node),
+            leaves: self.log.membership().frozen().contains(&waiting.node),
+            evictable: self.log.can_evict(waiting.node),
+            skewed: self.log.peers().skewed(waiting.node),
             waiting,
         };
         Wait { what, members: waiting.into_iter().map(awaited).collect() }

@@ -6,12 +6,9 @@ use uuid::Uuid;
 
 use super::super::Replica;
 use super::super::answer::{
-    ClaimView, ClusterView, Event, EventPage, EvictionView, ForkView, MemberView, NameEnd, NameStatus, NameView,
-    NewcomerView, OverdueView, RegistrationView, RejectedBy, Status, Waiting,
+    ClaimView, Event, EventPage, NameEnd, NameStatus, NameView, RegistrationView, RejectedBy, Status, Waiting,
 };
 use super::super::feed::{self, Cursor, EventKind, EventRecord};
-use super::super::finality::Fork;
-use super::super::gossip::Newcomer;
 use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::{EventFilter, NameRequest};
@@ -28,9 +25,9 @@ impl<S: Store> Replica<S> {
     pub(in crate::replica) fn status(&self, registration: &Registration) -> Status {
         if registration.rejected {
             Status::Rejected
-        } else if self.finality.is_contested(registration.stamp) {
+        } else if self.verdicts.is_contested(registration.stamp) {
             Status::Contested
-        } else if registration.seq <= self.finality.decided(registration.stamp.node) {
+        } else if registration.seq <= self.log.decided(registration.stamp.node) {
             Status::Confirmed
         } else {
             Status::Pending
@@ -72,7 +69,7 @@ impl<S: Store> Replica<S> {
     fn holds_its_end(&self, registration: &Registration) -> Vec<Waiting> {
         let open = !registration.lost && registration.claims.iter().any(|record| record.ended.is_none());
         match registration.end().filter(|_| open && !registration.activated_in_time()) {
-            Some(end) if end.millis() < self.cluster_time() && self.finality.watermark() < end => {
+            Some(end) if end.millis() < self.log.cluster_time() && self.log.watermark() < end => {
                 self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX)
             }
             _ => Vec::new(),
@@ -246,86 +243,5 @@ impl<S: Store> Replica<S> {
             waiting_for: Vec::new(),
             rejected_by,
         }
-    }
-
-    /// The operator's name for a node, as far as it is known.
-    pub(in crate::replica) fn label(&self, node: NodeId) -> String {
-        self.contacts.get(&node).map(|contact| contact.label.clone()).unwrap_or_default()
-    }
-
-    pub(in crate::replica) fn cluster_view(&self) -> ClusterView {
-        let members = self.membership.members().map(|node| self.member_view(node)).collect();
-        let oldest = self.finality.oldest();
-        ClusterView {
-            node: self.me,
-            label: self.config.contact.label.clone(),
-            member: self.is_member(),
-            members,
-            watermark: self.finality.watermark(),
-            pending: self.finality.pending(),
-            waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
-            overdue: self.overdue(),
-            clock_suspect: self.clock_suspect(),
-            newcomers: self.peers.newcomers.values().map(newcomer_view).collect(),
-            waits_for: self.peers.waits_for.clone().filter(|_| !self.is_member()),
-            leaving: self.leaving.as_ref().map(|_| self.leave_waits_for().into_iter().collect()),
-            eviction: self.eviction_view(),
-            forks: self.finality.forks().map(|(origin, Fork { by, seq })| ForkView { origin, by, seq }).collect(),
-            disk_hangs: self.disk_hangs(),
-            events: (self.feed.start(), self.feed.last()),
-            evicted: self.membership.cuts().iter().map(|(node, cut)| (*node, cut.seq)).collect(),
-        }
-    }
-
-    /// The earliest reservation whose time is over and which has not ended, because the watermark has not passed it, and whom
-    /// that waits for.
-    fn overdue(&self) -> Option<OverdueView> {
-        let end = self.finality.next_expiry().filter(|end| end.millis() < self.cluster_time())?;
-        let waiting_for = self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
-        (self.finality.watermark() < end && !waiting_for.is_empty())
-            .then(|| OverdueView { since: end.millis(), waiting_for })
-    }
-
-    fn eviction_view(&self) -> Option<EvictionView> {
-        let frozen = self.membership.frozen();
-        let stays = |member: &NodeId| !frozen.contains(member);
-        let lacks = |by: &NodeId| frozen.iter().any(|node| self.membership.freeze_by(*by, *node).is_none());
-        let missing = self.membership.agreed().iter().filter(|(node, cut)| self.registry.applied_of(**node) < cut.seq);
-        (!frozen.is_empty()).then(|| EvictionView {
-            nodes: frozen.iter().copied().collect(),
-            waiting_for: self.membership.members().filter(stays).filter(lacks).collect(),
-            missing: missing.map(|(node, cut)| (*node, cut.seq)).collect(),
-            possible: self.membership.can_finish(),
-        })
-    }
-
-    fn member_view(&self, node: NodeId) -> MemberView {
-        let me = node == self.me;
-        let contact = self.contacts.get(&node);
-        MemberView {
-            node,
-            label: contact.map(|contact| contact.label.clone()).unwrap_or_default(),
-            address: contact.map(|contact| contact.address.clone()).unwrap_or_default(),
-            leaving: me && self.leaving.is_some(),
-            frozen_by: self.membership.frozen_by(node),
-            connected: me || self.peers.is_connected(node),
-            promise: if me { self.clock.last() } else { self.finality.promise(node).hlc },
-            heard_at: if me { Some(self.now.wall) } else { self.finality.heard_at(node) },
-            applied: self.registry.applied_of(node),
-            holds_ours: if me { self.registry.applied_of(node) } else { self.finality.held(node, self.me) },
-            clock_offset: if me { None } else { self.time.offset(node, self.now) },
-            skewed: self.peers.skewed(node),
-            refuses_ours: self.peers.refused_by(node),
-        }
-    }
-}
-
-fn newcomer_view(newcomer: &Newcomer) -> NewcomerView {
-    let Newcomer { contact, obstacles, .. } = newcomer;
-    NewcomerView {
-        node: contact.node,
-        label: contact.label.clone(),
-        address: contact.address.clone(),
-        waits_for: obstacles.clone(),
     }
 }

@@ -15,9 +15,9 @@ const AT_ONCE: usize = 256;
 
 impl<S: Store> Replica<S> {
     fn may_register_again(&self) -> bool {
-        let leaving = self.leaving.is_some();
-        let settled = self.membership.frozen().is_empty() && !self.holds_void;
-        self.is_member() && settled && !leaving && !self.is_starting()
+        let leaving = self.log.is_leaving();
+        let settled = self.log.membership().frozen().is_empty() && !self.log.holds_void();
+        self.is_member() && settled && !leaving && !self.log.is_starting()
     }
 
     /// Issues what came to nothing again, with fresh stamps and the old ids.
@@ -34,8 +34,8 @@ impl<S: Store> Replica<S> {
         }
         // How much counts of the log of an earlier incarnation is known once its eviction is final here. Of one that was never
         // let in, by all that this member knows, nothing does.
-        let was_in = |node: NodeId| self.membership.is_known(node);
-        let over = |stamp: &Stamp| self.membership.cut(stamp.node).is_some() || !was_in(stamp.node);
+        let was_in = |node: NodeId| self.log.membership().is_known(node);
+        let over = |stamp: &Stamp| self.log.membership().cut(stamp.node).is_some() || !was_in(stamp.node);
         let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).collect();
         let counted = self.counted(&due);
         for (stamp, void) in due.into_iter().take(AT_ONCE) {
@@ -68,8 +68,8 @@ impl<S: Store> Replica<S> {
     fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
         let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
             let (seq, chain) = void.place()?;
-            let cut = self.registry.applied_of(stamp.node);
-            (seq == cut && chain == self.finality.chain(stamp.node)).then_some((stamp.node, cut))
+            let cut = self.log.applied_of(stamp.node);
+            (seq == cut && chain == self.log.chain(stamp.node)).then_some((stamp.node, cut))
         };
         due.iter().filter_map(at_the_cut).collect()
     }

@@ -113,7 +113,7 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
     assert_eq!(schema::Pepper::load(&store), pepper);
     assert_eq!(verify(&store, node(1)).findings, []);
     let mut config = config(1);
-    config.contact.node = next;
+    config.log.contact.node = next;
     let replica = Replica::open(config, store, None, cluster.now).unwrap();
     assert_eq!(replica.registry.vacancy("username", "alice"), crate::crdt::Vacancy::Free(Some(alice.stamp)));
 }

@@ -30,7 +30,7 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
     let (store, next) = replica.recover([8; 32]).unwrap();
     let mut config = config(1);
-    (config.contact.node, config.seed) = (next, 77);
+    (config.log.contact.node, config.log.seed) = (next, 77);
     cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());
     let refused = page(&mut cluster, next, Some(reader)).unwrap_err();
     let Refusal::CursorUnknown { after, restart } = refused else { panic!("{refused:?}") };

@@ -301,8 +301,8 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     cluster.nodes.clear();
     let survivor = Replica::open(config(1), store, None, cluster.now).unwrap();
     let (store, next) = survivor.recover([9; 32]).unwrap();
-    let contact = Contact { node: next, ..config(1).contact };
-    let config = Config { contact, ..config(1) };
+    let mut config = config(1);
+    config.log.contact.node = next;
     let replica = Replica::open(config, store, None, cluster.now).unwrap();
     // The tests call it by its old name.
     assert_eq!(replica.secret(), Some([9; 32]));

@@ -479,8 +479,7 @@ mod words {
         let alice = cluster.register(1, of("ann", &["alice"]));
         // What the other has promised since has come by another way than its word on what it holds.
         let promise = Promise { hlc: alice.stamp.hlc.next(), ..Promise::default() };
-        let now = cluster.now;
-        cluster.nodes.get_mut(&node(1)).unwrap().finality.hear(node(2), promise, node(2), now);
+        cluster.nodes.get_mut(&node(1)).unwrap().log.believe(node(2), promise);
         told.registration("pending until a majority holds it", &mut cluster, 1, alice.id, &[(alice.id, "A")]);
     }
 

@@ -13,9 +13,9 @@ use rand_chacha::rand_core::Rng;
 
 pub use self::peers::GossipLimits;
 use self::peers::Peer;
-pub(super) use self::peers::{Newcomer, Peers};
-use super::Replica;
-use super::input::Output;
+pub(crate) use self::peers::{Newcomer, Peers};
+use super::Log;
+use super::event::Event;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
 use crate::clock::NodeId;
 use crate::crdt::{Op, Seq};
@@ -24,54 +24,49 @@ use crate::store::Store;
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.
 const RELAYED_ROWS: usize = 8;
 
-impl<S: Store> Replica<S> {
-    pub(super) fn on_connected(&mut self, peer: NodeId) {
+impl Log {
+    pub(crate) fn on_connected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
         if self.is_newcomer() {
-            self.outbox.push(Output::Hear { peer });
+            self.events.push(Event::Hear { peer });
         }
-        self.greet(peer);
+        self.greet(store, peer);
     }
 
     /// The first words to a peer: on a new connection, or once this node has a state.
-    fn greet(&mut self, peer: NodeId) {
+    pub(super) fn greet(&mut self, store: &mut impl Store, peer: NodeId) {
         self.prove_membership(peer);
         if self.installed {
             let all = self.contacts.values().cloned().collect();
             self.send(peer, Lane::Ordered, Message::Contacts(all));
             // Before it takes this node for one that agrees with its log.
-            if let Some(fork) = self.finality.fork(peer) {
+            if let Some(fork) = self.frontiers.fork(peer) {
                 self.send(peer, Lane::Ordered, Message::Forked { seq: fork.seq });
             }
             let vector = self.vector(Some(peer), true, true);
             self.send(peer, Lane::Ordered, Message::Vector(vector));
             self.ask_for_admission(peer);
         } else {
-            self.find_sponsor(peer);
+            self.find_sponsor(store, peer);
         }
     }
 
-    pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+    pub(crate) fn on_disconnected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.remove(&peer);
         if let Some(joining) = self.peers.joining.get_mut(&peer) {
             joining.broken_at = Some(self.now.elapsed);
         }
-        // What still waits for an fsync belongs to this connection: a request to join that went out on the next one
-        // would bring a snapshot that nobody waits for any more, and that mixes with another's.
-        let gone = |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to, .. } if *to == peer);
-        self.gated.retain(|(_, output)| !gone(output));
-        self.outbox.retain(|output| !gone(output));
-        self.lose_sponsor(peer);
+        self.lose_sponsor(store, peer);
     }
 
-    pub(super) fn on_message(&mut self, from: NodeId, message: Message) {
+    pub(crate) fn on_message(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
-            return self.on_message_of_former(from, cut.seq, &message);
+            return self.on_message_of_former(store, from, cut.seq, &message);
         }
         if self.installed && self.is_heard(from) {
-            self.on_message_of_member(from, message);
+            self.on_message_of_member(store, from, message);
         } else {
-            self.on_message_of_stranger(from, message);
+            self.on_message_of_stranger(store, from, message);
         }
     }
 
@@ -89,7 +84,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
-    fn on_message_of_former(&mut self, from: NodeId, cut: Seq, message: &Message) {
+    fn on_message_of_former(&mut self, store: &impl Store, from: NodeId, cut: Seq, message: &Message) {
         match message {
             // Each may be out for the other, where one of them knows less.
             Message::Evicted { cut } if self.membership.departed(self.me).is_some() => self.on_evicted(from, *cut),
@@ -99,7 +94,7 @@ impl<S: Store> Replica<S> {
                     && vector.wants
                     && self.membership.has_left(from)
                 {
-                    self.send_missing(from, &vector.entries);
+                    self.send_missing(store, from, &vector.entries);
                 }
                 // One that goes itself is no witness of what it hands over to nobody.
                 let stays = self.leaving.is_none() && self.membership.departed(self.me).is_none();
@@ -111,11 +106,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whoever is no member is heard about its own joining, and about this node's where this node is none either.
-    fn on_message_of_stranger(&mut self, from: NodeId, message: Message) {
+    fn on_message_of_stranger(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         match message {
-            Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
+            Message::Join { contact, snapshot, wall } => self.on_join(store, from, contact, snapshot, wall),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
-            Message::Installed { wall, has } => self.on_installed(from, wall, &has),
+            Message::Installed { wall, has } => self.on_installed(store, from, wall, &has),
             Message::Member { proof } => self.on_proof(from, &proof),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
             // cluster was made of a member's directory.
@@ -124,28 +119,28 @@ impl<S: Store> Replica<S> {
             Message::Used if self.is_sponsor(from) && !self.installed => self.on_evicted(from, Seq::MAX),
             Message::Contacts(contacts) if self.installed => self.on_contacts(from, contacts),
             // It lacks ops, the word that lets it in among them.
-            Message::Vector(vector) if self.installed => self.answer_stranger(from, &vector),
+            Message::Vector(vector) if self.installed => self.answer_stranger(store, from, &vector),
             _ => {}
         }
     }
 
-    fn on_message_of_member(&mut self, from: NodeId, message: Message) {
+    fn on_message_of_member(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         match message {
             // A member that asks for a state has lost its own.
             Message::Join { .. } if self.membership.is_member(from) => self.send(from, Lane::Ordered, Message::Used),
-            Message::Join { contact, snapshot, wall } => self.on_join(from, contact, snapshot, wall),
+            Message::Join { contact, snapshot, wall } => self.on_join(store, from, contact, snapshot, wall),
             Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
-            Message::Installed { .. } if self.membership.is_member(from) => self.tell_secrets(from),
-            Message::Installed { wall, has } => self.on_installed(from, wall, &has),
+            Message::Installed { .. } if self.membership.is_member(from) => self.tell_secrets(store, from),
+            Message::Installed { wall, has } => self.on_installed(store, from, wall, &has),
             Message::Member { proof } => self.on_proof(from, &proof),
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
-            Message::Vector(vector) => self.on_vector(from, &vector),
+            Message::Vector(vector) => self.on_vector(store, from, &vector),
             Message::Skewed { ahead } => self.on_skewed(from, ahead),
-            Message::Nominate(contact) => self.nominate(contact, from),
+            Message::Nominate(contact) => self.nominate(store, contact, from),
             Message::Waits { newcomer, obstacles } if newcomer == self.me => self.on_waits(obstacles),
             Message::Waits { newcomer, obstacles } => self.pass_waits_on(newcomer, obstacles),
-            Message::Secrets(secrets) => self.on_secrets(*secrets),
+            Message::Secrets(secrets) => self.on_secrets(store, *secrets),
             Message::Evicted { cut } => self.on_evicted(from, cut),
             Message::Gone(begins) => self.on_gone(from, &begins),
             Message::Forked { seq } if self.is_member() => self.halt_forked(seq),
@@ -199,15 +194,16 @@ impl<S: Store> Replica<S> {
     }
 
     /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
-    pub(super) fn gossip(&mut self, fresh: BTreeMap<NodeId, Vec<Op>>) {
+    /// `contested` says that outcomes of registrations wait for others to speak.
+    pub(crate) fn gossip(&mut self, store: &mut impl Store, fresh: BTreeMap<NodeId, Vec<Op>>, contested: bool) {
         if !self.installed {
-            return self.join_again();
+            return self.join_again(store);
         }
         let small = self.is_small();
         if !fresh.is_empty() {
             self.spread(fresh, small);
         }
-        self.beat(small);
+        self.beat(store, small, contested);
     }
 
     /// Pushes the step's ops and acknowledges those of others.
@@ -249,24 +245,24 @@ impl<S: Store> Replica<S> {
 
     /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
     fn takes_ours(&self, peer: NodeId) -> bool {
-        let lag = self.registry.applied_of(self.me).saturating_sub(self.finality.held(peer, self.me));
+        let lag = self.frontiers.seq(self.me).saturating_sub(self.frontiers.held(peer, self.me));
         let froze = self.membership.freeze_by(peer, self.me).is_some();
         self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
     }
 
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
-    fn beat(&mut self, small: bool) {
+    fn beat(&mut self, store: &mut impl Store, small: bool, contested: bool) {
         let now = self.now.elapsed;
         if now < self.peers.next_heartbeat {
             let sooner = now.plus(self.config.busy_heartbeat);
             // Something may have become undecided since the last, slower beat was planned.
-            if sooner < self.peers.next_heartbeat && self.is_busy() {
+            if sooner < self.peers.next_heartbeat && self.is_busy(contested) {
                 self.peers.next_heartbeat = sooner;
             }
             return;
         }
-        let interval = if self.is_busy() { self.config.busy_heartbeat } else { self.config.heartbeat };
-        self.truncate();
+        let interval = if self.is_busy(contested) { self.config.busy_heartbeat } else { self.config.heartbeat };
+        self.truncate(store);
         self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
         self.clock.tick(self.time_to_follow());
@@ -291,8 +287,12 @@ impl<S: Store> Replica<S> {
 
     /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
     /// waits for words of the others.
-    fn is_busy(&self) -> bool {
-        self.finality.busy() || !self.peers.vote.says().is_empty() || self.leaving.is_some() || !self.leavers.is_empty()
+    fn is_busy(&self, contested: bool) -> bool {
+        contested
+            || self.frontiers.has_undecided()
+            || !self.peers.vote.says().is_empty()
+            || self.leaving.is_some()
+            || !self.leavers.is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
@@ -303,10 +303,16 @@ impl<S: Store> Replica<S> {
         self.vector_of(entries, to, wants, echo)
     }
 
-    pub(super) fn vector_of(&mut self, mut entries: Vec<Entry>, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
+    pub(in crate::log) fn vector_of(
+        &mut self,
+        mut entries: Vec<Entry>,
+        to: Option<NodeId>,
+        wants: bool,
+        echo: bool,
+    ) -> Vector {
         self.has_promised |= !self.is_starting();
         for entry in entries.iter_mut().filter(|entry| Some(entry.origin) == to) {
-            entry.promise = self.finality.greatest_heard(entry.origin);
+            entry.promise = self.frontiers.greatest_heard(entry.origin);
         }
         let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
@@ -324,19 +330,19 @@ impl<S: Store> Replica<S> {
 
     /// An entry for each log that there is something to say of.
     fn entries(&self) -> Vec<Entry> {
-        let applied = self.registry.applied().iter().map(|dot| *dot.actor);
+        let applied = self.frontiers.logs();
         let mut origins: Vec<_> = applied.chain(self.membership.members()).chain([self.me]).collect();
         origins.sort_unstable();
         origins.dedup();
-        let heard = |origin| self.finality.greatest_heard(origin) != Promise::default();
+        let heard = |origin| self.frontiers.greatest_heard(origin) != Promise::default();
         let tells = |entry: &Entry| entry.has > 0 || entry.promise != Promise::default() || heard(entry.origin);
         origins.into_iter().map(|origin| self.entry(origin)).filter(tells).collect()
     }
 
     fn entry(&self, origin: NodeId) -> Entry {
-        let (here, acknowledged) = (self.finality.here(origin), self.acknowledged(origin));
+        let (here, acknowledged) = (self.frontiers.here(origin), self.acknowledged(origin));
         let promise = if origin != self.me {
-            self.finality.promise(origin)
+            self.frontiers.promise(origin)
         } else if self.is_starting() {
             // It may have issued more than it knows of.
             Promise::default()
@@ -349,14 +355,14 @@ impl<S: Store> Replica<S> {
     /// The rows of some others; and the receiver's own with a full exchange.
     fn some_rows(&mut self, to: NodeId, own: bool) -> Vec<HeldRow> {
         let others: Vec<_> =
-            self.finality.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
+            self.frontiers.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
         let chosen = self.choose(others, RELAYED_ROWS);
         let row = |by: NodeId| {
-            let held = self.finality.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
+            let held = self.frontiers.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
             HeldRow { by, held: held.collect() }
         };
         let mut rows: Vec<_> = chosen.into_iter().map(row).collect();
-        let word = Some(self.finality.word_of(to)).filter(|word| own && !word.is_empty());
+        let word = Some(self.frontiers.word_of(to)).filter(|word| own && !word.is_empty());
         rows.extend(word.map(|held| HeldRow { by: to, held }));
         rows
     }

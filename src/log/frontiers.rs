@@ -1,23 +1,22 @@
-//! What cannot be undone any more: the watermark, what a majority holds, and the verdicts that follow.
+//! How far each log is known: what is here of it, what is promised, what others hold, and what is decided.
 //!
 //! For each origin the ops that are both at or below the watermark and held by a majority are a prefix of its log,
 //! because timestamps rise with `seq` and knowledge of a log is always of a prefix. That prefix, `decided`, only
-//! grows. Walking it once, in stamp order, gives every verdict but the rejections, which wait for the op that
-//! displaced to be held. This file keeps what is known; `verdicts` draws the conclusions.
-
-mod verdicts;
+//! grows. This file keeps what is known; `decide` draws the conclusions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Now;
+use super::config::Now;
 use super::membership::EMPTY_LOG;
 use super::message::Promise;
+use super::ops;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{Body, Chain, ClaimRef, Cut, Op, Registry, Seq};
+use crate::crdt::{Chain, Cut, Op, Seq};
+use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// How far a log is known, as it is stored.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -47,9 +46,9 @@ pub(super) struct Origin {
     /// What others say that they hold of it beyond what is here, with the hash: it counts once that is here and the same.
     ahead: BTreeMap<(Seq, NodeId), Chain>,
     /// The hash of the prefix that is decided, where it was decided since the start.
-    decided_chain: Option<Chain>,
+    pub(super) decided_chain: Option<Chain>,
     /// Somebody holds another op under a number of this log.
-    fork: Option<Fork>,
+    pub(super) fork: Option<Fork>,
     /// Its origin is out.
     is_over: bool,
     /// When the believed promise last moved, by the wall clock.
@@ -57,20 +56,20 @@ pub(super) struct Origin {
     /// The same, in time that does not jump.
     moved_at: Option<Millis>,
     /// The prefix that a majority holds.
-    majority: Seq,
+    pub(super) majority: Seq,
     /// The prefix that is decided.
-    decided: Seq,
+    pub(super) decided: Seq,
     /// The applied ops after it.
-    undecided: VecDeque<Undecided>,
+    pub(super) undecided: VecDeque<Undecided>,
 }
 
 /// Two nodes hold different ops under one number: its origin's data directory was put back, or ran twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Fork {
+pub(crate) struct Fork {
     /// Who holds, or is said to hold, something else than this node.
-    pub(super) by: NodeId,
+    pub(crate) by: NodeId,
     /// The number, or a later one.
-    pub(super) seq: Seq,
+    pub(crate) seq: Seq,
 }
 
 /// What a member holds of a log, as it said itself, where that is the same as what is here.
@@ -95,89 +94,44 @@ impl Origin {
     }
 }
 
-/// An applied op whose time has not come.
+/// An applied op that is not decided.
 #[derive(Clone, Debug)]
-struct Undecided {
-    seq: Seq,
-    hlc: Hlc,
-    chain: Chain,
-    what: What,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    Register {
-        replaces: bool,
-    },
-    Activate(Stamp),
-    Release(Box<ClaimRef>),
-    Extend(Stamp),
-    Erase(Stamp),
-    /// Nothing follows from its being decided.
-    Other,
+pub(super) struct Undecided {
+    pub(super) seq: Seq,
+    pub(super) hlc: Hlc,
+    pub(super) chain: Chain,
 }
 
 impl Undecided {
     fn new(op: &Op) -> Self {
-        let what = match &op.body {
-            Body::Register(register) => What::Register { replaces: register.replaces.is_some() },
-            Body::Activate { registration } => What::Activate(*registration),
-            Body::Release(claim) => What::Release(Box::new(claim.clone())),
-            Body::Extend { registration, .. } => What::Extend(*registration),
-            Body::Erase { registration } => What::Erase(*registration),
-            _ => What::Other,
-        };
-        Self { seq: op.seq, hlc: op.hlc, chain: op.chain, what }
+        Self { seq: op.seq, hlc: op.hlc, chain: op.chain }
     }
-}
-
-/// A registration that lost, until its rejection and the end of its claims are final.
-#[derive(Clone, Debug)]
-struct Contest {
-    /// The client chose the id: an earlier twin may yet be on its way until its own op is decided.
-    chosen: bool,
-    /// Its own op is decided.
-    decided: bool,
-    rejected: bool,
 }
 
 /// The believed promises, what members hold, and what is still open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Finality {
-    watermark: Hlc,
+pub(crate) struct Frontiers {
+    pub(super) watermark: Hlc,
     /// The member whose promise held the watermark back when it was last worked out.
-    laggard: Option<NodeId>,
-    origins: BTreeMap<NodeId, Origin>,
+    pub(super) laggard: Option<NodeId>,
+    pub(super) origins: BTreeMap<NodeId, Origin>,
     /// What each other member says it holds of each log that is not empty.
     rows: BTreeMap<NodeId, BTreeMap<NodeId, Held>>,
     /// Logs that were found to be forked in this step.
     new_forks: BTreeSet<NodeId>,
     /// Origins whose majority prefix may have moved.
-    stale: BTreeSet<NodeId>,
-    all_stale: bool,
-    contests: BTreeMap<Stamp, Contest>,
-    /// Contests by the op that must be held before they are over: (origin, seq, contest).
-    watches: BTreeSet<(NodeId, Seq, Stamp)>,
-    /// Contests that something happened to in this step.
-    check: BTreeSet<Stamp>,
-    /// Registrations that lost in this step.
-    news: Vec<Stamp>,
-    /// Some registration lost or was rejected in this step.
-    fates_changed: bool,
-    /// The earliest end of a reservation that has not been dealt with.
-    next_expiry: Option<Hlc>,
-    /// Registrations among the undecided ops.
-    pending: u64,
+    pub(super) stale: BTreeSet<NodeId>,
+    pub(super) all_stale: bool,
     /// Origins whose stored row is out of date.
-    unsaved: BTreeSet<NodeId>,
+    pub(super) unsaved: BTreeSet<NodeId>,
 }
 
-impl Finality {
-    pub(super) fn watermark(&self) -> Hlc {
+impl Frontiers {
+    pub(crate) fn watermark(&self) -> Hlc {
         self.watermark
     }
 
-    pub(super) fn promise(&self, origin: NodeId) -> Promise {
+    pub(crate) fn promise(&self, origin: NodeId) -> Promise {
         self.origins.get(&origin).map(|origin| origin.promise).unwrap_or_default()
     }
 
@@ -186,7 +140,7 @@ impl Finality {
         self.origins.get(&origin).map(|origin| origin.heard.unwrap_or(origin.promise)).unwrap_or_default()
     }
 
-    pub(super) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
+    pub(crate) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
         self.origins.get(&origin)?.heard_at
     }
 
@@ -196,14 +150,36 @@ impl Finality {
     }
 
     /// Whether an op that was applied is decided.
-    pub(super) fn is_decided(&self, op: Stamp) -> bool {
+    pub(crate) fn is_decided(&self, op: Stamp) -> bool {
         let undecided = self.origins.get(&op.node).and_then(|origin| origin.undecided.front());
         undecided.is_none_or(|first| first.hlc > op.hlc)
     }
 
     /// How much of a log is here, with its hash.
-    pub(super) fn here(&self, origin: NodeId) -> Cut {
+    pub(crate) fn here(&self, origin: NodeId) -> Cut {
         self.origins.get(&origin).map_or(EMPTY_LOG, |origin| Cut { seq: origin.promise.seq, chain: origin.chain })
+    }
+
+    /// The prefix of a log that is here.
+    pub(crate) fn seq(&self, origin: NodeId) -> Seq {
+        self.here(origin).seq
+    }
+
+    /// The logs of which something is here.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.origins.iter().filter(|(_, origin)| origin.promise.seq > 0).map(|(node, _)| *node)
+    }
+
+    /// The prefix of a log that a majority holds.
+    pub(crate) fn majority(&self, origin: NodeId) -> Seq {
+        self.origins.get(&origin).map_or(0, |origin| origin.majority)
+    }
+
+    /// Takes note of what a majority holds of a log; returns what it was before.
+    pub(super) fn set_majority(&mut self, node: NodeId, majority: Seq) -> Option<Seq> {
+        let origin = self.origins.get_mut(&node)?;
+        // Where the membership has changed it may be less than before; what is decided stays so.
+        Some(std::mem::replace(&mut origin.majority, majority.max(origin.decided)))
     }
 
     /// The hash of a prefix of a log, where it is known without looking into the store.
@@ -212,17 +188,17 @@ impl Finality {
     }
 
     /// The hash of what is here of a log.
-    pub(super) fn chain(&self, origin: NodeId) -> Chain {
+    pub(crate) fn chain(&self, origin: NodeId) -> Chain {
         self.origins.get(&origin).map(|origin| origin.chain).unwrap_or_default()
     }
 
     /// The prefix of a log that is decided.
-    pub(super) fn decided(&self, origin: NodeId) -> Seq {
+    pub(crate) fn decided(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.decided)
     }
 
     /// What a member says it holds of a log.
-    pub(super) fn held(&self, by: NodeId, origin: NodeId) -> Seq {
+    pub(crate) fn held(&self, by: NodeId, origin: NodeId) -> Seq {
         self.rows.get(&by).and_then(|row| row.get(&origin)).map_or(0, |held| held.seq)
     }
 
@@ -239,7 +215,7 @@ impl Finality {
     }
 
     /// Logs of which somebody holds another continuation than this node.
-    pub(super) fn forks(&self) -> impl Iterator<Item = (NodeId, Fork)> + '_ {
+    pub(crate) fn forks(&self) -> impl Iterator<Item = (NodeId, Fork)> + '_ {
         self.origins.iter().filter_map(|(node, origin)| Some((*node, origin.fork?)))
     }
 
@@ -267,37 +243,22 @@ impl Finality {
         (origin.fork, origin.is_over) = (None, true);
     }
 
-    /// Whether something waits for others to speak.
-    pub(super) fn busy(&self) -> bool {
-        !self.contests.is_empty() || self.origins.values().any(|origin| !origin.undecided.is_empty())
+    /// Whether an op waits for others to speak.
+    pub(super) fn has_undecided(&self) -> bool {
+        self.origins.values().any(|origin| !origin.undecided.is_empty())
     }
 
-    /// Registrations that are not final.
-    pub(super) fn pending(&self) -> u64 {
-        let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();
-        self.pending + waiting as u64
-    }
-
-    /// The earliest end of a reservation that has not been dealt with.
-    pub(super) fn next_expiry(&self) -> Option<Hlc> {
-        self.next_expiry
+    /// What ends by the watermark must not be known for longer than the watermark is.
+    pub(crate) fn keep_watermark(&mut self, by: NodeId) {
+        self.unsaved.insert(by);
     }
 
     /// The earliest undecided op.
-    pub(super) fn oldest(&self) -> Option<(Stamp, Seq)> {
+    pub(crate) fn oldest(&self) -> Option<(Stamp, Seq)> {
         let first = |(node, origin): (&NodeId, &Origin)| {
             origin.undecided.front().map(|op| (Stamp { hlc: op.hlc, node: *node }, op.seq))
         };
         self.origins.iter().filter_map(first).min()
-    }
-
-    /// Whether records of registrations have changed in this step by more than their own requests.
-    pub(super) fn take_fates_changed(&mut self) -> bool {
-        std::mem::take(&mut self.fates_changed)
-    }
-
-    pub(super) fn is_contested(&self, registration: Stamp) -> bool {
-        self.contests.contains_key(&registration)
     }
 
     /// What this node counts for has changed.
@@ -325,12 +286,6 @@ impl Finality {
         }
         self.stale.insert(op.node);
         self.unsaved.insert(op.node);
-        if let Body::Register(register) = &op.body {
-            self.pending += 1;
-            if let Some(expires) = register.expires {
-                self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
-            }
-        }
     }
 
     /// Takes note of what a member says it holds of a log, with the hash of that.
@@ -440,41 +395,37 @@ impl Finality {
         }
     }
 
-    /// Reads what is decided; returns the applied prefixes. The contests and undecided ops are read by the replica.
-    pub(super) fn load(&mut self, store: &impl Store) -> BTreeMap<NodeId, Seq> {
-        let mut prefixes = BTreeMap::new();
-        if let Some(watermark) = schema::Watermark::load(store) {
-            self.watermark = watermark;
-        }
+    /// Reads how far each log has come, and the ops after what is decided of it.
+    pub(super) fn load(store: &impl Store) -> Self {
+        let mut frontiers = Self { watermark: schema::Watermark::load(store).unwrap_or_default(), ..Self::default() };
         schema::Frontiers::each(store, &Span::all(), |found| {
             let Some(node) = found.key() else { return };
             let Frontier { applied, chain, decided, hlc } = found.row();
             let promise = Promise { seq: applied, hlc, chain };
             let origin = Origin { chain, decided, promise, majority: decided, ..Origin::default() };
-            self.origins.insert(node, origin);
-            prefixes.insert(node, applied);
+            frontiers.origins.insert(node, origin);
         });
-        self.next_expiry = first_expiry(store);
-        prefixes
+        for (node, origin) in &mut frontiers.origins {
+            ops::read(store, *node, origin.decided + 1, &mut |op| {
+                origin.undecided.push_back(Undecided::new(&op));
+                ControlFlow::Continue(())
+            });
+        }
+        frontiers
     }
 
     /// Writes what this step moved. The watermark alone is not worth a write: others will say it again.
-    pub(super) fn save<S: Store>(&mut self, registry: &mut Registry<S>) {
+    pub(super) fn save(&mut self, store: &mut impl Store) {
         if self.unsaved.is_empty() {
             return;
         }
-        schema::Watermark::save(&mut registry.store, &self.watermark);
+        schema::Watermark::save(store, &self.watermark);
         for node in std::mem::take(&mut self.unsaved) {
-            let applied = registry.applied_of(node);
             let Some(origin) = self.origins.get(&node) else { continue };
             let decided = if planted!(DecidedNotStored) { 0 } else { origin.decided };
-            let frontier = Frontier { applied, chain: origin.chain, decided, hlc: origin.promise.hlc };
-            schema::Frontiers::put(&mut registry.store, node, &frontier);
+            let frontier =
+                Frontier { applied: origin.promise.seq, chain: origin.chain, decided, hlc: origin.promise.hlc };
+            schema::Frontiers::put(store, node, &frontier);
         }
     }
-}
-
-/// The first end of a reservation.
-fn first_expiry(store: &impl Store) -> Option<Hlc> {
-    schema::Expiries::first(store, &Span::all(), Direction::Up, |found| found.key().map(|(end, _)| end))
 }

@@ -9,20 +9,14 @@
 //! An old copy betrays itself also where its node had issued nothing since: a peer shows a promise of it that is above
 //! what it had stored, or remembers its word that it held more of some log than it holds.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::evict::STARTS;
 use super::message::{Entry, HeldRow};
-use super::refusal::Refusal;
-use super::request::Request;
-use super::{Now, Replica, Token, log};
+use super::{Log, Now, ops};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Seq};
 use crate::store::Store;
-
-/// Requests that wait for the comparison at most. A guess: some seconds' worth of sign-ups.
-const MOST_WAITING: usize = 4096;
 
 /// A start that is not over.
 #[derive(Clone, Debug)]
@@ -30,17 +24,16 @@ pub(super) struct ChainCheck {
     since: Millis,
     /// Whose copies of this node's log agree with it.
     compared: BTreeSet<NodeId>,
-    waiting: VecDeque<(Token, Request)>,
 }
 
 impl ChainCheck {
     pub(super) fn at(now: Now) -> Self {
-        Self { since: now.elapsed, compared: BTreeSet::new(), waiting: VecDeque::new() }
+        Self { since: now.elapsed, compared: BTreeSet::new() }
     }
 }
 
-impl<S: Store> Replica<S> {
-    pub(super) fn is_starting(&self) -> bool {
+impl Log {
+    pub(crate) fn is_starting(&self) -> bool {
         self.starting.is_some() && !planted!(NothingCompared)
     }
 
@@ -49,37 +42,24 @@ impl<S: Store> Replica<S> {
         self.starting.as_ref().map(|starting| starting.since.plus(self.config.start_grace))
     }
 
-    /// Keeps a request for after the start; gives it back where it need not wait.
-    pub(super) fn wait_for_start(&mut self, token: Token, request: Request) -> Result<Option<Request>, Refusal> {
-        if !request.issues_ops() || !self.is_starting() {
-            return Ok(Some(request));
-        }
-        let Some(starting) = &mut self.starting else { return Ok(Some(request)) };
-        if starting.waiting.len() >= MOST_WAITING {
-            return Err(Refusal::Unavailable(STARTS.to_owned()));
-        }
-        starting.waiting.push_back((token, request));
-        Ok(None)
-    }
-
-    /// Ends the start once a majority has compared logs, or has had the time to.
-    pub(super) fn end_start(&mut self) {
-        let Some(starting) = &self.starting else { return };
+    /// Ends the start once a majority has compared logs, or has had the time to. True where it ends now.
+    pub(crate) fn end_start(&mut self) -> bool {
+        let Some(starting) = &self.starting else { return false };
         let compared = starting.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let alone = self.serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
         if !alone && (2 * (compared + 1) <= self.membership.count() || self.is_time_open()) {
-            return;
+            return false;
         }
         if 2 * (compared + 1) <= self.membership.count() {
             tracing::warn!(compared, "serving without a majority that has compared logs with this node");
         }
-        let waiting = self.starting.take().map(|starting| starting.waiting).unwrap_or_default();
-        waiting.into_iter().for_each(|(token, request)| self.on_request(token, request));
+        self.starting = None;
+        true
     }
 
     /// Compares a peer's copy of this node's log with the log; false where they differ, and the node stops.
-    pub(super) fn compare_own(&mut self, from: NodeId, entry: &Entry) -> bool {
-        let applied = self.registry.applied_of(self.me);
+    pub(super) fn compare_own(&mut self, store: &impl Store, from: NodeId, entry: &Entry) -> bool {
+        let applied = self.frontiers.seq(self.me);
         if planted!(NothingCompared) {
             return true;
         }
@@ -96,7 +76,7 @@ impl<S: Store> Replica<S> {
         if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
             return true;
         }
-        let same = self.stored_chain(self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
+        let same = self.stored_chain(store, self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
         if !same {
             self.halt_forked(entry.holds);
         }
@@ -110,9 +90,9 @@ impl<S: Store> Replica<S> {
         if ignored != (false, false) {
             return true;
         }
-        let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.registry.applied_of(*origin);
+        let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.frontiers.seq(*origin);
         let Some((origin, seq, _)) = row.held.iter().find(lacks).copied() else { return true };
-        let applied = self.registry.applied_of(origin);
+        let applied = self.frontiers.seq(origin);
         let (from, origin) = (self.label(from), self.label(origin));
         self.halt(format!(
             "this data directory is older than what peers have seen of this node: it holds op {applied} of {origin:?}'s log, \
@@ -133,15 +113,15 @@ impl<S: Store> Replica<S> {
     }
 
     /// The hash of a prefix of a log; none where that has left the log, and so is the same everywhere.
-    pub(super) fn stored_chain(&self, origin: NodeId, seq: Seq) -> Option<Chain> {
+    pub(super) fn stored_chain(&self, store: &impl Store, origin: NodeId, seq: Seq) -> Option<Chain> {
         if seq == 0 {
             return Some(Chain::default());
         }
-        if let Some(chain) = self.finality.chain_at(origin, seq) {
+        if let Some(chain) = self.frontiers.chain_at(origin, seq) {
             return Some(chain);
         }
         let mut chain = None;
-        log::read(&self.registry.store, origin, seq, &mut |op| {
+        ops::read(store, origin, seq, &mut |op| {
             chain = (op.seq == seq).then_some(op.chain);
             ControlFlow::Break(())
         });
@@ -150,7 +130,7 @@ impl<S: Store> Replica<S> {
 
     /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
     pub(super) fn halt_behind(&mut self, seq: Seq) {
-        let applied = self.registry.applied_of(self.me);
+        let applied = self.frontiers.seq(self.me);
         self.halt(format!(
             "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold or have \
              heard of op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \

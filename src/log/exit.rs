@@ -1,14 +1,23 @@
 //! The end of an incarnation: this node has left, was evicted, holds what is void, or cannot catch up.
 
-use super::Replica;
-use super::input::Output;
-use super::reissue::Return;
+use super::{Log, Return};
 use crate::clock::NodeId;
 use crate::crdt::Seq;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
-impl<S: Store> Replica<S> {
+/// How an incarnation ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// The node has left, and stops for good.
+    Left,
+    /// The node begins anew under this id and takes the state from its cluster. Its own ops from this `seq` on may be void.
+    Anew(NodeId, Seq),
+    /// It would have to begin its next incarnation, and has none left. Why.
+    UsedUp(&'static str),
+}
+
+impl Log {
     /// A member says that this node is out, and where its log ends.
     pub(super) fn on_evicted(&mut self, by: NodeId, cut: Seq) {
         match self.membership.departed(self.me) {
@@ -18,8 +27,8 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// What is left to do where this incarnation is over: the last output, after all others of this step.
-    pub(super) fn exit(&mut self) -> Option<Output> {
+    /// Whether this incarnation is over, and how.
+    pub(crate) fn exit(&self) -> Option<Exit> {
         if let Some(last) = self.membership.departed(self.me) {
             // All that counts of it was handed over before, so it makes no difference whether it was evicted meanwhile.
             // Nor does it whether it can learn who is left: whoever has dropped what it lacks knows that it is out.
@@ -27,10 +36,7 @@ impl<S: Store> Replica<S> {
                 || self.left_behind
                 || !self.membership.has_left(self.me)
                 || self.departure_is_safe(last);
-            return over.then(|| {
-                schema::Left::save(&mut self.registry.store, &());
-                Output::Left
-            });
+            return over.then_some(Exit::Left);
         }
         // Not before a member that stays has declared it: until then the others may need ops that only this node has.
         let early = || {
@@ -38,11 +44,11 @@ impl<S: Store> Replica<S> {
             derived.filter(|_| planted!(OpsDroppedEarly)).map(|cut| cut.seq)
         };
         let cut = self.evicted.or_else(|| self.membership.cut(self.me).map(|cut| cut.seq)).or_else(early);
+        let undecided = self.frontiers.decided(self.me) + 1;
         if let Some(cut) = cut {
-            let Some(next) = self.me.next_incarnation() else { return Some(used_up("this node was evicted")) };
+            let Some(next) = self.me.next_incarnation() else { return Some(Exit::UsedUp("this node was evicted")) };
             tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
-            self.keep_void(self.finality.decided(self.me) + 1);
-            return Some(self.start_over(if planted!(SameIncarnation) { self.me } else { next }));
+            return Some(Exit::Anew(if planted!(SameIncarnation) { self.me } else { next }, undecided));
         }
         if self.holds_void {
             return Some(self.drop_void());
@@ -50,14 +56,12 @@ impl<S: Store> Replica<S> {
         // Whether its directory is its latest is to be known first.
         if self.left_behind && !self.is_starting() {
             if !self.was_let_in() {
-                self.keep_void(1);
-                return Some(self.start_over(self.me));
+                return Some(Exit::Anew(self.me, 1));
             }
             let why = "nobody in reach has what this node lacks any more";
-            let Some(next) = self.me.next_incarnation() else { return Some(used_up(why)) };
+            let Some(next) = self.me.next_incarnation() else { return Some(Exit::UsedUp(why)) };
             // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
-            self.keep_void(self.finality.decided(self.me) + 1);
-            return Some(self.start_over(next));
+            return Some(Exit::Anew(next, undecided));
         }
         None
     }
@@ -69,36 +73,33 @@ impl<S: Store> Replica<S> {
 
     /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has
     /// acknowledged what it drops. Only one that nobody has let in keeps its id.
-    fn drop_void(&mut self) -> Output {
-        self.keep_void(1);
+    fn drop_void(&self) -> Exit {
         if !self.was_let_in() {
-            return self.start_over(self.me);
+            return Exit::Anew(self.me, 1);
         }
         let why = "this node holds ops that an eviction has made void";
-        let Some(next) = self.me.next_incarnation() else { return used_up(why) };
+        let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp(why) };
         tracing::warn!(next = %next, "this node holds ops that an eviction has made void; it takes the state anew under its next incarnation");
-        self.start_over(next)
+        Exit::Anew(next, 1)
     }
 
     /// The state is dropped at the next start, which asks the cluster for it anew.
-    pub(super) fn start_over(&mut self, node: NodeId) -> Output {
+    pub(crate) fn start_over(&self, store: &mut impl Store, node: NodeId) {
         let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
         // Without the cluster's state it knows nothing better than what it began with.
         if let Some(founding) = self.founding.clone() {
             let back = Return { was: self.me, founding, secret: self.secret, contacts };
-            schema::Returning::save(&mut self.registry.store, &back);
+            schema::Returning::save(store, &back);
         }
-        let store = &mut self.registry.store;
         schema::Node::save(store, &node);
         schema::Installed::clear(store);
         if self.installed {
             schema::SetAside::save(store, &());
         }
-        Output::Rejoin(node)
     }
 }
 
-/// A node that would have to begin its next incarnation has none left.
-fn used_up(why: &str) -> Output {
-    Output::Halt(format!("{why}, and it has used up its incarnations; start a new node on an empty data directory"))
+/// Why a node stops that would have to begin its next incarnation and has none left.
+pub(crate) fn used_up(why: &str) -> String {
+    format!("{why}, and it has used up its incarnations; start a new node on an empty data directory")
 }

@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Now, Replica};
+use super::{Log, Now};
 use crate::clock::{Millis, NodeId};
-use crate::store::Store;
 
 /// Milliseconds over which the best of a member's heartbeats is taken. A heartbeat that was delayed makes the clock of its
 /// sender look late, never early, so the one with the greatest reading is nearest to the truth. A guess: a few heartbeats.
@@ -119,9 +118,9 @@ fn expected(then: Now, now: Now) -> Millis {
     then.wall.plus(now.elapsed.since(then.elapsed))
 }
 
-impl<S: Store> Replica<S> {
+impl Log {
     /// Looks at the wall clock, once a step.
-    pub(super) fn look_at_the_clock(&mut self) {
+    pub(crate) fn look_at_the_clock(&mut self) {
         let alone = self.membership.members().all(|member| member == self.me);
         self.time.look(self.now, self.config.max_clock_skew, alone);
         let suspect = self.clock_suspect();
@@ -160,7 +159,7 @@ impl<S: Store> Replica<S> {
 
     /// By how much this node's clock is off from the median of the members, where that is more than allowed: positive where
     /// the others are ahead.
-    pub(super) fn clock_suspect(&self) -> Option<i64> {
+    pub(crate) fn clock_suspect(&self) -> Option<i64> {
         let median = self.median_offset();
         (median.unsigned_abs() > self.config.max_clock_skew / 2).then_some(median)
     }
@@ -182,7 +181,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// The time of the cluster.
-    pub(super) fn cluster_time(&self) -> Millis {
+    pub(crate) fn cluster_time(&self) -> Millis {
         match self.clock_suspect() {
             Some(median) => Millis(self.now.wall.0.saturating_add_signed(median)),
             None => self.time.wall(self.now),

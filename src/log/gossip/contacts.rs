@@ -1,14 +1,14 @@
 //! How members are reached, and whom this node is to be connected to.
 
 use crate::clock::NodeId;
-use crate::replica::{Contact, Lane, Message, Output, Replica};
+use crate::log::{Contact, Event, Lane, Log, Message};
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
 /// Contacts that are passed on at a time.
 const SOME_CONTACTS: usize = 8;
 
-impl<S: Store> Replica<S> {
+impl Log {
     /// A member may speak of all, a newcomer only of itself.
     pub(super) fn on_contacts(&mut self, from: NodeId, contacts: Vec<Contact>) {
         let whole = self.membership.is_member(from);
@@ -18,12 +18,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// Enters contacts that are newer than the known ones.
-    pub(in crate::replica) fn learn_contacts(&mut self, contacts: Vec<Contact>) {
+    pub(in crate::log) fn learn_contacts(&mut self, contacts: Vec<Contact>) {
         for contact in contacts {
             let known = self.contacts.get(&contact.node);
             let newer = known.is_none_or(|known| known.as_of < contact.as_of && known.public_key == contact.public_key);
             if newer {
-                schema::Contacts::put(&mut self.registry.store, contact.node, &contact);
+                self.unsaved_contacts.insert(contact.node);
                 self.fresh_contacts.insert(contact.node);
                 self.contacts.insert(contact.node, contact);
                 self.contacts_changed = true;
@@ -31,8 +31,17 @@ impl<S: Store> Replica<S> {
         }
     }
 
+    /// Writes the contacts that are newer than the store.
+    pub(in crate::log) fn save_contacts(&mut self, store: &mut impl Store) {
+        for node in std::mem::take(&mut self.unsaved_contacts) {
+            if let Some(contact) = self.contacts.get(&node) {
+                schema::Contacts::put(store, node, contact);
+            }
+        }
+    }
+
     /// Tells the driver whom to be connected to, where that changed, and the peers how all are reached.
-    pub(in crate::replica) fn announce_peers(&mut self) {
+    pub(crate) fn announce_peers(&mut self) {
         if !std::mem::take(&mut self.contacts_changed) || !self.installed {
             return;
         }
@@ -41,7 +50,7 @@ impl<S: Store> Replica<S> {
         };
         let members = others(&mut self.membership.members());
         let former = others(&mut self.membership.cuts().keys().copied());
-        self.outbox.push(Output::Peers { members, former });
+        self.events.push(Event::Peers { members, former });
         self.spread_contacts();
     }
 

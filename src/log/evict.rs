@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Replica;
-use super::answer::{Answer, Outcome};
+use super::Log;
 use super::message::{Lane, Message};
-use super::refusal::Refusal;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Body;
-use crate::store::Store;
 
 /// How fresh the word of a peer on who is silent must be, milliseconds (design, section 5).
 const VOTE_LASTS: u64 = 1000;
@@ -45,73 +42,111 @@ impl Vote {
     }
 }
 
-impl<S: Store> Replica<S> {
+/// Why the membership is not changed as an operator asks. Nothing was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Denied {
+    /// This node is no member.
+    NotMember,
+    /// This node is about to leave.
+    Leaving,
+    /// This node has issued its last op already.
+    Departed,
+    /// This node is the only member.
+    LastMember,
+    /// This node has just started and compares its log with its peers'.
+    Starts,
+    /// A node does not evict itself.
+    Itself,
+    /// No such member is known.
+    NoMember(NodeId),
+    /// No majority would stay.
+    NoMajority {
+        /// Who was to be evicted.
+        node: NodeId,
+        /// Members now.
+        members: usize,
+        /// Those that would stay.
+        staying: usize,
+    },
+    /// Too few of those who would stay are in contact.
+    NotInContact {
+        /// Who was to be evicted.
+        node: NodeId,
+        /// Members now.
+        members: usize,
+        /// How many of those who would stay are in contact.
+        heard: usize,
+        /// Those who are not.
+        unheard: Vec<NodeId>,
+    },
+}
+
+impl Log {
     /// An operator wants a member out.
-    pub(super) fn on_evict(&mut self, node: NodeId, force: bool) -> Outcome {
+    pub(crate) fn evict(&mut self, node: NodeId, force: bool) -> Result<(), Denied> {
         self.may_change_membership()?;
         if node == self.me {
-            let why = "a node does not evict itself; ask it to leave, or ask another member".to_owned();
-            return Err(Refusal::InvalidRequest(why));
+            return Err(Denied::Itself);
         }
         let is_done = self.membership.cut(node).is_some();
         if !is_done && !self.membership.is_member(node) {
-            return Err(Refusal::NoMember(node));
+            return Err(Denied::NoMember(node));
         }
         if !is_done && self.membership.freeze_by(self.me, node).is_none() {
             self.may_evict(node, force)?;
             tracing::warn!(%node, label = self.label(node), force, "an operator evicts a member");
             self.freeze(node);
         }
-        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+        Ok(())
     }
 
     /// Only where a majority would stay; and where that is in contact, because an eviction that is begun on the smaller side
     /// of a cut is carried out after it, against the others.
-    fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Refusal> {
+    fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Denied> {
         let members = self.membership.count();
         let staying: Vec<_> = self.membership.staying_without(&[node].into()).collect();
         if !self.membership.could_evict(&[node].into()) {
-            return Err(Refusal::NoMajority { node, members, staying: staying.len() });
+            return Err(Denied::NoMajority { node, members, staying: staying.len() });
         }
         let (heard, unheard): (Vec<_>, Vec<_>) = staying.into_iter().partition(|member| self.is_in_contact(*member));
         if 2 * heard.len() <= members && !force && !planted!(EvictionsOfMinorities) {
-            return Err(Refusal::NotInContact { node, members, heard: heard.len(), unheard });
+            return Err(Denied::NotInContact { node, members, heard: heard.len(), unheard });
         }
         Ok(())
     }
 
     /// Whether an eviction of a member could be begun here and now.
-    pub(super) fn can_evict(&self, node: NodeId) -> bool {
+    pub(crate) fn can_evict(&self, node: NodeId) -> bool {
         node != self.me && self.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
     }
 
-    pub(super) fn may_change_membership(&self) -> Result<(), Refusal> {
+    pub(super) fn may_change_membership(&self) -> Result<(), Denied> {
         if !self.is_member() {
-            return Err(Refusal::NotMember);
+            return Err(Denied::NotMember);
         }
         if self.leaving.is_some() {
-            return Err(Refusal::Leaving);
+            return Err(Denied::Leaving);
         }
-        if self.is_starting() { Err(Refusal::Unavailable(STARTS.to_owned())) } else { Ok(()) }
+        if self.is_starting() { Err(Denied::Starts) } else { Ok(()) }
     }
 
     /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
     pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
         // In a larger cluster a promise takes some rounds of gossip to everybody.
         let rounds = if self.is_small() { 3 } else { 10 };
-        let moved = self.now.elapsed.since(self.finality.moved_at(member));
-        member == self.me || self.finality.heard_at(member).is_some() && moved <= rounds * self.config.heartbeat
+        let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
+        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.config.heartbeat
     }
 
     /// Takes nothing more of a node's log.
     fn freeze(&mut self, node: NodeId) {
-        let here = self.finality.here(node);
-        let forked = self.finality.fork(node).map(|_| self.finality.decided(node));
-        self.issue(Body::Freeze { node, seq: here.seq, chain: here.chain, forked });
+        let here = self.frontiers.here(node);
+        let forked = self.frontiers.fork(node).map(|_| self.frontiers.decided(node));
+        self.issue_membership(Body::Freeze { node, seq: here.seq, chain: here.chain, forked });
     }
 
     /// Freezes whomever others have frozen, and declares evictions that are done.
-    pub(super) fn join_evictions(&mut self) {
+    pub(crate) fn join_evictions(&mut self) {
         if !self.is_member() || self.is_starting() {
             return;
         }
@@ -123,7 +158,7 @@ impl<S: Store> Replica<S> {
         // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
         let cuts = self.membership.to_declare();
         if !cuts.is_empty() && !cuts.contains_key(&self.me) && !planted!(EvictionNotDeclared) {
-            self.issue(Body::Evict { cuts: cuts.clone() });
+            self.issue_membership(Body::Evict { cuts: cuts.clone() });
         }
     }
 
@@ -133,9 +168,8 @@ impl<S: Store> Replica<S> {
         if self.membership.frozen().is_empty() || planted!(FreezeNotRaised) {
             return;
         }
-        let has_more = |(node, seq): &(NodeId, u64)| {
-            self.membership.cut(*node).is_none() && self.registry.applied_of(*node) > *seq
-        };
+        let has_more =
+            |(node, seq): &(NodeId, u64)| self.membership.cut(*node).is_none() && self.frontiers.seq(*node) > *seq;
         let raised: Vec<_> = self.membership.freezes_by(self.me).filter(has_more).map(|(node, _)| node).collect();
         raised.into_iter().for_each(|node| self.freeze(node));
     }
@@ -146,7 +180,7 @@ impl<S: Store> Replica<S> {
         let Some(evict_after) = self.config.evict_after else { return BTreeSet::new() };
         let frozen = |node: &NodeId| self.membership.freeze_by(self.me, *node).is_some();
         let others = self.membership.members().filter(|node| *node != self.me && !frozen(node));
-        others.filter(|node| self.now.elapsed.since(self.finality.moved_at(*node)) >= evict_after).collect()
+        others.filter(|node| self.now.elapsed.since(self.frontiers.moved_at(*node)) >= evict_after).collect()
     }
 
     /// When a member that has been silent so far is to go at the earliest.
@@ -193,7 +227,7 @@ impl<S: Store> Replica<S> {
 }
 
 /// What a node says that compares its log with its peers'.
-pub(super) const STARTS: &str = "it has just started and compares its log with its peers'";
+pub(crate) const STARTS: &str = "it has just started and compares its log with its peers'";
 
 #[cfg(test)]
 mod tests {

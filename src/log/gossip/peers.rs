@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::evict::Vote;
-use crate::replica::{Contact, Now, Obstacle, SnapshotId};
+use crate::log::evict::Vote;
+use crate::log::{Contact, Now, Obstacle, SnapshotId};
 use crate::store::Table;
 
 /// How many are told at a time, and how much.
@@ -35,13 +35,13 @@ impl Default for GossipLimits {
 
 /// A peer that is connected now.
 #[derive(Clone, Debug, Default)]
-pub(in crate::replica) struct Peer {
+pub(in crate::log) struct Peer {
     /// It has proved to know the cluster's secret.
     pub(super) knows_secret: bool,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.
-    pub(in crate::replica) compared: bool,
+    pub(in crate::log) compared: bool,
     /// Logs of which it did not have what this node asked for any more, each with the first op that it had.
     pub(super) gone: BTreeMap<NodeId, Seq>,
     /// Who is known to it to leave, and whom of them it lets go first.
@@ -65,33 +65,33 @@ pub(super) struct Joining {
 
 /// A newcomer that is not let in for now.
 #[derive(Clone, Debug)]
-pub(in crate::replica) struct Newcomer {
-    pub(in crate::replica) contact: Contact,
+pub(crate) struct Newcomer {
+    pub(crate) contact: Contact,
     /// What it waits for.
-    pub(in crate::replica) obstacles: Vec<Obstacle>,
+    pub(crate) obstacles: Vec<Obstacle>,
     /// When that was last said, in `elapsed` time.
     pub(super) said: Millis,
 }
 
 /// The peers that are connected, and when they hear from us next.
 #[derive(Clone, Debug)]
-pub(in crate::replica) struct Peers {
-    pub(in crate::replica) connected: BTreeMap<NodeId, Peer>,
+pub(crate) struct Peers {
+    pub(in crate::log) connected: BTreeMap<NodeId, Peer>,
     /// Newcomers that this node sponsors.
     pub(super) joining: BTreeMap<NodeId, Joining>,
     /// Newcomers that wait to be let in, as far as this node was asked or told.
-    pub(in crate::replica) newcomers: BTreeMap<NodeId, Newcomer>,
+    pub(crate) newcomers: BTreeMap<NodeId, Newcomer>,
     /// What this node, a newcomer, waits for.
-    pub(in crate::replica) waits_for: Option<Vec<Obstacle>>,
+    pub(crate) waits_for: Option<Vec<Obstacle>>,
     /// By how much the timestamps were ahead of an origin whose ops are not taken for now.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     /// The same of this node's ops, by the member that does not take them.
     pub(super) refused_by: BTreeMap<NodeId, u64>,
     pub(super) next_heartbeat: Millis,
     /// Whom this node votes out for being silent.
-    pub(in crate::replica) vote: Vote,
+    pub(in crate::log) vote: Vote,
     /// When to tell all who is silent again.
-    pub(in crate::replica) next_vote: Millis,
+    pub(in crate::log) next_vote: Millis,
     /// When to pass contacts on again.
     pub(super) next_contacts: Millis,
     /// When to look again for what can leave the logs.
@@ -109,7 +109,7 @@ pub(in crate::replica) struct Peers {
 }
 
 impl Peers {
-    pub(in crate::replica) fn new(seed: u64, now: Now) -> Self {
+    pub(in crate::log) fn new(seed: u64, now: Now) -> Self {
         // Nodes that start together should not speak together for ever.
         let next_heartbeat = now.elapsed.plus(seed % 50);
         Self {
@@ -132,20 +132,20 @@ impl Peers {
         }
     }
 
-    pub(in crate::replica) fn next_heartbeat(&self) -> Millis {
+    pub(in crate::log) fn next_heartbeat(&self) -> Millis {
         self.next_heartbeat
     }
 
-    pub(in crate::replica) fn connected(&self) -> Vec<NodeId> {
+    pub(in crate::log) fn connected(&self) -> Vec<NodeId> {
         self.connected.keys().copied().collect()
     }
 
-    pub(in crate::replica) fn is_connected(&self, node: NodeId) -> bool {
+    pub(crate) fn is_connected(&self, node: NodeId) -> bool {
         self.connected.contains_key(&node)
     }
 
     /// Whether a peer has said that it knows that `leaver` leaves, and that it stays until that one is out.
-    pub(in crate::replica) fn stays_for(&self, peer: NodeId, leaver: NodeId) -> bool {
+    pub(in crate::log) fn stays_for(&self, peer: NodeId, leaver: NodeId) -> bool {
         let knows = |state: &Peer| {
             state.leaving.contains(&leaver) && (!state.leaving.contains(&peer) || state.yields_to.contains(&leaver))
         };
@@ -153,22 +153,22 @@ impl Peers {
     }
 
     /// What peers have said of leaves is asked anew.
-    pub(in crate::replica) fn forget_leaves(&mut self) {
+    pub(in crate::log) fn forget_leaves(&mut self) {
         self.connected.values_mut().for_each(|peer| peer.leaving.clear());
     }
 
     /// Who is silent to a peer, and when it last said so.
-    pub(in crate::replica) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
+    pub(in crate::log) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
         self.connected.get(&node)?.silent.as_ref()
     }
 
     /// How far ahead the timestamps are of a node's ops, where they are not taken for now.
-    pub(in crate::replica) fn skewed(&self, node: NodeId) -> Option<u64> {
+    pub(crate) fn skewed(&self, node: NodeId) -> Option<u64> {
         self.skewed.get(&node).copied()
     }
 
     /// How far ahead this node's timestamps are for a member that does not take its ops for now.
-    pub(in crate::replica) fn refused_by(&self, node: NodeId) -> Option<u64> {
+    pub(crate) fn refused_by(&self, node: NodeId) -> Option<u64> {
         self.refused_by.get(&node).copied()
     }
 }

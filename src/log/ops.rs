@@ -31,13 +31,17 @@ impl LogBuffer {
             for chunk in ops.chunks(CHUNK) {
                 schema::Log::put(store, LogKey { origin: *origin, seq: chunk[0].seq }, chunk);
             }
+            // These are few, and stay when the rest has left the log.
+            for op in ops.iter().filter(|op| op.body.is_membership()) {
+                schema::Membership::put(store, LogKey { origin: *origin, seq: op.seq }, op);
+            }
         }
         std::mem::take(&mut self.fresh)
     }
 }
 
 /// Visits the stored ops of a log from `seq` on, until `visit` breaks.
-pub(super) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn FnMut(Op) -> ControlFlow<()>) {
+pub(crate) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn FnMut(Op) -> ControlFlow<()>) {
     let wanted = LogKey { origin, seq };
     // The chunk that holds `seq` may begin before it.
     let before = Span::<schema::Log>::of(origin).up_to(wanted);

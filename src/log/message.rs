@@ -166,7 +166,7 @@ pub enum Message {
 
 impl Message {
     /// Whether the next heartbeat says it again, or what follows from that.
-    pub(super) fn is_said_again(&self) -> bool {
+    pub(crate) fn is_said_again(&self) -> bool {
         matches!(self, Self::Vector(_) | Self::Ops { .. } | Self::Contacts(_))
     }
 }

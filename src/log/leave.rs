@@ -9,10 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Replica;
-use super::answer::{Answer, Outcome};
 use super::message::Vector;
-use super::refusal::Refusal;
+use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Cut, Seq};
 use crate::store::Store;
@@ -34,29 +32,36 @@ pub(super) struct Leaving {
     steps_back: bool,
 }
 
-impl<S: Store> Replica<S> {
-    /// An operator wants this node to leave, or to stay after all.
-    pub(super) fn on_leave(&mut self, cancel: bool) -> Outcome {
-        let departed = self.membership.departed(self.me).is_some();
-        if cancel {
-            if departed {
-                return Err(Refusal::Departed);
-            }
-            self.stay();
-        } else if !departed && self.leaving.is_none() {
-            self.may_change_membership()?;
-            if self.membership.count() == 1 {
-                return Err(Refusal::LastMember);
-            }
-            if self.has_void() {
-                let why = "it registers again what an eviction had made void".to_owned();
-                return Err(Refusal::Unavailable(why));
-            }
-            tracing::info!("this node leaves its cluster: it hands over what it holds");
-            schema::Leaving::save(&mut self.registry.store, &());
-            self.begin_to_leave();
+impl Log {
+    /// Whether an operator's wish that this node leaves would be new to it.
+    ///
+    /// # Errors
+    /// It cannot leave.
+    pub(crate) fn may_leave(&self) -> Result<bool, Denied> {
+        if self.membership.departed(self.me).is_some() || self.leaving.is_some() {
+            return Ok(false);
         }
-        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+        self.may_change_membership()?;
+        if self.membership.count() == 1 { Err(Denied::LastMember) } else { Ok(true) }
+    }
+
+    /// This node is to leave.
+    pub(crate) fn leave(&mut self, store: &mut impl Store) {
+        tracing::info!("this node leaves its cluster: it hands over what it holds");
+        schema::Leaving::save(store, &());
+        self.begin_to_leave();
+    }
+
+    /// This node is not to leave after all.
+    ///
+    /// # Errors
+    /// It has issued its last op.
+    pub(crate) fn cancel_leave(&mut self, store: &mut impl Store) -> Result<(), Denied> {
+        if self.membership.departed(self.me).is_some() {
+            return Err(Denied::Departed);
+        }
+        self.stay(store);
+        Ok(())
     }
 
     pub(super) fn begin_to_leave(&mut self) {
@@ -69,8 +74,8 @@ impl<S: Store> Replica<S> {
                 self.leavers.clone()
             }
         };
-        let others = self.registry.applied().iter().map(|dot| *dot.actor).filter(|node| *node != self.me);
-        let acknowledged = others.map(|node| (node, self.finality.here(node))).collect();
+        let others = self.frontiers.logs().filter(|node| *node != self.me);
+        let acknowledged = others.map(|node| (node, self.frontiers.here(node))).collect();
         self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
     }
 
@@ -127,11 +132,11 @@ impl<S: Store> Replica<S> {
         2 * others().filter(|member| self.is_in_contact(*member)).count() > others().count()
     }
 
-    fn stay(&mut self) {
+    fn stay(&mut self, store: &mut impl Store) {
         if self.leaving.take().is_some() {
             tracing::info!("this node does not leave after all");
-            schema::Leaving::clear(&mut self.registry.store);
-            self.finality.recount();
+            schema::Leaving::clear(store);
+            self.frontiers.recount();
         }
     }
 
@@ -148,19 +153,19 @@ impl<S: Store> Replica<S> {
                 handed_over.get(&origin).copied().unwrap_or_default()
             }
             _ if self.is_newcomer() => Cut::default(),
-            _ => self.finality.here(origin),
+            _ => self.frontiers.here(origin),
         }
     }
 
     /// Issues the last op once nothing is lost with this node.
-    pub(super) fn depart(&mut self) {
+    pub(crate) fn depart(&mut self, store: &mut impl Store) {
         let Some(leaving) = &self.leaving else { return };
         if !self.is_member() || self.is_starting() {
             return;
         }
         if self.membership.count() == 1 {
             tracing::warn!("all other members are out: this node is the last one and stays");
-            return self.stay();
+            return self.stay(store);
         }
         let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
         let settled = settled && (self.may_go(leaving) || planted!(NobodyStays));
@@ -169,8 +174,8 @@ impl<S: Store> Replica<S> {
         if settled && hold_all {
             tracing::info!("all members hold what this node holds; it departs");
             self.handed_over = self.leaving.take().map(|leaving| leaving.acknowledged).unwrap_or_default();
-            self.issue(Body::Depart);
-            schema::Leaving::clear(&mut self.registry.store);
+            self.issue_membership(Body::Depart);
+            schema::Leaving::clear(store);
         } else if self.now.elapsed.since(began) >= ANEW_AFTER {
             self.begin_to_leave();
         }
@@ -178,14 +183,14 @@ impl<S: Store> Replica<S> {
 
     /// A log of which a member does not hold all that this node has acknowledged.
     fn lacks_of_leaver(&self, member: NodeId, leaving: &Leaving) -> Option<NodeId> {
-        let own = (self.me, self.registry.applied_of(self.me));
+        let own = (self.me, self.frontiers.seq(self.me));
         let logs = leaving.acknowledged.iter().map(|(origin, cut)| (*origin, cut.seq)).chain([own]);
-        let lacks = |(origin, seq): &(NodeId, Seq)| *origin != member && self.finality.held(member, *origin) < *seq;
+        let lacks = |(origin, seq): &(NodeId, Seq)| *origin != member && self.frontiers.held(member, *origin) < *seq;
         logs.into_iter().find(lacks).map(|(origin, _)| origin)
     }
 
     /// The members that a leave waits for.
-    pub(super) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
+    pub(crate) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
         let Some(leaving) = &self.leaving else { return BTreeSet::new() };
         let others = self.membership.members().filter(|member| *member != self.me);
         let few = !self.leaves_majority();
@@ -203,7 +208,7 @@ impl<S: Store> Replica<S> {
     /// as well nobody stays who has the state, so this node does not go by itself: `forename recover` may need its directory.
     pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
         let knows =
-            |member: &NodeId| self.departure_known.contains(member) || self.finality.held(*member, self.me) >= last;
+            |member: &NodeId| self.departure_known.contains(member) || self.frontiers.held(*member, self.me) >= last;
         2 * self.membership.members().filter(knows).count() > self.membership.count()
     }
 }

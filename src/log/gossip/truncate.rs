@@ -9,15 +9,15 @@ use std::ops::ControlFlow;
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
-use crate::replica::{Lane, Message, Replica, log};
+use crate::log::{Lane, Log, Message, ops};
 use crate::store::Store;
 
 /// Milliseconds between two looks for what can be dropped. A guess: long beside a look, short beside the growth of a log.
 const EVERY: u64 = 1000;
 
-impl<S: Store> Replica<S> {
+impl Log {
     /// Drops what all members hold and is decided here.
-    pub(super) fn truncate(&mut self) {
+    pub(super) fn truncate(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
         if now < self.peers.next_truncation || !self.is_member() || self.is_starting() {
             return;
@@ -29,27 +29,27 @@ impl<S: Store> Replica<S> {
             return;
         }
         let others: Vec<_> = self.membership.members().filter(|node| *node != self.me).collect();
-        let origins: Vec<_> = self.registry.applied().iter().map(|dot| *dot.actor).collect();
-        let before = Millis(self.finality.watermark().millis().since(Millis(self.config.keep_log)));
+        let origins: Vec<_> = self.frontiers.logs().collect();
+        let before = Millis(self.frontiers.watermark().millis().since(Millis(self.config.keep_log)));
         for origin in origins {
-            let held = others.iter().map(|node| self.finality.held(*node, origin)).min();
-            let upto = self.finality.decided(origin).min(held.unwrap_or(u64::MAX));
-            let last = self.registry.applied_of(origin);
-            log::truncate(&mut self.registry.store, origin, last, upto, before);
+            let held = others.iter().map(|node| self.frontiers.held(*node, origin)).min();
+            let upto = self.frontiers.decided(origin).min(held.unwrap_or(u64::MAX));
+            let last = self.frontiers.seq(origin);
+            ops::truncate(store, origin, last, upto, before);
         }
     }
 
     /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
-    pub(super) fn gone_for(&self, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
+    pub(super) fn gone_for(&self, store: &impl Store, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
         let mut gone = BTreeMap::new();
-        for dot in self.registry.applied().iter() {
-            let (origin, next) = (*dot.actor, has.get(dot.actor).copied().unwrap_or(0) + 1);
-            let mut first = self.finality.decided(origin) + 1;
-            log::read(&self.registry.store, origin, next, &mut |op| {
+        for origin in self.frontiers.logs() {
+            let next = has.get(&origin).copied().unwrap_or(0) + 1;
+            let mut first = self.frontiers.decided(origin) + 1;
+            ops::read(store, origin, next, &mut |op| {
                 first = op.seq;
                 ControlFlow::Break(())
             });
-            if next <= dot.counter && first > next {
+            if next <= self.frontiers.seq(origin) && first > next {
                 gone.insert(origin, first);
             }
         }
@@ -71,7 +71,7 @@ impl<S: Store> Replica<S> {
         let may_have = |node: &NodeId, peer: &Peer| self.membership.is_member(*node) || !peer.gone.is_empty();
         let asked = || self.peers.connected.iter().filter(|(node, peer)| may_have(node, peer));
         let nowhere = |origin: &&NodeId| {
-            let next = self.registry.applied_of(**origin) + 1;
+            let next = self.frontiers.seq(**origin) + 1;
             asked().all(|(_, peer)| peer.gone.get(*origin).is_some_and(|first| *first > next))
         };
         if let Some(origin) = begins.keys().find(nowhere) {

@@ -20,7 +20,7 @@ pub(super) type Logs<'a> = &'a dyn Fn(NodeId) -> Cut;
 
 /// The membership ops of all logs and what follows from them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Membership {
+pub(crate) struct Membership {
     me: NodeId,
     founders: BTreeSet<NodeId>,
     /// Members of the cluster that this one was recovered from, with the prefixes of their logs that count.
@@ -38,7 +38,7 @@ pub(super) struct Membership {
 
 impl Membership {
     /// What follows from the ops for node `me`; `logs` says how much of each log is here.
-    pub(super) fn new(
+    pub(crate) fn new(
         me: NodeId,
         founders: BTreeSet<NodeId>,
         former: BTreeMap<NodeId, Cut>,
@@ -52,7 +52,7 @@ impl Membership {
     }
 
     /// Takes in one more membership op.
-    pub(super) fn add(&mut self, op: Op, logs: Logs<'_>) {
+    pub(crate) fn add(&mut self, op: Op, logs: Logs<'_>) {
         self.enter(op);
         self.derive(logs);
     }
@@ -73,7 +73,7 @@ impl Membership {
     }
 
     /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.
-    pub(super) fn try_finish(&mut self, logs: Logs<'_>) -> bool {
+    pub(crate) fn try_finish(&mut self, logs: Logs<'_>) -> bool {
         let here = |(node, cut): (&NodeId, &Cut)| logs(*node).seq >= cut.seq;
         let finished = !self.derived.agreed.is_empty() && self.derived.agreed.iter().all(here);
         if finished {
@@ -83,35 +83,35 @@ impl Membership {
     }
 
     /// Whether the node is a member: admitted and not out.
-    pub(super) fn is_member(&self, node: NodeId) -> bool {
+    pub(crate) fn is_member(&self, node: NodeId) -> bool {
         self.derived.members.contains(&node)
     }
 
     /// All who were ever members.
-    pub(super) fn ever(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn ever(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.since.keys().copied()
     }
 
     /// Whether a node is a member, or was one.
-    pub(super) fn is_known(&self, node: NodeId) -> bool {
+    pub(crate) fn is_known(&self, node: NodeId) -> bool {
         self.derived.since.contains_key(&node)
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.members.iter().copied()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.derived.members.len()
     }
 
     /// The member that has been one for longest: it alone admits newcomers.
-    pub(super) fn first(&self) -> Option<NodeId> {
+    pub(crate) fn first(&self) -> Option<NodeId> {
         self.derived.first()
     }
 
     /// A promise that stands for a member which has not spoken yet.
-    pub(super) fn floor(&self, member: NodeId) -> Hlc {
+    pub(crate) fn floor(&self, member: NodeId) -> Hlc {
         let floor = self.derived.since.get(&member).copied().unwrap_or_default();
         if planted!(NewcomerPromisesTooMuch) && floor > Hlc::ZERO {
             return Hlc::from_millis(floor.millis().plus(2000));
@@ -120,66 +120,66 @@ impl Membership {
     }
 
     /// Those who are out, each with the prefix of its log that counts.
-    pub(super) fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
+    pub(crate) fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.cuts
     }
 
     /// Where the log of a node that is out ends.
-    pub(super) fn cut(&self, node: NodeId) -> Option<Cut> {
+    pub(crate) fn cut(&self, node: NodeId) -> Option<Cut> {
         self.derived.cuts.get(&node).copied()
     }
 
     /// Those whose eviction is not finished.
-    pub(super) fn frozen(&self) -> &BTreeSet<NodeId> {
+    pub(crate) fn frozen(&self) -> &BTreeSet<NodeId> {
         &self.derived.frozen
     }
 
     /// The cuts of an eviction that is agreed upon and waits for ops up to them.
-    pub(super) fn agreed(&self) -> &BTreeMap<NodeId, Cut> {
+    pub(crate) fn agreed(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.agreed
     }
 
     /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
-    pub(super) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
+    pub(crate) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.decided
     }
 
     /// The seq of a node's last op where it has said that it leaves.
-    pub(super) fn departed(&self, node: NodeId) -> Option<Seq> {
+    pub(crate) fn departed(&self, node: NodeId) -> Option<Seq> {
         let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
         (last.body == Body::Depart).then_some(last.seq)
     }
 
     /// Whether a node went by its own last op, and not by an eviction that cut its log below.
-    pub(super) fn has_left(&self, node: NodeId) -> bool {
+    pub(crate) fn has_left(&self, node: NodeId) -> bool {
         self.cut(node).is_some_and(|cut| self.departed(node) == Some(cut.seq))
     }
 
     /// Members that have the key of a node under an earlier incarnation, and have not been retired: they are to be.
-    pub(super) fn earlier_incarnations(&self, node: NodeId) -> Vec<NodeId> {
+    pub(crate) fn earlier_incarnations(&self, node: NodeId) -> Vec<NodeId> {
         let earlier = |known: &NodeId| known.key_part() == node.key_part() && *known < node;
         let known = self.members().filter(earlier);
         known.filter(|known| !self.derived.retired.contains(known)).collect()
     }
 
     /// Whether the same key was let in under a later incarnation.
-    pub(super) fn has_later_incarnation(&self, node: NodeId) -> bool {
+    pub(crate) fn has_later_incarnation(&self, node: NodeId) -> bool {
         self.ever().any(|known| known.key_part() == node.key_part() && known > node)
     }
 
     /// Whether the eviction under way can still come to an end with what has been frozen.
-    pub(super) fn can_finish(&self) -> bool {
+    pub(crate) fn can_finish(&self) -> bool {
         self.derived.possible
     }
 
     /// At which seq `by` has frozen `node`.
-    pub(super) fn freeze_by(&self, by: NodeId, node: NodeId) -> Option<Seq> {
+    pub(crate) fn freeze_by(&self, by: NodeId, node: NodeId) -> Option<Seq> {
         self.freezes.get(&by)?.get(&node).copied()
     }
 
     /// How far `holder` counts as a holder of the log of `origin`: not beyond the op with which the origin froze it. When the
     /// eviction is done all who stay have the log up to that op; what comes after it may be lost with the holder.
-    pub(super) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
+    pub(crate) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
         if self.derived.frozen.is_empty() || planted!(FrozenHoldAll) {
             return Seq::MAX;
         }
@@ -187,19 +187,19 @@ impl Membership {
     }
 
     /// Whom `by` has frozen, and at which seq.
-    pub(super) fn freezes_by(&self, by: NodeId) -> impl Iterator<Item = (NodeId, Seq)> + '_ {
+    pub(crate) fn freezes_by(&self, by: NodeId) -> impl Iterator<Item = (NodeId, Seq)> + '_ {
         self.freezes.get(&by).into_iter().flatten().map(|(node, seq)| (*node, *seq))
     }
 
     /// Who has frozen a node that is not out yet.
-    pub(super) fn frozen_by(&self, node: NodeId) -> Vec<NodeId> {
+    pub(crate) fn frozen_by(&self, node: NodeId) -> Vec<NodeId> {
         let by = self.freezes.iter().filter(|(_, freezes)| freezes.contains_key(&node));
         by.map(|(by, _)| *by).filter(|_| self.cut(node).is_none()).collect()
     }
 
     /// How far `by` takes the log of `origin`: nothing of a stranger's, up to its cut of one that is out, up to the freeze
     /// of a frozen one, or up to the cut once that is agreed upon.
-    pub(super) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
+    pub(crate) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
         if !self.derived.since.contains_key(&origin) {
             0
         } else if let Some(cut) = self.cut(origin) {
@@ -213,19 +213,19 @@ impl Membership {
 
     /// How far `to` may be sent the log of `origin`. Of a frozen one's all that any freeze allows: `to` may know less than
     /// this node and take a cut for agreed already, which lies no higher than the greatest freeze.
-    pub(super) fn useful(&self, to: NodeId, origin: NodeId) -> Seq {
+    pub(crate) fn useful(&self, to: NodeId, origin: NodeId) -> Seq {
         let frozen = self.cut(origin).is_none() && self.freeze_by(to, origin).is_some();
         let greatest = self.freezes.values().filter_map(|freezes| freezes.get(&origin)).max();
         greatest.copied().filter(|_| frozen).unwrap_or_else(|| self.limit(to, origin))
     }
 
     /// Those whom this node has yet to freeze.
-    pub(super) fn to_freeze(&self) -> &BTreeSet<NodeId> {
+    pub(crate) fn to_freeze(&self) -> &BTreeSet<NodeId> {
         &self.to_freeze
     }
 
     /// The evictions that this node has yet to declare.
-    pub(super) fn to_declare(&self) -> &BTreeMap<NodeId, Cut> {
+    pub(crate) fn to_declare(&self) -> &BTreeMap<NodeId, Cut> {
         &self.to_declare
     }
 
@@ -258,7 +258,7 @@ impl Membership {
     }
 
     /// Admissions by members, as places in logs: which node, whose log, which seq.
-    pub(super) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
+    pub(crate) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
         let by_members = self.ops.values().filter(|op| self.is_member(op.node) && self.derived.counts(op));
         by_members.filter_map(|op| match op.body {
             Body::Admit { node } => Some((node, op.node, op.seq)),
@@ -267,17 +267,17 @@ impl Membership {
     }
 
     /// How many would stay if these went as well.
-    pub(super) fn staying_without(&self, nodes: &BTreeSet<NodeId>) -> impl Iterator<Item = NodeId> {
+    pub(crate) fn staying_without(&self, nodes: &BTreeSet<NodeId>) -> impl Iterator<Item = NodeId> {
         self.members().filter(|member| !self.derived.frozen.contains(member) && !nodes.contains(member))
     }
 
     /// Whether an eviction of these, begun now, could find its majority.
-    pub(super) fn could_evict(&self, nodes: &BTreeSet<NodeId>) -> bool {
+    pub(crate) fn could_evict(&self, nodes: &BTreeSet<NodeId>) -> bool {
         2 * self.staying_without(nodes).count() > self.count() || planted!(NoMajorityNeeded)
     }
 
     /// Whether what is here of a log of one that is out goes beyond what counts, or is another continuation.
-    pub(super) fn is_void_beyond(&self, node: NodeId, here: Cut) -> bool {
+    pub(crate) fn is_void_beyond(&self, node: NodeId, here: Cut) -> bool {
         self.cut(node).is_some_and(|cut| here.seq > cut.seq || here.seq == cut.seq && here.chain != cut.chain)
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Replica;
-use super::super::input::Output;
+use super::super::Log;
+use super::super::boot::write_secrets;
+use super::super::event::Event;
 use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
 use super::peers::{Joining, Newcomer};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Seq};
+use crate::store::schema::{self, Cell};
 use crate::store::{Store, Table, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
@@ -22,11 +24,11 @@ const RESUMED_WITHIN: u64 = 300_000;
 /// What a newcomer waits for is shown for so many milliseconds after it last asked. A guess: some of its heartbeats.
 const WAITS_LAST: u64 = 15_000;
 
-impl<S: Store> Replica<S> {
+impl Log {
     /// A newcomer starts over: what an earlier snapshot left is forgotten first.
-    pub(in crate::replica) fn ask_to_join(&mut self, sponsor: NodeId) {
+    pub(in crate::log) fn ask_to_join(&mut self, store: &mut impl Store, sponsor: NodeId) {
         if self.peers.received.take().is_some() {
-            self.wipe();
+            self.wipe(store);
         }
         self.peers.resuming = false;
         self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN << self.peers.asked.min(2));
@@ -39,9 +41,9 @@ impl<S: Store> Replica<S> {
     }
 
     /// A newcomer is connected to somebody: to its sponsor again, whose snapshot broke off, or to one that it can ask.
-    pub(in crate::replica) fn find_sponsor(&mut self, peer: NodeId) {
+    pub(in crate::log) fn find_sponsor(&mut self, store: &mut impl Store, peer: NodeId) {
         match self.peers.sponsor {
-            None => self.ask_to_join(peer),
+            None => self.ask_to_join(store, peer),
             Some(sponsor) if sponsor == peer => {
                 if let Some((table, key)) = self.peers.received.clone() {
                     self.peers.resuming = true;
@@ -55,7 +57,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// A newcomer has lost a peer. A sponsor whose snapshot has begun may be back soon; it is waited for.
-    pub(in crate::replica) fn lose_sponsor(&mut self, peer: NodeId) {
+    pub(in crate::log) fn lose_sponsor(&mut self, store: &mut impl Store, peer: NodeId) {
         if self.peers.sponsor != Some(peer) {
             return;
         }
@@ -65,13 +67,13 @@ impl<S: Store> Replica<S> {
         }
         self.peers.sponsor = None;
         if let Some(other) = self.someone_to_ask().filter(|_| !self.installed) {
-            self.ask_to_join(other);
+            self.ask_to_join(store, other);
         }
     }
 
     /// Asks again where no snapshot has begun, or one broke off and does not go on. One that has begun goes on for as long
     /// as its connection does.
-    pub(in crate::replica) fn join_again(&mut self) {
+    pub(in crate::log) fn join_again(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
         if now < self.peers.next_heartbeat {
             return;
@@ -81,18 +83,25 @@ impl<S: Store> Replica<S> {
         let comes = self.peers.received.is_some() && !self.peers.resuming;
         let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));
         if !comes && let Some(sponsor) = self.someone_to_ask() {
-            self.ask_to_join(sponsor);
+            self.ask_to_join(store, sponsor);
         }
     }
 
     /// Anybody at first; whoever comes next once that one had its chance, so that all have theirs.
-    pub(in crate::replica) fn someone_to_ask(&mut self) -> Option<NodeId> {
+    pub(in crate::log) fn someone_to_ask(&mut self) -> Option<NodeId> {
         let peers = self.peers.connected();
         let Some(last) = self.peers.sponsor else { return self.choose(peers, 1).first().copied() };
         peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
     }
 
-    pub(in crate::replica) fn on_join(&mut self, from: NodeId, contact: Contact, snapshot: SnapshotId, wall: Millis) {
+    pub(in crate::log) fn on_join(
+        &mut self,
+        store: &impl Store,
+        from: NodeId,
+        contact: Contact,
+        snapshot: SnapshotId,
+        wall: Millis,
+    ) {
         // Said twice, it would bring two snapshots of one name.
         let again = |joining: &Joining| joining.snapshot == snapshot && joining.broken_at.is_none();
         let again = self.peers.joining.get(&from).is_some_and(again);
@@ -104,16 +113,16 @@ impl<S: Store> Replica<S> {
         }
         self.retire_earlier_incarnations(from);
         // Of two continuations of a log the state here may rest on the one that does not count.
-        let forked: BTreeSet<_> = self.finality.forks().map(|(origin, _)| origin).collect();
+        let forked: BTreeSet<_> = self.frontiers.forks().map(|(origin, _)| origin).collect();
         if !forked.is_empty() {
             return self.let_wait(contact, vec![Obstacle::Eviction(forked)], from);
         }
         if planted!(NewcomersToldSecrets) {
-            self.tell_secrets(from);
+            self.tell_secrets(store, from);
         }
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
-        self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: None });
+        self.events.push(Event::SendSnapshot { to: from, snapshot, after: None });
     }
 
     /// What is wrong with a newcomer itself: it is not let in before that is mended.
@@ -130,12 +139,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
-    pub(in crate::replica) fn on_resume(&mut self, from: NodeId, snapshot: SnapshotId, table: &str, key: Vec<u8>) {
+    pub(in crate::log) fn on_resume(&mut self, from: NodeId, snapshot: SnapshotId, table: &str, key: Vec<u8>) {
         let table = Table::ALL.into_iter().find(|known| known.name() == table && known.in_snapshot());
         let joining = self.peers.joining.get_mut(&from).filter(|joining| joining.snapshot == snapshot);
         if let Some((joining, table)) = joining.zip(table) {
             joining.broken_at = None;
-            self.outbox.push(Output::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
+            self.events.push(Event::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
         }
     }
 
@@ -152,7 +161,7 @@ impl<S: Store> Replica<S> {
             self.peers.joining.iter().filter(|(node, joining)| self.membership.is_known(**node) || is_late(joining));
         for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.peers.joining.remove(&node);
-            self.outbox.push(Output::EndSnapshot { to: node });
+            self.events.push(Event::EndSnapshot { to: node });
         }
         let membership = &self.membership;
         self.peers
@@ -163,13 +172,19 @@ impl<S: Store> Replica<S> {
     /// Whoever comes under a later id has given up the earlier ones.
     fn retire_earlier_incarnations(&mut self, node: NodeId) {
         for earlier in self.membership.earlier_incarnations(node) {
-            self.issue(Body::Retire { node: earlier });
+            self.issue_membership(Body::Retire { node: earlier });
         }
     }
 
     /// Takes a part of the snapshot that was asked for last: the parts of two would mix, and of one that was asked for
     /// before, the first parts may have been missed.
-    pub(in crate::replica) fn on_snapshot_rows(&mut self, from: NodeId, snapshot: SnapshotId, rows: Vec<Write>) {
+    pub(crate) fn on_snapshot_rows(
+        &mut self,
+        store: &mut impl Store,
+        from: NodeId,
+        snapshot: SnapshotId,
+        rows: Vec<Write>,
+    ) {
         if !self.awaits(from, snapshot) {
             return;
         }
@@ -177,7 +192,7 @@ impl<S: Store> Replica<S> {
         for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
             if let Some(value) = row.value {
                 self.peers.received = Some((row.table, row.key.clone()));
-                self.registry.store.put(row.table, row.key, value);
+                store.put(row.table, row.key, value);
             }
         }
     }
@@ -186,16 +201,22 @@ impl<S: Store> Replica<S> {
         !self.installed && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
     }
 
-    pub(in crate::replica) fn on_snapshot_end(&mut self, from: NodeId, snapshot: SnapshotId) {
-        if !self.awaits(from, snapshot) {
-            return;
+    /// The snapshot is whole. True where it is the one that was asked for: the store is to be loaded, and the peers to be
+    /// greeted after it.
+    pub(crate) fn on_snapshot_end(&mut self, store: &mut impl Store, from: NodeId, snapshot: SnapshotId) -> bool {
+        let awaited = self.awaits(from, snapshot);
+        if awaited {
+            self.peers.received = None;
+            self.mark_installed(store);
         }
-        self.peers.received = None;
-        self.mark_installed();
-        self.load();
-        self.end_return();
+        awaited
+    }
+
+    /// With the state of the cluster in hand this node is back, and says so.
+    pub(crate) fn greet_all(&mut self, store: &mut impl Store) {
+        schema::Returning::clear_if_set(store);
         for peer in self.peers.connected() {
-            self.greet(peer);
+            self.greet(store, peer);
         }
     }
 
@@ -203,13 +224,19 @@ impl<S: Store> Replica<S> {
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
         let waits = !self.is_member() && !self.holds_void && self.membership.cut(self.me).is_none();
         if self.installed && waits {
-            let has = self.registry.applied().iter().map(|dot| (*dot.actor, dot.counter)).collect();
+            let has = self.frontiers.logs().map(|origin| (origin, self.frontiers.seq(origin))).collect();
             self.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
     }
 
     /// A newcomer has the snapshot: it is to be let in.
-    pub(in crate::replica) fn on_installed(&mut self, from: NodeId, wall: Millis, has: &[(NodeId, Seq)]) {
+    pub(in crate::log) fn on_installed(
+        &mut self,
+        store: &impl Store,
+        from: NodeId,
+        wall: Millis,
+        has: &[(NodeId, Seq)],
+    ) {
         if !self.is_member() || self.is_starting() {
             return;
         }
@@ -221,9 +248,9 @@ impl<S: Store> Replica<S> {
         }
         self.learn_contacts(vec![contact.clone()]);
         // One that has waited for long could not go on with its state.
-        let gone = self.gone_for(&has.iter().copied().collect());
+        let gone = self.gone_for(store, &has.iter().copied().collect());
         if gone.is_empty() {
-            self.nominate(contact, from);
+            self.nominate(store, contact, from);
         } else {
             self.say_gone(from, gone);
         }
@@ -231,7 +258,7 @@ impl<S: Store> Replica<S> {
 
     /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach. `by` is
     /// the newcomer itself, or the member that passes its word on.
-    pub(in crate::replica) fn nominate(&mut self, contact: Contact, by: NodeId) {
+    pub(in crate::log) fn nominate(&mut self, store: &impl Store, contact: Contact, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
         let known = self.membership.is_known(node);
         if !self.is_member() || known || self.is_starting() || self.membership.has_later_incarnation(node) {
@@ -245,8 +272,8 @@ impl<S: Store> Replica<S> {
                 if obstacles.is_empty() {
                     self.learn_contacts(vec![contact]);
                     tracing::info!(newcomer = %node, "a newcomer is let in");
-                    self.issue(Body::Admit { node });
-                    self.tell_secrets(node);
+                    self.issue_membership(Body::Admit { node });
+                    self.tell_secrets(store, node);
                 } else {
                     self.let_wait(contact, obstacles, by);
                 }
@@ -292,8 +319,9 @@ impl<S: Store> Replica<S> {
     fn lack_admissions(&self) -> BTreeSet<NodeId> {
         let mut lack = BTreeSet::new();
         for (_, origin, seq) in self.membership.admissions() {
-            let holds =
-                |member: &NodeId| *member == self.me || *member == origin || self.finality.held(*member, origin) >= seq;
+            let holds = |member: &NodeId| {
+                *member == self.me || *member == origin || self.frontiers.held(*member, origin) >= seq
+            };
             let (holders, others): (Vec<_>, Vec<_>) = self.membership.members().partition(holds);
             if 2 * holders.len() <= self.membership.count() {
                 lack.extend(others);
@@ -353,23 +381,23 @@ impl<S: Store> Replica<S> {
             self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
         if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
             peer.knows_secret = true;
-            self.outbox.push(Output::Hear { peer: from });
+            self.events.push(Event::Hear { peer: from });
         }
     }
 
     /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
-    pub(super) fn tell_secrets(&mut self, to: NodeId) {
-        if let Some(secrets) = self.secrets().filter(|_| self.is_member() && self.peers.is_connected(to)) {
+    pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
+        if let Some(secrets) = self.secrets(store).filter(|_| self.is_member() && self.peers.is_connected(to)) {
             self.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
         }
     }
 
     /// This node was let in: from now on it takes ops.
-    pub(super) fn on_secrets(&mut self, secrets: Secrets) {
+    pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
         if self.is_blind() {
-            self.write_secrets(&secrets);
+            write_secrets(store, &secrets);
             self.secret = Some(secrets.cluster);
-            self.registry.reload_pepper();
+            self.events.push(Event::LetIn);
             for peer in self.peers.connected() {
                 self.prove_membership(peer);
                 let vector = self.vector(Some(peer), true, true);

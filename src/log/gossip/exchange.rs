@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Body, Op};
-use crate::replica::finality::Fork;
-use crate::replica::{Entry, Lane, Message, Promise, Replica, Vector, log};
+use crate::log::frontiers::Fork;
+use crate::log::{Entry, Lane, Log, Message, Promise, Vector, ops};
 use crate::store::Store;
 
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
 const ASK_AGAIN: u64 = 300;
 
-impl<S: Store> Replica<S> {
+impl Log {
     /// Takes in what continues the logs that are here; asks again where there is a gap. Where an op cannot be taken, those of
     /// other logs are.
     pub(super) fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
@@ -31,9 +31,7 @@ impl<S: Store> Replica<S> {
             }
             match self.check(op, limit) {
                 Check::Next => {
-                    self.clock.observe(op.hlc);
-                    self.apply(op);
-                    self.log.push(op.clone());
+                    self.take(op);
                     taken.insert(op.node);
                 }
                 Check::Known | Check::Stranger => {}
@@ -43,7 +41,7 @@ impl<S: Store> Replica<S> {
                     left.insert(op.node);
                 }
                 Check::Broken => {
-                    self.finality.note_fork(op.node, Fork { by: from, seq: op.seq });
+                    self.frontiers.note_fork(op.node, Fork { by: from, seq: op.seq });
                     left.insert(op.node);
                     // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
                     self.holds_void |= self.membership.agreed().contains_key(&op.node);
@@ -58,7 +56,7 @@ impl<S: Store> Replica<S> {
                 self.note_taken(origin);
             }
             if self.membership.freeze_by(self.me, origin).is_none() {
-                self.finality.believe(origin, self.now);
+                self.frontiers.believe(origin, self.now);
             }
         }
         if gap || more {
@@ -67,7 +65,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn check(&self, op: &Op, limit: Millis) -> Check {
-        let applied = self.registry.applied_of(op.node);
+        let applied = self.frontiers.seq(op.node);
         if op.seq <= applied {
             Check::Known
         } else if op.node == self.me {
@@ -81,10 +79,10 @@ impl<S: Store> Replica<S> {
             Check::Stranger
         } else if op.hlc.millis() > limit && !planted!(SkewUnchecked) {
             Check::Early
-        } else if !op.continues(self.finality.chain(op.node)) && !planted!(GapsTaken) {
+        } else if !op.continues(self.frontiers.chain(op.node)) && !planted!(GapsTaken) {
             // Its origin's data directory was put back or copied.
             Check::Broken
-        } else if op.hlc <= self.finality.promise(op.node).hlc {
+        } else if op.hlc <= self.frontiers.promise(op.node).hlc {
             // Its origin had promised to issue nothing that early.
             Check::Broken
         } else {
@@ -103,7 +101,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    pub(super) fn on_vector(&mut self, from: NodeId, vector: &Vector) {
+    pub(super) fn on_vector(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
         self.time.heard(from, vector.wall, self.now, self.config.max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.silent = Some((self.now.elapsed, vector.silent.clone()));
@@ -117,14 +115,14 @@ impl<S: Store> Replica<S> {
         let mut lacking = false;
         for entry in &vector.entries {
             if entry.origin == self.me {
-                if !self.compare_own(from, entry) {
+                if !self.compare_own(store, from, entry) {
                     return;
                 }
             } else {
                 self.hear_promise(from, entry);
-                self.compare_stored(from, entry, vector.wants);
+                self.compare_stored(store, from, entry, vector.wants);
                 // What its own origin is about to push needs no asking.
-                let applied = self.registry.applied_of(entry.origin);
+                let applied = self.frontiers.seq(entry.origin);
                 if entry.has <= applied {
                     self.note_taken(entry.origin);
                 }
@@ -132,25 +130,25 @@ impl<S: Store> Replica<S> {
                     && self.membership.limit(self.me, entry.origin) > applied
                     && !self.peers.is_connected(entry.origin);
             }
-            self.finality.hold(from, entry.origin, entry.holds, entry.chain);
+            self.frontiers.hold(from, entry.origin, entry.holds, entry.chain);
         }
         for row in &vector.rows {
             if row.by == self.me && !self.compare_own_word(from, row) {
                 return;
             }
-            if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.registry.applied_of(self.me)) {
+            if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.frontiers.seq(self.me)) {
                 let most = row.held.iter().filter(|(origin, ..)| *origin == self.me).map(|(_, seq, _)| *seq).max();
                 return self.halt_behind(most.unwrap_or_default());
             }
             if row.by != self.me && self.membership.is_member(row.by) {
                 for (origin, seq, chain) in &row.held {
-                    self.finality.hold(row.by, *origin, *seq, *chain);
+                    self.frontiers.hold(row.by, *origin, *seq, *chain);
                 }
             }
         }
         if vector.wants {
             self.compared_with(from);
-            self.send_missing(from, &vector.entries);
+            self.send_missing(store, from, &vector.entries);
         }
         if vector.echo {
             let vector = self.vector(Some(from), true, false);
@@ -168,30 +166,30 @@ impl<S: Store> Replica<S> {
             promise.hlc = Hlc::from_millis(self.cluster_time());
         }
         if self.membership.freeze_by(self.me, entry.origin).is_none() {
-            self.finality.check_promise(entry.origin, entry.promise, from);
-            let believed = self.finality.hear(entry.origin, promise, from, self.now);
+            self.frontiers.check_promise(entry.origin, entry.promise, from);
+            let believed = self.frontiers.hear(entry.origin, promise, from, self.now);
             // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
             self.clock.observe(believed);
         } else if planted!(FrozenPromiseBelieved) {
-            let here = self.finality.here(entry.origin);
-            self.finality.hear(entry.origin, Promise { seq: here.seq, chain: here.chain, ..promise }, from, self.now);
+            let here = self.frontiers.here(entry.origin);
+            self.frontiers.hear(entry.origin, Promise { seq: here.seq, chain: here.chain, ..promise }, from, self.now);
         }
     }
 
     /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
     /// that is kept: two that hold different ops must not go on in peace.
-    fn compare_stored(&mut self, from: NodeId, entry: &Entry, full: bool) {
+    fn compare_stored(&mut self, store: &impl Store, from: NodeId, entry: &Entry, full: bool) {
         let Entry { origin, holds, chain, .. } = *entry;
-        let behind = holds < self.finality.decided(origin) && holds > self.finality.held(from, origin);
-        if full && behind && self.stored_chain(origin, holds).is_some_and(|ours| ours != chain) {
-            self.finality.note_fork(origin, Fork { by: from, seq: holds });
+        let behind = holds < self.frontiers.decided(origin) && holds > self.frontiers.held(from, origin);
+        if full && behind && self.stored_chain(store, origin, holds).is_some_and(|ours| ours != chain) {
+            self.frontiers.note_fork(origin, Fork { by: from, seq: holds });
         }
     }
 
     /// The vector of one that is no member says what it lacks and nothing else.
-    pub(super) fn answer_stranger(&mut self, from: NodeId, vector: &Vector) {
+    pub(super) fn answer_stranger(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
         if vector.wants && self.is_member() && !self.membership.is_known(from) {
-            self.send_missing(from, &vector.entries);
+            self.send_missing(store, from, &vector.entries);
         }
         if vector.echo {
             let vector = self.vector(Some(from), true, false);
@@ -201,7 +199,7 @@ impl<S: Store> Replica<S> {
 
     /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
-    pub(super) fn send_missing(&mut self, to: NodeId, entries: &[Entry]) {
+    pub(super) fn send_missing(&mut self, store: &impl Store, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
         if self.is_member() && !theirs.contains_key(&self.me) {
             // It knows nothing of this node, and may have lost the proof with which it takes what follows.
@@ -209,17 +207,17 @@ impl<S: Store> Replica<S> {
         }
         let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;
-        let behind = self.registry.applied().iter().filter_map(|dot| {
-            let held = theirs.get(dot.actor).copied().unwrap_or(0);
-            let upto = dot.counter.min(self.membership.useful(to, *dot.actor));
-            (*dot.actor != to && held < upto).then_some((*dot.actor, held + 1, upto))
+        let behind = self.frontiers.logs().filter_map(|origin| {
+            let held = theirs.get(&origin).copied().unwrap_or(0);
+            let upto = self.frontiers.seq(origin).min(self.membership.useful(to, origin));
+            (origin != to && held < upto).then_some((origin, held + 1, upto))
         });
         let behind: Vec<_> = behind.collect();
         let logs = behind.len().max(1);
         for (origin, from, upto) in behind {
             let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
             let mut next = from;
-            log::read(&self.registry.store, origin, from, &mut |op| {
+            ops::read(store, origin, from, &mut |op| {
                 if op.seq > next {
                     gone.insert(origin, op.seq);
                     return ControlFlow::Break(());
@@ -238,7 +236,7 @@ impl<S: Store> Replica<S> {
                 ControlFlow::Continue(())
             });
             // Where nothing is left of it: only what is decided leaves, and what is issued in this step is not there yet.
-            let decided = self.finality.decided(origin);
+            let decided = self.frontiers.decided(origin);
             if next == from && from <= decided {
                 gone.entry(origin).or_insert(decided + 1);
             }

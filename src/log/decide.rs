@@ -1,0 +1,143 @@
+//! What has become final: the watermark and the majorities rise, and ops are decided in the order of their stamps.
+
+use super::Log;
+use super::frontiers::Undecided;
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::crdt::Seq;
+
+/// What a step has made final.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// Logs of which a majority holds more: the prefix before, and now.
+    pub(crate) held: Vec<(NodeId, Seq, Seq)>,
+    /// The ops that are decided now, in the order of their stamps, which is the same at every node.
+    pub(crate) ops: Vec<Stamp>,
+}
+
+impl Log {
+    /// Decides everything that has become final. None where this node must not decide anything for now: what it issued last,
+    /// and does not know of any more, may lie below the others' promises; and a newcomer may have its state from one that is
+    /// out and does not know it yet, so that some of it may be void.
+    pub(crate) fn decide(&mut self) -> Option<Decision> {
+        if !self.is_member() || self.is_starting() {
+            return None;
+        }
+        let mut decision = Decision::default();
+        let risen = self.raise_watermark();
+        decision.held = self.raise_majorities();
+        if risen || !decision.held.is_empty() {
+            decision.ops = self.newly_decided();
+        }
+        Some(decision)
+    }
+
+    /// The members whose word an op with this stamp still waits for: its promise, or that it holds the op.
+    pub(crate) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<NodeId> {
+        let others = || self.membership.members().filter(|member| *member != self.me);
+        let silent: Vec<_> = others().filter(|member| self.promised_by(*member) < stamp.hlc).collect();
+        if silent.is_empty() {
+            others().filter(|member| *member != stamp.node && self.frontiers.held(*member, stamp.node) < seq).collect()
+        } else {
+            silent
+        }
+    }
+
+    /// Whether some other member may yet issue something with an earlier timestamp, as far as this node knows.
+    pub(crate) fn lacks_promises(&self, stamp: Stamp) -> bool {
+        let mut others = self.membership.members().filter(|member| *member != self.me);
+        others.any(|member| self.promised_by(member) < stamp.hlc)
+    }
+
+    /// How many members hold an op, and of how many.
+    pub(crate) fn holders(&self, origin: NodeId, seq: Seq) -> (usize, usize) {
+        let holds =
+            |member: &NodeId| *member == self.me || *member == origin || self.frontiers.held(*member, origin) >= seq;
+        (self.membership.members().filter(holds).count(), self.membership.count())
+    }
+
+    fn promised_by(&self, member: NodeId) -> Hlc {
+        if member == self.me {
+            return self.clock.last();
+        }
+        // What another continuation of its log has is not here, whatever this one promises.
+        if self.frontiers.fork(member).is_some() {
+            return Hlc::ZERO;
+        }
+        self.frontiers.promise(member).hlc.max(self.membership.floor(member))
+    }
+
+    /// True where it has risen.
+    fn raise_watermark(&mut self) -> bool {
+        let watermark = self.frontiers.watermark;
+        let lags = |member: NodeId| self.membership.is_member(member) && self.promised_by(member) <= watermark;
+        if self.frontiers.laggard.is_some_and(lags) {
+            return false;
+        }
+        let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
+        let members = self.membership.members().skip(left_out);
+        if let Some((least, laggard)) = members.map(|member| (self.promised_by(member), member)).min() {
+            self.frontiers.watermark = least.max(watermark);
+            self.frontiers.laggard = Some(laggard);
+        }
+        self.frontiers.watermark > watermark
+    }
+
+    /// Works out again what a majority holds of each log that somebody said something new about. Returns the logs of which
+    /// that is more now.
+    fn raise_majorities(&mut self) -> Vec<(NodeId, Seq, Seq)> {
+        let mut risen = Vec::new();
+        let stale = std::mem::take(&mut self.frontiers.stale);
+        let stale: Vec<_> = if std::mem::take(&mut self.frontiers.all_stale) {
+            self.frontiers.logs().collect()
+        } else {
+            // While the members stay the same, a majority that holds all that is here cannot come to hold more.
+            stale.into_iter().filter(|node| self.frontiers.majority(*node) < self.frontiers.seq(*node)).collect()
+        };
+        for node in stale {
+            let majority = self.held_by_majority(node);
+            let Some(before) = self.frontiers.set_majority(node, majority) else { continue };
+            if majority > before {
+                risen.push((node, before, majority));
+            }
+        }
+        risen
+    }
+
+    /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
+    /// has acknowledged. The frozen are among those who hold for as long as they are members, but not of what the origin
+    /// issued after it froze them.
+    fn held_by_majority(&self, origin: NodeId) -> Seq {
+        let applied = self.frontiers.seq(origin);
+        let held = |member: NodeId| match member {
+            _ if member == origin => applied,
+            _ if member == self.me => self.acknowledged(origin).seq,
+            _ => self.frontiers.held(member, origin),
+        };
+        let held = |member| held(member).min(self.membership.counts_as_held(origin, member));
+        let mut held: Vec<_> = self.membership.members().map(held).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)
+    }
+
+    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
+    fn newly_decided(&mut self) -> Vec<Stamp> {
+        let mut decided = Vec::new();
+        let watermark = self.frontiers.watermark;
+        for (node, origin) in &mut self.frontiers.origins {
+            let before = decided.len();
+            // Of a log with two continuations nobody can tell what others have decided.
+            let forked = origin.fork.is_some();
+            let majority = origin.majority;
+            let is_due = |op: &mut Undecided| !forked && op.seq <= majority && op.hlc <= watermark;
+            while let Some(op) = origin.undecided.pop_front_if(is_due) {
+                (origin.decided, origin.decided_chain) = (op.seq, Some(op.chain));
+                decided.push(Stamp { hlc: op.hlc, node: *node });
+            }
+            if decided.len() > before {
+                self.frontiers.unsaved.insert(*node);
+            }
+        }
+        decided.sort_unstable();
+        decided
+    }
+}

@@ -1,0 +1,104 @@
+//! Ops enter the logs: this node's own, and those of others.
+
+use std::collections::BTreeMap;
+
+use super::Log;
+use super::event::Event;
+use super::message::{Lane, Message};
+use crate::clock::{Hlc, NodeId};
+use crate::crdt::{Body, Op};
+use crate::store::Store;
+use crate::store::schema::{self, Cell};
+
+/// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
+/// most, because a node that restarts at once issues ops that far ahead of its clock.
+const CEILING_STEP: u64 = 5000;
+
+impl Log {
+    /// Issues an op of this node's own. The caller applies it to the registry.
+    pub(crate) fn issue(&mut self, body: Body) -> Op {
+        let hlc = self.clock.tick(self.time_to_follow());
+        self.has_promised = true;
+        let here = self.frontiers.here(self.me);
+        let op = Op::new(self.me, here.seq + 1, hlc, here.chain, body);
+        self.enter(&op);
+        op
+    }
+
+    /// Issues an op about the membership.
+    pub(super) fn issue_membership(&mut self, body: Body) {
+        let op = self.issue(body);
+        self.events.push(Event::Applied(op));
+    }
+
+    /// Takes the next op of another member's log.
+    pub(super) fn take(&mut self, op: &Op) {
+        self.clock.observe(op.hlc);
+        self.enter(op);
+        self.events.push(Event::Applied(op.clone()));
+    }
+
+    fn enter(&mut self, op: &Op) {
+        self.frontiers.applied(op);
+        if op.body.is_membership() {
+            let frontiers = &self.frontiers;
+            self.membership.add(op.clone(), &|node| frontiers.here(node));
+            self.membership_changed();
+        }
+        let frontiers = &self.frontiers;
+        if self.membership.try_finish(&|node| frontiers.here(node)) {
+            self.membership_changed();
+        }
+        self.buffer.push(op.clone());
+    }
+
+    /// What hangs on the membership is worked out again.
+    pub(super) fn membership_changed(&mut self) {
+        self.frontiers.membership_changed(self.membership.members(), self.now.elapsed);
+        let membership = &self.membership;
+        self.frontiers.forget_rows(|node| membership.is_member(node));
+        self.leavers.retain(|node| membership.is_member(*node));
+        self.contacts_changed = true;
+        let out: Vec<_> = self.membership.cuts().keys().copied().collect();
+        self.holds_void = out.iter().any(|node| self.membership.is_void_beyond(*node, self.frontiers.here(*node)));
+        out.into_iter().for_each(|node| self.frontiers.end_fork(node));
+    }
+
+    /// Promises the time of this step.
+    pub(crate) fn advance_clock(&mut self) {
+        let time = self.time_to_follow();
+        self.clock.promise(time);
+    }
+
+    /// Writes this step's ops and contacts. Returns the ops by origin.
+    pub(crate) fn write(&mut self, store: &mut impl Store) -> BTreeMap<NodeId, Vec<Op>> {
+        self.save_contacts(store);
+        self.buffer.write(store)
+    }
+
+    /// Writes how far each log has come, and the promise ceiling ahead of time where this step's timestamps have reached
+    /// it.
+    pub(crate) fn save(&mut self, store: &mut impl Store) {
+        self.frontiers.save(store);
+        if self.clock.last() > self.ceiling {
+            let step = CEILING_STEP.min(self.config.max_clock_skew / 2);
+            self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
+            schema::Ceiling::save(store, &self.ceiling);
+        }
+    }
+
+    /// Tells the origins of forked logs, and the log of this node, once each.
+    pub(crate) fn tell_forks(&mut self) {
+        for origin in self.frontiers.take_new_forks() {
+            let Some(fork) = self.frontiers.fork(origin) else { continue };
+            tracing::error!(
+                %origin, label = self.label(origin), seq = fork.seq, other = %fork.by,
+                "two nodes hold different ops under one number of a log: its data directory was put back or ran twice; nothing \
+                 more of that log is decided until the node has come back under a new id"
+            );
+            if self.peers.is_connected(origin) {
+                self.send(origin, Lane::Ordered, Message::Forked { seq: fork.seq });
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The rows and single values that hold the log's types; the keys are those of [`schema`].
+
+use super::frontiers::Frontier;
+use super::{Contact, Founding, Return};
+use crate::store::schema::{self, Cell, Rows};
+
+impl Rows for schema::Frontiers {
+    type Row = Frontier;
+}
+
+impl Rows for schema::Contacts {
+    type Row = Contact;
+}
+
+impl Cell for schema::Founding {
+    type Value = Founding;
+}
+
+impl Cell for schema::Returning {
+    type Value = Return;
+}

@@ -1,0 +1,345 @@
+//! Logs that talk to each other, without a registry on top of them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::crdt::Body;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+
+/// What the ops of these tests say: nothing that a log looks at.
+fn opaque(n: u64) -> Body {
+    Body::Activate { registration: Stamp { hlc: Hlc(n), node: NodeId(n) } }
+}
+
+fn node(n: u64) -> NodeId {
+    NodeId(n << 16)
+}
+
+struct Peer {
+    log: Log,
+    store: MemoryStore,
+    /// The ops that were handed on to be applied, by origin.
+    applied: BTreeMap<NodeId, Vec<Seq>>,
+    /// The ops that are decided, in the order in which that was said.
+    decided: Vec<Stamp>,
+    halted: Option<String>,
+}
+
+/// Some logs and the messages between them.
+struct Net {
+    peers: BTreeMap<NodeId, Peer>,
+    /// By sender and receiver: connections keep the order of what they carry.
+    links: BTreeMap<(NodeId, NodeId), VecDeque<Message>>,
+    /// Messages between these two are kept.
+    cut: BTreeSet<(NodeId, NodeId)>,
+    now: Now,
+}
+
+impl Net {
+    fn founded(count: u64) -> Self {
+        let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
+        let founders: BTreeSet<_> = (1..=count).map(node).collect();
+        let founding = Founding { founders: founders.clone(), former: BTreeMap::new() };
+        let mut net = Self { peers: BTreeMap::new(), links: BTreeMap::new(), cut: BTreeSet::new(), now };
+        for me in &founders {
+            let contact = Contact {
+                node: *me,
+                public_key: Vec::new(),
+                address: String::new(),
+                label: String::new(),
+                as_of: Millis(0),
+            };
+            let (mut log, mut store) = (Log::new(Config::new(contact, me.0), None, now), MemoryStore::new());
+            let secrets = Secrets { cluster: [7; 32], pepper: crate::name::Pepper::derive(&[7; 32]) };
+            log.found(&mut store, &founding, &secrets);
+            log.load(&mut store);
+            let (applied, decided, halted) = (BTreeMap::new(), Vec::new(), None);
+            net.peers.insert(*me, Peer { log, store, applied, decided, halted });
+        }
+        for (from, to) in net.pairs() {
+            let peer = net.peers.get_mut(&from).unwrap();
+            peer.log.on_connected(&mut peer.store, to);
+            net.take_events(from);
+        }
+        net.run(20);
+        net
+    }
+
+    fn pairs(&self) -> Vec<(NodeId, NodeId)> {
+        let nodes: Vec<_> = self.peers.keys().copied().collect();
+        nodes.iter().flat_map(|a| nodes.iter().filter(move |b| a != *b).map(|b| (*a, *b))).collect()
+    }
+
+    fn take_events(&mut self, from: NodeId) {
+        let peer = self.peers.get_mut(&from).unwrap();
+        for event in peer.log.take_events() {
+            match event {
+                Event::Applied(op) => peer.applied.entry(op.node).or_default().push(op.seq),
+                Event::Send { to, message, .. } => self.links.entry((from, to)).or_default().push_back(message),
+                Event::Halt(reason) => peer.halted = Some(reason),
+                _ => {}
+            }
+        }
+    }
+
+    /// Issues an op that says nothing.
+    fn issue(&mut self, at: u64, n: u64) {
+        let peer = self.peers.get_mut(&node(at)).unwrap();
+        let op = peer.log.issue(opaque(n));
+        peer.applied.entry(op.node).or_default().push(op.seq);
+    }
+
+    /// One step of one node.
+    fn step(&mut self, at: NodeId) {
+        let peer = self.peers.get_mut(&at).unwrap();
+        if peer.halted.is_some() {
+            return;
+        }
+        peer.log.set_time(self.now);
+        peer.log.look_at_the_clock();
+        peer.log.advance_clock();
+        peer.log.end_start();
+        peer.log.join_evictions();
+        peer.log.depart(&mut peer.store);
+        peer.decided.extend(peer.log.decide().into_iter().flat_map(|decision| decision.ops));
+        let fresh = peer.log.write(&mut peer.store);
+        peer.log.tell_forks();
+        peer.log.gossip(&mut peer.store, fresh, false);
+        peer.log.announce_peers();
+        peer.log.save(&mut peer.store);
+        peer.store.commit();
+        self.take_events(at);
+    }
+
+    /// Delivers the next message of one connection.
+    fn deliver(&mut self, link: (NodeId, NodeId)) {
+        if self.cut.contains(&link) || self.cut.contains(&(link.1, link.0)) {
+            return;
+        }
+        let Some(message) = self.links.get_mut(&link).and_then(VecDeque::pop_front) else { return };
+        let peer = self.peers.get_mut(&link.1).unwrap();
+        if peer.halted.is_none() {
+            peer.log.set_time(self.now);
+            peer.log.on_message(&mut peer.store, link.0, message);
+            self.take_events(link.1);
+        }
+    }
+
+    fn tick(&mut self, millis: u64) {
+        self.now = Now { wall: self.now.wall.plus(millis), elapsed: self.now.elapsed.plus(millis) };
+    }
+
+    /// Lets so many heartbeats pass, and all that is said arrive.
+    fn run(&mut self, heartbeats: u64) {
+        for _ in 0..heartbeats * 4 {
+            self.tick(300);
+            for at in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.step(at);
+            }
+            for link in self.pairs() {
+                while !self.is_cut(link) && self.links.get(&link).is_some_and(|queue| !queue.is_empty()) {
+                    self.deliver(link);
+                }
+            }
+        }
+    }
+
+    fn is_cut(&self, link: (NodeId, NodeId)) -> bool {
+        self.cut.contains(&link) || self.cut.contains(&(link.1, link.0))
+    }
+
+    fn decided(&self, at: u64) -> &[Stamp] {
+        &self.peers[&node(at)].decided
+    }
+
+    fn log(&self, at: u64) -> &Log {
+        &self.peers[&node(at)].log
+    }
+}
+
+#[test]
+fn what_all_have_promised_to_be_over_is_decided_in_one_order() {
+    let mut net = Net::founded(3);
+    for n in 0..10 {
+        net.issue(1 + n % 3, n);
+        net.tick(7);
+    }
+    net.run(4);
+    assert_eq!(net.decided(1).len(), 10);
+    assert!(net.decided(1).is_sorted());
+    assert_eq!(net.decided(1), net.decided(2));
+    assert_eq!(net.decided(1), net.decided(3));
+}
+
+#[test]
+fn without_the_promise_of_one_member_nothing_is_decided() {
+    let mut net = Net::founded(3);
+    net.cut = [(node(1), node(3)), (node(2), node(3))].into();
+    net.issue(1, 1);
+    net.run(20);
+    assert_eq!(net.decided(1), []);
+    assert_eq!(net.log(2).applied_of(node(1)), 1, "a majority holds it all the same");
+    assert_eq!(net.log(1).waiting_for(Stamp { hlc: net.log(1).last_timestamp(), node: node(1) }, 1), [node(3)]);
+    net.cut.clear();
+    net.run(4);
+    assert_eq!(net.decided(1).len(), 1);
+}
+
+#[test]
+fn without_a_majority_that_holds_it_nothing_is_decided() {
+    let mut net = Net::founded(3);
+    // Promises are relayed, and the ops reach nobody.
+    net.issue(1, 1);
+    let stamp = Stamp { hlc: net.log(1).last_timestamp(), node: node(1) };
+    net.step(node(1));
+    assert_eq!(net.log(1).holders(node(1), 1), (1, 3));
+    assert!(!net.log(1).is_decided(stamp));
+    net.run(4);
+    assert_eq!(net.log(1).holders(node(1), 1), (3, 3));
+    assert!(net.log(1).is_decided(stamp));
+}
+
+#[test]
+fn an_eviction_by_a_majority_lets_the_others_go_on() {
+    let mut net = Net::founded(3);
+    net.cut = [(node(1), node(3)), (node(2), node(3))].into();
+    net.issue(1, 1);
+    net.run(4);
+    assert_eq!(net.decided(1), []);
+    assert!(matches!(
+        net.peers.get_mut(&node(3)).unwrap().log.evict(node(1), false),
+        Err(Denied::NotInContact { heard: 1, .. })
+    ));
+    net.peers.get_mut(&node(1)).unwrap().log.evict(node(3), false).unwrap();
+    net.take_events(node(1));
+    net.run(4);
+    assert!(!net.log(2).membership().is_member(node(3)));
+    let ops: Vec<_> = net.decided(2).iter().filter(|stamp| stamp.node == node(1)).collect();
+    assert!(!ops.is_empty());
+    net.cut.clear();
+    net.run(4);
+    assert!(matches!(net.log(3).exit(), Some(Exit::Anew(..))), "it learns that it is out");
+}
+
+#[test]
+fn a_member_that_leaves_hands_over_what_it_holds_first() {
+    let mut net = Net::founded(3);
+    net.issue(3, 1);
+    let leaver = net.peers.get_mut(&node(3)).unwrap();
+    assert_eq!(leaver.log.may_leave(), Ok(true));
+    leaver.log.leave(&mut leaver.store);
+    net.run(8);
+    assert_eq!(net.log(1).applied_of(node(3)), 2, "the op and its last one");
+    assert!(!net.log(1).membership().is_member(node(3)));
+    assert_eq!(net.log(3).exit(), Some(Exit::Left));
+    net.issue(1, 2);
+    net.run(4);
+    assert_eq!(net.decided(1), net.decided(2));
+    assert!(net.decided(1).iter().any(|stamp| stamp.node == node(1)));
+}
+
+/// Its last op may be behind its later words on the way; whoever took it for one that stays would leave as well.
+#[test]
+fn one_that_has_departed_still_says_that_it_leaves() {
+    let mut net = Net::founded(2);
+    let leaver = &mut net.peers.get_mut(&node(2)).unwrap().log;
+    assert!(!leaver.leavers().0.contains(&node(2)));
+    leaver.issue(Body::Depart);
+    assert!(leaver.leavers().0.contains(&node(2)));
+}
+
+#[test]
+fn of_empty_logs_nothing_is_kept() {
+    let mut net = Net::founded(3);
+    net.run(4);
+    for peer in net.peers.values() {
+        assert!(peer.log.frontiers().rows().is_empty(), "{:?}", peer.log.frontiers().rows());
+    }
+    net.issue(1, 1);
+    net.run(4);
+    let rows = net.log(2).frontiers().rows();
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [node(1), node(3)]);
+    for row in rows.values() {
+        assert_eq!(row.iter().map(|(origin, held)| (*origin, held.seq)).collect::<Vec<_>>(), [(node(1), 1)]);
+    }
+}
+
+#[test]
+fn in_a_large_cluster_a_new_contact_is_a_rumour() {
+    let mut net = Net::founded(9);
+    net.run(4);
+    let mut moved = net.log(1).contact(node(1)).unwrap().clone();
+    moved.as_of = moved.as_of.plus(1);
+    net.peers.get_mut(&node(2)).unwrap().log.learn_contacts(vec![moved.clone()]);
+    net.step(node(2));
+    let said = net.links.iter().filter(|((from, _), _)| *from == node(2)).flat_map(|(_, messages)| messages);
+    let told = said.filter_map(|message| match message {
+        Message::Contacts(contacts) => Some(contacts.clone()),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; GossipLimits::default().fanout]);
+}
+
+#[test]
+fn of_a_log_that_forks_nothing_more_is_decided() {
+    let mut net = Net::founded(3);
+    // The third one's log goes on in two ways: each of the others hears of another one.
+    let third = net.log(3);
+    let (hlc, after) = (Hlc(third.last_timestamp().0 + 1), third.chain(node(3)));
+    let ops = [1, 2].map(|n| crate::crdt::Op::new(node(3), 1, hlc, after, opaque(n)));
+    for (to, op) in [1, 2].into_iter().zip(ops) {
+        let message = Message::Ops { ops: std::sync::Arc::new(vec![op]), more: false };
+        let peer = net.peers.get_mut(&node(to)).unwrap();
+        peer.log.on_message(&mut peer.store, node(3), message);
+        net.take_events(node(to));
+    }
+    net.run(8);
+    assert_eq!(net.log(1).frontiers().forks().count(), 1);
+    assert!(net.decided(1).iter().chain(net.decided(2)).all(|stamp| stamp.node != node(3)));
+    assert!(net.peers[&node(3)].halted.is_some(), "peers hold ops of it that it has not");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the order in which messages arrive, all logs hand on the same ops in the order of each log, and decide the
+    /// same ones in the same order: of two nodes one may only be further than the other.
+    #[test]
+    fn all_decide_the_same_in_the_same_order(
+        count in 2_u64..5,
+        acts in proptest::collection::vec((0_u8..8, 0_u64..5, 0_u64..5, 1_u64..400), 1..300),
+    ) {
+        let mut net = Net::founded(count);
+        let mut issued = 0;
+        for (act, a, b, millis) in acts {
+            let (a, b) = (1 + a % count, 1 + b % count);
+            match act {
+                0 => {
+                    net.issue(a, issued);
+                    issued += 1;
+                }
+                1 => net.tick(millis),
+                2 if a != b => drop(net.cut.insert((node(a), node(b)))),
+                3 => net.cut.clear(),
+                4 | 5 => net.step(node(a)),
+                _ if a != b => net.deliver((node(a), node(b))),
+                _ => {}
+            }
+            for (one, other) in net.pairs() {
+                let (one, other) = (&net.peers[&one].decided, &net.peers[&other].decided);
+                let common = one.len().min(other.len());
+                prop_assert_eq!(&one[..common], &other[..common]);
+            }
+        }
+        net.cut.clear();
+        net.run(12);
+        for peer in net.peers.values() {
+            prop_assert_eq!(peer.halted.as_ref(), None);
+            prop_assert_eq!(peer.decided.len() as u64, issued);
+            prop_assert!(peer.applied.values().all(|seqs| seqs.iter().copied().eq(1..=seqs.len() as u64)));
+        }
+    }
+}

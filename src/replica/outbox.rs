@@ -1,0 +1,125 @@
+//! What a step wants done is held back until the batch that it depends on is durable.
+
+use std::collections::VecDeque;
+
+use super::input::Output;
+use crate::clock::{Millis, NodeId};
+use crate::store::Batch;
+
+/// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
+const MOST_HELD_BACK: usize = 100_000;
+/// A disk that makes nothing durable for so many milliseconds hangs, and the node says so. A guess: longer than a busy disk
+/// takes, shorter than an operator's patience.
+const DISK_HANGS: u64 = 2000;
+
+/// The outputs of a node that have not been handed out.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Those of this step.
+    step: Vec<Output>,
+    /// What rests on nothing that could be lost.
+    at_once: Vec<Output>,
+    /// What waits for its batch, in order.
+    pub(super) gated: VecDeque<(Batch, Output)>,
+    pub(super) persisted: Batch,
+    /// Since when the disk has made nothing durable, in `elapsed` time; none where nothing waits for it.
+    disk_waits: Option<Millis>,
+    disk_logged: bool,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, output: Output) {
+        self.step.push(output);
+    }
+
+    pub(super) fn extend(&mut self, outputs: impl IntoIterator<Item = Output>) {
+        self.step.extend(outputs);
+    }
+
+    /// Hands an output out with the next ones, whatever waits for the disk.
+    pub(super) fn push_at_once(&mut self, output: Output) {
+        self.at_once.push(output);
+    }
+
+    /// The store has made a batch, and all before it, durable.
+    pub(super) fn persisted(&mut self, batch: Batch) {
+        if batch > self.persisted {
+            self.disk_waits = None;
+        }
+        self.persisted = self.persisted.max(batch);
+    }
+
+    /// Drops what is on its way to a peer whose connection is gone. What still waits for the disk belongs to that connection:
+    /// a request to join that went out on the next one would bring a snapshot that nobody waits for any more, and that mixes
+    /// with another's.
+    pub(super) fn forget_peer(&mut self, peer: NodeId) {
+        let gone = |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to, .. } if *to == peer);
+        self.gated.retain(|(_, output)| !gone(output));
+        self.step.retain(|output| !gone(output));
+    }
+
+    /// Ends a step whose writes are in this batch: returns what may be done now.
+    pub(super) fn end_step(&mut self, batch: Batch, now: Millis) -> Vec<Output> {
+        if self.gated.is_empty() && batch <= self.persisted {
+            self.disk_waits = None;
+            self.at_once.append(&mut self.step);
+            return std::mem::take(&mut self.at_once);
+        }
+        self.hold_back(batch, now);
+        self.release()
+    }
+
+    /// Holds this step's outputs back until its batch is durable. Where the disk hangs, what anti-entropy makes up for is
+    /// dropped at once, and every message before what waits grows too large.
+    fn hold_back(&mut self, batch: Batch, now: Millis) {
+        let since = *self.disk_waits.get_or_insert(now);
+        let waited = now.since(since);
+        if waited < DISK_HANGS {
+            self.disk_logged = false;
+        } else if !std::mem::replace(&mut self.disk_logged, true) {
+            tracing::error!(for_ms = waited, "the disk has made nothing durable; what depends on it waits");
+        }
+        let room = MOST_HELD_BACK.saturating_sub(self.gated.len());
+        let mut outputs = std::mem::take(&mut self.step);
+        if waited >= DISK_HANGS {
+            outputs.retain(|output| !matches!(output, Output::Send { message, .. } if message.is_said_again()));
+        }
+        if outputs.len() > room {
+            outputs.retain(|output| !matches!(output, Output::Send { .. }));
+        }
+        self.gated.extend(outputs.drain(..).map(|output| (batch, output)));
+        self.step = outputs;
+    }
+
+    /// The outputs whose batches are durable.
+    pub(super) fn release(&mut self) -> Vec<Output> {
+        let durable =
+            self.gated.iter().take_while(|(batch, _)| *batch <= self.persisted || planted!(SpeakBeforeFsync)).count();
+        let mut released = std::mem::take(&mut self.at_once);
+        released.extend(self.gated.drain(..durable).map(|(_, output)| output));
+        released
+    }
+
+    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    pub(super) fn disk_hangs(&self, now: Millis) -> Option<u64> {
+        let waited = now.since(self.disk_waits?);
+        (waited >= DISK_HANGS).then_some(waited)
+    }
+
+    /// The same, where nothing more can wait for the disk.
+    pub(super) fn is_full(&self, now: Millis) -> Option<u64> {
+        self.disk_hangs(now).filter(|_| self.gated.len() >= MOST_HELD_BACK)
+    }
+
+    /// The outputs of a step that ended the node: nothing that is held back gets out.
+    pub(super) fn take_step(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.step)
+    }
+
+    /// Nothing gets out any more but this.
+    pub(super) fn halt(&mut self, reason: String) {
+        self.gated.clear();
+        self.at_once.clear();
+        self.step = vec![Output::Halt(reason)];
+    }
+}

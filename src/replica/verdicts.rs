@@ -1,0 +1,457 @@
+//! What follows once ops are decided: registrations are confirmed or rejected, claims end, events are written.
+//!
+//! The log says which ops are decided, in the order of their stamps. Walking them once gives every verdict but the
+//! rejections, which wait until a majority holds the op that displaced.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::ControlFlow;
+
+use super::Replica;
+use super::feed::EventKind;
+use super::retention::has_ended;
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::crdt::{Body, ClaimRecord, ClaimRef, EndReason, Op, Registration, Seq};
+use crate::log::{Decision, read_log};
+use crate::store::schema::{self, Rows, Span};
+use crate::store::{Direction, Store};
+
+/// What an op is about that is not decided.
+#[derive(Clone, Debug)]
+enum What {
+    Register {
+        replaces: bool,
+    },
+    Activate(Stamp),
+    Release(Box<ClaimRef>),
+    Extend(Stamp),
+    Erase(Stamp),
+    /// Nothing follows from its being decided.
+    Other,
+}
+
+impl What {
+    fn of(op: &Op) -> Self {
+        match &op.body {
+            Body::Register(register) => Self::Register { replaces: register.replaces.is_some() },
+            Body::Activate { registration } => Self::Activate(*registration),
+            Body::Release(claim) => Self::Release(Box::new(claim.clone())),
+            Body::Extend { registration, .. } => Self::Extend(*registration),
+            Body::Erase { registration } => Self::Erase(*registration),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An applied op whose time has not come.
+#[derive(Clone, Debug)]
+struct Undecided {
+    seq: Seq,
+    hlc: Hlc,
+    what: What,
+}
+
+/// A registration that lost, until its rejection and the end of its claims are final.
+#[derive(Clone, Debug)]
+struct Contest {
+    /// The client chose the id: an earlier twin may yet be on its way until its own op is decided.
+    chosen: bool,
+    /// Its own op is decided.
+    decided: bool,
+    rejected: bool,
+}
+
+/// What is still open of the registrations that are known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    /// The ops of each log that are applied and not decided.
+    undecided: BTreeMap<NodeId, VecDeque<Undecided>>,
+    contests: BTreeMap<Stamp, Contest>,
+    /// Contests by the op that must be held before they are over: (origin, seq, contest).
+    watches: BTreeSet<(NodeId, Seq, Stamp)>,
+    /// Contests that something happened to in this step.
+    check: BTreeSet<Stamp>,
+    /// Registrations that lost in this step.
+    news: Vec<Stamp>,
+    /// Some registration lost or was rejected in this step.
+    fates_changed: bool,
+    /// The earliest end of a reservation that has not been dealt with.
+    next_expiry: Option<Hlc>,
+    /// Registrations among the undecided ops.
+    pending: u64,
+}
+
+impl Verdicts {
+    /// Registrations that are not final.
+    pub(super) fn pending(&self) -> u64 {
+        let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();
+        self.pending + waiting as u64
+    }
+
+    /// The earliest end of a reservation that has not been dealt with.
+    pub(super) fn next_expiry(&self) -> Option<Hlc> {
+        self.next_expiry
+    }
+
+    pub(super) fn has_contests(&self) -> bool {
+        !self.contests.is_empty()
+    }
+
+    pub(super) fn is_contested(&self, registration: Stamp) -> bool {
+        self.contests.contains_key(&registration)
+    }
+
+    /// Whether records of registrations have changed in this step by more than their own requests.
+    pub(super) fn take_fates_changed(&mut self) -> bool {
+        std::mem::take(&mut self.fates_changed)
+    }
+
+    /// Takes note of an op that was just applied.
+    pub(super) fn applied(&mut self, op: &Op) {
+        self.wait_for(op);
+        if let Body::Register(register) = &op.body
+            && let Some(expires) = register.expires
+        {
+            self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
+        }
+    }
+
+    fn wait_for(&mut self, op: &Op) {
+        let what = What::of(op);
+        self.pending += u64::from(matches!(what, What::Register { .. }));
+        self.undecided.entry(op.node).or_default().push_back(Undecided { seq: op.seq, hlc: op.hlc, what });
+    }
+
+    /// The op is decided: what it is about. The log decides the ops of each origin in their order.
+    fn take_decided(&mut self, stamp: Stamp) -> What {
+        let first = self.undecided.get_mut(&stamp.node).and_then(VecDeque::pop_front);
+        match first {
+            Some(op) if op.hlc == stamp.hlc => op.what,
+            other => unreachable!("{stamp} is decided, and the next undecided op of its log is {other:?}"),
+        }
+    }
+
+    /// A majority has come to hold more of a log: looks again at the contests that wait for that.
+    fn held(&mut self, origin: NodeId, before: Seq, now: Seq) {
+        let last = Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) };
+        let reached: Vec<_> = self.watches.range((origin, before, last)..=(origin, now, last)).copied().collect();
+        for watch in reached {
+            self.watches.remove(&watch);
+            self.check.insert(watch.2);
+        }
+    }
+
+    /// A release that is not decided, among so many ops of each log.
+    pub(super) fn undecided_release(&self, claim: &ClaimRef, among: usize) -> Option<(Stamp, Seq)> {
+        let released = |op: &&Undecided| matches!(&op.what, What::Release(released) if **released == *claim);
+        self.undecided.iter().find_map(|(node, ops)| {
+            let op = ops.iter().rev().take(among).find(released)?;
+            Some((Stamp { hlc: op.hlc, node: *node }, op.seq))
+        })
+    }
+}
+
+impl<S: Store> Replica<S> {
+    /// Decides everything that has become final, and records and announces it.
+    pub(super) fn decide(&mut self) {
+        let Some(Decision { held, ops }) = self.log.decide() else { return };
+        for (origin, before, now) in held {
+            self.verdicts.held(origin, before, now);
+        }
+        for stamp in ops {
+            let what = self.verdicts.take_decided(stamp);
+            self.decide_op(stamp, what);
+        }
+        while let Some(stamp) = self.verdicts.check.pop_first() {
+            self.judge(stamp);
+        }
+        for stamp in std::mem::take(&mut self.verdicts.news) {
+            let open = self.verdicts.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
+            let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
+            // Where several carry its id the event may have been told of another one.
+            let alone =
+                |lost: &Registration| lost.chosen_id.is_none_or(|id| self.registry.run(id, lost.stamp).len() < 2);
+            if let Some(lost) = lost.filter(alone) {
+                self.tell(EventKind::Contested(self.lost_to(&lost)), stamp);
+            }
+        }
+        self.expire();
+        self.erase_due();
+    }
+
+    /// Takes note of registrations that lost.
+    pub(super) fn on_lost(&mut self, lost: &[Stamp]) {
+        for stamp in lost {
+            if !self.verdicts.is_contested(*stamp) && self.is_decided(*stamp) {
+                tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
+            }
+            schema::Contested::put(&mut self.registry.store, *stamp, &());
+            self.contest(*stamp);
+            self.verdicts.news.push(*stamp);
+            self.verdicts.fates_changed = true;
+        }
+    }
+
+    /// Reads what is open: the ops after the decided prefixes, and the registrations that lost.
+    pub(super) fn load_verdicts(&mut self) {
+        self.verdicts = Verdicts { next_expiry: first_expiry(&self.registry.store), ..Verdicts::default() };
+        let verdicts = &mut self.verdicts;
+        for origin in self.log.frontiers().logs() {
+            read_log(&self.registry.store, origin, self.log.decided(origin) + 1, &mut |op| {
+                verdicts.wait_for(&op);
+                ControlFlow::Continue(())
+            });
+        }
+        let mut contested = Vec::new();
+        schema::Contested::each(&self.registry.store, &Span::all(), |found| contested.extend(found.key()));
+        contested.into_iter().for_each(|stamp| self.contest(stamp));
+    }
+
+    fn is_decided(&self, stamp: Stamp) -> bool {
+        let registration = Registration::load(&self.registry.store, stamp);
+        registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
+    }
+
+    fn contest(&mut self, stamp: Stamp) {
+        let Some(registration) = Registration::load(&self.registry.store, stamp) else { return };
+        let contest = Contest {
+            chosen: registration.chosen_id.is_some(),
+            decided: registration.seq <= self.log.decided(stamp.node),
+            rejected: registration.rejected,
+        };
+        self.verdicts.contests.insert(stamp, contest);
+        self.verdicts.check.insert(stamp);
+    }
+
+    fn decide_op(&mut self, stamp: Stamp, what: What) {
+        let about = match &what {
+            What::Activate(about) | What::Extend(about) | What::Erase(about) => Some(*about),
+            What::Release(claim) => Some(claim.registration),
+            What::Register { .. } | What::Other => None,
+        };
+        if let Some(about) = about {
+            self.registry.give_up_early(about);
+        }
+        match what {
+            What::Register { replaces } => {
+                self.verdicts.pending -= 1;
+                if let Some(contest) = self.verdicts.contests.get_mut(&stamp) {
+                    contest.decided = true;
+                    self.verdicts.check.insert(stamp);
+                    if planted!(ConfirmedThoughLost) {
+                        self.confirm(stamp, replaces);
+                    }
+                } else {
+                    self.confirm(stamp, replaces);
+                }
+            }
+            What::Activate(registration) => self.activated(stamp, registration),
+            What::Extend(registration) => self.extended(registration),
+            What::Erase(registration) => self.end_all(registration, stamp.hlc),
+            What::Release(claim) => self.end_claim(&claim, EndReason::Released, stamp.hlc),
+            What::Other => {}
+        }
+    }
+
+    fn confirm(&mut self, stamp: Stamp, replaces: bool) {
+        self.tell(EventKind::Confirmed, stamp);
+        if planted!(ToldTwice) {
+            self.tell(EventKind::Confirmed, stamp);
+        }
+        self.waiters.decided(stamp);
+        if replaces
+            && let Some(replaced) =
+                Registration::load(&self.registry.store, stamp).and_then(|registration| registration.replaces)
+        {
+            self.end_claim(&replaced, EndReason::Replaced, stamp.hlc);
+        }
+    }
+
+    /// The end of a claim is final: that of the op with this timestamp.
+    fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
+        let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
+        let place = |record: &ClaimRecord| record.claim.namespace == ended.namespace && record.claim.key == ended.key;
+        let Some(index) = registration.claims.iter().position(place) else { return };
+        if registration.claims[index].ended.is_none() {
+            registration.claims[index].ended = Some(reason);
+            registration.save(&mut self.registry.store);
+            self.note_end(registration.stamp, index, by);
+            self.tell_ended(&registration, index, reason);
+            self.note_over(&registration);
+        }
+    }
+
+    /// That a registration has given up all of its names, before it is erased, is final.
+    fn end_all(&mut self, registration: Stamp, by: Hlc) {
+        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        for ClaimRecord { claim, .. } in registration.claims {
+            let ended = ClaimRef { registration: registration.stamp, namespace: claim.namespace, key: claim.key };
+            self.end_claim(&ended, EndReason::Released, by);
+        }
+    }
+
+    /// Erases what is to be erased, as soon as that is final and so is all that became of it.
+    fn erase_due(&mut self) {
+        if self.registry.erasing().is_empty() {
+            return;
+        }
+        let watermark = self.log.watermark();
+        let early = self.registry.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
+        let decided = early.filter(|(by, _)| self.log.is_decided(*by));
+        let known = decided.filter_map(|(_, stamp)| Registration::load(&self.registry.store, *stamp));
+        let due: Vec<_> = known.filter(|known| has_ended(known) && self.is_settled(known)).collect();
+        for registration in due {
+            self.allowances.forget(&registration.owner);
+            self.registry.settle(watermark);
+            self.forget_typed(registration.id());
+            self.registry.erase(registration);
+            self.verdicts.fates_changed = true;
+        }
+    }
+
+    fn tell_ended(&mut self, registration: &Registration, index: usize, reason: EndReason) {
+        if !registration.lost {
+            let index = u8::try_from(index).unwrap_or(u8::MAX);
+            self.tell(EventKind::NameEnded(index, reason), registration.stamp);
+        }
+    }
+
+    /// An activation is final; the first one that came in time counts.
+    fn activated(&mut self, stamp: Stamp, registration: Stamp) {
+        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        let over = registration.lost || has_ended(&registration);
+        if registration.activated == Some(stamp) && registration.activated_in_time() && !over {
+            self.tell(EventKind::Activated, registration.stamp);
+        }
+    }
+
+    /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
+    fn extended(&mut self, registration: Stamp) {
+        if let Some(mut registration) = Registration::load(&self.registry.store, registration) {
+            let watermark = self.log.watermark();
+            self.registry.settle_end(&mut registration, watermark);
+        }
+    }
+
+    /// The registration that stands for this one's id, where it is a later twin.
+    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
+        registration.chosen_id?;
+        let causes = self.registry.causes(registration);
+        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
+    }
+
+    /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
+    fn judge(&mut self, stamp: Stamp) {
+        let Some(mut contest) = self.verdicts.contests.get(&stamp).cloned() else { return };
+        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
+        if !contest.rejected && self.may_reject(&contest, &registration) && self.held_cause(&registration) {
+            contest.rejected = true;
+            registration.rejected = true;
+            registration.save(&mut self.registry.store);
+            self.note_rejection(stamp);
+            self.verdicts.fates_changed = true;
+            match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
+                Some(first) => self.waiters.hand_over(stamp, first),
+                None => {
+                    self.tell(EventKind::Rejected(self.lost_to(&registration)), stamp);
+                    self.waiters.decided(stamp);
+                }
+            }
+        }
+        if contest.rejected && contest.decided {
+            let freed = match (planted!(LosersKeepNames), planted!(LosersFreeOneName)) {
+                (true, _) => 0,
+                (_, true) => 1,
+                _ => usize::MAX,
+            };
+            registration.claims.iter_mut().take(freed).for_each(|record| {
+                record.ended.get_or_insert(EndReason::Rejected);
+            });
+            registration.save(&mut self.registry.store);
+            self.verdicts.contests.remove(&stamp);
+            schema::Contested::delete(&mut self.registry.store, stamp);
+            self.note_over(&registration);
+        } else {
+            self.verdicts.contests.insert(stamp, contest);
+        }
+    }
+
+    /// Whether no other registration can come to stand for this one, which might win. An earlier twin can until its own op
+    /// is decided; one that is issued anew by its origin, where this one is void, until a majority holds it. An origin
+    /// issues nothing anew that it has rejected.
+    fn may_reject(&mut self, contest: &Contest, registration: &Registration) -> bool {
+        let Registration { stamp, seq, .. } = *registration;
+        if contest.decided || planted!(RejectedTooEarly) {
+            return true;
+        }
+        let held = stamp.node == self.me || self.majority_holds(stamp.node, seq);
+        if !held {
+            self.verdicts.watches.insert((stamp.node, seq, stamp));
+        }
+        held && !contest.chosen
+    }
+
+    fn majority_holds(&self, origin: NodeId, seq: Seq) -> bool {
+        seq <= self.log.frontiers().majority(origin)
+    }
+
+    /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
+    fn held_cause(&mut self, registration: &Registration) -> bool {
+        let mut held = false;
+        for (_, cause) in self.registry.causes(registration) {
+            // One that is not here any more was decided long ago.
+            let Some(winner) = Registration::load(&self.registry.store, cause) else { return true };
+            if self.majority_holds(cause.node, winner.seq) {
+                held = true;
+            } else {
+                self.verdicts.watches.insert((cause.node, winner.seq, registration.stamp));
+            }
+        }
+        held
+    }
+
+    /// Ends the reservations that the watermark has passed and nobody activated.
+    fn expire(&mut self) {
+        let time = if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.now.wall) } else { self.log.watermark() };
+        if self.verdicts.next_expiry.is_none_or(|next| next > time) {
+            return;
+        }
+        let mut due = Vec::new();
+        schema::Expiries::each(&self.registry.store, &Span::<schema::Expiries>::until(time), |found| {
+            due.extend(found.key().map(|(_, stamp)| stamp));
+        });
+        for stamp in due {
+            if self.expire_one(stamp) {
+                self.log.keep_watermark();
+            }
+        }
+        self.verdicts.next_expiry = first_expiry(&self.registry.store);
+    }
+
+    /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
+    fn expire_one(&mut self, stamp: Stamp) -> bool {
+        // Asked before anything is read: one that stays open comes by in every step.
+        if !self.log.is_decided(stamp) || self.verdicts.is_contested(stamp) {
+            return false;
+        }
+        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return false };
+        let Some(end) = registration.end() else { return false };
+        if !registration.activated_in_time() {
+            for index in 0..registration.claims.len() {
+                if registration.claims[index].ended.is_none() {
+                    registration.claims[index].ended = Some(EndReason::Expired);
+                    self.note_end(stamp, index, end);
+                    self.tell_ended(&registration.clone(), index, EndReason::Expired);
+                }
+            }
+            registration.save(&mut self.registry.store);
+            self.note_over(&registration);
+        }
+        schema::Expiries::delete(&mut self.registry.store, (end, stamp));
+        true
+    }
+}
+
+/// The first end of a reservation.
+fn first_expiry(store: &impl Store) -> Option<Hlc> {
+    schema::Expiries::first(store, &Span::all(), Direction::Up, |found| found.key().map(|(end, _)| end))
+}
