@@ -1,5 +1,6 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
+mod admin;
 pub mod descriptors;
 mod driver;
 mod incarnations;
@@ -14,14 +15,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 use self::incarnations::{BackupCall, Channels, Ended, Incarnations, KnownCluster, Watches};
-use crate::api::{Admin, BackupAnswer};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
 use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
-use crate::store::SnapshotPart;
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     self, Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError,
@@ -349,15 +349,6 @@ struct Operator {
     cluster: watch::Receiver<Option<KnownCluster>>,
     transport: watch::Receiver<Option<transport::Handle>>,
     backups: mpsc::Sender<BackupCall>,
-}
-
-/// A backup on its way: drop it to stop it, also before the directory is opened again.
-#[derive(Debug)]
-pub struct Backup {
-    /// Whose it is.
-    pub head: Head,
-    /// All tables.
-    pub parts: mpsc::Receiver<SnapshotPart>,
 }
 
 impl Admin for Operator {
