@@ -1,5 +1,6 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
+mod admin;
 pub mod descriptors;
 mod disk_space;
 mod driver;
@@ -15,13 +16,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
-pub use self::operator::Backup;
 use self::operator::Operator;
-use crate::api::Admin;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log;

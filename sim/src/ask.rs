@@ -3,8 +3,8 @@
 use forename::replica::limits;
 use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegistrationView, Reply, Request};
 
-use crate::checks::ledger::Violation;
 use crate::plan::Host;
+use crate::violation::Violation;
 use crate::world::World;
 
 /// Asks a node and waits up to a second for its answer.

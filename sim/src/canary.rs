@@ -4,8 +4,8 @@
 
 use forename::crdt::{Body, Op};
 
-use crate::checks::ledger::{Checked, broken};
 use crate::plan::{Action, Ask, Otherwise, Plan, Slot, Wish};
+use crate::violation::{Checked, broken};
 
 /// In which way to fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]

@@ -4,6 +4,7 @@
 mod clocks;
 mod lies;
 mod plots;
+mod swarm;
 mod troubles;
 mod workload;
 
@@ -12,41 +13,14 @@ use forename::replica::GossipLimits;
 use crate::dice::Dice;
 use crate::operators::add_operators;
 use crate::plan::{Disk, Ending, Host, Joiner, Links, Loss, Plan, Trouble};
-
-/// How large the runs are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Size {
-    /// Machines at most.
-    pub hosts: usize,
-    /// Operations of clients at most.
-    pub actions: u64,
-    /// Virtual milliseconds until everything is healed, at most.
-    pub lasts: u64,
-}
-
-impl Default for Size {
-    /// Five nodes and some two hundred operations: enough for every rule, small enough for a hundred runs a second.
-    fn default() -> Self {
-        Self { hosts: 5, actions: 240, lasts: 20_000 }
-    }
-}
-
-/// What a seed switches on.
-struct Swarm {
-    dice: Dice,
-}
-
-impl Swarm {
-    fn on(&mut self, percent: u64) -> bool {
-        self.dice.percent(percent)
-    }
-}
+pub use swarm::Size;
+use swarm::Swarm;
 
 /// The plan of a seed.
 #[must_use]
 pub fn generate(seed: u64, size: Size) -> Plan {
     let mut dice = Dice::new(seed, "shape", 0);
-    let mut swarm = Swarm { dice: Dice::new(seed, "swarm", 0) };
+    let mut swarm = Swarm::new(seed);
     let most = if dice.percent(15) { size.hosts + 3 } else { size.hosts };
     let hosts = usize::try_from(dice.within(1, most as u64)).unwrap_or(1);
     let joining = if swarm.on(60) { usize::try_from(dice.below(hosts as u64)).unwrap_or(0) } else { 0 };

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
 use forename::crdt::{Body, Op};
-use forename::replica::{EndReason, Event, EventType, Lane, Message, NameEnd};
+use forename::replica::{
+    Answer, EndReason, Event, EventType, Lane, Message, NameEnd, Refusal, RegistrationView, Reply, Status,
+};
 
 use crate::oracle::Verdicts;
-use crate::world::World;
+use crate::world::clients::Call;
+use crate::world::{Seen, World};
 
 /// Marks that a round of a few hundred seeds must reach.
 pub const REQUIRED: &[&str] = &[
@@ -107,11 +110,68 @@ pub const RARE: &[&str] = &[
     "refused: last member",
 ];
 
-impl World {
+/// The rare branches that a run has come by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    reached: BTreeSet<&'static str>,
+}
+
+impl Marks {
+    pub(crate) fn mark(&mut self, mark: &'static str) {
+        self.reached.insert(mark);
+    }
+
+    pub(crate) fn reached(&self) -> &BTreeSet<&'static str> {
+        &self.reached
+    }
+
+    /// Something happens.
+    pub(crate) fn saw(&mut self, what: &Seen<'_>, _world: &World) {
+        match what {
+            Seen::Mark(mark) => self.mark(mark),
+            Seen::Sends { message, lane, .. } => self.message(message, *lane),
+            Seen::Replies { call, reply, .. } => self.reply(call, reply),
+            _ => {}
+        }
+    }
+
+    fn reply(&mut self, call: &Call, reply: &Reply) {
+        match (call, reply) {
+            (Call::Check(_), _) => {}
+            (Call::Register(_) | Call::About(_), Ok(Answer::Registration(view))) => self.shown(view),
+            (_, Ok(Answer::Namespace(_))) => self.mark("an operator sets rules"),
+            (Call::Feed(_), Ok(Answer::Events(page))) => self.events(&page.events),
+            (Call::Feed(_), Err(Refusal::EventsCompacted { .. })) => {
+                self.mark("events leave a feed before they are read");
+            }
+            (Call::Feed(_), Err(Refusal::CursorUnknown { .. })) => self.mark("a reader goes on in a new feed"),
+            (_, Err(refusal)) => self.mark(refused(refusal)),
+            _ => {}
+        }
+    }
+
+    fn shown(&mut self, view: &RegistrationView) {
+        self.mark(match view.status {
+            Status::Rejected => "a client is told of a rejection",
+            Status::Contested => "a client is told of a contest",
+            Status::Confirmed => "a client is told of a confirmation",
+            Status::Pending => "a client is told to wait",
+        });
+        for (reason, mark) in [
+            (EndReason::Expired, "a client sees an expiry"),
+            (EndReason::Replaced, "a client sees a rename"),
+            (EndReason::Released, "a client sees a release"),
+        ] {
+            if view.names.iter().any(|name| name.ended == Some(reason)) {
+                self.mark(mark);
+            }
+        }
+    }
+
     /// The rare branches that what became of registrations shows.
-    pub(crate) fn mark_fates(&mut self, verdicts: &Verdicts) {
-        let feeds = 0..self.machines.len();
-        let told: BTreeSet<_> = feeds.flat_map(|host| self.ledger.told_events(host)).collect();
+    pub(crate) fn at_rest(&mut self, verdicts: &Verdicts, world: &World) {
+        let feeds = 0..world.machines.len();
+        let told: BTreeSet<_> = feeds.flat_map(|host| world.books.feeds.told(host)).collect();
         let mut hlcs = BTreeSet::new();
         for (stamp, fate) in &verdicts.fates {
             if !fate.first {
@@ -134,7 +194,7 @@ impl World {
             }
         }
         let mut setters: BTreeMap<&String, BTreeSet<NodeId>> = BTreeMap::new();
-        for op in self.ledger.ops() {
+        for op in world.books.ledger.ops() {
             if let Body::Namespace { namespace, .. } = &op.body {
                 setters.entry(namespace).or_default().insert(op.node);
             }
@@ -142,16 +202,16 @@ impl World {
         if setters.values().any(|nodes| nodes.len() > 1) {
             self.mark("rules set at two nodes");
         }
-        self.mark_extensions(verdicts);
-        self.mark_admissions();
+        self.extensions(verdicts, world);
+        self.admissions(world);
     }
 
-    fn mark_extensions(&mut self, verdicts: &Verdicts) {
+    fn extensions(&mut self, verdicts: &Verdicts, world: &World) {
         let extends = |op: &Op| match &op.body {
             Body::Extend { registration, expires } => Some((*registration, (op.stamp(), *expires))),
             _ => None,
         };
-        let extensions: Vec<_> = self.ledger.ops().filter_map(extends).collect();
+        let extensions: Vec<_> = world.books.ledger.ops().filter_map(extends).collect();
         for (registration, (by, until)) in extensions {
             let Some(first) = verdicts.fates.get(&registration).and_then(|fate| fate.register.expires) else {
                 continue;
@@ -169,10 +229,10 @@ impl World {
         }
     }
 
-    pub(crate) fn mark_admissions(&mut self) {
+    fn admissions(&mut self, world: &World) {
         let mut sponsors = BTreeSet::new();
         let mut twice = false;
-        for op in self.ledger.ops() {
+        for op in world.books.ledger.ops() {
             if let Body::Admit { node, .. } = &op.body {
                 twice |= !sponsors.insert(*node);
             }
@@ -182,7 +242,7 @@ impl World {
         }
     }
 
-    pub(crate) fn mark_events(&mut self, events: &[Event]) {
+    fn events(&mut self, events: &[Event]) {
         for event in events {
             match (event.event_type, &event.ended) {
                 (EventType::Activated, _) => self.mark("activated in time"),
@@ -194,7 +254,7 @@ impl World {
         }
     }
 
-    pub(crate) fn note_message(&mut self, message: &Message, lane: Lane) {
+    fn message(&mut self, message: &Message, lane: Lane) {
         match message {
             Message::Ops { ops, more } => {
                 if lane == Lane::Bulk {
@@ -211,5 +271,40 @@ impl World {
             Message::Installed { .. } => self.mark("a newcomer is let in"),
             _ => {}
         }
+    }
+}
+
+/// The mark of a refusal.
+fn refused(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NameTaken { .. } => "refused: name taken",
+        Refusal::InvalidName { reason, .. } if reason.contains("reserved") => "refused: reserved name",
+        Refusal::InvalidName { .. } => "refused: invalid name",
+        Refusal::RulesChanged { .. } => "refused: rules changed",
+        Refusal::NamespaceInUse { .. } => "refused: namespace in use",
+        Refusal::InvalidRequest(_) => "refused: invalid request",
+        Refusal::IdReused(_) => "refused: id reused",
+        Refusal::NoRegistration(_) => "refused: no registration",
+        Refusal::NotHeld { .. } => "refused: not held",
+        Refusal::TooLate { .. } => "refused: too late",
+        Refusal::Permanent { .. } => "refused: permanent",
+        Refusal::TooManyExtensions { .. } => "refused: too many extensions",
+        Refusal::NotMember => "refused: not a member",
+        Refusal::ClockSuspect { .. } => "refused: clock suspect",
+        Refusal::Unavailable(_) => "refused: unavailable",
+        Refusal::NoMember(_) => "refused: no member",
+        Refusal::NotInContact { .. } => "refused: not in contact",
+        Refusal::Departed => "refused: departed",
+        Refusal::NoMajority { .. } => "refused: no majority",
+        Refusal::LastMember => "refused: last member",
+        Refusal::Leaving => "refused: leaving",
+        Refusal::EventsCompacted { .. } => "refused: events compacted",
+        Refusal::CursorUnknown { .. } => "refused: cursor unknown",
+        Refusal::NeedsRead(_) => "refused: needs read",
+        Refusal::TooManyOpen { .. } => "refused: too many open",
+        Refusal::TokenTooManyOpen { .. } => "refused: too many open to a token",
+        Refusal::NotOwner(_) => "refused: not the owner",
+        Refusal::OutOfReach(_) => "refused: out of reach",
+        Refusal::DiskLow { .. } => "refused: disk low",
     }
 }

@@ -26,6 +26,14 @@ pub struct Fate {
     pub erased: bool,
 }
 
+impl Fate {
+    /// The id of the registration of this stamp, chosen or not.
+    #[must_use]
+    pub fn id(&self, stamp: Stamp) -> Uuid {
+        self.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp))
+    }
+}
+
 /// What became of everything.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verdicts {
@@ -184,6 +192,12 @@ impl Verdicts {
         let carries =
             |stamp: &Stamp, fate: &Fate| fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*stamp)) == id;
         self.fates.iter().find(|(stamp, fate)| carries(stamp, fate)).map(|(stamp, fate)| (*stamp, fate))
+    }
+
+    /// The registrations that stand for their ids, and what became of them.
+    #[must_use]
+    pub fn by_id(&self) -> BTreeMap<Uuid, (Stamp, &Fate)> {
+        self.fates.iter().filter(|(_, fate)| fate.first).map(|(s, f)| (f.id(*s), (*s, f))).collect()
     }
 
     /// The rules of a namespace.

@@ -20,6 +20,9 @@ pub type Host = usize;
 /// What a client later calls a registration by.
 pub type Slot = u32;
 
+/// The namespace whose names are private, as soon as its rules are known.
+pub const VAULT: &str = "vault";
+
 /// A whole run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {

@@ -1,42 +1,29 @@
 //! A run: the faults, then the healed cluster and a bound within which everything must be decided, then the comparison
 //! of every node with the oracle.
 
+mod failure;
+mod permanent_loss;
+mod recovery;
+mod rest;
+mod way_out;
+
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
-use forename::clock::NodeId;
+use forename::clock::Hlc;
+use forename::crdt::Op;
 
-use crate::ask::cluster;
-use crate::canary;
-use crate::checks::bounds;
-use crate::checks::end::check_end;
-use crate::checks::ledger::Violation;
-use crate::checks::way_out;
-use crate::plan::{Ending, Host, Loss, Plan};
-use crate::world::World;
-use crate::world::machine::host_of;
-use crate::world::permanent_loss;
-use crate::world::recovery;
-
-/// How a run ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// Something happened that must never happen.
-    Safety(Violation),
-    /// Something that must happen did not.
-    Liveness(Violation),
-    /// The replica panicked.
-    Crash(Violation),
-}
-
-impl Failure {
-    /// What was broken.
-    #[must_use]
-    pub fn violation(&self) -> &Violation {
-        let (Self::Safety(violation) | Self::Liveness(violation) | Self::Crash(violation)) = self;
-        violation
-    }
-}
+use crate::checks::{QUESTIONS, QUESTIONS_TO_ONE, bounds};
+use crate::dice::mix;
+use crate::observers::Observers;
+use crate::oracle;
+use crate::plan::{Ending, Loss, Plan};
+use crate::violation::{Checked, Violation};
+use crate::world::{World, healing, prospects};
+pub use failure::Failure;
+use rest::{is_going, seen, unsettled};
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -57,6 +44,36 @@ pub struct Report {
     pub ops: usize,
 }
 
+/// The world of a run, and those who look on.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) world: World,
+    pub(crate) observers: Rc<RefCell<Observers>>,
+}
+
+impl Run {
+    pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
+        let observers = Rc::new(RefCell::new(Observers::new(tracing)));
+        Self { world: World::new(plan, observers.clone()), observers }
+    }
+
+    /// A number that tells two runs apart.
+    fn hash(&self) -> u64 {
+        mix(self.observers.borrow().trace.hash() ^ self.world.now)
+    }
+
+    /// The second phase, and the checks at its end.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        come_to_an_end(self)?;
+        self.observers.borrow_mut().at_end(&self.world).map_err(Failure::Safety)
+    }
+
+    /// All nodes against the oracle.
+    pub(crate) fn compare(&mut self) -> Checked {
+        compare(&mut self.world, &self.observers)
+    }
+}
+
 /// Runs a plan.
 #[must_use]
 pub fn run(plan: &Plan) -> Report {
@@ -64,13 +81,13 @@ pub fn run(plan: &Plan) -> Report {
     report
 }
 
-pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, World) {
-    let mut world = World::new(plan.clone(), tracing);
-    let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut world)));
+pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, Run) {
+    let mut run = Run::new(plan.clone(), tracing);
+    let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut run)));
     let failure = match outcome {
         Ok(Ok(())) => None,
-        Ok(Err(_)) if world.witness_gone => {
-            world.mark("what an old disk lacks is forgotten");
+        Ok(Err(_)) if run.world.copies.witness_gone => {
+            run.world.mark("what an old disk lacks is forgotten");
             None
         }
         Ok(Err(failure)) => Some(failure),
@@ -82,35 +99,30 @@ pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, World) {
     };
     let report = Report {
         failure,
-        marks: world.marks.clone(),
-        hash: world.hash(),
-        lasted: world.now / 1000,
-        steps: world.steps,
+        marks: run.observers.borrow().marks.reached().clone(),
+        hash: run.hash(),
+        lasted: run.world.now / 1000,
+        steps: run.observers.borrow().stats.steps,
         requests: plan.actions.len(),
-        ops: world.ledger.op_count(),
+        ops: run.world.books.ledger.op_count(),
     };
-    (report, world)
+    (report, run)
 }
 
-fn live(world: &mut World) -> Result<(), Failure> {
-    let heal_at = world.plan.heal_at * 1000;
-    world.run_until(heal_at).map_err(Failure::Safety)?;
-    finish(world)
+fn live(run: &mut Run) -> Result<(), Failure> {
+    let heal_at = run.world.plan.heal_at * 1000;
+    run.world.run_until(heal_at).map_err(Failure::Safety)?;
+    run.finish()
 }
 
-/// The second phase, and the checks at its end.
-pub(crate) fn finish(world: &mut World) -> Result<(), Failure> {
-    come_to_an_end(world)?;
-    world.check_exclusive().map_err(Failure::Safety)
-}
-
-fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
+fn come_to_an_end(run: &mut Run) -> Result<(), Failure> {
+    let Run { world, observers } = run;
     recovery::recover(world)?;
     let (lost, how) = match world.plan.ending.clone() {
         Ending::Healed => (Vec::new(), Loss::Down),
         Ending::Lasting { lost, how } => (lost, how),
     };
-    world.heal(&lost, how).map_err(Failure::Safety)?;
+    healing::heal(world, &lost, how).map_err(Failure::Safety)?;
     if !wait_until_noticed(world)? {
         return Ok(());
     }
@@ -138,13 +150,32 @@ fn come_to_an_end(world: &mut World) -> Result<(), Failure> {
             continue;
         }
         let before = lives(world);
-        match check_end(world) {
+        match compare(world, observers) {
             // An eviction came between.
             Err(_) if lives(world) > before && world.now < deadline => {}
             result => return result.and_then(|()| bounds(world)).map_err(Failure::Safety),
         }
     }
     Ok(())
+}
+
+/// All nodes against the oracle.
+fn compare(world: &mut World, observers: &RefCell<Observers>) -> Checked {
+    let later = world.now + 3_000_000;
+    world.run_until(later)?;
+    let present = world.present();
+    let replicas = present.iter().filter_map(|host| world.machines[*host].replica());
+    let time = replicas.map(|replica| replica.watermark()).min();
+    let ops: Vec<Op> = world.books.ledger.ops().cloned().collect();
+    let verdicts = oracle::judge(&ops, time.unwrap_or(Hlc::ZERO));
+    world.books.ledger.forget_the_void();
+    observers.borrow_mut().at_rest(&verdicts, world)?;
+    for host in present.iter().copied() {
+        QUESTIONS.iter().try_for_each(|ask| ask(world, host, &verdicts))?;
+    }
+    let some = usize::try_from(world.plan.seed).unwrap_or(0) % present.len().max(1);
+    let one = present.get(some).copied();
+    one.map_or(Ok(()), |host| QUESTIONS_TO_ONE.iter().try_for_each(|ask| ask(world, host, &verdicts)))
 }
 
 /// What nodes keep is bounded. A node looks every second for what it can drop, so one that was let in just now is given time.
@@ -159,9 +190,9 @@ fn bounds(world: &mut World) -> Result<(), Violation> {
 /// the copy took its place: then nobody can say what is to come of the run.
 fn wait_until_noticed(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
-    while let Some(host) = world.machines.iter().position(|machine| machine.put_back) {
+    while let Some(host) = world.machines.iter().position(|machine| machine.is_old()) {
         if world.now >= deadline {
-            if world.is_past_notice(host) {
+            if prospects::is_past_notice(world, host) {
                 world.mark("what an old disk lacks is forgotten");
                 return Ok(false);
             }
@@ -181,7 +212,7 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
     loop {
         let later = world.now + 500_000;
         world.run_until(later).map_err(Failure::Safety)?;
-        world.mend_wrong_clocks();
+        healing::mend_wrong_clocks(world);
         match unsettled(world).map_err(Failure::Safety)? {
             None => return Ok(true),
             Some(text) if world.now >= deadline => {
@@ -206,93 +237,17 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
 /// Whether all who have the cluster's state have said that they leave, or were lost with their latest directories, and whoever
 /// stays has dropped its own: an operator may make a new cluster of one of the directories.
 fn nobody_stays(world: &World) -> bool {
-    let mut replicas = world.machines.iter().filter_map(|machine| machine.replica.as_ref());
-    let left = world.machines.iter().any(|machine| machine.is_up() && world.roll.departs(machine.node));
-    let lost = world.marks.contains("an old disk is put back");
+    let mut replicas = world.machines.iter().filter_map(|machine| machine.replica());
+    let left = world.machines.iter().any(|machine| machine.is_up() && world.books.roll.departs(machine.node));
+    let lost = world.copies.put_back;
     (left || lost) && !replicas.any(|replica| replica.is_member())
-}
-
-/// What is still open; none where the cluster has come to rest.
-pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
-    let all_over = world.all_over();
-    let present = world.present();
-    for host in present.iter().copied() {
-        let Some(replica) = &world.machines[host].replica else { return Ok(Some(format!("host {host} is down"))) };
-        if !replica.is_member() {
-            return Ok(Some(format!("host {host} is no member")));
-        }
-        if let Some((node, has, there_are)) = world.ledger.lacks(host) {
-            return Ok(Some(format!("host {host} has {has} of {there_are} ops of {node}")));
-        }
-        if replica.watermark() < all_over {
-            return Ok(Some(format!("the watermark of host {host} is {}, below {all_over}", replica.watermark())));
-        }
-    }
-    for host in present.iter().copied() {
-        let view = cluster(world, host)?;
-        if view.as_ref().is_none_or(|view| view.pending > 0 || view.members.len() != present.len()) {
-            return Ok(Some(format!("host {host} has undecided registrations")));
-        }
-        // Until it is done nobody can tell what a majority is, so nothing more is decided.
-        if view.is_some_and(|view| view.eviction.is_some()) {
-            return Ok(Some(format!("host {host} knows of an eviction that is not done")));
-        }
-        world.watch_members(host);
-        if world.orders.agreed_to_leave(world.machines[host].node) {
-            return Ok(Some(format!("host {host} has agreed to leave, and is still here")));
-        }
-    }
-    if canary::is_restless(world.ledger.ops()) {
-        return Ok(Some("a canary was claimed".to_owned()));
-    }
-    let left = |host: &Host| !present.contains(host);
-    let open = world.clients.open_calls(&(0..world.machines.len()).filter(left).collect::<Vec<_>>());
-    Ok((open > 0).then(|| format!("{open} requests have no reply")))
-}
-
-/// The cluster as each node sees it, for the text of a failure.
-pub(crate) fn seen(world: &mut World) -> Result<String, Violation> {
-    let mut text = String::new();
-    for host in world.present() {
-        let Some(view) = cluster(world, host)? else {
-            text += &format!("; host {host} knows no cluster");
-            continue;
-        };
-        let is = if view.member { "is a member" } else { "is no member" };
-        let members: Vec<_> = view.members.iter().map(|member| host_text(member.node)).collect();
-        text += &format!("; host {host} {is} and sees {}, {} pending", members.join(" "), view.pending);
-        if let Some(eviction) = &view.eviction {
-            let waits: Vec<_> = eviction.waiting_for.iter().map(|node| host_text(*node)).collect();
-            let goes: Vec<_> = eviction.nodes.iter().map(|node| host_text(*node)).collect();
-            let how = if eviction.possible { "waits" } else { "waits in vain" };
-            text += &format!(", {} to go, which {how} for {}", goes.join(" "), waits.join(" "));
-        }
-    }
-    Ok(text)
-}
-
-/// A host and which life of its node it is.
-fn host_text(node: NodeId) -> String {
-    match node.incarnation() {
-        0 => host_of(node).to_string(),
-        life => format!("{}.{life}", host_of(node)),
-    }
-}
-
-/// Whether any node knows of an eviction or a departure that is not done.
-fn is_going(world: &mut World) -> Result<bool, Violation> {
-    for host in world.present() {
-        if cluster(world, host)?.is_some_and(|view| view.eviction.is_some()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Runs a plan and tells what happened, a line each: the virtual time in milliseconds, the run's hash just after it, and
 /// what it was.
 #[must_use]
 pub fn trace(plan: &Plan) -> (Report, Vec<String>) {
-    let (report, world) = run_traced(plan, true);
-    (report, world.trace.entries().iter().map(ToString::to_string).collect())
+    let (report, run) = run_traced(plan, true);
+    let lines = run.observers.borrow().trace.entries().iter().map(ToString::to_string).collect();
+    (report, lines)
 }

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use forename::clock::Hlc;
 use forename::replica::{GossipLimits, Status};
 
-use crate::checks::end::check_end;
-use crate::checks::ledger::Violation;
 use crate::plan::{Ask, Disk, Ending, Host, Links, Plan, Slot, Wish};
-use crate::run::Failure;
-use crate::world::World;
-use crate::world::connections::Traffic;
+use crate::run::{Failure, Run};
+use crate::stats::Traffic;
+use crate::violation::Violation;
 use crate::world::net::Micros;
+use crate::world::{World, asking};
 
 /// One-way latency, microseconds: 20 ms, give or take a tenth.
 const LATENCY: (Micros, Micros) = (18_000, 4_000);
@@ -66,28 +65,29 @@ pub struct Measured {
 /// # Errors
 /// A check failed, or the cluster does not get done.
 pub fn measure(setting: Setting) -> Result<Measured, Failure> {
-    let mut world = World::new(plan(setting), false);
-    until(&mut world, 100_000, "the founders hear of each other", is_founded)?;
-    pass(&mut world, CALM)?;
-    let idle = idle(&mut world)?;
+    let mut run = Run::new(plan(setting), false);
+    until(&mut run.world, 100_000, "the founders hear of each other", is_founded)?;
+    pass(&mut run.world, CALM)?;
+    let idle = idle(&mut run)?;
 
-    world.traffic = Some(Traffic::default());
-    let asked_at = world.now;
+    run.observers.borrow_mut().stats.traffic = Some(Traffic::default());
+    let asked_at = run.world.now;
     let issuers = setting.nodes.min(ISSUERS);
     for slot in 0..setting.ops {
         let host = slot as usize % issuers * (setting.nodes / issuers);
-        world.ask(host, &Ask::Register(wish(slot)));
+        asking::ask(&mut run.world, host, &Ask::Register(wish(slot)));
     }
     let ops = setting.ops as usize;
-    let has_all = |world: &World, host| world.ledger.op_count() == ops && world.ledger.lacks(host).is_none();
-    until(&mut world, LOOK, "all ops are everywhere", has_all)?;
-    let spread = (world.now - asked_at) / 1000;
-    until(&mut world, LOOK, "everything is decided", |world, host| world.ledger.decided(host).len() == ops)?;
-    let decided = (world.now - asked_at) / 1000;
-    let busy = world.traffic.take().unwrap_or_default();
+    let has_all =
+        |world: &World, host| world.books.ledger.op_count() == ops && world.books.ledger.lacks(host).is_none();
+    until(&mut run.world, LOOK, "all ops are everywhere", has_all)?;
+    let spread = (run.world.now - asked_at) / 1000;
+    until(&mut run.world, LOOK, "everything is decided", |world, host| world.books.feeds.decided(host).len() == ops)?;
+    let decided = (run.world.now - asked_at) / 1000;
+    let busy = run.observers.borrow_mut().stats.traffic.take().unwrap_or_default();
 
-    check_end(&mut world).map_err(Failure::Safety)?;
-    let rejected = world.ledger.decided(0).values().filter(|status| **status == Status::Rejected).count();
+    run.compare().map_err(Failure::Safety)?;
+    let rejected = run.world.books.feeds.decided(0).values().filter(|status| **status == Status::Rejected).count();
     Ok(Measured {
         spread,
         decided,
@@ -140,13 +140,13 @@ fn pass(world: &mut World, time: Micros) -> Result<(), Failure> {
 
 /// Whether a node has promises of all.
 fn is_founded(world: &World, host: Host) -> bool {
-    world.machines[host].replica.as_ref().is_some_and(|replica| replica.watermark() > Hlc::ZERO)
+    world.machines[host].replica().is_some_and(|replica| replica.watermark() > Hlc::ZERO)
 }
 
-fn idle(world: &mut World) -> Result<Traffic, Failure> {
-    world.traffic = Some(Traffic::default());
-    pass(world, IDLE)?;
-    Ok(world.traffic.take().unwrap_or_default())
+fn idle(run: &mut Run) -> Result<Traffic, Failure> {
+    run.observers.borrow_mut().stats.traffic = Some(Traffic::default());
+    pass(&mut run.world, IDLE)?;
+    Ok(run.observers.borrow_mut().stats.traffic.take().unwrap_or_default())
 }
 
 /// Lets time pass until something is so at all nodes, and looks every so many microseconds.

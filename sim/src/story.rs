@@ -1,6 +1,7 @@
 //! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
 //! run, and [`Story::ends_well`] compares all nodes with the oracle.
 
+mod clients;
 mod troubles;
 
 use std::rc::Rc;
@@ -13,12 +14,13 @@ use forename::replica::{
 use forename::store::Table;
 
 use crate::ask::ask;
-use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot, Wish};
-use crate::run;
-use crate::world::World;
+use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot};
+use crate::run::Run;
+use crate::world::asking;
+use crate::world::books::orders;
 use crate::world::clients::name;
 pub use crate::world::copies::Copy;
-use crate::world::orders;
+use crate::world::machine::Process;
 
 /// One-way latency of a story's links, microseconds: a round trip is 20 ms.
 const LATENCY: u64 = 10_000;
@@ -31,7 +33,7 @@ fn forks(view: &ClusterView) -> Vec<NodeId> {
 /// A cluster that does what it is told.
 #[derive(Debug)]
 pub struct Story {
-    world: World,
+    run: Run,
     slots: Slot,
 }
 
@@ -92,8 +94,8 @@ impl Story {
     }
 
     fn begin(plan: Plan) -> Self {
-        let mut story = Self { world: World::new(plan, false), slots: 0 };
-        story.world.known.keep();
+        let mut story = Self { run: Run::new(plan, false), slots: 0 };
+        story.run.world.books.known.keep();
         story.passes(1000);
         story
     }
@@ -133,117 +135,21 @@ impl Story {
     /// # Panics
     /// Where a check fails.
     pub fn passes(&mut self, millis: u64) {
-        let until = self.world.now + millis * 1000;
-        let checked = self.world.run_until(until);
+        let until = self.run.world.now + millis * 1000;
+        let checked = self.run.world.run_until(until);
         self.well(checked);
     }
 
     fn well<T>(&self, checked: Result<T, crate::Violation>) -> T {
         match checked {
             Ok(value) => value,
-            Err(violation) => panic!("{} ms: {}: {}", self.world.now / 1000, violation.check, violation.text),
+            Err(violation) => panic!("{} ms: {}: {}", self.run.world.now / 1000, violation.check, violation.text),
         }
     }
 
     fn asks(&mut self, host: Host, ask: Ask) {
-        self.world.ask(host, &ask);
+        asking::ask(&mut self.run.world, host, &ask);
         self.passes(2);
-    }
-
-    /// A client asks for names, as a `Wish` says. Returns what the story calls the registration.
-    pub fn wishes(&mut self, host: Host, wish: Wish) -> Slot {
-        self.slots += 1;
-        let owner = if wish.owner.is_empty() { format!("owner{}", self.slots) } else { wish.owner.clone() };
-        self.asks(host, Ask::Register(Wish { slot: self.slots, owner, ..wish }));
-        self.slots
-    }
-
-    /// A client claims names at a node; all or none.
-    pub fn claims(&mut self, host: Host, names: &[&str]) -> Slot {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        self.wishes(host, Wish { own_id: true, names, ..Wish::default() })
-    }
-
-    /// A client reserves names for so many milliseconds.
-    pub fn reserves(&mut self, host: Host, names: &[&str], ttl: u64) -> Slot {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        self.wishes(host, Wish { own_id: true, names, ttl: Some(ttl), ..Wish::default() })
-    }
-
-    /// Names of the namespace are private from now on, everywhere.
-    ///
-    /// # Panics
-    /// Where the node refuses.
-    pub fn makes_private(&mut self, host: Host, namespace: &str) {
-        let (namespace, reserved) = (namespace.to_owned(), Vec::new());
-        let set = self.sets_rules(host, &Book { namespace, opaque: false, least: 1, reserved, private: true });
-        assert!(set.is_ok(), "{set:?}");
-        self.passes(100);
-    }
-
-    /// A client that may not be told whether private names exist claims names at a node; all or none.
-    pub fn claims_discreetly(&mut self, host: Host, names: &[&str]) -> Slot {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        self.wishes(host, Wish { own_id: true, discreet: true, names, ..Wish::default() })
-    }
-
-    /// The tables of a host's disk that have a text in them, in whatever case.
-    #[must_use]
-    pub fn has_written(&self, host: Host, text: &str) -> Vec<&'static str> {
-        let text = text.to_lowercase();
-        let has = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase().contains(&text);
-        let disk = self.world.machines[host].disk.durable();
-        let with = |table: &Table| disk.rows(*table).any(|(key, value)| has(key) || has(value));
-        Table::ALL.into_iter().filter(with).map(Table::name).collect()
-    }
-
-    /// The owner of a registration asks for another name in place of its first.
-    pub fn renames(&mut self, host: Host, slot: Slot, to: &str) -> Slot {
-        let owner = format!("owner{slot}");
-        let names = vec![to.to_owned()];
-        self.wishes(host, Wish { own_id: true, owner, names, replaces: Some((slot, 0)), ..Wish::default() })
-    }
-
-    /// A client asks the same again at another node.
-    pub fn retries(&mut self, host: Host, slot: Slot) {
-        self.asks(host, Ask::Retry(slot));
-    }
-
-    /// A client makes its reservation permanent.
-    pub fn activates(&mut self, host: Host, slot: Slot) {
-        self.asks(host, Ask::Activate(slot));
-    }
-
-    /// A client wants its reservation to last for so many milliseconds more.
-    pub fn extends(&mut self, host: Host, slot: Slot, ttl: u64) {
-        self.asks(host, Ask::Extend(slot, ttl));
-    }
-
-    /// A client gives all names of a registration up.
-    pub fn releases(&mut self, host: Host, slot: Slot) {
-        self.asks(host, Ask::Release(slot));
-    }
-
-    /// A client gives all names of a registration up, and wants nothing to be left of it.
-    pub fn erases(&mut self, host: Host, slot: Slot) {
-        self.asks(host, Ask::Erase(slot));
-    }
-
-    /// The first table of a host's disk that has a text, with how often it is there.
-    #[must_use]
-    pub fn finds(&self, host: Host, text: &str) -> Option<(&'static str, usize)> {
-        crate::checks::erasure::find(self.world.machines[host].disk.durable(), text.as_bytes())
-    }
-
-    /// What a client keeps with a registration.
-    #[must_use]
-    pub fn text_of(slot: Slot) -> String {
-        crate::world::clients::text_of(slot)
-    }
-
-    /// A client gives one name of a registration up.
-    pub fn releases_name(&mut self, host: Host, slot: Slot, place: usize) {
-        self.asks(host, Ask::ReleaseName(slot, place));
     }
 
     /// An operator has a node evict a member.
@@ -251,7 +157,7 @@ impl Story {
     /// # Errors
     /// The node's refusal.
     pub fn evicts(&mut self, host: Host, member: Host) -> Result<(), Refusal> {
-        let node = self.world.machines[member].node;
+        let node = self.run.world.machines[member].node;
         self.answer(host, orders::evict(node)).map(drop)
     }
 
@@ -274,13 +180,13 @@ impl Story {
     /// Whether the node has left for good.
     #[must_use]
     pub fn has_left(&self, host: Host) -> bool {
-        self.world.machines[host].left
+        self.run.world.machines[host].stage.has_left()
     }
 
     /// Which life of its key the node is in, from 0.
     #[must_use]
     pub fn incarnation(&self, host: Host) -> u16 {
-        self.world.machines[host].node.incarnation()
+        self.run.world.machines[host].node.incarnation()
     }
 
     /// An operator gives a namespace rules.
@@ -312,66 +218,66 @@ impl Story {
     /// The id of a host's node.
     #[must_use]
     pub fn node(&self, host: Host) -> NodeId {
-        self.world.machines[host].node
+        self.run.world.machines[host].node
     }
 
     /// How many bytes it takes to write down all that a process has in its memory, its tables left out.
     #[must_use]
     pub fn memory(&self, host: Host) -> usize {
-        crate::checks::bounds::memory(&self.world, host)
+        crate::checks::bounds::memory(&self.run.world, host)
     }
 
     /// The rows of a table on a host's disk.
     #[must_use]
     pub fn rows(&self, host: Host, table: Table) -> usize {
-        self.world.machines[host].disk.durable().rows(table).count()
+        self.run.world.machines[host].disk.durable().rows(table).count()
     }
 
     /// How many messages a node ever let out to one peer at once.
     #[must_use]
     pub fn burst(&self, host: Host) -> usize {
-        self.world.most_sent.get(&host).map_or(0, |burst| burst.messages)
+        self.run.observers.borrow().stats.burst(host)
     }
 
     /// Why a node stopped by itself, where it did.
     #[must_use]
     pub fn stopped(&self, host: Host) -> Option<String> {
-        self.world.machines[host].halted.clone()
+        self.run.world.machines[host].halted().map(str::to_owned)
     }
 
     /// Whether the run has come by a rare branch.
     #[must_use]
     pub fn has_seen(&self, mark: &str) -> bool {
-        self.world.marks.contains(mark)
+        self.run.observers.borrow().marks.reached().contains(mark)
     }
 
     /// How many ops of another's log a host's disk has.
     #[must_use]
     pub fn logged(&self, host: Host, origin: Host) -> usize {
-        let node = self.world.machines[origin].node;
-        self.world.machines[host].disk.logged_ops().iter().filter(|op| op.node == node).count()
+        let node = self.run.world.machines[origin].node;
+        self.run.world.machines[host].disk.logged_ops().iter().filter(|op| op.node == node).count()
     }
 
     /// Whether the node is a member, by what it knows.
     #[must_use]
     pub fn is_member(&self, host: Host) -> bool {
-        self.world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
+        self.run.world.machines[host].is_member()
     }
 
     /// The registration's reply, or what is known of it where it is asked again; none where it was refused or none came.
     #[must_use]
     pub fn told(&self, slot: Slot) -> Option<&RegistrationView> {
-        self.world.clients.views.get(&slot)
+        self.run.world.clients.views.get(&slot)
     }
 
     /// Why the last request about a registration was refused.
     #[must_use]
     pub fn refused(&self, slot: Slot) -> Option<&Refusal> {
-        self.world.clients.refusals.get(&slot)
+        self.run.world.clients.refusals.get(&slot)
     }
 
     fn answer(&mut self, host: Host, request: Request) -> Result<Answer, Refusal> {
-        let answer = ask(&mut self.world, host, request);
+        let answer = ask(&mut self.run.world, host, request);
         match self.well(answer) {
             Some(answer) => answer,
             None => panic!("host {host} does not answer"),
@@ -380,7 +286,7 @@ impl Story {
 
     /// A registration as a node sees it; none where it knows nothing of it.
     pub fn sees(&mut self, host: Host, slot: Slot) -> Option<RegistrationView> {
-        let id = self.world.clients.id(slot)?;
+        let id = self.run.world.clients.id(slot)?;
         match self.answer(host, Request::Registration { id, wait: None }) {
             Ok(Answer::Registration(view)) => Some(*view),
             _ => None,
@@ -437,9 +343,9 @@ impl Story {
     /// # Panics
     /// Where they do not.
     pub fn ends_without(mut self, lost: &[Host], how: Loss) {
-        let mut plan = (*self.world.plan).clone();
+        let mut plan = (*self.run.world.plan).clone();
         plan.ending = Ending::Lasting { lost: lost.to_vec(), how };
-        self.world.plan = Rc::new(plan);
+        self.run.world.plan = Rc::new(plan);
         self.ends_well();
     }
 
@@ -448,10 +354,12 @@ impl Story {
     /// # Panics
     /// Where they do not.
     pub fn ends_well(mut self) {
-        for host in 0..self.world.machines.len() {
-            self.world.machines[host].halted = None;
+        for host in 0..self.run.world.machines.len() {
+            if let Process::Down(down) = &mut self.run.world.machines[host].process {
+                down.halted = None;
+            }
         }
-        let ended = run::finish(&mut self.world);
+        let ended = self.run.finish();
         if let Err(failure) = ended {
             panic!("{failure:?}");
         }

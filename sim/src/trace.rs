@@ -1,80 +1,24 @@
 //! What happened, as a number that tells two runs apart and, where wanted, as a list for the report.
 
-use std::collections::BTreeMap;
-
-use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Op, Seq};
-use forename::replica::{Cursor, Event, EventType, Promise};
-use forename::store::Write;
-
-use crate::dice::mix;
-use crate::plan::{Host, Trouble};
-use crate::world::Packet;
-use crate::world::machine::host_of;
-use crate::world::net::{Epoch, Micros};
-
+mod note;
 mod text;
 
-/// Something worth a place in a report.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Note {
-    Start(Host),
-    Crash(Host),
-    Halt(Host, String),
-    Message(Letter),
-    /// A message that must not have left: the check of it ends the run.
-    Stopped(Letter),
-    /// A message on its way from the first to the second dies with its connection, now.
-    Died(Host, Host),
-    /// A host issued an op, or took another's: it is in its memory.
-    Op(Host, Op),
-    /// That much of a log is durable at a host.
-    Durable(Host, NodeId, Seq),
-    /// The watermark of a host.
-    Watermark(Host, Hlc),
-    /// A host's feed tells what became of a registration.
-    Event(Host, EventType, Stamp),
-    Connected(Host, Host),
-    /// A liar says something to a host.
-    Lie(Host, String),
-    /// Which fault of the plan begins, and the directed links that it cuts.
-    Fault(usize, Trouble, Vec<(Host, Host)>),
-    /// A client asks: its request's number and what it says; none where the node is down.
-    Asked(Host, Option<u64>, String),
-    /// A client is told, about a registration where that has a stamp.
-    Told(Host, u64, Option<Stamp>, String),
-    Healed,
-    /// A host took so many inputs, wrote so many rows and said so many things.
-    Step(Host, usize, usize, usize),
-}
+use std::collections::BTreeMap;
 
-/// A message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Letter {
-    pub(crate) from: Host,
-    pub(crate) to: Host,
-    /// None where it is lost.
-    pub(crate) arrives: Option<Micros>,
-    pub(crate) freight: Freight,
-    pub(crate) text: String,
-}
+use forename::clock::{Hlc, NodeId};
+use forename::crdt::Seq;
+use forename::replica::{Answer, Cursor, Event, Reply, Token};
+use forename::store::Write;
 
-/// What a message carries, as far as a report tells it apart.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Freight {
-    Ops(Vec<Stamp>),
-    /// The sender's promise, where the vector has its own log.
-    Vector(Option<Promise>),
-    Other,
-}
-
-/// A note, when it was taken, and the run's hash just after what it speaks of.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Entry {
-    pub(crate) at: Micros,
-    pub(crate) hash: u64,
-    pub(crate) note: Note,
-}
+use crate::describe;
+use crate::dice::mix;
+use crate::plan::Host;
+use crate::world::clients::Call;
+use crate::world::ids::host_of;
+use crate::world::net::{Epoch, Micros};
+use crate::world::packet::Packet;
+use crate::world::{Seen, World};
+pub(crate) use note::{Entry, Freight, Letter, Note};
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +40,7 @@ impl Trace {
     }
 
     /// Whether notes are kept. What costs something to say is said only then.
-    pub(crate) fn is_on(&self) -> bool {
+    fn is_on(&self) -> bool {
         self.entries.is_some()
     }
 
@@ -104,7 +48,62 @@ impl Trace {
         self.entries.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn note(&mut self, at: Micros, note: Note) {
+    /// Something happens.
+    pub(crate) fn saw(&mut self, what: &Seen<'_>, world: &World) {
+        let now = world.now;
+        match what {
+            Seen::Stepped { host, taken, writes, outputs } => self.step(now, *host, *taken, writes, *outputs),
+            Seen::Sent { from, to, packet, arrivals } => self.message(now, *from, *to, packet, arrivals),
+            Seen::Connected { a, b, epoch } => self.connected(now, *a, *b, *epoch),
+            what if self.is_on() => self.write(what, world),
+            _ => {}
+        }
+    }
+
+    /// What is not part of the hash.
+    fn write(&mut self, what: &Seen<'_>, world: &World) {
+        let now = world.now;
+        match what {
+            Seen::Started(host) => self.note(now, Note::Start(*host)),
+            Seen::Crashed(host) => {
+                self.note(now, Note::Crash(*host));
+                self.durable(now, *host, world.machines[*host].disk.logs());
+            }
+            Seen::Synced(host) => self.durable(now, *host, world.machines[*host].disk.logs()),
+            Seen::Halts(host, why) => self.note(now, Note::Halt(*host, (*why).to_owned())),
+            Seen::Returns(host, next) => {
+                self.note(now, Note::Halt(*host, format!("it was evicted, and comes back as {next}")));
+            }
+            Seen::Stopped { host, to, message } => {
+                self.stopped(now, *host, host_of(*to), &Packet::Message((*message).clone()));
+            }
+            Seen::Died { from, to } => self.note(now, Note::Died(*from, *to)),
+            Seen::Writes { host, ops } => ops.iter().for_each(|op| self.note(now, Note::Op(*host, op.clone()))),
+            Seen::Watermark { host, watermark } => self.watermark(now, *host, *watermark),
+            Seen::Fault { index, what, severed } => {
+                self.note(now, Note::Fault(*index, (*what).clone(), severed.to_vec()));
+            }
+            Seen::Healed => self.note(now, Note::Healed),
+            Seen::Lie { host, from, what } => self.note(now, Note::Lie(*host, format!("{from}: {what:?}"))),
+            Seen::Asks { host, token, ask } => self.note(now, Note::Asked(*host, *token, describe::ask(ask))),
+            Seen::Replies { host, token, call, reply, .. } => self.told(world, *host, *token, (call, reply)),
+            _ => {}
+        }
+    }
+
+    fn told(&mut self, world: &World, host: Host, token: Token, (call, reply): (&Call, &Reply)) {
+        let stamp = match (call, reply) {
+            (Call::Feed(_), Ok(Answer::Events(page))) => {
+                return self.events(world.now, host, world.books.feeds.last_event(host), &page.events);
+            }
+            (Call::Feed(_) | Call::Check(_), _) => return,
+            (_, Ok(Answer::Registration(view))) => Some(view.stamp),
+            _ => None,
+        };
+        self.note(world.now, Note::Told(host, token, stamp, describe::reply(reply)));
+    }
+
+    fn note(&mut self, at: Micros, note: Note) {
         if let Some(entries) = &mut self.entries {
             entries.push(Entry { at, hash: self.hash, note });
         }
@@ -114,7 +113,7 @@ impl Trace {
         self.hash = mix(self.hash.rotate_left(5) ^ value);
     }
 
-    pub(crate) fn step(&mut self, now: Micros, host: Host, taken: usize, writes: &[Write], outputs: usize) {
+    fn step(&mut self, now: Micros, host: Host, taken: usize, writes: &[Write], outputs: usize) {
         self.add(now);
         self.add((host as u64) << 40 | (taken as u64) << 20 | outputs as u64);
         for write in writes {
@@ -137,12 +136,12 @@ impl Trace {
         self.add(bytes.len() as u64);
     }
 
-    pub(crate) fn connected(&mut self, now: Micros, a: Host, b: Host, epoch: Epoch) {
+    fn connected(&mut self, now: Micros, a: Host, b: Host, epoch: Epoch) {
         self.add(now ^ epoch);
         self.note(now, Note::Connected(a, b));
     }
 
-    pub(crate) fn message(&mut self, now: Micros, from: Host, to: Host, packet: &Packet, arrivals: &[Micros]) {
+    fn message(&mut self, now: Micros, from: Host, to: Host, packet: &Packet, arrivals: &[Micros]) {
         self.add(arrivals.iter().fold((from as u64) << 32 | to as u64, |sum, at| mix(sum ^ at)));
         if self.is_on() {
             let (freight, text) = (text::freight(from, packet), text::packet(packet));
@@ -157,29 +156,22 @@ impl Trace {
     }
 
     /// A message that its check found to be wrong.
-    pub(crate) fn stopped(&mut self, now: Micros, from: Host, to: Host, packet: &Packet) {
+    fn stopped(&mut self, now: Micros, from: Host, to: Host, packet: &Packet) {
         if self.is_on() {
             let (freight, text) = (text::freight(from, packet), text::packet(packet));
             self.note(now, Note::Stopped(Letter { from, to, arrives: None, freight, text }));
         }
     }
 
-    /// The ops that a host issued or took.
-    pub(crate) fn ops(&mut self, now: Micros, host: Host, ops: &[Op]) {
-        if self.is_on() {
-            ops.iter().for_each(|op| self.note(now, Note::Op(host, op.clone())));
-        }
-    }
-
     /// After a step.
-    pub(crate) fn watermark(&mut self, now: Micros, host: Host, watermark: Hlc) {
+    fn watermark(&mut self, now: Micros, host: Host, watermark: Hlc) {
         if self.is_on() && self.watermarks.insert(host, watermark) != Some(watermark) {
             self.note(now, Note::Watermark(host, watermark));
         }
     }
 
     /// After an fsync or a crash: the prefixes of logs that the disk holds.
-    pub(crate) fn durable(&mut self, now: Micros, host: Host, logs: &BTreeMap<NodeId, Seq>) {
+    fn durable(&mut self, now: Micros, host: Host, logs: &BTreeMap<NodeId, Seq>) {
         if self.is_on() {
             for (origin, seq) in logs {
                 if self.durable.insert((host, *origin), *seq) != Some(*seq) {
@@ -190,7 +182,7 @@ impl Trace {
     }
 
     /// A page of a host's feed, of which so many events were known.
-    pub(crate) fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
+    fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
         if self.is_on() {
             for event in
                 events.iter().filter(|event| event.cursor.feed != known.feed || event.cursor.number > known.number)
@@ -199,10 +191,4 @@ impl Trace {
             }
         }
     }
-}
-
-/// A host's number as it is printed, also where a broken replica names a node that is none.
-pub(crate) fn host_text(node: NodeId) -> String {
-    let host = host_of(node);
-    if host == usize::MAX { "nobody".to_owned() } else { format!("host {host}") }
 }

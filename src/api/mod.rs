@@ -20,11 +20,8 @@ mod routes;
 mod server;
 mod views;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -38,9 +35,9 @@ pub use server::Connections;
 
 use crate::clock::{Millis, NodeId};
 use crate::model::Problem;
-use crate::node::{Backup, Handle};
-use crate::replica::{Answer, Refusal, Request};
-use crate::transport::WireVersion;
+use crate::node::Handle;
+pub use crate::node::{Admin, BackupAnswer};
+use crate::replica::{Answer, Request};
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -56,27 +53,6 @@ const MAX_BATCHES: usize = 16;
 const MAX_BATCHES_OF_ONE: usize = 8;
 /// Those that are kept for administrators.
 const BATCHES_FOR_ADMINS: usize = 2;
-
-/// What becomes of a request for a backup.
-pub type BackupAnswer<'a> = Pin<Box<dyn Future<Output = Result<Backup, Refusal>> + Send + 'a>>;
-
-/// What an operator may do at a node besides asking its replica.
-pub trait Admin: Send + Sync {
-    /// A token that lets newcomers join for so long.
-    ///
-    /// # Errors
-    /// Why there is none: the node is still joining, as a rule.
-    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal>;
-
-    /// All tables of the node as they are on disk, and its identity.
-    ///
-    /// # Errors
-    /// Why there is none: the node is still joining, as a rule.
-    fn backup(&self) -> BackupAnswer<'_>;
-
-    /// The wire versions that this node and its connected peers speak, as far as they are known.
-    fn wires(&self) -> BTreeMap<NodeId, WireVersion>;
-}
 
 /// What handlers share.
 struct Api {

@@ -10,7 +10,9 @@ mod namespaces;
 mod scopes;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -23,9 +25,12 @@ use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
-use crate::node::Call;
-use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, RegistrationView, Reply, Status};
+use crate::node::{Backup, Call};
+use crate::replica::{
+    self, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Reply, Status,
+};
 use crate::store::{SnapshotPart, Write};
+use crate::transport::WireVersion;
 
 const NODE: NodeId = NodeId(0xabc_0000);
 

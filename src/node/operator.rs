@@ -1,17 +1,16 @@
-//! What an operator may do at a node besides asking its replica.
+//! A node's answer to what operators ask.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::admin::{Admin, Backup, BackupAnswer};
 use super::incarnations::{BackupCall, KnownCluster};
 use super::{driver, millis, random};
-use crate::api::{Admin, BackupAnswer};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
 use crate::replica::Refusal;
-use crate::store::SnapshotPart;
 use crate::store::disk;
 use crate::transport::{self, Identity, WireVersion, mint_token};
 
@@ -23,15 +22,6 @@ pub(super) struct Operator {
     pub(super) cluster: watch::Receiver<Option<KnownCluster>>,
     pub(super) transport: watch::Receiver<Option<transport::Handle>>,
     pub(super) backups: mpsc::Sender<BackupCall>,
-}
-
-/// A backup on its way: drop it to stop it, also before the directory is opened again.
-#[derive(Debug)]
-pub struct Backup {
-    /// Whose it is.
-    pub head: Head,
-    /// All tables.
-    pub parts: mpsc::Receiver<SnapshotPart>,
 }
 
 impl Admin for Operator {

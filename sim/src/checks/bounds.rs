@@ -4,21 +4,21 @@
 //! until nothing is kept for being young. Then the rows of every table of every node are counted, and held against what
 //! there is: members, membership ops, registrations that are not over, names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use forename::clock::{NodeId, Stamp};
 use forename::crdt::{Body, Op};
-use forename::replica::{Answer, NameRequest, Output, RegisterRequest, Request};
+use forename::replica::{Answer, NameRequest, RegisterRequest, Request};
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Rows, Span};
 use forename::store::{Direction, Table};
 
 use crate::ask::{ask, ask_patiently, cluster};
-use crate::checks::ledger::{Checked, broken};
-use crate::checks::secrets::VAULT;
 use crate::oracle::{self, Fate, Verdicts};
-use crate::plan::Host;
+use crate::plan::{Host, VAULT};
+use crate::violation::{Checked, broken};
 use crate::world::World;
+use crate::world::healing::is_wrong_for_good;
 
 /// How often something happens before the rows are counted: each lets the feed drop one more of its oldest chunks, and what
 /// waits for that is looked at again the next time.
@@ -28,37 +28,9 @@ const SOME: usize = 16;
 /// Bytes of single records, and for each node that ever was in.
 const RECORDS: (usize, usize) = (4096, 512);
 
-/// Messages to one peer in one step at most: some for each message that a peer may have sent meanwhile. A guess.
-const BURST: usize = 400;
-
-/// What a node lets out in one step at most.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Burst {
-    /// Messages to one peer.
-    pub(crate) messages: usize,
-}
-
-impl Burst {
-    /// A step of a host ends with these outputs. What waited for an fsync comes at once, and may be no more than what a peer
-    /// has use for.
-    pub(crate) fn note(&mut self, host: Host, outputs: &[Output]) -> Checked {
-        let mut to = BTreeMap::new();
-        for output in outputs {
-            if let Output::Send { to: peer, .. } = output {
-                *to.entry(*peer).or_insert(0) += 1;
-            }
-        }
-        self.messages = to.into_values().chain([self.messages]).max().unwrap_or(0);
-        if self.messages > BURST {
-            return broken("bounds", format!("host {host} lets out {} messages to one peer at once", self.messages));
-        }
-        Ok(())
-    }
-}
-
 /// The length of all that a process has in its memory, written out; its tables left out.
 pub(crate) fn memory(world: &World, host: Host) -> usize {
-    let replica = world.machines[host].replica.as_ref();
+    let replica = world.machines[host].replica();
     replica.map_or(0, |replica| format!("{replica:?}").len().saturating_sub(format!("{:?}", replica.store()).len()))
 }
 
@@ -86,7 +58,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
     let keep = world.plan.keep_events.unwrap_or(0);
     let hosts = world.present();
     // One whose clock stays wrong takes no names.
-    let Some(first) = hosts.iter().copied().find(|host| !world.is_wrong_for_good(*host)) else { return Ok(()) };
+    let Some(first) = hosts.iter().copied().find(|host| !is_wrong_for_good(world, *host)) else { return Ok(()) };
     // Members that are evicted for being silent may come and go at any time.
     let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
     let before = lives(world);
@@ -105,14 +77,14 @@ pub(crate) fn check(world: &mut World) -> Checked {
     if lives(world) > before {
         return Ok(());
     }
-    let ops: Vec<Op> = world.ledger.ops().cloned().collect();
-    let replicas = hosts.iter().filter_map(|host| world.machines[*host].replica.as_ref());
+    let ops: Vec<Op> = world.books.ledger.ops().cloned().collect();
+    let replicas = hosts.iter().filter_map(|host| world.machines[*host].replica());
     let time = replicas.map(|replica| replica.watermark()).min();
     let verdicts = oracle::judge(&ops, time.unwrap_or_default());
     let living = Living::of(world, &verdicts);
     // One whose clock is off from all others' judges no age, and forgets nothing until it is right.
     for host in hosts {
-        if !world.is_wrong_for_good(host) {
+        if !is_wrong_for_good(world, host) {
             living.check(world, host)?;
         }
     }
@@ -120,7 +92,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
 }
 
 fn is_member(world: &World, host: Host) -> bool {
-    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
+    world.machines[host].is_member()
 }
 
 /// A client takes a name and gives it up.
@@ -141,7 +113,7 @@ fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
 
 impl Living {
     fn of(world: &World, verdicts: &Verdicts) -> Self {
-        let all: Vec<&Op> = world.ledger.all_ops().collect();
+        let all: Vec<&Op> = world.books.ledger.all_ops().collect();
         let registers = all.iter().filter_map(|op| match &op.body {
             Body::Register(register) => Some(register),
             _ => None,
@@ -179,7 +151,7 @@ impl Living {
     fn check(&self, world: &mut World, host: Host) -> Checked {
         self.rows(world, host)?;
         self.log(world, host)?;
-        if let Some(newcomer) = world.machines[host].snapshots.keys().next() {
+        if let Some(newcomer) = world.machines[host].running().and_then(|running| running.snapshots.keys().next()) {
             return broken("bounds", format!("host {host} keeps a snapshot for {newcomer}, which is in or gone"));
         }
         self.registrations(world, host)
@@ -187,7 +159,7 @@ impl Living {
 
     fn rows(&self, world: &World, host: Host) -> Checked {
         let store = world.machines[host].disk.durable();
-        let time = world.machines[host].replica.as_ref().map(|replica| replica.watermark()).unwrap_or_default();
+        let time = world.machines[host].replica().map(|replica| replica.watermark()).unwrap_or_default();
         for table in Table::ALL {
             let most = match table {
                 Table::Meta => SOME,
@@ -250,7 +222,7 @@ impl Living {
     fn log(&self, world: &World, host: Host) -> Checked {
         let machine = &world.machines[host];
         let ops = machine.disk.logged_ops().into_iter();
-        let young = machine.replica.as_ref().map(|replica| replica.watermark().millis().0).unwrap_or_default();
+        let young = machine.replica().map(|replica| replica.watermark().millis().0).unwrap_or_default();
         let young = young.saturating_sub(world.plan.keep_log + 2000);
         let old: Vec<_> = ops.filter(|op| op.hlc.millis().0 < young).collect();
         match old.first() {

@@ -4,42 +4,48 @@ use std::collections::BTreeMap;
 
 use forename::clock::Stamp;
 use forename::crdt::{Body, Op};
-use forename::replica::{Charge, RegistrationView};
 
-use crate::checks::ledger::{Checked, broken};
+use crate::checks::check::Check;
+use crate::marks::Marks;
 use crate::oracle::Verdicts;
-use crate::plan::{Host, Slot};
-use crate::world::World;
-
-/// The token that all charged clients bear.
-const TOKEN: &str = "app";
-
-/// What clients count for where a token may have so many open.
-pub(crate) fn charge(max_open: u32) -> Charge {
-    Charge { token: TOKEN.to_owned(), max_open }
-}
+use crate::plan::Host;
+use crate::violation::{Checked, broken};
+use crate::world::{Seen, World};
 
 /// Registrations that hosts told charged clients of, with how many the token may have open.
-pub(crate) type Charges = BTreeMap<Host, BTreeMap<Stamp, u32>>;
+#[derive(Debug, Default)]
+pub(crate) struct Charges {
+    charges: BTreeMap<Host, BTreeMap<Stamp, u32>>,
+}
 
-impl World {
-    /// A client that registers is answered.
-    pub(crate) fn note_charged(&mut self, host: Host, slot: Slot, view: &RegistrationView) {
-        // What was accepted elsewhere, or in an earlier life, counts for nothing here.
-        let here = view.stamp.node == self.machines[host].node;
-        if let Some(charge) = self.clients.charge(slot).filter(|_| here) {
-            self.charges.entry(host).or_default().insert(view.stamp, charge.max_open);
+impl Check for Charges {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        match what {
+            // What it counts against limits is what the copy knows of.
+            Seen::Swapped(host) => drop(self.charges.remove(host)),
+            // What was accepted elsewhere, or in an earlier life, counts for nothing here.
+            Seen::Registered { host, max_open: Some(most), view } if view.stamp.node == world.machines[*host].node => {
+                self.charges.entry(*host).or_default().insert(view.stamp, *most);
+            }
+            _ => {}
         }
+        Ok(())
     }
 
+    fn at_rest(&mut self, verdicts: &Verdicts, world: &World, _: &mut Marks) -> Checked {
+        world.present().into_iter().try_for_each(|host| self.check(world, host, verdicts))
+    }
+}
+
+impl Charges {
     /// Looks only at reservations that certainly were open when another was let in, so a few more may have been.
-    pub(crate) fn check_charges(&self, host: Host, verdicts: &Verdicts) -> Checked {
-        let machine = &self.machines[host];
+    fn check(&self, world: &World, host: Host, verdicts: &Verdicts) -> Checked {
+        let machine = &world.machines[host];
         let Some(charges) = self.charges.get(&host).filter(|_| !machine.came_back && !machine.restored) else {
             return Ok(());
         };
         let mut closed: BTreeMap<Stamp, Stamp> = BTreeMap::new();
-        for (of, by) in self.ledger.ops().flat_map(|op| closes(op).map(|of| (of, op.stamp()))) {
+        for (of, by) in world.books.ledger.ops().flat_map(|op| closes(op).map(|of| (of, op.stamp()))) {
             closed.entry(of).and_modify(|first| *first = by.min(*first)).or_insert(by);
         }
         for (stamp, max_open) in charges {

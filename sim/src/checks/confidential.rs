@@ -7,10 +7,12 @@ use forename::name::Pepper;
 use forename::replica::Message;
 use forename::store::Write;
 
-use crate::checks::ledger::{Checked, broken};
+use crate::checks::check::Check;
+use crate::marks::Marks;
 use crate::plan::Host;
-use crate::world::World;
-use crate::world::machine::SECRET;
+use crate::violation::{Checked, broken};
+use crate::world::ids::SECRET;
+use crate::world::{Seen, World};
 
 /// Which of the secrets some bytes have.
 fn secret_in(bytes: &[u8]) -> Option<&'static str> {
@@ -24,31 +26,43 @@ fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-impl World {
-    /// A snapshot goes to whoever is no member yet.
-    pub(crate) fn check_rows(&self, host: Host, to: NodeId, rows: &[Write]) -> Checked {
-        let secret = |row: &Write| secret_in(row.value.as_deref().unwrap_or_default());
-        match rows.iter().find_map(|row| secret(row).map(|what| (what, row))) {
-            Some((what, Write { table, key, .. })) => {
-                let (table, key) = (table.name(), String::from_utf8_lossy(key));
-                broken("confidential", format!("host {host} gives {to}, which is no member, {what} in {table}/{key}"))
-            }
-            None => Ok(()),
-        }
-    }
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Confidential;
 
-    /// A message leaves.
-    pub(crate) fn check_confidential(&self, host: Host, to: NodeId, message: &Message) -> Checked {
-        // These are most of all messages, and hold no bytes that a node chose.
-        if matches!(message, Message::Ops { .. } | Message::Vector(_)) {
-            return Ok(());
+impl Check for Confidential {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        match what {
+            Seen::Gives { host, to, rows } => gives(*host, *to, rows),
+            Seen::Sends { host, to, message, .. } => sends(world, *host, *to, message),
+            _ => Ok(()),
         }
-        let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
-        if self.ledger.was_ever_let_in(to, self.plan.founders) {
-            return Ok(());
-        }
-        broken("confidential", format!("host {host} tells {to}, which is no member, {what}"))
     }
+}
+
+/// A snapshot goes to whoever is no member yet.
+fn gives(host: Host, to: NodeId, rows: &[Write]) -> Checked {
+    let secret = |row: &Write| secret_in(row.value.as_deref().unwrap_or_default());
+    match rows.iter().find_map(|row| secret(row).map(|what| (what, row))) {
+        Some((what, Write { table, key, .. })) => {
+            let (table, key) = (table.name(), String::from_utf8_lossy(key));
+            broken("confidential", format!("host {host} gives {to}, which is no member, {what} in {table}/{key}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A message leaves.
+fn sends(world: &World, host: Host, to: NodeId, message: &Message) -> Checked {
+    // These are most of all messages, and hold no bytes that a node chose.
+    if matches!(message, Message::Ops { .. } | Message::Vector(_)) {
+        return Ok(());
+    }
+    let Some(what) = secret_in(&codec::encode(message)) else { return Ok(()) };
+    if world.books.ledger.was_ever_let_in(to, world.plan.founders) {
+        return Ok(());
+    }
+    broken("confidential", format!("host {host} tells {to}, which is no member, {what}"))
 }
 
 #[cfg(test)]

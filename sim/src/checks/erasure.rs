@@ -7,9 +7,9 @@ use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, NameKey, Rows, Span};
 
 use crate::ask::ask;
-use crate::checks::ledger::{Checked, broken};
 use crate::oracle::{Fate, Verdicts};
 use crate::plan::Host;
+use crate::violation::{Checked, broken};
 use crate::world::World;
 
 /// The first table that has some bytes anywhere in a key or a value, with how many rows have them.

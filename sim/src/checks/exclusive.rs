@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
 use forename::crdt::{Body, Op, Register};
+use forename::replica::Status;
 
-use crate::checks::ledger::{Checked, broken};
+use crate::checks::check::Check;
+use crate::marks::Marks;
 use crate::oracle::{self, Place, Verdicts};
 use crate::plan::Host;
-use crate::world::World;
+use crate::violation::{Checked, broken};
+use crate::world::{Seen, World};
 
 /// The claims that somebody was told are confirmed.
 #[derive(Clone, Debug, Default)]
@@ -26,18 +29,13 @@ pub(crate) struct Exclusive {
 
 impl Exclusive {
     /// A node's watermark rises.
-    pub(crate) fn watermark(&mut self, watermark: Hlc) {
+    fn watermark(&mut self, watermark: Hlc) {
         self.watermark = self.watermark.max(watermark);
-    }
-
-    /// The greatest watermark that any node has had.
-    pub(crate) fn greatest_watermark(&self) -> Hlc {
-        self.watermark
     }
 
     /// Somebody is told that a registration is confirmed. `ops` are those that count, as far as is known now: an end that
     /// turns out to be void later is found at the end of the run.
-    pub(crate) fn confirmed<'a>(
+    fn confirmed<'a>(
         &mut self,
         host: Host,
         stamp: Stamp,
@@ -66,7 +64,7 @@ impl Exclusive {
 
     /// At the end of a run, by the ops that count: every claim that was told to be confirmed counts, and those to one name
     /// ended one before the other.
-    pub(crate) fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
+    fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
         // A rename that lost ended nothing.
         let lost =
             |op: &Op| matches!(&op.body, Body::Register(_)) && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won);
@@ -102,19 +100,30 @@ impl Exclusive {
     }
 
     /// Whether some name had more than one holder in the course of the run.
-    pub(crate) fn any_succession(&self) -> bool {
+    fn any_succession(&self) -> bool {
         self.confirmed.values().any(|holders| holders.len() > 1)
     }
 }
 
-impl World {
-    /// The check at the end of a run, however it ended.
-    pub(crate) fn check_exclusive(&mut self) -> Checked {
-        let ops: Vec<Op> = self.ledger.ops().cloned().collect();
-        let exclusive = &self.ledger.exclusive;
-        exclusive.check(ops.iter(), &oracle::judge(&ops, exclusive.watermark))?;
-        if exclusive.any_succession() {
-            self.mark("a name has a second holder");
+impl Check for Exclusive {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        match what {
+            Seen::Watermark { watermark, .. } => self.watermark(*watermark),
+            Seen::Final { host, stamp, status: Status::Confirmed, .. } => {
+                if let Some(Body::Register(register)) = world.books.ledger.op(*stamp).map(|op| &op.body) {
+                    return self.confirmed(*host, *stamp, register, world.books.ledger.uncut_ops());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn at_end(&mut self, world: &World, marks: &mut Marks) -> Checked {
+        let ops: Vec<Op> = world.books.ledger.ops().cloned().collect();
+        self.check(ops.iter(), &oracle::judge(&ops, self.watermark))?;
+        if self.any_succession() {
+            marks.mark("a name has a second holder");
         }
         Ok(())
     }

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
 use forename::crdt::Seq;
+use forename::replica::{Output, Status};
 
-use crate::checks::ledger::{Checked, broken};
+use crate::checks::check::Check;
+use crate::marks::Marks;
 use crate::plan::Host;
-use crate::world::World;
-use crate::world::machine::node_id;
+use crate::violation::{Checked, broken};
+use crate::world::ids::node_id;
+use crate::world::{Seen, World};
 
 /// What nodes have ever had on their disks, and who they took for members.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +27,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// An fsync is done: these prefixes of logs are on a node's disk.
-    pub(crate) fn synced(&mut self, node: NodeId, logs: &BTreeMap<NodeId, Seq>) {
+    fn synced(&mut self, node: NodeId, logs: &BTreeMap<NodeId, Seq>) {
         let known = self.durable.entry(node).or_default();
         for (origin, seq) in logs {
             let held = known.entry(*origin).or_default();
@@ -33,7 +36,7 @@ impl Held {
     }
 
     /// A node says whom it takes for members.
-    pub(crate) fn members(&mut self, host: Host, members: BTreeSet<NodeId>) {
+    fn members(&mut self, host: Host, members: BTreeSet<NodeId>) {
         self.memberships.entry(host).or_default().insert(members);
     }
 
@@ -49,20 +52,40 @@ impl Held {
             |members: &BTreeSet<NodeId>| 2 * members.iter().filter(|node| holds(node)).count() > members.len();
         majority(now) || self.memberships.get(&host).is_some_and(|seen| seen.iter().any(majority))
     }
+
+    /// A registration is told to be confirmed for the first time.
+    fn is_held(&self, world: &World, host: Host, stamp: Stamp) -> Checked {
+        let seq = world.books.ledger.op(stamp).map_or(Seq::MAX, |op| op.seq);
+        let founders = (0..world.plan.founders).map(node_id);
+        let members = world.books.ledger.members_at(host, founders);
+        let frozen = world.books.roll.frozen_before(stamp.node, seq);
+        if self.by_majority(host, &members, (stamp, seq), &frozen) {
+            return Ok(());
+        }
+        broken("held", format!("host {host} tells that {stamp} is confirmed, and no majority has ever held its op"))
+    }
 }
 
-impl World {
-    /// Looks at every registration that was told to be confirmed for the first time.
-    pub(crate) fn check_held(&mut self) -> Checked {
-        for (host, stamp) in self.ledger.take_confirmed() {
-            let seq = self.ledger.op(stamp).map_or(Seq::MAX, |op| op.seq);
-            let founders = (0..self.plan.founders).map(node_id);
-            let members = self.ledger.members_at(host, founders);
-            let frozen = self.roll.frozen_before(stamp.node, seq);
-            if !self.held.by_majority(host, &members, (stamp, seq), &frozen) {
-                let text = format!("host {host} tells that {stamp} is confirmed, and no majority has ever held its op");
-                return broken("held", text);
+impl Check for Held {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        match what {
+            Seen::Synced(host) => {
+                let machine = &world.machines[*host];
+                self.synced(machine.node, machine.disk.logs());
             }
+            // What else the step says may rest on the membership that it announces last.
+            Seen::Says { host, outputs } => {
+                for output in *outputs {
+                    if let Output::Peers { members, .. } = output {
+                        let members = members.iter().map(|contact| contact.node);
+                        self.members(*host, members.chain([world.machines[*host].node]).collect());
+                    }
+                }
+            }
+            Seen::Final { host, stamp, status: Status::Confirmed, first: true, .. } => {
+                return self.is_held(world, *host, *stamp);
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -10,16 +10,16 @@ use forename::replica::{
 use uuid::Uuid;
 
 use crate::ask::ask_all;
-use crate::checks::end::{fates_by_id, id_of, nameable};
-use crate::checks::ledger::{Checked, Violation};
+use crate::checks::names::nameable;
 use crate::oracle::{Fate, Place, Verdicts};
 use crate::plan::Host;
+use crate::violation::{Checked, Violation};
 use crate::world::World;
 
 /// Rows of a page: few, so that there are many pages.
 const PAGE: usize = 3;
 
-/// A node's reports at the end.
+/// The reports of a node.
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     check_history(world, host, verdicts)?;
     check_conflicts(world, host, verdicts)?;
@@ -54,7 +54,7 @@ impl Wanted {
 
 /// The claims that a tenure shows, but for those that only their own node knows any more.
 fn shown(world: &World, verdicts: &Verdicts, tenure: &TenureView) -> Vec<Stamp> {
-    let alone = |id| world.ledger.rejected_in_the_void(id);
+    let alone = |id| world.books.rejected_in_the_void(id);
     let claims = tenure.claims.iter().filter(|c| verdicts.fates.contains_key(&c.stamp) || !alone(c.registration));
     claims.map(|claim| claim.stamp).collect()
 }
@@ -64,7 +64,7 @@ fn check_claims(host: Host, place: &Place, verdicts: &Verdicts, tenure: &TenureV
     for claim in &tenure.claims {
         let Some(fate) = verdicts.fates.get(&claim.stamp) else { continue };
         let is = (claim.registration, &claim.owner, claim.twin, claim.ended.is_some());
-        let wanted = (id_of(claim.stamp, fate), &fate.register.owner, !fate.first, fate.ended.contains(place));
+        let wanted = (fate.id(claim.stamp), &fate.register.owner, !fate.first, fate.ended.contains(place));
         if is != wanted {
             return bad(host, &format!("{place:?} shows {} as {is:?}, not {wanted:?}", claim.stamp));
         }
@@ -151,7 +151,7 @@ fn check_conflicts(world: &mut World, host: Host, verdicts: &Verdicts) -> Checke
     for (place, tenures) in &verdicts.tenures {
         for (after, claims) in tenures {
             let wanted = Wanted::of(world, verdicts, claims);
-            let ids: BTreeSet<Uuid> = wanted.claims.iter().map(|stamp| id_of(*stamp, &verdicts.fates[stamp])).collect();
+            let ids: BTreeSet<Uuid> = wanted.claims.iter().map(|stamp| verdicts.fates[stamp].id(*stamp)).collect();
             if ids.len() > 1 {
                 open.insert((place.clone(), *after), (wanted, claims));
             }
@@ -231,7 +231,7 @@ fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
         };
         let wanted = held.iter().filter(|(place, _)| within(place));
         let wanted: Vec<_> =
-            wanted.map(|(place, holder)| ((*place).clone(), id_of(*holder, &verdicts.fates[holder]))).collect();
+            wanted.map(|(place, holder)| ((*place).clone(), verdicts.fates[holder].id(*holder))).collect();
         if names != wanted {
             return bad(host, &format!("the list of {namespace:?} {prefix:?} is {names:?}, not {wanted:?}"));
         }
@@ -272,7 +272,7 @@ fn check_suggestions(world: &mut World, host: Host, verdicts: &Verdicts) -> Chec
 }
 
 fn check_explanations(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
-    let firsts = fates_by_id(verdicts);
+    let firsts = verdicts.by_id();
     let ids: Vec<_> = firsts.iter().filter(|(_, (_, fate))| !fate.erased).collect();
     let requests = ids.iter().map(|(id, _)| Request::ExplainRegistration(**id)).collect();
     let answers = ask_all(world, host, requests)?;
@@ -303,8 +303,8 @@ fn check_explanation(
     explained: &RegistrationExplanation,
 ) -> Checked {
     let wrong = |what: &str| bad(host, &format!("{stamp}: {what}: {explained:?}"));
-    let id = id_of(stamp, fate);
-    let twins = verdicts.fates.iter().filter(|(of, fate)| **of != stamp && id_of(**of, fate) == id);
+    let id = fate.id(stamp);
+    let twins = verdicts.fates.iter().filter(|(of, fate)| **of != stamp && fate.id(**of) == id);
     if !forgetful && twins.map(|(of, _)| *of).collect::<Vec<_>>() != explained.twins {
         return wrong("it has other twins");
     }
@@ -319,8 +319,7 @@ fn check_explanation(
             return wrong("it lost to another, or to nobody");
         }
         let leads = tenure.first() == Some(&stamp);
-        let others =
-            tenure.iter().filter(|of| leads && is_known(verdicts, of) && id_of(**of, &verdicts.fates[of]) != id);
+        let others = tenure.iter().filter(|of| leads && is_known(verdicts, of) && verdicts.fates[of].id(**of) != id);
         let others: Vec<_> = others.copied().collect();
         let rivals = why.won_against.iter().map(|rival| rival.stamp);
         let rivals: Vec<_> = rivals.filter(|of| verdicts.fates.contains_key(of)).collect();

@@ -1,6 +1,6 @@
 //! Clocks: a little off at all machines, and far off at a minority of them, for a moment or for good.
 
-use super::Swarm;
+use super::swarm::Swarm;
 use crate::dice::Dice;
 use crate::plan::{Ask, Fault, Host, Plan, Trouble, WrongClock};
 

@@ -1,6 +1,6 @@
 //! What liars say.
 
-use super::Swarm;
+use super::swarm::Swarm;
 use crate::dice::Dice;
 use crate::plan::{Forged, Forgery, Host, Lie, Mask, Plan};
 

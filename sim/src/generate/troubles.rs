@@ -1,6 +1,6 @@
 //! What goes wrong.
 
-use super::Swarm;
+use super::swarm::Swarm;
 use crate::dice::Dice;
 use crate::plan::{CopyRun, Fault, Host, Kind, Pick, Plan, Trouble};
 

@@ -1,9 +1,8 @@
 //! What clients ask.
 
-use super::{Size, Swarm};
-use crate::checks::secrets::VAULT;
+use super::swarm::{Size, Swarm};
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, Wish};
+use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, VAULT, Wish};
 
 /// Kinds of request and how often each is made, by this seed's taste.
 struct Taste {

@@ -168,6 +168,25 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// The directed links that it cuts among so many machines.
+    #[must_use]
+    pub fn severed(&self, hosts: usize) -> Vec<(Host, Host)> {
+        let between = |cut: &dyn Fn(Host, Host) -> bool| {
+            let pairs = (0..hosts).flat_map(|a| (0..hosts).map(move |b| (a, b)));
+            pairs.filter(|(a, b)| a != b && cut(*a, *b)).collect()
+        };
+        let across = |side: &[Host], a: Host, b: Host| side.contains(&a) != side.contains(&b);
+        match self {
+            Self::Split(side) => between(&|a, b| across(side, a, b)),
+            Self::Bridge { over, side } => between(&|a, b| a != *over && b != *over && across(side, a, b)),
+            Self::Ring => between(&|a, b| (a + 1) % hosts != b && (b + 1) % hosts != a),
+            Self::Cut(pairs) => pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect(),
+            Self::Flaps(a, b, _) => vec![(*a, *b), (*b, *a)],
+            Self::OneWay(pairs) => pairs.clone(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The machine that it befalls, where it befalls one; otherwise the first of those concerned, or the first of all.
     #[must_use]
     pub fn host(&self) -> Host {

@@ -10,6 +10,7 @@ use crate::run::{Report, run_traced};
 mod picture;
 mod reader;
 mod registrations;
+mod rows;
 
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
@@ -24,8 +25,8 @@ const JS: [&str; 5] = [
 /// Runs a plan and tells what happened as an HTML page.
 #[must_use]
 pub fn page(plan: &Plan) -> (Report, String) {
-    let (report, world) = run_traced(plan, true);
-    let picture = picture::of(&world, &report);
+    let (report, run) = run_traced(plan, true);
+    let picture = picture::of(&run, &report);
     // A `<` could end the element that the data stands in; in JSON it can only be within a string.
     let data = match serde_json::to_string(&picture) {
         Ok(data) => data.replace('<', "\\u003c"),

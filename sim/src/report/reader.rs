@@ -6,10 +6,10 @@ use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Op, Seq};
 use forename::replica::EventType;
 
-use super::picture::{Band, Call, LetterRow, OpRow, Picture, Take};
+use super::rows::{Band, Call, LetterRow, OpRow, Picture, Take};
 use crate::plan::Host;
 use crate::trace::{Entry, Freight, Letter, Note};
-use crate::world::machine::{EPOCH, host_of};
+use crate::world::ids::{EPOCH, host_of};
 use crate::world::net::Micros;
 
 /// Reads all notes.

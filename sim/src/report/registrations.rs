@@ -4,47 +4,16 @@ use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
 use forename::crdt::{Body, Op, Register};
-use serde::Serialize;
 
-use super::picture::Picture;
+use super::rows::{Claim, Picture, Registration};
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
 use crate::world::World;
 use crate::world::net::Micros;
 
-/// A registration, in the order of stamps.
-#[derive(Serialize)]
-pub(super) struct Registration {
-    stamp: String,
-    id: String,
-    own_id: bool,
-    owner: String,
-    host: Host,
-    claims: Vec<Claim>,
-    /// Its expiry, by whichever clock is right.
-    expires: Option<String>,
-    replaces: Option<(String, String)>,
-    /// What the oracle says: `won`, `lost`, `twin`, or `gone` where no log has it any more.
-    fate: &'static str,
-    /// Stamps of those that came first.
-    lost_to: Vec<String>,
-    /// Its names that have ended, by the oracle.
-    ended: Vec<String>,
-    /// By host: the latest word of its feed, and when it said so; none where it never heard of it.
-    hosts: Vec<Option<(&'static str, Micros)>>,
-}
-
-#[derive(Serialize)]
-struct Claim {
-    namespace: String,
-    key: String,
-    name: String,
-    after: Option<String>,
-}
-
 pub(super) fn of(world: &World, picture: &Picture) -> Vec<Registration> {
-    let watermarks = world.machines.iter().filter_map(|machine| machine.replica.as_ref()).map(|r| r.watermark());
-    let verdicts = oracle::judge(world.ledger.ops(), watermarks.min().unwrap_or(Hlc::ZERO));
+    let watermarks = world.machines.iter().filter_map(|machine| machine.replica()).map(|r| r.watermark());
+    let verdicts = oracle::judge(world.books.ledger.ops(), watermarks.min().unwrap_or(Hlc::ZERO));
     let ops: BTreeMap<Stamp, &Op> = picture.ops.iter().map(|row| (row.op.stamp(), &row.op)).collect();
     let registers = ops.iter().filter_map(|(stamp, op)| match &op.body {
         Body::Register(register) => Some((*stamp, register)),
@@ -66,7 +35,7 @@ fn row(stamp: Stamp, register: &Register, verdicts: &Verdicts, picture: &Picture
         id: register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp)).to_string(),
         own_id: register.id.is_some(),
         owner: register.owner.clone(),
-        host: crate::world::machine::host_of(stamp.node),
+        host: crate::world::ids::host_of(stamp.node),
         claims: register.claims.iter().map(claim).collect(),
         expires: register.expires.map(|expires| expires.to_string()),
         replaces: register.replaces.as_ref().map(|old| (old.registration.to_string(), old.key.clone())),

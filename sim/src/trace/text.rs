@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use forename::clock::NodeId;
 use forename::crdt::{Body, Op};
 use forename::replica::{Message, Vector};
 
-use super::{Entry, Freight, Letter, Note, host_text};
+use super::note::{Entry, Freight, Letter, Note};
 use crate::plan::Host;
-use crate::world::Packet;
-use crate::world::machine::host_of;
+use crate::world::ids::host_of;
+use crate::world::packet::Packet;
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,4 +118,10 @@ fn vector_text(vector: &Vector) -> String {
     let entries: Vec<_> = entries.collect();
     let flags = format!("{}{}", if vector.wants { " wants" } else { "" }, if vector.echo { " echo" } else { "" });
     format!("vector{flags} {}", entries.join(", "))
+}
+
+/// A host's number as it is printed, also where a broken replica names a node that is none.
+fn host_text(node: NodeId) -> String {
+    let host = host_of(node);
+    if host == usize::MAX { "nobody".to_owned() } else { format!("host {host}") }
 }

@@ -12,12 +12,13 @@ use forename::replica::{
 };
 
 use crate::ask::{ask, cluster, owner_views};
-use crate::checks::end::{check_rules, ended_of, fates_by_id};
-use crate::checks::ledger::{Checked, Violation, broken};
-use crate::checks::way_out;
+use crate::checks::registrations::ended_of;
+use crate::checks::rules;
 use crate::oracle::{self, Verdicts};
 use crate::plan::Host;
-use crate::run::{Failure, seen};
+use crate::run::failure::Failure;
+use crate::run::rest::{is_dead, seen};
+use crate::violation::{Checked, Violation, broken};
 use crate::world::World;
 use crate::world::net::Micros;
 
@@ -52,9 +53,13 @@ type Open = Result<Option<String>, Violation>;
 pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     let all = 0..world.machines.len();
     let core = Core {
-        hosts: all.filter(|host| !lost.contains(host) && !world.machines[*host].left).collect(),
+        hosts: all.filter(|host| !lost.contains(host) && !world.machines[*host].stage.has_left()).collect(),
         lost: lost.to_vec(),
-        promised: lost.iter().map(|host| world.machines[*host].node).map(|n| (n, world.ledger.promised(n))).collect(),
+        promised: lost
+            .iter()
+            .map(|host| world.machines[*host].node)
+            .map(|n| (n, world.books.ledger.promised(n)))
+            .collect(),
     };
     // Until connections to the lost are given up, what their clocks last said still counts.
     // And one that starts waits for a majority to compare logs with.
@@ -91,7 +96,7 @@ impl Core {
     /// Those that have a state; a newcomer whose sponsor is lost has none.
     fn installed(&self, world: &World) -> Vec<Host> {
         let installed = |host: &&Host| {
-            let replica = world.machines[**host].replica.as_ref();
+            let replica = world.machines[**host].replica();
             replica.is_some_and(|replica| replica.founding().is_some())
         };
         self.hosts.iter().filter(installed).copied().collect()
@@ -99,20 +104,20 @@ impl Core {
 
     /// Those of them that are members, as they know.
     fn members(&self, world: &World) -> Vec<Host> {
-        let member = |host: &Host| world.machines[*host].replica.as_ref().is_some_and(|replica| replica.is_member());
+        let member = |host: &Host| world.machines[*host].is_member();
         self.installed(world).into_iter().filter(member).collect()
     }
 
     /// Whether the lost ones, who cannot be heard, were a majority and have evicted one of these for being silent.
     fn is_put_out(&self, world: &World) -> bool {
         let members = self.members(world);
-        members.iter().any(|host| world.ledger.is_out(world.machines[*host].node))
+        members.iter().any(|host| world.books.ledger.is_out(world.machines[*host].node))
     }
 
     /// Whether members come or go, so that what can be decided without the lost ones is not plain.
     fn moves(&self, world: &mut World) -> Result<bool, Violation> {
         let node = |host: Host| world.machines[host].node;
-        let leaves = self.hosts.iter().any(|host| world.orders.wanted_to_leave(node(*host)));
+        let leaves = self.hosts.iter().any(|host| world.books.orders.wanted_to_leave(node(*host)));
         let members = self.members(world);
         if leaves || members.len() < self.installed(world).len() {
             return Ok(true);
@@ -128,8 +133,7 @@ impl Core {
     /// A client takes a new name at each member: it is answered.
     fn claims(&self, world: &mut World) -> Checked {
         for host in self.installed(world) {
-            let member =
-                |world: &World| world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member());
+            let member = |world: &World| world.machines[host].is_member();
             if !member(world) {
                 continue;
             }
@@ -154,7 +158,9 @@ impl Core {
         // A newcomer that waits for a lost one decides nothing.
         let members = self.members(world);
         let Some(first) = members.first().copied() else { return Ok(None) };
-        if let Some(host) = members.iter().find(|host| world.ledger.applied(**host) != world.ledger.applied(first)) {
+        if let Some(host) =
+            members.iter().find(|host| world.books.ledger.applied(**host) != world.books.ledger.applied(first))
+        {
             return Ok(Some(format!("host {host} and host {first} hold different ops")));
         }
         let mut views = Vec::new();
@@ -173,7 +179,7 @@ impl Core {
         };
         for host in &members {
             let open = truth.check(world, *host);
-            let now = world.machines[*host].replica.as_ref().map(|replica| replica.watermark());
+            let now = world.machines[*host].replica().map(|replica| replica.watermark());
             if !truth.silent.is_empty() && now != Some(truth.watermark) {
                 // The last word of a lost one was still on its way.
                 return Ok(Some(format!("the watermark of host {host} moves")));
@@ -194,12 +200,12 @@ impl Core {
         first: Host,
         views: &[Box<ClusterView>],
     ) -> Result<Result<Truth, String>, Violation> {
-        let applied = world.ledger.applied(first);
+        let applied = world.books.ledger.applied(first);
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
-        let ops: Vec<&Op> = world.ledger.ops().filter(held).collect();
+        let ops: Vec<&Op> = world.books.ledger.ops().filter(held).collect();
         let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
         // Earlier incarnations of the lost, and of those who live on, say nothing any more either.
-        let silent: BTreeSet<_> = members.iter().copied().filter(|node| way_out::is_dead(world, *node)).collect();
+        let silent: BTreeSet<_> = members.iter().copied().filter(|node| is_dead(world, *node)).collect();
         let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
         for node in &silent {
             let limit = self.limit(world, *node, &ops);
@@ -213,7 +219,7 @@ impl Core {
             let said = views.iter().flat_map(|view| &view.members).filter(|view| view.node == *node);
             said.map(|view| view.promise).max().unwrap_or_default()
         };
-        let least = silent.iter().map(word).min().unwrap_or_else(|| world.all_over());
+        let least = silent.iter().map(word).min().unwrap_or_else(|| world.books.ledger.all_over());
         let apart = !silent.is_empty() && views.iter().any(|view| view.watermark != watermark);
         if watermark < least || apart {
             return Ok(Err(format!("the watermark is {watermark}, below {least}, or not the same everywhere")));
@@ -235,7 +241,7 @@ impl Core {
             Body::Admit { node: admitted } => *admitted == node,
             _ => false,
         });
-        let promised = self.promised.get(&node).copied().unwrap_or_else(|| world.ledger.promised(node));
+        let promised = self.promised.get(&node).copied().unwrap_or_else(|| world.books.ledger.promised(node));
         words.map(|op| op.hlc).chain([promised]).max().unwrap_or_default()
     }
 }
@@ -243,14 +249,14 @@ impl Core {
 impl Truth {
     /// What a host has yet to decide.
     fn check(&self, world: &mut World, host: Host) -> Open {
-        let firsts = fates_by_id(&self.known);
+        let firsts = self.known.by_id();
         let owners: BTreeSet<_> = firsts.values().map(|(_, fate)| fate.register.owner.clone()).collect();
         let mut seen = 0;
         for owner in owners {
             for view in owner_views(world, host, &owner)? {
                 // Its own node keeps it, and newcomers that this node gave a snapshot.
-                let rejected = view.status == Status::Rejected && world.ledger.is_in_the_void(view.id);
-                if rejected || world.ledger.rejected_in_the_void(view.id) {
+                let rejected = view.status == Status::Rejected && world.books.ledger.is_in_the_void(view.id);
+                if rejected || world.books.rejected_in_the_void(view.id) {
                     continue;
                 }
                 let Some((stamp, _)) = firsts.get(&view.id).filter(|(stamp, _)| *stamp == view.stamp) else {
@@ -263,7 +269,7 @@ impl Truth {
                 }
             }
         }
-        check_rules(world, host, &self.known)?;
+        rules::check(world, host, &self.known)?;
         // What was erased is nobody's any more, and what is to be erased still is somebody's.
         let erased = firsts.values().filter(|(_, fate)| fate.erased).count();
         let right = (firsts.len() - erased..=firsts.len()).contains(&seen);

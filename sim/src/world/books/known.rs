@@ -11,8 +11,8 @@ use forename::crdt::{Chain, Seq};
 use forename::replica::{Message, Vector};
 
 use crate::plan::Host;
-use crate::world::Packet;
 use crate::world::disk::Disk;
+use crate::world::packet::Packet;
 
 /// What a node has said of itself.
 #[derive(Clone, Debug, Default)]

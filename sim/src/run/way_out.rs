@@ -9,13 +9,14 @@ use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, Reg
 use uuid::Uuid;
 
 use crate::ask::{ask, ask_patiently, cluster};
-use crate::checks::ledger::{Checked, Violation};
 use crate::plan::{Ending, Host};
-use crate::run::{Failure, seen, unsettled};
-use crate::world::World;
-use crate::world::machine::host_of;
+use crate::run::failure::Failure;
+use crate::run::rest::{is_dead, seen, unsettled};
+use crate::violation::{Checked, Violation};
+use crate::world::books::orders;
+use crate::world::ids::host_of;
 use crate::world::net::Micros;
-use crate::world::orders;
+use crate::world::{World, contact, healing, process};
 
 /// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
 /// slowest links and disks of the plans took at most in some ten thousand seeds, and half as much again.
@@ -51,7 +52,7 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
             let text = format!("a majority lives, and yet {open}{seen}; refused to the operator: {refusals:?}");
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
-        world.mend_wrong_clocks();
+        healing::mend_wrong_clocks(world);
         operator.acts(world).map_err(Failure::Safety)?;
         let later = world.now + LOOK;
         world.run_until(later).map_err(Failure::Safety)?;
@@ -96,12 +97,6 @@ fn named(view: &ClusterView) -> BTreeSet<NodeId> {
     waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
 }
 
-/// Whether a node has no process that it could come back with: its machine is lost, or has left, or is another node by now.
-pub(crate) fn is_dead(world: &World, node: NodeId) -> bool {
-    let machine = world.machines.get(host_of(node));
-    machine.is_none_or(|machine| machine.lost || machine.left || machine.node != node)
-}
-
 /// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for
 /// being silent has asked these to go. But where nothing else happens to the membership, it must be there to carry that out:
 /// evictions of that kind do not cross, and those who agreed to them do not go. Where they see different members, each has to
@@ -111,15 +106,15 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     for host in world.present() {
         let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
         let going: BTreeSet<NodeId> = view.eviction.iter().flat_map(|eviction| &eviction.nodes).copied().collect();
-        let frozen = world.roll.frozen();
+        let frozen = world.books.roll.frozen();
         let back = |node: NodeId| world.machines.get(host_of(node)).is_some_and(|machine| machine.node > node);
         let other = world.plan.ending != Ending::Healed
-            || world.orders.anybody_wanted_to_leave()
-            || going.iter().any(|node| world.orders.wanted_out(*node) || back(*node));
+            || world.books.orders.anybody_wanted_to_leave()
+            || going.iter().any(|node| world.books.orders.wanted_out(*node) || back(*node));
         let asked = |node: NodeId| {
             let silent = other && world.plan.evict_after.is_some() && frozen.contains(&node);
-            let wanted = world.orders.wanted_out(node) || silent;
-            (going.contains(&node) && wanted) || world.orders.wanted_to_leave(node)
+            let wanted = world.books.orders.wanted_out(node) || silent;
+            (going.contains(&node) && wanted) || world.books.orders.wanted_to_leave(node)
         };
         let members = view.members.iter().map(|member| member.node);
         let members: Vec<NodeId> = members.collect();
@@ -148,7 +143,7 @@ pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<
     }
     let host = world.add_machine();
     *newcomer = Some(host);
-    world.start(host).map_err(Failure::Safety)?;
+    process::start(world, host).map_err(Failure::Safety)?;
     let deadline = world.now + world.plan.patience * 1000;
     while !is_member(world, host) {
         if world.now >= deadline {
@@ -163,7 +158,7 @@ pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<
 }
 
 fn is_member(world: &World, host: Host) -> bool {
-    world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member())
+    world.machines[host].is_member()
 }
 
 /// Where the clocks of many were ahead, timestamps are ahead of the time now and cannot go back; that is over once the time
@@ -171,13 +166,14 @@ fn is_member(world: &World, host: Host) -> bool {
 fn await_the_present(world: &mut World) -> Result<(), Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     loop {
-        let limit = world.common_time() + AHEAD;
+        let limit = contact::common_time(world) + AHEAD;
         let nodes = world.present().into_iter().map(|host| world.machines[host].node);
-        let Some(node) = nodes.into_iter().find(|node| world.ledger.promised(*node).millis().0 > limit) else {
+        let Some(node) = nodes.into_iter().find(|node| world.books.ledger.promised(*node).millis().0 > limit) else {
             return Ok(());
         };
         if world.now >= deadline {
-            let text = format!("{node} has promised {}, and it is {}", world.ledger.promised(node), limit - AHEAD);
+            let text =
+                format!("{node} has promised {}, and it is {}", world.books.ledger.promised(node), limit - AHEAD);
             return Err(Failure::Liveness(Violation { check: "late", text }));
         }
         let later = world.now + LOOK;
@@ -199,7 +195,9 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
             // That it has a reason for this was looked at already.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
             // It agreed to leave, and went down before it said so.
-            Some(Err(Refusal::Leaving)) if world.orders.wanted_to_leave(world.machines[host].node) => return Ok(false),
+            Some(Err(Refusal::Leaving)) if world.books.orders.wanted_to_leave(world.machines[host].node) => {
+                return Ok(false);
+            }
             _ if !is_member(world, host) || world.machines[host].life > life => return Ok(false),
             other => {
                 let text = format!("host {host} does not take a new name at the end: {other:?}");

@@ -5,11 +5,11 @@
 //! rest on, because a disaster that loses more takes that back.
 
 use crate::ask::cluster;
-use crate::checks::ledger::Violation;
 use crate::plan::{Ending, Host};
-use crate::run::Failure;
-use crate::world::World;
-use crate::world::machine::Machine;
+use crate::run::failure::Failure;
+use crate::violation::Violation;
+use crate::world::machine::{Machine, Stage, WELL};
+use crate::world::{World, process};
 
 /// Within how long the new cluster's only member must have decided everything, microseconds: the grace of its start, and
 /// some for its clock, which may have to come past its last promise.
@@ -18,9 +18,9 @@ const WITHIN: u64 = 30_000_000;
 /// Where the plan says so, makes a new cluster of what a host has.
 pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     let Some(host) = world.plan.recovers.filter(|_| world.plan.ending == Ending::Healed) else { return Ok(()) };
-    let is_member = world.machines[host].replica.as_ref().is_some_and(|replica| replica.is_member());
+    let is_member = world.machines[host].is_member();
     for other in 0..world.machines.len() {
-        world.crash(other, 0);
+        process::crash(world, other, 0);
     }
     if !is_member || !may_recover(world, host) {
         return Ok(());
@@ -28,16 +28,16 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     world.mark("a cluster is recovered");
     // Nothing goes wrong any more, and nobody else is there yet.
     world.net.heal();
-    world.machines.iter_mut().filter(|machine| machine.host != host).for_each(|machine| machine.gone = true);
+    world.machines.iter_mut().filter(|machine| machine.host != host).for_each(|machine| machine.stage = Stage::Waiting);
     let now = world.now;
     let recovered = world.machines[host].recover(now);
     recovered.map_err(|why| failed(format!("no cluster can be made of host {host}: {why}")))?;
     world.recovered = Some(host);
     let machine = &mut world.machines[host];
-    (machine.slow_disk, machine.full, machine.dies_after) = (1, false, None);
+    machine.drive = WELL;
     machine.clock.set_right(now, 0);
-    world.start(host).map_err(Failure::Safety)?;
-    world.ledger.founded_anew(world.machines[host].node);
+    process::start(world, host).map_err(Failure::Safety)?;
+    world.books.ledger.founded_anew(world.machines[host].node);
     let deadline = world.now + WITHIN;
     loop {
         let later = world.now + 500_000;
@@ -52,13 +52,13 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     }
     // One after the other: several that met before they heard of the new cluster would decide something as the old one.
     for other in (0..world.machines.len()).filter(|other| *other != host) {
-        world.machines[other].gone = false;
+        world.machines[other].stage = Stage::Present;
         // Its operator is told where that is.
         world.machines[other].named.insert(host);
         world.machines[other].clock.set_right(world.now, 0);
-        world.start(other).map_err(Failure::Safety)?;
+        process::start(world, other).map_err(Failure::Safety)?;
         let deadline = world.now + WITHIN;
-        while world.now < deadline && world.ledger.out().any(|node| node == world.machines[other].node) {
+        while world.now < deadline && world.books.ledger.out().any(|node| node == world.machines[other].node) {
             let later = world.now + 100_000;
             world.run_until(later).map_err(Failure::Safety)?;
         }
@@ -73,18 +73,19 @@ fn failed(text: String) -> Failure {
 /// Whether a host's directory is that of a member, and has all that anything final may rest on.
 fn may_recover(world: &World, host: Host) -> bool {
     let machine = &world.machines[host];
-    let watermark = world.ledger.exclusive.greatest_watermark();
-    let early = watermark.max(world.ledger.latest_outcome());
-    let has_all = world.ledger.ops().filter(|op| op.hlc <= early).all(|op| op.seq <= machine.disk.log(op.node));
-    let alone = world.machines.iter().any(|machine| machine.put_back || machine.left);
+    let watermark = world.books.ledger.greatest_watermark();
+    let early = watermark.max(world.books.outcomes.latest());
+    let has_all = world.books.ledger.ops().filter(|op| op.hlc <= early).all(|op| op.seq <= machine.disk.log(op.node));
+    let alone = world.machines.iter().any(|machine| machine.is_old() || machine.stage.has_left());
     // Whoever it has never heard of, and has a state of the old cluster, would be a stranger to the new one; and whoever has
     // never heard of it would not find it.
-    let known = world.ledger.known_by(&machine.disk, world.plan.founders);
-    let knows_it = |other: &Machine| world.ledger.known_by(&other.disk, world.plan.founders).contains(&machine.node);
+    let known = world.books.ledger.known_by(&machine.disk, world.plan.founders);
+    let knows_it =
+        |other: &Machine| world.books.ledger.known_by(&other.disk, world.plan.founders).contains(&machine.node);
     let whole = || world.machines.iter().filter(|other| other.disk.is_whole());
     let all_known = whole().all(|other| known.contains(&other.node) && knows_it(other));
-    let is_out = world.ledger.out().any(|node| node == machine.node);
-    has_all && all_known && machine.disk.is_whole() && !alone && !is_out && !machine.gone
+    let is_out = world.books.ledger.out().any(|node| node == machine.node);
+    has_all && all_known && machine.disk.is_whole() && !alone && !is_out && !machine.stage.is_gone()
 }
 
 /// What the new cluster's only member has yet to do.

@@ -4,16 +4,11 @@
 //! in the log as well, and ops that are in no directory any more since a copy took its place. Which op continues which is
 //! told by their hashes.
 
-use std::collections::BTreeMap;
-
 use forename::clock::{NodeId, Stamp};
 use forename::crdt::{Chain, Op, Seq};
 
 use super::Ledger;
-use crate::world::machine::host_of;
-
-/// Ops beside the logs, by origin, in the order in which they came up.
-pub(super) type Beside = BTreeMap<NodeId, Vec<Op>>;
+use crate::world::ids::host_of;
 
 impl Ledger {
     /// An op that was issued by a copy, or lost with the directory that it was in.
@@ -25,7 +20,7 @@ impl Ledger {
     }
 
     /// Whether some directory of the node issued this op.
-    pub(super) fn was_issued(&self, op: &Op) -> bool {
+    pub(crate) fn was_issued(&self, op: &Op) -> bool {
         let index = usize::try_from(op.seq).unwrap_or(0).wrapping_sub(1);
         self.ops.get(&op.node).and_then(|log| log.get(index)) == Some(op) || self.is_beside(op)
     }
@@ -119,6 +114,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use forename::clock::Hlc;
     use forename::crdt::Body;
 

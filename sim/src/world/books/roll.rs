@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::NodeId;
 use forename::crdt::{Body, Op, Seq};
 
-use crate::checks::ledger::Ledger;
 use crate::plan::Host;
-use crate::world::machine::node_id;
+use crate::world::books::ledger::Ledger;
+use crate::world::ids::node_id;
 
 /// What a membership op says, as far as it matters here.
 #[derive(Clone, PartialEq, Eq, Debug)]

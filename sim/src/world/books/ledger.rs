@@ -1,39 +1,22 @@
-//! What has been seen of the nodes from outside, kept where no node can change it, and the checks that follow every
-//! step.
+//! The logs of all nodes as they were issued, and what each host has of them: seen from outside, and kept where no node
+//! can change it. The checks hold against it what nodes do next; the world reads in it what nobody in it can know.
 
 mod copies;
-mod steps;
-mod told;
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Chain, Cut, Op, Seq};
-use forename::replica::{Cursor, Event, EventType, Status};
 use forename::store::schema::{self, Cell};
 use uuid::Uuid;
 
-use crate::checks::exclusive::Exclusive;
-use crate::oracle::Place;
 use crate::plan::Host;
-use crate::world::disk::Disk;
-use crate::world::machine::{Machine, host_of, node_id};
+use crate::world::ids::node_id;
+use crate::world::machine::Machine;
 
-/// A rule that was broken.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// Which check found it.
-    pub check: &'static str,
-    /// How.
-    pub text: String,
-}
-
-/// The result of a check.
-pub(crate) type Checked = Result<(), Violation>;
-
-pub(crate) fn broken(check: &'static str, text: String) -> Checked {
-    Err(Violation { check, text })
-}
+/// Ops beside the logs, by origin, in the order in which they came up.
+type Beside = BTreeMap<NodeId, Vec<Op>>;
 
 /// What is known of one node.
 #[derive(Clone, Debug, Default)]
@@ -45,46 +28,12 @@ struct Book {
     cuts: BTreeMap<NodeId, Cut>,
     /// The same before its last step: a newcomer may take an op and hear in the same step that it is void.
     cuts_before: BTreeMap<NodeId, Cut>,
-    /// Its disk was replaced by an older one: it may issue what it likes, but nobody may take it.
-    put_back: bool,
-    feed: Feed,
-    reader: Reader,
-}
-
-/// The events of one feed that its reader has been given, by number.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Feed {
-    /// Whose it is.
-    node: NodeId,
-    events: BTreeMap<u64, Event>,
-    ids: BTreeSet<String>,
-}
-
-impl Feed {
-    /// What is left of it with a disk that has no event after this one.
-    fn upto(mut self, last: Cursor) -> Self {
-        self.events.retain(|number, _| *number <= last.number);
-        let ids = self.events.values().map(Event::id).collect();
-        Self { ids, ..self }
-    }
-}
-
-/// What the reader of a host's feeds knows. It goes on over restarts, copies and new feeds, and drops events whose ids it knows.
-#[derive(Clone, Debug, Default)]
-struct Reader {
-    /// Events had left a feed before they were read.
-    missed: bool,
-    told: BTreeSet<(EventType, Stamp)>,
-    accepted: BTreeSet<Uuid>,
-    decided: BTreeMap<Uuid, Status>,
 }
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    nodes: Vec<NodeId>,
-    /// Nodes drop old events, and what is over.
-    forgetful: bool,
+    /// By host.
     books: Vec<Book>,
     /// The log of each node as it was issued.
     ops: BTreeMap<NodeId, Vec<Op>>,
@@ -92,17 +41,13 @@ pub(crate) struct Ledger {
     /// The words that let newcomers in: whose log, and where.
     admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq, Hlc)>>,
     /// Ops of copies, and those that only a directory had whose place a copy took.
-    beside: copies::Beside,
+    beside: Beside,
     /// How much of their logs the directories had that took the place of others.
     kept: BTreeMap<NodeId, Seq>,
     /// The greatest promise that each node let out.
     promised: BTreeMap<NodeId, Hlc>,
-    finals: BTreeMap<Stamp, (Status, Host)>,
-    ids: BTreeMap<Uuid, (Status, Stamp)>,
-    tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
-    pub(crate) exclusive: Exclusive,
-    /// Registrations that were told to be confirmed for the first time, by whom, and that nobody has looked at yet.
-    newly_confirmed: Vec<(Host, Stamp)>,
+    /// The greatest watermark that any host has had.
+    greatest_watermark: Hlc,
     /// Registrations that a client was told of.
     answered: BTreeSet<Uuid>,
     /// Rules that an operator was told were set, by namespace.
@@ -112,10 +57,106 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(nodes: Vec<NodeId>, founders: usize, forgetful: bool) -> Self {
-        let books = vec![Book::default(); nodes.len()];
-        let founders = nodes.iter().copied().take(founders).collect();
-        Self { nodes, books, founders, forgetful, ..Self::default() }
+    pub(crate) fn new(hosts: usize, founders: usize) -> Self {
+        let founders = (0..founders).map(node_id).collect();
+        Self { books: vec![Book::default(); hosts], founders, ..Self::default() }
+    }
+
+    /// A step of a host wrote an op to its log, its own or another's. One that a copy of its directory issues stands beside.
+    pub(crate) fn wrote(&mut self, host: Host, own: bool, old: bool, op: &Op) {
+        if own && old {
+            self.set_beside(op.clone());
+        } else if own {
+            self.ops.entry(op.node).or_default().push(op.clone());
+            if let Body::Admit { node } = &op.body {
+                self.admissions.entry(*node).or_default().insert((op.node, op.seq, op.hlc));
+            }
+        } else {
+            self.revive(op);
+        }
+        self.books[host].applied.insert(op.node, op.seq);
+    }
+
+    /// Prefixes of logs that a step says are here, whose ops may have left the logs before.
+    pub(crate) fn given(&mut self, host: Host, prefixes: Vec<(NodeId, Seq)>) {
+        for (origin, seq) in prefixes {
+            let applied = self.books[host].applied.entry(origin).or_default();
+            *applied = seq.max(*applied);
+        }
+    }
+
+    /// A host's watermark after a step.
+    pub(crate) fn watermark(&mut self, host: Host, watermark: Hlc) {
+        self.books[host].watermark = watermark;
+        self.greatest_watermark = watermark.max(self.greatest_watermark);
+    }
+
+    /// The watermark of a host after its last step.
+    pub(crate) fn watermark_of(&self, host: Host) -> Hlc {
+        self.books[host].watermark
+    }
+
+    /// The greatest watermark that any host has had.
+    pub(crate) fn greatest_watermark(&self) -> Hlc {
+        self.greatest_watermark
+    }
+
+    /// A node lets a promise out.
+    pub(crate) fn promises(&mut self, node: NodeId, hlc: Hlc) {
+        let promised = self.promised.entry(node).or_default();
+        *promised = hlc.max(*promised);
+    }
+
+    /// A client is told of a registration.
+    pub(crate) fn answers(&mut self, id: Uuid) {
+        self.answered.insert(id);
+    }
+
+    /// An operator is told of rules.
+    pub(crate) fn tells_rules(&mut self, namespace: String, stamp: Stamp) {
+        self.rules.insert((namespace, stamp));
+    }
+
+    /// Rules that were told of.
+    pub(crate) fn told_rules(&self) -> impl Iterator<Item = (&String, &Stamp)> {
+        self.rules.iter().map(|(namespace, stamp)| (namespace, stamp))
+    }
+
+    /// The logs as they were issued, by node.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (NodeId, &[Op])> {
+        self.ops.iter().map(|(node, log)| (*node, log.as_slice()))
+    }
+
+    /// The log of a node.
+    pub(crate) fn log(&self, node: NodeId) -> &[Op] {
+        self.ops.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The ops that no eviction has cut off.
+    pub(crate) fn uncut_ops(&self) -> impl Iterator<Item = &Op> + Clone {
+        let is_cut = |op: &&Op| self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq);
+        self.ops.values().flatten().filter(move |op| !is_cut(op))
+    }
+
+    /// Whether what a node issues from now on counts.
+    pub(crate) fn counts(&self, node: NodeId) -> bool {
+        !self.cuts.contains_key(&node) && self.was_let_in(node)
+    }
+
+    /// Whether an op had left the log of the evicted that a host knew before its last step.
+    pub(crate) fn was_cut_for(&self, host: Host, op: &Op) -> bool {
+        self.books[host].cuts_before.get(&op.node).is_some_and(|cut| op.seq > cut.seq)
+    }
+
+    /// Where the log of an evicted node ends, for everybody.
+    pub(crate) fn cut_of(&self, node: NodeId) -> Option<Cut> {
+        self.cuts.get(&node).copied()
+    }
+
+    /// The host that has a watermark at or above a time, other than one of them.
+    pub(crate) fn host_past(&self, hlc: Hlc, but: Host) -> Option<(Host, Hlc)> {
+        let mut past = self.books.iter().enumerate().filter(|(host, book)| *host != but && book.watermark >= hlc);
+        past.next().map(|(host, book)| (host, book.watermark))
     }
 
     /// The ops that count.
@@ -128,7 +169,7 @@ impl Ledger {
         self.ops.values().chain(self.beside.values()).flatten()
     }
 
-    fn is_void(&self, op: &Op) -> bool {
+    pub(crate) fn is_void(&self, op: &Op) -> bool {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq) || !self.was_let_in(op.node)
     }
 
@@ -142,15 +183,6 @@ impl Ledger {
         let floor = words.map(|(_, _, hlc)| *hlc).min();
         let first = self.ops.get(&node).and_then(|log| log.first()).map(|op| op.hlc);
         self.founders.contains(&node) || floor.is_some_and(|floor| first.is_none_or(|first| first > floor))
-    }
-
-    /// A registration that only its own node knows any more: rejected before an eviction made it void, or before a copy of
-    /// the directory went on in its place.
-    pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
-        let fate = self.ids.get(&id);
-        fate.is_some_and(|(status, stamp)| {
-            *status == Status::Rejected && op_in(&self.ops, *stamp).is_none_or(|op| self.is_void(op))
-        })
     }
 
     /// Whether all ops that bring a registration of this id are void.
@@ -202,8 +234,7 @@ impl Ledger {
     }
 
     /// One more machine.
-    pub(crate) fn add(&mut self, node: NodeId) {
-        self.nodes.push(node);
+    pub(crate) fn add(&mut self) {
         self.books.push(Book::default());
     }
 
@@ -215,18 +246,13 @@ impl Ledger {
         }
     }
 
-    /// At the end all hosts that are members agree about who is out and how much of their logs counts.
-    pub(crate) fn check_cuts(&self, host: Host) -> Checked {
-        for (node, cut) in &self.books[host].cuts {
-            if self.cuts.get(node) != Some(cut) {
-                return broken("cut", format!("host {host} cuts {node} at {cut:?}, not at {:?}", self.cuts.get(node)));
-            }
-        }
-        Ok(())
-    }
-
     pub(crate) fn op_count(&self) -> usize {
         self.ops.values().map(Vec::len).sum()
+    }
+
+    /// The op of a stamp in the logs.
+    pub(crate) fn logged(&self, stamp: Stamp) -> Option<&Op> {
+        op_in(&self.ops, stamp)
     }
 
     /// The op of a stamp, also where it came to nothing.
@@ -234,37 +260,9 @@ impl Ledger {
         op_in(&self.ops, stamp).or_else(|| self.beside(stamp))
     }
 
-    /// Who is in by what a host has: the founders and all who were admitted, without those who are out.
-    pub(crate) fn members_at(&self, host: Host, founders: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
-        let book = &self.books[host];
-        let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
-        let admits = self.ops.values().flatten().filter(here).filter_map(|op| match &op.body {
-            Body::Admit { node, .. } => Some(*node),
-            _ => None,
-        });
-        founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
-    }
-
     /// A new cluster is made, and this node is its only founder.
     pub(crate) fn founded_anew(&mut self, node: NodeId) {
         self.founders.insert(node);
-    }
-
-    /// Whether a node was let in by any op, or is a founder.
-    pub(crate) fn was_ever_let_in(&self, node: NodeId, founders: usize) -> bool {
-        let founder = host_of(node) < founders && node.incarnation() == 0;
-        // An admission that was void later counted then.
-        founder || self.all_ops().any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
-    }
-
-    /// Who was ever in, by what a disk has.
-    pub(crate) fn known_by(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
-        let here = self.ops().filter(|op| op.seq <= disk.log(op.node));
-        let admitted = here.filter_map(|op| match &op.body {
-            Body::Admit { node, .. } => Some(*node),
-            _ => None,
-        });
-        admitted.chain((0..founders).map(node_id)).collect()
     }
 
     /// The end of a node's log, with the hash up to there.
@@ -308,6 +306,16 @@ impl Ledger {
         logs.into_iter().find(|(_, has, there_are)| has != there_are)
     }
 
+    /// When all that was issued is over: the last op, or the last end of a reservation.
+    pub(crate) fn all_over(&self) -> Hlc {
+        let expiries = self.ops().filter_map(|op| match &op.body {
+            Body::Register(register) => register.expires,
+            Body::Extend { expires, .. } => Some(*expires),
+            _ => None,
+        });
+        expiries.chain([self.last_op()]).max().unwrap_or_default()
+    }
+
     pub(crate) fn last_op(&self) -> Hlc {
         self.ops().map(|op| op.hlc).max().unwrap_or_default()
     }
@@ -316,66 +324,28 @@ impl Ledger {
         self.answered.iter().copied()
     }
 
-    pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
-        &self.books[host].reader.decided
-    }
-
-    pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
-        &self.books[host].reader.accepted
-    }
-
-    pub(crate) fn told_events(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
-        self.books[host].reader.told.iter().copied()
-    }
-
-    /// The cursor of the last event that was read of a host's feed.
-    pub(crate) fn last_event(&self, host: Host) -> Cursor {
-        self.books[host].feed.events.last_key_value().map(|(_, event)| event.cursor).unwrap_or_default()
-    }
-
     /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
     /// Where the disk was replaced by an older one, all know more of it than it does.
-    pub(crate) fn restarted(&mut self, host: Host, machine: &Machine) {
-        let Machine { node, disk, put_back, swapped, .. } = machine;
-        let (node, put_back) = (*node, *put_back);
-        self.nodes[host] = node;
+    pub(crate) fn restarted(&mut self, host: Host, machine: &Machine, swapped: bool) {
+        let Machine { node, disk, .. } = machine;
+        let node = *node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
         let begins = !schema::Installed::is_set(disk.durable());
         self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
-        self.books[host].put_back = put_back;
         self.books[host].cuts.clear();
         self.books[host].cuts_before.clear();
         self.compare_cuts();
         // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
         let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
-        if !put_back {
+        if !machine.is_old() {
             let (seq, chain) = disk.head(node);
             self.follow(node, seq, chain);
             self.shorten(node, seq.max(held));
-            if *swapped {
+            if swapped {
                 self.forget_answers(node, Seq::MAX);
             }
         }
-    }
-
-    /// A directory that was put back is as the latest one was.
-    pub(crate) fn caught_up(&mut self, host: Host) {
-        self.books[host].put_back = false;
-    }
-
-    /// With another disk a feed ends where it ended there.
-    pub(crate) fn feed_put_back(&mut self, host: Host, last: Cursor) {
-        let feed = &mut self.books[host].feed;
-        *feed = std::mem::take(feed).upto(last);
-    }
-
-    pub(crate) fn feed(&self, host: Host) -> Feed {
-        self.books[host].feed.clone()
-    }
-
-    pub(crate) fn set_feed(&mut self, host: Host, feed: Feed) {
-        self.books[host].feed = feed;
     }
 
     /// What a node answered about ops that no directory holds any more is gone with them: those beside its log, and those of

@@ -1,0 +1,131 @@
+//! What nodes heard of each other's clocks, and what they may make of it.
+
+use std::collections::BTreeMap;
+
+use forename::clock::{Millis, NodeId};
+
+use crate::plan::Host;
+use crate::world::World;
+use crate::world::contact::{KNOWN, clock_of, in_contact, lower_median};
+use crate::world::ids::host_of;
+use crate::world::net::Micros;
+
+/// A node whose clock is off from the median of the members' by more than this is suspect, milliseconds: half of
+/// `max_clock_skew` (design, section 4).
+const LIMIT: i64 = 5000;
+
+/// A difference that is not judged, milliseconds: rounding, and steps that take their time.
+const SLACK: i64 = 300;
+
+/// For how long a node may go by a reading of another's clock after it took a later one, microseconds. A heartbeat that was
+/// delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
+const LATELY: Micros = 8_000_000;
+
+/// One reading that a node took of another's clock, from a message.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    /// Milliseconds by which that clock was ahead of the virtual time.
+    ahead: i64,
+    /// The sender was a newcomer, or one that the reader did not know to be a member yet.
+    joining: bool,
+    /// When the next one was taken.
+    until: Option<Micros>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clocks {
+    /// By host, the readings it took of each other node's clock: the last one, and those that were the last within
+    /// [`LATELY`].
+    heard: BTreeMap<Host, BTreeMap<NodeId, Vec<Heard>>>,
+    nothing: BTreeMap<NodeId, Vec<Heard>>,
+}
+
+impl Clocks {
+    /// A process starts: it knows nobody's clock.
+    pub(super) fn forget(&mut self, host: Host) {
+        self.heard.remove(&host);
+    }
+
+    /// A host takes a reading of a node's clock.
+    pub(super) fn hear(&mut self, now: Micros, host: Host, node: NodeId, wall: Millis, joining: bool) {
+        let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(now);
+        let heard = self.heard.entry(host).or_default().entry(node).or_default();
+        if let Some(last) = heard.last_mut() {
+            last.until = Some(now);
+        }
+        heard.retain(|heard| heard.until.is_none_or(|until| until + LATELY >= now));
+        heard.push(Heard { ahead, joining, until: None });
+    }
+
+    /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
+    /// be another by now; so each is somewhere between these. Members that it has not heard of since its start, or not since they were let in, count or do
+    /// not: it cannot know their clocks.
+    pub(super) fn may_be_off(&self, world: &World, host: Host) -> bool {
+        let (own, heard) = (clock_of(world, host), self.heard.get(&host));
+        let heard = heard.unwrap_or(&self.nothing);
+        let ahead = own - millis(world.now);
+        let far = |offset: i64| offset.abs() > LIMIT - SLACK;
+        // Most of the time nobody's is, and this is asked in every step.
+        let truths = (0..world.machines.len()).map(|other| clock_of(world, other) - own);
+        let any = truths.chain(heard.values().flatten().map(|heard| heard.ahead - ahead)).any(far);
+        if !any {
+            return false;
+        }
+        let me = world.machines[host].node;
+        let (mut members, mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)], vec![(0, 0)]);
+        for member in world.books.members(host).iter().copied().filter(|member| *member != me) {
+            let mut bounds: Vec<i64> =
+                world.machines.get(host_of(member)).map(|m| clock_of(world, m.host) - own).into_iter().collect();
+            if let Some(heard) = heard.get(&member) {
+                bounds.extend(heard.iter().map(|heard| heard.ahead - ahead));
+            }
+            let least = bounds.iter().copied().min().unwrap_or(0);
+            let most = bounds.iter().copied().max().unwrap_or(0);
+            alls.push((least, most));
+            lasts.extend(heard.contains_key(&member).then_some((least, most)));
+            let by_heartbeat = heard.get(&member).is_some_and(|heard| heard.iter().any(|heard| !heard.joining));
+            members.extend(by_heartbeat.then_some((least, most)));
+        }
+        [members, lasts, alls].into_iter().any(|bounds| {
+            let least = lower_median(bounds.iter().map(|(least, _)| *least).collect());
+            let most = lower_median(bounds.iter().map(|(_, most)| *most).collect());
+            most > LIMIT - SLACK || least < SLACK - LIMIT
+        })
+    }
+
+    /// By how much each clock that counts for a host is ahead of its own, as it heard last, and in truth.
+    pub(super) fn describe(&self, world: &World, host: Host) -> String {
+        let own = clock_of(world, host);
+        let of = |member: &NodeId| {
+            let truth = world.machines.get(host_of(*member)).map_or(0, |machine| clock_of(world, machine.host) - own);
+            let heard = self.heard.get(&host).and_then(|heard| heard.get(member)).and_then(|heard| heard.last());
+            let heard = heard.map(|heard| heard.ahead + millis(world.now) - own);
+            format!("{member}: {heard:?}, in truth {truth}")
+        };
+        let clocks: Vec<_> = world.books.members(host).iter().map(of).collect();
+        format!(" ({})", clocks.join("; "))
+    }
+}
+
+/// Whether a host must know that its clock is off: it has heard all members lately, no clock has changed meanwhile, and
+/// by all of them it is off.
+pub(super) fn must_be_off(world: &World, host: Host) -> bool {
+    let (own, links) = (clock_of(world, host), &world.plan.links);
+    let members = world.books.members(host);
+    let quiet = |host: Host| world.books.conditions.clock_changed_at(host) + KNOWN <= world.now;
+    let simple = links.loss == 0 && members.len() <= world.plan.spread.small;
+    let me = world.machines[host].node;
+    let near = |member: &NodeId| *member == me || in_contact(world, host, *member, world.now);
+    let still = members.iter().all(|member| quiet(host_of(*member)) && near(member));
+    if !simple || !still || !quiet(host) || world.machines[host].came_back {
+        return false;
+    }
+    let delay = i64::try_from((links.least + links.jitter) / 100).unwrap_or(0);
+    let offsets = members.iter().map(|member| clock_of(world, host_of(*member)) - own);
+    lower_median(offsets.collect()).abs() > LIMIT + SLACK + delay
+}
+
+fn millis(time: Micros) -> i64 {
+    i64::try_from(time / 1000).unwrap_or(i64::MAX)
+}

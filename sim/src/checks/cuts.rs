@@ -1,0 +1,26 @@
+//! At the end all members agree about who is out and how much of their logs counts.
+
+use crate::checks::check::Check;
+use crate::marks::Marks;
+use crate::oracle::Verdicts;
+use crate::violation::{Checked, broken};
+use crate::world::World;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Cuts;
+
+impl Check for Cuts {
+    fn at_rest(&mut self, _: &Verdicts, world: &World, _: &mut Marks) -> Checked {
+        let ledger = &world.books.ledger;
+        for host in world.present() {
+            for (node, cut) in ledger.cuts_of(host) {
+                let all = ledger.cut_of(*node);
+                if all != Some(*cut) {
+                    return broken("cut", format!("host {host} cuts {node} at {cut:?}, not at {all:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

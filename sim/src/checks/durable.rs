@@ -1,0 +1,98 @@
+//! What a node says to anybody is on its disk by then.
+
+use forename::crdt::{Namespace, Registration};
+use forename::replica::{Answer, Message, NamespaceView, RegistrationView, Reply, RulesVersion, Status, Vector};
+use forename::store::schema::{self, Rows};
+
+use crate::checks::check::Check;
+use crate::marks::Marks;
+use crate::plan::Host;
+use crate::violation::{Checked, broken};
+use crate::world::clients::Call;
+use crate::world::{Seen, World};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Durable;
+
+impl Check for Durable {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        match what {
+            Seen::Sends { host, message, .. } => sent(world, *host, message),
+            Seen::Replies { host, call, reply, .. } => answered(world, *host, call, reply),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn sent(world: &World, host: Host, message: &Message) -> Checked {
+    let disk = &world.machines[host].disk;
+    match message {
+        Message::Ops { ops, .. } => match ops.iter().find(|op| op.seq > disk.log(op.node)) {
+            Some(op) => broken("durable", format!("host {host} sends {}#{} before its fsync", op.node, op.seq)),
+            None => Ok(()),
+        },
+        Message::Vector(vector) => sent_vector(world, host, vector),
+        _ => Ok(()),
+    }
+}
+
+fn sent_vector(world: &World, host: Host, vector: &Vector) -> Checked {
+    let (me, disk) = (world.machines[host].node, &world.machines[host].disk);
+    for entry in &vector.entries {
+        if entry.has.max(entry.holds) > disk.log(entry.origin) {
+            let text = format!("host {host} acknowledges {}#{} before its fsync", entry.origin, entry.has);
+            return broken("durable", text);
+        }
+        if entry.origin == me && entry.promise.hlc > disk.ceiling() {
+            let text = format!("host {host} promises {} above its durable ceiling", entry.promise.hlc);
+            return broken("durable", text);
+        }
+    }
+    Ok(())
+}
+
+fn answered(world: &World, host: Host, call: &Call, reply: &Reply) -> Checked {
+    match (call, reply) {
+        (Call::Check(_), _) => Ok(()),
+        (_, Ok(Answer::Registration(view))) => registration(world, host, view),
+        (Call::Other, Ok(Answer::RegistrationExplanation(explained))) => {
+            registration(world, host, &explained.registration)
+        }
+        (_, Ok(Answer::Namespace(view))) => rules(world, host, view),
+        (Call::Feed(_), Ok(Answer::Events(page))) => {
+            let stored = || schema::Events::count(world.machines[host].disk.durable()) > 0;
+            match page.events.first().filter(|_| !stored()) {
+                Some(event) => broken("durable", format!("host {host} shows event {} before its fsync", event.cursor)),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn registration(world: &World, host: Host, view: &RegistrationView) -> Checked {
+    let disk = &world.machines[host].disk;
+    let Some(durable) = Registration::load(disk.durable(), view.stamp) else {
+        // It may have been forgotten since. Whoever may not be told the outcome is told that it is pending even then.
+        let logged = || world.books.ledger.op(view.stamp).is_some_and(|op| op.seq <= disk.log(op.node));
+        let forgotten = world.plan.keep_events.is_some() && (view.status.is_final() || logged());
+        if forgotten || schema::Void::has(disk.durable(), view.stamp) {
+            return Ok(());
+        }
+        return broken("durable", format!("host {host} answers about {} before its fsync", view.stamp));
+    };
+    if view.status == Status::Rejected && !durable.rejected {
+        return broken("durable", format!("host {host} tells the rejection of {} before its fsync", view.stamp));
+    }
+    Ok(())
+}
+
+fn rules(world: &World, host: Host, view: &NamespaceView) -> Checked {
+    let RulesVersion::Set(stamp) = view.version else { return Ok(()) };
+    let durable = Namespace::load(world.machines[host].disk.durable(), &view.namespace);
+    if durable.is_none_or(|durable| durable.stamp < stamp) {
+        return broken("durable", format!("host {host} answers about the rules of {stamp} before its fsync"));
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A feed goes on where it ended, says again what it said before, and tells each event once and as what it is.
+
+use forename::clock::Stamp;
+use forename::crdt::{Body, ID_WINDOW, Op};
+use forename::replica::{Event, EventType, RegistrationView, Status};
+use uuid::Uuid;
+
+use crate::checks::check::Check;
+use crate::marks::Marks;
+use crate::oracle::{Fate, Verdicts};
+use crate::plan::Host;
+use crate::violation::{Checked, broken};
+use crate::world::ids::host_of;
+use crate::world::{Seen, World};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Feed;
+
+impl Check for Feed {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+        let Seen::Event { host, number, event } = what else { return Ok(()) };
+        if event.cursor.number != *number {
+            return broken("feed", format!("host {host}: cursor {} where {number} is due", event.cursor));
+        }
+        match world.books.feeds.event(*host, *number) {
+            Some(before) if !says_the_same(before, event) => {
+                broken("feed", format!("host {host}: event {} was {before:?} and is {event:?}", event.cursor))
+            }
+            Some(_) => Ok(()),
+            None => is_right(world, *host, event),
+        }
+    }
+
+    /// The readers of each node know each outcome; those of a newcomer the ones that were open when it came. Those of a node
+    /// that came back know what became of all that it accepted in any life.
+    fn at_rest(&mut self, verdicts: &Verdicts, world: &World, _: &mut Marks) -> Checked {
+        world.present().into_iter().try_for_each(|host| knows_all(world, host, verdicts))
+    }
+}
+
+/// An event that was not read before: a feed tells it once, and its content is that of its kind.
+fn is_right(world: &World, host: Host, event: &Event) -> Checked {
+    let (id, stamp, status) = (event.registration.id, event.registration.stamp, event.registration.status);
+    let reused = || is_reused(world, id, stamp);
+    if world.books.feeds.has_told(host, &event.id()) && !reused() {
+        return broken("events", format!("host {host} tells {} twice in one feed", event.id()));
+    }
+    let wanted = match event.event_type {
+        EventType::Accepted => Status::Pending,
+        EventType::Contested => Status::Contested,
+        EventType::Rejected => Status::Rejected,
+        EventType::Confirmed | EventType::Activated | EventType::NameEnded => Status::Confirmed,
+    };
+    if status != wanted {
+        return broken("events", format!("host {host}: {} says {status:?}", event.id()));
+    }
+    if !matches!(event.event_type, EventType::Confirmed | EventType::Rejected) {
+        return Ok(());
+    }
+    let before = world.books.feeds.decided(host).get(&id).filter(|before| **before != status);
+    match before.filter(|_| !reused()) {
+        Some(before) => broken("events", format!("host {host}: {id} is {status:?} after {before:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a client's id was another registration's long before: it is known for a month.
+fn is_reused(world: &World, id: Uuid, stamp: Stamp) -> bool {
+    let long_before = |op: &Op| {
+        stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
+            && matches!(&op.body, Body::Register(register) if register.id == Some(id))
+    };
+    world.books.ledger.all_ops().any(long_before)
+}
+
+fn knows_all(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
+    let (machine, feeds) = (&world.machines[host], &world.books.feeds);
+    // A node that came back knows of what was decided without it as a newcomer does.
+    let founder = host < world.plan.founders && !machine.came_back && !feeds.missed(host);
+    // Cut off for longer than anything is kept, and evicted then.
+    let too_late = machine.came_back && world.plan.keep_events.is_some();
+    let forgot = too_late || feeds.missed(host);
+    let firsts = verdicts.fates.iter().filter(|(_, fate): &(_, &Fate)| fate.first);
+    for (stamp, fate) in firsts {
+        let id = fate.id(*stamp);
+        let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
+        match feeds.decided(host).get(&id) {
+            Some(status) if *status != wanted => {
+                return broken("oracle", format!("host {host} says {id} ({stamp}) is {status:?}, not {wanted:?}"));
+            }
+            None if founder || (host_of(stamp.node) == host && !forgot) => {
+                return broken("events", format!("host {host} never told that {id} ({stamp}) is {wanted:?}"));
+            }
+            _ => {}
+        }
+        if founder && !feeds.accepted(host).contains(&id) {
+            return broken("events", format!("host {host} never told that {id} ({stamp}) was accepted"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an event that is read again says the same, but for text that was erased since.
+fn says_the_same(before: &Event, now: &Event) -> bool {
+    let fixed = |event: &Event| {
+        let registration = &event.registration;
+        let RegistrationView { id, status, node, stamp, expires, activated, .. } = registration.clone();
+        let lost_to = registration.rejected_by.as_ref().map(|by| (by.namespace.clone(), by.registration, by.stamp));
+        let ended = event.ended.as_ref().map(|end| (end.index, end.reason));
+        (event.event_type, event.time, (id, status, node, stamp, expires, activated), lost_to, ended)
+    };
+    let text = |event: &Event| {
+        let RegistrationView { owner, metadata, names, .. } = event.registration.clone();
+        (owner, metadata, names, event.id())
+    };
+    fixed(before) == fixed(now) && (now.registration.erased || text(before) == text(now))
+}

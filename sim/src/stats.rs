@@ -1,0 +1,75 @@
+//! What is counted in a run.
+
+use std::collections::BTreeMap;
+
+use forename::replica::Output;
+
+use crate::plan::{Host, Kind};
+use crate::world::packet::Packet;
+use crate::world::{Seen, World};
+
+/// What was sent: messages and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    /// Of the bytes, those of messages that carry ops.
+    pub(crate) op_bytes: u64,
+}
+
+impl Traffic {
+    fn count(&mut self, packet: &Packet) {
+        let bytes = packet.size();
+        self.messages += 1;
+        self.bytes += bytes;
+        if packet.kind() == Kind::Ops {
+            self.op_bytes += bytes;
+        }
+    }
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats {
+    /// Steps of replicas.
+    pub(crate) steps: u64,
+    /// What was sent, where that is counted.
+    pub(crate) traffic: Option<Traffic>,
+    /// Messages that hosts let out to one peer in one step at most.
+    bursts: BTreeMap<Host, usize>,
+}
+
+impl Stats {
+    /// Something happens.
+    pub(crate) fn saw(&mut self, what: &Seen<'_>, _world: &World) {
+        match what {
+            Seen::Stepped { .. } => self.steps += 1,
+            Seen::Sent { packet, .. } => {
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.count(packet);
+                }
+            }
+            Seen::Says { host, outputs } => {
+                let most = self.bursts.entry(*host).or_default();
+                *most = burst(outputs).max(*most);
+            }
+            _ => {}
+        }
+    }
+
+    /// How many messages a host ever let out to one peer at once.
+    pub(crate) fn burst(&self, host: Host) -> usize {
+        self.bursts.get(&host).copied().unwrap_or(0)
+    }
+}
+
+/// How many messages go to one peer at most.
+pub(crate) fn burst(outputs: &[Output]) -> usize {
+    let mut to = BTreeMap::new();
+    for output in outputs {
+        if let Output::Send { to: peer, .. } = output {
+            *to.entry(*peer).or_insert(0) += 1;
+        }
+    }
+    to.into_values().max().unwrap_or(0)
+}

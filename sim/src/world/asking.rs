@@ -1,0 +1,164 @@
+//! Clients ask what the plan says, at their node or at another one where theirs is down.
+
+use forename::replica::{RegisterRequest, Replaces, Request};
+
+use crate::dice::Dice;
+use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
+use crate::world::books::orders;
+use crate::world::clients::{self, Call, name, text_of};
+use crate::world::queue::Event;
+use crate::world::seen::Seen;
+use crate::world::state::World;
+
+/// A client asks what the plan says; nothing where it has not learnt the id that it would ask about.
+pub(crate) fn act(world: &mut World, index: usize) {
+    if world.net.is_healed() {
+        return;
+    }
+    let plan = world.plan.clone();
+    let action = &plan.actions[index];
+    if let (Otherwise::Elsewhere, Ask::Register(wish)) = (action.otherwise, &action.ask) {
+        world.clients.moving.insert(wish.slot);
+    }
+    if !world.machines[action.host].serves() {
+        world.mark("a client finds its node down");
+    }
+    let host = match action.otherwise {
+        Otherwise::Elsewhere => next_up(world, action.host),
+        _ => Some(action.host).filter(|host| world.machines[*host].serves()),
+    };
+    match (host, action.otherwise) {
+        (Some(host), _) => {
+            if host != action.host {
+                world.mark("a client goes to another node");
+            }
+            ask(world, host, &action.ask);
+        }
+        (None, Otherwise::GivesUp) => {}
+        (None, Otherwise::Waits(millis)) => world.at(world.now + millis.max(1) * 1000, Event::Action(index)),
+        (None, Otherwise::Elsewhere) => world.at(world.now + 500_000, Event::Action(index)),
+    }
+}
+
+/// The first node that is up, from this one on.
+fn next_up(world: &World, host: Host) -> Option<Host> {
+    let hosts = world.machines.len();
+    (host..host + hosts).map(|host| host % hosts).find(|host| world.machines[*host].serves())
+}
+
+/// A client whose node died asks again at the next that is up.
+pub(crate) fn ask_again(world: &mut World, slot: Slot, host: Host) {
+    if let Some(host) = next_up(world, host).filter(|_| !world.net.is_healed()) {
+        world.mark("a client asks another node again");
+        ask(world, host, &Ask::Retry(slot));
+    }
+}
+
+pub(crate) fn ask(world: &mut World, host: Host, ask: &Ask) {
+    if !world.machines[host].serves() {
+        world.note(&Seen::Asks { host, token: None, ask });
+        return;
+    }
+    if let Ask::Import(slot, count, metadata) = ask {
+        return import(world, host, *slot, *count, *metadata);
+    }
+    let Some((call, request)) = request_of(world, ask) else { return };
+    let token = world.clients.call(host, call);
+    world.note(&Seen::Asks { host, token: Some(token), ask });
+    world.request(host, token, request);
+}
+
+fn import(world: &mut World, host: Host, slot: Slot, count: u32, metadata: usize) {
+    world.note(&Seen::Asks { host, token: None, ask: &Ask::Import(slot, count, metadata) });
+    for number in 0..count {
+        let request = RegisterRequest {
+            owner: format!("owner{}", number % 3),
+            names: vec![name(&format!("bulk{slot}x{number}"))],
+            metadata: Some(format!("\"{}\"", "m".repeat(metadata))),
+            ..RegisterRequest::default()
+        };
+        let token = world.clients.call(host, Call::Other);
+        world.request(host, token, Request::Register(request));
+    }
+}
+
+fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
+    match ask {
+        Ask::Register(wish) => wished(world, wish).map(|request| (Call::Register(wish.slot), registers(request))),
+        Ask::Retry(slot) => again(world, *slot).map(|request| (Call::Register(*slot), registers(request))),
+        Ask::Activate(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
+        Ask::Extend(slot, ttl) => {
+            world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
+        }
+        Ask::Release(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Release { id })),
+        Ask::Erase(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Erase { id })),
+        Ask::ReleaseName(slot, place) => world.clients.asked.get(slot).and_then(|asked| {
+            let (owner, name) = (asked.owner.clone(), asked.names.get(*place)?.clone());
+            Some((Call::Other, Request::ReleaseName { owner, name }))
+        }),
+        Ask::Show(slot, wait) => {
+            let about = |id| (Call::About(*slot), Request::Registration { id, wait: *wait });
+            world.clients.id(*slot).map(about)
+        }
+        Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
+        Ask::Evict(host) => Some((Call::Other, orders::evict(world.machines[*host].node))),
+        Ask::Rules(book) => book.rules().map(|rules| {
+            let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
+            (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
+        }),
+        Ask::Leave => Some((Call::Other, orders::leave())),
+        Ask::Explain(slot) => world.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
+        Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
+        Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: None, limit: 100 })),
+        Ask::Conflicts => {
+            Some((Call::Other, Request::Conflicts { namespace: None, since: None, after: None, limit: 100 }))
+        }
+        Ask::List => {
+            let (namespace, prefix) = (None, String::new());
+            Some((Call::Other, Request::List { namespace, prefix, after: None, limit: 100 }))
+        }
+        Ask::Suggest(text) => Some((Call::Other, Request::Suggest { name: name(text), count: 3 })),
+        Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
+        Ask::Import(..) => None,
+    }
+}
+
+fn registers(request: RegisterRequest) -> Request {
+    let discreet = request.discreet;
+    let request = Request::Register(request);
+    if discreet { Request::Discreet(Box::new(request)) } else { request }
+}
+
+fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
+    let replaces = match wish.replaces {
+        None => None,
+        Some((slot, place)) => {
+            let name = world.clients.asked.get(&slot)?.names.get(place)?.clone();
+            Some(Replaces { registration: world.clients.id(slot)?, name })
+        }
+    };
+    let mut dice = Dice::new(world.plan.seed, "id", u64::from(wish.id_of.unwrap_or(wish.slot)));
+    let id = wish.own_id.then(|| {
+        let bytes = (u128::from(dice.draw()) << 64 | u128::from(dice.draw())).to_be_bytes();
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    });
+    let request = RegisterRequest {
+        id,
+        owner: wish.owner.clone(),
+        names: wish.names.iter().map(|text| name(text)).collect(),
+        ttl: wish.ttl,
+        replaces,
+        metadata: Some(text_of(wish.slot)),
+        wait: wish.wait,
+        charge: wish.max_open.map(clients::charge),
+        discreet: wish.discreet,
+    };
+    world.clients.asked.insert(wish.slot, request.clone());
+    world.clients.ids.extend(id.map(|id| (wish.slot, id)));
+    Some(request)
+}
+
+/// The same request again, where the client chose the id; otherwise that would be another registration.
+fn again(world: &World, slot: Slot) -> Option<RegisterRequest> {
+    world.clients.asked.get(&slot).filter(|asked| asked.id.is_some()).cloned()
+}

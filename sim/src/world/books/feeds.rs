@@ -1,0 +1,142 @@
+//! What the nodes' feeds have told their readers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::clock::{NodeId, Stamp};
+use forename::replica::{Cursor, Event, EventType, Status};
+use uuid::Uuid;
+
+use crate::plan::Host;
+
+/// The events of one feed that its reader has been given, by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feed {
+    /// Whose it is.
+    node: NodeId,
+    events: BTreeMap<u64, Event>,
+    ids: BTreeSet<String>,
+}
+
+impl Feed {
+    /// What is left of it with a disk that has no event after this one.
+    fn upto(mut self, last: Cursor) -> Self {
+        self.events.retain(|number, _| *number <= last.number);
+        let ids = self.events.values().map(Event::id).collect();
+        Self { ids, ..self }
+    }
+}
+
+/// What the reader of a host's feeds knows. It goes on over restarts, copies and new feeds, and drops events whose ids it knows.
+#[derive(Clone, Debug, Default)]
+struct Reader {
+    /// Events had left a feed before they were read.
+    missed: bool,
+    told: BTreeSet<(EventType, Stamp)>,
+    accepted: BTreeSet<Uuid>,
+    decided: BTreeMap<Uuid, Status>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feeds {
+    /// By host.
+    feeds: Vec<(Feed, Reader)>,
+}
+
+impl Feeds {
+    pub(crate) fn new(hosts: usize) -> Self {
+        Self { feeds: vec![Default::default(); hosts] }
+    }
+
+    /// One more machine.
+    pub(crate) fn add(&mut self) {
+        self.feeds.push(Default::default());
+    }
+
+    /// The reader of a host's feed is given a page that was read from `after` on. Returns the number that the first event of
+    /// the page is to have.
+    pub(crate) fn opens(&mut self, host: Host, node: NodeId, after: Option<Cursor>, events: &[Event]) -> u64 {
+        let first = events.first().map_or(1, |event| event.cursor.number);
+        let (feed, _) = &mut self.feeds[host];
+        let other = |event: &Event| {
+            feed.events.get(&event.cursor.number).is_some_and(|before| before.cursor.feed != event.cursor.feed)
+        };
+        if feed.node != node || events.iter().any(other) {
+            *feed = Feed { node, ..Feed::default() };
+        }
+        // One that begins is given what is kept.
+        if after.is_none() {
+            self.begins_after(host, first - 1);
+        }
+        after.map_or(first, |after| after.number + 1)
+    }
+
+    /// An event that was not read before.
+    pub(crate) fn takes(&mut self, host: Host, event: &Event) {
+        let (id, stamp, status) = (event.registration.id, event.registration.stamp, event.registration.status);
+        let (feed, reader) = &mut self.feeds[host];
+        feed.ids.insert(event.id());
+        feed.events.insert(event.cursor.number, event.clone());
+        reader.told.insert((event.event_type, stamp));
+        match event.event_type {
+            EventType::Accepted => drop(reader.accepted.insert(id)),
+            EventType::Confirmed | EventType::Rejected => drop(reader.decided.insert(id, status)),
+            _ => {}
+        }
+    }
+
+    /// What a host's feed had up to this place has left it, or is that of another feed.
+    pub(crate) fn begins_after(&mut self, host: Host, start: u64) {
+        let (feed, reader) = &mut self.feeds[host];
+        reader.missed |= (1..=start).any(|number| !feed.events.contains_key(&number));
+    }
+
+    /// The event that has a number in a host's feed.
+    pub(crate) fn event(&self, host: Host, number: u64) -> Option<&Event> {
+        self.feeds[host].0.events.get(&number)
+    }
+
+    /// Whether a host's feed has told an event of this id.
+    pub(crate) fn has_told(&self, host: Host, id: &str) -> bool {
+        self.feeds[host].0.ids.contains(id)
+    }
+
+    /// Whether a host's reader cannot know of all that was told.
+    pub(crate) fn missed(&self, host: Host) -> bool {
+        self.feeds[host].1.missed
+    }
+
+    /// The outcomes that a host's reader knows.
+    pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
+        &self.feeds[host].1.decided
+    }
+
+    /// The registrations that a host's reader knows.
+    pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
+        &self.feeds[host].1.accepted
+    }
+
+    /// What a host's reader was told, and of which registrations.
+    pub(crate) fn told(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
+        self.feeds[host].1.told.iter().copied()
+    }
+
+    /// The cursor of the last event that was read of a host's feed.
+    pub(crate) fn last_event(&self, host: Host) -> Cursor {
+        self.feeds[host].0.events.last_key_value().map(|(_, event)| event.cursor).unwrap_or_default()
+    }
+
+    /// With another disk a feed ends where it ended there.
+    pub(crate) fn put_back(&mut self, host: Host, last: Cursor) {
+        let (feed, _) = &mut self.feeds[host];
+        *feed = std::mem::take(feed).upto(last);
+    }
+
+    pub(crate) fn feed(&self, host: Host) -> Feed {
+        self.feeds[host].0.clone()
+    }
+
+    pub(crate) fn set(&mut self, host: Host, feed: Feed) {
+        self.feeds[host].0 = feed;
+    }
+}

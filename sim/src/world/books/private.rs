@@ -1,0 +1,48 @@
+//! The private names that clients asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forename::name::{Pepper, Rules};
+use forename::replica::Request;
+
+use crate::oracle::Place;
+use crate::plan::{Host, VAULT};
+use crate::world::ids::SECRET;
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Private {
+    /// By host, as typed.
+    pub(crate) typed: BTreeMap<Host, BTreeSet<String>>,
+}
+
+impl Private {
+    /// A request is made to a host.
+    pub(crate) fn asked(&mut self, host: Host, request: &Request) {
+        match request {
+            Request::Register(request) => {
+                for name in request.names.iter().filter(|name| name.namespace == VAULT) {
+                    self.typed.entry(host).or_default().insert(name.name.clone());
+                }
+            }
+            Request::Discreet(request) => self.asked(host, request),
+            _ => {}
+        }
+    }
+
+    /// Whether nobody asked for any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.typed.is_empty()
+    }
+
+    /// The private names that clients asked for, by what stands for them.
+    pub(crate) fn places(&self, rules: &Rules) -> BTreeMap<Place, String> {
+        let pepper = Pepper::derive(&SECRET);
+        let names = self.typed.values().flatten();
+        let place = |name: &String| {
+            let key = rules.key(name).ok()?;
+            Some(((VAULT.to_owned(), pepper.hash(VAULT, &key)), name.clone()))
+        };
+        if rules.is_private() { names.filter_map(place).collect() } else { BTreeMap::new() }
+    }
+}

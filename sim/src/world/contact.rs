@@ -1,0 +1,58 @@
+//! What nodes can know of each other at a moment: who is in contact with whom, and what the clocks of all say together.
+
+use forename::clock::NodeId;
+
+use crate::plan::Host;
+use crate::world::ids::host_of;
+use crate::world::net::Micros;
+use crate::world::state::World;
+
+/// Two nodes that could have talked for so long know that they are in contact: ten heartbeats.
+pub(crate) const KNOWN: Micros = 10_000_000;
+
+/// The wall-clock time that a machine reads now, milliseconds since 1970.
+pub(crate) fn clock_of(world: &World, host: Host) -> i64 {
+    i64::try_from(world.machines[host].now(world.now).wall.0).unwrap_or(i64::MAX)
+}
+
+/// What the clocks of those who are present say together: the lower median, milliseconds.
+pub(crate) fn common_time(world: &World) -> u64 {
+    let clocks = world.present().into_iter().map(|host| clock_of(world, host)).collect();
+    u64::try_from(lower_median(clocks)).unwrap_or(0)
+}
+
+/// Whether a host knows a node to be a member.
+pub(crate) fn knows_member(world: &World, host: Host, node: NodeId) -> bool {
+    world.books.members(host).contains(&node)
+}
+
+/// Whether a host's node may be on its way out: by an order, because it was silent, or because its directory is an old one.
+pub(crate) fn may_go(world: &World, host: Host) -> bool {
+    let (node, books) = (world.machines[host].node, &world.books);
+    let ordered = books.orders.wanted_out(node) || books.orders.wanted_to_leave(node) || books.roll.departs(node);
+    let heard = world.machines.iter().any(|other| other.host != host && in_contact(world, host, other.node, world.now));
+    let old = world.machines[host].is_old();
+    ordered || old || books.roll.frozen().contains(&node) || (world.plan.evict_after.is_some() && !heard)
+}
+
+/// Whether two nodes have been able to talk for long enough before some time: nothing was wrong with their link, nor
+/// with their machines.
+pub(crate) fn in_contact(world: &World, host: Host, node: NodeId, at: Micros) -> bool {
+    let other = host_of(node);
+    if other == host {
+        return world.machines[host].node == node;
+    }
+    let up = world.machines.get(other).is_some_and(|machine| machine.is_up() && machine.node == node);
+    let Some(since) = world.net.sound_since(host, other).filter(|_| up) else { return false };
+    let conditions = &world.books.conditions;
+    let slow = |host: Host| world.machines[host].drive.slow > 1 || world.machines[host].drive.full;
+    let since = since.max(conditions.disturbed_at(host, other));
+    let since = since.max(conditions.upset_until(host)).max(conditions.upset_until(other));
+    since + KNOWN <= at && !slow(host) && !slow(other)
+}
+
+/// The middle of an odd number of values, the lower one of the two in the middle of an even number.
+pub(crate) fn lower_median(mut values: Vec<i64>) -> i64 {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}

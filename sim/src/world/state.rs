@@ -1,0 +1,179 @@
+//! The state of the world, and the few things that everything in it needs: to plan what happens later, to hand something
+//! to a process, and to tell the observers what happens.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::rc::Rc;
+
+use forename::clock::NodeId;
+use forename::replica::{Input, Request, Token};
+
+use crate::plan::{Host, Plan, Trouble};
+use crate::violation::{Checked, Violation};
+use crate::world::books::Books;
+use crate::world::clients::Clients;
+use crate::world::copies::Copies;
+use crate::world::liars::Liars;
+use crate::world::machine::Machine;
+use crate::world::net::{Epoch, Micros, Network};
+use crate::world::queue::{Event, Queue};
+use crate::world::seen::Seen;
+
+/// Sees everything that happens. It cannot change the world, and ends the run where it finds something wrong.
+pub(crate) trait Observer: Debug {
+    /// Something happens.
+    fn saw(&mut self, what: &Seen<'_>, world: &World) -> Checked;
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) now: Micros,
+    pub(crate) queue: Queue,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) net: Network,
+    pub(crate) dials: Dials,
+    pub(crate) clients: Clients,
+    pub(crate) liars: Liars,
+    pub(crate) copies: Copies,
+    pub(crate) books: Books,
+    /// Whose directory a new cluster was made of.
+    pub(crate) recovered: Option<Host>,
+    observer: Rc<RefCell<dyn Observer>>,
+    /// What an observer found wrong where the event at hand could not be ended.
+    found: Option<Violation>,
+}
+
+/// Who is about to connect, and who is connected.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dials {
+    pub(crate) planned: BTreeSet<(Host, Host)>,
+    /// Which nodes met on a connection, the lesser host's first.
+    pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, observer: Rc<RefCell<dyn Observer>>) -> Self {
+        let hosts = plan.hosts();
+        let clock = |host: Host| plan.clocks.get(host).copied().unwrap_or_default();
+        let machines: Vec<_> = (0..hosts).map(|host| Machine::new(host, plan.seed, clock(host))).collect();
+        let mut world = Self {
+            now: 0,
+            queue: Queue::default(),
+            machines,
+            net: Network::new(plan.seed, hosts, plan.links.rate),
+            dials: Dials::default(),
+            clients: Clients::default(),
+            liars: Liars::default(),
+            copies: Copies::default(),
+            books: Books::new(&plan),
+            recovered: None,
+            observer,
+            found: None,
+            plan: Rc::new(plan),
+        };
+        world.load_plan();
+        world
+    }
+
+    fn load_plan(&mut self) {
+        for host in 0..self.plan.founders {
+            self.at(0, Event::Start(host));
+        }
+        for index in 0..self.plan.joiners.len() {
+            self.at(self.plan.joiners[index].at * 1000, Event::Start(self.plan.founders + index));
+        }
+        for index in 0..self.plan.actions.len() {
+            self.at(self.plan.actions[index].at * 1000, Event::Action(index));
+        }
+        for index in 0..self.plan.lies.len() {
+            self.at(self.plan.lies[index].at * 1000, Event::Lie(index));
+        }
+        for index in 0..self.plan.faults.len() {
+            let fault = &self.plan.faults[index];
+            let (at, what) = (fault.at, fault.what.clone());
+            self.at(at * 1000, Event::Fault(index));
+            if matches!(what, Trouble::OldDisk { .. } | Trouble::Cloned { .. }) {
+                self.books.known.keep();
+            }
+            if let Trouble::OldDisk { back, .. } = what {
+                self.at(at.saturating_sub(back) * 1000, Event::CopyDisk(index));
+            }
+        }
+    }
+
+    /// The observers see something.
+    pub(crate) fn see(&mut self, what: &Seen<'_>) -> Checked {
+        self.observer.clone().borrow_mut().saw(what, self)
+    }
+
+    /// The same in the middle of an event that goes on: what is found wrong ends the run after it.
+    pub(crate) fn note(&mut self, what: &Seen<'_>) {
+        if let Err(violation) = self.see(what) {
+            self.found.get_or_insert(violation);
+        }
+    }
+
+    /// What was found wrong by the way.
+    pub(crate) fn found(&mut self) -> Checked {
+        self.found.take().map_or(Ok(()), Err)
+    }
+
+    /// A rare branch is reached.
+    pub(crate) fn mark(&mut self, mark: &'static str) {
+        self.note(&Seen::Mark(mark));
+    }
+
+    /// Plans what happens at a time; at once where that is over.
+    pub(crate) fn at(&mut self, time: Micros, event: Event) {
+        self.queue.push(time.max(self.now), event);
+    }
+
+    /// Something comes in to a host's process, where one runs.
+    pub(crate) fn input(&mut self, host: Host, input: Input) {
+        if let Some(running) = self.machines[host].running_mut() {
+            running.inbox.push(input);
+            self.plan_turn(host);
+        }
+    }
+
+    /// Plans when a process takes in what waits for it.
+    pub(crate) fn plan_turn(&mut self, host: Host) {
+        let machine = &mut self.machines[host];
+        let life = machine.life;
+        let Some(running) = machine.running_mut() else { return };
+        if !std::mem::replace(&mut running.turn_planned, true) {
+            let at = running.busy_until;
+            self.at(at, Event::Turn(host, life));
+        }
+    }
+
+    /// Makes a request to a node.
+    pub(crate) fn request(&mut self, host: Host, token: Token, request: Request) {
+        self.books.private.asked(host, &request);
+        self.books.orders.asked(token, host, self.machines[host].node, &request, self.now);
+        self.input(host, Input::Request { token, request });
+    }
+
+    /// The machines that belong to the cluster: they have not left it, and are not lost for good.
+    pub(crate) fn present(&self) -> Vec<Host> {
+        let present = self.machines.iter().filter(|machine| !machine.stage.has_left() && !machine.stage.is_lost());
+        present.map(|machine| machine.host).collect()
+    }
+
+    /// One more machine, which is not in the plan. It asks whoever is present to let it in.
+    pub(crate) fn add_machine(&mut self) -> Host {
+        let host = self.machines.len();
+        self.machines.push(Machine::new(host, self.plan.seed, (0, 0)));
+        self.net.add();
+        self.books.add();
+        host
+    }
+
+    /// Who is a member may have changed for a host.
+    pub(crate) fn members_changed(&mut self, host: Host) {
+        self.books.members_changed(host, self.machines[host].node, self.plan.founders);
+    }
+}
