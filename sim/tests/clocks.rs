@@ -2,7 +2,7 @@
 //! names, and these are confirmed in the usual time; nodes with wrong ones refuse new names and hold nobody up.
 
 use forename::replica::{NameStatus, Refusal, Status};
-use forename_sim::plan::Loss;
+use forename_sim::plan::{Kind, Loss, Pick, Trouble};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -337,4 +337,41 @@ fn one_of_four_may_be_dead_and_another_wrong() {
     story.passes(1000);
     assert_eq!(story.status(LIMA, taken[0]), Some(Status::Confirmed));
     story.ends_without(&[OSLO], Loss::Down);
+}
+
+/// A copy of Lima's directory promised to issue nothing as early as Ann's claim, and confirmed Bob's on that. London cannot
+/// believe that promise, because its own clock is far behind, but it remembers it.
+#[test]
+fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
+    let mut story = Story::of(2);
+    let lima = TOKYO;
+    story.passes(500);
+    let copy = story.copy_disk(lima);
+    story.split(&[lima]);
+    let ann = story.claims(lima, &["alice"]);
+    // Ops that are many are sent beside the vectors, and may overtake them.
+    story.imports(LONDON, 30, 4000);
+    let bob = story.claims(LONDON, &["alice"]);
+    story.step_clock(LONDON, -12_500);
+    story.crash(lima);
+    let original = story.copy_disk(lima);
+    story.run_copy(lima, &copy);
+    story.heal();
+    story.start(lima);
+    story.passes(1000);
+    assert_eq!(story.status(lima, bob), Some(Status::Confirmed), "the copy knows of no earlier claim");
+    story.crash(lima);
+    // London's ops arrive before London's word that Lima held them.
+    story.suffers(Trouble::Picky(Pick { from: LONDON, to: lima, kind: Kind::Vector, lost: 0, late: 1000 }), 60_000);
+    story.restore_disk(lima, &original);
+    story.start(lima);
+    story.passes(5000);
+    assert!(story.incarnation(lima) > 0, "its claim is below a promise on which an outcome was told");
+    story.step_clock(LONDON, 12_500);
+    story.passes(20_000);
+    for city in [LONDON, lima] {
+        assert_eq!(story.status(city, bob), Some(Status::Confirmed), "what was told stands");
+        assert_eq!(story.status(city, ann), Some(Status::Rejected), "it was registered again, later than that");
+    }
+    story.ends_well();
 }

@@ -43,6 +43,8 @@ pub(super) struct Origin {
     pub(super) promise: Promise,
     /// A promise whose prefix is not here yet.
     heard: Option<Promise>,
+    /// The greatest promise that was ever heard, also one too far ahead of cluster time to be believed.
+    greatest: Promise,
     /// What others say that they hold of it beyond what is here, with the hash: it counts once that is here and the same.
     ahead: BTreeMap<(Seq, NodeId), Chain>,
     /// The hash of the prefix that is decided, where it was decided since the start.
@@ -137,7 +139,20 @@ impl Frontiers {
 
     /// The greatest promise that was heard, believed or not: to its origin this says what it has said itself.
     pub(super) fn greatest_heard(&self, origin: NodeId) -> Promise {
-        self.origins.get(&origin).map(|origin| origin.heard.unwrap_or(origin.promise)).unwrap_or_default()
+        let greatest = |origin: &Origin| {
+            let heard = origin.heard.unwrap_or(origin.promise);
+            if origin.greatest.hlc > heard.hlc { origin.greatest } else { heard }
+        };
+        self.origins.get(&origin).map(greatest).unwrap_or_default()
+    }
+
+    /// Remembers a promise for its origin, whatever of it is believed. A process that has not made it runs on an old copy of
+    /// the origin's directory.
+    pub(super) fn remember(&mut self, node: NodeId, promise: Promise) {
+        let greatest = &mut self.origins.entry(node).or_default().greatest;
+        if promise.hlc > greatest.hlc {
+            *greatest = promise;
+        }
     }
 
     pub(crate) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
