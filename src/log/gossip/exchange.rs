@@ -162,7 +162,7 @@ impl Log {
     /// promises more promises less as well.
     fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
         let mut promise = entry.promise;
-        self.finality.remember(entry.origin, promise);
+        self.frontiers.remember(entry.origin, promise);
         if promise.hlc.millis() > self.latest_taken() && !planted!(SkewUnchecked) {
             promise.hlc = Hlc::from_millis(self.cluster_time());
         }
