@@ -289,7 +289,11 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
 
 /// Of whom there is no name was erased.
 fn who(owner: &str) -> String {
-    if owner.is_empty() { "somebody who was erased since".to_owned() } else { format!("owner {owner}") }
+    if owner.is_empty() {
+        "somebody who was erased since".to_owned()
+    } else {
+        format!("owner {}", crate::name::escaped(owner))
+    }
 }
 
 fn later(status: Status) -> &'static str {
@@ -347,7 +351,7 @@ fn until(wait: &Wait) -> String {
 }
 
 fn name_of(node: NodeId, label: &str) -> String {
-    if label.is_empty() { node.to_string() } else { label.to_owned() }
+    if label.is_empty() { node.to_string() } else { crate::name::escaped(label).into_owned() }
 }
 
 fn node(node: NodeId, label: &str) -> String {

@@ -79,7 +79,9 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    // RFC 8259 lets a reader overlook a byte order mark.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    serde_json::from_slice(text).map_err(|error| match error.classify() {
         Category::Data => {
             let detail = format!("the body does not fit: {error}; nothing was recorded, correct it");
             Problem::boxed(ProblemType::InvalidRequest, detail)

@@ -57,9 +57,6 @@ pub(super) async fn registered(
     caller: &Caller,
     body: RegistrationBody,
 ) -> Result<(Registration, StatusCode), Box<Problem>> {
-    if body.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
-        return Err(invalid("metadata must be a JSON object"));
-    }
     let suggest = body.suggest.unwrap_or(0);
     if suggest > MAX_SUGGESTIONS {
         return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));

@@ -145,6 +145,7 @@ fn name_view(status: NameStatus) -> NameView {
         status,
         registration: Some(Uuid::from_u128(6)),
         since: Some(Millis(1_700_000_000_000)),
+        looks_like: None,
     }
 }
 

@@ -72,6 +72,7 @@ impl From<NameView> for Name {
             status: view.status,
             registration: view.registration,
             since: view.since.map(Time),
+            looks_like: view.looks_like,
             suggestions: Vec::new(),
         }
     }

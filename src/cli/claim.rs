@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::target::NameArg;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
 use crate::client::{Client, ClientError};
-use crate::model::{Metadata, Registration, RegistrationBody, Span, Wait};
+use crate::model::{EndReason, Metadata, Registration, RegistrationBody, Span, Wait};
 use crate::model::{Problem, limits::MAX_WAIT};
 
 #[derive(Args, Debug)]
@@ -78,7 +78,14 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
     match outcome(client, wait, body).await {
         Ok(registration) => {
             output::print(args, &registration, output::registration)?;
-            Ok(Exit::of(registration.status, wait.wait))
+            match over(&registration) {
+                Some(what) => Err(Failure::failed(format!(
+                    "registration {} was made before under this id, and is {what} now; nothing was registered. Look at what \
+                     'forename show' says of its names, and claim them under another id",
+                    registration.id
+                ))),
+                None => Ok(Exit::of(registration.status, wait.wait)),
+            }
         }
         Err(error) => {
             match error.problem() {
@@ -94,6 +101,19 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
             Err(Failure::from(error))
         }
     }
+}
+
+/// What a registration has come to that does not hold all its names any more, though it was confirmed.
+fn over(registration: &Registration) -> Option<String> {
+    if registration.erased {
+        return Some("erased".to_owned());
+    }
+    let gone = registration.names.iter().filter_map(|name| {
+        let reason = name.ended.filter(|reason| *reason != EndReason::Rejected)?;
+        Some(format!("without {} ({})", output::shown_name(&name.namespace, &name.name), output::reason(reason)))
+    });
+    let gone: Vec<_> = gone.collect();
+    (!gone.is_empty()).then(|| gone.join(", "))
 }
 
 /// A node waits [`MAX_WAIT`] at most in one request, so a longer wait takes several.
@@ -112,4 +132,28 @@ fn refused(problem: &Problem) -> String {
     let registration = problem.registration.iter().map(|registration| output::registration(registration));
     let names = problem.names.iter().map(output::name);
     registration.chain(names).map(|text| text.trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_that_has_ended_is_no_success() {
+        let registration = |ended: &str| -> Registration {
+            serde_json::from_value(serde_json::json!({
+                "id": "00000000-0000-4000-8000-000000000007", "owner": "ann", "status": "confirmed",
+                "names": [{"namespace": "username", "name": "alice", "key": "alice", "ended": ended}],
+                "node": "00000000000000ab", "stamp": "7.0@00000000000000ab", "accepted_at": "2026-03-01T12:00:00Z",
+            }))
+            .unwrap()
+        };
+        assert_eq!(over(&registration("released")).unwrap(), "without username/alice (released)");
+        assert_eq!(over(&registration("expired")).unwrap(), "without username/alice (expired)");
+        let mut held = registration("released");
+        held.names[0].ended = None;
+        assert_eq!(over(&held), None);
+        held.erased = true;
+        assert_eq!(over(&held).unwrap(), "erased");
+    }
 }

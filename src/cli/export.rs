@@ -1,5 +1,6 @@
 //! `forename export`
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,9 +31,13 @@ pub(super) struct ExportArgs {
     /// Only names that begin so, by their canonical form
     #[arg(long, requires = "namespace", default_value = "")]
     prefix: String,
-    /// Lines of JSON, or a table with a header
-    #[arg(long, value_enum, default_value_t = Lines::Ndjson)]
-    format: Lines,
+    /// Lines of JSON, the default, or a table with a header
+    #[arg(long, value_enum)]
+    format: Option<Lines>,
+    /// A table to be opened in a spreadsheet: with a byte order mark, and an apostrophe before each cell that a spreadsheet
+    /// would take for a formula. 'forename import' takes that apostrophe for a part of the name
+    #[arg(long)]
+    spreadsheet: bool,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -44,7 +49,17 @@ pub(super) enum Lines {
     Ndjson,
 }
 
+impl ExportArgs {
+    fn format(&self) -> Lines {
+        let by_default = if self.spreadsheet { Lines::Csv } else { Lines::Ndjson };
+        self.format.unwrap_or(by_default)
+    }
+}
+
 pub(super) async fn run(args: ExportArgs) -> Outcome {
+    if args.spreadsheet && args.format() == Lines::Ndjson {
+        return Err(Failure::usage("--spreadsheet is about a table; nothing was written, leave out --format ndjson"));
+    }
     let client = args.node.client()?;
     if args.file == Path::new("-") {
         // Not the locked one: that could not be held across a request.
@@ -70,7 +85,7 @@ pub(super) async fn run(args: ExportArgs) -> Outcome {
 /// Writes all pages; how many names there were.
 async fn export(args: &ExportArgs, client: &Client, to: impl Write) -> Result<u64, Failure> {
     let query = NameQuery { namespace: args.namespace.clone(), limit: Some(MAX_PAGE) };
-    let mut sink = Sink::new(args.format, to);
+    let mut sink = Sink::new(args.format(), args.spreadsheet, to)?;
     let (mut count, mut after) = (0, None);
     loop {
         let page = client.names(&query, &args.prefix, after.as_ref()).await?;
@@ -88,45 +103,59 @@ async fn export(args: &ExportArgs, client: &Client, to: impl Write) -> Result<u6
 }
 
 enum Sink<W: Write> {
-    Csv(Box<csv::Writer<W>>),
+    /// Whether it is for a spreadsheet.
+    Csv(Box<csv::Writer<W>>, bool),
     Ndjson(BufWriter<W>),
 }
 
 /// A name as a row of a table.
 #[derive(Serialize)]
 struct Row<'a> {
-    namespace: &'a str,
-    name: &'a str,
-    owner: &'a str,
-    key: &'a str,
+    namespace: Cow<'a, str>,
+    name: Cow<'a, str>,
+    owner: Cow<'a, str>,
+    key: Cow<'a, str>,
     status: NameStatus,
     registration: String,
     since: Time,
     expires_at: Option<Time>,
-    metadata: &'a str,
+    metadata: Cow<'a, str>,
+}
+
+/// A cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*): those that begin with such a character begin
+/// with an apostrophe, which says that text follows.
+fn harmless(cell: &str) -> Cow<'_, str> {
+    const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    if cell.starts_with(FORMULAS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
 impl<W: Write> Sink<W> {
-    fn new(format: Lines, to: W) -> Self {
-        match format {
-            Lines::Csv => Self::Csv(Box::new(csv::Writer::from_writer(to))),
+    fn new(format: Lines, spreadsheet: bool, mut to: W) -> Result<Self, Failure> {
+        Ok(match format {
+            Lines::Csv => {
+                if spreadsheet {
+                    to.write_all(b"\xef\xbb\xbf")?;
+                }
+                Self::Csv(Box::new(csv::Writer::from_writer(to)), spreadsheet)
+            }
             Lines::Ndjson => Self::Ndjson(BufWriter::new(to)),
-        }
+        })
     }
 
     fn write(&mut self, name: &TakenName) -> Result<(), Failure> {
         match self {
-            Self::Csv(writer) => {
+            Self::Csv(writer, spreadsheet) => {
+                let cell = |text| if *spreadsheet { harmless(text) } else { Cow::Borrowed(text) };
                 let row = Row {
-                    namespace: &name.namespace,
-                    name: &name.name,
-                    owner: &name.owner,
-                    key: &name.key,
+                    namespace: cell(&name.namespace),
+                    name: cell(&name.name),
+                    owner: cell(&name.owner),
+                    key: cell(&name.key),
                     status: name.status,
                     registration: name.registration.to_string(),
                     since: name.since,
                     expires_at: name.expires_at,
-                    metadata: name.metadata.as_ref().map_or("", |metadata| metadata.as_str()),
+                    metadata: cell(name.metadata.as_ref().map_or("", |metadata| metadata.as_str())),
                 };
                 writer.serialize(row).map_err(output::csv_failure)
             }
@@ -139,8 +168,46 @@ impl<W: Write> Sink<W> {
 
     fn finish(self) -> Result<(), Failure> {
         match self {
-            Self::Csv(mut writer) => Ok(writer.flush()?),
+            Self::Csv(mut writer, _) => Ok(writer.flush()?),
             Self::Ndjson(mut writer) => Ok(writer.flush()?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Millis;
+
+    fn written(spreadsheet: bool, name: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut sink = Sink::new(Lines::Csv, spreadsheet, &mut bytes).unwrap();
+        let taken = TakenName {
+            namespace: "tag".to_owned(),
+            name: name.to_owned(),
+            key: name.to_owned(),
+            status: NameStatus::Held,
+            owner: "-o".to_owned(),
+            registration: Uuid::from_u128(7),
+            since: Time(Millis(0)),
+            expires_at: None,
+            metadata: None,
+        };
+        sink.write(&taken).unwrap();
+        sink.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_spreadsheet_gets_no_formulas() {
+        for name in ["=1+1", "+1", "-1", "@x", "\t=1", "＝1"] {
+            let text = written(true, name);
+            assert!(text.starts_with("\u{feff}namespace,name,owner,"), "{text}");
+            assert!(text.contains(&format!("tag,'{name},'-o,'{name},held")), "{text}");
+        }
+        assert!(written(true, "a=1").contains("tag,a=1,'-o,a=1,held"));
+        assert!(written(false, "=1+1").contains("\ntag,=1+1,-o,=1+1,held"));
     }
 }

@@ -1,44 +1,41 @@
 //! `forename import`
 
+mod check;
+mod lines;
 mod progress;
 mod rows;
+mod send;
+mod table;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use clap::Args;
-use futures_util::stream;
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::check::{Secrets, try_out};
+use self::lines::Lines;
 use self::progress::{Checkpoint, Progress, Refused};
-use self::rows::{Defaults, Row, Rows};
+use self::rows::{Defaults, Options, Row, Rows};
+use self::send::register;
+use self::table::TableOptions;
 use super::claim::WaitArgs;
-use super::export::Lines;
+use super::export::Lines as Format;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::client::{Client, ClientError};
-use crate::model::{BatchLine, Registration};
-use crate::model::{Problem, ProblemType};
-use crate::replica::Status;
+use crate::name::escaped;
 
 /// Rows that go to the node at a time; a checkpoint is written after each such piece.
 const PIECE: usize = 10_000;
-/// The pauses before a piece is sent again where the node is away or busy, each twice as long as the one before.
-const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(500))
-    .with_max_delay(Duration::from_secs(10))
-    .with_max_times(9);
 
 /// Register many names from a file
 ///
 /// CSV has a header; its columns are: owner, and name; namespace where the names are not all of the one of --namespace;
 /// name:NAMESPACE for further names of the same registration; and ttl, metadata (a JSON object) and id. Lines of JSON
 /// have the same members, or those of a registration: {"owner": ..., "names": [{"namespace": ..., "name": ...}]}. Other
-/// columns and members are not looked at, so what 'forename export' wrote can be read.
+/// columns and members are not looked at, and named at the end, so what 'forename export' wrote can be read. A row that
+/// cannot be read or registered is refused by itself, with its line and the reason.
 ///
 /// Each row is a registration of its own; where it has no id, its id is made of what it says. So the same rows can be
 /// imported again, at any node, and are registered once. Ids are seen by all nodes and in all events, so an id that is made
@@ -55,9 +52,23 @@ pub(super) struct ImportArgs {
     /// What the ids of rows are made under that have none: a secret, for private names. The same each time
     #[arg(long, value_name = "UUID")]
     ids_under: Option<Uuid>,
-    /// How the rows are written; by default as the file's name ends, or else lines of JSON
+    /// How the rows are written; by default as the file's name ends, or else as its first line looks
     #[arg(long, value_enum)]
-    format: Option<Lines>,
+    format: Option<Format>,
+    /// What stands between the cells of a table: a character, or 'tab'; by default a comma, semicolon or tab, as its header
+    /// shows
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// Cells of the table may hold line breaks, within quotes. Otherwise a quote left open is an error of its line, and does
+    /// not swallow the rows after it
+    #[arg(long)]
+    multiline: bool,
+    /// Take a column of the table for another, like mail=name:email; several with commas, or given again
+    #[arg(long, value_name = "COLUMN=AS", value_delimiter = ',', value_parser = mapping)]
+    map: Vec<(String, String)>,
+    /// Register nothing: read all rows, look up their names, and report what would be refused
+    #[arg(long, conflicts_with_all = ["checkpoint", "wait"])]
+    dry_run: bool,
     /// Do not look at so many rows
     #[arg(long, value_name = "ROWS", conflicts_with = "checkpoint")]
     skip: Option<u64>,
@@ -88,6 +99,12 @@ struct Summary {
     refused: u64,
     /// Of these, those whose names somebody else has.
     taken: u64,
+    /// With --dry-run: those whose names can be had.
+    #[serde(skip_serializing_if = "is_zero")]
+    possible: u64,
+    /// Columns, or members of lines of JSON, that were not looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
     /// Where the refused rows are.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<PathBuf>,
@@ -102,16 +119,11 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
         path.push(extension);
         (args.file != Path::new("-")).then_some(PathBuf::from(path))
     };
-    let format = args.format.unwrap_or_else(|| by_name(&args.file));
     let (source, length) = open(&args.file)?;
     let progress = Progress::new(length);
-    let mut rows = Rows::new(
-        format,
-        progress.watch(source),
-        Defaults { namespace: args.namespace.clone(), ids_under: args.ids_under },
-    );
+    let mut rows = read(&args, progress.watch(source))?;
     let checkpoint = args.checkpoint.clone().or_else(|| of_file(".checkpoint").filter(|_| args.skip.is_none()));
-    let checkpoint = Checkpoint::at(checkpoint);
+    let checkpoint = Checkpoint::at(checkpoint.filter(|_| !args.dry_run));
     let mut summary = Summary { skipped: skip(&args, &checkpoint, &mut rows)?, ..Summary::default() };
     let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0);
     let mut secrets = Secrets::default();
@@ -122,29 +134,24 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
         if args.ids_under.is_none() {
             secrets.check(&client, &piece).await?;
         }
-        register(&client, piece, &mut refused, &mut summary).await.map_err(|failure| {
+        if args.dry_run {
+            try_out(&client, &piece, &mut refused, &mut summary).await?;
+        } else {
             let done = summary.skipped + summary.rows;
-            let message = format!(
-                "{}; the first {done} rows are dealt with, run the same command again to go on",
-                failure.message
-            );
-            Failure { message, ..failure }
-        })?;
+            register(&client, piece, &mut refused, &mut summary).await.map_err(|failure| cut_short(failure, done))?;
+        }
         refused.flush()?;
         summary.rows += count;
         checkpoint.save(summary.skipped + summary.rows, &last)?;
-        progress.tell(&format!(
-            "{} confirmed, {} pending, {} refused",
-            summary.confirmed, summary.pending, summary.refused
-        ));
+        progress.tell(&counts(&summary, args.dry_run));
     }
     checkpoint.remove()?;
     summary.seconds = progress.finish().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = summary.rows as f64 / summary.seconds.max(0.001);
     summary.rows_per_second = rate.round();
-    summary.report = refused.written();
-    output::print(&args.client, &summary, text)?;
+    (summary.report, summary.ignored) = (refused.written(), rows.ignored());
+    output::print(&args.client, &summary, |summary| text(summary, args.dry_run))?;
     Ok(match summary.refused {
         0 => Exit::Done,
         refused if refused == summary.taken => Exit::Taken,
@@ -152,66 +159,69 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     })
 }
 
-/// Which namespaces are private, as far as they were asked about.
-#[derive(Default)]
-struct Secrets(BTreeMap<String, bool>);
+fn read(args: &ImportArgs, source: impl Read + 'static) -> Result<Rows, Failure> {
+    let mut lines = Lines::new(source);
+    let format = match args.format {
+        Some(format) => format,
+        None => lines.format(&args.file)?,
+    };
+    let defaults = Defaults { namespace: args.namespace.clone(), ids_under: args.ids_under };
+    let table = TableOptions { delimiter: args.delimiter, multiline: args.multiline, map: args.map.clone() };
+    Rows::new(format, lines, Options { defaults, table })
+}
 
-impl Secrets {
-    /// Refuses rows of private names whose ids would tell the names to whoever guesses what a row says, and those of which
-    /// that cannot be told.
-    async fn check(&mut self, client: &Client, piece: &[Row]) -> Result<(), Failure> {
-        let bodies =
-            piece.iter().filter(|row| row.made).filter_map(|row| row.body.as_ref().ok().map(|body| (row, body)));
-        for (row, name) in bodies.flat_map(|(row, body)| body.names.iter().map(move |name| (row, name))) {
-            let namespace = &name.namespace;
-            if !self.0.contains_key(namespace) {
-                let private = is_private(client, namespace).await?;
-                self.0.insert(namespace.clone(), private);
-            }
-            if self.0[namespace] {
-                return Err(Failure::usage(format!(
-                    "names of {namespace} are private, or this API token may not read whether they are, and line {} has no \
-                     id: one that is made of what the row says would tell a private name to whoever guesses it; nothing was \
-                     registered from there on. Give the rows ids of their own, or --ids-under with a random UUID that you \
-                     keep secret, the same each time",
-                    row.line
-                )));
-            }
-        }
-        Ok(())
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("give one character of ASCII, like ';', or 'tab'".to_owned()),
     }
 }
 
-/// Asks again and again while the node is away or busy.
-async fn is_private(client: &Client, namespace: &str) -> Result<bool, Failure> {
-    match (|| client.namespace(namespace)).retry(PAUSES).when(passes).await {
-        Ok(rules) => Ok(rules.private),
-        Err(error) => match error.problem().map(|problem| problem.status) {
-            Some(403) => Ok(true),
-            // It is refused with its rows.
-            Some(422) => Ok(false),
-            _ => Err(error.into()),
-        },
+fn mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, to)) if !column.is_empty() && !to.is_empty() => Ok((column.to_owned(), to.to_owned())),
+        _ => Err("write it as COLUMN=AS, like mail=name:email".to_owned()),
     }
 }
 
-fn text(summary: &Summary) -> String {
-    let Summary { rows, confirmed, pending, refused, seconds, rows_per_second, .. } = summary;
-    let mut text = format!(
-        "{rows} rows in {seconds:.1} s ({rows_per_second} a second): {confirmed} confirmed, {pending} pending, {refused} refused\n"
-    );
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+fn cut_short(failure: Failure, done: u64) -> Failure {
+    let message =
+        format!("{}; the first {done} rows are dealt with, run the same command again to go on", failure.message);
+    Failure { message, ..failure }
+}
+
+fn counts(summary: &Summary, dry_run: bool) -> String {
+    let Summary { confirmed, pending, refused, possible, .. } = summary;
+    if dry_run {
+        return format!("{possible} could be registered, {refused} would be refused");
+    }
+    format!("{confirmed} confirmed, {pending} pending, {refused} refused")
+}
+
+fn text(summary: &Summary, dry_run: bool) -> String {
+    let Summary { rows, seconds, rows_per_second, .. } = summary;
+    let counts = counts(summary, dry_run);
+    let mut text = format!("{rows} rows in {seconds:.1} s ({rows_per_second} a second): {counts}\n");
+    if dry_run {
+        text += "nothing was registered\n";
+    }
     if summary.skipped > 0 {
         text += &format!("{} rows before them were not looked at\n", summary.skipped);
+    }
+    if !summary.ignored.is_empty() {
+        let ignored: Vec<_> = summary.ignored.iter().map(|column| escaped(column)).collect();
+        text += &format!("columns that were not looked at: {}\n", ignored.join(", "));
     }
     if let Some(report) = &summary.report {
         text += &format!("the refused rows, and why, are in {}\n", report.display());
     }
     text
-}
-
-fn by_name(file: &Path) -> Lines {
-    let csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if csv { Lines::Csv } else { Lines::Ndjson }
 }
 
 /// What is read, and how many bytes that is, where it can be told.
@@ -258,110 +268,4 @@ fn next_piece(rows: &mut Rows, wait: &WaitArgs) -> Result<Vec<Row>, Failure> {
         piece.push(row);
     }
     Ok(piece)
-}
-
-/// Registers a piece, again and again while the node is away or busy; what was answered is not sent again.
-async fn register(
-    client: &Client,
-    piece: Vec<Row>,
-    refused: &mut Refused,
-    summary: &mut Summary,
-) -> Result<(), Failure> {
-    let mut waiting = Vec::new();
-    for row in piece {
-        match &row.body {
-            Ok(_) => waiting.push(row),
-            Err(why) => {
-                summary.refused += 1;
-                refused.add(&row, why)?;
-            }
-        }
-    }
-    let mut pauses = PAUSES.build();
-    while !waiting.is_empty() {
-        let why;
-        (waiting, why) = send(client, waiting, refused, summary).await?;
-        if let Some(why) = why.filter(|_| !waiting.is_empty()) {
-            tokio::time::sleep(pauses.next().ok_or(why)?).await;
-        }
-    }
-    Ok(())
-}
-
-/// Sends rows; those to be sent again, and why.
-async fn send(
-    client: &Client,
-    rows: Vec<Row>,
-    refused: &mut Refused,
-    summary: &mut Summary,
-) -> Result<(Vec<Row>, Option<ClientError>), Failure> {
-    let bodies: Vec<_> = rows.iter().filter_map(|row| row.body.clone().ok()).collect();
-    let mut rows = rows.into_iter();
-    let mut answers = match client.register_all(stream::iter(bodies)).await {
-        Ok(answers) => answers,
-        Err(error) if passes(&error) => return Ok((rows.collect(), Some(error))),
-        Err(error) => return Err(error.into()),
-    };
-    let (mut again, mut why) = (Vec::new(), None);
-    loop {
-        match answers.next().await {
-            Ok(Some(answer)) => {
-                // One line, one answer, in order.
-                let Some(row) = rows.next() else { break };
-                if let Some(problem) = answer.problem.as_deref().filter(|problem| is_busy(problem)) {
-                    why = Some(ClientError::Problem(Box::new(problem.clone())));
-                    again.push(row);
-                } else {
-                    count(&row, answer, refused, summary)?;
-                }
-            }
-            Ok(None) => break,
-            Err(error) if passes(&error) => {
-                why = Some(error);
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let unanswered: Vec<_> = rows.collect();
-    if why.is_none() && !unanswered.is_empty() {
-        let message = "the node ended its answer before the last row; it may be stopping".to_owned();
-        why = Some(ClientError::Unreachable { address: client.address().to_owned(), why: message, sent: true });
-    }
-    again.extend(unanswered);
-    Ok((again, why))
-}
-
-/// Whether it may be otherwise later.
-fn passes(error: &ClientError) -> bool {
-    matches!(error, ClientError::Unreachable { .. }) || error.problem().is_some_and(is_busy)
-}
-
-fn is_busy(problem: &Problem) -> bool {
-    matches!(problem.status, 429 | 503)
-}
-
-fn count(row: &Row, answer: BatchLine, refused: &mut Refused, summary: &mut Summary) -> Result<(), Failure> {
-    let over = |registration: &Registration| registration.names.iter().all(|name| name.ended.is_some());
-    match (answer.registration, answer.problem) {
-        (Some(registration), _) if over(&registration) => {
-            summary.refused += 1;
-            refused.add(row, "it was registered before under the same id, and has ended since; give it another id")
-        }
-        (Some(registration), _) => {
-            match registration.status {
-                Status::Confirmed => summary.confirmed += 1,
-                _ => summary.pending += 1,
-            }
-            Ok(())
-        }
-        (None, problem) => {
-            let taken = [ProblemType::NameTaken, ProblemType::RegistrationRejected];
-            let problem =
-                problem.unwrap_or_else(|| Box::new(Problem::new(ProblemType::Unknown, "no reason was given")));
-            summary.refused += 1;
-            summary.taken += u64::from(taken.contains(&problem.problem_type));
-            refused.add(row, &problem.detail)
-        }
-    }
 }

@@ -116,7 +116,8 @@ impl Cli {
                 if !failure.message.is_empty() {
                     // Where stderr is gone too, the exit code has to do.
                     // In one piece, as a thread that ends may still log.
-                    let _ = io::stderr().write_all(format!("forename: {}\n", failure.message).as_bytes());
+                    let _ =
+                        io::stderr().write_all(format!("forename: {}\n", output::lines(&failure.message)).as_bytes());
                 }
                 failure.exit.into()
             }

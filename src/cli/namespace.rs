@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::model::{Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion};
+use crate::model::{Characters, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion};
 
 #[derive(Args, Debug)]
 pub(super) struct NamespaceArgs {
@@ -30,7 +30,7 @@ enum NamespaceCommand {
 
 #[derive(Args, Debug)]
 #[group(id = "change", multiple = true, required = true, args = [
-    "profile", "lookalikes", "remove_tags", "private", "least", "most", "reserve", "unreserve", "reset",
+    "profile", "lookalikes", "characters", "remove_tags", "private", "least", "most", "reserve", "unreserve", "reset",
 ])]
 struct SetArgs {
     /// Like username, email or org/42/handle
@@ -38,9 +38,12 @@ struct SetArgs {
     /// How names are written
     #[arg(long, value_enum)]
     profile: Option<ProfileName>,
-    /// With profile username: whether names that look alike are one name
+    /// With profile username: which names that look alike are one name
     #[arg(long, value_enum)]
     lookalikes: Option<Lookalikes>,
+    /// With profile username: which characters may stand in names
+    #[arg(long, value_enum)]
+    characters: Option<Characters>,
     /// With profile email: whether ann+news@example.org is ann@example.org
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     remove_tags: Option<bool>,
@@ -54,7 +57,8 @@ struct SetArgs {
     /// Characters of a name at most
     #[arg(long = "max-length", value_name = "N")]
     most: Option<usize>,
-    /// Names that nobody is to claim, besides those reserved already; several with commas, or given again
+    /// Names that nobody is to claim, besides those reserved already; several with commas, or given again. In *admin*
+    /// each asterisk stands for any characters
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     reserve: Vec<String>,
     /// Reserved names that may be claimed again
@@ -96,10 +100,11 @@ fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
     };
     if profile.is_some_and(|profile| profile != shown.profile) {
         // What goes with the old profile does not go with the new one.
-        (body.lookalikes, body.remove_tags) = (None, None);
+        (body.lookalikes, body.characters, body.remove_tags) = (None, None, None);
     }
     body.profile = profile.or(body.profile);
     body.lookalikes = args.lookalikes.or(body.lookalikes);
+    body.characters = args.characters.or(body.characters);
     body.remove_tags = args.remove_tags.or(body.remove_tags);
     body.private = args.private.unwrap_or(body.private);
     body.min_length = args.least.or(body.min_length);
@@ -118,13 +123,20 @@ fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
 fn text(shown: &Namespace) -> String {
     let profile = match (shown.profile, shown.lookalikes, shown.remove_tags) {
         (ProfileName::Username, Some(Lookalikes::Distinct), _) => "username: look-alikes are different names",
-        (ProfileName::Username, ..) => "username: look-alikes are one name",
+        (ProfileName::Username, Some(Lookalikes::Strict), _) => "username: all look-alikes are one name",
+        (ProfileName::Username, ..) => "username: what looks like an ASCII letter or digit is that",
         (ProfileName::Email, _, Some(true)) => "email: what follows a '+' does not count",
         (ProfileName::Email, ..) => "email",
         (ProfileName::Opaque, ..) => "opaque: each byte counts",
+        (ProfileName::DnsLabel, ..) => "dns-label: a label of a domain",
     };
     let mut text = format!("{}\n  profile {profile}\n", shown.namespace);
     text += &format!("  {} to {} characters\n", shown.min_length, shown.max_length);
+    match shown.characters {
+        Some(Characters::Ascii) => text += "  characters of ASCII only\n",
+        Some(Characters::LettersDigits) => text += "  letters and digits only\n",
+        Some(Characters::Any) | None => {}
+    }
     if shown.private {
         text += "  private: a keyed hash stands for a name, and who may not read is not told whether it exists\n";
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ClientArgs, Failure, Format};
 use crate::clock::Millis;
 use crate::model::{EndReason, Event, History, Name, NameStatus, Registration, Status, Time, event_type_text};
-use crate::name::shown;
+use crate::name::{acts, escaped, shown};
 
 /// Prints `value` as JSON, or the text that `render` makes of it.
 pub(super) fn print<T: Serialize>(
@@ -28,7 +28,7 @@ pub(super) fn print_as<T: Serialize>(
         Format::Text => line(&render(value)),
         Format::Json => {
             let text = serde_json::to_string(value);
-            line(&text.map_err(|error| Failure::failed(format!("cannot print: {error}")))?)
+            line(&plain_json(&text.map_err(|error| Failure::failed(format!("cannot print: {error}")))?))
         }
     }
 }
@@ -41,11 +41,30 @@ pub(super) fn csv_failure(error: csv::Error) -> Failure {
     }
 }
 
-/// Prints a line at once, also into a pipe.
+/// Prints lines at once, also into a pipe.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())?;
+    writeln!(out, "{}", lines(text.trim_end()))?;
     Ok(out.flush()?)
+}
+
+/// Lines of ours, in which nothing acts on the terminal. What others wrote must be escaped before it is put into a line:
+/// here its line breaks cannot be told from ours.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON that says the same, and has nothing in it that acts on the terminal. Only strings can have had it.
+fn plain_json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts(c) {
+            plain.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 pub(super) fn status(status: Status) -> &'static str {
@@ -57,7 +76,7 @@ pub(super) fn status(status: Status) -> &'static str {
     }
 }
 
-fn reason(reason: EndReason) -> &'static str {
+pub(super) fn reason(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Released => "released",
         EndReason::Expired => "expired",
@@ -68,7 +87,8 @@ fn reason(reason: EndReason) -> &'static str {
 
 /// A registration on some lines: what it is, and what it waits for or lost to.
 pub(super) fn registration(registration: &Registration) -> String {
-    let whose = if registration.erased { "erased".to_owned() } else { format!("owner {}", registration.owner) };
+    let whose =
+        if registration.erased { "erased".to_owned() } else { format!("owner {}", escaped(&registration.owner)) };
     let mut text = format!("{} {} {whose}\n", registration.id, status(registration.status));
     for name in &registration.names {
         let ended = name.ended.map_or_else(String::new, |ended| format!(" ({})", reason(ended)));
@@ -87,12 +107,17 @@ pub(super) fn registration(registration: &Registration) -> String {
     }
     for waiting in &registration.waiting_for {
         let since = waiting.since.map_or_else(|| "this node started".to_owned(), |since| since.to_string());
-        text += &format!("  waits for {} ({}), not heard of since {since}\n", waiting.node, waiting.label);
+        text += &format!("  waits for {} ({}), not heard of since {since}\n", waiting.node, escaped(&waiting.label));
     }
     if let Some(metadata) = &registration.metadata {
-        text += &format!("  metadata {}\n", metadata.as_str());
+        text += &format!("  metadata {}\n", escaped(metadata.as_str()));
     }
     text
+}
+
+/// A name with its namespace, as people read it.
+pub(super) fn shown_name(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{}", shown(name))
 }
 
 /// A name on one line.
@@ -103,9 +128,9 @@ pub(super) fn name(name: &Name) -> String {
         NameStatus::Held => "held",
         NameStatus::Ending => "ending",
     };
-    let mut text = format!("{}/{} {status}", name.namespace, name.name);
+    let mut text = format!("{}/{} {status}", name.namespace, escaped(&name.name));
     if name.key != name.name {
-        text += &format!(" key {}", name.key);
+        text += &format!(" key {}", escaped(&name.key));
     }
     if let Some(registration) = name.registration {
         text += &format!(" registration {registration}");
@@ -114,7 +139,8 @@ pub(super) fn name(name: &Name) -> String {
         text += &format!(" since {since}");
     }
     if !name.suggestions.is_empty() {
-        text += &format!("\n  free: {}", name.suggestions.join(", "));
+        let free: Vec<_> = name.suggestions.iter().map(|name| escaped(name)).collect();
+        text += &format!("\n  free: {}", free.join(", "));
     }
     text
 }
@@ -134,13 +160,17 @@ pub(super) fn history(history: &History) -> String {
         let how = tenure.holder.ended.map_or_else(|| status(tenure.holder.status), reason);
         text += &format!(
             "  {} {until} owner {} ({how}), registration {}\n",
-            tenure.since, tenure.holder.owner, tenure.holder.registration
+            tenure.since,
+            escaped(&tenure.holder.owner),
+            tenure.holder.registration
         );
         for loser in &tenure.losers {
             let outcome = if loser.twin { "a retry" } else { status(loser.status) };
             text += &format!(
                 "    {} also owner {} ({outcome}), registration {}\n",
-                loser.accepted_at, loser.owner, loser.registration
+                loser.accepted_at,
+                escaped(&loser.owner),
+                loser.registration
             );
         }
     }
@@ -159,7 +189,7 @@ pub(super) fn event(event: &Event) -> String {
     let whose = if registration.erased {
         "erased".to_owned()
     } else {
-        format!("{} owner {}", names.join(" "), registration.owner)
+        format!("{} owner {}", names.join(" "), escaped(&registration.owner))
     };
     let mut text = format!("{cursor} {} {short} {whose} registration {}", event.time, registration.id);
     if let Some(by) = &event.data.rejected_by {
@@ -185,16 +215,38 @@ pub(super) fn ago(now: Time, then: Option<Time>) -> String {
 
 /// Columns as wide as their widest cell.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escaped(cell).into_owned()).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_makes_a_line() {
+        assert_eq!(lines("a\u{1b}[2J\nb\u{202e}"), "a\\u{1b}[2J\nb\\u{202e}");
+        let rows = [vec!["x\ny".to_owned(), "z".to_owned()]];
+        assert_eq!(table(&rows), "x\\ny  z\n");
+    }
+
+    #[test]
+    fn json_says_the_same_in_other_characters() {
+        let text = serde_json::to_string("a\n\u{202e}\u{7f}\u{e0041}é").unwrap();
+        let plain = plain_json(&text);
+        assert_eq!(plain, "\"a\\n\\u202e\\u007f\\udb40\\udc41é\"");
+        assert_eq!(serde_json::from_str::<String>(&plain).unwrap(), serde_json::from_str::<String>(&text).unwrap());
+    }
 }

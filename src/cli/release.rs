@@ -4,6 +4,8 @@ use clap::Args;
 
 use super::target::Target;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::model::Registration;
+use crate::name::escaped;
 
 #[derive(Args, Debug)]
 pub(super) struct ReleaseArgs {
@@ -29,7 +31,8 @@ pub(super) async fn run(args: ReleaseArgs) -> Outcome {
         }
         (Target::Name(name), Some(owner)) => {
             let released = client.release_name(&name.namespace, &name.name, &owner).await?;
-            output::print(&args.client, &released, output::registration)?;
+            let what = output::shown_name(&name.namespace, &name.name);
+            output::print(&args.client, &released, |released| text(&what, released, false))?;
             return Ok(Exit::Done);
         }
         (Target::Name(_), None) => return Err(Failure::usage("to release a name, say whose it is with --owner")),
@@ -37,6 +40,23 @@ pub(super) async fn run(args: ReleaseArgs) -> Outcome {
         (Target::Registration(id), owner) => (id, args.client.client_for(owner.as_deref())?),
     };
     let registration = if args.erase { client.erase(id).await? } else { client.release(id).await? };
-    output::print(&args.client, &registration, output::registration)?;
+    let names = registration.names.iter().map(|name| output::shown_name(&name.namespace, &name.name));
+    let what = names.collect::<Vec<_>>().join(", ");
+    output::print(&args.client, &registration, |registration| text(&what, registration, args.erase))?;
     Ok(Exit::Done)
+}
+
+/// What was done, and what comes of it. What the registration was is no news.
+fn text(what: &str, registration: &Registration, erase: bool) -> String {
+    let id = registration.id;
+    if registration.erased {
+        return format!("registration {id} is erased");
+    }
+    let owner = escaped(&registration.owner);
+    let mut text = format!("released {what}, of owner {owner} (registration {id})\n");
+    text += "  others can claim it once the release is final, as 'forename show' tells\n";
+    if erase {
+        text += "  owner, names and metadata are erased at all nodes then\n";
+    }
+    text
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::claim::{WaitArgs, register};
 use super::target::NameArg;
-use super::{ClientArgs, Failure, Outcome};
+use super::{ClientArgs, Failure, Outcome, output};
 use crate::model::{NameRef, RegistrationBody, ReplacesBody};
 
 #[derive(Args, Debug)]
@@ -31,11 +31,12 @@ pub(super) struct RenameArgs {
 pub(super) async fn run(args: RenameArgs) -> Outcome {
     let client = args.client.client()?;
     let NameArg(NameRef { namespace, name: old }) = args.old;
+    let new = new_name(&namespace, &args.new)?;
     let held = client.name(&namespace, &old).await?;
     let Some(registration) = held.registration else {
         return Err(Failure::failed(format!(
             "{namespace}/{old} is not held, so it cannot be renamed; claim {}",
-            args.new
+            output::shown_name(&namespace, &new)
         )));
     };
     let owner = client.registration(registration).await?.owner;
@@ -46,10 +47,38 @@ pub(super) async fn run(args: RenameArgs) -> Outcome {
     let mut body = RegistrationBody {
         id: args.id,
         owner,
-        names: vec![NameRef { namespace: namespace.clone(), name: args.new }],
+        names: vec![NameRef { namespace: namespace.clone(), name: new }],
         replaces: Some(ReplacesBody { registration, namespace, name: old }),
         ..RegistrationBody::default()
     };
     args.wait.fill(&mut body);
     register(&args.client, &client, &args.wait, &body).await
+}
+
+/// The new name as it may be written: with the namespace of the old one, or without any. A rename stays in its namespace.
+fn new_name(namespace: &str, new: &str) -> Result<String, Failure> {
+    match new.rsplit_once('/') {
+        None => Ok(new.to_owned()),
+        Some((same, name)) if same == namespace && !name.is_empty() => Ok(name.to_owned()),
+        Some(_) => Err(Failure::usage(format!(
+            "{new:?} is no name in {namespace}: a rename stays in its namespace. Write the new name alone, or as \
+             {namespace}/NAME; nothing was changed"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_new_name_may_have_the_namespace_before_it() {
+        let new = |namespace, text| new_name(namespace, text).map_err(|failure| failure.exit);
+        assert_eq!(new("username", "b"), Ok("b".to_owned()));
+        assert_eq!(new("username", "username/b"), Ok("b".to_owned()));
+        assert_eq!(new("org/42/handle", "org/42/handle/b"), Ok("b".to_owned()));
+        for (namespace, text) in [("username", "email/b"), ("org/42/handle", "handle/b"), ("username", "username/")] {
+            assert_eq!(new(namespace, text), Err(super::super::Exit::Usage), "{text}");
+        }
+    }
 }

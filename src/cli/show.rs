@@ -7,6 +7,7 @@ use super::target::Target;
 use super::{ClientArgs, Exit, Failure, Outcome, output};
 use crate::client::Client;
 use crate::model::{History, Name, NameRef, Registrations};
+use crate::name::escaped;
 
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {
@@ -28,14 +29,9 @@ pub(super) async fn run(args: ShowArgs) -> Outcome {
     match args.target {
         Some(Target::Name(name)) => {
             let found = client.name(&name.namespace, &name.name).await?;
-            if args.history {
-                let history = history(&client, &name).await?;
-                let render =
-                    |shown: &Shown| format!("{}\n{}", output::name(&shown.name), output::history(&shown.history));
-                output::print(&args.client, &Shown { name: found, history }, render)?;
-            } else {
-                output::print(&args.client, &found, output::name)?;
-            }
+            let owner = owner(&client, &found).await?;
+            let history = if args.history { Some(history(&client, &name).await?) } else { None };
+            output::print(&args.client, &Shown { name: found, owner, history }, text)?;
         }
         Some(Target::Registration(id)) if args.history => {
             return Err(Failure::usage(format!("{id} is a registration; --history is about a name")));
@@ -57,19 +53,43 @@ pub(super) async fn run(args: ShowArgs) -> Outcome {
             }
             output::print(&args.client, &all, |all| {
                 let texts: Vec<_> = all.registrations.iter().map(output::registration).collect();
-                if texts.is_empty() { format!("{owner} has no registrations") } else { texts.concat() }
+                if texts.is_empty() { format!("{} has no registrations", escaped(&owner)) } else { texts.concat() }
             })?;
         }
     }
     Ok(Exit::Done)
 }
 
-/// A name with all of its tenures.
+/// A name, whose it is, and all of its tenures where they were asked for.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     name: Name,
-    history: History,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<History>,
+}
+
+fn text(shown: &Shown) -> String {
+    let mut text = output::name(&shown.name);
+    if let Some(owner) = &shown.owner {
+        text += &format!("\n  owner {}", escaped(owner));
+    }
+    if let Some(history) = &shown.history {
+        text += &format!("\n{}", output::history(history));
+    }
+    text
+}
+
+/// Whose a name is; none where nobody has it, or the caller may not know.
+async fn owner(client: &Client, name: &Name) -> Result<Option<String>, Failure> {
+    let Some(id) = name.registration else { return Ok(None) };
+    match client.registration(id).await {
+        Ok(registration) => Ok(Some(registration.owner).filter(|owner| !owner.is_empty())),
+        Err(error) if error.problem().is_some_and(|problem| matches!(problem.status, 403 | 404)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn history(client: &Client, name: &NameRef) -> Result<History, Failure> {

@@ -1,5 +1,6 @@
 //! `forename token`
 
+use std::io::{self, Write};
 use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
@@ -21,7 +22,8 @@ enum TokenCommand {
     /// Make a new API token: what goes into the file of the nodes, and the secret, which is shown this once
     ///
     /// No node is asked. Put the lines into the file of every node that is to know the token, which is named by
-    /// --api-tokens, and send these nodes the signal HUP, or start them again. The secret stands alone on the last line.
+    /// --api-tokens, and send these nodes the signal HUP, or start them again. The secret goes to stderr,
+    /// alone on its line, so stdout can be added to the file.
     New {
         /// Whose it is; what is counted for it goes by this name, at each node
         #[arg(long)]
@@ -60,7 +62,12 @@ pub(super) fn run(args: TokenArgs) -> Outcome {
     let token =
         ApiToken { max_open, namespaces, expires, rate, ..ApiToken::new(&name, SecretHash::of(&secret), scopes) };
     ApiTokens::new(vec![token.clone()]).map_err(|error| Failure::usage(error.to_string()))?;
-    output::print_as(output, &Made { token, secret }, |made| format!("{}\n{}", table(&made.token), made.secret))?;
+    let made = Made { token, secret };
+    output::print_as(output, &made, |made| table(&made.token))?;
+    if output == Format::Text {
+        // Not among the lines for the file of tokens, so that stdout can be added to that.
+        writeln!(io::stderr(), "{}", made.secret)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::object::object;
 use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
 use super::{Cursor, Seq};
@@ -195,12 +196,14 @@ pub struct Member {
 
 /// What `POST /v1/cluster/tokens` takes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct TokenBody {
     /// How long the token lets newcomers in; none for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
 }
+
+object!(TokenBody);
 
 /// A join token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

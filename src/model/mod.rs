@@ -11,8 +11,10 @@ mod cursor;
 mod event;
 mod explain;
 pub mod limits;
+mod metadata;
 mod name;
 mod namespace;
+pub(crate) mod object;
 mod problem;
 mod query;
 mod registration;
@@ -26,16 +28,17 @@ pub use cluster::{
 pub use cursor::{ClaimPlace, Cursor, CursorError, Place, PlaceError};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
+pub use metadata::{Metadata, MetadataError};
 pub use name::{
     CheckedName, CheckedNames, Conflict, ConflictStatus, Conflicts, Contender, History, Name, TakenName, TakenNames,
     Tenure,
 };
-pub use namespace::{Lookalikes, Namespace, NamespaceBody, ProfileName};
+pub use namespace::{Characters, Lookalikes, Namespace, NamespaceBody, ProfileName};
 pub use problem::{Problem, ProblemType};
 pub use query::{EventQuery, NameQuery};
 pub use registration::{
-    BatchLine, Claim, ExtensionBody, Metadata, MetadataError, NameRef, Registration, RegistrationBody, Registrations,
-    RejectedBy, ReplacesBody, Wait, Waiting,
+    BatchLine, Claim, ExtensionBody, NameRef, Registration, RegistrationBody, Registrations, RejectedBy, ReplacesBody,
+    Wait, Waiting,
 };
 pub use scope::Scope;
 pub use status::{EndReason, EventType, NameStatus, Precedence, RulesVersion, RulesVersionError, Status};

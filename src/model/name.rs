@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::registration::Metadata;
+use super::metadata::Metadata;
 use super::text::{Time, stamp};
 use super::{ClaimPlace, EndReason, NameStatus, Place, Precedence, Status, is_false};
 use crate::clock::{NodeId, Stamp};
@@ -27,6 +27,9 @@ pub struct Name {
     /// When that was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// The name that this registration holds, where the two are one name only because they look alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks_like: Option<String>,
     /// Names like it that are free at the answering node, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suggestions: Vec<String>,

@@ -2,31 +2,51 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::object::object;
 use super::text::Time;
 use super::{RulesVersion, is_false};
 
 /// How the names of a namespace are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum ProfileName {
-    /// User names: RFC 8265, and look-alikes are one name
+    /// User names: RFC 8265, and look-alikes as --lookalikes says
     Username,
     /// E-mail addresses
     Email,
     /// Whatever the application likes: each byte counts
     Opaque,
+    /// Labels of domains, as for the addresses of tenants
+    DnsLabel,
 }
 
-/// Whether names that look alike are one name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Which names that look alike are one name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Lookalikes {
-    /// They are one name: who claims the second one is refused
-    Collide,
-    /// They are different names
+    /// What looks like an ASCII letter or digit is that; names of ASCII are told apart as they are written
+    #[default]
+    Fold,
+    /// All that has one skeleton by UTS #39: also 'modern' and 'modem', 'Carl' and 'car1'
+    Strict,
+    /// None are
     Distinct,
+}
+
+/// Which characters may stand in user names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Characters {
+    /// All that the profile takes
+    #[default]
+    Any,
+    /// Those of ASCII
+    Ascii,
+    /// Letters and digits of any script, and their marks; no punctuation
+    LettersDigits,
 }
 
 /// A namespace and the rules in force at the node that is asked.
@@ -40,9 +60,12 @@ pub struct Namespace {
     pub min_length: usize,
     /// Characters at most.
     pub max_length: usize,
-    /// With `username`: whether look-alikes are one name.
+    /// With `username`: which look-alikes are one name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookalikes: Option<Lookalikes>,
+    /// With `username`: which characters may stand in names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
     /// With `email`: whether what follows a `+` before the `@` is left out of account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_tags: Option<bool>,
@@ -50,7 +73,8 @@ pub struct Namespace {
     /// read.
     #[serde(default)]
     pub private: bool,
-    /// Names that nobody can claim, as typed; whatever has the same canonical form as one of them neither.
+    /// Names that nobody can claim, as typed; whatever has the same canonical form as one of them neither. In a pattern
+    /// each `*` stands for any characters.
     pub reserved: Vec<String>,
     /// Which change set these rules.
     pub version: RulesVersion,
@@ -64,7 +88,7 @@ pub struct Namespace {
 
 /// Rules as they are set: whatever is left out gets its default.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct NamespaceBody {
     /// How names are written; by default as the namespace's name says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,22 +99,27 @@ pub struct NamespaceBody {
     /// Characters at most; 256, the limit on bytes, by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
-    /// With `username` only: whether look-alikes are one name; they are by default.
+    /// With `username` only: which look-alikes are one name; by default what looks like ASCII is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookalikes: Option<Lookalikes>,
+    /// With `username` only: which characters may stand in names; all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
     /// With `email` only: whether what follows a `+` before the `@` is left out of account; it counts by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_tags: Option<bool>,
     /// Whether names are private; they are public by default.
     #[serde(default, skip_serializing_if = "is_false")]
     pub private: bool,
-    /// Names that nobody is to claim; none by default.
+    /// Names and patterns, with `*` for any characters, that nobody is to claim; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<String>,
     /// Set them only if this is the version in force at the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_version: Option<RulesVersion>,
 }
+
+object!(NamespaceBody);
 
 impl From<&Namespace> for NamespaceBody {
     /// The same rules, to be set where they have not changed meanwhile.
@@ -100,6 +129,7 @@ impl From<&Namespace> for NamespaceBody {
             min_length: Some(shown.min_length),
             max_length: Some(shown.max_length),
             lookalikes: shown.lookalikes,
+            characters: shown.characters,
             remove_tags: shown.remove_tags,
             private: shown.private,
             reserved: shown.reserved.clone(),

@@ -1,17 +1,18 @@
 //! Registrations and names.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::is_false;
+use super::metadata::Metadata;
+use super::object::object;
 use super::text::{Span, Time, stamp};
 use super::{EndReason, Problem, Status};
 use crate::clock::{NodeId, Stamp};
 
 /// A name as a client writes it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct NameRef {
     /// The namespace.
     pub namespace: String,
@@ -19,50 +20,7 @@ pub struct NameRef {
     pub name: String,
 }
 
-/// An application's JSON object, kept as the text it came as.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Metadata(Box<RawValue>);
-
-/// The text is not a JSON object.
-#[derive(Debug, thiserror::Error)]
-pub enum MetadataError {
-    /// It is not JSON at all.
-    #[error("metadata is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// It is another kind of value.
-    #[error("metadata must be a JSON object, like {{\"form\": \"sign-up\"}}")]
-    NotAnObject,
-}
-
-impl Metadata {
-    /// Metadata of this text.
-    ///
-    /// # Errors
-    /// The text is not a JSON object.
-    pub fn new(text: String) -> Result<Self, MetadataError> {
-        let metadata = Self(RawValue::from_string(text)?);
-        if metadata.is_object() { Ok(metadata) } else { Err(MetadataError::NotAnObject) }
-    }
-
-    /// Whether it is an object: JSON read from elsewhere may be anything.
-    #[must_use]
-    pub fn is_object(&self) -> bool {
-        self.as_str().starts_with('{')
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.get()
-    }
-}
-
-impl PartialEq for Metadata {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
+object!(NameRef);
 
 /// When to answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -77,7 +35,7 @@ pub enum Wait {
 
 /// The claim that a rename ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReplacesBody {
     /// Its registration.
     pub registration: Uuid,
@@ -87,9 +45,11 @@ pub struct ReplacesBody {
     pub name: String,
 }
 
+object!(ReplacesBody);
+
 /// What `POST /v1/registrations` takes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RegistrationBody {
     /// Chosen by the client, so that it may ask again, here or at another node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,13 +78,17 @@ pub struct RegistrationBody {
     pub suggest: Option<usize>,
 }
 
+object!(RegistrationBody);
+
 /// What `POST /v1/registrations/{id}/extend` takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExtensionBody {
     /// How long the reservation lasts from now on.
     pub ttl: Span,
 }
+
+object!(ExtensionBody);
 
 /// A line of what `POST /v1/registrations:batch` answers: the registration, or the problem.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -6,30 +6,45 @@
 //!
 //! | profile | its key |
 //! | --- | --- |
-//! | `username` | RFC 8265 UsernameCaseMapped, then the skeleton of UTS #39, so that look-alikes are one name |
+//! | `username` | RFC 8265 UsernameCaseMapped, composed and mapped first; then look-alikes, see [`Lookalikes`] |
 //! | `email` | local part case mapped, domain as ASCII by UTS #46, `+tags` removed where the rules say so |
+//! | `dns-label` | one label of a domain, as ASCII by UTS #46 |
 //! | `opaque` | the name as given, byte by byte |
 //!
 //! In a private namespace a keyed hash stands for the canonical form, see [`Pepper`], and the name as typed does not travel.
 //!
 //! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
 
+mod case;
+mod domain;
 mod email;
+mod escape;
+mod lookalikes;
 mod pepper;
+mod reserved;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod username;
+#[cfg(test)]
+mod vectors;
 
+#[cfg(feature = "cli")]
+pub(crate) use escape::acts;
+pub use escape::escaped;
 pub use pepper::Pepper;
-pub use rules::{MAX_RESERVED, MAX_RESERVED_BYTES, Profile, Rules, RulesError};
+pub use reserved::{MAX_RESERVED, MAX_RESERVED_BYTES};
+pub use rules::{Characters, Lookalikes, Profile, Rules, RulesError};
+
+use std::borrow::Cow;
 
 use crate::model::limits::{MAX_NAME, MAX_NAMESPACE};
 
-/// A name as typed, for people to read: a private one is not known where it was not typed, and then it is empty.
+/// A name as typed, for people to read on a terminal: a private one is not known where it was not typed, and then it is
+/// empty.
 #[must_use]
-pub fn shown(name: &str) -> &str {
-    if name.is_empty() { "(private)" } else { name }
+pub fn shown(name: &str) -> Cow<'_, str> {
+    if name.is_empty() { Cow::Borrowed("(private)") } else { escaped(name) }
 }
 
 /// The name is not valid in its namespace. Says which rule it breaks.
@@ -60,9 +75,17 @@ pub enum NameError {
         /// What is allowed.
         most: usize,
     },
-    /// It is one of the namespace's reserved names, or resembles one.
-    #[error("it is reserved in this namespace{}", resembles(.0))]
-    Reserved(Option<String>),
+    /// It is one of the namespace's reserved names, or counts as one.
+    #[error("it is reserved in this namespace{}", reserved_as(.0))]
+    Reserved(ReservedAs),
+    /// A character that may stand in such names, but not in this namespace.
+    #[error("{} may not stand in names of this namespace, which takes {allowed} only", describe(*.character))]
+    NotAllowed {
+        /// Which.
+        character: char,
+        /// What the namespace takes.
+        allowed: &'static str,
+    },
     /// A character that no such name may hold.
     #[error("{} may not stand in {what}", describe(*.character))]
     Character {
@@ -79,10 +102,24 @@ pub enum NameError {
     Namespace(#[from] NamespaceError),
 }
 
+/// How a name is a reserved one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReservedAs {
+    /// It was reserved in this spelling.
+    Itself,
+    /// Another spelling of it was reserved: capitals, or composed otherwise.
+    Spelling(String),
+    /// It looks like this reserved name.
+    LookAlike(String),
+    /// It fits this pattern.
+    Fits(String),
+}
+
 /// The name of a namespace is malformed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "the namespace is not valid: 1 to {MAX_NAMESPACE} of a-z, 0-9, '-', '_', '.' and '/', beginning with a letter or digit"
+    "the namespace is not valid: 1 to {MAX_NAMESPACE} of a-z, 0-9, '-', '_', '.' and '/', and each part between slashes \
+     begins with a letter or digit"
 )]
 pub struct NamespaceError;
 
@@ -91,23 +128,23 @@ pub struct NamespaceError;
 /// # Errors
 /// It cannot.
 pub fn check_namespace(namespace: &str) -> Result<(), NamespaceError> {
-    let fit =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.' | b'/');
-    let bytes = namespace.as_bytes();
-    let first = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-    if first && bytes.len() <= MAX_NAMESPACE && bytes.iter().all(|byte| fit(*byte)) {
-        Ok(())
-    } else {
-        Err(NamespaceError)
-    }
+    let fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    let part =
+        |part: &str| part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && part.bytes().all(fit);
+    if namespace.len() <= MAX_NAMESPACE && namespace.split('/').all(part) { Ok(()) } else { Err(NamespaceError) }
 }
 
 fn characters(count: usize) -> &'static str {
     if count == 1 { "character" } else { "characters" }
 }
 
-fn resembles(reserved: &Option<String>) -> String {
-    reserved.as_ref().map(|name| format!(": it counts as the reserved name {name:?}")).unwrap_or_default()
+fn reserved_as(how: &ReservedAs) -> String {
+    match how {
+        ReservedAs::Itself => String::new(),
+        ReservedAs::Spelling(name) => format!(": it counts as the reserved name {name:?}"),
+        ReservedAs::LookAlike(name) => format!(": it looks like the reserved name {name:?}"),
+        ReservedAs::Fits(pattern) => format!(": it fits the reserved pattern {pattern:?}"),
+    }
 }
 
 /// A character so that its reader can find it, also where it cannot be seen.

@@ -1,25 +1,23 @@
 //! The rules of a namespace.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
-use super::{NameError, email, username};
+use super::reserved::{MAX_RESERVED, MAX_RESERVED_BYTES, Reserved};
+use super::{NameError, ReservedAs, domain, email, lookalikes, username};
 use crate::replica::limits::MAX_NAME;
 
-/// Reserved names of one namespace at most. A guess: lists of names that sites keep for themselves have some hundreds.
-pub const MAX_RESERVED: usize = 1000;
-/// Bytes of all reserved names of one namespace together.
-pub const MAX_RESERVED_BYTES: usize = 16 * 1024;
+/// What an error calls a user name.
+const USER_NAME: &str = "a user name";
 
 /// How the names of a namespace are written, and which of them are one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Profile {
     /// User names.
     Username {
-        /// Names that look alike are one name.
-        lookalikes_collide: bool,
+        /// Which names that look alike are one.
+        lookalikes: Lookalikes,
     },
     /// E-mail addresses.
     Email {
@@ -28,21 +26,64 @@ pub enum Profile {
     },
     /// Whatever the application likes: each byte counts.
     Opaque,
+    /// Labels of domains.
+    DnsLabel,
+}
+
+/// Which names that look alike, by UTS #39, are one name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub enum Lookalikes {
+    /// What looks like an ASCII letter or digit is that letter or digit; ASCII names are told apart as they are written.
+    #[default]
+    Fold,
+    /// All that has one skeleton is one name: also `modern` and `modem`, `Carl` and `car1`.
+    Strict,
+    /// None are.
+    Distinct,
+}
+
+/// Which characters may stand in names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub enum Characters {
+    /// All that the profile takes.
+    #[default]
+    Any,
+    /// Those of ASCII.
+    Ascii,
+    /// Letters and digits of any script, and their marks; no punctuation.
+    LettersDigits,
+}
+
+impl Characters {
+    fn check(self, mapped: &str) -> Result<(), NameError> {
+        let (fit, allowed): (fn(char) -> bool, _) = match self {
+            Self::Any => return Ok(()),
+            Self::Ascii => (|c| c.is_ascii(), "characters of ASCII"),
+            Self::LettersDigits => {
+                (|c| c.is_alphanumeric() || is_combining_mark(c) || lookalikes::is_joiner(c), "letters and digits")
+            }
+        };
+        match mapped.chars().find(|c| !fit(*c)) {
+            Some(character) => Err(NameError::NotAllowed { character, allowed }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Profile {
-    /// User names; look-alikes are one name.
-    pub const USERNAME: Self = Self::Username { lookalikes_collide: true };
+    /// User names; what looks like ASCII is that.
+    pub const USERNAME: Self = Self::Username { lookalikes: Lookalikes::Fold };
     /// E-mail addresses; their tags count.
     pub const EMAIL: Self = Self::Email { remove_tags: false };
 
-    /// Its name: `username`, `email` or `opaque`.
+    /// Its name: `username`, `email`, `opaque` or `dns-label`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Username { .. } => "username",
             Self::Email { .. } => "email",
             Self::Opaque => "opaque",
+            Self::DnsLabel => "dns-label",
         }
     }
 }
@@ -54,29 +95,29 @@ pub struct Rules {
     profile: Profile,
     least: usize,
     most: usize,
-    /// By key, as typed.
-    reserved: BTreeMap<String, String>,
+    characters: Characters,
+    reserved: Reserved,
     private: bool,
 }
 
 /// How rules are written in ops and in the store: later versions are added at the end.
 #[derive(Serialize, Deserialize)]
 enum Record {
-    V1 { profile: Profile, least: u16, most: u16, reserved: BTreeMap<String, String>, private: bool },
+    V1 { profile: Profile, least: u16, most: u16, characters: Characters, reserved: Reserved, private: bool },
 }
 
 impl From<Record> for Rules {
     fn from(record: Record) -> Self {
-        let Record::V1 { profile, least, most, reserved, private } = record;
-        Self { profile, least: usize::from(least), most: usize::from(most), reserved, private }
+        let Record::V1 { profile, least, most, characters, reserved, private } = record;
+        Self { profile, least: usize::from(least), most: usize::from(most), characters, reserved, private }
     }
 }
 
 impl From<Rules> for Record {
-    fn from(Rules { profile, least, most, reserved, private }: Rules) -> Self {
+    fn from(Rules { profile, least, most, characters, reserved, private }: Rules) -> Self {
         // Both are at most `MAX_NAME`.
         let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        Self::V1 { profile, least: short(least), most: short(most), reserved, private }
+        Self::V1 { profile, least: short(least), most: short(most), characters, reserved, private }
     }
 }
 
@@ -122,18 +163,9 @@ impl Rules {
         if least == 0 || least > most || most > MAX_NAME {
             return Err(RulesError::Lengths { least, most });
         }
-        let mut rules = Self { profile, least, most, reserved: BTreeMap::new(), private: false };
-        let mut bytes = 0;
-        for name in reserved {
-            bytes += name.len();
-            if bytes > MAX_RESERVED_BYTES {
-                return Err(RulesError::TooLarge(bytes));
-            }
-            let refused = |error| RulesError::Reserved { name: name.to_owned(), error };
-            rules.reserved.entry(rules.key(name).map_err(refused)?).or_insert_with(|| name.to_owned());
-        }
-        let count = rules.reserved.len();
-        if count > MAX_RESERVED { Err(RulesError::TooMany(count)) } else { Ok(rules) }
+        let rules = Self { profile, least, most, ..Self::of(profile) };
+        let reserved = Reserved::new(profile, reserved, |name| rules.key(name))?;
+        Ok(Self { reserved, ..rules })
     }
 
     /// The rules of a namespace that nobody has set any for: addresses where the last part of its name is `email`, user
@@ -141,8 +173,24 @@ impl Rules {
     #[must_use]
     pub fn default_of(namespace: &str) -> Self {
         let last = namespace.rsplit('/').next().unwrap_or_default();
-        let profile = if last == "email" { Profile::EMAIL } else { Profile::USERNAME };
-        Self { profile, least: 1, most: MAX_NAME, reserved: BTreeMap::new(), private: false }
+        Self::of(if last == "email" { Profile::EMAIL } else { Profile::USERNAME })
+    }
+
+    fn of(profile: Profile) -> Self {
+        let (characters, reserved) = (Characters::Any, Reserved::default());
+        Self { profile, least: 1, most: MAX_NAME, characters, reserved, private: false }
+    }
+
+    /// The same rules for names of these characters only. They are looked at in user names alone.
+    #[must_use]
+    pub fn with_characters(self, characters: Characters) -> Self {
+        Self { characters, ..self }
+    }
+
+    /// Which characters may stand in user names.
+    #[must_use]
+    pub fn characters(&self) -> Characters {
+        self.characters
     }
 
     /// The same rules for names that only those are told of who may read, and that do not travel as typed; or for public
@@ -170,14 +218,20 @@ impl Rules {
         (self.least, self.most)
     }
 
-    /// The reserved names as typed, by key.
+    /// The reserved names and patterns as typed, in order.
     #[must_use]
-    pub fn reserved(&self) -> &BTreeMap<String, String> {
-        &self.reserved
+    pub fn reserved(&self) -> Vec<&str> {
+        self.reserved.typed()
     }
 
-    /// The canonical form of a name, which is what must be unique; where names are private it is hashed yet. A name that was taken under other rules may be shorter
-    /// or longer than these allow, or reserved by now, so none of that is looked at.
+    /// Bytes of each reserved name or pattern: of its key, and as typed.
+    pub(crate) fn reserved_sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.reserved.sizes()
+    }
+
+    /// The canonical form of a name, which is what must be unique; where names are private it is hashed yet. A name that
+    /// was taken under other rules may be shorter or longer than these allow, or reserved by now, so none of that is
+    /// looked at.
     ///
     /// # Errors
     /// It is no name of this profile.
@@ -189,12 +243,17 @@ impl Rules {
             return Err(NameError::TooLarge(name.len()));
         }
         let key = match self.profile {
-            Profile::Username { lookalikes_collide } => {
-                let mapped = username::mapped(name, "a user name")?;
-                if lookalikes_collide { username::skeleton(&mapped) } else { mapped }
+            Profile::Username { lookalikes } => {
+                let mapped = username::mapped(name, USER_NAME)?;
+                match lookalikes {
+                    Lookalikes::Fold => lookalikes::fold(&mapped),
+                    Lookalikes::Strict => lookalikes::skeleton(&mapped),
+                    Lookalikes::Distinct => mapped,
+                }
             }
             Profile::Email { remove_tags } => email::key(name, remove_tags)?,
             Profile::Opaque => name.to_owned(),
+            Profile::DnsLabel => domain::label(name)?,
         };
         if key.len() > MAX_NAME { Err(NameError::KeyTooLarge(key.len())) } else { Ok(key) }
     }
@@ -211,10 +270,26 @@ impl Rules {
         if has > self.most {
             return Err(NameError::TooLong { has, most: self.most });
         }
-        match self.reserved.get(key) {
-            Some(reserved) => Err(NameError::Reserved((reserved != name).then(|| reserved.clone()))),
+        if matches!(self.profile, Profile::Username { .. }) {
+            self.characters.check(&username::form(name))?;
+        }
+        if let Some(reserved) = self.reserved.name(key) {
+            return Err(NameError::Reserved(match reserved.to_owned() {
+                reserved if reserved == name => ReservedAs::Itself,
+                reserved if self.look_alike(name, &reserved) => ReservedAs::LookAlike(reserved),
+                reserved => ReservedAs::Spelling(reserved),
+            }));
+        }
+        match self.reserved.pattern(key) {
+            Some(pattern) => Err(NameError::Reserved(ReservedAs::Fits(pattern.to_owned()))),
             None => Ok(()),
         }
+    }
+
+    /// Whether two names, which have one key, have it only because they look alike.
+    #[must_use]
+    pub fn look_alike(&self, one: &str, other: &str) -> bool {
+        matches!(self.profile, Profile::Username { .. }) && username::form(one) != username::form(other)
     }
 
     /// Whether every name has the same key under both.

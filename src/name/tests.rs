@@ -7,10 +7,12 @@ use super::*;
 fn profile_of(text: &str) -> Profile {
     match text {
         "username" => Profile::USERNAME,
-        "username-distinct" => Profile::Username { lookalikes_collide: false },
+        "username-strict" => Profile::Username { lookalikes: Lookalikes::Strict },
+        "username-distinct" => Profile::Username { lookalikes: Lookalikes::Distinct },
         "email" => Profile::EMAIL,
         "email-untagged" => Profile::Email { remove_tags: true },
         "opaque" => Profile::Opaque,
+        "dns-label" => Profile::DnsLabel,
         other => panic!("no profile {other}"),
     }
 }
@@ -73,9 +75,14 @@ fn the_table_of_tricky_names() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The profile of user names, each way to treat look-alikes.
+fn usernames() -> [Profile; 3] {
+    [Lookalikes::Fold, Lookalikes::Strict, Lookalikes::Distinct].map(|lookalikes| Profile::Username { lookalikes })
+}
+
 #[test]
 fn every_key_of_one_character_is_its_own_key() {
-    for profile in [Profile::USERNAME, Profile::Username { lookalikes_collide: false }, Profile::EMAIL] {
+    for profile in usernames().into_iter().chain([Profile::EMAIL, Profile::DnsLabel]) {
         let rules = rules(profile);
         let name = |c: char| if profile == Profile::EMAIL { format!("{c}@{c}.org") } else { c.to_string() };
         for c in '\0'..=char::MAX {
@@ -89,8 +96,28 @@ fn every_key_of_one_character_is_its_own_key() {
 }
 
 #[test]
+fn a_capital_and_its_small_letters_are_one_letter() {
+    for profile in usernames() {
+        let rules = rules(profile);
+        for c in '\0'..=char::MAX {
+            let (upper, lower): (String, String) = (c.to_uppercase().collect(), c.to_lowercase().collect());
+            let Ok(key) = rules.key(&c.to_string()) else { continue };
+            // Simple case folding has no rule for these: the capitals of a sharp s are SS, that of a dotless i is I.
+            for other in [&upper, &lower].into_iter().filter(|_| !matches!(c, 'ß' | 'ẞ' | 'ı')) {
+                let other_key = rules.key(other);
+                assert!(
+                    other_key.is_err() || other_key.as_ref() == Ok(&key),
+                    "U+{:04X} {key} {other_key:?}",
+                    u32::from(c)
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn an_error_names_the_character_or_the_rule() {
-    let rules = Rules::new(Profile::USERNAME, (3, 5), ["Admin", "root"]).unwrap();
+    let rules = Rules::new(Profile::USERNAME, (3, 5), ["Admin", "root", "*Mod*"]).unwrap();
     let claimable = |name: &str| {
         let key = rules.key(name).map_err(|error| error.to_string())?;
         rules.check(name, &key).map_err(|error| error.to_string())
@@ -105,16 +132,68 @@ fn an_error_names_the_character_or_the_rule() {
         ("al\u{200b}", "the character U+200B may not stand in a user name"),
         ("i\u{2163}i", "'Ⅳ' (U+2163) may not stand in a user name"),
         ("Admin", "it is reserved in this namespace"),
-        ("adm\u{456}n", "it is reserved in this namespace: it counts as the reserved name \"Admin\""),
-        ("r00t", "it is reserved in this namespace: it counts as the reserved name \"root\""),
+        ("xM\u{43E}d1", "it is reserved in this namespace: it fits the reserved pattern \"*Mod*\""),
+        ("adm\u{456}n", "it is reserved in this namespace: it looks like the reserved name \"Admin\""),
+        ("aDMIN", "it is reserved in this namespace: it counts as the reserved name \"Admin\""),
     ] {
         assert_eq!(claimable(name), Err(error.to_owned()), "{name:?}");
     }
     let long = "a".repeat(MAX_NAME + 1);
     assert_eq!(rules.key(&long), Err(NameError::TooLarge(257)));
-    assert_eq!(rules.key(&"m".repeat(MAX_NAME)), Err(NameError::KeyTooLarge(512)));
-    for namespace in ["", "User", "user name", "-x", &"n".repeat(129)] {
+    let strict = Rules::new(usernames()[1], (1, 256), []).unwrap();
+    assert_eq!(strict.key(&"m".repeat(MAX_NAME)), Err(NameError::KeyTooLarge(512)));
+    for namespace in
+        ["", "User", "user name", "-x", &"n".repeat(129), "a/", "/a", "a//b", "a/..", "a/../b", "a/.", "a/-b"]
+    {
         assert_eq!(check_namespace(namespace), Err(NamespaceError), "{namespace:?}");
+    }
+    for namespace in ["a", "org/42/handle", "a.b/c_d-e"] {
+        assert_eq!(check_namespace(namespace), Ok(()), "{namespace:?}");
+    }
+}
+
+#[test]
+fn reserved_names_are_reserved_in_other_spellings() {
+    let rules = Rules::new(Profile::USERNAME, (1, 99), ["admin", "jos\u{e9}", "*official*"]).unwrap();
+    for name in ["ADM\u{130}N", "admi\u{307}n", "\u{430}dmin", "jose\u{301}", "JOSE\u{301}", "the-OFFICI\u{410}L-one"] {
+        let refused = rules.check(name, &rules.key(name).unwrap());
+        assert!(matches!(refused, Err(NameError::Reserved(_))), "{name}: {refused:?}");
+    }
+    let email = Rules::new(Profile::EMAIL, (1, 99), ["*@Example.org", "postmaster@*"]).unwrap();
+    for (name, free) in [("ann@example.org", false), ("Postmaster@b.org", false), ("ann@b.org", true)] {
+        assert_eq!(email.check(name, &email.key(name).unwrap()).is_ok(), free, "{name}");
+    }
+    assert!(Rules::new(Profile::EMAIL, (1, 99), ["*@b\u{fc}cher.de"]).is_err());
+}
+
+#[test]
+fn characters_are_looked_at_as_they_are_mapped() {
+    let refused = |characters, name: &str| {
+        let rules = rules(Profile::USERNAME).with_characters(characters);
+        rules.check(name, &rules.key(name).unwrap()).map_err(|error| error.to_string())
+    };
+    assert_eq!(refused(Characters::Ascii, "\u{ff21}nn_1"), Ok(()));
+    assert_eq!(
+        refused(Characters::Ascii, "\u{430}nn"),
+        Err("'а' (U+0430) may not stand in names of this namespace, which takes characters of ASCII only".to_owned())
+    );
+    assert_eq!(refused(Characters::LettersDigits, "zo\u{eb}\u{663}".trim_end_matches('\u{663}')), Ok(()));
+    assert_eq!(refused(Characters::LettersDigits, "\u{915}\u{93e}2"), Ok(()), "a mark goes with its letter");
+    assert!(refused(Characters::LettersDigits, "a_b").unwrap_err().starts_with("'_' (U+005F)"));
+    assert_eq!(refused(Characters::Any, "a_\u{430}"), Ok(()));
+}
+
+#[test]
+fn an_address_has_254_bytes_at_most() {
+    let of = |length: usize| {
+        let label = "d".repeat(60);
+        let domain = format!("{label}.{label}.{label}.org");
+        format!("{}@{}{domain}", "a".repeat(60), "d".repeat(length - 60 - 1 - domain.len() - 1) + ".")
+    };
+    let key = |length| rules(Profile::EMAIL).key(&of(length));
+    assert_eq!(key(254), Ok(of(254)));
+    for length in [255, 256] {
+        assert_eq!(key(length), Err(NameError::Rule("an e-mail address has 254 bytes at most")));
     }
 }
 
@@ -124,7 +203,7 @@ fn characters_are_counted_as_typed_and_composed() {
         let rules = Rules::new(profile, (3, 3), []).unwrap();
         rules.check(name, &rules.key(name).unwrap())
     };
-    assert_eq!(check(Profile::USERNAME, "tom"), Ok(()), "its key has four");
+    assert_eq!(check(usernames()[1], "tom"), Ok(()), "its key has four");
     assert_eq!(check(Profile::USERNAME, "ne\u{301}e"), Ok(()), "a mark composes");
     assert_eq!(check(Profile::Opaque, "ne\u{301}e"), Err(NameError::TooLong { has: 4, most: 3 }), "as given");
     assert_eq!(check(Profile::USERNAME, "\u{4e2d}\u{6587}\u{540d}"), Ok(()), "not bytes");
@@ -159,21 +238,24 @@ fn rules_that_cannot_be() {
     assert!(new((1, 9), &many[1..]).is_ok());
     let long = "n".repeat(200);
     assert!(matches!(new((1, 9), &vec![long.as_str(); 90]), Err(RulesError::TooLarge(_))));
-    assert_eq!(new((1, 9), &["admin", "ADMIN", "adrnin"]).unwrap().reserved().len(), 1, "by key");
+    assert_eq!(new((1, 9), &["admin", "ADMIN", "\u{430}dmin"]).unwrap().reserved().len(), 1, "by key");
 }
 
 #[test]
 fn rules_are_read_as_written() {
-    for profile in [Profile::USERNAME, Profile::EMAIL, Profile::Opaque, Profile::Email { remove_tags: true }] {
-        let rules = Rules::new(profile, (2, 40), ["a@b.org", "c@d.org"]).unwrap();
+    for profile in
+        [Profile::USERNAME, usernames()[1], Profile::EMAIL, Profile::Opaque, Profile::Email { remove_tags: true }]
+    {
+        let rules = Rules::new(profile, (2, 40), ["a@b.org", "c@d.org", "*x*"]).unwrap();
+        let rules = rules.with_characters(Characters::Ascii).with_private(true);
         assert_eq!(crate::codec::decode::<Rules>(&crate::codec::encode(&rules)).unwrap(), rules);
     }
 }
 
 proptest! {
     #[test]
-    fn a_key_is_its_own_key(name in "\\PC{1,20}", profile in 0..5usize) {
-        let profiles = ["username", "username-distinct", "email", "email-untagged", "opaque"];
+    fn a_key_is_its_own_key(name in "\\PC{1,20}", profile in 0..7usize) {
+        let profiles = ["username", "username-strict", "username-distinct", "email", "email-untagged", "opaque", "dns-label"];
         let rules = rules(profile_of(profiles[profile]));
         if let Ok(once) = rules.key(&name)
             && let Ok(twice) = rules.key(&once)
@@ -188,6 +270,30 @@ proptest! {
         if let Ok(once) = rules.key(&format!("{local}@{domain}")) {
             prop_assert_eq!(rules.key(&once), Ok(once.clone()));
         }
+    }
+
+    #[test]
+    fn the_key_of_a_string_of_marks_and_letters_is_its_own_key(
+        name in "[a-kmnI\u{131}\u{130}\u{3b9}\u{456}\u{430}\u{1fb3}\u{1100}\u{1161}\u{301}\u{307}\u{323}\u{345}]{1,8}",
+        profile in 0..3usize,
+    ) {
+        let rules = rules(usernames()[profile]);
+        if let Ok(once) = rules.key(&name)
+            && let Ok(twice) = rules.key(&once)
+        {
+            prop_assert_eq!(twice, once);
+        }
+    }
+
+    #[test]
+    fn capitals_and_small_letters_meet(name in "[a-zäöéñçàâîïøåæœα-ωάέήίόύώϊϋΐᾳῃῳа-яёіїєґա-ֆ]{1,12}", profile in 0..3usize) {
+        let rules = rules(usernames()[profile]);
+        prop_assert_eq!(rules.key(&name.to_uppercase()), rules.key(&name));
+    }
+
+    #[test]
+    fn what_is_ascii_stays(name in "[!-~]{1,40}") {
+        prop_assert_eq!(rules(Profile::USERNAME).key(&name), Ok(name.to_ascii_lowercase()));
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub struct NameView {
     pub registration: Option<Uuid>,
     /// When that was accepted.
     pub since: Option<Millis>,
+    /// The name of that registration as typed, where the two are one name only because they look alike.
+    pub looks_like: Option<String>,
 }
 
 /// The rules of a namespace as this node sees them.

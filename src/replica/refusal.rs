@@ -241,7 +241,10 @@ fn list_nodes(nodes: &[NodeId]) -> String {
 }
 
 fn list(names: &[NameView]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, name.name)).collect();
+    let like = |name: &NameView| {
+        name.looks_like.as_ref().map_or_else(String::new, |held| format!(" (it looks like {held:?}, which is taken)"))
+    };
+    let names: Vec<_> = names.iter().map(|name| format!("{}/{}{}", name.namespace, name.name, like(name))).collect();
     names.join(", ")
 }
 

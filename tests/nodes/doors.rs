@@ -125,8 +125,8 @@ async fn a_token_of_one_application_changes_nothing_of_another() {
     let made = ["form", "shop", "forum"].map(|name| {
         let scope = if name == "form" { "register" } else { "claim" };
         let output = run(command(&[]).args(["token", "new", "--name", name, "--scope", scope]));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (lines, secret) = text.trim_end().rsplit_once('\n').unwrap();
+        let (lines, secret) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let (lines, secret) = (lines.trim_end(), secret.trim_end());
         (lines.to_owned(), secret.to_owned())
     });
     let file = home.data().with_file_name("tokens.toml");

@@ -21,8 +21,8 @@ const SHUFFLES: usize = 2000;
 
 fn secret(file: &Path, words: &str) -> String {
     let output = run(command(&[]).args(["token", "new"]).args(words.split(' ')));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (lines, secret) = text.trim_end().rsplit_once('\n').unwrap();
+    let (lines, secret) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (lines, secret) = (lines.trim_end(), secret.trim_end());
     let before = fs::read_to_string(file).unwrap_or_default();
     fs::write(file, format!("{before}{lines}\n")).unwrap();
     secret.to_owned()

@@ -21,10 +21,10 @@ fn typed(words: &str, address: &str, token: Option<&str>) -> Output {
 fn made(words: &str) -> (String, String) {
     let output = run(command(&[]).args(["token", "new"]).args(words.split(' ')));
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (lines, secret) = text.trim_end().rsplit_once('\n').unwrap();
-    assert!(!lines.contains(secret), "{text}");
-    (lines.to_owned(), secret.to_owned())
+    let (lines, secret) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let secret = secret.trim_end();
+    assert!(!secret.is_empty() && !lines.contains(secret), "stdout is for the file of tokens: {lines}");
+    (lines.trim_end().to_owned(), secret.to_owned())
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ async fn a_rename_replaces_the_old_claim() {
     let replaces = request.replaces.unwrap();
     assert_eq!((replaces.registration, replaces.name.name.as_str()), (Uuid::from_u128(6), "Alice"));
     // Somebody else's name is left alone.
+    assert!(is(fake.run("rename username/Alice email/alicia --owner user-1").await, 2));
     assert!(is(fake.run("rename username/Alice alicia --owner user-2").await, 1));
     assert!(matches!(fake.last(), Request::Registration { .. }));
 }
@@ -77,7 +78,8 @@ async fn the_other_commands_ask_what_they_say() {
     let name = NameRequest { namespace: "org/42".to_owned(), name: "Alice".to_owned() };
     let owner = "user-1".to_owned();
     for (arguments, asked) in [
-        ("show org/42/Alice".to_owned(), Request::Name(name.clone())),
+        // The registration that the name's answer tells, for its owner.
+        ("show org/42/Alice".to_owned(), Request::Registration { id: Uuid::from_u128(6), wait: None }),
         (format!("show {id}"), Request::Registration { id, wait: None }),
         ("show --owner user-1".to_owned(), Request::Owner { owner: owner.clone(), after: None, limit: 100 }),
         ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),

@@ -49,8 +49,8 @@ async fn rules_are_shown_and_set() {
     assert_eq!(response.status(), StatusCode::OK);
     let set: Value = response.json().await.unwrap();
     let wanted = json!({
-        "namespace": "username", "profile": "username", "min_length": 3, "max_length": 256, "lookalikes": "collide",
-        "private": false, "reserved": ["Admin", "root"], "version": format!("1700000000000.0@{NODE}"),
+        "namespace": "username", "profile": "username", "min_length": 3, "max_length": 256, "lookalikes": "fold",
+        "characters": "any", "private": false, "reserved": ["Admin", "root"], "version": format!("1700000000000.0@{NODE}"),
         "changed_at": "2023-11-14T22:13:20Z", "final": false,
     });
     let at = |value: &Value| value["changed_at"].as_str().map(|text| text.starts_with("2023-11-14T22:13:20"));

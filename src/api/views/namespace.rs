@@ -1,38 +1,77 @@
 //! Rules of namespaces.
 
-use crate::model::{Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Time};
-use crate::name::{Profile, Rules, RulesError};
+use crate::model::{Characters, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Time};
+use crate::name::{self, Profile, Rules, RulesError};
 use crate::replica::NamespaceView;
 
 impl From<NamespaceView> for Namespace {
     fn from(NamespaceView { namespace, rules, version, is_final }: NamespaceView) -> Self {
         let (profile, lookalikes, remove_tags) = match rules.profile() {
-            Profile::Username { lookalikes_collide: true } => (ProfileName::Username, Some(Lookalikes::Collide), None),
-            Profile::Username { lookalikes_collide: false } => {
-                (ProfileName::Username, Some(Lookalikes::Distinct), None)
-            }
+            Profile::Username { lookalikes } => (ProfileName::Username, Some(lookalikes.into()), None),
             Profile::Email { remove_tags } => (ProfileName::Email, None, Some(remove_tags)),
             Profile::Opaque => (ProfileName::Opaque, None, None),
+            Profile::DnsLabel => (ProfileName::DnsLabel, None, None),
         };
+        let characters = (profile == ProfileName::Username).then(|| rules.characters().into());
         let ((min_length, max_length), private) = (rules.lengths(), rules.is_private());
         let changed_at = match version {
             RulesVersion::Default => None,
             RulesVersion::Set(stamp) => Some(Time(stamp.hlc.millis())),
         };
-        let mut reserved: Vec<_> = rules.reserved().values().cloned().collect();
-        reserved.sort_unstable();
+        let reserved = rules.reserved().into_iter().map(str::to_owned).collect();
         Self {
             namespace,
             profile,
             min_length,
             max_length,
             lookalikes,
+            characters,
             remove_tags,
             private,
             reserved,
             version,
             changed_at,
             is_final,
+        }
+    }
+}
+
+impl From<Lookalikes> for name::Lookalikes {
+    fn from(lookalikes: Lookalikes) -> Self {
+        match lookalikes {
+            Lookalikes::Fold => Self::Fold,
+            Lookalikes::Strict => Self::Strict,
+            Lookalikes::Distinct => Self::Distinct,
+        }
+    }
+}
+
+impl From<name::Lookalikes> for Lookalikes {
+    fn from(lookalikes: name::Lookalikes) -> Self {
+        match lookalikes {
+            name::Lookalikes::Fold => Self::Fold,
+            name::Lookalikes::Strict => Self::Strict,
+            name::Lookalikes::Distinct => Self::Distinct,
+        }
+    }
+}
+
+impl From<Characters> for name::Characters {
+    fn from(characters: Characters) -> Self {
+        match characters {
+            Characters::Any => Self::Any,
+            Characters::Ascii => Self::Ascii,
+            Characters::LettersDigits => Self::LettersDigits,
+        }
+    }
+}
+
+impl From<name::Characters> for Characters {
+    fn from(characters: name::Characters) -> Self {
+        match characters {
+            name::Characters::Any => Self::Any,
+            name::Characters::Ascii => Self::Ascii,
+            name::Characters::LettersDigits => Self::LettersDigits,
         }
     }
 }
@@ -62,23 +101,28 @@ impl NamespaceBody {
         let default = Rules::default_of(namespace);
         let profile = match (self.profile, default.profile()) {
             (Some(ProfileName::Username), _) | (None, Profile::Username { .. }) => {
-                Profile::Username { lookalikes_collide: self.lookalikes != Some(Lookalikes::Distinct) }
+                Profile::Username { lookalikes: self.lookalikes.unwrap_or_default().into() }
             }
             (Some(ProfileName::Email), _) | (None, Profile::Email { .. }) => {
                 Profile::Email { remove_tags: self.remove_tags == Some(true) }
             }
             (Some(ProfileName::Opaque), _) | (None, Profile::Opaque) => Profile::Opaque,
+            (Some(ProfileName::DnsLabel), _) | (None, Profile::DnsLabel) => Profile::DnsLabel,
         };
-        if self.lookalikes.is_some() && !matches!(profile, Profile::Username { .. }) {
-            return Err(NamespaceBodyError::NotOfProfile { rule: "lookalikes", of: "username" });
-        }
-        if self.remove_tags.is_some() && !matches!(profile, Profile::Email { .. }) {
-            return Err(NamespaceBodyError::NotOfProfile { rule: "remove_tags", of: "email" });
+        let (username, email) = (matches!(profile, Profile::Username { .. }), matches!(profile, Profile::Email { .. }));
+        for (rule, given, of, fits) in [
+            ("lookalikes", self.lookalikes.is_some(), "username", username),
+            ("characters", self.characters.is_some(), "username", username),
+            ("remove_tags", self.remove_tags.is_some(), "email", email),
+        ] {
+            if given && !fits {
+                return Err(NamespaceBodyError::NotOfProfile { rule, of });
+            }
         }
         let (least, most) = default.lengths();
         let lengths = (self.min_length.unwrap_or(least), self.max_length.unwrap_or(most));
         let rules = Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?;
-        Ok(rules.with_private(self.private))
+        Ok(rules.with_private(self.private).with_characters(self.characters.unwrap_or_default().into()))
     }
 }
 
@@ -93,6 +137,8 @@ mod tests {
             ("username", r#"{"min_length": 3, "max_length": 20, "reserved": ["Admin", "root"]}"#),
             ("org/42/email", r#"{"remove_tags": true}"#),
             ("username", r#"{"lookalikes": "distinct"}"#),
+            ("username", r#"{"lookalikes": "strict", "characters": "letters-digits", "reserved": ["*admin*"]}"#),
+            ("tenant", r#"{"profile": "dns-label", "reserved": ["www"]}"#),
             ("tag", r#"{"profile": "opaque", "if_version": "default"}"#),
             ("email", r#"{"private": true}"#),
             ("tag", "{}"),
@@ -112,6 +158,8 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_are_refused_in_words() {
         for (namespace, text, wanted) in [
+            ("email", r#"{"characters": "ascii"}"#, "characters is a rule of profile username"),
+            ("username", r#"{"reserved": ["**"]}"#, "would reserve every name"),
             ("email", r#"{"lookalikes": "distinct"}"#, "lookalikes is a rule of profile username"),
             ("username", r#"{"remove_tags": false}"#, "remove_tags is a rule of profile email"),
             ("username", r#"{"min_length": 0}"#, "1 at least"),

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::{Hlc, Millis, Stamp};
-use crate::model::{EndReason, EventType, RejectedBy, Status, Waiting};
+use crate::model::{EndReason, EventType, ExtensionBody, NamespaceBody, RejectedBy, Status, TokenBody, Waiting};
 use crate::replica::{ClaimView, NameEnd};
 
 fn view() -> RegistrationView {
@@ -125,7 +125,7 @@ fn a_body_becomes_a_request() {
     let body: RegistrationBody = serde_json::from_str(text).unwrap();
     let request = body.into_request(Some(9));
     assert_eq!(request.ttl, Some(5_400_000));
-    assert_eq!(request.metadata.as_deref(), Some("{\"a\": 1}"));
+    assert_eq!(request.metadata.as_deref(), Some("{\"a\":1}"));
     assert_eq!(request.replaces.unwrap().name.name, "al");
     assert_eq!(request.wait, Some(9));
 }
@@ -138,4 +138,21 @@ proptest! {
         let text = serde_json::to_string(&Registration::from(view.clone())).unwrap();
         prop_assert_eq!(serde_json::from_str::<Registration>(&text).unwrap().stamp, view.stamp);
     }
+}
+
+#[test]
+fn an_array_is_no_object() {
+    for text in [
+        r#"["ann", []]"#,
+        r#"{"owner": "ann", "names": [["username", "alice"]]}"#,
+        r#"{"owner": "ann", "names": [], "replaces": ["00000000-0000-4000-8000-000000000007", "username", "alice"]}"#,
+    ] {
+        let error = serde_json::from_str::<RegistrationBody>(text).unwrap_err().to_string();
+        assert!(error.contains("expected a JSON object"), "{text}: {error}");
+    }
+    assert!(serde_json::from_str::<NamespaceBody>(r#"["username"]"#).is_err());
+    assert!(serde_json::from_str::<ExtensionBody>(r#"["15m"]"#).is_err());
+    assert!(serde_json::from_str::<TokenBody>("[]").is_err());
+    let names: Vec<NameRef> = serde_json::from_str(r#"[{"namespace": "username", "name": "alice"}]"#).unwrap();
+    assert_eq!(names.len(), 1);
 }

@@ -277,7 +277,7 @@ fn weight(op: &Op) -> usize {
             register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
         }
         Body::Namespace { namespace, rules } => {
-            let reserved = rules.reserved().iter().map(|(key, name)| key.len() + name.len() + 2);
+            let reserved = rules.reserved_sizes().map(|(key, name)| key + name + 2);
             namespace.len() + reserved.sum::<usize>()
         }
         _ => 0,

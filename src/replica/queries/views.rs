@@ -104,8 +104,13 @@ impl<S: Store> Replica<S> {
         let NameRequest { namespace, name } = request;
         let status = status.unwrap_or(NameStatus::Available);
         let registration = holder.as_ref().map(Registration::id);
-        let since = holder.map(|holder| holder.stamp.hlc.millis());
-        Ok(NameView { namespace, name, key, status, registration, since })
+        let since = holder.as_ref().map(|holder| holder.stamp.hlc.millis());
+        let rules = self.registry.rules(&namespace);
+        // Of a private name there is nothing to tell but the name that was asked for.
+        let public = holder.filter(|_| !rules.is_private());
+        let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
+        let looks_like = held.filter(|held| !held.is_empty() && rules.look_alike(&name, held));
+        Ok(NameView { namespace, name, key, status, registration, since, looks_like })
     }
 
     /// The registration whose claim leads a name and has not finally ended, and where it stands.
