@@ -16,9 +16,11 @@ pub use batch::BatchAnswers;
 pub use events::EventStream;
 
 use crate::clock::NodeId;
+#[cfg(doc)]
+use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, ProblemType, Registration,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration,
     RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
 };
 
@@ -113,8 +115,14 @@ impl ClientError {
     /// Whether the names went to somebody else, now or for good.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        let taken = [ProblemType::NameTaken, ProblemType::RegistrationRejected];
-        self.problem().is_some_and(|problem| taken.contains(&problem.problem_type))
+        self.problem().is_some_and(Problem::is_taken)
+    }
+}
+
+impl From<Box<Problem>> for ClientError {
+    /// The error of a caller that asks a node in its own process.
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Problem(problem)
     }
 }
 

@@ -73,11 +73,15 @@ pub mod config;
 #[cfg(feature = "node")]
 mod files;
 #[cfg(feature = "node")]
+mod library;
+#[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]
 pub mod transport;
 
 #[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "node")]
+pub use library::{NodeBackup, NodeBatch, NodeEvents};
 #[cfg(feature = "node")]
 pub use node::Node;

@@ -328,14 +328,6 @@ impl Node {
         Arc::new(self.operator.clone())
     }
 
-    /// A word that lets newcomers in for so long.
-    ///
-    /// # Errors
-    /// Why there is none: it is still joining, as a rule.
-    pub fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        self.operator.mint_token(ttl)
-    }
-
     /// Resolves when the node has stopped.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ async fn main() -> Result<(), Failure> {
     let links = Arc::new(Cuts::new());
     println!("Two cities, each with a node of forename and an application next to it.");
     let frankfurt = City::start("Frankfurt", dir.path().join("frankfurt"), &links, None).await?;
-    let token = frankfurt.node.mint_token(Duration::from_secs(60)).map_err(|refusal| refusal.to_string())?;
+    let token = frankfurt.node.mint_token(Some(Duration::from_secs(60))).await.map_err(|problem| problem.to_string())?;
     let join = JoinConfig { address: frankfurt.node.peer_address().to_string(), token };
     let sydney = City::start("Sydney", dir.path().join("sydney"), &links, Some(join)).await?;
     for city in [&frankfurt, &sydney] {

@@ -22,6 +22,7 @@
 //! | `browsers` | a page in a browser that tries what it can at a node |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
+//! | `library` | the same calls over HTTP and in this process |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
@@ -38,6 +39,7 @@ mod crossings;
 mod doors;
 mod erasure;
 mod leaving;
+mod library;
 mod links;
 mod many;
 mod namespaces;

@@ -85,7 +85,15 @@ impl Local {
 
     /// A sponsor that has joined just now may have to hear of the cluster's key first.
     pub(crate) async fn token(&self) -> String {
-        eventually("a token", async || self.node.mint_token(DEADLINE).map_err(|refusal| refusal.to_string())).await
+        eventually("a token", async || {
+            self.node.mint_token(Some(DEADLINE)).await.map_err(|problem| problem.to_string())
+        })
+        .await
+    }
+
+    /// The node itself, to be asked without HTTP.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
     pub(crate) fn handle(&self) -> Handle {
