@@ -1,9 +1,11 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
+#[doc(hidden)]
 pub mod descriptors;
 mod disk_space;
 mod driver;
 mod incarnations;
+#[doc(hidden)]
 pub mod offline;
 mod operator;
 mod rejoin;
@@ -19,11 +21,13 @@ use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
+#[doc(hidden)]
 pub use self::operator::Backup;
 use self::operator::Operator;
 use crate::api::Admin;
 use crate::clock::NodeId;
 use crate::files;
+use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
@@ -75,7 +79,36 @@ pub struct NodeConfig {
     /// Registrations are refused where the disk has fewer bytes free.
     pub min_free: u64,
     /// Cuts links, for demonstrations and tests.
+    #[doc(hidden)]
     pub links: Option<Arc<dyn LinkFilter>>,
+}
+
+impl NodeConfig {
+    /// A node that founds a cluster, or goes on with what the directory holds. QUIC listens on loopback, at a port that the
+    /// system chooses.
+    ///
+    /// ```
+    /// use forename::node::NodeConfig;
+    ///
+    /// let config = NodeConfig { label: "one".to_owned(), ..NodeConfig::new("./forename-data") };
+    /// assert!(config.evict_after.is_none());
+    /// ```
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            label: String::new(),
+            join: None,
+            evict_after: None,
+            keep_events: Some(KEEP_EVENTS),
+            max_open: Some(MAX_OPEN_OF_OWNER),
+            keep_log: None,
+            min_free: MIN_FREE,
+            links: None,
+        }
+    }
 }
 
 /// How a newcomer gets in.
@@ -88,6 +121,7 @@ pub struct JoinConfig {
 }
 
 /// A request on its way to the driver.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Call {
     /// What is asked.
@@ -114,6 +148,7 @@ impl Reception {
 }
 
 /// A running node, to be asked; cheap to clone.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Handle {
     node: watch::Receiver<NodeId>,
@@ -311,6 +346,7 @@ impl Node {
     }
 
     /// To ask it.
+    #[doc(hidden)]
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -323,6 +359,7 @@ impl Node {
     }
 
     /// What an operator may do.
+    #[doc(hidden)]
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
         Arc::new(self.operator.clone())

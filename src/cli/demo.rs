@@ -219,7 +219,7 @@ impl Place {
         let (stop, mut stopping) = watch::channel(());
         // Told or dropped, it means the same.
         let shutdown = async move { drop(stopping.changed().await) };
-        let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), Doors::default(), shutdown));
+        let server = tokio::spawn(node.serve(listener, Doors::default(), shutdown));
         Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
     }
 

@@ -8,8 +8,10 @@ mod batch;
 mod events;
 mod reading;
 
+use std::io;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 pub use backup::NodeBackup;
@@ -18,6 +20,7 @@ pub use events::NodeEvents;
 
 use crate::api::{ask, cluster_of, content, longest, page_limit, registered, rules_of};
 use crate::clock::NodeId;
+use crate::config::Doors;
 use crate::model::limits::DEFAULT_TOKEN_TTL;
 use crate::model::{
     Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, ProblemType, Registration,
@@ -194,6 +197,20 @@ impl Node {
             return Err(Box::new(Problem::new(ProblemType::InvalidRequest, detail)));
         }
         self.admin().mint_token(ttl).map_err(|refusal| Box::new(refusal.into()))
+    }
+
+    /// Serves the HTTP interface of the node until `shutdown` resolves; then ends event streams and gives requests under way
+    /// a few seconds. Without tokens among the doors every caller may do everything.
+    ///
+    /// # Errors
+    /// The listener fails for good.
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        doors: Doors,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        crate::api::serve(listener, self.handle(), self.admin(), doors, shutdown)
     }
 
     async fn ask(&self, request: Request) -> Result<Answer> {

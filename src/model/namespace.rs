@@ -9,6 +9,7 @@ use super::{RulesVersion, is_false};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ProfileName {
     /// User names: RFC 8265, and look-alikes are one name
     Username,
@@ -22,6 +23,7 @@ pub enum ProfileName {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Lookalikes {
     /// They are one name: who claims the second one is refused
     Collide,
@@ -31,6 +33,7 @@ pub enum Lookalikes {
 
 /// A namespace and the rules in force at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Namespace {
     /// The namespace.
     pub namespace: String,

@@ -169,6 +169,7 @@ impl<'de> Deserialize<'de> for ProblemType {
 /// A problem, as it travels.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{detail}")]
+#[non_exhaustive]
 pub struct Problem {
     /// Which kind.
     #[serde(rename = "type")]
