@@ -23,6 +23,7 @@
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `library` | the same calls over HTTP and in this process |
+//! | `readme` | the example of the README |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
@@ -45,6 +46,7 @@ mod many;
 mod namespaces;
 mod private;
 mod races;
+mod readme;
 mod rescue;
 mod restarts;
 mod rules;
