@@ -24,8 +24,8 @@ use crate::clock::NodeId;
 use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration,
-    RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
+    Registrations, Span, TokenBody, TokenIssued, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.

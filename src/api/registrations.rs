@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Api, ask};
 use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::names::{looked_up, suggestions};
+use super::{Api, ask};
 use crate::model::Scope;
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
