@@ -1,7 +1,9 @@
 //! A client of the HTTP interface.
 
+mod backup;
 mod batch;
 mod changes;
+mod error;
 mod events;
 mod reading;
 
@@ -12,14 +14,18 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub use backup::BackupStream;
 pub use batch::BatchAnswers;
+pub use error::ClientError;
 pub use events::EventStream;
 
 use crate::clock::NodeId;
+#[cfg(doc)]
+use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, ProblemType, Registration,
-    RegistrationBody, Registrations, Span, TokenBody, TokenIssued, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
+    Registrations, Span, TokenBody, TokenIssued, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -49,73 +55,6 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     owner: Option<String>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The address cannot be used.
-    #[error("{address:?} is not the address of a node: {why}; write it like http://127.0.0.1:7400")]
-    Address {
-        /// As given.
-        address: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The token cannot be sent.
-    #[error("the API token has characters that no header can hold; give it as 'forename token new' printed it")]
-    Token,
-    /// A name that no path can hold.
-    #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
-    Path(String),
-    /// No answer arrived. Whether the node did what it was asked is not known, unless [`is_unsent`](Self::is_unsent).
-    #[error("no answer from the node at {address}: {why}; a request with an id of its own can be repeated safely")]
-    Unreachable {
-        /// The node's address.
-        address: String,
-        /// What happened.
-        why: String,
-        /// Whether there was a connection, so that the node may have got the request.
-        sent: bool,
-    },
-    /// The node refused, or the registration lost.
-    #[error(transparent)]
-    Problem(Box<Problem>),
-    /// Whatever answered is no node, or of another version.
-    #[error("the answer of {address} (HTTP status {status}) cannot be understood: {why}")]
-    Answer {
-        /// The node's address.
-        address: String,
-        /// The HTTP status.
-        status: u16,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-impl ClientError {
-    /// The problem that the node answered with, where it did.
-    #[must_use]
-    pub fn problem(&self) -> Option<&Problem> {
-        match self {
-            Self::Problem(problem) => Some(problem),
-            _ => None,
-        }
-    }
-
-    /// Whether no connection came about, so that the node has certainly done nothing: another one may be asked as if it
-    /// were the first.
-    #[must_use]
-    pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Unreachable { sent: false, .. })
-    }
-
-    /// Whether the names went to somebody else, now or for good.
-    #[must_use]
-    pub fn is_taken(&self) -> bool {
-        let taken = [ProblemType::NameTaken, ProblemType::RegistrationRejected];
-        self.problem().is_some_and(|problem| taken.contains(&problem.problem_type))
-    }
 }
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -277,21 +216,6 @@ impl Client {
         self.answer(self.call(Method::DELETE, &["v1", "cluster", "leave"], &[])?).await
     }
 
-    /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.
-    ///
-    /// # Errors
-    /// The node cannot be reached or is still joining.
-    pub async fn backup(&self) -> Result<BackupStream> {
-        // No limit on the whole: it takes as long as the disks take.
-        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?).send();
-        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
-        let response = response.map_err(|error| self.unreachable(&error))?;
-        if !response.status().is_success() {
-            return Err(self.failure(response).await);
-        }
-        Ok(BackupStream { client: self.clone(), response })
-    }
-
     /// A token that lets newcomers join for so long; none for a day.
     ///
     /// # Errors
@@ -366,24 +290,6 @@ impl Client {
 fn connections(headers: HeaderMap) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN);
     builder.pool_idle_timeout(IDLE).default_headers(headers).build()
-}
-
-/// A backup as it arrives.
-#[derive(Debug)]
-pub struct BackupStream {
-    client: Client,
-    response: Response,
-}
-
-impl BackupStream {
-    /// The next bytes; none at the end.
-    ///
-    /// # Errors
-    /// The node stops, or cannot be reached any more: what arrived is not whole.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.map_err(|_| self.client.silent())?;
-        Ok(chunk.map_err(|error| self.client.unreachable(&error))?.map(Into::into))
-    }
 }
 
 /// The innermost cause, which says most: "Connection refused".

@@ -14,8 +14,8 @@ use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
 use serde::Deserialize;
 
 pub use self::error::ConfigError;
-use crate::api::auth::{ApiToken, ApiTokens, Rate};
-use crate::api::{Connections, Gate};
+pub use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError, Rate, SecretHash, SecretHashError};
+pub use crate::api::{Connections, Doors, Gate, GateError};
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{Span, SpanError, TextOrSeconds};
 use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_FREE, MIN_KEEP_EVENTS, NodeConfig};

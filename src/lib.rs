@@ -3,33 +3,65 @@
 //! Every node takes registrations on its own, nodes gossip them as operation-based CRDTs over QUIC, the earliest claim
 //! to a name wins on every node, and whoever lost is told so, durably.
 //!
+//! # What to use
+//!
+//! * [`Client`] talks to a node over HTTP. With `default-features = false, features = ["client"]` nothing of the node is
+//!   built.
+//! * [`Node`] is a node in your own process, with the same calls. Its settings are in [`node`] and [`config`].
+//! * [`model`] has what the calls take and give.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use forename::model::{NameRef, RegistrationBody, Status, Wait};
+//! use forename::node::NodeConfig;
+//!
+//! let node = forename::Node::start(NodeConfig::new("./forename-data")).await?;
+//! let carol = NameRef { namespace: "username".into(), name: "carol".into() };
+//! let wait = Some(Wait::Final);
+//! let body = RegistrationBody { owner: "user-17".into(), names: vec![carol], wait, ..Default::default() };
+//! assert_eq!(node.register(&body).await?.status, Status::Confirmed);
+//! node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What is where
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`clock`] | hybrid logical clocks, node ids, stamps |
+//! | `clock` | hybrid logical clocks, node ids, stamps |
 //! | [`model`] | what clients and nodes say to each other: bodies, answers, problems, limits |
-//! | [`name`] | from a name as typed to its canonical form |
-//! | [`crdt`] | ops and the registry lattice: tenures, displacement, endings |
-//! | [`replica`] | the pure state machine: requests, gossip, finality, membership |
-//! | [`store`] | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
-//! | [`codec`] | the binary encoding of frames and records |
-//! | [`transport`] | QUIC between nodes: identities, join tokens, frames, peers |
+//! | `name` | from a name as typed to its canonical form |
+//! | `crdt` | ops and the registry lattice: tenures, displacement, endings |
+//! | `replica` | the pure state machine: requests, gossip, finality, membership |
+//! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
+//! | `codec` | the binary encoding of frames and records |
+//! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
 //! | [`node`] | the driver: the only owner of a replica and its store |
-//! | [`backup`] | all of a node in one file |
+//! | `backup` | all of a node in one file |
 //! | `files` | files and directories that only their owner can read |
-//! | [`api`] | the HTTP interface |
+//! | `api` | the HTTP interface |
+//! | `library` | the calls of a client on a node in this process |
 //! | [`client`] | a client of the HTTP interface |
 //! | [`config`] | the settings of a node: file, environment, flags |
-//! | [`cli`] | the command line |
+//! | `cli` | the command line |
 //!
-//! Data flows one way: request → replica → store → outputs. The modules down to [`codec`], but for the store on
-//! disk, know of no socket, thread or clock.
+//! Data flows one way: request → replica → store → outputs. The modules down to `codec`, but for the store on disk, know
+//! of no socket, thread or clock.
+//!
+//! The modules that have no link here are public for this repository's simulator, tests, benches and program alone, which
+//! drive the parts by themselves. They are left out of the documentation, and change without notice.
 //!
 //! # Features
 //!
-//! `client` builds [`Client`] with `clock` and `model` and nothing else; `node` a node in this process; `cli` the program. All
-//! are on by default. `core` is the pure parts, which the simulator is built on.
+//! | feature | what it builds |
+//! | --- | --- |
+//! | `client` | [`Client`], with `clock` and `model` and nothing else |
+//! | `node` | [`Node`]: sockets, disk, the HTTP interface |
+//! | `cli` | the program `forename`, with the other two |
+//! | `core` | the pure parts, for the simulator |
+//!
+//! The first three are on by default.
 
 /// True where the bug of this name is planted; always false without the feature `planted`.
 #[cfg(feature = "planted")]
@@ -45,28 +77,38 @@ macro_rules! planted {
     };
 }
 
+#[doc(hidden)]
 pub mod clock;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod codec;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod crdt;
 #[cfg(feature = "core")]
 pub mod log;
 pub mod model;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod name;
 #[cfg(feature = "planted")]
+#[doc(hidden)]
 pub mod planted;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod replica;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod store;
 
 #[cfg(feature = "node")]
+#[doc(hidden)]
 pub mod api;
 #[cfg(feature = "node")]
+#[doc(hidden)]
 pub mod backup;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
@@ -75,11 +117,16 @@ pub mod config;
 #[cfg(feature = "node")]
 mod files;
 #[cfg(feature = "node")]
+mod library;
+#[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]
+#[doc(hidden)]
 pub mod transport;
 
 #[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "node")]
+pub use library::{NodeBackup, NodeBatch, NodeEvents};
 #[cfg(feature = "node")]
 pub use node::Node;

@@ -1,10 +1,12 @@
 //! A node in this process: its identity, store, transport and driver, put together.
 
 mod admin;
+#[doc(hidden)]
 pub mod descriptors;
 mod disk_space;
 mod driver;
 mod incarnations;
+#[doc(hidden)]
 pub mod offline;
 mod operator;
 mod rejoin;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+#[doc(hidden)]
 pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
@@ -25,6 +28,7 @@ use self::operator::Operator;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log;
+use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
@@ -76,7 +80,36 @@ pub struct NodeConfig {
     /// Registrations are refused where the disk has fewer bytes free.
     pub min_free: u64,
     /// Cuts links, for demonstrations and tests.
+    #[doc(hidden)]
     pub links: Option<Arc<dyn LinkFilter>>,
+}
+
+impl NodeConfig {
+    /// A node that founds a cluster, or goes on with what the directory holds. QUIC listens on loopback, at a port that the
+    /// system chooses.
+    ///
+    /// ```
+    /// use forename::node::NodeConfig;
+    ///
+    /// let config = NodeConfig { label: "one".to_owned(), ..NodeConfig::new("./forename-data") };
+    /// assert!(config.evict_after.is_none());
+    /// ```
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            label: String::new(),
+            join: None,
+            evict_after: None,
+            keep_events: Some(KEEP_EVENTS),
+            max_open: Some(MAX_OPEN_OF_OWNER),
+            keep_log: None,
+            min_free: MIN_FREE,
+            links: None,
+        }
+    }
 }
 
 /// How a newcomer gets in.
@@ -89,6 +122,7 @@ pub struct JoinConfig {
 }
 
 /// A request on its way to the driver.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Call {
     /// What is asked.
@@ -115,6 +149,7 @@ impl Reception {
 }
 
 /// A running node, to be asked; cheap to clone.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Handle {
     node: watch::Receiver<NodeId>,
@@ -309,6 +344,7 @@ impl Node {
     }
 
     /// To ask it.
+    #[doc(hidden)]
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -321,17 +357,10 @@ impl Node {
     }
 
     /// What an operator may do.
+    #[doc(hidden)]
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
         Arc::new(self.operator.clone())
-    }
-
-    /// A word that lets newcomers in for so long.
-    ///
-    /// # Errors
-    /// Why there is none: it is still joining, as a rule.
-    pub fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        self.operator.mint_token(ttl)
     }
 
     /// Resolves when the node has stopped.

@@ -68,8 +68,8 @@ impl City {
         let listener = TcpListener::bind(any_port).await?;
         let client = Client::new(&format!("http://{}", listener.local_addr()?))?;
         // On loopback, and for whoever is on this machine.
-        let doors = forename::api::Doors::default();
-        tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), doors, std::future::pending()));
+        let doors = forename::config::Doors::default();
+        tokio::spawn(node.serve(listener, doors, std::future::pending()));
         Ok(Self { name, node, client, file: dir.join("events.ndjson") })
     }
 
@@ -107,7 +107,8 @@ async fn main() -> Result<(), Failure> {
     let links = Arc::new(Cuts::new());
     println!("Two cities, each with a node of forename and an application next to it.");
     let frankfurt = City::start("Frankfurt", dir.path().join("frankfurt"), &links, None).await?;
-    let token = frankfurt.node.mint_token(Duration::from_secs(60)).map_err(|refusal| refusal.to_string())?;
+    let token =
+        frankfurt.node.mint_token(Some(Duration::from_secs(60))).await.map_err(|problem| problem.to_string())?;
     let join = JoinConfig { address: frankfurt.node.peer_address().to_string(), token };
     let sydney = City::start("Sydney", dir.path().join("sydney"), &links, Some(join)).await?;
     for city in [&frankfurt, &sydney] {

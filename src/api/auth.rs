@@ -15,7 +15,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub(super) use allow::{About, Caller, allow, forbidden};
+pub(crate) use allow::Caller;
+pub(super) use allow::{About, allow, forbidden};
 pub(super) use rates::Rates;
 pub use rates::{DEFAULT_RATE, Rate};
 

@@ -17,11 +17,12 @@ use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 use super::auth::Caller;
 use super::extract::{NoParams, Params, parse};
 use super::places::Place;
-use super::registrations::{invalid, registered};
+use super::registrations::{accepted, invalid, registered};
 use super::{Api, Connections, MAX_BODY};
 use crate::model::limits::MAX_BATCH;
 use crate::model::{BatchLine, NDJSON, RegistrationBody};
 use crate::model::{Problem, ProblemType};
+use crate::node::Handle;
 
 /// Where batches are sent.
 pub(super) const PATH: &str = "/v1/registrations:batch";
@@ -29,7 +30,7 @@ pub(super) const PATH: &str = "/v1/registrations:batch";
 pub(super) const ALSO_NDJSON: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/json-lines"];
 
 /// Lines of one batch that are under way at a time: a good part of what one fsync covers. A guess.
-const AT_ONCE: usize = 256;
+pub(crate) const AT_ONCE: usize = 256;
 /// Lines of an answer that go out in one piece, where they are ready.
 const TOGETHER: usize = 64;
 
@@ -62,13 +63,24 @@ fn let_in_before() -> Box<Problem> {
     Box::new(Problem { retry_after: Some(1), ..Problem::new(ProblemType::Unavailable, detail) })
 }
 
-/// What becomes of a line.
 async fn answer(api: Arc<Api>, caller: Arc<Caller>, line: u64, text: Result<Bytes, Box<Problem>>) -> BatchLine {
     caller.bucket.wait().await;
-    let outcome = async { registered(&api, &caller, parse::<RegistrationBody>(&text?)?).await };
+    let body = text.and_then(|text| parse::<RegistrationBody>(&text));
+    batch_line(&api.handle, Some(&caller), line, body).await
+}
+
+/// What becomes of a line.
+pub(crate) async fn batch_line(
+    handle: &Handle,
+    caller: Option<&Caller>,
+    line: u64,
+    body: Result<RegistrationBody, Box<Problem>>,
+) -> BatchLine {
+    let outcome = async { registered(handle, caller, body?).await };
     match outcome.await {
-        Ok((registration, status)) => {
-            BatchLine { line, status: status.as_u16(), registration: Some(registration), problem: None }
+        Ok(registration) => {
+            let status = accepted(&registration).as_u16();
+            BatchLine { line, status, registration: Some(registration), problem: None }
         }
         Err(problem) => BatchLine { line, status: problem.status, registration: None, problem: Some(problem) },
     }

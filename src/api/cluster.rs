@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::auth::Caller;
 use super::extract::{NoParams, OptionalBody, Params, Segments, json};
 use super::registrations::unexpected;
-use super::{Api, now};
+use super::{Admin, Api, now};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::model::limits::DEFAULT_TOKEN_TTL;
@@ -36,8 +36,8 @@ async fn view(api: &Api, request: Request) -> Result<ClusterView, Box<Problem>> 
 }
 
 /// The replica's view, with what the transport knows of the members.
-fn cluster(api: &Api, view: ClusterView) -> Cluster {
-    let (mut cluster, wires) = (Cluster::new(view, now()), api.admin.wires());
+pub(crate) fn cluster_of(admin: &dyn Admin, view: ClusterView) -> Cluster {
+    let (mut cluster, wires) = (Cluster::new(view, now()), admin.wires());
     for member in &mut cluster.members {
         member.wire = wires.get(&member.node).map(ToString::to_string);
     }
@@ -49,7 +49,7 @@ pub(super) async fn show(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Cluster).await?;
-    Ok(json(StatusCode::OK, &cluster(&api, view)))
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
 /// How an eviction is asked for.
@@ -72,7 +72,7 @@ pub(super) async fn evict(
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })?;
     let view = view(&api, Request::Evict { node, force }).await?;
-    Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
+    Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
 /// Accepted: the node is out, and stops, once the others hold what it holds.
@@ -81,7 +81,7 @@ pub(super) async fn leave(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Leave { cancel: false }).await?;
-    Ok(json(StatusCode::ACCEPTED, &cluster(&api, view)))
+    Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
 /// The node stays after all.
@@ -90,7 +90,7 @@ pub(super) async fn stay(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Leave { cancel: true }).await?;
-    Ok(json(StatusCode::OK, &cluster(&api, view)))
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
 pub(super) async fn mint_token(

@@ -33,6 +33,14 @@ use places::Places;
 pub use problem::PROBLEM_JSON;
 pub use server::Connections;
 
+// A node in this process answers with these too.
+pub(crate) use batch::{AT_ONCE, batch_line};
+pub(crate) use cluster::cluster_of;
+pub(crate) use names::looked_up;
+pub(crate) use namespaces::rules_of;
+pub(crate) use reading::checked;
+pub(crate) use registrations::{content, longest, page_limit, registered, unexpected};
+
 use crate::clock::{Millis, NodeId};
 use crate::model::Problem;
 use crate::node::Handle;
@@ -81,8 +89,12 @@ impl Api {
     }
 
     async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {
-        self.handle.request(request).await.map_err(|refusal| Box::new(refusal.into()))
+        ask(&self.handle, request).await
     }
+}
+
+pub(crate) async fn ask(handle: &Handle, request: Request) -> Result<Answer, Box<Problem>> {
+    handle.request(request).await.map_err(|refusal| Box::new(refusal.into()))
 }
 
 /// Who is let in, and how many at a time.

@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Api;
 use super::auth::Caller;
 use super::extract::{Params, Segments, json};
-use super::registrations::{one, unexpected};
+use super::registrations::{content, one};
+use super::{Api, ask};
 use crate::model::Name;
 use crate::model::Problem;
-use crate::replica::{Answer, NameRequest, Request};
+use crate::node::Handle;
+use crate::replica::{NameRequest, Request};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,24 +28,21 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let suggest = params.suggest.unwrap_or(0);
-    Ok(json(StatusCode::OK, &looked_up(&api, NameRequest { namespace, name }, suggest).await?))
+    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRequest { namespace, name }, suggest).await?))
 }
 
 /// A name, with so many free alternatives where it is not free.
-pub(super) async fn looked_up(api: &Api, name: NameRequest, suggest: usize) -> Result<Name, Box<Problem>> {
-    let mut found = match api.ask(Request::Name(name)).await? {
-        Answer::Name(view) => Name::from(view),
-        other => return Err(unexpected(&other)),
-    };
+pub(crate) async fn looked_up(handle: &Handle, name: NameRequest, suggest: usize) -> Result<Name, Box<Problem>> {
+    let mut found = Name::from(content!(ask(handle, Request::Name(name)).await?, Answer::Name)?);
     if !found.available {
-        found.suggestions = suggestions(api, &found.namespace, &found.name, suggest).await?;
+        found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest).await?;
     }
     Ok(found)
 }
 
 /// Free alternatives for a name; none where none are asked for.
 pub(super) async fn suggestions(
-    api: &Api,
+    handle: &Handle,
     namespace: &str,
     name: &str,
     count: usize,
@@ -53,10 +51,7 @@ pub(super) async fn suggestions(
         return Ok(Vec::new());
     }
     let name = NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
-    match api.ask(Request::Suggest { name, count }).await? {
-        Answer::Suggestions(names) => Ok(names),
-        other => Err(unexpected(&other)),
-    }
+    content!(ask(handle, Request::Suggest { name, count }).await?, Answer::Suggestions)
 }
 
 #[derive(Deserialize)]

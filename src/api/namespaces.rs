@@ -11,6 +11,7 @@ use super::extract::{Body, NoParams, Params, Segments, json};
 use super::registrations::unexpected;
 use crate::model::{Namespace, NamespaceBody};
 use crate::model::{Problem, ProblemType};
+use crate::name::Rules;
 use crate::replica::{Answer, Request};
 
 pub(super) async fn show(
@@ -27,12 +28,17 @@ pub(super) async fn set(
     Params(NoParams {}): Params<NoParams>,
     Body(body): Body<NamespaceBody>,
 ) -> Result<Response, Box<Problem>> {
-    let rules = body.rules(&namespace).map_err(|error| {
-        let detail = format!("there cannot be such rules: {error}; nothing was changed, correct them");
-        Problem::boxed(ProblemType::InvalidRequest, detail)
-    })?;
+    let rules = rules_of(&namespace, &body)?;
     let if_version = body.if_version;
     answer(api.ask(Request::SetNamespace { namespace, rules: Box::new(rules), if_version }).await?)
+}
+
+/// The rules that a body gives.
+pub(crate) fn rules_of(namespace: &str, body: &NamespaceBody) -> Result<Rules, Box<Problem>> {
+    body.rules(namespace).map_err(|error| {
+        let detail = format!("there cannot be such rules: {error}; nothing was changed, correct them");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })
 }
 
 fn answer(answer: Answer) -> Result<Response, Box<Problem>> {

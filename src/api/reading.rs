@@ -7,14 +7,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Api;
 use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
-use super::registrations::{page_limit, unexpected};
+use super::registrations::{content, page_limit, unexpected};
+use super::{Api, ask};
 use crate::model::Problem;
 use crate::model::{
     CheckedName, CheckedNames, ClaimPlace, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time,
 };
+use crate::node::Handle;
 use crate::replica::{Answer, NameRequest, Request};
 
 #[derive(Deserialize)]
@@ -86,13 +87,15 @@ pub(super) async fn check(
     Body(names): Body<Vec<NameRef>>,
 ) -> Result<Response, Box<Problem>> {
     names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    match api.ask(Request::Names(names.iter().cloned().map(Into::into).collect())).await? {
-        Answer::Names(views) => {
-            let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();
-            Ok(json(StatusCode::OK, &CheckedNames { names }))
-        }
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(StatusCode::OK, &checked(&api.handle, names).await?))
+}
+
+/// Whether each of these names can be had.
+pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>) -> Result<CheckedNames, Box<Problem>> {
+    let request = Request::Names(names.iter().cloned().map(Into::into).collect());
+    let views = content!(ask(handle, request).await?, Answer::Names)?;
+    let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();
+    Ok(CheckedNames { names })
 }
 
 #[derive(Deserialize)]

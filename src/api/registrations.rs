@@ -8,15 +8,27 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Api;
 use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
 use super::names::{looked_up, suggestions};
+use super::{Api, ask};
 use crate::model::Scope;
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use crate::model::{Problem, ProblemType};
-use crate::replica::{Answer, NameRequest, RegisterRequest, RegistrationView, Request, Status};
+use crate::node::Handle;
+use crate::replica::{Answer, NameRequest, RegisterRequest, Request, Status};
+
+/// The content of an answer, which is of this kind unless the node has a bug.
+macro_rules! content {
+    ($answer:expr, Answer::$kind:ident) => {
+        match $answer {
+            $crate::replica::Answer::$kind(content) => Ok(content),
+            other => Err($crate::api::unexpected(&other)),
+        }
+    };
+}
+pub(crate) use content;
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
@@ -31,8 +43,8 @@ pub(super) async fn register(
         }
         body.id = Some(key);
     }
-    let (id, mut response) = match registered(&api, &caller, body).await {
-        Ok((registration, status)) => (Some(registration.id), json(status, &registration)),
+    let (id, mut response) = match registered(&api.handle, Some(&caller), body).await {
+        Ok(registration) => (Some(registration.id), json(accepted(&registration), &registration)),
         Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.into_response()),
     };
     if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("/v1/registrations/{id}")).ok()) {
@@ -51,63 +63,68 @@ fn check_reach(caller: &Caller, body: &RegistrationBody) -> Result<(), Box<Probl
     namespaces.into_iter().try_for_each(|namespace| caller.reach(namespace))
 }
 
-/// Registers, and says with which HTTP status; a registration that lost is a problem.
-pub(super) async fn registered(
-    api: &Api,
-    caller: &Caller,
+/// The HTTP status of a registration that did not lose.
+pub(super) fn accepted(registration: &Registration) -> StatusCode {
+    if registration.status == Status::Confirmed { StatusCode::CREATED } else { StatusCode::ACCEPTED }
+}
+
+/// Registers, for a caller or, with none, for this process; a registration that lost is a problem.
+pub(crate) async fn registered(
+    handle: &Handle,
+    caller: Option<&Caller>,
     body: RegistrationBody,
-) -> Result<(Registration, StatusCode), Box<Problem>> {
+) -> Result<Registration, Box<Problem>> {
     let suggest = body.suggest.unwrap_or(0);
     if suggest > MAX_SUGGESTIONS {
         return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
     }
-    check_reach(caller, &body)?;
+    caller.map_or(Ok(()), |caller| check_reach(caller, &body))?;
     let wait = longest(body.wait, body.timeout);
-    let request = RegisterRequest { charge: caller.charge.clone(), ..body.into_request(wait) };
-    let registration = match api.ask(caller.asks(Request::Register(request))).await {
-        Ok(answer) => Registration::from(registration(answer)?),
+    let charge = caller.and_then(|caller| caller.charge.clone());
+    let request = Request::Register(RegisterRequest { charge, ..body.into_request(wait) });
+    let request = if let Some(caller) = caller { caller.asks(request) } else { request };
+    let registration = match ask(handle, request).await {
+        Ok(answer) => Registration::from(*content!(answer, Answer::Registration)?),
         Err(mut problem) => {
             for name in &mut problem.names {
-                name.suggestions = suggestions(api, &name.namespace, &name.name, suggest).await?;
-                if !caller.sees_holders {
+                name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest).await?;
+                if caller.is_some_and(|caller| !caller.sees_holders) {
                     (name.registration, name.since) = (None, None);
                 }
             }
             return Err(problem);
         }
     };
-    outcome(api, caller, registration, suggest).await
+    outcome(handle, caller, registration, suggest).await
 }
 
 /// A registration as the one who made it is told of it.
 async fn outcome(
-    api: &Api,
-    caller: &Caller,
+    handle: &Handle,
+    caller: Option<&Caller>,
     mut registration: Registration,
     suggest: usize,
-) -> Result<(Registration, StatusCode), Box<Problem>> {
-    match registration.status {
-        Status::Confirmed => Ok((registration, StatusCode::CREATED)),
-        Status::Pending | Status::Contested => Ok((registration, StatusCode::ACCEPTED)),
-        Status::Rejected => {
-            let asks_for_name = suggest > 0 || !caller.sees_holders;
-            let lost = registration.rejected_by.as_ref().filter(|by| asks_for_name && !by.name.is_empty());
-            let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
-            let detail = Problem::rejected(registration.clone()).detail;
-            if !caller.sees_holders {
-                registration.rejected_by = None;
-            }
-            let mut problem = Problem { detail, ..Problem::rejected(registration) };
-            if let Some(lost) = lost {
-                let mut lost = looked_up(api, lost, suggest).await?;
-                if !caller.sees_holders {
-                    (lost.registration, lost.since) = (None, None);
-                }
-                problem.names = vec![lost];
-            }
-            Err(Box::new(problem))
-        }
+) -> Result<Registration, Box<Problem>> {
+    if registration.status != Status::Rejected {
+        return Ok(registration);
     }
+    let sees_holders = caller.is_none_or(|caller| caller.sees_holders);
+    let asks_for_name = suggest > 0 || !sees_holders;
+    let lost = registration.rejected_by.as_ref().filter(|by| asks_for_name && !by.name.is_empty());
+    let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
+    let detail = Problem::rejected(registration.clone()).detail;
+    if !sees_holders {
+        registration.rejected_by = None;
+    }
+    let mut problem = Problem { detail, ..Problem::rejected(registration) };
+    if let Some(lost) = lost {
+        let mut lost = looked_up(handle, lost, suggest).await?;
+        if !sees_holders {
+            (lost.registration, lost.since) = (None, None);
+        }
+        problem.names = vec![lost];
+    }
+    Err(Box::new(problem))
 }
 
 /// What any other key than a UUID is mapped to an id under: a UUID of version 5 (RFC 9562) of this namespace.
@@ -130,7 +147,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
 }
 
 /// After how many milliseconds to answer at the latest, where the client waits at all.
-fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<u64> {
+pub(crate) fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<u64> {
     let timeout = timeout.map_or(DEFAULT_WAIT, |span| span.0).min(MAX_WAIT);
     (wait == Some(Wait::Final)).then(|| Span(timeout).millis())
 }
@@ -149,9 +166,9 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    let registration = registration(api.ask(Request::Registration { id, wait }).await?)?;
+    let registration = content!(api.ask(Request::Registration { id, wait }).await?, Answer::Registration)?;
     registration.names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    Ok(json(StatusCode::OK, &Registration::from(registration)))
+    Ok(json(StatusCode::OK, &Registration::from(*registration)))
 }
 
 pub(super) async fn activate(
@@ -210,18 +227,12 @@ pub(super) async fn of_owner(
     Params(params): Params<OwnerParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    match api.ask(Request::Owner { owner, after: params.after, limit }).await? {
-        Answer::Registrations(views) => {
-            let next = if views.len() < limit { None } else { views.last().map(|view| view.id) };
-            let registrations = views.into_iter().map(Into::into).collect();
-            Ok(json(StatusCode::OK, &Registrations { registrations, next }))
-        }
-        other => Err(unexpected(&other)),
-    }
+    let answer = api.ask(Request::Owner { owner, after: params.after, limit }).await?;
+    Ok(json(StatusCode::OK, &Registrations::of(content!(answer, Answer::Registrations)?, limit)))
 }
 
 /// Rows of a page, checked.
-pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
+pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if (1..=MAX_PAGE).contains(&limit) {
         return Ok(limit);
@@ -231,17 +242,10 @@ pub(super) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
 
 /// The answer that is one registration.
 pub(super) fn one(answer: Answer) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Registration::from(registration(answer)?)))
+    Ok(json(StatusCode::OK, &Registration::from(*content!(answer, Answer::Registration)?)))
 }
 
-fn registration(answer: Answer) -> Result<RegistrationView, Box<Problem>> {
-    match answer {
-        Answer::Registration(view) => Ok(*view),
-        other => Err(unexpected(&other)),
-    }
-}
-
-pub(super) fn unexpected(answer: &Answer) -> Box<Problem> {
+pub(crate) fn unexpected(answer: &Answer) -> Box<Problem> {
     let kind = match answer {
         Answer::Registration(_) => "a registration",
         Answer::Name(_) | Answer::Names(_) | Answer::List(_) => "names",

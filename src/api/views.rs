@@ -8,7 +8,7 @@ mod tests;
 use crate::clock::NodeId;
 use crate::model::{
     CheckedName, Conflict, ConflictStatus, Conflicts, Contender, Event, EventData, History, Metadata, Name, NameRef,
-    NameStatus, Registration, RegistrationBody, Span, TakenName, TakenNames, Tenure, Time,
+    NameStatus, Registration, RegistrationBody, Registrations, Span, TakenName, TakenNames, Tenure, Time,
 };
 use crate::replica::{
     self, HistoryPage, ListedName, NameRequest, NameView, Refusal, RegisterRequest, RegistrationView, TenureClaim,
@@ -59,6 +59,14 @@ impl From<RegistrationView> for Registration {
             waiting_for: view.waiting_for,
             rejected_by: view.rejected_by,
         }
+    }
+}
+
+impl Registrations {
+    /// A page of at most so many rows.
+    pub(crate) fn of(views: Vec<RegistrationView>, limit: usize) -> Self {
+        let next = if views.len() < limit { None } else { views.last().map(|view| view.id) };
+        Self { registrations: views.into_iter().map(Into::into).collect(), next }
     }
 }
 

@@ -17,9 +17,8 @@ use tokio::time::{sleep, timeout};
 use super::output::{line, status};
 use super::{Exit, Failure, Outcome};
 use crate::api::Doors;
-use crate::client::Client;
-use crate::model::EventQuery;
-use crate::model::{NameRef, Registration, RegistrationBody};
+use crate::client::{Client, ClientError};
+use crate::model::{EventQuery, NameRef, Registration, RegistrationBody};
 use crate::node::{JoinConfig, Node, NodeConfig};
 use crate::replica::{EventType, Status};
 use crate::transport::Cuts;
@@ -173,10 +172,7 @@ async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure
         let join = match places.first() {
             Some(founder) => Some(JoinConfig {
                 address: founder.node.peer_address().to_string(),
-                token: founder
-                    .node
-                    .mint_token(Duration::from_secs(60))
-                    .map_err(|refusal| Failure::failed(refusal.to_string()))?,
+                token: founder.node.mint_token(Some(Duration::from_secs(60))).await.map_err(ClientError::from)?,
             }),
             None => None,
         };
@@ -223,7 +219,7 @@ impl Place {
         let (stop, mut stopping) = watch::channel(());
         // Told or dropped, it means the same.
         let shutdown = async move { drop(stopping.changed().await) };
-        let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), Doors::default(), shutdown));
+        let server = tokio::spawn(node.serve(listener, Doors::default(), shutdown));
         Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
     }
 
@@ -238,7 +234,7 @@ impl Place {
 /// Looks until there is something to see.
 async fn eventually<T>(
     what: &str,
-    mut look: impl AsyncFnMut() -> Result<Option<T>, crate::client::ClientError>,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, ClientError>,
 ) -> Result<T, Failure> {
     let looking = async {
         loop {

@@ -100,7 +100,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
     let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections, rate: settings.rate };
-    let server = tokio::spawn(crate::api::serve(listener, node.handle(), node.admin(), doors, shutdown));
+    let server = tokio::spawn(node.serve(listener, doors, shutdown));
     tokio::pin!(server);
     output::line(&format!("http://{http}"))?;
     // Probes are answered meanwhile, and whoever else asks hears that it is still joining.

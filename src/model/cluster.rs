@@ -10,6 +10,7 @@ use crate::clock::{Hlc, NodeId};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cluster {
     /// This node.
     pub node: NodeId,
@@ -64,6 +65,7 @@ pub struct Cluster {
 
 /// The part of an event feed that is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventRange {
     /// The place before the earliest event kept.
     pub start: Cursor,
@@ -73,6 +75,7 @@ pub struct EventRange {
 
 /// A newcomer that is not let in for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Newcomer {
     /// The newcomer.
     pub node: NodeId,
@@ -86,6 +89,7 @@ pub struct Newcomer {
 
 /// What keeps a newcomer out for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Hindrance {
     /// Which kind: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach` or `first-starts`.
     pub kind: String,
@@ -98,6 +102,7 @@ pub struct Hindrance {
 
 /// A reservation whose time is over and which has not ended, because the watermark has not passed it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Overdue {
     /// When the earliest such one was to end.
     pub since: Time,
@@ -108,6 +113,7 @@ pub struct Overdue {
 /// Two nodes hold different ops under one number of a log. Nothing more of it is decided until its origin has come back under
 /// a new id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Fork {
     /// Whose log.
     pub origin: NodeId,
@@ -119,6 +125,7 @@ pub struct Fork {
 
 /// An eviction that is not finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Eviction {
     /// Who goes.
     pub nodes: Vec<NodeId>,
@@ -133,6 +140,7 @@ pub struct Eviction {
 
 /// A place in a node's log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cut {
     /// Whose log.
     pub node: NodeId,
@@ -143,6 +151,7 @@ pub struct Cut {
 /// Where a node stands in the membership.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MemberState {
     /// It takes registrations.
     #[default]
@@ -155,6 +164,7 @@ pub enum MemberState {
 
 /// A member as another sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Member {
     /// The member.
     pub node: NodeId,

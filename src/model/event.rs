@@ -54,6 +54,7 @@ mod type_text {
 
 /// A CloudEvents 1.0 object.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
     /// Always `1.0`.
     pub specversion: String,
@@ -80,6 +81,7 @@ pub struct Event {
 
 /// The particulars of an event.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventData {
     /// The registration as it stood when the event was told, which may be further by now.
     pub registration: Registration,
@@ -96,6 +98,7 @@ pub struct EventData {
 
 /// A page of the feed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Events {
     /// In order.
     pub events: Vec<Event>,

@@ -10,6 +10,7 @@ use crate::clock::{NodeId, Stamp};
 /// Which of the cases it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Case {
     /// Nobody ever claimed the name.
     NeverHeld,
@@ -37,6 +38,7 @@ pub enum Case {
 
 /// Why something is where it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The name, or the registration's id.
     pub subject: String,
@@ -58,6 +60,7 @@ pub struct Explanation {
 
 /// An operation that decides something.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DecidingOp {
     /// Its stamp.
     #[serde(with = "stamp")]
@@ -75,6 +78,7 @@ pub struct DecidingOp {
 
 /// A member that is waited for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AwaitedMember {
     /// The member.
     pub node: NodeId,

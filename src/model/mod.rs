@@ -46,6 +46,8 @@ pub use status::{EndReason, EventType, NameStatus, Precedence, RulesVersion, Rul
 pub(crate) use text::TextOrSeconds;
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
 
+pub use crate::clock::{Hlc, Millis, NodeId, Stamp};
+
 /// The number of an op in its origin's log, from 1.
 pub type Seq = u64;
 

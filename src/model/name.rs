@@ -10,6 +10,7 @@ use crate::clock::{NodeId, Stamp};
 
 /// Whether a name can be had.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Name {
     /// The namespace.
     pub namespace: String,
@@ -37,6 +38,7 @@ pub struct Name {
 
 /// A claim among those of a tenure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Contender {
     /// Its registration.
     pub registration: Uuid,
@@ -73,6 +75,7 @@ pub struct Contender {
 
 /// A tenure of a name: who held it, from when till when.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tenure {
     /// The claim that leads it, by stamp the first.
     pub holder: Contender,
@@ -88,6 +91,7 @@ pub struct Tenure {
 
 /// A page of a name's tenures, earliest first.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct History {
     /// The namespace.
     pub namespace: String,
@@ -105,6 +109,7 @@ pub struct History {
 
 /// A tenure of a name that more than one registration claimed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Conflict {
     /// The namespace.
     pub namespace: String,
@@ -135,6 +140,7 @@ pub enum ConflictStatus {
 
 /// A page of the exception report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Conflicts {
     /// By namespace and key; may be empty although there are more.
     pub conflicts: Vec<Conflict>,
@@ -145,6 +151,7 @@ pub struct Conflicts {
 
 /// A name that somebody has.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TakenName {
     /// The namespace.
     pub namespace: String,
@@ -172,6 +179,7 @@ pub struct TakenName {
 
 /// A page of the names that are taken, by namespace and key.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TakenNames {
     /// May be empty although there are more.
     pub names: Vec<TakenName>,
@@ -182,6 +190,7 @@ pub struct TakenNames {
 
 /// Whether one of several names can be had.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckedName {
     /// The namespace.
     pub namespace: String,
@@ -202,6 +211,7 @@ pub struct CheckedName {
 
 /// What `POST /v1/names:check` answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CheckedNames {
     /// In the order asked for.
     pub names: Vec<CheckedName>,

@@ -10,6 +10,7 @@ use super::{RulesVersion, is_false};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ProfileName {
     /// User names: RFC 8265, and look-alikes as --lookalikes says
     Username,
@@ -25,6 +26,7 @@ pub enum ProfileName {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Lookalikes {
     /// What looks like an ASCII letter or digit is that; names of ASCII are told apart as they are written
     #[default]
@@ -51,6 +53,7 @@ pub enum Characters {
 
 /// A namespace and the rules in force at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Namespace {
     /// The namespace.
     pub namespace: String,

@@ -169,6 +169,7 @@ impl<'de> Deserialize<'de> for ProblemType {
 /// A problem, as it travels.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{detail}")]
+#[non_exhaustive]
 pub struct Problem {
     /// Which kind.
     #[serde(rename = "type")]
@@ -216,6 +217,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether the names went to somebody else, now or for good.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self.problem_type, ProblemType::NameTaken | ProblemType::RegistrationRejected)
+    }
+
     /// A problem without further fields.
     #[must_use]
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {

@@ -92,6 +92,7 @@ object!(ExtensionBody);
 
 /// A line of what `POST /v1/registrations:batch` answers: the registration, or the problem.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BatchLine {
     /// The number of the request's line that it answers, from 1.
     pub line: u64,
@@ -107,6 +108,7 @@ pub struct BatchLine {
 
 /// Where a registration stands.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Registration {
     /// Its id.
     pub id: Uuid,
@@ -147,6 +149,7 @@ pub struct Registration {
 
 /// One name of a registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Claim {
     /// The namespace.
     pub namespace: String,
@@ -162,6 +165,7 @@ pub struct Claim {
 
 /// A member that something waits for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Waiting {
     /// The member.
     pub node: NodeId,
@@ -174,6 +178,7 @@ pub struct Waiting {
 
 /// The claim that a registration lost to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RejectedBy {
     /// The namespace of the lost name.
     pub namespace: String,
@@ -200,6 +205,7 @@ impl RejectedBy {
 
 /// An owner's registrations, earliest first.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Registrations {
     /// This page of them.
     pub registrations: Vec<Registration>,

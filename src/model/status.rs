@@ -33,6 +33,7 @@ impl Status {
 /// Whether a name can be had.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum NameStatus {
     /// It can be claimed here and now.
     Available,
@@ -110,6 +111,7 @@ pub enum EventType {
 /// How a claim ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum EndReason {
     /// Its owner gave it up.
     Released,
@@ -124,6 +126,7 @@ pub enum EndReason {
 /// Why one claim comes before another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Precedence {
     /// It has the earlier timestamp.
     EarliestTimestamp,

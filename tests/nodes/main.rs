@@ -22,6 +22,8 @@
 //! | `browsers` | a page in a browser that tries what it can at a node |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
+//! | `library` | the same calls over HTTP and in this process |
+//! | `readme` | the example of the README |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
@@ -38,11 +40,13 @@ mod crossings;
 mod doors;
 mod erasure;
 mod leaving;
+mod library;
 mod links;
 mod many;
 mod namespaces;
 mod private;
 mod races;
+mod readme;
 mod rescue;
 mod restarts;
 mod rules;

@@ -18,7 +18,8 @@ async fn rules(client: &Client, namespace: &str) -> Result<Namespace, String> {
 
 /// Waits until a node has the rules that another one shows, and says that they are final.
 async fn has(client: &Client, wanted: &Namespace) {
-    let wanted = Namespace { is_final: true, ..wanted.clone() };
+    let mut wanted = wanted.clone();
+    wanted.is_final = true;
     eventually("the rules are here", async || same(&rules(client, &wanted.namespace).await?, &wanted)).await;
 }
 

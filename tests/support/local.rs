@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forename::Client;
-use forename::api::Doors;
+use forename::config::Doors;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ impl Local {
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
         let doors = Doors::default();
-        let server = tokio::spawn(forename::api::serve(listener, node.handle(), node.admin(), doors, shutdown));
+        let server = tokio::spawn(node.serve(listener, doors, shutdown));
         let client = Client::new(&format!("http://{http}")).expect("an address");
         Self { client, peer: node.peer_address(), node, stop, server, dir }
     }
@@ -85,7 +85,15 @@ impl Local {
 
     /// A sponsor that has joined just now may have to hear of the cluster's key first.
     pub(crate) async fn token(&self) -> String {
-        eventually("a token", async || self.node.mint_token(DEADLINE).map_err(|refusal| refusal.to_string())).await
+        eventually("a token", async || {
+            self.node.mint_token(Some(DEADLINE)).await.map_err(|problem| problem.to_string())
+        })
+        .await
+    }
+
+    /// The node itself, to be asked without HTTP.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
     pub(crate) fn handle(&self) -> Handle {

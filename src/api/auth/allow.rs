@@ -23,7 +23,7 @@ use crate::replica::{self, Bearer, Charge, Refusal, reaches};
 
 /// Who makes a call that was let in.
 #[derive(Clone, Debug)]
-pub(in crate::api) struct Caller {
+pub(crate) struct Caller {
     /// Whose places it takes.
     pub(in crate::api) holder: Holder,
     /// Whether it may have a place that is kept for administrators.

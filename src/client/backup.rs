@@ -1,0 +1,40 @@
+//! A backup over HTTP.
+
+use reqwest::Response;
+
+use super::{Client, PATIENCE, Result};
+
+impl Client {
+    /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.
+    ///
+    /// # Errors
+    /// The node cannot be reached or is still joining.
+    pub async fn backup(&self) -> Result<BackupStream> {
+        // No limit on the whole: it takes as long as the disks take.
+        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?).send();
+        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(self.failure(response).await);
+        }
+        Ok(BackupStream { client: self.clone(), response })
+    }
+}
+
+/// A backup as it arrives.
+#[derive(Debug)]
+pub struct BackupStream {
+    client: Client,
+    response: Response,
+}
+
+impl BackupStream {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// The node stops, or cannot be reached any more: what arrived is not whole.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.map_err(|_| self.client.silent())?;
+        Ok(chunk.map_err(|error| self.client.unreachable(&error))?.map(Into::into))
+    }
+}

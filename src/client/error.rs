@@ -1,0 +1,76 @@
+//! Why a call has no answer.
+
+use crate::model::Problem;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address cannot be used.
+    #[error("{address:?} is not the address of a node: {why}; write it like http://127.0.0.1:7400")]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The token cannot be sent.
+    #[error("the API token has characters that no header can hold; give it as 'forename token new' printed it")]
+    Token,
+    /// A name that no path can hold.
+    #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
+    Path(String),
+    /// No answer arrived. Whether the node did what it was asked is not known, unless [`is_unsent`](Self::is_unsent).
+    #[error("no answer from the node at {address}: {why}; a request with an id of its own can be repeated safely")]
+    Unreachable {
+        /// The node's address.
+        address: String,
+        /// What happened.
+        why: String,
+        /// Whether there was a connection, so that the node may have got the request.
+        sent: bool,
+    },
+    /// The node refused, or the registration lost.
+    #[error(transparent)]
+    Problem(Box<Problem>),
+    /// Whatever answered is no node, or of another version.
+    #[error("the answer of {address} (HTTP status {status}) cannot be understood: {why}")]
+    Answer {
+        /// The node's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// The problem that the node answered with, where it did.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// Whether no connection came about, so that the node has certainly done nothing: another one may be asked as if it
+    /// were the first.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable { sent: false, .. })
+    }
+
+    /// Whether the names went to somebody else, now or for good.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.problem().is_some_and(Problem::is_taken)
+    }
+}
+
+impl From<Box<Problem>> for ClientError {
+    /// The error of a caller that asks a node in its own process.
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Problem(problem)
+    }
+}

@@ -1,0 +1,85 @@
+//! The event feed of a node in this process.
+
+use std::collections::VecDeque;
+
+use tokio::sync::watch;
+
+use super::Result;
+use crate::api::{ask, content, page_limit};
+use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
+use crate::node::Handle;
+use crate::replica::{EventFilter, Request};
+
+/// A page of the feed.
+pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
+    let filter = EventFilter {
+        types: query.types.clone(),
+        owner: query.owner.clone(),
+        registration: query.registration,
+        namespace: query.namespace.clone(),
+        local: query.local,
+        since: query.since.map(|since| since.0),
+    };
+    let request = Request::Events { after, limit: page_limit(query.limit)?, filter };
+    let answer = ask(handle, request).await?;
+    let page = content!(answer, Answer::Events)?;
+    let feed = handle.node().first_incarnation();
+    let events = page.events.into_iter().map(|event| Event::new(feed, event)).collect();
+    Ok(Events { events, next: page.next })
+}
+
+/// The event feed as it grows. Each event comes once, in order. It holds a page at most.
+#[derive(Debug)]
+pub struct NodeEvents {
+    handle: Handle,
+    latest: watch::Receiver<Cursor>,
+    query: EventQuery,
+    /// Up to where the feed was given out.
+    after: Option<Cursor>,
+    /// Where the next page begins.
+    next: Option<Cursor>,
+    ready: VecDeque<Event>,
+    /// Nothing more was there at the last look.
+    drained: bool,
+}
+
+impl NodeEvents {
+    pub(super) fn new(handle: Handle, after: Option<Cursor>, query: EventQuery) -> Self {
+        let latest = handle.events();
+        Self { handle, latest, query, after, next: after, ready: VecDeque::new(), drained: false }
+    }
+
+    /// How far the feed has been read: where another stream goes on.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.after
+    }
+
+    /// Waits for the next event.
+    ///
+    /// # Errors
+    /// The node refuses the request, or stops. The stream may be asked again. Where the node has begun a new feed the
+    /// problem is [`CursorUnknown`](ProblemType::CursorUnknown): begin another stream after [`Problem::restart`], and drop
+    /// the events whose ids you know. Where it no longer keeps the events that come next, it is
+    /// [`EventsCompacted`](ProblemType::EventsCompacted): read the state, and begin another stream there.
+    pub async fn next(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.after = event.cursor;
+                return Ok(event);
+            }
+            self.after = self.next;
+            if self.drained && self.latest.changed().await.is_err() {
+                let detail = "the node has stopped, so no more events come; go on with the cursor once it runs again";
+                return Err(Box::new(Problem::new(ProblemType::Unavailable, detail)));
+            }
+            // Marked as seen before the look, so that what comes during it wakes this reader again.
+            self.latest.borrow_and_update();
+            self.drained = false;
+            let page = page(&self.handle, self.next, &self.query).await?;
+            self.drained = page.events.is_empty() && self.next.is_none_or(|next| next == page.next);
+            self.next = Some(page.next);
+            self.ready = page.events.into();
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Histories, conflicts, explanations, lists.
+
+use uuid::Uuid;
+
+use super::{Result, named};
+use crate::api::{checked, content, looked_up, page_limit};
+use crate::model::{
+    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
+};
+use crate::node::Node;
+use crate::replica::Request;
+
+/// Calls that read many rows, or say why something is where it is.
+impl Node {
+    /// Who holds a name, with so many free alternatives where somebody does.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    pub async fn name_or_others(&self, namespace: &str, name: &str, suggest: usize) -> Result<Name> {
+        looked_up(&self.handle(), named(namespace, name), suggest).await
+    }
+
+    /// A page of a name's tenures, after a place that the page before it gave.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
+        let request = Request::History { name: named(namespace, name), after, limit: page_limit(None)? };
+        Ok(content!(self.ask(request).await?, Answer::History)?.into())
+    }
+
+    /// What decides a name, and what it waits for.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
+        let answer = self.ask(Request::ExplainName(named(namespace, name))).await?;
+        Ok((*content!(answer, Answer::NameExplanation)?).into())
+    }
+
+    /// What decides a registration, and what it waits for.
+    ///
+    /// # Errors
+    /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
+    pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
+        let answer = self.ask(Request::ExplainRegistration(id)).await?;
+        Ok((*content!(answer, Answer::RegistrationExplanation)?).into())
+    }
+
+    /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
+    ///
+    /// # Errors
+    /// The node refuses.
+    pub async fn check(&self, names: &[NameRef]) -> Result<CheckedNames> {
+        checked(&self.handle(), names.to_vec()).await
+    }
+
+    /// A page of the names that were claimed more than once, of those where something happened since a time.
+    ///
+    /// # Errors
+    /// The node refuses.
+    pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
+        let (limit, since) = (page_limit(query.limit)?, since.map(|since| since.0));
+        let request = Request::Conflicts { namespace: query.namespace.clone(), since, after: after.cloned(), limit };
+        Ok(content!(self.ask(request).await?, Answer::Conflicts)?.into())
+    }
+
+    /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
+    ///
+    /// # Errors
+    /// The node refuses.
+    pub async fn names(&self, query: &NameQuery, prefix: &str, after: Option<&Place>) -> Result<TakenNames> {
+        let limit = page_limit(query.limit)?;
+        // A prefix means something within a namespace.
+        let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
+        let request = Request::List { namespace: query.namespace.clone(), prefix, after: after.cloned(), limit };
+        Ok(content!(self.ask(request).await?, Answer::List)?.into())
+    }
+}
