@@ -105,6 +105,7 @@ pub const RARE: &[&str] = &[
     "wrong clocks are no minority of those left",
     "those who are lost put out the others",
     "nobody is left who has the state",
+    "a node that knows nobody any more is told whom to join",
     "what an old disk lacks is forgotten",
     "an old disk catches up",
     "refused: last member",

@@ -21,9 +21,13 @@ use crate::observers::Observers;
 use crate::oracle;
 use crate::plan::{Ending, Loss, Plan};
 use crate::violation::{Checked, Violation};
+use crate::world::net::Micros;
 use crate::world::{World, healing, prospects};
 pub use failure::Failure;
 use rest::{is_going, seen, unsettled};
+
+/// Within so long a node that was put out learns it, where anybody whom it reaches knows.
+const ASTRAY: Micros = 10_000_000;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -209,10 +213,14 @@ fn wait_until_noticed(world: &mut World) -> Result<bool, Failure> {
 /// that are alive that no majority is left.
 fn settle(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
+    let astray_at = world.now + ASTRAY;
     loop {
         let later = world.now + 500_000;
         world.run_until(later).map_err(Failure::Safety)?;
         healing::mend_wrong_clocks(world);
+        if world.now >= astray_at {
+            way_out::bring_back(world).map_err(Failure::Safety)?;
+        }
         match unsettled(world).map_err(Failure::Safety)? {
             None => return Ok(true),
             Some(text) if world.now >= deadline => {

@@ -308,3 +308,30 @@ fn what_a_member_issues_after_it_froze_another_is_not_held_by_that_one() {
     }
     story.ends_well();
 }
+
+/// Tokyo was put out while it was away, and never heard of Lima. Only London knew both, and has left.
+#[test]
+fn one_that_knows_nobody_who_is_left_finds_out_once_its_operator_tells_it_whom_to_join() {
+    let mut story = Story::with_joiners(2, &[LONDON]);
+    story.passes(500);
+    story.crash(TOKYO);
+    story.start(LIMA);
+    story.passes(1000);
+    assert!(story.is_member(LIMA));
+    story.evicts(LONDON, TOKYO).unwrap();
+    story.passes(1000);
+    story.leaves(LONDON).unwrap();
+    story.passes(5000);
+    assert!(story.has_left(LONDON));
+    story.start(TOKYO);
+    story.passes(10_000);
+    let cluster = story.cluster(TOKYO);
+    assert!(cluster.member && story.incarnation(TOKYO) == 0, "nobody whom it knows can tell it");
+    let others = cluster.members.iter().filter(|member| member.node != cluster.node);
+    assert!(others.map(|member| member.connected).all(|connected| !connected), "and it shows that it reaches nobody");
+    let alice = story.claims(LIMA, &["alice"]);
+    story.passes(100);
+    assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed), "the others go on without it");
+    // Its operator has it rejoin by way of Lima, as docs/operations.md says.
+    story.ends_well();
+}

@@ -4,15 +4,14 @@
 //! The reasons are looked for in the world (clocks, links, machines, the membership ops that a host has), not in what the
 //! replica says of itself. What a node cannot know is taken into account: what it heard last of a clock may be out of date.
 
-mod clocks;
-
 use std::collections::BTreeMap;
 
-use forename::clock::{NodeId, Stamp};
+use forename::clock::Stamp;
 use forename::crdt::Body;
-use forename::replica::{Answer, Input, Message, Refusal, RegistrationView};
+use forename::replica::{Answer, Refusal, RegistrationView};
 
 use crate::checks::check::Check;
+use crate::checks::clocks::{Clocks, LARGEST, must_be_off};
 use crate::marks::Marks;
 use crate::plan::Host;
 use crate::violation::{Checked, broken};
@@ -22,13 +21,9 @@ use crate::world::contact::{KNOWN, in_contact};
 use crate::world::ids::node_id;
 use crate::world::net::Micros;
 use crate::world::{Seen, World};
-use clocks::{Clocks, must_be_off};
 
 /// After so long a node is done with its start: `start_grace`, and a second.
 const STARTED: Micros = 6_000_000;
-
-/// In larger clusters nothing is judged, because that would take longer than the run itself.
-const LARGEST: usize = 32;
 
 /// The reasons that a host had to refuse something.
 #[derive(Clone, Debug, Default)]
@@ -82,24 +77,12 @@ impl Availability {
     fn reads(&mut self, world: &World, host: Host) {
         // A request may come before them in the inbox.
         self.looks_at_clock(world, host);
-        // Without a state it does not know who is a member, and listens to nobody's clock.
-        let running = world.machines[host].running().filter(|_| world.machines[host].is_installed());
-        for input in running.map_or(&[][..], |running| running.inbox.as_slice()) {
-            let Input::Message { from, message } = input else { continue };
-            // A newcomer says what the clock of its machine is, which may have been a member before.
-            let (wall, newcomer) = match message {
-                Message::Vector(vector) => (vector.wall, false),
-                Message::Join { wall, .. } | Message::Installed { wall, .. } => (*wall, true),
-                _ => continue,
-            };
-            let earlier = |member: &NodeId| newcomer && *member != *from && member.key_part() == from.key_part();
-            let members = world.books.members(host);
-            let joining = newcomer || !members.contains(from);
-            for node in members.iter().copied().filter(earlier).chain([*from]) {
-                self.clocks.hear(world.now, host, node, wall, joining);
-                self.looks_at_clock(world, host);
+        let Self { hosts, clocks } = self;
+        clocks.reads(world, host, |clocks| {
+            if clocks.may_be_off(world, host) {
+                hosts.entry(host).or_default().suspect_at = Some(world.now);
             }
-        }
+        });
         self.looks(world, host);
     }
 

@@ -7,9 +7,11 @@ use forename::clock::NodeId;
 use forename::crdt::{Body, Op, Seq};
 
 use crate::checks::check::Check;
+use crate::checks::clocks::{Clocks, LARGEST};
 use crate::marks::Marks;
 use crate::plan::Host;
 use crate::violation::{Checked, broken};
+use crate::world::contact::clock_of;
 use crate::world::ids::host_of;
 use crate::world::machine::Machine;
 use crate::world::net::Micros;
@@ -25,36 +27,41 @@ const SETTLED: Micros = 10_000_000;
 const JUST_NOW: Micros = 3_000_000 + 5_000_000;
 
 /// See the module's text.
-#[derive(Debug)]
-pub(crate) struct Issued;
+#[derive(Debug, Default)]
+pub(crate) struct Issued {
+    clocks: Clocks,
+}
 
 impl Check for Issued {
     fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
         match what {
+            Seen::Started(host) => self.clocks.forget(*host),
+            Seen::Turn(host) if world.machines.len() <= LARGEST => self.clocks.reads(world, *host, |_| {}),
             // What it takes in the same step it may have taken after it issued them.
             Seen::Writes { host, ops } if !world.machines[*host].is_old() => {
                 let mut own = ops.iter().filter(|op| op.node == world.machines[*host].node);
-                own.try_for_each(|op| match &op.body {
-                    Body::Admit { node } => judge_admission(world, *host, op, *node),
+                return own.try_for_each(|op| match &op.body {
+                    Body::Admit { node } => judge_admission(world, *host, op, *node, &self.clocks),
                     _ => Ok(()),
-                })
+                });
             }
             Seen::Issued { host, ops } if !world.machines[*host].is_old() => {
-                ops.iter().try_for_each(|op| match &op.body {
+                return ops.iter().try_for_each(|op| match &op.body {
                     Body::Freeze { node, .. } => judge_freeze(world, *host, op, *node),
                     Body::Evict { cuts } => judge_eviction(world, *host, &cuts.keys().copied().collect()),
                     Body::Depart => judge_departure(world, *host, op),
                     _ => Ok(()),
-                })
+                });
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 }
 
 /// Whoever lets a newcomer in knows of no eviction that is under way, has heard all members just now, and most of them have
 /// the admissions before; and the newcomer's clock is right.
-fn judge_admission(world: &World, host: Host, op: &Op, newcomer: NodeId) -> Checked {
+fn judge_admission(world: &World, host: Host, op: &Op, newcomer: NodeId, clocks: &Clocks) -> Checked {
     let why = |why: String| broken("admitted", format!("host {host} lets {newcomer} in, though {why}"));
     let mut members = world.books.roll.members(&world.books.ledger, host, world.plan.founders);
     members.remove(&newcomer);
@@ -74,8 +81,8 @@ fn judge_admission(world: &World, host: Host, op: &Op, newcomer: NodeId) -> Chec
             return why(format!("{hold} of {} members have the admission {origin}#{seq}", members.len()));
         }
     }
-    match off_by(world, host_of(newcomer)) {
-        Some(off) if off > CLOCK => why(format!("its clock is off by {off} ms")),
+    match off_by(world, host, &members, host_of(newcomer), clocks) {
+        Some(off) if off > CLOCK + delay(world) => why(format!("its clock is off by {off} ms")),
         _ => Ok(()),
     }
 }
@@ -191,12 +198,22 @@ fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
     since.is_some_and(|since| since + JUST_NOW < world.now)
 }
 
-/// By how many milliseconds a machine's clock is off from those of all others, where these agree and none was touched lately.
-fn off_by(world: &World, host: Host) -> Option<u64> {
-    let others: Vec<Host> = world.present().into_iter().filter(|other| *other != host).collect();
-    let quiet = |host: &Host| world.books.conditions.is_clock_settled(*host, world.now.saturating_sub(SETTLED));
-    let clock = |host: Host| world.machines[host].now(world.now).wall.0;
-    let time = others.first().map(|other| clock(*other))?;
-    let agree = others.iter().all(|other| quiet(other) && clock(*other).abs_diff(time) < 1000);
-    (agree && quiet(&host)).then(|| clock(host).abs_diff(time))
+/// By how many milliseconds a newcomer's clock is off from cluster time, whichever of the members' clocks the host takes that
+/// from: cluster time lies between the first and the last of them, as they are or as the host heard them. None where one of
+/// these clocks was touched lately.
+fn off_by(world: &World, host: Host, members: &BTreeSet<NodeId>, newcomer: Host, clocks: &Clocks) -> Option<u64> {
+    let hosts = members.iter().map(|member| host_of(*member)).chain([host, newcomer]);
+    let quiet = |host: Host| world.books.conditions.is_clock_settled(host, world.now.saturating_sub(SETTLED));
+    if !hosts.filter(|host| *host < world.machines.len()).all(quiet) {
+        return None;
+    }
+    let times = || members.iter().flat_map(|member| clocks.times_of(world, host, *member));
+    let (first, last) = (times().min()?, times().max()?);
+    let clock = clock_of(world, newcomer);
+    Some(clock.abs_diff(clock.clamp(first, last)))
+}
+
+/// How late a word can make its sender's clock look, milliseconds: one message in some takes ten times as long as others.
+fn delay(world: &World) -> u64 {
+    (world.plan.links.least + world.plan.links.jitter) / 100
 }

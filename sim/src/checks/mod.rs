@@ -11,6 +11,7 @@ pub(crate) mod burst;
 pub(crate) mod canary;
 pub(crate) mod charges;
 pub(crate) mod check;
+mod clocks;
 pub(crate) mod confidential;
 pub(crate) mod cuts;
 pub(crate) mod durable;
@@ -44,7 +45,7 @@ pub(crate) fn all() -> Vec<Box<dyn Check>> {
         // A request that is refused is refused for a reason.
         Box::new(availability::Availability::default()),
         // Who lets in, evicts or leaves may do so.
-        Box::new(issued::Issued),
+        Box::new(issued::Issued::default()),
         // What is final is so everywhere, and a tenure has one winner.
         Box::new(outcomes::Outcomes::default()),
         // A name has at most one holder at any time.

@@ -12,7 +12,7 @@ use crate::ask::{ask, ask_patiently, cluster};
 use crate::plan::{Ending, Host};
 use crate::run::failure::Failure;
 use crate::run::rest::{is_dead, seen, unsettled};
-use crate::violation::{Checked, Violation};
+use crate::violation::{Checked, Violation, broken};
 use crate::world::books::orders;
 use crate::world::ids::host_of;
 use crate::world::net::Micros;
@@ -53,6 +53,7 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
             return Err(Failure::Liveness(Violation { check: "bricked", text }));
         }
         healing::mend_wrong_clocks(world);
+        bring_back(world).map_err(Failure::Safety)?;
         operator.acts(world).map_err(Failure::Safety)?;
         let later = world.now + LOOK;
         world.run_until(later).map_err(Failure::Safety)?;
@@ -95,6 +96,43 @@ fn named(view: &ClusterView) -> BTreeSet<NodeId> {
         _ => Vec::new(),
     });
     waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
+}
+
+/// Brings back the nodes that were put out while they were away and reach nobody who could tell them so, because all members
+/// that they know have left. Their operators do what docs/operations.md says: `forename rejoin`, and a start with `--join`.
+pub(crate) fn bring_back(world: &mut World) -> Checked {
+    let present = world.present();
+    for host in present.iter().copied().filter(|host| is_astray(world, *host)).collect::<Vec<_>>() {
+        world.mark("a node that knows nobody any more is told whom to join");
+        process::crash(world, host, 100);
+        let now = world.now;
+        let machine = &mut world.machines[host];
+        let restored = machine.restored;
+        if let Err(why) = machine.rejoin(now) {
+            return broken("rejoin", format!("host {host} cannot rejoin: {why}"));
+        }
+        // It loses nothing by that, as one does whose directory is an old copy.
+        machine.restored = restored;
+        machine.named.extend(present.iter().filter(|other| **other != host));
+        process::start(world, host)?;
+    }
+    Ok(())
+}
+
+/// Whether a node takes itself for a member and is out, and none of those who are in contact with it, directly or through others
+/// that are members themselves, has heard of that: a newcomer tells nobody.
+fn is_astray(world: &World, host: Host) -> bool {
+    let node = world.machines[host].node;
+    if !is_member(world, host) || !world.books.ledger.is_out(node) {
+        return false;
+    }
+    let meet = |a: Host, b: Host| world.machines[a].wanted.contains(&b) || world.machines[b].wanted.contains(&a);
+    let (mut reached, mut next) = (BTreeSet::from([host]), vec![host]);
+    while let Some(from) = next.pop() {
+        let met = world.present().into_iter().filter(|to| meet(from, *to) && is_member(world, *to));
+        next.extend(met.filter(|to| reached.insert(*to)));
+    }
+    !reached.iter().any(|other| world.books.ledger.cuts_of(*other).contains_key(&node))
 }
 
 /// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for

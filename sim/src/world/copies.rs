@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use forename::clock::NodeId;
+use forename::crdt::{Op, Registration};
 use forename::replica::node_in;
 use forename::store::schema::{self, Rows, Span};
 
@@ -41,6 +42,11 @@ impl Copy {
             others |= found.decode().is_ok_and(|contact| contact.node.key_part() != node.key_part());
         });
         others
+    }
+
+    /// Whether it knows that the registration of this op is rejected.
+    pub(crate) fn rejects(&self, op: &Op) -> bool {
+        Registration::load(self.disk.durable(), op.stamp()).is_some_and(|registration| registration.rejected)
     }
 
     /// Whether it holds a whole state of a node under this id.

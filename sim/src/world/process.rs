@@ -77,6 +77,7 @@ pub(crate) fn crash(world: &mut World, host: Host, kept: u64) {
     if world.machines[host].die(kept) > 0 {
         world.mark("a crash loses a batch");
     }
+    prospects::proof_goes(world, host);
     world.note(&Seen::Crashed(host));
     world.books.orders.lost(host);
     for slot in world.clients.lost(host) {

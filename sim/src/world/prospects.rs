@@ -67,7 +67,14 @@ pub(crate) fn prospect(world: &World, host: Host, copy: &Copy) -> Prospect {
     let members = || stays.iter().filter(|other| !out.contains(&other.node));
     let kept = |op: &Op| op.seq <= copy.disk.log(op.node) || members().any(|other| op.seq <= other.disk.log(op.node));
     let all_kept = world.books.outcomes.confirmed_ops(&world.books.ledger).all(kept);
-    let noticed = all_know && all_kept && members().next().is_some() && copy.knows_others(node);
+    // One rejects what it issued itself on its own word. The copy that has the op issues it anew where nobody else has it.
+    let known = |op: &Op| copy.rejects(op) || members().any(|other| op.seq <= other.disk.log(op.node));
+    let mut rejected = world.books.outcomes.rejected_ops(&world.books.ledger).filter(|op| op.node == node);
+    let all_known = rejected.all(known);
+    // Whoever is the only member by what it has decides before it meets anybody: no comparison finds that in time.
+    let alone = world.books.ledger.members_on(&copy.disk, world.plan.founders).iter().all(|member| *member == node);
+    let noticed = all_know && all_kept && all_known && !alone && members().next().is_some();
+    let noticed = noticed && copy.knows_others(node);
     if noticed { Prospect::Noticed } else { Prospect::Unclear }
 }
 
@@ -138,6 +145,19 @@ pub(crate) fn witness_goes(world: &mut World, host: Host) {
         let witnesses: Vec<Host> = world.machines.iter().filter(knows).map(|machine| machine.host).collect();
         let on_disk = !copy.disk.passes(node, world.machines[host].disk.head(node));
         world.copies.witness_gone |= witnesses == [host] && !on_disk;
+    }
+}
+
+/// The process of an old directory is gone. While it ran it stored a greater ceiling, before it had compared itself with
+/// anybody; so a promise of another directory of its node proves nothing any more. Where nothing else does, nobody can tell
+/// what is to come of this run.
+pub(crate) fn proof_goes(world: &mut World, host: Host) {
+    let machine = &world.machines[host];
+    if machine.old().is_some_and(|old| old.shown_at.is_none()) {
+        let (node, copy) = (machine.node, copy_disk(world, host));
+        let mut others = world.machines.iter().filter(|other| other.host != host);
+        let proven = others.any(|other| knows_more(world, other, node, &copy));
+        world.copies.witness_gone |= !proven;
     }
 }
 

@@ -57,8 +57,17 @@ impl Outcomes {
 
     /// The ops of the registrations that were told to be confirmed.
     pub(crate) fn confirmed_ops<'a>(&'a self, ledger: &'a Ledger) -> impl Iterator<Item = &'a Op> {
-        let confirmed = self.finals.iter().filter(|(_, (status, _))| *status == Status::Confirmed);
-        confirmed.filter_map(|(stamp, _)| ledger.op(*stamp))
+        self.ops_told_to_be(ledger, Status::Confirmed)
+    }
+
+    /// The ops of the registrations that were told to be rejected.
+    pub(crate) fn rejected_ops<'a>(&'a self, ledger: &'a Ledger) -> impl Iterator<Item = &'a Op> {
+        self.ops_told_to_be(ledger, Status::Rejected)
+    }
+
+    fn ops_told_to_be<'a>(&'a self, ledger: &'a Ledger, outcome: Status) -> impl Iterator<Item = &'a Op> {
+        let told = self.finals.iter().filter(move |(_, (status, _))| *status == outcome);
+        told.filter_map(|(stamp, _)| ledger.op(*stamp))
     }
 
     /// The timestamp of the latest registration of which an outcome was told.

@@ -39,6 +39,19 @@ impl Ledger {
         admitted.chain((0..founders).map(node_id)).collect()
     }
 
+    /// Who is a member, by what a disk has.
+    pub(crate) fn members_on(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
+        let mut members = self.known_by(disk, founders);
+        for op in self.all_ops().filter(|op| op.seq <= disk.log(op.node)) {
+            match &op.body {
+                Body::Evict { cuts } => members.retain(|node| !cuts.contains_key(node)),
+                Body::Depart => drop(members.remove(&op.node)),
+                _ => {}
+            }
+        }
+        members
+    }
+
     /// Whether rules that an eviction has made void were set again by a later life of their node, be it under a lower
     /// timestamp: its clock may have been ahead.
     pub(crate) fn set_again(&self, namespace: &str, void: Stamp) -> bool {

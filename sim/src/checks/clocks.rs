@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use forename::clock::{Millis, NodeId};
+use forename::replica::{Input, Message};
 
 use crate::plan::Host;
 use crate::world::World;
 use crate::world::contact::{KNOWN, clock_of, in_contact, lower_median};
 use crate::world::ids::host_of;
 use crate::world::net::Micros;
+
+/// In larger clusters nobody's readings are taken, because that would take longer than the run itself.
+pub(super) const LARGEST: usize = 32;
 
 /// A node whose clock is off from the median of the members' by more than this is suspect, milliseconds: half of
 /// `max_clock_skew` (design, section 4).
@@ -47,8 +51,30 @@ impl Clocks {
         self.heard.remove(&host);
     }
 
+    /// Before a host's step: takes the readings out of the messages that the step will handle, and shows itself after each.
+    pub(super) fn reads(&mut self, world: &World, host: Host, mut heard: impl FnMut(&Self)) {
+        // Without a state it does not know who is a member, and listens to nobody's clock.
+        let running = world.machines[host].running().filter(|_| world.machines[host].is_installed());
+        for input in running.map_or(&[][..], |running| running.inbox.as_slice()) {
+            let Input::Message { from, message } = input else { continue };
+            // A newcomer says what the clock of its machine is, which may have been a member before.
+            let (wall, newcomer) = match message {
+                Message::Vector(vector) => (vector.wall, false),
+                Message::Join { wall, .. } | Message::Installed { wall, .. } => (*wall, true),
+                _ => continue,
+            };
+            let earlier = |member: &NodeId| newcomer && *member != *from && member.key_part() == from.key_part();
+            let members = world.books.members(host);
+            let joining = newcomer || !members.contains(from);
+            for node in members.iter().copied().filter(earlier).chain([*from]) {
+                self.hear(world.now, host, node, wall, joining);
+                heard(self);
+            }
+        }
+    }
+
     /// A host takes a reading of a node's clock.
-    pub(super) fn hear(&mut self, now: Micros, host: Host, node: NodeId, wall: Millis, joining: bool) {
+    fn hear(&mut self, now: Micros, host: Host, node: NodeId, wall: Millis, joining: bool) {
         let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(now);
         let heard = self.heard.entry(host).or_default().entry(node).or_default();
         if let Some(last) = heard.last_mut() {
@@ -56,6 +82,14 @@ impl Clocks {
         }
         heard.retain(|heard| heard.until.is_none_or(|until| until + LATELY >= now));
         heard.push(Heard { ahead, joining, until: None });
+    }
+
+    /// What a member's clock shows now, and what a host takes it to show by the words of it that it heard last.
+    pub(super) fn times_of(&self, world: &World, host: Host, member: NodeId) -> Vec<i64> {
+        let heard = self.heard.get(&host).and_then(|heard| heard.get(&member)).into_iter().flatten();
+        let heard = heard.map(|heard| heard.ahead + millis(world.now));
+        let truth = world.machines.get(host_of(member)).map(|machine| clock_of(world, machine.host));
+        heard.chain(truth).collect()
     }
 
     /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
