@@ -1,4 +1,4 @@
-//! What has become final: the watermark and the majorities rise, and ops are decided in the order of their stamps.
+//! What has become final: the watermark and the majorities rise, and ops are decided.
 
 use super::Log;
 use super::frontiers::Undecided;
@@ -10,7 +10,8 @@ use crate::crdt::Seq;
 pub(crate) struct Decision {
     /// Logs of which a majority holds more: the prefix before, and now.
     pub(crate) held: Vec<(NodeId, Seq, Seq)>,
-    /// The ops that are decided now, in the order of their stamps, which is the same at every node.
+    /// The ops that are decided now, in the order of their stamps. Of each log they go on where those before ended; between
+    /// logs a later step may decide an earlier op, where a majority came to hold it later.
     pub(crate) ops: Vec<Stamp>,
 }
 
