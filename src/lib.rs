@@ -33,7 +33,8 @@
 //! | [`model`] | what clients and nodes say to each other: bodies, answers, problems, limits |
 //! | `name` | from a name as typed to its canonical form |
 //! | `crdt` | ops and the registry lattice: tenures, displacement, endings |
-//! | `replica` | the pure state machine: requests, gossip, finality, membership |
+//! | `log` | the pure state machine that decides when an op counts: members, promises, gossip |
+//! | `replica` | the pure state machine on top of it: requests, verdicts, events |
 //! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
 //! | `codec` | the binary encoding of frames and records |
 //! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
@@ -46,8 +47,9 @@
 //! | [`config`] | the settings of a node: file, environment, flags |
 //! | `cli` | the command line |
 //!
-//! Data flows one way: request → replica → store → outputs. The modules down to `codec`, but for the store on disk, know
-//! of no socket, thread or clock.
+//! Data flows one way: request → replica → store → outputs. No two of these modules use each other in a circle: a test
+//! (`tests/modules`) watches that. The modules down to `codec`, but for the store on disk, know of no socket, thread or
+//! clock.
 //!
 //! The modules that have no link here are public for this repository's simulator, tests, benches and program alone, which
 //! drive the parts by themselves. They are left out of the documentation, and change without notice.
