@@ -87,7 +87,7 @@ pub struct Partial {
     #[serde(default)]
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", value_delimiter = ','))]
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call, like https://desk.example.org; several with commas [env: FORENAME_ORIGINS]
+    /// Origins of web pages that may call, like `https://desk.example.org`; several with commas [env: FORENAME_ORIGINS]
     #[serde(default)]
     #[cfg_attr(feature = "cli", arg(long, value_name = "ORIGIN", value_delimiter = ','))]
     pub origins: Vec<String>,

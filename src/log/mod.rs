@@ -8,7 +8,7 @@
 //!
 //! [`Replica`](crate::replica::Replica) composes it with the registry. It hands in messages and the time, and after each
 //! call takes the [`Event`]s in their order: ops to apply, messages to send, and the few turns of a node's life that the
-//! registry has to know of. Once a step it asks for what has become final ([`Log::decide`]). The store is the replica's: it
+//! registry has to know of. Once a step it asks for what has become final (`Log::decide`). The store is the replica's: it
 //! is lent to the calls that read or write it, and all that one step writes is one batch.
 //!
 //! # Invariants
