@@ -41,7 +41,7 @@ struct App {
     database: Database,
     /// The nodes, nearest first, with a token that reads the feed and activates. Any will do.
     nodes: Vec<Client>,
-    /// The same nodes, with a token for the form, which can do nothing but register.
+    /// Clients of the same nodes for the public sign-up form: their API token has the scope `register` alone.
     front: Vec<Client>,
     /// How long a visitor waits for the answer to be final.
     answer_within: Duration,

@@ -1,4 +1,5 @@
-//! What a client was told of exists at the end: registrations, and rules of namespaces.
+//! At the end of a run every registration, and every change of a namespace's rules, that a node acknowledged to a client
+//! must exist at the nodes.
 
 use forename::clock::NodeId;
 
@@ -20,7 +21,7 @@ impl Check for Answered {
     }
 }
 
-/// Whether the machine of a node is lost for good.
+/// Returns true where the node's machine was destroyed and does not come back in this run.
 fn is_lost(world: &World, node: NodeId) -> bool {
     world.machines.get(host_of(node)).is_some_and(|machine| machine.stage.is_lost())
 }

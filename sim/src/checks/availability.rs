@@ -144,8 +144,8 @@ impl Availability {
     }
 }
 
-/// Whether a host has reason to think that it is no member: it has no state, is not let in as far as it knows, is out,
-/// or holds what an eviction has made void.
+/// Returns true where a host may rightly refuse because it takes itself for no member: it has no snapshot yet, its admission
+/// has not reached it, it was evicted or has departed, or it holds ops that an eviction made void.
 fn is_outside(world: &World, host: Host) -> bool {
     let machine = &world.machines[host];
     !machine.is_installed()
@@ -159,8 +159,8 @@ fn is_asked_to_leave(world: &World, host: Host) -> bool {
     world.books.roll.departs(node) || world.books.orders.wanted_to_leave(node)
 }
 
-/// Whether more than half of the members are in contact with a host, itself counted, and would stay after what was
-/// asked for, by what the host knows.
+/// Returns true where the host may begin the eviction that was asked for: by what it knows, more than half of the members
+/// would stay in the cluster, and these (the host is one of them) have been heard of lately.
 fn has_majority(world: &World, host: Host, asked: Asked) -> bool {
     let Order::Evict(whom) = asked.order else { return false };
     let (members, mut going) = (world.books.members(host), world.books.roll.going(&world.books.ledger, host));
@@ -175,7 +175,8 @@ fn has_company(world: &World, host: Host, at: Micros) -> bool {
     others.any(|member| in_contact(world, host, *member, at))
 }
 
-/// Whether a machine has just started, or its disk is slow or full, or it makes good what an eviction made void.
+/// Returns true where the host may be slow to answer for a reason of its own: its process has just started, its disk is slow
+/// or full, or it issues registrations anew that an eviction made void.
 fn is_hindered(world: &World, host: Host, at: Micros) -> bool {
     let (machine, conditions) = (&world.machines[host], &world.books.conditions);
     let slow = machine.drive.slow > 1 || machine.drive.full || conditions.upset_until(host) + KNOWN > at;
