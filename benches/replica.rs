@@ -72,3 +72,29 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
         registry
     });
 }
+
+/// One name is claimed and released so many times: what one round costs does not depend on how many came before.
+#[divan::bench(sample_count = 3, sample_size = 1, args = [1000, 10_000])]
+fn claims_and_releases_of_one_name(bencher: divan::Bencher, rounds: u64) {
+    bencher.counter(ItemsCount::new(rounds)).with_inputs(replica).bench_local_values(|mut replica| {
+        let owner = "owner".to_owned();
+        let name = NameRequest { namespace: "username".into(), name: "alice".into() };
+        for round in 0..rounds {
+            let register =
+                RegisterRequest { owner: owner.clone(), names: vec![name.clone()], ..RegisterRequest::default() };
+            let requests =
+                [Request::Register(register), Request::ReleaseName { owner: owner.clone(), name: name.clone() }];
+            for (step, request) in (2 * round..).zip(requests) {
+                let now = Now { wall: Millis(1_800_000_000_000 + step), elapsed: Millis(step) };
+                replica.handle(now, Input::Request { token: step, request });
+                replica.handle(now, Input::Persisted(step));
+                let mut outputs = replica.flush(now);
+                replica.handle(now, Input::Persisted(step + 1));
+                outputs.extend(replica.flush(now));
+                let answered = outputs.iter().any(|output| matches!(output, Output::Reply { reply: Ok(_), .. }));
+                assert!(answered, "{outputs:?}");
+            }
+        }
+        replica
+    });
+}

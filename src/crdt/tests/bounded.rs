@@ -124,27 +124,3 @@ fn a_claim_costs_the_same_whatever_happened_to_the_name_before() {
 fn is_bounded(early: Cost, late: Cost) {
     assert!(late.rows_read <= early.rows_read && late.bytes_written <= early.bytes_written + 32, "{early:?}, {late:?}");
 }
-
-#[test]
-#[ignore = "prints what claims cost, and checks nothing"]
-#[allow(clippy::disallowed_methods, clippy::print_stdout)] // It measures.
-fn the_cost_of_claims_to_one_name() {
-    let mut costly = Costly::new();
-    for round in 1..=3200 {
-        let start = std::time::Instant::now();
-        let cost = costly.comes_and_goes();
-        if [1, 100, 3200].contains(&round) {
-            println!("claim and release {round}: {cost:?} in {:?}", start.elapsed());
-        }
-    }
-    let mut costly = Costly::new();
-    costly.take();
-    let begin = std::time::Instant::now();
-    for round in 1..=10_000 {
-        let start = std::time::Instant::now();
-        let cost = costly.duplicate(None);
-        if [1, 100, 10_000].contains(&round) {
-            println!("duplicate {round}: {cost:?} in {:?}, all so far in {:?}", start.elapsed(), begin.elapsed());
-        }
-    }
-}
