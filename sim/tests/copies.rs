@@ -175,6 +175,33 @@ fn a_copy_that_comes_back_with_the_clock_of_its_machine_stops_where_others_were_
     story.ends_well();
 }
 
+/// Its node had issued nothing since the copy was made, but it had promised more than the copy knows of. A first process
+/// takes the ops of somebody who has forgotten that, and ends; it must not store that it might have promised as much.
+#[test]
+fn a_copy_stops_where_others_were_promised_more_also_at_its_second_start() {
+    let mut story = Story::of(5);
+    story.passes(500);
+    let old = story.copy_disk(LIMA);
+    story.passes(60_000);
+    for city in [LIMA, LONDON] {
+        story.crash(city);
+    }
+    story.restore_disk(LIMA, &old);
+    story.split(&[LIMA, LONDON]);
+    story.start(LONDON);
+    story.passes(8000);
+    story.claims(LONDON, &["alice"]);
+    story.start(LIMA);
+    story.passes(1000);
+    story.crash(LIMA);
+    story.heal();
+    story.start(LIMA);
+    assert!(stops(&mut story, LIMA), "others were promised more");
+    story.passes(8000);
+    assert_eq!(story.incarnation(LIMA), 1);
+    story.ends_well();
+}
+
 /// Its node had issued nothing since the copy was made, but it had said that it holds "alice".
 #[test]
 fn a_copy_stops_where_others_remember_that_it_held_more() {

@@ -77,10 +77,11 @@ impl Log {
     }
 
     /// Writes how far each log has come, and the promise ceiling ahead of time where this step's timestamps have reached
-    /// it.
+    /// it. While it starts it promises nothing, and the ceiling of the processes before it stays: should this one end
+    /// before it has compared logs, the next can still be shown a promise that the directory knows nothing of.
     pub(crate) fn save(&mut self, store: &mut impl Store) {
         self.frontiers.save(store);
-        if self.clock.last() > self.ceiling {
+        if !self.is_starting() && self.clock.last() > self.ceiling {
             let step = CEILING_STEP.min(self.config.max_clock_skew / 2);
             self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
             schema::Ceiling::save(store, &self.ceiling);

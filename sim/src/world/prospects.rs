@@ -148,8 +148,8 @@ pub(crate) fn witness_goes(world: &mut World, host: Host) {
     }
 }
 
-/// The process of an old directory is gone. While it ran it stored a greater ceiling, before it had compared itself with
-/// anybody; so a promise of another directory of its node proves nothing any more. Where nothing else does, nobody can tell
+/// The process of an old directory is gone. Where it had waited for its peers in vain and served alone, it stored a greater
+/// ceiling; so a promise of another directory of its node proves nothing any more. Where nothing else does, nobody can tell
 /// what is to come of this run.
 pub(crate) fn proof_goes(world: &mut World, host: Host) {
     let machine = &world.machines[host];
