@@ -375,3 +375,25 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
     }
     story.ends_well();
 }
+
+/// Lima stands still for twelve seconds, and its clock with it for a part of them. What it heard before, that London's clock
+/// was not late, counts until it has heard London for a while.
+#[test]
+fn a_node_that_stood_still_goes_for_a_moment_by_what_it_heard_before() {
+    let mut story = Story::of(3);
+    story.passes(2000);
+    story.step_clock(LONDON, -17_800);
+    story.passes(1100);
+    story.suffers(Trouble::Pause(LIMA), 12_000);
+    story.step_clock(LIMA, -7766);
+    story.passes(13_000);
+    let early = story.claims(LIMA, &["early"]);
+    assert!(matches!(story.refused(early), Some(Refusal::ClockSuspect { .. })), "by two of three it is late");
+    story.passes(KNOWN);
+    let late = story.claims(LIMA, &["late"]);
+    assert_eq!(story.refused(late), None, "London's clock is late, and Lima's lies in the middle");
+    story.step_clock(LIMA, 7766);
+    story.step_clock(LONDON, 17_800);
+    story.passes(KNOWN);
+    story.ends_well();
+}

@@ -1,6 +1,6 @@
 //! What nodes heard of each other's clocks, and what they may make of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::replica::{Input, Message};
@@ -25,6 +25,10 @@ const SLACK: i64 = 300;
 /// delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
 const LATELY: Micros = 8_000_000;
 
+/// A process that makes no step for so long has stood still, microseconds: what it heard before counts as if that time had
+/// not passed, since what it hears now has waited for it.
+const STANDSTILL: Micros = 2_000_000;
+
 /// One reading that a node took of another's clock, from a message.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
@@ -43,16 +47,21 @@ pub(super) struct Clocks {
     /// [`LATELY`].
     heard: BTreeMap<Host, BTreeMap<NodeId, Vec<Heard>>>,
     nothing: BTreeMap<NodeId, Vec<Heard>>,
+    /// By host, when its last step began, and the members that it knew of then. In the midst of a step it may have taken one
+    /// in and not yet put another out.
+    steps: BTreeMap<Host, (Micros, BTreeSet<NodeId>)>,
 }
 
 impl Clocks {
     /// A process starts: it knows nobody's clock.
     pub(super) fn forget(&mut self, host: Host) {
         self.heard.remove(&host);
+        self.steps.remove(&host);
     }
 
     /// Before a host's step: takes the readings out of the messages that the step will handle, and shows itself after each.
     pub(super) fn reads(&mut self, world: &World, host: Host, mut heard: impl FnMut(&Self)) {
+        self.step_begins(world, host);
         // Without a state it does not know who is a member, and listens to nobody's clock.
         let running = world.machines[host].running().filter(|_| world.machines[host].is_installed());
         for input in running.map_or(&[][..], |running| running.inbox.as_slice()) {
@@ -70,6 +79,19 @@ impl Clocks {
                 self.hear(world.now, host, node, wall, joining);
                 heard(self);
             }
+        }
+    }
+
+    fn step_begins(&mut self, world: &World, host: Host) {
+        let members = world.books.members(host);
+        let (last, known) = self.steps.entry(host).or_insert_with(|| (world.now, members.clone()));
+        let stood_still = world.now - std::mem::replace(last, world.now);
+        if known != members {
+            known.clone_from(members);
+        }
+        if stood_still >= STANDSTILL {
+            let heard = self.heard.get_mut(&host).into_iter().flat_map(BTreeMap::values_mut).flatten();
+            heard.filter_map(|heard| heard.until.as_mut()).for_each(|until| *until += stood_still);
         }
     }
 
@@ -94,7 +116,7 @@ impl Clocks {
 
     /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
     /// be another by now; so each is somewhere between these. Members that it has not heard of since its start, or not since they were let in, count or do
-    /// not: it cannot know their clocks.
+    /// not: it cannot know their clocks. Within a step those that were members before it and those that are after it count.
     pub(super) fn may_be_off(&self, world: &World, host: Host) -> bool {
         let (own, heard) = (clock_of(world, host), self.heard.get(&host));
         let heard = heard.unwrap_or(&self.nothing);
@@ -106,25 +128,12 @@ impl Clocks {
         if !any {
             return false;
         }
-        let me = world.machines[host].node;
-        let (mut members, mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)], vec![(0, 0)]);
-        for member in world.books.members(host).iter().copied().filter(|member| *member != me) {
-            let mut bounds: Vec<i64> =
-                world.machines.get(host_of(member)).map(|m| clock_of(world, m.host) - own).into_iter().collect();
-            if let Some(heard) = heard.get(&member) {
-                bounds.extend(heard.iter().map(|heard| heard.ahead - ahead));
-            }
-            let least = bounds.iter().copied().min().unwrap_or(0);
-            let most = bounds.iter().copied().max().unwrap_or(0);
-            alls.push((least, most));
-            lasts.extend(heard.contains_key(&member).then_some((least, most)));
-            let by_heartbeat = heard.get(&member).is_some_and(|heard| heard.iter().any(|heard| !heard.joining));
-            members.extend(by_heartbeat.then_some((least, most)));
-        }
-        [members, lasts, alls].into_iter().any(|bounds| {
-            let least = lower_median(bounds.iter().map(|(least, _)| *least).collect());
-            let most = lower_median(bounds.iter().map(|(_, most)| *most).collect());
-            most > LIMIT - SLACK || least < SLACK - LIMIT
+        let members = world.books.members(host);
+        let before = self.steps.get(&host).map(|(_, before)| before).filter(|before| *before != members);
+        let within = before.map(|before| before | members);
+        std::iter::once(members).chain(&within).any(|members| {
+            let others = members.iter().copied().filter(|member| *member != world.machines[host].node);
+            may_be_off_by(world, host, others, heard)
         })
     }
 
@@ -140,6 +149,36 @@ impl Clocks {
         let clocks: Vec<_> = world.books.members(host).iter().map(of).collect();
         format!(" ({})", clocks.join("; "))
     }
+}
+
+/// Whether a host may take its own clock for wrong by those of these others, of which it heard this.
+fn may_be_off_by(
+    world: &World,
+    host: Host,
+    others: impl Iterator<Item = NodeId>,
+    heard: &BTreeMap<NodeId, Vec<Heard>>,
+) -> bool {
+    let own = clock_of(world, host);
+    let ahead = own - millis(world.now);
+    let (mut members, mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)], vec![(0, 0)]);
+    for member in others {
+        let mut bounds: Vec<i64> =
+            world.machines.get(host_of(member)).map(|m| clock_of(world, m.host) - own).into_iter().collect();
+        if let Some(heard) = heard.get(&member) {
+            bounds.extend(heard.iter().map(|heard| heard.ahead - ahead));
+        }
+        let least = bounds.iter().copied().min().unwrap_or(0);
+        let most = bounds.iter().copied().max().unwrap_or(0);
+        alls.push((least, most));
+        lasts.extend(heard.contains_key(&member).then_some((least, most)));
+        let by_heartbeat = heard.get(&member).is_some_and(|heard| heard.iter().any(|heard| !heard.joining));
+        members.extend(by_heartbeat.then_some((least, most)));
+    }
+    [members, lasts, alls].into_iter().any(|bounds| {
+        let least = lower_median(bounds.iter().map(|(least, _)| *least).collect());
+        let most = lower_median(bounds.iter().map(|(_, most)| *most).collect());
+        most > LIMIT - SLACK || least < SLACK - LIMIT
+    })
 }
 
 /// Whether a host must know that its clock is off: it has heard all members lately, no clock has changed meanwhile, and
