@@ -135,6 +135,7 @@ start_etcd() {
 start_node() {
   local log="$1/log$2" i="$2"
   shift 2
+  [[ " $* " == *" --join "* ]] || "$forename" init --data-dir "$run/n$i" >/dev/null
   "$forename" serve --data-dir "$run/n$i" --http 127.0.0.1:0 --peer 127.0.0.1:0 --name "n$i" "$@" >"$log" 2>"$log.err" &
   pids+=("$!")
   await grep -q '^peer ' "$log"

@@ -302,6 +302,7 @@ impl Partial {
             advertise: self.advertise,
             label,
             join,
+            found: false,
             evict_after: self.evict_after.map(|after| after.0),
             keep_events,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),

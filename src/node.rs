@@ -6,6 +6,7 @@ pub mod descriptors;
 mod disk_space;
 mod driver;
 mod incarnations;
+mod init;
 #[doc(hidden)]
 pub mod offline;
 mod operator;
@@ -24,12 +25,13 @@ use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
+pub use self::init::{Founded, InitError};
 use self::operator::Operator;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
-use crate::replica::{Config, Contact, Cursor, Refusal, Replica, Reply, Request, Start, node_in};
+use crate::replica::{Config, Contact, Cursor, OpenError, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
     Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError, WireVersion,
@@ -63,9 +65,11 @@ pub struct NodeConfig {
     pub advertise: Option<String>,
     /// The operator's name for it.
     pub label: String,
-    /// With an empty data directory: join this cluster; none: found one. A node that comes back after an eviction, or as
-    /// the next incarnation of an old directory, asks here too. Not looked at otherwise.
+    /// With an empty data directory: join this cluster. A node that comes back after an eviction, or as the next incarnation
+    /// of an old directory, asks here too. Not looked at otherwise.
     pub join: Option<JoinConfig>,
+    /// With an empty data directory and nobody to join: found a cluster. See [`NodeConfig::founding`].
+    pub found: bool,
     /// A member that a majority has not heard of for so long is evicted by itself; none: never, an operator does it.
     /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
     /// took alone, if others took the names meanwhile. Below a second it is raised to one.
@@ -85,8 +89,7 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// A node that founds a cluster, or goes on with what the directory holds. QUIC listens on loopback, at a port that the
-    /// system chooses.
+    /// A node that goes on with what the directory holds. QUIC listens on loopback, at a port that the system chooses.
     ///
     /// ```
     /// use forename::node::NodeConfig;
@@ -102,6 +105,7 @@ impl NodeConfig {
             advertise: None,
             label: String::new(),
             join: None,
+            found: false,
             evict_after: None,
             keep_events: Some(KEEP_EVENTS),
             max_open: Some(MAX_OPEN_OF_OWNER),
@@ -109,6 +113,16 @@ impl NodeConfig {
             min_free: MIN_FREE,
             links: None,
         }
+    }
+
+    /// The same, and where the directory is empty the node founds a cluster.
+    ///
+    /// For tests and demonstrations, whose directories nobody loses. A node whose directory is lost would found another
+    /// cluster without a word and confirm names that the real one has given to others: for lasting data use [`Node::init`],
+    /// once.
+    #[must_use]
+    pub fn founding(self) -> Self {
+        Self { found: true, ..self }
     }
 }
 
@@ -212,6 +226,15 @@ pub enum NodeError {
         /// Why.
         error: std::io::Error,
     },
+    /// The directory holds no cluster, and the node was not told what to do about that.
+    #[error(
+        "{} holds no cluster, and a node founds none by itself; nothing was started or made. If there was one, its disk is \
+         lost or not mounted there: see to that first. To found a new cluster, once: `forename init --data-dir {}`. To join \
+         one: `forename serve` with --join, the address of a member, and --token, which `forename member token` prints there",
+        .0.display(),
+        .0.display()
+    )]
+    NoCluster(PathBuf),
     /// The identity cannot be read or made.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -255,8 +278,17 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node: founds a cluster, joins one, or goes on with what the data directory holds. A newcomer returns
-    /// once its sponsor has taken the token; that it is a member shows later.
+    /// Founds a cluster of one member in a directory that is empty or not there; to be done once. [`Node::start`] then runs
+    /// that member.
+    ///
+    /// # Errors
+    /// See [`InitError`].
+    pub fn init(data_dir: impl AsRef<std::path::Path>) -> Result<Founded, InitError> {
+        init::init(data_dir.as_ref())
+    }
+
+    /// Starts a node: goes on with what the data directory holds, or joins a cluster. A newcomer returns once its sponsor
+    /// has taken the token; that it is a member shows later.
     ///
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
@@ -276,6 +308,10 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
+        let begins = config.join.is_some() || config.found;
+        if !begins && !config.data_dir.join("db").is_dir() {
+            return Err(NodeError::NoCluster(config.data_dir));
+        }
         files::private_dir(&config.data_dir)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         if let Some(mode) = files::exposed(&config.data_dir) {
@@ -312,22 +348,27 @@ impl Node {
             as_of: clocks.now().wall,
         };
         let start = match &config.join {
-            Some(_) => Start::Join,
-            None => Start::Found { founders: [node].into(), secret: random()? },
+            Some(_) => Some(Start::Join),
+            None => config.found.then(|| init::founding(node)).transpose()?,
         };
         let keep_events = config.keep_events.map(millis);
         let defaults = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
         let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
         let log = log::Config { keep_log, ..defaults.log };
         let replica_config = Config { log, keep_events, max_open_of_owner: config.max_open };
-        let replica = Replica::open(replica_config.clone(), store, Some(start), clocks.now())?;
+        let disk = Disk::new(&config.data_dir, config.min_free)
+            .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
+        let replica = Replica::open(replica_config.clone(), store, start, clocks.now());
+        let replica = replica.map_err(|error| match error {
+            OpenError::NotStarted => NodeError::NoCluster(config.data_dir),
+            error => error.into(),
+        })?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
         let handle = handle.with_disk(watches.disk_low.subscribe());
-        let disk = Disk { dir: config.data_dir.clone(), least: config.min_free };
         let operator = Operator {
             identity: own_identity,
             node: watches.node.subscribe(),

@@ -57,6 +57,7 @@ impl City {
             advertise: None,
             label: name.to_owned(),
             join,
+            found: true,
             evict_after: None,
             keep_events: None,
             max_open: None,

@@ -206,6 +206,7 @@ impl Place {
             advertise: None,
             label: city.to_owned(),
             join,
+            found: true,
             evict_after: None,
             keep_events: None,
             max_open: None,

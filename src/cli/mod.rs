@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod extend;
 mod import;
+mod init;
 mod member;
 mod namespace;
 mod output;
@@ -55,6 +56,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Init(init::InitArgs),
     /// Run a node
     Serve(serve::ServeArgs),
     /// Claim names, all or none
@@ -128,6 +130,7 @@ impl Cli {
 impl Command {
     fn run(self) -> Outcome {
         match self {
+            Self::Init(args) => init::run(&args),
             Self::Serve(args) => serve::run(args),
             Self::Claim(args) => block_on(claim::run(args)),
             Self::Show(args) => block_on(show::run(args)),

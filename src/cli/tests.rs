@@ -19,6 +19,8 @@ fn the_commands_are_well_formed() {
 #[test]
 fn commands_as_the_manual_shows_them() {
     for arguments in [
+        "init",
+        "init --data-dir d --output json",
         "serve",
         "serve --data-dir d --http 127.0.0.1:0 --peer 127.0.0.1:0 --advertise a:1 --join b:2 --token t --name eu",
         "serve --config f --insecure",

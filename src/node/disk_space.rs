@@ -1,42 +1,139 @@
-//! How much room the disk has left: a store that finds none fails for good, so registrations are refused before.
+//! The disk of a data directory: how much room it has left, since a store that finds none fails for good, and whether the
+//! directory is still where it was.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::replica::Refusal;
 
-/// Between two looks. A guess: a busy node writes far less than [`MIN_FREE`](super::MIN_FREE) meanwhile.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks: a node whose directory is gone must not acknowledge for long what no start will find.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The file in the directory that is looked at with it: a node makes it once and holds its lock as long as it runs.
+const FILE: &str = "LOCK";
 
 /// The disk of a data directory.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
-    pub(super) dir: PathBuf,
+    dir: PathBuf,
     /// Bytes that are kept.
-    pub(super) least: u64,
+    least: u64,
+    /// What was at the paths of the directory and of its file when the node started.
+    found: [File; 2],
+}
+
+/// What tells one file from all others: its device and its inode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct File {
+    device: u64,
+    inode: u64,
+}
+
+/// A node's data directory is not where it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Lost {
+    dir: PathBuf,
+    /// Something else is there now.
+    replaced: bool,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dir = self.dir.display();
+        let what = if self.replaced { "is another one than the node was started on" } else { "is gone" };
+        write!(
+            f,
+            "the data directory {dir} {what}: it was removed, renamed or restored, or a file system was mounted or unmounted \
+             there while the node ran. What the node wrote since is in no directory that a start would find, so it has \
+             stopped; what was confirmed or rejected is at the other members too. Put the directory back in its place and \
+             start the node. If it is lost, `forename restore` makes one of a backup, or replace the node: `forename member \
+             evict` at another member, then start a new node on an empty directory with --join"
+        )
+    }
 }
 
 impl Disk {
+    /// That of a directory whose store is open.
+    pub(super) fn new(dir: &Path, least: u64) -> std::io::Result<Self> {
+        let found = [look_at(dir)?, look_at(&dir.join(FILE))?];
+        Ok(Self { dir: dir.to_owned(), least, found })
+    }
+
     /// Why nothing more is to be registered, where the disk is low. A disk that does not say is taken to have room.
-    pub(super) fn look(&self) -> Option<Refusal> {
+    pub(super) fn room(&self) -> Option<Refusal> {
         let space = rustix::fs::statvfs(&self.dir);
         let space = space
             .inspect_err(|error| tracing::debug!("the free space of {} is not known: {error}", self.dir.display()));
         let free = space.ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))?;
         (free < self.least).then_some(Refusal::DiskLow { free, least: self.least })
     }
+
+    /// Whether the directory has gone or was replaced. One that cannot be looked at for another reason is taken to be there.
+    pub(super) fn lost(&self) -> Option<Lost> {
+        let paths = [self.dir.clone(), self.dir.join(FILE)];
+        let replaced = paths.iter().zip(self.found).find_map(|(path, found)| match look_at(path) {
+            Ok(there) => (there != found).then_some(true),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => Some(false),
+            Err(error) => {
+                tracing::debug!("{} cannot be looked at: {error}", path.display());
+                None
+            }
+        })?;
+        Some(Lost { dir: self.dir.clone(), replaced })
+    }
+}
+
+fn look_at(path: &Path) -> Result<File, Errno> {
+    let stat = rustix::fs::stat(path)?;
+    Ok(File { device: stat.st_dev, inode: stat.st_ino })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn directory() -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("data");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join(FILE), "").unwrap();
+        (root, dir)
+    }
+
     #[test]
     fn a_disk_is_low_below_what_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = |least| Disk { dir: dir.path().to_owned(), least }.look();
-        assert_eq!(disk(0), None);
-        assert!(matches!(disk(u64::MAX), Some(Refusal::DiskLow { free, least: u64::MAX }) if free > 0));
-        assert_eq!(Disk { dir: dir.path().join("none"), least: u64::MAX }.look(), None);
+        let (_root, dir) = directory();
+        let disk = |least| Disk::new(&dir, least).unwrap();
+        assert_eq!(disk(0).room(), None);
+        assert!(matches!(disk(u64::MAX).room(), Some(Refusal::DiskLow { free, least: u64::MAX }) if free > 0));
+        let disk = disk(u64::MAX);
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(disk.room(), None);
+    }
+
+    #[test]
+    fn a_directory_that_goes_or_is_replaced_is_lost() {
+        let (root, dir) = directory();
+        let disk = Disk::new(&dir, 0).unwrap();
+        assert_eq!(disk.lost(), None);
+        let away = root.path().join("away");
+        std::fs::rename(&dir, &away).unwrap();
+        assert_eq!(disk.lost().map(|lost| lost.replaced), Some(false));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join(FILE), "").unwrap();
+        let lost = disk.lost().unwrap();
+        assert!(lost.replaced && lost.to_string().contains("another one than the node was started on"), "{lost}");
+        std::fs::remove_dir_all(&dir).unwrap();
+        std::fs::rename(&away, &dir).unwrap();
+        assert_eq!(disk.lost(), None, "it is back in time");
+        // The same directory with other contents, as a restore over it leaves it.
+        let kept = std::fs::File::open(dir.join(FILE)).unwrap();
+        std::fs::remove_file(dir.join(FILE)).unwrap();
+        std::fs::write(dir.join(FILE), "").unwrap();
+        assert_eq!(disk.lost().map(|lost| lost.replaced), Some(true));
+        drop(kept);
     }
 }

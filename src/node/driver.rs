@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::disk_space::{Disk, LOOK_EVERY};
+use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{come_back, own_token};
 use super::{Call, JoinConfig, NodeError};
@@ -153,7 +153,9 @@ impl Driver {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
                 // Before what may come without end.
-                _ = self.looks.tick() => self.look_at_disk(),
+                _ = self.looks.tick() => if let Some(lost) = self.look_at_disk() {
+                    return End::Halt(lost.to_string());
+                },
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
                 Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {
@@ -250,8 +252,12 @@ impl Driver {
         }
     }
 
-    fn look_at_disk(&self) {
-        let low = self.disk.look();
+    /// Whether the data directory is not where it was; takes note of how much room it has.
+    fn look_at_disk(&self) -> Option<Lost> {
+        if let Some(lost) = self.disk.lost() {
+            return Some(lost);
+        }
+        let low = self.disk.room();
         self.watches.disk_low.send_if_modified(|known| {
             match (&*known, &low) {
                 (None, Some(why)) => tracing::error!("registrations are refused: {why}"),
@@ -260,6 +266,7 @@ impl Driver {
             }
             std::mem::replace(known, low.clone()) != low
         });
+        None
     }
 
     fn on_disk(&mut self, event: DiskEvent) {

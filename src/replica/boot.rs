@@ -34,7 +34,7 @@ pub enum OpenError {
         expected: NodeId,
     },
     /// There is no state and no word what to do.
-    #[error("the data directory holds no cluster yet: start with an address and a token to join one")]
+    #[error("the data directory holds no cluster; found one in it, once, or join one")]
     NotStarted,
     /// The node has left its cluster.
     #[error(

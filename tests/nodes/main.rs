@@ -20,6 +20,7 @@
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
 //! | `browsers` | a page in a browser that tries what it can at a node |
+//! | `founding` | how a cluster begins, and a node whose directory goes |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `library` | the same calls over HTTP and in this process |
@@ -39,6 +40,7 @@ mod crashes;
 mod crossings;
 mod doors;
 mod erasure;
+mod founding;
 mod leaving;
 mod library;
 mod links;

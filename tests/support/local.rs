@@ -59,6 +59,7 @@ impl Local {
             advertise: None,
             label: label.to_owned(),
             join,
+            found: true,
             evict_after: None,
             keep_events: None,
             max_open: None,

@@ -70,6 +70,8 @@ pub(crate) struct Serve {
     pub(crate) through: Vec<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
+    /// Where its directory is empty, a cluster is founded in it first.
+    pub(crate) founds: bool,
     http: SocketAddr,
     peer: SocketAddr,
 }
@@ -79,7 +81,7 @@ impl Serve {
     pub(crate) fn new(label: &str) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let arguments = vec!["--name".to_owned(), label.to_owned()];
-        Self { through: Vec::new(), arguments, variables: Vec::new(), http: any, peer: any }
+        Self { through: Vec::new(), arguments, variables: Vec::new(), founds: true, http: any, peer: any }
     }
 
     pub(crate) fn with(mut self, arguments: &[String]) -> Self {
@@ -94,7 +96,18 @@ impl Serve {
 
     pub(crate) fn join(mut self, peer: SocketAddr, token: &str) -> Self {
         self.arguments.extend(["--join".to_owned(), peer.to_string(), "--token".to_owned(), token.to_owned()]);
+        self.founds = false;
         self
+    }
+
+    /// As an operator founds a cluster, where the directory holds none.
+    fn found(&self, home: &Home) {
+        if self.founds && !home.data().exists() {
+            let mut init = command(&[]);
+            init.arg("init").arg("--data-dir").arg(home.data()).envs(self.variables.iter().cloned());
+            let founded = run(&mut init);
+            assert!(founded.status.success(), "{founded:?}");
+        }
     }
 
     fn command(&self, home: &Home) -> Command {
@@ -165,6 +178,7 @@ impl Process {
 
     /// The same; where it ends instead, how, and what it wrote to stderr.
     pub(crate) async fn try_start(home: &Home, serve: &Serve) -> Result<Self, (ExitStatus, String)> {
+        serve.found(home);
         let mut child = Guarded(serve.command(home).spawn().expect("forename can be run"));
         let mut lines = lines(&mut child.0);
         let mut announced = Vec::new();

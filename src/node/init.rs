@@ -1,0 +1,158 @@
+//! Founding a cluster: an act of its own, once, in an empty directory.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::driver::{self, Clocks};
+use crate::clock::NodeId;
+use crate::files;
+use crate::replica::{Config, Contact, Replica, Start};
+use crate::store::disk::{self, DiskOptions, DiskStore};
+use crate::store::schema::{self, Cell};
+use crate::store::{Store, StoreFailure};
+use crate::transport::{Identity, IdentityError};
+
+/// What a directory may hold before a cluster is founded in it: what a founding that was cut short leaves, an identity that
+/// was put there, and what a file system makes at its root.
+const ALLOWED: [&str; 6] = ["identity.key", "identity.key.tmp", "LOCK", "db", "db.new", "lost+found"];
+
+/// Why no cluster was founded.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The directory has something else in it.
+    #[error(
+        "{} holds {entry:?} and is left as it is; no cluster was founded. Give a directory that is empty or not there",
+        dir.display()
+    )]
+    NotEmpty {
+        /// Where.
+        dir: PathBuf,
+        /// What.
+        entry: OsString,
+    },
+    /// There is a node in it.
+    #[error(
+        "{} is the data directory of node {node} already and is left as it is; no cluster was founded. `forename serve \
+         --data-dir {}` goes on with it",
+        dir.display(),
+        dir.display()
+    )]
+    Founded {
+        /// Where.
+        dir: PathBuf,
+        /// Whose directory it is.
+        node: NodeId,
+    },
+    /// The directory cannot be read or made.
+    #[error("{}: {error}; no cluster was founded", dir.display())]
+    Directory {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The identity cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] disk::OpenError),
+    /// The state that is there does not fit.
+    #[error(transparent)]
+    Open(#[from] crate::replica::OpenError),
+    /// The disk failed.
+    #[error("{0}; no cluster was founded: give the command again then")]
+    Failed(#[from] StoreFailure),
+    /// No random number to be had.
+    #[error("the system refuses what is needed: {0}; no cluster was founded")]
+    System(String),
+}
+
+/// A cluster that has just been founded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Founded {
+    /// Its only member.
+    pub node: NodeId,
+}
+
+/// Founds a cluster of one member in a directory that is empty or not there. A founding that was cut short can be given
+/// again.
+///
+/// # Errors
+/// See [`InitError`].
+pub(super) fn init(dir: &Path) -> Result<Founded, InitError> {
+    check_empty(dir)?;
+    files::private_dir(dir).map_err(|error| InitError::Directory { dir: dir.to_owned(), error })?;
+    let identity = Identity::load_or_create(dir)?;
+    let store = DiskStore::open(dir, &DiskOptions::default(), |_| {})?;
+    if let Some(node) = whose(&store) {
+        return Err(InitError::Founded { dir: dir.to_owned(), node });
+    }
+    let (now, node) = (Clocks::start().now(), identity.node_id(0));
+    let contact = Contact {
+        node,
+        public_key: identity.public_key().to_vec(),
+        address: String::new(),
+        label: String::new(),
+        as_of: now.wall,
+    };
+    let start = founding(node).map_err(|error| InitError::System(error.to_string()))?;
+    let mut store = Replica::open(Config::new(contact, 0), store, Some(start), now)?.into_store();
+    store.commit();
+    store.close()?;
+    Ok(Founded { node })
+}
+
+/// How a node begins that founds a cluster.
+pub(super) fn founding(node: NodeId) -> Result<Start, super::NodeError> {
+    Ok(Start::Found { founders: [node].into(), secret: driver::random()? })
+}
+
+/// The node that a store belongs to, or is to belong to.
+fn whose(store: &impl Store) -> Option<NodeId> {
+    schema::Node::load(store).or_else(|| schema::Returning::load(store).map(|back| back.was))
+}
+
+fn check_empty(dir: &Path) -> Result<(), InitError> {
+    let failed = |error| InitError::Directory { dir: dir.to_owned(), error };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?.file_name();
+        if !ALLOWED.iter().any(|allowed| entry == *allowed) {
+            return Err(InitError::NotEmpty { dir: dir.to_owned(), entry });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_founded_once_in_an_empty_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("new");
+        let founded = init(&dir).unwrap();
+        let again = init(&dir).unwrap_err();
+        assert!(matches!(&again, InitError::Founded { node, .. } if *node == founded.node), "{again}");
+        assert!(again.to_string().contains("forename serve"), "{again}");
+        std::fs::write(root.path().join("notes"), "mine").unwrap();
+        let other = init(root.path()).unwrap_err();
+        assert!(matches!(other, InitError::NotEmpty { .. }), "{other}");
+        assert!(!root.path().join("identity.key").exists(), "nothing is made there");
+    }
+
+    #[test]
+    fn an_identity_that_was_put_there_is_kept_and_a_founding_that_was_cut_short_is_given_again() {
+        let root = tempfile::tempdir().unwrap();
+        let identity = Identity::load_or_create(root.path()).unwrap();
+        DiskStore::open(root.path(), &DiskOptions::default(), |_| {}).unwrap().close().unwrap();
+        assert_eq!(init(root.path()).unwrap(), Founded { node: identity.node_id(0) });
+    }
+}
