@@ -2,7 +2,7 @@
 
 use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId};
-use forename::crdt::{Body, Chain, Claim, Op, Register, Registry};
+use forename::crdt::{Body, Chain, Claim, Op, Register, State};
 use forename::replica::{Config, Contact, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start};
 use forename::store::memory::MemoryStore;
 
@@ -65,7 +65,7 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
     };
     let ops: Vec<_> = (0..REGISTRATIONS).map(op).collect();
     bencher.counter(ItemsCount::new(REGISTRATIONS)).bench_local(|| {
-        let mut registry = Registry::new(MemoryStore::new(), crdts::VClock::new());
+        let mut registry = State::load(MemoryStore::new(), crdts::VClock::new());
         for op in &ops {
             registry.apply_op(op).expect("in order");
         }

@@ -11,9 +11,9 @@
 
 use std::collections::BTreeSet;
 
+use super::lattice::Lattice;
 use super::op::ClaimRef;
 use super::record::Registration;
-use super::registry::Registry;
 use super::tenures::Open;
 use crate::clock::Stamp;
 use crate::name::Pepper;
@@ -44,19 +44,19 @@ impl Erasures {
     }
 }
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// The last leader of a name that is found by its hash alone.
-    pub(super) fn hidden(&self, name: NameKey<'_>) -> Option<Stamp> {
+    pub(super) fn hidden(&self, store: &impl Store, name: NameKey<'_>) -> Option<Stamp> {
         if !self.erasures.hides {
             return None;
         }
         let hash = self.hash(name.namespace, name.key);
-        schema::Erased::get(&self.store, NameKey::new(name.namespace, &hash))
+        schema::Erased::get(store, NameKey::new(name.namespace, &hash))
     }
 
     /// Takes up the pepper that the store has by now.
-    pub(crate) fn reload_pepper(&mut self) {
-        self.erasures.pepper = schema::Pepper::load(&self.store).unwrap_or_default();
+    pub(crate) fn reload_pepper(&mut self, store: &impl Store) {
+        self.erasures.pepper = schema::Pepper::load(store).unwrap_or_default();
     }
 
     /// What is left of a key that was erased.
@@ -65,34 +65,34 @@ impl<S: Store> Registry<S> {
     }
 
     /// Somebody claims a name, which may have been erased.
-    pub(super) fn bring_back(&mut self, name: NameKey<'_>) {
-        if !self.erasures.hides || schema::Names::has(&self.store, name) {
+    pub(super) fn bring_back(&self, store: &mut impl Store, name: NameKey<'_>) {
+        if !self.erasures.hides || schema::Names::has(store, name) {
             return;
         }
-        if let Some(leader) = self.hidden(name) {
+        if let Some(leader) = self.hidden(store, name) {
             let hash = self.hash(name.namespace, name.key);
-            schema::Erased::delete(&mut self.store, NameKey::new(name.namespace, &hash));
-            schema::Names::put(&mut self.store, name, &Open { after: None, leader });
+            schema::Erased::delete(store, NameKey::new(name.namespace, &hash));
+            schema::Names::put(store, name, &Open { after: None, leader });
         }
     }
 
     /// Nobody has a name or is remembered for it but the last leader, of whom the stamp is left: the name is to be found by
     /// its hash alone, where anything was erased.
-    pub(super) fn hide(&mut self, name: NameKey<'_>, leader: Stamp) {
+    pub(super) fn hide(&self, store: &mut impl Store, name: NameKey<'_>, leader: Stamp) {
         if !self.erasures.hides {
             return;
         }
         let hash = self.hash(name.namespace, name.key);
         if !planted!(ErasedNameLost) {
-            schema::Erased::put(&mut self.store, NameKey::new(name.namespace, &hash), &leader);
+            schema::Erased::put(store, NameKey::new(name.namespace, &hash), &leader);
         }
-        schema::Names::delete(&mut self.store, name);
-        schema::Followed::delete(&mut self.store, FollowedKey { name, stamp: leader });
+        schema::Names::delete(store, name);
+        schema::Followed::delete(store, FollowedKey { name, stamp: leader });
     }
 
     /// Whether a registration is known and was not erased.
-    pub(super) fn has_text(&self, stamp: Stamp) -> bool {
-        Registration::load(&self.store, stamp).is_some_and(|known| !known.erased)
+    pub(super) fn has_text(&self, store: &impl Store, stamp: Stamp) -> bool {
+        Registration::load(store, stamp).is_some_and(|known| !known.erased)
     }
 
     /// The registrations that are to be erased once that is final, by the ops that say so.
@@ -101,25 +101,25 @@ impl<S: Store> Registry<S> {
     }
 
     /// A registration is to be erased by an op; the earliest counts.
-    pub(super) fn enter_erasing(&mut self, registration: Stamp, by: Stamp) {
-        if let Some(before) = schema::Erasing::get(&self.store, registration) {
+    pub(super) fn enter_erasing(&mut self, store: &mut impl Store, registration: Stamp, by: Stamp) {
+        if let Some(before) = schema::Erasing::get(store, registration) {
             self.erasures.due.remove(&(before, registration));
         }
         self.erasures.due.insert((by, registration));
-        schema::Erasing::put(&mut self.store, registration, &by);
+        schema::Erasing::put(store, registration, &by);
     }
 
     /// The same for one that carries the id of an earlier one, where that was erased: it has the same text.
-    pub(super) fn follow_erased(&mut self, new: &mut Registration) {
-        let first = new.chosen_id.and_then(|id| self.run(id, new.stamp).first().copied());
+    pub(super) fn follow_erased(&self, store: &impl Store, new: &mut Registration) {
+        let first = new.chosen_id.and_then(|id| self.run(store, id, new.stamp).first().copied());
         let first = first.filter(|first| *first != new.stamp && new.erase.is_none());
-        let erased = first.and_then(|first| Registration::load(&self.store, first)).filter(|first| first.erased);
+        let erased = first.and_then(|first| Registration::load(store, first)).filter(|first| first.erased);
         new.erase = new.erase.or(erased.and_then(|first| first.erase));
     }
 
     /// The claim that a registration takes the place of, without the name where that was erased.
-    pub(super) fn without_erased(&self, replaces: &mut ClaimRef) {
-        let gone = |stamp: Stamp| match Registration::load(&self.store, stamp) {
+    pub(super) fn without_erased(&self, store: &impl Store, replaces: &mut ClaimRef) {
+        let gone = |stamp: Stamp| match Registration::load(store, stamp) {
             Some(known) => known.erased,
             None => stamp.hlc <= self.settled,
         };
@@ -130,10 +130,10 @@ impl<S: Store> Registry<S> {
 
     /// Erases a registration at or below `settled` whose claims have all ended for good. Those that carry its id have the
     /// same text, and are to be erased in their turn.
-    pub(crate) fn erase(&mut self, mut registration: Registration) {
+    pub(crate) fn erase(&mut self, store: &mut impl Store, mut registration: Registration) {
         if !self.erasures.hides {
             self.erasures.hides = true;
-            schema::Hides::save(&mut self.store, &());
+            schema::Hides::save(store, &());
         }
         let stamp = registration.stamp;
         let owner = std::mem::take(&mut registration.owner);
@@ -145,23 +145,23 @@ impl<S: Store> Registry<S> {
         registration.metadata = None;
         registration.replaces = None;
         registration.erased = true;
-        registration.save(&mut self.store);
-        schema::Owners::delete(&mut self.store, OwnerKey { owner: &owner, stamp });
+        registration.save(store);
+        schema::Owners::delete(store, OwnerKey { owner: &owner, stamp });
         for claim in &claims {
-            self.leave(NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
+            self.leave(store, NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
         }
-        self.erase_replaced(&owner, stamp);
+        self.erase_replaced(store, &owner, stamp);
         registration.erase.map(|by| self.erasures.due.remove(&(by, stamp)));
-        schema::Erasing::delete(&mut self.store, stamp);
-        self.erase_twins(&registration);
+        schema::Erasing::delete(store, stamp);
+        self.erase_twins(store, &registration);
     }
 
     /// The owner's later registrations may say that they take the place of the erased one, and so have its names.
-    fn erase_replaced(&mut self, owner: &str, erased: Stamp) {
+    fn erase_replaced(&self, store: &mut impl Store, owner: &str, erased: Stamp) {
         let mut later = Vec::new();
         let span = Span::<schema::Owners>::of(owner).and_from(OwnerKey { owner, stamp: erased });
-        schema::Owners::each(&self.store, &span, |found| {
-            let known = found.key().and_then(|key| Registration::load(&self.store, key.stamp));
+        schema::Owners::each(store, &span, |found| {
+            let known = found.key().and_then(|key| Registration::load(store, key.stamp));
             let replaces = |known: &Registration| known.replaces.as_ref().is_some_and(|r| r.registration == erased);
             later.extend(known.filter(replaces));
         });
@@ -169,18 +169,18 @@ impl<S: Store> Registry<S> {
             if let Some(replaces) = &mut registration.replaces {
                 replaces.key = self.hash(&replaces.namespace, &replaces.key);
             }
-            registration.save(&mut self.store);
+            registration.save(store);
         }
     }
 
-    fn erase_twins(&mut self, registration: &Registration) {
-        let run = registration.chosen_id.map(|id| self.run(id, registration.stamp)).unwrap_or_default();
+    fn erase_twins(&mut self, store: &mut impl Store, registration: &Registration) {
+        let run = registration.chosen_id.map(|id| self.run(store, id, registration.stamp)).unwrap_or_default();
         let Some(by) = registration.erase.filter(|_| run.first() == Some(&registration.stamp)) else { return };
         for twin in run.into_iter().skip(1).filter(|_| !planted!(TwinsNotErased)) {
-            if let Some(mut twin) = Registration::load(&self.store, twin).filter(|twin| twin.erase.is_none()) {
+            if let Some(mut twin) = Registration::load(store, twin).filter(|twin| twin.erase.is_none()) {
                 twin.erase = Some(by);
-                twin.save(&mut self.store);
-                self.enter_erasing(twin.stamp, by);
+                twin.save(store);
+                self.enter_erasing(store, twin.stamp, by);
             }
         }
     }

@@ -11,8 +11,8 @@
 
 use uuid::Uuid;
 
+use super::lattice::Lattice;
 use super::record::Registration;
-use super::registry::Registry;
 use crate::clock::{Hlc, Stamp};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
@@ -31,45 +31,45 @@ pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
     twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
 }
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// Everything at or below it has arrived, and what is not here was forgotten; zero where nothing was.
     pub fn settled(&self) -> Hlc {
         self.settled
     }
 
     /// The registrations that carry an id within the window of one of them, itself included, by stamp.
-    pub(crate) fn run(&self, id: Uuid, one: Stamp) -> Vec<Stamp> {
-        run_of(&self.twins(id), one).to_vec()
+    pub(crate) fn run(&self, store: &impl Store, id: Uuid, one: Stamp) -> Vec<Stamp> {
+        run_of(&self.twins(store, id), one).to_vec()
     }
 
     /// From now on registrations up to a timestamp may be forgotten: everything at or below it has arrived.
-    pub(crate) fn settle(&mut self, upto: Hlc) {
+    pub(crate) fn settle(&mut self, store: &mut impl Store, upto: Hlc) {
         if upto > self.settled {
             self.settled = upto;
-            schema::Settled::save(&mut self.store, &upto);
+            schema::Settled::save(store, &upto);
         }
     }
 
     /// Forgets a registration at or below `settled` whose claims have all ended for good, and that no later twin can come
     /// of.
-    pub(crate) fn forget(&mut self, registration: &Registration) {
+    pub(crate) fn forget(&self, store: &mut impl Store, registration: &Registration) {
         let stamp = registration.stamp;
-        schema::Registrations::delete(&mut self.store, stamp);
-        schema::Owners::delete(&mut self.store, OwnerKey { owner: &registration.owner, stamp });
+        schema::Registrations::delete(store, stamp);
+        schema::Owners::delete(store, OwnerKey { owner: &registration.owner, stamp });
         if let Some(end) = registration.end() {
-            schema::Expiries::delete(&mut self.store, (end, stamp));
+            schema::Expiries::delete(store, (end, stamp));
         }
         if let Some(id) = registration.chosen_id {
-            let twins: Vec<_> = self.twins(id).into_iter().filter(|twin| *twin != stamp).collect();
+            let twins: Vec<_> = self.twins(store, id).into_iter().filter(|twin| *twin != stamp).collect();
             if twins.is_empty() {
-                schema::Ids::delete(&mut self.store, id);
+                schema::Ids::delete(store, id);
             } else {
-                schema::Ids::put(&mut self.store, id, &twins);
+                schema::Ids::put(store, id, &twins);
             }
         }
         // The names of an erased one were left when it was erased.
         for claim in registration.claims.iter().map(|record| &record.claim).filter(|_| !registration.erased) {
-            self.leave(NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
+            self.leave(store, NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
         }
     }
 }

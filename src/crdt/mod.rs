@@ -1,6 +1,6 @@
 //! The registry as an operation-based CRDT: which claim leads which tenure, and which registrations lost.
 //!
-//! A [`Registry`] applies ops of any origin in that origin's order and in any order between origins, and comes to the
+//! A [`Lattice`] applies ops of any origin in that origin's order and in any order between origins, and comes to the
 //! same state. What it derives here only ever grows: a claim once displaced stays so, a registration once lost stays
 //! lost. Whether that is *final* depends on what other members hold and promise, which is the replica's business; the
 //! replica records its verdicts (`rejected`, `ended`) in the same records, and says when a registration that is over may
@@ -10,11 +10,12 @@ mod chain;
 mod erase;
 mod extend;
 mod gc;
+mod lattice;
 mod op;
 mod orphan_ops;
 mod record;
-mod registry;
 mod rows;
+mod state;
 mod tenures;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,8 @@ mod tests;
 pub use chain::Chain;
 pub use extend::Extensions;
 pub use gc::ID_WINDOW;
+pub use lattice::{ApplyError, Effects, Lattice};
 pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
 pub use record::{ClaimRecord, EndReason, Namespace, Registration, id_of_stamp, stamp_of_id};
-pub use registry::{ApplyError, Effects, MergeError, Registry};
+pub use state::{MergeError, State};
 pub use tenures::{ClaimPlace, Followed, Open, Tenures, Vacancy};

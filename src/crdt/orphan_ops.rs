@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lattice::{Effects, Lattice};
 use super::op::{Claim, ClaimRef};
 use super::record::Registration;
-use super::registry::{Effects, Registry};
 use crate::clock::{Hlc, Stamp};
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
@@ -22,45 +22,45 @@ pub enum Early {
     Erase(Stamp),
 }
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// An op about a registration, which may not have arrived yet.
-    pub(super) fn early(&mut self, stamp: Stamp, early: Early) -> Effects {
-        if let Some(mut registration) = Registration::load(&self.store, stamp) {
+    pub(super) fn early(&mut self, store: &mut impl Store, stamp: Stamp, early: Early) -> Effects {
+        if let Some(mut registration) = Registration::load(store, stamp) {
             let end = registration.end();
             early.tell(&mut registration);
-            self.index_end(&registration, end);
+            self.index_end(store, &registration, end);
             if let Early::Erase(_) = early
                 && let Some(by) = registration.erase.filter(|_| !registration.erased)
             {
-                self.enter_erasing(stamp, by);
+                self.enter_erasing(store, stamp, by);
             }
-            registration.save(&mut self.store);
+            registration.save(store);
         } else if stamp.hlc > self.settled {
-            let mut waiting = self.waiting(stamp);
+            let mut waiting = self.waiting(store, stamp);
             if let Err(place) = waiting.binary_search(&early) {
                 waiting.insert(place, early);
-                schema::Early::put(&mut self.store, stamp, &waiting);
+                schema::Early::put(store, stamp, &waiting);
             }
         }
         Effects::default()
     }
 
     /// An op about a registration is decided, so whatever came before it is here. A registration that is not was void.
-    pub(crate) fn give_up_early(&mut self, stamp: Stamp) {
-        if schema::Early::has(&self.store, stamp) {
-            schema::Early::delete(&mut self.store, stamp);
+    pub(crate) fn give_up_early(&self, store: &mut impl Store, stamp: Stamp) {
+        if schema::Early::has(store, stamp) {
+            schema::Early::delete(store, stamp);
         }
     }
 
-    fn waiting(&self, stamp: Stamp) -> Vec<Early> {
-        schema::Early::get(&self.store, stamp).unwrap_or_default()
+    fn waiting(&self, store: &impl Store, stamp: Stamp) -> Vec<Early> {
+        schema::Early::get(store, stamp).unwrap_or_default()
     }
 
-    pub(super) fn take_early(&mut self, new: &mut Registration) {
-        let waiting = self.waiting(new.stamp);
+    pub(super) fn take_early(&self, store: &mut impl Store, new: &mut Registration) {
+        let waiting = self.waiting(store, new.stamp);
         if !waiting.is_empty() {
             waiting.iter().for_each(|early| early.tell(new));
-            schema::Early::delete(&mut self.store, new.stamp);
+            schema::Early::delete(store, new.stamp);
         }
     }
 }

@@ -21,8 +21,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::lattice::Lattice;
 use super::record::Registration;
-use super::registry::Registry;
 use crate::clock::Stamp;
 pub use crate::model::ClaimPlace;
 use crate::store::schema::{self, ClaimKey, FollowedKey, NameKey, Rows, Span};
@@ -68,31 +68,38 @@ enum Standing {
 
 /// The tenures of one name, as they are in a registry.
 pub struct Tenures<'a, S> {
-    registry: &'a Registry<S>,
+    lattice: &'a Lattice,
+    store: &'a S,
     name: NameKey<'a>,
     open: Option<Open>,
 }
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// The tenures of a name.
-    pub fn tenures<'a>(&'a self, namespace: &'a str, key: &'a str) -> Tenures<'a, S> {
-        self.tenures_of(NameKey::new(namespace, key))
+    pub fn tenures<'a, S: Store>(&'a self, store: &'a S, namespace: &'a str, key: &'a str) -> Tenures<'a, S> {
+        self.tenures_of(store, NameKey::new(namespace, key))
     }
 
     /// The same of a name whose row is at hand.
-    pub fn tenures_from<'a>(&'a self, namespace: &'a str, key: &'a str, open: Open) -> Tenures<'a, S> {
-        Tenures { registry: self, name: NameKey::new(namespace, key), open: Some(open) }
+    pub fn tenures_from<'a, S: Store>(
+        &'a self,
+        store: &'a S,
+        namespace: &'a str,
+        key: &'a str,
+        open: Open,
+    ) -> Tenures<'a, S> {
+        Tenures { lattice: self, store, name: NameKey::new(namespace, key), open: Some(open) }
     }
 
-    fn tenures_of<'a>(&'a self, name: NameKey<'a>) -> Tenures<'a, S> {
-        let open = schema::Names::get(&self.store, name);
-        let open = open.or_else(|| self.hidden(name).map(|leader| Open { after: None, leader }));
-        Tenures { registry: self, name, open }
+    fn tenures_of<'a, S: Store>(&'a self, store: &'a S, name: NameKey<'a>) -> Tenures<'a, S> {
+        let open = schema::Names::get(store, name);
+        let open = open.or_else(|| self.hidden(store, name).map(|leader| Open { after: None, leader }));
+        Tenures { lattice: self, store, name, open }
     }
 
     /// Whether a name can be claimed here, and after which claim.
-    pub fn vacancy(&self, namespace: &str, key: &str) -> Vacancy {
-        match self.tenures(namespace, key).walk(None) {
+    pub fn vacancy(&self, store: &impl Store, namespace: &str, key: &str) -> Vacancy {
+        match self.tenures(store, namespace, key).walk(None) {
             None => Vacancy::Free(None),
             Some((open, Some(_))) => Vacancy::Taken(open.leader),
             Some((open, None)) => Vacancy::Free(Some(open.leader)),
@@ -100,13 +107,13 @@ impl<S: Store> Registry<S> {
     }
 
     /// What the tenure follows that a known claim is in.
-    pub fn followed_by(&self, namespace: &str, key: &str, claim: Stamp) -> Option<Stamp> {
-        self.claimed_after(NameKey::new(namespace, key), claim)?
+    pub fn followed_by(&self, store: &impl Store, namespace: &str, key: &str, claim: Stamp) -> Option<Stamp> {
+        self.claimed_after(store, NameKey::new(namespace, key), claim)?
     }
 
     /// The same; none where the registration is not known, was erased or does not claim the name.
-    fn claimed_after(&self, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
-        let registration = Registration::load(&self.store, claim).filter(|known| !known.erased)?;
+    fn claimed_after(&self, store: &impl Store, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
+        let registration = Registration::load(store, claim).filter(|known| !known.erased)?;
         let after = registration.claim(name.namespace, name.key)?.claim.after;
         Some(after.filter(|_| !planted!(AfterIgnored)))
     }
@@ -150,7 +157,7 @@ impl<S: Store> Tenures<'_, S> {
     /// lead: then whoever led the tenure was forgotten as well, and who is left came too late.
     #[must_use]
     pub fn is_led(&self, after: Option<Stamp>) -> bool {
-        after.is_none_or(|after| after.hlc > self.registry.settled || self.is_known(after))
+        after.is_none_or(|after| after.hlc > self.lattice.settled || self.is_known(after))
     }
 
     /// Visits the claims in the order of their tenures and stamps, from one on, until `visit` breaks. The tenures are in the
@@ -163,7 +170,7 @@ impl<S: Store> Tenures<'_, S> {
         let leads = self.open.map(|Open { after, leader }| ClaimPlace { after, stamp: leader });
         let mut leads = leads.filter(|leads| from.is_none_or(|from| from <= *leads));
         let mut goes_on = ControlFlow::Continue(());
-        schema::Claims::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+        schema::Claims::scan(self.store, &span, Direction::Up, &mut |found| {
             let Some(place) = self.place(found.key()) else { return ControlFlow::Continue(()) };
             if let Some(leads) = leads.take_if(|leads| *leads < place) {
                 goes_on = visit(leads);
@@ -218,7 +225,7 @@ impl<S: Store> Tenures<'_, S> {
 
     /// The registration of a claim that has not ended. One that is not here any more, or was erased, has.
     fn held(&self, claim: Stamp) -> Option<Registration> {
-        let registration = Registration::load(&self.registry.store, claim)?;
+        let registration = Registration::load(self.store, claim)?;
         let open = registration.claim(self.name.namespace, self.name.key).is_some_and(|claim| claim.ended.is_none());
         open.then_some(registration)
     }
@@ -241,7 +248,7 @@ impl<S: Store> Tenures<'_, S> {
             Some(Followed::Forgotten) => return Standing::Leads,
             None => {}
         }
-        let Some(after) = self.registry.claimed_after(self.name, claim) else {
+        let Some(after) = self.lattice.claimed_after(self.store, self.name, claim) else {
             return self.standing_of_absent(claim);
         };
         if self.leader(after) != Some(claim) {
@@ -261,7 +268,7 @@ impl<S: Store> Tenures<'_, S> {
 
     /// One at or below `settled` that is not here was forgotten: the name has been through other tenures since.
     fn standing_of_absent(&self, claim: Stamp) -> Standing {
-        let forgotten = claim.hlc <= self.registry.settled && self.leader(None).is_some();
+        let forgotten = claim.hlc <= self.lattice.settled && self.leader(None).is_some();
         if forgotten { Standing::Displaced(None) } else { Standing::Unknown }
     }
 
@@ -269,11 +276,11 @@ impl<S: Store> Tenures<'_, S> {
     fn is_known(&self, claim: Stamp) -> bool {
         self.open.is_some_and(|open| open.leader == claim)
             || self.followed(claim) == Some(Followed::Forgotten)
-            || self.registry.claimed_after(self.name, claim).is_some()
+            || self.lattice.claimed_after(self.store, self.name, claim).is_some()
     }
 
     fn followed(&self, claim: Stamp) -> Option<Followed> {
-        schema::Followed::get(&self.registry.store, FollowedKey { name: self.name, stamp: claim })
+        schema::Followed::get(self.store, FollowedKey { name: self.name, stamp: claim })
     }
 
     fn winner(&self, tenure: Option<Stamp>) -> Option<Stamp> {
@@ -286,7 +293,7 @@ impl<S: Store> Tenures<'_, S> {
         let most = if self.open.is_some_and(|open| open.after == after) { 0 } else { 1 };
         let mut rows = 0;
         let span = Span::<schema::Claims>::of_tenure(self.name, after);
-        schema::Claims::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+        schema::Claims::scan(self.store, &span, Direction::Up, &mut |found| {
             rows += usize::from(self.place(found.key()).is_some());
             if rows <= most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -301,7 +308,7 @@ impl<S: Store> Tenures<'_, S> {
     /// The first row of a span in a direction.
     fn first_row(&self, span: &Span<schema::Claims>, direction: Direction) -> Option<ClaimPlace> {
         let mut first = None;
-        schema::Claims::scan(&self.registry.store, span, direction, &mut |found| {
+        schema::Claims::scan(self.store, span, direction, &mut |found| {
             first = self.place(found.key());
             if first.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });

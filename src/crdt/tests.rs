@@ -15,10 +15,10 @@ use crate::store::schema::{self, Found, Record, Rows, Span};
 
 mod bounded;
 
-pub(super) type Memory = Registry<MemoryStore>;
+pub(super) type Memory = State<MemoryStore>;
 
 pub(super) fn empty() -> Memory {
-    Registry::new(MemoryStore::new(), VClock::new())
+    State::load(MemoryStore::new(), VClock::new())
 }
 
 pub(super) fn stamp(hlc: u64, node: u64) -> Stamp {
@@ -111,7 +111,7 @@ fn the_least_stamp_of_an_id_is_the_registration() {
     registry.apply(op(2, 1, 20, register(Some(7), vec![claim("alice", None)])));
     let effects = registry.apply_op(&op(1, 1, 10, register(Some(7), vec![claim("bob", None)]))).unwrap();
     assert!(!effects.first_of_id);
-    assert_eq!(registry.find(Uuid::from_u128(7)).unwrap().stamp, stamp(10, 1));
+    assert_eq!(registry.lattice.find(&registry.store, Uuid::from_u128(7)).unwrap().stamp, stamp(10, 1));
     assert!(lost(&registry, 20, 2));
 }
 
@@ -188,13 +188,17 @@ fn rules(namespace: &str, least: usize) -> Body {
 #[test]
 fn the_rules_with_the_greatest_stamp_stand_whatever_arrives_last() {
     let mut registry = empty();
-    assert_eq!(registry.rules("username"), Rules::default_of("username"));
+    assert_eq!(registry.lattice.rules(&registry.store, "username"), Rules::default_of("username"));
     registry.apply(op(2, 1, 20, rules("username", 2)));
     registry.apply(op(1, 1, 10, rules("username", 1)));
-    assert_eq!(registry.rules("username").lengths(), (2, 20));
+    assert_eq!(registry.lattice.rules(&registry.store, "username").lengths(), (2, 20));
     registry.apply(op(3, 1, 20, rules("username", 3)));
-    assert_eq!(registry.rules("username").lengths(), (3, 20), "of equal timestamps that of the greater node");
-    assert_eq!(registry.rules("org/42/username"), Rules::default_of("org/42/username"));
+    assert_eq!(
+        registry.lattice.rules(&registry.store, "username").lengths(),
+        (3, 20),
+        "of equal timestamps that of the greater node"
+    );
+    assert_eq!(registry.lattice.rules(&registry.store, "org/42/username"), Rules::default_of("org/42/username"));
     let set = Namespace::load(&registry.store, "username").unwrap();
     assert_eq!((set.stamp, set.seq), (stamp(20, 3), 1));
 }

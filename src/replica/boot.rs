@@ -14,7 +14,7 @@ use super::retention::Retention;
 use super::verdicts::Verdicts;
 use super::{Config, Replica};
 use crate::clock::NodeId;
-use crate::crdt::Registry;
+use crate::crdt::Lattice;
 use crate::log::{Founding, Log, Now, Return, Secrets, Start};
 use crate::name::Pepper;
 use crate::store::Store;
@@ -78,7 +78,8 @@ impl<S: Store> Replica<S> {
             me,
             now,
             log: Log::new(config.log.clone(), ceiling, now),
-            registry: Registry::new(store, VClock::new()),
+            store,
+            registry: Lattice::default(),
             verdicts: Verdicts::default(),
             feed: Feed::default(),
             waiters: Waiters::default(),
@@ -97,9 +98,9 @@ impl<S: Store> Replica<S> {
             (false, Some(Start::Found { founders, secret })) if !returning => {
                 let secrets = Secrets { cluster: secret, pepper: Pepper::derive(&secret) };
                 let founding = Founding { founders, ..Founding::default() };
-                replica.log.found(&mut replica.registry.store, &founding, &secrets);
+                replica.log.found(&mut replica.store, &founding, &secrets);
             }
-            (false, _) => replica.log.wipe(&mut replica.registry.store),
+            (false, _) => replica.log.wipe(&mut replica.store),
             (true, _) => replica.log.resume(),
         }
         replica.take_events();
@@ -109,9 +110,10 @@ impl<S: Store> Replica<S> {
 
     /// Takes up what the store holds.
     pub(super) fn load(&mut self) {
-        self.log.load(&mut self.registry.store);
+        self.log.load(&mut self.store);
         let frontiers = self.log.frontiers();
-        self.registry.resume(frontiers.logs().map(|origin| Dot::new(origin, frontiers.seq(origin))).collect());
+        let applied: VClock<NodeId> = frontiers.logs().map(|origin| Dot::new(origin, frontiers.seq(origin))).collect();
+        self.registry = Lattice::load(&self.store, applied);
         self.load_verdicts();
         self.load_reissue();
         self.load_feed();

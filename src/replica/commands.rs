@@ -204,7 +204,7 @@ impl<S: Store> Replica<S> {
 
     /// An operator wants this node to leave, or to stay after all.
     fn on_leave(&mut self, cancel: bool) -> Outcome {
-        let store = &mut self.registry.store;
+        let store = &mut self.store;
         if cancel {
             self.log.cancel_leave(store)?;
         } else if self.log.may_leave()? {
@@ -221,7 +221,7 @@ impl<S: Store> Replica<S> {
     pub(super) fn answer_waiting(&mut self) {
         let changed = self.verdicts.take_fates_changed();
         for (first, waiter) in std::mem::take(&mut self.waiters.handed_over) {
-            if let Some(first) = Registration::load(&self.registry.store, first) {
+            if let Some(first) = Registration::load(&self.store, first) {
                 self.waiters.fresh.push((Box::new(first), waiter));
             }
         }
@@ -236,17 +236,17 @@ impl<S: Store> Replica<S> {
         let mut due = self.waiters.take_decided();
         due.extend(self.waiters.take_due(self.now.elapsed));
         for (registration, waiter) in due {
-            let known = Registration::load(&self.registry.store, registration);
+            let known = Registration::load(&self.store, registration);
             if let Some(registration) = known.or_else(|| self.void_by_stamp(registration)) {
                 // A client's id stands for its earliest registration, which may have arrived meanwhile.
-                let registration = self.registry.find(registration.id()).unwrap_or(registration);
+                let registration = self.registry.find(&self.store, registration.id()).unwrap_or(registration);
                 self.answer(&waiter, registration);
             }
         }
     }
 
     pub(super) fn reload(&self, registration: Registration) -> Registration {
-        let found = self.registry.find(registration.id());
+        let found = self.registry.find(&self.store, registration.id());
         found.unwrap_or(registration)
     }
 
@@ -287,7 +287,7 @@ impl<S: Store> Replica<S> {
         let in_secret = discreet && self.wants_private(&request)?;
         // Whoever is not told the outcome has nothing to wait for.
         let wait = request.wait.filter(|_| !in_secret);
-        let known = |id| self.registry.find(id).or_else(|| self.void_registration(id));
+        let known = |id| self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
         if let Some(known) = request.id.and_then(known) {
             return if self.same_content(&known, &request) {
                 self.answer_by(token, known, wait, discreet)
@@ -339,9 +339,11 @@ impl<S: Store> Replica<S> {
         let mut taken = Vec::new();
         for (request, key) in names.iter().zip(keys) {
             let Keyed { key, private } = key;
-            let after = match self.registry.vacancy(&request.namespace, &key) {
+            let after = match self.registry.vacancy(&self.store, &request.namespace, &key) {
                 Vacancy::Free(after) => after,
-                Vacancy::Taken(leader) if in_secret => self.registry.followed_by(&request.namespace, &key, leader),
+                Vacancy::Taken(leader) if in_secret => {
+                    self.registry.followed_by(&self.store, &request.namespace, &key, leader)
+                }
                 Vacancy::Taken(_) => {
                     taken.push(self.name_view(request.clone())?);
                     continue;
@@ -356,7 +358,7 @@ impl<S: Store> Replica<S> {
     /// The claim that a rename is to end: the owner's, and not ending already.
     fn replaced(&self, replaces: &Replaces, owner: &str) -> Result<ClaimRef, Refusal> {
         let id = replaces.registration;
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let registration = self.registry.find(&self.store, id).ok_or(Refusal::NoRegistration(id))?;
         let namespace = replaces.name.namespace.clone();
         let not_held = || Refusal::NotHeld {
             namespace: namespace.clone(),
@@ -385,7 +387,7 @@ impl<S: Store> Replica<S> {
         // The clock may have stood ahead of the wall when the end was worked out, never behind.
         let lasts = known.expires.map(|expires| expires.millis().since(accepted));
         let replaces = request.replaces.as_ref().map(|replaces| {
-            let registration = self.registry.find(replaces.registration)?;
+            let registration = self.registry.find(&self.store, replaces.registration)?;
             let key = self.claim_meant(&registration, &replaces.name)?.claim.key.clone();
             Some(ClaimRef { registration: registration.stamp, namespace: replaces.name.namespace.clone(), key })
         });
@@ -412,13 +414,13 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let registration = self.registry.find(&self.store, id).ok_or(Refusal::NoRegistration(id))?;
         self.release_claims(token, registration, |_| true)
     }
 
     /// Erases a registration, whatever has become of it; what is to be erased already is so once.
     pub(super) fn on_erase(&mut self, token: Token, id: Uuid) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let registration = self.registry.find(&self.store, id).ok_or(Refusal::NoRegistration(id))?;
         if registration.erase.is_some() {
             return self.answer_later(token, registration, None);
         }
@@ -430,10 +432,10 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
         let key = self.name_key(&request)?;
-        let Vacancy::Taken(leader) = self.registry.vacancy(&request.namespace, &key) else {
+        let Vacancy::Taken(leader) = self.registry.vacancy(&self.store, &request.namespace, &key) else {
             return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });
         };
-        match Registration::load(&self.registry.store, leader) {
+        match Registration::load(&self.store, leader) {
             Some(registration) if registration.owner == owner => self
                 .release_claims(token, registration, |claim| claim.namespace == request.namespace && claim.key == key),
             _ => Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner }),
@@ -451,12 +453,12 @@ impl<S: Store> Replica<S> {
                 self.issue(Body::Release(ClaimRef { registration: registration.stamp, namespace, key }));
             }
         }
-        let registration = Registration::load(&self.registry.store, registration.stamp).unwrap_or(registration);
+        let registration = Registration::load(&self.store, registration.stamp).unwrap_or(registration);
         self.answer_later(token, registration, None)
     }
 
     fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
-        let registration = self.registry.find(id).or_else(|| self.void_registration(id));
+        let registration = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
         self.answer_later(token, registration.ok_or(Refusal::NoRegistration(id))?, wait)
     }
 }

@@ -36,7 +36,7 @@ impl<S: Store> Replica<S> {
 
     fn note(&mut self, registration: Stamp, place: u8, at: Millis) {
         let ending = Ending { at, known: self.now.wall };
-        schema::Endings::put(&mut self.registry.store, EndingKey { registration, place }, &ending);
+        schema::Endings::put(&mut self.store, EndingKey { registration, place }, &ending);
     }
 
     /// When a claim ended, where this node has seen it.
@@ -54,11 +54,11 @@ impl<S: Store> Replica<S> {
         let claims = u8::try_from(registration.claims.len()).unwrap_or(REJECTION);
         for place in (0..claims).chain([REJECTION]) {
             let key = EndingKey { registration: registration.stamp, place };
-            schema::Endings::delete(&mut self.registry.store, key);
+            schema::Endings::delete(&mut self.store, key);
         }
     }
 
     fn ending(&self, registration: Stamp, place: u8) -> Option<Ending> {
-        schema::Endings::get(&self.registry.store, EndingKey { registration, place })
+        schema::Endings::get(&self.store, EndingKey { registration, place })
     }
 }

@@ -77,7 +77,7 @@ use self::retention::Retention;
 use self::verdicts::Verdicts;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Body, Cut, Effects, Op, Registry};
+use crate::crdt::{Body, Cut, Effects, Lattice, Op};
 use crate::log::{self, Exit, Log, used_up};
 /// What inputs, outputs and the start of a replica consist of.
 pub use crate::log::{
@@ -94,10 +94,11 @@ pub struct Replica<S> {
     config: Config,
     me: NodeId,
     now: Now,
+    store: S,
     /// Decides when an op counts.
     log: Log,
     /// Decides which claim leads.
-    registry: Registry<S>,
+    registry: Lattice,
     verdicts: Verdicts,
     feed: Feed,
     waiters: Waiters,
@@ -120,17 +121,17 @@ pub struct Replica<S> {
 impl<S: Store> Replica<S> {
     /// The store, to read.
     pub fn store(&self) -> &S {
-        &self.registry.store
+        &self.store
     }
 
     /// The store, for its driver.
     pub fn store_mut(&mut self) -> &mut S {
-        &mut self.registry.store
+        &mut self.store
     }
 
     /// The store, to be closed. Nothing that is held back gets out.
     pub fn into_store(self) -> S {
-        self.registry.store
+        self.store
     }
 
     /// The node's id.
@@ -184,7 +185,7 @@ impl<S: Store> Replica<S> {
         if self.halted || self.gone {
             return;
         }
-        let store = &mut self.registry.store;
+        let store = &mut self.store;
         match input {
             Input::Request { token, request } => self.on_request(token, request),
             Input::Connected(peer) => self.log.on_connected(store, peer),
@@ -197,7 +198,7 @@ impl<S: Store> Replica<S> {
             Input::SnapshotEnd { from, snapshot } => {
                 if self.log.on_snapshot_end(store, from, snapshot) {
                     self.load();
-                    self.log.greet_all(&mut self.registry.store);
+                    self.log.greet_all(&mut self.store);
                 }
             }
             Input::Persisted(_) | Input::Wake => {}
@@ -223,7 +224,7 @@ impl<S: Store> Replica<S> {
         }
         // Changes of the membership come before anything that rests on it.
         self.log.join_evictions();
-        self.log.depart(&mut self.registry.store);
+        self.log.depart(&mut self.store);
         self.take_events();
         // What an eviction has made void is issued again by whoever is a member now.
         self.register_again();
@@ -231,20 +232,20 @@ impl<S: Store> Replica<S> {
         self.decide();
         self.answer_waiting();
         // The step's ops are written before peers are told of them, and peers hear of them with this step's promise.
-        let fresh = self.log.write(&mut self.registry.store);
+        let fresh = self.log.write(&mut self.store);
         self.log.tell_forks();
-        self.log.gossip(&mut self.registry.store, fresh, self.verdicts.has_contests());
+        self.log.gossip(&mut self.store, fresh, self.verdicts.has_contests());
         self.log.announce_peers();
         self.take_events();
         // Housekeeping does not delay what others wait for.
         self.retell();
         self.tidy();
         // Last what all of the above has moved, so that one batch holds all of the step.
-        let events = self.feed.write(&mut self.registry.store);
-        self.log.save(&mut self.registry.store);
+        let events = self.feed.write(&mut self.store);
+        self.log.save(&mut self.store);
         let last_word = self.exit();
-        let batch = self.registry.store.commit();
-        if let Some(failure) = self.registry.store.failure() {
+        let batch = self.store.commit();
+        if let Some(failure) = self.store.failure() {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
@@ -265,7 +266,7 @@ impl<S: Store> Replica<S> {
             match event {
                 log::Event::Applied(op) => drop(self.apply(&op)),
                 log::Event::Wiped => self.end_feed(),
-                log::Event::LetIn => self.registry.reload_pepper(),
+                log::Event::LetIn => self.registry.reload_pepper(&self.store),
                 log::Event::Send { to, lane, message } => self.outbox.push(Output::Send { to, lane, message }),
                 log::Event::SendSnapshot { to, snapshot, after } => {
                     self.outbox.push(Output::SendSnapshot { to, snapshot, after });
@@ -288,12 +289,12 @@ impl<S: Store> Replica<S> {
     fn exit(&mut self) -> Option<Output> {
         match self.log.exit()? {
             Exit::Left => {
-                schema::Left::save(&mut self.registry.store, &());
+                schema::Left::save(&mut self.store, &());
                 Some(Output::Left)
             }
             Exit::Anew(node, void_from) => {
                 self.keep_void(void_from);
-                self.log.start_over(&mut self.registry.store, node);
+                self.log.start_over(&mut self.store, node);
                 Some(Output::Rejoin(node))
             }
             Exit::UsedUp(why) => Some(Output::Halt(used_up(why))),
@@ -308,7 +309,7 @@ impl<S: Store> Replica<S> {
 
     /// Applies the next op of a log to the registry, and hands on what follows from it.
     fn apply(&mut self, op: &Op) -> Effects {
-        let effects = match self.registry.apply_op(op) {
+        let effects = match self.registry.apply_op(&mut self.store, op) {
             Ok(effects) => effects,
             Err(error) => unreachable!("the log hands ops on in their order: {error}"),
         };

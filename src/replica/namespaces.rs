@@ -39,7 +39,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn namespace_view(&self, namespace: String) -> NamespaceView {
-        match Namespace::load(&self.registry.store, &namespace) {
+        match Namespace::load(&self.store, &namespace) {
             Some(Namespace { stamp, seq, rules }) => {
                 let is_final = seq <= self.log.decided(stamp.node);
                 NamespaceView { namespace, rules, version: RulesVersion::Set(stamp), is_final }
@@ -60,7 +60,7 @@ impl<S: Store> Replica<S> {
 
     fn has_any<T: Rows + ByNamespace>(&self, namespace: &str) -> bool {
         let span = Span::<T>::of_namespace(namespace);
-        T::first(&self.registry.store, &span, Direction::Up, |_| Some(())).is_some()
+        T::first(&self.store, &span, Direction::Up, |_| Some(())).is_some()
     }
 
     /// The key of a name by the rules in force here, whether or not they let it be claimed.
@@ -83,7 +83,7 @@ impl<S: Store> Replica<S> {
 
     fn rules_for(&self, request: &NameRequest) -> Result<Rules, NameError> {
         name::check_namespace(&request.namespace)?;
-        Ok(self.registry.rules(&request.namespace))
+        Ok(self.registry.rules(&self.store, &request.namespace))
     }
 
     /// The claim of a registration that a name means: as it was typed, or by the rules in force now, which may not be those

@@ -57,7 +57,7 @@ impl<S: Store> Replica<S> {
 
     /// Of a registration that nobody knows, or of which nothing is left, the command itself says so.
     fn may_change(&self, bearer: &Bearer, id: Uuid) -> Result<(), Refusal> {
-        let known = self.registry.find(id).or_else(|| self.void_registration(id));
+        let known = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
         let Some(registration) = known else { return Ok(()) };
         let mut namespaces = registration.claims.iter().map(|record| &record.claim.namespace);
         if let Some(other) = namespaces.find(|namespace| !reaches(&bearer.namespaces, namespace)) {

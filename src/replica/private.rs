@@ -41,12 +41,12 @@ impl<S: Store> Replica<S> {
     }
 
     fn is_private_namespace(&self, namespace: &str) -> bool {
-        self.registry.rules(namespace).is_private()
+        self.registry.rules(&self.store, namespace).is_private()
     }
 
     fn has_private_namespaces(&self) -> bool {
         let mut any = false;
-        schema::Namespaces::scan(&self.registry.store, &Span::all(), Direction::Up, &mut |found| {
+        schema::Namespaces::scan(&self.store, &Span::all(), Direction::Up, &mut |found| {
             any = found.row().rules.is_private();
             if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -79,7 +79,7 @@ impl<S: Store> Replica<S> {
     /// Whether a discreet caller may be answered by a registration's id. Without private namespaces there is nothing to
     /// hide.
     pub(super) fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
-        let known = self.registry.find(id).or_else(|| self.void_registration(id));
+        let known = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
         let hidden = match known {
             Some(registration) => self.has_private_names(&registration),
             None => self.has_private_namespaces(),
@@ -92,10 +92,10 @@ impl<S: Store> Replica<S> {
         if self.is_private_namespace(&name.namespace) {
             return beside();
         }
-        let Vacancy::Taken(leader) = self.registry.vacancy(&name.namespace, &self.name_key(name)?) else {
+        let Vacancy::Taken(leader) = self.registry.vacancy(&self.store, &name.namespace, &self.name_key(name)?) else {
             return Ok(());
         };
-        match Registration::load(&self.registry.store, leader) {
+        match Registration::load(&self.store, leader) {
             Some(registration) if self.has_private_names(&registration) => beside(),
             _ => Ok(()),
         }
@@ -164,7 +164,8 @@ impl<S: Store> Replica<S> {
     /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown
     /// would tell.
     pub(super) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
-        let twin = self.registry.find_stamp(registration.id()).is_some_and(|first| first < registration.stamp);
+        let twin =
+            self.registry.find_stamp(&self.store, registration.id()).is_some_and(|first| first < registration.stamp);
         if !has_hidden(registration) || !registration.lost || twin {
             return None;
         }
@@ -180,7 +181,7 @@ impl<S: Store> Replica<S> {
         if !claim.name.is_empty() {
             return claim.name.clone();
         }
-        schema::Typed::get(&self.registry.store, TypedKey { id, key: &claim.key }).unwrap_or_default()
+        schema::Typed::get(&self.store, TypedKey { id, key: &claim.key }).unwrap_or_default()
     }
 
     /// Keeps the private names of a registration as they were typed here.
@@ -188,26 +189,26 @@ impl<S: Store> Replica<S> {
         for (record, name) in registration.claims.iter().zip(names) {
             if record.claim.name.is_empty() {
                 let key = TypedKey { id: registration.id(), key: &record.claim.key };
-                schema::Typed::put(&mut self.registry.store, key, &name.name);
+                schema::Typed::put(&mut self.store, key, &name.name);
             }
         }
     }
 
     /// Drops what was typed of a registration that is forgotten, or erased.
     pub(super) fn forget_typed(&mut self, id: Uuid) {
-        schema::Typed::delete_where(&mut self.registry.store, &Span::<schema::Typed>::of(id), |_| true);
+        schema::Typed::delete_where(&mut self.store, &Span::<schema::Typed>::of(id), |_| true);
     }
 
     /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
     pub(super) fn sweep_typed(&mut self) {
         let mut unknown = Vec::new();
-        schema::Typed::each(&self.registry.store, &Span::all(), |found| {
-            let is_unknown = |id| self.registry.find(id).is_none() && self.void_registration(id).is_none();
+        schema::Typed::each(&self.store, &Span::all(), |found| {
+            let is_unknown = |id| self.registry.find(&self.store, id).is_none() && self.void_registration(id).is_none();
             if found.key().is_none_or(|key| is_unknown(key.id)) {
                 unknown.push(found.address());
             }
         });
-        unknown.into_iter().for_each(|address| schema::Typed::delete_at(&mut self.registry.store, address));
+        unknown.into_iter().for_each(|address| schema::Typed::delete_at(&mut self.store, address));
     }
 }
 

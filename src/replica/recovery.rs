@@ -68,7 +68,7 @@ impl<S: Store> Replica<S> {
         Holdings {
             node: self.me,
             members: self.log.membership().count(),
-            registrations: schema::Registrations::count(&self.registry.store) as u64,
+            registrations: schema::Registrations::count(&self.store) as u64,
             pending: self.verdicts.pending(),
             watermark: self.log.watermark(),
             latest: self.log.latest_known(),
@@ -86,20 +86,19 @@ impl<S: Store> Replica<S> {
         let last = own.max().map_or(self.me, |last| last.max(self.me));
         let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
         let latest = self.log.latest_known();
-        schema::Membership::empty(&mut self.registry.store);
-        schema::Contacts::empty(&mut self.registry.store);
+        schema::Membership::empty(&mut self.store);
+        schema::Contacts::empty(&mut self.store);
         self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
-        let pepper =
-            self.log.secrets(&self.registry.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
-        let store = &mut self.registry.store;
+        let pepper = self.log.secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
+        let store = &mut self.store;
         write_founding(store, &Founding { founders: [next].into(), former });
         write_secrets(store, &Secrets { cluster: secret, pepper });
         schema::Swept::clear(store);
         schema::Node::save(store, &next);
         schema::Ceiling::save(store, &latest);
         store.commit();
-        Ok((self.registry.store, next))
+        Ok((self.store, next))
     }
 
     /// Whoever was in the cluster or on the way, and how much of each log is here.

@@ -68,14 +68,14 @@ impl Reissue {
 impl<S: Store> Replica<S> {
     /// How to find the cluster that this node was evicted from; none where it was not, or is back.
     pub fn returning(&self) -> Option<Return> {
-        schema::Returning::load(&self.registry.store)
+        schema::Returning::load(&self.store)
     }
 
     /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is
     /// back: the cut may yet rise.
     pub(super) fn keep_void(&mut self, seq: Seq) {
         let mut void = Vec::new();
-        read_log(&self.registry.store, self.me, seq, &mut |op| {
+        read_log(&self.store, self.me, seq, &mut |op| {
             void.push(op);
             ControlFlow::Continue(())
         });
@@ -87,7 +87,7 @@ impl<S: Store> Replica<S> {
             let entry = match &mut op.body {
                 Body::Register(register) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
-                    let registration = Registration::load(&self.registry.store, stamp);
+                    let registration = Registration::load(&self.store, stamp);
                     // What was erased is over for good, and its text is not to be brought back.
                     if registration.as_ref().is_some_and(|registration| registration.erased) {
                         continue;
@@ -99,13 +99,14 @@ impl<S: Store> Replica<S> {
                 }
                 _ => VoidedOp::Open(Box::new(op)),
             };
-            schema::Void::put(&mut self.registry.store, stamp, &entry);
+            schema::Void::put(&mut self.store, stamp, &entry);
         }
     }
 
     /// Whether an earlier registration stands for the id of this one.
     pub(super) fn is_twin(&self, registration: &Registration) -> bool {
-        let run = registration.chosen_id.map(|id| self.registry.run(id, registration.stamp)).unwrap_or_default();
+        let run =
+            registration.chosen_id.map(|id| self.registry.run(&self.store, id, registration.stamp)).unwrap_or_default();
         run.first().is_some_and(|first| *first != registration.stamp)
     }
 
@@ -138,7 +139,7 @@ impl<S: Store> Replica<S> {
     /// Tells that a registration is known, unless that was told of a void one that it stands for.
     pub(super) fn tell_accepted(&mut self, registration: &Registration) {
         let made = stamp_of_id(registration.id()).filter(|made| *made != registration.stamp);
-        if made.is_none_or(|made| Registration::load(&self.registry.store, made).is_none()) {
+        if made.is_none_or(|made| Registration::load(&self.store, made).is_none()) {
             self.tell(EventKind::Accepted, registration.stamp);
         }
     }
@@ -149,7 +150,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
-        let op = match schema::Void::get(&self.registry.store, stamp)? {
+        let op = match schema::Void::get(&self.store, stamp)? {
             VoidedOp::Open(op) => op,
             VoidedOp::Rejected(registration, _) => return Some(*registration),
             VoidedOp::Again(..) => return None,
@@ -163,7 +164,7 @@ impl<S: Store> Replica<S> {
 
     /// The registration that stands for the one of a stamp: itself, but for a void one.
     pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
-        match schema::Void::get(&self.registry.store, stamp) {
+        match schema::Void::get(&self.store, stamp) {
             Some(VoidedOp::Again(again, _)) => again,
             _ => stamp,
         }
@@ -171,7 +172,7 @@ impl<S: Store> Replica<S> {
 
     fn void_rows(&self) -> Vec<(Stamp, VoidedOp)> {
         let mut rows = Vec::new();
-        schema::Void::each(&self.registry.store, &Span::all(), |found| {
+        schema::Void::each(&self.store, &Span::all(), |found| {
             rows.extend(found.key().map(|stamp| (stamp, found.row())));
         });
         rows

@@ -25,7 +25,7 @@ impl<S: Store> Replica<S> {
     /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
     pub fn rejoin(self) -> Result<(S, NodeId), RejoinError> {
         if self.returning().is_some() {
-            return Ok((self.registry.store, self.me));
+            return Ok((self.store, self.me));
         }
         if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
     }
@@ -42,15 +42,15 @@ impl<S: Store> Replica<S> {
     /// It has used up its incarnations. Nothing was changed.
     pub fn restored(self) -> Result<(S, NodeId), RejoinError> {
         // The copy was made on the way into the next life.
-        if self.returning().is_some() { Ok((self.registry.store, self.me)) } else { self.set_aside() }
+        if self.returning().is_some() { Ok((self.store, self.me)) } else { self.set_aside() }
     }
 
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
-        self.log.start_over(&mut self.registry.store, next);
-        self.registry.store.commit();
-        Ok((self.registry.store, next))
+        self.log.start_over(&mut self.store, next);
+        self.store.commit();
+        Ok((self.store, next))
     }
 }

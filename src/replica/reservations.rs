@@ -14,7 +14,7 @@ use crate::store::Store;
 
 impl<S: Store> Replica<S> {
     pub(super) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let registration = self.registry.find(&self.store, id).ok_or(Refusal::NoRegistration(id))?;
         let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
             return self.answer_later(token, registration, None);
         };
@@ -27,7 +27,7 @@ impl<S: Store> Replica<S> {
 
     pub(super) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
         check_ttl(Some(ttl))?;
-        let registration = self.registry.find(id).ok_or(Refusal::NoRegistration(id))?;
+        let registration = self.registry.find(&self.store, id).ok_or(Refusal::NoRegistration(id))?;
         let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
         let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
         self.not_over(&registration, end)?;

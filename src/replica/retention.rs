@@ -34,10 +34,10 @@ pub(super) struct Retention {
 
 impl<S: Store> Replica<S> {
     pub(super) fn load_retention(&mut self) {
-        let swept = schema::Swept::is_set(&self.registry.store);
+        let swept = schema::Swept::is_set(&self.store);
         self.retention.sweep = (!swept).then(WalkedTo::default);
         if swept && self.config.keep_events.is_none() {
-            schema::Swept::clear(&mut self.registry.store);
+            schema::Swept::clear(&mut self.store);
         }
     }
 
@@ -56,7 +56,7 @@ impl<S: Store> Replica<S> {
     /// `last` more may be told until then, and the row is written again.
     fn enter_over(&mut self, stamp: Stamp, last: bool) {
         let key = OverKey { due: Due::Feed(self.feed.upcoming()), stamp };
-        schema::Over::put(&mut self.registry.store, key, &SaidAll(last));
+        schema::Over::put(&mut self.store, key, &SaidAll(last));
     }
 
     /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
@@ -81,9 +81,9 @@ impl<S: Store> Replica<S> {
 
     /// True where some were left.
     fn drop_old_events(&mut self, before: Millis) -> bool {
-        let old = self.feed.old_chunks(&self.registry.store, before, &|registration| self.is_open(registration));
+        let old = self.feed.old_chunks(&self.store, before, &|registration| self.is_open(registration));
         if old > 0 {
-            self.feed.drop_chunks(&mut self.registry.store, old);
+            self.feed.drop_chunks(&mut self.store, old);
             tracing::debug!(earliest = self.feed.earliest(), "dropped events that are older than they are kept");
         }
         old == super::feed::DROPPED_AT_ONCE
@@ -99,7 +99,7 @@ impl<S: Store> Replica<S> {
     fn sweep(&mut self, keep: u64) {
         let Some(done) = self.retention.sweep.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
-        schema::Registrations::scan(&self.registry.store, &done.rest(), Direction::Up, &mut |found| {
+        schema::Registrations::scan(&self.store, &done.rest(), Direction::Up, &mut |found| {
             looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -109,14 +109,14 @@ impl<S: Store> Replica<S> {
         }
         match looked.last().filter(|_| looked.len() == AT_ONCE) {
             Some(last) => self.retention.sweep = Some(WalkedTo(Some(last.stamp))),
-            None => schema::Swept::save(&mut self.registry.store, &()),
+            None => schema::Swept::save(&mut self.store, &()),
         }
     }
 
     /// A registration is not to be looked at again before the watermark has passed this time.
     fn wait_for(&mut self, end: Millis, stamp: Stamp) {
         let due = Due::Watermark(Hlc::from_millis(end.plus(1)));
-        schema::Over::put(&mut self.registry.store, OverKey { due, stamp }, &SaidAll(false));
+        schema::Over::put(&mut self.store, OverKey { due, stamp }, &SaidAll(false));
     }
 
     /// Forgets registrations that are over and that no event speaks of any more. True where some were left.
@@ -125,11 +125,11 @@ impl<S: Store> Replica<S> {
         let told = self.due(Due::Feed(self.feed.earliest()));
         let some_left = waited.len().max(told.len()) == AT_ONCE;
         for (address, key, _) in waited {
-            schema::Over::delete_at(&mut self.registry.store, address);
+            schema::Over::delete_at(&mut self.store, address);
             key.into_iter().for_each(|key| self.enter_over(key.stamp, false));
         }
         for (address, key, SaidAll(said_all)) in told {
-            schema::Over::delete_at(&mut self.registry.store, address);
+            schema::Over::delete_at(&mut self.store, address);
             key.into_iter().for_each(|key| self.forget(key.stamp, said_all, keep));
         }
         some_left
@@ -138,7 +138,7 @@ impl<S: Store> Replica<S> {
     /// The rows whose time has come.
     fn due(&self, upto: Due) -> Vec<(Address<schema::Over>, Option<OverKey>, SaidAll)> {
         let mut due = Vec::new();
-        schema::Over::scan(&self.registry.store, &Span::<schema::Over>::until(upto), Direction::Up, &mut |found| {
+        schema::Over::scan(&self.store, &Span::<schema::Over>::until(upto), Direction::Up, &mut |found| {
             due.push((found.address(), found.key(), found.row()));
             if due.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -147,9 +147,9 @@ impl<S: Store> Replica<S> {
 
     /// Forgets a registration, and with it all who carry its id: the last of them that is over brings all.
     fn forget(&mut self, stamp: Stamp, said_all: bool, keep: u64) {
-        let load = |stamp: &Stamp| Registration::load(&self.registry.store, *stamp);
+        let load = |stamp: &Stamp| Registration::load(&self.store, *stamp);
         let Some(registration) = load(&stamp) else { return };
-        let run = registration.chosen_id.map(|id| self.registry.run(id, stamp)).unwrap_or_default();
+        let run = registration.chosen_id.map(|id| self.registry.run(&self.store, id, stamp)).unwrap_or_default();
         let all: Vec<_> = if run.is_empty() { vec![registration] } else { run.iter().filter_map(load).collect() };
         if !all.iter().all(has_ended) {
             return;
@@ -176,9 +176,9 @@ impl<S: Store> Replica<S> {
         if !said_all {
             return self.enter_over(stamp, true);
         }
-        self.registry.settle(watermark);
+        self.registry.settle(&mut self.store, watermark);
         for one in &all {
-            self.registry.forget(one);
+            self.registry.forget(&mut self.store, one);
             self.forget_endings(one);
             self.forget_typed(one.id());
         }

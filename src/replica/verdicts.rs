@@ -166,10 +166,11 @@ impl<S: Store> Replica<S> {
         }
         for stamp in std::mem::take(&mut self.verdicts.news) {
             let open = self.verdicts.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
-            let lost = Registration::load(&self.registry.store, stamp).filter(|_| open);
+            let lost = Registration::load(&self.store, stamp).filter(|_| open);
             // Where several carry its id the event may have been told of another one.
-            let alone =
-                |lost: &Registration| lost.chosen_id.is_none_or(|id| self.registry.run(id, lost.stamp).len() < 2);
+            let alone = |lost: &Registration| {
+                lost.chosen_id.is_none_or(|id| self.registry.run(&self.store, id, lost.stamp).len() < 2)
+            };
             if let Some(lost) = lost.filter(alone) {
                 self.tell(EventKind::Contested(self.lost_to(&lost)), stamp);
             }
@@ -184,7 +185,7 @@ impl<S: Store> Replica<S> {
             if !self.verdicts.is_contested(*stamp) && self.is_decided(*stamp) {
                 tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
             }
-            schema::Contested::put(&mut self.registry.store, *stamp, &());
+            schema::Contested::put(&mut self.store, *stamp, &());
             self.contest(*stamp);
             self.verdicts.news.push(*stamp);
             self.verdicts.fates_changed = true;
@@ -193,26 +194,26 @@ impl<S: Store> Replica<S> {
 
     /// Reads what is open: the ops after the decided prefixes, and the registrations that lost.
     pub(super) fn load_verdicts(&mut self) {
-        self.verdicts = Verdicts { next_expiry: first_expiry(&self.registry.store), ..Verdicts::default() };
+        self.verdicts = Verdicts { next_expiry: first_expiry(&self.store), ..Verdicts::default() };
         let verdicts = &mut self.verdicts;
         for origin in self.log.frontiers().logs() {
-            read_log(&self.registry.store, origin, self.log.decided(origin) + 1, &mut |op| {
+            read_log(&self.store, origin, self.log.decided(origin) + 1, &mut |op| {
                 verdicts.wait_for(&op);
                 ControlFlow::Continue(())
             });
         }
         let mut contested = Vec::new();
-        schema::Contested::each(&self.registry.store, &Span::all(), |found| contested.extend(found.key()));
+        schema::Contested::each(&self.store, &Span::all(), |found| contested.extend(found.key()));
         contested.into_iter().for_each(|stamp| self.contest(stamp));
     }
 
     fn is_decided(&self, stamp: Stamp) -> bool {
-        let registration = Registration::load(&self.registry.store, stamp);
+        let registration = Registration::load(&self.store, stamp);
         registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
     }
 
     fn contest(&mut self, stamp: Stamp) {
-        let Some(registration) = Registration::load(&self.registry.store, stamp) else { return };
+        let Some(registration) = Registration::load(&self.store, stamp) else { return };
         let contest = Contest {
             chosen: registration.chosen_id.is_some(),
             decided: registration.seq <= self.log.decided(stamp.node),
@@ -229,7 +230,7 @@ impl<S: Store> Replica<S> {
             What::Register { .. } | What::Other => None,
         };
         if let Some(about) = about {
-            self.registry.give_up_early(about);
+            self.registry.give_up_early(&mut self.store, about);
         }
         match what {
             What::Register { replaces } => {
@@ -260,7 +261,7 @@ impl<S: Store> Replica<S> {
         self.waiters.decided(stamp);
         if replaces
             && let Some(replaced) =
-                Registration::load(&self.registry.store, stamp).and_then(|registration| registration.replaces)
+                Registration::load(&self.store, stamp).and_then(|registration| registration.replaces)
         {
             self.end_claim(&replaced, EndReason::Replaced, stamp.hlc);
         }
@@ -268,12 +269,12 @@ impl<S: Store> Replica<S> {
 
     /// The end of a claim is final: that of the op with this timestamp.
     fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
-        let Some(mut registration) = Registration::load(&self.registry.store, ended.registration) else { return };
+        let Some(mut registration) = Registration::load(&self.store, ended.registration) else { return };
         let place = |record: &ClaimRecord| record.claim.namespace == ended.namespace && record.claim.key == ended.key;
         let Some(index) = registration.claims.iter().position(place) else { return };
         if registration.claims[index].ended.is_none() {
             registration.claims[index].ended = Some(reason);
-            registration.save(&mut self.registry.store);
+            registration.save(&mut self.store);
             self.note_end(registration.stamp, index, by);
             self.tell_ended(&registration, index, reason);
             self.note_over(&registration);
@@ -282,7 +283,7 @@ impl<S: Store> Replica<S> {
 
     /// That a registration has given up all of its names, before it is erased, is final.
     fn end_all(&mut self, registration: Stamp, by: Hlc) {
-        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        let Some(registration) = Registration::load(&self.store, registration) else { return };
         for ClaimRecord { claim, .. } in registration.claims {
             let ended = ClaimRef { registration: registration.stamp, namespace: claim.namespace, key: claim.key };
             self.end_claim(&ended, EndReason::Released, by);
@@ -297,13 +298,13 @@ impl<S: Store> Replica<S> {
         let watermark = self.log.watermark();
         let early = self.registry.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
         let decided = early.filter(|(by, _)| self.log.is_decided(*by));
-        let known = decided.filter_map(|(_, stamp)| Registration::load(&self.registry.store, *stamp));
+        let known = decided.filter_map(|(_, stamp)| Registration::load(&self.store, *stamp));
         let due: Vec<_> = known.filter(|known| has_ended(known) && self.is_settled(known)).collect();
         for registration in due {
             self.allowances.forget(&registration.owner);
-            self.registry.settle(watermark);
+            self.registry.settle(&mut self.store, watermark);
             self.forget_typed(registration.id());
-            self.registry.erase(registration);
+            self.registry.erase(&mut self.store, registration);
             self.verdicts.fates_changed = true;
         }
     }
@@ -317,7 +318,7 @@ impl<S: Store> Replica<S> {
 
     /// An activation is final; the first one that came in time counts.
     fn activated(&mut self, stamp: Stamp, registration: Stamp) {
-        let Some(registration) = Registration::load(&self.registry.store, registration) else { return };
+        let Some(registration) = Registration::load(&self.store, registration) else { return };
         let over = registration.lost || has_ended(&registration);
         if registration.activated == Some(stamp) && registration.activated_in_time() && !over {
             self.tell(EventKind::Activated, registration.stamp);
@@ -326,27 +327,27 @@ impl<S: Store> Replica<S> {
 
     /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
     fn extended(&mut self, registration: Stamp) {
-        if let Some(mut registration) = Registration::load(&self.registry.store, registration) {
+        if let Some(mut registration) = Registration::load(&self.store, registration) {
             let watermark = self.log.watermark();
-            self.registry.settle_end(&mut registration, watermark);
+            self.registry.settle_end(&mut self.store, &mut registration, watermark);
         }
     }
 
     /// The registration that stands for this one's id, where it is a later twin.
     fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
         registration.chosen_id?;
-        let causes = self.registry.causes(registration);
+        let causes = self.registry.causes(&self.store, registration);
         causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
     }
 
     /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
     fn judge(&mut self, stamp: Stamp) {
         let Some(mut contest) = self.verdicts.contests.get(&stamp).cloned() else { return };
-        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return };
+        let Some(mut registration) = Registration::load(&self.store, stamp) else { return };
         if !contest.rejected && self.may_reject(&contest, &registration) && self.held_cause(&registration) {
             contest.rejected = true;
             registration.rejected = true;
-            registration.save(&mut self.registry.store);
+            registration.save(&mut self.store);
             self.note_rejection(stamp);
             self.verdicts.fates_changed = true;
             match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
@@ -366,9 +367,9 @@ impl<S: Store> Replica<S> {
             registration.claims.iter_mut().take(freed).for_each(|record| {
                 record.ended.get_or_insert(EndReason::Rejected);
             });
-            registration.save(&mut self.registry.store);
+            registration.save(&mut self.store);
             self.verdicts.contests.remove(&stamp);
-            schema::Contested::delete(&mut self.registry.store, stamp);
+            schema::Contested::delete(&mut self.store, stamp);
             self.note_over(&registration);
         } else {
             self.verdicts.contests.insert(stamp, contest);
@@ -397,9 +398,9 @@ impl<S: Store> Replica<S> {
     /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
     fn held_cause(&mut self, registration: &Registration) -> bool {
         let mut held = false;
-        for (_, cause) in self.registry.causes(registration) {
+        for (_, cause) in self.registry.causes(&self.store, registration) {
             // One that is not here any more was decided long ago.
-            let Some(winner) = Registration::load(&self.registry.store, cause) else { return true };
+            let Some(winner) = Registration::load(&self.store, cause) else { return true };
             if self.majority_holds(cause.node, winner.seq) {
                 held = true;
             } else {
@@ -416,7 +417,7 @@ impl<S: Store> Replica<S> {
             return;
         }
         let mut due = Vec::new();
-        schema::Expiries::each(&self.registry.store, &Span::<schema::Expiries>::until(time), |found| {
+        schema::Expiries::each(&self.store, &Span::<schema::Expiries>::until(time), |found| {
             due.extend(found.key().map(|(_, stamp)| stamp));
         });
         for stamp in due {
@@ -424,7 +425,7 @@ impl<S: Store> Replica<S> {
                 self.log.keep_watermark();
             }
         }
-        self.verdicts.next_expiry = first_expiry(&self.registry.store);
+        self.verdicts.next_expiry = first_expiry(&self.store);
     }
 
     /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
@@ -433,7 +434,7 @@ impl<S: Store> Replica<S> {
         if !self.log.is_decided(stamp) || self.verdicts.is_contested(stamp) {
             return false;
         }
-        let Some(mut registration) = Registration::load(&self.registry.store, stamp) else { return false };
+        let Some(mut registration) = Registration::load(&self.store, stamp) else { return false };
         let Some(end) = registration.end() else { return false };
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
@@ -443,10 +444,10 @@ impl<S: Store> Replica<S> {
                     self.tell_ended(&registration.clone(), index, EndReason::Expired);
                 }
             }
-            registration.save(&mut self.registry.store);
+            registration.save(&mut self.store);
             self.note_over(&registration);
         }
-        schema::Expiries::delete(&mut self.registry.store, (end, stamp));
+        schema::Expiries::delete(&mut self.store, (end, stamp));
         true
     }
 }

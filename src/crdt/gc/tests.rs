@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::Millis;
 use crate::crdt::tests::{Arrivals, Memory, all, claim, empty, logs, op, register, stamp};
-use crate::crdt::{Body, ClaimRecord, EndReason, Op, Open, Vacancy};
+use crate::crdt::{Body, ClaimRecord, EndReason, Op, Open, State, Vacancy};
 use crate::store::Table;
 use crate::store::schema::NameKey;
 
@@ -39,7 +39,7 @@ pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
         }
         let Some(mut registration) = Registration::load(&registry.store, stamp) else { continue };
         if registration.lost && !registration.erased {
-            assert!(!registry.causes(&registration).is_empty(), "{stamp} lost to nobody");
+            assert!(!registry.lattice.causes(&registry.store, &registration).is_empty(), "{stamp} lost to nobody");
             registration.claims.iter_mut().for_each(|record| record.ended = record.ended.or(Some(EndReason::Rejected)));
             registration.save(&mut registry.store);
         }
@@ -54,7 +54,10 @@ pub(in crate::crdt) fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
     let load = |stamp: &Stamp| Registration::load(&registry.store, *stamp).unwrap();
     let all = known(registry).into_iter().map(|stamp| load(&stamp));
     let may_go = |registration: &Registration| {
-        let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp)).unwrap_or_default();
+        let run = registration
+            .chosen_id
+            .map(|id| registry.lattice.run(&registry.store, id, registration.stamp))
+            .unwrap_or_default();
         let passed = |last: &Stamp| upto.millis() > Millis(last.hlc.millis().0 + ID_WINDOW);
         is_over(registration) && run.last().is_none_or(passed) && run.iter().map(load).all(|twin| is_over(&twin))
     };
@@ -68,10 +71,10 @@ pub(in crate::crdt) fn known(registry: &Memory) -> Vec<Stamp> {
 
 /// Those who carry the id of one go with it.
 pub(in crate::crdt) fn forget(registry: &mut Memory, registration: &Registration) {
-    let run = registration.chosen_id.map(|id| registry.run(id, registration.stamp));
+    let run = registration.chosen_id.map(|id| registry.lattice.run(&registry.store, id, registration.stamp));
     for stamp in run.unwrap_or_else(|| vec![registration.stamp]) {
         if let Some(one) = Registration::load(&registry.store, stamp) {
-            registry.forget(&one);
+            registry.lattice.forget(&mut registry.store, &one);
         }
     }
 }
@@ -120,7 +123,7 @@ proptest! {
             end(&mut forgetful, &arrivals.arrived, upto);
             let due = over(&forgetful, upto);
             if let Some(registration) = due.get(*which) {
-                forgetful.settle(upto);
+                forgetful.lattice.settle(&mut forgetful.store, upto);
                 forget(&mut forgetful, registration);
             }
             for stamp in known(&forgetful) {
@@ -128,12 +131,12 @@ proptest! {
                 prop_assert_eq!(known(&forgetful), known(&whole));
             }
             for key in ["a", "b", "c"] {
-                prop_assert_eq!(forgetful.vacancy("username", key), whole.vacancy("username", key));
+                prop_assert_eq!(forgetful.lattice.vacancy(&forgetful.store, "username", key), whole.lattice.vacancy(&whole.store, "username", key));
             }
             for id in (0..4).map(Uuid::from_u128) {
                 let known = |one: &Registration| Registration::load(&forgetful.store, one.stamp).is_some();
-                if let Some(registration) = whole.find(id).filter(known) {
-                    prop_assert_eq!(forgetful.find(id), Some(registration));
+                if let Some(registration) = whole.lattice.find(&whole.store, id).filter(known) {
+                    prop_assert_eq!(forgetful.lattice.find(&forgetful.store, id), Some(registration));
                 }
             }
             let early = |registry: &Memory| all::<schema::Early, _>(registry, |found| (found.key(), found.row())).into_iter().collect::<BTreeSet<_>>();
@@ -144,7 +147,7 @@ proptest! {
 
 /// What is to be erased, and is over.
 pub(in crate::crdt) fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
-    let due = registry.erasing().iter().filter(|(by, _)| by.hlc <= upto);
+    let due = registry.lattice.erasing().iter().filter(|(by, _)| by.hlc <= upto);
     let known = due.filter_map(|(_, stamp)| Registration::load(&registry.store, *stamp));
     known.filter(|known| known.stamp.hlc <= upto && known.claims.iter().all(|claim| claim.ended.is_some())).collect()
 }
@@ -156,12 +159,15 @@ fn remains(registry: &Memory, erased: &Registration) -> bool {
     let stands = |key: &str| {
         let name = NameKey::new("username", key);
         let mut claims = Vec::new();
-        registry.tenures("username", key).each(None, &mut |place| {
+        registry.lattice.tenures(&registry.store, "username", key).each(None, &mut |place| {
             claims.push(place.stamp);
             ControlFlow::Continue(())
         });
-        let plain = schema::Names::has(&registry.store, name) || registry.hidden(name).is_none();
-        plain && !claims.is_empty() && !claims.into_iter().any(|other| registry.has_text(other))
+        let plain =
+            schema::Names::has(&registry.store, name) || registry.lattice.hidden(&registry.store, name).is_none();
+        plain
+            && !claims.is_empty()
+            && !claims.into_iter().any(|other| registry.lattice.has_text(&registry.store, other))
     };
     let typed = known.claims.iter().any(|record| !record.claim.name.is_empty());
     owner || typed || !known.owner.is_empty() || erased.claims.iter().any(|record| stands(&record.claim.key))
@@ -186,12 +192,12 @@ proptest! {
             end(&mut whole, &arrivals.arrived, upto);
             end(&mut erasing, &arrivals.arrived, upto);
             if let Some(registration) = erasable(&erasing, upto).get(*which).cloned() {
-                erasing.settle(upto);
-                erasing.erase(registration.clone());
+                erasing.lattice.settle(&mut erasing.store, upto);
+                erasing.lattice.erase(&mut erasing.store, registration.clone());
                 prop_assert!(!remains(&erasing, &registration));
             }
             if let Some(registration) = over(&erasing, upto).get(*forgets) {
-                erasing.settle(upto);
+                erasing.lattice.settle(&mut erasing.store, upto);
                 forget(&mut erasing, registration);
             }
             for stamp in known(&erasing) {
@@ -205,13 +211,13 @@ proptest! {
                 prop_assert_eq!(fate(&erasing), fate(&whole), "{}", stamp);
             }
             for key in ["a", "b", "c"] {
-                prop_assert_eq!(erasing.vacancy("username", key), whole.vacancy("username", key));
+                prop_assert_eq!(erasing.lattice.vacancy(&erasing.store, "username", key), whole.lattice.vacancy(&whole.store, "username", key));
                 let plain = schema::Names::has(&erasing.store, NameKey::new("username", key));
-                let hidden = schema::Erased::has(&erasing.store, NameKey::new("username", &erasing.hash("username", key)));
+                let hidden = schema::Erased::has(&erasing.store, NameKey::new("username", &erasing.lattice.hash("username", key)));
                 prop_assert!(!(plain && hidden), "{} stands in two places", key);
             }
-            let reopened = Registry::new(erasing.store.clone(), erasing.applied().clone());
-            prop_assert_eq!(reopened.erasing(), erasing.erasing());
+            let reopened = State::load(erasing.store.clone(), erasing.lattice.applied().clone());
+            prop_assert_eq!(reopened.lattice.erasing(), erasing.lattice.erasing());
         }
     }
 }
@@ -223,24 +229,25 @@ fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_cl
     registry.apply(op(1, 2, 2, Body::Erase { registration: stamp(1, 1) }));
     end(&mut registry, &[op(1, 2, 2, Body::Erase { registration: stamp(1, 1) })], Hlc(2));
     assert_eq!(erasable(&registry, Hlc(2)).len(), 1);
-    registry.settle(Hlc(2));
-    registry.erase(erasable(&registry, Hlc(2)).remove(0));
-    assert!(registry.erasing().is_empty());
+    registry.lattice.settle(&mut registry.store, Hlc(2));
+    let erased = erasable(&registry, Hlc(2)).remove(0);
+    registry.lattice.erase(&mut registry.store, erased);
+    assert!(registry.lattice.erasing().is_empty());
     assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (0, 1));
     for table in Table::ALL {
         let has = |bytes: &[u8]| bytes.windows(5).any(|window| window == b"alice");
         assert!(!registry.store.rows(table).any(|(key, value)| has(key) || has(value)), "{}", table.name());
     }
-    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(Some(stamp(1, 1))));
-    assert_eq!(registry.vacancy("username", "bob"), Vacancy::Free(None));
+    assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Free(Some(stamp(1, 1))));
+    assert_eq!(registry.lattice.vacancy(&registry.store, "username", "bob"), Vacancy::Free(None));
     let late = op(2, 1, 3, register(None, vec![claim("alice", None)]));
     assert_eq!(registry.apply_op(&late).unwrap().lost, [late.stamp()], "it comes after one that is known by its stamp");
     registry.apply(op(2, 2, 4, register(None, vec![claim("alice", Some(stamp(1, 1)))])));
     assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (1, 0));
-    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Taken(stamp(4, 2)));
+    assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Taken(stamp(4, 2)));
     // A retry that comes only now is the erased registration's.
     registry.apply(op(3, 1, 5, register(Some(7), vec![claim("alice", None)])));
-    assert_eq!(registry.erasing().iter().collect::<Vec<_>>(), [&(stamp(2, 1), stamp(5, 3))]);
+    assert_eq!(registry.lattice.erasing().iter().collect::<Vec<_>>(), [&(stamp(2, 1), stamp(5, 3))]);
 }
 
 #[test]
@@ -253,10 +260,10 @@ fn a_name_keeps_one_stamp_of_all_that_is_over() {
         let mut registration = Registration::load(&registry.store, one).unwrap();
         registration.claims[0].ended = Some(EndReason::Released);
         registration.save(&mut registry.store);
-        registry.settle(Hlc(seq));
-        registry.forget(&registration);
+        registry.lattice.settle(&mut registry.store, Hlc(seq));
+        registry.lattice.forget(&mut registry.store, &registration);
         after = Some(one);
-        assert_eq!(registry.vacancy("username", "alice"), Vacancy::Free(after));
+        assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Free(after));
     }
     let open = schema::Names::get(&registry.store, NameKey::new("username", "alice"));
     assert_eq!(open, Some(Open { after: None, leader: stamp(50, 1) }));
@@ -270,18 +277,18 @@ fn whoever_follows_what_was_forgotten_comes_too_late() {
     for (seq, after) in [(1, None), (2, Some(stamp(1, 1))), (3, Some(stamp(2, 1)))] {
         registry.apply(op(1, seq, seq, register(None, vec![claim("alice", after)])));
     }
-    registry.settle(Hlc(3));
+    registry.lattice.settle(&mut registry.store, Hlc(3));
     for hlc in [1, 2] {
         let mut registration = Registration::load(&registry.store, stamp(hlc, 1)).unwrap();
         registration.claims[0].ended = Some(EndReason::Released);
-        registry.forget(&registration);
+        registry.lattice.forget(&mut registry.store, &registration);
     }
     for (seq, after) in [(1, None), (2, Some(stamp(1, 1))), (3, Some(stamp(2, 1)))] {
         let late = op(2, seq, 10 + seq, register(None, vec![claim("alice", after)]));
         let effects = registry.apply_op(&late).unwrap();
         assert_eq!(effects.lost, [late.stamp()], "follows {after:?}");
     }
-    assert_eq!(registry.vacancy("username", "alice"), Vacancy::Taken(stamp(3, 1)));
+    assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Taken(stamp(3, 1)));
 }
 
 #[test]
@@ -294,5 +301,8 @@ fn an_id_is_free_again_after_its_window() {
     let lost = |hlc, node| Registration::load(&registry.store, stamp(hlc, node)).unwrap().lost;
     assert!(lost(late + (1 << 16), 2), "on the last day of the window");
     assert!(!lost(2 * late + (2 << 16), 3), "a millisecond later");
-    assert_eq!(registry.find(Uuid::from_u128(7)).unwrap().stamp, stamp(2 * late + (2 << 16), 3));
+    assert_eq!(
+        registry.lattice.find(&registry.store, Uuid::from_u128(7)).unwrap().stamp,
+        stamp(2 * late + (2 << 16), 3)
+    );
 }

@@ -1,6 +1,6 @@
 //! A claim comes to a name: whom it displaces, and who had displaced it.
 
-use super::super::registry::{Effects, Registry};
+use super::super::lattice::{Effects, Lattice};
 use super::{Followed, Open, Standing};
 use crate::clock::Stamp;
 use crate::store::Store;
@@ -26,12 +26,18 @@ impl Entered {
     }
 }
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// Enters a claim among those that follow the same claim.
-    pub(in crate::crdt) fn enter(&mut self, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) -> Entered {
+    pub(in crate::crdt) fn enter(
+        &self,
+        store: &mut impl Store,
+        name: NameKey<'_>,
+        after: Option<Stamp>,
+        claim: Stamp,
+    ) -> Entered {
         let after = after.filter(|_| !planted!(AfterIgnored));
-        self.bring_back(name);
-        let tenures = self.tenures_of(name);
+        self.bring_back(store, name);
+        let tenures = self.tenures_of(store, name);
         let (open, leader) = (tenures.open, tenures.leader(after));
         let follows = tenures.standing_before(after);
         let leads = leader.is_none_or(|leader| claim < leader && !planted!(TieByArrival)) || leader == Some(claim);
@@ -42,19 +48,19 @@ impl<S: Store> Registry<S> {
 
         let is_first = open.is_none() && after.is_none();
         if is_first || leads && is_open {
-            self.put_open(name, Open { after, leader: claim });
-            displaced.into_iter().for_each(|displaced| self.put_claim(name, after, displaced));
+            self.put_open(store, name, Open { after, leader: claim });
+            displaced.into_iter().for_each(|displaced| self.put_claim(store, name, after, displaced));
         } else if leader != Some(claim) {
-            self.put_claim(name, after, claim);
+            self.put_claim(store, name, after, claim);
         }
         if let (Some(followed), Standing::Displaced(tenure)) = (after.filter(|_| leader.is_none()), follows) {
-            schema::Followed::put(&mut self.store, FollowedKey { name, stamp: followed }, &Followed::Displaced(tenure));
+            schema::Followed::put(store, FollowedKey { name, stamp: followed }, &Followed::Displaced(tenure));
         }
         if rewinds {
-            self.rewind(name);
+            self.rewind(store, name);
         }
         if leads && after.is_some() {
-            self.pass_ended(name, Some(claim));
+            self.pass_ended(store, name, Some(claim));
         }
         let lost_to = match follows {
             _ if !leads || displaced.is_some() && planted!(TieByArrival) => Some(after),
@@ -66,20 +72,27 @@ impl<S: Store> Registry<S> {
 
     /// Whoever a claim has displaced loses, and with it whoever follows it; and so do those who followed the claim before it
     /// came, where it is displaced itself.
-    pub(in crate::crdt) fn displace(&mut self, name: NameKey<'_>, entered: &Entered, effects: &mut Effects) {
+    pub(in crate::crdt) fn displace(
+        &self,
+        store: &mut impl Store,
+        name: NameKey<'_>,
+        entered: &Entered,
+        effects: &mut Effects,
+    ) {
         if let Some(displaced) = entered.displaced {
-            self.lose(displaced, effects);
-            self.displace_followers(name, displaced, entered.after, effects);
+            self.lose(store, displaced, effects);
+            self.displace_followers(store, name, displaced, entered.after, effects);
         }
         if let Some(tenure) = entered.lost_to {
-            self.displace_followers(name, entered.claim, tenure, effects);
+            self.displace_followers(store, name, entered.claim, tenure, effects);
         }
     }
 
     /// Those who follow a displaced claim are displaced with it, by the same leader. All claims of a tenure but the one that
     /// leads it had lost before, and so had those who follow them.
     fn displace_followers(
-        &mut self,
+        &self,
+        store: &mut impl Store,
         name: NameKey<'_>,
         mut followed: Stamp,
         tenure: Option<Stamp>,
@@ -87,62 +100,68 @@ impl<S: Store> Registry<S> {
     ) {
         let displaced = Followed::Displaced(tenure);
         loop {
-            let tenures = self.tenures_of(name);
+            let tenures = self.tenures_of(store, name);
             let Some(leader) = tenures.leader(Some(followed)) else { return };
             if tenures.followed(followed) == Some(displaced) {
                 return;
             }
-            schema::Followed::put(&mut self.store, FollowedKey { name, stamp: followed }, &displaced);
-            self.lose(leader, effects);
+            schema::Followed::put(store, FollowedKey { name, stamp: followed }, &displaced);
+            self.lose(store, leader, effects);
             followed = leader;
         }
     }
 
     /// Enters a claim that counts for nothing among those who lost a tenure to an earlier one.
-    pub(in crate::crdt) fn enter_loser(&mut self, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
-        if self.tenures_of(name).leader(after).is_some_and(|leader| leader < claim) {
-            self.bring_back(name);
-            self.put_claim(name, after, claim);
+    pub(in crate::crdt) fn enter_loser(
+        &self,
+        store: &mut impl Store,
+        name: NameKey<'_>,
+        after: Option<Stamp>,
+        claim: Stamp,
+    ) {
+        if self.tenures_of(store, name).leader(after).is_some_and(|leader| leader < claim) {
+            self.bring_back(store, name);
+            self.put_claim(store, name, after, claim);
         }
     }
 
     /// The open tenure moves past those whose leaders have ended by now.
-    pub(super) fn pass_ended(&mut self, name: NameKey<'_>, arrives: Option<Stamp>) {
-        let tenures = self.tenures_of(name);
+    pub(super) fn pass_ended(&self, store: &mut impl Store, name: NameKey<'_>, arrives: Option<Stamp>) {
+        let tenures = self.tenures_of(store, name);
         let (before, now) = (tenures.open, tenures.walk(arrives).map(|(open, _)| open));
         if let (Some(before), Some(now)) = (before, now.filter(|_| now != before)) {
-            self.move_open(name, before, now);
+            self.move_open(store, name, before, now);
         }
     }
 
-    fn move_open(&mut self, name: NameKey<'_>, from: Open, to: Open) {
-        self.put_claim(name, from.after, from.leader);
-        if !self.has_text(from.leader) {
+    fn move_open(&self, store: &mut impl Store, name: NameKey<'_>, from: Open, to: Open) {
+        self.put_claim(store, name, from.after, from.leader);
+        if !self.has_text(store, from.leader) {
             let followed = FollowedKey { name, stamp: from.leader };
-            schema::Followed::put(&mut self.store, followed, &Followed::Forgotten);
+            schema::Followed::put(store, followed, &Followed::Forgotten);
         }
-        self.delete_claim(name, to.after, to.leader);
-        self.put_open(name, to);
+        self.delete_claim(store, name, to.after, to.leader);
+        self.put_open(store, name, to);
     }
 
     /// The first tenure is the open one again.
-    fn rewind(&mut self, name: NameKey<'_>) {
-        let tenures = self.tenures_of(name);
+    fn rewind(&self, store: &mut impl Store, name: NameKey<'_>) {
+        let tenures = self.tenures_of(store, name);
         let (Some(open), Some(first)) = (tenures.open, tenures.leader(None)) else { return };
         if open.after.is_some() {
-            self.move_open(name, open, Open { after: None, leader: first });
+            self.move_open(store, name, open, Open { after: None, leader: first });
         }
     }
 
-    pub(super) fn put_open(&mut self, name: NameKey<'_>, open: Open) {
-        schema::Names::put(&mut self.store, name, &open);
+    pub(super) fn put_open(&self, store: &mut impl Store, name: NameKey<'_>, open: Open) {
+        schema::Names::put(store, name, &open);
     }
 
-    pub(super) fn put_claim(&mut self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
-        schema::Claims::put(&mut self.store, ClaimKey { name, after, stamp }, &());
+    pub(super) fn put_claim(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+        schema::Claims::put(store, ClaimKey { name, after, stamp }, &());
     }
 
-    pub(super) fn delete_claim(&mut self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
-        schema::Claims::delete(&mut self.store, ClaimKey { name, after, stamp });
+    pub(super) fn delete_claim(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+        schema::Claims::delete(store, ClaimKey { name, after, stamp });
     }
 }

@@ -1,61 +1,61 @@
 //! A claim leaves a name, because its registration is forgotten or erased: what the name has to remember of it.
 
-use super::super::registry::Registry;
+use super::super::lattice::Lattice;
 use super::{Followed, Open, Standing};
 use crate::clock::Stamp;
 use crate::store::Store;
 use crate::store::schema::{self, FollowedKey, NameKey, Rows};
 
-impl<S: Store> Registry<S> {
+impl Lattice {
     /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays, as a
     /// stamp, until the next one is over too. The claim's registration is not here any more, or was erased.
-    pub(in crate::crdt) fn leave(&mut self, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
+    pub(in crate::crdt) fn leave(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
         let after = after.filter(|_| !planted!(AfterIgnored));
-        let tenures = self.tenures_of(name);
+        let tenures = self.tenures_of(store, name);
         let led = tenures.leader(after) == Some(claim) && tenures.standing_before(after) == Standing::Leads;
         if !led {
-            self.delete_claim(name, after, claim);
-            self.drop_empty(name, after);
+            self.delete_claim(store, name, after, claim);
+            self.drop_empty(store, name, after);
         } else if tenures.open.is_none_or(|open| open.leader != claim) {
-            schema::Followed::put(&mut self.store, FollowedKey { name, stamp: claim }, &Followed::Forgotten);
+            schema::Followed::put(store, FollowedKey { name, stamp: claim }, &Followed::Forgotten);
         }
-        self.pass_ended(name, None);
-        while self.drop_first(name) {}
-        let tenures = self.tenures_of(name);
+        self.pass_ended(store, name, None);
+        while self.drop_first(store, name) {}
+        let tenures = self.tenures_of(store, name);
         if let Some(Open { after: None, leader }) = tenures.open
-            && !self.has_text(leader)
+            && !self.has_text(store, leader)
             && tenures.is_alone()
         {
-            self.hide(name, leader);
+            self.hide(store, name, leader);
         }
     }
 
     /// Nobody is left who follows a displaced claim.
-    fn drop_empty(&mut self, name: NameKey<'_>, after: Option<Stamp>) {
+    fn drop_empty(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>) {
         let Some(followed) = after else { return };
-        let tenures = self.tenures_of(name);
+        let tenures = self.tenures_of(store, name);
         let displaced = matches!(tenures.followed(followed), Some(Followed::Displaced(_)));
         if displaced && tenures.leader(after).is_none() {
-            schema::Followed::delete(&mut self.store, FollowedKey { name, stamp: followed });
+            schema::Followed::delete(store, FollowedKey { name, stamp: followed });
         }
     }
 
     /// Drops the first tenure of a name where nothing but the leader's stamp is left of it and of the next one, which
     /// becomes the first. False where it stays.
-    fn drop_first(&mut self, name: NameKey<'_>) -> bool {
-        let tenures = self.tenures_of(name);
-        let over = |after, leader: &Stamp| !self.has_text(*leader) && tenures.is_sole(after);
+    fn drop_first(&self, store: &mut impl Store, name: NameKey<'_>) -> bool {
+        let tenures = self.tenures_of(store, name);
+        let over = |after, leader: &Stamp| !self.has_text(store, *leader) && tenures.is_sole(after);
         // The open tenure is beyond one that is over and has a next one.
         let Some(open) = tenures.open.filter(|open| open.after.is_some()) else { return false };
         let Some(first) = tenures.leader(None).filter(|first| over(None, first)) else { return false };
         let Some(next) = tenures.leader(Some(first)).filter(|next| over(Some(first), next)) else { return false };
-        self.delete_claim(name, None, first);
-        schema::Followed::delete(&mut self.store, FollowedKey { name, stamp: first });
+        self.delete_claim(store, name, None, first);
+        schema::Followed::delete(store, FollowedKey { name, stamp: first });
         if open.after == Some(first) {
-            self.put_open(name, Open { after: None, ..open });
+            self.put_open(store, name, Open { after: None, ..open });
         } else {
-            self.delete_claim(name, Some(first), next);
-            self.put_claim(name, None, next);
+            self.delete_claim(store, name, Some(first), next);
+            self.put_claim(store, name, None, next);
         }
         true
     }

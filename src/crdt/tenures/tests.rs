@@ -75,7 +75,7 @@ impl Model {
 
 fn history(registry: &Memory, key: &str, from: Option<ClaimPlace>) -> Vec<ClaimPlace> {
     let mut history = Vec::new();
-    registry.tenures("username", key).each(from, &mut |place| {
+    registry.lattice.tenures(&registry.store, "username", key).each(from, &mut |place| {
         history.push(place);
         ControlFlow::Continue(())
     });
@@ -89,16 +89,16 @@ fn same(registry: &Memory, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(registration.lost, model.has_lost(stamp), "{}", stamp);
     }
     for key in KEYS {
-        prop_assert_eq!(registry.vacancy("username", key), model.vacancy(key), "{}", key);
-        let holder = registry.tenures("username", key).holder().map(|holder| holder.stamp);
+        prop_assert_eq!(registry.lattice.vacancy(&registry.store, "username", key), model.vacancy(key), "{}", key);
+        let holder = registry.lattice.tenures(&registry.store, "username", key).holder().map(|holder| holder.stamp);
         prop_assert_eq!(holder, if let Vacancy::Taken(leader) = model.vacancy(key) { Some(leader) } else { None });
-        let is_known = |place: &ClaimPlace| registry.has_text(place.stamp);
+        let is_known = |place: &ClaimPlace| registry.lattice.has_text(&registry.store, place.stamp);
         let shown = history(registry, key, None);
         prop_assert!(shown.is_sorted_by(|a, b| a < b));
         let all: Vec<_> = shown.iter().copied().filter(is_known).collect();
         let wanted: Vec<_> = model.history(key).into_iter().filter(is_known).collect();
         prop_assert_eq!(&all, &wanted, "{}", key);
-        let tenures = registry.tenures("username", key);
+        let tenures = registry.lattice.tenures(&registry.store, "username", key);
         prop_assert_eq!(tenures.last(), shown.last().map(|place| place.after));
         for (index, place) in shown.iter().enumerate() {
             prop_assert_eq!(&history(registry, key, Some(*place)), &shown[index..], "a page from {:?}", place);
@@ -124,7 +124,7 @@ fn displaced_by_the_nearest(registry: &Memory, model: &Model) -> Result<(), Test
             }
             let by = model.leader(key, nearest.after).filter(|leader| *leader != nearest.stamp);
             prop_assert_eq!(
-                registry.tenures("username", key).displaced_by(place.after, place.stamp),
+                registry.lattice.tenures(&registry.store, "username", key).displaced_by(place.after, place.stamp),
                 by,
                 "{:?}",
                 place
@@ -183,11 +183,11 @@ proptest! {
                 model.ended.extend(keys(&Registration::load(&registry.store, stamp).unwrap()));
             }
             if let Some(registration) = erasable(&registry, upto).get(*erases).cloned() {
-                registry.settle(upto);
-                registry.erase(registration);
+                registry.lattice.settle(&mut registry.store, upto);
+                registry.lattice.erase(&mut registry.store, registration);
             }
             if let Some(registration) = over(&registry, upto).get(*forgets) {
-                registry.settle(upto);
+                registry.lattice.settle(&mut registry.store, upto);
                 forget(&mut registry, registration);
             }
             same(&registry, &model)?;
@@ -201,7 +201,7 @@ fn leftovers(store: &MemoryStore, registry: &Memory) -> Vec<(Stamp, Followed)> {
     let mut leftovers = Vec::new();
     schema::Followed::each(store, &Span::all(), |found| {
         let (key, followed) = (found.key().unwrap(), found.row());
-        let tenures = registry.tenures(key.name.namespace, key.name.key);
+        let tenures = registry.lattice.tenures(&registry.store, key.name.namespace, key.name.key);
         let needed = match followed {
             Followed::Displaced(_) => tenures.leader(Some(key.stamp)).is_some(),
             Followed::Forgotten => history(registry, key.name.key, None).iter().any(|place| place.stamp == key.stamp),

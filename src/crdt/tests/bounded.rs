@@ -55,13 +55,13 @@ struct Cost {
 }
 
 struct Costly {
-    registry: Registry<Counting>,
+    registry: State<Counting>,
     seq: Seq,
 }
 
 impl Costly {
     fn new() -> Self {
-        Self { registry: Registry::new(Counting::default(), VClock::new()), seq: 0 }
+        Self { registry: State::load(Counting::default(), VClock::new()), seq: 0 }
     }
 
     fn measured(&mut self, act: impl FnOnce(&mut Self)) -> Cost {
@@ -80,7 +80,9 @@ impl Costly {
 
     /// A client takes the name after whoever had it last.
     fn take(&mut self) -> Stamp {
-        let Vacancy::Free(after) = self.registry.vacancy("username", "alice") else { panic!("it is taken") };
+        let Vacancy::Free(after) = self.registry.lattice.vacancy(&self.registry.store, "username", "alice") else {
+            panic!("it is taken")
+        };
         self.issue(register(None, vec![claim("alice", after)]))
     }
 
@@ -103,7 +105,10 @@ impl Costly {
     /// Another node has taken the name at the same time, later.
     fn duplicate(&mut self, after: Option<Stamp>) -> Cost {
         self.measured(|costly| {
-            assert!(matches!(costly.registry.vacancy("username", "alice"), Vacancy::Taken(_)));
+            assert!(matches!(
+                costly.registry.lattice.vacancy(&costly.registry.store, "username", "alice"),
+                Vacancy::Taken(_)
+            ));
             costly.issue(register(None, vec![claim("alice", after)]));
         })
     }
@@ -115,7 +120,7 @@ fn a_claim_costs_the_same_whatever_happened_to_the_name_before() {
     let costs: Vec<_> = (0..400).map(|_| costly.comes_and_goes()).collect();
     is_bounded(costs[20], costs[399]);
     let taken = costly.take();
-    let after = costly.registry.followed_by("username", "alice", taken);
+    let after = costly.registry.lattice.followed_by(&costly.registry.store, "username", "alice", taken);
     let costs: Vec<_> = (0..400).map(|_| costly.duplicate(after)).collect();
     is_bounded(costs[20], costs[399]);
 }

@@ -36,22 +36,22 @@ impl<S: Store> Replica<S> {
     /// Takes up the feed, or begins one where the state is new.
     pub(in crate::replica) fn load_feed(&mut self) {
         let (void, id) = (self.void_ids(), self.log.random());
-        self.feed = match Feed::open(&mut self.registry.store, id) {
+        self.feed = match Feed::open(&mut self.store, id) {
             Some(feed) => feed,
             None if !self.log.is_installed() => Feed::default(),
             None => {
                 if self.me.incarnation() > 0 || !void.is_empty() {
-                    schema::Retelling::save(&mut self.registry.store, &WalkedTo::default());
+                    schema::Retelling::save(&mut self.store, &WalkedTo::default());
                 }
-                Feed::begin(&mut self.registry.store, id)
+                Feed::begin(&mut self.store, id)
             }
         };
-        self.retelling = schema::Retelling::load(&self.registry.store).map(|done| Retelling { done, void });
+        self.retelling = schema::Retelling::load(&self.store).map(|done| Retelling { done, void });
     }
 
     /// Drops the feed. The state of the next incarnation has another.
     pub(in crate::replica) fn end_feed(&mut self) {
-        let store = &mut self.registry.store;
+        let store = &mut self.store;
         schema::Events::empty(store);
         schema::Over::empty(store);
         schema::Feed::clear_if_set(store);
@@ -67,7 +67,7 @@ impl<S: Store> Replica<S> {
 
     fn is_told_later(&self, stamp: Stamp) -> bool {
         let Some(retelling) = self.retelling.as_ref().filter(|left| left.done.is_ahead(stamp)) else { return false };
-        Registration::load(&self.registry.store, stamp).is_some_and(|known| self.was_accepted_here(&known, retelling))
+        Registration::load(&self.store, stamp).is_some_and(|known| self.was_accepted_here(&known, retelling))
     }
 
     /// Whether this node, in any of its lives, accepted a registration, or another one of its id. It stands for all nodes of a
@@ -78,7 +78,9 @@ impl<S: Store> Replica<S> {
             return true;
         }
         let is_own = |stamp: &Stamp| stamp.node.key_part() == self.me.key_part();
-        let twin = |id| retelling.void.contains(&id) || self.registry.run(id, registration.stamp).iter().any(is_own);
+        let twin = |id| {
+            retelling.void.contains(&id) || self.registry.run(&self.store, id, registration.stamp).iter().any(is_own)
+        };
         is_own(&registration.stamp)
             || retelling.void.contains(&registration.id())
             || registration.chosen_id.is_some_and(twin)
@@ -88,7 +90,7 @@ impl<S: Store> Replica<S> {
     pub(in crate::replica) fn retell(&mut self) {
         let Some(retelling) = self.retelling.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
-        schema::Registrations::scan(&self.registry.store, &retelling.done.rest(), Direction::Up, &mut |found| {
+        schema::Registrations::scan(&self.store, &retelling.done.rest(), Direction::Up, &mut |found| {
             looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -101,10 +103,10 @@ impl<S: Store> Replica<S> {
         match looked.last().filter(|_| looked.len() == AT_ONCE) {
             Some(last) => {
                 let done = WalkedTo(Some(last.stamp));
-                schema::Retelling::save(&mut self.registry.store, &done);
+                schema::Retelling::save(&mut self.store, &done);
                 self.retelling = Some(Retelling { done, ..retelling });
             }
-            None => schema::Retelling::clear(&mut self.registry.store),
+            None => schema::Retelling::clear(&mut self.store),
         }
     }
 
@@ -134,9 +136,9 @@ impl<S: Store> Replica<S> {
 
     /// The claim that a registration has lost to, where it has.
     pub(in crate::replica) fn lost_to(&self, registration: &Registration) -> Option<LostTo> {
-        let causes = self.registry.causes(registration);
+        let causes = self.registry.causes(&self.store, registration);
         let (claim, winner) = causes.into_iter().find_map(|(claim, by)| Some((claim?, by)))?;
-        let id = Registration::load(&self.registry.store, winner)?.id();
+        let id = Registration::load(&self.store, winner)?.id();
         Some(LostTo { claim: u8::try_from(claim).unwrap_or(u8::MAX), winner, id })
     }
 }

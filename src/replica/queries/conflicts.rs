@@ -85,7 +85,7 @@ impl<S: Store> Replica<S> {
             conflicts.extend(conflict.filter(|conflict| since.is_none_or(|since| conflict.concerns(since))));
         };
         let span = span(namespace, after);
-        schema::Claims::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+        schema::Claims::scan(&self.store, &span, Direction::Up, &mut |found| {
             let Some(key) = found.key() else { return ControlFlow::Continue(()) };
             let begun = group.as_mut().filter(|group| group.has(key));
             match begun.filter(|_| examined < MAX_EXAMINED) {
@@ -108,7 +108,7 @@ impl<S: Store> Replica<S> {
 
     /// The claims to a tenure as a conflict, where they are one: retries of one registration are none.
     fn conflict(&self, Group { namespace, key, after, claims }: Group) -> Option<Conflict> {
-        let tenures = self.registry.tenures(&namespace, &key);
+        let tenures = self.registry.tenures(&self.store, &namespace, &key);
         let first = tenures.leader(after)?;
         let second = claims.iter().find(|claim| **claim != first)?;
         let precedence = if first.hlc == second.hlc { Precedence::LowestNode } else { Precedence::EarliestTimestamp };

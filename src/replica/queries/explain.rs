@@ -116,24 +116,24 @@ pub struct NameExplanation {
 
 impl<S: Store> Replica<S> {
     pub(in crate::replica) fn explain_registration(&self, id: Uuid) -> Result<RegistrationExplanation, Refusal> {
-        let registration = self.registry.find(id).or_else(|| self.void_registration(id));
+        let registration = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
         Ok(self.explanation(registration.ok_or(Refusal::NoRegistration(id))?))
     }
 
     pub(in crate::replica) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
         let key = self.name_key(&request)?;
-        let tenures = self.registry.tenures(&request.namespace, &key);
+        let tenures = self.registry.tenures(&self.store, &request.namespace, &key);
         let latest = tenures.last().map(|after| (after, tenures.claims(after, MAX_PAGE)));
         let tenure = latest.map(|(after, claims)| self.tenure_view(&request.namespace, &key, &tenures, after, &claims));
         let name = self.name_view(request)?;
-        let holder = name.registration.and_then(|id| self.registry.find(id));
+        let holder = name.registration.and_then(|id| self.registry.find(&self.store, id));
         Ok(NameExplanation { name, tenure, holder: holder.map(|holder| self.explanation(holder)) })
     }
 
     fn explanation(&self, registration: Registration) -> RegistrationExplanation {
         let claims: Vec<_> =
             (0..registration.claims.len()).map(|index| self.explain_claim(&registration, index)).collect();
-        let twins = self.registry.run(registration.id(), registration.stamp);
+        let twins = self.registry.run(&self.store, registration.id(), registration.stamp);
         let twins: Vec<_> = twins.into_iter().filter(|twin| *twin != registration.stamp).collect();
         let wait = self.wait_of(&registration);
         let rivals = claims.iter().flat_map(|claim| {
@@ -148,7 +148,7 @@ impl<S: Store> Replica<S> {
     fn explain_claim(&self, registration: &Registration, index: usize) -> ClaimExplanation {
         let record = &registration.claims[index];
         let (namespace, key) = (&record.claim.namespace, &record.claim.key);
-        let (tenures, after) = (self.registry.tenures(namespace, key), record.claim.after);
+        let (tenures, after) = (self.registry.tenures(&self.store, namespace, key), record.claim.after);
         let lost_to = tenures.displaced_by(after, registration.stamp).and_then(|by| self.rival(by));
         let leads = tenures.leader(after) == Some(registration.stamp) && tenures.is_led(after);
         let claims = if leads { tenures.claims(after, MAX_EXAMINED) } else { Vec::new() };
@@ -164,7 +164,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn rival(&self, stamp: Stamp) -> Option<Rival> {
-        let registration = Registration::load(&self.registry.store, stamp)?;
+        let registration = Registration::load(&self.store, stamp)?;
         let status = self.status(&registration);
         Some(Rival { registration: registration.id(), stamp, status, owner: registration.owner })
     }
@@ -177,9 +177,9 @@ impl<S: Store> Replica<S> {
         let from = OwnerKey { owner: &registration.owner, stamp: registration.stamp };
         let span = Span::<schema::Owners>::of(&registration.owner).and_from(from);
         let (mut examined, mut found) = (0, None);
-        schema::Owners::scan(&self.registry.store, &span, Direction::Up, &mut |row| {
+        schema::Owners::scan(&self.store, &span, Direction::Up, &mut |row| {
             examined += 1;
-            let later = row.key().and_then(|key| Registration::load(&self.registry.store, key.stamp));
+            let later = row.key().and_then(|key| Registration::load(&self.store, key.stamp));
             found =
                 later.filter(|later| !later.lost && later.replaces.as_ref() == Some(&place)).map(|later| later.stamp);
             if found.is_some() || examined >= MAX_EXAMINED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -223,8 +223,8 @@ impl<S: Store> Replica<S> {
         if registration.rejected || !registration.lost || !self.waiting_for(own.0, own.1).is_empty() {
             return own;
         }
-        let causes = self.registry.causes(registration);
-        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.registry.store, *cause));
+        let causes = self.registry.causes(&self.store, registration);
+        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.store, *cause));
         winner.map_or(own, |winner| (winner.stamp, winner.seq))
     }
 

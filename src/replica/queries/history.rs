@@ -76,7 +76,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<HistoryPage, Refusal> {
         let key = self.name_key(&request)?;
         let NameRequest { namespace, name } = request;
-        let tenures = self.registry.tenures(&namespace, &key);
+        let tenures = self.registry.tenures(&self.store, &namespace, &key);
         let (limit, mut read, mut next) = (limit.clamp(1, MAX_PAGE), 0, None);
         let mut page: Vec<(Option<Stamp>, Vec<Stamp>)> = Vec::new();
         tenures.each(from, &mut |place| {
@@ -118,7 +118,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn tenure_claim(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<TenureClaim> {
-        let registration = Registration::load(&self.registry.store, stamp)?;
+        let registration = Registration::load(&self.store, stamp)?;
         let record = registration.claim(namespace, key)?;
         Some(TenureClaim {
             registration: registration.id(),
@@ -136,7 +136,7 @@ impl<S: Store> Replica<S> {
 
     /// When a claim ended, where this node can tell.
     pub(super) fn ended_at(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<Millis> {
-        let registration = Registration::load(&self.registry.store, stamp)?;
+        let registration = Registration::load(&self.store, stamp)?;
         let index = registration.claims.iter().position(|c| c.claim.namespace == namespace && c.claim.key == key)?;
         match registration.claims[index].ended? {
             EndReason::Expired => registration.end().map(Hlc::millis),
@@ -147,7 +147,8 @@ impl<S: Store> Replica<S> {
 
     /// Whether an earlier op carries the registration's id.
     pub(super) fn is_later_twin(&self, registration: &Registration) -> bool {
-        let run = registration.chosen_id.map(|id| self.registry.run(id, registration.stamp)).unwrap_or_default();
+        let run =
+            registration.chosen_id.map(|id| self.registry.run(&self.store, id, registration.stamp)).unwrap_or_default();
         run.first().is_some_and(|first| *first != registration.stamp)
     }
 }

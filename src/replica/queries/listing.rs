@@ -71,7 +71,7 @@ impl<S: Store> Replica<S> {
         if let Some(place) = after {
             span = span.and_after(NameKey::new(&place.namespace, &place.key));
         }
-        schema::Names::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+        schema::Names::scan(&self.store, &span, Direction::Up, &mut |found| {
             let Some(NameKey { namespace, key }) = found.key() else { return ControlFlow::Continue(()) };
             if names.len() >= limit || examined >= MAX_EXAMINED {
                 return ControlFlow::Break(());
@@ -88,7 +88,7 @@ impl<S: Store> Replica<S> {
     /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise. How
     /// private names begin nobody can tell by their keys: there it is what the keys begin with.
     fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
-        if self.registry.rules(namespace).is_private() {
+        if self.registry.rules(&self.store, namespace).is_private() {
             return prefix.to_owned();
         }
         let name = NameRequest { namespace: namespace.to_owned(), name: prefix.to_owned() };
@@ -96,7 +96,8 @@ impl<S: Store> Replica<S> {
     }
 
     fn listed(&self, namespace: &str, key: &str, open: Open) -> Option<ListedName> {
-        let (status, holder) = self.holder(namespace, key, &self.registry.tenures_from(namespace, key, open))?;
+        let (status, holder) =
+            self.holder(namespace, key, &self.registry.tenures_from(&self.store, namespace, key, open))?;
         let typed = self.typed(holder.id(), &holder.claim(namespace, key)?.claim);
         let expires = holder.end().filter(|_| !holder.activated_in_time());
         Some(ListedName {
@@ -132,7 +133,7 @@ impl<S: Store> Replica<S> {
             return Err(Refusal::InvalidRequest(why));
         }
         let key = self.name_key(name)?;
-        let rules = self.registry.rules(&name.namespace);
+        let rules = self.registry.rules(&self.store, &name.namespace);
         if rules.is_private() || !matches!(rules.profile(), Profile::Username { .. }) {
             return Ok(Vec::new());
         }
@@ -151,7 +152,7 @@ impl<S: Store> Replica<S> {
         let with = |kept: usize| name.name.chars().take(kept).chain(suffix.chars()).collect::<String>();
         let shorter = letters.checked_sub(suffix.len()).filter(|kept| *kept > 0);
         let (key, candidate) = valid(with(letters)).or_else(|| valid(with(shorter?)))?;
-        matches!(self.registry.vacancy(&name.namespace, &key), Vacancy::Free(_)).then_some(candidate)
+        matches!(self.registry.vacancy(&self.store, &name.namespace, &key), Vacancy::Free(_)).then_some(candidate)
     }
 }
 

@@ -82,21 +82,22 @@ impl<S: Store> Replica<S> {
         if !waiting.is_empty() || !registration.lost {
             return waiting;
         }
-        let causes = self.registry.causes(registration);
-        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.registry.store, *cause));
+        let causes = self.registry.causes(&self.store, registration);
+        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.store, *cause));
         winner.map(|winner| self.waiting_for(winner.stamp, winner.seq)).unwrap_or_default()
     }
 
     fn winner(&self, registration: &Registration) -> Option<RejectedBy> {
-        let (index, stamp) = self.registry.causes(registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
+        let (index, stamp) =
+            self.registry.causes(&self.store, registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
         let lost = &registration.claims.get(index)?.claim;
-        let winner = Registration::load(&self.registry.store, stamp)?.id();
+        let winner = Registration::load(&self.store, stamp)?.id();
         Some(RejectedBy::new(lost.namespace.clone(), self.typed(registration.id(), lost), winner, stamp))
     }
 
     pub(in crate::replica) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
         let key = self.name_key(&request)?;
-        let tenures = self.registry.tenures(&request.namespace, &key);
+        let tenures = self.registry.tenures(&self.store, &request.namespace, &key);
         let (status, holder) = self.holder(&request.namespace, &key, &tenures).unzip();
         if holder.is_none() {
             self.claimable_key(&request)?;
@@ -105,7 +106,7 @@ impl<S: Store> Replica<S> {
         let status = status.unwrap_or(NameStatus::Available);
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.as_ref().map(|holder| holder.stamp.hlc.millis());
-        let rules = self.registry.rules(&namespace);
+        let rules = self.registry.rules(&self.store, &namespace);
         // Of a private name there is nothing to tell but the name that was asked for.
         let public = holder.filter(|_| !rules.is_private());
         let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
@@ -137,22 +138,22 @@ impl<S: Store> Replica<S> {
         after: Option<Uuid>,
         limit: usize,
     ) -> Vec<RegistrationView> {
-        let after = after.and_then(|id| self.registry.find_stamp(id));
+        let after = after.and_then(|id| self.registry.find_stamp(&self.store, id));
         let mut span = Span::<schema::Owners>::of(owner);
         if let Some(stamp) = after {
             span = span.and_after(OwnerKey { owner, stamp });
         }
         let mut stamps = Vec::new();
-        schema::Owners::scan(&self.registry.store, &span, Direction::Up, &mut |found| {
+        schema::Owners::scan(&self.store, &span, Direction::Up, &mut |found| {
             stamps.extend(found.key().map(|key| key.stamp));
             if stamps.len() < limit.min(MAX_PAGE) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(&self.registry.store, stamp));
+        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(&self.store, stamp));
         // A later twin is not a registration of its own.
         let first = |registration: &Registration| {
-            registration
-                .chosen_id
-                .is_none_or(|id| self.registry.find_stamp(id).is_none_or(|first| first == registration.stamp))
+            registration.chosen_id.is_none_or(|id| {
+                self.registry.find_stamp(&self.store, id).is_none_or(|first| first == registration.stamp)
+            })
         };
         registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
     }
@@ -174,7 +175,7 @@ impl<S: Store> Replica<S> {
         }
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);
-        feed::read(&self.registry.store, after.number, &mut |number, record| {
+        feed::read(&self.store, after.number, &mut |number, record| {
             page.next = self.feed.at(number);
             page.events.extend(self.event(page.next, &record, filter));
             examined += 1;
@@ -193,7 +194,7 @@ impl<S: Store> Replica<S> {
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
             && (!filter.local || record.registration.node.key_part() == self.me.key_part())
             && filter.since.is_none_or(|since| record.time >= since);
-        let registration = Registration::load(&self.registry.store, record.registration).filter(|_| wanted)?;
+        let registration = Registration::load(&self.store, record.registration).filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())
             && filter

@@ -98,8 +98,8 @@ impl<S: Store> Replica<S> {
     fn open_of(&self, owner: &str, limit: u32) -> u32 {
         let (mut open, mut examined) = (0, 0);
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
-        schema::Owners::scan(&self.registry.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
-            let registration = found.key().and_then(|key| Registration::load(&self.registry.store, key.stamp));
+        schema::Owners::scan(&self.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
+            let registration = found.key().and_then(|key| Registration::load(&self.store, key.stamp));
             open += u32::from(registration.is_some_and(|registration| self.is_open_to_owner(&registration)));
             examined += 1;
             if open >= limit || examined >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -64,7 +64,7 @@ impl<S: Store> Replica<S> {
 
     /// Takes note of a registration that was opened for a token.
     pub(in crate::replica) fn note_charge(&mut self, charge: Charge, id: Uuid) {
-        schema::Charges::put(&mut self.registry.store, ChargeKey { token: &charge.token, id }, &());
+        schema::Charges::put(&mut self.store, ChargeKey { token: &charge.token, id }, &());
         self.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }
 
@@ -78,25 +78,25 @@ impl<S: Store> Replica<S> {
             if self.is_open_id(id) {
                 notes.push_back(id);
             } else {
-                schema::Charges::delete(&mut self.registry.store, ChargeKey { token, id });
+                schema::Charges::delete(&mut self.store, ChargeKey { token, id });
             }
         }
     }
 
     /// Whether a registration was opened for a token here, and is open still.
     pub(in crate::replica) fn has_opened(&self, token: &str, id: Uuid) -> bool {
-        schema::Charges::get(&self.registry.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
+        schema::Charges::get(&self.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
     }
 
     fn is_open_id(&self, id: Uuid) -> bool {
         self.void_registration(id).is_some()
-            || self.registry.find(id).is_some_and(|registration| self.is_open_to_owner(&registration))
+            || self.registry.find(&self.store, id).is_some_and(|registration| self.is_open_to_owner(&registration))
     }
 
     /// What was noted before this node's start.
     fn noted(&self, token: &str) -> Charged {
         let mut notes = VecDeque::new();
-        schema::Charges::each(&self.registry.store, &Span::<schema::Charges>::of(token), |found| {
+        schema::Charges::each(&self.store, &Span::<schema::Charges>::of(token), |found| {
             notes.extend(found.key().map(|key| key.id));
         });
         Charged { notes, refused_until: Millis(0) }

@@ -40,18 +40,18 @@ impl<S: Store> Replica<S> {
         let counted = self.counted(&due);
         for (stamp, void) in due.into_iter().take(AT_ONCE) {
             let counts = counted.get(&stamp.node).is_some_and(|cut| void.place().is_some_and(|(seq, _)| seq <= *cut));
-            if counts && void.id().is_none_or(|id| self.registry.find(id).is_none()) {
+            if counts && void.id().is_none_or(|id| self.registry.find(&self.store, id).is_none()) {
                 // Whatever the cluster does not know of it any more was over, and forgotten.
                 self.settled(stamp);
                 continue;
             }
             match void {
-                VoidedOp::Rejected(registration, _) if self.registry.find(registration.id()).is_some() => {
+                VoidedOp::Rejected(registration, _) if self.registry.find(&self.store, registration.id()).is_some() => {
                     self.settled(stamp)
                 }
                 // Nobody else has heard of it, and nobody is to.
                 VoidedOp::Rejected(registration, _) => {
-                    let rejected = self.registry.enter_alone(&registration);
+                    let rejected = self.registry.enter_alone(&mut self.store, &registration);
                     self.tell(EventKind::Accepted, rejected.stamp);
                     self.tell(EventKind::Rejected(self.lost_to(&rejected)), rejected.stamp);
                     self.note_over(&rejected);
@@ -88,14 +88,14 @@ impl<S: Store> Replica<S> {
 
     /// Nothing is left to do about an op.
     fn settled(&mut self, stamp: Stamp) {
-        schema::Void::delete(&mut self.registry.store, stamp);
+        schema::Void::delete(&mut self.store, stamp);
         self.reissue.ids.retain(|_, void| *void != stamp);
     }
 
     /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
     /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
     fn again(&mut self, void: Stamp, register: Register) {
-        if let Some(known) = register.id.and_then(|id| self.registry.find(id)) {
+        if let Some(known) = register.id.and_then(|id| self.registry.find(&self.store, id)) {
             return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
         }
         let id = register.id;
@@ -113,15 +113,15 @@ impl<S: Store> Replica<S> {
 
     fn stands_now(&mut self, void: Stamp, again: &Registration) {
         let entry = VoidedOp::Again(again.stamp, again.id());
-        schema::Void::put(&mut self.registry.store, void, &entry);
+        schema::Void::put(&mut self.store, void, &entry);
         self.reissue.ids.retain(|_, stamp| *stamp != void);
         self.waiters.hand_over(void, again.stamp);
     }
 
     fn after(&self, claim: &Claim) -> Option<Stamp> {
-        match self.registry.vacancy(&claim.namespace, &claim.key) {
+        match self.registry.vacancy(&self.store, &claim.namespace, &claim.key) {
             Vacancy::Free(after) => after,
-            Vacancy::Taken(leader) => self.registry.followed_by(&claim.namespace, &claim.key, leader),
+            Vacancy::Taken(leader) => self.registry.followed_by(&self.store, &claim.namespace, &claim.key, leader),
         }
     }
 
@@ -129,14 +129,14 @@ impl<S: Store> Replica<S> {
         match body {
             Body::Activate { registration } => {
                 let registration = self.stands_for(registration);
-                let known = Registration::load(&self.registry.store, registration);
+                let known = Registration::load(&self.store, registration);
                 if known.is_some_and(|known| known.activated.is_none()) {
                     self.issue(Body::Activate { registration });
                 }
             }
             Body::Extend { registration, expires } => {
                 let registration = self.stands_for(registration);
-                let known = Registration::load(&self.registry.store, registration);
+                let known = Registration::load(&self.store, registration);
                 let lasts = |known: &Registration| !known.activated_in_time() && known.end() < Some(expires);
                 if known.is_some_and(|known| known.end().is_some() && lasts(&known)) {
                     self.issue(Body::Extend { registration, expires });
@@ -144,14 +144,14 @@ impl<S: Store> Replica<S> {
             }
             Body::Erase { registration } => {
                 let registration = self.stands_for(registration);
-                let known = Registration::load(&self.registry.store, registration);
+                let known = Registration::load(&self.store, registration);
                 if known.is_some_and(|known| known.erase.is_none()) {
                     self.issue(Body::Erase { registration });
                 }
             }
             Body::Release(claim) => {
                 let claim = self.stands_for_claim(claim);
-                let known = Registration::load(&self.registry.store, claim.registration);
+                let known = Registration::load(&self.store, claim.registration);
                 if known
                     .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
                 {
@@ -160,7 +160,7 @@ impl<S: Store> Replica<S> {
             }
             // Rules that were set after the void ones stand.
             Body::Namespace { namespace, rules } => {
-                let set = Namespace::load(&self.registry.store, &namespace);
+                let set = Namespace::load(&self.store, &namespace);
                 if set.is_none_or(|set| set.stamp < void) && !self.has_later_void_rules(&namespace, void) {
                     self.issue(Body::Namespace { namespace, rules });
                 }

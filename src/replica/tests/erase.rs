@@ -115,7 +115,10 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
     let mut config = config(1);
     config.log.contact.node = next;
     let replica = Replica::open(config, store, None, cluster.now).unwrap();
-    assert_eq!(replica.registry.vacancy("username", "alice"), crate::crdt::Vacancy::Free(Some(alice.stamp)));
+    assert_eq!(
+        replica.registry.vacancy(&replica.store, "username", "alice"),
+        crate::crdt::Vacancy::Free(Some(alice.stamp))
+    );
 }
 
 #[test]

@@ -1,0 +1,251 @@
+//! The lattice: applying ops, and who leads.
+
+use crdts::{CmRDT, VClock};
+use uuid::Uuid;
+
+use super::erase::Erasures;
+use super::gc::{is_twin, run_of};
+use super::op::{Body, Claim, Op, Seq};
+use super::orphan_ops::Early;
+use super::record::{EndReason, Namespace, Registration, stamp_of_id};
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::name::Rules;
+use crate::store::Store;
+use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
+
+/// The op is not the next one of its origin. The state is as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("op {got} of {origin} is not the next one: {expected} is missing")]
+pub struct ApplyError {
+    /// Whose op.
+    pub origin: NodeId,
+    /// The next one.
+    pub expected: Seq,
+    /// The one given.
+    pub got: Seq,
+}
+
+/// What applying an op changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Effects {
+    /// The registration that the op brought.
+    pub registered: Option<Registration>,
+    /// It is the first known one of its id.
+    pub first_of_id: bool,
+    /// Registrations that lost by it, perhaps the new one itself.
+    pub lost: Vec<Stamp>,
+}
+
+/// What the lattice keeps at hand. The rest is in a store, which is lent to its calls.
+#[derive(Clone, Debug, Default)]
+pub struct Lattice {
+    pub(super) applied: VClock<NodeId>,
+    pub(super) settled: Hlc,
+    pub(super) erasures: Erasures,
+}
+
+impl Lattice {
+    /// The lattice that a store holds, to which these prefixes of logs were applied.
+    pub fn load(store: &impl Store, applied: VClock<NodeId>) -> Self {
+        Self { applied, settled: schema::Settled::load(store).unwrap_or_default(), erasures: Erasures::load(store) }
+    }
+
+    /// The prefixes of logs that were applied.
+    pub fn applied(&self) -> &VClock<NodeId> {
+        &self.applied
+    }
+
+    /// The prefix of one log.
+    pub fn applied_of(&self, origin: NodeId) -> Seq {
+        self.applied.get(&origin)
+    }
+
+    /// Applies the next op of its origin; nothing for one that was applied before.
+    ///
+    /// # Errors
+    /// A gap, and then nothing was changed.
+    pub fn apply_op(&mut self, store: &mut impl Store, op: &Op) -> Result<Effects, ApplyError> {
+        let dot = crdts::Dot::new(op.node, op.seq);
+        self.applied.validate_op(&dot).map_err(|range| ApplyError {
+            origin: op.node,
+            expected: range.counter_range.start,
+            got: op.seq,
+        })?;
+        if op.seq <= self.applied.get(&op.node) {
+            return Ok(Effects::default());
+        }
+        self.applied.apply(dot);
+        Ok(match &op.body {
+            Body::Register(register) => self.register(store, Registration::new(op.stamp(), op.seq, register.clone())),
+            Body::Activate { registration } => self.early(store, *registration, Early::Activate(op.stamp())),
+            Body::Release(claim) => self.early(store, claim.registration, Early::Release(claim.clone())),
+            Body::Extend { registration, expires } => {
+                self.early(store, *registration, Early::Extend(op.stamp(), *expires))
+            }
+            Body::Erase { registration } => self.early(store, *registration, Early::Erase(op.stamp())),
+            Body::Namespace { namespace, rules } => {
+                self.set_rules(
+                    store,
+                    namespace,
+                    Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() },
+                );
+                Effects::default()
+            }
+            _ => Effects::default(),
+        })
+    }
+
+    /// The rules of a namespace: those that were set last, or else its defaults.
+    pub fn rules(&self, store: &impl Store, namespace: &str) -> Rules {
+        Namespace::load(store, namespace).map_or_else(|| Rules::default_of(namespace), |set| set.rules)
+    }
+
+    /// The last writer wins, by stamp.
+    pub(super) fn set_rules(&self, store: &mut impl Store, namespace: &str, theirs: Namespace) {
+        let ours = Namespace::load(store, namespace);
+        if planted!(RulesByArrival) || ours.is_none_or(|ours| ours.stamp < theirs.stamp) {
+            theirs.save(store, namespace);
+        }
+    }
+
+    /// The registration of an id: the least stamp that carries it, of those within the window of the latest.
+    pub fn find(&self, store: &impl Store, id: Uuid) -> Option<Registration> {
+        let made = stamp_of_id(id).and_then(|stamp| Registration::load(store, stamp));
+        made.filter(|registration| registration.id() == id).or_else(|| {
+            let twins = self.twins(store, id);
+            let first = run_of(&twins, *twins.last()?).first()?;
+            Registration::load(store, *first)
+        })
+    }
+
+    /// The stamp of the registration that [`Lattice::find`] finds.
+    pub fn find_stamp(&self, store: &impl Store, id: Uuid) -> Option<Stamp> {
+        // Whether one that was made from a stamp has the id only its record says.
+        if stamp_of_id(id).is_some() {
+            return self.find(store, id).map(|registration| registration.stamp);
+        }
+        self.twins(store, id).first().copied()
+    }
+
+    /// The claims that a registration lost to, with the index of the lost claim; none where it lost as a later twin.
+    pub fn causes(&self, store: &impl Store, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
+        let mut causes = Vec::new();
+        if let Some(id) = registration.chosen_id {
+            let first = self.run(store, id, registration.stamp).first().copied();
+            causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
+        }
+        for (index, record) in registration.claims.iter().enumerate() {
+            let Claim { namespace, key, after, .. } = &record.claim;
+            let by = self.tenures(store, namespace, key).displaced_by(*after, registration.stamp);
+            causes.extend(by.map(|by| (Some(index), by)));
+        }
+        causes
+    }
+
+    /// All registrations that carry a client's id, by stamp.
+    pub(super) fn twins(&self, store: &impl Store, id: Uuid) -> Vec<Stamp> {
+        schema::Ids::get(store, id).unwrap_or_default()
+    }
+
+    /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
+    /// and stands among those who lost the names, leading nothing.
+    pub(crate) fn enter_alone(&self, store: &mut impl Store, rejected: &Registration) -> Registration {
+        let mut rejected = rejected.clone();
+        for record in &mut rejected.claims {
+            record.ended.get_or_insert(EndReason::Rejected);
+            let Claim { namespace, key, after, .. } = &record.claim;
+            self.enter_loser(store, NameKey::new(namespace, key), *after, rejected.stamp);
+        }
+        rejected.save(store);
+        self.index_owner(store, &rejected);
+        rejected
+    }
+
+    pub(super) fn register(&mut self, store: &mut impl Store, mut new: Registration) -> Effects {
+        let stamp = new.stamp;
+        let mut effects = Effects { first_of_id: true, ..Effects::default() };
+        let mut entered = Vec::new();
+        if let Some(id) = new.chosen_id {
+            self.insert_twin(store, id, &mut new, &mut effects);
+        }
+        for Claim { namespace, key, after, .. } in new.claims.iter().map(|record| &record.claim) {
+            let one = self.enter(store, NameKey::new(namespace, key), *after, stamp);
+            new.lost |= one.has_lost();
+            entered.push(one);
+        }
+        self.take_early(store, &mut new);
+        self.follow_erased(store, &mut new);
+        if let Some(by) = new.erase {
+            self.enter_erasing(store, stamp, by);
+        }
+        if let Some(mut replaces) = new.replaces.take() {
+            self.without_erased(store, &mut replaces);
+            new.replaces = Some(replaces);
+        }
+        self.index(store, &new);
+        if new.lost && !effects.lost.contains(&stamp) {
+            effects.lost.push(stamp);
+        }
+        new.save(store);
+        for (Claim { namespace, key, .. }, one) in new.claims.iter().map(|record| &record.claim).zip(&entered) {
+            self.displace(store, NameKey::new(namespace, key), one, &mut effects);
+        }
+        effects.registered = Some(new);
+        effects
+    }
+
+    /// Enters a registration under the id that its client chose: whoever comes within the window of an earlier one loses
+    /// to it.
+    fn insert_twin(&self, store: &mut impl Store, id: Uuid, new: &mut Registration, effects: &mut Effects) {
+        let mut twins = self.twins(store, id);
+        let place = twins.partition_point(|twin| *twin < new.stamp);
+        let later: Vec<_> = twins[place..].iter().copied().take_while(|later| is_twin(new.stamp, *later)).collect();
+        let follows = twins[..place].last().is_some_and(|earlier| is_twin(*earlier, new.stamp));
+        twins.insert(place, new.stamp);
+        schema::Ids::put(store, id, &twins);
+        effects.first_of_id = !follows && later.is_empty();
+        if follows {
+            new.lost = true;
+            effects.lost.push(new.stamp);
+        }
+        later.into_iter().for_each(|later| self.lose(store, later, effects));
+    }
+
+    pub(super) fn lose(&self, store: &mut impl Store, loser: Stamp, effects: &mut Effects) {
+        let Some(mut registration) = Registration::load(store, loser) else { return };
+        if !registration.lost {
+            registration.lost = true;
+            registration.save(store);
+            effects.lost.push(loser);
+        }
+    }
+
+    fn index(&self, store: &mut impl Store, new: &Registration) {
+        self.index_owner(store, new);
+        if let Some(end) = new.end() {
+            schema::Expiries::put(store, (end, new.stamp), &());
+        }
+    }
+
+    fn index_owner(&self, store: &mut impl Store, new: &Registration) {
+        schema::Owners::put(store, OwnerKey { owner: &new.owner, stamp: new.stamp }, &());
+    }
+
+    /// A reservation that ended at `before` is found by its end of now.
+    pub(super) fn index_end(&self, store: &mut impl Store, registration: &Registration, before: Option<Hlc>) {
+        let end = registration.end();
+        if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
+            schema::Expiries::delete(store, (before, registration.stamp));
+            schema::Expiries::put(store, (end, registration.stamp), &());
+        }
+    }
+
+    /// Everything at or below a timestamp has arrived: what has lengthened a reservation by then is settled.
+    pub(crate) fn settle_end(&self, store: &mut impl Store, registration: &mut Registration, upto: Hlc) {
+        if let Some(first) = registration.expires
+            && registration.extensions.settle(first, upto)
+        {
+            registration.save(store);
+        }
+    }
+}
