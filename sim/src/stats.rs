@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use forename::log;
 use forename::replica::Output;
 
 use crate::plan::{Host, Kind};
@@ -67,7 +68,7 @@ impl Stats {
 pub(crate) fn burst(outputs: &[Output]) -> usize {
     let mut to = BTreeMap::new();
     for output in outputs {
-        if let Output::Send { to: peer, .. } = output {
+        if let Output::Log(log::Output::Send { to: peer, .. }) = output {
             *to.entry(*peer).or_insert(0) += 1;
         }
     }

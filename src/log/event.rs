@@ -1,4 +1,4 @@
-//! What the log tells the replica.
+//! What the log tells the replica, and what it asks the driver for.
 
 use super::message::{Contact, Lane, Message, SnapshotId};
 use crate::clock::NodeId;
@@ -14,7 +14,16 @@ pub enum Event {
     Wiped,
     /// This node was let in, and what only members know is in the store.
     LetIn,
-    /// As [`Output::Send`](crate::replica::Output::Send).
+    /// To be handed on to the driver.
+    Output(Output),
+    /// The node must stop, for this reason.
+    Halt(String),
+}
+
+/// Something that the driver is to do about peers.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a message, or drop it where the connection is gone or its queue is full.
     Send {
         /// To whom.
         to: NodeId,
@@ -23,32 +32,32 @@ pub enum Event {
         /// What.
         message: Message,
     },
-    /// As [`Output::SendSnapshot`](crate::replica::Output::SendSnapshot).
+    /// Stream all rows of the tables of which [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are
+    /// durable now, to a newcomer, in the order of the tables and their keys. What they were is kept until
+    /// [`Output::EndSnapshot`], in case the stream breaks off.
     SendSnapshot {
         /// The newcomer.
         to: NodeId,
         /// What it is called.
         snapshot: SnapshotId,
-        /// The row after which it goes on.
+        /// Go on after this row with what was kept under this name; nothing where that is gone.
         after: Option<(Table, Vec<u8>)>,
     },
-    /// As [`Output::EndSnapshot`](crate::replica::Output::EndSnapshot).
+    /// A newcomer's snapshot need not be kept any more.
     EndSnapshot {
         /// The newcomer.
         to: NodeId,
     },
-    /// As [`Output::Hear`](crate::replica::Output::Hear).
+    /// A connected peer that is no member here is to be heard as one, by the transport too.
     Hear {
         /// The peer.
         peer: NodeId,
     },
-    /// As [`Output::Peers`](crate::replica::Output::Peers).
+    /// Whom to be connected to; nobody else gets in.
     Peers {
-        /// Members, this node left out.
+        /// Members, this node left out: dial them.
         members: Vec<Contact>,
-        /// The evicted.
+        /// The evicted: let them in, so that they hear of it, but do not dial them.
         former: Vec<Contact>,
     },
-    /// The node must stop, for this reason.
-    Halt(String),
 }

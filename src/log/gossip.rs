@@ -15,7 +15,7 @@ pub use self::peers::GossipLimits;
 use self::peers::Peer;
 pub(crate) use self::peers::{Newcomer, Peers};
 use super::Log;
-use super::event::Event;
+use super::event::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
 use crate::clock::NodeId;
 use crate::crdt::{Op, Seq};
@@ -28,7 +28,7 @@ impl Log {
     pub(crate) fn on_connected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
         if self.is_newcomer() {
-            self.events.push(Event::Hear { peer });
+            self.output(Output::Hear { peer });
         }
         self.greet(store, peer);
     }

@@ -47,7 +47,7 @@ use self::chain_check::ChainCheck;
 use self::cluster_time::ClusterTime;
 pub use self::config::{Config, Founding, Now, Start};
 pub(crate) use self::decide::Decision;
-pub use self::event::Event;
+pub use self::event::{Event, Output};
 pub use self::evict::Denied;
 pub(crate) use self::evict::STARTS;
 pub(crate) use self::exit::{Exit, used_up};
@@ -259,8 +259,12 @@ impl Log {
         self.membership.count() <= self.config.spread.small
     }
 
+    fn output(&mut self, output: Output) {
+        self.events.push(Event::Output(output));
+    }
+
     fn send(&mut self, to: NodeId, lane: Lane, message: Message) {
-        self.events.push(Event::Send { to, lane, message });
+        self.output(Output::Send { to, lane, message });
     }
 
     /// The node must stop. What follows from this step comes to nothing.

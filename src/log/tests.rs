@@ -81,7 +81,9 @@ impl Net {
                     assert!(op.hlc > peer.log.watermark(), "{} arrives below the watermark", op.stamp());
                     peer.applied.entry(op.node).or_default().push(op.seq);
                 }
-                Event::Send { to, message, .. } => self.links.entry((from, to)).or_default().push_back(message),
+                Event::Output(Output::Send { to, message, .. }) => {
+                    self.links.entry((from, to)).or_default().push_back(message)
+                }
                 Event::Halt(reason) => peer.halted = Some(reason),
                 _ => {}
             }

@@ -13,6 +13,7 @@ use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{come_back, own_token};
 use super::{Call, JoinConfig, NodeError};
 use crate::clock::{Millis, NodeId};
+use crate::log;
 use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
@@ -229,17 +230,23 @@ impl Driver {
                     let _ = sender.send(reply);
                 }
             }
-            Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
-            Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(to, snapshot, after),
-            Output::EndSnapshot { to } => drop(self.snapshots.remove(&to)),
-            Output::Hear { peer } => self.transport.hear(peer),
-            Output::Peers { members, former } => self.transport.set_peers(members, former),
+            Output::Log(output) => self.act_for_log(output),
             Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(End::Halt(reason)),
             Output::Rejoin(next) => return Some(End::Rejoin(next)),
             Output::Left => return Some(End::Left),
         }
         None
+    }
+
+    fn act_for_log(&mut self, output: log::Output) {
+        match output {
+            log::Output::Send { to, lane, message } => self.transport.send(to, lane, &message),
+            log::Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(to, snapshot, after),
+            log::Output::EndSnapshot { to } => drop(self.snapshots.remove(&to)),
+            log::Output::Hear { peer } => self.transport.hear(peer),
+            log::Output::Peers { members, former } => self.transport.set_peers(members, former),
+        }
     }
 
     /// Streams a snapshot to a newcomer, from its beginning or where it broke off.

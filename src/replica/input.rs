@@ -4,8 +4,8 @@ use super::answer::Reply;
 use super::feed::Cursor;
 use super::request::Request;
 use crate::clock::NodeId;
-use crate::log::{Contact, Lane, Message, SnapshotId};
-use crate::store::{Batch, Table, Write};
+use crate::log::{self, Message, SnapshotId};
+use crate::store::{Batch, Write};
 
 /// Names a request until it is answered; chosen by whoever drives the replica.
 pub type Token = u64;
@@ -63,43 +63,8 @@ pub enum Output {
         /// How.
         reply: Reply,
     },
-    /// Send a message, or drop it where the connection is gone or its queue is full.
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// By which stream.
-        lane: Lane,
-        /// What.
-        message: Message,
-    },
-    /// Stream all rows of the tables of which [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are
-    /// durable now, to a newcomer, in the order of the tables and their keys. What they were is kept until
-    /// [`Output::EndSnapshot`], in case the stream breaks off.
-    SendSnapshot {
-        /// The newcomer.
-        to: NodeId,
-        /// What it is called.
-        snapshot: SnapshotId,
-        /// Go on after this row with what was kept under this name; nothing where that is gone.
-        after: Option<(Table, Vec<u8>)>,
-    },
-    /// A newcomer's snapshot need not be kept any more.
-    EndSnapshot {
-        /// The newcomer.
-        to: NodeId,
-    },
-    /// A connected peer that is no member here is to be heard as one, by the transport too.
-    Hear {
-        /// The peer.
-        peer: NodeId,
-    },
-    /// Whom to be connected to; nobody else gets in.
-    Peers {
-        /// Members, this node left out: dial them.
-        members: Vec<Contact>,
-        /// The evicted: let them in, so that they hear of it, but do not dial them.
-        former: Vec<Contact>,
-    },
+    /// Do what the log asks for.
+    Log(log::Output),
     /// The feed has durable events up to this cursor.
     Events(Cursor),
     /// The node must stop: the store failed, or going on would break a promise. The text says what happened, what it

@@ -267,13 +267,7 @@ impl<S: Store> Replica<S> {
                 log::Event::Applied(op) => drop(self.apply(&op)),
                 log::Event::Wiped => self.end_feed(),
                 log::Event::LetIn => self.registry.reload_pepper(&self.store),
-                log::Event::Send { to, lane, message } => self.outbox.push(Output::Send { to, lane, message }),
-                log::Event::SendSnapshot { to, snapshot, after } => {
-                    self.outbox.push(Output::SendSnapshot { to, snapshot, after });
-                }
-                log::Event::EndSnapshot { to } => self.outbox.push(Output::EndSnapshot { to }),
-                log::Event::Hear { peer } => self.outbox.push(Output::Hear { peer }),
-                log::Event::Peers { members, former } => self.outbox.push(Output::Peers { members, former }),
+                log::Event::Output(output) => self.outbox.push(Output::Log(output)),
                 log::Event::Halt(reason) => self.halt(reason),
             }
         }

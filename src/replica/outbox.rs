@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::input::Output;
 use crate::clock::{Millis, NodeId};
+use crate::log;
 use crate::store::Batch;
 
 /// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
@@ -53,7 +54,12 @@ impl Outbox {
     /// a request to join that went out on the next one would bring a snapshot that nobody waits for any more, and that mixes
     /// with another's.
     pub(super) fn forget_peer(&mut self, peer: NodeId) {
-        let gone = |output: &Output| matches!(output, Output::Send { to, .. } | Output::SendSnapshot { to, .. } if *to == peer);
+        let gone = |output: &Output| {
+            let Output::Log(log::Output::Send { to, .. } | log::Output::SendSnapshot { to, .. }) = output else {
+                return false;
+            };
+            *to == peer
+        };
         self.gated.retain(|(_, output)| !gone(output));
         self.step.retain(|output| !gone(output));
     }
@@ -82,10 +88,12 @@ impl Outbox {
         let room = MOST_HELD_BACK.saturating_sub(self.gated.len());
         let mut outputs = std::mem::take(&mut self.step);
         if waited >= DISK_HANGS {
-            outputs.retain(|output| !matches!(output, Output::Send { message, .. } if message.is_said_again()));
+            outputs.retain(
+                |output| !matches!(output, Output::Log(log::Output::Send { message, .. }) if message.is_said_again()),
+            );
         }
         if outputs.len() > room {
-            outputs.retain(|output| !matches!(output, Output::Send { .. }));
+            outputs.retain(|output| !matches!(output, Output::Log(log::Output::Send { .. })));
         }
         self.gated.extend(outputs.drain(..).map(|output| (batch, output)));
         self.step = outputs;

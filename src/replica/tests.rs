@@ -101,12 +101,12 @@ impl Cluster {
     fn act(&mut self, id: NodeId, output: Output) {
         match output {
             Output::Reply { token, reply } => assert!(self.replies.insert(token, reply).is_none(), "answered twice"),
-            Output::Send { to, message, .. } if !self.cut.contains(&(id, to)) => {
+            Output::Log(log::Output::Send { to, message, .. }) if !self.cut.contains(&(id, to)) => {
                 if let Some(replica) = self.nodes.get_mut(&to) {
                     replica.handle(self.now, Input::Message { from: id, message });
                 }
             }
-            Output::SendSnapshot { to, snapshot, after: _ } => {
+            Output::Log(log::Output::SendSnapshot { to, snapshot, after: _ }) => {
                 let store = self.nodes[&id].store();
                 let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
                 let rows = tables.flat_map(|table| {
@@ -122,11 +122,7 @@ impl Cluster {
                 newcomer.handle(self.now, Input::SnapshotEnd { from: id, snapshot });
             }
             Output::Halt(reason) => panic!("{id} halts: {reason}"),
-            Output::Send { .. }
-            | Output::Hear { .. }
-            | Output::EndSnapshot { .. }
-            | Output::Peers { .. }
-            | Output::Events(_) => {}
+            Output::Log(_) | Output::Events(_) => {}
             Output::Left => {
                 self.nodes.remove(&id);
                 let others = self.nodes.values_mut();
@@ -392,7 +388,8 @@ fn a_newcomer_does_not_ask_twice_while_its_snapshot_is_on_the_way() {
     newcomer.handle(now, Input::Connected(node(1)));
     let mut asked = 0;
     for _ in 0..40 {
-        let is_join = |output: &Output| matches!(output, Output::Send { message: Message::Join { .. }, .. });
+        let is_join =
+            |output: &Output| matches!(output, Output::Log(log::Output::Send { message: Message::Join { .. }, .. }));
         asked += newcomer.flush(now).iter().filter(|output| is_join(output)).count();
         newcomer.handle(now, Input::Persisted(Batch::MAX / 2));
         (now.wall, now.elapsed) = (now.wall.plus(100), now.elapsed.plus(100));

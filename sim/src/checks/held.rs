@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
 use forename::crdt::Seq;
+use forename::log;
 use forename::replica::{Output, Status};
 
 use crate::checks::check::Check;
@@ -76,7 +77,7 @@ impl Check for Held {
             // What else the step says may rest on the membership that it announces last.
             Seen::Says { host, outputs } => {
                 for output in *outputs {
-                    if let Output::Peers { members, .. } = output {
+                    if let Output::Log(log::Output::Peers { members, .. }) = output {
                         let members = members.iter().map(|contact| contact.node);
                         self.members(*host, members.chain([world.machines[*host].node]).collect());
                     }

@@ -1,6 +1,7 @@
 //! What comes out of replicas is carried out: messages go to the network, replies and events to their readers.
 
 use forename::clock::NodeId;
+use forename::log;
 use forename::replica::{Lane, Message, Output, SnapshotId};
 use forename::store::{Table, Write};
 
@@ -71,30 +72,7 @@ fn send_snapshot(
 fn carry_out_one(world: &mut World, host: Host, output: Output) -> Checked {
     match output {
         Output::Reply { token, reply } => return replies::replied(world, host, token, reply),
-        Output::Send { to, lane, message } => return send(world, host, (to, lane), message),
-        Output::SendSnapshot { to, snapshot, after } => return send_snapshot(world, host, to, snapshot, after),
-        Output::Hear { .. } => {}
-        Output::EndSnapshot { to } => {
-            if let Some(running) = world.machines[host].running_mut() {
-                running.snapshots.remove(&to);
-            }
-        }
-        Output::Peers { members, former: _ } => {
-            world.see(&Seen::Peers { host, members: &members })?;
-            if world.plan.dials.is_none() {
-                let members = members.iter().map(|contact| host_of(contact.node));
-                let machine = &mut world.machines[host];
-                machine.wanted = members.chain(machine.named.iter().copied()).collect();
-            }
-            if host < world.plan.founders {
-                // Founders are told of each other by their operator until they have each other's contacts.
-                let founders = connections::founders_of(world, host);
-                world.machines[host].wanted.extend(founders);
-            }
-            connections::dial_wanted(world, host);
-            // A newcomer that has its snapshot has a feed from now on.
-            feeds::read_feed(world, host);
-        }
+        Output::Log(output) => return carry_out_of_log(world, host, output),
         Output::Events(last) => {
             if let Some(running) = world.machines[host].running_mut() {
                 running.last_event = last;
@@ -118,6 +96,37 @@ fn carry_out_one(world: &mut World, host: Host, output: Output) -> Checked {
             process::crash(world, host, 0);
             let machine = &mut world.machines[host];
             machine.stage = machine.stage.left();
+        }
+    }
+    Ok(())
+}
+
+/// What the log asks for.
+fn carry_out_of_log(world: &mut World, host: Host, output: log::Output) -> Checked {
+    match output {
+        log::Output::Send { to, lane, message } => return send(world, host, (to, lane), message),
+        log::Output::SendSnapshot { to, snapshot, after } => return send_snapshot(world, host, to, snapshot, after),
+        log::Output::Hear { .. } => {}
+        log::Output::EndSnapshot { to } => {
+            if let Some(running) = world.machines[host].running_mut() {
+                running.snapshots.remove(&to);
+            }
+        }
+        log::Output::Peers { members, former: _ } => {
+            world.see(&Seen::Peers { host, members: &members })?;
+            if world.plan.dials.is_none() {
+                let members = members.iter().map(|contact| host_of(contact.node));
+                let machine = &mut world.machines[host];
+                machine.wanted = members.chain(machine.named.iter().copied()).collect();
+            }
+            if host < world.plan.founders {
+                // Founders are told of each other by their operator until they have each other's contacts.
+                let founders = connections::founders_of(world, host);
+                world.machines[host].wanted.extend(founders);
+            }
+            connections::dial_wanted(world, host);
+            // A newcomer that has its snapshot has a feed from now on.
+            feeds::read_feed(world, host);
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! How members are reached, and whom this node is to be connected to.
 
 use crate::clock::NodeId;
-use crate::log::{Contact, Event, Lane, Log, Message};
+use crate::log::{Contact, Lane, Log, Message, Output};
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
@@ -50,7 +50,7 @@ impl Log {
         };
         let members = others(&mut self.membership.members());
         let former = others(&mut self.membership.cuts().keys().copied());
-        self.events.push(Event::Peers { members, former });
+        self.output(Output::Peers { members, former });
         self.spread_contacts();
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::Log;
 use super::super::boot::write_secrets;
-use super::super::event::Event;
+use super::super::event::{Event, Output};
 use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
 use super::peers::{Joining, Newcomer};
 use crate::clock::{Millis, NodeId};
@@ -122,7 +122,7 @@ impl Log {
         }
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
-        self.events.push(Event::SendSnapshot { to: from, snapshot, after: None });
+        self.output(Output::SendSnapshot { to: from, snapshot, after: None });
     }
 
     /// What is wrong with a newcomer itself: it is not let in before that is mended.
@@ -144,7 +144,7 @@ impl Log {
         let joining = self.peers.joining.get_mut(&from).filter(|joining| joining.snapshot == snapshot);
         if let Some((joining, table)) = joining.zip(table) {
             joining.broken_at = None;
-            self.events.push(Event::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
+            self.output(Output::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
         }
     }
 
@@ -161,7 +161,7 @@ impl Log {
             self.peers.joining.iter().filter(|(node, joining)| self.membership.is_known(**node) || is_late(joining));
         for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.peers.joining.remove(&node);
-            self.events.push(Event::EndSnapshot { to: node });
+            self.output(Output::EndSnapshot { to: node });
         }
         let membership = &self.membership;
         self.peers
@@ -381,7 +381,7 @@ impl Log {
             self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
         if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
             peer.knows_secret = true;
-            self.events.push(Event::Hear { peer: from });
+            self.output(Output::Hear { peer: from });
         }
     }
 
