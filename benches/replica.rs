@@ -3,7 +3,9 @@
 use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId};
 use forename::crdt::{Body, Chain, Claim, Op, Register, State};
-use forename::replica::{Config, Contact, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start};
+use forename::replica::{
+    Config, Contact, Founding, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
+};
 use forename::store::memory::MemoryStore;
 
 /// As in the program.
@@ -27,7 +29,7 @@ fn replica() -> Replica<MemoryStore> {
     let node = NodeId(1);
     let (address, label) = ("127.0.0.1:1".to_owned(), "bench".to_owned());
     let contact = Contact { node, public_key: Vec::new(), address, label, as_of: Millis(0) };
-    let start = Start::Found { founders: [node].into(), secret: [0; 32] };
+    let start = Start::Found { founding: Founding { founders: [node].into(), ..Founding::default() }, secret: [0; 32] };
     Replica::open(Config::new(contact, 1), MemoryStore::new(), Some(start), Now::default()).expect("an empty store")
 }
 

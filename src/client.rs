@@ -3,6 +3,7 @@
 mod backup;
 mod batch;
 mod changes;
+mod cluster;
 mod error;
 mod events;
 mod reading;
@@ -55,6 +56,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     owner: Option<String>,
+    known: cluster::Known,
 }
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -71,7 +73,7 @@ impl Client {
             return Err(bad("it does not begin with http:// and a host".to_owned()));
         }
         let http = connections(HeaderMap::new()).map_err(|error| bad(chain(&error)))?;
-        Ok(Self { http, base, owner: None })
+        Ok(Self { http, base, owner: None, known: cluster::Known::default() })
     }
 
     /// The same with an API token, for a node that asks for one.
@@ -250,7 +252,8 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.meant(request).send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.checked(response)?;
         if response.status().is_success() { Ok(response) } else { Err(self.failure(response).await) }
     }
 

@@ -7,7 +7,6 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 #[cfg(feature = "cli")]
 use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
@@ -17,8 +16,7 @@ pub use self::error::ConfigError;
 pub use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError, Rate, SecretHash, SecretHashError};
 pub use crate::api::{Connections, Doors, Gate, GateError};
 use crate::model::limits::MAX_OPEN_OF_OWNER;
-use crate::model::{Span, SpanError, TextOrSeconds};
-use crate::node::{JoinConfig, KEEP_EVENTS, MIN_EVICT_AFTER, MIN_FREE, MIN_KEEP_EVENTS, NodeConfig};
+use crate::node::{JoinConfig, MIN_FREE, NodeConfig};
 
 /// The port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -55,21 +53,6 @@ pub struct Partial {
     /// A name for the node, for people [env: FORENAME_NAME]
     #[cfg_attr(feature = "cli", arg(long, value_name = "LABEL"))]
     pub name: Option<String>,
-    /// Evict members that a majority has not heard of for so long; never where not set [env: FORENAME_EVICT_AFTER]
-    ///
-    /// Names go on being confirmed while a node is down, but their strict order is given up: a node that is cut off for
-    /// longer loses the claims that it took alone, if others took the names meanwhile. Set it the same at all nodes, well
-    /// above the longest outage that you would rather wait out; less than 1s is refused.
-    #[serde(alias = "evict-after")]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "DURATION"))]
-    pub evict_after: Option<Span>,
-    /// Drop events of the feed that are older, or keep them forever [env: FORENAME_KEEP_EVENTS] [default: 30d]
-    ///
-    /// Whoever asks for dropped events is told so, and reads the state anew. Registrations that are over are forgotten with
-    /// their last events. Less than 1m is refused.
-    #[serde(alias = "keep-events")]
-    #[cfg_attr(feature = "cli", arg(long, value_name = "DURATION|forever"))]
-    pub keep_events: Option<Keep>,
     /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
     ///
     /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
@@ -155,37 +138,6 @@ struct TokenFile {
     api_token: Vec<ApiToken>,
 }
 
-/// How long something is kept: a duration, or `forever`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(try_from = "TextOrSeconds")]
-pub enum Keep {
-    /// Nothing is dropped.
-    Forever,
-    /// What is older is dropped.
-    For(Span),
-}
-
-/// The text is neither a duration nor the word.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}, or forever")]
-pub struct KeepError(#[from] SpanError);
-
-impl FromStr for Keep {
-    type Err = KeepError;
-
-    fn from_str(text: &str) -> Result<Self, KeepError> {
-        if text == "forever" { Ok(Self::Forever) } else { Ok(Self::For(text.parse()?)) }
-    }
-}
-
-impl TryFrom<TextOrSeconds> for Keep {
-    type Error = KeepError;
-
-    fn try_from(value: TextOrSeconds) -> Result<Self, KeepError> {
-        value.parse()
-    }
-}
-
 /// The settings that count.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -248,8 +200,6 @@ impl Partial {
             join: self.join.or(lower.join),
             token: self.token.or(lower.token),
             name: self.name.or(lower.name),
-            evict_after: self.evict_after.or(lower.evict_after),
-            keep_events: self.keep_events.or(lower.keep_events),
             max_open: self.max_open.or(lower.max_open),
             hosts: if self.hosts.is_empty() { lower.hosts } else { self.hosts },
             origins: if self.origins.is_empty() { lower.origins } else { self.origins },
@@ -280,14 +230,6 @@ impl Partial {
         if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
         }
-        if let Some(hasty) = self.evict_after.filter(|after| after.0 < MIN_EVICT_AFTER) {
-            return Err(ConfigError::Hasty(hasty));
-        }
-        let keep_events = match self.keep_events.unwrap_or(Keep::For(Span(KEEP_EVENTS))) {
-            Keep::Forever => None,
-            Keep::For(short) if short.0 < MIN_KEEP_EVENTS => return Err(ConfigError::Forgetful(short)),
-            Keep::For(span) => Some(span.0),
-        };
         let join = match (self.join, self.token) {
             (Some(address), Some(token)) => Some(JoinConfig { address, token }),
             (Some(_), None) => return Err(ConfigError::HalfJoin("--token")),
@@ -302,9 +244,7 @@ impl Partial {
             advertise: self.advertise,
             label,
             join,
-            found: false,
-            evict_after: self.evict_after.map(|after| after.0),
-            keep_events,
+            found: None,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
             keep_log: None,
             min_free: self.min_free.unwrap_or(MIN_FREE),
@@ -441,33 +381,11 @@ mod tests {
     }
 
     #[test]
-    fn members_are_not_evicted_unless_asked_for_and_not_for_a_hiccup() {
-        assert_eq!(Partial::default().finish().unwrap().node.evict_after, None);
-        let file = |text: &str| Partial::from_toml(text).unwrap().finish();
-        let after = |seconds| Some(std::time::Duration::from_secs(seconds));
-        assert_eq!(file("evict_after = '10m'").unwrap().node.evict_after, after(600));
-        assert_eq!(file("evict-after = 3").unwrap().node.evict_after, after(3));
-        let variable = variables(&[("FORENAME_EVICT_AFTER", "1s")]).unwrap().finish();
-        assert_eq!(variable.unwrap().node.evict_after, after(1));
-        let hasty = file("evict_after = '999ms'").unwrap_err().to_string();
-        assert!(hasty.contains("999ms") && hasty.contains("1s"), "{hasty}");
-        assert!(variables(&[("FORENAME_EVICT_AFTER", "soon")]).is_err());
-    }
-
-    #[test]
-    fn events_are_kept_for_thirty_days_unless_told_otherwise() {
-        let kept = |text: &str| Partial::from_toml(text).unwrap().finish().unwrap().node.keep_events;
-        let days = |days: u64| Some(std::time::Duration::from_secs(days * 24 * 3600));
-        assert_eq!(kept(""), days(30));
-        assert_eq!(kept("keep_events = '7d'"), days(7));
-        assert_eq!(kept("keep-events = 86400"), days(1));
-        assert_eq!(kept("keep_events = 'forever'"), None);
-        let variable = variables(&[("FORENAME_KEEP_EVENTS", "forever")]).unwrap().finish();
-        assert_eq!(variable.unwrap().node.keep_events, None);
-        let forgetful = Partial::from_toml("keep_events = 30").unwrap().finish().unwrap_err().to_string();
-        assert!(forgetful.contains("keep_events is 30s") && forgetful.contains("forever"), "{forgetful}");
-        let error = variables(&[("FORENAME_KEEP_EVENTS", "always")]).unwrap_err().to_string();
-        assert!(error.contains("always") && error.contains("or forever"), "{error}");
+    fn what_is_the_clusters_is_no_setting_of_a_node() {
+        for text in ["evict_after = '10m'", "keep_events = '7d'", "max_clock_skew = '2s'"] {
+            let error = Partial::from_toml(text).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! use forename::model::{NameRef, RegistrationBody, Status, Wait};
 //! use forename::node::NodeConfig;
 //!
-//! forename::Node::init("./forename-data")?; // founds a cluster: the first node does so, once
+//! forename::Node::init("./forename-data", &Default::default())?; // founds a cluster, once
 //! let node = forename::Node::start(NodeConfig::new("./forename-data")).await?;
 //! let carol = NameRef { namespace: "username".into(), name: "carol".into() };
 //! let wait = Some(Wait::Final);

@@ -13,7 +13,7 @@ mod operator;
 mod rejoin;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +24,14 @@ pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
-use self::incarnations::{Channels, Ended, Incarnations, Watches};
+use self::incarnations::{Channels, Ended, Incarnations, KnownCluster, Watches};
 pub use self::init::{Founded, InitError};
 use self::operator::Operator;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
+use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody};
 use crate::replica::{Config, Contact, Cursor, OpenError, Refusal, Replica, Reply, Request, Start, node_in};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::transport::{
@@ -39,16 +40,6 @@ use crate::transport::{
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
 const QUEUE: usize = 4096;
-
-/// The least time of silence after which a member may be evicted by itself: a busy disk, a lost packet or a restart
-/// takes that long, and evicting for it would cost more than waiting.
-pub const MIN_EVICT_AFTER: Duration = Duration::from_secs(1);
-
-/// How long events are kept where nobody says otherwise: a reader that was away for a holiday goes on where it was.
-pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// The least time for which events may be told to be kept: a reader that restarts is away for less.
-pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
 
 /// Bytes of the disk that are kept for what a node must still write where nobody says otherwise: releases, what peers
 /// send, and compactions, which write before they delete. A guess: a few minutes of a busy node.
@@ -69,13 +60,7 @@ pub struct NodeConfig {
     /// of an old directory, asks here too. Not looked at otherwise.
     pub join: Option<JoinConfig>,
     /// With an empty data directory and nobody to join: found a cluster. See [`NodeConfig::founding`].
-    pub found: bool,
-    /// A member that a majority has not heard of for so long is evicted by itself; none: never, an operator does it.
-    /// This trades the strict order of claims for progress: a node that is cut off for longer loses the claims that it
-    /// took alone, if others took the names meanwhile. Below a second it is raised to one.
-    pub evict_after: Option<Duration>,
-    /// Events of the feed that are older are dropped; none: they are kept for ever.
-    pub keep_events: Option<Duration>,
+    pub found: Option<ClusterSettings>,
     /// Registrations of one owner that may be open at once at this node: undecided, or reservations that are not
     /// activated; none: any number.
     pub max_open: Option<u32>,
@@ -95,7 +80,7 @@ impl NodeConfig {
     /// use forename::node::NodeConfig;
     ///
     /// let config = NodeConfig { label: "one".to_owned(), ..NodeConfig::new("./forename-data") };
-    /// assert!(config.evict_after.is_none());
+    /// assert!(config.join.is_none());
     /// ```
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
@@ -105,9 +90,7 @@ impl NodeConfig {
             advertise: None,
             label: String::new(),
             join: None,
-            found: false,
-            evict_after: None,
-            keep_events: Some(KEEP_EVENTS),
+            found: None,
             max_open: Some(MAX_OPEN_OF_OWNER),
             keep_log: None,
             min_free: MIN_FREE,
@@ -115,14 +98,14 @@ impl NodeConfig {
         }
     }
 
-    /// The same, and where the directory is empty the node founds a cluster.
+    /// The same, and where the directory is empty the node founds a cluster with these settings, whose bounds are not checked.
     ///
     /// For tests and demonstrations, whose directories nobody loses. A node whose directory is lost would found another
     /// cluster without a word and confirm names that the real one has given to others: for lasting data use [`Node::init`],
     /// once.
     #[must_use]
-    pub fn founding(self) -> Self {
-        Self { found: true, ..self }
+    pub fn founding(self, settings: ClusterSettings) -> Self {
+        Self { found: Some(settings), ..self }
     }
 }
 
@@ -171,19 +154,30 @@ pub struct Handle {
     events: watch::Receiver<Cursor>,
     /// Bytes that are free, where those are too few.
     disk_low: watch::Receiver<Option<Refusal>>,
+    cluster: watch::Receiver<Option<KnownCluster>>,
 }
 
 impl Handle {
     /// A handle on whoever serves `calls`.
     #[must_use]
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Call>, events: watch::Receiver<Cursor>) -> Self {
-        Self { node, calls, events, disk_low: watch::channel(None).1 }
+        Self { node, calls, events, disk_low: watch::channel(None).1, cluster: watch::channel(None).1 }
     }
 
-    /// The same, told when the disk is low.
+    /// The same, told when the disk is low, and which cluster it is.
     #[must_use]
-    pub(crate) fn with_disk(self, disk_low: watch::Receiver<Option<Refusal>>) -> Self {
-        Self { disk_low, ..self }
+    fn with_watches(
+        self,
+        disk_low: watch::Receiver<Option<Refusal>>,
+        cluster: watch::Receiver<Option<KnownCluster>>,
+    ) -> Self {
+        Self { disk_low, cluster, ..self }
+    }
+
+    /// The id of the node's cluster; none while it has no state.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.borrow().as_ref().map(|cluster| cluster.id)
     }
 
     /// The node's id as it is now: after an eviction it comes back under another.
@@ -278,13 +272,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Founds a cluster of one member in a directory that is empty or not there; to be done once. [`Node::start`] then runs
+    /// Founds a cluster with these settings, the others being the defaults, of one member in a directory that is empty or not there; to be done once. [`Node::start`] then runs
     /// that member.
     ///
     /// # Errors
     /// See [`InitError`].
-    pub fn init(data_dir: impl AsRef<std::path::Path>) -> Result<Founded, InitError> {
-        init::init(data_dir.as_ref())
+    pub fn init(data_dir: impl AsRef<Path>, settings: &ClusterSettingsBody) -> Result<Founded, InitError> {
+        init::init(data_dir.as_ref(), settings)
     }
 
     /// Starts a node: goes on with what the data directory holds, or joins a cluster. A newcomer returns once its sponsor
@@ -308,7 +302,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
-        let begins = config.join.is_some() || config.found;
+        let begins = config.join.is_some() || config.found.is_some();
         if !begins && !config.data_dir.join("db").is_dir() {
             return Err(NodeError::NoCluster(config.data_dir));
         }
@@ -349,13 +343,12 @@ impl Node {
         };
         let start = match &config.join {
             Some(_) => Some(Start::Join),
-            None => config.found.then(|| init::founding(node)).transpose()?,
+            None => config.found.map(|settings| init::founding(node, settings)).transpose()?.map(Into::into),
         };
-        let keep_events = config.keep_events.map(millis);
-        let defaults = replica_config(contact, u64::from_le_bytes(seed), config.evict_after);
+        let defaults = Config::new(contact, u64::from_le_bytes(seed));
         let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
         let log = log::Config { keep_log, ..defaults.log };
-        let replica_config = Config { log, keep_events, max_open_of_owner: config.max_open };
+        let replica_config = Config { log, max_open_of_owner: config.max_open };
         let disk = Disk::new(&config.data_dir, config.min_free)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let replica = Replica::open(replica_config.clone(), store, start, clocks.now());
@@ -368,7 +361,7 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let handle = handle.with_disk(watches.disk_low.subscribe());
+        let handle = handle.with_watches(watches.disk_low.subscribe(), watches.cluster.subscribe());
         let operator = Operator {
             identity: own_identity,
             node: watches.node.subscribe(),
@@ -426,17 +419,6 @@ impl Node {
         let mut ended = self.ended;
         let _ = ended.wait_for(Option::is_some).await;
     }
-}
-
-fn replica_config(contact: Contact, seed: u64, evict_after: Option<Duration>) -> Config {
-    let mut config = Config::new(contact, seed);
-    if let Some(after) = evict_after {
-        let after = millis(after.max(MIN_EVICT_AFTER));
-        config.log.evict_after = Some(after);
-        // A few promises may be lost before anybody takes a node for silent.
-        config.log.heartbeat = config.log.heartbeat.min(after / 4);
-    }
-    config
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
+use forename::model::ClusterSettings;
 use forename::node::{JoinConfig, Node, NodeConfig};
 use forename::transport::Cuts;
 use tokio::net::TcpListener;
@@ -57,9 +58,7 @@ impl City {
             advertise: None,
             label: name.to_owned(),
             join,
-            found: true,
-            evict_after: None,
-            keep_events: None,
+            found: Some(ClusterSettings::default()),
             max_open: None,
             keep_log: None,
             min_free: 0,

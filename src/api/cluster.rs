@@ -13,13 +13,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::Caller;
-use super::extract::{NoParams, OptionalBody, Params, Segments, json};
+use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
 use super::registrations::unexpected;
 use super::{Admin, Api, now};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::model::limits::DEFAULT_TOKEN_TTL;
-use crate::model::{Cluster, Hindrance, TokenBody, TokenIssued};
+use crate::model::{Cluster, ClusterSettingsBody, Hindrance, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::Backup;
 use crate::replica::{Answer, ClusterView, Refusal, Request};
@@ -49,6 +49,15 @@ pub(super) async fn show(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = view(&api, Request::Cluster).await?;
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+}
+
+pub(super) async fn configure(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    JsonBody(change): JsonBody<ClusterSettingsBody>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api, Request::Configure(change)).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 

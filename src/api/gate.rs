@@ -27,7 +27,7 @@ use tower_http::cors::CorsLayer;
 
 use super::batch::{self, ALSO_NDJSON};
 use super::extract::{check_json, check_type};
-use crate::model::{Problem, ProblemType};
+use crate::model::{CLUSTER_HEADER, Problem, ProblemType};
 
 /// For how long a browser remembers that a listed origin may call. Chromium's own upper limit.
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(2 * 3600);
@@ -79,12 +79,17 @@ impl Gate {
     /// What browsers are told about the listed origins.
     fn permissions(&self) -> CorsLayer {
         let origins: Vec<_> = self.origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
-        let headers = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
+        let headers = ["idempotency-key", "last-event-id", CLUSTER_HEADER].map(HeaderName::from_static);
         CorsLayer::new()
             .allow_origin(origins)
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(headers).collect::<Vec<_>>())
-            .expose_headers([header::LOCATION, header::RETRY_AFTER, header::WWW_AUTHENTICATE])
+            .expose_headers([
+                header::LOCATION,
+                header::RETRY_AFTER,
+                header::WWW_AUTHENTICATE,
+                HeaderName::from_static(CLUSTER_HEADER),
+            ])
             .max_age(PREFLIGHT_HOLDS)
     }
 

@@ -19,6 +19,7 @@ mod registrations;
 mod routes;
 mod server;
 mod views;
+mod which_cluster;
 
 use std::io;
 use std::sync::Arc;
@@ -112,7 +113,8 @@ pub struct Doors {
 
 /// The interface as a service, for a server of one's own. [`serve`] brings one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    doors.gate.before(routes::router(Api::new(handle, admin, doors.tokens, doors.rate)))
+    let routes = routes::router(Api::new(handle.clone(), admin, doors.tokens, doors.rate));
+    which_cluster::before(doors.gate.before(routes), handle)
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
@@ -126,8 +128,8 @@ pub async fn serve(
     doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle, admin, doors.tokens, doors.rate);
-    let routes = doors.gate.before(routes::router(Arc::clone(&api)));
+    let api = Api::new(handle.clone(), admin, doors.tokens, doors.rate);
+    let routes = which_cluster::before(doors.gate.before(routes::router(Arc::clone(&api))), handle);
     server::run(listener, routes, doors.connections, shutdown, || {
         api.stopping.send_replace(true);
     })

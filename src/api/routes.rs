@@ -63,6 +63,7 @@ pub(super) const TABLE: &[Route] = table! {
     GET    "/v1/owners/{owner}/registrations", READ, All => registrations::of_owner;
     GET    "/v1/events", READ, Query => events::feed;
     GET    "/v1/cluster", READ, Nothing => cluster::show;
+    PATCH  "/v1/cluster/settings", ADMIN, All => cluster::configure;
     POST   "/v1/cluster/members/{node}/evict", ADMIN, All => cluster::evict;
     POST   "/v1/cluster/leave", ADMIN, All => cluster::leave;
     DELETE "/v1/cluster/leave", ADMIN, All => cluster::stay;

@@ -24,6 +24,7 @@ use super::*;
 use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
+use crate::crdt::Settings;
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::{Backup, Call};
 use crate::replica::{
@@ -166,6 +167,8 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         refuses_ours: None,
     };
     replica::ClusterView {
+        id: None,
+        settings: Settings::default(),
         node: NODE,
         label: "eu".to_owned(),
         member,

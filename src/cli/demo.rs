@@ -18,7 +18,7 @@ use super::output::{line, status};
 use super::{Exit, Failure, Outcome};
 use crate::api::Doors;
 use crate::client::{Client, ClientError};
-use crate::model::{EventQuery, NameRef, Registration, RegistrationBody};
+use crate::model::{ClusterSettings, EventQuery, NameRef, Registration, RegistrationBody};
 use crate::node::{JoinConfig, Node, NodeConfig};
 use crate::replica::{EventType, Status};
 use crate::transport::Cuts;
@@ -206,9 +206,7 @@ impl Place {
             advertise: None,
             label: city.to_owned(),
             join,
-            found: true,
-            evict_after: None,
-            keep_events: None,
+            found: Some(ClusterSettings::default()),
             max_open: None,
             keep_log: None,
             min_free: 0,

@@ -5,20 +5,28 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::cluster::{SettingsArgs, described};
 use super::{Exit, Failure, Format, Outcome, output};
 use crate::clock::NodeId;
 use crate::config::DATA_DIR;
+use crate::model::{ClusterId, ClusterSettings};
 use crate::node::Node;
 
 /// Found a cluster: make the first member's directory, once
 ///
 /// A node never founds a cluster by itself, so that a lost disk or a wrong mount cannot begin a second one in silence. All
 /// other members join with 'forename serve --join --token'.
+///
+/// Choose what happens while a member is down; 'forename cluster set' changes it later. Strict, the default: the earliest
+/// claim wins whatever happens, and names stay pending until the member is back or evicted by hand. Or go on:
+/// '--evict-after 30s' evicts it by itself, and the claims that it took alone may be lost.
 #[derive(Args, Debug)]
 pub(super) struct InitArgs {
     /// Where the first member is to keep its identity and its state: a directory that is empty or not there
     #[arg(long, value_name = "DIR", env = "FORENAME_DATA_DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -26,16 +34,22 @@ pub(super) struct InitArgs {
 
 #[derive(Serialize, Debug)]
 struct Founding {
+    cluster: ClusterId,
     node: NodeId,
+    settings: ClusterSettings,
 }
 
 pub(super) fn run(args: &InitArgs) -> Outcome {
-    let founded = Node::init(&args.data_dir).map_err(|error| Failure::failed(error.to_string()))?;
-    output::print_as(args.output, &Founding { node: founded.node }, |founding| {
+    let founded = Node::init(&args.data_dir, &args.settings.body()?);
+    let founded = founded.map_err(|error| Failure::failed(error.to_string()))?;
+    let founding = Founding { cluster: founded.cluster, node: founded.node, settings: founded.settings };
+    output::print_as(args.output, &founding, |founding| {
         format!(
-            "node {} is the only member of a new cluster; 'forename serve --data-dir {}' runs it, and 'forename member token' \
-             lets others join",
+            "cluster {} is founded; its only member is node {}\n{}\n'forename serve --data-dir {}' runs it, and 'forename \
+             member token' lets others join",
+            founding.cluster,
             founding.node,
+            described(&founding.settings),
             args.data_dir.display()
         )
     })?;

@@ -5,6 +5,7 @@
 mod activate;
 mod backup;
 mod claim;
+mod cluster;
 mod completions;
 mod conflicts;
 mod demo;
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::client::{Client, ClientError};
-use crate::model::ProblemType;
+use crate::model::{ClusterId, ProblemType};
 use crate::node::offline::OfflineError;
 use crate::replica::Status;
 
@@ -80,6 +81,7 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Show the cluster: members, promises, what is pending and waited for
     Status(status::StatusArgs),
+    Cluster(cluster::ClusterArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
     /// Make a token for callers of the HTTP interface
@@ -144,6 +146,7 @@ impl Command {
             Self::Rename(args) => block_on(rename::run(args)),
             Self::Watch(args) => block_on(watch::run(args)),
             Self::Status(args) => block_on(status::run(args)),
+            Self::Cluster(args) => block_on(cluster::run(args)),
             Self::Member(args) => block_on(member::run(args)),
             Self::Token(args) => token::run(args),
             Self::Namespace(args) => block_on(namespace::run(args)),
@@ -170,6 +173,9 @@ struct NodeArgs {
     /// The node to ask
     #[arg(long = "node", value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
     address: String,
+    /// Refuse to talk to a node of another cluster than this one
+    #[arg(long, value_name = "ID", env = "FORENAME_CLUSTER")]
+    cluster: Option<ClusterId>,
     /// What lets the caller in, where the node asks for API tokens; others on this machine can see it in the list of
     /// processes, so prefer the variable or the file
     #[arg(long, value_name = "SECRET", env = "FORENAME_API_TOKEN", hide_env_values = true)]
@@ -217,6 +223,10 @@ enum Tabular {
 impl NodeArgs {
     fn client(&self) -> Result<Client, Failure> {
         let client = Client::new(&self.address)?;
+        let client = match self.cluster {
+            Some(cluster) => client.of_cluster(cluster),
+            None => client,
+        };
         let file = self.api_token_file.as_ref().map(|path| {
             let secret = std::fs::read_to_string(path);
             secret.map_err(|error| Failure::usage(format!("cannot read the API token in {}: {error}", path.display())))

@@ -21,6 +21,9 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
 fn render(cluster: &Cluster) -> String {
     let member = if cluster.member { "a member" } else { "still joining" };
     let mut text = format!("node {} ({}), {member}\n", cluster.node, cluster.label);
+    if let Some(id) = cluster.id {
+        text += &format!("cluster {id}\n");
+    }
     let watermark = Time(cluster.watermark.millis());
     text += &format!("watermark {watermark}, {} behind\n", output::ago(cluster.time, Some(watermark)));
     text += &format!("{} pending\n", cluster.pending);

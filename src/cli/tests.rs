@@ -20,7 +20,10 @@ fn the_commands_are_well_formed() {
 fn commands_as_the_manual_shows_them() {
     for arguments in [
         "init",
-        "init --data-dir d --output json",
+        "init --data-dir d --evict-after 30s --max-clock-skew 2s --keep-events forever --output json",
+        "cluster show --output json",
+        "cluster set --evict-after never --node http://n:1",
+        "status --cluster 00000000-0000-0000-0000-000000000007",
         "serve",
         "serve --data-dir d --http 127.0.0.1:0 --peer 127.0.0.1:0 --advertise a:1 --join b:2 --token t --name eu",
         "serve --config f --insecure",
@@ -56,7 +59,6 @@ fn commands_as_the_manual_shows_them() {
         "member evict 00000000000000ab --wait --timeout 1m",
         "member evict frankfurt --output json",
         "member leave --wait",
-        "serve --evict-after 10m",
         "member token --ttl 24h",
         "namespace get org/42/handle --output json",
         "namespace set username --min-length 3 --reserve admin,root --output json --node http://n:1",
@@ -92,6 +94,9 @@ fn usage_errors_have_exit_code_2() {
         ("import f --skip 1 --checkpoint c", ErrorKind::ArgumentConflict),
         ("show --history", ErrorKind::MissingRequiredArgument),
         ("serve --http here", ErrorKind::ValueValidation),
+        ("serve --evict-after 10m", ErrorKind::UnknownArgument),
+        ("cluster set --keep-events always", ErrorKind::ValueValidation),
+        ("status --cluster one", ErrorKind::ValueValidation),
         ("frobnicate", ErrorKind::InvalidSubcommand),
     ] {
         let error = parse(arguments).unwrap_err();

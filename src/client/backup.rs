@@ -11,12 +11,8 @@ impl Client {
     /// The node cannot be reached or is still joining.
     pub async fn backup(&self) -> Result<BackupStream> {
         // No limit on the whole: it takes as long as the disks take.
-        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?).send();
-        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
-        let response = response.map_err(|error| self.unreachable(&error))?;
-        if !response.status().is_success() {
-            return Err(self.failure(response).await);
-        }
+        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?);
+        let response = tokio::time::timeout(PATIENCE, self.send(request)).await.map_err(|_| self.silent())??;
         Ok(BackupStream { client: self.clone(), response })
     }
 }

@@ -26,12 +26,8 @@ impl Client {
         let pieces = bodies.ready_chunks(TOGETHER).map(|bodies| lines(&bodies));
         // No limit on the whole: it takes as long as there are lines.
         let request = self.http.post(self.url(&["v1", "registrations:batch"], &[])?);
-        let request = request.header(header::CONTENT_TYPE, NDJSON).body(Body::wrap_stream(pieces)).send();
-        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent())?;
-        let response = response.map_err(|error| self.unreachable(&error))?;
-        if !response.status().is_success() {
-            return Err(self.failure(response).await);
-        }
+        let request = request.header(header::CONTENT_TYPE, NDJSON).body(Body::wrap_stream(pieces));
+        let response = tokio::time::timeout(PATIENCE, self.send(request)).await.map_err(|_| self.silent())??;
         let codec = LinesCodec::new_with_max_length(MAX_MESSAGE);
         Ok(BatchAnswers { client: self.clone(), response, codec, rest: BytesMut::new(), ended: false })
     }

@@ -1,6 +1,6 @@
 //! Why a call has no answer.
 
-use crate::model::Problem;
+use crate::model::{ClusterId, Problem};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,20 @@ pub enum ClientError {
         why: String,
         /// Whether there was a connection, so that the node may have got the request.
         sent: bool,
+    },
+    /// The address leads to another cluster than the one that is meant. A node does nothing for whoever says that it means
+    /// another cluster; a client that has not been told says so from its first answer on.
+    #[error(
+        "the node at {address} belongs to cluster {found}, and this client means cluster {meant}; check the address, or \
+         name the other cluster if it is the one that you mean"
+    )]
+    OtherCluster {
+        /// The node's address.
+        address: String,
+        /// The cluster that is meant.
+        meant: ClusterId,
+        /// The one that answered.
+        found: ClusterId,
     },
     /// The node refused, or the registration lost.
     #[error(transparent)]

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use crate::api::GateError;
 use crate::api::auth::ApiTokensError;
-use crate::model::Span;
-use crate::node::{MIN_EVICT_AFTER, MIN_KEEP_EVENTS};
 
 /// Why settings cannot be used. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +41,6 @@ pub enum ConfigError {
          prints there; {0} is missing"
     )]
     HalfJoin(&'static str),
-    /// Members would be evicted for a hiccup.
-    #[error(
-        "evict_after is {0}, and less than {least} is refused: a lost packet, a busy disk or a restart takes that long, \
-         and a node that is evicted loses its place and claims that it took alone; set it well above the longest \
-         outage that you would rather wait out, or leave it out to evict by hand",
-        least = Span(MIN_EVICT_AFTER)
-    )]
-    Hasty(Span),
-    /// Readers of the feed would miss events by a restart.
-    #[error(
-        "keep_events is {0}, and less than {least} is refused: whoever reads the event feed and restarts would miss some; \
-         30d is the default, forever keeps all",
-        least = Span(MIN_KEEP_EVENTS)
-    )]
-    Forgetful(Span),
     /// The API tokens cannot be used together.
     #[error(transparent)]
     ApiTokens(#[from] ApiTokensError),

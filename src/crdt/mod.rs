@@ -15,6 +15,7 @@ mod op;
 mod orphan_ops;
 mod record;
 mod rows;
+mod settings;
 mod state;
 mod tenures;
 #[cfg(test)]
@@ -26,5 +27,6 @@ pub use gc::ID_WINDOW;
 pub use lattice::{ApplyError, Effects, Lattice};
 pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
 pub use record::{ClaimRecord, EndReason, Namespace, Registration, id_of_stamp, stamp_of_id};
+pub use settings::{Setting, Settings};
 pub use state::{MergeError, State};
 pub use tenures::{ClaimPlace, Followed, Open, Tenures, Vacancy};

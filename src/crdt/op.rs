@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Chain;
+use super::{Chain, Setting};
 use crate::clock::{Hlc, NodeId, Stamp};
 pub use crate::model::Seq;
 use crate::name::Rules;
@@ -118,17 +118,22 @@ pub enum Body {
         /// The registration.
         registration: Stamp,
     },
+    /// Changes settings of the cluster. Of several changes of one setting the one with the greatest stamp stands.
+    Configure {
+        /// What is changed.
+        settings: Vec<Setting>,
+    },
 }
 
 impl Body {
-    /// Whether it decides about membership. Such ops are few and kept for ever.
+    /// Whether it decides about membership, or about what all members have in common. Such ops are few and kept for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release(_) => false,
             Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. } => false,
             Self::Admit { .. } | Self::Freeze { .. } | Self::Depart => true,
-            Self::Evict { .. } | Self::Retire { .. } => true,
+            Self::Evict { .. } | Self::Retire { .. } | Self::Configure { .. } => true,
         }
     }
 }

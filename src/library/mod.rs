@@ -5,6 +5,7 @@
 
 mod backup;
 mod batch;
+mod cluster;
 mod events;
 mod reading;
 

@@ -15,7 +15,7 @@ use super::message::Secrets;
 use super::ops::LogBuffer;
 use super::{Config, Contact, Founding, Log, Now};
 use crate::clock::{Clock, Hlc, NodeId};
-use crate::crdt::Op;
+use crate::crdt::{Op, Settings};
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Store, Table, empty};
 
@@ -44,6 +44,7 @@ impl Log {
             opened_at: ceiling.unwrap_or_default(),
             has_promised: false,
             founding: None,
+            settings: Settings::default(),
             secret: None,
             installed: false,
             starting: None,
@@ -112,7 +113,7 @@ impl Log {
     pub(crate) fn load(&mut self, store: &mut impl Store) {
         self.founding = if self.installed { schema::Founding::load(store) } else { None };
         self.secret = schema::Secret::load(store);
-        let Founding { founders, former } = self.founding.clone().unwrap_or_default();
+        let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
         schema::Membership::each(store, &Span::all(), |found| ops.push(found.row()));

@@ -122,7 +122,7 @@ impl Log {
     /// Looks at the wall clock, once a step.
     pub(crate) fn look_at_the_clock(&mut self) {
         let alone = self.membership.members().all(|member| member == self.me);
-        self.time.look(self.now, self.config.max_clock_skew, alone);
+        self.time.look(self.now, self.settings.max_clock_skew, alone);
         let suspect = self.clock_suspect();
         if suspect.is_some() != self.time.logged.is_some() && self.installed {
             match suspect {
@@ -146,7 +146,7 @@ impl Log {
     /// The lower median of all members' offsets and this node's own, which is 0: of two clocks the later one is taken to be
     /// wrong, of three the odd one.
     fn median_offset(&self) -> i64 {
-        let allowed = i64::try_from(self.config.max_clock_skew / 2).unwrap_or(i64::MAX);
+        let allowed = i64::try_from(self.settings.max_clock_skew / 2).unwrap_or(i64::MAX);
         // The median is off only where somebody is, and this is asked in every step.
         if self.offsets().all(|offset| offset.abs() <= allowed) {
             return 0;
@@ -161,7 +161,7 @@ impl Log {
     /// the others are ahead.
     pub(crate) fn clock_suspect(&self) -> Option<i64> {
         let median = self.median_offset();
-        (median.unsigned_abs() > self.config.max_clock_skew / 2).then_some(median)
+        (median.unsigned_abs() > self.settings.max_clock_skew / 2).then_some(median)
     }
 
     /// Whether this node would follow other clocks than its own, and those it knows of are neither a majority without it nor
@@ -174,7 +174,7 @@ impl Log {
     /// Whether the clocks of members that were not heard of yet may show that the time is another: fewer than half of all members
     /// agree with the median of those that were heard.
     pub(super) fn is_time_open(&self) -> bool {
-        let (median, allowed) = (self.median_offset(), self.config.max_clock_skew / 2);
+        let (median, allowed) = (self.median_offset(), self.settings.max_clock_skew / 2);
         let agree = self.offsets().chain([0]).filter(|offset| offset.abs_diff(median) <= allowed).count();
         let (known, members) = (self.offsets().count() + 1, self.membership.count());
         2 * agree <= members && known < members
@@ -191,8 +191,8 @@ impl Log {
     /// The latest timestamp that is taken of others: none is that far ahead of the cluster's time. Timestamps never go back, so
     /// where the cluster's time has, those that are no further ahead than this node's own do no harm.
     pub(super) fn latest_taken(&self) -> Millis {
-        let own = self.clock.last().millis().plus(IN_STEP * self.config.heartbeat);
-        self.cluster_time().plus(self.config.max_clock_skew).max(own)
+        let own = self.clock.last().millis().plus(IN_STEP * self.heartbeat());
+        self.cluster_time().plus(self.settings.max_clock_skew).max(own)
     }
 
     /// The time that this node lets its own timestamps follow: none while it starts or is no member, nor that of a few who

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contact, GossipLimits};
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Cut;
+use crate::crdt::{Cut, Settings};
+use crate::model::ClusterId;
 
 /// What the clocks of the machine say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,16 +23,10 @@ pub struct Now {
 pub struct Config {
     /// How others reach and recognise it; `contact.node` is its id.
     pub contact: Contact,
-    /// Ops whose timestamps lie further ahead of the cluster's time than this are not taken, and a node whose clock is off
-    /// by more than half of it takes no registrations. Milliseconds.
-    pub max_clock_skew: u64,
     /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
     pub heartbeat: u64,
     /// How often it does when something is. Milliseconds.
     pub busy_heartbeat: u64,
-    /// A member that a majority has not heard of for so many milliseconds is evicted; none: never. See the design,
-    /// section 5: it trades the strict order of claims for progress.
-    pub evict_after: Option<u64>,
     /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
     /// log with its own, before it serves alone. Milliseconds.
     pub start_grace: u64,
@@ -47,7 +42,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for a node: 10 s of skew, a heartbeat a second and 5 s of grace as the design has them; the busy
+    /// The defaults for a node: a heartbeat a second and 5 s of grace as the design has them; the busy
     /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as are a minute at how long it
     /// takes to join and an hour at how long a large snapshot takes.
     #[must_use]
@@ -55,10 +50,8 @@ impl Config {
         let spread = GossipLimits::default();
         Self {
             contact,
-            max_clock_skew: 10_000,
             heartbeat: 1000,
             busy_heartbeat: 100,
-            evict_after: None,
             start_grace: 5000,
             keep_log: 60_000,
             snapshot_ttl: 3_600_000,
@@ -73,8 +66,8 @@ impl Config {
 pub enum Start {
     /// It is one of the founders of a cluster, as a rule the only one.
     Found {
-        /// All of them.
-        founders: BTreeSet<NodeId>,
+        /// What all of them begin with.
+        founding: Founding,
         /// The secret that join tokens are derived from.
         secret: [u8; 32],
     },
@@ -85,17 +78,13 @@ pub enum Start {
 /// What all members of a cluster have in common from its first day.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Founding {
+    /// The cluster's id, made at random.
+    pub id: ClusterId,
     /// The first members.
     pub founders: BTreeSet<NodeId>,
     /// Where the cluster was made of what a disaster left of another: all who had been in that one, each with the prefix
     /// of its log that was saved. They are out from the first day.
     pub former: BTreeMap<NodeId, Cut>,
-}
-
-impl Founding {
-    /// The cluster's id: its least founder.
-    #[must_use]
-    pub fn cluster_id(&self) -> NodeId {
-        self.founders.first().copied().unwrap_or_default()
-    }
+    /// The settings until an op changes them.
+    pub settings: Settings,
 }

@@ -135,7 +135,7 @@ impl Log {
         // In a larger cluster a promise takes some rounds of gossip to everybody.
         let rounds = if self.is_small() { 3 } else { 10 };
         let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
-        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.config.heartbeat
+        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.heartbeat()
     }
 
     /// Takes nothing more of a node's log.
@@ -177,7 +177,7 @@ impl Log {
     /// The members whose believed promises have not moved for so long that they are to go; none where the operator has
     /// not asked for that.
     pub(super) fn silent(&self) -> BTreeSet<NodeId> {
-        let Some(evict_after) = self.config.evict_after else { return BTreeSet::new() };
+        let Some(evict_after) = self.settings.evict_after else { return BTreeSet::new() };
         let frozen = |node: &NodeId| self.membership.freeze_by(self.me, *node).is_some();
         let others = self.membership.members().filter(|node| *node != self.me && !frozen(node));
         others.filter(|node| self.now.elapsed.since(self.frontiers.moved_at(*node)) >= evict_after).collect()
@@ -185,7 +185,7 @@ impl Log {
 
     /// When a member that has been silent so far is to go at the earliest.
     pub(super) fn next_silence(&self) -> Option<Millis> {
-        self.config.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
+        self.settings.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
     }
 
     /// Begins an eviction once a majority of the members says that the very same nodes are silent to them too: freezes

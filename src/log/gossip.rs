@@ -261,7 +261,7 @@ impl Log {
             }
             return;
         }
-        let interval = if self.is_busy(contested) { self.config.busy_heartbeat } else { self.config.heartbeat };
+        let interval = if self.is_busy(contested) { self.config.busy_heartbeat } else { self.heartbeat() };
         self.truncate(store);
         self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.

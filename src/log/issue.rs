@@ -6,7 +6,7 @@ use super::Log;
 use super::event::Event;
 use super::message::{Lane, Message};
 use crate::clock::{Hlc, NodeId};
-use crate::crdt::{Body, Op};
+use crate::crdt::{Body, Op, Setting};
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
@@ -29,6 +29,11 @@ impl Log {
     pub(super) fn issue_membership(&mut self, body: Body) {
         let op = self.issue(body);
         self.events.push(Event::Applied(op));
+    }
+
+    /// Changes settings of the cluster.
+    pub(crate) fn configure(&mut self, settings: Vec<Setting>) {
+        self.issue_membership(Body::Configure { settings });
     }
 
     /// Takes the next op of another member's log.
@@ -54,6 +59,7 @@ impl Log {
 
     /// What hangs on the membership is worked out again.
     pub(super) fn membership_changed(&mut self) {
+        self.settings = self.membership.settings(self.founding.as_ref().map(|founding| founding.settings));
         self.frontiers.membership_changed(self.membership.members(), self.now.elapsed);
         let membership = &self.membership;
         self.frontiers.forget_rows(|node| membership.is_member(node));
@@ -82,7 +88,7 @@ impl Log {
     pub(crate) fn save(&mut self, store: &mut impl Store) {
         self.frontiers.save(store);
         if !self.is_starting() && self.clock.last() > self.ceiling {
-            let step = CEILING_STEP.min(self.config.max_clock_skew / 2);
+            let step = CEILING_STEP.min(self.settings.max_clock_skew / 2);
             self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
             schema::Ceiling::save(store, &self.ceiling);
         }

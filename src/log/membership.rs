@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::derive::Derivation;
 use crate::clock::{Hlc, NodeId};
-use crate::crdt::{Body, Chain, Cut, Op, Seq};
+use crate::crdt::{Body, Chain, Cut, Op, Seq, Settings};
 
 /// How much of a log is here, with its hash.
 pub(super) type Logs<'a> = &'a dyn Fn(NodeId) -> Cut;
@@ -264,6 +264,19 @@ impl Membership {
             Body::Admit { node } => Some((node, op.node, op.seq)),
             _ => None,
         })
+    }
+
+    /// The settings of a cluster that was founded with these. Of several changes of one the latest counts, by stamp.
+    pub(crate) fn settings(&self, founded_with: Option<Settings>) -> Settings {
+        let changes = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match &op.body {
+            Body::Configure { settings } => Some((op.stamp(), settings)),
+            _ => None,
+        });
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort_unstable_by_key(|(stamp, _)| *stamp);
+        let mut settings = founded_with.unwrap_or_default();
+        changes.into_iter().flat_map(|(_, changed)| changed).for_each(|setting| settings.set(*setting));
+        settings
     }
 
     /// How many would stay if these went as well.

@@ -62,7 +62,7 @@ pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promis
 use self::ops::LogBuffer;
 pub(crate) use self::ops::read as read_log;
 use crate::clock::{Clock, Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{Chain, Cut, Seq};
+use crate::crdt::{Chain, Cut, Seq, Settings};
 
 /// What a node knows of its cluster and of the logs in it. See the module's text.
 #[derive(Debug)]
@@ -79,6 +79,8 @@ pub struct Log {
     /// This process has promised something since.
     has_promised: bool,
     founding: Option<Founding>,
+    /// The settings of the cluster that are in force; the defaults while this node has no state.
+    settings: Settings,
     /// The cluster's secret; none while this node was not let in.
     secret: Option<[u8; 32]>,
     /// The store holds a whole state: founded here, or a snapshot that came to its end.
@@ -143,6 +145,26 @@ impl Log {
     /// The cluster's secret; none while this node was not let in.
     pub(crate) fn secret(&self) -> Option<[u8; 32]> {
         self.secret
+    }
+
+    /// The settings of the cluster that are in force.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Has the cluster begin with other settings, for tests.
+    #[cfg(test)]
+    pub(crate) fn found_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        if let Some(founding) = &mut self.founding {
+            change(&mut founding.settings);
+        }
+        self.membership_changed();
+    }
+
+    /// How often a node tells a peer what it has when nothing is undecided, milliseconds. A few promises may be lost before
+    /// anybody takes a node for silent.
+    fn heartbeat(&self) -> u64 {
+        self.settings.evict_after.map_or(self.config.heartbeat, |after| self.config.heartbeat.min(after / 4))
     }
 
     pub(crate) fn is_installed(&self) -> bool {

@@ -42,7 +42,7 @@ impl Net {
     fn founded(count: u64) -> Self {
         let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
         let founders: BTreeSet<_> = (1..=count).map(node).collect();
-        let founding = Founding { founders: founders.clone(), former: BTreeMap::new() };
+        let founding = Founding { founders: founders.clone(), ..Founding::default() };
         let mut net = Self { peers: BTreeMap::new(), links: BTreeMap::new(), cut: BTreeSet::new(), now };
         for me in &founders {
             let contact = Contact {

@@ -5,13 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::object::object;
 use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
-use super::{Cursor, Seq};
+use super::{ClusterId, ClusterSettings, Cursor, Seq};
 use crate::clock::{Hlc, NodeId};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Cluster {
+    /// The cluster's id; none while the node is joining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ClusterId>,
+    /// The settings that are in force at the node; the same at all members once they have heard of the latest change.
+    #[serde(default)]
+    pub settings: ClusterSettings,
     /// This node.
     pub node: NodeId,
     /// Its label.

@@ -34,6 +34,19 @@ pub const MAX_OPEN_OF_TOKEN: u32 = 100_000;
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 /// How long it waits at most, whatever the client says; below the usual idle time-out of proxies.
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The least time of silence after which a member may be evicted by itself: a busy disk, a lost packet or a restart
+/// takes that long, and evicting for it would cost more than waiting.
+pub const MIN_EVICT_AFTER: Duration = Duration::from_secs(1);
+/// How far the timestamps of ops may lie ahead of the cluster's time where nobody says otherwise.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(10);
+/// The least that may be set for it: time services keep clocks within some 100 ms of each other. A guess.
+pub const MIN_SKEW_ALLOWED: Duration = Duration::from_millis(500);
+/// The most that may be set for it. A guess: clocks that are off by more are wrong, and somebody should know.
+pub const MAX_SKEW_ALLOWED: Duration = Duration::from_secs(3600);
+/// How long events are kept where nobody says otherwise: a reader that was away for a holiday goes on where it was.
+pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The least time for which events may be told to be kept: a reader that restarts is away for less.
+pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
 /// How long a join token holds where nobody says otherwise.
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Rows of a page where the client does not say.

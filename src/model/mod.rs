@@ -19,6 +19,7 @@ mod problem;
 mod query;
 mod registration;
 mod scope;
+mod settings;
 mod status;
 mod text;
 
@@ -41,9 +42,11 @@ pub use registration::{
     Wait, Waiting,
 };
 pub use scope::Scope;
+pub use settings::{
+    CLUSTER_HEADER, ClusterId, ClusterIdError, ClusterSettings, ClusterSettingsBody, EvictAfter, EvictAfterError, Keep,
+    KeepError, SettingsError,
+};
 pub use status::{EndReason, EventType, NameStatus, Precedence, RulesVersion, RulesVersionError, Status};
-#[cfg(feature = "node")]
-pub(crate) use text::TextOrSeconds;
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
 
 pub use crate::clock::{Hlc, Millis, NodeId, Stamp};

@@ -77,6 +77,9 @@ pub enum ProblemType {
     /// The call names a host that is not this node.
     #[strum(props(status = 421, title = "Unknown host"))]
     HostUnknown,
+    /// The call is for another cluster than the node's.
+    #[strum(props(status = 421, title = "Other cluster"))]
+    OtherCluster,
     /// The call comes from a web page that may not call.
     #[strum(props(status = 403, title = "Origin refused"))]
     OriginRefused,

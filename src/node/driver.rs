@@ -17,7 +17,7 @@ use crate::log;
 use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
-use crate::transport::{ClusterId, ClusterKey, Handle, JoinError, JoinToken, Joined};
+use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
 
 /// Inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
@@ -212,11 +212,11 @@ impl Driver {
     fn tell_cluster(&mut self) {
         let Some(founding) = self.replica.founding() else { return };
         let secret = self.replica.secret();
-        let known = Some(KnownCluster { id: ClusterId(founding.cluster_id()), key: secret.map(ClusterKey) });
+        let known = Some(KnownCluster { id: founding.id, key: secret.map(ClusterKey) });
         if *self.watches.cluster.borrow() == known {
             return;
         }
-        self.transport.set_cluster(ClusterId(founding.cluster_id()), secret.map(ClusterKey));
+        self.transport.set_cluster(founding.id, secret.map(ClusterKey));
         self.transport.show_token(secret.map(own_token).or_else(|| self.entry.clone()));
         self.watches.cluster.send_replace(known);
         self.comeback.abort_all();

@@ -7,10 +7,11 @@ use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::{Call, JoinConfig, NodeError, QUEUE};
 use crate::clock::NodeId;
+use crate::model::ClusterId;
 use crate::replica::{Config, Cursor, Input, Refusal, Replica, Start};
 use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
-use crate::transport::{ClusterId, ClusterKey, Handle, Transport};
+use crate::transport::{ClusterKey, Handle, Transport};
 
 /// How the node came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]

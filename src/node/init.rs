@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::driver::{self, Clocks};
 use crate::clock::NodeId;
 use crate::files;
-use crate::replica::{Config, Contact, Replica, Start};
+use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody, SettingsError};
+use crate::replica::{Config, Contact, Founding, Replica, Start};
 use crate::store::disk::{self, DiskOptions, DiskStore};
 use crate::store::schema::{self, Cell};
 use crate::store::{Store, StoreFailure};
@@ -20,6 +21,9 @@ const ALLOWED: [&str; 6] = ["identity.key", "identity.key.tmp", "LOCK", "db", "d
 /// Why no cluster was founded.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
+    /// The settings are out of their bounds.
+    #[error("{0}; no cluster was founded")]
+    Settings(#[from] SettingsError),
     /// The directory has something else in it.
     #[error(
         "{} holds {entry:?} and is left as it is; no cluster was founded. Give a directory that is empty or not there",
@@ -72,8 +76,12 @@ pub enum InitError {
 /// A cluster that has just been founded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Founded {
+    /// Its id.
+    pub cluster: ClusterId,
     /// Its only member.
     pub node: NodeId,
+    /// Its settings.
+    pub settings: ClusterSettings,
 }
 
 /// Founds a cluster of one member in a directory that is empty or not there. A founding that was cut short can be given
@@ -81,7 +89,8 @@ pub struct Founded {
 ///
 /// # Errors
 /// See [`InitError`].
-pub(super) fn init(dir: &Path) -> Result<Founded, InitError> {
+pub(super) fn init(dir: &Path, settings: &ClusterSettingsBody) -> Result<Founded, InitError> {
+    settings.check()?;
     check_empty(dir)?;
     files::private_dir(dir).map_err(|error| InitError::Directory { dir: dir.to_owned(), error })?;
     let identity = Identity::load_or_create(dir)?;
@@ -97,16 +106,32 @@ pub(super) fn init(dir: &Path) -> Result<Founded, InitError> {
         label: String::new(),
         as_of: now.wall,
     };
-    let start = founding(node).map_err(|error| InitError::System(error.to_string()))?;
-    let mut store = Replica::open(Config::new(contact, 0), store, Some(start), now)?.into_store();
+    let settings = ClusterSettings::default().with(settings);
+    let start = founding(node, settings).map_err(|error| InitError::System(error.to_string()))?;
+    let cluster = start.founding.id;
+    let mut store = Replica::open(Config::new(contact, 0), store, Some(start.into()), now)?.into_store();
     store.commit();
     store.close()?;
-    Ok(Founded { node })
+    Ok(Founded { cluster, node, settings })
 }
 
-/// How a node begins that founds a cluster.
-pub(super) fn founding(node: NodeId) -> Result<Start, super::NodeError> {
-    Ok(Start::Found { founders: [node].into(), secret: driver::random()? })
+/// What a cluster begins with.
+pub(super) struct Beginning {
+    founding: Founding,
+    secret: [u8; 32],
+}
+
+impl From<Beginning> for Start {
+    fn from(Beginning { founding, secret }: Beginning) -> Self {
+        Self::Found { founding, secret }
+    }
+}
+
+/// What a cluster begins with whose only member is this node.
+pub(super) fn founding(node: NodeId, settings: ClusterSettings) -> Result<Beginning, super::NodeError> {
+    let id = ClusterId::from_random(driver::random()?);
+    let founding = Founding { id, founders: [node].into(), settings: settings.into(), ..Founding::default() };
+    Ok(Beginning { founding, secret: driver::random()? })
 }
 
 /// The node that a store belongs to, or is to belong to.
@@ -138,12 +163,12 @@ mod tests {
     fn a_cluster_is_founded_once_in_an_empty_directory() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("new");
-        let founded = init(&dir).unwrap();
-        let again = init(&dir).unwrap_err();
+        let founded = init(&dir, &ClusterSettingsBody::default()).unwrap();
+        let again = init(&dir, &ClusterSettingsBody::default()).unwrap_err();
         assert!(matches!(&again, InitError::Founded { node, .. } if *node == founded.node), "{again}");
         assert!(again.to_string().contains("forename serve"), "{again}");
         std::fs::write(root.path().join("notes"), "mine").unwrap();
-        let other = init(root.path()).unwrap_err();
+        let other = init(root.path(), &ClusterSettingsBody::default()).unwrap_err();
         assert!(matches!(other, InitError::NotEmpty { .. }), "{other}");
         assert!(!root.path().join("identity.key").exists(), "nothing is made there");
     }
@@ -153,6 +178,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let identity = Identity::load_or_create(root.path()).unwrap();
         DiskStore::open(root.path(), &DiskOptions::default(), |_| {}).unwrap().close().unwrap();
-        assert_eq!(init(root.path()).unwrap(), Founded { node: identity.node_id(0) });
+        let hasty = serde_json::from_str(r#"{"evict_after": "1ms"}"#).unwrap();
+        assert!(matches!(init(root.path(), &hasty), Err(InitError::Settings(_))));
+        let founded = init(root.path(), &ClusterSettingsBody::default()).unwrap();
+        assert_eq!((founded.node, founded.settings), (identity.node_id(0), ClusterSettings::default()));
     }
 }

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::NodeError;
 use super::driver::{self, Clocks};
 use crate::backup::{BackupError, Head, Reader};
 use crate::clock::{Millis, NodeId};
+use crate::model::ClusterId;
 use crate::replica::{
     self, Config, Contact, Holdings, RecoverError, RejoinError, Replica, Return, Verification, lay_open, node_in,
 };
@@ -127,10 +129,11 @@ pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
 /// # Errors
 /// See [`OfflineError`].
 pub fn recover(dir: &Path) -> Result<(NodeId, Holdings), OfflineError> {
-    let secret = driver::random().map_err(|error| OfflineError::System(error.to_string()))?;
+    let system = |error: NodeError| OfflineError::System(error.to_string());
+    let (secret, id) = (driver::random().map_err(system)?, driver::random().map_err(system)?);
     let replica = laid_open(dir, &DiskOptions::default())?;
     let holdings = replica.holdings();
-    let (store, node) = replica.recover(secret)?;
+    let (store, node) = replica.recover(ClusterId::from_random(id), secret)?;
     store.close()?;
     Ok((node, holdings))
 }

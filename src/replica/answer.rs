@@ -5,11 +5,12 @@ use uuid::Uuid;
 use super::queries::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::crdt::Settings;
 use crate::log::Obstacle;
 pub use crate::model::{
     Claim as ClaimView, EndReason, EventType, Fork as ForkView, NameStatus, RejectedBy, RulesVersion, Status, Waiting,
 };
-use crate::model::{Cursor, Seq};
+use crate::model::{ClusterId, Cursor, Seq};
 use crate::name::Rules;
 
 /// What a replica answers; exactly one answer to each request.
@@ -170,6 +171,10 @@ pub struct NameEnd {
 /// The cluster as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterView {
+    /// The cluster's id; none while a newcomer has no state.
+    pub id: Option<ClusterId>,
+    /// The settings that are in force here.
+    pub settings: Settings,
     /// This node.
     pub node: NodeId,
     /// Its label.

@@ -15,7 +15,7 @@ use super::verdicts::Verdicts;
 use super::{Config, Replica};
 use crate::clock::NodeId;
 use crate::crdt::Lattice;
-use crate::log::{Founding, Log, Now, Return, Secrets, Start};
+use crate::log::{Log, Now, Return, Secrets, Start};
 use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
@@ -95,9 +95,8 @@ impl<S: Store> Replica<S> {
             config,
         };
         match (installed, start) {
-            (false, Some(Start::Found { founders, secret })) if !returning => {
+            (false, Some(Start::Found { founding, secret })) if !returning => {
                 let secrets = Secrets { cluster: secret, pepper: Pepper::derive(&secret) };
-                let founding = Founding { founders, ..Founding::default() };
                 replica.log.found(&mut replica.store, &founding, &secrets);
             }
             (false, _) => replica.log.wipe(&mut replica.store),

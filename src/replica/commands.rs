@@ -12,8 +12,9 @@ use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
 use crate::clock::{Millis, NodeId, Stamp};
-use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Vacancy};
+use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Setting, Vacancy};
 use crate::log::STARTS;
+use crate::model::ClusterSettingsBody;
 use crate::store::Store;
 
 /// Requests that wait for the end of the start at most. A guess: some seconds' worth of sign-ups.
@@ -170,6 +171,7 @@ impl<S: Store> Replica<S> {
                 }
                 Request::Evict { node, force } => self.on_evict(node, force),
                 Request::Leave { cancel } => self.on_leave(cancel),
+                Request::Configure(change) => self.on_configure(&change),
                 Request::Discreet(request) => self.on_discreet(token, *request),
                 Request::OnBehalf { bearer, request } => self.on_behalf(token, &bearer, *request),
                 Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
@@ -198,6 +200,18 @@ impl<S: Store> Replica<S> {
 
     fn on_evict(&mut self, node: NodeId, force: bool) -> Outcome {
         self.log.evict(node, force)?;
+        self.take_events();
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
+    /// An operator changes settings of the cluster.
+    fn on_configure(&mut self, change: &ClusterSettingsBody) -> Outcome {
+        if change.is_empty() {
+            return Err(Refusal::InvalidRequest("it names no setting of the cluster; nothing was changed".to_owned()));
+        }
+        change.check().map_err(|error| Refusal::InvalidRequest(format!("{error}; nothing was changed")))?;
+        self.may_issue()?;
+        self.log.configure(Setting::all_of(change));
         self.take_events();
         Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
     }

@@ -8,9 +8,6 @@ use crate::log::{self, Contact};
 pub struct Config {
     /// What concerns its log, its peers and its clock.
     pub log: log::Config,
-    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
-    /// forgotten with its last event; none: never.
-    pub keep_events: Option<u64>,
     /// Registrations of one owner that may be open at once: undecided, or reservations that are not activated; none: any
     /// number. Counted among the owner's latest ones.
     pub max_open_of_owner: Option<u32>,
@@ -20,6 +17,6 @@ impl Config {
     /// The defaults for a node. `seed` is that of its random choices of peers.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
-        Self { log: log::Config::new(contact, seed), keep_events: None, max_open_of_owner: Some(MAX_OPEN_OF_OWNER) }
+        Self { log: log::Config::new(contact, seed), max_open_of_owner: Some(MAX_OPEN_OF_OWNER) }
     }
 }

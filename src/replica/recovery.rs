@@ -10,6 +10,7 @@ use super::Replica;
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::Cut;
 use crate::log::{Founding, Secrets, write_founding, write_secrets};
+use crate::model::ClusterId;
 use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows};
@@ -75,24 +76,24 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Makes a new cluster of what a stopped node left, with the next incarnation of its key as the only member. In one
+    /// Makes a new cluster, with this id and secret, of what a stopped node left, with the next incarnation of its key as the only member. In one
     /// batch, which is committed. What is open is decided, and told, when the node is next started.
     ///
     /// # Errors
     /// It has used up its incarnations. Nothing was changed.
-    pub fn recover(mut self, secret: [u8; 32]) -> Result<(S, NodeId), RecoverError> {
+    pub fn recover(mut self, id: ClusterId, secret: [u8; 32]) -> Result<(S, NodeId), RecoverError> {
         let former = self.saved();
         let own = former.keys().copied().filter(|node| node.key_part() == self.me.key_part());
         let last = own.max().map_or(self.me, |last| last.max(self.me));
         let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
-        let latest = self.log.latest_known();
+        let (latest, settings) = (self.log.latest_known(), self.log.settings());
         schema::Membership::empty(&mut self.store);
         schema::Contacts::empty(&mut self.store);
         self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
         let pepper = self.log.secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         let store = &mut self.store;
-        write_founding(store, &Founding { founders: [next].into(), former });
+        write_founding(store, &Founding { id, founders: [next].into(), former, settings });
         write_secrets(store, &Secrets { cluster: secret, pepper });
         schema::Swept::clear(store);
         schema::Node::save(store, &next);

@@ -10,6 +10,7 @@ use super::queries::Place;
 use super::quota::Charge;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::ClaimPlace;
+use crate::model::ClusterSettingsBody;
 use crate::name::Rules;
 
 /// A client's request.
@@ -129,8 +130,10 @@ pub enum Request {
         /// Only where this is the version in force here.
         if_version: Option<RulesVersion>,
     },
-    /// Members, promises, what the watermark waits for.
+    /// Members, promises, settings, what the watermark waits for.
     Cluster,
+    /// Change settings of the cluster, which are in force here at once. Answered as `Cluster` is.
+    Configure(ClusterSettingsBody),
     /// Put a member out of the cluster for good. Answered as `Cluster` is once it has begun, or where it is done already; it
     /// is done when all who stay have joined in.
     Evict {
@@ -171,7 +174,7 @@ impl Request {
     pub(super) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
-            Self::Extend { .. } | Self::Erase { .. } | Self::SetNamespace { .. } => true,
+            Self::Extend { .. } | Self::Erase { .. } | Self::SetNamespace { .. } | Self::Configure(_) => true,
             // Nobody may wait any more for what an operator asked when that is done at last.
             Self::Evict { .. } | Self::Leave { .. } => false,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,

@@ -30,20 +30,34 @@ pub(super) struct Retention {
     /// Registrations after this place may be over without a row that says so: they came with a snapshot, or were over
     /// while everything was kept.
     sweep: Option<WalkedTo>,
+    /// The cluster keeps everything, as far as this was looked at last.
+    keeps_all: bool,
 }
 
 impl<S: Store> Replica<S> {
     pub(super) fn load_retention(&mut self) {
         let swept = schema::Swept::is_set(&self.store);
         self.retention.sweep = (!swept).then(WalkedTo::default);
-        if swept && self.config.keep_events.is_none() {
-            schema::Swept::clear(&mut self.store);
+        self.retention.keeps_all = false;
+        self.look_at_setting();
+    }
+
+    /// While everything is kept, what is over gets no row that says so: once not everything is kept any more, it is looked for.
+    fn look_at_setting(&mut self) {
+        let keeps_all = self.log.settings().keep_events.is_none();
+        if std::mem::replace(&mut self.retention.keeps_all, keeps_all) == keeps_all {
+            return;
+        }
+        if keeps_all {
+            schema::Swept::clear_if_set(&mut self.store);
+        } else {
+            self.retention.sweep = Some(WalkedTo::default());
         }
     }
 
     /// Takes note of a registration some claim of which has ended for good, in case that was the last.
     pub(super) fn note_over(&mut self, registration: &Registration) {
-        if self.config.keep_events.is_some() && has_ended(registration) {
+        if self.log.settings().keep_events.is_some() && has_ended(registration) {
             // Others that carry its id may still bring events, and so may a feed that has not reached it.
             let alone = registration.chosen_id.is_none() && self.retelling.is_none();
             let last = alone && self.is_settled(registration);
@@ -61,7 +75,8 @@ impl<S: Store> Replica<S> {
 
     /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
     pub(super) fn tidy(&mut self) {
-        let Some(keep) = self.config.keep_events else { return };
+        self.look_at_setting();
+        let Some(keep) = self.log.settings().keep_events else { return };
         if self.now.elapsed < self.retention.look_at {
             return;
         }

@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::crdt::EndReason;
+use crate::crdt::{EndReason, Settings};
+use crate::model::ClusterId;
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Table, Write};
 
@@ -39,12 +40,18 @@ fn config(n: u64) -> Config {
     Config::new(contact, n)
 }
 
+/// A cluster of these that keeps all events.
+fn found(founders: BTreeSet<NodeId>, secret: [u8; 32]) -> Start {
+    let settings = Settings { keep_events: None, ..Settings::default() };
+    Start::Found { founding: Founding { founders, settings, ..Founding::default() }, secret }
+}
+
 impl Cluster {
     fn founded(count: u64) -> Self {
         let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
         let founders: BTreeSet<_> = (1..=count).map(node).collect();
         let open = |n| {
-            let start = Some(Start::Found { founders: founders.clone(), secret: [7; 32] });
+            let start = Some(found(founders.clone(), [7; 32]));
             (node(n), Replica::open(config(n), MemoryStore::new(), start, now).unwrap())
         };
         let nodes = (1..=count).map(open).collect();

@@ -3,6 +3,7 @@
 use quinn::{Connection, VarInt};
 
 use super::wire::WireVersion;
+use crate::model::ClusterId;
 
 /// Why this node closes a connection; the number travels as the QUIC application error code, the sentence as its
 /// reason. All versions, also those of another major, mean the same by a number.
@@ -12,8 +13,11 @@ pub(super) enum CloseReason {
     Stopping,
     #[error("this key belongs to no member of the cluster that I know of")]
     Stranger,
-    #[error("you belong to another cluster than I do; check the address")]
-    OtherCluster,
+    #[error(
+        "this node belongs to cluster {ours} and the one that it was called by to cluster {theirs}, or holds a join token of it; \
+         nothing was exchanged. Check the address, and that no data directory or token of another cluster was taken by mistake"
+    )]
+    OtherCluster { ours: ClusterId, theirs: ClusterId },
     #[error("the join token is not one of this cluster; make a new one with `forename member token` on a member")]
     TokenWrong,
     #[error("the join token has expired; make a new one with `forename member token` on a member")]
@@ -48,7 +52,7 @@ impl CloseReason {
         VarInt::from_u32(match self {
             Self::Stopping => 1,
             Self::Stranger => 2,
-            Self::OtherCluster => 3,
+            Self::OtherCluster { .. } => CLUSTER,
             Self::TokenWrong | Self::TokenExpired => TOKEN,
             Self::NotReady => 5,
             Self::Version { .. } => VERSION,
@@ -75,6 +79,7 @@ fn older(dialer: WireVersion, dialed: WireVersion) -> &'static str {
     if dialer < dialed { "the node that dialed" } else { "the node that was dialed" }
 }
 
+const CLUSTER: u32 = 3;
 const TOKEN: u32 = 4;
 const VERSION: u32 = 6;
 const IDENTITY: u32 = 7;
@@ -82,7 +87,7 @@ const DUPLICATE: u32 = 8;
 
 /// Whether a newcomer that is refused with this code need not ask again.
 pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
-    [TOKEN, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+    [CLUSTER, TOKEN, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
 }
 
 /// Whether the code says that the two sides have no version in common.

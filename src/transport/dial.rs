@@ -9,7 +9,6 @@ use quinn::{Connection, ConnectionError, Incoming, VarInt};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::ClusterId;
 use super::close::{self, CloseReason};
 use super::config::Limits;
 use super::hello::{self, HelloError, Introduction, Welcomed};
@@ -18,6 +17,7 @@ use super::state::{Right, Shared, Sponsor};
 use super::tls::SERVER_NAME;
 use super::token::{JoinToken, TokenError};
 use crate::clock::NodeId;
+use crate::model::ClusterId;
 
 /// Why a dial came to nothing.
 #[derive(Debug, thiserror::Error)]

@@ -21,8 +21,9 @@ use super::state::{Counters, Shared, State};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
-use super::{ClusterId, LinkFilter, lock, random};
+use super::{LinkFilter, lock, random};
 use crate::clock::NodeId;
+use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message, SnapshotId};
 use crate::store::SnapshotPart;
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, WriteError};
 use serde::{Deserialize, Serialize};
 
-use super::ClusterId;
 use super::close::CloseReason;
 use super::frame::{FrameError, frame, read_start, read_value};
 use super::identity::{PublicKey, node_id};
@@ -20,6 +19,7 @@ use super::tls::peer_key;
 use super::token::{Exporter, JoinToken, Mac, Side, TokenId};
 use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
+use crate::model::ClusterId;
 
 /// Bytes of any of these words, also in later minor versions: several times what they need.
 const MAX_HELLO: usize = 1024;
@@ -126,8 +126,8 @@ pub(super) async fn introduce(
         None if !proved => return Err(CloseReason::Impostor.into()),
         _ => {}
     }
-    if cluster.is_some_and(|ours| ours != welcome.cluster) {
-        return Err(CloseReason::OtherCluster.into());
+    if let Some(ours) = cluster.filter(|ours| *ours != welcome.cluster) {
+        return Err(CloseReason::OtherCluster { ours, theirs: welcome.cluster }.into());
     }
     let peer = Introduction { node: welcome.node, key, instance: welcome.instance, speaks: dialed };
     let go = (shared.node < peer.node).then_some(send);
@@ -189,8 +189,8 @@ fn judge(
         return Err(CloseReason::Outlived);
     }
     let (cluster, cluster_key) = shared.cluster().ok_or(CloseReason::NotReady)?;
-    if hello.cluster.is_some_and(|theirs| theirs != cluster) {
-        return Err(CloseReason::OtherCluster);
+    if let Some(theirs) = hello.cluster.filter(|theirs| *theirs != cluster) {
+        return Err(CloseReason::OtherCluster { ours: cluster, theirs });
     }
     let by_token = hello.join.as_ref().map(|(id, mac)| {
         let token = JoinToken::of(cluster_key.as_ref().ok_or(CloseReason::NotReady)?, *id);

@@ -50,9 +50,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-use crate::clock::{Millis, NodeId};
+use crate::clock::Millis;
 
 pub use config::{Limits, QueueLimit, TransportConfig, TransportError};
 pub use dial::{JoinError, Joined};
@@ -61,10 +59,6 @@ pub use identity::{Identity, IdentityError, PublicKey, node_id};
 pub use socket::Cuts;
 pub use token::{ClusterKey, JoinToken, TokenError, TokenId, mint_token};
 pub use wire::WireVersion;
-
-/// Which cluster a node belongs to: the id of the node that founded it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ClusterId(pub NodeId);
 
 /// Decides which datagrams pass: for demonstrations and tests that cut links between nodes of one process.
 pub trait LinkFilter: Send + Sync + std::fmt::Debug {

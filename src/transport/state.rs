@@ -18,8 +18,9 @@ use super::link::{self, Link};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
-use super::{ClusterId, dial, lock};
+use super::{dial, lock};
 use crate::clock::NodeId;
+use crate::model::ClusterId;
 use crate::replica::{Contact, Input};
 
 /// Refusals that are remembered, so that each is logged once. A guess: what an operator would read.

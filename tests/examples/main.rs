@@ -16,10 +16,24 @@ mod signup;
 #[allow(dead_code, reason = "the other stories need more of it")]
 mod support;
 
-use forename::Client;
-use forename::model::{Registration, RegistrationBody};
+use std::sync::Arc;
+use std::time::Duration;
 
+use forename::Client;
+use forename::model::{ClusterSettings, ClusterSettingsBody, Keep, Registration, RegistrationBody, Span};
+use forename::node::NodeConfig;
+use forename::transport::Cuts;
+
+use support::local::Local;
 use support::{claim, cluster, eventually};
+
+/// Founds a cluster that keeps events for no time at all.
+async fn forgetful(label: &str, links: Arc<Cuts>) -> Local {
+    let keep_events = Some(Keep::For(Span(Duration::ZERO)));
+    let settings = ClusterSettings::default().with(&ClusterSettingsBody { keep_events, ..Default::default() });
+    let change = |config: &mut NodeConfig| config.found = Some(settings);
+    Local::start_otherwise(change, tempfile::tempdir().unwrap(), label, links, None).await
+}
 
 /// Registers, and waits until the clock has gone on: whoever registers next does so later, and not in the same millisecond.
 async fn claim_first(client: &Client, body: &RegistrationBody) -> Registration {

@@ -9,21 +9,19 @@ mod store;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use forename::Client;
 use forename::model::EventQuery;
-use forename::node::NodeConfig;
 use forename::transport::Cuts;
 use uuid::Uuid;
 
 use self::account::{Account, Command, Event};
 use self::process::{ProcessManager, Step};
 use self::store::EventStore;
-use crate::claim_first;
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
 use crate::support::{all_members, claim, eventually, id, same, user};
+use crate::{claim_first, forgetful};
 
 /// More steps than a story has.
 const ENOUGH: usize = 40;
@@ -165,10 +163,8 @@ async fn stopped_after_any_step_it_goes_on_without_a_loss_or_a_duplicate() {
 async fn events_that_are_not_kept_any_more_are_made_up_for_by_asking_again() {
     let dir = tempfile::tempdir().unwrap();
     let links = Arc::new(Cuts::new());
-    let a = Local::start("a", links.clone(), None).await;
-    let forgetful = |config: &mut NodeConfig| config.keep_events = Some(Duration::ZERO);
-    let (home, join) = (tempfile::tempdir().unwrap(), Some(a.to_join().await));
-    let b = Local::start_otherwise(forgetful, home, "b", links.clone(), join).await;
+    let a = forgetful("a", links.clone()).await;
+    let b = Local::start("b", links.clone(), Some(&a)).await;
     let nodes = vec![a, b];
     let clients = local::clients(&nodes);
     all_members(&clients).await;

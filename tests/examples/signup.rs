@@ -12,11 +12,11 @@ use reqwest::Url;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::claim_first;
 use crate::postgres::Postgres;
 use crate::support::local::{self, Local};
 use crate::support::process::{Guarded, lines};
 use crate::support::{all_members, claim, eventually, same, user, within};
+use crate::{claim_first, forgetful};
 
 /// A browser's view of an answer.
 struct Page {
@@ -411,10 +411,8 @@ async fn where_the_first_node_is_gone_the_second_answers_and_what_nobody_answere
 async fn what_was_told_while_nobody_listened_for_too_long_is_read_from_the_registrations() {
     let Some(postgres) = Postgres::start().await else { return };
     let cuts = Arc::new(Cuts::new());
-    let a = Local::start("a", cuts.clone(), None).await;
-    let (dir, join) = (tempfile::tempdir().unwrap(), Some(a.to_join().await));
-    let forgetful = |config: &mut forename::node::NodeConfig| config.keep_events = Some(std::time::Duration::ZERO);
-    let b = Local::start_otherwise(forgetful, dir, "b", cuts.clone(), join).await;
+    let a = forgetful("a", cuts.clone()).await;
+    let b = Local::start("b", cuts.clone(), Some(&a)).await;
     let nodes = vec![a, b];
     all_members(&local::clients(&nodes)).await;
     let (url, database) = (postgres.database("signup").await, postgres.connect("signup").await);

@@ -204,7 +204,7 @@ async fn mistakes_are_told_apart() {
     user.gets(USAGE, "status --node ftp://127.0.0.1");
     user.gets(USAGE, "serve --http 0.0.0.0:0 --peer 127.0.0.1:0");
     user.gets(USAGE, "serve --join 127.0.0.1:1");
-    user.gets(USAGE, "serve --evict-after 500ms");
+    user.gets(USAGE, "init --evict-after 500ms");
     user.gets(FAILED, &format!("claim username/{} --owner ann", "x".repeat(300)));
     user.gets(FAILED, &format!("show {}", id(7)));
     assert_eq!(user.types("completions bash").status.code(), Some(DONE));

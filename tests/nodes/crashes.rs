@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::support::facts::{agreed, agreed_but_for, feed, registrations};
 use crate::support::process::Three;
-use crate::support::{claim, claim_until_answered, eventually, id, is_back, is_out, user, user_final};
+use crate::support::{claim, claim_until_answered, configured, eventually, id, is_back, is_out, user, user_final};
 
 /// Clients at work at once: two thirds at the node that is killed, with each third name claimed by two of them.
 const WORKERS: usize = 9;
@@ -215,8 +215,9 @@ const EVICT_AFTER: &str = "3s";
 
 #[tokio::test]
 async fn a_node_killed_under_load_is_evicted_by_itself_and_comes_back() {
-    let mut three = Three::start_with(&["--evict-after", EVICT_AFTER]).await;
+    let mut three = Three::start().await;
     let clients = three.clients();
+    configured(&clients, &format!(r#"{{"evict_after": "{EVICT_AFTER}"}}"#)).await;
     let load = Load::start(&clients, |worker| worker % 3);
     load.answers(PER_ROUND).await;
     let was = clients[1].cluster().await.unwrap().node;

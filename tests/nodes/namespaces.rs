@@ -140,13 +140,12 @@ fn waits_for(value: &Value) -> Vec<String> {
 }
 
 /// Three nodes that are members of one cluster.
-async fn three(net: &Net, homes: &[Home; 3], arguments: &[&str]) -> Vec<Process> {
-    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let mut nodes = vec![Process::start(&homes[0], &net.serve(0).with(&arguments)).await];
+async fn three(net: &Net, homes: &[Home; 3]) -> Vec<Process> {
+    let mut nodes = vec![Process::start(&homes[0], &net.serve(0)).await];
     let (_, issued) = net.command(0, "member token").unwrap();
     let token = issued["token"].as_str().unwrap();
     for (index, home) in homes.iter().enumerate().skip(1) {
-        let serve = net.serve(index).with(&arguments).join(nodes[0].peer, token);
+        let serve = net.serve(index).join(nodes[0].peer, token);
         nodes.push(Process::start(home, &serve).await);
     }
     for index in 0..3 {
@@ -165,7 +164,7 @@ async fn a_link_set_down_and_up_again_between_machines() {
         }
     };
     let homes = [Home::new(), Home::new(), Home::new()];
-    let mut nodes = three(&net, &homes, &[]).await;
+    let mut nodes = three(&net, &homes).await;
     let (exit, first) = net.command(1, "claim username/zoe --owner ann --wait --timeout 60s").unwrap();
     assert_eq!((exit, &first["status"]), (0, &"confirmed".into()));
 
@@ -204,7 +203,9 @@ async fn a_cut_in_one_direction_and_a_flapping_link_evict_nobody() {
         }
     };
     let homes = [Home::new(), Home::new(), Home::new()];
-    let mut nodes = three(&net, &homes, &["--evict-after", EVICT_AFTER]).await;
+    let mut nodes = three(&net, &homes).await;
+    let (exit, set) = net.command(1, &format!("cluster set --evict-after {EVICT_AFTER}")).unwrap();
+    assert_eq!((exit, &set["settings"]["evict_after"]), (0, &EVICT_AFTER.into()));
     // What a says reaches c through b: c is silent to nobody for long, nor is a.
     net.misdirect(0, 2).unwrap();
     let started = Instant::now();

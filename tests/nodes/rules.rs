@@ -86,7 +86,7 @@ async fn rules_that_are_set_on_one_node_hold_on_another_and_outlive_restarts() {
 
 #[tokio::test]
 async fn an_operator_sets_rules_on_the_command_line() {
-    let three = Three::start_with(&[]).await;
+    let three = Three::start().await;
     let (one, two) = (&three.clients()[0], &three.clients()[1]);
     let types = |client: &Client, words: &str| {
         let output = run(command(&[]).args(words.split(' ')).env("FORENAME_NODE", client.address()));

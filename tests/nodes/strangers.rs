@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use forename::clock::Millis;
+use forename::model::ClusterId;
 use forename::replica::Contact;
 use forename::store::disk::{DiskOptions, DiskStore};
 use forename::store::{Direction, Store, Table};
-use forename::transport::{ClusterId, Identity, Limits, Transport, TransportConfig, WireVersion};
+use forename::transport::{Identity, Limits, Transport, TransportConfig, WireVersion};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
@@ -93,7 +94,7 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
         limits: Limits::default(),
     });
     let transport = transport.unwrap();
-    transport.handle().set_cluster(ClusterId(member), None);
+    transport.handle().set_cluster(ClusterId(uuid::Uuid::from_u128(1)), None);
     let (address, label, as_of) = (node.peer.to_string(), String::new(), Millis(1));
     transport.handle().set_peers(vec![Contact { node: member, public_key, address, label, as_of }], vec![]);
 

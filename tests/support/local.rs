@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use forename::Client;
 use forename::config::Doors;
+use forename::model::ClusterSettings;
 use forename::node::{Handle, JoinConfig, Node, NodeConfig};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
@@ -59,9 +60,7 @@ impl Local {
             advertise: None,
             label: label.to_owned(),
             join,
-            found: true,
-            evict_after: None,
-            keep_events: None,
+            found: Some(ClusterSettings::default()),
             max_open: None,
             keep_log: None,
             min_free: 0,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use forename::Client;
 use forename::client::ClientError;
 use forename::clock::NodeId;
-use forename::model::{Cluster, NameRef, Registration, RegistrationBody, Wait};
+use forename::model::{Cluster, ClusterSettings, NameRef, Registration, RegistrationBody, Wait};
 use uuid::Uuid;
 
 /// How long anything may take. Nothing hangs on the figure but how soon a failing test gives up.
@@ -115,6 +115,16 @@ pub(crate) async fn all_members(clients: &[Client]) {
         })
         .await;
     }
+}
+
+/// Changes settings of the cluster at one of these, and waits until they are in force at all.
+pub(crate) async fn configured(clients: &[Client], body: &str) -> ClusterSettings {
+    let change = serde_json::from_str(body).expect("a change of settings");
+    let set = clients[0].configure(&change).await.expect("a member changes settings").settings;
+    for client in clients {
+        eventually("the settings are in force", async || same(&cluster(client).await?.settings, &set)).await;
+    }
+    set
 }
 
 /// Waits until a node is out of the cluster, by what another one knows.

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 22] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -26,8 +26,7 @@ const VARIABLES: [&str; 23] = [
     "INSECURE",
     "CONFIG",
     "NODE",
-    "EVICT_AFTER",
-    "KEEP_EVENTS",
+    "CLUSTER",
     "MAX_OPEN",
     "API_TOKENS",
     "HOSTS",
@@ -269,29 +268,21 @@ fn read(path: &Path) -> String {
 pub(crate) struct Three {
     pub(crate) homes: [Home; 3],
     pub(crate) nodes: Vec<Process>,
-    arguments: Vec<String>,
 }
 
 pub(crate) const LABELS: [&str; 3] = ["a", "b", "c"];
 
 impl Three {
     pub(crate) async fn start() -> Self {
-        Self::start_with(&[]).await
-    }
-
-    /// With more arguments to `serve`.
-    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let homes = [Home::new(), Home::new(), Home::new()];
-        let serve = |label: &str| Serve::new(label).with(&arguments);
-        let first = Process::start(&homes[0], &serve(LABELS[0])).await;
+        let first = Process::start(&homes[0], &Serve::new(LABELS[0])).await;
         let token = first.client.mint_token(Some(DEADLINE)).await.expect("a member makes tokens");
         let peer = first.peer;
         let mut nodes = vec![first];
         for (home, label) in homes.iter().zip(LABELS).skip(1) {
-            nodes.push(Process::start(home, &serve(label).join(peer, &token)).await);
+            nodes.push(Process::start(home, &Serve::new(label).join(peer, &token)).await);
         }
-        let three = Self { homes, nodes, arguments };
+        let three = Self { homes, nodes };
         super::all_members(&three.clients()).await;
         three
     }
@@ -303,7 +294,7 @@ impl Three {
     /// Runs a node again that has stopped, at its old addresses.
     pub(crate) async fn run_again(&mut self, index: usize) {
         let (http, peer) = (self.nodes[index].http, self.nodes[index].peer);
-        let serve = Serve::new(LABELS[index]).with(&self.arguments).at(http, peer);
+        let serve = Serve::new(LABELS[index]).at(http, peer);
         self.nodes[index] = Process::start(&self.homes[index], &serve).await;
     }
 }

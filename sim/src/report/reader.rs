@@ -177,6 +177,7 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
         Body::Freeze { node, seq, .. } => ("freeze", format!("{} at #{seq}", host(node)), None),
         Body::Depart => ("depart", String::new(), None),
         Body::Retire { node } => ("retire", node.to_string(), None),
+        Body::Configure { settings } => ("configure", format!("{settings:?}"), None),
         Body::Evict { cuts } => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{}", host(node), cut.seq)).collect();
             ("evict", cuts.join(", "), None)

@@ -66,6 +66,7 @@ pub(super) fn op_text(op: &Op) -> String {
         Body::Freeze { node, seq, .. } => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
         Body::Depart => "depart".to_owned(),
         Body::Retire { node } => format!("retire {} ({node})", host_text(*node)),
+        Body::Configure { settings } => format!("configure {settings:?}"),
         Body::Evict { cuts } => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{}", cut.seq)).collect();
             format!("evict {}", cuts.join(", "))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use forename::clock::NodeId;
-use forename::replica::{Founding, Input, Message};
+use forename::replica::{Input, Message};
 
 use crate::dice::Dice;
 use crate::plan::Host;
@@ -112,7 +112,7 @@ pub(crate) fn dial(world: &mut World, a: Host, b: Host) {
 /// Where a new cluster was made of what was left of another, its tokens and keys are other ones: whoever is not in it
 /// reaches only the machine that it was made at, and those of the lost cluster do not meet any more.
 fn may_meet(world: &World, a: Host, b: Host) -> bool {
-    let cluster = |x: Host| world.machines[x].replica()?.founding().map(Founding::cluster_id);
+    let cluster = |x: Host| world.machines[x].replica()?.founding().map(|founding| founding.id);
     world.recovered.is_none_or(|new| a == new || b == new || [a, b].iter().all(|x| cluster(*x) == cluster(new)))
 }
 

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
-use forename::crdt::{Chain, Seq};
-use forename::replica::{Config, Contact, Cursor, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
+use forename::crdt::{Chain, Seq, Settings};
+use forename::model::ClusterId;
+use forename::replica::{
+    Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
+};
 use forename::store::Write;
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Cell, Rows};
@@ -259,13 +262,12 @@ impl Machine {
         }
         let contact = contact_of(self.node, self.host, as_of);
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
-        (config.log.spread, config.log.evict_after) = (plan.spread, plan.evict_after);
-        (config.log.keep_log, config.keep_events) = (plan.keep_log, plan.keep_events);
+        (config.log.spread, config.log.keep_log) = (plan.spread, plan.keep_log);
         config.log.snapshot_ttl = plan.snapshot_ttl;
         // Whoever comes back joins, whatever it was once.
         let returns = schema::Returning::is_set(&store);
         let start = if self.host < plan.founders && !returns {
-            Start::Found { founders: (0..plan.founders).map(node_id).collect(), secret: SECRET }
+            Start::Found { founding: founding(plan), secret: SECRET }
         } else {
             Start::Join
         };
@@ -304,7 +306,8 @@ impl Machine {
     /// member is the next incarnation.
     pub(crate) fn recover(&mut self, time: Micros) -> Result<(), String> {
         let replica = self.offline(time)?;
-        let (mut store, _) = replica.recover(RECOVERED).map_err(|error| error.to_string())?;
+        let (mut store, _) =
+            replica.recover(ClusterId::from_random([1; 16]), RECOVERED).map_err(|error| error.to_string())?;
         self.disk.rewrite(store.take_writes());
         (self.came_back, self.restored) = (true, true);
         Ok(())
@@ -323,4 +326,10 @@ impl Machine {
         self.process = Process::Down(Down::default());
         self.disk.crash(kept)
     }
+}
+
+/// What the founders begin with.
+fn founding(plan: &Plan) -> Founding {
+    let settings = Settings { evict_after: plan.evict_after, keep_events: plan.keep_events, ..Settings::default() };
+    Founding { founders: (0..plan.founders).map(node_id).collect(), settings, ..Founding::default() }
 }

@@ -66,6 +66,8 @@ impl Cluster {
     /// What a node answered, at this time.
     pub(crate) fn new(view: ClusterView, time: Millis) -> Self {
         Self {
+            id: view.id,
+            settings: view.settings.into(),
             node: view.node,
             label: view.label,
             member: view.member,

@@ -73,7 +73,7 @@ impl Log {
         if now < self.peers.next_contacts {
             return;
         }
-        self.peers.next_contacts = now.plus(self.config.heartbeat / 2);
+        self.peers.next_contacts = now.plus(self.heartbeat() / 2);
         let nodes = self.contacts.keys().copied().collect();
         let chosen = self.choose(nodes, SOME_CONTACTS);
         let contacts = chosen.into_iter().map(|node| self.contacts[&node].clone()).collect();

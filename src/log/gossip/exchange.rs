@@ -102,7 +102,7 @@ impl Log {
     }
 
     pub(super) fn on_vector(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
-        self.time.heard(from, vector.wall, self.now, self.config.max_clock_skew);
+        self.time.heard(from, vector.wall, self.now, self.settings.max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.silent = Some((self.now.elapsed, vector.silent.clone()));
             peer.leaving.clone_from(&vector.leaving);

@@ -130,10 +130,10 @@ impl Log {
         // An earlier incarnation has the same machine's clock.
         let earlier = |node: &NodeId| node.key_part() == newcomer.key_part();
         for member in self.membership.members().filter(earlier).collect::<Vec<_>>() {
-            self.time.heard(member, wall, self.now, self.config.max_clock_skew);
+            self.time.heard(member, wall, self.now, self.settings.max_clock_skew);
         }
         let time = self.cluster_time();
-        let is_off = wall.0.abs_diff(time.0) > self.config.max_clock_skew && !planted!(NewcomersClockUnchecked);
+        let is_off = wall.0.abs_diff(time.0) > self.settings.max_clock_skew && !planted!(NewcomersClockUnchecked);
         let ahead = i128::from(wall.0) - i128::from(time.0);
         is_off.then(|| Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) })
     }

@@ -20,6 +20,8 @@ impl<S: Store> Replica<S> {
         let members = self.log.membership().members().map(|node| self.member_view(node)).collect();
         let oldest = self.log.frontiers().oldest();
         ClusterView {
+            id: self.log.founding().map(|founding| founding.id),
+            settings: self.log.settings(),
             node: self.me,
             label: self.config.log.contact.label.clone(),
             member: self.is_member(),

@@ -109,7 +109,7 @@ fn a_cluster_that_is_recovered_finds_what_was_hashed_before() {
     let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
     let pepper = schema::Pepper::load(&store);
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    let (store, next) = replica.recover([9; 32]).unwrap();
+    let (store, next) = replica.recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     assert_eq!(schema::Pepper::load(&store), pepper);
     assert_eq!(verify(&store, node(1)).findings, []);
     let mut config = config(1);
@@ -140,7 +140,10 @@ fn an_erasure_that_is_not_final_outlives_a_restart() {
 #[test]
 fn what_was_erased_is_forgotten_in_time_as_all_else() {
     let mut cluster = Cluster::founded(1);
-    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(60_000));
+    cluster
+        .nodes
+        .values_mut()
+        .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(60_000)));
     let alice = cluster.claim(1, "alice").id;
     assert!(cluster.erase(1, alice).is_ok());
     for name in ["bob", "carol", "dora"] {

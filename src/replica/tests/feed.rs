@@ -28,7 +28,7 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
     assert_eq!(old.len(), 1000);
     let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
     let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    let (store, next) = replica.recover([8; 32]).unwrap();
+    let (store, next) = replica.recover(ClusterId::from_random([8; 16]), [8; 32]).unwrap();
     let mut config = config(1);
     (config.log.contact.node, config.log.seed) = (next, 77);
     cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());

@@ -88,7 +88,10 @@ fn only_the_hash_leaves_the_node_and_the_name_is_found_everywhere() {
         assert_eq!(tables.collect::<Vec<_>>(), if n == 1 { vec![Table::Typed] } else { vec![] }, "n{n}");
     }
     // Released and forgotten, nothing is left of it.
-    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(60_000));
+    cluster
+        .nodes
+        .values_mut()
+        .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(60_000)));
     cluster.reply(2, Request::ReleaseName { owner: "ann".into(), name: email("ann.typed@example.org") }).unwrap();
     for n in 0..9 {
         cluster.pass(30_000);
@@ -268,7 +271,10 @@ fn a_count_of_open_registrations_does_not_tell_which_of_them_lost() {
 #[test]
 fn what_lost_is_not_forgotten_before_it_would_be_had_it_won() {
     let mut cluster = founded(1);
-    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(60_000));
+    cluster
+        .nodes
+        .values_mut()
+        .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(60_000)));
     cluster.claim_address(1, "ann", "taken");
     let chosen = |n: u128| Some(Uuid::from_u128(0x4000_8000_0000_0000_0000 + n));
     let for_good = cluster.asks(1, RegisterRequest { id: chosen(1), ..of("eve", &[address("taken")]) });
@@ -300,7 +306,7 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
     cluster.nodes.clear();
     let survivor = Replica::open(config(1), store, None, cluster.now).unwrap();
-    let (store, next) = survivor.recover([9; 32]).unwrap();
+    let (store, next) = survivor.recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     let mut config = config(1);
     config.log.contact.node = next;
     let replica = Replica::open(config, store, None, cluster.now).unwrap();

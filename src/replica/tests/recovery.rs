@@ -44,14 +44,14 @@ fn a_new_cluster_is_made_of_what_one_node_holds() {
     let survivor = open(3, node(3), third, None, cluster.now);
     let holdings = survivor.holdings();
     assert_eq!((holdings.members, holdings.registrations, holdings.pending), (3, 2, 1));
-    let (store, next) = survivor.recover([9; 32]).unwrap();
+    let (store, next) = survivor.recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     assert_eq!(Some(next), node(3).next_incarnation());
     // The clock was set back an hour meanwhile.
     cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);
     cluster.nodes.insert(next, open(3, next, store, None, cluster.now));
     cluster.settle();
     let founding = cluster.nodes[&next].founding().unwrap().clone();
-    assert_eq!((founding.cluster_id(), founding.former.len()), (next, 3));
+    assert_eq!((founding.id, founding.former.len()), (ClusterId::from_random([9; 16]), 3));
     assert_eq!(cluster.nodes[&next].secret(), Some([9; 32]));
     assert_eq!(view(&mut cluster, next, old.id).status, Status::Confirmed);
     assert_eq!(view(&mut cluster, next, pending.id).status, Status::Confirmed, "decided by itself");
@@ -89,7 +89,8 @@ fn a_state_that_was_set_aside_is_recovered_from_until_it_is_dropped() {
     assert_eq!(lay_open(&mut dropped), Err(RecoverError::NotWhole));
 
     lay_open(&mut store).unwrap();
-    let (store, next) = open(1, node(1), store, None, cluster.now).recover([9; 32]).unwrap();
+    let (store, next) =
+        open(1, node(1), store, None, cluster.now).recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     cluster.nodes.clear();
     cluster.nodes.insert(next, open(1, next, store, None, cluster.now));
     assert_eq!(view(&mut cluster, next, alice.id).status, Status::Confirmed);
@@ -105,13 +106,14 @@ fn what_was_restored_alone_opens_for_a_recovery_or_to_join_only() {
     let (mut store, next) = open(1, node(1), store, None, cluster.now).restored().unwrap();
     let mut config = config(1);
     config.log.contact.node = next;
-    let found = Some(Start::Found { founders: [next].into(), secret: [0; 32] });
+    let found = Some(found([next].into(), [0; 32]));
     let refused = Replica::open(config.clone(), store.clone(), found, cluster.now).err();
     assert_eq!(refused, Some(OpenError::Alone));
     assert!(Replica::open(config, store.clone(), Some(Start::Join), cluster.now).is_ok());
 
     lay_open(&mut store).unwrap();
-    let (store, next) = open(1, node(1), store, None, cluster.now).recover([9; 32]).unwrap();
+    let (store, next) =
+        open(1, node(1), store, None, cluster.now).recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     cluster.nodes.insert(next, open(1, next, store, None, cluster.now));
     assert_eq!(view(&mut cluster, next, alice.id).status, Status::Confirmed);
 }
@@ -130,7 +132,8 @@ fn a_node_that_what_was_saved_had_never_heard_of_registers_again_too() {
     let second = stopped(&mut cluster, 2);
     cluster.nodes.clear();
 
-    let (store, next) = open(1, node(1), early, None, cluster.now).recover([9; 32]).unwrap();
+    let (store, next) =
+        open(1, node(1), early, None, cluster.now).recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     cluster.nodes.insert(next, open(1, next, store, None, cluster.now));
     let (store, back) = open(2, node(2), second, None, cluster.now).rejoin().unwrap();
     cluster.nodes.insert(back, open(2, back, store, Some(Start::Join), cluster.now));

@@ -19,7 +19,10 @@ fn read_after(cluster: &mut Cluster, n: u64, after: u64) -> Result<Vec<u64>, u64
 }
 
 fn keep_events(cluster: &mut Cluster, millis: u64) {
-    cluster.nodes.values_mut().for_each(|replica| replica.config.keep_events = Some(millis));
+    cluster
+        .nodes
+        .values_mut()
+        .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(millis)));
 }
 
 #[test]

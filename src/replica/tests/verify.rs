@@ -88,7 +88,7 @@ fn a_store_that_is_well_has_no_fault_whatever_its_node_went_through() {
     let (aside, next) = open(store.clone()).rejoin().unwrap();
     let found = verify(&aside, node(1));
     assert_eq!((found.findings, found.node, found.whole), (vec![], Some(next), true));
-    let (recovered, _) = open(store).recover([9; 32]).unwrap();
+    let (recovered, _) = open(store).recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     assert_eq!(faults(&recovered), []);
     assert_eq!(faults(&MemoryStore::new()), [], "a node that has never joined");
 }

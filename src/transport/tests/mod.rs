@@ -18,11 +18,13 @@ use tokio::time::timeout;
 
 use super::dial::{DialError, connect, introduce};
 use super::*;
+use crate::clock::NodeId;
+use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message};
 
 /// Far more than anything here takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-const CLUSTER: ClusterId = ClusterId(NodeId(1));
+const CLUSTER: ClusterId = ClusterId(uuid::Uuid::from_u128(1));
 
 /// A node without a replica: what its transport says is kept and checked for order.
 struct Node {

@@ -103,7 +103,7 @@ async fn a_node_that_holds_another_key_is_not_talked_to() {
 #[tokio::test]
 async fn another_cluster_is_refused() {
     let (a, b) = (Node::member(), Node::start());
-    b.handle.set_cluster(ClusterId(NodeId(2)), None);
+    b.handle.set_cluster(ClusterId(uuid::Uuid::from_u128(2)), None);
     a.handle.set_peers(vec![b.contact()], vec![]);
     b.handle.set_peers(vec![a.contact()], vec![]);
     assert!(refusal(b.dial(&a, Some(a.public_key)).await).contains("another cluster"));

@@ -1,0 +1,51 @@
+//! Every answer says which cluster it comes from, and a caller that means another one is refused before anything is done: so
+//! an address that leads to the wrong cluster confirms nobody's name by mistake.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+
+use crate::model::{CLUSTER_HEADER, ClusterId, Problem, ProblemType};
+use crate::node::Handle;
+
+/// The routes behind that check.
+pub(super) fn before(routes: Router, handle: Handle) -> Router {
+    routes.layer(middleware::from_fn_with_state(handle, check))
+}
+
+async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Response {
+    let ours = handle.cluster();
+    let mut response = match meant(request.headers(), ours) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    // A newcomer may have learnt it meanwhile.
+    if let Some(ours) = ours.or_else(|| handle.cluster())
+        && let Ok(value) = HeaderValue::try_from(ours.to_string())
+    {
+        response.headers_mut().insert(CLUSTER_HEADER, value);
+    }
+    response
+}
+
+/// Whether the caller means this cluster, or does not say.
+fn meant(headers: &HeaderMap, ours: Option<ClusterId>) -> Result<(), Box<Problem>> {
+    let Some(value) = headers.get(CLUSTER_HEADER) else { return Ok(()) };
+    let meant: Option<ClusterId> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let Some(meant) = meant else {
+        let detail = format!("the header {CLUSTER_HEADER} is not the id of a cluster; nothing was done");
+        return Err(Problem::boxed(ProblemType::InvalidRequest, detail));
+    };
+    match ours {
+        Some(ours) if ours != meant => {
+            let detail = format!(
+                "this node belongs to cluster {ours}, and the call is for cluster {meant}; nothing was done. Check the address, \
+                 or name this cluster if it is the one that is meant"
+            );
+            Err(Problem::boxed(ProblemType::OtherCluster, detail))
+        }
+        _ => Ok(()),
+    }
+}

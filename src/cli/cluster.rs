@@ -1,0 +1,101 @@
+//! `forename cluster`
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{ClientArgs, Exit, Failure, Outcome, output};
+use crate::model::{Cluster, ClusterId, ClusterSettings, ClusterSettingsBody, EvictAfter, Keep, Span};
+
+/// Show or change what is the same at all members of the cluster: its id and its settings
+#[derive(Args, Debug)]
+pub(super) struct ClusterArgs {
+    #[command(subcommand)]
+    command: ClusterCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum ClusterCommand {
+    /// Show the cluster's id and its settings
+    Show {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Change settings; they take effect at all members while they run
+    Set {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+/// The settings of a cluster.
+#[derive(Args, Debug)]
+pub(super) struct SettingsArgs {
+    /// What happens while a member is down: never (strict) or a time like 30s (go on)
+    ///
+    /// never: the earliest claim wins whatever happens; while a member is down names are taken and stay pending, until it is
+    /// back or an operator evicts it. A time: a member that a majority has not heard of for so long is evicted, and names
+    /// are final again; a node that is cut off for longer loses the claims that it took alone, if others took the names
+    /// meanwhile.
+    #[arg(long, value_name = "never|DURATION")]
+    evict_after: Option<EvictAfter>,
+    /// How far timestamps may lie ahead of the cluster's time; a node whose clock is off by more than half of it takes no
+    /// registrations
+    #[arg(long, value_name = "DURATION")]
+    max_clock_skew: Option<Span>,
+    /// How long events, and registrations that are over, are kept
+    #[arg(long, value_name = "DURATION|forever")]
+    keep_events: Option<Keep>,
+}
+
+impl SettingsArgs {
+    /// Those that are given, within their bounds.
+    pub(super) fn body(&self) -> Result<ClusterSettingsBody, Failure> {
+        let Self { evict_after, max_clock_skew, keep_events } = *self;
+        let body = ClusterSettingsBody { evict_after, max_clock_skew, keep_events };
+        body.check().map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(body)
+    }
+}
+
+#[derive(Serialize, Debug)]
+struct Shown {
+    id: Option<ClusterId>,
+    settings: ClusterSettings,
+}
+
+pub(super) async fn run(args: ClusterArgs) -> Outcome {
+    let (client, cluster) = match args.command {
+        ClusterCommand::Show { client } => {
+            let cluster = client.client()?.cluster().await?;
+            (client, cluster)
+        }
+        ClusterCommand::Set { settings, client } => {
+            let body = settings.body()?;
+            if body.is_empty() {
+                return Err(Failure::usage("give a setting to change, like --evict-after 30s; nothing was changed"));
+            }
+            let cluster = client.client()?.configure(&body).await?;
+            (client, cluster)
+        }
+    };
+    let Cluster { id, settings, .. } = cluster;
+    output::print(&client, &Shown { id, settings }, |shown| {
+        let id = shown.id.map_or_else(|| "none yet: the node is joining".to_owned(), |id| id.to_string());
+        format!("cluster {id}\n{}", described(&shown.settings))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The settings, a line each.
+pub(super) fn described(settings: &ClusterSettings) -> String {
+    let order = match settings.evict_after {
+        EvictAfter::Never => "strict: the earliest claim wins; while a member is down names stay pending",
+        EvictAfter::After(_) => "goes on: a member that is silent for so long is evicted",
+    };
+    format!(
+        "evict after     {} ({order})\nmax clock skew  {}\nkeep events     {}",
+        settings.evict_after, settings.max_clock_skew, settings.keep_events
+    )
+}

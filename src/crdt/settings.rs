@@ -1,0 +1,77 @@
+//! The settings of a cluster, as they are founded and changed by ops.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ClusterSettings, ClusterSettingsBody, EvictAfter, Keep, Span};
+
+/// What is the same at all members. Times are milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// A member that a majority has not heard of for so long is evicted; none: never.
+    pub evict_after: Option<u64>,
+    /// Ops whose timestamps lie further ahead of the cluster's time than this are not taken, and a node whose clock is off
+    /// by more than half of it takes no registrations.
+    pub max_clock_skew: u64,
+    /// Events of the feed that are older are dropped, and what is over is forgotten with its last event; none: never.
+    pub keep_events: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        ClusterSettings::default().into()
+    }
+}
+
+/// A change of one setting. Of several changes of one setting the one with the greatest stamp stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Setting {
+    /// See [`Settings::evict_after`].
+    EvictAfter(Option<u64>),
+    /// See [`Settings::max_clock_skew`].
+    MaxClockSkew(u64),
+    /// See [`Settings::keep_events`].
+    KeepEvents(Option<u64>),
+}
+
+impl Settings {
+    /// Changes one of them.
+    pub fn set(&mut self, setting: Setting) {
+        match setting {
+            Setting::EvictAfter(after) => self.evict_after = after,
+            Setting::MaxClockSkew(skew) => self.max_clock_skew = skew,
+            Setting::KeepEvents(keep) => self.keep_events = keep,
+        }
+    }
+}
+
+impl Setting {
+    /// The changes that a client asks for.
+    #[must_use]
+    pub fn all_of(body: &ClusterSettingsBody) -> Vec<Self> {
+        let evict_after = body.evict_after.map(|after| Self::EvictAfter(after.millis()));
+        let max_clock_skew = body.max_clock_skew.map(|skew| Self::MaxClockSkew(skew.millis()));
+        let keep_events = body.keep_events.map(|keep| Self::KeepEvents(keep.millis()));
+        [evict_after, max_clock_skew, keep_events].into_iter().flatten().collect()
+    }
+}
+
+impl From<ClusterSettings> for Settings {
+    fn from(settings: ClusterSettings) -> Self {
+        Self {
+            evict_after: settings.evict_after.millis(),
+            max_clock_skew: settings.max_clock_skew.millis(),
+            keep_events: settings.keep_events.millis(),
+        }
+    }
+}
+
+impl From<Settings> for ClusterSettings {
+    fn from(settings: Settings) -> Self {
+        let skew = Span(std::time::Duration::from_millis(settings.max_clock_skew));
+        Self::default().with(&ClusterSettingsBody {
+            evict_after: Some(EvictAfter::of_millis(settings.evict_after)),
+            max_clock_skew: Some(skew),
+            keep_events: Some(Keep::of_millis(settings.keep_events)),
+        })
+    }
+}
