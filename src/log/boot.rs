@@ -2,35 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
-
-use super::chain_check::ChainCheck;
 use super::cluster_time::ClusterTime;
 use super::frontiers::Frontiers;
 use super::gossip::Peers;
 use super::membership::Membership;
 use super::message::Secrets;
 use super::ops::LogBuffer;
-use super::{Config, Contact, Founding, Log, Now};
-use crate::clock::{Clock, Hlc, NodeId};
+use super::{Config, Contact, Founding, Log, Now, Phase, StoredPhase};
+use crate::clock::{Clock, Hlc};
 use crate::crdt::{Op, Settings};
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Store, Table, empty};
-
-/// What a node that was evicted needs to find its cluster again.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Return {
-    /// Who it was.
-    pub was: NodeId,
-    /// The cluster.
-    pub founding: Founding,
-    /// Its secret, which lets the node in; none where it was not told yet.
-    pub secret: Option<[u8; 32]>,
-    /// Whom it knew there.
-    pub contacts: Vec<Contact>,
-}
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 impl Log {
     /// A log that has read nothing yet. `ceiling` is what this node had stored that it might promise.
@@ -46,8 +30,8 @@ impl Log {
             founding: None,
             settings: Settings::default(),
             secret: None,
-            installed: false,
-            starting: None,
+            phase: Phase::Joining,
+            notice: None,
             buffer: LogBuffer::default(),
             frontiers: Frontiers::default(),
             membership: Membership::default(),
@@ -57,13 +41,7 @@ impl Log {
             unsaved_contacts: BTreeSet::new(),
             peers: Peers::new(config.seed, now),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
-            leaving: None,
-            handed_over: BTreeMap::new(),
             leavers: BTreeSet::new(),
-            departure_known: BTreeSet::new(),
-            evicted: None,
-            holds_void: false,
-            left_behind: false,
             events: Vec::new(),
             config,
         }
@@ -71,16 +49,22 @@ impl Log {
 
     /// The store holds a whole state that this node left in it.
     pub(crate) fn resume(&mut self) {
-        self.installed = true;
-        self.starting = Some(ChainCheck::at(self.now));
+        self.start();
+    }
+
+    fn start(&mut self) {
+        self.phase.start(self.now);
+        if planted!(NothingCompared) {
+            self.phase.settle();
+        }
     }
 
     /// A founder's first state. Its first timestamps, too, wait for what a majority's clocks say.
     pub(crate) fn found(&mut self, store: &mut impl Store, founding: &Founding, secrets: &Secrets) {
-        self.starting = Some(ChainCheck::at(self.now));
+        self.start();
         write_founding(store, founding);
         write_secrets(store, secrets);
-        self.mark_installed(store);
+        self.keep_state(store);
         schema::Swept::save(store, &());
     }
 
@@ -90,10 +74,10 @@ impl Log {
         Some(Secrets { cluster: self.secret?, pepper })
     }
 
-    pub(super) fn mark_installed(&mut self, store: &mut impl Store) {
-        self.installed = true;
+    /// Stores that the tables hold a whole state of this node. Whether what came with it is over is yet to be looked at.
+    pub(super) fn keep_state(&mut self, store: &mut impl Store) {
         schema::Node::save(store, &self.me);
-        schema::Installed::save(store, &());
+        schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
         schema::Swept::clear(store);
     }
 
@@ -104,15 +88,19 @@ impl Log {
         // Whoever is let in is told the secrets of the cluster that it is let into.
         schema::Secret::clear_if_set(store);
         schema::Pepper::clear_if_set(store);
-        schema::Leaving::clear_if_set(store);
-        schema::SetAside::clear_if_set(store);
+        if let Some(StoredPhase::Joining { back, set_aside: true }) = schema::Phase::load(store) {
+            schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: false });
+        }
         self.events.push(super::Event::Wiped);
     }
 
     /// Takes up what the store holds, and this node's own contact.
     pub(crate) fn load(&mut self, store: &mut impl Store) {
-        self.founding = if self.installed { schema::Founding::load(store) } else { None };
+        self.founding = if self.phase.may_answer() { schema::Founding::load(store) } else { None };
         self.secret = schema::Secret::load(store);
+        if self.secret.is_some() {
+            self.phase.learn_secrets();
+        }
         let Founding { founders, former, .. } = self.founding.clone().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();
         let mut contacts: Vec<Contact> = Vec::new();
@@ -136,7 +124,7 @@ impl Log {
         own.as_of = self.contacts.get(&self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));
         self.learn_contacts(vec![own]);
         // A leave that was asked for before a restart goes on.
-        if self.installed && schema::Leaving::is_set(store) {
+        if schema::Phase::load(store) == Some(StoredPhase::Whole { leaving: true }) {
             self.begin_to_leave();
         }
     }

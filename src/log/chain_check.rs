@@ -9,43 +9,24 @@
 //! An old copy betrays itself also where its node had issued nothing since: a peer shows a promise of it that is above
 //! what it had stored, or remembers its word that it held more of some log than it holds.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::message::{Entry, HeldRow};
-use super::{Log, Now, ops};
+use super::{Log, ops};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Seq};
 use crate::store::Store;
 
-/// A start that is not over.
-#[derive(Clone, Debug)]
-pub(super) struct ChainCheck {
-    since: Millis,
-    /// Whose copies of this node's log agree with it.
-    compared: BTreeSet<NodeId>,
-}
-
-impl ChainCheck {
-    pub(super) fn at(now: Now) -> Self {
-        Self { since: now.elapsed, compared: BTreeSet::new() }
-    }
-}
-
 impl Log {
-    pub(crate) fn is_starting(&self) -> bool {
-        self.starting.is_some() && !planted!(NothingCompared)
-    }
-
     /// When a node that nobody has compared logs with goes on alone.
     pub(super) fn serves_alone_at(&self) -> Option<Millis> {
-        self.starting.as_ref().map(|starting| starting.since.plus(self.config.start_grace))
+        self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))
     }
 
     /// Ends the start once a majority has compared logs, or has had the time to. True where it ends now.
     pub(crate) fn end_start(&mut self) -> bool {
-        let Some(starting) = &self.starting else { return false };
-        let compared = starting.compared.iter().filter(|node| self.membership.is_member(**node)).count();
+        let Some(check) = self.phase.comparing() else { return false };
+        let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let alone = self.serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
         if !alone && (2 * (compared + 1) <= self.membership.count() || self.is_time_open()) {
             return false;
@@ -53,8 +34,7 @@ impl Log {
         if 2 * (compared + 1) <= self.membership.count() {
             tracing::warn!(compared, "serving without a majority that has compared logs with this node");
         }
-        self.starting = None;
-        true
+        self.phase.settle()
     }
 
     /// Compares a peer's copy of this node's log with the log; false where they differ, and the node stops.
@@ -107,8 +87,8 @@ impl Log {
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.compared = true;
         }
-        if let Some(starting) = &mut self.starting {
-            starting.compared.insert(from);
+        if let Some(check) = self.phase.comparing_mut() {
+            check.compared.insert(from);
         }
     }
 

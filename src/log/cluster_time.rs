@@ -124,7 +124,7 @@ impl Log {
         let alone = self.membership.members().all(|member| member == self.me);
         self.time.look(self.now, self.settings.max_clock_skew, alone);
         let suspect = self.clock_suspect();
-        if suspect.is_some() != self.time.logged.is_some() && self.installed {
+        if suspect.is_some() != self.time.logged.is_some() && self.phase.may_answer() {
             match suspect {
                 Some(offset) => tracing::warn!(
                     offset_ms = offset,
@@ -198,7 +198,7 @@ impl Log {
     /// The time that this node lets its own timestamps follow: none while it starts or is no member, nor that of a few who
     /// may be wrong, because timestamps never go back.
     pub(super) fn time_to_follow(&self) -> Millis {
-        let follows = self.is_member() && !self.is_starting() && !self.may_follow_a_few();
+        let follows = self.phase.may_issue() && !self.may_follow_a_few();
         if follows { self.cluster_time() } else { Millis(0) }
     }
 }

@@ -20,7 +20,7 @@ impl Log {
     /// and does not know of any more, may lie below the others' promises; and a newcomer may have its state from one that is
     /// out and does not know it yet, so that some of it may be void.
     pub(crate) fn decide(&mut self) -> Option<Decision> {
-        if !self.is_member() || self.is_starting() {
+        if !self.phase.may_decide() {
             return None;
         }
         let mut decision = Decision::default();

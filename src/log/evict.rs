@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Log;
 use super::message::{Lane, Message};
+use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Body;
 
@@ -42,49 +42,10 @@ impl Vote {
     }
 }
 
-/// Why the membership is not changed as an operator asks. Nothing was done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Denied {
-    /// This node is no member.
-    NotMember,
-    /// This node is about to leave.
-    Leaving,
-    /// This node has issued its last op already.
-    Departed,
-    /// This node is the only member.
-    LastMember,
-    /// This node has just started and compares its log with its peers'.
-    Starts,
-    /// A node does not evict itself.
-    Itself,
-    /// No such member is known.
-    NoMember(NodeId),
-    /// No majority would stay.
-    NoMajority {
-        /// Who was to be evicted.
-        node: NodeId,
-        /// Members now.
-        members: usize,
-        /// Those that would stay.
-        staying: usize,
-    },
-    /// Too few of those who would stay are in contact.
-    NotInContact {
-        /// Who was to be evicted.
-        node: NodeId,
-        /// Members now.
-        members: usize,
-        /// How many of those who would stay are in contact.
-        heard: usize,
-        /// Those who are not.
-        unheard: Vec<NodeId>,
-    },
-}
-
 impl Log {
     /// An operator wants a member out.
     pub(crate) fn evict(&mut self, node: NodeId, force: bool) -> Result<(), Denied> {
-        self.may_change_membership()?;
+        self.phase.may_change_membership()?;
         if node == self.me {
             return Err(Denied::Itself);
         }
@@ -117,17 +78,7 @@ impl Log {
 
     /// Whether an eviction of a member could be begun here and now.
     pub(crate) fn can_evict(&self, node: NodeId) -> bool {
-        node != self.me && self.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
-    }
-
-    pub(super) fn may_change_membership(&self) -> Result<(), Denied> {
-        if !self.is_member() {
-            return Err(Denied::NotMember);
-        }
-        if self.leaving.is_some() {
-            return Err(Denied::Leaving);
-        }
-        if self.is_starting() { Err(Denied::Starts) } else { Ok(()) }
+        node != self.me && self.phase.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
     }
 
     /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
@@ -147,7 +98,7 @@ impl Log {
 
     /// Freezes whomever others have frozen, and declares evictions that are done.
     pub(crate) fn join_evictions(&mut self) {
-        if !self.is_member() || self.is_starting() {
+        if !self.phase.may_vote() {
             return;
         }
         self.freeze_silent();
@@ -195,7 +146,7 @@ impl Log {
         let silent = if goes(self.me) { BTreeSet::new() } else { self.silent() };
         self.peers.vote.cast(self.now.elapsed, silent);
         let silent = self.peers.vote.says().clone();
-        if silent.is_empty() || self.leaving.is_some() || !self.membership.could_evict(&silent) {
+        if silent.is_empty() || self.phase.is_leaving() || !self.membership.could_evict(&silent) {
             return;
         }
         self.tell_votes();
@@ -225,9 +176,6 @@ impl Log {
         }
     }
 }
-
-/// What a node says that compares its log with its peers'.
-pub(crate) const STARTS: &str = "it has just started and compares its log with its peers'";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The end of an incarnation: this node has left, was evicted, holds what is void, or cannot catch up.
 
-use super::{Log, Return};
+use super::phase::{Notice, Out};
+use super::{Log, Return, StoredPhase};
 use crate::clock::NodeId;
 use crate::crdt::Seq;
 use crate::store::Store;
@@ -20,22 +21,21 @@ pub(crate) enum Exit {
 impl Log {
     /// A member says that this node is out, and where its log ends.
     pub(super) fn on_evicted(&mut self, by: NodeId, cut: Seq) {
-        match self.membership.departed(self.me) {
+        let goes_on = self.goes_on_as(by);
+        match self.phase.departed_mut() {
             // Whoever goes on under its next id has its state from those who know of the departure, or is what they go on as.
-            Some(last) if cut >= last && !self.goes_on_as(by) => self.on_departure_known(by),
-            _ => self.evicted = Some(cut),
+            Some(departed) if cut >= departed.last && !goes_on => drop(departed.known_by.insert(by)),
+            _ => self.notice = Some(Notice::Evicted(cut)),
         }
     }
 
     /// Whether this incarnation is over, and how.
     pub(crate) fn exit(&self) -> Option<Exit> {
-        if let Some(last) = self.membership.departed(self.me) {
+        if let Some(departed) = self.phase.departed() {
             // All that counts of it was handed over before, so it makes no difference whether it was evicted meanwhile.
             // Nor does it whether it can learn who is left: whoever has dropped what it lacks knows that it is out.
-            let over = self.evicted.is_some()
-                || self.left_behind
-                || !self.membership.has_left(self.me)
-                || self.departure_is_safe(last);
+            let over =
+                self.notice.is_some() || !self.membership.has_left(self.me) || self.departure_is_safe(departed.last);
             return over.then_some(Exit::Left);
         }
         // Not before a member that stays has declared it: until then the others may need ops that only this node has.
@@ -43,38 +43,38 @@ impl Log {
             let derived = self.membership.decided().get(&self.me).or(self.membership.agreed().get(&self.me));
             derived.filter(|_| planted!(OpsDroppedEarly)).map(|cut| cut.seq)
         };
-        let cut = self.evicted.or_else(|| self.membership.cut(self.me).map(|cut| cut.seq)).or_else(early);
-        let undecided = self.frontiers.decided(self.me) + 1;
-        if let Some(cut) = cut {
-            let Some(next) = self.me.next_incarnation() else { return Some(Exit::UsedUp("this node was evicted")) };
-            tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
-            return Some(Exit::Anew(if planted!(SameIncarnation) { self.me } else { next }, undecided));
+        match (self.notice, self.phase.out()) {
+            (Some(Notice::Evicted(cut)), _) | (_, Some(Out::Evicted(cut))) => Some(self.come_back(cut)),
+            _ if early().is_some() => early().map(|cut| self.come_back(cut)),
+            (_, Some(Out::HoldsVoid)) => Some(self.drop_void()),
+            // Whether its directory is its latest is to be known first.
+            (Some(Notice::LeftBehind), None) if !self.phase.is_starting() => Some(self.catch_up_anew()),
+            _ => None,
         }
-        if self.holds_void {
-            return Some(self.drop_void());
-        }
-        // Whether its directory is its latest is to be known first.
-        if self.left_behind && !self.is_starting() {
-            if !self.was_let_in() {
-                return Some(Exit::Anew(self.me, 1));
-            }
-            let why = "nobody in reach has what this node lacks any more";
-            let Some(next) = self.me.next_incarnation() else { return Some(Exit::UsedUp(why)) };
-            // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
-            return Some(Exit::Anew(next, undecided));
-        }
-        None
     }
 
-    /// Whether this node was ever let in, by all that it knows.
-    pub(super) fn was_let_in(&self) -> bool {
-        self.membership.is_known(self.me)
+    /// It was evicted, and joins again.
+    fn come_back(&self, cut: Seq) -> Exit {
+        let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp("this node was evicted") };
+        tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
+        Exit::Anew(if planted!(SameIncarnation) { self.me } else { next }, self.frontiers.decided(self.me) + 1)
+    }
+
+    /// What it lacks is to be had by a snapshot alone.
+    fn catch_up_anew(&self) -> Exit {
+        if self.phase.is_newcomer() {
+            return Exit::Anew(self.me, 1);
+        }
+        let why = "nobody in reach has what this node lacks any more";
+        let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp(why) };
+        // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
+        Exit::Anew(next, self.frontiers.decided(self.me) + 1)
     }
 
     /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has
     /// acknowledged what it drops. Only one that nobody has let in keeps its id.
     fn drop_void(&self) -> Exit {
-        if !self.was_let_in() {
+        if self.phase.is_newcomer() {
             return Exit::Anew(self.me, 1);
         }
         let why = "this node holds ops that an eviction has made void";
@@ -83,19 +83,27 @@ impl Log {
         Exit::Anew(next, 1)
     }
 
+    /// The node has left its cluster for good.
+    pub(crate) fn end_for_good(&mut self, store: &mut impl Store) {
+        schema::Phase::save(store, &StoredPhase::Left);
+        self.phase.end();
+    }
+
     /// The state is dropped at the next start, which asks the cluster for it anew.
-    pub(crate) fn start_over(&self, store: &mut impl Store, node: NodeId) {
+    pub(crate) fn start_over(&mut self, store: &mut impl Store, node: NodeId) {
         let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
         // Without the cluster's state it knows nothing better than what it began with.
         if let Some(founding) = self.founding.clone() {
             let back = Return { was: self.me, founding, secret: self.secret, contacts };
-            schema::Returning::save(store, &back);
+            schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: self.phase.may_answer() });
         }
         schema::Node::save(store, &node);
-        schema::Installed::clear(store);
-        if self.installed {
-            schema::SetAside::save(store, &());
-        }
+        self.phase.end();
+    }
+
+    /// The node stops: it would have to begin anew and cannot.
+    pub(crate) fn end_without_next(&mut self) {
+        self.phase.end();
     }
 }
 

@@ -14,9 +14,9 @@ use rand_chacha::rand_core::Rng;
 pub use self::peers::GossipLimits;
 use self::peers::Peer;
 pub(crate) use self::peers::{Newcomer, Peers};
-use super::Log;
 use super::event::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
+use super::{Log, Phase};
 use crate::clock::NodeId;
 use crate::crdt::{Op, Seq};
 use crate::store::Store;
@@ -27,7 +27,7 @@ const RELAYED_ROWS: usize = 8;
 impl Log {
     pub(crate) fn on_connected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
-        if self.is_newcomer() {
+        if self.phase.is_newcomer() {
             self.output(Output::Hear { peer });
         }
         self.greet(store, peer);
@@ -36,7 +36,7 @@ impl Log {
     /// The first words to a peer: on a new connection, or once this node has a state.
     pub(super) fn greet(&mut self, store: &mut impl Store, peer: NodeId) {
         self.prove_membership(peer);
-        if self.installed {
+        if self.phase.may_answer() {
             let all = self.contacts.values().cloned().collect();
             self.send(peer, Lane::Ordered, Message::Contacts(all));
             // Before it takes this node for one that agrees with its log.
@@ -60,10 +60,10 @@ impl Log {
     }
 
     pub(crate) fn on_message(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
-        if let Some(cut) = self.membership.cut(from).filter(|_| self.installed) {
+        if let Some(cut) = self.membership.cut(from).filter(|_| self.phase.may_answer()) {
             return self.on_message_of_former(store, from, cut.seq, &message);
         }
-        if self.installed && self.is_heard(from) {
+        if self.phase.may_answer() && self.is_heard(from) {
             self.on_message_of_member(store, from, message);
         } else {
             self.on_message_of_stranger(store, from, message);
@@ -75,19 +75,14 @@ impl Log {
     /// connected to it.
     fn is_heard(&self, node: NodeId) -> bool {
         let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
-        self.membership.is_member(node) || knows_secret || self.is_newcomer() || planted!(AnybodyIsHeard)
-    }
-
-    /// It has a state and was never let in, by all that it knows.
-    pub(super) fn is_newcomer(&self) -> bool {
-        self.installed && !self.was_let_in()
+        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || planted!(AnybodyIsHeard)
     }
 
     /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
     fn on_message_of_former(&mut self, store: &impl Store, from: NodeId, cut: Seq, message: &Message) {
         match message {
             // Each may be out for the other, where one of them knows less.
-            Message::Evicted { cut } if self.membership.departed(self.me).is_some() => self.on_evicted(from, *cut),
+            Message::Evicted { cut } if self.phase.departed().is_some() => self.on_evicted(from, *cut),
             Message::Evicted { .. } => {}
             _ => {
                 if let Message::Vector(vector) = message
@@ -97,8 +92,7 @@ impl Log {
                     self.send_missing(store, from, &vector.entries);
                 }
                 // One that goes itself is no witness of what it hands over to nobody.
-                let stays = self.leaving.is_none() && self.membership.departed(self.me).is_none();
-                if stays || self.acknowledged(from).seq >= cut {
+                if !self.phase.is_going() || self.acknowledged(from).seq >= cut {
                     self.send(from, Lane::Ordered, Message::Evicted { cut });
                 }
             }
@@ -116,10 +110,12 @@ impl Log {
             // cluster was made of a member's directory.
             Message::Evicted { cut } if self.is_sponsor(from) || self.goes_on_as(from) => self.on_evicted(from, cut),
             // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
-            Message::Used if self.is_sponsor(from) && !self.installed => self.on_evicted(from, Seq::MAX),
-            Message::Contacts(contacts) if self.installed => self.on_contacts(from, contacts),
+            Message::Used if self.is_sponsor(from) && matches!(self.phase, Phase::Joining) => {
+                self.on_evicted(from, Seq::MAX)
+            }
+            Message::Contacts(contacts) if self.phase.may_answer() => self.on_contacts(from, contacts),
             // It lacks ops, the word that lets it in among them.
-            Message::Vector(vector) if self.installed => self.answer_stranger(store, from, &vector),
+            Message::Vector(vector) if self.phase.may_answer() => self.answer_stranger(store, from, &vector),
             _ => {}
         }
     }
@@ -143,7 +139,7 @@ impl Log {
             Message::Secrets(secrets) => self.on_secrets(store, *secrets),
             Message::Evicted { cut } => self.on_evicted(from, cut),
             Message::Gone(begins) => self.on_gone(from, &begins),
-            Message::Forked { seq } if self.is_member() => self.halt_forked(seq),
+            Message::Forked { seq } if self.phase.is_member() => self.halt_forked(seq),
             Message::Used | Message::Forked { .. } => {}
         }
     }
@@ -196,7 +192,7 @@ impl Log {
     /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
     /// `contested` says that outcomes of registrations wait for others to speak.
     pub(crate) fn gossip(&mut self, store: &mut impl Store, fresh: BTreeMap<NodeId, Vec<Op>>, contested: bool) {
-        if !self.installed {
+        if matches!(self.phase, Phase::Joining) {
             return self.join_again(store);
         }
         let small = self.is_small();
@@ -274,7 +270,7 @@ impl Log {
             self.send(peer, Lane::Ordered, Message::Vector(vector));
         }
         if let Some(partner) = partner {
-            let vector = self.vector_of(entries, Some(partner), !self.is_blind(), true);
+            let vector = self.vector_of(entries, Some(partner), self.phase.takes_ops(), true);
             self.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
             // Said before, but that may have been lost, or said to one who was no member itself.
@@ -291,14 +287,14 @@ impl Log {
         contested
             || self.frontiers.has_undecided()
             || !self.peers.vote.says().is_empty()
-            || self.leaving.is_some()
+            || self.phase.is_leaving()
             || !self.leavers.is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
         // It could take nothing yet.
-        let wants = wants && !self.is_blind();
+        let wants = wants && self.phase.takes_ops();
         let entries = self.entries();
         self.vector_of(entries, to, wants, echo)
     }
@@ -310,11 +306,11 @@ impl Log {
         wants: bool,
         echo: bool,
     ) -> Vector {
-        self.has_promised |= !self.is_starting();
+        self.has_promised |= self.phase.may_promise();
         for entry in entries.iter_mut().filter(|entry| Some(entry.origin) == to) {
             entry.promise = self.frontiers.greatest_heard(entry.origin);
         }
-        let rows = to.filter(|_| self.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
+        let rows = to.filter(|_| self.phase.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
         let (leaving, yields_to) = self.leavers();
         Vector {
             entries,
@@ -343,8 +339,7 @@ impl Log {
         let (here, acknowledged) = (self.frontiers.here(origin), self.acknowledged(origin));
         let promise = if origin != self.me {
             self.frontiers.promise(origin)
-        } else if self.is_starting() {
-            // It may have issued more than it knows of.
+        } else if !self.phase.may_promise() {
             Promise::default()
         } else {
             Promise { seq: here.seq, chain: here.chain, hlc: self.clock.last() }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Log;
 use super::event::Event;
 use super::message::{Lane, Message};
+use super::phase::Out;
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::{Body, Op, Setting};
 use crate::store::Store;
@@ -16,7 +17,11 @@ const CEILING_STEP: u64 = 5000;
 
 impl Log {
     /// Issues an op of this node's own. The caller applies it to the registry.
+    ///
+    /// # Panics
+    /// In a phase in which it must not: it might issue a number again, or below a promise.
     pub(crate) fn issue(&mut self, body: Body) -> Op {
+        assert!(self.phase.may_issue(), "an op is issued by members alone, once they have compared: {:?}", self.phase);
         let hlc = self.clock.tick(self.time_to_follow());
         self.has_promised = true;
         let here = self.frontiers.here(self.me);
@@ -66,8 +71,25 @@ impl Log {
         self.leavers.retain(|node| membership.is_member(*node));
         self.contacts_changed = true;
         let out: Vec<_> = self.membership.cuts().keys().copied().collect();
-        self.holds_void = out.iter().any(|node| self.membership.is_void_beyond(*node, self.frontiers.here(*node)));
+        self.follow_logs();
         out.into_iter().for_each(|node| self.frontiers.end_fork(node));
+    }
+
+    /// What the logs say of this node's own place.
+    fn follow_logs(&mut self) {
+        let membership = &self.membership;
+        if let Some(last) = membership.departed(self.me) {
+            self.phase.depart(last);
+        } else if let Some(cut) = membership.cut(self.me) {
+            self.phase.go_out(Out::Evicted(cut.seq));
+        } else if membership.is_member(self.me) {
+            self.phase.be_admitted();
+        } else {
+            self.phase.lose_admission();
+        }
+        if membership.cuts().keys().any(|node| membership.is_void_beyond(*node, self.frontiers.here(*node))) {
+            self.phase.go_out(Out::HoldsVoid);
+        }
     }
 
     /// Promises the time of this step.
@@ -87,7 +109,7 @@ impl Log {
     /// before it has compared logs, the next can still be shown a promise that the directory knows nothing of.
     pub(crate) fn save(&mut self, store: &mut impl Store) {
         self.frontiers.save(store);
-        if !self.is_starting() && self.clock.last() > self.ceiling {
+        if self.phase.may_promise() && self.clock.last() > self.ceiling {
             let step = CEILING_STEP.min(self.settings.max_clock_skew / 2);
             self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
             schema::Ceiling::save(store, &self.ceiling);

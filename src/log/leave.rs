@@ -7,11 +7,12 @@
 //! Somebody stays: a node goes only once a member in contact has said that it knows, and that it will not leave before. Of two
 //! that were asked at the same moment the one with the lesser id lets the other go first, and is the last one then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::message::Vector;
-use super::{Denied, Log};
-use crate::clock::{Millis, NodeId};
+use super::phase::{Acknowledges, Leaving};
+use super::{Denied, Log, StoredPhase};
+use crate::clock::NodeId;
 use crate::crdt::{Body, Cut, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
@@ -20,35 +21,23 @@ use crate::store::schema::{self, Cell};
 /// at once wait for each other. A guess, beyond a few exchanges.
 const ANEW_AFTER: u64 = 5000;
 
-/// A leave that was asked for, until the last op is issued.
-#[derive(Clone, Debug)]
-pub(super) struct Leaving {
-    began: Millis,
-    /// What this node acknowledges of each log of others.
-    acknowledged: BTreeMap<NodeId, Cut>,
-    /// Other members that leave and that this node lets go first.
-    yields_to: BTreeSet<NodeId>,
-    /// For now this node is as one that stays.
-    steps_back: bool,
-}
-
 impl Log {
     /// Whether an operator's wish that this node leaves would be new to it.
     ///
     /// # Errors
     /// It cannot leave.
     pub(crate) fn may_leave(&self) -> Result<bool, Denied> {
-        if self.membership.departed(self.me).is_some() || self.leaving.is_some() {
+        if self.phase.is_going() {
             return Ok(false);
         }
-        self.may_change_membership()?;
+        self.phase.may_change_membership()?;
         if self.membership.count() == 1 { Err(Denied::LastMember) } else { Ok(true) }
     }
 
     /// This node is to leave.
     pub(crate) fn leave(&mut self, store: &mut impl Store) {
         tracing::info!("this node leaves its cluster: it hands over what it holds");
-        schema::Leaving::save(store, &());
+        schema::Phase::save(store, &StoredPhase::Whole { leaving: true });
         self.begin_to_leave();
     }
 
@@ -57,7 +46,7 @@ impl Log {
     /// # Errors
     /// It has issued its last op.
     pub(crate) fn cancel_leave(&mut self, store: &mut impl Store) -> Result<(), Denied> {
-        if self.membership.departed(self.me).is_some() {
+        if self.phase.departed().is_some() {
             return Err(Denied::Departed);
         }
         self.stay(store);
@@ -65,8 +54,8 @@ impl Log {
     }
 
     pub(super) fn begin_to_leave(&mut self) {
-        let steps_back = self.leaving.as_ref().is_some_and(|leaving| self.steps_back(leaving));
-        let yields_to = match &self.leaving {
+        let steps_back = self.phase.leaving().is_some_and(|leaving| self.steps_back(leaving));
+        let yields_to = match self.phase.leaving() {
             Some(leaving) if steps_back || !leaving.steps_back => leaving.yields_to.clone(),
             // It may have told them that it stays for them.
             _ => {
@@ -76,7 +65,7 @@ impl Log {
         };
         let others = self.frontiers.logs().filter(|node| *node != self.me);
         let acknowledged = others.map(|node| (node, self.frontiers.here(node))).collect();
-        self.leaving = Some(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
+        self.phase.leave(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
     }
 
     /// Of members that let each other go first in a circle, all but the one with the greatest id are for a while as if nobody
@@ -96,7 +85,7 @@ impl Log {
             self.leavers.remove(&member);
         } else if self.membership.is_member(member) {
             self.leavers.insert(member);
-            if let Some(leaving) = &mut self.leaving {
+            if let Some(leaving) = self.phase.leaving_mut() {
                 if vector.yields_to.contains(&self.me) {
                     leaving.yields_to.remove(&member);
                 } else if member > self.me {
@@ -109,10 +98,10 @@ impl Log {
     /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first. One that
     /// has departed is still one that leaves to whoever hears this before its last op.
     pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
-        let leaves = self.leaving.as_ref().is_some_and(|leaving| !leaving.steps_back);
-        let me = (leaves || self.membership.departed(self.me).is_some()).then_some(self.me);
+        let leaves = self.phase.leaving().is_some_and(|leaving| !leaving.steps_back);
+        let me = (leaves || self.phase.departed().is_some()).then_some(self.me);
         let leavers = self.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
-        let yields_to = self.leaving.as_ref().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
+        let yields_to = self.phase.leaving().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
         (leavers.chain(me).collect(), yields_to)
     }
 
@@ -133,9 +122,9 @@ impl Log {
     }
 
     fn stay(&mut self, store: &mut impl Store) {
-        if self.leaving.take().is_some() {
+        if self.phase.stay() {
             tracing::info!("this node does not leave after all");
-            schema::Leaving::clear(store);
+            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
             self.frontiers.recount();
         }
     }
@@ -144,25 +133,18 @@ impl Log {
     /// hands over to nobody. A newcomer that does not know yet that it was let in may have to take another state under its id,
     /// and others remember what that id has said.
     pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
-        let handed_over = match &self.leaving {
-            Some(leaving) => Some(&leaving.acknowledged),
-            None => self.membership.departed(self.me).map(|_| &self.handed_over),
-        };
-        match handed_over {
-            Some(handed_over) if origin != self.me && !planted!(LeaverAcknowledges) => {
+        match self.phase.acknowledges() {
+            Acknowledges::HandedOver(handed_over) if origin != self.me && !planted!(LeaverAcknowledges) => {
                 handed_over.get(&origin).copied().unwrap_or_default()
             }
-            _ if self.is_newcomer() => Cut::default(),
-            _ => self.frontiers.here(origin),
+            Acknowledges::Nothing => Cut::default(),
+            Acknowledges::HandedOver(_) | Acknowledges::All => self.frontiers.here(origin),
         }
     }
 
     /// Issues the last op once nothing is lost with this node.
     pub(crate) fn depart(&mut self, store: &mut impl Store) {
-        let Some(leaving) = &self.leaving else { return };
-        if !self.is_member() || self.is_starting() {
-            return;
-        }
+        let Some(leaving) = self.phase.leaving().filter(|_| self.phase.may_issue()) else { return };
         if self.membership.count() == 1 {
             tracing::warn!("all other members are out: this node is the last one and stays");
             return self.stay(store);
@@ -173,9 +155,8 @@ impl Log {
         let hold_all = planted!(NoHandOver) || self.leave_waits_for().is_empty();
         if settled && hold_all {
             tracing::info!("all members hold what this node holds; it departs");
-            self.handed_over = self.leaving.take().map(|leaving| leaving.acknowledged).unwrap_or_default();
             self.issue_membership(Body::Depart);
-            schema::Leaving::clear(store);
+            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
         } else if self.now.elapsed.since(began) >= ANEW_AFTER {
             self.begin_to_leave();
         }
@@ -191,7 +172,7 @@ impl Log {
 
     /// The members that a leave waits for.
     pub(crate) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
-        let Some(leaving) = &self.leaving else { return BTreeSet::new() };
+        let Some(leaving) = self.phase.leaving() else { return BTreeSet::new() };
         let others = self.membership.members().filter(|member| *member != self.me);
         let few = !self.leaves_majority();
         let waits =
@@ -199,16 +180,13 @@ impl Log {
         others.filter(waits).collect()
     }
 
-    /// A member says that this node is out, which has departed: it has the last op.
-    pub(super) fn on_departure_known(&mut self, by: NodeId) {
-        self.departure_known.insert(by);
-    }
-
     /// Whether a majority of the others have the last op, so that it cannot be lost with this node. Where all others have left
     /// as well nobody stays who has the state, so this node does not go by itself: `forename recover` may need its directory.
     pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
-        let knows =
-            |member: &NodeId| self.departure_known.contains(member) || self.frontiers.held(*member, self.me) >= last;
+        let knows = |member: &NodeId| {
+            self.phase.departed().is_some_and(|departed| departed.known_by.contains(member))
+                || self.frontiers.held(*member, self.me) >= last
+        };
         2 * self.membership.members().filter(knows).count() > self.membership.count()
     }
 }

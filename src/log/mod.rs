@@ -23,6 +23,7 @@ mod chain_check;
 mod cluster_time;
 mod config;
 mod decide;
+mod denied;
 mod event;
 mod evict;
 mod exit;
@@ -33,6 +34,7 @@ mod leave;
 mod membership;
 mod message;
 mod ops;
+mod phase;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -41,28 +43,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::ChaCha8Rng;
 
-pub use self::boot::Return;
 pub(crate) use self::boot::{write_founding, write_secrets};
-use self::chain_check::ChainCheck;
 use self::cluster_time::ClusterTime;
 pub use self::config::{Config, Founding, Now, Start};
 pub(crate) use self::decide::Decision;
+pub use self::denied::Denied;
+pub(crate) use self::denied::STARTS;
 pub use self::event::{Event, Output};
-pub use self::evict::Denied;
-pub(crate) use self::evict::STARTS;
 pub(crate) use self::exit::{Exit, used_up};
 pub(crate) use self::frontiers::Fork;
 use self::frontiers::Frontiers;
 pub use self::gossip::GossipLimits;
 pub(crate) use self::gossip::Newcomer;
 use self::gossip::Peers;
-use self::leave::Leaving;
 pub(crate) use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
 use self::ops::LogBuffer;
 pub(crate) use self::ops::read as read_log;
+use self::phase::Notice;
+pub(crate) use self::phase::Phase;
+pub use self::phase::{Return, StoredPhase};
 use crate::clock::{Clock, Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{Chain, Cut, Seq, Settings};
+use crate::crdt::{Chain, Seq, Settings};
 
 /// What a node knows of its cluster and of the logs in it. See the module's text.
 #[derive(Debug)]
@@ -83,10 +85,10 @@ pub struct Log {
     settings: Settings,
     /// The cluster's secret; none while this node was not let in.
     secret: Option<[u8; 32]>,
-    /// The store holds a whole state: founded here, or a snapshot that came to its end.
-    installed: bool,
-    /// It has just been started, and its peers may have seen more of its log than it has.
-    starting: Option<ChainCheck>,
+    /// Where this node stands in its life.
+    phase: Phase,
+    /// What a peer has said that ends this incarnation.
+    notice: Option<Notice>,
     /// The ops of this step, on their way to the store.
     buffer: LogBuffer,
     frontiers: Frontiers,
@@ -100,20 +102,8 @@ pub struct Log {
     unsaved_contacts: BTreeSet<NodeId>,
     peers: Peers,
     rng: ChaCha8Rng,
-    /// It was asked to leave, and has not departed.
-    leaving: Option<Leaving>,
-    /// What this node had handed over of each log when it departed.
-    handed_over: BTreeMap<NodeId, Cut>,
     /// Other members that were asked to leave, as they say.
     leavers: BTreeSet<NodeId>,
-    /// Members that have said that they have this node's last op.
-    departure_known: BTreeSet<NodeId>,
-    /// A member said that this node is out: the prefix of its log that counts.
-    evicted: Option<Seq>,
-    /// It holds ops that an eviction has made void: it was let in by a void word, or took them from one that was.
-    holds_void: bool,
-    /// Nobody in reach has what it lacks.
-    left_behind: bool,
     events: Vec<Event>,
 }
 
@@ -167,28 +157,14 @@ impl Log {
         self.settings.evict_after.map_or(self.config.heartbeat, |after| self.config.heartbeat.min(after / 4))
     }
 
-    pub(crate) fn is_installed(&self) -> bool {
-        self.installed
+    /// Where this node stands in its life, and so what it may do.
+    pub(crate) fn phase(&self) -> &Phase {
+        &self.phase
     }
 
-    /// Whether this node is a member, by what it knows.
-    pub(crate) fn is_member(&self) -> bool {
-        // With void ops in its state it is about to drop that, and what it would issue now with it.
-        self.installed && !self.is_blind() && !self.holds_void && self.membership.is_member(self.me)
-    }
-
-    /// It has the state, and not the key of private names: it takes no ops, which may speak of such.
-    fn is_blind(&self) -> bool {
-        self.installed && self.secret.is_none()
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
-    }
-
-    /// It holds ops that an eviction has made void.
-    pub(crate) fn holds_void(&self) -> bool {
-        self.holds_void
+    /// This node must not go on: nothing that was held back gets out.
+    pub(crate) fn stop(&mut self) {
+        self.phase.halt();
     }
 
     pub(crate) fn membership(&self) -> &Membership {
@@ -291,6 +267,7 @@ impl Log {
 
     /// The node must stop. What follows from this step comes to nothing.
     fn halt(&mut self, reason: String) {
+        self.phase.halt();
         self.events.push(Event::Halt(reason));
     }
 }

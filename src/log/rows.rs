@@ -1,7 +1,7 @@
 //! The rows and single values that hold the log's types; the keys are those of [`schema`].
 
 use super::frontiers::Frontier;
-use super::{Contact, Founding, Return};
+use super::{Contact, Founding, StoredPhase};
 use crate::store::schema::{self, Cell, Rows};
 
 impl Rows for schema::Frontiers {
@@ -16,6 +16,6 @@ impl Cell for schema::Founding {
     type Value = Founding;
 }
 
-impl Cell for schema::Returning {
-    type Value = Return;
+impl Cell for schema::Phase {
+    type Value = StoredPhase;
 }

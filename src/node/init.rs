@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::driver::{self, Clocks};
 use crate::clock::NodeId;
 use crate::files;
+use crate::log::StoredPhase;
 use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody, SettingsError};
 use crate::replica::{Config, Contact, Founding, Replica, Start};
 use crate::store::disk::{self, DiskOptions, DiskStore};
@@ -136,7 +137,8 @@ pub(super) fn founding(node: NodeId, settings: ClusterSettings) -> Result<Beginn
 
 /// The node that a store belongs to, or is to belong to.
 fn whose(store: &impl Store) -> Option<NodeId> {
-    schema::Node::load(store).or_else(|| schema::Returning::load(store).map(|back| back.was))
+    let back = || schema::Phase::load(store).and_then(StoredPhase::returning);
+    schema::Node::load(store).or_else(|| back().map(|back| back.was))
 }
 
 fn check_empty(dir: &Path) -> Result<(), InitError> {

@@ -15,7 +15,7 @@ use super::verdicts::Verdicts;
 use super::{Config, Replica};
 use crate::clock::NodeId;
 use crate::crdt::Lattice;
-use crate::log::{Log, Now, Return, Secrets, Start};
+use crate::log::{Log, Now, Return, Secrets, Start, StoredPhase};
 use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
@@ -58,12 +58,13 @@ impl<S: Store> Replica<S> {
         if let Some(found) = schema::Node::load(&store).filter(|found| *found != me) {
             return Err(OpenError::OtherNode { found, expected: me });
         }
-        let installed = schema::Installed::is_set(&store);
         let ceiling = schema::Ceiling::load(&store);
-        if schema::Left::is_set(&store) {
-            return Err(OpenError::Left);
-        }
-        let returning = schema::Returning::load(&store);
+        let (whole, returning) = match schema::Phase::load(&store) {
+            Some(StoredPhase::Left) => return Err(OpenError::Left),
+            Some(StoredPhase::Whole { .. }) => (true, None),
+            Some(StoredPhase::Joining { back, .. }) => (false, Some(back)),
+            None => (false, None),
+        };
         // What an earlier incarnation promised does not bind this one.
         let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
         let knows_others = |back: &Return| back.contacts.iter().any(|other| other.node.key_part() != me.key_part());
@@ -71,7 +72,7 @@ impl<S: Store> Replica<S> {
             return Err(OpenError::Alone);
         }
         let returning = returning.is_some();
-        if !installed && !returning && start.is_none() {
+        if !whole && !returning && start.is_none() {
             return Err(OpenError::NotStarted);
         }
         let mut replica = Self {
@@ -90,11 +91,9 @@ impl<S: Store> Replica<S> {
             retelling: None,
             retention: Retention::default(),
             outbox: Outbox::default(),
-            halted: false,
-            gone: false,
             config,
         };
-        match (installed, start) {
+        match (whole, start) {
             (false, Some(Start::Found { founding, secret })) if !returning => {
                 let secrets = Secrets { cluster: secret, pepper: Pepper::derive(&secret) };
                 replica.log.found(&mut replica.store, &founding, &secrets);

@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
 use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Setting, Vacancy};
-use crate::log::STARTS;
+use crate::log::{Denied, STARTS};
 use crate::model::ClusterSettingsBody;
 use crate::store::Store;
 
@@ -120,7 +120,7 @@ impl<S: Store> Replica<S> {
     }
 
     pub(super) fn outcome_of(&mut self, token: Token, request: Request) -> Outcome {
-        if !self.log.is_installed() {
+        if !self.log.phase().may_answer() {
             match request {
                 // What was accepted before an eviction goes on to be pending.
                 Request::Registration { id, wait } if self.void_registration(id).is_some() => {
@@ -181,7 +181,7 @@ impl<S: Store> Replica<S> {
 
     /// Keeps a request for after the start; gives it back where it need not wait.
     fn wait_for_start(&mut self, token: Token, request: Request) -> Result<Option<Request>, Refusal> {
-        if !request.issues_ops() || !self.log.is_starting() {
+        if !request.issues_ops() || !self.log.phase().is_starting() {
             return Ok(Some(request));
         }
         if self.waiting_for_start.len() >= MOST_WAITING {
@@ -287,10 +287,10 @@ impl<S: Store> Replica<S> {
 
     /// Only members issue ops, and only with a clock that can be trusted.
     pub(super) fn may_issue(&self) -> Result<(), Refusal> {
-        match self.log.clock_suspect() {
-            _ if self.log.is_leaving() || self.log.membership().departed(self.me).is_some() => Err(Refusal::Leaving),
-            _ if !self.is_member() => Err(Refusal::NotMember),
-            Some(offset) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),
+        match (self.log.phase().may_register(), self.log.clock_suspect()) {
+            (Err(Denied::Leaving | Denied::Departed), _) => Err(Refusal::Leaving),
+            (Err(_), _) => Err(Refusal::NotMember),
+            (Ok(()), Some(offset)) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),
             _ => Ok(()),
         }
     }

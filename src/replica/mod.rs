@@ -86,7 +86,6 @@ pub use crate::log::{
 };
 pub use crate::model::{Cursor, CursorError, limits};
 use crate::store::Store;
-use crate::store::schema::{self, Cell};
 
 /// A node's state machine. See the module's text for how to drive it.
 #[derive(Debug)]
@@ -112,10 +111,6 @@ pub struct Replica<S> {
     retelling: Option<Retelling>,
     retention: Retention,
     outbox: Outbox,
-    /// It takes nothing in any more.
-    halted: bool,
-    /// It is out of the cluster: what is held back gets out, then the last word.
-    gone: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -151,7 +146,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether this node is a member, by what it knows.
     pub fn is_member(&self) -> bool {
-        self.log.is_member()
+        self.log.phase().is_member()
     }
 
     /// The cluster's secret; none while this node was not let in.
@@ -182,7 +177,7 @@ impl<S: Store> Replica<S> {
         if let Input::Persisted(batch) = input {
             self.outbox.persisted(batch);
         }
-        if self.halted || self.gone {
+        if !self.log.phase().takes_input() {
             return;
         }
         let store = &mut self.store;
@@ -209,10 +204,10 @@ impl<S: Store> Replica<S> {
     /// Ends the step. Returns what is to be done now.
     pub fn flush(&mut self, now: Now) -> Vec<Output> {
         self.begin(now);
-        if self.halted {
+        if self.log.phase().is_halted() {
             return self.outbox.take_step();
         }
-        if self.gone {
+        if !self.log.phase().takes_input() {
             return self.outbox.release();
         }
         // The clock first: whatever is issued in this step follows it, and what it promises lies below that.
@@ -250,7 +245,6 @@ impl<S: Store> Replica<S> {
             return self.outbox.take_step();
         }
         self.outbox.extend(events.map(Output::Events));
-        self.gone = last_word.is_some();
         self.outbox.extend(last_word);
         self.outbox.end_step(batch, now.elapsed)
     }
@@ -276,14 +270,14 @@ impl<S: Store> Replica<S> {
     /// Stops for good: nothing that is held back gets out.
     fn halt(&mut self, reason: String) {
         self.outbox.halt(reason);
-        self.halted = true;
+        self.log.stop();
     }
 
     /// What is left to do where this incarnation is over: the last output, after all others of this step.
     fn exit(&mut self) -> Option<Output> {
         match self.log.exit()? {
             Exit::Left => {
-                schema::Left::save(&mut self.store, &());
+                self.log.end_for_good(&mut self.store);
                 Some(Output::Left)
             }
             Exit::Anew(node, void_from) => {
@@ -291,7 +285,10 @@ impl<S: Store> Replica<S> {
                 self.log.start_over(&mut self.store, node);
                 Some(Output::Rejoin(node))
             }
-            Exit::UsedUp(why) => Some(Output::Halt(used_up(why))),
+            Exit::UsedUp(why) => {
+                self.log.end_without_next();
+                Some(Output::Halt(used_up(why)))
+            }
         }
     }
 

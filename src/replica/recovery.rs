@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Replica;
 use crate::clock::{Hlc, NodeId};
 use crate::crdt::Cut;
-use crate::log::{Founding, Secrets, write_founding, write_secrets};
+use crate::log::{Founding, Secrets, StoredPhase, write_founding, write_secrets};
 use crate::model::ClusterId;
 use crate::name::Pepper;
 use crate::store::Store;
@@ -51,15 +51,14 @@ pub enum RecoverError {
 /// # Errors
 /// There is no whole state. Nothing was changed.
 pub fn lay_open(store: &mut impl Store) -> Result<(), RecoverError> {
-    if schema::Installed::is_set(store) {
-        return Ok(());
+    match schema::Phase::load(store) {
+        Some(StoredPhase::Whole { .. } | StoredPhase::Left) => {}
+        Some(StoredPhase::Joining { back, set_aside: true }) => {
+            schema::Node::save(store, &back.was);
+            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
+        }
+        Some(StoredPhase::Joining { set_aside: false, .. }) | None => return Err(RecoverError::NotWhole),
     }
-    let back = schema::Returning::load(store).filter(|_| schema::SetAside::is_set(store));
-    let back = back.ok_or(RecoverError::NotWhole)?;
-    schema::Node::save(store, &back.was);
-    schema::Installed::save(store, &());
-    schema::Returning::clear(store);
-    schema::SetAside::clear(store);
     Ok(())
 }
 

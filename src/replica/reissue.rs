@@ -12,7 +12,7 @@ use super::Replica;
 use super::feed::EventKind;
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, stamp_of_id};
-use crate::log::{Return, read_log};
+use crate::log::{Return, StoredPhase, read_log};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
 
@@ -68,7 +68,7 @@ impl Reissue {
 impl<S: Store> Replica<S> {
     /// How to find the cluster that this node was evicted from; none where it was not, or is back.
     pub fn returning(&self) -> Option<Return> {
-        schema::Returning::load(&self.store)
+        schema::Phase::load(&self.store).and_then(StoredPhase::returning)
     }
 
     /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is

@@ -82,7 +82,7 @@ impl<S: Store> Replica<S> {
         }
         self.retention.look_at = self.now.elapsed.plus(self.config.log.heartbeat);
         // A clock that is off from all others' is no judge of age.
-        let comes_back = self.reissue.has_open() || self.retelling.is_some() || self.log.is_starting();
+        let comes_back = self.reissue.has_open() || self.retelling.is_some() || self.log.phase().is_starting();
         if comes_back || !self.is_member() || self.log.clock_suspect().is_some() {
             return;
         }

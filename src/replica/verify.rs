@@ -117,13 +117,12 @@ impl<S: Store> Check<'_, S> {
         if let Some(node) = foreign {
             self.wrong(Fault::Identity, format!("the state is that of node {node}, the identity that of {first}"));
         }
-        self.found.whole = schema::Installed::is_set(self.store) || schema::SetAside::is_set(self.store);
+        self.found.whole = self.single::<schema::Phase>().is_some_and(|phase| phase.holds_state());
         let node = self.found.node.is_some() || !self.found.whole;
         self.wrong_unless(node, Fault::Identity, || "the state does not say whose it is".to_owned());
         let founding = self.single::<schema::Founding>().is_some() || !self.found.whole;
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<schema::Ceiling>();
-        self.single::<schema::Returning>();
         self.single::<schema::Feed>();
         self.single::<schema::Retelling>();
         self.single::<schema::Watermark>();

@@ -137,18 +137,10 @@ tables! {
 cells! {
     /// Whose state it is.
     Node: Meta b"node";
-    /// The state is whole.
-    Installed: Meta b"installed";
+    /// Where the node stands in its life.
+    Phase: Meta b"phase";
     /// The greatest timestamp that this node may have promised.
     Ceiling: Meta b"ceiling";
-    /// The node has left its cluster.
-    Left: Meta b"left";
-    /// An operator has asked this node to leave, and it has not departed.
-    Leaving: Meta b"leaving";
-    /// The node was evicted; the row says how to find its cluster again.
-    Returning: Meta b"returning";
-    /// The state of the incarnation before is still here, whole.
-    SetAside: Meta b"set-aside";
     /// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
     Secret: Meta b"secret";
     /// All registrations that came with the state and are over have a row in [`Over`].
@@ -182,11 +174,7 @@ rows! {
     Rows Claims: Row = ();
     Rows Erasing: Row = Stamp;
     Cell Node: Value = NodeId;
-    Cell Installed: Value = ();
     Cell Ceiling: Value = Hlc;
-    Cell Left: Value = ();
-    Cell Leaving: Value = ();
-    Cell SetAside: Value = ();
     Cell Secret: Value = [u8; 32];
     Cell Swept: Value = ();
     Cell Retelling: Value = WalkedTo;

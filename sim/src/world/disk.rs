@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use forename::clock::{Hlc, NodeId};
 use forename::crdt::{Chain, Op, Seq};
+use forename::log::StoredPhase;
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Cell, Rows, Span};
 use forename::store::{Batch, Store, Table, Write};
@@ -42,7 +43,7 @@ impl Disk {
 
     /// Whether it holds a whole state, of a node that is not on its way into another life.
     pub(crate) fn is_whole(&self) -> bool {
-        schema::Installed::is_set(&self.durable) && !schema::Returning::is_set(&self.durable)
+        matches!(schema::Phase::load(&self.durable), Some(StoredPhase::Whole { .. } | StoredPhase::Left))
     }
 
     /// The prefix of a log that is durable.
@@ -94,7 +95,7 @@ impl Disk {
 
     /// Whether the process was asked to leave.
     pub(crate) fn leaves(&self) -> bool {
-        schema::Leaving::is_set(&self.durable)
+        schema::Phase::load(&self.durable) == Some(StoredPhase::Whole { leaving: true })
     }
 
     /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
 use forename::crdt::{Chain, Seq, Settings};
+use forename::log::StoredPhase;
 use forename::model::ClusterId;
 use forename::replica::{
     Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
@@ -265,7 +266,7 @@ impl Machine {
         (config.log.spread, config.log.keep_log) = (plan.spread, plan.keep_log);
         config.log.snapshot_ttl = plan.snapshot_ttl;
         // Whoever comes back joins, whatever it was once.
-        let returns = schema::Returning::is_set(&store);
+        let returns = matches!(schema::Phase::load(&store), Some(StoredPhase::Joining { .. }));
         let start = if self.host < plan.founders && !returns {
             Start::Found { founding: founding(plan), secret: SECRET }
         } else {

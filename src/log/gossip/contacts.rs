@@ -42,7 +42,7 @@ impl Log {
 
     /// Tells the driver whom to be connected to, where that changed, and the peers how all are reached.
     pub(crate) fn announce_peers(&mut self) {
-        if !std::mem::take(&mut self.contacts_changed) || !self.installed {
+        if !std::mem::take(&mut self.contacts_changed) || !self.phase.may_answer() {
             return;
         }
         let others = |nodes: &mut dyn Iterator<Item = NodeId>| -> Vec<Contact> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Body, Op};
 use crate::log::frontiers::Fork;
+use crate::log::phase::Out;
 use crate::log::{Entry, Lane, Log, Message, Promise, Vector, ops};
 use crate::store::Store;
 
@@ -17,7 +18,7 @@ impl Log {
     /// Takes in what continues the logs that are here; asks again where there is a gap. Where an op cannot be taken, those of
     /// other logs are.
     pub(super) fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
-        if self.is_blind() {
+        if !self.phase.takes_ops() {
             return;
         }
         let limit = self.latest_taken();
@@ -44,7 +45,9 @@ impl Log {
                     self.frontiers.note_fork(op.node, Fork { by: from, seq: op.seq });
                     left.insert(op.node);
                     // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
-                    self.holds_void |= self.membership.agreed().contains_key(&op.node);
+                    if self.membership.agreed().contains_key(&op.node) {
+                        self.phase.go_out(Out::HoldsVoid);
+                    }
                 }
                 Check::Ours => return self.halt_behind(op.seq),
             }
@@ -109,7 +112,7 @@ impl Log {
             peer.yields_to.clone_from(&vector.yields_to);
         }
         self.note_leaver(from, vector);
-        if self.is_blind() {
+        if !self.phase.takes_ops() {
             return;
         }
         let mut lacking = false;
@@ -189,7 +192,7 @@ impl Log {
 
     /// The vector of one that is no member says what it lacks and nothing else.
     pub(super) fn answer_stranger(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
-        if vector.wants && self.is_member() && !self.membership.is_known(from) {
+        if vector.wants && self.phase.is_member() && !self.membership.is_known(from) {
             self.send_missing(store, from, &vector.entries);
         }
         if vector.echo {
@@ -202,7 +205,7 @@ impl Log {
     /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
     pub(super) fn send_missing(&mut self, store: &impl Store, to: NodeId, entries: &[Entry]) {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
-        if self.is_member() && !theirs.contains_key(&self.me) {
+        if self.phase.is_member() && !theirs.contains_key(&self.me) {
             // It knows nothing of this node, and may have lost the proof with which it takes what follows.
             self.prove_membership(to);
         }

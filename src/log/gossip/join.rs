@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Log;
 use super::super::boot::write_secrets;
 use super::super::event::{Event, Output};
 use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
+use super::super::{Log, Phase};
 use super::peers::{Joining, Newcomer};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Seq};
-use crate::store::schema::{self, Cell};
 use crate::store::{Store, Table, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
@@ -61,12 +60,12 @@ impl Log {
         if self.peers.sponsor != Some(peer) {
             return;
         }
-        if self.peers.received.is_some() && !self.installed {
+        if self.peers.received.is_some() && matches!(self.phase, Phase::Joining) {
             self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN);
             return;
         }
         self.peers.sponsor = None;
-        if let Some(other) = self.someone_to_ask().filter(|_| !self.installed) {
+        if let Some(other) = self.someone_to_ask().filter(|_| matches!(self.phase, Phase::Joining)) {
             self.ask_to_join(store, other);
         }
     }
@@ -105,7 +104,7 @@ impl Log {
         // Said twice, it would bring two snapshots of one name.
         let again = |joining: &Joining| joining.snapshot == snapshot && joining.broken_at.is_none();
         let again = self.peers.joining.get(&from).is_some_and(again);
-        if !self.is_member() || contact.node != from || again || self.is_starting() {
+        if !self.phase.may_admit() || contact.node != from || again {
             return;
         }
         if let Some(obstacle) = self.bars(from, wall) {
@@ -198,7 +197,7 @@ impl Log {
     }
 
     fn awaits(&self, from: NodeId, snapshot: SnapshotId) -> bool {
-        !self.installed && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
+        matches!(self.phase, Phase::Joining) && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
     }
 
     /// The snapshot is whole. True where it is the one that was asked for: the store is to be loaded, and the peers to be
@@ -207,14 +206,14 @@ impl Log {
         let awaited = self.awaits(from, snapshot);
         if awaited {
             self.peers.received = None;
-            self.mark_installed(store);
+            self.phase.take_state();
+            self.keep_state(store);
         }
         awaited
     }
 
     /// With the state of the cluster in hand this node is back, and says so.
     pub(crate) fn greet_all(&mut self, store: &mut impl Store) {
-        schema::Returning::clear_if_set(store);
         for peer in self.peers.connected() {
             self.greet(store, peer);
         }
@@ -222,8 +221,7 @@ impl Log {
 
     /// A newcomer that has its snapshot says so until it is let in and knows what members know.
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
-        let waits = !self.is_member() && !self.holds_void && self.membership.cut(self.me).is_none();
-        if self.installed && waits {
+        if self.phase.is_waiting() {
             let has = self.frontiers.logs().map(|origin| (origin, self.frontiers.seq(origin))).collect();
             self.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
@@ -237,7 +235,7 @@ impl Log {
         wall: Millis,
         has: &[(NodeId, Seq)],
     ) {
-        if !self.is_member() || self.is_starting() {
+        if !self.phase.may_admit() {
             return;
         }
         let contact = self.peers.joining.get(&from).map(|joining| joining.contact.clone());
@@ -261,7 +259,7 @@ impl Log {
     pub(in crate::log) fn nominate(&mut self, store: &impl Store, contact: Contact, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
         let known = self.membership.is_known(node);
-        if !self.is_member() || known || self.is_starting() || self.membership.has_later_incarnation(node) {
+        if !self.phase.may_admit() || known || self.membership.has_later_incarnation(node) {
             return;
         }
         // They may have been let in only now, by a word that was late.
@@ -356,7 +354,7 @@ impl Log {
 
     /// This node, a newcomer, learns what it waits for.
     pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>) {
-        if !self.is_member() && self.peers.waits_for.as_ref() != Some(&obstacles) {
+        if !self.phase.is_member() && self.peers.waits_for.as_ref() != Some(&obstacles) {
             tracing::warn!(?obstacles, "this node waits to be let in");
             self.peers.waits_for = Some(obstacles);
         }
@@ -387,16 +385,17 @@ impl Log {
 
     /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
     pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
-        if let Some(secrets) = self.secrets(store).filter(|_| self.is_member() && self.peers.is_connected(to)) {
+        if let Some(secrets) = self.secrets(store).filter(|_| self.phase.is_member() && self.peers.is_connected(to)) {
             self.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
         }
     }
 
     /// This node was let in: from now on it takes ops.
     pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
-        if self.is_blind() {
+        if self.phase.is_untold() {
             write_secrets(store, &secrets);
             self.secret = Some(secrets.cluster);
+            self.phase.learn_secrets();
             self.events.push(Event::LetIn);
             for peer in self.peers.connected() {
                 self.prove_membership(peer);

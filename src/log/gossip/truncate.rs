@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
+use crate::log::phase::Notice;
 use crate::log::{Lane, Log, Message, ops};
 use crate::store::Store;
 
@@ -19,7 +20,7 @@ impl Log {
     /// Drops what all members hold and is decided here.
     pub(super) fn truncate(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
-        if now < self.peers.next_truncation || !self.is_member() || self.is_starting() {
+        if now < self.peers.next_truncation || !self.phase.may_decide() {
             return;
         }
         self.peers.next_truncation = now.plus(EVERY);
@@ -76,7 +77,7 @@ impl Log {
         };
         if let Some(origin) = begins.keys().find(nowhere) {
             tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
-            self.left_behind = true;
+            self.notice.get_or_insert(Notice::LeftBehind);
         }
     }
 }

@@ -38,7 +38,7 @@ impl<S: Store> Replica<S> {
         let (void, id) = (self.void_ids(), self.log.random());
         self.feed = match Feed::open(&mut self.store, id) {
             Some(feed) => feed,
-            None if !self.log.is_installed() => Feed::default(),
+            None if !self.log.phase().may_answer() => Feed::default(),
             None => {
                 if self.me.incarnation() > 0 || !void.is_empty() {
                     schema::Retelling::save(&mut self.store, &WalkedTo::default());

@@ -33,7 +33,7 @@ impl<S: Store> Replica<S> {
             clock_suspect: self.log.clock_suspect(),
             newcomers: self.log.peers().newcomers.values().map(newcomer_view).collect(),
             waits_for: self.log.peers().waits_for.clone().filter(|_| !self.is_member()),
-            leaving: self.log.is_leaving().then(|| self.log.leave_waits_for().into_iter().collect()),
+            leaving: self.log.phase().is_leaving().then(|| self.log.leave_waits_for().into_iter().collect()),
             eviction: self.eviction_view(),
             forks: self
                 .log
@@ -75,7 +75,7 @@ impl<S: Store> Replica<S> {
             node,
             label: self.log.label(node),
             address: self.log.contact(node).map(|contact| contact.address.clone()).unwrap_or_default(),
-            leaving: me && self.log.is_leaving(),
+            leaving: me && self.log.phase().is_leaving(),
             frozen_by: self.log.membership().frozen_by(node),
             connected: me || self.log.peers().is_connected(node),
             promise: if me { self.log.last_timestamp() } else { self.log.frontiers().promise(node).hlc },

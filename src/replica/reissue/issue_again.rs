@@ -15,9 +15,8 @@ const AT_ONCE: usize = 256;
 
 impl<S: Store> Replica<S> {
     fn may_register_again(&self) -> bool {
-        let leaving = self.log.is_leaving();
-        let settled = self.log.membership().frozen().is_empty() && !self.log.holds_void();
-        self.is_member() && settled && !leaving && !self.log.is_starting()
+        let phase = self.log.phase();
+        phase.may_issue() && !phase.is_leaving() && self.log.membership().frozen().is_empty()
     }
 
     /// Issues what came to nothing again, with fresh stamps and the old ids.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::{Body, Chain, Cut, Op, Seq};
-use forename::store::schema::{self, Cell};
 use uuid::Uuid;
 
 use crate::plan::Host;
@@ -330,7 +329,7 @@ impl Ledger {
         let Machine { node, disk, .. } = machine;
         let node = *node;
         // Whoever begins anew finds nothing, whatever is on the disk yet.
-        let begins = !schema::Installed::is_set(disk.durable());
+        let begins = !disk.is_whole();
         self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
         self.books[host].cuts.clear();
