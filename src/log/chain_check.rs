@@ -12,23 +12,19 @@
 use std::ops::ControlFlow;
 
 use super::message::{Entry, HeldRow};
+use super::view::View;
 use super::{Log, ops};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Chain, Seq};
 use crate::store::Store;
 
 impl Log {
-    /// When a node that nobody has compared logs with goes on alone.
-    pub(super) fn serves_alone_at(&self) -> Option<Millis> {
-        self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))
-    }
-
     /// Ends the start once a majority has compared logs, or has had the time to. True where it ends now.
     pub(crate) fn end_start(&mut self) -> bool {
         let Some(check) = self.phase.comparing() else { return false };
         let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
-        let alone = self.serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
-        if !alone && (2 * (compared + 1) <= self.membership.count() || self.is_time_open()) {
+        let alone = self.view().serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
+        if !alone && (2 * (compared + 1) <= self.membership.count() || self.view().is_time_open()) {
             return false;
         }
         if 2 * (compared + 1) <= self.membership.count() {
@@ -37,49 +33,10 @@ impl Log {
         self.phase.settle()
     }
 
-    /// Compares a peer's copy of this node's log with the log; false where they differ, and the node stops.
-    pub(super) fn compare_own(&mut self, store: &impl Store, from: NodeId, entry: &Entry) -> bool {
-        let applied = self.frontiers.seq(self.me);
-        if planted!(NothingCompared) {
-            return true;
-        }
-        let seen = entry.has.max(entry.promise.seq);
-        if seen > applied {
-            self.halt_behind(seen);
-            return false;
-        }
-        if self.has_not_promised(entry.promise.hlc) && !planted!(OldPromiseIgnored) {
-            self.halt_promised(entry.promise.hlc);
-            return false;
-        }
-        // What a peer takes after that continues what it had.
-        if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
-            return true;
-        }
-        let same = self.stored_chain(store, self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
-        if !same {
-            self.halt_forked(entry.holds);
-        }
-        same
-    }
-
-    /// Compares what a peer remembers that this node has said to hold with what it holds; false where it is less, and the
-    /// node stops.
-    pub(super) fn compare_own_word(&mut self, from: NodeId, row: &HeldRow) -> bool {
-        let ignored = (planted!(NothingCompared), planted!(OldWordIgnored));
-        if ignored != (false, false) {
-            return true;
-        }
-        let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.frontiers.seq(*origin);
-        let Some((origin, seq, _)) = row.held.iter().find(lacks).copied() else { return true };
-        let applied = self.frontiers.seq(origin);
-        let (from, origin) = (self.label(from), self.label(origin));
-        self.halt(format!(
-            "this data directory is older than what peers have seen of this node: it holds op {applied} of {origin:?}'s log, \
-             and {from:?} remembers its word that it held op {seq}. It was restored from a copy, or its disk lost acknowledged \
-             writes. {REJOIN}"
-        ));
-        false
+    /// The directory is not the node's latest: the node stops.
+    pub(super) fn halt_as_copy(&mut self, contradiction: &Contradiction) {
+        let reason = self.view().explain(contradiction);
+        self.halt(reason);
     }
 
     /// A peer has shown its copies of all logs.
@@ -90,6 +47,13 @@ impl Log {
         if let Some(check) = self.phase.comparing_mut() {
             check.compared.insert(from);
         }
+    }
+}
+
+impl View<'_> {
+    /// When a node that nobody has compared logs with goes on alone.
+    pub(super) fn serves_alone_at(&self) -> Option<Millis> {
+        self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))
     }
 
     /// The hash of a prefix of a log; none where that has left the log, and so is the same everywhere.
@@ -108,40 +72,80 @@ impl Log {
         chain
     }
 
-    /// A peer has ops of this node that it does not have itself: going on would issue their numbers again.
-    pub(super) fn halt_behind(&mut self, seq: Seq) {
-        let applied = self.frontiers.seq(self.me);
-        self.halt(format!(
-            "this data directory is older than what peers have seen of this node: it ends at op {applied}, they hold or have \
-             heard of op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
-             used number, and what peers hold is safe. {REJOIN}"
-        ));
+    /// Compares a peer's copy of this node's log with the log, and what it was promised with what this node may have.
+    pub(super) fn contradicts_log(&self, store: &impl Store, from: NodeId, entry: &Entry) -> Option<Contradiction> {
+        let seen = entry.has.max(entry.promise.seq);
+        if seen > self.frontiers.seq(self.me) {
+            return Some(Contradiction::Behind(seen));
+        }
+        if self.own.has_not_promised(entry.promise.hlc) {
+            return Some(Contradiction::Promised(entry.promise.hlc));
+        }
+        // What a peer takes after that continues what it had.
+        if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
+            return None;
+        }
+        let same = self.stored_chain(store, self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
+        (!same).then_some(Contradiction::Forked(entry.holds))
     }
 
-    /// Whether a promise of this node is none of this directory's: those of earlier processes lie at or below the ceiling that
-    /// was stored, and those of this one are at most its last word.
-    fn has_not_promised(&self, promise: Hlc) -> bool {
-        promise > self.opened_at && (!self.has_promised || promise > self.clock.last())
+    /// Compares what a peer remembers that this node has said to hold with what it holds.
+    pub(super) fn contradicts_word(&self, from: NodeId, row: &HeldRow) -> Option<Contradiction> {
+        let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.frontiers.seq(*origin);
+        let (origin, seq, _) = row.held.iter().find(lacks).copied()?;
+        Some(Contradiction::Held { by: from, origin, seq })
     }
 
-    /// A peer has heard this node promise more than it had stored that it might.
-    fn halt_promised(&mut self, promise: Hlc) {
-        let ceiling = self.opened_at;
-        self.halt(format!(
-            "this data directory is older than what peers have seen of this node: it had promised nothing above {ceiling}, and \
-             they were promised {promise}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was \
-             issued below a promise, and what peers hold is safe. {REJOIN}"
-        ));
+    /// What a contradiction means, and what to do.
+    fn explain(&self, contradiction: &Contradiction) -> String {
+        match *contradiction {
+            Contradiction::Behind(seq) => format!(
+                "this data directory is older than what peers have seen of this node: it ends at op {}, they hold or have \
+                 heard of op {seq}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was issued under a \
+                 used number, and what peers hold is safe. {REJOIN}",
+                self.frontiers.seq(self.me)
+            ),
+            Contradiction::Promised(promise) => format!(
+                "this data directory is older than what peers have seen of this node: it had promised nothing above {}, and \
+                 they were promised {promise}. It was restored from a copy, or its disk lost acknowledged writes. Nothing was \
+                 issued below a promise, and what peers hold is safe. {REJOIN}",
+                self.own.opened_at()
+            ),
+            Contradiction::Held { by, origin, seq } => format!(
+                "this data directory is older than what peers have seen of this node: it holds op {} of {:?}'s log, \
+                 and {:?} remembers its word that it held op {seq}. It was restored from a copy, or its disk lost acknowledged \
+                 writes. {REJOIN}",
+                self.frontiers.seq(origin),
+                self.contacts.label(origin),
+                self.contacts.label(by)
+            ),
+            Contradiction::Forked(seq) => format!(
+                "peers hold another op {seq} of this node than its data directory does: the directory is a copy that was \
+                 put back, or that runs elsewhere as well, and both were used. What peers hold is safe, and they take \
+                 nothing more of this copy. {REJOIN}"
+            ),
+        }
     }
+}
 
-    /// A peer holds another op under a number of this node's.
-    pub(super) fn halt_forked(&mut self, seq: Seq) {
-        self.halt(format!(
-            "peers hold another op {seq} of this node than its data directory does: the directory is a copy that was \
-             put back, or that runs elsewhere as well, and both were used. What peers hold is safe, and they take \
-             nothing more of this copy. {REJOIN}"
-        ));
-    }
+/// What peers have seen of this node that its data directory knows nothing of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Contradiction {
+    /// An op under a number beyond the log's end: going on would issue that number again.
+    Behind(Seq),
+    /// A promise above what this node had stored that it might promise.
+    Promised(Hlc),
+    /// A member remembers this node's word that it held an op which it does not hold.
+    Held {
+        /// Who remembers it.
+        by: NodeId,
+        /// Whose op.
+        origin: NodeId,
+        /// Its number.
+        seq: Seq,
+    },
+    /// Another op under a number of its log.
+    Forked(Seq),
 }
 
 /// What to do where a data directory is not the node's latest.

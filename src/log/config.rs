@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contact, GossipLimits};
+use super::message::Contact;
 use crate::clock::{Millis, NodeId};
-use crate::crdt::{Cut, Settings};
+use crate::crdt::{Cut, Seq, Settings};
 use crate::model::ClusterId;
 
 /// What the clocks of the machine say.
@@ -16,6 +16,29 @@ pub struct Now {
     pub wall: Millis,
     /// Milliseconds since any fixed moment of this process; never goes back.
     pub elapsed: Millis,
+}
+
+/// How many are told at a time, and how much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GossipLimits {
+    /// Up to so many members everybody tells everybody (design, section 6).
+    pub small: usize,
+    /// In larger clusters a node tells so many at a time.
+    pub fanout: usize,
+    /// Ops in one message at most, so that a step never takes long.
+    pub ops: usize,
+    /// Bytes of ops in one message, roughly; well below the transport's frame limit.
+    pub bytes: usize,
+    /// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
+    pub lag: Seq,
+}
+
+impl Default for GossipLimits {
+    /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
+    /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
+    fn default() -> Self {
+        Self { small: 8, fanout: 4, ops: 2048, bytes: 1 << 20, lag: 20_000 }
+    }
 }
 
 /// What a node knows of itself.

@@ -1,7 +1,7 @@
 //! What has become final: the watermark and the majorities rise, and ops are decided.
 
 use super::Log;
-use super::frontiers::Undecided;
+use super::view::View;
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::crdt::Seq;
 
@@ -24,14 +24,31 @@ impl Log {
             return None;
         }
         let mut decision = Decision::default();
-        let risen = self.raise_watermark();
+        let least = self.view().least_promise();
+        let risen = least.is_some_and(|(least, laggard)| self.frontiers.raise_watermark(least, laggard));
         decision.held = self.raise_majorities();
         if risen || !decision.held.is_empty() {
-            decision.ops = self.newly_decided();
+            decision.ops = self.frontiers.decide();
         }
         Some(decision)
     }
 
+    /// Works out again what a majority holds of each log that somebody said something new about. Returns the logs of which
+    /// that is more now.
+    fn raise_majorities(&mut self) -> Vec<(NodeId, Seq, Seq)> {
+        let mut risen = Vec::new();
+        for node in self.frontiers.take_stale() {
+            let majority = self.view().held_by_majority(node);
+            let Some(before) = self.frontiers.set_majority(node, majority) else { continue };
+            if majority > before {
+                risen.push((node, before, majority));
+            }
+        }
+        risen
+    }
+}
+
+impl View<'_> {
     /// The members whose word an op with this stamp still waits for: its promise, or that it holds the op.
     pub(crate) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<NodeId> {
         let others = || self.membership.members().filter(|member| *member != self.me);
@@ -58,7 +75,7 @@ impl Log {
 
     fn promised_by(&self, member: NodeId) -> Hlc {
         if member == self.me {
-            return self.clock.last();
+            return self.own.last();
         }
         // What another continuation of its log has is not here, whatever this one promises.
         if self.frontiers.fork(member).is_some() {
@@ -67,41 +84,16 @@ impl Log {
         self.frontiers.promise(member).hlc.max(self.membership.floor(member))
     }
 
-    /// True where it has risen.
-    fn raise_watermark(&mut self) -> bool {
-        let watermark = self.frontiers.watermark;
+    /// The least promise of all members, and whose it is; none where the member that held the watermark back still does.
+    fn least_promise(&self) -> Option<(Hlc, NodeId)> {
+        let watermark = self.frontiers.watermark();
         let lags = |member: NodeId| self.membership.is_member(member) && self.promised_by(member) <= watermark;
-        if self.frontiers.laggard.is_some_and(lags) {
-            return false;
+        if self.frontiers.laggard().is_some_and(lags) {
+            return None;
         }
         let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
         let members = self.membership.members().skip(left_out);
-        if let Some((least, laggard)) = members.map(|member| (self.promised_by(member), member)).min() {
-            self.frontiers.watermark = least.max(watermark);
-            self.frontiers.laggard = Some(laggard);
-        }
-        self.frontiers.watermark > watermark
-    }
-
-    /// Works out again what a majority holds of each log that somebody said something new about. Returns the logs of which
-    /// that is more now.
-    fn raise_majorities(&mut self) -> Vec<(NodeId, Seq, Seq)> {
-        let mut risen = Vec::new();
-        let stale = std::mem::take(&mut self.frontiers.stale);
-        let stale: Vec<_> = if std::mem::take(&mut self.frontiers.all_stale) {
-            self.frontiers.logs().collect()
-        } else {
-            // While the members stay the same, a majority that holds all that is here cannot come to hold more.
-            stale.into_iter().filter(|node| self.frontiers.majority(*node) < self.frontiers.seq(*node)).collect()
-        };
-        for node in stale {
-            let majority = self.held_by_majority(node);
-            let Some(before) = self.frontiers.set_majority(node, majority) else { continue };
-            if majority > before {
-                risen.push((node, before, majority));
-            }
-        }
-        risen
+        members.map(|member| (self.promised_by(member), member)).min()
     }
 
     /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
@@ -118,27 +110,5 @@ impl Log {
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)
-    }
-
-    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
-    fn newly_decided(&mut self) -> Vec<Stamp> {
-        let mut decided = Vec::new();
-        let watermark = self.frontiers.watermark;
-        for (node, origin) in &mut self.frontiers.origins {
-            let before = decided.len();
-            // Of a log with two continuations nobody can tell what others have decided.
-            let forked = origin.fork.is_some();
-            let majority = origin.majority;
-            let is_due = |op: &mut Undecided| !forked && op.seq <= majority && op.hlc <= watermark;
-            while let Some(op) = origin.undecided.pop_front_if(is_due) {
-                (origin.decided, origin.decided_chain) = (op.seq, Some(op.chain));
-                decided.push(Stamp { hlc: op.hlc, node: *node });
-            }
-            if decided.len() > before {
-                self.frontiers.unsaved.insert(*node);
-            }
-        }
-        decided.sort_unstable();
-        decided
     }
 }

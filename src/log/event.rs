@@ -5,6 +5,31 @@ use crate::clock::NodeId;
 use crate::crdt::Op;
 use crate::store::Table;
 
+/// What has followed from calls, in order.
+#[derive(Debug, Default)]
+pub(super) struct Events(Vec<Event>);
+
+impl Events {
+    pub(super) fn push(&mut self, event: Event) {
+        self.0.push(event);
+    }
+
+    /// The driver is asked for something.
+    pub(super) fn output(&mut self, output: Output) {
+        self.push(Event::Output(output));
+    }
+
+    /// A peer is sent a message.
+    pub(super) fn send(&mut self, to: NodeId, lane: Lane, message: Message) {
+        self.output(Output::Send { to, lane, message });
+    }
+
+    /// All of them, once.
+    pub(super) fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 /// Something that follows from a call. The replica takes them in their order.
 #[derive(Clone, Debug)]
 pub enum Event {

@@ -3,45 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::message::{Lane, Message};
+use super::view::View;
+use super::vote::VOTE_LASTS;
 use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Body;
 
-/// How fresh the word of a peer on who is silent must be, milliseconds (design, section 5).
-const VOTE_LASTS: u64 = 1000;
 /// In a cluster where not everybody tells everybody, votes on who is silent go to all this often. A guess: often enough that
 /// one may be lost while the last is still fresh.
 const VOTE_EVERY: u64 = 300;
-/// A node that has voted for the eviction of some members votes for that of others only so many milliseconds after it last said
-/// the first: what follows from its first vote is known by then, and no two evictions find a majority at the same time. A
-/// guess: as long as a vote lasts, and twice that for messages on their way.
-const VOTE_BINDS: u64 = 3 * VOTE_LASTS;
-
-/// Whom a node votes out.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Vote {
-    /// Whom it says to be silent.
-    says: BTreeSet<NodeId>,
-    /// Whom it last voted for, and when it last said so.
-    bound: Option<(Millis, BTreeSet<NodeId>)>,
-}
-
-impl Vote {
-    /// These members are silent now.
-    fn cast(&mut self, now: Millis, silent: BTreeSet<NodeId>) {
-        let other = |(at, nodes): &(Millis, BTreeSet<NodeId>)| *nodes != silent && now.since(*at) < VOTE_BINDS;
-        self.says = if self.bound.as_ref().is_some_and(other) { BTreeSet::new() } else { silent };
-        if !self.says.is_empty() {
-            self.bound = Some((now, self.says.clone()));
-        }
-    }
-
-    /// Whom it says to be silent.
-    pub(super) fn says(&self) -> &BTreeSet<NodeId> {
-        &self.says
-    }
-}
-
 impl Log {
     /// An operator wants a member out.
     pub(crate) fn evict(&mut self, node: NodeId, force: bool) -> Result<(), Denied> {
@@ -54,39 +24,11 @@ impl Log {
             return Err(Denied::NoMember(node));
         }
         if !is_done && self.membership.freeze_by(self.me, node).is_none() {
-            self.may_evict(node, force)?;
-            tracing::warn!(%node, label = self.label(node), force, "an operator evicts a member");
+            self.view().may_evict(node, force)?;
+            tracing::warn!(%node, label = self.contacts.label(node), force, "an operator evicts a member");
             self.freeze(node);
         }
         Ok(())
-    }
-
-    /// Only where a majority would stay; and where that is in contact, because an eviction that is begun on the smaller side
-    /// of a cut is carried out after it, against the others.
-    fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Denied> {
-        let members = self.membership.count();
-        let staying: Vec<_> = self.membership.staying_without(&[node].into()).collect();
-        if !self.membership.could_evict(&[node].into()) {
-            return Err(Denied::NoMajority { node, members, staying: staying.len() });
-        }
-        let (heard, unheard): (Vec<_>, Vec<_>) = staying.into_iter().partition(|member| self.is_in_contact(*member));
-        if 2 * heard.len() <= members && !force && !planted!(EvictionsOfMinorities) {
-            return Err(Denied::NotInContact { node, members, heard: heard.len(), unheard });
-        }
-        Ok(())
-    }
-
-    /// Whether an eviction of a member could be begun here and now.
-    pub(crate) fn can_evict(&self, node: NodeId) -> bool {
-        node != self.me && self.phase.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
-    }
-
-    /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
-    pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
-        // In a larger cluster a promise takes some rounds of gossip to everybody.
-        let rounds = if self.is_small() { 3 } else { 10 };
-        let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
-        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.heartbeat()
     }
 
     /// Takes nothing more of a node's log.
@@ -125,25 +67,11 @@ impl Log {
         raised.into_iter().for_each(|node| self.freeze(node));
     }
 
-    /// The members whose believed promises have not moved for so long that they are to go; none where the operator has
-    /// not asked for that.
-    pub(super) fn silent(&self) -> BTreeSet<NodeId> {
-        let Some(evict_after) = self.settings.evict_after else { return BTreeSet::new() };
-        let frozen = |node: &NodeId| self.membership.freeze_by(self.me, *node).is_some();
-        let others = self.membership.members().filter(|node| *node != self.me && !frozen(node));
-        others.filter(|node| self.now.elapsed.since(self.frontiers.moved_at(*node)) >= evict_after).collect()
-    }
-
-    /// When a member that has been silent so far is to go at the earliest.
-    pub(super) fn next_silence(&self) -> Option<Millis> {
-        self.settings.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
-    }
-
     /// Begins an eviction once a majority of the members says that the very same nodes are silent to them too: freezes
     /// that cross could leave no majority, and cannot be taken back. Whoever is put out itself has no say in it.
     fn freeze_silent(&mut self) {
         let goes = |node: NodeId| self.membership.frozen().contains(&node);
-        let silent = if goes(self.me) { BTreeSet::new() } else { self.silent() };
+        let silent = if goes(self.me) { BTreeSet::new() } else { self.view().silent() };
         self.peers.vote.cast(self.now.elapsed, silent);
         let silent = self.peers.vote.says().clone();
         if silent.is_empty() || self.phase.is_leaving() || !self.membership.could_evict(&silent) {
@@ -166,36 +94,57 @@ impl Log {
     /// within the time that a vote lasts.
     fn tell_votes(&mut self) {
         let now = self.now.elapsed;
-        if self.is_small() || now < self.peers.next_vote {
+        if self.view().is_small() || now < self.peers.next_vote {
             return;
         }
         self.peers.next_vote = now.plus(VOTE_EVERY);
         let vote = self.vector_of(Vec::new(), None, false, false);
         for peer in self.peers.connected() {
-            self.send(peer, Lane::Ordered, Message::Vector(vote.clone()));
+            self.events.send(peer, Lane::Ordered, Message::Vector(vote.clone()));
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl View<'_> {
+    /// Only where a majority would stay; and where that is in contact, because an eviction that is begun on the smaller side
+    /// of a cut is carried out after it, against the others.
+    fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Denied> {
+        let members = self.membership.count();
+        let staying: Vec<_> = self.membership.staying_without(&[node].into()).collect();
+        if !self.membership.could_evict(&[node].into()) {
+            return Err(Denied::NoMajority { node, members, staying: staying.len() });
+        }
+        let (heard, unheard): (Vec<_>, Vec<_>) = staying.into_iter().partition(|member| self.is_in_contact(*member));
+        if 2 * heard.len() <= members && !force && !planted!(EvictionsOfMinorities) {
+            return Err(Denied::NotInContact { node, members, heard: heard.len(), unheard });
+        }
+        Ok(())
+    }
 
-    #[test]
-    fn a_vote_binds_for_a_while_after_it_was_last_said() {
-        let nodes = |ids: &[u64]| ids.iter().map(|id| NodeId(*id)).collect::<BTreeSet<_>>();
-        let mut vote = Vote::default();
-        let mut says = |now: u64, silent: &[u64]| {
-            vote.cast(Millis(now), nodes(silent));
-            vote.says().clone()
-        };
-        assert_eq!(says(0, &[]), nodes(&[]));
-        assert_eq!(says(1, &[4]), nodes(&[4]), "who has said nothing is free");
-        assert_eq!(says(500, &[4]), nodes(&[4]));
-        assert_eq!(says(501, &[5]), nodes(&[]), "nor may it vote for more of them");
-        assert_eq!(says(600, &[4, 5]), nodes(&[]));
-        assert_eq!(says(700, &[4]), nodes(&[4]), "its first vote it may repeat");
-        assert_eq!(says(700 + VOTE_BINDS - 1, &[5]), nodes(&[]));
-        assert_eq!(says(700 + VOTE_BINDS, &[5]), nodes(&[5]));
+    /// Whether an eviction of a member could be begun here and now.
+    pub(crate) fn can_evict(&self, node: NodeId) -> bool {
+        node != self.me && self.phase.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
+    }
+
+    /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
+    pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
+        // In a larger cluster a promise takes some rounds of gossip to everybody.
+        let rounds = if self.is_small() { 3 } else { 10 };
+        let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
+        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.heartbeat()
+    }
+
+    /// The members whose believed promises have not moved for so long that they are to go; none where the operator has
+    /// not asked for that.
+    pub(super) fn silent(&self) -> BTreeSet<NodeId> {
+        let Some(evict_after) = self.settings.evict_after else { return BTreeSet::new() };
+        let frozen = |node: &NodeId| self.membership.freeze_by(self.me, *node).is_some();
+        let others = self.membership.members().filter(|node| *node != self.me && !frozen(node));
+        others.filter(|node| self.now.elapsed.since(self.frontiers.moved_at(*node)) >= evict_after).collect()
+    }
+
+    /// When a member that has been silent so far is to go at the earliest.
+    pub(super) fn next_silence(&self) -> Option<Millis> {
+        self.settings.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
     }
 }

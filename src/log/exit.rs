@@ -1,6 +1,7 @@
 //! The end of an incarnation: this node has left, was evicted, holds what is void, or cannot catch up.
 
 use super::phase::{Notice, Out};
+use super::view::View;
 use super::{Log, Return, StoredPhase};
 use crate::clock::NodeId;
 use crate::crdt::Seq;
@@ -21,7 +22,7 @@ pub(crate) enum Exit {
 impl Log {
     /// A member says that this node is out, and where its log ends.
     pub(super) fn on_evicted(&mut self, by: NodeId, cut: Seq) {
-        let goes_on = self.goes_on_as(by);
+        let goes_on = self.view().goes_on_as(by);
         match self.phase.departed_mut() {
             // Whoever goes on under its next id has its state from those who know of the departure, or is what they go on as.
             Some(departed) if cut >= departed.last && !goes_on => drop(departed.known_by.insert(by)),
@@ -29,6 +30,27 @@ impl Log {
         }
     }
 
+    /// Ends this incarnation. Where the node begins anew, its state is dropped at the next start, which asks the cluster for
+    /// it.
+    pub(crate) fn end(&mut self, store: &mut impl Store, exit: &Exit) {
+        match exit {
+            Exit::Left => schema::Phase::save(store, &StoredPhase::Left),
+            Exit::Anew(next, _) => {
+                let contacts = self.contacts.all().filter(|contact| contact.node != self.me).cloned().collect();
+                // Without the cluster's state it knows nothing better than what it began with.
+                if let Some(founding) = self.cluster.founding().cloned() {
+                    let back = Return { was: self.me, founding, secret: self.cluster.secret(), contacts };
+                    schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: self.phase.may_answer() });
+                }
+                schema::Node::save(store, next);
+            }
+            Exit::UsedUp(_) => {}
+        }
+        self.phase.end();
+    }
+}
+
+impl View<'_> {
     /// Whether this incarnation is over, and how.
     pub(crate) fn exit(&self) -> Option<Exit> {
         if let Some(departed) = self.phase.departed() {
@@ -81,29 +103,6 @@ impl Log {
         let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp(why) };
         tracing::warn!(next = %next, "this node holds ops that an eviction has made void; it takes the state anew under its next incarnation");
         Exit::Anew(next, 1)
-    }
-
-    /// The node has left its cluster for good.
-    pub(crate) fn end_for_good(&mut self, store: &mut impl Store) {
-        schema::Phase::save(store, &StoredPhase::Left);
-        self.phase.end();
-    }
-
-    /// The state is dropped at the next start, which asks the cluster for it anew.
-    pub(crate) fn start_over(&mut self, store: &mut impl Store, node: NodeId) {
-        let contacts = self.contacts.values().filter(|contact| contact.node != self.me).cloned().collect();
-        // Without the cluster's state it knows nothing better than what it began with.
-        if let Some(founding) = self.founding.clone() {
-            let back = Return { was: self.me, founding, secret: self.secret, contacts };
-            schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: self.phase.may_answer() });
-        }
-        schema::Node::save(store, &node);
-        self.phase.end();
-    }
-
-    /// The node stops: it would have to begin anew and cannot.
-    pub(crate) fn end_without_next(&mut self) {
-        self.phase.end();
     }
 }
 

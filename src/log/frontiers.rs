@@ -113,24 +113,69 @@ impl Undecided {
 /// The believed promises, what members hold, and what is still open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frontiers {
-    pub(super) watermark: Hlc,
+    watermark: Hlc,
     /// The member whose promise held the watermark back when it was last worked out.
-    pub(super) laggard: Option<NodeId>,
-    pub(super) origins: BTreeMap<NodeId, Origin>,
+    laggard: Option<NodeId>,
+    origins: BTreeMap<NodeId, Origin>,
     /// What each other member says it holds of each log that is not empty.
     rows: BTreeMap<NodeId, BTreeMap<NodeId, Held>>,
     /// Logs that were found to be forked in this step.
     new_forks: BTreeSet<NodeId>,
     /// Origins whose majority prefix may have moved.
-    pub(super) stale: BTreeSet<NodeId>,
-    pub(super) all_stale: bool,
+    stale: BTreeSet<NodeId>,
+    all_stale: bool,
     /// Origins whose stored row is out of date.
-    pub(super) unsaved: BTreeSet<NodeId>,
+    unsaved: BTreeSet<NodeId>,
 }
 
 impl Frontiers {
     pub(crate) fn watermark(&self) -> Hlc {
         self.watermark
+    }
+
+    /// The member whose promise held the watermark back when it was last worked out.
+    pub(super) fn laggard(&self) -> Option<NodeId> {
+        self.laggard
+    }
+
+    /// Raises the watermark to the least promise of all members, which is this one's. True where it has risen.
+    pub(super) fn raise_watermark(&mut self, least: Hlc, laggard: NodeId) -> bool {
+        let before = self.watermark;
+        self.watermark = least.max(before);
+        self.laggard = Some(laggard);
+        self.watermark > before
+    }
+
+    /// The logs of which a majority may hold more, or less, since this was last asked.
+    pub(super) fn take_stale(&mut self) -> Vec<NodeId> {
+        let stale = std::mem::take(&mut self.stale);
+        if std::mem::take(&mut self.all_stale) {
+            self.logs().collect()
+        } else {
+            // While the members stay the same, a majority that holds all that is here cannot come to hold more.
+            stale.into_iter().filter(|node| self.majority(*node) < self.seq(*node)).collect()
+        }
+    }
+
+    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
+    pub(super) fn decide(&mut self) -> Vec<Stamp> {
+        let mut decided = Vec::new();
+        for (node, origin) in &mut self.origins {
+            let before = decided.len();
+            // Of a log with two continuations nobody can tell what others have decided.
+            let forked = origin.fork.is_some();
+            let (majority, watermark) = (origin.majority, self.watermark);
+            let is_due = |op: &mut Undecided| !forked && op.seq <= majority && op.hlc <= watermark;
+            while let Some(op) = origin.undecided.pop_front_if(is_due) {
+                (origin.decided, origin.decided_chain) = (op.seq, Some(op.chain));
+                decided.push(Stamp { hlc: op.hlc, node: *node });
+            }
+            if decided.len() > before {
+                self.unsaved.insert(*node);
+            }
+        }
+        decided.sort_unstable();
+        decided
     }
 
     pub(crate) fn promise(&self, origin: NodeId) -> Promise {

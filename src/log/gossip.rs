@@ -4,18 +4,21 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
+mod sponsor;
 mod truncate;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
-pub use self::peers::GossipLimits;
 use self::peers::Peer;
 pub(crate) use self::peers::{Newcomer, Peers};
+use super::chain_check::Contradiction;
 use super::event::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
+use super::view::View;
 use super::{Log, Phase};
 use crate::clock::NodeId;
 use crate::crdt::{Op, Seq};
@@ -28,23 +31,23 @@ impl Log {
     pub(crate) fn on_connected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
         if self.phase.is_newcomer() {
-            self.output(Output::Hear { peer });
+            self.events.output(Output::Hear { peer });
         }
         self.greet(store, peer);
     }
 
     /// The first words to a peer: on a new connection, or once this node has a state.
     pub(super) fn greet(&mut self, store: &mut impl Store, peer: NodeId) {
-        self.prove_membership(peer);
+        self.cluster.prove(&mut self.events, self.me, peer);
         if self.phase.may_answer() {
-            let all = self.contacts.values().cloned().collect();
-            self.send(peer, Lane::Ordered, Message::Contacts(all));
+            let all = self.contacts.all().cloned().collect();
+            self.events.send(peer, Lane::Ordered, Message::Contacts(all));
             // Before it takes this node for one that agrees with its log.
             if let Some(fork) = self.frontiers.fork(peer) {
-                self.send(peer, Lane::Ordered, Message::Forked { seq: fork.seq });
+                self.events.send(peer, Lane::Ordered, Message::Forked { seq: fork.seq });
             }
             let vector = self.vector(Some(peer), true, true);
-            self.send(peer, Lane::Ordered, Message::Vector(vector));
+            self.events.send(peer, Lane::Ordered, Message::Vector(vector));
             self.ask_for_admission(peer);
         } else {
             self.find_sponsor(store, peer);
@@ -63,19 +66,11 @@ impl Log {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.phase.may_answer()) {
             return self.on_message_of_former(store, from, cut.seq, &message);
         }
-        if self.phase.may_answer() && self.is_heard(from) {
+        if self.phase.may_answer() && self.view().is_heard(from) {
             self.on_message_of_member(store, from, message);
         } else {
             self.on_message_of_stranger(store, from, message);
         }
-    }
-
-    /// Members are heard; and whoever knows what only members know, for this node may be the one that lacks the word which let
-    /// the other in, and whoever said it may be lost. A newcomer may know none of those who are members by now: only members are
-    /// connected to it.
-    fn is_heard(&self, node: NodeId) -> bool {
-        let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
-        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || planted!(AnybodyIsHeard)
     }
 
     /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
@@ -92,8 +87,8 @@ impl Log {
                     self.send_missing(store, from, &vector.entries);
                 }
                 // One that goes itself is no witness of what it hands over to nobody.
-                if !self.phase.is_going() || self.acknowledged(from).seq >= cut {
-                    self.send(from, Lane::Ordered, Message::Evicted { cut });
+                if !self.phase.is_going() || self.view().acknowledged(from).seq >= cut {
+                    self.events.send(from, Lane::Ordered, Message::Evicted { cut });
                 }
             }
         }
@@ -103,14 +98,18 @@ impl Log {
     fn on_message_of_stranger(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         match message {
             Message::Join { contact, snapshot, wall } => self.on_join(store, from, contact, snapshot, wall),
-            Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
+            Message::Resume { snapshot, table, key } => {
+                self.peers.on_resume(&mut self.events, from, snapshot, &table, key)
+            }
             Message::Installed { wall, has } => self.on_installed(store, from, wall, &has),
             Message::Member { proof } => self.on_proof(from, &proof),
             // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
             // cluster was made of a member's directory.
-            Message::Evicted { cut } if self.is_sponsor(from) || self.goes_on_as(from) => self.on_evicted(from, cut),
+            Message::Evicted { cut } if self.view().is_sponsor(from) || self.view().goes_on_as(from) => {
+                self.on_evicted(from, cut)
+            }
             // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
-            Message::Used if self.is_sponsor(from) && matches!(self.phase, Phase::Joining) => {
+            Message::Used if self.view().is_sponsor(from) && matches!(self.phase, Phase::Joining) => {
                 self.on_evicted(from, Seq::MAX)
             }
             Message::Contacts(contacts) if self.phase.may_answer() => self.on_contacts(from, contacts),
@@ -123,69 +122,33 @@ impl Log {
     fn on_message_of_member(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         match message {
             // A member that asks for a state has lost its own.
-            Message::Join { .. } if self.membership.is_member(from) => self.send(from, Lane::Ordered, Message::Used),
+            Message::Join { .. } if self.membership.is_member(from) => {
+                self.events.send(from, Lane::Ordered, Message::Used)
+            }
             Message::Join { contact, snapshot, wall } => self.on_join(store, from, contact, snapshot, wall),
-            Message::Resume { snapshot, table, key } => self.on_resume(from, snapshot, &table, key),
+            Message::Resume { snapshot, table, key } => {
+                self.peers.on_resume(&mut self.events, from, snapshot, &table, key)
+            }
             Message::Installed { .. } if self.membership.is_member(from) => self.tell_secrets(store, from),
             Message::Installed { wall, has } => self.on_installed(store, from, wall, &has),
             Message::Member { proof } => self.on_proof(from, &proof),
             Message::Contacts(contacts) => self.on_contacts(from, contacts),
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
             Message::Vector(vector) => self.on_vector(store, from, &vector),
-            Message::Skewed { ahead } => self.on_skewed(from, ahead),
+            Message::Skewed { ahead } => self.peers.on_skewed(&self.contacts, from, ahead),
             Message::Nominate(contact) => self.nominate(store, contact, from),
-            Message::Waits { newcomer, obstacles } if newcomer == self.me => self.on_waits(obstacles),
-            Message::Waits { newcomer, obstacles } => self.pass_waits_on(newcomer, obstacles),
+            Message::Waits { newcomer, obstacles } if newcomer == self.me => {
+                self.peers.on_waits(obstacles, self.phase.is_member())
+            }
+            Message::Waits { newcomer, obstacles } => {
+                let contact = self.contacts.get(newcomer).cloned();
+                self.peers.pass_waits_on(&mut self.events, newcomer, contact, obstacles, self.now.elapsed);
+            }
             Message::Secrets(secrets) => self.on_secrets(store, *secrets),
             Message::Evicted { cut } => self.on_evicted(from, cut),
             Message::Gone(begins) => self.on_gone(from, &begins),
-            Message::Forked { seq } if self.phase.is_member() => self.halt_forked(seq),
+            Message::Forked { seq } if self.phase.is_member() => self.halt_as_copy(&Contradiction::Forked(seq)),
             Message::Used | Message::Forked { .. } => {}
-        }
-    }
-
-    /// Whether a member goes on under that id, which is a later one of its.
-    pub(super) fn goes_on_as(&self, node: NodeId) -> bool {
-        self.membership.members().any(|member| member.key_part() == node.key_part() && member < node)
-    }
-
-    fn is_sponsor(&self, node: NodeId) -> bool {
-        self.peers.sponsor == Some(node)
-    }
-
-    /// A member says whether it takes the ops of this node.
-    fn on_skewed(&mut self, from: NodeId, ahead: u64) {
-        let before =
-            if ahead == 0 { self.peers.refused_by.remove(&from) } else { self.peers.refused_by.insert(from, ahead) };
-        match (before, ahead) {
-            (None, 1..) => tracing::warn!(
-                peer = %from, label = self.label(from), ahead_ms = ahead,
-                "a member does not take our ops: their timestamps are ahead of the cluster's time as it knows it"
-            ),
-            (Some(_), 0) => tracing::info!(peer = %from, label = self.label(from), "the member takes our ops again"),
-            _ => {}
-        }
-    }
-
-    /// Takes note of whose ops are not taken because their timestamps are too far ahead, and tells the origin.
-    fn note_skewed(&mut self, origin: NodeId, ahead: u64) {
-        if self.peers.skewed.insert(origin, ahead).is_none() {
-            let label = self.label(origin);
-            tracing::warn!(%origin, label, ahead_ms = ahead, "ops are not taken for now: their timestamps are ahead of the cluster's time");
-            self.tell_skewed(origin, ahead);
-        }
-    }
-
-    fn note_taken(&mut self, origin: NodeId) {
-        if self.peers.skewed.remove(&origin).is_some() {
-            tracing::info!(%origin, label = self.label(origin), "ops are taken again");
-            self.tell_skewed(origin, 0);
-        }
-    }
-
-    fn tell_skewed(&mut self, origin: NodeId, ahead: u64) {
-        if self.peers.is_connected(origin) {
-            self.send(origin, Lane::Ordered, Message::Skewed { ahead });
         }
     }
 
@@ -195,7 +158,7 @@ impl Log {
         if matches!(self.phase, Phase::Joining) {
             return self.join_again(store);
         }
-        let small = self.is_small();
+        let small = self.view().is_small();
         if !fresh.is_empty() {
             self.spread(fresh, small);
         }
@@ -210,13 +173,17 @@ impl Log {
         let rumour = if small { ours } else { fresh.into_values().fold(ours, |all, ops| [all, ops].concat()) };
         self.push(rumour, small);
         if !foreign.is_empty() {
-            let mut to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
+            let mut to = if small {
+                self.peers.connected()
+            } else {
+                choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+            };
             to.extend(foreign.iter().filter(|origin| !small && self.peers.is_connected(**origin)));
             let mut vector = self.vector(None, false, false);
             if !small {
                 vector.entries.retain(|entry| entry.origin == self.me || foreign.contains(&entry.origin));
             }
-            to.into_iter().for_each(|to| self.send(to, Lane::Ordered, Message::Vector(vector.clone())));
+            to.into_iter().for_each(|to| self.events.send(to, Lane::Ordered, Message::Vector(vector.clone())));
         }
     }
 
@@ -224,8 +191,12 @@ impl Log {
         if ops.is_empty() {
             return;
         }
-        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
-        let to: Vec<_> = to.into_iter().filter(|peer| self.takes_ours(*peer)).collect();
+        let to = if small {
+            self.peers.connected()
+        } else {
+            choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+        };
+        let to: Vec<_> = to.into_iter().filter(|peer| self.view().takes_ours(*peer)).collect();
         if to.is_empty() {
             return;
         }
@@ -234,16 +205,9 @@ impl Log {
             let rest = ops.split_off(ops.len().min(self.config.spread.ops));
             let ops = Arc::new(std::mem::replace(&mut ops, rest));
             for peer in &to {
-                self.send(*peer, Lane::Ordered, Message::Ops { ops: ops.clone(), more: false });
+                self.events.send(*peer, Lane::Ordered, Message::Ops { ops: ops.clone(), more: false });
             }
         }
-    }
-
-    /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
-    fn takes_ours(&self, peer: NodeId) -> bool {
-        let lag = self.frontiers.seq(self.me).saturating_sub(self.frontiers.held(peer, self.me));
-        let froze = self.membership.freeze_by(peer, self.me).is_some();
-        self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
     }
 
     /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
@@ -252,50 +216,45 @@ impl Log {
         if now < self.peers.next_heartbeat {
             let sooner = now.plus(self.config.busy_heartbeat);
             // Something may have become undecided since the last, slower beat was planned.
-            if sooner < self.peers.next_heartbeat && self.is_busy(contested) {
+            if sooner < self.peers.next_heartbeat && self.view().is_busy(contested) {
                 self.peers.next_heartbeat = sooner;
             }
             return;
         }
-        let interval = if self.is_busy(contested) { self.config.busy_heartbeat } else { self.heartbeat() };
+        let interval =
+            if self.view().is_busy(contested) { self.config.busy_heartbeat } else { self.view().heartbeat() };
         self.truncate(store);
         self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
-        self.clock.tick(self.time_to_follow());
-        let to = if small { self.peers.connected() } else { self.some_peers(self.config.spread.fanout) };
-        let partner = self.some_peers(1).first().copied();
-        let entries = self.entries();
+        self.own.tick(self.view().time_to_follow());
+        let to = if small {
+            self.peers.connected()
+        } else {
+            choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+        };
+        let partner = choose(&mut self.rng, self.peers.connected(), 1).first().copied();
+        let entries = self.view().entries();
         for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
             let vector = self.vector_of(entries.clone(), Some(peer), false, false);
-            self.send(peer, Lane::Ordered, Message::Vector(vector));
+            self.events.send(peer, Lane::Ordered, Message::Vector(vector));
         }
         if let Some(partner) = partner {
             let vector = self.vector_of(entries, Some(partner), self.phase.takes_ops(), true);
-            self.send(partner, Lane::Ordered, Message::Vector(vector));
+            self.events.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
             // Said before, but that may have been lost, or said to one who was no member itself.
             self.ask_for_admission(partner);
             if let Some(ahead) = self.peers.skewed.get(&partner).copied() {
-                self.tell_skewed(partner, ahead);
+                self.peers.tell_skewed(&mut self.events, partner, ahead);
             }
         }
-    }
-
-    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
-    /// waits for words of the others.
-    fn is_busy(&self, contested: bool) -> bool {
-        contested
-            || self.frontiers.has_undecided()
-            || !self.peers.vote.says().is_empty()
-            || self.phase.is_leaving()
-            || !self.leavers.is_empty()
     }
 
     /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
         // It could take nothing yet.
         let wants = wants && self.phase.takes_ops();
-        let entries = self.entries();
+        let entries = self.view().entries();
         self.vector_of(entries, to, wants, echo)
     }
 
@@ -306,12 +265,21 @@ impl Log {
         wants: bool,
         echo: bool,
     ) -> Vector {
-        self.has_promised |= self.phase.may_promise();
+        if self.phase.may_promise() {
+            self.own.tell();
+        }
         for entry in entries.iter_mut().filter(|entry| Some(entry.origin) == to) {
             entry.promise = self.frontiers.greatest_heard(entry.origin);
         }
-        let rows = to.filter(|_| self.phase.is_member()).map(|to| self.some_rows(to, wants)).unwrap_or_default();
-        let (leaving, yields_to) = self.leavers();
+        let rows = match to.filter(|_| self.phase.is_member()) {
+            Some(to) => {
+                let others = self.view().has_rows(to);
+                let chosen = choose(&mut self.rng, others, RELAYED_ROWS);
+                self.view().rows(chosen, to, wants)
+            }
+            None => Vec::new(),
+        };
+        let (leaving, yields_to) = self.view().leavers();
         Vector {
             entries,
             rows,
@@ -322,6 +290,42 @@ impl Log {
             wants,
             echo,
         }
+    }
+}
+
+impl View<'_> {
+    /// Members are heard; and whoever knows what only members know, for this node may be the one that lacks the word which let
+    /// the other in, and whoever said it may be lost. A newcomer may know none of those who are members by now: only members are
+    /// connected to it.
+    fn is_heard(&self, node: NodeId) -> bool {
+        let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
+        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || planted!(AnybodyIsHeard)
+    }
+
+    /// Whether a member goes on under that id, which is a later one of its.
+    pub(super) fn goes_on_as(&self, node: NodeId) -> bool {
+        self.membership.members().any(|member| member.key_part() == node.key_part() && member < node)
+    }
+
+    fn is_sponsor(&self, node: NodeId) -> bool {
+        self.peers.sponsor == Some(node)
+    }
+
+    /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
+    fn takes_ours(&self, peer: NodeId) -> bool {
+        let lag = self.frontiers.seq(self.me).saturating_sub(self.frontiers.held(peer, self.me));
+        let froze = self.membership.freeze_by(peer, self.me).is_some();
+        self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
+    }
+
+    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
+    /// waits for words of the others.
+    fn is_busy(&self, contested: bool) -> bool {
+        contested
+            || self.frontiers.has_undecided()
+            || !self.peers.vote.says().is_empty()
+            || self.phase.is_leaving()
+            || !self.peers.leavers.is_empty()
     }
 
     /// An entry for each log that there is something to say of.
@@ -342,16 +346,19 @@ impl Log {
         } else if !self.phase.may_promise() {
             Promise::default()
         } else {
-            Promise { seq: here.seq, chain: here.chain, hlc: self.clock.last() }
+            Promise { seq: here.seq, chain: here.chain, hlc: self.own.last() }
         };
         Entry { origin, has: here.seq, holds: acknowledged.seq, chain: acknowledged.chain, promise }
     }
 
-    /// The rows of some others; and the receiver's own with a full exchange.
-    fn some_rows(&mut self, to: NodeId, own: bool) -> Vec<HeldRow> {
-        let others: Vec<_> =
-            self.frontiers.rows().keys().copied().filter(|by| *by != to && self.membership.is_member(*by)).collect();
-        let chosen = self.choose(others, RELAYED_ROWS);
+    /// The members besides the receiver of a vector that have said what they hold.
+    fn has_rows(&self, to: NodeId) -> Vec<NodeId> {
+        let by = self.frontiers.rows().keys().copied();
+        by.filter(|by| *by != to && self.membership.is_member(*by)).collect()
+    }
+
+    /// The rows of the chosen ones; and the receiver's own with a full exchange.
+    fn rows(&self, chosen: Vec<NodeId>, to: NodeId, own: bool) -> Vec<HeldRow> {
         let row = |by: NodeId| {
             let held = self.frontiers.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
             HeldRow { by, held: held.collect() }
@@ -361,19 +368,14 @@ impl Log {
         rows.extend(word.map(|held| HeldRow { by: to, held }));
         rows
     }
+}
 
-    fn some_peers(&mut self, count: usize) -> Vec<NodeId> {
-        let connected = self.peers.connected();
-        self.choose(connected, count)
+/// `count` of the nodes, at random.
+fn choose(rng: &mut ChaCha8Rng, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
+    for i in 0..count.min(nodes.len().saturating_sub(1)) {
+        let rest = nodes.len() - i;
+        nodes.swap(i, i + rng.next_u32() as usize % rest);
     }
-
-    /// `count` of the nodes, at random.
-    fn choose(&mut self, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
-        for i in 0..count.min(nodes.len().saturating_sub(1)) {
-            let rest = nodes.len() - i;
-            nodes.swap(i, i + self.rng.next_u32() as usize % rest);
-        }
-        nodes.truncate(count);
-        nodes
-    }
+    nodes.truncate(count);
+    nodes
 }

@@ -6,14 +6,9 @@ use super::Log;
 use super::event::Event;
 use super::message::{Lane, Message};
 use super::phase::Out;
-use crate::clock::{Hlc, NodeId};
+use crate::clock::NodeId;
 use crate::crdt::{Body, Op, Setting};
 use crate::store::Store;
-use crate::store::schema::{self, Cell};
-
-/// How far ahead a promise ceiling is stored. Seconds, so that it costs next to no writes; half of the clock skew at
-/// most, because a node that restarts at once issues ops that far ahead of its clock.
-const CEILING_STEP: u64 = 5000;
 
 impl Log {
     /// Issues an op of this node's own. The caller applies it to the registry.
@@ -22,8 +17,7 @@ impl Log {
     /// In a phase in which it must not: it might issue a number again, or below a promise.
     pub(crate) fn issue(&mut self, body: Body) -> Op {
         assert!(self.phase.may_issue(), "an op is issued by members alone, once they have compared: {:?}", self.phase);
-        let hlc = self.clock.tick(self.time_to_follow());
-        self.has_promised = true;
+        let hlc = self.own.issue(self.view().time_to_follow());
         let here = self.frontiers.here(self.me);
         let op = Op::new(self.me, here.seq + 1, hlc, here.chain, body);
         self.enter(&op);
@@ -43,7 +37,7 @@ impl Log {
 
     /// Takes the next op of another member's log.
     pub(super) fn take(&mut self, op: &Op) {
-        self.clock.observe(op.hlc);
+        self.own.observe(op.hlc);
         self.enter(op);
         self.events.push(Event::Applied(op.clone()));
     }
@@ -64,12 +58,12 @@ impl Log {
 
     /// What hangs on the membership is worked out again.
     pub(super) fn membership_changed(&mut self) {
-        self.settings = self.membership.settings(self.founding.as_ref().map(|founding| founding.settings));
+        self.cluster.membership_changed(&self.membership);
         self.frontiers.membership_changed(self.membership.members(), self.now.elapsed);
         let membership = &self.membership;
         self.frontiers.forget_rows(|node| membership.is_member(node));
-        self.leavers.retain(|node| membership.is_member(*node));
-        self.contacts_changed = true;
+        self.peers.leavers.retain(|node| membership.is_member(*node));
+        self.contacts.members_changed();
         let out: Vec<_> = self.membership.cuts().keys().copied().collect();
         self.follow_logs();
         out.into_iter().for_each(|node| self.frontiers.end_fork(node));
@@ -92,15 +86,9 @@ impl Log {
         }
     }
 
-    /// Promises the time of this step.
-    pub(crate) fn advance_clock(&mut self) {
-        let time = self.time_to_follow();
-        self.clock.promise(time);
-    }
-
     /// Writes this step's ops and contacts. Returns the ops by origin.
     pub(crate) fn write(&mut self, store: &mut impl Store) -> BTreeMap<NodeId, Vec<Op>> {
-        self.save_contacts(store);
+        self.contacts.save(store);
         self.buffer.write(store)
     }
 
@@ -109,10 +97,8 @@ impl Log {
     /// before it has compared logs, the next can still be shown a promise that the directory knows nothing of.
     pub(crate) fn save(&mut self, store: &mut impl Store) {
         self.frontiers.save(store);
-        if self.phase.may_promise() && self.clock.last() > self.ceiling {
-            let step = CEILING_STEP.min(self.settings.max_clock_skew / 2);
-            self.ceiling = Hlc::from_millis(self.clock.last().millis().plus(step));
-            schema::Ceiling::save(store, &self.ceiling);
+        if self.phase.may_promise() {
+            self.own.save(store, self.cluster.settings().max_clock_skew);
         }
     }
 
@@ -121,12 +107,12 @@ impl Log {
         for origin in self.frontiers.take_new_forks() {
             let Some(fork) = self.frontiers.fork(origin) else { continue };
             tracing::error!(
-                %origin, label = self.label(origin), seq = fork.seq, other = %fork.by,
+                %origin, label = self.contacts.label(origin), seq = fork.seq, other = %fork.by,
                 "two nodes hold different ops under one number of a log: its data directory was put back or ran twice; nothing \
                  more of that log is decided until the node has come back under a new id"
             );
             if self.peers.is_connected(origin) {
-                self.send(origin, Lane::Ordered, Message::Forked { seq: fork.seq });
+                self.events.send(origin, Lane::Ordered, Message::Forked { seq: fork.seq });
             }
         }
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use super::message::Vector;
 use super::phase::{Acknowledges, Leaving};
+use super::view::View;
 use super::{Denied, Log, StoredPhase};
 use crate::clock::NodeId;
 use crate::crdt::{Body, Cut, Seq};
@@ -22,18 +23,6 @@ use crate::store::schema::{self, Cell};
 const ANEW_AFTER: u64 = 5000;
 
 impl Log {
-    /// Whether an operator's wish that this node leaves would be new to it.
-    ///
-    /// # Errors
-    /// It cannot leave.
-    pub(crate) fn may_leave(&self) -> Result<bool, Denied> {
-        if self.phase.is_going() {
-            return Ok(false);
-        }
-        self.phase.may_change_membership()?;
-        if self.membership.count() == 1 { Err(Denied::LastMember) } else { Ok(true) }
-    }
-
     /// This node is to leave.
     pub(crate) fn leave(&mut self, store: &mut impl Store) {
         tracing::info!("this node leaves its cluster: it hands over what it holds");
@@ -54,13 +43,13 @@ impl Log {
     }
 
     pub(super) fn begin_to_leave(&mut self) {
-        let steps_back = self.phase.leaving().is_some_and(|leaving| self.steps_back(leaving));
+        let steps_back = self.phase.leaving().is_some_and(|leaving| self.view().steps_back(leaving));
         let yields_to = match self.phase.leaving() {
             Some(leaving) if steps_back || !leaving.steps_back => leaving.yields_to.clone(),
             // It may have told them that it stays for them.
             _ => {
                 self.peers.forget_leaves();
-                self.leavers.clone()
+                self.peers.leavers.clone()
             }
         };
         let others = self.frontiers.logs().filter(|node| *node != self.me);
@@ -68,23 +57,12 @@ impl Log {
         self.phase.leave(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
     }
 
-    /// Of members that let each other go first in a circle, all but the one with the greatest id are for a while as if nobody
-    /// had asked them to leave.
-    fn steps_back(&self, leaving: &Leaving) -> bool {
-        let waits = leaving.yields_to.iter().any(|node| self.still_leaves(*node));
-        waits && self.leavers.iter().any(|node| *node > self.me)
-    }
-
-    fn still_leaves(&self, node: NodeId) -> bool {
-        self.leavers.contains(&node) && self.membership.is_member(node)
-    }
-
     /// A member says whether it leaves.
     pub(super) fn note_leaver(&mut self, member: NodeId, vector: &Vector) {
         if !vector.leaving.contains(&member) {
-            self.leavers.remove(&member);
+            self.peers.leavers.remove(&member);
         } else if self.membership.is_member(member) {
-            self.leavers.insert(member);
+            self.peers.leavers.insert(member);
             if let Some(leaving) = self.phase.leaving_mut() {
                 if vector.yields_to.contains(&self.me) {
                     leaving.yields_to.remove(&member);
@@ -95,12 +73,65 @@ impl Log {
         }
     }
 
+    fn stay(&mut self, store: &mut impl Store) {
+        if self.phase.stay() {
+            tracing::info!("this node does not leave after all");
+            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
+            self.frontiers.recount();
+        }
+    }
+
+    /// Issues the last op once nothing is lost with this node.
+    pub(crate) fn depart(&mut self, store: &mut impl Store) {
+        let Some(leaving) = self.phase.leaving().filter(|_| self.phase.may_issue()) else { return };
+        if self.membership.count() == 1 {
+            tracing::warn!("all other members are out: this node is the last one and stays");
+            return self.stay(store);
+        }
+        let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
+        let settled = settled && (self.view().may_go(leaving) || planted!(NobodyStays));
+        let began = leaving.began;
+        let hold_all = planted!(NoHandOver) || self.view().leave_waits_for().is_empty();
+        if settled && hold_all {
+            tracing::info!("all members hold what this node holds; it departs");
+            self.issue_membership(Body::Depart);
+            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
+        } else if self.now.elapsed.since(began) >= ANEW_AFTER {
+            self.begin_to_leave();
+        }
+    }
+}
+
+impl View<'_> {
+    /// Whether an operator's wish that this node leaves would be new to it.
+    ///
+    /// # Errors
+    /// It cannot leave.
+    pub(crate) fn may_leave(&self) -> Result<bool, Denied> {
+        if self.phase.is_going() {
+            return Ok(false);
+        }
+        self.phase.may_change_membership()?;
+        if self.membership.count() == 1 { Err(Denied::LastMember) } else { Ok(true) }
+    }
+
+    /// Of members that let each other go first in a circle, all but the one with the greatest id are for a while as if nobody
+    /// had asked them to leave.
+    fn steps_back(&self, leaving: &Leaving) -> bool {
+        let waits = leaving.yields_to.iter().any(|node| self.still_leaves(*node));
+        waits && self.peers.leavers.iter().any(|node| *node > self.me)
+    }
+
+    fn still_leaves(&self, node: NodeId) -> bool {
+        self.peers.leavers.contains(&node) && self.membership.is_member(node)
+    }
+
     /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first. One that
     /// has departed is still one that leaves to whoever hears this before its last op.
     pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
         let leaves = self.phase.leaving().is_some_and(|leaving| !leaving.steps_back);
         let me = (leaves || self.phase.departed().is_some()).then_some(self.me);
-        let leavers = self.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
+        let leavers = self.peers.leavers.iter().copied().filter(|node| self.membership.is_member(*node));
         let yields_to = self.phase.leaving().map(|leaving| leaving.yields_to.clone()).unwrap_or_default();
         (leavers.chain(me).collect(), yields_to)
     }
@@ -121,14 +152,6 @@ impl Log {
         2 * others().filter(|member| self.is_in_contact(*member)).count() > others().count()
     }
 
-    fn stay(&mut self, store: &mut impl Store) {
-        if self.phase.stay() {
-            tracing::info!("this node does not leave after all");
-            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
-            self.frontiers.recount();
-        }
-    }
-
     /// What this node says that it holds of a log: all of it, unless it is about to leave, or has left: what it takes then it
     /// hands over to nobody. A newcomer that does not know yet that it was let in may have to take another state under its id,
     /// and others remember what that id has said.
@@ -139,26 +162,6 @@ impl Log {
             }
             Acknowledges::Nothing => Cut::default(),
             Acknowledges::HandedOver(_) | Acknowledges::All => self.frontiers.here(origin),
-        }
-    }
-
-    /// Issues the last op once nothing is lost with this node.
-    pub(crate) fn depart(&mut self, store: &mut impl Store) {
-        let Some(leaving) = self.phase.leaving().filter(|_| self.phase.may_issue()) else { return };
-        if self.membership.count() == 1 {
-            tracing::warn!("all other members are out: this node is the last one and stays");
-            return self.stay(store);
-        }
-        let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
-        let settled = settled && (self.may_go(leaving) || planted!(NobodyStays));
-        let began = leaving.began;
-        let hold_all = planted!(NoHandOver) || self.leave_waits_for().is_empty();
-        if settled && hold_all {
-            tracing::info!("all members hold what this node holds; it departs");
-            self.issue_membership(Body::Depart);
-            schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
-        } else if self.now.elapsed.since(began) >= ANEW_AFTER {
-            self.begin_to_leave();
         }
     }
 

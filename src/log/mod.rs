@@ -20,8 +20,10 @@
 
 mod boot;
 mod chain_check;
+mod cluster;
 mod cluster_time;
 mod config;
+mod contacts;
 mod decide;
 mod denied;
 mod event;
@@ -34,37 +36,46 @@ mod leave;
 mod membership;
 mod message;
 mod ops;
+mod own_clock;
 mod phase;
 mod rows;
+mod suspect;
 #[cfg(test)]
 mod tests;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod view;
+mod vote;
 
 use rand_chacha::ChaCha8Rng;
 
-pub(crate) use self::boot::{write_founding, write_secrets};
+use self::cluster::Cluster;
+pub(crate) use self::cluster::{write_founding, write_secrets};
 use self::cluster_time::ClusterTime;
-pub use self::config::{Config, Founding, Now, Start};
+pub use self::config::{Config, Founding, GossipLimits, Now, Start};
+use self::contacts::Contacts;
 pub(crate) use self::decide::Decision;
 pub use self::denied::Denied;
 pub(crate) use self::denied::STARTS;
+use self::event::Events;
 pub use self::event::{Event, Output};
 pub(crate) use self::exit::{Exit, used_up};
 pub(crate) use self::frontiers::Fork;
 use self::frontiers::Frontiers;
-pub use self::gossip::GossipLimits;
 pub(crate) use self::gossip::Newcomer;
 use self::gossip::Peers;
 pub(crate) use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
 use self::ops::LogBuffer;
 pub(crate) use self::ops::read as read_log;
+use self::own_clock::OwnClock;
 use self::phase::Notice;
 pub(crate) use self::phase::Phase;
 pub use self::phase::{Return, StoredPhase};
-use crate::clock::{Clock, Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{Chain, Seq, Settings};
+use self::view::View;
+use crate::clock::NodeId;
+#[cfg(test)]
+use crate::clock::{Hlc, Millis, Stamp};
+#[cfg(test)]
+use crate::crdt::{Seq, Settings};
 
 /// What a node knows of its cluster and of the logs in it. See the module's text.
 #[derive(Debug)]
@@ -72,19 +83,11 @@ pub struct Log {
     config: Config,
     me: NodeId,
     now: Now,
-    clock: Clock,
+    /// This node's timestamps, and what it has promised by them.
+    own: OwnClock,
+    /// The clocks of the members.
     time: ClusterTime,
-    /// The promise ceiling, as it is stored.
-    ceiling: Hlc,
-    /// The ceiling that was stored when the process started: whatever this node had promised before lies at or below it.
-    opened_at: Hlc,
-    /// This process has promised something since.
-    has_promised: bool,
-    founding: Option<Founding>,
-    /// The settings of the cluster that are in force; the defaults while this node has no state.
-    settings: Settings,
-    /// The cluster's secret; none while this node was not let in.
-    secret: Option<[u8; 32]>,
+    cluster: Cluster,
     /// Where this node stands in its life.
     phase: Phase,
     /// What a peer has said that ends this incarnation.
@@ -93,18 +96,10 @@ pub struct Log {
     buffer: LogBuffer,
     frontiers: Frontiers,
     membership: Membership,
-    contacts: BTreeMap<NodeId, Contact>,
-    /// Whom to be connected to has changed since the driver was last told.
-    contacts_changed: bool,
-    /// Contacts that peers have not been told of.
-    fresh_contacts: BTreeSet<NodeId>,
-    /// Contacts that are not in the store.
-    unsaved_contacts: BTreeSet<NodeId>,
+    contacts: Contacts,
     peers: Peers,
     rng: ChaCha8Rng,
-    /// Other members that were asked to leave, as they say.
-    leavers: BTreeSet<NodeId>,
-    events: Vec<Event>,
+    events: Events,
 }
 
 /// What the replica asks.
@@ -116,45 +111,30 @@ impl Log {
 
     /// What followed from the calls since this was last asked, in order.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+        self.events.take()
     }
 
-    /// When it wants to be stepped at the latest, in `elapsed` time.
-    pub(crate) fn wake_at(&self) -> Millis {
-        let never = Millis(u64::MAX);
-        let silence = self.next_silence().unwrap_or(never);
-        let alone = self.serves_alone_at().unwrap_or(never);
-        self.peers.next_heartbeat().min(silence).min(alone)
-    }
-
-    /// What the cluster has in common; none while a newcomer has no snapshot.
-    pub(crate) fn founding(&self) -> Option<&Founding> {
-        self.founding.as_ref()
-    }
-
-    /// The cluster's secret; none while this node was not let in.
-    pub(crate) fn secret(&self) -> Option<[u8; 32]> {
-        self.secret
-    }
-
-    /// The settings of the cluster that are in force.
-    pub(crate) fn settings(&self) -> Settings {
-        self.settings
-    }
-
-    /// Has the cluster begin with other settings, for tests.
-    #[cfg(test)]
-    pub(crate) fn found_with(&mut self, change: impl FnOnce(&mut Settings)) {
-        if let Some(founding) = &mut self.founding {
-            change(&mut founding.settings);
+    /// What the rules read, and the replica may ask of them.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            config: &self.config,
+            settings: self.cluster.settings(),
+            me: self.me,
+            now: self.now,
+            own: &self.own,
+            time: &self.time,
+            phase: &self.phase,
+            notice: self.notice,
+            membership: &self.membership,
+            frontiers: &self.frontiers,
+            contacts: &self.contacts,
+            peers: &self.peers,
         }
-        self.membership_changed();
     }
 
-    /// How often a node tells a peer what it has when nothing is undecided, milliseconds. A few promises may be lost before
-    /// anybody takes a node for silent.
-    fn heartbeat(&self) -> u64 {
-        self.settings.evict_after.map_or(self.config.heartbeat, |after| self.config.heartbeat.min(after / 4))
+    /// What the members have in common.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// Where this node stands in its life, and so what it may do.
@@ -180,44 +160,14 @@ impl Log {
         &self.peers
     }
 
-    /// How a node is reached.
-    pub(crate) fn contact(&self, node: NodeId) -> Option<&Contact> {
-        self.contacts.get(&node)
+    /// How nodes are reached.
+    pub(crate) fn contacts(&self) -> &Contacts {
+        &self.contacts
     }
 
-    /// The operator's name for a node; empty where there is none.
-    pub(crate) fn label(&self, node: NodeId) -> String {
-        self.contact(node).map(|contact| contact.label.clone()).unwrap_or_default()
-    }
-
-    /// Whether it knows, or knew, of any other node.
-    pub(crate) fn knows_others(&self) -> bool {
-        self.contacts.keys().any(|node| node.key_part() != self.me.key_part())
-    }
-
-    /// Everything at or below it has arrived.
-    pub(crate) fn watermark(&self) -> Hlc {
-        self.frontiers.watermark()
-    }
-
-    /// The prefix of a log that is here.
-    pub(crate) fn applied_of(&self, origin: NodeId) -> Seq {
-        self.frontiers.seq(origin)
-    }
-
-    /// The hash of what is here of a log.
-    pub(crate) fn chain(&self, origin: NodeId) -> Chain {
-        self.frontiers.chain(origin)
-    }
-
-    /// The prefix of a log that is decided.
-    pub(crate) fn decided(&self, origin: NodeId) -> Seq {
-        self.frontiers.decided(origin)
-    }
-
-    /// Whether an op that was applied is decided.
-    pub(crate) fn is_decided(&self, op: Stamp) -> bool {
-        self.frontiers.is_decided(op)
+    /// This node's own timestamps.
+    pub(crate) fn own(&self) -> &OwnClock {
+        &self.own
     }
 
     /// What ended by the watermark in this step must not be known for longer than the watermark is.
@@ -225,44 +175,17 @@ impl Log {
         self.frontiers.keep_watermark(self.me);
     }
 
-    /// This node's last timestamp: its promise.
-    pub(crate) fn last_timestamp(&self) -> Hlc {
-        self.clock.last()
-    }
-
-    /// The latest that this node knows of anything.
-    pub(crate) fn latest_known(&self) -> Hlc {
-        self.ceiling.max(self.clock.last()).max(self.frontiers.latest()).max(self.watermark())
-    }
-
-    /// How far a member's clock is ahead of this node's, in milliseconds.
-    pub(crate) fn clock_offset(&self, member: NodeId) -> Option<i64> {
-        self.time.offset(member, self.now)
+    /// Has the cluster begin with other settings, for tests.
+    #[cfg(test)]
+    pub(crate) fn found_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.cluster.found_with(change);
+        self.membership_changed();
     }
 
     /// A random number.
     pub(crate) fn random(&mut self) -> u64 {
         use rand_chacha::rand_core::Rng;
         self.rng.next_u64()
-    }
-
-    /// A promise that has come by some relay.
-    #[cfg(test)]
-    pub(crate) fn believe(&mut self, node: NodeId, promise: Promise) {
-        self.frontiers.hear(node, promise, node, self.now);
-    }
-
-    /// Whether there are so few members that everybody tells everybody.
-    fn is_small(&self) -> bool {
-        self.membership.count() <= self.config.spread.small
-    }
-
-    fn output(&mut self, output: Output) {
-        self.events.push(Event::Output(output));
-    }
-
-    fn send(&mut self, to: NodeId, lane: Lane, message: Message) {
-        self.output(Output::Send { to, lane, message });
     }
 
     /// The node must stop. What follows from this step comes to nothing.

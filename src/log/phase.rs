@@ -257,7 +257,12 @@ impl Phase {
     pub(super) fn start(&mut self, now: Now) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
-            *self = Self::Comparing(ChainCheck::at(now), Place::Waiting(Lacks::Both));
+            let place = Place::Waiting(Lacks::Both);
+            *self = if planted!(NothingCompared) {
+                Self::Settled(place)
+            } else {
+                Self::Comparing(ChainCheck::at(now), place)
+            };
         }
         joins
     }

@@ -221,7 +221,7 @@ impl<S: Store> Replica<S> {
         let store = &mut self.store;
         if cancel {
             self.log.cancel_leave(store)?;
-        } else if self.log.may_leave()? {
+        } else if self.log.view().may_leave()? {
             if self.reissue.has_open() {
                 let why = "it registers again what an eviction had made void".to_owned();
                 return Err(Refusal::Unavailable(why));
@@ -287,7 +287,7 @@ impl<S: Store> Replica<S> {
 
     /// Only members issue ops, and only with a clock that can be trusted.
     pub(super) fn may_issue(&self) -> Result<(), Refusal> {
-        match (self.log.phase().may_register(), self.log.clock_suspect()) {
+        match (self.log.phase().may_register(), self.log.view().clock_suspect()) {
             (Err(Denied::Leaving | Denied::Departed), _) => Err(Refusal::Leaving),
             (Err(_), _) => Err(Refusal::NotMember),
             (Ok(()), Some(offset)) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),

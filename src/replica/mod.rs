@@ -136,7 +136,7 @@ impl<S: Store> Replica<S> {
 
     /// What the cluster has in common; none while a newcomer has no snapshot.
     pub fn founding(&self) -> Option<&Founding> {
-        self.log.founding()
+        self.log.cluster().founding()
     }
 
     /// The cursor of the last event, durable when the replica has just been opened.
@@ -151,7 +151,7 @@ impl<S: Store> Replica<S> {
 
     /// The cluster's secret; none while this node was not let in.
     pub fn secret(&self) -> Option<[u8; 32]> {
-        self.log.secret()
+        self.log.cluster().secret()
     }
 
     /// Those who are out, as far as this node knows, each with the prefix of its log that counts.
@@ -161,14 +161,14 @@ impl<S: Store> Replica<S> {
 
     /// Everything at or below it has arrived.
     pub fn watermark(&self) -> Hlc {
-        self.log.watermark()
+        self.log.frontiers().watermark()
     }
 
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
         let retell = if self.retelling.is_some() { self.now.elapsed } else { Millis(u64::MAX) };
-        self.log.wake_at().min(deadline).min(retell)
+        self.log.view().wake_at().min(deadline).min(retell)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -212,7 +212,6 @@ impl<S: Store> Replica<S> {
         }
         // The clock first: whatever is issued in this step follows it, and what it promises lies below that.
         self.log.look_at_the_clock();
-        self.log.advance_clock();
         // Requests that waited for the start are the first of those that this step takes.
         if self.log.end_start() {
             self.answer_after_start();
@@ -275,21 +274,16 @@ impl<S: Store> Replica<S> {
 
     /// What is left to do where this incarnation is over: the last output, after all others of this step.
     fn exit(&mut self) -> Option<Output> {
-        match self.log.exit()? {
-            Exit::Left => {
-                self.log.end_for_good(&mut self.store);
-                Some(Output::Left)
-            }
-            Exit::Anew(node, void_from) => {
-                self.keep_void(void_from);
-                self.log.start_over(&mut self.store, node);
-                Some(Output::Rejoin(node))
-            }
-            Exit::UsedUp(why) => {
-                self.log.end_without_next();
-                Some(Output::Halt(used_up(why)))
-            }
+        let exit = self.log.view().exit()?;
+        if let Exit::Anew(_, void_from) = exit {
+            self.keep_void(void_from);
         }
+        self.log.end(&mut self.store, &exit);
+        Some(match exit {
+            Exit::Left => Output::Left,
+            Exit::Anew(node, _) => Output::Rejoin(node),
+            Exit::UsedUp(why) => Output::Halt(used_up(why)),
+        })
     }
 
     /// Issues an op of this node's own.

@@ -41,7 +41,7 @@ impl<S: Store> Replica<S> {
     fn namespace_view(&self, namespace: String) -> NamespaceView {
         match Namespace::load(&self.store, &namespace) {
             Some(Namespace { stamp, seq, rules }) => {
-                let is_final = seq <= self.log.decided(stamp.node);
+                let is_final = seq <= self.log.frontiers().decided(stamp.node);
                 NamespaceView { namespace, rules, version: RulesVersion::Set(stamp), is_final }
             }
             None => {

@@ -148,7 +148,7 @@ impl<S: Store> Replica<S> {
     /// Whether a registration with private names is open, as far as its bearer is concerned: for as long as it would be had
     /// it won, so that a count tells nobody that it lost.
     pub(super) fn is_open_in_private(&self, registration: &Registration) -> bool {
-        if registration.seq > self.log.decided(registration.stamp.node) {
+        if registration.seq > self.log.frontiers().decided(registration.stamp.node) {
             return true;
         }
         let gone = |record: &ClaimRecord| record.ended.is_some_and(|ended| ended != EndReason::Rejected);
@@ -158,7 +158,8 @@ impl<S: Store> Replica<S> {
 
     /// It is a reservation that was not activated, and its time is not over.
     fn is_reserved(&self, registration: &Registration) -> bool {
-        registration.end().is_some_and(|end| end > self.log.watermark()) && !registration.activated_in_time()
+        registration.end().is_some_and(|end| end > self.log.frontiers().watermark())
+            && !registration.activated_in_time()
     }
 
     /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown

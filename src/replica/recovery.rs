@@ -70,8 +70,8 @@ impl<S: Store> Replica<S> {
             members: self.log.membership().count(),
             registrations: schema::Registrations::count(&self.store) as u64,
             pending: self.verdicts.pending(),
-            watermark: self.log.watermark(),
-            latest: self.log.latest_known(),
+            watermark: self.log.frontiers().watermark(),
+            latest: self.log.view().latest_known(),
         }
     }
 
@@ -85,12 +85,13 @@ impl<S: Store> Replica<S> {
         let own = former.keys().copied().filter(|node| node.key_part() == self.me.key_part());
         let last = own.max().map_or(self.me, |last| last.max(self.me));
         let next = last.next_incarnation().ok_or(RecoverError::UsedUp)?;
-        let (latest, settings) = (self.log.latest_known(), self.log.settings());
+        let (latest, settings) = (self.log.view().latest_known(), self.log.cluster().settings());
         schema::Membership::empty(&mut self.store);
         schema::Contacts::empty(&mut self.store);
         self.end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
-        let pepper = self.log.secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
+        let pepper =
+            self.log.cluster().secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         let store = &mut self.store;
         write_founding(store, &Founding { id, founders: [next].into(), former, settings });
         write_secrets(store, &Secrets { cluster: secret, pepper });

@@ -2,6 +2,7 @@
 
 use super::Replica;
 use crate::clock::NodeId;
+use crate::log::Exit;
 use crate::store::Store;
 
 /// A data directory cannot become that of the next incarnation. Nothing was changed.
@@ -32,7 +33,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether it knows, or knew, of any other node.
     pub fn knows_others(&self) -> bool {
-        self.log.knows_others()
+        self.log.contacts().knows_others(self.me)
     }
 
     /// The same for what a backup holds, also where its node was alone: what becomes of it is then for its operator to
@@ -49,7 +50,7 @@ impl<S: Store> Replica<S> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
         // What it thinks to be decided may be so only here.
         self.keep_void(1);
-        self.log.start_over(&mut self.store, next);
+        self.log.end(&mut self.store, &Exit::Anew(next, 1));
         self.store.commit();
         Ok((self.store, next))
     }

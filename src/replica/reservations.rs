@@ -52,7 +52,7 @@ impl<S: Store> Replica<S> {
 
     /// When something ends that lasts for so many milliseconds from now.
     pub(super) fn ends_after(&self, ttl: u64) -> Hlc {
-        Hlc::from_millis(self.log.last_timestamp().millis().max(self.now.wall).plus(ttl))
+        Hlc::from_millis(self.log.own().last().millis().max(self.now.wall).plus(ttl))
     }
 
     /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
@@ -61,7 +61,7 @@ impl<S: Store> Replica<S> {
         if registration.rejected {
             return too_late("was rejected");
         }
-        let over = self.log.last_timestamp().max(Hlc::from_millis(self.now.wall)) >= end;
+        let over = self.log.own().last().max(Hlc::from_millis(self.now.wall)) >= end;
         if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
     }
 }

@@ -44,7 +44,7 @@ impl<S: Store> Replica<S> {
 
     /// While everything is kept, what is over gets no row that says so: once not everything is kept any more, it is looked for.
     fn look_at_setting(&mut self) {
-        let keeps_all = self.log.settings().keep_events.is_none();
+        let keeps_all = self.log.cluster().settings().keep_events.is_none();
         if std::mem::replace(&mut self.retention.keeps_all, keeps_all) == keeps_all {
             return;
         }
@@ -57,7 +57,7 @@ impl<S: Store> Replica<S> {
 
     /// Takes note of a registration some claim of which has ended for good, in case that was the last.
     pub(super) fn note_over(&mut self, registration: &Registration) {
-        if self.log.settings().keep_events.is_some() && has_ended(registration) {
+        if self.log.cluster().settings().keep_events.is_some() && has_ended(registration) {
             // Others that carry its id may still bring events, and so may a feed that has not reached it.
             let alone = registration.chosen_id.is_none() && self.retelling.is_none();
             let last = alone && self.is_settled(registration);
@@ -76,14 +76,14 @@ impl<S: Store> Replica<S> {
     /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
     pub(super) fn tidy(&mut self) {
         self.look_at_setting();
-        let Some(keep) = self.log.settings().keep_events else { return };
+        let Some(keep) = self.log.cluster().settings().keep_events else { return };
         if self.now.elapsed < self.retention.look_at {
             return;
         }
         self.retention.look_at = self.now.elapsed.plus(self.config.log.heartbeat);
         // A clock that is off from all others' is no judge of age.
         let comes_back = self.reissue.has_open() || self.retelling.is_some() || self.log.phase().is_starting();
-        if comes_back || !self.is_member() || self.log.clock_suspect().is_some() {
+        if comes_back || !self.is_member() || self.log.view().clock_suspect().is_some() {
             return;
         }
         let before = Millis(self.now.wall.0.saturating_sub(keep));
@@ -106,7 +106,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether the outcome of a registration is still to be told.
     fn is_open(&self, registration: Stamp) -> bool {
-        !self.log.is_decided(registration) || self.verdicts.is_contested(registration)
+        !self.log.frontiers().is_decided(registration) || self.verdicts.is_contested(registration)
     }
 
     /// Enters some of the registrations that are over without a row that says so. They stay for longer than those that are
@@ -118,7 +118,7 @@ impl<S: Store> Replica<S> {
             looked.push(found.row());
             if looked.len() < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let end = self.log.watermark().millis().plus(keep);
+        let end = self.log.frontiers().watermark().millis().plus(keep);
         for registration in looked.iter().filter(|registration| has_ended(registration)) {
             self.wait_for(end, registration.stamp);
         }
@@ -136,7 +136,7 @@ impl<S: Store> Replica<S> {
 
     /// Forgets registrations that are over and that no event speaks of any more. True where some were left.
     fn forget_over(&mut self, keep: u64) -> bool {
-        let waited = self.due(Due::Watermark(self.log.watermark()));
+        let waited = self.due(Due::Watermark(self.log.frontiers().watermark()));
         let told = self.due(Due::Feed(self.feed.earliest()));
         let some_left = waited.len().max(told.len()) == AT_ONCE;
         for (address, key, _) in waited {
@@ -172,7 +172,7 @@ impl<S: Store> Replica<S> {
         if all.iter().any(|one| !self.is_settled(one)) {
             return self.enter_over(stamp, false);
         }
-        let watermark = self.log.watermark();
+        let watermark = self.log.frontiers().watermark();
         if !all.iter().all(|one| self.is_told(one.stamp.node)) {
             return self.wait_for(watermark.millis().plus(keep), stamp);
         }
@@ -207,7 +207,7 @@ impl<S: Store> Replica<S> {
 
     /// Whether nothing more will be told of a registration whose claims have all ended.
     pub(super) fn is_settled(&self, registration: &Registration) -> bool {
-        let decided = registration.seq <= self.log.decided(registration.stamp.node);
+        let decided = registration.seq <= self.log.frontiers().decided(registration.stamp.node);
         (registration.rejected || decided) && !self.verdicts.is_contested(registration.stamp)
     }
 }

@@ -420,7 +420,7 @@ fn two_that_cannot_reach_each_other_agree_through_a_third() {
 fn a_node_opens_what_it_left() {
     let mut cluster = Cluster::founded(1);
     let alice = cluster.claim(1, "alice");
-    let before = cluster.nodes[&node(1)].log.last_timestamp();
+    let before = cluster.nodes[&node(1)].log.own().last();
     let store = cluster.nodes.remove(&node(1)).unwrap().store().clone();
     // The clock was set back an hour meanwhile.
     cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);

@@ -197,7 +197,7 @@ impl<S: Store> Replica<S> {
         self.verdicts = Verdicts { next_expiry: first_expiry(&self.store), ..Verdicts::default() };
         let verdicts = &mut self.verdicts;
         for origin in self.log.frontiers().logs() {
-            read_log(&self.store, origin, self.log.decided(origin) + 1, &mut |op| {
+            read_log(&self.store, origin, self.log.frontiers().decided(origin) + 1, &mut |op| {
                 verdicts.wait_for(&op);
                 ControlFlow::Continue(())
             });
@@ -209,14 +209,14 @@ impl<S: Store> Replica<S> {
 
     fn is_decided(&self, stamp: Stamp) -> bool {
         let registration = Registration::load(&self.store, stamp);
-        registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
+        registration.is_some_and(|registration| registration.seq <= self.log.frontiers().decided(stamp.node))
     }
 
     fn contest(&mut self, stamp: Stamp) {
         let Some(registration) = Registration::load(&self.store, stamp) else { return };
         let contest = Contest {
             chosen: registration.chosen_id.is_some(),
-            decided: registration.seq <= self.log.decided(stamp.node),
+            decided: registration.seq <= self.log.frontiers().decided(stamp.node),
             rejected: registration.rejected,
         };
         self.verdicts.contests.insert(stamp, contest);
@@ -295,9 +295,9 @@ impl<S: Store> Replica<S> {
         if self.registry.erasing().is_empty() {
             return;
         }
-        let watermark = self.log.watermark();
+        let watermark = self.log.frontiers().watermark();
         let early = self.registry.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
-        let decided = early.filter(|(by, _)| self.log.is_decided(*by));
+        let decided = early.filter(|(by, _)| self.log.frontiers().is_decided(*by));
         let known = decided.filter_map(|(_, stamp)| Registration::load(&self.store, *stamp));
         let due: Vec<_> = known.filter(|known| has_ended(known) && self.is_settled(known)).collect();
         for registration in due {
@@ -328,7 +328,7 @@ impl<S: Store> Replica<S> {
     /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
     fn extended(&mut self, registration: Stamp) {
         if let Some(mut registration) = Registration::load(&self.store, registration) {
-            let watermark = self.log.watermark();
+            let watermark = self.log.frontiers().watermark();
             self.registry.settle_end(&mut self.store, &mut registration, watermark);
         }
     }
@@ -412,7 +412,11 @@ impl<S: Store> Replica<S> {
 
     /// Ends the reservations that the watermark has passed and nobody activated.
     fn expire(&mut self) {
-        let time = if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.now.wall) } else { self.log.watermark() };
+        let time = if planted!(ExpiryByLocalClock) {
+            Hlc::from_millis(self.now.wall)
+        } else {
+            self.log.frontiers().watermark()
+        };
         if self.verdicts.next_expiry.is_none_or(|next| next > time) {
             return;
         }
@@ -431,7 +435,7 @@ impl<S: Store> Replica<S> {
     /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
     fn expire_one(&mut self, stamp: Stamp) -> bool {
         // Asked before anything is read: one that stays open comes by in every step.
-        if !self.log.is_decided(stamp) || self.verdicts.is_contested(stamp) {
+        if !self.log.frontiers().is_decided(stamp) || self.verdicts.is_contested(stamp) {
             return false;
         }
         let Some(mut registration) = Registration::load(&self.store, stamp) else { return false };

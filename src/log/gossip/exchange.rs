@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::truncate::say_gone;
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::crdt::{Body, Op};
+use crate::log::chain_check::Contradiction;
 use crate::log::frontiers::Fork;
 use crate::log::phase::Out;
+use crate::log::view::View;
 use crate::log::{Entry, Lane, Log, Message, Promise, Vector, ops};
 use crate::store::Store;
 
@@ -21,7 +24,7 @@ impl Log {
         if !self.phase.takes_ops() {
             return;
         }
-        let limit = self.latest_taken();
+        let limit = self.view().latest_taken();
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.asked_at = None;
         }
@@ -30,7 +33,7 @@ impl Log {
             if left.contains(&op.node) {
                 continue;
             }
-            match self.check(op, limit) {
+            match self.view().check(op, limit) {
                 Check::Next => {
                     self.take(op);
                     taken.insert(op.node);
@@ -38,7 +41,8 @@ impl Log {
                 Check::Known | Check::Stranger => {}
                 Check::Gap => gap = true,
                 Check::Early => {
-                    self.note_skewed(op.node, op.hlc.millis().since(self.cluster_time()));
+                    let ahead = op.hlc.millis().since(self.view().cluster_time());
+                    self.peers.note_skewed(&self.contacts, &mut self.events, op.node, ahead);
                     left.insert(op.node);
                 }
                 Check::Broken => {
@@ -49,14 +53,14 @@ impl Log {
                         self.phase.go_out(Out::HoldsVoid);
                     }
                 }
-                Check::Ours => return self.halt_behind(op.seq),
+                Check::Ours => return self.halt_as_copy(&Contradiction::Behind(op.seq)),
             }
         }
         // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
         let more = more && !taken.is_empty();
         for origin in taken {
             if !left.contains(&origin) {
-                self.note_taken(origin);
+                self.peers.note_taken(&self.contacts, &mut self.events, origin);
             }
             if self.membership.freeze_by(self.me, origin).is_none() {
                 self.frontiers.believe(origin, self.now);
@@ -67,32 +71,6 @@ impl Log {
         }
     }
 
-    fn check(&self, op: &Op, limit: Millis) -> Check {
-        let applied = self.frontiers.seq(op.node);
-        if op.seq <= applied {
-            Check::Known
-        } else if op.node == self.me {
-            Check::Ours
-        } else if op.seq > self.membership.limit(self.me, op.node) {
-            Check::Stranger
-        } else if op.seq > applied + 1 && !planted!(GapsTaken) {
-            Check::Gap
-        } else if op.hlc <= self.membership.floor(op.node) {
-            // Another admission let it in earlier, which is not complete here yet.
-            Check::Stranger
-        } else if op.hlc.millis() > limit && !planted!(SkewUnchecked) {
-            Check::Early
-        } else if !op.continues(self.frontiers.chain(op.node)) && !planted!(GapsTaken) {
-            // Its origin's data directory was put back or copied.
-            Check::Broken
-        } else if op.hlc <= self.frontiers.promise(op.node).hlc {
-            // Its origin had promised to issue nothing that early.
-            Check::Broken
-        } else {
-            Check::Next
-        }
-    }
-
     /// Asks a peer for all that it has and this node lacks.
     fn ask(&mut self, peer: NodeId, at_once: bool) {
         let now = self.now.elapsed;
@@ -100,12 +78,12 @@ impl Log {
         if at_once || state.asked_at.is_none_or(|asked| now.since(asked) >= ASK_AGAIN) {
             state.asked_at = Some(now);
             let vector = self.vector(Some(peer), true, false);
-            self.send(peer, Lane::Ordered, Message::Vector(vector));
+            self.events.send(peer, Lane::Ordered, Message::Vector(vector));
         }
     }
 
     pub(super) fn on_vector(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
-        self.time.heard(from, vector.wall, self.now, self.settings.max_clock_skew);
+        self.time.heard(from, vector.wall, self.now, self.cluster.settings().max_clock_skew);
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.silent = Some((self.now.elapsed, vector.silent.clone()));
             peer.leaving.clone_from(&vector.leaving);
@@ -118,16 +96,18 @@ impl Log {
         let mut lacking = false;
         for entry in &vector.entries {
             if entry.origin == self.me {
-                if !self.compare_own(store, from, entry) {
-                    return;
+                if let Some(contradiction) = self.view().contradicts_log(store, from, entry) {
+                    return self.halt_as_copy(&contradiction);
                 }
             } else {
                 self.hear_promise(from, entry);
-                self.compare_stored(store, from, entry, vector.wants);
+                if vector.wants && self.view().holds_another(store, from, entry) {
+                    self.frontiers.note_fork(entry.origin, Fork { by: from, seq: entry.holds });
+                }
                 // What its own origin is about to push needs no asking.
                 let applied = self.frontiers.seq(entry.origin);
                 if entry.has <= applied {
-                    self.note_taken(entry.origin);
+                    self.peers.note_taken(&self.contacts, &mut self.events, entry.origin);
                 }
                 lacking |= entry.has > applied
                     && self.membership.limit(self.me, entry.origin) > applied
@@ -136,12 +116,13 @@ impl Log {
             self.frontiers.hold(from, entry.origin, entry.holds, entry.chain);
         }
         for row in &vector.rows {
-            if row.by == self.me && !self.compare_own_word(from, row) {
-                return;
+            let own = Some(row).filter(|row| row.by == self.me);
+            if let Some(contradiction) = own.and_then(|row| self.view().contradicts_word(from, row)) {
+                return self.halt_as_copy(&contradiction);
             }
             if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.frontiers.seq(self.me)) {
                 let most = row.held.iter().filter(|(origin, ..)| *origin == self.me).map(|(_, seq, _)| *seq).max();
-                return self.halt_behind(most.unwrap_or_default());
+                return self.halt_as_copy(&Contradiction::Behind(most.unwrap_or_default()));
             }
             if row.by != self.me && self.membership.is_member(row.by) {
                 for (origin, seq, chain) in &row.held {
@@ -155,7 +136,7 @@ impl Log {
         }
         if vector.echo {
             let vector = self.vector(Some(from), true, false);
-            self.send(from, Lane::Ordered, Message::Vector(vector));
+            self.events.send(from, Lane::Ordered, Message::Vector(vector));
         } else if lacking {
             self.ask(from, false);
         }
@@ -166,27 +147,17 @@ impl Log {
     fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
         let mut promise = entry.promise;
         self.frontiers.remember(entry.origin, promise);
-        if promise.hlc.millis() > self.latest_taken() && !planted!(SkewUnchecked) {
-            promise.hlc = Hlc::from_millis(self.cluster_time());
+        if promise.hlc.millis() > self.view().latest_taken() && !planted!(SkewUnchecked) {
+            promise.hlc = Hlc::from_millis(self.view().cluster_time());
         }
         if self.membership.freeze_by(self.me, entry.origin).is_none() {
             self.frontiers.check_promise(entry.origin, entry.promise, from);
             let believed = self.frontiers.hear(entry.origin, promise, from, self.now);
             // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
-            self.clock.observe(believed);
+            self.own.observe(believed);
         } else if planted!(FrozenPromiseBelieved) {
             let here = self.frontiers.here(entry.origin);
             self.frontiers.hear(entry.origin, Promise { seq: here.seq, chain: here.chain, ..promise }, from, self.now);
-        }
-    }
-
-    /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
-    /// that is kept: two that hold different ops must not go on in peace.
-    fn compare_stored(&mut self, store: &impl Store, from: NodeId, entry: &Entry, full: bool) {
-        let Entry { origin, holds, chain, .. } = *entry;
-        let behind = holds < self.frontiers.decided(origin) && holds > self.frontiers.held(from, origin);
-        if full && behind && self.stored_chain(store, origin, holds).is_some_and(|ours| ours != chain) {
-            self.frontiers.note_fork(origin, Fork { by: from, seq: holds });
         }
     }
 
@@ -197,7 +168,7 @@ impl Log {
         }
         if vector.echo {
             let vector = self.vector(Some(from), true, false);
-            self.send(from, Lane::Ordered, Message::Vector(vector));
+            self.events.send(from, Lane::Ordered, Message::Vector(vector));
         }
     }
 
@@ -207,7 +178,7 @@ impl Log {
         let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
         if self.phase.is_member() && !theirs.contains_key(&self.me) {
             // It knows nothing of this node, and may have lost the proof with which it takes what follows.
-            self.prove_membership(to);
+            self.cluster.prove(&mut self.events, self.me, to);
         }
         let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
         let most = self.config.spread;
@@ -245,11 +216,47 @@ impl Log {
                 gone.entry(origin).or_insert(decided + 1);
             }
         }
-        self.say_gone(to, gone);
+        say_gone(&mut self.events, to, gone);
         if !ops.is_empty() {
             // Little goes in order with the promises, much by itself.
             let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
-            self.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
+            self.events.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
+        }
+    }
+}
+
+impl View<'_> {
+    /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
+    /// that is kept: two that hold different ops must not go on in peace.
+    fn holds_another(&self, store: &impl Store, from: NodeId, entry: &Entry) -> bool {
+        let Entry { origin, holds, chain, .. } = *entry;
+        let behind = holds < self.frontiers.decided(origin) && holds > self.frontiers.held(from, origin);
+        behind && self.stored_chain(store, origin, holds).is_some_and(|ours| ours != chain)
+    }
+
+    fn check(&self, op: &Op, limit: Millis) -> Check {
+        let applied = self.frontiers.seq(op.node);
+        if op.seq <= applied {
+            Check::Known
+        } else if op.node == self.me {
+            Check::Ours
+        } else if op.seq > self.membership.limit(self.me, op.node) {
+            Check::Stranger
+        } else if op.seq > applied + 1 && !planted!(GapsTaken) {
+            Check::Gap
+        } else if op.hlc <= self.membership.floor(op.node) {
+            // Another admission let it in earlier, which is not complete here yet.
+            Check::Stranger
+        } else if op.hlc.millis() > limit && !planted!(SkewUnchecked) {
+            Check::Early
+        } else if !op.continues(self.frontiers.chain(op.node)) && !planted!(GapsTaken) {
+            // Its origin's data directory was put back or copied.
+            Check::Broken
+        } else if op.hlc <= self.frontiers.promise(op.node).hlc {
+            // Its origin had promised to issue nothing that early.
+            Check::Broken
+        } else {
+            Check::Next
         }
     }
 }

@@ -2,26 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use super::super::boot::write_secrets;
 use super::super::event::{Event, Output};
 use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
+use super::super::view::View;
 use super::super::{Log, Phase};
-use super::peers::{Joining, Newcomer};
+use super::peers::Joining;
+use super::truncate::say_gone;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Body, Seq};
-use crate::store::{Store, Table, Write};
+use crate::store::{Store, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
 /// twice as many, up to four times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
 /// to begin its snapshot.
 const JOIN_AGAIN: u64 = 5000;
-
-/// A sponsor keeps a snapshot that broke off, and what has entered the logs since, for so many milliseconds. A guess:
-/// longer than most links are down, shorter than a log takes to grow large.
-const RESUMED_WITHIN: u64 = 300_000;
-
-/// What a newcomer waits for is shown for so many milliseconds after it last asked. A guess: some of its heartbeats.
-const WAITS_LAST: u64 = 15_000;
 
 impl Log {
     /// A newcomer starts over: what an earlier snapshot left is forgotten first.
@@ -36,7 +30,7 @@ impl Log {
         self.peers.snapshot = self.peers.snapshot.wrapping_add(1);
         let (contact, snapshot) = (self.config.contact.clone(), self.peers.snapshot);
         let wall = self.now.wall;
-        self.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot, wall });
+        self.events.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot, wall });
     }
 
     /// A newcomer is connected to somebody: to its sponsor again, whose snapshot broke off, or to one that it can ask.
@@ -48,7 +42,7 @@ impl Log {
                     self.peers.resuming = true;
                     self.peers.next_heartbeat = self.now.elapsed.plus(JOIN_AGAIN);
                     let (snapshot, table) = (self.peers.snapshot, table.name().to_owned());
-                    self.send(peer, Lane::Ordered, Message::Resume { snapshot, table, key });
+                    self.events.send(peer, Lane::Ordered, Message::Resume { snapshot, table, key });
                 }
             }
             Some(_) => {}
@@ -65,7 +59,7 @@ impl Log {
             return;
         }
         self.peers.sponsor = None;
-        if let Some(other) = self.someone_to_ask().filter(|_| matches!(self.phase, Phase::Joining)) {
+        if let Some(other) = self.peers.next_to_ask(&mut self.rng).filter(|_| matches!(self.phase, Phase::Joining)) {
             self.ask_to_join(store, other);
         }
     }
@@ -81,16 +75,9 @@ impl Log {
         // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
         let comes = self.peers.received.is_some() && !self.peers.resuming;
         let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));
-        if !comes && let Some(sponsor) = self.someone_to_ask() {
+        if !comes && let Some(sponsor) = self.peers.next_to_ask(&mut self.rng) {
             self.ask_to_join(store, sponsor);
         }
-    }
-
-    /// Anybody at first; whoever comes next once that one had its chance, so that all have theirs.
-    pub(in crate::log) fn someone_to_ask(&mut self) -> Option<NodeId> {
-        let peers = self.peers.connected();
-        let Some(last) = self.peers.sponsor else { return self.choose(peers, 1).first().copied() };
-        peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
     }
 
     pub(in crate::log) fn on_join(
@@ -108,20 +95,21 @@ impl Log {
             return;
         }
         if let Some(obstacle) = self.bars(from, wall) {
-            return self.let_wait(contact, vec![obstacle], from);
+            return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.retire_earlier_incarnations(from);
         // Of two continuations of a log the state here may rest on the one that does not count.
         let forked: BTreeSet<_> = self.frontiers.forks().map(|(origin, _)| origin).collect();
         if !forked.is_empty() {
-            return self.let_wait(contact, vec![Obstacle::Eviction(forked)], from);
+            let waits_for = vec![Obstacle::Eviction(forked)];
+            return self.peers.let_wait(&mut self.events, contact, waits_for, from, self.now.elapsed);
         }
         if planted!(NewcomersToldSecrets) {
             self.tell_secrets(store, from);
         }
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
-        self.output(Output::SendSnapshot { to: from, snapshot, after: None });
+        self.events.output(Output::SendSnapshot { to: from, snapshot, after: None });
     }
 
     /// What is wrong with a newcomer itself: it is not let in before that is mended.
@@ -129,43 +117,13 @@ impl Log {
         // An earlier incarnation has the same machine's clock.
         let earlier = |node: &NodeId| node.key_part() == newcomer.key_part();
         for member in self.membership.members().filter(earlier).collect::<Vec<_>>() {
-            self.time.heard(member, wall, self.now, self.settings.max_clock_skew);
+            self.time.heard(member, wall, self.now, self.cluster.settings().max_clock_skew);
         }
-        let time = self.cluster_time();
-        let is_off = wall.0.abs_diff(time.0) > self.settings.max_clock_skew && !planted!(NewcomersClockUnchecked);
+        let time = self.view().cluster_time();
+        let is_off =
+            wall.0.abs_diff(time.0) > self.cluster.settings().max_clock_skew && !planted!(NewcomersClockUnchecked);
         let ahead = i128::from(wall.0) - i128::from(time.0);
         is_off.then(|| Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) })
-    }
-
-    /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
-    pub(in crate::log) fn on_resume(&mut self, from: NodeId, snapshot: SnapshotId, table: &str, key: Vec<u8>) {
-        let table = Table::ALL.into_iter().find(|known| known.name() == table && known.in_snapshot());
-        let joining = self.peers.joining.get_mut(&from).filter(|joining| joining.snapshot == snapshot);
-        if let Some((joining, table)) = joining.zip(table) {
-            joining.broken_at = None;
-            self.output(Output::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
-        }
-    }
-
-    /// Those who are in, or were and are out, need no sponsor any more, and those who do not come back, or are not let in for long, have lost
-    /// theirs: they begin anew.
-    pub(super) fn end_joins(&mut self) {
-        let now = self.now.elapsed;
-        let ttl = self.config.snapshot_ttl;
-        let is_late = |joining: &Joining| {
-            joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN))
-                || now > joining.began.plus(ttl) && !planted!(SnapshotKeptForEver)
-        };
-        let ended =
-            self.peers.joining.iter().filter(|(node, joining)| self.membership.is_known(**node) || is_late(joining));
-        for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
-            self.peers.joining.remove(&node);
-            self.output(Output::EndSnapshot { to: node });
-        }
-        let membership = &self.membership;
-        self.peers
-            .newcomers
-            .retain(|node, newcomer| !membership.is_member(*node) && now.since(newcomer.said) < WAITS_LAST);
     }
 
     /// Whoever comes under a later id has given up the earlier ones.
@@ -184,7 +142,7 @@ impl Log {
         snapshot: SnapshotId,
         rows: Vec<Write>,
     ) {
-        if !self.awaits(from, snapshot) {
+        if !self.view().awaits(from, snapshot) {
             return;
         }
         self.peers.resuming = false;
@@ -196,14 +154,10 @@ impl Log {
         }
     }
 
-    fn awaits(&self, from: NodeId, snapshot: SnapshotId) -> bool {
-        matches!(self.phase, Phase::Joining) && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
-    }
-
     /// The snapshot is whole. True where it is the one that was asked for: the store is to be loaded, and the peers to be
     /// greeted after it.
     pub(crate) fn on_snapshot_end(&mut self, store: &mut impl Store, from: NodeId, snapshot: SnapshotId) -> bool {
-        let awaited = self.awaits(from, snapshot);
+        let awaited = self.view().awaits(from, snapshot);
         if awaited {
             self.peers.received = None;
             self.phase.take_state();
@@ -223,7 +177,7 @@ impl Log {
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
         if self.phase.is_waiting() {
             let has = self.frontiers.logs().map(|origin| (origin, self.frontiers.seq(origin))).collect();
-            self.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
+            self.events.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
     }
 
@@ -239,18 +193,18 @@ impl Log {
             return;
         }
         let contact = self.peers.joining.get(&from).map(|joining| joining.contact.clone());
-        let Some(contact) = contact.or_else(|| self.contacts.get(&from).cloned()) else { return };
+        let Some(contact) = contact.or_else(|| self.contacts.get(from).cloned()) else { return };
         // Its clock may have been set meanwhile, and what it cannot read may have come into use.
         if let Some(obstacle) = self.bars(from, wall) {
-            return self.let_wait(contact, vec![obstacle], from);
+            return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
-        self.learn_contacts(vec![contact.clone()]);
+        self.contacts.learn([contact.clone()]);
         // One that has waited for long could not go on with its state.
-        let gone = self.gone_for(store, &has.iter().copied().collect());
+        let gone = self.view().gone_for(store, &has.iter().copied().collect());
         if gone.is_empty() {
             self.nominate(store, contact, from);
         } else {
-            self.say_gone(from, gone);
+            say_gone(&mut self.events, from, gone);
         }
     }
 
@@ -266,28 +220,70 @@ impl Log {
         self.retire_earlier_incarnations(node);
         match first {
             Some(first) if first == self.me => {
-                let obstacles = self.obstacles();
+                let obstacles = self.view().obstacles();
                 if obstacles.is_empty() {
-                    self.learn_contacts(vec![contact]);
+                    self.contacts.learn([contact]);
                     tracing::info!(newcomer = %node, "a newcomer is let in");
                     self.issue_membership(Body::Admit { node });
                     self.tell_secrets(store, node);
                 } else {
-                    self.let_wait(contact, obstacles, by);
+                    self.peers.let_wait(&mut self.events, contact, obstacles, by, self.now.elapsed);
                 }
             }
             Some(first) if self.peers.is_connected(first) => {
-                self.send(first, Lane::Ordered, Message::Nominate(contact));
+                self.events.send(first, Lane::Ordered, Message::Nominate(contact));
             }
             Some(first) if by == node => {
                 let peers = self.peers.connected().into_iter().filter(|peer| self.membership.is_member(*peer));
                 for peer in peers.collect::<Vec<_>>() {
-                    self.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
+                    self.events.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
                 }
-                self.let_wait(contact, vec![Obstacle::FirstOutOfReach(first)], by);
+                let waits_for = vec![Obstacle::FirstOutOfReach(first)];
+                self.peers.let_wait(&mut self.events, contact, waits_for, by, self.now.elapsed);
             }
             _ => {}
         }
+    }
+
+    pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
+        // Only those who know the secret can make it, and the connection says who they are.
+        let right = self
+            .cluster
+            .proof(from, self.me)
+            .is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
+        if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
+            peer.knows_secret = true;
+            self.events.output(Output::Hear { peer: from });
+        }
+    }
+
+    /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
+    pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
+        if let Some(secrets) =
+            self.cluster.secrets(store).filter(|_| self.phase.is_member() && self.peers.is_connected(to))
+        {
+            self.events.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
+        }
+    }
+
+    /// This node was let in: from now on it takes ops.
+    pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
+        if self.phase.is_untold() {
+            self.cluster.learn(store, &secrets);
+            self.phase.learn_secrets();
+            self.events.push(Event::LetIn);
+            for peer in self.peers.connected() {
+                self.cluster.prove(&mut self.events, self.me, peer);
+                let vector = self.vector(Some(peer), true, true);
+                self.events.send(peer, Lane::Ordered, Message::Vector(vector));
+            }
+        }
+    }
+}
+
+impl View<'_> {
+    fn awaits(&self, from: NodeId, snapshot: SnapshotId) -> bool {
+        matches!(self.phase, Phase::Joining) && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
     }
 
     /// What keeps all newcomers out for now. The memberships that two nodes see differ by one newcomer at most, so that their
@@ -326,82 +322,5 @@ impl Log {
             }
         }
         lack
-    }
-
-    /// Takes note of what a newcomer waits for, and says so to whoever asked for its admission.
-    fn let_wait(&mut self, contact: Contact, obstacles: Vec<Obstacle>, by: NodeId) {
-        let (newcomer, said) = (contact.node, self.now.elapsed);
-        let waits = Newcomer { contact, obstacles: obstacles.clone(), said };
-        let before = self.peers.newcomers.insert(newcomer, waits);
-        if before.is_none_or(|before| before.obstacles != obstacles) {
-            tracing::info!(%newcomer, ?obstacles, "a newcomer waits to be let in");
-        }
-        self.send(by, Lane::Ordered, Message::Waits { newcomer, obstacles });
-    }
-
-    /// The member that admits newcomers says what one waits for.
-    pub(super) fn pass_waits_on(&mut self, newcomer: NodeId, obstacles: Vec<Obstacle>) {
-        let contact = self.peers.joining.get(&newcomer).map(|joining| joining.contact.clone());
-        if let Some(contact) = contact.or_else(|| self.contacts.get(&newcomer).cloned()) {
-            self.peers
-                .newcomers
-                .insert(newcomer, Newcomer { contact, obstacles: obstacles.clone(), said: self.now.elapsed });
-        }
-        if self.peers.is_connected(newcomer) {
-            self.send(newcomer, Lane::Ordered, Message::Waits { newcomer, obstacles });
-        }
-    }
-
-    /// This node, a newcomer, learns what it waits for.
-    pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>) {
-        if !self.phase.is_member() && self.peers.waits_for.as_ref() != Some(&obstacles) {
-            tracing::warn!(?obstacles, "this node waits to be let in");
-            self.peers.waits_for = Some(obstacles);
-        }
-    }
-
-    /// What shows `by` to know the cluster's secret, on its connection with `to`.
-    fn proof(&self, by: NodeId, to: NodeId) -> Option<[u8; 32]> {
-        let pair = [by.0.to_be_bytes(), to.0.to_be_bytes()].concat();
-        Some(*blake3::keyed_hash(&self.secret?, &pair).as_bytes())
-    }
-
-    /// Proves to a peer that this node was let in: the peer may lack the word for it.
-    pub(super) fn prove_membership(&mut self, peer: NodeId) {
-        if let Some(proof) = self.proof(self.me, peer) {
-            self.send(peer, Lane::Ordered, Message::Member { proof });
-        }
-    }
-
-    pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
-        // Only those who know the secret can make it, and the connection says who they are.
-        let right =
-            self.proof(from, self.me).is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
-        if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
-            peer.knows_secret = true;
-            self.output(Output::Hear { peer: from });
-        }
-    }
-
-    /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
-    pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
-        if let Some(secrets) = self.secrets(store).filter(|_| self.phase.is_member() && self.peers.is_connected(to)) {
-            self.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
-        }
-    }
-
-    /// This node was let in: from now on it takes ops.
-    pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
-        if self.phase.is_untold() {
-            write_secrets(store, &secrets);
-            self.secret = Some(secrets.cluster);
-            self.phase.learn_secrets();
-            self.events.push(Event::LetIn);
-            for peer in self.peers.connected() {
-                self.prove_membership(peer);
-                let vector = self.vector(Some(peer), true, true);
-                self.send(peer, Lane::Ordered, Message::Vector(vector));
-            }
-        }
     }
 }

@@ -1,37 +1,15 @@
-//! The peers that are connected, and how much they are told at a time.
+//! The peers that are connected, and what is known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
-use crate::log::evict::Vote;
-use crate::log::{Contact, Now, Obstacle, SnapshotId};
+use crate::log::config::Now;
+use crate::log::contacts::Contacts;
+use crate::log::event::Events;
+use crate::log::message::{Contact, Lane, Message, Obstacle, SnapshotId};
+use crate::log::vote::Vote;
 use crate::store::Table;
-
-/// How many are told at a time, and how much.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct GossipLimits {
-    /// Up to so many members everybody tells everybody (design, section 6).
-    pub small: usize,
-    /// In larger clusters a node tells so many at a time.
-    pub fanout: usize,
-    /// Ops in one message at most, so that a step never takes long.
-    pub ops: usize,
-    /// Bytes of ops in one message, roughly; well below the transport's frame limit.
-    pub bytes: usize,
-    /// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
-    pub lag: Seq,
-}
-
-impl Default for GossipLimits {
-    /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
-    /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
-    fn default() -> Self {
-        Self { small: 8, fanout: 4, ops: 2048, bytes: 1 << 20, lag: 20_000 }
-    }
-}
 
 /// A peer that is connected now.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +61,8 @@ pub(crate) struct Peers {
     pub(crate) newcomers: BTreeMap<NodeId, Newcomer>,
     /// What this node, a newcomer, waits for.
     pub(crate) waits_for: Option<Vec<Obstacle>>,
+    /// Members that were asked to leave, as they say.
+    pub(in crate::log) leavers: BTreeSet<NodeId>,
     /// By how much the timestamps were ahead of an origin whose ops are not taken for now.
     pub(super) skewed: BTreeMap<NodeId, u64>,
     /// The same of this node's ops, by the member that does not take them.
@@ -117,6 +97,7 @@ impl Peers {
             joining: BTreeMap::new(),
             newcomers: BTreeMap::new(),
             waits_for: None,
+            leavers: BTreeSet::new(),
             skewed: BTreeMap::new(),
             refused_by: BTreeMap::new(),
             next_heartbeat,
@@ -170,5 +151,44 @@ impl Peers {
     /// How far ahead this node's timestamps are for a member that does not take its ops for now.
     pub(crate) fn refused_by(&self, node: NodeId) -> Option<u64> {
         self.refused_by.get(&node).copied()
+    }
+
+    /// A member says whether it takes the ops of this node.
+    pub(super) fn on_skewed(&mut self, contacts: &Contacts, from: NodeId, ahead: u64) {
+        let before = if ahead == 0 { self.refused_by.remove(&from) } else { self.refused_by.insert(from, ahead) };
+        match (before, ahead) {
+            (None, 1..) => tracing::warn!(
+                peer = %from, label = contacts.label(from), ahead_ms = ahead,
+                "a member does not take our ops: their timestamps are ahead of the cluster's time as it knows it"
+            ),
+            (Some(_), 0) => {
+                tracing::info!(peer = %from, label = contacts.label(from), "the member takes our ops again");
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of whose ops are not taken because their timestamps are too far ahead, and tells the origin.
+    pub(super) fn note_skewed(&mut self, contacts: &Contacts, events: &mut Events, origin: NodeId, ahead: u64) {
+        if self.skewed.insert(origin, ahead).is_none() {
+            let label = contacts.label(origin);
+            tracing::warn!(%origin, label, ahead_ms = ahead, "ops are not taken for now: their timestamps are ahead of the cluster's time");
+            self.tell_skewed(events, origin, ahead);
+        }
+    }
+
+    /// Takes note that a log is taken again, and tells the origin.
+    pub(super) fn note_taken(&mut self, contacts: &Contacts, events: &mut Events, origin: NodeId) {
+        if self.skewed.remove(&origin).is_some() {
+            tracing::info!(%origin, label = contacts.label(origin), "ops are taken again");
+            self.tell_skewed(events, origin, 0);
+        }
+    }
+
+    /// Tells an origin by how much its timestamps are ahead.
+    pub(super) fn tell_skewed(&self, events: &mut Events, origin: NodeId, ahead: u64) {
+        if self.is_connected(origin) {
+            events.send(origin, Lane::Ordered, Message::Skewed { ahead });
+        }
     }
 }

@@ -9,7 +9,9 @@ use std::ops::ControlFlow;
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::Seq;
+use crate::log::event::Events;
 use crate::log::phase::Notice;
+use crate::log::view::View;
 use crate::log::{Lane, Log, Message, ops};
 use crate::store::Store;
 
@@ -25,7 +27,7 @@ impl Log {
         }
         self.peers.next_truncation = now.plus(EVERY);
         // Those that are on their way in count below.
-        self.end_joins();
+        self.peers.end_joins(&mut self.events, &self.membership, &self.config, now);
         if !self.peers.joining.is_empty() {
             return;
         }
@@ -37,30 +39,6 @@ impl Log {
             let upto = self.frontiers.decided(origin).min(held.unwrap_or(u64::MAX));
             let last = self.frontiers.seq(origin);
             ops::truncate(store, origin, last, upto, before);
-        }
-    }
-
-    /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
-    pub(super) fn gone_for(&self, store: &impl Store, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
-        let mut gone = BTreeMap::new();
-        for origin in self.frontiers.logs() {
-            let next = has.get(&origin).copied().unwrap_or(0) + 1;
-            let mut first = self.frontiers.decided(origin) + 1;
-            ops::read(store, origin, next, &mut |op| {
-                first = op.seq;
-                ControlFlow::Break(())
-            });
-            if next <= self.frontiers.seq(origin) && first > next {
-                gone.insert(origin, first);
-            }
-        }
-        gone
-    }
-
-    /// Says of which logs a peer lacks ops that have left them here, and where they begin now.
-    pub(super) fn say_gone(&mut self, to: NodeId, begins: BTreeMap<NodeId, Seq>) {
-        if !begins.is_empty() {
-            self.send(to, Lane::Ordered, Message::Gone(begins));
         }
     }
 
@@ -79,5 +57,31 @@ impl Log {
             tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
             self.notice.get_or_insert(Notice::LeftBehind);
         }
+    }
+}
+
+impl View<'_> {
+    /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
+    pub(super) fn gone_for(&self, store: &impl Store, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
+        let mut gone = BTreeMap::new();
+        for origin in self.frontiers.logs() {
+            let next = has.get(&origin).copied().unwrap_or(0) + 1;
+            let mut first = self.frontiers.decided(origin) + 1;
+            ops::read(store, origin, next, &mut |op| {
+                first = op.seq;
+                ControlFlow::Break(())
+            });
+            if next <= self.frontiers.seq(origin) && first > next {
+                gone.insert(origin, first);
+            }
+        }
+        gone
+    }
+}
+
+/// Says of which logs a peer lacks ops that have left them here, and where they begin now.
+pub(super) fn say_gone(events: &mut Events, to: NodeId, begins: BTreeMap<NodeId, Seq>) {
+    if !begins.is_empty() {
+        events.send(to, Lane::Ordered, Message::Gone(begins));
     }
 }

@@ -74,7 +74,7 @@ impl<S: Store> Replica<S> {
     /// cluster that is lost but for what it has.
     fn was_accepted_here(&self, registration: &Registration, retelling: &Retelling) -> bool {
         let recovered = |founding: &Founding| !founding.former.is_empty() && founding.founders.contains(&self.me);
-        if self.log.founding().is_some_and(recovered) {
+        if self.log.cluster().founding().is_some_and(recovered) {
             return true;
         }
         let is_own = |stamp: &Stamp| stamp.node.key_part() == self.me.key_part();
@@ -120,7 +120,7 @@ impl<S: Store> Replica<S> {
             Status::Rejected => kinds.push(EventKind::Rejected(self.lost_to(registration))),
             Status::Confirmed => kinds.push(EventKind::Confirmed),
         }
-        let activated = registration.activated.is_some_and(|by| self.log.is_decided(by));
+        let activated = registration.activated.is_some_and(|by| self.log.frontiers().is_decided(by));
         if status == Status::Confirmed && activated && registration.activated_in_time() {
             kinds.push(EventKind::Activated);
         }

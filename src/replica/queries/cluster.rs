@@ -11,29 +11,32 @@ use crate::store::Store;
 impl<S: Store> Replica<S> {
     /// The members whose word an op with this stamp still waits for.
     pub(in crate::replica) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting> {
-        let describe =
-            |node| Waiting { node, label: self.log.label(node), since: self.log.frontiers().heard_at(node).map(Time) };
-        self.log.waiting_for(stamp, seq).into_iter().map(describe).collect()
+        let describe = |node| Waiting {
+            node,
+            label: self.log.contacts().label(node),
+            since: self.log.frontiers().heard_at(node).map(Time),
+        };
+        self.log.view().waiting_for(stamp, seq).into_iter().map(describe).collect()
     }
 
     pub(in crate::replica) fn cluster_view(&self) -> ClusterView {
         let members = self.log.membership().members().map(|node| self.member_view(node)).collect();
         let oldest = self.log.frontiers().oldest();
         ClusterView {
-            id: self.log.founding().map(|founding| founding.id),
-            settings: self.log.settings(),
+            id: self.log.cluster().founding().map(|founding| founding.id),
+            settings: self.log.cluster().settings(),
             node: self.me,
             label: self.config.log.contact.label.clone(),
             member: self.is_member(),
             members,
-            watermark: self.log.watermark(),
+            watermark: self.log.frontiers().watermark(),
             pending: self.verdicts.pending(),
             waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
             overdue: self.overdue(),
-            clock_suspect: self.log.clock_suspect(),
+            clock_suspect: self.log.view().clock_suspect(),
             newcomers: self.log.peers().newcomers.values().map(newcomer_view).collect(),
             waits_for: self.log.peers().waits_for.clone().filter(|_| !self.is_member()),
-            leaving: self.log.phase().is_leaving().then(|| self.log.leave_waits_for().into_iter().collect()),
+            leaving: self.log.phase().is_leaving().then(|| self.log.view().leave_waits_for().into_iter().collect()),
             eviction: self.eviction_view(),
             forks: self
                 .log
@@ -50,9 +53,9 @@ impl<S: Store> Replica<S> {
     /// The earliest reservation whose time is over and which has not ended, because the watermark has not passed it, and whom
     /// that waits for.
     fn overdue(&self) -> Option<OverdueView> {
-        let end = self.verdicts.next_expiry().filter(|end| end.millis() < self.log.cluster_time())?;
+        let end = self.verdicts.next_expiry().filter(|end| end.millis() < self.log.view().cluster_time())?;
         let waiting_for = self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
-        (self.log.watermark() < end && !waiting_for.is_empty())
+        (self.log.frontiers().watermark() < end && !waiting_for.is_empty())
             .then(|| OverdueView { since: end.millis(), waiting_for })
     }
 
@@ -60,7 +63,8 @@ impl<S: Store> Replica<S> {
         let frozen = self.log.membership().frozen();
         let stays = |member: &NodeId| !frozen.contains(member);
         let lacks = |by: &NodeId| frozen.iter().any(|node| self.log.membership().freeze_by(*by, *node).is_none());
-        let missing = self.log.membership().agreed().iter().filter(|(node, cut)| self.log.applied_of(**node) < cut.seq);
+        let missing =
+            self.log.membership().agreed().iter().filter(|(node, cut)| self.log.frontiers().seq(**node) < cut.seq);
         (!frozen.is_empty()).then(|| EvictionView {
             nodes: frozen.iter().copied().collect(),
             waiting_for: self.log.membership().members().filter(stays).filter(lacks).collect(),
@@ -73,16 +77,16 @@ impl<S: Store> Replica<S> {
         let me = node == self.me;
         MemberView {
             node,
-            label: self.log.label(node),
-            address: self.log.contact(node).map(|contact| contact.address.clone()).unwrap_or_default(),
+            label: self.log.contacts().label(node),
+            address: self.log.contacts().get(node).map(|contact| contact.address.clone()).unwrap_or_default(),
             leaving: me && self.log.phase().is_leaving(),
             frozen_by: self.log.membership().frozen_by(node),
             connected: me || self.log.peers().is_connected(node),
-            promise: if me { self.log.last_timestamp() } else { self.log.frontiers().promise(node).hlc },
+            promise: if me { self.log.own().last() } else { self.log.frontiers().promise(node).hlc },
             heard_at: if me { Some(self.now.wall) } else { self.log.frontiers().heard_at(node) },
-            applied: self.log.applied_of(node),
-            holds_ours: if me { self.log.applied_of(node) } else { self.log.frontiers().held(node, self.me) },
-            clock_offset: if me { None } else { self.log.clock_offset(node) },
+            applied: self.log.frontiers().seq(node),
+            holds_ours: if me { self.log.frontiers().seq(node) } else { self.log.frontiers().held(node, self.me) },
+            clock_offset: if me { None } else { self.log.view().clock_offset(node) },
             skewed: self.log.peers().skewed(node),
             refuses_ours: self.log.peers().refused_by(node),
         }

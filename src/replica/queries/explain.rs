@@ -140,7 +140,7 @@ impl<S: Store> Replica<S> {
             claim.lost_to.iter().chain(&claim.won_against).chain(&claim.replaced_by).map(|rival| rival.stamp.node)
         });
         let nodes = rivals.chain(twins.iter().map(|twin| twin.node)).chain([registration.stamp.node]);
-        let labels = nodes.map(|node| (node, self.log.label(node))).collect();
+        let labels = nodes.map(|node| (node, self.log.contacts().label(node))).collect();
         let now = self.now.wall;
         RegistrationExplanation { registration: self.registration_view(registration), claims, twins, wait, labels, now }
     }
@@ -195,10 +195,10 @@ impl<S: Store> Replica<S> {
         if freeing || !self.status(registration).is_final() {
             let (stamp, seq) = self.awaited_op(registration);
             let waiting = self.waiting_for(stamp, seq);
-            let what = if self.log.lacks_promises(stamp) {
+            let what = if self.log.view().lacks_promises(stamp) {
                 WaitFor::Promise
             } else {
-                let (by, of) = self.log.holders(stamp.node, seq);
+                let (by, of) = self.log.view().holders(stamp.node, seq);
                 WaitFor::Held { by, of }
             };
             return Some(self.wait(what, waiting));
@@ -232,7 +232,7 @@ impl<S: Store> Replica<S> {
         let awaited = |waiting: Waiting| Awaited {
             connected: self.log.peers().is_connected(waiting.node),
             leaves: self.log.membership().frozen().contains(&waiting.node),
-            evictable: self.log.can_evict(waiting.node),
+            evictable: self.log.view().can_evict(waiting.node),
             skewed: self.log.peers().skewed(waiting.node),
             waiting,
         };

@@ -124,7 +124,7 @@ impl<S: Store> Replica<S> {
             registration: registration.id(),
             name: self.typed(registration.id(), &record.claim),
             stamp,
-            label: self.log.label(stamp.node),
+            label: self.log.contacts().label(stamp.node),
             status: self.status(&registration),
             twin: self.is_later_twin(&registration),
             released: record.released,

@@ -27,7 +27,7 @@ impl<S: Store> Replica<S> {
             Status::Rejected
         } else if self.verdicts.is_contested(registration.stamp) {
             Status::Contested
-        } else if registration.seq <= self.log.decided(registration.stamp.node) {
+        } else if registration.seq <= self.log.frontiers().decided(registration.stamp.node) {
             Status::Confirmed
         } else {
             Status::Pending
@@ -69,7 +69,7 @@ impl<S: Store> Replica<S> {
     fn holds_its_end(&self, registration: &Registration) -> Vec<Waiting> {
         let open = !registration.lost && registration.claims.iter().any(|record| record.ended.is_none());
         match registration.end().filter(|_| open && !registration.activated_in_time()) {
-            Some(end) if end.millis() < self.log.cluster_time() && self.log.watermark() < end => {
+            Some(end) if end.millis() < self.log.view().cluster_time() && self.log.frontiers().watermark() < end => {
                 self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX)
             }
             _ => Vec::new(),

@@ -67,8 +67,8 @@ impl<S: Store> Replica<S> {
     fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
         let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
             let (seq, chain) = void.place()?;
-            let cut = self.log.applied_of(stamp.node);
-            (seq == cut && chain == self.log.chain(stamp.node)).then_some((stamp.node, cut))
+            let cut = self.log.frontiers().seq(stamp.node);
+            (seq == cut && chain == self.log.frontiers().chain(stamp.node)).then_some((stamp.node, cut))
         };
         due.iter().filter_map(at_the_cut).collect()
     }

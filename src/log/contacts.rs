@@ -1,0 +1,90 @@
+//! How the nodes of the cluster are reached and recognised.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::message::Contact;
+use crate::clock::NodeId;
+use crate::store::Store;
+use crate::store::schema::{self, Rows, Span};
+
+/// The contacts that a node knows, its own among them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contacts {
+    known: BTreeMap<NodeId, Contact>,
+    /// Whom to be connected to has changed since the driver was last told.
+    changed: bool,
+    /// Those that peers have not been told of.
+    fresh: BTreeSet<NodeId>,
+    /// Those that are not in the store.
+    unsaved: BTreeSet<NodeId>,
+}
+
+impl Contacts {
+    /// How a node is reached.
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Contact> {
+        self.known.get(&node)
+    }
+
+    /// The operator's name for a node; empty where there is none.
+    pub(crate) fn label(&self, node: NodeId) -> String {
+        self.get(node).map(|contact| contact.label.clone()).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Contact> {
+        self.known.values()
+    }
+
+    /// Whether it knows, or knew, of any node with another key.
+    pub(crate) fn knows_others(&self, me: NodeId) -> bool {
+        self.known.keys().any(|node| node.key_part() != me.key_part())
+    }
+
+    /// Takes up what the store holds.
+    pub(super) fn load(&mut self, store: &impl Store) {
+        self.known.clear();
+        schema::Contacts::each(store, &Span::all(), |found| {
+            let contact: Contact = found.row();
+            self.known.insert(contact.node, contact);
+        });
+        self.unsaved.clear();
+    }
+
+    /// Enters contacts that are newer than the known ones.
+    pub(super) fn learn(&mut self, contacts: impl IntoIterator<Item = Contact>) {
+        for contact in contacts {
+            let known = self.known.get(&contact.node);
+            let newer = known.is_none_or(|known| known.as_of < contact.as_of && known.public_key == contact.public_key);
+            if newer {
+                self.unsaved.insert(contact.node);
+                self.fresh.insert(contact.node);
+                self.known.insert(contact.node, contact);
+                self.changed = true;
+            }
+        }
+    }
+
+    /// Writes those that are newer than the store.
+    pub(super) fn save(&mut self, store: &mut impl Store) {
+        for node in std::mem::take(&mut self.unsaved) {
+            if let Some(contact) = self.known.get(&node) {
+                schema::Contacts::put(store, node, contact);
+            }
+        }
+    }
+
+    /// Whom to be connected to has changed.
+    pub(super) fn members_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether whom to be connected to has changed since this was last asked.
+    pub(super) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Those that peers have not been told of since this was last asked.
+    pub(super) fn take_fresh(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.fresh)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a sponsor keeps of its newcomers, and what a newcomer hears while it waits.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::choose;
+use super::peers::{Joining, Newcomer, Peers};
+use crate::clock::{Millis, NodeId};
+use crate::log::config::Config;
+use crate::log::event::{Events, Output};
+use crate::log::membership::Membership;
+use crate::log::message::{Contact, Lane, Message, Obstacle, SnapshotId};
+use crate::store::Table;
+
+/// A sponsor keeps a snapshot that broke off, and what has entered the logs since, for so many milliseconds. A guess:
+/// longer than most links are down, shorter than a log takes to grow large.
+const RESUMED_WITHIN: u64 = 300_000;
+
+/// What a newcomer waits for is shown for so many milliseconds after it last asked. A guess: some of its heartbeats.
+const WAITS_LAST: u64 = 15_000;
+
+impl Peers {
+    /// Whom a newcomer asks: anybody at first; whoever comes next once that one had its chance, so that all have theirs.
+    pub(super) fn next_to_ask(&self, rng: &mut ChaCha8Rng) -> Option<NodeId> {
+        let peers = self.connected();
+        let Some(last) = self.sponsor else { return choose(rng, peers, 1).first().copied() };
+        peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
+    }
+
+    /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
+    pub(super) fn on_resume(
+        &mut self,
+        events: &mut Events,
+        from: NodeId,
+        snapshot: SnapshotId,
+        table: &str,
+        key: Vec<u8>,
+    ) {
+        let table = Table::ALL.into_iter().find(|known| known.name() == table && known.in_snapshot());
+        let joining = self.joining.get_mut(&from).filter(|joining| joining.snapshot == snapshot);
+        if let Some((joining, table)) = joining.zip(table) {
+            joining.broken_at = None;
+            events.output(Output::SendSnapshot { to: from, snapshot, after: Some((table, key)) });
+        }
+    }
+
+    /// Those who are in, or were and are out, need no sponsor any more, and those who do not come back, or are not let in
+    /// for long, have lost theirs: they begin anew.
+    pub(super) fn end_joins(&mut self, events: &mut Events, membership: &Membership, config: &Config, now: Millis) {
+        let is_late = |joining: &Joining| {
+            joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN))
+                || now > joining.began.plus(config.snapshot_ttl) && !planted!(SnapshotKeptForEver)
+        };
+        let ended = self.joining.iter().filter(|(node, joining)| membership.is_known(**node) || is_late(joining));
+        for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.joining.remove(&node);
+            events.output(Output::EndSnapshot { to: node });
+        }
+        let waits = |newcomer: &Newcomer| now.since(newcomer.said) < WAITS_LAST;
+        self.newcomers.retain(|node, newcomer| !membership.is_member(*node) && waits(newcomer));
+    }
+
+    /// Takes note of what a newcomer waits for, and says so to whoever asked for its admission.
+    pub(super) fn let_wait(
+        &mut self,
+        events: &mut Events,
+        contact: Contact,
+        obstacles: Vec<Obstacle>,
+        by: NodeId,
+        now: Millis,
+    ) {
+        let newcomer = contact.node;
+        let waits = Newcomer { contact, obstacles: obstacles.clone(), said: now };
+        let before = self.newcomers.insert(newcomer, waits);
+        if before.is_none_or(|before| before.obstacles != obstacles) {
+            tracing::info!(%newcomer, ?obstacles, "a newcomer waits to be let in");
+        }
+        events.send(by, Lane::Ordered, Message::Waits { newcomer, obstacles });
+    }
+
+    /// The member that admits newcomers says what one waits for.
+    pub(super) fn pass_waits_on(
+        &mut self,
+        events: &mut Events,
+        newcomer: NodeId,
+        known: Option<Contact>,
+        obstacles: Vec<Obstacle>,
+        now: Millis,
+    ) {
+        let contact = self.joining.get(&newcomer).map(|joining| joining.contact.clone());
+        if let Some(contact) = contact.or(known) {
+            self.newcomers.insert(newcomer, Newcomer { contact, obstacles: obstacles.clone(), said: now });
+        }
+        if self.is_connected(newcomer) {
+            events.send(newcomer, Lane::Ordered, Message::Waits { newcomer, obstacles });
+        }
+    }
+
+    /// A newcomer learns what it waits for.
+    pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>, is_member: bool) {
+        if !is_member && self.waits_for.as_ref() != Some(&obstacles) {
+            tracing::warn!(?obstacles, "this node waits to be let in");
+            self.waits_for = Some(obstacles);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether this node's clock is off from those of the members, and which time its timestamps follow.
+
+use super::Log;
+use super::view::View;
+use crate::clock::Millis;
+
+/// Heartbeats within which nodes that are in contact know each other's timestamps. A guess, as for contact itself.
+const IN_STEP: u64 = 3;
+
+impl Log {
+    /// Looks at the wall clock, once a step, and promises the time that follows from it.
+    pub(crate) fn look_at_the_clock(&mut self) {
+        let alone = self.membership.members().all(|member| member == self.me);
+        self.time.look(self.now, self.cluster.settings().max_clock_skew, alone);
+        let suspect = self.view().clock_suspect();
+        if suspect.is_some() != self.time.logged.is_some() && self.phase.may_answer() {
+            match suspect {
+                Some(offset) => tracing::warn!(
+                    offset_ms = offset,
+                    "this node's clock is off from the median of the members; it takes no registrations until it is right, \
+                     and follows the median in all else"
+                ),
+                None => tracing::info!("this node's clock is right again"),
+            }
+            self.time.logged = suspect;
+        }
+        let time = self.view().time_to_follow();
+        self.own.promise(time);
+    }
+}
+
+impl View<'_> {
+    /// The offsets of the members' clocks to this node's, its own left out.
+    fn offsets(&self) -> impl Iterator<Item = i64> + '_ {
+        let others = self.membership.members().filter(|member| *member != self.me);
+        others.filter_map(|member| self.time.offset(member, self.now))
+    }
+
+    /// The lower median of all members' offsets and this node's own, which is 0: of two clocks the later one is taken to be
+    /// wrong, of three the odd one.
+    fn median_offset(&self) -> i64 {
+        let allowed = i64::try_from(self.settings.max_clock_skew / 2).unwrap_or(i64::MAX);
+        // The median is off only where somebody is, and this is asked in every step.
+        if self.offsets().all(|offset| offset.abs() <= allowed) {
+            return 0;
+        }
+        let mut offsets: Vec<_> = self.offsets().chain([0]).collect();
+        offsets.sort_unstable();
+        let middle = if planted!(UpperMedian) { offsets.len() / 2 } else { (offsets.len() - 1) / 2 };
+        offsets.get(middle).copied().unwrap_or(0)
+    }
+
+    /// By how much this node's clock is off from the median of the members, where that is more than allowed: positive where
+    /// the others are ahead.
+    pub(crate) fn clock_suspect(&self) -> Option<i64> {
+        let median = self.median_offset();
+        (median.unsigned_abs() > self.settings.max_clock_skew / 2).then_some(median)
+    }
+
+    /// Whether this node would follow other clocks than its own, and those it knows of are neither a majority without it nor
+    /// all: the few that it met first may be those that are wrong.
+    pub(super) fn may_follow_a_few(&self) -> bool {
+        let (known, members) = (self.offsets().count(), self.membership.count());
+        self.clock_suspect().is_some() && 2 * known <= members && known + 1 < members
+    }
+
+    /// Whether the clocks of members that were not heard of yet may show that the time is another: fewer than half of all members
+    /// agree with the median of those that were heard.
+    pub(super) fn is_time_open(&self) -> bool {
+        let (median, allowed) = (self.median_offset(), self.settings.max_clock_skew / 2);
+        let agree = self.offsets().chain([0]).filter(|offset| offset.abs_diff(median) <= allowed).count();
+        let (known, members) = (self.offsets().count() + 1, self.membership.count());
+        2 * agree <= members && known < members
+    }
+
+    /// The time of the cluster.
+    pub(crate) fn cluster_time(&self) -> Millis {
+        match self.clock_suspect() {
+            Some(median) => Millis(self.now.wall.0.saturating_add_signed(median)),
+            None => self.time.wall(self.now),
+        }
+    }
+
+    /// The latest timestamp that is taken of others: none is that far ahead of the cluster's time. Timestamps never go back, so
+    /// where the cluster's time has, those that are no further ahead than this node's own do no harm.
+    pub(super) fn latest_taken(&self) -> Millis {
+        let own = self.own.last().millis().plus(IN_STEP * self.heartbeat());
+        self.cluster_time().plus(self.settings.max_clock_skew).max(own)
+    }
+
+    /// The time that this node lets its own timestamps follow: none while it starts or is no member, nor that of a few who
+    /// may be wrong, because timestamps never go back.
+    pub(super) fn time_to_follow(&self) -> Millis {
+        let follows = self.phase.may_issue() && !self.may_follow_a_few();
+        if follows { self.cluster_time() } else { Millis(0) }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the rules read.
+//!
+//! A rule decides on a [`View`], and changes nothing; the log acts on what it says. Each file of the log has its rules in an
+//! `impl View`, and what it does in an `impl Log`.
+
+use super::cluster_time::ClusterTime;
+use super::config::{Config, Now};
+use super::contacts::Contacts;
+use super::frontiers::Frontiers;
+use super::gossip::Peers;
+use super::membership::Membership;
+use super::own_clock::OwnClock;
+use super::phase::{Notice, Phase};
+use crate::clock::{Hlc, Millis, NodeId};
+use crate::crdt::Settings;
+
+/// All that a log knows, to look at.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(super) config: &'a Config,
+    pub(super) settings: Settings,
+    pub(super) me: NodeId,
+    pub(super) now: Now,
+    pub(super) own: &'a OwnClock,
+    pub(super) time: &'a ClusterTime,
+    pub(super) phase: &'a Phase,
+    pub(super) notice: Option<Notice>,
+    pub(super) membership: &'a Membership,
+    pub(super) frontiers: &'a Frontiers,
+    pub(super) contacts: &'a Contacts,
+    pub(super) peers: &'a Peers,
+}
+
+impl View<'_> {
+    /// When the log wants to be stepped at the latest, in `elapsed` time.
+    pub(crate) fn wake_at(&self) -> Millis {
+        let never = Millis(u64::MAX);
+        let silence = self.next_silence().unwrap_or(never);
+        let alone = self.serves_alone_at().unwrap_or(never);
+        self.peers.next_heartbeat().min(silence).min(alone)
+    }
+
+    /// The latest that this node knows of anything.
+    pub(crate) fn latest_known(&self) -> Hlc {
+        self.own.latest().max(self.frontiers.latest()).max(self.frontiers.watermark())
+    }
+
+    /// How far a member's clock is ahead of this node's, in milliseconds.
+    pub(crate) fn clock_offset(&self, member: NodeId) -> Option<i64> {
+        self.time.offset(member, self.now)
+    }
+
+    /// How often a node tells a peer what it has when nothing is undecided, milliseconds. A few promises may be lost before
+    /// anybody takes a node for silent.
+    pub(super) fn heartbeat(&self) -> u64 {
+        self.settings.evict_after.map_or(self.config.heartbeat, |after| self.config.heartbeat.min(after / 4))
+    }
+
+    /// Whether there are so few members that everybody tells everybody.
+    pub(super) fn is_small(&self) -> bool {
+        self.membership.count() <= self.config.spread.small
+    }
+}
