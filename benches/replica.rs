@@ -1,8 +1,8 @@
 //! What the CRDT and the replica cost a registration, without disk or network: `cargo bench --bench replica`.
 
 use divan::counter::ItemsCount;
-use forename::clock::{Hlc, Millis, NodeId};
-use forename::crdt::{Body, Chain, Claim, Op, Register, State};
+use forename::clock::{Hlc, Millis, NodeId, Stamp};
+use forename::crdt::{Claim, Entry, NameOp, Register, State};
 use forename::replica::{
     Config, Contact, Founding, Input, NameRequest, Now, Output, RegisterRequest, Replica, Request, Start,
 };
@@ -63,13 +63,14 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
         let claim = Claim { namespace: "username".into(), key: name.clone(), name, after: None };
         let owner = format!("owner-{n}");
         let register = Register { id: None, owner, claims: vec![claim], expires: None, replaces: None, metadata: None };
-        Op::new(NodeId(1), n + 1, Hlc(n + 1), Chain::default(), Body::Register(register))
+        let stamp = Stamp { hlc: Hlc(n + 1), node: NodeId(1) };
+        Entry { stamp, seq: n + 1, op: NameOp::Register(register) }
     };
     let ops: Vec<_> = (0..REGISTRATIONS).map(op).collect();
     bencher.counter(ItemsCount::new(REGISTRATIONS)).bench_local(|| {
         let mut registry = State::load(MemoryStore::new(), crdts::VClock::new());
         for op in &ops {
-            registry.apply_op(op).expect("in order");
+            registry.apply_entry(op).expect("in order");
         }
         registry
     });

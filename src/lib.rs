@@ -33,7 +33,7 @@
 //! | `clock` | hybrid logical clocks, node ids, stamps |
 //! | [`model`] | what clients and nodes say to each other: bodies, answers, problems, limits |
 //! | `name` | from a name as typed to its canonical form |
-//! | `crdt` | ops and the registry lattice: tenures, displacement, endings |
+//! | `crdt` | what ops say about names, and the lattice that they make: tenures, displacement, endings |
 //! | `log` | the pure state machine that decides when an op counts: members, promises, gossip |
 //! | `replica` | the pure state machine on top of it: requests, verdicts, events |
 //! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |

@@ -2,7 +2,8 @@
 //! to the exit code, the replay and the shrunk plan can be walked at any time, with the real replica. (The idea is from
 //! TigerBeetle's fuzzers, one of which does nothing but fail.)
 
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, Op};
 
 use crate::plan::{Action, Ask, Otherwise, Plan, Slot, Wish};
 use crate::violation::{Checked, broken};
@@ -55,7 +56,9 @@ pub fn set(plan: &mut Plan, canary: Canary) {
 
 fn claimed<'a>(mut ops: impl Iterator<Item = &'a Op>, canary: Canary) -> bool {
     ops.any(|op| match &op.body {
-        Body::Register(register) => register.claims.iter().any(|claim| claim.key.as_str() == canary.name()),
+        Body::Name(NameOp::Register(register)) => {
+            register.claims.iter().any(|claim| claim.key.as_str() == canary.name())
+        }
         _ => false,
     })
 }

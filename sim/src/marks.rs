@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, MemberOp, Op};
 use forename::replica::{
     Answer, EndReason, Event, EventType, Lane, Message, NameEnd, Refusal, RegistrationView, Reply, Status,
 };
@@ -196,7 +197,7 @@ impl Marks {
         }
         let mut setters: BTreeMap<&String, BTreeSet<NodeId>> = BTreeMap::new();
         for op in world.books.ledger.ops() {
-            if let Body::Namespace { namespace, .. } = &op.body {
+            if let Body::Name(NameOp::Namespace { namespace, .. }) = &op.body {
                 setters.entry(namespace).or_default().insert(op.node);
             }
         }
@@ -209,7 +210,7 @@ impl Marks {
 
     fn extensions(&mut self, verdicts: &Verdicts, world: &World) {
         let extends = |op: &Op| match &op.body {
-            Body::Extend { registration, expires } => Some((*registration, (op.stamp(), *expires))),
+            Body::Name(NameOp::Extend { registration, expires }) => Some((*registration, (op.stamp(), *expires))),
             _ => None,
         };
         let extensions: Vec<_> = world.books.ledger.ops().filter_map(extends).collect();
@@ -234,7 +235,7 @@ impl Marks {
         let mut sponsors = BTreeSet::new();
         let mut twice = false;
         for op in world.books.ledger.ops() {
-            if let Body::Admit { node, .. } = &op.body {
+            if let Body::Member(MemberOp::Admit { node, .. }) = &op.body {
                 twice |= !sponsors.insert(*node);
             }
         }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, ID_WINDOW, Op, Register};
+use forename::crdt::{ID_WINDOW, NameOp, Register};
+use forename::log::{Body, Op};
 use forename::name::Rules;
 use uuid::Uuid;
 
@@ -57,14 +58,14 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
     let mut model = Model::default();
     for (stamp, op) in &ordered {
         match &op.body {
-            Body::Register(register) => model.register(*stamp, register),
-            Body::Activate { registration } => model.activate(*registration, stamp.hlc),
-            Body::Extend { registration, expires } => model.extend(*registration, stamp.hlc, *expires),
-            Body::Release(claim) => {
+            Body::Name(NameOp::Register(register)) => model.register(*stamp, register),
+            Body::Name(NameOp::Activate { registration }) => model.activate(*registration, stamp.hlc),
+            Body::Name(NameOp::Extend { registration, expires }) => model.extend(*registration, stamp.hlc, *expires),
+            Body::Name(NameOp::Release(claim)) => {
                 model.ended.insert((claim.registration, (claim.namespace.clone(), claim.key.clone())));
             }
-            Body::Erase { registration } => model.erase(*registration),
-            Body::Namespace { namespace, rules } => {
+            Body::Name(NameOp::Erase { registration }) => model.erase(*registration),
+            Body::Name(NameOp::Namespace { namespace, rules }) => {
                 model.rules.insert(namespace.clone(), (*stamp, (**rules).clone()));
             }
             _ => {}

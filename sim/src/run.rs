@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use forename::clock::Hlc;
-use forename::crdt::Op;
+use forename::log::Op;
 
 use crate::checks::{QUESTIONS, QUESTIONS_TO_ONE, bounds};
 use crate::dice::mix;

@@ -6,7 +6,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, NodeId};
-use forename::crdt::Seq;
+use forename::log::Seq;
 use forename::replica::{Answer, Cursor, Event, Reply, Token};
 use forename::store::Write;
 

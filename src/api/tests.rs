@@ -24,7 +24,7 @@ use super::*;
 use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
-use crate::crdt::Settings;
+use crate::log::Settings;
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::{Backup, Call};
 use crate::replica::{

@@ -1,29 +1,17 @@
 //! The lattice: applying ops, and who leads.
 
-use crdts::{CmRDT, VClock};
 use uuid::Uuid;
 
 use super::erase::Erasures;
 use super::gc::{is_twin, run_of};
-use super::op::{Body, Claim, Op, Seq};
+use super::op::{Claim, NameOp};
 use super::orphan_ops::Early;
 use super::record::{EndReason, Namespace, Registration, stamp_of_id};
-use crate::clock::{Hlc, NodeId, Stamp};
+use crate::clock::{Hlc, Stamp};
+use crate::model::Seq;
 use crate::name::Rules;
 use crate::store::Store;
 use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
-
-/// The op is not the next one of its origin. The state is as it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("op {got} of {origin} is not the next one: {expected} is missing")]
-pub struct ApplyError {
-    /// Whose op.
-    pub origin: NodeId,
-    /// The next one.
-    pub expected: Seq,
-    /// The one given.
-    pub got: Seq,
-}
 
 /// What applying an op changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,60 +27,31 @@ pub struct Effects {
 /// What the lattice keeps at hand. The rest is in a store, which is lent to its calls.
 #[derive(Clone, Debug, Default)]
 pub struct Lattice {
-    pub(super) applied: VClock<NodeId>,
     pub(super) settled: Hlc,
     pub(super) erasures: Erasures,
 }
 
 impl Lattice {
-    /// The lattice that a store holds, to which these prefixes of logs were applied.
-    pub fn load(store: &impl Store, applied: VClock<NodeId>) -> Self {
-        Self { applied, settled: schema::Settled::load(store).unwrap_or_default(), erasures: Erasures::load(store) }
+    /// The lattice that a store holds.
+    pub fn load(store: &impl Store) -> Self {
+        Self { settled: schema::Settled::load(store).unwrap_or_default(), erasures: Erasures::load(store) }
     }
 
-    /// The prefixes of logs that were applied.
-    pub fn applied(&self) -> &VClock<NodeId> {
-        &self.applied
-    }
-
-    /// The prefix of one log.
-    pub fn applied_of(&self, origin: NodeId) -> Seq {
-        self.applied.get(&origin)
-    }
-
-    /// Applies the next op of its origin; nothing for one that was applied before.
-    ///
-    /// # Errors
-    /// A gap, and then nothing was changed.
-    pub fn apply_op(&mut self, store: &mut impl Store, op: &Op) -> Result<Effects, ApplyError> {
-        let dot = crdts::Dot::new(op.node, op.seq);
-        self.applied.validate_op(&dot).map_err(|range| ApplyError {
-            origin: op.node,
-            expected: range.counter_range.start,
-            got: op.seq,
-        })?;
-        if op.seq <= self.applied.get(&op.node) {
-            return Ok(Effects::default());
-        }
-        self.applied.apply(dot);
-        Ok(match &op.body {
-            Body::Register(register) => self.register(store, Registration::new(op.stamp(), op.seq, register.clone())),
-            Body::Activate { registration } => self.early(store, *registration, Early::Activate(op.stamp())),
-            Body::Release(claim) => self.early(store, claim.registration, Early::Release(claim.clone())),
-            Body::Extend { registration, expires } => {
-                self.early(store, *registration, Early::Extend(op.stamp(), *expires))
+    /// Applies an op: the next one of its origin's log about names, at this place.
+    pub fn apply(&mut self, store: &mut impl Store, stamp: Stamp, seq: Seq, op: &NameOp) -> Effects {
+        match op {
+            NameOp::Register(register) => self.register(store, Registration::new(stamp, seq, register.clone())),
+            NameOp::Activate { registration } => self.early(store, *registration, Early::Activate(stamp)),
+            NameOp::Release(claim) => self.early(store, claim.registration, Early::Release(claim.clone())),
+            NameOp::Extend { registration, expires } => {
+                self.early(store, *registration, Early::Extend(stamp, *expires))
             }
-            Body::Erase { registration } => self.early(store, *registration, Early::Erase(op.stamp())),
-            Body::Namespace { namespace, rules } => {
-                self.set_rules(
-                    store,
-                    namespace,
-                    Namespace { stamp: op.stamp(), seq: op.seq, rules: (**rules).clone() },
-                );
+            NameOp::Erase { registration } => self.early(store, *registration, Early::Erase(stamp)),
+            NameOp::Namespace { namespace, rules } => {
+                self.set_rules(store, namespace, Namespace { stamp, seq, rules: (**rules).clone() });
                 Effects::default()
             }
-            _ => Effects::default(),
-        })
+        }
     }
 
     /// The rules of a namespace: those that were set last, or else its defaults.

@@ -6,7 +6,6 @@
 //! replica records its verdicts (`rejected`, `ended`) in the same records, and says when a registration that is over may
 //! be forgotten.
 
-mod chain;
 mod erase;
 mod extend;
 mod gc;
@@ -15,18 +14,15 @@ mod op;
 mod orphan_ops;
 mod record;
 mod rows;
-mod settings;
 mod state;
 mod tenures;
 #[cfg(test)]
 mod tests;
 
-pub use chain::Chain;
 pub use extend::Extensions;
 pub use gc::ID_WINDOW;
-pub use lattice::{ApplyError, Effects, Lattice};
-pub use op::{Body, Claim, ClaimRef, Cut, Op, Register, Seq};
+pub use lattice::{Effects, Lattice};
+pub use op::{Claim, ClaimRef, NameOp, Register};
 pub use record::{ClaimRecord, EndReason, Namespace, Registration, id_of_stamp, stamp_of_id};
-pub use settings::{Setting, Settings};
-pub use state::{MergeError, State};
+pub use state::{ApplyError, Entry, MergeError, State};
 pub use tenures::{ClaimPlace, Followed, Open, Tenures, Vacancy};

@@ -1,63 +1,14 @@
-//! Operations: what nodes tell each other.
-
-use std::collections::BTreeMap;
+//! What nodes tell each other about names. The log carries it, and does not look into it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Chain, Setting};
-use crate::clock::{Hlc, NodeId, Stamp};
-pub use crate::model::Seq;
+use crate::clock::{Hlc, Stamp};
 use crate::name::Rules;
 
-/// An operation: one entry of a node's gap-free log.
+/// What an op says about names. New ones are added at the end: the encoding counts them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Op {
-    /// The origin.
-    pub node: NodeId,
-    /// Its place in the origin's log.
-    pub seq: Seq,
-    /// Its timestamp; rises with `seq`.
-    pub hlc: Hlc,
-    /// The hash of the origin's log up to and with this op.
-    pub chain: Chain,
-    /// What it says.
-    pub body: Body,
-}
-
-impl Op {
-    /// The next op of a log whose hash so far is `after`.
-    #[must_use]
-    pub fn new(node: NodeId, seq: Seq, hlc: Hlc, after: Chain, body: Body) -> Self {
-        let chain = after.then(node, seq, hlc, &body);
-        Self { node, seq, hlc, chain, body }
-    }
-
-    /// Whether it continues a log whose hash so far is `after`.
-    #[must_use]
-    pub fn continues(&self, after: Chain) -> bool {
-        self.chain == after.then(self.node, self.seq, self.hlc, &self.body)
-    }
-
-    /// Its stamp.
-    #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        Stamp { hlc: self.hlc, node: self.node }
-    }
-}
-
-/// Where a log ends that counts no further: how many of its ops count, and their hash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
-pub struct Cut {
-    /// The last op that counts.
-    pub seq: Seq,
-    /// The hash of the log up to and with it.
-    pub chain: Chain,
-}
-
-/// What an op says. New bodies are added at the end: the encoding counts them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Body {
+pub enum NameOp {
     /// Claims names.
     Register(Register),
     /// Makes a reservation permanent.
@@ -67,37 +18,6 @@ pub enum Body {
     },
     /// Ends a claim.
     Release(ClaimRef),
-    /// The first member lets a newcomer in: with this op it is a member.
-    Admit {
-        /// The newcomer.
-        node: NodeId,
-    },
-    /// A member takes nothing of a node's log beyond `seq` any more: its part in an eviction.
-    Freeze {
-        /// Who is to be evicted.
-        node: NodeId,
-        /// The prefix of its log that the freezing member has.
-        seq: Seq,
-        /// The hash of that prefix.
-        chain: Chain,
-        /// Where the freezing member knows that somebody holds other ops under the same numbers: the prefix that it had
-        /// decided by then.
-        forked: Option<Seq>,
-    },
-    /// The origin leaves the cluster; its last op.
-    Depart,
-    /// An eviction is done: the prefixes of the logs of those who are out that count. Each of those who stay declares it
-    /// in its own log before anything that rests on it.
-    Evict {
-        /// By evicted node.
-        cuts: BTreeMap<NodeId, Cut>,
-    },
-    /// Whoever has the key of this node begins anew under a later incarnation: it will issue nothing more. It is frozen at
-    /// what the members have of its log.
-    Retire {
-        /// The earlier incarnation.
-        node: NodeId,
-    },
     /// Gives a namespace its rules. Of several the one with the greatest stamp stands.
     Namespace {
         /// The namespace.
@@ -118,22 +38,23 @@ pub enum Body {
         /// The registration.
         registration: Stamp,
     },
-    /// Changes settings of the cluster. Of several changes of one setting the one with the greatest stamp stands.
-    Configure {
-        /// What is changed.
-        settings: Vec<Setting>,
-    },
 }
 
-impl Body {
-    /// Whether it decides about membership, or about what all members have in common. Such ops are few and kept for ever.
+impl NameOp {
+    /// Its encoded size, roughly.
     #[must_use]
-    pub fn is_membership(&self) -> bool {
+    pub fn weight(&self) -> usize {
         match self {
-            Self::Register(_) | Self::Activate { .. } | Self::Release(_) => false,
-            Self::Namespace { .. } | Self::Extend { .. } | Self::Erase { .. } => false,
-            Self::Admit { .. } | Self::Freeze { .. } | Self::Depart => true,
-            Self::Evict { .. } | Self::Retire { .. } | Self::Configure { .. } => true,
+            Self::Register(register) => {
+                let claims =
+                    register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
+                register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
+            }
+            Self::Namespace { namespace, rules } => {
+                let reserved = rules.reserved_sizes().map(|(key, name)| key + name + 2);
+                namespace.len() + reserved.sum::<usize>()
+            }
+            Self::Activate { .. } | Self::Release(_) | Self::Extend { .. } | Self::Erase { .. } => 0,
         }
     }
 }

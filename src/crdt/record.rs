@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::extend::Extensions;
-use super::op::{Claim, ClaimRef, Register, Seq};
+use super::op::{Claim, ClaimRef, Register};
 use crate::clock::{Hlc, NodeId, Stamp};
 pub use crate::model::EndReason;
+use crate::model::Seq;
 use crate::name::Rules;
 use crate::store::Store;
 use crate::store::schema::{self, Rows};

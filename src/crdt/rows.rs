@@ -1,18 +1,9 @@
 //! The rows of the tables that hold the registry's types; the keys are those of [`schema`].
 
-use super::op::Op;
 use super::orphan_ops::Early;
 use super::record::{Namespace, Registration};
 use super::tenures::{Followed, Open};
 use crate::store::schema::{self, Rows};
-
-impl Rows for schema::Log {
-    type Row = [Op];
-}
-
-impl Rows for schema::Membership {
-    type Row = Op;
-}
 
 impl Rows for schema::Registrations {
     type Row = Registration;

@@ -1,13 +1,37 @@
 //! The laws: a lattice together with its store is a state that takes ops, and that can be joined with another one.
 
-use crdts::{CmRDT, CvRDT, VClock};
+use crdts::{CmRDT, CvRDT, Dot, VClock};
 
-use super::lattice::{ApplyError, Effects, Lattice};
-use super::op::{Op, Register, Seq};
+use super::lattice::{Effects, Lattice};
+use super::op::{NameOp, Register};
 use super::record::{Namespace, Registration};
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::model::Seq;
 use crate::store::Store;
 use crate::store::schema::{self, Found, Rows, Span};
+
+/// An op with its place among those of its origin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// Its number.
+    pub seq: Seq,
+    /// What it says.
+    pub op: NameOp,
+}
+
+/// The op is not the next one of its origin. The state is as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("op {got} of {origin} is not the next one: {expected} is missing")]
+pub struct ApplyError {
+    /// Whose op.
+    pub origin: NodeId,
+    /// The next one.
+    pub expected: Seq,
+    /// The one given.
+    pub got: Seq,
+}
 
 /// Why two states cannot be merged. Both are as they were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -28,26 +52,33 @@ pub struct State<S> {
     pub store: S,
     /// What is at hand of it.
     pub lattice: Lattice,
+    /// The ops of each origin that were applied.
+    pub applied: VClock<NodeId>,
 }
 
 impl<S: Store> State<S> {
     /// The state that a store holds, to which these prefixes of logs were applied.
     pub fn load(store: S, applied: VClock<NodeId>) -> Self {
-        let lattice = Lattice::load(&store, applied);
-        Self { store, lattice }
+        Self { lattice: Lattice::load(&store), store, applied }
     }
 
-    /// Applies the next op of its origin, see [`Lattice::apply_op`].
+    /// Applies the next op of its origin; nothing for one that was applied before.
     ///
     /// # Errors
     /// A gap, and then nothing was changed.
-    pub fn apply_op(&mut self, op: &Op) -> Result<Effects, ApplyError> {
-        self.lattice.apply_op(&mut self.store, op)
+    pub fn apply_entry(&mut self, entry: &Entry) -> Result<Effects, ApplyError> {
+        self.validate_op(entry)?;
+        let origin = entry.stamp.node;
+        if entry.seq <= self.applied.get(&origin) {
+            return Ok(Effects::default());
+        }
+        self.applied.apply(Dot::new(origin, entry.seq));
+        Ok(self.lattice.apply(&mut self.store, entry.stamp, entry.seq, &entry.op))
     }
 
     /// The join of what two states know of one registration.
     fn merge_registration(&mut self, theirs: Registration) {
-        let Self { store, lattice } = self;
+        let Self { store, lattice, .. } = self;
         if Registration::load(store, theirs.stamp).is_none() {
             let fresh = Registration { lost: false, ..theirs.clone() };
             lattice.register(store, fresh);
@@ -83,17 +114,18 @@ fn namespace(found: Found<'_, schema::Namespaces>) -> Option<(String, Namespace)
 }
 
 impl<S: Store> CmRDT for State<S> {
-    type Op = Op;
+    type Op = Entry;
     type Validation = ApplyError;
 
-    fn validate_op(&self, op: &Op) -> Result<(), ApplyError> {
-        let expected = self.lattice.applied.get(&op.node) + 1;
-        if op.seq > expected { Err(ApplyError { origin: op.node, expected, got: op.seq }) } else { Ok(()) }
+    fn validate_op(&self, entry: &Entry) -> Result<(), ApplyError> {
+        let (origin, got) = (entry.stamp.node, entry.seq);
+        let expected = self.applied.get(&origin) + 1;
+        if got > expected { Err(ApplyError { origin, expected, got }) } else { Ok(()) }
     }
 
     /// Applies an op; an op after a gap, which [`CmRDT::validate_op`] refuses, changes nothing.
-    fn apply(&mut self, op: Op) {
-        if let Err(error) = self.apply_op(&op) {
+    fn apply(&mut self, entry: Entry) {
+        if let Err(error) = self.apply_entry(&entry) {
             tracing::debug!(%error, "op not applied");
         }
     }
@@ -133,7 +165,7 @@ impl<S: Store> CvRDT for State<S> {
         for (namespace, theirs) in rows(&other.store, namespace) {
             self.lattice.set_rules(&mut self.store, &namespace, theirs);
         }
-        self.lattice.applied.merge(other.lattice.applied);
+        self.applied.merge(other.applied);
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::model::Seq;
 use crate::name::{Profile, Rules};
 use crate::store::Table;
 use crate::store::memory::MemoryStore;
@@ -29,13 +30,13 @@ pub(super) fn claim(key: &str, after: Option<Stamp>) -> Claim {
     Claim { namespace: "username".into(), key: key.into(), name: key.into(), after }
 }
 
-pub(super) fn register(id: Option<u128>, claims: Vec<Claim>) -> Body {
+pub(super) fn register(id: Option<u128>, claims: Vec<Claim>) -> NameOp {
     let id = id.map(Uuid::from_u128);
-    Body::Register(Register { id, owner: "o".into(), claims, expires: None, replaces: None, metadata: None })
+    NameOp::Register(Register { id, owner: "o".into(), claims, expires: None, replaces: None, metadata: None })
 }
 
-pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
-    Op::new(NodeId(node), seq, Hlc(hlc), Chain::default(), body)
+pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: NameOp) -> Entry {
+    Entry { stamp: stamp(hlc, node), seq, op: body }
 }
 
 fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
@@ -73,7 +74,7 @@ fn the_earliest_claim_leads_whatever_arrives_first() {
     let mut registry = empty();
     registry.apply(op(2, 1, 20, register(None, vec![claim("alice", None)])));
     assert!(!lost(&registry, 20, 2));
-    let effects = registry.apply_op(&op(1, 1, 10, register(None, vec![claim("alice", None)]))).unwrap();
+    let effects = registry.apply_entry(&op(1, 1, 10, register(None, vec![claim("alice", None)]))).unwrap();
     assert_eq!(effects.lost, vec![stamp(20, 2)]);
     assert!(lost(&registry, 20, 2) && !lost(&registry, 10, 1));
 }
@@ -109,7 +110,7 @@ fn a_registration_that_loses_one_name_still_leads_its_others() {
 fn the_least_stamp_of_an_id_is_the_registration() {
     let mut registry = empty();
     registry.apply(op(2, 1, 20, register(Some(7), vec![claim("alice", None)])));
-    let effects = registry.apply_op(&op(1, 1, 10, register(Some(7), vec![claim("bob", None)]))).unwrap();
+    let effects = registry.apply_entry(&op(1, 1, 10, register(Some(7), vec![claim("bob", None)]))).unwrap();
     assert!(!effects.first_of_id);
     assert_eq!(registry.lattice.find(&registry.store, Uuid::from_u128(7)).unwrap().stamp, stamp(10, 1));
     assert!(lost(&registry, 20, 2));
@@ -121,7 +122,7 @@ fn a_gap_changes_nothing() {
     let late = op(1, 2, 20, register(None, vec![claim("alice", None)]));
     let error = ApplyError { origin: NodeId(1), expected: 1, got: 2 };
     assert_eq!(registry.validate_op(&late), Err(error));
-    assert_eq!(registry.apply_op(&late), Err(error));
+    assert_eq!(registry.apply_entry(&late), Err(error));
     registry.apply(late);
     assert!(state(&registry).is_empty());
 }
@@ -131,8 +132,8 @@ fn what_is_said_of_a_registration_may_come_before_it() {
     let mut registry = empty();
     let target = stamp(10, 1);
     let released = ClaimRef { registration: target, namespace: "username".into(), key: "alice".into() };
-    registry.apply(op(2, 1, 30, Body::Release(released)));
-    registry.apply(op(3, 1, 20, Body::Activate { registration: target }));
+    registry.apply(op(2, 1, 30, NameOp::Release(released)));
+    registry.apply(op(3, 1, 20, NameOp::Activate { registration: target }));
     registry.apply(op(1, 1, 10, register(None, vec![claim("alice", None)])));
     let registration = Registration::load(&registry.store, target).unwrap();
     assert!(registration.claims[0].released);
@@ -144,15 +145,15 @@ fn what_is_said_of_a_registration_may_come_before_it() {
 fn what_extends_a_reservation_counts_by_its_stamp_and_not_by_its_arrival() {
     let target = stamp(10, 1);
     let mut body = register(None, vec![claim("alice", None)]);
-    let Body::Register(reserved) = &mut body else { unreachable!() };
+    let NameOp::Register(reserved) = &mut body else { unreachable!() };
     reserved.expires = Some(Hlc(20));
-    let extend = |expires| Body::Extend { registration: target, expires: Hlc(expires) };
+    let extend = |expires| NameOp::Extend { registration: target, expires: Hlc(expires) };
     let ops = [
         op(1, 1, 10, body),
         op(2, 1, 19, extend(30)),
         op(3, 1, 29, extend(40)),
         op(4, 1, 40, extend(50)),
-        op(5, 1, 39, Body::Activate { registration: target }),
+        op(5, 1, 39, NameOp::Activate { registration: target }),
     ];
     for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 2, 0, 4, 1], [2, 0, 1, 3, 4]] {
         let mut registry = empty();
@@ -180,9 +181,9 @@ fn two_registrations_under_one_stamp_do_not_merge() {
     assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
-fn rules(namespace: &str, least: usize) -> Body {
+fn rules(namespace: &str, least: usize) -> NameOp {
     let rules = Rules::new(Profile::USERNAME, (least, 20), ["admin"]).unwrap();
-    Body::Namespace { namespace: namespace.into(), rules: Box::new(rules) }
+    NameOp::Namespace { namespace: namespace.into(), rules: Box::new(rules) }
 }
 
 #[test]
@@ -212,20 +213,21 @@ fn two_rules_under_one_stamp_do_not_merge() {
 }
 
 /// Logs of some nodes: every op speaks of names and registrations out of a small pool, arrived or not.
-pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
+pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     let step = (0u64..4, 0u8..12, 0usize..64, 0usize..64, proptest::bool::weighted(0.3));
     proptest::collection::vec(step, 1..40).prop_map(|steps| {
-        let mut logs: BTreeMap<u64, Vec<Op>> = BTreeMap::new();
+        let mut logs: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
         let mut registrations: Vec<(Stamp, Vec<Claim>)> = Vec::new();
         let mut hlc = 1;
         for (node, kind, a, b, fresh) in steps {
             // Timestamps rise per node, and repeat between nodes.
-            hlc += u64::from(fresh || logs.get(&node).and_then(|log| log.last()).is_some_and(|op| op.hlc.0 == hlc));
+            hlc +=
+                u64::from(fresh || logs.get(&node).and_then(|log| log.last()).is_some_and(|op| op.stamp.hlc.0 == hlc));
             let body = body(kind, a, b, &registrations);
             let log = logs.entry(node).or_default();
             let op = op(node, log.len() as Seq + 1, hlc, body);
-            if let Body::Register(register) = &op.body {
-                registrations.push((op.stamp(), register.claims.clone()));
+            if let NameOp::Register(register) = &op.op {
+                registrations.push((op.stamp, register.claims.clone()));
             }
             log.push(op);
         }
@@ -233,17 +235,17 @@ pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Op>>> {
     })
 }
 
-fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> Body {
+fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> NameOp {
     let some = |n: usize| registrations.get(n % registrations.len().max(1));
     match (kind, some(a)) {
         (3, _) => rules(["username", "email"][a % 2], 1 + b % 3),
-        (0, Some((registration, _))) => Body::Activate { registration: *registration },
-        (7, Some((registration, _))) if b.is_multiple_of(2) => Body::Erase { registration: *registration },
-        (4, Some((registration, _))) => Body::Extend { registration: *registration, expires: Hlc(b as u64) },
+        (0, Some((registration, _))) => NameOp::Activate { registration: *registration },
+        (7, Some((registration, _))) if b.is_multiple_of(2) => NameOp::Erase { registration: *registration },
+        (4, Some((registration, _))) => NameOp::Extend { registration: *registration, expires: Hlc(b as u64) },
         (1 | 2, Some((registration, claims))) => {
             let claim = &claims[b % claims.len()];
             let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
-            Body::Release(ClaimRef { registration: *registration, namespace, key })
+            NameOp::Release(ClaimRef { registration: *registration, namespace, key })
         }
         _ => {
             let after = |key: &str, n: usize| {
@@ -256,7 +258,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
                 claims.push(claim(keys[b % 3], after(keys[b % 3], a)));
             }
             let mut body = register((kind == 5).then_some(a as u128 % 4), claims);
-            if let Body::Register(register) = &mut body {
+            if let NameOp::Register(register) = &mut body {
                 register.expires = (kind >= 8).then_some(Hlc(1 + b as u64 / 2));
             }
             body
@@ -266,19 +268,19 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
 
 /// The ops of some logs, which arrive one by one.
 pub(super) struct Arrivals {
-    logs: Vec<Vec<Op>>,
+    logs: Vec<Vec<Entry>>,
     next: Vec<usize>,
     /// Those that have arrived, in that order.
-    pub(super) arrived: Vec<Op>,
+    pub(super) arrived: Vec<Entry>,
 }
 
 impl Arrivals {
-    pub(super) fn new(logs: Vec<Vec<Op>>) -> Self {
+    pub(super) fn new(logs: Vec<Vec<Entry>>) -> Self {
         Self { next: vec![0; logs.len()], logs, arrived: Vec::new() }
     }
 
     /// The next op of one of the logs that are not at their ends.
-    pub(super) fn next(&mut self, pick: usize) -> Option<Op> {
+    pub(super) fn next(&mut self, pick: usize) -> Option<Entry> {
         let open: Vec<_> = (0..self.logs.len()).filter(|log| self.next[*log] < self.logs[*log].len()).collect();
         let log = *open.get(pick % open.len().max(1))?;
         let op = self.logs[log][self.next[log]].clone();
@@ -289,13 +291,13 @@ impl Arrivals {
 
     /// Everything at or below it has arrived.
     pub(super) fn settled(&self) -> Hlc {
-        let to_come = self.logs.iter().zip(&self.next).filter_map(|(log, next)| log.get(*next)).map(|op| op.hlc);
+        let to_come = self.logs.iter().zip(&self.next).filter_map(|(log, next)| log.get(*next)).map(|op| op.stamp.hlc);
         Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1)
     }
 }
 
 /// Applies logs in the order that `picks` choose between origins, repeating some ops.
-fn interleave(logs: &[Vec<Op>], picks: &[usize]) -> Memory {
+fn interleave(logs: &[Vec<Entry>], picks: &[usize]) -> Memory {
     let (mut registry, mut arrivals) = (empty(), Arrivals::new(logs.to_vec()));
     for pick in picks.iter().cycle() {
         let Some(op) = arrivals.next(*pick) else { break };
@@ -308,7 +310,7 @@ fn interleave(logs: &[Vec<Op>], picks: &[usize]) -> Memory {
 }
 
 /// A state that has seen a prefix of each log.
-fn prefix(logs: &[Vec<Op>], lengths: &[usize]) -> Memory {
+fn prefix(logs: &[Vec<Entry>], lengths: &[usize]) -> Memory {
     let mut registry = empty();
     for (log, length) in logs.iter().zip(lengths) {
         log.iter().take(*length).for_each(|op| registry.apply(op.clone()));
@@ -370,7 +372,7 @@ proptest! {
     #[test]
     fn ops_are_decoded_as_encoded(logs in logs()) {
         for op in logs.into_iter().flatten() {
-            prop_assert_eq!(crate::codec::decode::<Op>(&crate::codec::encode(&op)).unwrap(), op);
+            prop_assert_eq!(crate::codec::decode::<NameOp>(&crate::codec::encode(&op.op)).unwrap(), op.op);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::ops::LogBuffer;
 use super::own_clock::OwnClock;
 use super::{Config, Founding, Log, Now, Phase, StoredPhase};
 use crate::clock::Hlc;
-use crate::crdt::Op;
+use crate::log::op::Op;
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Store, Table, empty};
 use rand_chacha::ChaCha8Rng;

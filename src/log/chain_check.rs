@@ -15,7 +15,8 @@ use super::message::{Entry, HeldRow};
 use super::view::View;
 use super::{Log, ops};
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Chain, Seq};
+use crate::log::chain::Chain;
+use crate::log::op::Seq;
 use crate::store::Store;
 
 impl Log {

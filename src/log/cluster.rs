@@ -5,7 +5,7 @@ use super::event::Events;
 use super::membership::Membership;
 use super::message::{Lane, Message, Secrets};
 use crate::clock::NodeId;
-use crate::crdt::Settings;
+use crate::log::settings::Settings;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 

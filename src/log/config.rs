@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::message::Contact;
 use crate::clock::{Millis, NodeId};
-use crate::crdt::{Cut, Seq, Settings};
+use crate::log::chain::Cut;
+use crate::log::op::Seq;
+use crate::log::settings::Settings;
 use crate::model::ClusterId;
 
 /// What the clocks of the machine say.

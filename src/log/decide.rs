@@ -3,7 +3,7 @@
 use super::Log;
 use super::view::View;
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::crdt::Seq;
+use crate::log::op::Seq;
 
 /// What a step has made final.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::message::{Contact, Lane, Message, SnapshotId};
 use crate::clock::NodeId;
-use crate::crdt::Op;
+use crate::log::op::Op;
 use crate::store::Table;
 
 /// What has followed from calls, in order.

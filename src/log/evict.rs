@@ -7,7 +7,7 @@ use super::view::View;
 use super::vote::VOTE_LASTS;
 use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Body;
+use crate::log::op::{Body, MemberOp};
 
 /// In a cluster where not everybody tells everybody, votes on who is silent go to all this often. A guess: often enough that
 /// one may be lost while the last is still fresh.
@@ -35,7 +35,7 @@ impl Log {
     fn freeze(&mut self, node: NodeId) {
         let here = self.frontiers.here(node);
         let forked = self.frontiers.fork(node).map(|_| self.frontiers.decided(node));
-        self.issue_membership(Body::Freeze { node, seq: here.seq, chain: here.chain, forked });
+        self.issue_membership(Body::Member(MemberOp::Freeze { node, seq: here.seq, chain: here.chain, forked }));
     }
 
     /// Freezes whomever others have frozen, and declares evictions that are done.
@@ -51,7 +51,7 @@ impl Log {
         // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
         let cuts = self.membership.to_declare();
         if !cuts.is_empty() && !cuts.contains_key(&self.me) && !planted!(EvictionNotDeclared) {
-            self.issue_membership(Body::Evict { cuts: cuts.clone() });
+            self.issue_membership(Body::Member(MemberOp::Evict { cuts: cuts.clone() }));
         }
     }
 

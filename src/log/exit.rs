@@ -4,7 +4,7 @@ use super::phase::{Notice, Out};
 use super::view::View;
 use super::{Log, Return, StoredPhase};
 use crate::clock::NodeId;
-use crate::crdt::Seq;
+use crate::log::op::Seq;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 

@@ -14,7 +14,8 @@ use super::membership::EMPTY_LOG;
 use super::message::Promise;
 use super::ops;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{Chain, Cut, Op, Seq};
+use crate::log::chain::{Chain, Cut};
+use crate::log::op::{Op, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
 

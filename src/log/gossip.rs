@@ -21,7 +21,7 @@ use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
 use super::view::View;
 use super::{Log, Phase};
 use crate::clock::NodeId;
-use crate::crdt::{Op, Seq};
+use crate::log::op::{Op, Seq};
 use crate::store::Store;
 
 /// Rows of other members in one vector, so that its size stays proportional to the number of members.

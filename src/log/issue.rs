@@ -7,7 +7,8 @@ use super::event::Event;
 use super::message::{Lane, Message};
 use super::phase::Out;
 use crate::clock::NodeId;
-use crate::crdt::{Body, Op, Setting};
+use crate::log::op::{Body, MemberOp, Op};
+use crate::log::settings::Setting;
 use crate::store::Store;
 
 impl Log {
@@ -32,7 +33,7 @@ impl Log {
 
     /// Changes settings of the cluster.
     pub(crate) fn configure(&mut self, settings: Vec<Setting>) {
-        self.issue_membership(Body::Configure { settings });
+        self.issue_membership(Body::Member(MemberOp::Configure { settings }));
     }
 
     /// Takes the next op of another member's log.

@@ -14,7 +14,8 @@ use super::phase::{Acknowledges, Leaving};
 use super::view::View;
 use super::{Denied, Log, StoredPhase};
 use crate::clock::NodeId;
-use crate::crdt::{Body, Cut, Seq};
+use crate::log::chain::Cut;
+use crate::log::op::{Body, MemberOp, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
@@ -94,7 +95,7 @@ impl Log {
         let hold_all = planted!(NoHandOver) || self.view().leave_waits_for().is_empty();
         if settled && hold_all {
             tracing::info!("all members hold what this node holds; it departs");
-            self.issue_membership(Body::Depart);
+            self.issue_membership(Body::Member(MemberOp::Depart));
             schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
         } else if self.now.elapsed.since(began) >= ANEW_AFTER {
             self.begin_to_leave();

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::derive::Derivation;
 use crate::clock::{Hlc, NodeId};
-use crate::crdt::{Body, Chain, Cut, Op, Seq, Settings};
+use crate::log::chain::{Chain, Cut};
+use crate::log::op::{Body, MemberOp, Op, Seq};
+use crate::log::settings::Settings;
 
 /// How much of a log is here, with its hash.
 pub(super) type Logs<'a> = &'a dyn Fn(NodeId) -> Cut;
@@ -58,7 +60,7 @@ impl Membership {
     }
 
     fn enter(&mut self, op: Op) {
-        if let Body::Freeze { node, seq, .. } = op.body {
+        if let Body::Member(MemberOp::Freeze { node, seq, .. }) = op.body {
             self.freezes.entry(op.node).or_default().insert(node, seq);
             let first = self.first_freezes.entry((op.node, node)).or_insert(op.seq);
             *first = op.seq.min(*first);
@@ -147,7 +149,7 @@ impl Membership {
     /// The seq of a node's last op where it has said that it leaves.
     pub(crate) fn departed(&self, node: NodeId) -> Option<Seq> {
         let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
-        (last.body == Body::Depart).then_some(last.seq)
+        (last.body == Body::Member(MemberOp::Depart)).then_some(last.seq)
     }
 
     /// Whether a node went by its own last op, and not by an eviction that cut its log below.
@@ -233,7 +235,9 @@ impl Membership {
     /// before it heard of that: it waits for the freezes of all who stay.
     fn unfrozen(&self) -> BTreeSet<NodeId> {
         let early = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match op.body {
-            Body::Freeze { node, seq, .. } => self.cut(node).filter(|cut| seq < cut.seq).map(|_| node),
+            Body::Member(MemberOp::Freeze { node, seq, .. }) => {
+                self.cut(node).filter(|cut| seq < cut.seq).map(|_| node)
+            }
             _ => None,
         });
         let early = early.filter(|node| self.has_left(*node));
@@ -247,7 +251,7 @@ impl Membership {
         let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| &op.body);
         let declared: BTreeSet<NodeId> = own
             .filter_map(|body| match body {
-                Body::Evict { cuts } => Some(cuts.keys().copied()),
+                Body::Member(MemberOp::Evict { cuts }) => Some(cuts.keys().copied()),
                 _ => None,
             })
             .flatten()
@@ -261,7 +265,7 @@ impl Membership {
     pub(crate) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
         let by_members = self.ops.values().filter(|op| self.is_member(op.node) && self.derived.counts(op));
         by_members.filter_map(|op| match op.body {
-            Body::Admit { node } => Some((node, op.node, op.seq)),
+            Body::Member(MemberOp::Admit { node }) => Some((node, op.node, op.seq)),
             _ => None,
         })
     }
@@ -269,7 +273,7 @@ impl Membership {
     /// The settings of a cluster that was founded with these. Of several changes of one the latest counts, by stamp.
     pub(crate) fn settings(&self, founded_with: Option<Settings>) -> Settings {
         let changes = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match &op.body {
-            Body::Configure { settings } => Some((op.stamp(), settings)),
+            Body::Member(MemberOp::Configure { settings }) => Some((op.stamp(), settings)),
             _ => None,
         });
         let mut changes: Vec<_> = changes.collect();

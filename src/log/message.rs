@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Chain, Op, Seq};
+use crate::log::chain::Chain;
+use crate::log::op::{Op, Seq};
 use crate::name::Pepper;
 
 /// What a newcomer calls a snapshot that it asks for.

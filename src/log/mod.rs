@@ -19,6 +19,7 @@
 //! * Two members never decide different ops under one number: a log that forks is decided no further.
 
 mod boot;
+mod chain;
 mod chain_check;
 mod cluster;
 mod cluster_time;
@@ -35,10 +36,12 @@ mod issue;
 mod leave;
 mod membership;
 mod message;
+mod op;
 mod ops;
 mod own_clock;
 mod phase;
 mod rows;
+mod settings;
 mod suspect;
 #[cfg(test)]
 mod tests;
@@ -47,6 +50,7 @@ mod vote;
 
 use rand_chacha::ChaCha8Rng;
 
+pub use self::chain::{Chain, Cut};
 use self::cluster::Cluster;
 pub(crate) use self::cluster::{write_founding, write_secrets};
 use self::cluster_time::ClusterTime;
@@ -64,18 +68,18 @@ pub(crate) use self::gossip::Newcomer;
 use self::gossip::Peers;
 pub(crate) use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
+pub use self::op::{Body, MemberOp, Op, Seq};
 use self::ops::LogBuffer;
 pub(crate) use self::ops::read as read_log;
 use self::own_clock::OwnClock;
 use self::phase::Notice;
 pub(crate) use self::phase::Phase;
 pub use self::phase::{Return, StoredPhase};
+pub use self::settings::{Setting, Settings};
 use self::view::View;
 use crate::clock::NodeId;
 #[cfg(test)]
 use crate::clock::{Hlc, Millis, Stamp};
-#[cfg(test)]
-use crate::crdt::{Seq, Settings};
 
 /// What a node knows of its cluster and of the logs in it. See the module's text.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Op, Seq};
+use crate::log::op::{Op, Seq};
 use crate::store::schema::{self, Found, LogKey, Rows, Span};
 use crate::store::{Direction, Store};
 
@@ -83,7 +83,9 @@ fn is_older(chunk: &Found<'_, schema::Log>, time: Millis) -> bool {
 mod tests {
     use super::*;
     use crate::clock::Stamp;
-    use crate::crdt::{Body, Chain};
+    use crate::crdt::NameOp;
+    use crate::log::chain::Chain;
+    use crate::log::op::Body;
     use crate::store::memory::MemoryStore;
 
     #[test]
@@ -92,7 +94,7 @@ mod tests {
         for seqs in [1..=600, 601..=601, 602..=610] {
             let mut buffer = LogBuffer::default();
             for (node, seq) in [1, 2].into_iter().flat_map(|node| seqs.clone().map(move |seq| (node, seq))) {
-                let body = Body::Activate { registration: Stamp::default() };
+                let body = Body::Name(NameOp::Activate { registration: Stamp::default() });
                 buffer.push(Op::new(NodeId(node), seq, Hlc(seq), Chain::default(), body));
             }
             buffer.write(&mut store);

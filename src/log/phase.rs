@@ -19,7 +19,7 @@ pub(crate) use self::place::{ChainCheck, Departed, Lacks, Leaving, Out};
 pub use self::stored::{Return, StoredPhase};
 use super::config::Now;
 use super::denied::Denied;
-use crate::crdt::Seq;
+use crate::log::op::Seq;
 
 /// Where a node stands in its life. See the module's text.
 #[derive(Clone, Debug)]

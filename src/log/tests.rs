@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::crdt::Body;
+use crate::crdt::NameOp;
+use crate::log::op::{Body, MemberOp};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 
 /// What the ops of these tests say: nothing that a log looks at.
 fn opaque(n: u64) -> Body {
-    Body::Activate { registration: Stamp { hlc: Hlc(n), node: NodeId(n) } }
+    Body::Name(NameOp::Activate { registration: Stamp { hlc: Hlc(n), node: NodeId(n) } })
 }
 
 fn node(n: u64) -> NodeId {
@@ -265,7 +266,7 @@ fn one_that_has_departed_still_says_that_it_leaves() {
     let mut net = Net::founded(2);
     let leaver = &mut net.peers.get_mut(&node(2)).unwrap().log;
     assert!(!leaver.view().leavers().0.contains(&node(2)));
-    leaver.issue(Body::Depart);
+    leaver.issue(Body::Member(MemberOp::Depart));
     assert!(leaver.view().leavers().0.contains(&node(2)));
 }
 
@@ -307,7 +308,7 @@ fn of_a_log_that_forks_nothing_more_is_decided() {
     // The third one's log goes on in two ways: each of the others hears of another one.
     let third = net.log(3);
     let (hlc, after) = (Hlc(third.own().last().0 + 1), third.frontiers().chain(node(3)));
-    let ops = [1, 2].map(|n| crate::crdt::Op::new(node(3), 1, hlc, after, opaque(n)));
+    let ops = [1, 2].map(|n| Op::new(node(3), 1, hlc, after, opaque(n)));
     for (to, op) in [1, 2].into_iter().zip(ops) {
         let message = Message::Ops { ops: std::sync::Arc::new(vec![op]), more: false };
         let peer = net.peers.get_mut(&node(to)).unwrap();

@@ -12,7 +12,7 @@ use super::membership::Membership;
 use super::own_clock::OwnClock;
 use super::phase::{Notice, Phase};
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::Settings;
+use crate::log::settings::Settings;
 
 /// All that a log knows, to look at.
 #[derive(Clone, Copy)]

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::queries::{ConflictPage, HistoryPage, NameExplanation, NamePage, RegistrationExplanation};
 use super::refusal::Refusal;
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::Settings;
 use crate::log::Obstacle;
+use crate::log::Settings;
 pub use crate::model::{
     Claim as ClaimView, EndReason, EventType, Fork as ForkView, NameStatus, RejectedBy, RulesVersion, Status, Waiting,
 };

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crdts::{Dot, VClock};
-
 use super::commands::Waiters;
 use super::feed::Feed;
 use super::outbox::Outbox;
@@ -109,9 +107,7 @@ impl<S: Store> Replica<S> {
     /// Takes up what the store holds.
     pub(super) fn load(&mut self) {
         self.log.load(&mut self.store);
-        let frontiers = self.log.frontiers();
-        let applied: VClock<NodeId> = frontiers.logs().map(|origin| Dot::new(origin, frontiers.seq(origin))).collect();
-        self.registry = Lattice::load(&self.store, applied);
+        self.registry = Lattice::load(&self.store);
         self.load_verdicts();
         self.load_reissue();
         self.load_feed();

@@ -12,7 +12,8 @@ use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::{NameRequest, RegisterRequest, Replaces, Request};
 use crate::clock::{Millis, NodeId, Stamp};
-use crate::crdt::{Body, Claim, ClaimRecord, ClaimRef, Register, Registration, Setting, Vacancy};
+use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, Vacancy};
+use crate::log::Setting;
 use crate::log::{Denied, STARTS};
 use crate::model::ClusterSettingsBody;
 use crate::store::Store;
@@ -321,7 +322,7 @@ impl<S: Store> Replica<S> {
         let replaces = request.replaces.map(|replaces| self.replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| self.ends_after(ttl));
         let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
-        let effects = self.issue(Body::Register(Register { id, owner, claims, expires, replaces, metadata }));
+        let effects = self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata }));
         match effects.registered {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
@@ -439,7 +440,7 @@ impl<S: Store> Replica<S> {
             return self.answer_later(token, registration, None);
         }
         self.may_issue()?;
-        self.issue(Body::Erase { registration: registration.stamp });
+        self.issue(NameOp::Erase { registration: registration.stamp });
         let registration = self.reload(registration);
         self.answer_later(token, registration, None)
     }
@@ -464,7 +465,7 @@ impl<S: Store> Replica<S> {
             self.may_issue()?;
             for claim in live {
                 let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
-                self.issue(Body::Release(ClaimRef { registration: registration.stamp, namespace, key }));
+                self.issue(NameOp::Release(ClaimRef { registration: registration.stamp, namespace, key }));
             }
         }
         let registration = Registration::load(&self.store, registration.stamp).unwrap_or(registration);

@@ -77,8 +77,9 @@ use self::retention::Retention;
 use self::verdicts::Verdicts;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Body, Cut, Effects, Lattice, Op};
+use crate::crdt::{Effects, Lattice, NameOp};
 use crate::log::{self, Exit, Log, used_up};
+use crate::log::{Body, Cut, Op};
 /// What inputs, outputs and the start of a replica consist of.
 pub use crate::log::{
     Contact, Entry, Founding, GossipLimits, HeldRow, Lane, Message, Now, Obstacle, Promise, Return, Secrets,
@@ -287,16 +288,16 @@ impl<S: Store> Replica<S> {
     }
 
     /// Issues an op of this node's own.
-    fn issue(&mut self, body: Body) -> Effects {
-        let op = self.log.issue(body);
+    fn issue(&mut self, said: NameOp) -> Effects {
+        let op = self.log.issue(Body::Name(said));
         self.apply(&op)
     }
 
     /// Applies the next op of a log to the registry, and hands on what follows from it.
     fn apply(&mut self, op: &Op) -> Effects {
-        let effects = match self.registry.apply_op(&mut self.store, op) {
-            Ok(effects) => effects,
-            Err(error) => unreachable!("the log hands ops on in their order: {error}"),
+        let effects = match &op.body {
+            Body::Name(said) => self.registry.apply(&mut self.store, op.stamp(), op.seq, said),
+            Body::Member(_) => Effects::default(),
         };
         self.verdicts.applied(op);
         if let Some(registration) = effects.registered.as_ref().filter(|_| effects.first_of_id) {

@@ -5,7 +5,7 @@ use super::answer::{Answer, NamespaceView, Outcome, RulesVersion};
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::NameRequest;
-use crate::crdt::{Body, Claim, ClaimRecord, Namespace, Registration};
+use crate::crdt::{Claim, ClaimRecord, NameOp, Namespace, Registration};
 use crate::name::{self, NameError, Rules};
 use crate::store::schema::{self, ByNamespace, Rows, Span};
 use crate::store::{Direction, Store};
@@ -34,7 +34,7 @@ impl<S: Store> Replica<S> {
             return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
         }
         self.may_issue()?;
-        self.issue(Body::Namespace { namespace: namespace.clone(), rules });
+        self.issue(NameOp::Namespace { namespace: namespace.clone(), rules });
         self.on_namespace(namespace)
     }
 

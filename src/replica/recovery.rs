@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Replica;
 use crate::clock::{Hlc, NodeId};
-use crate::crdt::Cut;
+use crate::log::Cut;
 use crate::log::{Founding, Secrets, StoredPhase, write_founding, write_secrets};
 use crate::model::ClusterId;
 use crate::name::Pepper;

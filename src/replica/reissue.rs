@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::Replica;
 use super::feed::EventKind;
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Body, Chain, Extensions, Op, Registration, Seq, id_of_stamp, stamp_of_id};
+use crate::crdt::{Extensions, NameOp, Registration, id_of_stamp, stamp_of_id};
+use crate::log::{Body, Chain, Op, Seq};
 use crate::log::{Return, StoredPhase, read_log};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
@@ -85,7 +86,7 @@ impl<S: Store> Replica<S> {
         for mut op in void {
             let stamp = op.stamp();
             let entry = match &mut op.body {
-                Body::Register(register) => {
+                Body::Name(NameOp::Register(register)) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(&self.store, stamp);
                     // What was erased is over for good, and its text is not to be brought back.
@@ -123,7 +124,7 @@ impl<S: Store> Replica<S> {
                 VoidedOp::Open(op) => {
                     self.reissue.open = true;
                     self.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
-                    if let Body::Extend { registration, expires } = op.body {
+                    if let Body::Name(NameOp::Extend { registration, expires }) = op.body {
                         self.reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
@@ -155,7 +156,7 @@ impl<S: Store> Replica<S> {
             VoidedOp::Rejected(registration, _) => return Some(*registration),
             VoidedOp::Again(..) => return None,
         };
-        let Body::Register(register) = op.body else { return None };
+        let Body::Name(NameOp::Register(register)) = op.body else { return None };
         // Of a seq that is never decided: it is pending.
         let mut registration = Registration::new(stamp, Seq::MAX, register);
         registration.extensions = self.reissue.extended.get(&stamp).cloned().unwrap_or_default();
@@ -188,7 +189,7 @@ pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
 /// The id that clients know a void op's registration by.
 fn id_of(op: &Op) -> Option<Uuid> {
     match &op.body {
-        Body::Register(register) => register.id,
+        Body::Name(NameOp::Register(register)) => register.id,
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use super::input::Token;
 use super::limits::MAX_EXTENSIONS;
 use super::refusal::Refusal;
 use crate::clock::Hlc;
-use crate::crdt::{Body, Registration};
+use crate::crdt::{NameOp, Registration};
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
@@ -20,7 +20,7 @@ impl<S: Store> Replica<S> {
         };
         self.not_over(&registration, end)?;
         self.may_issue()?;
-        self.issue(Body::Activate { registration: registration.stamp });
+        self.issue(NameOp::Activate { registration: registration.stamp });
         let registration = self.reload(registration);
         self.answer_later(token, registration, None)
     }
@@ -45,7 +45,7 @@ impl<S: Store> Replica<S> {
         if registration.extensions.kept() >= MAX_EXTENSIONS {
             return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
         }
-        self.issue(Body::Extend { registration: registration.stamp, expires });
+        self.issue(NameOp::Extend { registration: registration.stamp, expires });
         let registration = self.reload(registration);
         self.answer_later(token, registration, None)
     }

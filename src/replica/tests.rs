@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::crdt::{EndReason, Settings};
+use crate::crdt::EndReason;
+use crate::log::Settings;
 use crate::model::ClusterId;
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Table, Write};

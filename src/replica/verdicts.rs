@@ -10,7 +10,8 @@ use super::Replica;
 use super::feed::EventKind;
 use super::retention::has_ended;
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::crdt::{Body, ClaimRecord, ClaimRef, EndReason, Op, Registration, Seq};
+use crate::crdt::{ClaimRecord, ClaimRef, EndReason, NameOp, Registration};
+use crate::log::{Body, Op, Seq};
 use crate::log::{Decision, read_log};
 use crate::store::schema::{self, Rows, Span};
 use crate::store::{Direction, Store};
@@ -31,13 +32,14 @@ enum What {
 
 impl What {
     fn of(op: &Op) -> Self {
-        match &op.body {
-            Body::Register(register) => Self::Register { replaces: register.replaces.is_some() },
-            Body::Activate { registration } => Self::Activate(*registration),
-            Body::Release(claim) => Self::Release(Box::new(claim.clone())),
-            Body::Extend { registration, .. } => Self::Extend(*registration),
-            Body::Erase { registration } => Self::Erase(*registration),
-            _ => Self::Other,
+        let Body::Name(said) = &op.body else { return Self::Other };
+        match said {
+            NameOp::Register(register) => Self::Register { replaces: register.replaces.is_some() },
+            NameOp::Activate { registration } => Self::Activate(*registration),
+            NameOp::Release(claim) => Self::Release(Box::new(claim.clone())),
+            NameOp::Extend { registration, .. } => Self::Extend(*registration),
+            NameOp::Erase { registration } => Self::Erase(*registration),
+            NameOp::Namespace { .. } => Self::Other,
         }
     }
 }
@@ -108,7 +110,7 @@ impl Verdicts {
     /// Takes note of an op that was just applied.
     pub(super) fn applied(&mut self, op: &Op) {
         self.wait_for(op);
-        if let Body::Register(register) = &op.body
+        if let Body::Name(NameOp::Register(register)) = &op.body
             && let Some(expires) = register.expires
         {
             self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));

@@ -13,7 +13,8 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::DecodeError;
-use crate::crdt::{Body, Chain, Claim, Namespace, Op, Registration, Seq};
+use crate::crdt::{Claim, NameOp, Namespace, Registration};
+use crate::log::{Body, Chain, Op, Seq};
 use crate::name::{Pepper, check_namespace};
 use crate::store::schema::{self, Cell, Found, LogKey, NameKey, Owned, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store, Table};
@@ -328,7 +329,7 @@ impl<S: Store> Check<'_, S> {
         self.each::<schema::Log>(|check, found| {
             // Those that cannot be read are told of elsewhere.
             for op in found.decode().unwrap_or_default() {
-                let Body::Namespace { namespace, rules } = &op.body else { continue };
+                let Body::Name(NameOp::Namespace { namespace, rules }) = &op.body else { continue };
                 let kept = schema::Namespaces::try_get(check.store, namespace);
                 let right = kept.is_some_and(|kept| match kept.stamp.cmp(&op.stamp()) {
                     Ordering::Less => false,

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::Stamp;
-use forename::crdt::Body;
+use forename::crdt::NameOp;
+use forename::log::Body;
 use forename::replica::{Answer, Refusal, RegistrationView};
 
 use crate::checks::check::Check;
@@ -52,7 +53,7 @@ impl Check for Availability {
             Seen::Started(host) => self.clocks.forget(*host),
             Seen::Turn(host) => self.reads(world, *host),
             Seen::Writes { host, ops } => {
-                let registers = ops.iter().filter(|op| matches!(op.body, Body::Register(_)));
+                let registers = ops.iter().filter(|op| matches!(op.body, Body::Name(NameOp::Register(_))));
                 for op in registers.filter(|op| op.node == world.machines[*host].node) {
                     if must_be_off(world, *host) {
                         self.hosts.entry(*host).or_default().too_bold.insert(op.stamp(), world.now);

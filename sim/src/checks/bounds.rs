@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{NodeId, Stamp};
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, MemberOp, Op};
 use forename::replica::{Answer, NameRequest, RegisterRequest, Request};
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Rows, Span};
@@ -115,11 +116,11 @@ impl Living {
     fn of(world: &World, verdicts: &Verdicts) -> Self {
         let all: Vec<&Op> = world.books.ledger.all_ops().collect();
         let registers = all.iter().filter_map(|op| match &op.body {
-            Body::Register(register) => Some(register),
+            Body::Name(NameOp::Register(register)) => Some(register),
             _ => None,
         });
         let admitted = all.iter().filter_map(|op| match &op.body {
-            Body::Admit { node, .. } => Some(*node),
+            Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
         let issued = all.iter().map(|op| op.node);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::Stamp;
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, Op};
 
 use crate::checks::check::Check;
 use crate::marks::Marks;
@@ -67,9 +68,11 @@ impl Charges {
 /// The registration that an op may close to its token.
 fn closes(op: &Op) -> Option<Stamp> {
     match &op.body {
-        Body::Activate { registration } | Body::Erase { registration } => Some(*registration),
-        Body::Release(claim) => Some(claim.registration),
-        Body::Register(register) => register.replaces.as_ref().map(|replaced| replaced.registration),
+        Body::Name(NameOp::Activate { registration }) | Body::Name(NameOp::Erase { registration }) => {
+            Some(*registration)
+        }
+        Body::Name(NameOp::Release(claim)) => Some(claim.registration),
+        Body::Name(NameOp::Register(register)) => register.replaces.as_ref().map(|replaced| replaced.registration),
         _ => None,
     }
 }

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
-use forename::crdt::{Body, Op, Register};
+use forename::crdt::{NameOp, Register};
+use forename::log::{Body, Op};
 use forename::replica::Status;
 
 use crate::checks::check::Check;
@@ -66,8 +67,10 @@ impl Exclusive {
     /// ended one before the other.
     fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
         // A rename that lost ended nothing.
-        let lost =
-            |op: &Op| matches!(&op.body, Body::Register(_)) && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won);
+        let lost = |op: &Op| {
+            matches!(&op.body, Body::Name(NameOp::Register(_)))
+                && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won)
+        };
         let ops = ops.filter(|op| !lost(op));
         for (place, holders) in &self.confirmed {
             for (stamp, host) in holders {
@@ -110,7 +113,7 @@ impl Check for Exclusive {
         match what {
             Seen::Watermark { watermark, .. } => self.watermark(*watermark),
             Seen::Final { host, stamp, status: Status::Confirmed, .. } => {
-                if let Some(Body::Register(register)) = world.books.ledger.op(*stamp).map(|op| &op.body) {
+                if let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(*stamp).map(|op| &op.body) {
                     return self.confirmed(*host, *stamp, register, world.books.ledger.uncut_ops());
                 }
             }
@@ -139,9 +142,9 @@ fn has_ended<'a>(
 ) -> bool {
     let is_place = |namespace: &str, key: &str| (namespace, key) == (&place.0, &place.1);
     let ends = |op: &Op| match &op.body {
-        Body::Release(end) => end.registration == claim && is_place(&end.namespace, &end.key),
-        Body::Erase { registration } => *registration == claim,
-        Body::Register(Register { replaces: Some(end), .. }) => {
+        Body::Name(NameOp::Release(end)) => end.registration == claim && is_place(&end.namespace, &end.key),
+        Body::Name(NameOp::Erase { registration }) => *registration == claim,
+        Body::Name(NameOp::Register(Register { replaces: Some(end), .. })) => {
             end.registration == claim && is_place(&end.namespace, &end.key)
         }
         _ => false,
@@ -153,12 +156,12 @@ fn has_ended<'a>(
 /// When a reservation ended by these ops; none where it did not, or is no reservation.
 fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option<Hlc> {
     let mut end = ops.clone().find_map(|op| match &op.body {
-        Body::Register(register) if op.stamp() == claim => register.expires,
+        Body::Name(NameOp::Register(register)) if op.stamp() == claim => register.expires,
         _ => None,
     })?;
     // In the order of their timestamps: what comes after the end is too late.
     let extends = |op: &Op| match &op.body {
-        Body::Extend { registration, expires } if *registration == claim => Some((op.hlc, *expires)),
+        Body::Name(NameOp::Extend { registration, expires }) if *registration == claim => Some((op.hlc, *expires)),
         _ => None,
     };
     let extensions: BTreeMap<_, _> = ops.clone().filter_map(extends).collect();
@@ -167,15 +170,17 @@ fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option
             end = end.max(until);
         }
     }
-    let activated =
-        |op: &Op| matches!(&op.body, Body::Activate { registration } if *registration == claim) && op.hlc < end;
+    let activated = |op: &Op| {
+        matches!(&op.body, Body::Name(NameOp::Activate { registration }) if *registration == claim) && op.hlc < end
+    };
     (!ops.clone().any(activated)).then_some(end)
 }
 
 #[cfg(test)]
 mod tests {
     use forename::clock::NodeId;
-    use forename::crdt::{Chain, Claim, ClaimRef};
+    use forename::crdt::{Claim, ClaimRef};
+    use forename::log::Chain;
 
     use super::*;
 
@@ -199,7 +204,13 @@ mod tests {
         let mut exclusive = Exclusive::default();
         exclusive.watermark(Hlc(watermark));
         let first = register(expires, None);
-        let ops = [vec![op(10, Body::Register(first.clone())), op(90, Body::Register(register(None, None)))], others];
+        let ops = [
+            vec![
+                op(10, Body::Name(NameOp::Register(first.clone()))),
+                op(90, Body::Name(NameOp::Register(register(None, None)))),
+            ],
+            others,
+        ];
         let ops = ops.concat();
         for (hlc, register) in [(10, first), (90, register(None, None))] {
             let stamp = Stamp { hlc: Hlc(hlc), node: NodeId(1) };
@@ -214,11 +225,14 @@ mod tests {
     fn a_second_holder_comes_only_after_the_end_of_the_first() {
         let registration = alice(10).registration;
         assert!(!may_follow(None, Vec::new(), 1000));
-        assert!(may_follow(None, vec![op(20, Body::Release(alice(10)))], 0));
-        assert!(!may_follow(None, vec![op(95, Body::Release(alice(10)))], 1000), "later than the second claim");
-        assert!(!may_follow(None, vec![op(20, Body::Release(alice(11)))], 1000), "of another claim");
-        assert!(may_follow(None, vec![op(20, Body::Erase { registration })], 0));
-        let rename = Body::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) });
+        assert!(may_follow(None, vec![op(20, Body::Name(NameOp::Release(alice(10))))], 0));
+        assert!(
+            !may_follow(None, vec![op(95, Body::Name(NameOp::Release(alice(10))))], 1000),
+            "later than the second claim"
+        );
+        assert!(!may_follow(None, vec![op(20, Body::Name(NameOp::Release(alice(11))))], 1000), "of another claim");
+        assert!(may_follow(None, vec![op(20, Body::Name(NameOp::Erase { registration }))], 0));
+        let rename = Body::Name(NameOp::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) }));
         assert!(may_follow(None, vec![op(20, rename)], 0));
     }
 
@@ -228,10 +242,13 @@ mod tests {
         let end = Some(Hlc(50));
         assert!(may_follow(end, Vec::new(), 50));
         assert!(!may_follow(end, Vec::new(), 49));
-        assert!(!may_follow(end, vec![op(49, Body::Activate { registration })], 1000));
-        assert!(may_follow(end, vec![op(50, Body::Activate { registration })], 1000), "too late");
-        assert!(!may_follow(end, vec![op(49, Body::Extend { registration, expires: Hlc(92) })], 1000));
-        assert!(may_follow(end, vec![op(50, Body::Extend { registration, expires: Hlc(92) })], 1000), "too late");
-        assert!(may_follow(end, vec![op(49, Body::Extend { registration, expires: Hlc(70) })], 70));
+        assert!(!may_follow(end, vec![op(49, Body::Name(NameOp::Activate { registration }))], 1000));
+        assert!(may_follow(end, vec![op(50, Body::Name(NameOp::Activate { registration }))], 1000), "too late");
+        assert!(!may_follow(end, vec![op(49, Body::Name(NameOp::Extend { registration, expires: Hlc(92) }))], 1000));
+        assert!(
+            may_follow(end, vec![op(50, Body::Name(NameOp::Extend { registration, expires: Hlc(92) }))], 1000),
+            "too late"
+        );
+        assert!(may_follow(end, vec![op(49, Body::Name(NameOp::Extend { registration, expires: Hlc(70) }))], 70));
     }
 }

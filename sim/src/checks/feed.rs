@@ -1,7 +1,8 @@
 //! A feed goes on where it ended, says again what it said before, and tells each event once and as what it is.
 
 use forename::clock::Stamp;
-use forename::crdt::{Body, ID_WINDOW, Op};
+use forename::crdt::{ID_WINDOW, NameOp};
+use forename::log::{Body, Op};
 use forename::replica::{Event, EventType, RegistrationView, Status};
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ fn is_right(world: &World, host: Host, event: &Event) -> Checked {
 fn is_reused(world: &World, id: Uuid, stamp: Stamp) -> bool {
     let long_before = |op: &Op| {
         stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
-            && matches!(&op.body, Body::Register(register) if register.id == Some(id))
+            && matches!(&op.body, Body::Name(NameOp::Register(register)) if register.id == Some(id))
     };
     world.books.ledger.all_ops().any(long_before)
 }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
-use forename::crdt::Seq;
 use forename::log;
+use forename::log::Seq;
 use forename::replica::{Output, Status};
 
 use crate::checks::check::Check;

@@ -1,6 +1,6 @@
 //! Logs grow op by op, no op contradicts a promise of its origin, and nobody holds what its origin never issued.
 
-use forename::crdt::{Op, Seq};
+use forename::log::{Op, Seq};
 
 use crate::checks::check::Check;
 use crate::marks::Marks;

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use forename::codec;
-use forename::crdt::{Body, Namespace, Op};
+use forename::crdt::{NameOp, Namespace};
+use forename::log::{Body, Op};
 use forename::replica::Message;
 use forename::store::Table;
 
@@ -73,7 +74,7 @@ impl Secrets {
     /// A node writes an op, its own or another's. Its own say no name that it knows to be private; what was plain before
     /// an eviction made it void is so again.
     fn wrote(&mut self, op: &Op, own: bool, disk: &Disk) -> Checked {
-        let Body::Register(register) = &op.body else { return Ok(()) };
+        let Body::Name(NameOp::Register(register)) = &op.body else { return Ok(()) };
         if register.claims.iter().any(|claim| claim.namespace == VAULT && !claim.name.is_empty()) {
             let knows = Namespace::load(disk.durable(), VAULT).is_some_and(|known| known.rules.is_private());
             if self.texts.insert(register.metadata.clone()) && own && knows {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Op, Seq};
+use forename::crdt::NameOp;
+use forename::log::{Body, MemberOp, Op, Seq};
 use forename::replica::EventType;
 
 use super::rows::{Band, Call, LetterRow, OpRow, Picture, Take};
@@ -164,21 +165,21 @@ fn event_words(event: EventType) -> (&'static str, &'static str) {
 fn op_row(at: Micros, op: &Op) -> OpRow {
     let host = |node: &NodeId| format!("host {}", host_of(*node));
     let (kind, label, about) = match &op.body {
-        Body::Register(register) => {
+        Body::Name(NameOp::Register(register)) => {
             let names: Vec<_> = register.claims.iter().map(|claim| claim.key.as_str()).collect();
             ("register", names.join("+"), Some(op.stamp()))
         }
-        Body::Activate { registration } => ("activate", String::new(), Some(*registration)),
-        Body::Erase { registration } => ("erase", String::new(), Some(*registration)),
-        Body::Extend { registration, .. } => ("extend", String::new(), Some(*registration)),
-        Body::Namespace { namespace, .. } => ("namespace", namespace.clone(), None),
-        Body::Release(claim) => ("release", claim.key.clone(), Some(claim.registration)),
-        Body::Admit { node, .. } => ("admit", host(node), None),
-        Body::Freeze { node, seq, .. } => ("freeze", format!("{} at #{seq}", host(node)), None),
-        Body::Depart => ("depart", String::new(), None),
-        Body::Retire { node } => ("retire", node.to_string(), None),
-        Body::Configure { settings } => ("configure", format!("{settings:?}"), None),
-        Body::Evict { cuts } => {
+        Body::Name(NameOp::Activate { registration }) => ("activate", String::new(), Some(*registration)),
+        Body::Name(NameOp::Erase { registration }) => ("erase", String::new(), Some(*registration)),
+        Body::Name(NameOp::Extend { registration, .. }) => ("extend", String::new(), Some(*registration)),
+        Body::Name(NameOp::Namespace { namespace, .. }) => ("namespace", namespace.clone(), None),
+        Body::Name(NameOp::Release(claim)) => ("release", claim.key.clone(), Some(claim.registration)),
+        Body::Member(MemberOp::Admit { node, .. }) => ("admit", host(node), None),
+        Body::Member(MemberOp::Freeze { node, seq, .. }) => ("freeze", format!("{} at #{seq}", host(node)), None),
+        Body::Member(MemberOp::Depart) => ("depart", String::new(), None),
+        Body::Member(MemberOp::Retire { node }) => ("retire", node.to_string(), None),
+        Body::Member(MemberOp::Configure { settings }) => ("configure", format!("{settings:?}"), None),
+        Body::Member(MemberOp::Evict { cuts }) => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{}", host(node), cut.seq)).collect();
             ("evict", cuts.join(", "), None)
         }

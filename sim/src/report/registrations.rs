@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
-use forename::crdt::{Body, Op, Register};
+use forename::crdt::{NameOp, Register};
+use forename::log::{Body, Op};
 
 use super::rows::{Claim, Picture, Registration};
 use crate::oracle::{self, Verdicts};
@@ -16,7 +17,7 @@ pub(super) fn of(world: &World, picture: &Picture) -> Vec<Registration> {
     let verdicts = oracle::judge(world.books.ledger.ops(), watermarks.min().unwrap_or(Hlc::ZERO));
     let ops: BTreeMap<Stamp, &Op> = picture.ops.iter().map(|row| (row.op.stamp(), &row.op)).collect();
     let registers = ops.iter().filter_map(|(stamp, op)| match &op.body {
-        Body::Register(register) => Some((*stamp, register)),
+        Body::Name(NameOp::Register(register)) => Some((*stamp, register)),
         _ => None,
     });
     registers.map(|(stamp, register)| row(stamp, register, &verdicts, picture, world.machines.len())).collect()

@@ -1,7 +1,7 @@
 //! What the page knows: the rows of its tables. Times are virtual microseconds since the start.
 
 use forename::clock::Stamp;
-use forename::crdt::{Op, Seq};
+use forename::log::{Op, Seq};
 use serde::Serialize;
 
 use crate::describe;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Op};
+use forename::log::{Body, MemberOp, Op};
 use forename::replica::{
     Answer, ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Request, Status,
 };
@@ -238,7 +238,7 @@ impl Core {
     fn limit(&self, world: &World, node: NodeId, ops: &[&Op]) -> Hlc {
         let words = ops.iter().filter(|op| match &op.body {
             _ if op.node == node => true,
-            Body::Admit { node: admitted } => *admitted == node,
+            Body::Member(MemberOp::Admit { node: admitted }) => *admitted == node,
             _ => false,
         });
         let promised = self.promised.get(&node).copied().unwrap_or_else(|| world.books.ledger.promised(node));

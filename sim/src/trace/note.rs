@@ -1,7 +1,7 @@
 //! What a report is made of: a note for each thing that happened.
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Op, Seq};
+use forename::log::{Op, Seq};
 use forename::replica::{EventType, Promise};
 
 use crate::plan::{Host, Trouble};

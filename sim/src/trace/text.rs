@@ -3,7 +3,8 @@
 use std::fmt;
 
 use forename::clock::NodeId;
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, MemberOp, Op};
 use forename::replica::{Message, Vector};
 
 use super::note::{Entry, Freight, Letter, Note};
@@ -53,21 +54,21 @@ impl fmt::Display for Note {
 /// An op in a few words.
 pub(super) fn op_text(op: &Op) -> String {
     let what = match &op.body {
-        Body::Register(register) => {
+        Body::Name(NameOp::Register(register)) => {
             let names: Vec<_> = register.claims.iter().map(|claim| claim.key.as_str()).collect();
             format!("register {}", names.join("+"))
         }
-        Body::Activate { registration } => format!("activate {registration}"),
-        Body::Extend { registration, expires } => format!("extend {registration} until {expires}"),
-        Body::Erase { registration } => format!("erase {registration}"),
-        Body::Namespace { namespace, .. } => format!("rules for {namespace}"),
-        Body::Release(claim) => format!("release {}", claim.key),
-        Body::Admit { node } => format!("admit {}", host_text(*node)),
-        Body::Freeze { node, seq, .. } => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
-        Body::Depart => "depart".to_owned(),
-        Body::Retire { node } => format!("retire {} ({node})", host_text(*node)),
-        Body::Configure { settings } => format!("configure {settings:?}"),
-        Body::Evict { cuts } => {
+        Body::Name(NameOp::Activate { registration }) => format!("activate {registration}"),
+        Body::Name(NameOp::Extend { registration, expires }) => format!("extend {registration} until {expires}"),
+        Body::Name(NameOp::Erase { registration }) => format!("erase {registration}"),
+        Body::Name(NameOp::Namespace { namespace, .. }) => format!("rules for {namespace}"),
+        Body::Name(NameOp::Release(claim)) => format!("release {}", claim.key),
+        Body::Member(MemberOp::Admit { node }) => format!("admit {}", host_text(*node)),
+        Body::Member(MemberOp::Freeze { node, seq, .. }) => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
+        Body::Member(MemberOp::Depart) => "depart".to_owned(),
+        Body::Member(MemberOp::Retire { node }) => format!("retire {} ({node})", host_text(*node)),
+        Body::Member(MemberOp::Configure { settings }) => format!("configure {settings:?}"),
+        Body::Member(MemberOp::Evict { cuts }) => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{}", cut.seq)).collect();
             format!("evict {}", cuts.join(", "))
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::NodeId;
-use forename::crdt::{Op, Registration};
+use forename::crdt::Registration;
+use forename::log::Op;
 use forename::replica::node_in;
 use forename::store::schema::{self, Rows, Span};
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use forename::clock::{Hlc, NodeId};
-use forename::crdt::{Chain, Op, Seq};
 use forename::log::StoredPhase;
+use forename::log::{Chain, Op, Seq};
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Cell, Rows, Span};
 use forename::store::{Batch, Store, Table, Write};

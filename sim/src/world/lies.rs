@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use forename::clock::{Hlc, Millis, NodeId};
-use forename::crdt::{Body, Chain, Claim, ClaimRef, Cut, Op, Register, Seq};
+use forename::crdt::{Claim, ClaimRef, NameOp, Register};
+use forename::log::{Body, Chain, Cut, MemberOp, Op, Seq};
 use forename::replica::{Contact, Entry, HeldRow, Input, Message, Promise, Vector};
 use forename::store::Table;
 
@@ -99,7 +100,7 @@ fn forge(world: &mut World, me: NodeId, to: Host, what: &Forgery) -> Option<Mess
             vector(vec![entry(victim, held + MORE, chain, promise)], Vec::new(), wall)
         }
         Forgery::Fork => {
-            let body = Body::Depart;
+            let body = Body::Member(MemberOp::Depart);
             let chain = chain.then(victim, held, Hlc::ZERO, &body);
             vector(vec![entry(victim, held, chain, Promise::default())], Vec::new(), wall)
         }
@@ -132,24 +133,35 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
             let (namespace, key) = ("username".to_owned(), name.to_lowercase());
             let claims = vec![Claim { namespace, key, name: name.clone(), after: None }];
             let owner = "liar".to_owned();
-            Body::Register(Register { id: None, owner, claims, expires: None, replaces: None, metadata: None })
+            Body::Name(NameOp::Register(Register {
+                id: None,
+                owner,
+                claims,
+                expires: None,
+                replaces: None,
+                metadata: None,
+            }))
         }
         Forged::Release => {
             let registrations = world.books.ledger.ops().filter_map(|op| match &op.body {
-                Body::Register(register) => Some((op.stamp(), register.claims.first()?)),
+                Body::Name(NameOp::Register(register)) => Some((op.stamp(), register.claims.first()?)),
                 _ => None,
             });
             let (registration, claim) = registrations.max_by_key(|(stamp, _)| *stamp)?;
-            Body::Release(ClaimRef { registration, namespace: claim.namespace.clone(), key: claim.key.clone() })
+            Body::Name(NameOp::Release(ClaimRef {
+                registration,
+                namespace: claim.namespace.clone(),
+                key: claim.key.clone(),
+            }))
         }
         Forged::Freeze(host) => {
             let (seq, chain) = world.books.ledger.head(node(*host));
-            Body::Freeze { node: node(*host), seq, chain, forked: None }
+            Body::Member(MemberOp::Freeze { node: node(*host), seq, chain, forked: None })
         }
-        Forged::Evict(host) => Body::Evict { cuts: BTreeMap::from([(node(*host), Cut::default())]) },
-        Forged::Depart => Body::Depart,
-        Forged::Retire(host) => Body::Retire { node: node(*host) },
-        Forged::Admit(ghost) => Body::Admit { node: stranger(GHOSTS + ghost) },
+        Forged::Evict(host) => Body::Member(MemberOp::Evict { cuts: BTreeMap::from([(node(*host), Cut::default())]) }),
+        Forged::Depart => Body::Member(MemberOp::Depart),
+        Forged::Retire(host) => Body::Member(MemberOp::Retire { node: node(*host) }),
+        Forged::Admit(ghost) => Body::Member(MemberOp::Admit { node: stranger(GHOSTS + ghost) }),
     };
     let (seq, chain) = if made_up { (seq + MORE, Chain::default()) } else { (seq, chain) };
     Some(Op::new(of, seq + 1, Hlc::from_millis(wall).max(last).next(), chain, body))

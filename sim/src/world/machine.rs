@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Millis, NodeId};
-use forename::crdt::{Chain, Seq, Settings};
 use forename::log::StoredPhase;
+use forename::log::{Chain, Seq, Settings};
 use forename::model::ClusterId;
 use forename::replica::{
     Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,

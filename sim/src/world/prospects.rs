@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use forename::clock::NodeId;
-use forename::crdt::{Op, Seq};
+use forename::log::{Op, Seq};
 use forename::replica::{Entry, Input, Message, Replica, Vector, node_in};
 
 use crate::plan::{Ending, Host};

@@ -1,7 +1,7 @@
 //! What happens in the world, as observers see it.
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::Op;
+use forename::log::Op;
 use forename::replica::{Contact, Event, Lane, Message, Output, RegistrationView, Reply, Status, Token};
 use forename::store::Write;
 

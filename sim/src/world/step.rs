@@ -2,7 +2,7 @@
 //! is durable.
 
 use forename::clock::Hlc;
-use forename::crdt::Op;
+use forename::log::Op;
 use forename::replica::Input;
 use forename::store::schema::{self, Rows};
 use forename::store::{Batch, Store, Write};

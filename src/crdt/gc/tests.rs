@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::Millis;
 use crate::crdt::tests::{Arrivals, Memory, all, claim, empty, logs, op, register, stamp};
-use crate::crdt::{Body, ClaimRecord, EndReason, Op, Open, State, Vacancy};
+use crate::crdt::{ClaimRecord, EndReason, Entry, NameOp, Open, State, Vacancy};
 use crate::store::Table;
 use crate::store::schema::NameKey;
 
@@ -18,18 +18,18 @@ use crate::store::schema::NameKey;
 const STEP: u64 = (ID_WINDOW / 3) << 16;
 
 /// What the replica would have made of the ops at or below a timestamp: losers and released claims have ended.
-pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Op], upto: Hlc) {
-    let decided = |op: &&Op| op.hlc <= upto;
+pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Entry], upto: Hlc) {
+    let decided = |op: &&Entry| op.stamp.hlc <= upto;
     for decided in ops.iter().filter(decided) {
-        let stamp = decided.stamp();
-        if let Body::Erase { registration } = decided.body
+        let stamp = decided.stamp;
+        if let NameOp::Erase { registration } = decided.op
             && let Some(mut registration) = Registration::load(&registry.store, registration)
         {
             let claims = registration.claims.iter_mut();
             claims.for_each(|record| record.ended = record.ended.or(Some(EndReason::Released)));
             registration.save(&mut registry.store);
         }
-        if let Body::Release(released) = &decided.body
+        if let NameOp::Release(released) = &decided.op
             && let Some(mut registration) = Registration::load(&registry.store, released.registration)
         {
             let named = |claim: &crate::crdt::Claim| claim.key == released.key;
@@ -79,27 +79,27 @@ pub(in crate::crdt) fn forget(registry: &mut Memory, registration: &Registration
     }
 }
 
-pub(in crate::crdt) fn spread(logs: Vec<Vec<Op>>) -> Vec<Vec<Op>> {
+pub(in crate::crdt) fn spread(logs: Vec<Vec<Entry>>) -> Vec<Vec<Entry>> {
     let far = |hlc: Hlc| Hlc(hlc.0 * STEP);
     let stamp = |stamp: Stamp| Stamp { hlc: far(stamp.hlc), node: stamp.node };
-    let body = |body: Body| match body {
-        Body::Register(mut register) => {
+    let body = |body: NameOp| match body {
+        NameOp::Register(mut register) => {
             register.claims.iter_mut().for_each(|claim| claim.after = claim.after.map(stamp));
             register.expires = register.expires.map(far);
-            Body::Register(register)
+            NameOp::Register(register)
         }
-        Body::Activate { registration } => Body::Activate { registration: stamp(registration) },
-        Body::Extend { registration, expires } => {
-            Body::Extend { registration: stamp(registration), expires: far(expires) }
+        NameOp::Activate { registration } => NameOp::Activate { registration: stamp(registration) },
+        NameOp::Extend { registration, expires } => {
+            NameOp::Extend { registration: stamp(registration), expires: far(expires) }
         }
-        Body::Erase { registration } => Body::Erase { registration: stamp(registration) },
-        Body::Release(mut claim) => {
+        NameOp::Erase { registration } => NameOp::Erase { registration: stamp(registration) },
+        NameOp::Release(mut claim) => {
             claim.registration = stamp(claim.registration);
-            Body::Release(claim)
+            NameOp::Release(claim)
         }
         other => other,
     };
-    let op = |op: Op| Op { hlc: far(op.hlc), body: body(op.body), ..op };
+    let op = |entry: Entry| Entry { stamp: stamp(entry.stamp), op: body(entry.op), ..entry };
     logs.into_iter().map(|log| log.into_iter().map(op).collect()).collect()
 }
 
@@ -216,7 +216,7 @@ proptest! {
                 let hidden = schema::Erased::has(&erasing.store, NameKey::new("username", &erasing.lattice.hash("username", key)));
                 prop_assert!(!(plain && hidden), "{} stands in two places", key);
             }
-            let reopened = State::load(erasing.store.clone(), erasing.lattice.applied().clone());
+            let reopened = State::load(erasing.store.clone(), erasing.applied.clone());
             prop_assert_eq!(reopened.lattice.erasing(), erasing.lattice.erasing());
         }
     }
@@ -226,8 +226,8 @@ proptest! {
 fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_claims_it() {
     let mut registry = empty();
     registry.apply(op(1, 1, 1, register(Some(7), vec![claim("alice", None)])));
-    registry.apply(op(1, 2, 2, Body::Erase { registration: stamp(1, 1) }));
-    end(&mut registry, &[op(1, 2, 2, Body::Erase { registration: stamp(1, 1) })], Hlc(2));
+    registry.apply(op(1, 2, 2, NameOp::Erase { registration: stamp(1, 1) }));
+    end(&mut registry, &[op(1, 2, 2, NameOp::Erase { registration: stamp(1, 1) })], Hlc(2));
     assert_eq!(erasable(&registry, Hlc(2)).len(), 1);
     registry.lattice.settle(&mut registry.store, Hlc(2));
     let erased = erasable(&registry, Hlc(2)).remove(0);
@@ -241,7 +241,11 @@ fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_cl
     assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Free(Some(stamp(1, 1))));
     assert_eq!(registry.lattice.vacancy(&registry.store, "username", "bob"), Vacancy::Free(None));
     let late = op(2, 1, 3, register(None, vec![claim("alice", None)]));
-    assert_eq!(registry.apply_op(&late).unwrap().lost, [late.stamp()], "it comes after one that is known by its stamp");
+    assert_eq!(
+        registry.apply_entry(&late).unwrap().lost,
+        [late.stamp],
+        "it comes after one that is known by its stamp"
+    );
     registry.apply(op(2, 2, 4, register(None, vec![claim("alice", Some(stamp(1, 1)))])));
     assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (1, 0));
     assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Taken(stamp(4, 2)));
@@ -285,8 +289,8 @@ fn whoever_follows_what_was_forgotten_comes_too_late() {
     }
     for (seq, after) in [(1, None), (2, Some(stamp(1, 1))), (3, Some(stamp(2, 1)))] {
         let late = op(2, seq, 10 + seq, register(None, vec![claim("alice", after)]));
-        let effects = registry.apply_op(&late).unwrap();
-        assert_eq!(effects.lost, [late.stamp()], "follows {after:?}");
+        let effects = registry.apply_entry(&late).unwrap();
+        assert_eq!(effects.lost, [late.stamp], "follows {after:?}");
     }
     assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Taken(stamp(3, 1)));
 }

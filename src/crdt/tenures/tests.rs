@@ -10,7 +10,7 @@ use super::*;
 use crate::crdt::gc::is_twin;
 use crate::crdt::gc::tests::{end, erasable, forget, known, over, spread};
 use crate::crdt::tests::{Arrivals, Memory, empty, logs};
-use crate::crdt::{Body, EndReason, Op};
+use crate::crdt::{EndReason, Entry, NameOp};
 use crate::store::memory::MemoryStore;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -24,14 +24,14 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, op: &Op) {
-        let Body::Register(register) = &op.body else { return };
+    fn apply(&mut self, op: &Entry) {
+        let NameOp::Register(register) = &op.op else { return };
         for claim in &register.claims {
             let tenures = self.tenures.entry(claim.key.clone()).or_default();
-            tenures.entry(claim.after).or_default().insert(op.stamp());
+            tenures.entry(claim.after).or_default().insert(op.stamp);
         }
         if let Some(id) = register.id {
-            self.ids.entry(id).or_default().insert(op.stamp());
+            self.ids.entry(id).or_default().insert(op.stamp);
         }
     }
 

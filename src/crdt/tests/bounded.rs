@@ -71,11 +71,11 @@ impl Costly {
         Cost { rows_read: store.rows_read.get() - before.0, bytes_written: store.bytes_written - before.1 }
     }
 
-    fn issue(&mut self, body: Body) -> Stamp {
+    fn issue(&mut self, body: NameOp) -> Stamp {
         self.seq += 1;
         let op = op(1, self.seq, 1_000_000 + self.seq, body);
         self.registry.apply(op.clone());
-        op.stamp()
+        op.stamp
     }
 
     /// A client takes the name after whoever had it last.
@@ -89,7 +89,7 @@ impl Costly {
     /// The same client gives it up, and all nodes know that.
     fn give_up(&mut self, taken: Stamp) {
         let (namespace, key) = ("username".to_owned(), "alice".to_owned());
-        self.issue(Body::Release(ClaimRef { registration: taken, namespace, key }));
+        self.issue(NameOp::Release(ClaimRef { registration: taken, namespace, key }));
         let mut registration = Registration::load(&self.registry.store, taken).unwrap();
         registration.claims[0].ended = Some(EndReason::Released);
         registration.save(&mut self.registry.store);

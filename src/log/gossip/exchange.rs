@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::truncate::say_gone;
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Body, Op};
 use crate::log::chain_check::Contradiction;
 use crate::log::frontiers::Fork;
+use crate::log::op::{Body, Op};
 use crate::log::phase::Out;
 use crate::log::view::View;
 use crate::log::{Entry, Lane, Log, Message, Promise, Vector, ops};
@@ -281,15 +281,7 @@ enum Check {
 /// The encoded size of an op, roughly.
 fn weight(op: &Op) -> usize {
     64 + match &op.body {
-        Body::Register(register) => {
-            let claims =
-                register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
-            register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
-        }
-        Body::Namespace { namespace, rules } => {
-            let reserved = rules.reserved_sizes().map(|(key, name)| key + name + 2);
-            namespace.len() + reserved.sum::<usize>()
-        }
-        _ => 0,
+        Body::Name(said) => said.weight(),
+        Body::Member(_) => 0,
     }
 }

@@ -9,7 +9,7 @@ use super::super::{Log, Phase};
 use super::peers::Joining;
 use super::truncate::say_gone;
 use crate::clock::{Millis, NodeId};
-use crate::crdt::{Body, Seq};
+use crate::log::op::{Body, MemberOp, Seq};
 use crate::store::{Store, Write};
 
 /// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
@@ -129,7 +129,7 @@ impl Log {
     /// Whoever comes under a later id has given up the earlier ones.
     fn retire_earlier_incarnations(&mut self, node: NodeId) {
         for earlier in self.membership.earlier_incarnations(node) {
-            self.issue_membership(Body::Retire { node: earlier });
+            self.issue_membership(Body::Member(MemberOp::Retire { node: earlier }));
         }
     }
 
@@ -224,7 +224,7 @@ impl Log {
                 if obstacles.is_empty() {
                     self.contacts.learn([contact]);
                     tracing::info!(newcomer = %node, "a newcomer is let in");
-                    self.issue_membership(Body::Admit { node });
+                    self.issue_membership(Body::Member(MemberOp::Admit { node }));
                     self.tell_secrets(store, node);
                 } else {
                     self.peers.let_wait(&mut self.events, contact, obstacles, by, self.now.elapsed);

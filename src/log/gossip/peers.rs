@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Seq;
 use crate::log::config::Now;
 use crate::log::contacts::Contacts;
 use crate::log::event::Events;
 use crate::log::message::{Contact, Lane, Message, Obstacle, SnapshotId};
+use crate::log::op::Seq;
 use crate::log::vote::Vote;
 use crate::store::Table;
 

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use super::peers::Peer;
 use crate::clock::{Millis, NodeId};
-use crate::crdt::Seq;
 use crate::log::event::Events;
+use crate::log::op::Seq;
 use crate::log::phase::Notice;
 use crate::log::view::View;
 use crate::log::{Lane, Log, Message, ops};

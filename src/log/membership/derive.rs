@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Logs;
 use crate::clock::{Hlc, NodeId, Stamp};
-use crate::crdt::{Body, Cut, Op, Seq};
+use crate::log::chain::Cut;
+use crate::log::op::{Body, MemberOp, Op, Seq};
 
 /// Membership ops by origin and seq.
 type Ops = BTreeMap<(NodeId, Seq), Op>;
@@ -79,7 +80,7 @@ fn admit(derived: &mut Derivation, ops: &Ops) {
     loop {
         let mut admitted: BTreeMap<NodeId, Stamp> = BTreeMap::new();
         for op in ops.values().filter(|op| derived.counts(op)) {
-            if let Body::Admit { node } = &op.body {
+            if let Body::Member(MemberOp::Admit { node }) = &op.body {
                 let stamp = op.stamp();
                 admitted.entry(*node).and_modify(|first| *first = stamp.min(*first)).or_insert(stamp);
             }
@@ -103,7 +104,7 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     let (mut ready, mut agreed): (BTreeMap<NodeId, Cut>, BTreeMap<NodeId, Cut>) = Default::default();
     for op in ops.values().filter(|op| derived.counts(op)) {
         match &op.body {
-            Body::Evict { cuts } => {
+            Body::Member(MemberOp::Evict { cuts }) => {
                 let here = cuts.iter().all(|(node, cut)| logs(*node).seq >= cut.seq);
                 let place = if here { &mut ready } else { &mut agreed };
                 for (node, cut) in cuts {
@@ -113,7 +114,7 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
                     }
                 }
             }
-            Body::Depart if derived.members.contains(&op.node) => {
+            Body::Member(MemberOp::Depart) if derived.members.contains(&op.node) => {
                 ready.insert(op.node, Cut { seq: op.seq, chain: op.chain });
             }
             _ => {}
@@ -139,11 +140,11 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     let (mut freezes, mut retired) = (Freezes::new(), BTreeSet::new());
     for op in ops.values().filter(|op| derived.counts(op)) {
         match op.body {
-            Body::Freeze { node, seq, chain, forked } if !derived.cuts.contains_key(&node) => {
+            Body::Member(MemberOp::Freeze { node, seq, chain, forked }) if !derived.cuts.contains_key(&node) => {
                 // Of several by one node the latest counts: it has taken more since.
                 freezes.entry(node).or_default().insert(op.node, Freeze { upto: Cut { seq, chain }, forked });
             }
-            Body::Retire { node } if derived.members.contains(&node) => drop(retired.insert(node)),
+            Body::Member(MemberOp::Retire { node }) if derived.members.contains(&node) => drop(retired.insert(node)),
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crdt::Chain;
+use crate::log::chain::Chain;
 
 /// Everything is here, whatever it is.
 const ALL: Logs<'static> = &|_| Cut { seq: Seq::MAX, chain: Chain::EMPTY };
@@ -9,19 +9,19 @@ fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
 }
 
 fn admit(node: u64) -> Body {
-    Body::Admit { node: NodeId(node) }
+    Body::Member(MemberOp::Admit { node: NodeId(node) })
 }
 
 fn freeze(node: u64, seq: Seq) -> Body {
-    Body::Freeze { node: NodeId(node), seq, chain: Chain::EMPTY, forked: None }
+    Body::Member(MemberOp::Freeze { node: NodeId(node), seq, chain: Chain::EMPTY, forked: None })
 }
 
 fn retire(node: u64) -> Body {
-    Body::Retire { node: NodeId(node) }
+    Body::Member(MemberOp::Retire { node: NodeId(node) })
 }
 
 fn evict(cuts: &[(u64, Seq)]) -> Body {
-    Body::Evict { cuts: cuts.iter().map(|(node, seq)| (NodeId(*node), at(*seq))).collect() }
+    Body::Member(MemberOp::Evict { cuts: cuts.iter().map(|(node, seq)| (NodeId(*node), at(*seq))).collect() })
 }
 
 fn at(seq: Seq) -> Cut {
@@ -47,7 +47,7 @@ fn declared(mut membership: Membership) -> Membership {
     let cuts = membership.decided().clone();
     let stays = membership.members().find(|member| !cuts.contains_key(member)).unwrap();
     if !cuts.is_empty() {
-        membership.add(op(stays.0, 99, 99, Body::Evict { cuts }), ALL);
+        membership.add(op(stays.0, 99, 99, Body::Member(MemberOp::Evict { cuts })), ALL);
     }
     membership
 }
@@ -163,18 +163,21 @@ fn of_two_declared_cuts_the_lesser_counts() {
 
 #[test]
 fn whoever_leaves_is_out_with_its_last_op() {
-    let membership = founded(&[1, 2], vec![op(2, 5, 10, Body::Depart)]);
+    let membership = founded(&[1, 2], vec![op(2, 5, 10, Body::Member(MemberOp::Depart))]);
     assert_eq!((members(&membership), membership.cut(NodeId(2)).map(|cut| cut.seq)), (vec![1], Some(5)));
     assert!(membership.has_left(NodeId(2)) && membership.frozen().is_empty() && membership.to_freeze().is_empty());
 }
 
 #[test]
 fn a_leaver_that_somebody_froze_before_it_heard_of_that_is_frozen_at_its_last_op() {
-    let depart = op(3, 5, 9, Body::Depart);
+    let depart = op(3, 5, 9, Body::Member(MemberOp::Depart));
     let mut membership = founded(&[1, 2, 3], vec![depart.clone(), op(2, 1, 10, freeze(3, 4))]);
     assert_eq!(members(&membership), [1, 2], "by what is known here it is out");
     assert_eq!(membership.to_freeze(), &[NodeId(3)].into(), "and the other waits for this node's freeze");
-    membership.add(op(1, 1, 11, Body::Freeze { node: NodeId(3), seq: 5, chain: depart.chain, forked: None }), ALL);
+    membership.add(
+        op(1, 1, 11, Body::Member(MemberOp::Freeze { node: NodeId(3), seq: 5, chain: depart.chain, forked: None })),
+        ALL,
+    );
     assert!(membership.to_freeze().is_empty());
     assert_eq!(membership.to_declare().get(&NodeId(3)).map(|cut| cut.seq), Some(5));
 }
@@ -195,12 +198,12 @@ fn few_who_begin_anew_need_no_majority() {
 
 #[test]
 fn of_two_continuations_of_a_log_that_which_was_decided_further_is_cut() {
-    let [one, other] = [1, 2].map(|hlc| op(3, 1, hlc, Body::Depart).chain);
-    let froze = |chain, seq, forked| Body::Freeze { node: NodeId(3), seq, chain, forked };
+    let [one, other] = [1, 2].map(|hlc| op(3, 1, hlc, Body::Member(MemberOp::Depart)).chain);
+    let froze = |chain, seq, forked| Body::Member(MemberOp::Freeze { node: NodeId(3), seq, chain, forked });
     let ops = vec![op(1, 1, 10, froze(one, 7, Some(5))), op(2, 1, 10, froze(other, 8, Some(4)))];
     let cuts = founded(&[1, 2, 3], ops).decided().clone();
     assert_eq!(cuts, [(NodeId(3), Cut { seq: 7, chain: one })].into());
-    let membership = declared(founded(&[1, 2, 3], vec![op(1, 2, 11, Body::Evict { cuts })]));
+    let membership = declared(founded(&[1, 2, 3], vec![op(1, 2, 11, Body::Member(MemberOp::Evict { cuts }))]));
     assert!(membership.is_void_beyond(NodeId(3), Cut { seq: 7, chain: other }), "whoever has the other drops it");
 }
 

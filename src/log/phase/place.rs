@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{Millis, NodeId};
-use crate::crdt::{Cut, Seq};
+use crate::log::chain::Cut;
 use crate::log::config::Now;
+use crate::log::op::Seq;
 
 /// What a newcomer with a whole state lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

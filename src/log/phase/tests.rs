@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Millis, NodeId};
 use crate::codec;
-use crate::crdt::Cut;
+use crate::log::chain::Cut;
 use crate::log::{Contact, Founding};
 use crate::model::ClusterId;
 

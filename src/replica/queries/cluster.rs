@@ -3,7 +3,7 @@
 use super::super::Replica;
 use super::super::answer::{ClusterView, EvictionView, ForkView, MemberView, NewcomerView, OverdueView, Waiting};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::Seq;
+use crate::log::Seq;
 use crate::log::{Fork, Newcomer};
 use crate::model::Time;
 use crate::store::Store;

@@ -12,7 +12,8 @@ use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
-use crate::crdt::{ClaimRef, Registration, Seq};
+use crate::crdt::{ClaimRef, Registration};
+use crate::log::Seq;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store};
 

@@ -13,7 +13,8 @@ use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Registration, Seq, Tenures};
+use crate::crdt::{Claim, ClaimRecord, Registration, Tenures};
+use crate::log::Seq;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store};
 

@@ -6,7 +6,8 @@ use super::super::Replica;
 use super::super::feed::EventKind;
 use super::VoidedOp;
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Body, Claim, ClaimRef, Namespace, Op, Register, Registration, Seq, Vacancy};
+use crate::crdt::{Claim, ClaimRef, NameOp, Namespace, Register, Registration, Vacancy};
+use crate::log::{Body, Op, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
@@ -77,11 +78,13 @@ impl<S: Store> Replica<S> {
     /// number counts says nothing where the log was continued twice.
     fn issue_again(&mut self, stamp: Stamp, op: Op) {
         match op.body {
-            Body::Register(register) => self.again(stamp, register),
-            body => {
-                self.once_more(stamp, body);
+            Body::Name(NameOp::Register(register)) => self.again(stamp, register),
+            Body::Name(said) => {
+                self.once_more(stamp, said);
                 self.settled(stamp);
             }
+            // Nobody waits for what it had said about members.
+            Body::Member(_) => self.settled(stamp),
         }
     }
 
@@ -103,7 +106,7 @@ impl<S: Store> Replica<S> {
         // What had lengthened it would come too late for the new one.
         let extensions = self.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
-        let effects = self.issue(Body::Register(Register { claims, expires, replaces, ..register }));
+        let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, ..register }));
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
             self.stands_now(void, &again);
@@ -124,52 +127,53 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn once_more(&mut self, void: Stamp, body: Body) {
-        match body {
-            Body::Activate { registration } => {
+    fn once_more(&mut self, void: Stamp, said: NameOp) {
+        match said {
+            NameOp::Activate { registration } => {
                 let registration = self.stands_for(registration);
                 let known = Registration::load(&self.store, registration);
                 if known.is_some_and(|known| known.activated.is_none()) {
-                    self.issue(Body::Activate { registration });
+                    self.issue(NameOp::Activate { registration });
                 }
             }
-            Body::Extend { registration, expires } => {
+            NameOp::Extend { registration, expires } => {
                 let registration = self.stands_for(registration);
                 let known = Registration::load(&self.store, registration);
                 let lasts = |known: &Registration| !known.activated_in_time() && known.end() < Some(expires);
                 if known.is_some_and(|known| known.end().is_some() && lasts(&known)) {
-                    self.issue(Body::Extend { registration, expires });
+                    self.issue(NameOp::Extend { registration, expires });
                 }
             }
-            Body::Erase { registration } => {
+            NameOp::Erase { registration } => {
                 let registration = self.stands_for(registration);
                 let known = Registration::load(&self.store, registration);
                 if known.is_some_and(|known| known.erase.is_none()) {
-                    self.issue(Body::Erase { registration });
+                    self.issue(NameOp::Erase { registration });
                 }
             }
-            Body::Release(claim) => {
+            NameOp::Release(claim) => {
                 let claim = self.stands_for_claim(claim);
                 let known = Registration::load(&self.store, claim.registration);
                 if known
                     .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
                 {
-                    self.issue(Body::Release(claim));
+                    self.issue(NameOp::Release(claim));
                 }
             }
             // Rules that were set after the void ones stand.
-            Body::Namespace { namespace, rules } => {
+            NameOp::Namespace { namespace, rules } => {
                 let set = Namespace::load(&self.store, &namespace);
                 if set.is_none_or(|set| set.stamp < void) && !self.has_later_void_rules(&namespace, void) {
-                    self.issue(Body::Namespace { namespace, rules });
+                    self.issue(NameOp::Namespace { namespace, rules });
                 }
             }
-            _ => {}
+            // It stands for another one.
+            NameOp::Register(_) => {}
         }
     }
 
     fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
-        let sets = |op: &Op| matches!(&op.body, Body::Namespace { namespace: of, .. } if of == namespace);
+        let sets = |op: &Op| matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace);
         self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, VoidedOp::Open(op) if sets(op)))
     }
 

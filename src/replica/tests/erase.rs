@@ -56,7 +56,7 @@ fn an_erased_registration_has_nothing_left_but_its_id_its_stamps_and_its_ends() 
     assert!(cluster.register(3, ann()).erased);
     let other = RegisterRequest { id: Some(id), ..names(&["carol"]) };
     assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(id)));
-    let ops = |cluster: &Cluster| cluster.nodes[&node(1)].registry.applied_of(node(1));
+    let ops = |cluster: &Cluster| cluster.nodes[&node(1)].log.frontiers().seq(node(1));
     let before = ops(&cluster);
     assert!(cluster.erase(1, id).unwrap().erased, "once more");
     assert_eq!(ops(&cluster), before, "without an op");

@@ -42,7 +42,7 @@ fn a_reservation_that_is_extended_in_time_ends_later_at_every_node() {
 fn an_extension_never_shortens_and_leaves_what_is_permanent_alone() {
     let mut cluster = Cluster::founded(1);
     let id = cluster.reserve(1, "alice", 60_000);
-    let ops = |cluster: &Cluster| cluster.nodes[&node(1)].registry.applied_of(node(1));
+    let ops = |cluster: &Cluster| cluster.nodes[&node(1)].log.frontiers().seq(node(1));
     let before = (cluster.view(1, id).expires, ops(&cluster));
     assert_eq!(cluster.extend(1, id, 1000).unwrap().expires, before.0);
     assert_eq!(ops(&cluster), before.1, "that takes no op");

@@ -205,8 +205,8 @@ fn a_changed_op_breaks_the_chain_of_its_log() {
     let mut damaged = store.clone();
     schema::Log::scan(&store, &Span::all(), Direction::Up, &mut |chunk| {
         let mut ops = chunk.row();
-        if let Some(op) = ops.iter_mut().find(|op| matches!(op.body, Body::Register(_))) {
-            let Body::Register(register) = &mut op.body else { unreachable!() };
+        if let Some(op) = ops.iter_mut().find(|op| matches!(op.body, Body::Name(NameOp::Register(_)))) {
+            let Body::Name(NameOp::Register(register)) = &mut op.body else { unreachable!() };
             register.owner = "mallory".to_owned();
             schema::Log::put(&mut damaged, chunk.key().unwrap(), &ops);
             return ControlFlow::Break(());

@@ -6,7 +6,7 @@ use super::close::CloseReason;
 use super::frame::frame;
 use super::*;
 use crate::clock::{Hlc, Millis};
-use crate::crdt::Chain;
+use crate::log::Chain;
 
 fn joining(wire: WireVersion) -> Node {
     Node::start_speaking(wire, TempDir::new().unwrap(), limits(), None, 1024)

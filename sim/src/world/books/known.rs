@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId};
-use forename::crdt::{Chain, Seq};
+use forename::log::{Chain, Seq};
 use forename::replica::{Message, Vector};
 
 use crate::plan::Host;

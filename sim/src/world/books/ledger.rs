@@ -7,7 +7,8 @@ mod members;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{Body, Chain, Cut, Op, Seq};
+use forename::crdt::NameOp;
+use forename::log::{Body, Chain, Cut, MemberOp, Op, Seq};
 use uuid::Uuid;
 
 use crate::plan::Host;
@@ -67,7 +68,7 @@ impl Ledger {
             self.set_beside(op.clone());
         } else if own {
             self.ops.entry(op.node).or_default().push(op.clone());
-            if let Body::Admit { node } = &op.body {
+            if let Body::Member(MemberOp::Admit { node }) = &op.body {
                 self.admissions.entry(*node).or_default().insert((op.node, op.seq, op.hlc));
             }
         } else {
@@ -197,7 +198,9 @@ impl Ledger {
 
     fn brought_by(&self, id: Uuid) -> impl Iterator<Item = &Op> {
         let brings = move |op: &&Op| match &op.body {
-            Body::Register(register) => register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())) == id,
+            Body::Name(NameOp::Register(register)) => {
+                register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())) == id
+            }
             _ => false,
         };
         self.ops.values().flatten().filter(brings)
@@ -308,8 +311,8 @@ impl Ledger {
     /// When all that was issued is over: the last op, or the last end of a reservation.
     pub(crate) fn all_over(&self) -> Hlc {
         let expiries = self.ops().filter_map(|op| match &op.body {
-            Body::Register(register) => register.expires,
-            Body::Extend { expires, .. } => Some(*expires),
+            Body::Name(NameOp::Register(register)) => register.expires,
+            Body::Name(NameOp::Extend { expires, .. }) => Some(*expires),
             _ => None,
         });
         expiries.chain([self.last_op()]).max().unwrap_or_default()
@@ -351,7 +354,9 @@ impl Ledger {
     /// its log after this one, which nobody else has yet.
     fn forget_answers(&mut self, node: NodeId, kept: Seq) {
         let brings = |op: &Op| match &op.body {
-            Body::Register(register) => Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp()))),
+            Body::Name(NameOp::Register(register)) => {
+                Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())))
+            }
             _ => None,
         };
         let lost = self.ops.get(&node).into_iter().flatten().filter(|op| op.seq > kept);

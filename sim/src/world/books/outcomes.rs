@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
-use forename::crdt::{ID_WINDOW, Op};
+use forename::crdt::ID_WINDOW;
+use forename::log::Op;
 use forename::replica::Status;
 use uuid::Uuid;
 

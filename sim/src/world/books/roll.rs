@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
-use forename::crdt::{Body, Op, Seq};
+use forename::log::{Body, MemberOp, Op, Seq};
 
 use crate::plan::Host;
 use crate::world::books::ledger::Ledger;
@@ -31,9 +31,9 @@ impl Roll {
     /// Takes note of an op as its origin issues it. One that was lost in a crash may be issued anew as something else.
     pub(crate) fn issued(&mut self, op: &Op) {
         let word = match &op.body {
-            Body::Admit { node } => Word::Admit(*node),
-            Body::Freeze { node, .. } => Word::Freeze(*node),
-            Body::Depart => Word::Depart,
+            Body::Member(MemberOp::Admit { node }) => Word::Admit(*node),
+            Body::Member(MemberOp::Freeze { node, .. }) => Word::Freeze(*node),
+            Body::Member(MemberOp::Depart) => Word::Depart,
             _ => {
                 self.words.remove(&(op.node, op.seq));
                 return;

@@ -5,7 +5,7 @@
 //! told by their hashes.
 
 use forename::clock::{NodeId, Stamp};
-use forename::crdt::{Chain, Op, Seq};
+use forename::log::{Chain, Op, Seq};
 
 use super::Ledger;
 use crate::world::ids::host_of;
@@ -117,7 +117,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use forename::clock::Hlc;
-    use forename::crdt::Body;
+    use forename::crdt::NameOp;
+    use forename::log::Body;
 
     use super::*;
 
@@ -128,7 +129,7 @@ mod tests {
         let mut log = from.to_vec();
         for hlc in hlc..hlc + count {
             let after = log.last().map(|op| op.chain).unwrap_or_default();
-            let body = Body::Activate { registration: Stamp::default() };
+            let body = Body::Name(NameOp::Activate { registration: Stamp::default() });
             log.push(Op::new(NODE, log.len() as Seq + 1, Hlc(hlc), after, body));
         }
         log

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use forename::clock::{NodeId, Stamp};
-use forename::crdt::{Body, Op};
+use forename::crdt::NameOp;
+use forename::log::{Body, MemberOp, Op};
 
 use super::Ledger;
 use crate::plan::Host;
@@ -16,7 +17,7 @@ impl Ledger {
         let book = &self.books[host];
         let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let admits = self.ops.values().flatten().filter(here).filter_map(|op| match &op.body {
-            Body::Admit { node, .. } => Some(*node),
+            Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
         founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
@@ -26,14 +27,17 @@ impl Ledger {
     pub(crate) fn was_ever_let_in(&self, node: NodeId, founders: usize) -> bool {
         let founder = host_of(node) < founders && node.incarnation() == 0;
         // An admission that was void later counted then.
-        founder || self.all_ops().any(|op| matches!(&op.body, Body::Admit { node: admitted, .. } if *admitted == node))
+        founder
+            || self
+                .all_ops()
+                .any(|op| matches!(&op.body, Body::Member(MemberOp::Admit { node: admitted, .. }) if *admitted == node))
     }
 
     /// Who was ever in, by what a disk has.
     pub(crate) fn known_by(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
         let here = self.ops().filter(|op| op.seq <= disk.log(op.node));
         let admitted = here.filter_map(|op| match &op.body {
-            Body::Admit { node, .. } => Some(*node),
+            Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
         admitted.chain((0..founders).map(node_id)).collect()
@@ -44,8 +48,8 @@ impl Ledger {
         let mut members = self.known_by(disk, founders);
         for op in self.all_ops().filter(|op| op.seq <= disk.log(op.node)) {
             match &op.body {
-                Body::Evict { cuts } => members.retain(|node| !cuts.contains_key(node)),
-                Body::Depart => drop(members.remove(&op.node)),
+                Body::Member(MemberOp::Evict { cuts }) => members.retain(|node| !cuts.contains_key(node)),
+                Body::Member(MemberOp::Depart) => drop(members.remove(&op.node)),
                 _ => {}
             }
         }
@@ -58,7 +62,7 @@ impl Ledger {
         let again = |op: &Op| {
             op.node.key_part() == void.node.key_part()
                 && op.node > void.node
-                && matches!(&op.body, Body::Namespace { namespace: of, .. } if of == namespace)
+                && matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace)
         };
         self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
     }

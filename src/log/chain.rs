@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Seq};
 use crate::clock::{Hlc, NodeId};
 use crate::codec;
+use crate::model::Seq;
 
 /// A hash over a log up to some op: 128 bits of BLAKE3, which no accident makes equal. The default is that of the empty
 /// log.
@@ -19,7 +19,7 @@ impl Chain {
 
     /// The hash of the log that goes on with this op.
     #[must_use]
-    pub fn then(self, node: NodeId, seq: Seq, hlc: Hlc, body: &Body) -> Self {
+    pub fn then(self, node: NodeId, seq: Seq, hlc: Hlc, body: &impl Serialize) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.0).update(&codec::encode(&(node, seq, hlc, body)));
         let mut hash = [0; 16];
@@ -32,4 +32,13 @@ impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
+}
+
+/// Where a log ends that counts no further: how many of its ops count, and their hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Cut {
+    /// The last op that counts.
+    pub seq: Seq,
+    /// The hash of the log up to and with it.
+    pub chain: Chain,
 }
