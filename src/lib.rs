@@ -35,7 +35,8 @@
 //! | `name` | from a name as typed to its canonical form |
 //! | `crdt` | what ops say about names, and the lattice that they make: tenures, displacement, endings |
 //! | `log` | the pure state machine that decides when an op counts: members, promises, gossip |
-//! | `replica` | the pure state machine on top of it: requests, verdicts, events |
+//! | `registry` | the pure state machine that decides what becomes of names: requests, verdicts, events |
+//! | `replica` | composes the two into a node's state machine: one step, boot, what is done to a stopped node |
 //! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
 //! | `codec` | the binary encoding of frames and records |
 //! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
@@ -97,6 +98,9 @@ pub mod name;
 #[cfg(feature = "planted")]
 #[doc(hidden)]
 pub mod planted;
+#[cfg(feature = "core")]
+#[doc(hidden)]
+pub mod registry;
 #[cfg(feature = "core")]
 #[doc(hidden)]
 pub mod replica;

@@ -31,7 +31,7 @@ pub(super) struct Erasures {
 }
 
 impl Erasures {
-    pub(super) fn load(store: &impl Store) -> Self {
+    pub(super) fn load(store: &dyn Store) -> Self {
         let mut erasures = Self {
             pepper: schema::Pepper::load(store).unwrap_or_default(),
             hides: schema::Hides::is_set(store),
@@ -46,7 +46,7 @@ impl Erasures {
 
 impl Lattice {
     /// The last leader of a name that is found by its hash alone.
-    pub(super) fn hidden(&self, store: &impl Store, name: NameKey<'_>) -> Option<Stamp> {
+    pub(super) fn hidden(&self, store: &dyn Store, name: NameKey<'_>) -> Option<Stamp> {
         if !self.erasures.hides {
             return None;
         }
@@ -55,7 +55,7 @@ impl Lattice {
     }
 
     /// Takes up the pepper that the store has by now.
-    pub(crate) fn reload_pepper(&mut self, store: &impl Store) {
+    pub(crate) fn reload_pepper(&mut self, store: &dyn Store) {
         self.erasures.pepper = schema::Pepper::load(store).unwrap_or_default();
     }
 
@@ -65,7 +65,7 @@ impl Lattice {
     }
 
     /// Somebody claims a name, which may have been erased.
-    pub(super) fn bring_back(&self, store: &mut impl Store, name: NameKey<'_>) {
+    pub(super) fn bring_back(&self, store: &mut dyn Store, name: NameKey<'_>) {
         if !self.erasures.hides || schema::Names::has(store, name) {
             return;
         }
@@ -78,7 +78,7 @@ impl Lattice {
 
     /// Nobody has a name or is remembered for it but the last leader, of whom the stamp is left: the name is to be found by
     /// its hash alone, where anything was erased.
-    pub(super) fn hide(&self, store: &mut impl Store, name: NameKey<'_>, leader: Stamp) {
+    pub(super) fn hide(&self, store: &mut dyn Store, name: NameKey<'_>, leader: Stamp) {
         if !self.erasures.hides {
             return;
         }
@@ -91,7 +91,7 @@ impl Lattice {
     }
 
     /// Whether a registration is known and was not erased.
-    pub(super) fn has_text(&self, store: &impl Store, stamp: Stamp) -> bool {
+    pub(super) fn has_text(&self, store: &dyn Store, stamp: Stamp) -> bool {
         Registration::load(store, stamp).is_some_and(|known| !known.erased)
     }
 
@@ -101,7 +101,7 @@ impl Lattice {
     }
 
     /// A registration is to be erased by an op; the earliest counts.
-    pub(super) fn enter_erasing(&mut self, store: &mut impl Store, registration: Stamp, by: Stamp) {
+    pub(super) fn enter_erasing(&mut self, store: &mut dyn Store, registration: Stamp, by: Stamp) {
         if let Some(before) = schema::Erasing::get(store, registration) {
             self.erasures.due.remove(&(before, registration));
         }
@@ -110,7 +110,7 @@ impl Lattice {
     }
 
     /// The same for one that carries the id of an earlier one, where that was erased: it has the same text.
-    pub(super) fn follow_erased(&self, store: &impl Store, new: &mut Registration) {
+    pub(super) fn follow_erased(&self, store: &dyn Store, new: &mut Registration) {
         let first = new.chosen_id.and_then(|id| self.run(store, id, new.stamp).first().copied());
         let first = first.filter(|first| *first != new.stamp && new.erase.is_none());
         let erased = first.and_then(|first| Registration::load(store, first)).filter(|first| first.erased);
@@ -118,7 +118,7 @@ impl Lattice {
     }
 
     /// The claim that a registration takes the place of, without the name where that was erased.
-    pub(super) fn without_erased(&self, store: &impl Store, replaces: &mut ClaimRef) {
+    pub(super) fn without_erased(&self, store: &dyn Store, replaces: &mut ClaimRef) {
         let gone = |stamp: Stamp| match Registration::load(store, stamp) {
             Some(known) => known.erased,
             None => stamp.hlc <= self.settled,
@@ -130,7 +130,7 @@ impl Lattice {
 
     /// Erases a registration at or below `settled` whose claims have all ended for good. Those that carry its id have the
     /// same text, and are to be erased in their turn.
-    pub(crate) fn erase(&mut self, store: &mut impl Store, mut registration: Registration) {
+    pub(crate) fn erase(&mut self, store: &mut dyn Store, mut registration: Registration) {
         if !self.erasures.hides {
             self.erasures.hides = true;
             schema::Hides::save(store, &());
@@ -157,7 +157,7 @@ impl Lattice {
     }
 
     /// The owner's later registrations may say that they take the place of the erased one, and so have its names.
-    fn erase_replaced(&self, store: &mut impl Store, owner: &str, erased: Stamp) {
+    fn erase_replaced(&self, store: &mut dyn Store, owner: &str, erased: Stamp) {
         let mut later = Vec::new();
         let span = Span::<schema::Owners>::of(owner).and_from(OwnerKey { owner, stamp: erased });
         schema::Owners::each(store, &span, |found| {
@@ -173,7 +173,7 @@ impl Lattice {
         }
     }
 
-    fn erase_twins(&mut self, store: &mut impl Store, registration: &Registration) {
+    fn erase_twins(&mut self, store: &mut dyn Store, registration: &Registration) {
         let run = registration.chosen_id.map(|id| self.run(store, id, registration.stamp)).unwrap_or_default();
         let Some(by) = registration.erase.filter(|_| run.first() == Some(&registration.stamp)) else { return };
         for twin in run.into_iter().skip(1).filter(|_| !planted!(TwinsNotErased)) {

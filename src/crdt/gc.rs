@@ -38,12 +38,12 @@ impl Lattice {
     }
 
     /// The registrations that carry an id within the window of one of them, itself included, by stamp.
-    pub(crate) fn run(&self, store: &impl Store, id: Uuid, one: Stamp) -> Vec<Stamp> {
+    pub(crate) fn run(&self, store: &dyn Store, id: Uuid, one: Stamp) -> Vec<Stamp> {
         run_of(&self.twins(store, id), one).to_vec()
     }
 
     /// From now on registrations up to a timestamp may be forgotten: everything at or below it has arrived.
-    pub(crate) fn settle(&mut self, store: &mut impl Store, upto: Hlc) {
+    pub(crate) fn settle(&mut self, store: &mut dyn Store, upto: Hlc) {
         if upto > self.settled {
             self.settled = upto;
             schema::Settled::save(store, &upto);
@@ -52,7 +52,7 @@ impl Lattice {
 
     /// Forgets a registration at or below `settled` whose claims have all ended for good, and that no later twin can come
     /// of.
-    pub(crate) fn forget(&self, store: &mut impl Store, registration: &Registration) {
+    pub(crate) fn forget(&self, store: &mut dyn Store, registration: &Registration) {
         let stamp = registration.stamp;
         schema::Registrations::delete(store, stamp);
         schema::Owners::delete(store, OwnerKey { owner: &registration.owner, stamp });

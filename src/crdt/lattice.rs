@@ -33,12 +33,12 @@ pub struct Lattice {
 
 impl Lattice {
     /// The lattice that a store holds.
-    pub fn load(store: &impl Store) -> Self {
+    pub fn load(store: &dyn Store) -> Self {
         Self { settled: schema::Settled::load(store).unwrap_or_default(), erasures: Erasures::load(store) }
     }
 
     /// Applies an op: the next one of its origin's log about names, at this place.
-    pub fn apply(&mut self, store: &mut impl Store, stamp: Stamp, seq: Seq, op: &NameOp) -> Effects {
+    pub fn apply(&mut self, store: &mut dyn Store, stamp: Stamp, seq: Seq, op: &NameOp) -> Effects {
         match op {
             NameOp::Register(register) => self.register(store, Registration::new(stamp, seq, register.clone())),
             NameOp::Activate { registration } => self.early(store, *registration, Early::Activate(stamp)),
@@ -55,12 +55,12 @@ impl Lattice {
     }
 
     /// The rules of a namespace: those that were set last, or else its defaults.
-    pub fn rules(&self, store: &impl Store, namespace: &str) -> Rules {
+    pub fn rules(&self, store: &dyn Store, namespace: &str) -> Rules {
         Namespace::load(store, namespace).map_or_else(|| Rules::default_of(namespace), |set| set.rules)
     }
 
     /// The last writer wins, by stamp.
-    pub(super) fn set_rules(&self, store: &mut impl Store, namespace: &str, theirs: Namespace) {
+    pub(super) fn set_rules(&self, store: &mut dyn Store, namespace: &str, theirs: Namespace) {
         let ours = Namespace::load(store, namespace);
         if planted!(RulesByArrival) || ours.is_none_or(|ours| ours.stamp < theirs.stamp) {
             theirs.save(store, namespace);
@@ -68,7 +68,7 @@ impl Lattice {
     }
 
     /// The registration of an id: the least stamp that carries it, of those within the window of the latest.
-    pub fn find(&self, store: &impl Store, id: Uuid) -> Option<Registration> {
+    pub fn find(&self, store: &dyn Store, id: Uuid) -> Option<Registration> {
         let made = stamp_of_id(id).and_then(|stamp| Registration::load(store, stamp));
         made.filter(|registration| registration.id() == id).or_else(|| {
             let twins = self.twins(store, id);
@@ -78,7 +78,7 @@ impl Lattice {
     }
 
     /// The stamp of the registration that [`Lattice::find`] finds.
-    pub fn find_stamp(&self, store: &impl Store, id: Uuid) -> Option<Stamp> {
+    pub fn find_stamp(&self, store: &dyn Store, id: Uuid) -> Option<Stamp> {
         // Whether one that was made from a stamp has the id only its record says.
         if stamp_of_id(id).is_some() {
             return self.find(store, id).map(|registration| registration.stamp);
@@ -87,7 +87,7 @@ impl Lattice {
     }
 
     /// The claims that a registration lost to, with the index of the lost claim; none where it lost as a later twin.
-    pub fn causes(&self, store: &impl Store, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
+    pub fn causes(&self, store: &dyn Store, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
         let mut causes = Vec::new();
         if let Some(id) = registration.chosen_id {
             let first = self.run(store, id, registration.stamp).first().copied();
@@ -102,13 +102,13 @@ impl Lattice {
     }
 
     /// All registrations that carry a client's id, by stamp.
-    pub(super) fn twins(&self, store: &impl Store, id: Uuid) -> Vec<Stamp> {
+    pub(super) fn twins(&self, store: &dyn Store, id: Uuid) -> Vec<Stamp> {
         schema::Ids::get(store, id).unwrap_or_default()
     }
 
     /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
     /// and stands among those who lost the names, leading nothing.
-    pub(crate) fn enter_alone(&self, store: &mut impl Store, rejected: &Registration) -> Registration {
+    pub(crate) fn enter_alone(&self, store: &mut dyn Store, rejected: &Registration) -> Registration {
         let mut rejected = rejected.clone();
         for record in &mut rejected.claims {
             record.ended.get_or_insert(EndReason::Rejected);
@@ -120,7 +120,7 @@ impl Lattice {
         rejected
     }
 
-    pub(super) fn register(&mut self, store: &mut impl Store, mut new: Registration) -> Effects {
+    pub(super) fn register(&mut self, store: &mut dyn Store, mut new: Registration) -> Effects {
         let stamp = new.stamp;
         let mut effects = Effects { first_of_id: true, ..Effects::default() };
         let mut entered = Vec::new();
@@ -155,7 +155,7 @@ impl Lattice {
 
     /// Enters a registration under the id that its client chose: whoever comes within the window of an earlier one loses
     /// to it.
-    fn insert_twin(&self, store: &mut impl Store, id: Uuid, new: &mut Registration, effects: &mut Effects) {
+    fn insert_twin(&self, store: &mut dyn Store, id: Uuid, new: &mut Registration, effects: &mut Effects) {
         let mut twins = self.twins(store, id);
         let place = twins.partition_point(|twin| *twin < new.stamp);
         let later: Vec<_> = twins[place..].iter().copied().take_while(|later| is_twin(new.stamp, *later)).collect();
@@ -170,7 +170,7 @@ impl Lattice {
         later.into_iter().for_each(|later| self.lose(store, later, effects));
     }
 
-    pub(super) fn lose(&self, store: &mut impl Store, loser: Stamp, effects: &mut Effects) {
+    pub(super) fn lose(&self, store: &mut dyn Store, loser: Stamp, effects: &mut Effects) {
         let Some(mut registration) = Registration::load(store, loser) else { return };
         if !registration.lost {
             registration.lost = true;
@@ -179,19 +179,19 @@ impl Lattice {
         }
     }
 
-    fn index(&self, store: &mut impl Store, new: &Registration) {
+    fn index(&self, store: &mut dyn Store, new: &Registration) {
         self.index_owner(store, new);
         if let Some(end) = new.end() {
             schema::Expiries::put(store, (end, new.stamp), &());
         }
     }
 
-    fn index_owner(&self, store: &mut impl Store, new: &Registration) {
+    fn index_owner(&self, store: &mut dyn Store, new: &Registration) {
         schema::Owners::put(store, OwnerKey { owner: &new.owner, stamp: new.stamp }, &());
     }
 
     /// A reservation that ended at `before` is found by its end of now.
-    pub(super) fn index_end(&self, store: &mut impl Store, registration: &Registration, before: Option<Hlc>) {
+    pub(super) fn index_end(&self, store: &mut dyn Store, registration: &Registration, before: Option<Hlc>) {
         let end = registration.end();
         if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
             schema::Expiries::delete(store, (before, registration.stamp));
@@ -200,7 +200,7 @@ impl Lattice {
     }
 
     /// Everything at or below a timestamp has arrived: what has lengthened a reservation by then is settled.
-    pub(crate) fn settle_end(&self, store: &mut impl Store, registration: &mut Registration, upto: Hlc) {
+    pub(crate) fn settle_end(&self, store: &mut dyn Store, registration: &mut Registration, upto: Hlc) {
         if let Some(first) = registration.expires
             && registration.extensions.settle(first, upto)
         {

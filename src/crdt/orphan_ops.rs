@@ -24,7 +24,7 @@ pub enum Early {
 
 impl Lattice {
     /// An op about a registration, which may not have arrived yet.
-    pub(super) fn early(&mut self, store: &mut impl Store, stamp: Stamp, early: Early) -> Effects {
+    pub(super) fn early(&mut self, store: &mut dyn Store, stamp: Stamp, early: Early) -> Effects {
         if let Some(mut registration) = Registration::load(store, stamp) {
             let end = registration.end();
             early.tell(&mut registration);
@@ -46,17 +46,17 @@ impl Lattice {
     }
 
     /// An op about a registration is decided, so whatever came before it is here. A registration that is not was void.
-    pub(crate) fn give_up_early(&self, store: &mut impl Store, stamp: Stamp) {
+    pub(crate) fn give_up_early(&self, store: &mut dyn Store, stamp: Stamp) {
         if schema::Early::has(store, stamp) {
             schema::Early::delete(store, stamp);
         }
     }
 
-    fn waiting(&self, store: &impl Store, stamp: Stamp) -> Vec<Early> {
+    fn waiting(&self, store: &dyn Store, stamp: Stamp) -> Vec<Early> {
         schema::Early::get(store, stamp).unwrap_or_default()
     }
 
-    pub(super) fn take_early(&self, store: &mut impl Store, new: &mut Registration) {
+    pub(super) fn take_early(&self, store: &mut dyn Store, new: &mut Registration) {
         let waiting = self.waiting(store, new.stamp);
         if !waiting.is_empty() {
             waiting.iter().for_each(|early| early.tell(new));

@@ -104,12 +104,12 @@ impl Registration {
     }
 
     /// Reads the registration of a stamp.
-    pub fn load(store: &impl Store, stamp: Stamp) -> Option<Self> {
+    pub fn load(store: &dyn Store, stamp: Stamp) -> Option<Self> {
         schema::Registrations::get(store, stamp)
     }
 
     /// Writes it.
-    pub fn save(&self, store: &mut impl Store) {
+    pub fn save(&self, store: &mut dyn Store) {
         schema::Registrations::put(store, self.stamp, self);
     }
 }
@@ -127,12 +127,12 @@ pub struct Namespace {
 
 impl Namespace {
     /// Reads the rules of a namespace; none where nobody has set any.
-    pub fn load(store: &impl Store, namespace: &str) -> Option<Self> {
+    pub fn load(store: &dyn Store, namespace: &str) -> Option<Self> {
         schema::Namespaces::get(store, namespace)
     }
 
     /// Writes them.
-    pub fn save(&self, store: &mut impl Store, namespace: &str) {
+    pub fn save(&self, store: &mut dyn Store, namespace: &str) {
         schema::Namespaces::put(store, namespace, self);
     }
 }

@@ -103,7 +103,7 @@ impl<S: Store> State<S> {
 }
 
 /// What is to be known of each row of a table.
-fn rows<T: Rows, A>(store: &impl Store, look: impl Fn(Found<'_, T>) -> Option<A>) -> Vec<A> {
+fn rows<T: Rows, A>(store: &dyn Store, look: impl Fn(Found<'_, T>) -> Option<A>) -> Vec<A> {
     let mut all = Vec::new();
     T::each(store, &Span::all(), |found| all.extend(look(found)));
     all

@@ -67,38 +67,38 @@ enum Standing {
 }
 
 /// The tenures of one name, as they are in a registry.
-pub struct Tenures<'a, S> {
+pub struct Tenures<'a> {
     lattice: &'a Lattice,
-    store: &'a S,
+    store: &'a dyn Store,
     name: NameKey<'a>,
     open: Option<Open>,
 }
 
 impl Lattice {
     /// The tenures of a name.
-    pub fn tenures<'a, S: Store>(&'a self, store: &'a S, namespace: &'a str, key: &'a str) -> Tenures<'a, S> {
+    pub fn tenures<'a>(&'a self, store: &'a dyn Store, namespace: &'a str, key: &'a str) -> Tenures<'a> {
         self.tenures_of(store, NameKey::new(namespace, key))
     }
 
     /// The same of a name whose row is at hand.
-    pub fn tenures_from<'a, S: Store>(
+    pub fn tenures_from<'a>(
         &'a self,
-        store: &'a S,
+        store: &'a dyn Store,
         namespace: &'a str,
         key: &'a str,
         open: Open,
-    ) -> Tenures<'a, S> {
+    ) -> Tenures<'a> {
         Tenures { lattice: self, store, name: NameKey::new(namespace, key), open: Some(open) }
     }
 
-    fn tenures_of<'a, S: Store>(&'a self, store: &'a S, name: NameKey<'a>) -> Tenures<'a, S> {
+    fn tenures_of<'a>(&'a self, store: &'a dyn Store, name: NameKey<'a>) -> Tenures<'a> {
         let open = schema::Names::get(store, name);
         let open = open.or_else(|| self.hidden(store, name).map(|leader| Open { after: None, leader }));
         Tenures { lattice: self, store, name, open }
     }
 
     /// Whether a name can be claimed here, and after which claim.
-    pub fn vacancy(&self, store: &impl Store, namespace: &str, key: &str) -> Vacancy {
+    pub fn vacancy(&self, store: &dyn Store, namespace: &str, key: &str) -> Vacancy {
         match self.tenures(store, namespace, key).walk(None) {
             None => Vacancy::Free(None),
             Some((open, Some(_))) => Vacancy::Taken(open.leader),
@@ -107,19 +107,19 @@ impl Lattice {
     }
 
     /// What the tenure follows that a known claim is in.
-    pub fn followed_by(&self, store: &impl Store, namespace: &str, key: &str, claim: Stamp) -> Option<Stamp> {
+    pub fn followed_by(&self, store: &dyn Store, namespace: &str, key: &str, claim: Stamp) -> Option<Stamp> {
         self.claimed_after(store, NameKey::new(namespace, key), claim)?
     }
 
     /// The same; none where the registration is not known, was erased or does not claim the name.
-    fn claimed_after(&self, store: &impl Store, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
+    fn claimed_after(&self, store: &dyn Store, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
         let registration = Registration::load(store, claim).filter(|known| !known.erased)?;
         let after = registration.claim(name.namespace, name.key)?.claim.after;
         Some(after.filter(|_| !planted!(AfterIgnored)))
     }
 }
 
-impl<S: Store> Tenures<'_, S> {
+impl Tenures<'_> {
     /// The claim that leads the tenure after another.
     #[must_use]
     pub fn leader(&self, after: Option<Stamp>) -> Option<Stamp> {

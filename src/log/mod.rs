@@ -141,6 +141,11 @@ impl Log {
         &self.cluster
     }
 
+    /// This node.
+    pub(crate) fn me(&self) -> NodeId {
+        self.me
+    }
+
     /// Where this node stands in its life, and so what it may do.
     pub(crate) fn phase(&self) -> &Phase {
         &self.phase

@@ -41,7 +41,12 @@ impl LogBuffer {
 }
 
 /// Visits the stored ops of a log from `seq` on, until `visit` breaks.
-pub(crate) fn read(store: &impl Store, origin: NodeId, seq: Seq, visit: &mut dyn FnMut(Op) -> ControlFlow<()>) {
+pub(crate) fn read(
+    store: &(impl Store + ?Sized),
+    origin: NodeId,
+    seq: Seq,
+    visit: &mut dyn FnMut(Op) -> ControlFlow<()>,
+) {
     let wanted = LogKey { origin, seq };
     // The chunk that holds `seq` may begin before it.
     let before = Span::<schema::Log>::of(origin).up_to(wanted);

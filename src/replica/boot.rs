@@ -2,19 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::commands::Waiters;
-use super::feed::Feed;
 use super::outbox::Outbox;
-use super::quota::OwnerQuota;
-use super::quota::TokenQuota;
-use super::reissue::Reissue;
-use super::retention::Retention;
-use super::verdicts::Verdicts;
 use super::{Config, Replica};
 use crate::clock::NodeId;
-use crate::crdt::Lattice;
 use crate::log::{Log, Now, Return, Secrets, Start, StoredPhase};
 use crate::name::Pepper;
+use crate::registry::Registry;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
@@ -78,16 +71,8 @@ impl<S: Store> Replica<S> {
             now,
             log: Log::new(config.log.clone(), ceiling, now),
             store,
-            registry: Lattice::default(),
-            verdicts: Verdicts::default(),
-            feed: Feed::default(),
-            waiters: Waiters::default(),
+            registry: Registry::new(config.registry(), me, now),
             waiting_for_start: VecDeque::new(),
-            allowances: OwnerQuota::new(config.log.seed),
-            charges: TokenQuota::default(),
-            reissue: Reissue::default(),
-            retelling: None,
-            retention: Retention::default(),
             outbox: Outbox::default(),
             config,
         };
@@ -107,10 +92,13 @@ impl<S: Store> Replica<S> {
     /// Takes up what the store holds.
     pub(super) fn load(&mut self) {
         self.log.load(&mut self.store);
-        self.registry = Lattice::load(&self.store);
-        self.load_verdicts();
-        self.load_reissue();
-        self.load_feed();
-        self.load_retention();
+        let feed = self.log.random();
+        self.writer().load(feed);
     }
+}
+
+/// The id of the node that a store belongs to: that of its key, in the incarnation that the store says.
+#[must_use]
+pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
+    schema::Node::load(store).filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
 }

@@ -1,7 +1,8 @@
 //! What a replica is given.
 
-use super::limits::MAX_OPEN_OF_OWNER;
 use crate::log::{self, Contact};
+use crate::model::limits::MAX_OPEN_OF_OWNER;
+use crate::registry;
 
 /// What a node knows of itself.
 #[derive(Clone, Debug)]
@@ -18,5 +19,14 @@ impl Config {
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         Self { log: log::Config::new(contact, seed), max_open_of_owner: Some(MAX_OPEN_OF_OWNER) }
+    }
+
+    /// What the registry is told of it.
+    pub(super) fn registry(&self) -> registry::Config {
+        registry::Config {
+            tidy_every: self.log.heartbeat,
+            max_open_of_owner: self.max_open_of_owner,
+            seed: self.log.seed,
+        }
     }
 }

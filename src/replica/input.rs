@@ -1,14 +1,10 @@
 //! What goes into a replica and what comes out of it.
 
-use super::answer::Reply;
-use super::feed::Cursor;
-use super::request::Request;
 use crate::clock::NodeId;
 use crate::log::{self, Message, SnapshotId};
+use crate::model::Cursor;
+use crate::registry::{Reply, Request, Token};
 use crate::store::{Batch, Write};
-
-/// Names a request until it is answered; chosen by whoever drives the replica.
-pub type Token = u64;
 
 /// Something that happened to the node.
 #[derive(Clone, Debug)]

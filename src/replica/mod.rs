@@ -16,37 +16,18 @@
 //! # The order of a step
 //!
 //! [`Replica::flush`] is the one place where the order of the parts of a step stands, with the reason of each. Two machines
-//! are stepped there: the [log](crate::log), which knows members and decides when an op counts, and the registry, which
-//! knows names and says what follows from it.
-//!
-//! # Invariants
-//!
-//! * A registration is confirmed exactly when it is not lost and its op is decided: at or below the watermark and held by a
-//!   majority. So a confirmation costs no write of its own.
-//! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
+//! are stepped there: the [log](crate::log), which knows members and decides when an op counts, and the
+//! [registry](crate::registry), which knows names and says what follows from it.
 
-mod answer;
 mod boot;
-mod commands;
+mod cluster;
 mod config;
-mod endings;
-mod feed;
 mod input;
-mod namespaces;
-mod on_behalf;
+mod log_view;
 mod outbox;
-mod private;
-mod queries;
-mod quota;
 mod recovery;
-mod refusal;
-mod reissue;
 mod rejoin;
-mod request;
-mod reservations;
-mod retention;
-mod rows;
-mod verdicts;
+mod requests;
 mod verify;
 
 #[cfg(test)]
@@ -54,38 +35,30 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use self::answer::*;
-pub use self::boot::OpenError;
-use self::commands::Waiters;
+pub use self::boot::{OpenError, node_in};
 pub use self::config::Config;
-use self::feed::Feed;
-use self::feed::retelling::Retelling;
-pub use self::input::{Input, Output, Token};
-pub use self::on_behalf::{Bearer, reaches};
+pub use self::input::{Input, Output};
 use self::outbox::Outbox;
-pub use self::queries::*;
-pub use self::quota::Charge;
-use self::quota::OwnerQuota;
-use self::quota::TokenQuota;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
-pub use self::refusal::Refusal;
-use self::reissue::Reissue;
-pub use self::reissue::node_in;
 pub use self::rejoin::RejoinError;
-pub use self::request::*;
-use self::retention::Retention;
-use self::verdicts::Verdicts;
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Hlc, Millis, NodeId};
-use crate::crdt::{Effects, Lattice, NameOp};
-use crate::log::{self, Exit, Log, used_up};
-use crate::log::{Body, Cut, Op};
+use crate::log::{self, Cut, Exit, Log, used_up};
 /// What inputs, outputs and the start of a replica consist of.
 pub use crate::log::{
     Contact, Entry, Founding, GossipLimits, HeldRow, Lane, Message, Now, Obstacle, Promise, Return, Secrets,
     SnapshotId, Start, Vector,
 };
 pub use crate::model::{Cursor, CursorError, limits};
+/// What requests and answers consist of.
+pub use crate::registry::{
+    Answer, Awaited, Bearer, Charge, ClaimExplanation, ClaimView, ClusterView, Conflict, ConflictPage, EndReason,
+    Event, EventFilter, EventPage, EventType, EvictionView, ForkView, HistoryPage, ListedName, MemberView, NameEnd,
+    NameExplanation, NamePage, NameRequest, NameStatus, NameView, NamespaceView, NewcomerView, OverdueView, Place,
+    Precedence, Refusal, RegisterRequest, RegistrationExplanation, RegistrationView, RejectedBy, Replaces, Reply,
+    Request, Rival, RulesVersion, Status, TenureClaim, TenureView, Token, Wait, WaitFor, Waiting, reaches,
+};
+use crate::registry::{Registry, Writer};
 use crate::store::Store;
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -97,20 +70,10 @@ pub struct Replica<S> {
     store: S,
     /// Decides when an op counts.
     log: Log,
-    /// Decides which claim leads.
-    registry: Lattice,
-    verdicts: Verdicts,
-    feed: Feed,
-    waiters: Waiters,
+    /// Decides what becomes of names.
+    registry: Registry,
     /// Requests that wait for the end of the start.
     waiting_for_start: VecDeque<(Token, Request)>,
-    allowances: OwnerQuota,
-    charges: TokenQuota,
-    /// What this node has to make good after an eviction.
-    reissue: Reissue,
-    /// What a feed that has just begun has yet to tell anew.
-    retelling: Option<Retelling>,
-    retention: Retention,
     outbox: Outbox,
 }
 
@@ -142,7 +105,7 @@ impl<S: Store> Replica<S> {
 
     /// The cursor of the last event, durable when the replica has just been opened.
     pub fn last_event(&self) -> Cursor {
-        self.feed.last()
+        self.registry.last_event()
     }
 
     /// Whether this node is a member, by what it knows.
@@ -167,9 +130,7 @@ impl<S: Store> Replica<S> {
 
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
-        let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
-        let retell = if self.retelling.is_some() { self.now.elapsed } else { Millis(u64::MAX) };
-        self.log.view().wake_at().min(deadline).min(retell)
+        self.log.view().wake_at().min(self.registry.wake_at())
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -222,21 +183,24 @@ impl<S: Store> Replica<S> {
         self.log.depart(&mut self.store);
         self.take_events();
         // What an eviction has made void is issued again by whoever is a member now.
-        self.register_again();
+        self.writer().register_again();
         // With all ops of the step here, what is final shows; and with that the answers to those who wait.
-        self.decide();
-        self.answer_waiting();
+        if let Some(decision) = self.log.decide() {
+            self.writer().decide(decision);
+        }
+        self.writer().answer_waiting();
+        self.take_replies();
         // The step's ops are written before peers are told of them, and peers hear of them with this step's promise.
         let fresh = self.log.write(&mut self.store);
         self.log.tell_forks();
-        self.log.gossip(&mut self.store, fresh, self.verdicts.has_contests());
+        self.log.gossip(&mut self.store, fresh, self.registry.verdicts().has_contests());
         self.log.announce_peers();
         self.take_events();
         // Housekeeping does not delay what others wait for.
-        self.retell();
-        self.tidy();
+        self.writer().retell();
+        self.writer().tidy();
         // Last what all of the above has moved, so that one batch holds all of the step.
-        let events = self.feed.write(&mut self.store);
+        let events = self.registry.write_events(&mut self.store);
         self.log.save(&mut self.store);
         let last_word = self.exit();
         let batch = self.store.commit();
@@ -252,14 +216,15 @@ impl<S: Store> Replica<S> {
     fn begin(&mut self, now: Now) {
         self.now = now;
         self.log.set_time(now);
+        self.registry.set_time(now);
     }
 
     /// Takes what the log says, in its order.
     fn take_events(&mut self) {
         for event in self.log.take_events() {
             match event {
-                log::Event::Applied(op) => drop(self.apply(&op)),
-                log::Event::Wiped => self.end_feed(),
+                log::Event::Applied(op) => drop(self.writer().apply(&op)),
+                log::Event::Wiped => self.writer().end_feed(),
                 log::Event::LetIn => self.registry.reload_pepper(&self.store),
                 log::Event::Output(output) => self.outbox.push(Output::Log(output)),
                 log::Event::Halt(reason) => self.halt(reason),
@@ -277,7 +242,7 @@ impl<S: Store> Replica<S> {
     fn exit(&mut self) -> Option<Output> {
         let exit = self.log.view().exit()?;
         if let Exit::Anew(_, void_from) = exit {
-            self.keep_void(void_from);
+            self.writer().keep_void(void_from);
         }
         self.log.end(&mut self.store, &exit);
         Some(match exit {
@@ -287,23 +252,8 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Issues an op of this node's own.
-    fn issue(&mut self, said: NameOp) -> Effects {
-        let op = self.log.issue(Body::Name(said));
-        self.apply(&op)
-    }
-
-    /// Applies the next op of a log to the registry, and hands on what follows from it.
-    fn apply(&mut self, op: &Op) -> Effects {
-        let effects = match &op.body {
-            Body::Name(said) => self.registry.apply(&mut self.store, op.stamp(), op.seq, said),
-            Body::Member(_) => Effects::default(),
-        };
-        self.verdicts.applied(op);
-        if let Some(registration) = effects.registered.as_ref().filter(|_| effects.first_of_id) {
-            self.tell_accepted(registration);
-        }
-        self.on_lost(&effects.lost);
-        effects
+    /// The registry with what it is lent.
+    fn writer(&mut self) -> Writer<'_> {
+        Writer { registry: &mut self.registry, store: &mut self.store, log: &mut self.log }
     }
 }

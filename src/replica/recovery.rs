@@ -69,7 +69,7 @@ impl<S: Store> Replica<S> {
             node: self.me,
             members: self.log.membership().count(),
             registrations: schema::Registrations::count(&self.store) as u64,
-            pending: self.verdicts.pending(),
+            pending: self.registry.verdicts().pending(),
             watermark: self.log.frontiers().watermark(),
             latest: self.log.view().latest_known(),
         }
@@ -88,7 +88,7 @@ impl<S: Store> Replica<S> {
         let (latest, settings) = (self.log.view().latest_known(), self.log.cluster().settings());
         schema::Membership::empty(&mut self.store);
         schema::Contacts::empty(&mut self.store);
-        self.end_feed();
+        self.writer().end_feed();
         // Names that were hashed must be found again, so the key of private names stays.
         let pepper =
             self.log.cluster().secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);

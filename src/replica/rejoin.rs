@@ -2,8 +2,9 @@
 
 use super::Replica;
 use crate::clock::NodeId;
-use crate::log::Exit;
+use crate::log::{Exit, Return, StoredPhase};
 use crate::store::Store;
+use crate::store::schema::{self, Cell};
 
 /// A data directory cannot become that of the next incarnation. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -19,6 +20,11 @@ pub enum RejoinError {
 }
 
 impl<S: Store> Replica<S> {
+    /// How to find the cluster that this node was evicted from; none where it was not, or is back.
+    pub fn returning(&self) -> Option<Return> {
+        schema::Phase::load(&self.store).and_then(StoredPhase::returning)
+    }
+
     /// Makes what a stopped node left the beginning of its next incarnation, which joins the cluster anew and registers
     /// again what the cluster does not know of. For a data directory that is not the node's latest any more.
     ///
@@ -49,7 +55,7 @@ impl<S: Store> Replica<S> {
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
         let next = self.me.next_incarnation().ok_or(RejoinError::UsedUp)?;
         // What it thinks to be decided may be so only here.
-        self.keep_void(1);
+        self.writer().keep_void(1);
         self.log.end(&mut self.store, &Exit::Anew(next, 1));
         self.store.commit();
         Ok((self.store, next))

@@ -30,7 +30,7 @@ impl Lattice {
     /// Enters a claim among those that follow the same claim.
     pub(in crate::crdt) fn enter(
         &self,
-        store: &mut impl Store,
+        store: &mut dyn Store,
         name: NameKey<'_>,
         after: Option<Stamp>,
         claim: Stamp,
@@ -74,7 +74,7 @@ impl Lattice {
     /// came, where it is displaced itself.
     pub(in crate::crdt) fn displace(
         &self,
-        store: &mut impl Store,
+        store: &mut dyn Store,
         name: NameKey<'_>,
         entered: &Entered,
         effects: &mut Effects,
@@ -92,7 +92,7 @@ impl Lattice {
     /// leads it had lost before, and so had those who follow them.
     fn displace_followers(
         &self,
-        store: &mut impl Store,
+        store: &mut dyn Store,
         name: NameKey<'_>,
         mut followed: Stamp,
         tenure: Option<Stamp>,
@@ -114,7 +114,7 @@ impl Lattice {
     /// Enters a claim that counts for nothing among those who lost a tenure to an earlier one.
     pub(in crate::crdt) fn enter_loser(
         &self,
-        store: &mut impl Store,
+        store: &mut dyn Store,
         name: NameKey<'_>,
         after: Option<Stamp>,
         claim: Stamp,
@@ -126,7 +126,7 @@ impl Lattice {
     }
 
     /// The open tenure moves past those whose leaders have ended by now.
-    pub(super) fn pass_ended(&self, store: &mut impl Store, name: NameKey<'_>, arrives: Option<Stamp>) {
+    pub(super) fn pass_ended(&self, store: &mut dyn Store, name: NameKey<'_>, arrives: Option<Stamp>) {
         let tenures = self.tenures_of(store, name);
         let (before, now) = (tenures.open, tenures.walk(arrives).map(|(open, _)| open));
         if let (Some(before), Some(now)) = (before, now.filter(|_| now != before)) {
@@ -134,7 +134,7 @@ impl Lattice {
         }
     }
 
-    fn move_open(&self, store: &mut impl Store, name: NameKey<'_>, from: Open, to: Open) {
+    fn move_open(&self, store: &mut dyn Store, name: NameKey<'_>, from: Open, to: Open) {
         self.put_claim(store, name, from.after, from.leader);
         if !self.has_text(store, from.leader) {
             let followed = FollowedKey { name, stamp: from.leader };
@@ -145,7 +145,7 @@ impl Lattice {
     }
 
     /// The first tenure is the open one again.
-    fn rewind(&self, store: &mut impl Store, name: NameKey<'_>) {
+    fn rewind(&self, store: &mut dyn Store, name: NameKey<'_>) {
         let tenures = self.tenures_of(store, name);
         let (Some(open), Some(first)) = (tenures.open, tenures.leader(None)) else { return };
         if open.after.is_some() {
@@ -153,15 +153,15 @@ impl Lattice {
         }
     }
 
-    pub(super) fn put_open(&self, store: &mut impl Store, name: NameKey<'_>, open: Open) {
+    pub(super) fn put_open(&self, store: &mut dyn Store, name: NameKey<'_>, open: Open) {
         schema::Names::put(store, name, &open);
     }
 
-    pub(super) fn put_claim(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+    pub(super) fn put_claim(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
         schema::Claims::put(store, ClaimKey { name, after, stamp }, &());
     }
 
-    pub(super) fn delete_claim(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
+    pub(super) fn delete_claim(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) {
         schema::Claims::delete(store, ClaimKey { name, after, stamp });
     }
 }

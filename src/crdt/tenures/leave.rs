@@ -9,7 +9,7 @@ use crate::store::schema::{self, FollowedKey, NameKey, Rows};
 impl Lattice {
     /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays, as a
     /// stamp, until the next one is over too. The claim's registration is not here any more, or was erased.
-    pub(in crate::crdt) fn leave(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
+    pub(in crate::crdt) fn leave(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
         let after = after.filter(|_| !planted!(AfterIgnored));
         let tenures = self.tenures_of(store, name);
         let led = tenures.leader(after) == Some(claim) && tenures.standing_before(after) == Standing::Leads;
@@ -31,7 +31,7 @@ impl Lattice {
     }
 
     /// Nobody is left who follows a displaced claim.
-    fn drop_empty(&self, store: &mut impl Store, name: NameKey<'_>, after: Option<Stamp>) {
+    fn drop_empty(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>) {
         let Some(followed) = after else { return };
         let tenures = self.tenures_of(store, name);
         let displaced = matches!(tenures.followed(followed), Some(Followed::Displaced(_)));
@@ -42,7 +42,7 @@ impl Lattice {
 
     /// Drops the first tenure of a name where nothing but the leader's stamp is left of it and of the next one, which
     /// becomes the first. False where it stays.
-    fn drop_first(&self, store: &mut impl Store, name: NameKey<'_>) -> bool {
+    fn drop_first(&self, store: &mut dyn Store, name: NameKey<'_>) -> bool {
         let tenures = self.tenures_of(store, name);
         let over = |after, leader: &Stamp| !self.has_text(store, *leader) && tenures.is_sole(after);
         // The open tenure is beyond one that is over and has a next one.

@@ -243,7 +243,7 @@ fn without_private_namespaces_an_unknown_id_is_unknown() {
 fn a_count_of_open_registrations_does_not_tell_which_of_them_lost() {
     for taken in [false, true] {
         let mut cluster = founded(1);
-        cluster.nodes.values_mut().for_each(|replica| replica.config.max_open_of_owner = Some(2));
+        cluster.nodes.values_mut().for_each(|replica| replica.registry.config_mut().max_open_of_owner = Some(2));
         if taken {
             ["a", "b", "c"].iter().for_each(|name| drop(cluster.claim_address(1, "ann", name)));
         }

@@ -257,7 +257,7 @@ fn suggestions_are_free_valid_and_always_the_same() {
 }
 
 fn limit(cluster: &mut Cluster, limit: u32) {
-    cluster.nodes.values_mut().for_each(|replica| replica.config.max_open_of_owner = Some(limit));
+    cluster.nodes.values_mut().for_each(|replica| replica.registry.config_mut().max_open_of_owner = Some(limit));
 }
 
 #[test]

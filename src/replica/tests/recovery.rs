@@ -94,7 +94,7 @@ fn a_state_that_was_set_aside_is_recovered_from_until_it_is_dropped() {
     cluster.nodes.clear();
     cluster.nodes.insert(next, open(1, next, store, None, cluster.now));
     assert_eq!(view(&mut cluster, next, alice.id).status, Status::Confirmed);
-    assert!(!cluster.nodes[&next].reissue.has_open(), "all that it had issued counts");
+    assert!(!cluster.nodes[&next].registry.has_void(), "all that it had issued counts");
 }
 
 #[test]

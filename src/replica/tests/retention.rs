@@ -7,7 +7,7 @@ use crate::store::schema::{self, Rows};
 
 /// What a reader that stands after an event is answered: the numbers of the events of its page, or that of the first one kept.
 fn read_after(cluster: &mut Cluster, n: u64, after: u64) -> Result<Vec<u64>, u64> {
-    let after = (after > 0).then(|| cluster.nodes[&node(n)].feed.at(after));
+    let after = (after > 0).then(|| cluster.nodes[&node(n)].registry.at(after));
     match cluster.reply(n, Request::Events { after, limit: 1000, filter: EventFilter::default() }) {
         Ok(Answer::Events(page)) => Ok(page.events.into_iter().map(|event| event.cursor.number).collect()),
         Err(Refusal::EventsCompacted { after: asked, restart }) => {

@@ -72,7 +72,7 @@ pub trait Rows: Keyed {
     type Row: ?Sized + Record;
 
     /// The row of a key.
-    fn get(store: &impl Store, key: Self::Key<'_>) -> Option<Owned<Self>> {
+    fn get(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> Option<Owned<Self>> {
         let mut row = None;
         let visit = &mut |value: &[u8]| row = Some(read::<Self::Row>(value, Self::TABLE.name()));
         store.look(Self::TABLE, &bytes::<Self>(key), visit);
@@ -80,39 +80,43 @@ pub trait Rows: Keyed {
     }
 
     /// The row of a key, from a store that may hold anything; none where there is no row that can be read.
-    fn try_get(store: &impl Store, key: Self::Key<'_>) -> Option<Owned<Self>> {
+    fn try_get(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> Option<Owned<Self>> {
         Self::Row::decode(&store.get(Self::TABLE, &bytes::<Self>(key))?).ok()
     }
 
     /// Whether there is a row of a key.
-    fn has(store: &impl Store, key: Self::Key<'_>) -> bool {
+    fn has(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> bool {
         let mut has = false;
         store.look(Self::TABLE, &bytes::<Self>(key), &mut |_| has = true);
         has
     }
 
     /// Writes the row of a key.
-    fn put(store: &mut impl Store, key: Self::Key<'_>, row: &Self::Row) {
+    fn put(store: &mut (impl Store + ?Sized), key: Self::Key<'_>, row: &Self::Row) {
         store.put(Self::TABLE, bytes::<Self>(key).into_vec(), row.encode());
     }
 
     /// Deletes the row of a key.
-    fn delete(store: &mut impl Store, key: Self::Key<'_>) {
+    fn delete(store: &mut (impl Store + ?Sized), key: Self::Key<'_>) {
         store.delete(Self::TABLE, bytes::<Self>(key).into_vec());
     }
 
     /// Deletes a row that a walk has found.
-    fn delete_at(store: &mut impl Store, address: Address<Self>) {
+    fn delete_at(store: &mut (impl Store + ?Sized), address: Address<Self>) {
         store.delete(Self::TABLE, address.bytes);
     }
 
     /// Deletes all rows.
-    fn empty(store: &mut impl Store) {
+    fn empty(store: &mut (impl Store + ?Sized)) {
         Self::delete_where(store, &Span::all(), |_| true);
     }
 
     /// Deletes those rows of a span of which this holds.
-    fn delete_where(store: &mut impl Store, span: &Span<Self>, mut goes: impl FnMut(&Found<'_, Self>) -> bool) {
+    fn delete_where(
+        store: &mut (impl Store + ?Sized),
+        span: &Span<Self>,
+        mut goes: impl FnMut(&Found<'_, Self>) -> bool,
+    ) {
         let mut gone = Vec::new();
         Self::each(store, span, |found| gone.extend(goes(&found).then(|| found.address())));
         gone.into_iter().for_each(|address| Self::delete_at(store, address));
@@ -120,7 +124,7 @@ pub trait Rows: Keyed {
 
     /// Visits the rows of a span until `visit` breaks.
     fn scan(
-        store: &impl Store,
+        store: &(impl Store + ?Sized),
         span: &Span<Self>,
         direction: Direction,
         visit: &mut dyn FnMut(Found<'_, Self>) -> ControlFlow<()>,
@@ -134,7 +138,7 @@ pub trait Rows: Keyed {
     }
 
     /// Visits all rows of a span, from the least key up.
-    fn each(store: &impl Store, span: &Span<Self>, mut visit: impl FnMut(Found<'_, Self>)) {
+    fn each(store: &(impl Store + ?Sized), span: &Span<Self>, mut visit: impl FnMut(Found<'_, Self>)) {
         Self::scan(store, span, Direction::Up, &mut |found| {
             visit(found);
             ControlFlow::Continue(())
@@ -143,7 +147,7 @@ pub trait Rows: Keyed {
 
     /// What is to be known of the first row of a span in a direction; none where there is no row, or nothing to be known.
     fn first<A>(
-        store: &impl Store,
+        store: &(impl Store + ?Sized),
         span: &Span<Self>,
         direction: Direction,
         look: impl FnOnce(Found<'_, Self>) -> Option<A>,
@@ -157,7 +161,7 @@ pub trait Rows: Keyed {
     }
 
     /// How many rows there are.
-    fn count(store: &impl Store) -> usize {
+    fn count(store: &(impl Store + ?Sized)) -> usize {
         let mut count = 0;
         Self::each(store, &Span::all(), |_| count += 1);
         count
@@ -342,7 +346,7 @@ pub trait Cell: Named {
     ///
     /// # Panics
     /// As [`Rows::get`].
-    fn load(store: &impl Store) -> Option<<Self::Value as ToOwned>::Owned> {
+    fn load(store: &(impl Store + ?Sized)) -> Option<<Self::Value as ToOwned>::Owned> {
         let mut value = None;
         let what = str::from_utf8(Self::NAME).unwrap_or_default();
         store.look(Self::TABLE, Self::NAME, &mut |bytes| value = Some(read::<Self::Value>(bytes, what)));
@@ -353,29 +357,29 @@ pub trait Cell: Named {
     ///
     /// # Errors
     /// There is one that cannot be read.
-    fn try_load(store: &impl Store) -> Result<Option<<Self::Value as ToOwned>::Owned>, DecodeError> {
+    fn try_load(store: &(impl Store + ?Sized)) -> Result<Option<<Self::Value as ToOwned>::Owned>, DecodeError> {
         store.get(Self::TABLE, Self::NAME).map(|bytes| Self::Value::decode(&bytes)).transpose()
     }
 
     /// Whether there is a value.
-    fn is_set(store: &impl Store) -> bool {
+    fn is_set(store: &(impl Store + ?Sized)) -> bool {
         let mut is_set = false;
         store.look(Self::TABLE, Self::NAME, &mut |_| is_set = true);
         is_set
     }
 
     /// Writes the value.
-    fn save(store: &mut impl Store, value: &Self::Value) {
+    fn save(store: &mut (impl Store + ?Sized), value: &Self::Value) {
         store.put(Self::TABLE, Self::NAME.to_vec(), value.encode());
     }
 
     /// Deletes the value.
-    fn clear(store: &mut impl Store) {
+    fn clear(store: &mut (impl Store + ?Sized)) {
         store.delete(Self::TABLE, Self::NAME.to_vec());
     }
 
     /// Deletes the value where there is one, and otherwise writes nothing.
-    fn clear_if_set(store: &mut impl Store) {
+    fn clear_if_set(store: &mut (impl Store + ?Sized)) {
         if Self::is_set(store) {
             Self::clear(store);
         }

@@ -13,6 +13,9 @@ use crate::crdt::ClaimPlace;
 use crate::model::ClusterSettingsBody;
 use crate::name::Rules;
 
+/// Names a request until it is answered; chosen by whoever drives the replica.
+pub type Token = u64;
+
 /// A client's request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
@@ -27,7 +30,7 @@ pub enum Request {
     Extend {
         /// The reservation.
         id: Uuid,
-        /// Milliseconds from now until it ends, 1 to [`MAX_TTL`](crate::replica::limits::MAX_TTL).
+        /// Milliseconds from now until it ends, 1 to [`MAX_TTL`](crate::model::limits::MAX_TTL).
         ttl: u64,
     },
     /// Releases all names of a registration.
@@ -81,13 +84,13 @@ pub enum Request {
     ExplainRegistration(Uuid),
     /// What decides a name, and what it waits for.
     ExplainName(NameRequest),
-    /// Whether each of these names can be had, 1 to [`MAX_CHECKED`](crate::replica::limits::MAX_CHECKED).
+    /// Whether each of these names can be had, 1 to [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED).
     Names(Vec<NameRequest>),
     /// Names like this one that are free.
     Suggest {
         /// The name that is taken.
         name: NameRequest,
-        /// At most so many, up to [`MAX_SUGGESTIONS`](crate::replica::limits::MAX_SUGGESTIONS).
+        /// At most so many, up to [`MAX_SUGGESTIONS`](crate::model::limits::MAX_SUGGESTIONS).
         count: usize,
     },
     /// The names that are taken.
@@ -171,7 +174,7 @@ impl Request {
     }
 
     /// Whether it may have the node issue an op.
-    pub(super) fn issues_ops(&self) -> bool {
+    pub(crate) fn issues_ops(&self) -> bool {
         match self {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
             Self::Extend { .. } | Self::Erase { .. } | Self::SetNamespace { .. } | Self::Configure(_) => true,
@@ -204,7 +207,7 @@ pub struct RegisterRequest {
     pub id: Option<Uuid>,
     /// Who is to hold the names.
     pub owner: String,
-    /// The names, 1 to [`MAX_NAMES`](crate::replica::limits::MAX_NAMES).
+    /// The names, 1 to [`MAX_NAMES`](crate::model::limits::MAX_NAMES).
     pub names: Vec<NameRequest>,
     /// Milliseconds until the reservation ends; none for a permanent registration.
     pub ttl: Option<u64>,

@@ -4,38 +4,38 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::Replica;
+use super::super::Reader;
 use super::super::answer::{
     ClaimView, Event, EventPage, NameEnd, NameStatus, NameView, RegistrationView, RejectedBy, Status, Waiting,
 };
 use super::super::feed::{self, Cursor, EventKind, EventRecord};
-use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::{EventFilter, NameRequest};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Registration, Tenures};
 use crate::log::Seq;
+use crate::model::limits::MAX_PAGE;
+use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
 const MAX_EXAMINED: usize = 5000;
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
     /// Where a registration stands.
-    pub(in crate::replica) fn status(&self, registration: &Registration) -> Status {
+    pub(crate) fn status(&self, registration: &Registration) -> Status {
         if registration.rejected {
             Status::Rejected
-        } else if self.verdicts.is_contested(registration.stamp) {
+        } else if self.registry.verdicts.is_contested(registration.stamp) {
             Status::Contested
-        } else if registration.seq <= self.log.frontiers().decided(registration.stamp.node) {
+        } else if registration.seq <= self.log.decided(registration.stamp.node) {
             Status::Confirmed
         } else {
             Status::Pending
         }
     }
 
-    pub(in crate::replica) fn registration_view(&self, registration: Registration) -> RegistrationView {
+    pub(crate) fn registration_view(&self, registration: Registration) -> RegistrationView {
         let status = self.status(&registration);
         let (id, erased) = (registration.id(), registration.erased);
         let claim = |ClaimRecord { claim, ended, .. }| ClaimView { ended, ..self.claim_view(id, &claim, erased) };
@@ -70,8 +70,8 @@ impl<S: Store> Replica<S> {
     fn holds_its_end(&self, registration: &Registration) -> Vec<Waiting> {
         let open = !registration.lost && registration.claims.iter().any(|record| record.ended.is_none());
         match registration.end().filter(|_| open && !registration.activated_in_time()) {
-            Some(end) if end.millis() < self.log.view().cluster_time() && self.log.frontiers().watermark() < end => {
-                self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX)
+            Some(end) if end.millis() < self.log.cluster_time() && self.log.watermark() < end => {
+                self.log.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX)
             }
             _ => Vec::new(),
         }
@@ -79,26 +79,26 @@ impl<S: Store> Replica<S> {
 
     /// Whom a registration waits for: a lost one whose own op is decided waits for the op that displaced it.
     fn blockers(&self, registration: &Registration) -> Vec<Waiting> {
-        let waiting = self.waiting_for(registration.stamp, registration.seq);
+        let waiting = self.log.waiting_for(registration.stamp, registration.seq);
         if !waiting.is_empty() || !registration.lost {
             return waiting;
         }
-        let causes = self.registry.causes(&self.store, registration);
-        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.store, *cause));
-        winner.map(|winner| self.waiting_for(winner.stamp, winner.seq)).unwrap_or_default()
+        let causes = self.registry.lattice.causes(self.store, registration);
+        let winner = causes.first().and_then(|(_, cause)| Registration::load(self.store, *cause));
+        winner.map(|winner| self.log.waiting_for(winner.stamp, winner.seq)).unwrap_or_default()
     }
 
     fn winner(&self, registration: &Registration) -> Option<RejectedBy> {
         let (index, stamp) =
-            self.registry.causes(&self.store, registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
+            self.registry.lattice.causes(self.store, registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
         let lost = &registration.claims.get(index)?.claim;
-        let winner = Registration::load(&self.store, stamp)?.id();
+        let winner = Registration::load(self.store, stamp)?.id();
         Some(RejectedBy::new(lost.namespace.clone(), self.typed(registration.id(), lost), winner, stamp))
     }
 
-    pub(in crate::replica) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
+    pub(crate) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
         let key = self.name_key(&request)?;
-        let tenures = self.registry.tenures(&self.store, &request.namespace, &key);
+        let tenures = self.registry.lattice.tenures(self.store, &request.namespace, &key);
         let (status, holder) = self.holder(&request.namespace, &key, &tenures).unzip();
         if holder.is_none() {
             self.claimable_key(&request)?;
@@ -107,7 +107,7 @@ impl<S: Store> Replica<S> {
         let status = status.unwrap_or(NameStatus::Available);
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.as_ref().map(|holder| holder.stamp.hlc.millis());
-        let rules = self.registry.rules(&self.store, &namespace);
+        let rules = self.registry.lattice.rules(self.store, &namespace);
         // Of a private name there is nothing to tell but the name that was asked for.
         let public = holder.filter(|_| !rules.is_private());
         let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
@@ -116,11 +116,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// The registration whose claim leads a name and has not finally ended, and where it stands.
-    pub(in crate::replica) fn holder(
+    pub(crate) fn holder(
         &self,
         namespace: &str,
         key: &str,
-        tenures: &Tenures<'_, S>,
+        tenures: &Tenures<'_>,
     ) -> Option<(NameStatus, Registration)> {
         let registration = tenures.holder()?;
         let released = registration.claim(namespace, key).is_some_and(|claim| claim.released);
@@ -133,42 +133,37 @@ impl<S: Store> Replica<S> {
         Some((status, registration))
     }
 
-    pub(in crate::replica) fn owner_views(
-        &self,
-        owner: &str,
-        after: Option<Uuid>,
-        limit: usize,
-    ) -> Vec<RegistrationView> {
-        let after = after.and_then(|id| self.registry.find_stamp(&self.store, id));
+    pub(crate) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
+        let after = after.and_then(|id| self.registry.lattice.find_stamp(self.store, id));
         let mut span = Span::<schema::Owners>::of(owner);
         if let Some(stamp) = after {
             span = span.and_after(OwnerKey { owner, stamp });
         }
         let mut stamps = Vec::new();
-        schema::Owners::scan(&self.store, &span, Direction::Up, &mut |found| {
+        schema::Owners::scan(self.store, &span, Direction::Up, &mut |found| {
             stamps.extend(found.key().map(|key| key.stamp));
             if stamps.len() < limit.min(MAX_PAGE) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(&self.store, stamp));
+        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(self.store, stamp));
         // A later twin is not a registration of its own.
         let first = |registration: &Registration| {
             registration.chosen_id.is_none_or(|id| {
-                self.registry.find_stamp(&self.store, id).is_none_or(|first| first == registration.stamp)
+                self.registry.lattice.find_stamp(self.store, id).is_none_or(|first| first == registration.stamp)
             })
         };
         registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
     }
 
     /// A page of the feed; whoever has read nothing begins at the earliest event kept.
-    pub(in crate::replica) fn event_page(
+    pub(crate) fn event_page(
         &self,
         after: Option<Cursor>,
         limit: usize,
         filter: &EventFilter,
     ) -> Result<EventPage, Refusal> {
-        let restart = self.feed.start();
+        let restart = self.registry.feed.start();
         let after = after.unwrap_or(restart);
-        if !self.feed.gave(after) {
+        if !self.registry.feed.gave(after) {
             return Err(Refusal::CursorUnknown { after, restart });
         }
         if after.number < restart.number {
@@ -176,8 +171,8 @@ impl<S: Store> Replica<S> {
         }
         let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
         let limit = limit.clamp(1, MAX_PAGE);
-        feed::read(&self.store, after.number, &mut |number, record| {
-            page.next = self.feed.at(number);
+        feed::read(self.store, after.number, &mut |number, record| {
+            page.next = self.registry.feed.at(number);
             page.events.extend(self.event(page.next, &record, filter));
             examined += 1;
             if page.events.len() < limit && examined < MAX_EXAMINED {
@@ -193,9 +188,9 @@ impl<S: Store> Replica<S> {
     fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
-            && (!filter.local || record.registration.node.key_part() == self.me.key_part())
+            && (!filter.local || record.registration.node.key_part() == self.registry.me.key_part())
             && filter.since.is_none_or(|since| record.time >= since);
-        let registration = Registration::load(&self.store, record.registration).filter(|_| wanted)?;
+        let registration = Registration::load(self.store, record.registration).filter(|_| wanted)?;
         let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && filter.registration.is_none_or(|id| id == registration.id())
             && filter

@@ -2,12 +2,11 @@
 
 use uuid::Uuid;
 
-use super::Replica;
 use super::answer::Outcome;
-use super::input::Token;
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::store::Store;
+use super::request::Token;
+use super::{Reader, Writer};
 
 /// Whose change it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -43,21 +42,10 @@ impl Request {
     }
 }
 
-impl<S: Store> Replica<S> {
-    pub(super) fn on_behalf(&mut self, token: Token, bearer: &Bearer, request: Request) -> Outcome {
-        if let Some((id, discreet)) = request.changes() {
-            if discreet {
-                // Before anything else is said of it.
-                self.told_by_id(id)?;
-            }
-            self.may_change(bearer, id)?;
-        }
-        self.outcome_of(token, request)
-    }
-
+impl Reader<'_> {
     /// Of a registration that nobody knows, or of which nothing is left, the command itself says so.
     fn may_change(&self, bearer: &Bearer, id: Uuid) -> Result<(), Refusal> {
-        let known = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
+        let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let Some(registration) = known else { return Ok(()) };
         let mut namespaces = registration.claims.iter().map(|record| &record.claim.namespace);
         if let Some(other) = namespaces.find(|namespace| !reaches(&bearer.namespaces, namespace)) {
@@ -68,6 +56,19 @@ impl<S: Store> Replica<S> {
             None => bearer.token.as_ref().is_none_or(|token| self.has_opened(token, id)),
         };
         if owns || registration.erased { Ok(()) } else { Err(Refusal::NotOwner(id)) }
+    }
+}
+
+impl Writer<'_> {
+    pub(crate) fn on_behalf(&mut self, token: Token, bearer: &Bearer, request: Request) -> Outcome {
+        if let Some((id, discreet)) = request.changes() {
+            if discreet {
+                // Before anything else is said of it.
+                self.reader().told_by_id(id)?;
+            }
+            self.reader().may_change(bearer, id)?;
+        }
+        self.outcome_of(token, request)
     }
 }
 

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::Replica;
 use super::feed::EventKind;
 use super::retention::has_ended;
+use super::{Reader, Writer};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::crdt::{ClaimRecord, ClaimRef, EndReason, NameOp, Registration};
 use crate::log::{Body, Op, Seq};
@@ -64,7 +64,7 @@ struct Contest {
 
 /// What is still open of the registrations that are known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdicts {
+pub(crate) struct Verdicts {
     /// The ops of each log that are applied and not decided.
     undecided: BTreeMap<NodeId, VecDeque<Undecided>>,
     contests: BTreeMap<Stamp, Contest>,
@@ -84,31 +84,31 @@ pub(super) struct Verdicts {
 
 impl Verdicts {
     /// Registrations that are not final.
-    pub(super) fn pending(&self) -> u64 {
+    pub(crate) fn pending(&self) -> u64 {
         let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();
         self.pending + waiting as u64
     }
 
     /// The earliest end of a reservation that has not been dealt with.
-    pub(super) fn next_expiry(&self) -> Option<Hlc> {
+    pub(crate) fn next_expiry(&self) -> Option<Hlc> {
         self.next_expiry
     }
 
-    pub(super) fn has_contests(&self) -> bool {
+    pub(crate) fn has_contests(&self) -> bool {
         !self.contests.is_empty()
     }
 
-    pub(super) fn is_contested(&self, registration: Stamp) -> bool {
+    pub(crate) fn is_contested(&self, registration: Stamp) -> bool {
         self.contests.contains_key(&registration)
     }
 
     /// Whether records of registrations have changed in this step by more than their own requests.
-    pub(super) fn take_fates_changed(&mut self) -> bool {
+    pub(crate) fn take_fates_changed(&mut self) -> bool {
         std::mem::take(&mut self.fates_changed)
     }
 
     /// Takes note of an op that was just applied.
-    pub(super) fn applied(&mut self, op: &Op) {
+    pub(crate) fn applied(&mut self, op: &Op) {
         self.wait_for(op);
         if let Body::Name(NameOp::Register(register)) = &op.body
             && let Some(expires) = register.expires
@@ -143,7 +143,7 @@ impl Verdicts {
     }
 
     /// A release that is not decided, among so many ops of each log.
-    pub(super) fn undecided_release(&self, claim: &ClaimRef, among: usize) -> Option<(Stamp, Seq)> {
+    pub(crate) fn undecided_release(&self, claim: &ClaimRef, among: usize) -> Option<(Stamp, Seq)> {
         let released = |op: &&Undecided| matches!(&op.what, What::Release(released) if **released == *claim);
         self.undecided.iter().find_map(|(node, ops)| {
             let op = ops.iter().rev().take(among).find(released)?;
@@ -152,29 +152,46 @@ impl Verdicts {
     }
 }
 
-impl<S: Store> Replica<S> {
-    /// Decides everything that has become final, and records and announces it.
-    pub(super) fn decide(&mut self) {
-        let Some(Decision { held, ops }) = self.log.decide() else { return };
+impl Reader<'_> {
+    fn is_decided(&self, stamp: Stamp) -> bool {
+        let registration = Registration::load(self.store, stamp);
+        registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
+    }
+
+    /// The registration that stands for this one's id, where it is a later twin.
+    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
+        registration.chosen_id?;
+        let causes = self.registry.lattice.causes(self.store, registration);
+        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
+    }
+
+    fn majority_holds(&self, origin: NodeId, seq: Seq) -> bool {
+        seq <= self.log.majority(origin)
+    }
+}
+
+impl Writer<'_> {
+    /// Records and announces what follows from what the log has decided.
+    pub(crate) fn decide(&mut self, Decision { held, ops }: Decision) {
         for (origin, before, now) in held {
-            self.verdicts.held(origin, before, now);
+            self.registry.verdicts.held(origin, before, now);
         }
         for stamp in ops {
-            let what = self.verdicts.take_decided(stamp);
+            let what = self.registry.verdicts.take_decided(stamp);
             self.decide_op(stamp, what);
         }
-        while let Some(stamp) = self.verdicts.check.pop_first() {
+        while let Some(stamp) = self.registry.verdicts.check.pop_first() {
             self.judge(stamp);
         }
-        for stamp in std::mem::take(&mut self.verdicts.news) {
-            let open = self.verdicts.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
-            let lost = Registration::load(&self.store, stamp).filter(|_| open);
+        for stamp in std::mem::take(&mut self.registry.verdicts.news) {
+            let open = self.registry.verdicts.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
+            let lost = Registration::load(self.store, stamp).filter(|_| open);
             // Where several carry its id the event may have been told of another one.
             let alone = |lost: &Registration| {
-                lost.chosen_id.is_none_or(|id| self.registry.run(&self.store, id, lost.stamp).len() < 2)
+                lost.chosen_id.is_none_or(|id| self.registry.lattice.run(self.store, id, lost.stamp).len() < 2)
             };
             if let Some(lost) = lost.filter(alone) {
-                self.tell(EventKind::Contested(self.lost_to(&lost)), stamp);
+                self.tell(EventKind::Contested(self.reader().lost_to(&lost)), stamp);
             }
         }
         self.expire();
@@ -182,47 +199,42 @@ impl<S: Store> Replica<S> {
     }
 
     /// Takes note of registrations that lost.
-    pub(super) fn on_lost(&mut self, lost: &[Stamp]) {
+    pub(crate) fn on_lost(&mut self, lost: &[Stamp]) {
         for stamp in lost {
-            if !self.verdicts.is_contested(*stamp) && self.is_decided(*stamp) {
+            if !self.registry.verdicts.is_contested(*stamp) && self.reader().is_decided(*stamp) {
                 tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
             }
-            schema::Contested::put(&mut self.store, *stamp, &());
+            schema::Contested::put(self.store, *stamp, &());
             self.contest(*stamp);
-            self.verdicts.news.push(*stamp);
-            self.verdicts.fates_changed = true;
+            self.registry.verdicts.news.push(*stamp);
+            self.registry.verdicts.fates_changed = true;
         }
     }
 
     /// Reads what is open: the ops after the decided prefixes, and the registrations that lost.
-    pub(super) fn load_verdicts(&mut self) {
-        self.verdicts = Verdicts { next_expiry: first_expiry(&self.store), ..Verdicts::default() };
-        let verdicts = &mut self.verdicts;
-        for origin in self.log.frontiers().logs() {
-            read_log(&self.store, origin, self.log.frontiers().decided(origin) + 1, &mut |op| {
+    pub(crate) fn load_verdicts(&mut self) {
+        self.registry.verdicts = Verdicts { next_expiry: first_expiry(self.store), ..Verdicts::default() };
+        let verdicts = &mut self.registry.verdicts;
+        for origin in self.log.logs() {
+            read_log(self.store, origin, self.log.decided(origin) + 1, &mut |op| {
                 verdicts.wait_for(&op);
                 ControlFlow::Continue(())
             });
         }
         let mut contested = Vec::new();
-        schema::Contested::each(&self.store, &Span::all(), |found| contested.extend(found.key()));
+        schema::Contested::each(self.store, &Span::all(), |found| contested.extend(found.key()));
         contested.into_iter().for_each(|stamp| self.contest(stamp));
     }
 
-    fn is_decided(&self, stamp: Stamp) -> bool {
-        let registration = Registration::load(&self.store, stamp);
-        registration.is_some_and(|registration| registration.seq <= self.log.frontiers().decided(stamp.node))
-    }
-
     fn contest(&mut self, stamp: Stamp) {
-        let Some(registration) = Registration::load(&self.store, stamp) else { return };
+        let Some(registration) = Registration::load(self.store, stamp) else { return };
         let contest = Contest {
             chosen: registration.chosen_id.is_some(),
-            decided: registration.seq <= self.log.frontiers().decided(stamp.node),
+            decided: registration.seq <= self.log.decided(stamp.node),
             rejected: registration.rejected,
         };
-        self.verdicts.contests.insert(stamp, contest);
-        self.verdicts.check.insert(stamp);
+        self.registry.verdicts.contests.insert(stamp, contest);
+        self.registry.verdicts.check.insert(stamp);
     }
 
     fn decide_op(&mut self, stamp: Stamp, what: What) {
@@ -232,14 +244,14 @@ impl<S: Store> Replica<S> {
             What::Register { .. } | What::Other => None,
         };
         if let Some(about) = about {
-            self.registry.give_up_early(&mut self.store, about);
+            self.registry.lattice.give_up_early(self.store, about);
         }
         match what {
             What::Register { replaces } => {
-                self.verdicts.pending -= 1;
-                if let Some(contest) = self.verdicts.contests.get_mut(&stamp) {
+                self.registry.verdicts.pending -= 1;
+                if let Some(contest) = self.registry.verdicts.contests.get_mut(&stamp) {
                     contest.decided = true;
-                    self.verdicts.check.insert(stamp);
+                    self.registry.verdicts.check.insert(stamp);
                     if planted!(ConfirmedThoughLost) {
                         self.confirm(stamp, replaces);
                     }
@@ -260,10 +272,9 @@ impl<S: Store> Replica<S> {
         if planted!(ToldTwice) {
             self.tell(EventKind::Confirmed, stamp);
         }
-        self.waiters.decided(stamp);
+        self.registry.waiters.decided(stamp);
         if replaces
-            && let Some(replaced) =
-                Registration::load(&self.store, stamp).and_then(|registration| registration.replaces)
+            && let Some(replaced) = Registration::load(self.store, stamp).and_then(|registration| registration.replaces)
         {
             self.end_claim(&replaced, EndReason::Replaced, stamp.hlc);
         }
@@ -271,12 +282,12 @@ impl<S: Store> Replica<S> {
 
     /// The end of a claim is final: that of the op with this timestamp.
     fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
-        let Some(mut registration) = Registration::load(&self.store, ended.registration) else { return };
+        let Some(mut registration) = Registration::load(self.store, ended.registration) else { return };
         let place = |record: &ClaimRecord| record.claim.namespace == ended.namespace && record.claim.key == ended.key;
         let Some(index) = registration.claims.iter().position(place) else { return };
         if registration.claims[index].ended.is_none() {
             registration.claims[index].ended = Some(reason);
-            registration.save(&mut self.store);
+            registration.save(self.store);
             self.note_end(registration.stamp, index, by);
             self.tell_ended(&registration, index, reason);
             self.note_over(&registration);
@@ -285,7 +296,7 @@ impl<S: Store> Replica<S> {
 
     /// That a registration has given up all of its names, before it is erased, is final.
     fn end_all(&mut self, registration: Stamp, by: Hlc) {
-        let Some(registration) = Registration::load(&self.store, registration) else { return };
+        let Some(registration) = Registration::load(self.store, registration) else { return };
         for ClaimRecord { claim, .. } in registration.claims {
             let ended = ClaimRef { registration: registration.stamp, namespace: claim.namespace, key: claim.key };
             self.end_claim(&ended, EndReason::Released, by);
@@ -294,20 +305,20 @@ impl<S: Store> Replica<S> {
 
     /// Erases what is to be erased, as soon as that is final and so is all that became of it.
     fn erase_due(&mut self) {
-        if self.registry.erasing().is_empty() {
+        if self.registry.lattice.erasing().is_empty() {
             return;
         }
-        let watermark = self.log.frontiers().watermark();
-        let early = self.registry.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
-        let decided = early.filter(|(by, _)| self.log.frontiers().is_decided(*by));
-        let known = decided.filter_map(|(_, stamp)| Registration::load(&self.store, *stamp));
-        let due: Vec<_> = known.filter(|known| has_ended(known) && self.is_settled(known)).collect();
+        let watermark = self.log.watermark();
+        let early = self.registry.lattice.erasing().iter().take_while(|(by, _)| by.hlc <= watermark);
+        let decided = early.filter(|(by, _)| self.log.is_decided(*by));
+        let known = decided.filter_map(|(_, stamp)| Registration::load(self.store, *stamp));
+        let due: Vec<_> = known.filter(|known| has_ended(known) && self.reader().is_settled(known)).collect();
         for registration in due {
-            self.allowances.forget(&registration.owner);
-            self.registry.settle(&mut self.store, watermark);
+            self.registry.allowances.forget(&registration.owner);
+            self.registry.lattice.settle(self.store, watermark);
             self.forget_typed(registration.id());
-            self.registry.erase(&mut self.store, registration);
-            self.verdicts.fates_changed = true;
+            self.registry.lattice.erase(self.store, registration);
+            self.registry.verdicts.fates_changed = true;
         }
     }
 
@@ -320,7 +331,7 @@ impl<S: Store> Replica<S> {
 
     /// An activation is final; the first one that came in time counts.
     fn activated(&mut self, stamp: Stamp, registration: Stamp) {
-        let Some(registration) = Registration::load(&self.store, registration) else { return };
+        let Some(registration) = Registration::load(self.store, registration) else { return };
         let over = registration.lost || has_ended(&registration);
         if registration.activated == Some(stamp) && registration.activated_in_time() && !over {
             self.tell(EventKind::Activated, registration.stamp);
@@ -329,34 +340,27 @@ impl<S: Store> Replica<S> {
 
     /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
     fn extended(&mut self, registration: Stamp) {
-        if let Some(mut registration) = Registration::load(&self.store, registration) {
-            let watermark = self.log.frontiers().watermark();
-            self.registry.settle_end(&mut self.store, &mut registration, watermark);
+        if let Some(mut registration) = Registration::load(self.store, registration) {
+            let watermark = self.log.watermark();
+            self.registry.lattice.settle_end(self.store, &mut registration, watermark);
         }
-    }
-
-    /// The registration that stands for this one's id, where it is a later twin.
-    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
-        registration.chosen_id?;
-        let causes = self.registry.causes(&self.store, registration);
-        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
     }
 
     /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
     fn judge(&mut self, stamp: Stamp) {
-        let Some(mut contest) = self.verdicts.contests.get(&stamp).cloned() else { return };
-        let Some(mut registration) = Registration::load(&self.store, stamp) else { return };
+        let Some(mut contest) = self.registry.verdicts.contests.get(&stamp).cloned() else { return };
+        let Some(mut registration) = Registration::load(self.store, stamp) else { return };
         if !contest.rejected && self.may_reject(&contest, &registration) && self.held_cause(&registration) {
             contest.rejected = true;
             registration.rejected = true;
-            registration.save(&mut self.store);
+            registration.save(self.store);
             self.note_rejection(stamp);
-            self.verdicts.fates_changed = true;
-            match self.earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
-                Some(first) => self.waiters.hand_over(stamp, first),
+            self.registry.verdicts.fates_changed = true;
+            match self.reader().earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
+                Some(first) => self.registry.waiters.hand_over(stamp, first),
                 None => {
-                    self.tell(EventKind::Rejected(self.lost_to(&registration)), stamp);
-                    self.waiters.decided(stamp);
+                    self.tell(EventKind::Rejected(self.reader().lost_to(&registration)), stamp);
+                    self.registry.waiters.decided(stamp);
                 }
             }
         }
@@ -369,12 +373,12 @@ impl<S: Store> Replica<S> {
             registration.claims.iter_mut().take(freed).for_each(|record| {
                 record.ended.get_or_insert(EndReason::Rejected);
             });
-            registration.save(&mut self.store);
-            self.verdicts.contests.remove(&stamp);
-            schema::Contested::delete(&mut self.store, stamp);
+            registration.save(self.store);
+            self.registry.verdicts.contests.remove(&stamp);
+            schema::Contested::delete(self.store, stamp);
             self.note_over(&registration);
         } else {
-            self.verdicts.contests.insert(stamp, contest);
+            self.registry.verdicts.contests.insert(stamp, contest);
         }
     }
 
@@ -386,27 +390,23 @@ impl<S: Store> Replica<S> {
         if contest.decided || planted!(RejectedTooEarly) {
             return true;
         }
-        let held = stamp.node == self.me || self.majority_holds(stamp.node, seq);
+        let held = stamp.node == self.registry.me || self.reader().majority_holds(stamp.node, seq);
         if !held {
-            self.verdicts.watches.insert((stamp.node, seq, stamp));
+            self.registry.verdicts.watches.insert((stamp.node, seq, stamp));
         }
         held && !contest.chosen
-    }
-
-    fn majority_holds(&self, origin: NodeId, seq: Seq) -> bool {
-        seq <= self.log.frontiers().majority(origin)
     }
 
     /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
     fn held_cause(&mut self, registration: &Registration) -> bool {
         let mut held = false;
-        for (_, cause) in self.registry.causes(&self.store, registration) {
+        for (_, cause) in self.registry.lattice.causes(self.store, registration) {
             // One that is not here any more was decided long ago.
-            let Some(winner) = Registration::load(&self.store, cause) else { return true };
-            if self.majority_holds(cause.node, winner.seq) {
+            let Some(winner) = Registration::load(self.store, cause) else { return true };
+            if self.reader().majority_holds(cause.node, winner.seq) {
                 held = true;
             } else {
-                self.verdicts.watches.insert((cause.node, winner.seq, registration.stamp));
+                self.registry.verdicts.watches.insert((cause.node, winner.seq, registration.stamp));
             }
         }
         held
@@ -414,16 +414,13 @@ impl<S: Store> Replica<S> {
 
     /// Ends the reservations that the watermark has passed and nobody activated.
     fn expire(&mut self) {
-        let time = if planted!(ExpiryByLocalClock) {
-            Hlc::from_millis(self.now.wall)
-        } else {
-            self.log.frontiers().watermark()
-        };
-        if self.verdicts.next_expiry.is_none_or(|next| next > time) {
+        let time =
+            if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.registry.now.wall) } else { self.log.watermark() };
+        if self.registry.verdicts.next_expiry.is_none_or(|next| next > time) {
             return;
         }
         let mut due = Vec::new();
-        schema::Expiries::each(&self.store, &Span::<schema::Expiries>::until(time), |found| {
+        schema::Expiries::each(self.store, &Span::<schema::Expiries>::until(time), |found| {
             due.extend(found.key().map(|(_, stamp)| stamp));
         });
         for stamp in due {
@@ -431,16 +428,16 @@ impl<S: Store> Replica<S> {
                 self.log.keep_watermark();
             }
         }
-        self.verdicts.next_expiry = first_expiry(&self.store);
+        self.registry.verdicts.next_expiry = first_expiry(self.store);
     }
 
     /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
     fn expire_one(&mut self, stamp: Stamp) -> bool {
         // Asked before anything is read: one that stays open comes by in every step.
-        if !self.log.frontiers().is_decided(stamp) || self.verdicts.is_contested(stamp) {
+        if !self.log.is_decided(stamp) || self.registry.verdicts.is_contested(stamp) {
             return false;
         }
-        let Some(mut registration) = Registration::load(&self.store, stamp) else { return false };
+        let Some(mut registration) = Registration::load(self.store, stamp) else { return false };
         let Some(end) = registration.end() else { return false };
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
@@ -450,15 +447,15 @@ impl<S: Store> Replica<S> {
                     self.tell_ended(&registration.clone(), index, EndReason::Expired);
                 }
             }
-            registration.save(&mut self.store);
+            registration.save(self.store);
             self.note_over(&registration);
         }
-        schema::Expiries::delete(&mut self.store, (end, stamp));
+        schema::Expiries::delete(self.store, (end, stamp));
         true
     }
 }
 
 /// The first end of a reservation.
-fn first_expiry(store: &impl Store) -> Option<Hlc> {
+fn first_expiry(store: &dyn Store) -> Option<Hlc> {
     schema::Expiries::first(store, &Span::all(), Direction::Up, |found| found.key().map(|(end, _)| end))
 }

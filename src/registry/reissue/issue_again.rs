@@ -2,58 +2,83 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Replica;
 use super::super::feed::EventKind;
+use super::super::{Reader, Writer};
 use super::VoidedOp;
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRef, NameOp, Namespace, Register, Registration, Vacancy};
 use crate::log::{Body, Op, Seq};
-use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
 /// Void ops that one step issues anew at most, so that a step stays short. A guess.
 const AT_ONCE: usize = 256;
 
-impl<S: Store> Replica<S> {
-    fn may_register_again(&self) -> bool {
-        let phase = self.log.phase();
-        phase.may_issue() && !phase.is_leaving() && self.log.membership().frozen().is_empty()
+impl Reader<'_> {
+    /// The logs of earlier lives that were cut where this node had them, with the cuts. What is kept of a log is dealt with
+    /// in its order, so the op at the cut is here until all before it are dealt with.
+    fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
+        let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
+            let (seq, chain) = void.place()?;
+            self.log.ends_with(stamp.node, seq, chain).then_some((stamp.node, seq))
+        };
+        due.iter().filter_map(at_the_cut).collect()
     }
 
+    fn after(&self, claim: &Claim) -> Option<Stamp> {
+        match self.registry.lattice.vacancy(self.store, &claim.namespace, &claim.key) {
+            Vacancy::Free(after) => after,
+            Vacancy::Taken(leader) => {
+                self.registry.lattice.followed_by(self.store, &claim.namespace, &claim.key, leader)
+            }
+        }
+    }
+
+    fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
+        let sets = |op: &Op| matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace);
+        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, VoidedOp::Open(op) if sets(op)))
+    }
+
+    fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
+        ClaimRef { registration: self.stands_for(claim.registration), ..claim }
+    }
+}
+
+impl Writer<'_> {
     /// Issues what came to nothing again, with fresh stamps and the old ids.
-    pub(in crate::replica) fn register_again(&mut self) {
-        if !self.reissue.open || !self.may_register_again() {
+    pub(crate) fn register_again(&mut self) {
+        if !self.registry.reissue.open || !self.log.may_issue_anew() {
             return;
         }
-        let open =
-            self.void_rows().into_iter().filter(|(_, void)| matches!(void, VoidedOp::Open(_) | VoidedOp::Rejected(..)));
+        let open = self
+            .reader()
+            .void_rows()
+            .into_iter()
+            .filter(|(_, void)| matches!(void, VoidedOp::Open(_) | VoidedOp::Rejected(..)));
         let open: Vec<_> = open.collect();
-        self.reissue.open = !open.is_empty();
+        self.registry.reissue.open = !open.is_empty();
         if open.is_empty() {
             self.sweep_typed();
         }
-        // How much counts of the log of an earlier incarnation is known once its eviction is final here. Of one that was never
-        // let in, by all that this member knows, nothing does.
-        let was_in = |node: NodeId| self.log.membership().is_known(node);
-        let over = |stamp: &Stamp| self.log.membership().cut(stamp.node).is_some() || !was_in(stamp.node);
-        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| over(stamp)).collect();
-        let counted = self.counted(&due);
+        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| self.log.is_over(stamp.node)).collect();
+        let counted = self.reader().counted(&due);
         for (stamp, void) in due.into_iter().take(AT_ONCE) {
             let counts = counted.get(&stamp.node).is_some_and(|cut| void.place().is_some_and(|(seq, _)| seq <= *cut));
-            if counts && void.id().is_none_or(|id| self.registry.find(&self.store, id).is_none()) {
+            if counts && void.id().is_none_or(|id| self.registry.lattice.find(self.store, id).is_none()) {
                 // Whatever the cluster does not know of it any more was over, and forgotten.
                 self.settled(stamp);
                 continue;
             }
             match void {
-                VoidedOp::Rejected(registration, _) if self.registry.find(&self.store, registration.id()).is_some() => {
+                VoidedOp::Rejected(registration, _)
+                    if self.registry.lattice.find(self.store, registration.id()).is_some() =>
+                {
                     self.settled(stamp)
                 }
                 // Nobody else has heard of it, and nobody is to.
                 VoidedOp::Rejected(registration, _) => {
-                    let rejected = self.registry.enter_alone(&mut self.store, &registration);
+                    let rejected = self.registry.lattice.enter_alone(self.store, &registration);
                     self.tell(EventKind::Accepted, rejected.stamp);
-                    self.tell(EventKind::Rejected(self.lost_to(&rejected)), rejected.stamp);
+                    self.tell(EventKind::Rejected(self.reader().lost_to(&rejected)), rejected.stamp);
                     self.note_over(&rejected);
                     self.settled(stamp);
                 }
@@ -61,17 +86,6 @@ impl<S: Store> Replica<S> {
                 VoidedOp::Again(..) => {}
             }
         }
-    }
-
-    /// The logs of earlier lives that were cut where this node had them, with the cuts. What is kept of a log is dealt with
-    /// in its order, so the op at the cut is here until all before it are dealt with.
-    fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
-        let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
-            let (seq, chain) = void.place()?;
-            let cut = self.log.frontiers().seq(stamp.node);
-            (seq == cut && chain == self.log.frontiers().chain(stamp.node)).then_some((stamp.node, cut))
-        };
-        due.iter().filter_map(at_the_cut).collect()
     }
 
     /// Some of what was kept may count after all: where it does, the cluster knows it by now. That an op of the same
@@ -90,21 +104,22 @@ impl<S: Store> Replica<S> {
 
     /// Nothing is left to do about an op.
     fn settled(&mut self, stamp: Stamp) {
-        schema::Void::delete(&mut self.store, stamp);
-        self.reissue.ids.retain(|_, void| *void != stamp);
+        schema::Void::delete(self.store, stamp);
+        self.registry.reissue.ids.retain(|_, void| *void != stamp);
     }
 
     /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
     /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
     fn again(&mut self, void: Stamp, register: Register) {
-        if let Some(known) = register.id.and_then(|id| self.registry.find(&self.store, id)) {
+        if let Some(known) = register.id.and_then(|id| self.registry.lattice.find(self.store, id)) {
             return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
         }
         let id = register.id;
-        let claims = register.claims.into_iter().map(|claim| Claim { after: self.after(&claim), ..claim }).collect();
-        let replaces = register.replaces.map(|replaces| self.stands_for_claim(replaces));
+        let claims =
+            register.claims.into_iter().map(|claim| Claim { after: self.reader().after(&claim), ..claim }).collect();
+        let replaces = register.replaces.map(|replaces| self.reader().stands_for_claim(replaces));
         // What had lengthened it would come too late for the new one.
-        let extensions = self.reissue.extended.get(&void);
+        let extensions = self.registry.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
         let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, ..register }));
         if let Some(again) = effects.registered {
@@ -115,45 +130,38 @@ impl<S: Store> Replica<S> {
 
     fn stands_now(&mut self, void: Stamp, again: &Registration) {
         let entry = VoidedOp::Again(again.stamp, again.id());
-        schema::Void::put(&mut self.store, void, &entry);
-        self.reissue.ids.retain(|_, stamp| *stamp != void);
-        self.waiters.hand_over(void, again.stamp);
-    }
-
-    fn after(&self, claim: &Claim) -> Option<Stamp> {
-        match self.registry.vacancy(&self.store, &claim.namespace, &claim.key) {
-            Vacancy::Free(after) => after,
-            Vacancy::Taken(leader) => self.registry.followed_by(&self.store, &claim.namespace, &claim.key, leader),
-        }
+        schema::Void::put(self.store, void, &entry);
+        self.registry.reissue.ids.retain(|_, stamp| *stamp != void);
+        self.registry.waiters.hand_over(void, again.stamp);
     }
 
     fn once_more(&mut self, void: Stamp, said: NameOp) {
         match said {
             NameOp::Activate { registration } => {
-                let registration = self.stands_for(registration);
-                let known = Registration::load(&self.store, registration);
+                let registration = self.reader().stands_for(registration);
+                let known = Registration::load(self.store, registration);
                 if known.is_some_and(|known| known.activated.is_none()) {
                     self.issue(NameOp::Activate { registration });
                 }
             }
             NameOp::Extend { registration, expires } => {
-                let registration = self.stands_for(registration);
-                let known = Registration::load(&self.store, registration);
+                let registration = self.reader().stands_for(registration);
+                let known = Registration::load(self.store, registration);
                 let lasts = |known: &Registration| !known.activated_in_time() && known.end() < Some(expires);
                 if known.is_some_and(|known| known.end().is_some() && lasts(&known)) {
                     self.issue(NameOp::Extend { registration, expires });
                 }
             }
             NameOp::Erase { registration } => {
-                let registration = self.stands_for(registration);
-                let known = Registration::load(&self.store, registration);
+                let registration = self.reader().stands_for(registration);
+                let known = Registration::load(self.store, registration);
                 if known.is_some_and(|known| known.erase.is_none()) {
                     self.issue(NameOp::Erase { registration });
                 }
             }
             NameOp::Release(claim) => {
-                let claim = self.stands_for_claim(claim);
-                let known = Registration::load(&self.store, claim.registration);
+                let claim = self.reader().stands_for_claim(claim);
+                let known = Registration::load(self.store, claim.registration);
                 if known
                     .is_some_and(|known| known.claim(&claim.namespace, &claim.key).is_some_and(|c| c.ended.is_none()))
                 {
@@ -162,22 +170,13 @@ impl<S: Store> Replica<S> {
             }
             // Rules that were set after the void ones stand.
             NameOp::Namespace { namespace, rules } => {
-                let set = Namespace::load(&self.store, &namespace);
-                if set.is_none_or(|set| set.stamp < void) && !self.has_later_void_rules(&namespace, void) {
+                let set = Namespace::load(self.store, &namespace);
+                if set.is_none_or(|set| set.stamp < void) && !self.reader().has_later_void_rules(&namespace, void) {
                     self.issue(NameOp::Namespace { namespace, rules });
                 }
             }
             // It stands for another one.
             NameOp::Register(_) => {}
         }
-    }
-
-    fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
-        let sets = |op: &Op| matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace);
-        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, VoidedOp::Open(op) if sets(op)))
-    }
-
-    fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
-        ClaimRef { registration: self.stands_for(claim.registration), ..claim }
     }
 }

@@ -279,4 +279,4 @@ pub struct MemberView {
 }
 
 /// What becomes of a request in the step that takes it: an answer, or none yet.
-pub(super) type Outcome = Result<Option<Answer>, Refusal>;
+pub(crate) type Outcome = Result<Option<Answer>, Refusal>;

@@ -123,7 +123,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Goes on with the feed that a store has, in a part of this id; none where no feed has begun.
-    pub(super) fn open(store: &mut impl Store, id: u64) -> Option<Self> {
+    pub(super) fn open(store: &mut dyn Store, id: u64) -> Option<Self> {
         let mut parts = schema::Feed::load(store)?;
         let last = schema::Events::first(store, &Span::all(), Direction::Down, |chunk| {
             chunk.key().map(|first| first + chunk.row().len() as u64)
@@ -141,7 +141,7 @@ impl Feed {
     }
 
     /// Begins a feed in a store that has none.
-    pub(super) fn begin(store: &mut impl Store, id: u64) -> Self {
+    pub(super) fn begin(store: &mut dyn Store, id: u64) -> Self {
         let parts = vec![Part { id, first: 1 }];
         schema::Feed::save(store, &parts);
         Self { parts, first: 1, next: 1, fresh: Vec::new() }
@@ -184,7 +184,7 @@ impl Feed {
 
     /// How many chunks at the beginning of the feed have only events before a time, none of which is needed; at most so
     /// many as are dropped at once, and never the last one.
-    pub(super) fn old_chunks(&self, store: &impl Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
+    pub(super) fn old_chunks(&self, store: &dyn Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
         let mut old = 0;
         schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
             let events = chunk.row();
@@ -200,7 +200,7 @@ impl Feed {
     }
 
     /// Drops so many chunks at the beginning of the feed.
-    pub(super) fn drop_chunks(&mut self, store: &mut impl Store, count: usize) {
+    pub(super) fn drop_chunks(&mut self, store: &mut dyn Store, count: usize) {
         let mut gone = Vec::new();
         schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
             if gone.len() == count {
@@ -214,7 +214,7 @@ impl Feed {
     }
 
     /// Writes the step's events; returns the last cursor where there were any.
-    pub(super) fn write(&mut self, store: &mut impl Store) -> Option<Cursor> {
+    pub(super) fn write(&mut self, store: &mut dyn Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
             schema::Events::put(store, self.next, chunk);
             self.next += chunk.len() as u64;
@@ -226,7 +226,7 @@ impl Feed {
 }
 
 /// Visits the stored events after the one of a number, until `visit` breaks.
-pub(super) fn read(store: &impl Store, after: u64, visit: &mut dyn FnMut(u64, EventRecord) -> ControlFlow<()>) {
+pub(super) fn read(store: &dyn Store, after: u64, visit: &mut dyn FnMut(u64, EventRecord) -> ControlFlow<()>) {
     let wanted = after.saturating_add(1);
     // The chunk that has the wanted event may begin before it.
     let begins = schema::Events::first(store, &Span::all().up_to(wanted), Direction::Down, |chunk| chunk.key());

@@ -1,25 +1,14 @@
 //! The state of the cluster, as this node sees it.
 
-use super::super::Replica;
-use super::super::answer::{ClusterView, EvictionView, ForkView, MemberView, NewcomerView, OverdueView, Waiting};
+use super::Replica;
 use crate::clock::{NodeId, Stamp};
 use crate::log::Seq;
 use crate::log::{Fork, Newcomer};
-use crate::model::Time;
+use crate::registry::{ClusterView, EvictionView, ForkView, LogView, MemberView, NewcomerView, OverdueView};
 use crate::store::Store;
 
 impl<S: Store> Replica<S> {
-    /// The members whose word an op with this stamp still waits for.
-    pub(in crate::replica) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting> {
-        let describe = |node| Waiting {
-            node,
-            label: self.log.contacts().label(node),
-            since: self.log.frontiers().heard_at(node).map(Time),
-        };
-        self.log.view().waiting_for(stamp, seq).into_iter().map(describe).collect()
-    }
-
-    pub(in crate::replica) fn cluster_view(&self) -> ClusterView {
+    pub(super) fn cluster_view(&self) -> ClusterView {
         let members = self.log.membership().members().map(|node| self.member_view(node)).collect();
         let oldest = self.log.frontiers().oldest();
         ClusterView {
@@ -30,8 +19,8 @@ impl<S: Store> Replica<S> {
             member: self.is_member(),
             members,
             watermark: self.log.frontiers().watermark(),
-            pending: self.verdicts.pending(),
-            waiting_for: oldest.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default(),
+            pending: self.registry.verdicts().pending(),
+            waiting_for: oldest.map(|(stamp, seq)| LogView::waiting_for(&self.log, stamp, seq)).unwrap_or_default(),
             overdue: self.overdue(),
             clock_suspect: self.log.view().clock_suspect(),
             newcomers: self.log.peers().newcomers.values().map(newcomer_view).collect(),
@@ -45,7 +34,7 @@ impl<S: Store> Replica<S> {
                 .map(|(origin, Fork { by, seq })| ForkView { origin, by, seq })
                 .collect(),
             disk_hangs: self.outbox.disk_hangs(self.now.elapsed),
-            events: (self.feed.start(), self.feed.last()),
+            events: self.registry.events(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| (*node, cut.seq)).collect(),
         }
     }
@@ -53,8 +42,8 @@ impl<S: Store> Replica<S> {
     /// The earliest reservation whose time is over and which has not ended, because the watermark has not passed it, and whom
     /// that waits for.
     fn overdue(&self) -> Option<OverdueView> {
-        let end = self.verdicts.next_expiry().filter(|end| end.millis() < self.log.view().cluster_time())?;
-        let waiting_for = self.waiting_for(Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
+        let end = self.registry.verdicts().next_expiry().filter(|end| end.millis() < self.log.view().cluster_time())?;
+        let waiting_for = LogView::waiting_for(&self.log, Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
         (self.log.frontiers().watermark() < end && !waiting_for.is_empty())
             .then(|| OverdueView { since: end.millis(), waiting_for })
     }

@@ -8,14 +8,13 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Replica;
 use super::feed::EventKind;
-use crate::clock::{NodeId, Stamp};
+use super::{Reader, Writer};
+use crate::clock::Stamp;
 use crate::crdt::{Extensions, NameOp, Registration, id_of_stamp, stamp_of_id};
+use crate::log::read_log;
 use crate::log::{Body, Chain, Op, Seq};
-use crate::log::{Return, StoredPhase, read_log};
-use crate::store::Store;
-use crate::store::schema::{self, Cell, Rows, Span};
+use crate::store::schema::{self, Rows, Span};
 
 /// What has become of a void op of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,17 +65,62 @@ impl Reissue {
     }
 }
 
-impl<S: Store> Replica<S> {
-    /// How to find the cluster that this node was evicted from; none where it was not, or is back.
-    pub fn returning(&self) -> Option<Return> {
-        schema::Phase::load(&self.store).and_then(StoredPhase::returning)
+impl Reader<'_> {
+    /// Whether an earlier registration stands for the id of this one.
+    pub(crate) fn is_twin(&self, registration: &Registration) -> bool {
+        let run = registration
+            .chosen_id
+            .map(|id| self.registry.lattice.run(self.store, id, registration.stamp))
+            .unwrap_or_default();
+        run.first().is_some_and(|first| *first != registration.stamp)
     }
 
+    /// The ids of the registrations that an eviction has made void here.
+    pub(crate) fn void_ids(&self) -> BTreeSet<Uuid> {
+        self.void_rows().iter().filter_map(|(_, void)| void.id()).collect()
+    }
+
+    /// A registration that was accepted here, came to nothing by an eviction, and has not been issued anew.
+    pub(crate) fn void_registration(&self, id: Uuid) -> Option<Registration> {
+        self.void_by_stamp(*self.registry.reissue.ids.get(&id)?)
+    }
+
+    pub(crate) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
+        let op = match schema::Void::get(self.store, stamp)? {
+            VoidedOp::Open(op) => op,
+            VoidedOp::Rejected(registration, _) => return Some(*registration),
+            VoidedOp::Again(..) => return None,
+        };
+        let Body::Name(NameOp::Register(register)) = op.body else { return None };
+        // Of a seq that is never decided: it is pending.
+        let mut registration = Registration::new(stamp, Seq::MAX, register);
+        registration.extensions = self.registry.reissue.extended.get(&stamp).cloned().unwrap_or_default();
+        Some(registration)
+    }
+
+    /// The registration that stands for the one of a stamp: itself, but for a void one.
+    pub(crate) fn stands_for(&self, stamp: Stamp) -> Stamp {
+        match schema::Void::get(self.store, stamp) {
+            Some(VoidedOp::Again(again, _)) => again,
+            _ => stamp,
+        }
+    }
+
+    fn void_rows(&self) -> Vec<(Stamp, VoidedOp)> {
+        let mut rows = Vec::new();
+        schema::Void::each(self.store, &Span::all(), |found| {
+            rows.extend(found.key().map(|stamp| (stamp, found.row())));
+        });
+        rows
+    }
+}
+
+impl Writer<'_> {
     /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is
     /// back: the cut may yet rise.
-    pub(super) fn keep_void(&mut self, seq: Seq) {
+    pub(crate) fn keep_void(&mut self, seq: Seq) {
         let mut void = Vec::new();
-        read_log(&self.store, self.me, seq, &mut |op| {
+        read_log(self.store, self.registry.me, seq, &mut |op| {
             void.push(op);
             ControlFlow::Continue(())
         });
@@ -88,49 +132,39 @@ impl<S: Store> Replica<S> {
             let entry = match &mut op.body {
                 Body::Name(NameOp::Register(register)) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
-                    let registration = Registration::load(&self.store, stamp);
+                    let registration = Registration::load(self.store, stamp);
                     // What was erased is over for good, and its text is not to be brought back.
                     if registration.as_ref().is_some_and(|registration| registration.erased) {
                         continue;
                     }
-                    match registration.filter(|registration| registration.rejected && !self.is_twin(registration)) {
+                    match registration
+                        .filter(|registration| registration.rejected && !self.reader().is_twin(registration))
+                    {
                         Some(rejected) => VoidedOp::Rejected(Box::new(rejected), op.chain),
                         None => VoidedOp::Open(Box::new(op)),
                     }
                 }
                 _ => VoidedOp::Open(Box::new(op)),
             };
-            schema::Void::put(&mut self.store, stamp, &entry);
+            schema::Void::put(self.store, stamp, &entry);
         }
     }
 
-    /// Whether an earlier registration stands for the id of this one.
-    pub(super) fn is_twin(&self, registration: &Registration) -> bool {
-        let run =
-            registration.chosen_id.map(|id| self.registry.run(&self.store, id, registration.stamp)).unwrap_or_default();
-        run.first().is_some_and(|first| *first != registration.stamp)
-    }
-
-    /// The ids of the registrations that an eviction has made void here.
-    pub(super) fn void_ids(&self) -> BTreeSet<Uuid> {
-        self.void_rows().iter().filter_map(|(_, void)| void.id()).collect()
-    }
-
     /// Reads what is left to make good.
-    pub(super) fn load_reissue(&mut self) {
-        self.reissue = Reissue::default();
-        for (stamp, void) in self.void_rows() {
+    pub(crate) fn load_reissue(&mut self) {
+        self.registry.reissue = Reissue::default();
+        for (stamp, void) in self.reader().void_rows() {
             match void {
                 VoidedOp::Open(op) => {
-                    self.reissue.open = true;
-                    self.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
+                    self.registry.reissue.open = true;
+                    self.registry.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
                     if let Body::Name(NameOp::Extend { registration, expires }) = op.body {
-                        self.reissue.extended.entry(registration).or_default().add(stamp, expires);
+                        self.registry.reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
                 VoidedOp::Rejected(registration, _) => {
-                    self.reissue.open = true;
-                    self.reissue.ids.insert(registration.id(), stamp);
+                    self.registry.reissue.open = true;
+                    self.registry.reissue.ids.insert(registration.id(), stamp);
                 }
                 VoidedOp::Again(..) => {}
             }
@@ -138,52 +172,12 @@ impl<S: Store> Replica<S> {
     }
 
     /// Tells that a registration is known, unless that was told of a void one that it stands for.
-    pub(super) fn tell_accepted(&mut self, registration: &Registration) {
+    pub(crate) fn tell_accepted(&mut self, registration: &Registration) {
         let made = stamp_of_id(registration.id()).filter(|made| *made != registration.stamp);
-        if made.is_none_or(|made| Registration::load(&self.store, made).is_none()) {
+        if made.is_none_or(|made| Registration::load(self.store, made).is_none()) {
             self.tell(EventKind::Accepted, registration.stamp);
         }
     }
-
-    /// A registration that was accepted here, came to nothing by an eviction, and has not been issued anew.
-    pub(super) fn void_registration(&self, id: Uuid) -> Option<Registration> {
-        self.void_by_stamp(*self.reissue.ids.get(&id)?)
-    }
-
-    pub(super) fn void_by_stamp(&self, stamp: Stamp) -> Option<Registration> {
-        let op = match schema::Void::get(&self.store, stamp)? {
-            VoidedOp::Open(op) => op,
-            VoidedOp::Rejected(registration, _) => return Some(*registration),
-            VoidedOp::Again(..) => return None,
-        };
-        let Body::Name(NameOp::Register(register)) = op.body else { return None };
-        // Of a seq that is never decided: it is pending.
-        let mut registration = Registration::new(stamp, Seq::MAX, register);
-        registration.extensions = self.reissue.extended.get(&stamp).cloned().unwrap_or_default();
-        Some(registration)
-    }
-
-    /// The registration that stands for the one of a stamp: itself, but for a void one.
-    pub(super) fn stands_for(&self, stamp: Stamp) -> Stamp {
-        match schema::Void::get(&self.store, stamp) {
-            Some(VoidedOp::Again(again, _)) => again,
-            _ => stamp,
-        }
-    }
-
-    fn void_rows(&self) -> Vec<(Stamp, VoidedOp)> {
-        let mut rows = Vec::new();
-        schema::Void::each(&self.store, &Span::all(), |found| {
-            rows.extend(found.key().map(|stamp| (stamp, found.row())));
-        });
-        rows
-    }
-}
-
-/// The id of the node that a store belongs to: that of its key, in the incarnation that the store says.
-#[must_use]
-pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
-    schema::Node::load(store).filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)
 }
 
 /// The id that clients know a void op's registration by.

@@ -15,38 +15,38 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::Replica;
 use super::answer::{ClaimView, Outcome, RegistrationView, Status};
-use super::input::Token;
 use super::refusal::Refusal;
+use super::request::Token;
 use super::request::{NameRequest, RegisterRequest, Request};
+use super::{Reader, Writer};
 use crate::clock::Hlc;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Registration, Vacancy};
 use crate::name::Rules;
+use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span, TypedKey};
-use crate::store::{Direction, Store};
 
 /// A name's key, as it is claimed.
-pub(super) struct Keyed {
-    pub(super) key: String,
+pub(crate) struct Keyed {
+    pub(crate) key: String,
     /// It is a hash, and the name is not to travel.
-    pub(super) private: bool,
+    pub(crate) private: bool,
 }
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
     /// What stands for a canonical form by the rules of its namespace.
-    pub(super) fn keyed(&self, rules: &Rules, namespace: &str, key: String) -> Keyed {
+    pub(crate) fn keyed(&self, rules: &Rules, namespace: &str, key: String) -> Keyed {
         let private = rules.is_private();
-        Keyed { key: if private { self.registry.hash(namespace, &key) } else { key }, private }
+        Keyed { key: if private { self.registry.lattice.hash(namespace, &key) } else { key }, private }
     }
 
     fn is_private_namespace(&self, namespace: &str) -> bool {
-        self.registry.rules(&self.store, namespace).is_private()
+        self.registry.lattice.rules(self.store, namespace).is_private()
     }
 
     fn has_private_namespaces(&self) -> bool {
         let mut any = false;
-        schema::Namespaces::scan(&self.store, &Span::all(), Direction::Up, &mut |found| {
+        schema::Namespaces::scan(self.store, &Span::all(), Direction::Up, &mut |found| {
             any = found.row().rules.is_private();
             if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -60,26 +60,10 @@ impl<S: Store> Replica<S> {
             || registration.claims.iter().any(|record| self.is_private_namespace(&record.claim.namespace))
     }
 
-    /// A request of somebody who may not be told what is known of private names.
-    pub(super) fn on_discreet(&mut self, token: Token, request: Request) -> Outcome {
-        match request {
-            Request::Register(request) => self.on_register(token, RegisterRequest { discreet: true, ..request }),
-            Request::Activate { id } => self.told_by_id(id).and_then(|()| self.on_activate(token, id)),
-            Request::Extend { id, ttl } => self.told_by_id(id).and_then(|()| self.on_extend(token, id, ttl)),
-            Request::Release { id } => self.told_by_id(id).and_then(|()| self.on_release(token, id)),
-            Request::Erase { id } => self.told_by_id(id).and_then(|()| self.on_erase(token, id)),
-            Request::ReleaseName { owner, name } => {
-                self.told_by_name(&name)?;
-                self.on_release_name(token, owner, name)
-            }
-            _ => Err(Refusal::NeedsRead("what is known of names and registrations")),
-        }
-    }
-
     /// Whether a discreet caller may be answered by a registration's id. Without private namespaces there is nothing to
     /// hide.
-    pub(super) fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
-        let known = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
+    pub(crate) fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
+        let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let hidden = match known {
             Some(registration) => self.has_private_names(&registration),
             None => self.has_private_namespaces(),
@@ -92,17 +76,18 @@ impl<S: Store> Replica<S> {
         if self.is_private_namespace(&name.namespace) {
             return beside();
         }
-        let Vacancy::Taken(leader) = self.registry.vacancy(&self.store, &name.namespace, &self.name_key(name)?) else {
+        let Vacancy::Taken(leader) = self.registry.lattice.vacancy(self.store, &name.namespace, &self.name_key(name)?)
+        else {
             return Ok(());
         };
-        match Registration::load(&self.store, leader) {
+        match Registration::load(self.store, leader) {
             Some(registration) if self.has_private_names(&registration) => beside(),
             _ => Ok(()),
         }
     }
 
     /// Whether a discreet caller asks for private names, which it may do where nothing else would tell the outcome.
-    pub(super) fn wants_private(&self, request: &RegisterRequest) -> Result<bool, Refusal> {
+    pub(crate) fn wants_private(&self, request: &RegisterRequest) -> Result<bool, Refusal> {
         let private = |name: &NameRequest| self.is_private_namespace(&name.namespace);
         let any = request.names.iter().any(private);
         if any && !request.names.iter().all(private) {
@@ -118,7 +103,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// What a discreet caller is told of a registration with private names: that it was accepted, whatever became of it.
-    pub(super) fn discreet_view(&self, registration: Registration) -> Option<RegistrationView> {
+    pub(crate) fn discreet_view(&self, registration: Registration) -> Option<RegistrationView> {
         if !self.has_private_names(&registration) {
             return None;
         }
@@ -147,8 +132,8 @@ impl<S: Store> Replica<S> {
 
     /// Whether a registration with private names is open, as far as its bearer is concerned: for as long as it would be had
     /// it won, so that a count tells nobody that it lost.
-    pub(super) fn is_open_in_private(&self, registration: &Registration) -> bool {
-        if registration.seq > self.log.frontiers().decided(registration.stamp.node) {
+    pub(crate) fn is_open_in_private(&self, registration: &Registration) -> bool {
+        if registration.seq > self.log.decided(registration.stamp.node) {
             return true;
         }
         let gone = |record: &ClaimRecord| record.ended.is_some_and(|ended| ended != EndReason::Rejected);
@@ -158,15 +143,17 @@ impl<S: Store> Replica<S> {
 
     /// It is a reservation that was not activated, and its time is not over.
     fn is_reserved(&self, registration: &Registration) -> bool {
-        registration.end().is_some_and(|end| end > self.log.frontiers().watermark())
-            && !registration.activated_in_time()
+        registration.end().is_some_and(|end| end > self.log.watermark()) && !registration.activated_in_time()
     }
 
     /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown
     /// would tell.
-    pub(super) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
-        let twin =
-            self.registry.find_stamp(&self.store, registration.id()).is_some_and(|first| first < registration.stamp);
+    pub(crate) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
+        let twin = self
+            .registry
+            .lattice
+            .find_stamp(self.store, registration.id())
+            .is_some_and(|first| first < registration.stamp);
         if !has_hidden(registration) || !registration.lost || twin {
             return None;
         }
@@ -178,43 +165,63 @@ impl<S: Store> Replica<S> {
     }
 
     /// A name as typed, where it travelled or was typed here; empty otherwise.
-    pub(super) fn typed(&self, id: Uuid, claim: &Claim) -> String {
+    pub(crate) fn typed(&self, id: Uuid, claim: &Claim) -> String {
         if !claim.name.is_empty() {
             return claim.name.clone();
         }
-        schema::Typed::get(&self.store, TypedKey { id, key: &claim.key }).unwrap_or_default()
+        schema::Typed::get(self.store, TypedKey { id, key: &claim.key }).unwrap_or_default()
+    }
+}
+
+impl Writer<'_> {
+    /// A request of somebody who may not be told what is known of private names.
+    pub(crate) fn on_discreet(&mut self, token: Token, request: Request) -> Outcome {
+        match request {
+            Request::Register(request) => self.on_register(token, RegisterRequest { discreet: true, ..request }),
+            Request::Activate { id } => self.reader().told_by_id(id).and_then(|()| self.on_activate(token, id)),
+            Request::Extend { id, ttl } => self.reader().told_by_id(id).and_then(|()| self.on_extend(token, id, ttl)),
+            Request::Release { id } => self.reader().told_by_id(id).and_then(|()| self.on_release(token, id)),
+            Request::Erase { id } => self.reader().told_by_id(id).and_then(|()| self.on_erase(token, id)),
+            Request::ReleaseName { owner, name } => {
+                self.reader().told_by_name(&name)?;
+                self.on_release_name(token, owner, name)
+            }
+            _ => Err(Refusal::NeedsRead("what is known of names and registrations")),
+        }
     }
 
     /// Keeps the private names of a registration as they were typed here.
-    pub(super) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
+    pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
         for (record, name) in registration.claims.iter().zip(names) {
             if record.claim.name.is_empty() {
                 let key = TypedKey { id: registration.id(), key: &record.claim.key };
-                schema::Typed::put(&mut self.store, key, &name.name);
+                schema::Typed::put(self.store, key, &name.name);
             }
         }
     }
 
     /// Drops what was typed of a registration that is forgotten, or erased.
-    pub(super) fn forget_typed(&mut self, id: Uuid) {
-        schema::Typed::delete_where(&mut self.store, &Span::<schema::Typed>::of(id), |_| true);
+    pub(crate) fn forget_typed(&mut self, id: Uuid) {
+        schema::Typed::delete_where(self.store, &Span::<schema::Typed>::of(id), |_| true);
     }
 
     /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
-    pub(super) fn sweep_typed(&mut self) {
+    pub(crate) fn sweep_typed(&mut self) {
         let mut unknown = Vec::new();
-        schema::Typed::each(&self.store, &Span::all(), |found| {
-            let is_unknown = |id| self.registry.find(&self.store, id).is_none() && self.void_registration(id).is_none();
+        schema::Typed::each(self.store, &Span::all(), |found| {
+            let is_unknown = |id| {
+                self.registry.lattice.find(self.store, id).is_none() && self.reader().void_registration(id).is_none()
+            };
             if found.key().is_none_or(|key| is_unknown(key.id)) {
                 unknown.push(found.address());
             }
         });
-        unknown.into_iter().for_each(|address| schema::Typed::delete_at(&mut self.store, address));
+        unknown.into_iter().for_each(|address| schema::Typed::delete_at(self.store, address));
     }
 }
 
 /// For how long something stays.
-pub(super) enum Stays {
+pub(crate) enum Stays {
     /// As long as it is not told to go.
     ForGood,
     /// Until the watermark is there.

@@ -12,13 +12,13 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHasher;
 
-use super::super::Replica;
 use super::super::private::has_hidden;
 use super::super::refusal::Refusal;
+use super::super::{Reader, Writer};
 use crate::clock::Millis;
 use crate::crdt::Registration;
+use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// Owners that are told apart, by the bits of their hash.
 const BUCKETS: usize = 1 << 14;
@@ -33,7 +33,7 @@ const MAX_REFUSED: usize = 1024;
 
 /// What is left of each count.
 #[derive(Clone, Debug)]
-pub(in crate::replica) struct OwnerQuota {
+pub(crate) struct OwnerQuota {
     /// What the hash begins with.
     seed: usize,
     /// Registrations until the next count; made when there is a limit.
@@ -43,14 +43,14 @@ pub(in crate::replica) struct OwnerQuota {
 }
 
 impl OwnerQuota {
-    pub(in crate::replica) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         // Its low bits are as good as any; what counts is that nobody else knows them.
         let seed = usize::try_from(seed & u64::from(u32::MAX)).unwrap_or_default();
         Self { seed, left: Vec::new(), refused: BTreeMap::new() }
     }
 
     /// Nothing is to be left of an owner's name.
-    pub(in crate::replica) fn forget(&mut self, owner: &str) {
+    pub(crate) fn forget(&mut self, owner: &str) {
         self.refused.remove(owner);
     }
 
@@ -61,45 +61,13 @@ impl OwnerQuota {
     }
 }
 
-impl<S: Store> Replica<S> {
-    /// Whether an owner may open another registration, which it then does.
-    pub(in crate::replica) fn check_allowance(&mut self, owner: &str) -> Result<(), Refusal> {
-        let Some(limit) = self.config.max_open_of_owner else { return Ok(()) };
-        let refusal = || Refusal::TooManyOpen { owner: owner.to_owned(), limit };
-        if self.allowances.refused.get(owner).is_some_and(|until| self.now.elapsed < *until) {
-            return Err(refusal());
-        }
-        let bucket = self.allowances.bucket(owner);
-        if self.allowances.left.is_empty() {
-            self.allowances.left = vec![CREDIT.min(limit); BUCKETS];
-        }
-        if self.allowances.left[bucket] == 0 {
-            let left = limit.saturating_sub(self.open_of(owner, limit));
-            if left == 0 {
-                self.refuse_for_now(owner);
-                return Err(refusal());
-            }
-            self.allowances.left[bucket] = left;
-        }
-        self.allowances.left[bucket] -= 1;
-        Ok(())
-    }
-
-    fn refuse_for_now(&mut self, owner: &str) {
-        let now = self.now.elapsed;
-        let refused = &mut self.allowances.refused;
-        refused.retain(|_, until| now < *until);
-        if refused.len() < MAX_REFUSED {
-            refused.insert(owner.to_owned(), now.plus(REFUSED_FOR));
-        }
-    }
-
+impl Reader<'_> {
     /// Open registrations of an owner, up to a limit, latest first.
     fn open_of(&self, owner: &str, limit: u32) -> u32 {
         let (mut open, mut examined) = (0, 0);
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
-        schema::Owners::scan(&self.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
-            let registration = found.key().and_then(|key| Registration::load(&self.store, key.stamp));
+        schema::Owners::scan(self.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
+            let registration = found.key().and_then(|key| Registration::load(self.store, key.stamp));
             open += u32::from(registration.is_some_and(|registration| self.is_open_to_owner(&registration)));
             examined += 1;
             if open >= limit || examined >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -108,12 +76,46 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.
-    pub(in crate::replica) fn is_open_to_owner(&self, registration: &Registration) -> bool {
+    pub(crate) fn is_open_to_owner(&self, registration: &Registration) -> bool {
         if has_hidden(registration) {
             return self.is_open_in_private(registration);
         }
         let reserved = registration.expires.is_some() && !registration.activated_in_time();
         let lasts = registration.claims.iter().any(|record| record.ended.is_none());
         !self.status(registration).is_final() || (reserved && lasts && !registration.rejected)
+    }
+}
+
+impl Writer<'_> {
+    /// Whether an owner may open another registration, which it then does.
+    pub(crate) fn check_allowance(&mut self, owner: &str) -> Result<(), Refusal> {
+        let Some(limit) = self.registry.config.max_open_of_owner else { return Ok(()) };
+        let refusal = || Refusal::TooManyOpen { owner: owner.to_owned(), limit };
+        if self.registry.allowances.refused.get(owner).is_some_and(|until| self.registry.now.elapsed < *until) {
+            return Err(refusal());
+        }
+        let bucket = self.registry.allowances.bucket(owner);
+        if self.registry.allowances.left.is_empty() {
+            self.registry.allowances.left = vec![CREDIT.min(limit); BUCKETS];
+        }
+        if self.registry.allowances.left[bucket] == 0 {
+            let left = limit.saturating_sub(self.reader().open_of(owner, limit));
+            if left == 0 {
+                self.refuse_for_now(owner);
+                return Err(refusal());
+            }
+            self.registry.allowances.left[bucket] = left;
+        }
+        self.registry.allowances.left[bucket] -= 1;
+        Ok(())
+    }
+
+    fn refuse_for_now(&mut self, owner: &str) {
+        let now = self.registry.now.elapsed;
+        let refused = &mut self.registry.allowances.refused;
+        refused.retain(|_, until| now < *until);
+        if refused.len() < MAX_REFUSED {
+            refused.insert(owner.to_owned(), now.plus(REFUSED_FOR));
+        }
     }
 }

@@ -10,10 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use uuid::Uuid;
 
-use super::super::Replica;
 use super::super::refusal::Refusal;
+use super::super::{Reader, Writer};
 use crate::clock::Millis;
-use crate::store::Store;
 use crate::store::schema::{self, ChargeKey, Rows, Span};
 
 /// Notes that each registration looks at: more than it adds, so that closed ones do not pile up.
@@ -34,7 +33,7 @@ pub struct Charge {
 
 /// What each token has open, as far as this node has been asked since its start.
 #[derive(Clone, Debug, Default)]
-pub(in crate::replica) struct TokenQuota(BTreeMap<String, Charged>);
+pub(crate) struct TokenQuota(BTreeMap<String, Charged>);
 
 #[derive(Clone, Debug, Default)]
 struct Charged {
@@ -44,28 +43,53 @@ struct Charged {
     refused_until: Millis,
 }
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
+    /// Whether a registration was opened for a token here, and is open still.
+    pub(crate) fn has_opened(&self, token: &str, id: Uuid) -> bool {
+        schema::Charges::get(self.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
+    }
+
+    fn is_open_id(&self, id: Uuid) -> bool {
+        self.void_registration(id).is_some()
+            || self
+                .registry
+                .lattice
+                .find(self.store, id)
+                .is_some_and(|registration| self.is_open_to_owner(&registration))
+    }
+
+    /// What was noted before this node's start.
+    fn noted(&self, token: &str) -> Charged {
+        let mut notes = VecDeque::new();
+        schema::Charges::each(self.store, &Span::<schema::Charges>::of(token), |found| {
+            notes.extend(found.key().map(|key| key.id));
+        });
+        Charged { notes, refused_until: Millis(0) }
+    }
+}
+
+impl Writer<'_> {
     /// Whether another registration may be opened for a token.
-    pub(in crate::replica) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
+    pub(crate) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
         let Charge { token, max_open } = charge;
-        let mut charged = self.charges.0.remove(token).unwrap_or_else(|| self.noted(token));
+        let mut charged = self.registry.charges.0.remove(token).unwrap_or_else(|| self.reader().noted(token));
         let most = usize::try_from(*max_open).unwrap_or(usize::MAX);
         self.drop_closed(token, &mut charged.notes, LOOKED_AT, 0);
-        if charged.notes.len() >= most && charged.refused_until <= self.now.elapsed {
+        if charged.notes.len() >= most && charged.refused_until <= self.registry.now.elapsed {
             self.drop_closed(token, &mut charged.notes, LOOKED_AT_LIMIT, most - 1);
             if charged.notes.len() >= most {
-                charged.refused_until = self.now.elapsed.plus(REFUSED_FOR);
+                charged.refused_until = self.registry.now.elapsed.plus(REFUSED_FOR);
             }
         }
         let full = charged.notes.len() >= most;
-        self.charges.0.insert(token.clone(), charged);
+        self.registry.charges.0.insert(token.clone(), charged);
         if full { Err(Refusal::TokenTooManyOpen { token: token.clone(), limit: *max_open }) } else { Ok(()) }
     }
 
     /// Takes note of a registration that was opened for a token.
-    pub(in crate::replica) fn note_charge(&mut self, charge: Charge, id: Uuid) {
-        schema::Charges::put(&mut self.store, ChargeKey { token: &charge.token, id }, &());
-        self.charges.0.entry(charge.token).or_default().notes.push_back(id);
+    pub(crate) fn note_charge(&mut self, charge: Charge, id: Uuid) {
+        schema::Charges::put(self.store, ChargeKey { token: &charge.token, id }, &());
+        self.registry.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }
 
     /// Looks at so many notes, and no more once only so few are left, and drops those that are closed.
@@ -75,30 +99,11 @@ impl<S: Store> Replica<S> {
                 return;
             }
             let Some(id) = notes.pop_front() else { return };
-            if self.is_open_id(id) {
+            if self.reader().is_open_id(id) {
                 notes.push_back(id);
             } else {
-                schema::Charges::delete(&mut self.store, ChargeKey { token, id });
+                schema::Charges::delete(self.store, ChargeKey { token, id });
             }
         }
-    }
-
-    /// Whether a registration was opened for a token here, and is open still.
-    pub(in crate::replica) fn has_opened(&self, token: &str, id: Uuid) -> bool {
-        schema::Charges::get(&self.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
-    }
-
-    fn is_open_id(&self, id: Uuid) -> bool {
-        self.void_registration(id).is_some()
-            || self.registry.find(&self.store, id).is_some_and(|registration| self.is_open_to_owner(&registration))
-    }
-
-    /// What was noted before this node's start.
-    fn noted(&self, token: &str) -> Charged {
-        let mut notes = VecDeque::new();
-        schema::Charges::each(&self.store, &Span::<schema::Charges>::of(token), |found| {
-            notes.extend(found.key().map(|key| key.id));
-        });
-        Charged { notes, refused_until: Millis(0) }
     }
 }

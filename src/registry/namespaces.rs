@@ -1,47 +1,25 @@
 //! The rules of namespaces: which are in force here, how they are set, and what they say of names.
 
-use super::Replica;
 use super::answer::{Answer, NamespaceView, Outcome, RulesVersion};
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::request::NameRequest;
+use super::{Reader, Writer};
 use crate::crdt::{Claim, ClaimRecord, NameOp, Namespace, Registration};
 use crate::name::{self, NameError, Rules};
+use crate::store::Direction;
 use crate::store::schema::{self, ByNamespace, Rows, Span};
-use crate::store::{Direction, Store};
 
-impl<S: Store> Replica<S> {
-    pub(super) fn on_namespace(&self, namespace: String) -> Outcome {
+impl Reader<'_> {
+    pub(crate) fn on_namespace(&self, namespace: String) -> Outcome {
         checked(&namespace)?;
         Ok(Some(Answer::Namespace(Box::new(self.namespace_view(namespace)))))
     }
 
-    /// Sets rules: they apply from this step on.
-    pub(super) fn on_set_namespace(
-        &mut self,
-        namespace: String,
-        rules: Box<Rules>,
-        if_version: Option<RulesVersion>,
-    ) -> Outcome {
-        checked(&namespace)?;
-        let now = self.namespace_view(namespace);
-        let (namespace, version) = (now.namespace, now.version);
-        if if_version.is_some_and(|wanted| wanted != version) {
-            return Err(Refusal::RulesChanged { namespace, version });
-        }
-        // The keys of the names that are taken stay as they are, so the same names would be free again.
-        if !now.rules.same_keys(&rules) && self.has_names(&namespace) {
-            return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
-        }
-        self.may_issue()?;
-        self.issue(NameOp::Namespace { namespace: namespace.clone(), rules });
-        self.on_namespace(namespace)
-    }
-
     fn namespace_view(&self, namespace: String) -> NamespaceView {
-        match Namespace::load(&self.store, &namespace) {
+        match Namespace::load(self.store, &namespace) {
             Some(Namespace { stamp, seq, rules }) => {
-                let is_final = seq <= self.log.frontiers().decided(stamp.node);
+                let is_final = seq <= self.log.decided(stamp.node);
                 NamespaceView { namespace, rules, version: RulesVersion::Set(stamp), is_final }
             }
             None => {
@@ -60,11 +38,11 @@ impl<S: Store> Replica<S> {
 
     fn has_any<T: Rows + ByNamespace>(&self, namespace: &str) -> bool {
         let span = Span::<T>::of_namespace(namespace);
-        T::first(&self.store, &span, Direction::Up, |_| Some(())).is_some()
+        T::first(self.store, &span, Direction::Up, |_| Some(())).is_some()
     }
 
     /// The key of a name by the rules in force here, whether or not they let it be claimed.
-    pub(super) fn name_key(&self, request: &NameRequest) -> Result<String, Refusal> {
+    pub(crate) fn name_key(&self, request: &NameRequest) -> Result<String, Refusal> {
         let key = self.rules_for(request).and_then(|rules| {
             let key = rules.key(&request.name)?;
             Ok(self.keyed(&rules, &request.namespace, key).key)
@@ -73,7 +51,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// The key of a name that the rules in force here let be claimed.
-    pub(super) fn claimable_key(&self, request: &NameRequest) -> Result<Keyed, Refusal> {
+    pub(crate) fn claimable_key(&self, request: &NameRequest) -> Result<Keyed, Refusal> {
         let key = self.rules_for(request).and_then(|rules| {
             let key = rules.key(&request.name)?;
             rules.check(&request.name, &key).map(|()| self.keyed(&rules, &request.namespace, key))
@@ -83,12 +61,12 @@ impl<S: Store> Replica<S> {
 
     fn rules_for(&self, request: &NameRequest) -> Result<Rules, NameError> {
         name::check_namespace(&request.namespace)?;
-        Ok(self.registry.rules(&self.store, &request.namespace))
+        Ok(self.registry.lattice.rules(self.store, &request.namespace))
     }
 
     /// The claim of a registration that a name means: as it was typed, or by the rules in force now, which may not be those
     /// that it was accepted by.
-    pub(super) fn claim_meant<'a>(
+    pub(crate) fn claim_meant<'a>(
         &self,
         registration: &'a Registration,
         request: &NameRequest,
@@ -99,9 +77,33 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether a claim is what a name asks for.
-    pub(super) fn is_meant(&self, claim: &Claim, request: &NameRequest) -> bool {
+    pub(crate) fn is_meant(&self, claim: &Claim, request: &NameRequest) -> bool {
         claim.namespace == request.namespace
             && (is_typed(claim, request) || self.name_key(request).is_ok_and(|key| key == claim.key))
+    }
+}
+
+impl Writer<'_> {
+    /// Sets rules: they apply from this step on.
+    pub(crate) fn on_set_namespace(
+        &mut self,
+        namespace: String,
+        rules: Box<Rules>,
+        if_version: Option<RulesVersion>,
+    ) -> Outcome {
+        checked(&namespace)?;
+        let now = self.reader().namespace_view(namespace);
+        let (namespace, version) = (now.namespace, now.version);
+        if if_version.is_some_and(|wanted| wanted != version) {
+            return Err(Refusal::RulesChanged { namespace, version });
+        }
+        // The keys of the names that are taken stay as they are, so the same names would be free again.
+        if !now.rules.same_keys(&rules) && self.reader().has_names(&namespace) {
+            return Err(Refusal::NamespaceInUse { namespace, profile: now.rules.profile() });
+        }
+        self.log.may_issue()?;
+        self.issue(NameOp::Namespace { namespace: namespace.clone(), rules });
+        self.reader().on_namespace(namespace)
     }
 }
 

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::Replica;
+use super::super::Reader;
 use super::super::answer::Status;
-use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{ClaimPlace, EndReason, Registration, Tenures};
-use crate::store::Store;
+use crate::model::limits::MAX_PAGE;
 
 /// A page of a name's history.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,9 +65,9 @@ pub struct TenureClaim {
     pub rejected_at: Option<Millis>,
 }
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
     /// A page of a name's tenures, from a claim on.
-    pub(in crate::replica) fn history(
+    pub(crate) fn history(
         &self,
         request: NameRequest,
         from: Option<ClaimPlace>,
@@ -76,7 +75,7 @@ impl<S: Store> Replica<S> {
     ) -> Result<HistoryPage, Refusal> {
         let key = self.name_key(&request)?;
         let NameRequest { namespace, name } = request;
-        let tenures = self.registry.tenures(&self.store, &namespace, &key);
+        let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);
         let (limit, mut read, mut next) = (limit.clamp(1, MAX_PAGE), 0, None);
         let mut page: Vec<(Option<Stamp>, Vec<Stamp>)> = Vec::new();
         tenures.each(from, &mut |place| {
@@ -98,11 +97,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// A tenure with these of its claims, and with the one that leads it.
-    pub(super) fn tenure_view(
+    pub(crate) fn tenure_view(
         &self,
         namespace: &str,
         key: &str,
-        tenures: &Tenures<'_, S>,
+        tenures: &Tenures<'_>,
         after: Option<Stamp>,
         claims: &[Stamp],
     ) -> TenureView {
@@ -118,13 +117,13 @@ impl<S: Store> Replica<S> {
     }
 
     fn tenure_claim(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<TenureClaim> {
-        let registration = Registration::load(&self.store, stamp)?;
+        let registration = Registration::load(self.store, stamp)?;
         let record = registration.claim(namespace, key)?;
         Some(TenureClaim {
             registration: registration.id(),
             name: self.typed(registration.id(), &record.claim),
             stamp,
-            label: self.log.contacts().label(stamp.node),
+            label: self.log.label(stamp.node),
             status: self.status(&registration),
             twin: self.is_later_twin(&registration),
             released: record.released,
@@ -135,8 +134,8 @@ impl<S: Store> Replica<S> {
     }
 
     /// When a claim ended, where this node can tell.
-    pub(super) fn ended_at(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<Millis> {
-        let registration = Registration::load(&self.store, stamp)?;
+    pub(crate) fn ended_at(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<Millis> {
+        let registration = Registration::load(self.store, stamp)?;
         let index = registration.claims.iter().position(|c| c.claim.namespace == namespace && c.claim.key == key)?;
         match registration.claims[index].ended? {
             EndReason::Expired => registration.end().map(Hlc::millis),
@@ -146,9 +145,11 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether an earlier op carries the registration's id.
-    pub(super) fn is_later_twin(&self, registration: &Registration) -> bool {
-        let run =
-            registration.chosen_id.map(|id| self.registry.run(&self.store, id, registration.stamp)).unwrap_or_default();
+    pub(crate) fn is_later_twin(&self, registration: &Registration) -> bool {
+        let run = registration
+            .chosen_id
+            .map(|id| self.registry.lattice.run(self.store, id, registration.stamp))
+            .unwrap_or_default();
         run.first().is_some_and(|first| *first != registration.stamp)
     }
 }

@@ -5,17 +5,17 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::Replica;
+use super::super::Reader;
 use super::super::answer::{NameView, RegistrationView, Status, Waiting};
-use super::super::limits::MAX_PAGE;
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{ClaimRef, Registration};
 use crate::log::Seq;
+use crate::model::limits::MAX_PAGE;
+use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// What decides a registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,41 +115,41 @@ pub struct NameExplanation {
     pub holder: Option<RegistrationExplanation>,
 }
 
-impl<S: Store> Replica<S> {
-    pub(in crate::replica) fn explain_registration(&self, id: Uuid) -> Result<RegistrationExplanation, Refusal> {
-        let registration = self.registry.find(&self.store, id).or_else(|| self.void_registration(id));
+impl Reader<'_> {
+    pub(crate) fn explain_registration(&self, id: Uuid) -> Result<RegistrationExplanation, Refusal> {
+        let registration = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         Ok(self.explanation(registration.ok_or(Refusal::NoRegistration(id))?))
     }
 
-    pub(in crate::replica) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
+    pub(crate) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
         let key = self.name_key(&request)?;
-        let tenures = self.registry.tenures(&self.store, &request.namespace, &key);
+        let tenures = self.registry.lattice.tenures(self.store, &request.namespace, &key);
         let latest = tenures.last().map(|after| (after, tenures.claims(after, MAX_PAGE)));
         let tenure = latest.map(|(after, claims)| self.tenure_view(&request.namespace, &key, &tenures, after, &claims));
         let name = self.name_view(request)?;
-        let holder = name.registration.and_then(|id| self.registry.find(&self.store, id));
+        let holder = name.registration.and_then(|id| self.registry.lattice.find(self.store, id));
         Ok(NameExplanation { name, tenure, holder: holder.map(|holder| self.explanation(holder)) })
     }
 
     fn explanation(&self, registration: Registration) -> RegistrationExplanation {
         let claims: Vec<_> =
             (0..registration.claims.len()).map(|index| self.explain_claim(&registration, index)).collect();
-        let twins = self.registry.run(&self.store, registration.id(), registration.stamp);
+        let twins = self.registry.lattice.run(self.store, registration.id(), registration.stamp);
         let twins: Vec<_> = twins.into_iter().filter(|twin| *twin != registration.stamp).collect();
         let wait = self.wait_of(&registration);
         let rivals = claims.iter().flat_map(|claim| {
             claim.lost_to.iter().chain(&claim.won_against).chain(&claim.replaced_by).map(|rival| rival.stamp.node)
         });
         let nodes = rivals.chain(twins.iter().map(|twin| twin.node)).chain([registration.stamp.node]);
-        let labels = nodes.map(|node| (node, self.log.contacts().label(node))).collect();
-        let now = self.now.wall;
+        let labels = nodes.map(|node| (node, self.log.label(node))).collect();
+        let now = self.registry.now.wall;
         RegistrationExplanation { registration: self.registration_view(registration), claims, twins, wait, labels, now }
     }
 
     fn explain_claim(&self, registration: &Registration, index: usize) -> ClaimExplanation {
         let record = &registration.claims[index];
         let (namespace, key) = (&record.claim.namespace, &record.claim.key);
-        let (tenures, after) = (self.registry.tenures(&self.store, namespace, key), record.claim.after);
+        let (tenures, after) = (self.registry.lattice.tenures(self.store, namespace, key), record.claim.after);
         let lost_to = tenures.displaced_by(after, registration.stamp).and_then(|by| self.rival(by));
         let leads = tenures.leader(after) == Some(registration.stamp) && tenures.is_led(after);
         let claims = if leads { tenures.claims(after, MAX_EXAMINED) } else { Vec::new() };
@@ -165,7 +165,7 @@ impl<S: Store> Replica<S> {
     }
 
     fn rival(&self, stamp: Stamp) -> Option<Rival> {
-        let registration = Registration::load(&self.store, stamp)?;
+        let registration = Registration::load(self.store, stamp)?;
         let status = self.status(&registration);
         Some(Rival { registration: registration.id(), stamp, status, owner: registration.owner })
     }
@@ -178,9 +178,9 @@ impl<S: Store> Replica<S> {
         let from = OwnerKey { owner: &registration.owner, stamp: registration.stamp };
         let span = Span::<schema::Owners>::of(&registration.owner).and_from(from);
         let (mut examined, mut found) = (0, None);
-        schema::Owners::scan(&self.store, &span, Direction::Up, &mut |row| {
+        schema::Owners::scan(self.store, &span, Direction::Up, &mut |row| {
             examined += 1;
-            let later = row.key().and_then(|key| Registration::load(&self.store, key.stamp));
+            let later = row.key().and_then(|key| Registration::load(self.store, key.stamp));
             found =
                 later.filter(|later| !later.lost && later.replaces.as_ref() == Some(&place)).map(|later| later.stamp);
             if found.is_some() || examined >= MAX_EXAMINED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -195,11 +195,11 @@ impl<S: Store> Replica<S> {
         let freeing = registration.rejected && open.clone().next().is_some();
         if freeing || !self.status(registration).is_final() {
             let (stamp, seq) = self.awaited_op(registration);
-            let waiting = self.waiting_for(stamp, seq);
-            let what = if self.log.view().lacks_promises(stamp) {
+            let waiting = self.log.waiting_for(stamp, seq);
+            let what = if self.log.lacks_promises(stamp) {
                 WaitFor::Promise
             } else {
-                let (by, of) = self.log.view().holders(stamp.node, seq);
+                let (by, of) = self.log.holders(stamp.node, seq);
                 WaitFor::Held { by, of }
             };
             return Some(self.wait(what, waiting));
@@ -208,36 +208,28 @@ impl<S: Store> Replica<S> {
         if let Some(record) = released {
             let (namespace, key) = (record.claim.namespace.clone(), record.claim.key.clone());
             let claim = ClaimRef { registration: registration.stamp, namespace, key };
-            let waiting =
-                self.verdicts.undecided_release(&claim, MAX_EXAMINED).or_else(|| self.log.frontiers().oldest());
-            let waiting = waiting.map(|(stamp, seq)| self.waiting_for(stamp, seq)).unwrap_or_default();
+            let waiting = self.registry.verdicts.undecided_release(&claim, MAX_EXAMINED).or_else(|| self.log.oldest());
+            let waiting = waiting.map(|(stamp, seq)| self.log.waiting_for(stamp, seq)).unwrap_or_default();
             return Some(self.wait(WaitFor::Release, waiting));
         }
         let end = registration.end().filter(|_| !registration.activated_in_time() && open.next().is_some())?;
-        let due = self.now.wall >= end.millis();
-        due.then(|| self.wait(WaitFor::Expiry(end.millis()), self.waiting_for(before(end), Seq::MAX)))
+        let due = self.registry.now.wall >= end.millis();
+        due.then(|| self.wait(WaitFor::Expiry(end.millis()), self.log.waiting_for(before(end), Seq::MAX)))
     }
 
     /// A lost registration whose own op is decided waits for the op that displaced it.
     fn awaited_op(&self, registration: &Registration) -> (Stamp, Seq) {
         let own = (registration.stamp, registration.seq);
-        if registration.rejected || !registration.lost || !self.waiting_for(own.0, own.1).is_empty() {
+        if registration.rejected || !registration.lost || !self.log.waiting_for(own.0, own.1).is_empty() {
             return own;
         }
-        let causes = self.registry.causes(&self.store, registration);
-        let winner = causes.first().and_then(|(_, cause)| Registration::load(&self.store, *cause));
+        let causes = self.registry.lattice.causes(self.store, registration);
+        let winner = causes.first().and_then(|(_, cause)| Registration::load(self.store, *cause));
         winner.map_or(own, |winner| (winner.stamp, winner.seq))
     }
 
     fn wait(&self, what: WaitFor, waiting: Vec<Waiting>) -> Wait {
-        let awaited = |waiting: Waiting| Awaited {
-            connected: self.log.peers().is_connected(waiting.node),
-            leaves: self.log.membership().frozen().contains(&waiting.node),
-            evictable: self.log.view().can_evict(waiting.node),
-            skewed: self.log.peers().skewed(waiting.node),
-            waiting,
-        };
-        Wait { what, members: waiting.into_iter().map(awaited).collect() }
+        Wait { what, members: waiting.into_iter().map(|waiting| self.log.awaited(waiting)).collect() }
     }
 }
 

@@ -3,7 +3,6 @@
 //!
 //! All of it changes nothing, and looks at a bounded number of rows a request; whoever wants more goes on after a cursor.
 
-mod cluster;
 mod conflicts;
 mod explain;
 mod history;

@@ -4,17 +4,17 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::Replica;
+use super::super::Reader;
 use super::super::answer::{NameStatus, NameView};
-use super::super::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
 use super::{MAX_EXAMINED, Place};
 use crate::clock::{Hlc, Millis};
 use crate::crdt::{Open, Vacancy};
+use crate::model::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
 use crate::name::{Profile, Rules};
+use crate::store::Direction;
 use crate::store::schema::{self, NameKey, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// Alternatives that are looked at for one name. A guess: enough to find one beside a very common name.
 const MAX_TRIED: usize = 64;
@@ -53,9 +53,9 @@ pub struct ListedName {
     pub metadata: Option<String>,
 }
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
     /// A page of the names that are taken, of one namespace or all, with keys that begin with a prefix.
-    pub(in crate::replica) fn name_page(
+    pub(crate) fn name_page(
         &self,
         namespace: Option<&str>,
         prefix: &str,
@@ -71,7 +71,7 @@ impl<S: Store> Replica<S> {
         if let Some(place) = after {
             span = span.and_after(NameKey::new(&place.namespace, &place.key));
         }
-        schema::Names::scan(&self.store, &span, Direction::Up, &mut |found| {
+        schema::Names::scan(self.store, &span, Direction::Up, &mut |found| {
             let Some(NameKey { namespace, key }) = found.key() else { return ControlFlow::Continue(()) };
             if names.len() >= limit || examined >= MAX_EXAMINED {
                 return ControlFlow::Break(());
@@ -88,7 +88,7 @@ impl<S: Store> Replica<S> {
     /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise. How
     /// private names begin nobody can tell by their keys: there it is what the keys begin with.
     fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
-        if self.registry.rules(&self.store, namespace).is_private() {
+        if self.registry.lattice.rules(self.store, namespace).is_private() {
             return prefix.to_owned();
         }
         let name = NameRequest { namespace: namespace.to_owned(), name: prefix.to_owned() };
@@ -97,7 +97,7 @@ impl<S: Store> Replica<S> {
 
     fn listed(&self, namespace: &str, key: &str, open: Open) -> Option<ListedName> {
         let (status, holder) =
-            self.holder(namespace, key, &self.registry.tenures_from(&self.store, namespace, key, open))?;
+            self.holder(namespace, key, &self.registry.lattice.tenures_from(self.store, namespace, key, open))?;
         let typed = self.typed(holder.id(), &holder.claim(namespace, key)?.claim);
         let expires = holder.end().filter(|_| !holder.activated_in_time());
         Some(ListedName {
@@ -114,10 +114,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// Whether each of some names can be had, in the order asked for; a name that cannot be one has its own refusal.
-    pub(in crate::replica) fn checked(
-        &self,
-        names: Vec<NameRequest>,
-    ) -> Result<Vec<Result<NameView, Refusal>>, Refusal> {
+    pub(crate) fn checked(&self, names: Vec<NameRequest>) -> Result<Vec<Result<NameView, Refusal>>, Refusal> {
         if names.is_empty() || names.len() > MAX_CHECKED {
             let why = format!("1 to {MAX_CHECKED} names can be looked up at once, not {}", names.len());
             return Err(Refusal::InvalidRequest(why));
@@ -127,13 +124,13 @@ impl<S: Store> Replica<S> {
 
     /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
     /// none where names are private or not user names: an address has no alternatives.
-    pub(in crate::replica) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
         if count > MAX_SUGGESTIONS {
             let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
             return Err(Refusal::InvalidRequest(why));
         }
         let key = self.name_key(name)?;
-        let rules = self.registry.rules(&self.store, &name.namespace);
+        let rules = self.registry.lattice.rules(self.store, &name.namespace);
         if rules.is_private() || !matches!(rules.profile(), Profile::Username { .. }) {
             return Ok(Vec::new());
         }
@@ -152,7 +149,8 @@ impl<S: Store> Replica<S> {
         let with = |kept: usize| name.name.chars().take(kept).chain(suffix.chars()).collect::<String>();
         let shorter = letters.checked_sub(suffix.len()).filter(|kept| *kept > 0);
         let (key, candidate) = valid(with(letters)).or_else(|| valid(with(shorter?)))?;
-        matches!(self.registry.vacancy(&self.store, &name.namespace, &key), Vacancy::Free(_)).then_some(candidate)
+        matches!(self.registry.lattice.vacancy(self.store, &name.namespace, &key), Vacancy::Free(_))
+            .then_some(candidate)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use super::super::Replica;
-use super::super::limits::MAX_PAGE;
+use super::super::Reader;
 use super::{MAX_EXAMINED, Place, TenureView};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::ClaimPlace;
 pub use crate::model::Precedence;
+use crate::model::limits::MAX_PAGE;
+use crate::store::Direction;
 use crate::store::schema::{self, ClaimKey, NameKey, Rows, Span};
-use crate::store::{Direction, Store};
 
 /// A page of the report.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,10 +68,10 @@ impl Group {
     }
 }
 
-impl<S: Store> Replica<S> {
+impl Reader<'_> {
     /// A page of the report, of one namespace or all, of what happened at or after a time. Only names that were claimed more
     /// than once have rows in the table that is walked through.
-    pub(in crate::replica) fn conflict_page(
+    pub(crate) fn conflict_page(
         &self,
         namespace: Option<&str>,
         since: Option<Millis>,
@@ -85,7 +85,7 @@ impl<S: Store> Replica<S> {
             conflicts.extend(conflict.filter(|conflict| since.is_none_or(|since| conflict.concerns(since))));
         };
         let span = span(namespace, after);
-        schema::Claims::scan(&self.store, &span, Direction::Up, &mut |found| {
+        schema::Claims::scan(self.store, &span, Direction::Up, &mut |found| {
             let Some(key) = found.key() else { return ControlFlow::Continue(()) };
             let begun = group.as_mut().filter(|group| group.has(key));
             match begun.filter(|_| examined < MAX_EXAMINED) {
@@ -108,7 +108,7 @@ impl<S: Store> Replica<S> {
 
     /// The claims to a tenure as a conflict, where they are one: retries of one registration are none.
     fn conflict(&self, Group { namespace, key, after, claims }: Group) -> Option<Conflict> {
-        let tenures = self.registry.tenures(&self.store, &namespace, &key);
+        let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);
         let first = tenures.leader(after)?;
         let second = claims.iter().find(|claim| **claim != first)?;
         let precedence = if first.hlc == second.hlc { Precedence::LowestNode } else { Precedence::EarliestTimestamp };

@@ -1,0 +1,220 @@
+//! What clients want to change: what is refused, and what becomes an op.
+
+use uuid::Uuid;
+
+use super::answer::Outcome;
+use super::private::Keyed;
+use super::refusal::Refusal;
+use super::request::Token;
+use super::request::{NameRequest, RegisterRequest, Replaces};
+use super::{Reader, Writer};
+use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, Vacancy};
+use crate::model::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+
+impl Reader<'_> {
+    /// The keys of names that may be claimed by the rules of their namespaces.
+    fn keys(&self, names: &[NameRequest]) -> Result<Vec<Keyed>, Refusal> {
+        let mut keys: Vec<Keyed> = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            let key = self.claimable_key(name)?;
+            if (0..index).any(|other| names[other].namespace == name.namespace && keys[other].key == key.key) {
+                let why = format!("{}/{} is asked for twice; give each name once", name.namespace, name.name);
+                return Err(Refusal::InvalidRequest(why));
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// Each name as a claim that follows what ended last; refused where any of them is held, but in secret: there the claim
+    /// goes where that of the holder went, and loses to it.
+    fn claims(&self, names: &[NameRequest], keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
+        let mut claims = Vec::with_capacity(names.len());
+        let mut taken = Vec::new();
+        for (request, key) in names.iter().zip(keys) {
+            let Keyed { key, private } = key;
+            let after = match self.registry.lattice.vacancy(self.store, &request.namespace, &key) {
+                Vacancy::Free(after) => after,
+                Vacancy::Taken(leader) if in_secret => {
+                    self.registry.lattice.followed_by(self.store, &request.namespace, &key, leader)
+                }
+                Vacancy::Taken(_) => {
+                    taken.push(self.name_view(request.clone())?);
+                    continue;
+                }
+            };
+            let name = if private { String::new() } else { request.name.clone() };
+            claims.push(Claim { namespace: request.namespace.clone(), key, name, after });
+        }
+        if taken.is_empty() { Ok(claims) } else { Err(Refusal::NameTaken { names: taken }) }
+    }
+
+    /// The claim that a rename is to end: the owner's, and not ending already.
+    fn replaced(&self, replaces: &Replaces, owner: &str) -> Result<ClaimRef, Refusal> {
+        let id = replaces.registration;
+        let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
+        let namespace = replaces.name.namespace.clone();
+        let not_held = || Refusal::NotHeld {
+            namespace: namespace.clone(),
+            name: replaces.name.name.clone(),
+            owner: owner.to_owned(),
+        };
+        let record = self.claim_meant(&registration, &replaces.name).ok_or_else(not_held)?;
+        let over = registration.lost || record.released || record.ended.is_some();
+        if over || registration.owner != owner {
+            return Err(not_held());
+        }
+        let key = record.claim.key.clone();
+        Ok(ClaimRef { registration: registration.stamp, namespace, key })
+    }
+
+    /// Whether a request with a known id asks for what that registration is, whatever the rules of its namespaces are by
+    /// now.
+    fn same_content(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        if known.erased {
+            return self.same_erased(known, request);
+        }
+        let mut claims = known.claims.iter().zip(&request.names);
+        let same_names = known.claims.len() == request.names.len()
+            && claims.all(|(record, asked)| self.is_meant(&record.claim, asked));
+        let accepted = known.stamp.hlc.millis();
+        // The clock may have stood ahead of the wall when the end was worked out, never behind.
+        let lasts = known.expires.map(|expires| expires.millis().since(accepted));
+        let replaces = request.replaces.as_ref().map(|replaces| {
+            let registration = self.registry.lattice.find(self.store, replaces.registration)?;
+            let key = self.claim_meant(&registration, &replaces.name)?.claim.key.clone();
+            Some(ClaimRef { registration: registration.stamp, namespace: replaces.name.namespace.clone(), key })
+        });
+        let same_replaced = match (&known.replaces, replaces) {
+            (None, None) => true,
+            (Some(known), Some(asked)) => asked.as_ref() == Some(known),
+            _ => false,
+        };
+        known.owner == request.owner
+            && same_names
+            && known.metadata == request.metadata
+            && lasts.is_some() == request.ttl.is_some()
+            && same_replaced
+    }
+
+    /// The same of one that was erased, of which only hashes of the names are left to compare.
+    fn same_erased(&self, known: &Registration, request: &RegisterRequest) -> bool {
+        let same = |(record, asked): (&ClaimRecord, &NameRequest)| {
+            let hash = |key: String| self.registry.lattice.hash(&asked.namespace, &key);
+            record.claim.namespace == asked.namespace
+                && self.name_key(asked).is_ok_and(|key| hash(key) == record.claim.key)
+        };
+        known.claims.len() == request.names.len() && known.claims.iter().zip(&request.names).all(same)
+    }
+}
+
+impl Writer<'_> {
+    pub(crate) fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
+        check_limits(&request)?;
+        let discreet = request.discreet;
+        let in_secret = discreet && self.reader().wants_private(&request)?;
+        // Whoever is not told the outcome has nothing to wait for.
+        let wait = request.wait.filter(|_| !in_secret);
+        let known = |id| self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
+        if let Some(known) = request.id.and_then(known) {
+            return if self.reader().same_content(&known, &request) {
+                self.answer_by(token, known, wait, discreet)
+            } else {
+                Err(Refusal::IdReused(known.id()))
+            };
+        }
+        let keys = self.reader().keys(&request.names)?;
+        if request.id.is_some_and(|id| id.get_version_num() == 8) {
+            let why = "an id of UUID version 8 is made by nodes; choose one of version 4 or 7";
+            return Err(Refusal::InvalidRequest(why.to_owned()));
+        }
+        self.log.may_issue()?;
+        let claims = self.reader().claims(&request.names, keys, in_secret)?;
+        self.check_allowance(&request.owner)?;
+        request.charge.as_ref().map_or(Ok(()), |charge| self.check_charge(charge))?;
+        let replaces =
+            request.replaces.map(|replaces| self.reader().replaced(&replaces, &request.owner)).transpose()?;
+        let expires = request.ttl.map(|ttl| self.reader().ends_after(ttl));
+        let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
+        let effects = self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata }));
+        match effects.registered {
+            Some(registration) => {
+                charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
+                self.note_typed(&registration, names);
+                self.answer_by(token, registration, wait, discreet)
+            }
+            None => unreachable!("a new op of ours brings its registration"),
+        }
+    }
+
+    pub(crate) fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
+        self.release_claims(token, registration, |_| true)
+    }
+
+    /// Erases a registration, whatever has become of it; what is to be erased already is so once.
+    pub(crate) fn on_erase(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
+        if registration.erase.is_some() {
+            return self.answer_later(token, registration, None);
+        }
+        self.log.may_issue()?;
+        self.issue(NameOp::Erase { registration: registration.stamp });
+        let registration = self.reader().reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    pub(crate) fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
+        let key = self.reader().name_key(&request)?;
+        let Vacancy::Taken(leader) = self.registry.lattice.vacancy(self.store, &request.namespace, &key) else {
+            return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });
+        };
+        match Registration::load(self.store, leader) {
+            Some(registration) if registration.owner == owner => self
+                .release_claims(token, registration, |claim| claim.namespace == request.namespace && claim.key == key),
+            _ => Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner }),
+        }
+    }
+
+    /// Releases those claims of a registration that are not on their way out already.
+    fn release_claims(&mut self, token: Token, registration: Registration, which: impl Fn(&Claim) -> bool) -> Outcome {
+        let live = registration.claims.iter().filter(|record| !record.released && record.ended.is_none());
+        let live: Vec<_> = live.map(|record| &record.claim).filter(|claim| which(claim)).collect();
+        if !live.is_empty() && !registration.rejected {
+            self.log.may_issue()?;
+            for claim in live {
+                let (namespace, key) = (claim.namespace.clone(), claim.key.clone());
+                self.issue(NameOp::Release(ClaimRef { registration: registration.stamp, namespace, key }));
+            }
+        }
+        let registration = Registration::load(self.store, registration.stamp).unwrap_or(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    pub(crate) fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
+        let registration = self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
+        self.answer_later(token, registration.ok_or(Refusal::NoRegistration(id))?, wait)
+    }
+}
+
+fn check_limits(request: &RegisterRequest) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::InvalidRequest(why));
+    let metadata = request.metadata.as_ref().map_or(0, String::len);
+    if request.names.is_empty() || request.names.len() > MAX_NAMES {
+        return refuse(format!("a registration has 1 to {MAX_NAMES} names, not {}", request.names.len()));
+    }
+    if request.owner.is_empty() || request.owner.len() > MAX_OWNER || request.owner.contains(char::is_control) {
+        return refuse(format!("an owner has 1 to {MAX_OWNER} bytes and no control characters"));
+    }
+    if metadata > MAX_METADATA {
+        return refuse(format!("metadata has {metadata} bytes, more than {MAX_METADATA}"));
+    }
+    check_ttl(request.ttl)
+}
+
+pub(super) fn check_ttl(ttl: Option<u64>) -> Result<(), Refusal> {
+    if ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
+        return Err(Refusal::InvalidRequest(format!("a ttl is between 1 and {MAX_TTL} ms")));
+    }
+    Ok(())
+}

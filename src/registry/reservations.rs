@@ -1,0 +1,68 @@
+//! Requests about reservations: made permanent, or to last longer.
+
+use uuid::Uuid;
+
+use super::answer::Outcome;
+use super::commands::check_ttl;
+use super::refusal::Refusal;
+use super::request::Token;
+use super::{Reader, Writer};
+use crate::clock::Hlc;
+use crate::crdt::{NameOp, Registration};
+use crate::model::limits::MAX_EXTENSIONS;
+
+impl Reader<'_> {
+    /// When something ends that lasts for so many milliseconds from now.
+    pub(crate) fn ends_after(&self, ttl: u64) -> Hlc {
+        Hlc::from_millis(self.log.last_timestamp().millis().max(self.registry.now.wall).plus(ttl))
+    }
+
+    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
+    fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
+        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
+        if registration.rejected {
+            return too_late("was rejected");
+        }
+        let over = self.log.last_timestamp().max(Hlc::from_millis(self.registry.now.wall)) >= end;
+        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
+    }
+}
+
+impl Writer<'_> {
+    pub(crate) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
+        let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
+        let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
+            return self.answer_later(token, registration, None);
+        };
+        self.reader().not_over(&registration, end)?;
+        self.log.may_issue()?;
+        self.issue(NameOp::Activate { registration: registration.stamp });
+        let registration = self.reader().reload(registration);
+        self.answer_later(token, registration, None)
+    }
+
+    pub(crate) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
+        check_ttl(Some(ttl))?;
+        let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
+        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
+        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
+        self.reader().not_over(&registration, end)?;
+        if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
+            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
+        }
+        if registration.activated_in_time() {
+            return Err(permanent("was activated"));
+        }
+        let expires = self.reader().ends_after(ttl);
+        if expires <= end {
+            return self.answer_later(token, registration, None);
+        }
+        self.log.may_issue()?;
+        if registration.extensions.kept() >= MAX_EXTENSIONS {
+            return Err(Refusal::TooManyExtensions { id, limit: MAX_EXTENSIONS });
+        }
+        self.issue(NameOp::Extend { registration: registration.stamp, expires });
+        let registration = self.reader().reload(registration);
+        self.answer_later(token, registration, None)
+    }
+}

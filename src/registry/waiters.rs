@@ -1,0 +1,153 @@
+//! Who waits for the outcome of a registration.
+
+use std::collections::BTreeMap;
+
+use super::answer::{Answer, Outcome, Reply};
+use super::request::Token;
+use super::{Reader, Writer};
+use crate::clock::{Millis, Stamp};
+use crate::crdt::Registration;
+
+/// A request that is answered at the end of a step: of this one, or of the one that decides it.
+#[derive(Clone, Debug)]
+struct Waiter {
+    token: Token,
+    /// Answered at this time at the latest; none: now.
+    deadline: Option<Millis>,
+    /// The client may not be told what became of private names.
+    discreet: bool,
+}
+
+/// Requests about registrations that are not answered yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiters {
+    /// Those of this step, each with the registration as it was then.
+    fresh: Vec<(Box<Registration>, Waiter)>,
+    by_registration: BTreeMap<Stamp, Vec<Waiter>>,
+    deadlines: BTreeMap<(Millis, Token), Stamp>,
+    /// Registrations that were decided in this step and have waiters.
+    decided: Vec<Stamp>,
+    /// Waiters that turned to another registration in this step.
+    handed_over: Vec<(Stamp, Waiter)>,
+}
+
+impl Waiters {
+    pub(super) fn next_deadline(&self) -> Option<Millis> {
+        self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline)
+    }
+
+    /// Takes note that a registration's outcome is final.
+    pub(super) fn decided(&mut self, registration: Stamp) {
+        if self.by_registration.contains_key(&registration) {
+            self.decided.push(registration);
+        }
+    }
+
+    /// Those who wait for a later twin wait for the registration that stands for its id; they are looked at in this
+    /// step, in case that one is final already.
+    pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
+        for waiter in self.by_registration.remove(&twin).unwrap_or_default() {
+            self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+            if !planted!(WaitersForgotten) {
+                self.handed_over.push((first, waiter));
+            }
+        }
+    }
+
+    fn add(&mut self, registration: Stamp, waiter: Waiter) {
+        if let Some(deadline) = waiter.deadline {
+            self.deadlines.insert((deadline, waiter.token), registration);
+        }
+        self.by_registration.entry(registration).or_default().push(waiter);
+    }
+
+    fn take_decided(&mut self) -> Vec<(Stamp, Waiter)> {
+        let mut taken = Vec::new();
+        for registration in std::mem::take(&mut self.decided) {
+            for waiter in self.by_registration.remove(&registration).unwrap_or_default() {
+                self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+                taken.push((registration, waiter));
+            }
+        }
+        taken
+    }
+
+    fn take_due(&mut self, now: Millis) -> Vec<(Stamp, Waiter)> {
+        let mut taken = Vec::new();
+        while let Some(entry) = self.deadlines.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, token), registration) = entry.remove_entry();
+            let Some(waiters) = self.by_registration.get_mut(&registration) else { continue };
+            if let Some(index) = waiters.iter().position(|waiter| waiter.token == token) {
+                taken.push((registration, waiters.swap_remove(index)));
+            }
+            if waiters.is_empty() {
+                self.by_registration.remove(&registration);
+            }
+        }
+        taken
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn reload(&self, registration: Registration) -> Registration {
+        let found = self.registry.lattice.find(self.store, registration.id());
+        found.unwrap_or(registration)
+    }
+}
+
+impl Writer<'_> {
+    /// Answers the requests about registrations whose turn has come.
+    pub(crate) fn answer_waiting(&mut self) {
+        let changed = self.registry.verdicts.take_fates_changed();
+        for (first, waiter) in std::mem::take(&mut self.registry.waiters.handed_over) {
+            if let Some(first) = Registration::load(self.store, first) {
+                self.registry.waiters.fresh.push((Box::new(first), waiter));
+            }
+        }
+        for (registration, waiter) in std::mem::take(&mut self.registry.waiters.fresh) {
+            let fate = if changed { self.reader().reload(*registration) } else { *registration };
+            if waiter.deadline.is_some() && !self.reader().status(&fate).is_final() {
+                self.registry.waiters.add(fate.stamp, waiter);
+            } else {
+                self.answer(&waiter, fate);
+            }
+        }
+        let mut due = self.registry.waiters.take_decided();
+        due.extend(self.registry.waiters.take_due(self.registry.now.elapsed));
+        for (registration, waiter) in due {
+            let known = Registration::load(self.store, registration);
+            if let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) {
+                // A client's id stands for its earliest registration, which may have arrived meanwhile.
+                let registration = self.registry.lattice.find(self.store, registration.id()).unwrap_or(registration);
+                self.answer(&waiter, registration);
+            }
+        }
+    }
+
+    fn answer(&mut self, waiter: &Waiter, registration: Registration) {
+        let discreet = waiter.discreet.then(|| self.reader().discreet_view(registration.clone())).flatten();
+        let view = discreet.unwrap_or_else(|| self.reader().registration_view(registration));
+        self.reply(waiter.token, Ok(Answer::Registration(Box::new(view))));
+    }
+
+    fn reply(&mut self, token: Token, reply: Reply) {
+        self.registry.replies.push((token, reply));
+    }
+
+    /// Answers with the registration's state at the end of this step, or waits for its outcome.
+    pub(crate) fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
+        self.answer_by(token, registration, wait, false)
+    }
+
+    pub(crate) fn answer_by(
+        &mut self,
+        token: Token,
+        registration: Registration,
+        wait: Option<u64>,
+        discreet: bool,
+    ) -> Outcome {
+        let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait));
+        self.registry.waiters.fresh.push((Box::new(registration), Waiter { token, deadline, discreet }));
+        Ok(None)
+    }
+}
