@@ -39,13 +39,14 @@ pub(crate) fn ask(ask: &Ask) -> String {
 }
 
 fn wish(wish: &Wish) -> String {
-    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, wait, discreet, max_open } = wish;
+    let Wish { slot, own_id, id_of, owner, names, ttl, replaces, respelt, wait, discreet, max_open } = wish;
     let mut text = format!("register {} for {owner} (request {slot}", names.join("+"));
     let more = [
         own_id.then(|| "with an id of its own".to_owned()),
         id_of.map(|other| format!("under the id of request {other}")),
         ttl.map(|ttl| format!("reserved for {ttl} ms")),
         replaces.map(|(other, place)| format!("in place of name {place} of request {other}")),
+        respelt.then(|| "which it spells otherwise".to_owned()),
         wait.map(|wait| format!("waits {wait} ms for the outcome")),
         discreet.then(|| "is not to be told of private names".to_owned()),
         max_open.map(|max_open| format!("its token may have {max_open} open")),

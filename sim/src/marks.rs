@@ -35,6 +35,7 @@ pub const REQUIRED: &[&str] = &[
     "a registration that loses one name frees another",
     "a tie of timestamps",
     "a tenure follows another",
+    "a holder spells its name otherwise",
     "a name has a second holder",
     "activated in time",
     "a reservation lasts longer",

@@ -317,6 +317,9 @@ pub struct Wish {
     pub ttl: Option<u64>,
     /// A rename: the place of a name in an earlier registration.
     pub replaces: Option<(Slot, usize)>,
+    /// In place of `names` it takes the name that it gives up, in another spelling.
+    #[serde(default)]
+    pub respelt: bool,
     /// Milliseconds that the client waits for the outcome.
     pub wait: Option<u64>,
     /// The client may not be told whether private names exist.

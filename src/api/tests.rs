@@ -147,6 +147,7 @@ fn name_view(status: NameStatus) -> NameView {
         registration: Some(Uuid::from_u128(6)),
         since: Some(Millis(1_700_000_000_000)),
         looks_like: None,
+        free_at: None,
     }
 }
 

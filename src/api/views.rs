@@ -81,6 +81,7 @@ impl From<NameView> for Name {
             registration: view.registration,
             since: view.since.map(Time),
             looks_like: view.looks_like,
+            free_at: view.free_at.map(Time),
             suggestions: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{ClientArgs, Exit, Failure, Outcome, output};
-use crate::model::{Characters, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion};
+use crate::model::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Span};
 
 #[derive(Args, Debug)]
 pub(super) struct NamespaceArgs {
@@ -30,7 +30,8 @@ enum NamespaceCommand {
 
 #[derive(Args, Debug)]
 #[group(id = "change", multiple = true, required = true, args = [
-    "profile", "lookalikes", "characters", "remove_tags", "private", "least", "most", "reserve", "unreserve", "reset",
+    "profile", "lookalikes", "characters", "remove_tags", "private", "least", "most", "reserve", "unreserve",
+    "hold_after_release", "held_for", "reset",
 ])]
 struct SetArgs {
     /// Like username, email or org/42/handle
@@ -64,6 +65,12 @@ struct SetArgs {
     /// Reserved names that may be claimed again
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     unreserve: Vec<String>,
+    /// Keep a name that was released, or given up for another one, from others for so long; 0s for not at all
+    #[arg(long, value_name = "DURATION")]
+    hold_after_release: Option<Span>,
+    /// Who may take it meanwhile
+    #[arg(long, value_enum)]
+    held_for: Option<HeldFor>,
     /// Begin with the defaults instead of the rules in force
     #[arg(long)]
     reset: bool,
@@ -109,6 +116,11 @@ fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
     body.private = args.private.unwrap_or(body.private);
     body.min_length = args.least.or(body.min_length);
     body.max_length = args.most.or(body.max_length);
+    body.hold_after_release = args.hold_after_release.or(body.hold_after_release);
+    body.held_for = args.held_for.or(body.held_for);
+    if args.held_for.is_none() && body.hold_after_release.is_some_and(|span| span.0.is_zero()) {
+        (body.hold_after_release, body.held_for) = (None, None);
+    }
     if let Some(unknown) = args.unreserve.iter().find(|name| !body.reserved.contains(name)) {
         return Err(Failure::failed(format!(
             "{unknown:?} is not reserved in {}; nothing was changed. 'forename namespace get' shows the reserved names",
@@ -139,6 +151,13 @@ fn text(shown: &Namespace) -> String {
     }
     if shown.private {
         text += "  private: a keyed hash stands for a name, and who may not read is not told whether it exists\n";
+    }
+    if let Some(span) = shown.hold_after_release {
+        let whom = match shown.held_for {
+            Some(HeldFor::Nobody) => "nobody may take it",
+            Some(HeldFor::Owner) | None => "only its former owner may take it",
+        };
+        text += &format!("  for {span} after a name was given up {whom}\n");
     }
     if !shown.reserved.is_empty() {
         text += &format!("  reserved: {}\n", shown.reserved.join(", "));
@@ -193,6 +212,16 @@ mod tests {
         assert!(changed("email", &private, "--max-length 100").unwrap().private);
         assert!(!changed("email", &private, "--private=false").unwrap().private);
         assert!(!changed("email", &private, "--reset --max-length 100").unwrap().private);
+    }
+
+    #[test]
+    fn names_are_kept_until_it_is_told_otherwise() {
+        let kept =
+            changed("username", &NamespaceBody::default(), "--hold-after-release 30d --held-for nobody").unwrap();
+        let later = changed("username", &kept, "--max-length 100").unwrap();
+        assert_eq!((later.hold_after_release, later.held_for), (kept.hold_after_release, Some(HeldFor::Nobody)));
+        let not = changed("username", &kept, "--hold-after-release 0s").unwrap();
+        assert_eq!((not.hold_after_release, not.held_for), (None, None));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct Name {
     /// The name that this registration holds, where the two are one name only because they look alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looks_like: Option<String>,
+    /// Where it was given up and is kept from others for a while: until when. Its former owner may be let have it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_at: Option<Time>,
     /// Names like it that are free at the answering node, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suggestions: Vec<String>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::object::object;
-use super::text::Time;
+use super::text::{Span, Time};
 use super::{RulesVersion, is_false};
 
 /// How the names of a namespace are written.
@@ -51,6 +51,18 @@ pub enum Characters {
     LettersDigits,
 }
 
+/// Who may take a name within the time for which it is kept after it was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum HeldFor {
+    /// Whoever owned it last
+    #[default]
+    Owner,
+    /// Nobody
+    Nobody,
+}
+
 /// A namespace and the rules in force at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -79,6 +91,12 @@ pub struct Namespace {
     /// Names that nobody can claim, as typed; whatever has the same canonical form as one of them neither. In a pattern
     /// each `*` stands for any characters.
     pub reserved: Vec<String>,
+    /// For how long a name that was released, or given up for another one, is kept from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_after_release: Option<Span>,
+    /// Who may take it meanwhile; with `hold_after_release` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<HeldFor>,
     /// Which change set these rules.
     pub version: RulesVersion,
     /// When that was.
@@ -117,6 +135,13 @@ pub struct NamespaceBody {
     /// Names and patterns, with `*` for any characters, that nobody is to claim; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<String>,
+    /// For how long a name that was released, or given up for another one, is kept from others: at most 3650 days; not at
+    /// all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_after_release: Option<Span>,
+    /// With `hold_after_release` only: who may take it meanwhile; whoever owned it last by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<HeldFor>,
     /// Set them only if this is the version in force at the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_version: Option<RulesVersion>,
@@ -136,6 +161,8 @@ impl From<&Namespace> for NamespaceBody {
             remove_tags: shown.remove_tags,
             private: shown.private,
             reserved: shown.reserved.clone(),
+            hold_after_release: shown.hold_after_release,
+            held_for: shown.held_for,
             if_version: Some(shown.version),
         }
     }

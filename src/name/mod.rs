@@ -34,7 +34,7 @@ pub(crate) use escape::acts;
 pub use escape::escaped;
 pub use pepper::Pepper;
 pub use reserved::{MAX_RESERVED, MAX_RESERVED_BYTES};
-pub use rules::{Characters, Lookalikes, Profile, Rules, RulesError};
+pub use rules::{Characters, Hold, Lookalikes, MAX_HOLD, Profile, Rules, RulesError};
 
 use std::borrow::Cow;
 

@@ -54,6 +54,18 @@ pub enum Characters {
     LettersDigits,
 }
 
+/// For how long a name that its holder gave up is kept from others.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// Milliseconds from the release or the rename; at least 1, at most [`MAX_HOLD`].
+    pub millis: u64,
+    /// Its former owner may take it meanwhile.
+    pub owner_may: bool,
+}
+
+/// The longest hold, in milliseconds: ten years. A guess: nobody plans for more.
+pub const MAX_HOLD: u64 = 3650 * 24 * 3_600_000;
+
 impl Characters {
     fn check(self, mapped: &str) -> Result<(), NameError> {
         let (fit, allowed): (fn(char) -> bool, _) = match self {
@@ -98,26 +110,35 @@ pub struct Rules {
     characters: Characters,
     reserved: Reserved,
     private: bool,
+    hold: Option<Hold>,
 }
 
 /// How rules are written in ops and in the store: later versions are added at the end.
 #[derive(Serialize, Deserialize)]
 enum Record {
-    V1 { profile: Profile, least: u16, most: u16, characters: Characters, reserved: Reserved, private: bool },
+    V1 {
+        profile: Profile,
+        least: u16,
+        most: u16,
+        characters: Characters,
+        reserved: Reserved,
+        private: bool,
+        hold: Option<Hold>,
+    },
 }
 
 impl From<Record> for Rules {
     fn from(record: Record) -> Self {
-        let Record::V1 { profile, least, most, characters, reserved, private } = record;
-        Self { profile, least: usize::from(least), most: usize::from(most), characters, reserved, private }
+        let Record::V1 { profile, least, most, characters, reserved, private, hold } = record;
+        Self { profile, least: usize::from(least), most: usize::from(most), characters, reserved, private, hold }
     }
 }
 
 impl From<Rules> for Record {
-    fn from(Rules { profile, least, most, characters, reserved, private }: Rules) -> Self {
+    fn from(Rules { profile, least, most, characters, reserved, private, hold }: Rules) -> Self {
         // Both are at most `MAX_NAME`.
         let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        Self::V1 { profile, least: short(least), most: short(most), characters, reserved, private }
+        Self::V1 { profile, least: short(least), most: short(most), characters, reserved, private, hold }
     }
 }
 
@@ -140,6 +161,9 @@ pub enum RulesError {
     /// Reserved names of too many bytes.
     #[error("the reserved names have {0} bytes, more than {MAX_RESERVED_BYTES}")]
     TooLarge(usize),
+    /// Names that are kept for ever after they were given up, or not at all.
+    #[error("a name is kept from others for 1 ms to 3650 days after it was given up, not for {0} ms")]
+    Hold(u64),
     /// A reserved name that could not be claimed anyway.
     #[error("{name:?} cannot be reserved: {error}")]
     Reserved {
@@ -178,7 +202,7 @@ impl Rules {
 
     fn of(profile: Profile) -> Self {
         let (characters, reserved) = (Characters::Any, Reserved::default());
-        Self { profile, least: 1, most: MAX_NAME, characters, reserved, private: false }
+        Self { profile, least: 1, most: MAX_NAME, characters, reserved, private: false, hold: None }
     }
 
     /// The same rules for names of these characters only. They are looked at in user names alone.
@@ -198,6 +222,23 @@ impl Rules {
     #[must_use]
     pub fn with_private(self, private: bool) -> Self {
         Self { private, ..self }
+    }
+
+    /// The same rules, with names kept from others for a while once their holders gave them up; or not.
+    ///
+    /// # Errors
+    /// There is no such while.
+    pub fn with_hold(self, hold: Option<Hold>) -> Result<Self, RulesError> {
+        match hold {
+            Some(Hold { millis, .. }) if !(1..=MAX_HOLD).contains(&millis) => Err(RulesError::Hold(millis)),
+            hold => Ok(Self { hold, ..self }),
+        }
+    }
+
+    /// For how long names that were given up are kept from others; not at all where there is none.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        self.hold
     }
 
     /// Whether a keyed hash stands for a name's canonical form.
@@ -263,14 +304,18 @@ impl Rules {
     /// # Errors
     /// Which rule it breaks.
     pub fn check(&self, name: &str, key: &str) -> Result<(), NameError> {
-        let has = if self.profile == Profile::Opaque { name.chars().count() } else { name.nfc().count() };
+        let has = match self.profile {
+            _ if name.is_ascii() => name.len(),
+            Profile::Opaque => name.chars().count(),
+            _ => name.nfc().count(),
+        };
         if has < self.least {
             return Err(NameError::TooShort { has, least: self.least });
         }
         if has > self.most {
             return Err(NameError::TooLong { has, most: self.most });
         }
-        if matches!(self.profile, Profile::Username { .. }) {
+        if matches!(self.profile, Profile::Username { .. }) && self.characters != Characters::Any {
             self.characters.check(&username::form(name))?;
         }
         if let Some(reserved) = self.reserved.name(key) {

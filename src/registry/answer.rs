@@ -93,6 +93,8 @@ pub struct NameView {
     pub since: Option<Millis>,
     /// The name of that registration as typed, where the two are one name only because they look alike.
     pub looks_like: Option<String>,
+    /// Where it was given up and is kept from others: until when.
+    pub free_at: Option<Millis>,
 }
 
 /// The rules of a namespace as this node sees them.

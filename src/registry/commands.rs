@@ -26,25 +26,32 @@ impl Reader<'_> {
         Ok(keys)
     }
 
-    /// Each name as a claim that follows what ended last; refused where any of them is held, but in secret: there the claim
-    /// goes where that of the holder went, and loses to it.
-    fn claims(&self, names: &[NameRequest], keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
-        let mut claims = Vec::with_capacity(names.len());
+    /// Each name as a claim that follows what ended last; refused where any of them is held, or kept from others. In secret
+    /// such a claim goes where that of the holder went, and loses to it.
+    fn claims(&self, request: &RegisterRequest, keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
+        let replaces = request.replaces.as_ref().and_then(|replaces| self.replaced(replaces, &request.owner).ok());
+        let followed_by = |name: &NameRequest, key: &str, claim| {
+            self.registry.lattice.followed_by(self.store, &name.namespace, key, claim)
+        };
+        let mut claims = Vec::with_capacity(request.names.len());
         let mut taken = Vec::new();
-        for (request, key) in names.iter().zip(keys) {
+        for (name, key) in request.names.iter().zip(keys) {
             let Keyed { key, private } = key;
-            let after = match self.registry.lattice.vacancy(self.store, &request.namespace, &key) {
-                Vacancy::Free(after) => after,
-                Vacancy::Taken(leader) if in_secret => {
-                    self.registry.lattice.followed_by(self.store, &request.namespace, &key, leader)
-                }
-                Vacancy::Taken(_) => {
-                    taken.push(self.name_view(request.clone())?);
+            let is_kept = || self.kept_until(&name.namespace, &key, Some(&request.owner)).is_some();
+            let may_respell =
+                |leader| replaces.as_ref().is_some_and(|held| self.may_respell(held, &name.namespace, &key, leader));
+            let after = match self.registry.lattice.vacancy(self.store, &name.namespace, &key) {
+                Vacancy::Free(Some(last)) if is_kept() && in_secret => followed_by(name, &key, last),
+                Vacancy::Free(after) if after.is_none() || !is_kept() => after,
+                Vacancy::Taken(leader) if may_respell(leader) => Some(leader),
+                Vacancy::Taken(leader) if in_secret => followed_by(name, &key, leader),
+                Vacancy::Free(_) | Vacancy::Taken(_) => {
+                    taken.push(self.name_view(name.clone())?);
                     continue;
                 }
             };
-            let name = if private { String::new() } else { request.name.clone() };
-            claims.push(Claim { namespace: request.namespace.clone(), key, name, after });
+            let typed = if private { String::new() } else { name.name.clone() };
+            claims.push(Claim { namespace: name.namespace.clone(), key, name: typed, after });
         }
         if taken.is_empty() { Ok(claims) } else { Err(Refusal::NameTaken { names: taken }) }
     }
@@ -129,7 +136,7 @@ impl Writer<'_> {
             return Err(Refusal::InvalidRequest(why.to_owned()));
         }
         self.log.may_issue()?;
-        let claims = self.reader().claims(&request.names, keys, in_secret)?;
+        let claims = self.reader().claims(&request, keys, in_secret)?;
         self.check_allowance(&request.owner)?;
         request.charge.as_ref().map_or(Ok(()), |charge| self.check_charge(charge))?;
         let replaces =

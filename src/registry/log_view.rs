@@ -30,6 +30,9 @@ pub trait LogView {
     /// The time of the cluster.
     fn cluster_time(&self) -> Millis;
 
+    /// When this node was let in; 0 where it founded the cluster.
+    fn let_in_at(&self) -> Millis;
+
     /// The logs of which something is here.
     fn logs(&self) -> Vec<NodeId>;
 

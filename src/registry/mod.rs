@@ -23,6 +23,7 @@ mod commands;
 mod dispatch;
 mod endings;
 mod feed;
+mod kept;
 mod log_view;
 mod namespaces;
 mod on_behalf;

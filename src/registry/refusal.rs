@@ -6,6 +6,7 @@ use super::answer::{NameView, RulesVersion};
 use super::feed::Cursor;
 use crate::clock::NodeId;
 use crate::log::{Denied, STARTS};
+use crate::model::Time;
 use crate::name::Profile;
 
 /// Why a request was not done. Nothing was recorded.
@@ -241,10 +242,12 @@ fn list_nodes(nodes: &[NodeId]) -> String {
 }
 
 fn list(names: &[NameView]) -> String {
-    let like = |name: &NameView| {
-        name.looks_like.as_ref().map_or_else(String::new, |held| format!(" (it looks like {held:?}, which is taken)"))
+    let why = |name: &NameView| match (&name.looks_like, name.free_at) {
+        (Some(held), _) => format!(" (it looks like {held:?}, which is taken)"),
+        (None, Some(at)) => format!(" (it was given up, and is kept from others until {})", Time(at)),
+        (None, None) => String::new(),
     };
-    let names: Vec<_> = names.iter().map(|name| format!("{}/{}{}", name.namespace, name.name, like(name))).collect();
+    let names: Vec<_> = names.iter().map(|name| format!("{}/{}{}", name.namespace, name.name, why(name))).collect();
     names.join(", ")
 }
 

@@ -199,6 +199,9 @@ impl Writer<'_> {
                 Some(Stays::ForGood) => return,
             }
         }
+        if let Some(end) = all.iter().filter_map(|one| self.reader().keeps_names_until(one)).max() {
+            return self.wait_for(end, stamp);
+        }
         if !said_all {
             return self.enter_over(stamp, true);
         }

@@ -35,6 +35,10 @@ impl LogView for Log {
         self.view().cluster_time()
     }
 
+    fn let_in_at(&self) -> Millis {
+        self.membership().floor(self.me()).millis()
+    }
+
     fn logs(&self) -> Vec<NodeId> {
         self.frontiers().logs().collect()
     }

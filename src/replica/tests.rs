@@ -3,6 +3,7 @@
 mod erase;
 mod extend;
 mod feed;
+mod kept;
 mod namespaces;
 mod on_behalf;
 mod private;

@@ -3,12 +3,12 @@
 //! The check `tenure` looks at one tenure: of all claims that follow the same claim at most one is confirmed. This check
 //! looks across tenures, at everything that anybody was told on any node: a claim is confirmed only after every earlier
 //! confirmed claim to the name has ended. A claim ends by a release or an erasure, by the rename that replaced it, or by
-//! its expiry; and the end must be earlier than the claim that follows.
+//! its expiry; and the end must be earlier than the claim that follows, or be that claim itself: a respelling.
 
 use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, Stamp};
-use forename::crdt::{NameOp, Register};
+use forename::crdt::{ClaimRef, NameOp, Register};
 use forename::log::{Body, Op};
 use forename::replica::Status;
 
@@ -51,7 +51,7 @@ impl Exclusive {
             }
             for (other, told_by) in holders.iter().filter(|(other, _)| **other != stamp) {
                 let (earlier, later) = (stamp.min(*other), stamp.max(*other));
-                if !has_ended(earlier, &place, later.hlc, self.watermark, ops.clone()) {
+                if !has_ended(earlier, &place, later, self.watermark, ops.clone()) {
                     let text = format!(
                         "host {host} tells that {stamp} is confirmed, host {told_by} told the same of {other}: both hold \
                          {place:?}, nothing that counts ends the claim of {earlier} before {later}"
@@ -82,7 +82,7 @@ impl Exclusive {
                 let claim = claims.find(|claim| (&claim.namespace, &claim.key) == (&place.0, &place.1));
                 if let Some(after) = claim.and_then(|claim| claim.after)
                     && verdicts.fates.get(&after).is_none_or(|fate| fate.won)
-                    && !has_ended(after, place, stamp.hlc, self.watermark, ops.clone())
+                    && !has_ended(after, place, *stamp, self.watermark, ops.clone())
                 {
                     let text = format!(
                         "host {host} told that {stamp} holds {place:?}, which follows {after}, whose claim had not ended"
@@ -92,7 +92,7 @@ impl Exclusive {
             }
             let later = holders.keys().skip(1);
             for (earlier, later) in holders.keys().zip(later) {
-                if !has_ended(*earlier, place, later.hlc, self.watermark, ops.clone()) {
+                if !has_ended(*earlier, place, *later, self.watermark, ops.clone()) {
                     let text =
                         format!("{earlier} and {later} were told to hold {place:?}, and the first had not ended");
                     return broken("exclusive", text);
@@ -108,12 +108,22 @@ impl Exclusive {
     }
 }
 
+/// Whether a registration replaces a claim to a name that it claims itself.
+fn is_respelling(register: &Register) -> bool {
+    let replaced =
+        |end: &ClaimRef| register.claims.iter().any(|c| (&c.namespace, &c.key) == (&end.namespace, &end.key));
+    register.replaces.as_ref().is_some_and(replaced)
+}
+
 impl Check for Exclusive {
-    fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
+    fn saw(&mut self, what: &Seen<'_>, world: &World, marks: &mut Marks) -> Checked {
         match what {
             Seen::Watermark { watermark, .. } => self.watermark(*watermark),
             Seen::Final { host, stamp, status: Status::Confirmed, .. } => {
                 if let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(*stamp).map(|op| &op.body) {
+                    if is_respelling(register) {
+                        marks.mark("a holder spells its name otherwise");
+                    }
                     return self.confirmed(*host, *stamp, register, world.books.ledger.uncut_ops());
                 }
             }
@@ -132,11 +142,12 @@ impl Check for Exclusive {
     }
 }
 
-/// Whether some op ends a confirmed claim before a time; or it expired by then, and some watermark has passed that.
+/// Whether some op ends a confirmed claim before another claim, or that claim replaces it; or it expired by then, and some
+/// watermark has passed that.
 fn has_ended<'a>(
     claim: Stamp,
     place: &Place,
-    before: Hlc,
+    by: Stamp,
     watermark: Hlc,
     ops: impl Iterator<Item = &'a Op> + Clone,
 ) -> bool {
@@ -149,8 +160,9 @@ fn has_ended<'a>(
         }
         _ => false,
     };
-    let early = || ops.clone().filter(|op| op.hlc < before);
-    early().any(ends) || expiry(claim, early()).is_some_and(|end| end < before && end <= watermark)
+    let early = || ops.clone().filter(|op| op.hlc < by.hlc);
+    let respelt = || ops.clone().find(|op| op.stamp() == by).is_some_and(ends);
+    early().any(ends) || respelt() || expiry(claim, early()).is_some_and(|end| end < by.hlc && end <= watermark)
 }
 
 /// When a reservation ended by these ops; none where it did not, or is no reservation.
@@ -179,7 +191,7 @@ fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option
 #[cfg(test)]
 mod tests {
     use forename::clock::NodeId;
-    use forename::crdt::{Claim, ClaimRef};
+    use forename::crdt::Claim;
     use forename::log::Chain;
 
     use super::*;
@@ -234,6 +246,17 @@ mod tests {
         assert!(may_follow(None, vec![op(20, Body::Name(NameOp::Erase { registration }))], 0));
         let rename = Body::Name(NameOp::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) }));
         assert!(may_follow(None, vec![op(20, rename)], 0));
+    }
+
+    #[test]
+    fn a_claim_that_replaces_the_one_before_it_is_its_end() {
+        let (first, second) = (register(None, None), register(None, Some(alice(10))));
+        let ops = [op(10, Body::Register(first.clone())), op(90, Body::Register(second.clone()))];
+        let mut exclusive = Exclusive::default();
+        for (hlc, register) in [(10, &first), (90, &second)] {
+            let stamp = Stamp { hlc: Hlc(hlc), node: NodeId(1) };
+            assert!(exclusive.confirmed(0, stamp, register, ops.iter()).is_ok());
+        }
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         Kind::Rename => {
             let mut wish = wish(slot, dice, taste);
             wish.owner = format!("owner{}", earlier % 3);
-            Ask::Register(Wish { replaces: Some((earlier, place)), ..wish })
+            Ask::Register(Wish { replaces: Some((earlier, place)), respelt: dice.percent(30), ..wish })
         }
         Kind::Retry => Ask::Retry(earlier),
         Kind::Activate => Ask::Activate(earlier),
@@ -279,6 +279,7 @@ fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
         names,
         ttl: dice.percent(taste.reservations).then(|| dice.within(1, 8000)),
         replaces: None,
+        respelt: false,
         wait: dice.percent(taste.waits).then(|| dice.below(6000)),
         discreet: false,
         max_open: dice.percent(taste.charged).then_some(taste.max_open),
@@ -326,6 +327,7 @@ fn add_private(seed: u64, plan: &Plan, actions: &mut Vec<Action>) {
                     names,
                     ttl: dice.percent(40).then(|| dice.within(1, 8000)),
                     replaces,
+                    respelt: false,
                     wait: dice.percent(30).then(|| dice.below(6000)),
                     discreet: dice.percent(discreet),
                     max_open: None,

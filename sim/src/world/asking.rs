@@ -1,6 +1,6 @@
 //! Clients ask what the plan says, at their node or at another one where theirs is down.
 
-use forename::replica::{RegisterRequest, Replaces, Request};
+use forename::replica::{NameRequest, RegisterRequest, Replaces, Request};
 
 use crate::dice::Dice;
 use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
@@ -137,6 +137,10 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
             Some(Replaces { registration: world.clients.id(slot)?, name })
         }
     };
+    let mut names: Vec<_> = wish.names.iter().map(|text| name(text)).collect();
+    if let Some(Replaces { name, .. }) = replaces.as_ref().filter(|_| wish.respelt) {
+        names = vec![NameRequest { namespace: name.namespace.clone(), name: otherwise(&name.name) }];
+    }
     let mut dice = Dice::new(world.plan.seed, "id", u64::from(wish.id_of.unwrap_or(wish.slot)));
     let id = wish.own_id.then(|| {
         let bytes = (u128::from(dice.draw()) << 64 | u128::from(dice.draw())).to_be_bytes();
@@ -145,7 +149,7 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
     let request = RegisterRequest {
         id,
         owner: wish.owner.clone(),
-        names: wish.names.iter().map(|text| name(text)).collect(),
+        names,
         ttl: wish.ttl,
         replaces,
         metadata: Some(text_of(wish.slot)),
@@ -156,6 +160,12 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
     world.clients.asked.insert(wish.slot, request.clone());
     world.clients.ids.extend(id.map(|id| (wish.slot, id)));
     Some(request)
+}
+
+/// The name in another spelling.
+fn otherwise(name: &str) -> String {
+    let swapped = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    name.chars().map(swapped).collect()
 }
 
 /// The same request again, where the client chose the id; otherwise that would be another registration.

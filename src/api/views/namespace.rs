@@ -1,7 +1,9 @@
 //! Rules of namespaces.
 
-use crate::model::{Characters, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Time};
-use crate::name::{self, Profile, Rules, RulesError};
+use std::time::Duration;
+
+use crate::model::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Span, Time};
+use crate::name::{self, Hold, Profile, Rules, RulesError};
 use crate::replica::NamespaceView;
 
 impl From<NamespaceView> for Namespace {
@@ -19,6 +21,8 @@ impl From<NamespaceView> for Namespace {
             RulesVersion::Set(stamp) => Some(Time(stamp.hlc.millis())),
         };
         let reserved = rules.reserved().into_iter().map(str::to_owned).collect();
+        let hold_after_release = rules.hold().map(|hold| Span(Duration::from_millis(hold.millis)));
+        let held_for = rules.hold().map(|hold| if hold.owner_may { HeldFor::Owner } else { HeldFor::Nobody });
         Self {
             namespace,
             profile,
@@ -29,6 +33,8 @@ impl From<NamespaceView> for Namespace {
             remove_tags,
             private,
             reserved,
+            hold_after_release,
+            held_for,
             version,
             changed_at,
             is_final,
@@ -87,6 +93,9 @@ pub enum NamespaceBodyError {
         /// Whose.
         of: &'static str,
     },
+    /// It says for whom names are kept, and not for how long.
+    #[error("held_for says for whom names that were given up are kept; say also for how long, as hold_after_release")]
+    HeldForHowLong,
     /// See [`RulesError`].
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -122,7 +131,17 @@ impl NamespaceBody {
         let (least, most) = default.lengths();
         let lengths = (self.min_length.unwrap_or(least), self.max_length.unwrap_or(most));
         let rules = Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?;
-        Ok(rules.with_private(self.private).with_characters(self.characters.unwrap_or_default().into()))
+        let rules = rules.with_private(self.private).with_characters(self.characters.unwrap_or_default().into());
+        Ok(rules.with_hold(self.hold()?)?)
+    }
+
+    fn hold(&self) -> Result<Option<Hold>, NamespaceBodyError> {
+        let owner_may = self.held_for.unwrap_or_default() == HeldFor::Owner;
+        match self.hold_after_release.filter(|span| !span.0.is_zero()) {
+            Some(span) => Ok(Some(Hold { millis: span.millis(), owner_may })),
+            None if self.held_for.is_some() => Err(NamespaceBodyError::HeldForHowLong),
+            None => Ok(None),
+        }
     }
 }
 
@@ -141,6 +160,8 @@ mod tests {
             ("tenant", r#"{"profile": "dns-label", "reserved": ["www"]}"#),
             ("tag", r#"{"profile": "opaque", "if_version": "default"}"#),
             ("email", r#"{"private": true}"#),
+            ("username", r#"{"hold_after_release": "30d"}"#),
+            ("username", r#"{"hold_after_release": "1h30m", "held_for": "nobody"}"#),
             ("tag", "{}"),
         ] {
             let body: NamespaceBody = serde_json::from_str(text).unwrap();
@@ -165,6 +186,8 @@ mod tests {
             ("username", r#"{"min_length": 0}"#, "1 at least"),
             ("username", r#"{"min_length": 9, "max_length": 3}"#, "names of 9 to 3 characters cannot be"),
             ("username", r#"{"max_length": 257}"#, "256 at most"),
+            ("username", r#"{"held_for": "owner"}"#, "say also for how long"),
+            ("username", r#"{"hold_after_release": "3651d"}"#, "for 1 ms to 3650 days"),
             ("username", r#"{"reserved": ["a b"]}"#, "\"a b\" cannot be reserved: a space may not stand"),
         ] {
             let error = serde_json::from_str::<NamespaceBody>(text).unwrap().rules(namespace).unwrap_err().to_string();

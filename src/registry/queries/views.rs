@@ -104,7 +104,8 @@ impl Reader<'_> {
             self.claimable_key(&request)?;
         }
         let NameRequest { namespace, name } = request;
-        let status = status.unwrap_or(NameStatus::Available);
+        let free_at = self.kept_until(&namespace, &key, None);
+        let status = status.unwrap_or(if free_at.is_some() { NameStatus::Ending } else { NameStatus::Available });
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.as_ref().map(|holder| holder.stamp.hlc.millis());
         let rules = self.registry.lattice.rules(self.store, &namespace);
@@ -112,7 +113,7 @@ impl Reader<'_> {
         let public = holder.filter(|_| !rules.is_private());
         let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
         let looks_like = held.filter(|held| !held.is_empty() && rules.look_alike(&name, held));
-        Ok(NameView { namespace, name, key, status, registration, since, looks_like })
+        Ok(NameView { namespace, name, key, status, registration, since, looks_like, free_at })
     }
 
     /// The registration whose claim leads a name and has not finally ended, and where it stands.
