@@ -86,7 +86,9 @@ fn what_never_was_anybodys_is_not_kept() {
 #[test]
 fn a_name_is_kept_also_once_the_events_about_it_are_gone() {
     let mut cluster = keeps(1, true);
-    cluster.nodes.values_mut().for_each(|replica| replica.registry.config_mut().keep_events = Some(60_000));
+    let keep =
+        |replica: &mut Replica<MemoryStore>| replica.log.found_with(|settings| settings.keep_events = Some(60_000));
+    cluster.nodes.values_mut().for_each(keep);
     let alice = cluster.register(1, owned_by("ann", "alice"));
     releases(&mut cluster, 1, "ann", "alice");
     for minute in 0..50 {
