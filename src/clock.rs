@@ -3,6 +3,9 @@
 //! An [`Hlc`] is 48 bits of Unix milliseconds and a 16-bit counter in one integer, so that "the counter is carried
 //! into the next millisecond on overflow" is plain addition. Kulkarni et al., "Logical Physical Clocks", 2014.
 
+#[cfg(feature = "planted")]
+mod planted;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -216,10 +219,7 @@ impl Clock {
 
     /// Moves up to the machine's clock and returns the timestamp that no later op will lie at or below.
     pub fn promise(&mut self, now: Millis) -> Hlc {
-        if planted!(ClockGoesBack) {
-            self.last = Hlc::from_millis(now);
-        }
-        self.last = self.last.max(Hlc::from_millis(now));
+        self.last = planted!(clock::promised(self.last.max(Hlc::from_millis(now)), now));
         self.last
     }
 

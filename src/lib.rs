@@ -67,18 +67,24 @@
 //!
 //! The first three are on by default.
 
-/// True where the bug of this name is planted; always false without the feature `planted`.
+/// Puts the planted bugs between a rule and whoever asks: `planted!(log::is_heard(rule))` is what the rule says, with the
+/// feature `planted` as the function of that name in `log/planted.rs` hands it on. Arguments after the first are what such
+/// a function needs to know. `planted!(do …)` calls it there and nothing here.
 #[cfg(feature = "planted")]
 macro_rules! planted {
-    ($bug:ident) => {
-        crate::planted::is(crate::planted::Bug::$bug)
+    ($module:ident::$rule:ident($($said:expr),+)) => {
+        crate::$module::planted::$rule($($said),+)
+    };
+    (do $module:ident::$rule:ident($($argument:expr),+)) => {
+        crate::$module::planted::$rule($($argument),+)
     };
 }
 #[cfg(not(feature = "planted"))]
 macro_rules! planted {
-    ($bug:ident) => {
-        false
+    ($module:ident::$rule:ident($said:expr $(, $more:expr)*)) => {
+        $said
     };
+    (do $module:ident::$rule:ident($($argument:expr),+)) => {};
 }
 
 #[doc(hidden)]

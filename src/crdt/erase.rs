@@ -83,9 +83,8 @@ impl Lattice {
             return;
         }
         let hash = self.hash(name.namespace, name.key);
-        if !planted!(ErasedNameLost) {
-            schema::Erased::put(store, NameKey::new(name.namespace, &hash), &leader);
-        }
+        schema::Erased::put(store, NameKey::new(name.namespace, &hash), &leader);
+        planted!(do crdt::hidden(self, store, name));
         schema::Names::delete(store, name);
         schema::Followed::delete(store, FollowedKey { name, stamp: leader });
     }
@@ -176,7 +175,7 @@ impl Lattice {
     fn erase_twins(&mut self, store: &mut dyn Store, registration: &Registration) {
         let run = registration.chosen_id.map(|id| self.run(store, id, registration.stamp)).unwrap_or_default();
         let Some(by) = registration.erase.filter(|_| run.first() == Some(&registration.stamp)) else { return };
-        for twin in run.into_iter().skip(1).filter(|_| !planted!(TwinsNotErased)) {
+        for twin in planted!(crdt::twins(run.into_iter().skip(1).collect::<Vec<_>>())) {
             if let Some(mut twin) = Registration::load(store, twin).filter(|twin| twin.erase.is_none()) {
                 twin.erase = Some(by);
                 twin.save(store);

@@ -62,7 +62,7 @@ impl Lattice {
     /// The last writer wins, by stamp.
     pub(super) fn set_rules(&self, store: &mut dyn Store, namespace: &str, theirs: Namespace) {
         let ours = Namespace::load(store, namespace);
-        if planted!(RulesByArrival) || ours.is_none_or(|ours| ours.stamp < theirs.stamp) {
+        if planted!(crdt::replaces(ours.is_none_or(|ours| ours.stamp < theirs.stamp))) {
             theirs.save(store, namespace);
         }
     }

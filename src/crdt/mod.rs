@@ -12,6 +12,8 @@ mod gc;
 mod lattice;
 mod op;
 mod orphan_ops;
+#[cfg(feature = "planted")]
+mod planted;
 mod record;
 mod rows;
 mod state;

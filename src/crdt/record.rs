@@ -94,7 +94,8 @@ impl Registration {
     /// Where it is a reservation: when it ends unless it is activated before, by the ops that are here.
     #[must_use]
     pub fn end(&self) -> Option<Hlc> {
-        Some(if planted!(ExtensionIgnored) { self.expires? } else { self.extensions.end(self.expires?) })
+        let expires = self.expires?;
+        Some(planted!(crdt::end(self.extensions.end(expires), expires)))
     }
 
     /// Whether it was activated before it expired.

@@ -115,7 +115,7 @@ impl Lattice {
     fn claimed_after(&self, store: &dyn Store, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
         let registration = Registration::load(store, claim).filter(|known| !known.erased)?;
         let after = registration.claim(name.namespace, name.key)?.claim.after;
-        Some(after.filter(|_| !planted!(AfterIgnored)))
+        Some(planted!(crdt::follows(after)))
     }
 }
 
@@ -140,8 +140,8 @@ impl Tenures<'_> {
     /// The claim that displaced one of a tenure: the leader of the tenure, or of that of a claim it follows. Where that one
     /// was forgotten, a claim that led the name later stands for it.
     #[must_use]
-    pub fn displaced_by(&self, after: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
-        let after = after.filter(|_| !planted!(AfterIgnored));
+    pub fn displaced_by(&self, follows: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
+        let after = planted!(crdt::follows(follows));
         let leader = self.leader(after)?;
         if leader != claim {
             // A rejected registration that only this node knows may be in none of its tenures.

@@ -89,7 +89,7 @@ impl ClusterTime {
         self.notice_standstill(now);
         let expected = self.followed.map(|then| expected(then, now));
         let outran = expected.is_some_and(|expected| now.wall > expected.plus(skew));
-        self.outran = outran && !alone && !planted!(JumpFollowed);
+        self.outran = planted!(log::has_outrun(outran && !alone));
         if !self.outran {
             self.followed = Some(now);
         }

@@ -91,9 +91,8 @@ impl View<'_> {
         if self.frontiers.laggard().is_some_and(lags) {
             return None;
         }
-        let left_out = usize::from(planted!(WatermarkLeavesOneOut) && self.membership.count() > 1);
-        let members = self.membership.members().skip(left_out);
-        members.map(|member| (self.promised_by(member), member)).min()
+        let promises = self.membership.members().map(|member| (self.promised_by(member), member));
+        planted!(log::promises(promises)).min()
     }
 
     /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
@@ -106,7 +105,8 @@ impl View<'_> {
             _ if member == self.me => self.acknowledged(origin).seq,
             _ => self.frontiers.held(member, origin),
         };
-        let held = |member| held(member).min(self.membership.counts_as_held(origin, member));
+        let counts = |member| planted!(log::counts_as_held(self.membership.counts_as_held(origin, member)));
+        let held = |member| held(member).min(counts(member));
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)

@@ -61,13 +61,8 @@ impl View<'_> {
             return over.then_some(Exit::Left);
         }
         // Not before a member that stays has declared it: until then the others may need ops that only this node has.
-        let early = || {
-            let derived = self.membership.decided().get(&self.me).or(self.membership.agreed().get(&self.me));
-            derived.filter(|_| planted!(OpsDroppedEarly)).map(|cut| cut.seq)
-        };
-        match (self.notice, self.phase.out()) {
+        match (self.notice, planted!(log::out(self.phase.out(), self.membership, self.me))) {
             (Some(Notice::Evicted(cut)), _) | (_, Some(Out::Evicted(cut))) => Some(self.come_back(cut)),
-            _ if early().is_some() => early().map(|cut| self.come_back(cut)),
             (_, Some(Out::HoldsVoid)) => Some(self.drop_void()),
             // Whether its directory is its latest is to be known first.
             (Some(Notice::LeftBehind), None) if !self.phase.is_starting() => Some(self.catch_up_anew()),
@@ -77,9 +72,10 @@ impl View<'_> {
 
     /// It was evicted, and joins again.
     fn come_back(&self, cut: Seq) -> Exit {
-        let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp("this node was evicted") };
+        let next = planted!(log::next_incarnation(self.me.next_incarnation(), self.me));
+        let Some(next) = next else { return Exit::UsedUp("this node was evicted") };
         tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
-        Exit::Anew(if planted!(SameIncarnation) { self.me } else { next }, self.frontiers.decided(self.me) + 1)
+        Exit::Anew(next, self.frontiers.decided(self.me) + 1)
     }
 
     /// What it lacks is to be had by a snapshot alone.

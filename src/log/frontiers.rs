@@ -4,12 +4,15 @@
 //! because timestamps rise with `seq` and knowledge of a log is always of a prefix. That prefix, `decided`, only
 //! grows. This file keeps what is known; `decide` draws the conclusions.
 
+mod decided;
+mod promises;
+
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Now;
 use super::membership::EMPTY_LOG;
 use super::message::Promise;
 use super::ops;
@@ -83,6 +86,24 @@ pub(super) struct Held {
 }
 
 impl Origin {
+    /// What a promise is to what is here.
+    fn word(&self, promise: Promise) -> Word {
+        let news = promise.hlc > self.promise.hlc;
+        match promise.seq.cmp(&self.promise.seq) {
+            Ordering::Greater => Word::Early,
+            // The next op of that log is here, with an earlier timestamp.
+            Ordering::Less if news => Word::Other(promise.seq + 1),
+            Ordering::Equal if news && promise.chain != self.chain => Word::Other(promise.seq),
+            _ if news => Word::News,
+            _ => Word::Old,
+        }
+    }
+
+    /// How far it is known, as it is stored.
+    fn stored(&self) -> Frontier {
+        Frontier { applied: self.promise.seq, chain: self.chain, decided: self.decided, hlc: self.promise.hlc }
+    }
+
     /// The hash of a prefix that is here; none where it was decided long ago.
     fn chain_at(&self, seq: Seq) -> Option<Chain> {
         if seq == self.promise.seq {
@@ -95,6 +116,19 @@ impl Origin {
         let index = usize::try_from(seq.checked_sub(first)?).ok()?;
         self.undecided.get(index).map(|op| op.chain)
     }
+}
+
+/// What a promise is to what is here of its log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Word {
+    /// The prefix that it speaks of is not here.
+    Early,
+    /// Another continuation's, which has another op under this number.
+    Other(Seq),
+    /// More than was believed.
+    News,
+    /// Nothing new.
+    Old,
 }
 
 /// An applied op that is not decided.
@@ -134,86 +168,8 @@ impl Frontiers {
         self.watermark
     }
 
-    /// The member whose promise held the watermark back when it was last worked out.
-    pub(super) fn laggard(&self) -> Option<NodeId> {
-        self.laggard
-    }
-
-    /// Raises the watermark to the least promise of all members, which is this one's. True where it has risen.
-    pub(super) fn raise_watermark(&mut self, least: Hlc, laggard: NodeId) -> bool {
-        let before = self.watermark;
-        self.watermark = least.max(before);
-        self.laggard = Some(laggard);
-        self.watermark > before
-    }
-
-    /// The logs of which a majority may hold more, or less, since this was last asked.
-    pub(super) fn take_stale(&mut self) -> Vec<NodeId> {
-        let stale = std::mem::take(&mut self.stale);
-        if std::mem::take(&mut self.all_stale) {
-            self.logs().collect()
-        } else {
-            // While the members stay the same, a majority that holds all that is here cannot come to hold more.
-            stale.into_iter().filter(|node| self.majority(*node) < self.seq(*node)).collect()
-        }
-    }
-
-    /// Takes the ops that are at or below the watermark and held by a majority off their queues, in stamp order.
-    pub(super) fn decide(&mut self) -> Vec<Stamp> {
-        let mut decided = Vec::new();
-        for (node, origin) in &mut self.origins {
-            let before = decided.len();
-            // Of a log with two continuations nobody can tell what others have decided.
-            let forked = origin.fork.is_some();
-            let (majority, watermark) = (origin.majority, self.watermark);
-            let is_due = |op: &mut Undecided| !forked && op.seq <= majority && op.hlc <= watermark;
-            while let Some(op) = origin.undecided.pop_front_if(is_due) {
-                (origin.decided, origin.decided_chain) = (op.seq, Some(op.chain));
-                decided.push(Stamp { hlc: op.hlc, node: *node });
-            }
-            if decided.len() > before {
-                self.unsaved.insert(*node);
-            }
-        }
-        decided.sort_unstable();
-        decided
-    }
-
     pub(crate) fn promise(&self, origin: NodeId) -> Promise {
         self.origins.get(&origin).map(|origin| origin.promise).unwrap_or_default()
-    }
-
-    /// The greatest promise that was heard, believed or not: to its origin this says what it has said itself.
-    pub(super) fn greatest_heard(&self, origin: NodeId) -> Promise {
-        let greatest = |origin: &Origin| {
-            let heard = origin.heard.unwrap_or(origin.promise);
-            if origin.greatest.hlc > heard.hlc { origin.greatest } else { heard }
-        };
-        self.origins.get(&origin).map(greatest).unwrap_or_default()
-    }
-
-    /// Remembers a promise for its origin, whatever of it is believed. A process that has not made it runs on an old copy of
-    /// the origin's directory.
-    pub(super) fn remember(&mut self, node: NodeId, promise: Promise) {
-        let greatest = &mut self.origins.entry(node).or_default().greatest;
-        if promise.hlc > greatest.hlc {
-            *greatest = promise;
-        }
-    }
-
-    pub(crate) fn heard_at(&self, origin: NodeId) -> Option<Millis> {
-        self.origins.get(&origin)?.heard_at
-    }
-
-    /// When a member's believed promise last moved, or it became a member here, in `elapsed` time.
-    pub(super) fn moved_at(&self, member: NodeId) -> Millis {
-        self.origins.get(&member).and_then(|origin| origin.moved_at).unwrap_or_default()
-    }
-
-    /// Whether an op that was applied is decided.
-    pub(crate) fn is_decided(&self, op: Stamp) -> bool {
-        let undecided = self.origins.get(&op.node).and_then(|origin| origin.undecided.front());
-        undecided.is_none_or(|first| first.hlc > op.hlc)
     }
 
     /// How much of a log is here, with its hash.
@@ -234,13 +190,6 @@ impl Frontiers {
     /// The prefix of a log that a majority holds.
     pub(crate) fn majority(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.majority)
-    }
-
-    /// Takes note of what a majority holds of a log; returns what it was before.
-    pub(super) fn set_majority(&mut self, node: NodeId, majority: Seq) -> Option<Seq> {
-        let origin = self.origins.get_mut(&node)?;
-        // Where the membership has changed it may be less than before; what is decided stays so.
-        Some(std::mem::replace(&mut origin.majority, majority.max(origin.decided)))
     }
 
     /// The hash of a prefix of a log, where it is known without looking into the store.
@@ -292,7 +241,7 @@ impl Frontiers {
     /// Nothing more of a log is decided: somebody holds something else under one of its numbers.
     pub(super) fn note_fork(&mut self, node: NodeId, fork: Fork) {
         let origin = self.origins.entry(node).or_default();
-        if origin.fork.is_none() && !origin.is_over && !planted!(ForkIgnored) {
+        if planted!(log::is_fork(origin.fork.is_none() && !origin.is_over)) {
             origin.fork = Some(fork);
             self.new_forks.insert(node);
         }
@@ -320,11 +269,6 @@ impl Frontiers {
             origin.undecided.front().map(|op| (Stamp { hlc: op.hlc, node: *node }, op.seq))
         };
         self.origins.iter().filter_map(first).min()
-    }
-
-    /// What this node counts for has changed.
-    pub(super) fn recount(&mut self) {
-        self.all_stale = true;
     }
 
     /// Who counts has changed. A new member is heard of from now on.
@@ -360,11 +304,11 @@ impl Frontiers {
             if origin.ahead.len() < MOST_AHEAD {
                 origin.ahead.insert((seq, by), chain);
             }
-        } else if origin.chain_at(seq).is_some_and(|ours| ours != chain) && !planted!(HoldsOfForksCount) {
-            self.note_fork(node, Fork { by, seq });
-        } else {
+        } else if planted!(log::is_same(origin.chain_at(seq).is_none_or(|ours| ours == chain))) {
             self.rows.entry(by).or_default().insert(node, Held { seq, chain });
             self.stale.insert(node);
+        } else {
+            self.note_fork(node, Fork { by, seq });
         }
     }
 
@@ -383,77 +327,27 @@ impl Frontiers {
     /// Counts what others were ahead with, now that it is here.
     fn catch_up(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let Some(origin) = self.origins.get_mut(&node) else { return };
+        let mut others = Vec::new();
         while let Some(entry) = origin.ahead.first_entry().filter(|entry| entry.key().0 <= seq) {
             let ((at, by), theirs) = entry.remove_entry();
             if at < seq {
                 continue;
             }
-            if theirs == chain || planted!(HoldsOfForksCount) {
+            if planted!(log::is_same(theirs == chain)) {
                 let held = self.rows.entry(by).or_default().entry(node).or_default();
                 if held.seq < seq {
                     *held = Held { seq, chain };
                 }
-            } else if origin.fork.is_none() && !origin.is_over && !planted!(ForkIgnored) {
-                origin.fork = Some(Fork { by, seq });
-                self.new_forks.insert(node);
+            } else {
+                others.push(by);
             }
         }
-    }
-
-    /// Whoever has more of a log than is here has ops above what its origin has promised here; otherwise the promise is
-    /// another continuation's.
-    pub(super) fn check_promise(&mut self, node: NodeId, promise: Promise, by: NodeId) {
-        let here = self.promise(node);
-        if promise.seq > here.seq && promise.hlc < here.hlc {
-            self.note_fork(node, Fork { by, seq: here.seq + 1 });
-        }
-    }
-
-    /// Takes note of a promise that `by` passes on: believed once the prefix that it speaks of is here, kept until then.
-    /// Returns the latest that is believed.
-    pub(super) fn hear(&mut self, node: NodeId, promise: Promise, by: NodeId, now: Now) -> Hlc {
-        let origin = self.origins.entry(node).or_default();
-        let news = promise.hlc > origin.promise.hlc;
-        if promise.seq > origin.promise.seq && !planted!(PromiseWithoutPrefix) {
-            origin.heard = Some(origin.heard.filter(|heard| heard.hlc >= promise.hlc).unwrap_or(promise));
-        } else if news && promise.seq < origin.promise.seq && !planted!(PromiseWithoutPrefix) {
-            // The next op of that log is here, with an earlier timestamp: the promise belongs to another continuation.
-            self.note_fork(node, Fork { by, seq: promise.seq + 1 });
-        } else if news && promise.chain != origin.chain && !planted!(PromiseWithoutPrefix) {
-            self.note_fork(node, Fork { by, seq: promise.seq });
-        } else if news {
-            origin.promise.hlc = promise.hlc;
-            (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
-        }
-        self.promise(node).hlc
-    }
-
-    /// Believes what was heard before its prefix arrived, now that the log is here up to `applied`.
-    pub(super) fn believe(&mut self, node: NodeId, now: Now) {
-        let Some(origin) = self.origins.get_mut(&node) else { return };
-        (origin.heard_at, origin.moved_at) = (Some(now.wall), Some(now.elapsed));
-        let applied = origin.promise.seq;
-        if let Some(heard) = origin.heard.take_if(|heard| heard.seq <= applied) {
-            // With more of the log than the promise spoke of its ops say more.
-            if heard.seq == applied && heard.chain == origin.chain {
-                origin.promise.hlc = origin.promise.hlc.max(heard.hlc);
-            }
-        }
+        others.into_iter().for_each(|by| self.note_fork(node, Fork { by, seq }));
     }
 
     /// The latest timestamp among all ops and believed promises.
     pub(super) fn latest(&self) -> Hlc {
         self.origins.values().map(|origin| origin.promise.hlc).max().unwrap_or_default()
-    }
-
-    /// After a restart: the stored watermark is a promise of every member that it counted, and its prefix is here. What
-    /// of their promises was not stored may be lost for good with them, but others must still be able to follow this
-    /// node's verdicts.
-    pub(super) fn recall(&mut self, members: impl IntoIterator<Item = NodeId>) {
-        for member in members {
-            let promise = &mut self.origins.entry(member).or_default().promise;
-            promise.hlc = promise.hlc.max(self.watermark);
-        }
     }
 
     /// Reads how far each log has come, and the ops after what is decided of it.
@@ -483,10 +377,7 @@ impl Frontiers {
         schema::Watermark::save(store, &self.watermark);
         for node in std::mem::take(&mut self.unsaved) {
             let Some(origin) = self.origins.get(&node) else { continue };
-            let decided = if planted!(DecidedNotStored) { 0 } else { origin.decided };
-            let frontier =
-                Frontier { applied: origin.promise.seq, chain: origin.chain, decided, hlc: origin.promise.hlc };
-            schema::Frontiers::put(store, node, &frontier);
+            schema::Frontiers::put(store, node, &planted!(log::stored(origin.stored())));
         }
     }
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+#[cfg(feature = "planted")]
+pub(super) use self::exchange::Check;
 use self::peers::Peer;
 pub(crate) use self::peers::{Newcomer, Peers};
 use super::chain_check::Contradiction;
@@ -66,7 +68,7 @@ impl Log {
         if let Some(cut) = self.membership.cut(from).filter(|_| self.phase.may_answer()) {
             return self.on_message_of_former(store, from, cut.seq, &message);
         }
-        if self.phase.may_answer() && self.view().is_heard(from) {
+        if self.phase.may_answer() && planted!(log::is_heard(self.view().is_heard(from))) {
             self.on_message_of_member(store, from, message);
         } else {
             self.on_message_of_stranger(store, from, message);
@@ -299,7 +301,7 @@ impl View<'_> {
     /// connected to it.
     fn is_heard(&self, node: NodeId) -> bool {
         let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
-        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || planted!(AnybodyIsHeard)
+        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer()
     }
 
     /// Whether a member goes on under that id, which is a later one of its.

@@ -90,9 +90,9 @@ impl Log {
             return self.stay(store);
         }
         let settled = self.membership.frozen().is_empty() && self.membership.to_declare().is_empty();
-        let settled = settled && (self.view().may_go(leaving) || planted!(NobodyStays));
+        let settled = settled && planted!(log::may_go(self.view().may_go(leaving)));
         let began = leaving.began;
-        let hold_all = planted!(NoHandOver) || self.view().leave_waits_for().is_empty();
+        let hold_all = planted!(log::leave_waits_for(self.view().leave_waits_for())).is_empty();
         if settled && hold_all {
             tracing::info!("all members hold what this node holds; it departs");
             self.issue_membership(Body::Member(MemberOp::Depart));
@@ -157,8 +157,8 @@ impl View<'_> {
     /// hands over to nobody. A newcomer that does not know yet that it was let in may have to take another state under its id,
     /// and others remember what that id has said.
     pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
-        match self.phase.acknowledges() {
-            Acknowledges::HandedOver(handed_over) if origin != self.me && !planted!(LeaverAcknowledges) => {
+        match planted!(log::acknowledges(self.phase.acknowledges())) {
+            Acknowledges::HandedOver(handed_over) if origin != self.me => {
                 handed_over.get(&origin).copied().unwrap_or_default()
             }
             Acknowledges::Nothing => Cut::default(),

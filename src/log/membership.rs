@@ -114,11 +114,7 @@ impl Membership {
 
     /// A promise that stands for a member which has not spoken yet.
     pub(crate) fn floor(&self, member: NodeId) -> Hlc {
-        let floor = self.derived.since.get(&member).copied().unwrap_or_default();
-        if planted!(NewcomerPromisesTooMuch) && floor > Hlc::ZERO {
-            return Hlc::from_millis(floor.millis().plus(2000));
-        }
-        floor
+        planted!(log::floor(self.derived.since.get(&member).copied().unwrap_or_default()))
     }
 
     /// Those who are out, each with the prefix of its log that counts.
@@ -142,6 +138,7 @@ impl Membership {
     }
 
     /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
+    #[cfg(feature = "planted")]
     pub(crate) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.decided
     }
@@ -182,7 +179,7 @@ impl Membership {
     /// How far `holder` counts as a holder of the log of `origin`: not beyond the op with which the origin froze it. When the
     /// eviction is done all who stay have the log up to that op; what comes after it may be lost with the holder.
     pub(crate) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
-        if self.derived.frozen.is_empty() || planted!(FrozenHoldAll) {
+        if self.derived.frozen.is_empty() {
             return Seq::MAX;
         }
         self.first_freezes.get(&(origin, holder)).copied().unwrap_or(Seq::MAX)
@@ -202,10 +199,14 @@ impl Membership {
     /// How far `by` takes the log of `origin`: nothing of a stranger's, up to its cut of one that is out, up to the freeze
     /// of a frozen one, or up to the cut once that is agreed upon.
     pub(crate) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
+        planted!(log::limit(self.takes_up_to(by, origin), self.cut(origin)))
+    }
+
+    fn takes_up_to(&self, by: NodeId, origin: NodeId) -> Seq {
         if !self.derived.since.contains_key(&origin) {
             0
         } else if let Some(cut) = self.cut(origin) {
-            if planted!(VoidOpsTaken) { Seq::MAX } else { cut.seq }
+            cut.seq
         } else {
             let frozen = self.freeze_by(by, origin);
             let agreed = self.derived.agreed.get(&origin).map(|cut| cut.seq);
@@ -290,7 +291,7 @@ impl Membership {
 
     /// Whether an eviction of these, begun now, could find its majority.
     pub(crate) fn could_evict(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        2 * self.staying_without(nodes).count() > self.count() || planted!(NoMajorityNeeded)
+        planted!(log::is_majority(2 * self.staying_without(nodes).count() > self.count()))
     }
 
     /// Whether what is here of a log of one that is out goes beyond what counts, or is another continuation.

@@ -40,6 +40,8 @@ mod op;
 mod ops;
 mod own_clock;
 mod phase;
+#[cfg(feature = "planted")]
+mod planted;
 mod rows;
 mod settings;
 mod suspect;

@@ -23,9 +23,9 @@ pub(crate) struct OwnClock {
 impl OwnClock {
     /// Starts above all that the processes before may have promised.
     pub(super) fn above(ceiling: Option<Hlc>) -> Self {
-        let start = ceiling.filter(|_| !planted!(CeilingForgotten)).unwrap_or_default();
         let ceiling = ceiling.unwrap_or_default();
-        Self { clock: Clock::starting_above(start), ceiling, opened_at: ceiling, has_promised: false }
+        let clock = Clock::starting_above(planted!(log::ceiling(ceiling)));
+        Self { clock, ceiling, opened_at: ceiling, has_promised: false }
     }
 
     /// Its last timestamp: this node's promise.

@@ -258,11 +258,7 @@ impl Phase {
         let joins = matches!(self, Self::Joining);
         if joins {
             let place = Place::Waiting(Lacks::Both);
-            *self = if planted!(NothingCompared) {
-                Self::Settled(place)
-            } else {
-                Self::Comparing(ChainCheck::at(now), place)
-            };
+            *self = planted!(log::started(Self::Comparing(ChainCheck::at(now), place)));
         }
         joins
     }

@@ -46,7 +46,7 @@ impl View<'_> {
         }
         let mut offsets: Vec<_> = self.offsets().chain([0]).collect();
         offsets.sort_unstable();
-        let middle = if planted!(UpperMedian) { offsets.len() / 2 } else { (offsets.len() - 1) / 2 };
+        let middle = planted!(log::median((offsets.len() - 1) / 2, offsets.len()));
         offsets.get(middle).copied().unwrap_or(0)
     }
 

@@ -27,6 +27,8 @@ mod kept;
 mod log_view;
 mod namespaces;
 mod on_behalf;
+#[cfg(feature = "planted")]
+mod planted;
 mod private;
 mod queries;
 mod quota;

@@ -252,9 +252,7 @@ impl Writer<'_> {
                 if let Some(contest) = self.registry.verdicts.contests.get_mut(&stamp) {
                     contest.decided = true;
                     self.registry.verdicts.check.insert(stamp);
-                    if planted!(ConfirmedThoughLost) {
-                        self.confirm(stamp, replaces);
-                    }
+                    planted!(do registry::lost(self, stamp, replaces));
                 } else {
                     self.confirm(stamp, replaces);
                 }
@@ -267,11 +265,9 @@ impl Writer<'_> {
         }
     }
 
-    fn confirm(&mut self, stamp: Stamp, replaces: bool) {
+    pub(super) fn confirm(&mut self, stamp: Stamp, replaces: bool) {
         self.tell(EventKind::Confirmed, stamp);
-        if planted!(ToldTwice) {
-            self.tell(EventKind::Confirmed, stamp);
-        }
+        planted!(do registry::confirmed(self, stamp));
         self.registry.waiters.decided(stamp);
         if replaces
             && let Some(replaced) = Registration::load(self.store, stamp).and_then(|registration| registration.replaces)
@@ -350,13 +346,16 @@ impl Writer<'_> {
     fn judge(&mut self, stamp: Stamp) {
         let Some(mut contest) = self.registry.verdicts.contests.get(&stamp).cloned() else { return };
         let Some(mut registration) = Registration::load(self.store, stamp) else { return };
-        if !contest.rejected && self.may_reject(&contest, &registration) && self.held_cause(&registration) {
+        if !contest.rejected
+            && planted!(registry::may_reject(self.may_reject(&contest, &registration)))
+            && self.held_cause(&registration)
+        {
             contest.rejected = true;
             registration.rejected = true;
             registration.save(self.store);
             self.note_rejection(stamp);
             self.registry.verdicts.fates_changed = true;
-            match self.reader().earlier_twin(&registration).filter(|_| !planted!(TwinCountedAsLoser)) {
+            match planted!(registry::earlier_twin(self.reader().earlier_twin(&registration))) {
                 Some(first) => self.registry.waiters.hand_over(stamp, first),
                 None => {
                     self.tell(EventKind::Rejected(self.reader().lost_to(&registration)), stamp);
@@ -365,11 +364,7 @@ impl Writer<'_> {
             }
         }
         if contest.rejected && contest.decided {
-            let freed = match (planted!(LosersKeepNames), planted!(LosersFreeOneName)) {
-                (true, _) => 0,
-                (_, true) => 1,
-                _ => usize::MAX,
-            };
+            let freed = planted!(registry::freed(registration.claims.len()));
             registration.claims.iter_mut().take(freed).for_each(|record| {
                 record.ended.get_or_insert(EndReason::Rejected);
             });
@@ -387,7 +382,7 @@ impl Writer<'_> {
     /// issues nothing anew that it has rejected.
     fn may_reject(&mut self, contest: &Contest, registration: &Registration) -> bool {
         let Registration { stamp, seq, .. } = *registration;
-        if contest.decided || planted!(RejectedTooEarly) {
+        if contest.decided {
             return true;
         }
         let held = stamp.node == self.registry.me || self.reader().majority_holds(stamp.node, seq);
@@ -414,8 +409,7 @@ impl Writer<'_> {
 
     /// Ends the reservations that the watermark has passed and nobody activated.
     fn expire(&mut self) {
-        let time =
-            if planted!(ExpiryByLocalClock) { Hlc::from_millis(self.registry.now.wall) } else { self.log.watermark() };
+        let time = planted!(registry::expired_by(self.log.watermark(), self.registry.now));
         if self.registry.verdicts.next_expiry.is_none_or(|next| next > time) {
             return;
         }

@@ -10,7 +10,7 @@ use crate::crdt::Registration;
 
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
 #[derive(Clone, Debug)]
-struct Waiter {
+pub(super) struct Waiter {
     token: Token,
     /// Answered at this time at the latest; none: now.
     deadline: Option<Millis>,
@@ -46,11 +46,9 @@ impl Waiters {
     /// Those who wait for a later twin wait for the registration that stands for its id; they are looked at in this
     /// step, in case that one is final already.
     pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
-        for waiter in self.by_registration.remove(&twin).unwrap_or_default() {
+        for waiter in planted!(registry::handed_over(self.by_registration.remove(&twin).unwrap_or_default())) {
             self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
-            if !planted!(WaitersForgotten) {
-                self.handed_over.push((first, waiter));
-            }
+            self.handed_over.push((first, waiter));
         }
     }
 

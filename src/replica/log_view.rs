@@ -97,10 +97,10 @@ impl LogView for Log {
 
     /// Only members issue ops, and only with a clock that can be trusted.
     fn may_issue(&self) -> Result<(), Refusal> {
-        match (self.phase().may_register(), self.view().clock_suspect()) {
+        match (self.phase().may_register(), planted!(replica::suspect(self.view().clock_suspect()))) {
             (Err(Denied::Leaving | Denied::Departed), _) => Err(Refusal::Leaving),
             (Err(_), _) => Err(Refusal::NotMember),
-            (Ok(()), Some(offset)) if !planted!(SuspectTakesNames) => Err(Refusal::ClockSuspect { offset }),
+            (Ok(()), Some(offset)) => Err(Refusal::ClockSuspect { offset }),
             _ => Ok(()),
         }
     }

@@ -25,6 +25,8 @@ mod config;
 mod input;
 mod log_view;
 mod outbox;
+#[cfg(feature = "planted")]
+mod planted;
 mod recovery;
 mod rejoin;
 mod requests;

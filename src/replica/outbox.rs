@@ -102,7 +102,7 @@ impl Outbox {
     /// The outputs whose batches are durable.
     pub(super) fn release(&mut self) -> Vec<Output> {
         let durable =
-            self.gated.iter().take_while(|(batch, _)| *batch <= self.persisted || planted!(SpeakBeforeFsync)).count();
+            self.gated.iter().take_while(|(batch, _)| planted!(replica::is_durable(*batch <= self.persisted))).count();
         let mut released = std::mem::take(&mut self.at_once);
         released.extend(self.gated.drain(..durable).map(|(_, output)| output));
         released

@@ -32,15 +32,15 @@ impl Lattice {
         &self,
         store: &mut dyn Store,
         name: NameKey<'_>,
-        after: Option<Stamp>,
+        claimed_after: Option<Stamp>,
         claim: Stamp,
     ) -> Entered {
-        let after = after.filter(|_| !planted!(AfterIgnored));
+        let after = planted!(crdt::follows(claimed_after));
         self.bring_back(store, name);
         let tenures = self.tenures_of(store, name);
         let (open, leader) = (tenures.open, tenures.leader(after));
         let follows = tenures.standing_before(after);
-        let leads = leader.is_none_or(|leader| claim < leader && !planted!(TieByArrival)) || leader == Some(claim);
+        let leads = planted!(crdt::leads(leader.is_none_or(|leader| claim <= leader), claim, leader));
         let displaced = leader.filter(|leader| claim < *leader);
         // What comes before a leader that had ended changes which tenures the name went through.
         let is_open = open.is_some_and(|open| open.after == after);
@@ -63,7 +63,7 @@ impl Lattice {
             self.pass_ended(store, name, Some(claim));
         }
         let lost_to = match follows {
-            _ if !leads || displaced.is_some() && planted!(TieByArrival) => Some(after),
+            _ if !leads => Some(after),
             Standing::Displaced(tenure) => Some(tenure),
             Standing::Leads | Standing::Unknown => None,
         };

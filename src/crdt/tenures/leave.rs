@@ -9,8 +9,14 @@ use crate::store::schema::{self, FollowedKey, NameKey, Rows};
 impl Lattice {
     /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays, as a
     /// stamp, until the next one is over too. The claim's registration is not here any more, or was erased.
-    pub(in crate::crdt) fn leave(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>, claim: Stamp) {
-        let after = after.filter(|_| !planted!(AfterIgnored));
+    pub(in crate::crdt) fn leave(
+        &self,
+        store: &mut dyn Store,
+        name: NameKey<'_>,
+        follows: Option<Stamp>,
+        claim: Stamp,
+    ) {
+        let after = planted!(crdt::follows(follows));
         let tenures = self.tenures_of(store, name);
         let led = tenures.leader(after) == Some(claim) && tenures.standing_before(after) == Standing::Leads;
         if !led {

@@ -33,7 +33,7 @@ impl Log {
             if left.contains(&op.node) {
                 continue;
             }
-            match self.view().check(op, limit) {
+            match planted!(log::check(self.view().check(op, limit))) {
                 Check::Next => {
                     self.take(op);
                     taken.insert(op.node);
@@ -96,7 +96,9 @@ impl Log {
         let mut lacking = false;
         for entry in &vector.entries {
             if entry.origin == self.me {
-                if let Some(contradiction) = self.view().contradicts_log(store, from, entry) {
+                if let Some(contradiction) =
+                    planted!(log::contradicts_log(self.view().contradicts_log(store, from, entry)))
+                {
                     return self.halt_as_copy(&contradiction);
                 }
             } else {
@@ -117,7 +119,9 @@ impl Log {
         }
         for row in &vector.rows {
             let own = Some(row).filter(|row| row.by == self.me);
-            if let Some(contradiction) = own.and_then(|row| self.view().contradicts_word(from, row)) {
+            if let Some(contradiction) =
+                planted!(log::contradicts_word(own.and_then(|row| self.view().contradicts_word(from, row))))
+            {
                 return self.halt_as_copy(&contradiction);
             }
             if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.frontiers.seq(self.me)) {
@@ -145,19 +149,16 @@ impl Log {
     /// Believes a promise that a member passes on. Of one that is too far ahead as much as the cluster's time allows: whoever
     /// promises more promises less as well.
     fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
-        let mut promise = entry.promise;
-        self.frontiers.remember(entry.origin, promise);
-        if promise.hlc.millis() > self.view().latest_taken() && !planted!(SkewUnchecked) {
-            promise.hlc = Hlc::from_millis(self.view().cluster_time());
-        }
-        if self.membership.freeze_by(self.me, entry.origin).is_none() {
-            self.frontiers.check_promise(entry.origin, entry.promise, from);
-            let believed = self.frontiers.hear(entry.origin, promise, from, self.now);
+        let Entry { origin, promise: said, .. } = *entry;
+        self.frontiers.remember(origin, said);
+        let allowed = planted!(log::allowed(self.view().allowed(said), said));
+        let frozen = self.membership.freeze_by(self.me, origin).is_some();
+        let believable = (!frozen).then_some(allowed);
+        if let Some(promise) = planted!(log::believable(believable, allowed, self.frontiers.here(origin))) {
+            self.frontiers.check_promise(origin, said, from);
+            let believed = self.frontiers.hear(origin, promise, from, self.now);
             // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
             self.own.observe(believed);
-        } else if planted!(FrozenPromiseBelieved) {
-            let here = self.frontiers.here(entry.origin);
-            self.frontiers.hear(entry.origin, Promise { seq: here.seq, chain: here.chain, ..promise }, from, self.now);
         }
     }
 
@@ -226,6 +227,12 @@ impl Log {
 }
 
 impl View<'_> {
+    /// As much of a promise as the cluster's time allows.
+    fn allowed(&self, promise: Promise) -> Promise {
+        let is_early = promise.hlc.millis() > self.latest_taken();
+        Promise { hlc: if is_early { Hlc::from_millis(self.cluster_time()) } else { promise.hlc }, ..promise }
+    }
+
     /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
     /// that is kept: two that hold different ops must not go on in peace.
     fn holds_another(&self, store: &impl Store, from: NodeId, entry: &Entry) -> bool {
@@ -242,14 +249,14 @@ impl View<'_> {
             Check::Ours
         } else if op.seq > self.membership.limit(self.me, op.node) {
             Check::Stranger
-        } else if op.seq > applied + 1 && !planted!(GapsTaken) {
+        } else if op.seq > applied + 1 {
             Check::Gap
         } else if op.hlc <= self.membership.floor(op.node) {
             // Another admission let it in earlier, which is not complete here yet.
             Check::Stranger
-        } else if op.hlc.millis() > limit && !planted!(SkewUnchecked) {
+        } else if op.hlc.millis() > limit {
             Check::Early
-        } else if !op.continues(self.frontiers.chain(op.node)) && !planted!(GapsTaken) {
+        } else if !op.continues(self.frontiers.chain(op.node)) {
             // Its origin's data directory was put back or copied.
             Check::Broken
         } else if op.hlc <= self.frontiers.promise(op.node).hlc {
@@ -262,7 +269,7 @@ impl View<'_> {
 }
 
 /// What an op is to this node.
-enum Check {
+pub(in crate::log) enum Check {
     /// It continues what is here of its log.
     Next,
     Known,

@@ -94,7 +94,7 @@ impl Log {
         if !self.phase.may_admit() || contact.node != from || again {
             return;
         }
-        if let Some(obstacle) = self.bars(from, wall) {
+        if let Some(obstacle) = planted!(log::bars(self.bars(from, wall))) {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.retire_earlier_incarnations(from);
@@ -104,7 +104,8 @@ impl Log {
             let waits_for = vec![Obstacle::Eviction(forked)];
             return self.peers.let_wait(&mut self.events, contact, waits_for, from, self.now.elapsed);
         }
-        if planted!(NewcomersToldSecrets) {
+        // Only once it is let in.
+        if planted!(log::tells_secrets(false)) {
             self.tell_secrets(store, from);
         }
         let began = self.now.elapsed;
@@ -120,8 +121,7 @@ impl Log {
             self.time.heard(member, wall, self.now, self.cluster.settings().max_clock_skew);
         }
         let time = self.view().cluster_time();
-        let is_off =
-            wall.0.abs_diff(time.0) > self.cluster.settings().max_clock_skew && !planted!(NewcomersClockUnchecked);
+        let is_off = wall.0.abs_diff(time.0) > self.cluster.settings().max_clock_skew;
         let ahead = i128::from(wall.0) - i128::from(time.0);
         is_off.then(|| Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) })
     }
@@ -195,7 +195,7 @@ impl Log {
         let contact = self.peers.joining.get(&from).map(|joining| joining.contact.clone());
         let Some(contact) = contact.or_else(|| self.contacts.get(from).cloned()) else { return };
         // Its clock may have been set meanwhile, and what it cannot read may have come into use.
-        if let Some(obstacle) = self.bars(from, wall) {
+        if let Some(obstacle) = planted!(log::bars(self.bars(from, wall))) {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.contacts.learn([contact.clone()]);
@@ -220,7 +220,7 @@ impl Log {
         self.retire_earlier_incarnations(node);
         match first {
             Some(first) if first == self.me => {
-                let obstacles = self.view().obstacles();
+                let obstacles = planted!(log::obstacles(self.view().obstacles()));
                 if obstacles.is_empty() {
                     self.contacts.learn([contact]);
                     tracing::info!(newcomer = %node, "a newcomer is let in");
@@ -293,17 +293,17 @@ impl View<'_> {
         let leaving: BTreeSet<_> =
             self.membership.frozen().iter().chain(self.membership.agreed().keys()).copied().collect();
         // An eviction that is done is declared in this step, before anything that rests on it.
-        if !leaving.is_empty() && !planted!(AdmitDuringFreeze) {
+        if !leaving.is_empty() {
             obstacles.push(Obstacle::Eviction(leaving));
         } else if !self.membership.to_declare().is_empty() {
             obstacles.push(Obstacle::Eviction(self.membership.to_declare().keys().copied().collect()));
         }
         let unsettled = self.lack_admissions();
-        if !unsettled.is_empty() && !planted!(AdmitUnsettled) {
+        if !unsettled.is_empty() {
             obstacles.push(Obstacle::Unsettled(unsettled));
         }
         let silent: BTreeSet<_> = self.membership.members().filter(|member| !self.is_in_contact(*member)).collect();
-        if !silent.is_empty() && !planted!(AdmitUnheard) {
+        if !silent.is_empty() {
             obstacles.push(Obstacle::Silent(silent));
         }
         obstacles

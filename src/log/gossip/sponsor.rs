@@ -48,7 +48,7 @@ impl Peers {
     pub(super) fn end_joins(&mut self, events: &mut Events, membership: &Membership, config: &Config, now: Millis) {
         let is_late = |joining: &Joining| {
             joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN))
-                || now > joining.began.plus(config.snapshot_ttl) && !planted!(SnapshotKeptForEver)
+                || planted!(log::is_overdue(now > joining.began.plus(config.snapshot_ttl)))
         };
         let ended = self.joining.iter().filter(|(node, joining)| membership.is_known(**node) || is_late(joining));
         for node in ended.map(|(node, _)| *node).collect::<Vec<_>>() {

@@ -109,7 +109,7 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
                 let place = if here { &mut ready } else { &mut agreed };
                 for (node, cut) in cuts {
                     let known = derived.cuts.get(node);
-                    if known.is_none_or(|known| cut < known && !planted!(GreaterCutCounts)) {
+                    if planted!(log::replaces(known.is_none_or(|known| cut < known), known)) {
                         place.entry(*node).and_modify(|least| *least = (*least).min(*cut)).or_insert(*cut);
                     }
                 }
@@ -157,16 +157,15 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
         return None;
     }
     let members = derived.members.len();
-    let majority = 2 * stay.len() > members || planted!(NoMajorityNeeded);
+    let majority = planted!(log::is_majority(2 * stay.len() > members));
     // The first member knows of all admissions, so with it half of the members is enough.
     let first = usize::from(derived.first().is_some_and(|first| stay.contains(&first)));
-    let few = 2 * derived.retired.len() < members + first || planted!(MajorityBeginsAnew);
+    let few = planted!(log::are_few(2 * derived.retired.len() < members + first));
     let all_retired = derived.retired.len() == frozen.len();
     derived.possible = majority || all_retired && few;
     let has_frozen = |node: &NodeId, by: &NodeId| freezes.get(node).is_some_and(|freezes| freezes.contains_key(by));
     let unanimous = frozen.iter().all(|node| stay.iter().all(|by| has_frozen(node, by)));
-    let unanimous = unanimous || planted!(FewFreezesSuffice);
-    (unanimous && derived.possible).then(|| cuts(&freezes, derived, &stay))
+    (planted!(log::is_unanimous(unanimous)) && derived.possible).then(|| cuts(&freezes, derived, &stay))
 }
 
 /// The greatest freezes of those who stay; freezes by the frozen do not count, because what they froze may be nowhere else.
@@ -175,15 +174,13 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
 fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Cut> {
     let first = derived.first();
     let cut = |node: &NodeId| {
-        let by_stayers = || {
-            let by = freezes.get(node).into_iter().flatten();
-            by.filter(|(by, _)| stay.contains(by) || planted!(FreezesOfTheFrozenCount))
+        let by = freezes.get(node).into_iter().flatten();
+        let by = by.filter(|(by, _)| planted!(log::freeze_counts(stay.contains(by))));
+        let rank = |(by, freeze): (&NodeId, &Freeze)| {
+            (freeze.forked, freeze.forked.is_some() && Some(*by) == first, freeze.upto)
         };
-        let rank = |(by, freeze): &(&NodeId, &Freeze)| {
-            (freeze.forked, freeze.forked.is_some() && Some(**by) == first, freeze.upto.seq, freeze.upto.chain)
-        };
-        let chosen = if planted!(CutTooLow) { by_stayers().min_by_key(rank) } else { by_stayers().max_by_key(rank) };
-        chosen.map(|(_, freeze)| freeze.upto).unwrap_or_default()
+        let ranks: Vec<_> = by.map(rank).collect();
+        planted!(log::chosen(ranks.iter().max().copied(), &ranks)).map(|(.., upto)| upto).unwrap_or_default()
     };
     derived.frozen.iter().map(|node| (*node, cut(node))).collect()
 }

@@ -132,7 +132,7 @@ impl Writer<'_> {
         for registration in &looked {
             let counts =
                 !self.reader().is_twin(registration) && self.reader().was_accepted_here(registration, &retelling);
-            for kind in self.reader().became(registration).into_iter().filter(|_| counts && !planted!(NothingRetold)) {
+            for kind in self.reader().became(registration).into_iter().filter(|_| planted!(registry::retells(counts))) {
                 self.registry.feed.push(kind, registration.stamp, self.registry.now.wall);
             }
         }
