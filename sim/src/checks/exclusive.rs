@@ -250,8 +250,9 @@ mod tests {
 
     #[test]
     fn a_claim_that_replaces_the_one_before_it_is_its_end() {
+        let named = |register| Body::Name(NameOp::Register(register));
         let (first, second) = (register(None, None), register(None, Some(alice(10))));
-        let ops = [op(10, Body::Register(first.clone())), op(90, Body::Register(second.clone()))];
+        let ops = [op(10, named(first.clone())), op(90, named(second.clone()))];
         let mut exclusive = Exclusive::default();
         for (hlc, register) in [(10, &first), (90, &second)] {
             let stamp = Stamp { hlc: Hlc(hlc), node: NodeId(1) };
