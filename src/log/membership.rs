@@ -138,7 +138,7 @@ impl Membership {
     }
 
     /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
-    #[cfg(feature = "planted")]
+    #[cfg(any(test, feature = "planted"))]
     pub(crate) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.decided
     }
