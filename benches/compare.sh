@@ -155,7 +155,7 @@ start_forename() {
   nodes=()
   start_node "$dir" 0
   first="$(sed -n 's/^peer //p' "$dir/log0")"
-  token="$("$forename" member token --node "${nodes[0]}" | tail -n 1)"
+  token="$("$forename" member token --uses "$count" --node "${nodes[0]}" | tail -n 1)"
   for ((i = 1; i < count; i++)); do start_node "$dir" "$i" --join "$first" --token "$token"; done
   await all_members
 }

@@ -26,7 +26,7 @@ use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
     Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
-    Registrations, Span, TokenBody, TokenIssued, Wait,
+    Registrations, Span, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -216,16 +216,6 @@ impl Client {
     /// [`ProblemType::Departed`]; nothing was changed.
     pub async fn stay(&self) -> Result<Cluster> {
         self.answer(self.call(Method::DELETE, &["v1", "cluster", "leave"], &[])?).await
-    }
-
-    /// A token that lets newcomers join for so long; none for a day.
-    ///
-    /// # Errors
-    /// The node cannot be reached or cannot make one.
-    pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
-        let request = self.call(Method::POST, &["v1", "cluster", "tokens"], &[])?;
-        let issued: TokenIssued = self.answer(request.json(&TokenBody { ttl: ttl.map(Span) })).await?;
-        Ok(issued.token)
     }
 
     fn call(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {

@@ -4,6 +4,7 @@ mod error;
 
 #[cfg(feature = "cli")]
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -44,12 +45,18 @@ pub struct Partial {
     /// Where other nodes reach it, if not where it listens [env: FORENAME_ADVERTISE]
     #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR"))]
     pub advertise: Option<String>,
-    /// With an empty data directory, or one that rejoins: join the cluster of this member [env: FORENAME_JOIN]
+    /// With an empty data directory, or one that rejoins: join the cluster of the member at this address, in place of those that
+    /// the join token names [env: FORENAME_JOIN]
     #[cfg_attr(feature = "cli", arg(long, value_name = "ADDR"))]
     pub join: Option<String>,
-    /// What 'forename member token' printed at a member [env: FORENAME_TOKEN]
+    /// What 'forename member token' printed at a member; others on this machine can see it in the list of processes, so prefer
+    /// the file [env: FORENAME_TOKEN]
     #[cfg_attr(feature = "cli", arg(long))]
     pub token: Option<String>,
+    /// A file with that on its last line [env: FORENAME_JOIN_TOKEN_FILE]
+    #[serde(alias = "join-token-file")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub join_token_file: Option<PathBuf>,
     /// A name for the node, for people [env: FORENAME_NAME]
     #[cfg_attr(feature = "cli", arg(long, value_name = "LABEL"))]
     pub name: Option<String>,
@@ -199,6 +206,7 @@ impl Partial {
             advertise: self.advertise.or(lower.advertise),
             join: self.join.or(lower.join),
             token: self.token.or(lower.token),
+            join_token_file: self.join_token_file.or(lower.join_token_file),
             name: self.name.or(lower.name),
             max_open: self.max_open.or(lower.max_open),
             hosts: if self.hosts.is_empty() { lower.hosts } else { self.hosts },
@@ -230,16 +238,12 @@ impl Partial {
         if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
         }
-        let join = match (self.join, self.token) {
-            (Some(address), Some(token)) => Some(JoinConfig { address, token }),
-            (Some(_), None) => return Err(ConfigError::HalfJoin("--token")),
-            (None, Some(_)) => return Err(ConfigError::HalfJoin("--join")),
-            (None, None) => None,
-        };
+        let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR.into());
+        let join = join(self.join, self.token, self.join_token_file, &data_dir)?;
         // Tells nodes apart also where nobody named them.
         let label = self.name.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
         let node = NodeConfig {
-            data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR.into()),
+            data_dir,
             peer_listen: peer,
             advertise: self.advertise,
             label,
@@ -266,6 +270,33 @@ fn connections(most: Option<u32>, of_address: Option<u32>) -> Connections {
     let defaults = Connections::default();
     let or = |given: Option<u32>, default| given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default);
     Connections { most: or(most, defaults.most), most_of_address: or(of_address, defaults.most_of_address), ..defaults }
+}
+
+/// How the node joins. An address alone is of no use; the token may name addresses. Where the node has a state it joins no
+/// more, and the file may have been removed.
+fn join(
+    address: Option<String>,
+    token: Option<String>,
+    file: Option<PathBuf>,
+    data_dir: &Path,
+) -> Result<Option<JoinConfig>, ConfigError> {
+    let token = match (token, file) {
+        (Some(_), Some(_)) => return Err(ConfigError::TwoTokens),
+        (None, Some(path)) => {
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == ErrorKind::NotFound && data_dir.join("db").is_dir() => return Ok(None),
+                Err(error) => return Err(ConfigError::JoinToken { path, error }),
+            };
+            Some(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned())
+        }
+        (token, None) => token,
+    };
+    match (address, token) {
+        (address, Some(token)) => Ok(Some(JoinConfig { address, token })),
+        (Some(_), None) => Err(ConfigError::HalfJoin),
+        (None, None) => Ok(None),
+    }
 }
 
 /// The tokens of the settings, and those of a file.
@@ -401,8 +432,27 @@ mod tests {
         let join = |join: Option<&str>, token: Option<&str>| {
             Partial { join: join.map(Into::into), token: token.map(Into::into), ..Partial::default() }.finish()
         };
-        assert!(matches!(join(Some("a:1"), None), Err(ConfigError::HalfJoin("--token"))));
-        assert!(matches!(join(None, Some("t")), Err(ConfigError::HalfJoin("--join"))));
-        assert_eq!(join(Some("a:1"), Some("t")).unwrap().node.join.unwrap().address, "a:1");
+        assert!(matches!(join(Some("a:1"), None), Err(ConfigError::HalfJoin)));
+        let address = |join: Result<Settings, ConfigError>| join.unwrap().node.join.unwrap().address;
+        assert_eq!(address(join(None, Some("t"))), None, "the token may name some");
+        assert_eq!(address(join(Some("a:1"), Some("t"))).as_deref(), Some("a:1"));
+    }
+
+    #[test]
+    fn a_join_token_is_read_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "# made today\nfn1.abc\n\n").unwrap();
+        let file = Partial { join_token_file: Some(path), ..Partial::default() };
+        assert_eq!(file.clone().finish().unwrap().node.join.unwrap().token, "fn1.abc");
+        let both = Partial { token: Some("t".to_owned()), ..file }.finish();
+        assert!(matches!(both, Err(ConfigError::TwoTokens)));
+        let none = Partial { join_token_file: Some("/nonexistent/token".into()), ..Partial::default() }.finish();
+        assert!(none.unwrap_err().to_string().contains("/nonexistent/token"));
+        // It is of no use any more once the node has joined.
+        std::fs::create_dir(dir.path().join("db")).unwrap();
+        let data_dir = Some(dir.path().to_owned());
+        let joined = Partial { join_token_file: Some("/nonexistent/token".into()), data_dir, ..Partial::default() };
+        assert!(joined.finish().unwrap().node.join.is_none());
     }
 }

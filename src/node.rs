@@ -5,6 +5,7 @@ mod admin;
 pub mod descriptors;
 mod disk_space;
 mod driver;
+mod error;
 mod incarnations;
 mod init;
 #[doc(hidden)]
@@ -24,19 +25,19 @@ pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
+pub use self::error::NodeError;
 use self::incarnations::{Channels, Ended, Incarnations, KnownCluster, Watches};
 pub use self::init::{Founded, InitError};
 use self::operator::Operator;
+use self::rejoin::WayIn;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody};
 use crate::replica::{Config, Contact, Cursor, OpenError, Refusal, Replica, Reply, Request, Start, node_in};
-use crate::store::disk::{self, DiskOptions, DiskStore};
-use crate::transport::{
-    Identity, IdentityError, JoinError, Limits, LinkFilter, Transport, TransportConfig, TransportError, WireVersion,
-};
+use crate::store::disk::{DiskOptions, DiskStore};
+use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
 
 /// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
 const QUEUE: usize = 4096;
@@ -112,10 +113,19 @@ impl NodeConfig {
 /// How a newcomer gets in.
 #[derive(Clone, Debug)]
 pub struct JoinConfig {
-    /// The QUIC address of a member.
-    pub address: String,
+    /// The QUIC address of a member; none for those that the token names.
+    pub address: Option<String>,
     /// What `forename member token` printed.
     pub token: String,
+}
+
+impl JoinConfig {
+    fn way_in(&self) -> Result<WayIn, NodeError> {
+        let token = JoinToken::parse(&self.token)?;
+        let addresses =
+            self.address.as_ref().map_or_else(|| token.addresses().to_vec(), |address| vec![address.clone()]);
+        if addresses.is_empty() { Err(NodeError::NoAddress) } else { Ok(WayIn { addresses, token }) }
+    }
 }
 
 /// A request on its way to the driver.
@@ -209,49 +219,6 @@ impl Handle {
     }
 }
 
-/// Why a node does not start, or stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The data directory cannot be made.
-    #[error("cannot make the data directory {path}: {error}")]
-    DataDir {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The directory holds no cluster, and the node was not told what to do about that.
-    #[error(
-        "{} holds no cluster, and a node founds none by itself; nothing was started or made. If there was one, its disk is \
-         lost or not mounted there: see to that first. To found a new cluster, once: `forename init --data-dir {}`. To join \
-         one: `forename serve` with --join, the address of a member, and --token, which `forename member token` prints there",
-        .0.display(),
-        .0.display()
-    )]
-    NoCluster(PathBuf),
-    /// The identity cannot be read or made.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] disk::OpenError),
-    /// The store does not fit the node.
-    #[error(transparent)]
-    Open(#[from] crate::replica::OpenError),
-    /// The transport cannot start.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The sponsor does not let the newcomer in.
-    #[error(transparent)]
-    Join(#[from] JoinError),
-    /// No thread or random number to be had.
-    #[error("the system refuses what the node needs: {0}")]
-    System(String),
-    /// It halted.
-    #[error("the node has halted: {0}")]
-    Halted(String),
-}
-
 /// How a node came to its end without a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stopped {
@@ -302,6 +269,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
+        let join = config.join.as_ref().map(JoinConfig::way_in).transpose()?;
         let begins = config.join.is_some() || config.found.is_some();
         if !begins && !config.data_dir.join("db").is_dir() {
             return Err(NodeError::NoCluster(config.data_dir));
@@ -334,10 +302,11 @@ impl Node {
         })?;
         let peer_address = transport.local_addr();
         let (clocks, seed) = (driver::Clocks::start(), random()?);
+        let contact_address = config.advertise.unwrap_or_else(|| peer_address.to_string());
         let contact = Contact {
             node,
             public_key: public_key.to_vec(),
-            address: config.advertise.unwrap_or_else(|| peer_address.to_string()),
+            address: contact_address.clone(),
             label: config.label,
             as_of: clocks.now().wall,
         };
@@ -364,6 +333,7 @@ impl Node {
         let handle = handle.with_watches(watches.disk_low.subscribe(), watches.cluster.subscribe());
         let operator = Operator {
             identity: own_identity,
+            address: contact_address,
             node: watches.node.subscribe(),
             cluster: watches.cluster.subscribe(),
             transport: watches.transport.subscribe(),
@@ -371,8 +341,7 @@ impl Node {
         };
         let ended = watches.ended.subscribe();
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
-        let lives =
-            Incarnations { config: replica_config, clocks, transport, join: config.join, channels, watches, disk };
+        let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
         let reception = Reception(lives.start(replica)?);
         Ok((Self { handle, peer_address, operator, stop, ended }, reception))
     }

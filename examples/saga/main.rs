@@ -109,7 +109,7 @@ async fn main() -> Result<(), Failure> {
     let frankfurt = City::start("Frankfurt", dir.path().join("frankfurt"), &links, None).await?;
     let token =
         frankfurt.node.mint_token(Some(Duration::from_secs(60))).await.map_err(|problem| problem.to_string())?;
-    let join = JoinConfig { address: frankfurt.node.peer_address().to_string(), token };
+    let join = JoinConfig { address: None, token };
     let sydney = City::start("Sydney", dir.path().join("sydney"), &links, Some(join)).await?;
     for city in [&frankfurt, &sydney] {
         // A node that is still joining says no more than that.

@@ -18,11 +18,10 @@ use super::registrations::unexpected;
 use super::{Admin, Api, now};
 use crate::backup::Writer;
 use crate::clock::NodeId;
-use crate::model::limits::DEFAULT_TOKEN_TTL;
 use crate::model::{Cluster, ClusterSettingsBody, Hindrance, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::Backup;
-use crate::replica::{Answer, ClusterView, Refusal, Request};
+use crate::replica::{Answer, ClusterSecret, ClusterView, Refusal, Request};
 use crate::store::SnapshotPart;
 
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
@@ -76,12 +75,45 @@ pub(super) async fn evict(
     Segments(node): Segments<String>,
     Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
-    let node: NodeId = node.parse().map_err(|error| {
-        let detail = format!("{node:?}: {error}; nobody was evicted");
-        Problem::boxed(ProblemType::InvalidRequest, detail)
-    })?;
-    let view = view(&api, Request::Evict { node, force }).await?;
+    let view = view(&api, Request::Evict { node: node_of(&node)?, force }).await?;
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
+}
+
+/// Gives the cluster another secret.
+pub(super) async fn rotate_secret(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let secret = ClusterSecret(api.admin.random().map_err(|refusal| Box::new(refusal.into()))?);
+    let view = view(&api, Request::RotateSecret(secret)).await?;
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+}
+
+/// Keeps a key out.
+pub(super) async fn ban(
+    State(api): State<Arc<Api>>,
+    Segments(node): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api, Request::Ban { node: node_of(&node)?, banned: true }).await?;
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+}
+
+/// Lets it in again.
+pub(super) async fn unban(
+    State(api): State<Arc<Api>>,
+    Segments(node): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let view = view(&api, Request::Ban { node: node_of(&node)?, banned: false }).await?;
+    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+}
+
+fn node_of(text: &str) -> Result<NodeId, Box<Problem>> {
+    text.parse().map_err(|error| {
+        let detail = format!("{text:?}: {error}; nothing was changed");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })
 }
 
 /// Accepted: the node is out, and stops, once the others hold what it holds.
@@ -107,14 +139,8 @@ pub(super) async fn mint_token(
     Params(NoParams {}): Params<NoParams>,
     OptionalBody(body): OptionalBody<TokenBody>,
 ) -> Result<Response, Box<Problem>> {
-    let ttl = body.ttl.map_or(DEFAULT_TOKEN_TTL, |span| span.0);
-    if ttl.is_zero() {
-        return Err(Problem::boxed(
-            ProblemType::InvalidRequest,
-            "a token with a ttl of 0 lets nobody in; none was made",
-        ));
-    }
-    let token = api.admin.mint_token(ttl).map_err(|refusal| Box::new(refusal.into()))?;
+    let (ttl, uses) = body.checked().map_err(|why| Problem::boxed(ProblemType::InvalidRequest, why))?;
+    let token = api.admin.mint_token(ttl, uses).map_err(|refusal| Box::new(refusal.into()))?;
     Ok(json(StatusCode::CREATED, &TokenIssued { token }))
 }
 

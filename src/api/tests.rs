@@ -50,8 +50,12 @@ struct Fake {
 struct FakeAdmin;
 
 impl Admin for FakeAdmin {
-    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
+    fn mint_token(&self, ttl: Duration, _: u32) -> Result<String, Refusal> {
         if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
+    }
+
+    fn random(&self) -> Result<[u8; 32], Refusal> {
+        Ok([7; 32])
     }
 
     fn backup(&self) -> BackupAnswer<'_> {
@@ -187,6 +191,7 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         disk_hangs: None,
         events: (cursor(4), cursor(9)),
         evicted: Vec::new(),
+        banned: Vec::new(),
     }
 }
 
@@ -298,9 +303,12 @@ async fn every_call_by_the_client() {
     let fake = Fake::start(|request| match request {
         Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster | Request::Evict { .. } | Request::Leave { .. } => {
-            Ok(Answer::Cluster(Box::new(cluster_view(true))))
-        }
+        Request::Cluster
+        | Request::Evict { .. }
+        | Request::Ban { .. }
+        | Request::RotateSecret(_)
+        | Request::Configure(_)
+        | Request::Leave { .. } => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
         _ => answered(Status::Confirmed),
     })
     .await;

@@ -20,6 +20,14 @@ enum ClusterCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Give the cluster another secret, which its members alone learn
+    ///
+    /// Join tokens made before, and the secret in a stolen directory or backup, are of no use from then on. A node that is out at
+    /// that time, or that is restored from a backup taken before, comes back with a new join token only.
+    RotateSecret {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// Change settings; they take effect at all members while they run
     Set {
         #[command(flatten)]
@@ -70,6 +78,13 @@ pub(super) async fn run(args: ClusterArgs) -> Outcome {
         ClusterCommand::Show { client } => {
             let cluster = client.client()?.cluster().await?;
             (client, cluster)
+        }
+        ClusterCommand::RotateSecret { client } => {
+            let cluster = client.client()?.rotate_secret().await?;
+            output::print(&client, &cluster, |_| {
+                "the cluster has another secret; members that are away learn it when they are back".to_owned()
+            })?;
+            return Ok(Exit::Done);
         }
         ClusterCommand::Set { settings, client } => {
             let body = settings.body()?;

@@ -15,7 +15,7 @@ use crate::node::Node;
 /// Found a cluster: make the first member's directory, once
 ///
 /// A node never founds a cluster by itself, so that a lost disk or a wrong mount cannot begin a second one in silence. All
-/// other members join with 'forename serve --join --token'.
+/// other members join with 'forename serve --join-token-file'.
 ///
 /// Choose what happens while a member is down; 'forename cluster set' changes it later. Strict, the default: the earliest
 /// claim wins whatever happens, and names stay pending until the member is back or evicted by hand. Or go on:

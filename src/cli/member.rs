@@ -36,8 +36,20 @@ enum MemberCommand {
         /// off, and the eviction is carried out all the same once a majority hears of it
         #[arg(long)]
         force: bool,
+        /// Keep its key out: it does not come back, not even as its next incarnation. It still knows the cluster's secret, so
+        /// where it is not to be trusted any more use 'forename cluster rotate-secret' too
+        #[arg(long)]
+        ban: bool,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Let a node in again whose key was banned
+    Unban {
+        /// Its id
+        #[arg(value_name = "NODE")]
+        node: NodeId,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -51,11 +63,14 @@ enum MemberCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Make a token that lets new nodes join
+    /// Make a token that lets a new node join, with the addresses of some members
     Token {
-        /// How long it lets them in
+        /// How long it lets in, at most 30d
         #[arg(long, default_value = "24h")]
         ttl: Span,
+        /// How many nodes it lets in
+        #[arg(long, value_name = "COUNT", default_value_t = 1)]
+        uses: u32,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -68,14 +83,20 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
             let members = &cluster.members;
             output::print(&client, members, |_| status::membership(&cluster))?;
         }
-        MemberCommand::Evict { member, force, wait, client } => return evict(&member, force, &wait, &client).await,
+        MemberCommand::Evict { member, force, ban, wait, client } => {
+            return evict(&member, force, ban, &wait, &client).await;
+        }
+        MemberCommand::Unban { node, client } => {
+            let cluster = client.client()?.unban(node).await?;
+            output::print(&client, &cluster, status::membership)?;
+        }
         MemberCommand::Leave { cancel: true, wait: _, client } => {
             let cluster = client.client()?.stay().await?;
             output::print(&client, &cluster, status::membership)?;
         }
         MemberCommand::Leave { cancel: false, wait, client } => return leave(&wait, &client).await,
-        MemberCommand::Token { ttl, client } => {
-            let token = client.client()?.mint_token(Some(ttl.0)).await?;
+        MemberCommand::Token { ttl, uses, client } => {
+            let token = client.client()?.mint_token_for(uses, Some(ttl.0)).await?;
             // Alone on the last line, so that scripts can take it from there.
             output::print(&client, &TokenIssued { token }, |issued| issued.token.clone())?;
         }
@@ -83,9 +104,13 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn evict(member: &str, force: bool, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+async fn evict(member: &str, force: bool, ban: bool, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let node = find(&client.cluster().await?, member)?;
+    // First, or it could be back before.
+    if ban {
+        client.ban(node).await?;
+    }
     let mut cluster = client.evict(node, force).await?;
     let mut exit = Exit::Done;
     if wait.wait {

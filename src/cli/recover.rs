@@ -16,7 +16,7 @@ use crate::replica::Holdings;
 ///
 /// The node of the directory becomes the only member of a new cluster, under its next id. What it holds stays, and what was
 /// pending is decided when it is next served. Nodes of the old cluster that turn up are brought in by 'forename rejoin' on
-/// their directories and 'forename serve --join --token' of the new cluster.
+/// their directories and 'forename serve --join-token-file' with a join token of the new cluster.
 #[derive(Args, Debug)]
 pub(super) struct RecoverArgs {
     /// Do it; without, only what the directory holds and what may be lost is shown
@@ -70,7 +70,7 @@ pub(super) fn run(args: &RecoverArgs) -> Outcome {
         format!(
             "{}\nnode {node} is the only member of a new cluster now; 'forename serve' on the directory starts it and \
              decides what was pending\nothers of the old cluster: 'forename rejoin' on their directories, then 'forename \
-             serve' with --join and --token of the new one",
+             serve' with a join token of the new one",
             holds(recovery)
         )
     })?;

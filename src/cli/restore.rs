@@ -16,7 +16,7 @@ use crate::node::offline::{self, Restored};
 /// what the cluster does not know of. The directory that the backup was taken of must not be served any more.
 ///
 /// A backup of a node that was alone in its cluster has nowhere to come back to: 'forename recover' on the directory makes
-/// a cluster of it, or 'forename serve' with --join and --token where the cluster goes on at nodes that joined later.
+/// a cluster of it, or 'forename serve' with a join token where the cluster goes on at nodes that joined later.
 #[derive(Args, Debug)]
 pub(super) struct RestoreArgs {
     /// What 'forename backup' wrote
@@ -41,7 +41,7 @@ pub(super) fn run(args: &RestoreArgs) -> Outcome {
     output::print_as(args.offline.output, &restored, |restored| {
         let next = if alone {
             "it was alone in its cluster: 'forename recover' on the directory makes a cluster of it; if the cluster goes \
-             on at nodes that joined later, 'forename serve' with --join and --token of one of them"
+             on at nodes that joined later, 'forename serve' with a join token of one of them"
         } else {
             "'forename serve' on the directory comes back to its cluster by itself, and registers again what the cluster \
              does not know of; if no other node of it is left, 'forename recover' makes a new cluster of it"

@@ -118,6 +118,10 @@ pub(super) fn membership(cluster: &Cluster) -> String {
         let out = cluster.evicted.iter().map(|cut| format!("{} after op {}", cut.node, cut.seq));
         text += &format!("\nout for good: {}\n", out.collect::<Vec<_>>().join(", "));
     }
+    if !cluster.banned.is_empty() {
+        let banned: Vec<_> = cluster.banned.iter().map(ToString::to_string).collect();
+        text += &format!("\nbanned: {}; 'forename member unban NODE' lets one in again\n", banned.join(", "));
+    }
     text
 }
 

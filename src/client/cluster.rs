@@ -1,11 +1,13 @@
 //! Which cluster a client talks to, and its settings.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 
 use super::{Client, ClientError, Result};
-use crate::model::{CLUSTER_HEADER, Cluster, ClusterId, ClusterSettingsBody};
+use crate::clock::NodeId;
+use crate::model::{CLUSTER_HEADER, Cluster, ClusterId, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 
 /// The cluster that a client talks to: the one that it was told, or else the first that it saw. Shared by its clones.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,49 @@ impl Client {
     pub async fn configure(&self, change: &ClusterSettingsBody) -> Result<Cluster> {
         let request = self.call(Method::PATCH, &["v1", "cluster", "settings"], &[])?;
         self.answer(request.json(change)).await
+    }
+
+    /// Keeps the key of a member, or of one who was a member, out of the cluster from when it is out on.
+    ///
+    /// # Errors
+    /// There is no such node, or the one that is asked cannot be reached; nothing was changed.
+    pub async fn ban(&self, node: NodeId) -> Result<Cluster> {
+        self.answer(self.call(Method::POST, &["v1", "cluster", "members", &node.to_string(), "ban"], &[])?).await
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// As those of [`Client::ban`].
+    pub async fn unban(&self, node: NodeId) -> Result<Cluster> {
+        self.answer(self.call(Method::DELETE, &["v1", "cluster", "members", &node.to_string(), "ban"], &[])?).await
+    }
+
+    /// Gives the cluster another secret: join tokens made before, and copies of the secret, are of no use once all members have it.
+    ///
+    /// # Errors
+    /// The node is no member, or cannot be reached; nothing was changed.
+    pub async fn rotate_secret(&self) -> Result<Cluster> {
+        self.answer(self.call(Method::POST, &["v1", "cluster", "secret"], &[])?).await
+    }
+
+    /// A token that lets one newcomer join, for so long; none for a day.
+    ///
+    /// # Errors
+    /// The node cannot be reached or cannot make one.
+    pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
+        self.mint_token_for(1, ttl).await
+    }
+
+    /// The same for so many newcomers.
+    ///
+    /// # Errors
+    /// The node cannot be reached or cannot make one.
+    pub async fn mint_token_for(&self, uses: u32, ttl: Option<Duration>) -> Result<String> {
+        let request = self.call(Method::POST, &["v1", "cluster", "tokens"], &[])?;
+        let body = TokenBody { ttl: ttl.map(Span), uses: Some(uses) };
+        let issued: TokenIssued = self.answer(request.json(&body)).await?;
+        Ok(issued.token)
     }
 
     /// Says which cluster is meant.

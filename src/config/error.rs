@@ -37,10 +37,21 @@ pub enum ConfigError {
     },
     /// Half of what joining takes.
     #[error(
-        "to join a cluster takes both --join, the address of a member, and --token, which 'forename member token' \
-         prints there; {0} is missing"
+        "to join a cluster takes a join token besides --join, the address of a member: 'forename member token' prints one \
+         there; write it into a file and give that as --join-token-file"
     )]
-    HalfJoin(&'static str),
+    HalfJoin,
+    /// Two join tokens.
+    #[error("a join token is given as --token and as --join-token-file; leave one out")]
+    TwoTokens,
+    /// The file with the join token cannot be read.
+    #[error("cannot read the join token in {path}: {error}; write what 'forename member token' printed into it")]
+    JoinToken {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The API tokens cannot be used together.
     #[error(transparent)]
     ApiTokens(#[from] ApiTokensError),

@@ -22,10 +22,11 @@ pub use events::NodeEvents;
 use crate::api::{ask, cluster_of, content, longest, page_limit, registered, rules_of};
 use crate::clock::NodeId;
 use crate::config::Doors;
-use crate::model::limits::DEFAULT_TOKEN_TTL;
+#[cfg(doc)]
+use crate::model::ProblemType;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, ProblemType, Registration,
-    RegistrationBody, Registrations, Span, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
+    Registrations, Span, Wait,
 };
 use crate::node::Node;
 use crate::replica::{Answer, ClusterView, NameRequest, RegistrationView, Request};
@@ -184,20 +185,6 @@ impl Node {
     /// [`ProblemType::Departed`]; nothing was changed.
     pub async fn stay(&self) -> Result<Cluster> {
         self.seen(Request::Leave { cancel: true }).await
-    }
-
-    /// A token that lets newcomers join for so long; none for a day.
-    ///
-    /// # Errors
-    /// [`ProblemType::NotMember`] while the node is joining, [`ProblemType::InvalidRequest`] for no time at all.
-    #[expect(clippy::unused_async, reason = "as the client's call")]
-    pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
-        let ttl = ttl.unwrap_or(DEFAULT_TOKEN_TTL);
-        if ttl.is_zero() {
-            let detail = "a token with a ttl of 0 lets nobody in; none was made";
-            return Err(Box::new(Problem::new(ProblemType::InvalidRequest, detail)));
-        }
-        self.admin().mint_token(ttl).map_err(|refusal| Box::new(refusal.into()))
     }
 
     /// Serves the HTTP interface of the node until `shutdown` resolves; then ends event streams and gives requests under way

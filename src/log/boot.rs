@@ -67,6 +67,7 @@ impl Log {
         tables.for_each(|table| empty(store, table));
         // Whoever is let in is told the secrets of the cluster that it is let into.
         schema::Secret::clear_if_set(store);
+        schema::SecretAge::clear_if_set(store);
         schema::Pepper::clear_if_set(store);
         if let Some(StoredPhase::Joining { back, set_aside: true }) = schema::Phase::load(store) {
             schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: false });

@@ -4,7 +4,7 @@ use super::config::Founding;
 use super::event::Events;
 use super::membership::Membership;
 use super::message::{Lane, Message, Secrets};
-use crate::clock::NodeId;
+use crate::clock::{NodeId, Stamp};
 use crate::log::settings::Settings;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
@@ -16,13 +16,16 @@ pub(crate) struct Cluster {
     /// The settings that are in force; the defaults while this node has no state.
     settings: Settings,
     secret: Option<[u8; 32]>,
+    /// When that was made.
+    secret_age: Stamp,
 }
 
 impl Cluster {
     /// Reads it from a store; how the cluster began only where that holds a whole state.
     pub(super) fn load(store: &impl Store, whole: bool) -> Self {
         let founding = if whole { schema::Founding::load(store) } else { None };
-        Self { founding, settings: Settings::default(), secret: schema::Secret::load(store) }
+        let secret_age = schema::SecretAge::load(store).unwrap_or_default();
+        Self { founding, settings: Settings::default(), secret: schema::Secret::load(store), secret_age }
     }
 
     /// The settings that are in force.
@@ -55,13 +58,18 @@ impl Cluster {
 
     /// What only members know; none where this node was not let in.
     pub(crate) fn secrets(&self, store: &impl Store) -> Option<Secrets> {
-        Some(Secrets { cluster: self.secret?, pepper: schema::Pepper::load(store)? })
+        Some(Secrets { cluster: self.secret?, age: self.secret_age, pepper: schema::Pepper::load(store)? })
+    }
+
+    /// When the secret was made; the least of all for the one that the cluster was founded with.
+    pub(super) fn secret_age(&self) -> Stamp {
+        self.secret_age
     }
 
     /// This node is told what only members know.
     pub(super) fn learn(&mut self, store: &mut impl Store, secrets: &Secrets) {
         write_secrets(store, secrets);
-        self.secret = Some(secrets.cluster);
+        (self.secret, self.secret_age) = (Some(secrets.cluster), secrets.age);
     }
 
     /// Proves to a peer that this node was let in: the peer may lack the word for it.
@@ -86,5 +94,8 @@ pub(crate) fn write_founding(store: &mut impl Store, founding: &Founding) {
 /// What only members know.
 pub(crate) fn write_secrets(store: &mut impl Store, secrets: &Secrets) {
     schema::Secret::save(store, &secrets.cluster);
+    if secrets.age > Stamp::default() {
+        schema::SecretAge::save(store, &secrets.age);
+    }
     schema::Pepper::save(store, &secrets.pepper);
 }

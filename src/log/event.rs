@@ -1,5 +1,6 @@
 //! What the log tells the replica, and what it asks the driver for.
 
+use super::barred::Barred;
 use super::message::{Contact, Lane, Message, SnapshotId};
 use crate::clock::NodeId;
 use crate::log::op::Op;
@@ -84,5 +85,7 @@ pub enum Output {
         members: Vec<Contact>,
         /// The evicted: let them in, so that they hear of it, but do not dial them.
         former: Vec<Contact>,
+        /// Of newcomers these are refused.
+        barred: Barred,
     },
 }

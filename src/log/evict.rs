@@ -31,6 +31,24 @@ impl Log {
         Ok(())
     }
 
+    /// An operator has the key of a node kept out of the cluster, or not any more. A member of that key stays one until it is
+    /// evicted.
+    pub(crate) fn ban(&mut self, node: NodeId, banned: bool) -> Result<(), Denied> {
+        self.phase.may_change_membership()?;
+        let node = node.first_incarnation();
+        if node == self.me.first_incarnation() {
+            return Err(Denied::Itself);
+        }
+        if !self.membership.ever().any(|known| known.first_incarnation() == node) {
+            return Err(Denied::NoMember(node));
+        }
+        if self.membership.barred().keys.contains(&node) != banned {
+            tracing::warn!(%node, banned, "an operator says whether a key is kept out of the cluster");
+            self.issue_membership(Body::Member(MemberOp::Ban { node, banned }));
+        }
+        Ok(())
+    }
+
     /// Takes nothing more of a node's log.
     fn freeze(&mut self, node: NodeId) {
         let here = self.frontiers.here(node);

@@ -4,6 +4,7 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
+mod secret;
 mod sponsor;
 mod truncate;
 
@@ -17,6 +18,7 @@ use rand_chacha::rand_core::Rng;
 pub(super) use self::exchange::Check;
 use self::peers::Peer;
 pub(crate) use self::peers::{Newcomer, Peers};
+use super::barred::Pass;
 use super::chain_check::Contradiction;
 use super::event::Output;
 use super::message::{Entry, HeldRow, Lane, Message, Promise, Vector};
@@ -36,6 +38,13 @@ impl Log {
             self.events.output(Output::Hear { peer });
         }
         self.greet(store, peer);
+    }
+
+    /// A peer has come with this token.
+    pub(crate) fn on_showed(&mut self, from: NodeId, pass: Pass) {
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.pass = Some(pass);
+        }
     }
 
     /// The first words to a peer: on a new connection, or once this node has a state.
@@ -138,7 +147,7 @@ impl Log {
             Message::Ops { ops, more } => self.on_ops(from, &ops, more),
             Message::Vector(vector) => self.on_vector(store, from, &vector),
             Message::Skewed { ahead } => self.peers.on_skewed(&self.contacts, from, ahead),
-            Message::Nominate(contact) => self.nominate(store, contact, from),
+            Message::Nominate { contact, pass } => self.nominate(store, contact, pass, from),
             Message::Waits { newcomer, obstacles } if newcomer == self.me => {
                 self.peers.on_waits(obstacles, self.phase.is_member())
             }
@@ -244,6 +253,7 @@ impl Log {
             let vector = self.vector_of(entries, Some(partner), self.phase.takes_ops(), true);
             self.events.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
+            self.pass_secret_on(store, partner);
             // Said before, but that may have been lost, or said to one who was no member itself.
             self.ask_for_admission(partner);
             if let Some(ahead) = self.peers.skewed.get(&partner).copied() {

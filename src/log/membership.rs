@@ -12,7 +12,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::derive::Derivation;
-use crate::clock::{Hlc, NodeId};
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::log::barred::Barred;
 use crate::log::chain::{Chain, Cut};
 use crate::log::op::{Body, MemberOp, Op, Seq};
 use crate::log::settings::Settings;
@@ -34,6 +35,7 @@ pub(crate) struct Membership {
     /// The first freezes: by whom, of whom, as which op of the log.
     first_freezes: BTreeMap<(NodeId, NodeId), Seq>,
     derived: Derivation,
+    barred: Barred,
     to_freeze: BTreeSet<NodeId>,
     to_declare: BTreeMap<NodeId, Cut>,
 }
@@ -72,6 +74,29 @@ impl Membership {
         self.derived = derive::derive(&self.founders, &self.former, &self.ops, logs);
         self.to_freeze = self.unfrozen();
         self.to_declare = self.undeclared();
+        self.barred = self.not_let_in();
+    }
+
+    /// Who is not let in.
+    pub(crate) fn barred(&self) -> &Barred {
+        &self.barred
+    }
+
+    fn not_let_in(&self) -> Barred {
+        let mut barred = Barred::default();
+        let mut bans: BTreeMap<NodeId, (Stamp, bool)> = BTreeMap::new();
+        for op in self.ops.values().filter(|op| self.derived.counts(op)) {
+            match op.body {
+                Body::Member(MemberOp::Spend { token }) => *barred.spent.entry(token).or_default() += 1,
+                Body::Member(MemberOp::Ban { node, banned }) => {
+                    let last = bans.entry(node).or_default();
+                    *last = (op.stamp(), banned).max(*last);
+                }
+                _ => {}
+            }
+        }
+        barred.keys = bans.into_iter().filter(|(_, (_, banned))| *banned).map(|(node, _)| node).collect();
+        barred
     }
 
     /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.

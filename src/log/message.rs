@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Hlc, Millis, NodeId};
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use crate::log::barred::Pass;
 use crate::log::chain::Chain;
 use crate::log::op::{Op, Seq};
 use crate::name::Pepper;
@@ -124,7 +125,12 @@ pub enum Message {
         ahead: u64,
     },
     /// A newcomer has the sponsor's snapshot and is to be let in.
-    Nominate(Contact),
+    Nominate {
+        /// The newcomer.
+        contact: Contact,
+        /// The token that it has shown, where that lets in a limited number.
+        pass: Option<Pass>,
+    },
     /// The receiver is out, finally.
     Evicted {
         /// The prefix of its log that counts.
@@ -177,6 +183,9 @@ impl Message {
 pub struct Secrets {
     /// What join tokens are derived from.
     pub cluster: [u8; 32],
+    /// When that was made, and by whom; the least of all for the one that the cluster was founded with. Of two the later one
+    /// counts.
+    pub age: Stamp,
     /// The key of private names.
     pub pepper: Pepper,
 }
@@ -205,6 +214,10 @@ pub enum Obstacle {
     FirstOutOfReach(NodeId),
     /// The member that admits newcomers has just started, and compares its log with its peers'.
     FirstStarts(NodeId),
+    /// The token that it came with has let in as many as it was made for.
+    TokenUsed,
+    /// Its key is banned.
+    Banned,
 }
 
 /// Which stream carries a message, so that bulk never delays a promise.

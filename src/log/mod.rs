@@ -18,6 +18,7 @@
 //! * What is decided of a log is a prefix of it: at or below the watermark, and held by a majority.
 //! * Two members never decide different ops under one number: a log that forks is decided no further.
 
+mod barred;
 mod boot;
 mod chain;
 mod chain_check;
@@ -52,6 +53,7 @@ mod vote;
 
 use rand_chacha::ChaCha8Rng;
 
+pub use self::barred::{Barred, Pass};
 pub use self::chain::{Chain, Cut};
 use self::cluster::Cluster;
 pub(crate) use self::cluster::{write_founding, write_secrets};
@@ -70,7 +72,7 @@ pub(crate) use self::gossip::Newcomer;
 use self::gossip::Peers;
 pub(crate) use self::membership::Membership;
 pub use self::message::{Contact, Entry, HeldRow, Lane, Message, Obstacle, Promise, Secrets, SnapshotId, Vector};
-pub use self::op::{Body, MemberOp, Op, Seq};
+pub use self::op::{Body, MemberOp, Op, Seq, TokenNonce};
 use self::ops::LogBuffer;
 pub(crate) use self::ops::read as read_log;
 use self::own_clock::OwnClock;

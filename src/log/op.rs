@@ -10,6 +10,9 @@ use crate::clock::{Hlc, NodeId, Stamp};
 use crate::crdt::NameOp;
 pub use crate::model::Seq;
 
+/// What tells one join token from all others.
+pub type TokenNonce = [u8; 16];
+
 /// An operation: one entry of a node's gap-free log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Op {
@@ -101,5 +104,18 @@ pub enum MemberOp {
     Configure {
         /// What is changed.
         settings: Vec<Setting>,
+    },
+    /// A newcomer is let in by a join token that lets in a limited number. The next op of the origin is the newcomer's
+    /// `Admit`.
+    Spend {
+        /// Which token.
+        token: TokenNonce,
+    },
+    /// A key is kept out of the cluster, or is not any more. Of several about one key that with the greatest stamp stands.
+    Ban {
+        /// The first incarnation of the key.
+        node: NodeId,
+        /// Whether it is kept out.
+        banned: bool,
     },
 }

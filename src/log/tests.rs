@@ -61,7 +61,8 @@ impl Net {
                 as_of: Millis(0),
             };
             let (mut log, mut store) = (Log::new(Config::new(contact, me.0), None, now), MemoryStore::new());
-            let secrets = Secrets { cluster: [7; 32], pepper: crate::name::Pepper::derive(&[7; 32]) };
+            let secrets =
+                Secrets { cluster: [7; 32], age: Stamp::default(), pepper: crate::name::Pepper::derive(&[7; 32]) };
             log.found(&mut store, &founding, &secrets);
             log.load(&mut store);
             let (applied, decided, halted) = (BTreeMap::new(), Vec::new(), None);

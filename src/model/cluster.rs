@@ -67,6 +67,9 @@ pub struct Cluster {
     /// Those who are out for good, each with how much of its log counts.
     #[serde(default)]
     pub evicted: Vec<Cut>,
+    /// Nodes whose keys are kept out, by their first ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub banned: Vec<NodeId>,
 }
 
 /// The part of an event feed that is kept.
@@ -97,7 +100,8 @@ pub struct Newcomer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hindrance {
-    /// Which kind: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach` or `first-starts`.
+    /// Which kind: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach`,
+    /// `first-starts`, `token-used` or `banned`.
     pub kind: String,
     /// The members that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -214,12 +218,32 @@ pub struct Member {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct TokenBody {
-    /// How long the token lets newcomers in; none for a day.
+    /// How many newcomers the token lets in; none for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// How long the token lets newcomers in, at most 30 days; none for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
 }
 
 object!(TokenBody);
+
+impl TokenBody {
+    /// How long the token holds and how many it lets in, where both are within their bounds; else what is wrong.
+    #[cfg(feature = "node")]
+    pub(crate) fn checked(&self) -> Result<(std::time::Duration, u32), String> {
+        use super::limits::{DEFAULT_TOKEN_TTL, MAX_TOKEN_TTL, MAX_TOKEN_USES};
+        let (ttl, uses) = (self.ttl.map_or(DEFAULT_TOKEN_TTL, |ttl| ttl.0), self.uses.unwrap_or(1));
+        if ttl.is_zero() || uses == 0 {
+            return Err("a token with a ttl of 0, or with no uses, lets nobody in; none was made".to_owned());
+        }
+        if ttl > MAX_TOKEN_TTL || uses > MAX_TOKEN_USES {
+            let most = Span(MAX_TOKEN_TTL);
+            return Err(format!("a token holds for {most} and lets in {MAX_TOKEN_USES} nodes at most; none was made"));
+        }
+        Ok((ttl, uses))
+    }
+}
 
 /// A join token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -47,6 +47,10 @@ pub const MAX_SKEW_ALLOWED: Duration = Duration::from_secs(3600);
 pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The least time for which events may be told to be kept: a reader that restarts is away for less.
 pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
+/// How long a join token holds at most.
+pub const MAX_TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many newcomers one join token lets in at most. A guess: more than anybody starts at once.
+pub const MAX_TOKEN_USES: u32 = 1000;
 /// How long a join token holds where nobody says otherwise.
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Rows of a page where the client does not say.

@@ -26,17 +26,23 @@ pub struct Backup {
 
 /// See the module's text.
 pub trait Admin: Send + Sync {
-    /// A token that lets newcomers join for so long.
+    /// A token that lets so many newcomers join for so long.
     ///
     /// # Errors
     /// Why there is none: the node is still joining, as a rule.
-    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal>;
+    fn mint_token(&self, ttl: Duration, uses: u32) -> Result<String, Refusal>;
 
     /// All tables of the node as they are on disk, and its identity.
     ///
     /// # Errors
     /// Why there is none: the node is still joining, as a rule.
     fn backup(&self) -> BackupAnswer<'_>;
+
+    /// A new secret.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    fn random(&self) -> Result<[u8; 32], Refusal>;
 
     /// The wire versions that this node and its connected peers speak, as far as they are known.
     fn wires(&self) -> BTreeMap<NodeId, WireVersion>;

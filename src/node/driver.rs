@@ -10,11 +10,11 @@ use tokio::time::MissedTickBehavior;
 
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::incarnations::{Channels, KnownCluster, Watches};
-use super::rejoin::{come_back, own_token};
-use super::{Call, JoinConfig, NodeError};
+use super::rejoin::{WayIn, come_back, own_token};
+use super::{Call, NodeError};
 use crate::clock::{Millis, NodeId};
 use crate::log;
-use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, SnapshotId, Token};
+use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, Return, SnapshotId, Token};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
 use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
@@ -135,12 +135,11 @@ impl Driver {
     pub(super) async fn run(
         &mut self,
         channels: &mut Channels,
-        join: Option<&JoinConfig>,
+        join: Option<&WayIn>,
         told: Option<mpsc::Sender<JoinOutcome>>,
     ) -> End {
-        let secret = self.replica.returning().and_then(|back| back.secret);
-        let given = join.and_then(|join| JoinToken::parse(&join.token).ok());
-        self.entry = secret.map(own_token).or(given);
+        let own = |back: Return| Some(own_token(back.founding.id, back.secret?));
+        self.entry = self.replica.returning().and_then(own).or_else(|| join.map(|join| join.token.clone()));
         // Before `told` can be dropped, so that a node which has started knows its cluster and can let others in.
         if let Some(end) = self.step() {
             return end;
@@ -217,7 +216,8 @@ impl Driver {
             return;
         }
         self.transport.set_cluster(founding.id, secret.map(ClusterKey));
-        self.transport.show_token(secret.map(own_token).or_else(|| self.entry.clone()));
+        let own = secret.map(|secret| own_token(founding.id, secret));
+        self.transport.show_token(own.or_else(|| self.entry.clone()));
         self.watches.cluster.send_replace(known);
         self.comeback.abort_all();
     }
@@ -245,7 +245,7 @@ impl Driver {
             log::Output::SendSnapshot { to, snapshot, after } => self.send_snapshot(to, snapshot, after),
             log::Output::EndSnapshot { to } => drop(self.snapshots.remove(&to)),
             log::Output::Hear { peer } => self.transport.hear(peer),
-            log::Output::Peers { members, former } => self.transport.set_peers(members, former),
+            log::Output::Peers { members, former, barred } => self.transport.set_peers(members, former, barred),
         }
     }
 
@@ -300,14 +300,14 @@ impl Driver {
 
     /// A node that was evicted searches for its cluster by itself. For a newcomer the transport goes on trying until
     /// the sponsor is reached, also again where the connection breaks.
-    fn begin_join(&mut self, join: Option<&JoinConfig>) -> Option<oneshot::Receiver<JoinOutcome>> {
+    fn begin_join(&mut self, join: Option<&WayIn>) -> Option<oneshot::Receiver<JoinOutcome>> {
         if let Some(back) = self.replica.returning() {
             let (me, given) = (*self.watches.node.borrow(), join.cloned());
             self.comeback.spawn(come_back(self.transport.clone(), me, back, given));
             return None;
         }
         let join = join.filter(|_| self.replica.founding().is_none())?;
-        Some(self.transport.join(join.address.clone(), &join.token))
+        Some(self.transport.join(join.addresses.clone(), join.token.clone()))
     }
 
     /// Answers what was accepted before the stop, once it is durable. Nothing else is taken.

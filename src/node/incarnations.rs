@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
-use super::{Call, JoinConfig, NodeError, QUEUE};
+use super::rejoin::WayIn;
+use super::{Call, NodeError, QUEUE};
 use crate::clock::NodeId;
 use crate::model::ClusterId;
 use crate::replica::{Config, Cursor, Input, Refusal, Replica, Start};
@@ -73,7 +74,7 @@ pub(super) struct Incarnations {
     pub(super) config: Config,
     pub(super) clocks: Clocks,
     pub(super) transport: Transport,
-    pub(super) join: Option<JoinConfig>,
+    pub(super) join: Option<WayIn>,
     pub(super) channels: Channels,
     pub(super) watches: Watches,
     pub(super) disk: Disk,

@@ -1,6 +1,7 @@
 //! A node's answer to what operators ask.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,24 +13,42 @@ use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
 use crate::replica::Refusal;
 use crate::store::disk;
-use crate::transport::{self, Identity, WireVersion, mint_token};
+use crate::transport::{self, Identity, JoinToken, TokenId, WireVersion};
 
 /// What an operator may do besides asking the replica.
 #[derive(Clone, Debug)]
 pub(super) struct Operator {
     pub(super) identity: Identity,
+    /// Where other nodes reach this one.
+    pub(super) address: String,
     pub(super) node: watch::Receiver<NodeId>,
     pub(super) cluster: watch::Receiver<Option<KnownCluster>>,
     pub(super) transport: watch::Receiver<Option<transport::Handle>>,
     pub(super) backups: mpsc::Sender<BackupCall>,
 }
 
+/// Members that a token names at most. A guess: some of them are there when it is used.
+const ADDRESSES: usize = 5;
+
+impl Operator {
+    /// Where a newcomer finds members: this one, and some that are connected.
+    fn addresses(&self) -> Vec<String> {
+        let others = self.transport.borrow().as_ref().map(transport::Handle::member_addresses).unwrap_or_default();
+        let all = std::iter::once(self.address.clone()).chain(others);
+        // A wildcard is where a node listens, and nowhere that it is reached.
+        let anywhere = |address: &String| address.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_unspecified());
+        all.filter(|address| !anywhere(address)).take(ADDRESSES).collect()
+    }
+}
+
 impl Admin for Operator {
-    fn mint_token(&self, ttl: Duration) -> Result<String, Refusal> {
-        let key = self.cluster.borrow().as_ref().and_then(|cluster| cluster.key.clone()).ok_or(Refusal::NotMember)?;
+    fn mint_token(&self, ttl: Duration, uses: u32) -> Result<String, Refusal> {
+        let known = self.cluster.borrow().clone().ok_or(Refusal::NotMember)?;
+        let key = known.key.ok_or(Refusal::NotMember)?;
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok(mint_token(&key, expires, nonce))
+        let id = TokenId { cluster: known.id, expires, uses, nonce };
+        Ok(JoinToken::of(&key, id).at(self.addresses()).to_word())
     }
 
     fn backup(&self) -> BackupAnswer<'_> {
@@ -46,6 +65,10 @@ impl Admin for Operator {
             let parts = parts.await.map_err(|_| stopping())?;
             Ok(Backup { head, parts })
         })
+    }
+
+    fn random(&self) -> Result<[u8; 32], Refusal> {
+        random().map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::JoinConfig;
 use crate::clock::{Millis, NodeId};
+use crate::model::ClusterId;
 use crate::replica::Return;
-use crate::transport::{ClusterKey, Handle, JoinToken, TokenId, mint_token};
+use crate::transport::{ClusterKey, Handle, JoinToken, TokenId};
 
 /// How long one contact has to answer, and a sponsor that was lost to be there again, before the next is asked. A
 /// guess: longer than a handshake by satellite, and short enough for a handful of contacts of which most are down.
@@ -18,48 +18,55 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What lets this node in again: it knows the secret that tokens follow from. Only proofs of it travel, and whoever
 /// has the secret can make another at any time, so it need not expire.
-pub(super) fn own_token(secret: [u8; 32]) -> JoinToken {
-    JoinToken::of(&ClusterKey(secret), own_id())
+pub(super) fn own_token(cluster: ClusterId, secret: [u8; 32]) -> JoinToken {
+    let id = TokenId { cluster, expires: Millis(u64::MAX), uses: 0, nonce: [0; 16] };
+    JoinToken::of(&ClusterKey(secret), id)
 }
 
-fn own_id() -> TokenId {
-    TokenId { expires: Millis(u64::MAX), nonce: [0; 16] }
+/// How a node asks to be let in: where, and with what.
+#[derive(Clone, Debug)]
+pub(super) struct WayIn {
+    pub(super) addresses: Vec<String>,
+    pub(super) token: JoinToken,
 }
 
-/// Asks those whom node `me` knew in turn, and whoever is at the address that the operator gave, for ever. The caller
+/// Asks those whom node `me` knew in turn, and whoever is at the addresses that the operator gave, for ever. The caller
 /// ends it once the node has the cluster's state.
-pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<JoinConfig>) {
+pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<WayIn>) {
     let ways = ways(me, back, given);
     if ways.is_empty() {
-        tracing::error!("this node was evicted and knows no other; start it with the address of a member as --join");
+        tracing::error!(
+            "this node was evicted and knows no other; start it with a join token (--join-token-file) and, where that names no \
+             address, with that of a member (--join)"
+        );
     }
     loop {
         for (address, token) in &ways {
-            through(&transport, address, token).await;
+            through(&transport, address, token.clone()).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// Addresses, each with a token that may let this node in there. The operator's token may be one of another cluster, made
-/// of what was left of this node's own; or it has expired since it was written into a file.
-fn ways(me: NodeId, back: Return, given: Option<JoinConfig>) -> BTreeSet<(String, String)> {
-    let Return { secret, contacts, .. } = back;
-    let id = own_id();
-    let token = secret.map(|secret| mint_token(&ClusterKey(secret), id.expires, id.nonce));
+/// of what was left of this node's own; or it has expired since it was written into a file. This node's own is of no use
+/// where the cluster has another secret by now.
+fn ways(me: NodeId, back: Return, given: Option<WayIn>) -> Vec<(String, JoinToken)> {
+    let Return { founding, secret, contacts, .. } = back;
     // One that was put out before it was let in has nothing but the operator's token.
-    let token = token.or_else(|| given.as_ref().map(|given| given.token.clone())).unwrap_or_default();
+    let own = secret.map(|secret| own_token(founding.id, secret));
+    let given_token = given.as_ref().map(|given| given.token.clone());
     // Not those of its own earlier lives.
     let others = contacts.into_iter().filter(|contact| contact.node.key_part() != me.key_part());
-    let addresses = others.map(|contact| contact.address).chain(given.iter().map(|given| given.address.clone()));
-    let mut ways: BTreeSet<_> = addresses.map(|address| (address, token.clone())).collect();
-    ways.extend(given.map(|given| (given.address, given.token)));
-    ways
+    let given_addresses = given.into_iter().flat_map(|given| given.addresses);
+    let addresses: BTreeSet<String> = others.map(|contact| contact.address).chain(given_addresses).collect();
+    let tokens: Vec<JoinToken> = own.into_iter().chain(given_token).collect();
+    addresses.iter().flat_map(|address| tokens.iter().map(|token| (address.clone(), token.clone()))).collect()
 }
 
 /// Joins through the node there; returns where it cannot be reached, does not let this node in, or has gone away.
-async fn through(transport: &Handle, address: &str, token: &str) {
-    let outcome = timeout(WITHIN, transport.join(address.to_owned(), token)).await;
+async fn through(transport: &Handle, address: &str, token: JoinToken) {
+    let outcome = timeout(WITHIN, transport.join(vec![address.to_owned()], token)).await;
     let joined = match outcome {
         Ok(Ok(Ok(joined))) => joined,
         Ok(Ok(Err(error))) => return tracing::warn!(address, %error, "cannot come back through this node"),

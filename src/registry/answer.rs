@@ -212,6 +212,8 @@ pub struct ClusterView {
     pub events: (Cursor, Cursor),
     /// Those who are out, each with the prefix of its log that counts.
     pub evicted: Vec<(NodeId, Seq)>,
+    /// Keys that are kept out, by their first incarnations.
+    pub banned: Vec<NodeId>,
 }
 
 /// A newcomer that is not let in for now.

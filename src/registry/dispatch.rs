@@ -60,9 +60,12 @@ impl Writer<'_> {
             }
             Request::Discreet(request) => self.on_discreet(token, *request),
             Request::OnBehalf { bearer, request } => self.on_behalf(token, &bearer, *request),
-            Request::Evict { .. } | Request::Leave { .. } | Request::Configure(_) | Request::Cluster => {
-                Err(Refusal::NeedsRead("the cluster"))
-            }
+            Request::Ban { .. }
+            | Request::RotateSecret(_)
+            | Request::Evict { .. }
+            | Request::Leave { .. }
+            | Request::Configure(_)
+            | Request::Cluster => Err(Refusal::NeedsRead("the cluster")),
         }
     }
 }

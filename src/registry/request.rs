@@ -1,5 +1,7 @@
 //! What clients ask of a replica. The HTTP interface, the library and the simulator use these.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -145,6 +147,16 @@ pub enum Request {
         /// Also where no majority is in contact that would stay: the eviction is carried out once one is.
         force: bool,
     },
+    /// Keep the key of a member, or of one who was a member, out of the cluster from when it is out on; or let it in again.
+    /// Answered as `Cluster` is.
+    Ban {
+        /// Any incarnation of the key.
+        node: NodeId,
+        /// Whether it is kept out.
+        banned: bool,
+    },
+    /// Give the cluster another secret. Answered as `Cluster` is.
+    RotateSecret(ClusterSecret),
     /// Leave the cluster. Answered as `Cluster` is once it has begun; the node is out when it has handed over what it holds.
     Leave {
         /// Stay after all, where the last op has not been issued.
@@ -179,7 +191,7 @@ impl Request {
             Self::Register(_) | Self::Activate { .. } | Self::Release { .. } | Self::ReleaseName { .. } => true,
             Self::Extend { .. } | Self::Erase { .. } | Self::SetNamespace { .. } | Self::Configure(_) => true,
             // Nobody may wait any more for what an operator asked when that is done at last.
-            Self::Evict { .. } | Self::Leave { .. } => false,
+            Self::Evict { .. } | Self::Ban { .. } | Self::RotateSecret(_) | Self::Leave { .. } => false,
             Self::Registration { .. } | Self::Name(_) | Self::Owner { .. } | Self::Events { .. } => false,
             Self::Namespace(_) | Self::Cluster => false,
             Self::History { .. } | Self::Conflicts { .. } | Self::ExplainRegistration(_) | Self::ExplainName(_) => {
@@ -188,6 +200,16 @@ impl Request {
             Self::Names(_) | Self::Suggest { .. } | Self::List { .. } => false,
             Self::Discreet(request) | Self::OnBehalf { request, .. } => request.issues_ops(),
         }
+    }
+}
+
+/// A secret for a cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterSecret(pub [u8; 32]);
+
+impl fmt::Debug for ClusterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterSecret(…)")
     }
 }
 

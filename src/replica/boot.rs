@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::outbox::Outbox;
 use super::{Config, Replica};
-use crate::clock::NodeId;
+use crate::clock::{NodeId, Stamp};
 use crate::log::{Log, Now, Return, Secrets, Start, StoredPhase};
 use crate::name::Pepper;
 use crate::registry::Registry;
@@ -34,7 +34,7 @@ pub enum OpenError {
     Left,
     /// It was restored from a backup, and its node knew of no other.
     #[error(
-        "the data directory was restored from a backup, and its node had been alone in its cluster, so that nobody can tell what came after the backup; nothing was changed. If the cluster is lost, `forename recover --data-dir DIR` makes a new one of what is here; if it goes on at other nodes, start this one with --join and --token of one of them"
+        "the data directory was restored from a backup, and its node had been alone in its cluster, so that nobody can tell what came after the backup; nothing was changed. If the cluster is lost, `forename recover --data-dir DIR` makes a new one of what is here; if it goes on at other nodes, start this one with --join-token-file, a file with a join token of one of them"
     )]
     Alone,
 }
@@ -78,7 +78,7 @@ impl<S: Store> Replica<S> {
         };
         match (whole, start) {
             (false, Some(Start::Found { founding, secret })) if !returning => {
-                let secrets = Secrets { cluster: secret, pepper: Pepper::derive(&secret) };
+                let secrets = Secrets { cluster: secret, age: Stamp::default(), pepper: Pepper::derive(&secret) };
                 replica.log.found(&mut replica.store, &founding, &secrets);
             }
             (false, _) => replica.log.wipe(&mut replica.store),

@@ -35,6 +35,7 @@ impl<S: Store> Replica<S> {
                 .collect(),
             disk_hangs: self.outbox.disk_hangs(self.now.elapsed),
             events: self.registry.events(),
+            banned: self.log.membership().barred().keys.iter().copied().collect(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| (*node, cut.seq)).collect(),
         }
     }

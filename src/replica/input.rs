@@ -1,7 +1,7 @@
 //! What goes into a replica and what comes out of it.
 
 use crate::clock::NodeId;
-use crate::log::{self, Message, SnapshotId};
+use crate::log::{self, Message, Pass, SnapshotId};
 use crate::model::Cursor;
 use crate::registry::{Reply, Request, Token};
 use crate::store::{Batch, Write};
@@ -18,6 +18,13 @@ pub enum Input {
     },
     /// A connection to a peer stands: a member, or whoever has proved to hold a token.
     Connected(NodeId),
+    /// A newcomer that has just connected has proved to hold this token, which lets in a limited number.
+    Showed {
+        /// The newcomer.
+        from: NodeId,
+        /// Its token.
+        pass: Pass,
+    },
     /// It is gone. What was sent may or may not have arrived.
     Disconnected(NodeId),
     /// A peer says something.

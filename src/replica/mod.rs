@@ -54,11 +54,11 @@ pub use crate::log::{
 pub use crate::model::{Cursor, CursorError, limits};
 /// What requests and answers consist of.
 pub use crate::registry::{
-    Answer, Awaited, Bearer, Charge, ClaimExplanation, ClaimView, ClusterView, Conflict, ConflictPage, EndReason,
-    Event, EventFilter, EventPage, EventType, EvictionView, ForkView, HistoryPage, ListedName, MemberView, NameEnd,
-    NameExplanation, NamePage, NameRequest, NameStatus, NameView, NamespaceView, NewcomerView, OverdueView, Place,
-    Precedence, Refusal, RegisterRequest, RegistrationExplanation, RegistrationView, RejectedBy, Replaces, Reply,
-    Request, Rival, RulesVersion, Status, TenureClaim, TenureView, Token, Wait, WaitFor, Waiting, reaches,
+    Answer, Awaited, Bearer, Charge, ClaimExplanation, ClaimView, ClusterSecret, ClusterView, Conflict, ConflictPage,
+    EndReason, Event, EventFilter, EventPage, EventType, EvictionView, ForkView, HistoryPage, ListedName, MemberView,
+    NameEnd, NameExplanation, NamePage, NameRequest, NameStatus, NameView, NamespaceView, NewcomerView, OverdueView,
+    Place, Precedence, Refusal, RegisterRequest, RegistrationExplanation, RegistrationView, RejectedBy, Replaces,
+    Reply, Request, Rival, RulesVersion, Status, TenureClaim, TenureView, Token, Wait, WaitFor, Waiting, reaches,
 };
 use crate::registry::{Registry, Writer};
 use crate::store::Store;
@@ -148,6 +148,7 @@ impl<S: Store> Replica<S> {
         match input {
             Input::Request { token, request } => self.on_request(token, request),
             Input::Connected(peer) => self.log.on_connected(store, peer),
+            Input::Showed { from, pass } => self.log.on_showed(from, pass),
             Input::Disconnected(peer) => {
                 self.outbox.forget_peer(peer);
                 self.log.on_disconnected(store, peer);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Replica;
-use crate::clock::{Hlc, NodeId};
+use crate::clock::{Hlc, NodeId, Stamp};
 use crate::log::Cut;
 use crate::log::{Founding, Secrets, StoredPhase, write_founding, write_secrets};
 use crate::model::ClusterId;
@@ -93,8 +93,9 @@ impl<S: Store> Replica<S> {
         let pepper =
             self.log.cluster().secrets(&self.store).map_or_else(|| Pepper::derive(&secret), |secrets| secrets.pepper);
         let store = &mut self.store;
+        schema::SecretAge::clear_if_set(store);
         write_founding(store, &Founding { id, founders: [next].into(), former, settings });
-        write_secrets(store, &Secrets { cluster: secret, pepper });
+        write_secrets(store, &Secrets { cluster: secret, age: Stamp::default(), pepper });
         schema::Swept::clear(store);
         schema::Node::save(store, &next);
         schema::Ceiling::save(store, &latest);

@@ -5,7 +5,7 @@ use super::input::Output;
 use crate::clock::NodeId;
 use crate::log::{STARTS, Setting};
 use crate::model::ClusterSettingsBody;
-use crate::registry::{Answer, LogView, Outcome, Refusal, Request, Token};
+use crate::registry::{Answer, ClusterSecret, LogView, Outcome, Refusal, Request, Token};
 use crate::store::Store;
 
 /// Requests that wait for the end of the start at most. A guess: some seconds' worth of sign-ups.
@@ -61,6 +61,18 @@ impl<S: Store> Replica<S> {
         Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
     }
 
+    fn on_ban(&mut self, node: NodeId, banned: bool) -> Outcome {
+        self.log.ban(node, banned)?;
+        self.take_events();
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
+    fn on_rotate_secret(&mut self, secret: &ClusterSecret) -> Outcome {
+        self.log.rotate_secret(&mut self.store, secret.0)?;
+        self.take_events();
+        Ok(Some(Answer::Cluster(Box::new(self.cluster_view()))))
+    }
+
     /// An operator wants this node to leave, or to stay after all.
     fn on_leave(&mut self, cancel: bool) -> Outcome {
         let store = &mut self.store;
@@ -94,8 +106,11 @@ impl<S: Store> Replica<S> {
             Request::Evict { .. } | Request::Leave { .. } | Request::Configure(_) | Request::Cluster if !installed => {
                 Err(Refusal::NotMember)
             }
+            Request::Ban { .. } | Request::RotateSecret(_) if !installed => Err(Refusal::NotMember),
             Request::Evict { node, force } => self.on_evict(node, force),
             Request::Leave { cancel } => self.on_leave(cancel),
+            Request::Ban { node, banned } => self.on_ban(node, banned),
+            Request::RotateSecret(secret) => self.on_rotate_secret(&secret),
             Request::Configure(change) => self.on_configure(&change),
             Request::Cluster => Ok(Some(Answer::Cluster(Box::new(self.cluster_view())))),
             request => self.writer().outcome_of(token, request),

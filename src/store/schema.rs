@@ -143,6 +143,8 @@ cells! {
     Ceiling: Meta b"ceiling";
     /// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
     Secret: Meta b"secret";
+    /// When the secret was made; none for the one that the cluster was founded with.
+    SecretAge: Meta b"secret-age";
     /// All registrations that came with the state and are over have a row in [`Over`].
     Swept: Meta b"swept";
     /// The number of the feed; none where no feed has begun.
@@ -176,6 +178,7 @@ rows! {
     Cell Node: Value = NodeId;
     Cell Ceiling: Value = Hlc;
     Cell Secret: Value = [u8; 32];
+    Cell SecretAge: Value = Stamp;
     Cell Swept: Value = ();
     Cell Retelling: Value = WalkedTo;
     Cell Pepper: Value = crate::name::Pepper;

@@ -3,6 +3,7 @@
 use quinn::{Connection, VarInt};
 
 use super::wire::WireVersion;
+use crate::clock::NodeId;
 use crate::model::ClusterId;
 
 /// Why this node closes a connection; the number travels as the QUIC application error code, the sentence as its
@@ -22,6 +23,12 @@ pub(super) enum CloseReason {
     TokenWrong,
     #[error("the join token has expired; make a new one with `forename member token` on a member")]
     TokenExpired,
+    #[error(
+        "the join token has let in as many nodes as it was made for; make a new one with `forename member token` on a member"
+    )]
+    TokenUsed,
+    #[error("this node's key is banned from the cluster; `forename member unban {0}` at a member lets it in again")]
+    Banned(NodeId),
     #[error("I cannot let anybody in yet; ask again, or ask another member")]
     NotReady,
     #[error(
@@ -53,7 +60,7 @@ impl CloseReason {
             Self::Stopping => 1,
             Self::Stranger => 2,
             Self::OtherCluster { .. } => CLUSTER,
-            Self::TokenWrong | Self::TokenExpired => TOKEN,
+            Self::TokenWrong | Self::TokenExpired | Self::TokenUsed => TOKEN,
             Self::NotReady => 5,
             Self::Version { .. } => VERSION,
             Self::Identity => IDENTITY,
@@ -63,6 +70,7 @@ impl CloseReason {
             Self::Impostor => 11,
             Self::Violation(_) => 12,
             Self::Outlived => 13,
+            Self::Banned(_) => BANNED,
         })
     }
 
@@ -84,10 +92,11 @@ const TOKEN: u32 = 4;
 const VERSION: u32 = 6;
 const IDENTITY: u32 = 7;
 const DUPLICATE: u32 = 8;
+const BANNED: u32 = 14;
 
 /// Whether a newcomer that is refused with this code need not ask again.
 pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
-    [CLUSTER, TOKEN, IDENTITY].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+    [CLUSTER, TOKEN, IDENTITY, BANNED].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
 }
 
 /// Whether the code says that the two sides have no version in common.

@@ -96,15 +96,19 @@ pub struct Limits {
     /// A peer that is not heard of for so long is gone: several probes lost in a row, still soon enough for a person
     /// who watches. Nothing but reconnecting hangs on it.
     pub idle_timeout: Duration,
-    /// An address is found, a handshake and the hello are done within this each. A guess, generous for a satellite.
+    /// An address is found, a handshake is done, and a dialed node is heard within this each. A guess, generous for a satellite.
     pub handshake: Duration,
     /// The first wait before dialing again; doubled at each failure, with jitter.
     pub backoff: Duration,
     /// The longest wait: a healed link is used within seconds. A guess.
     pub backoff_cap: Duration,
+    /// Whoever has connected says who it is within this. A round trip by satellite and then some.
+    pub hello: Duration,
     /// Connections that may be in their handshake at once. A guess: all members of a large cluster, and few enough that
     /// strangers cost little.
     pub handshakes: usize,
+    /// How many more of them there may be from where members are reached. A guess: all members of a common cluster.
+    pub handshakes_of_members: usize,
     /// How long closing waits for the tasks and for the peers' acknowledgement. A guess.
     pub close: Duration,
 }
@@ -117,9 +121,11 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(5),
             handshake: Duration::from_secs(5),
+            hello: Duration::from_secs(2),
             backoff: Duration::from_millis(50),
             backoff_cap: Duration::from_secs(2),
             handshakes: 128,
+            handshakes_of_members: 32,
             close: Duration::from_secs(2),
         }
     }

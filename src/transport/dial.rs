@@ -1,21 +1,23 @@
 //! The tasks that dial peers and a sponsor, and accept others.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, Incoming, VarInt};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::close::{self, CloseReason};
 use super::config::Limits;
 use super::hello::{self, HelloError, Introduction, Welcomed};
 use super::identity::PublicKey;
+use super::lobby::{Caller, Lobby, Place};
 use super::state::{Right, Shared, Sponsor};
 use super::tls::SERVER_NAME;
-use super::token::{JoinToken, TokenError};
+use super::token::JoinToken;
 use crate::clock::NodeId;
 use crate::model::ClusterId;
 
@@ -220,9 +222,6 @@ pub struct Joined {
 /// Why a newcomer is not let in. It has no part of the cluster's state and has stopped asking.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The token cannot be read.
-    #[error(transparent)]
-    Token(#[from] TokenError),
     /// The member said no.
     #[error("the node at {address} does not let this node in: {reason}")]
     Refused {
@@ -280,18 +279,20 @@ fn final_error(address: &str, error: &DialError) -> Option<JoinError> {
     }
 }
 
-/// Dials a sponsor until it is one of the peers, whose own dialer then takes over.
+/// Dials sponsors at these addresses in turn, until one of them is among the peers, whose own dialer then takes over. Gives
+/// up once all of them have refused for good.
 pub(super) async fn join(
     shared: Arc<Shared>,
-    address: String,
+    addresses: Vec<String>,
     token: JoinToken,
     outcome: oneshot::Sender<Result<Joined, JoinError>>,
 ) {
     let mut outcome = Some(outcome);
     let mut backoff = Backoff::new(&shared.limits);
     let mut complaint = Complaint::default();
-    loop {
-        match dial_sponsor(&shared, &address, &token).await {
+    let mut refusals: BTreeMap<&str, JoinError> = BTreeMap::new();
+    for address in addresses.iter().cycle() {
+        match dial_sponsor(&shared, address, &token).await {
             Ok(joined) => {
                 complaint = Complaint::default();
                 if let Some(outcome) = outcome.take() {
@@ -307,12 +308,16 @@ pub(super) async fn join(
             }
             Err(error) => {
                 // Once it has been in touch with the cluster, only the driver decides to give up.
-                let fatal = if outcome.is_some() { final_error(&address, &error) } else { None };
-                if let Some(fatal) = fatal {
-                    let _ = outcome.take().map(|outcome| outcome.send(Err(fatal)));
+                match final_error(address, &error).filter(|_| outcome.is_some()) {
+                    Some(refusal) => drop(refusals.insert(address, refusal)),
+                    None => drop(refusals.remove(address.as_str())),
+                }
+                if addresses.iter().all(|address| refusals.contains_key(address.as_str())) {
+                    let first = refusals.into_values().next();
+                    let _ = outcome.take().zip(first).map(|(outcome, first)| outcome.send(Err(first)));
                     return;
                 }
-                complaint.about(&address, &error);
+                complaint.about(address, &error);
             }
         }
         backoff.wait().await;
@@ -331,19 +336,24 @@ async fn dial_sponsor(shared: &Arc<Shared>, address: &str, token: &JoinToken) ->
 
 /// Takes connections until the endpoint is closed.
 pub(super) async fn accept(shared: Arc<Shared>) {
-    let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes));
+    let lobby = Lobby::new(&shared.limits);
     while let Some(incoming) = shared.endpoint.accept().await {
-        let permit = Arc::clone(&handshakes).try_acquire_owned();
-        match permit {
+        let caller = Caller {
+            proved: incoming.remote_address_validated(),
+            member: shared.state().is_members(incoming.remote_address()),
+        };
+        match lobby.place(caller) {
             // A newcomer has nothing to offer yet, and cannot tell a member from a stranger.
-            Ok(permit) if shared.cluster().is_some() => {
+            Place::Taken(permit) if shared.cluster().is_some() => {
                 let task = accept_one(Arc::clone(&shared), incoming);
                 shared.spawn(async move {
                     task.await;
                     drop(permit);
                 });
             }
-            _ => incoming.refuse(),
+            // Where it cannot be asked for a proof, dropping it refuses it.
+            Place::Prove => drop(incoming.retry()),
+            Place::Taken(_) | Place::Full => incoming.refuse(),
         }
     }
 }
@@ -360,7 +370,7 @@ async fn accept_one(shared: Arc<Shared>, incoming: Incoming) {
         Ok(Err(error)) => return complain(&shared, from, &error.to_string()),
         Err(_) => return,
     };
-    match timeout(limit, hello::receive(&shared, &connection)).await {
+    match timeout(shared.limits.hello, hello::receive(&shared, &connection)).await {
         Ok(Ok(())) => {}
         Ok(Err(HelloError::Refused(reason))) => {
             reason.close(&connection);

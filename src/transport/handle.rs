@@ -23,6 +23,7 @@ use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
 use super::{LinkFilter, lock, random};
 use crate::clock::NodeId;
+use crate::log::Barred;
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message, SnapshotId};
 use crate::store::SnapshotPart;
@@ -174,9 +175,9 @@ impl Handle {
 
     /// Exactly these may connect from now on; `members` are dialed for as long as they are in the list, `former` ones
     /// are not. Those in neither are disconnected. Newcomers that have proved a token, and a newcomer's sponsor, may
-    /// stay beside them.
-    pub fn set_peers(&self, members: Vec<Contact>, former: Vec<Contact>) {
-        self.shared.set_peers(members, former);
+    /// stay beside them; of newcomers the `barred` are refused.
+    pub fn set_peers(&self, members: Vec<Contact>, former: Vec<Contact>, barred: Barred) {
+        self.shared.set_peers(members, former, barred);
     }
 
     /// A peer that is connected is to be heard as a member is, though it is none by all that this node knows. Until then
@@ -223,30 +224,30 @@ impl Handle {
         }
     }
 
-    /// Connects, as a newcomer, to a member by its address and a join token, and goes on trying while the network
+    /// Connects, as a newcomer, to a member at one of these addresses with a join token, and goes on trying while the network
     /// fails. The outcome comes once: the first connection to the sponsor, or an error that trying again cannot mend.
     /// It is never sent where the transport ends or another call of this takes over. One snapshot is taken from the
     /// sponsor after each call.
     #[must_use]
-    pub fn join(&self, address: String, token: &str) -> oneshot::Receiver<Result<Joined, JoinError>> {
+    pub fn join(&self, addresses: Vec<String>, token: JoinToken) -> oneshot::Receiver<Result<Joined, JoinError>> {
         let (outcome, receiver) = oneshot::channel();
-        let token = match JoinToken::parse(token) {
-            Ok(token) => token,
-            Err(error) => {
-                // The receiver is ours.
-                let _ = outcome.send(Err(error.into()));
-                return receiver;
-            }
-        };
         let mut state = self.shared.state();
         if !state.closing {
             state.sponsor = None;
-            let task = self.shared.spawn(dial::join(Arc::clone(&self.shared), address, token, outcome));
+            let task = self.shared.spawn(dial::join(Arc::clone(&self.shared), addresses, token, outcome));
             if let Some(earlier) = state.join.replace(task) {
                 earlier.abort();
             }
         }
         receiver
+    }
+
+    /// Where the members that are connected now are reached.
+    #[must_use]
+    pub fn member_addresses(&self) -> Vec<String> {
+        let state = self.shared.state();
+        let members = state.peers.iter().filter(|(node, peer)| peer.is_member() && state.is_linked(**node));
+        members.map(|(_, peer)| peer.contact.address.clone()).collect()
     }
 
     /// The peers that are connected now, by id.

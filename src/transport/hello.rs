@@ -19,6 +19,7 @@ use super::tls::peer_key;
 use super::token::{Exporter, JoinToken, Mac, Side, TokenId};
 use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
+use crate::log::Pass;
 use crate::model::ClusterId;
 
 /// Bytes of any of these words, also in later minor versions: several times what they need.
@@ -194,19 +195,35 @@ fn judge(
     }
     let by_token = hello.join.as_ref().map(|(id, mac)| {
         let token = JoinToken::of(cluster_key.as_ref().ok_or(CloseReason::NotReady)?, *id);
+        if id.cluster != cluster {
+            return Err(CloseReason::OtherCluster { ours: cluster, theirs: id.cluster });
+        }
         if !token.verify(Side::Join, exporter, mac) {
             return Err(CloseReason::TokenWrong);
         }
         if id.expires <= super::now() {
             return Err(CloseReason::TokenExpired);
         }
-        Ok(token.prove(Side::Sponsor, exporter))
+        Ok((token.prove(Side::Sponsor, exporter), *id))
     });
     match by_token {
         // A member needs no token; a good one is answered all the same, for it may not know us yet.
-        by_token if shared.is_peer(hello.node, key) => Ok((cluster, Right::Member, by_token.and_then(Result::ok))),
-        Some(proof) if !shared.is_taken(hello.node, key) => Ok((cluster, Right::Newcomer, Some(proof?))),
-        Some(_) => Err(CloseReason::Identity),
+        by_token if shared.is_peer(hello.node, key) => {
+            Ok((cluster, Right::Member, by_token.and_then(Result::ok).map(|(proof, _)| proof)))
+        }
+        Some(_) if shared.is_taken(hello.node, key) => Err(CloseReason::Identity),
+        Some(token) => {
+            let (proof, id) = token?;
+            let pass = (id.uses > 0).then_some(Pass { nonce: id.nonce, uses: id.uses });
+            let state = shared.state();
+            if state.barred.keys.contains(&hello.node.first_incarnation()) {
+                return Err(CloseReason::Banned(hello.node.first_incarnation()));
+            }
+            if pass.is_some_and(|pass| state.barred.is_used_up(&pass)) {
+                return Err(CloseReason::TokenUsed);
+            }
+            Ok((cluster, Right::Newcomer(pass), Some(proof)))
+        }
         None => Err(CloseReason::Stranger),
     }
 }

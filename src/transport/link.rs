@@ -19,6 +19,7 @@ use super::outbox::Outbox;
 use super::state::{Counters, Shared};
 use super::wire::{self, WireVersion};
 use crate::clock::NodeId;
+use crate::log::Pass;
 use crate::replica::{Input, Lane, SnapshotId};
 use crate::store::{SnapshotPart, Write};
 
@@ -37,6 +38,8 @@ pub(super) struct Link {
     pub(super) instance: u64,
     /// What the peer speaks.
     pub(super) speaks: WireVersion,
+    /// The token that it was let in with, where that one counts who comes.
+    pass: Option<Pass>,
     ordered: Outbox,
     bulk: Outbox,
     /// Between `Connected` and `Disconnected`.
@@ -47,12 +50,19 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, peer: &Introduction, limits: &Limits, is_heard: bool) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        peer: &Introduction,
+        limits: &Limits,
+        is_heard: bool,
+        pass: Option<Pass>,
+    ) -> Self {
         Self {
             connection,
             peer: peer.node,
             instance: peer.instance,
             speaks: peer.speaks,
+            pass,
             ordered: Outbox::new(limits.ordered),
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
@@ -91,7 +101,7 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     // It may have ended, or have been replaced, while it waited.
     if link.connection.close_reason().is_none() {
         link.up.store(true, Ordering::Release);
-        if shared.inputs.send(Input::Connected(link.peer)).await.is_ok() {
+        if announce(&shared, &link).await {
             tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), wire = %link.speaks, "connected");
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
@@ -104,6 +114,17 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     CloseReason::Stopping.close(&link.connection);
     shared.forget(&link);
     drop(guard);
+}
+
+/// Tells the driver of the connection, and of the token that its peer came with. False where nobody listens any more.
+async fn announce(shared: &Shared, link: &Link) -> bool {
+    if shared.inputs.send(Input::Connected(link.peer)).await.is_err() {
+        return false;
+    }
+    match link.pass {
+        Some(pass) => shared.inputs.send(Input::Showed { from: link.peer, pass }).await.is_ok(),
+        None => true,
+    }
 }
 
 /// Reads and writes until the connection ends.

@@ -14,6 +14,7 @@
 //! | `wire` | the version of what is said, and who knows which messages |
 //! | `hello` | the first words on a connection, both sides |
 //! | `dial` | the tasks that dial peers and a sponsor, and accept others |
+//! | `lobby` | the places for connections whose peers have not said who they are |
 //! | `link` | an established connection: its streams in and out |
 //! | `frame`, `outbox`, `close`, `socket` | frames, queues, reasons for closing, links that can be cut |
 //!
@@ -38,6 +39,7 @@ mod handle;
 mod hello;
 mod identity;
 mod link;
+mod lobby;
 mod outbox;
 mod socket;
 mod state;
@@ -57,7 +59,7 @@ pub use dial::{JoinError, Joined};
 pub use handle::{Handle, Stats, Transport};
 pub use identity::{Identity, IdentityError, PublicKey, node_id};
 pub use socket::Cuts;
-pub use token::{ClusterKey, JoinToken, TokenError, TokenId, mint_token};
+pub use token::{ClusterKey, JoinToken, TokenError, TokenId};
 pub use wire::WireVersion;
 
 /// Decides which datagrams pass: for demonstrations and tests that cut links between nodes of one process.

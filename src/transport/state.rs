@@ -1,7 +1,7 @@
 //! Who may connect, which connections stand, and which of two is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,6 +20,7 @@ use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
 use super::{dial, lock};
 use crate::clock::NodeId;
+use crate::log::{Barred, Pass};
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input};
 
@@ -66,6 +67,8 @@ pub(super) struct State {
     pub(super) closing: bool,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
+    /// Who is not let in, with whatever token.
+    pub(super) barred: Barred,
     /// The one connection to each peer that is kept.
     pub(super) links: BTreeMap<NodeId, Arc<Link>>,
     /// Held by the connection whose `Connected` is out and whose `Disconnected` is not.
@@ -85,6 +88,8 @@ pub(super) struct Peer {
     pub(super) key: PublicKey,
     /// None for the evicted, who are not dialed.
     dialer: Option<AbortHandle>,
+    /// Where it was last connected from or to.
+    seen: Option<SocketAddr>,
 }
 
 impl Peer {
@@ -112,8 +117,8 @@ pub(super) struct Sponsor {
 pub(super) enum Right {
     /// Its key is pinned: it is a member, or was one.
     Member,
-    /// It has proved a token.
-    Newcomer,
+    /// It has proved a token; none for one that members make for themselves, which lets in any number.
+    Newcomer(Option<Pass>),
     /// This node, a newcomer, has dialed it with a token.
     Sponsor,
 }
@@ -133,6 +138,12 @@ impl State {
     /// Whether a later incarnation of a peer's key is connected.
     pub(super) fn is_outlived(&self, peer: NodeId) -> bool {
         self.other_lives(peer).any(|life| life.peer > peer)
+    }
+
+    /// Whether a member is reached at an address.
+    pub(super) fn is_members(&self, address: SocketAddr) -> bool {
+        let there = |peer: &Peer| peer.seen == Some(address) || peer.contact.address.parse() == Ok(address);
+        self.peers.values().any(|peer| peer.is_member() && there(peer))
     }
 
     fn may_stand(&self, peer: &Introduction, right: Right) -> bool {
@@ -226,10 +237,14 @@ impl Shared {
         state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
         let is_member = state.peers.get(&peer.node).is_some_and(Peer::is_member);
         let is_heard = right == Right::Sponsor || is_member;
-        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard));
+        let pass = if let Right::Newcomer(pass) = right { pass } else { None };
+        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard, pass));
         state.links.insert(peer.node, Arc::clone(&link));
-        let from = connection.remote_address().ip();
-        state.refusals.retain(|(refused, _)| *refused != from);
+        let from = connection.remote_address();
+        state.refusals.retain(|(refused, _)| *refused != from.ip());
+        if let Some(known) = state.peers.get_mut(&peer.node) {
+            known.seen = Some(from);
+        }
         let turn = Arc::clone(state.turns.entry(peer.node).or_default());
         self.spawn(link::run(Arc::clone(self), link, turn));
         drop(state);
@@ -250,7 +265,7 @@ impl Shared {
     }
 
     /// Exactly these may connect from now on; the members among them are dialed.
-    pub(super) fn set_peers(self: &Arc<Self>, members: Vec<Contact>, former: Vec<Contact>) {
+    pub(super) fn set_peers(self: &Arc<Self>, members: Vec<Contact>, former: Vec<Contact>, barred: Barred) {
         let mut wanted: BTreeMap<NodeId, (Contact, PublicKey, bool)> = BTreeMap::new();
         let members = members.into_iter().map(|contact| (contact, true));
         for (contact, dials) in former.into_iter().map(|contact| (contact, false)).chain(members) {
@@ -264,6 +279,7 @@ impl Shared {
         if state.closing {
             return;
         }
+        state.barred = barred;
         let State { peers, links, .. } = &mut *state;
         peers.retain(|node, peer| {
             let stays = wanted.get(node).is_some_and(|(_, key, _)| *key == peer.key);
@@ -276,7 +292,8 @@ impl Shared {
             stays
         });
         for (node, (contact, key, dials)) in wanted {
-            let peer = peers.entry(node).or_insert_with(|| Peer { contact: contact.clone(), key, dialer: None });
+            let peer =
+                peers.entry(node).or_insert_with(|| Peer { contact: contact.clone(), key, dialer: None, seen: None });
             peer.contact = contact;
             if !dials {
                 peer.stop_dialing();

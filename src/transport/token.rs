@@ -1,22 +1,26 @@
 //! Join tokens: a newcomer's right to be let in, proved both ways over the TLS channel.
 //!
-//! A token is its id, an expiry and a nonce, and a secret that follows from the id and the cluster's key: any member
-//! can verify it and none has to remember it. The secret itself never travels; each side shows an HMAC (RFC 2104)
-//! over key material that only the two ends of this very TLS channel can export (RFC 9266 uses exporters likewise),
-//! so that a proof is of no use to anyone in between.
+//! A token is its id, which says which cluster it is for, until when and how often it lets somebody in; a secret that
+//! follows from the id and the cluster's key; and the addresses of some members. So any member can verify it and none
+//! has to remember it. The secret itself never travels; each side shows an HMAC (RFC 2104) over key material that only
+//! the two ends of this very TLS channel can export (RFC 9266 uses exporters likewise), so that a proof is of no use to
+//! anyone in between.
 
 use std::fmt;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use ring::hmac;
+use data_encoding::BASE64URL_NOPAD;
+use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
+use crate::codec;
+use crate::log::TokenNonce;
+use crate::model::ClusterId;
 
 /// What a token begins with: the kind and its version.
 const PREFIX: &str = "fn1.";
-/// Bytes of expiry, nonce and secret.
-const LENGTH: usize = 8 + 16 + 32;
+/// Bytes of the sum that finds a token which was cut or mistyped.
+const SUM: usize = 4;
 /// Keeps this use of the cluster's key apart from any other.
 const TOKEN_LABEL: &[u8] = b"forename join token 1";
 
@@ -38,23 +42,22 @@ impl fmt::Debug for ClusterKey {
 /// The public part of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TokenId {
+    /// The cluster that it is for.
+    pub cluster: ClusterId,
     /// From then on it is refused.
     pub expires: Millis,
+    /// How many newcomers it lets in; 0 for any number, which only members make, for themselves.
+    pub uses: u32,
     /// Random, so that no two tokens are alike.
-    pub nonce: [u8; 16],
+    pub nonce: TokenNonce,
 }
 
 /// A join token as its holder has it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     id: TokenId,
     secret: [u8; 32],
-}
-
-/// A new token, as one word of URL-safe characters.
-#[must_use]
-pub fn mint_token(key: &ClusterKey, expires: Millis, nonce: [u8; 16]) -> String {
-    JoinToken::of(key, TokenId { expires, nonce }).to_word()
+    addresses: Vec<String>,
 }
 
 /// The text is no join token.
@@ -69,27 +72,41 @@ pub enum TokenError {
 }
 
 impl JoinToken {
-    /// The token with this id.
+    /// The token with this id, and no addresses.
     #[must_use]
     pub fn of(key: &ClusterKey, id: TokenId) -> Self {
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
         context.update(TOKEN_LABEL);
-        context.update(&id.expires.0.to_be_bytes());
-        context.update(&id.nonce);
-        Self { id, secret: bytes_of(context.sign()) }
+        context.update(&codec::encode(&id));
+        Self { id, secret: bytes_of(context.sign()), addresses: Vec::new() }
     }
 
-    /// Reads what [`mint_token`] printed; white space around it does no harm.
+    /// The same with the addresses of members.
+    #[must_use]
+    pub fn at(self, addresses: Vec<String>) -> Self {
+        Self { addresses, ..self }
+    }
+
+    /// Reads what [`JoinToken::to_word`] gave; white space around it does no harm.
     ///
     /// # Errors
     /// See [`TokenError`].
     pub fn parse(word: &str) -> Result<Self, TokenError> {
         let digits = word.trim().strip_prefix(PREFIX).ok_or(TokenError::Kind)?;
-        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| TokenError::Damaged)?;
-        let (expires, rest) = bytes.split_first_chunk::<8>().ok_or(TokenError::Damaged)?;
-        let (nonce, secret) = rest.split_first_chunk::<16>().ok_or(TokenError::Damaged)?;
-        let secret = secret.try_into().map_err(|_| TokenError::Damaged)?;
-        Ok(Self { id: TokenId { expires: Millis(u64::from_be_bytes(*expires)), nonce: *nonce }, secret })
+        let bytes = BASE64URL_NOPAD.decode(digits.as_bytes()).map_err(|_| TokenError::Damaged)?;
+        let (token, sum) = bytes.split_last_chunk::<SUM>().ok_or(TokenError::Damaged)?;
+        if sum_of(token) != *sum {
+            return Err(TokenError::Damaged);
+        }
+        codec::decode(token).map_err(|_| TokenError::Damaged)
+    }
+
+    /// The token as one word of URL-safe characters.
+    #[must_use]
+    pub fn to_word(&self) -> String {
+        let mut bytes = codec::encode(self);
+        bytes.extend(sum_of(&bytes));
+        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 
     /// Its public part.
@@ -98,12 +115,10 @@ impl JoinToken {
         self.id
     }
 
-    fn to_word(&self) -> String {
-        let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.extend(self.id.expires.0.to_be_bytes());
-        bytes.extend(self.id.nonce);
-        bytes.extend(self.secret);
-        format!("{PREFIX}{}", HEXLOWER.encode(&bytes))
+    /// Where members listened when it was made.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
     }
 
     /// What one side shows the other.
@@ -147,6 +162,13 @@ impl Side {
             Self::Sponsor => b"sponsor",
         }
     }
+}
+
+/// Finds a token that was cut or mistyped; it protects against nothing else.
+fn sum_of(bytes: &[u8]) -> [u8; SUM] {
+    let mut sum = [0; SUM];
+    sum.copy_from_slice(&digest::digest(&digest::SHA256, bytes).as_ref()[..SUM]);
+    sum
 }
 
 fn bytes_of(tag: hmac::Tag) -> [u8; 32] {

@@ -1,15 +1,17 @@
 //! How a cluster begins, and what becomes of a node whose directory goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forename::Client;
 use forename::client::ClientError;
 use forename::model::{ClusterId, ProblemType};
+use forename::node::{JoinConfig, NodeConfig};
 use forename::transport::Cuts;
 
 use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, command, run};
-use crate::support::{all_members, claim, cluster, configured, eventually, same, user};
+use crate::support::{DEADLINE, all_members, claim, cluster, configured, eventually, is_out, same, user};
 
 #[tokio::test]
 async fn a_node_founds_no_cluster_by_itself() {
@@ -127,4 +129,123 @@ async fn a_client_talks_to_the_cluster_that_it_means() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("this client means cluster"), "{refused:?}");
     local::shutdown(vec![a, b, other]).await;
+}
+
+/// Joins with a token and nothing else.
+async fn join(label: &str, links: &Arc<Cuts>, token: &str) -> Local {
+    let join = JoinConfig { address: None, token: token.to_owned() };
+    Local::start_in(tempfile::tempdir().unwrap(), label, links.clone(), Some(join)).await
+}
+
+/// Why a node is not let in with a token.
+async fn refused(token: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let join = Some(JoinConfig { address: None, token: token.to_owned() });
+    let config = NodeConfig { join, ..NodeConfig::new(dir.path()) };
+    match forename::Node::start(config).await {
+        Ok(_) => panic!("it is let in"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_join_token_lets_in_as_many_as_it_was_made_for() {
+    let links = Arc::new(Cuts::new());
+    let a = Local::start("a", links.clone(), None).await;
+    assert!(a.client.mint_token(Some(Duration::from_secs(31 * 24 * 3600))).await.is_err(), "30 days at most");
+    assert!(a.client.mint_token_for(0, None).await.is_err());
+    let twice = a.client.mint_token_for(2, Some(DEADLINE)).await.unwrap();
+    let b = join("b", &links, &twice).await;
+    all_members(&[a.client.clone(), b.client.clone()]).await;
+    // One that is made now names both, and one of them is enough.
+    let later = b.client.mint_token(None).await.unwrap();
+    let c = join("c", &links, &twice).await;
+    let mut nodes = vec![a, b, c];
+    all_members(&local::clients(&nodes)).await;
+    for node in &nodes {
+        eventually("all have heard of it", async || same(&cluster(&node.client).await?.members.len(), &3)).await;
+    }
+    let error = refused(&twice).await;
+    assert!(error.contains("as many nodes as it was made for"), "{error}");
+    let d = join("d", &links, &later).await;
+    nodes.push(d);
+    all_members(&local::clients(&nodes)).await;
+    local::shutdown(nodes).await;
+}
+
+#[tokio::test]
+async fn a_token_is_read_from_a_file_and_is_enough_to_join() {
+    let (home, newcomer) = (Home::new(), Home::new());
+    let mut node = Process::start(&home, &Serve::new("a")).await;
+    let printed = run(command(&[]).args(["member", "token", "--node", &node.url()]));
+    std::fs::create_dir_all(newcomer.data()).unwrap();
+    let file = newcomer.data().with_extension("token");
+    std::fs::write(&file, printed.stdout).unwrap();
+    let mut serve = Serve::new("b").with(&["--join-token-file".to_owned(), file.display().to_string()]);
+    serve.founds = false;
+    let joined = Process::start(&newcomer, &serve).await;
+    all_members(&[node.client.clone(), joined.client.clone()]).await;
+    node.assert_lives();
+}
+
+#[tokio::test]
+async fn a_banned_node_does_not_come_back_until_it_is_let_in_again() {
+    let links = Arc::new(Cuts::new());
+    let a = Local::start("a", links.clone(), None).await;
+    let b = Local::start("b", links.clone(), Some(&a)).await;
+    let c = Local::start("c", links.clone(), Some(&a)).await;
+    let clients = [a.client.clone(), b.client.clone(), c.client.clone()];
+    all_members(&clients).await;
+    let was = cluster(&c.client).await.unwrap().node;
+    a.client.ban(was).await.unwrap();
+    a.client.evict(was, false).await.unwrap();
+    is_out(&b.client, was).await;
+    eventually("both know of the ban", async || same(&cluster(&b.client).await?.banned, &vec![was])).await;
+    // It is back at once where it may be, so it is not.
+    let next = was.next_incarnation().unwrap();
+    eventually("it has begun anew", async || same(&c.node().handle().node(), &next)).await;
+    a.client.unban(was).await.unwrap();
+    eventually("it is back", async || {
+        let cluster = cluster(&c.client).await?;
+        same(&(cluster.node, cluster.member), &(next, true))
+    })
+    .await;
+    let ban_itself = a.client.ban(cluster(&a.client).await.unwrap().node).await;
+    assert!(ban_itself.is_err());
+    local::shutdown(vec![a, b, c]).await;
+}
+
+#[tokio::test]
+async fn another_secret_makes_old_tokens_worthless_at_all_members() {
+    let links = Arc::new(Cuts::new());
+    let a = Local::start("a", links.clone(), None).await;
+    let b = Local::start("b", links.clone(), Some(&a)).await;
+    let c = Local::start("c", links.clone(), Some(&a)).await;
+    all_members(&[a.client.clone(), b.client.clone(), c.client.clone()]).await;
+    let old = a.client.mint_token_for(9, None).await.unwrap();
+    // One member is away meanwhile.
+    let away = c.shutdown().await;
+    b.client.rotate_secret().await.unwrap();
+    let c = Local::start_in(away, "c", links.clone(), None).await;
+    for node in [&a, &b, &c] {
+        let at = |token: &str| JoinConfig { address: Some(node.peer.to_string()), token: token.to_owned() };
+        eventually("the old token is worthless", async || {
+            let dir = tempfile::tempdir().unwrap();
+            let started = forename::Node::launch(NodeConfig { join: Some(at(&old)), ..NodeConfig::new(dir.path()) });
+            let (node, reception) = started.map_err(|error| error.to_string())?;
+            let outcome = reception.outcome().await;
+            node.shutdown().await;
+            match outcome {
+                Err(error) if error.to_string().contains("not one of this cluster") => Ok(()),
+                outcome => Err(format!("{outcome:?}")),
+            }
+        })
+        .await;
+    }
+    // The cluster goes on, also for newcomers.
+    claim(&c.client, &user("alice", "ann")).await;
+    let token = c.token().await;
+    let d = join("d", &links, &token).await;
+    eventually("it is let in", async || same(&cluster(&d.client).await?.member, &true)).await;
+    local::shutdown(vec![a, b, c, d]).await;
 }

@@ -142,7 +142,7 @@ fn waits_for(value: &Value) -> Vec<String> {
 /// Three nodes that are members of one cluster.
 async fn three(net: &Net, homes: &[Home; 3]) -> Vec<Process> {
     let mut nodes = vec![Process::start(&homes[0], &net.serve(0)).await];
-    let (_, issued) = net.command(0, "member token").unwrap();
+    let (_, issued) = net.command(0, "member token --uses 2").unwrap();
     let token = issued["token"].as_str().unwrap();
     for (index, home) in homes.iter().enumerate().skip(1) {
         let serve = net.serve(index).join(nodes[0].peer, token);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
+use forename::client::ClientError;
 use forename::model::Registration;
 use forename::replica::Status;
 use serde_json::Value;
@@ -119,6 +120,9 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     assert_eq!((&recovered["recovered"], &recovered["was"]), (&true.into(), &shown["node"]));
 
     three.run_again(2).await;
+    let other = clients[2].cluster().await.unwrap_err();
+    assert!(matches!(other, ClientError::OtherCluster { .. }), "who knows the old cluster is told: {other}");
+    let clients = three.clients();
     let node = clients[2].cluster().await.unwrap();
     assert_eq!((node.node.to_string(), node.members.len()), (recovered["node"].as_str().unwrap().to_owned(), 1));
     assert_eq!(confirmed(&clients[2], &pending).await.stamp, pending.stamp);

@@ -36,7 +36,7 @@ async fn fill(node: &Local) {
 /// Lets a newcomer in through a relay that breaks the connection after so many bytes.
 async fn join(label: &str, sponsor: &Local, cuts: &Arc<Cuts>, breaks_after: u64) -> (Local, Relay) {
     let relay = Relay::to(sponsor.peer, breaks_after).await;
-    let join = JoinConfig { address: relay.address.to_string(), token: sponsor.token().await };
+    let join = JoinConfig { address: Some(relay.address.to_string()), token: sponsor.token().await };
     let home = tempfile::tempdir().expect("a directory for a node");
     let newcomer = Local::start_in(home, label, cuts.clone(), Some(join)).await;
     eventually("it is a member", async || same(&cluster(&newcomer.client).await?.member, &true)).await;

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use forename::clock::Millis;
+use forename::log::Barred;
 use forename::model::ClusterId;
 use forename::replica::Contact;
 use forename::store::disk::{DiskOptions, DiskStore};
 use forename::store::{Direction, Store, Table};
-use forename::transport::{Identity, Limits, Transport, TransportConfig, WireVersion};
+use forename::transport::{ClusterKey, Identity, JoinToken, Limits, Transport, TransportConfig, WireVersion};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
@@ -45,7 +46,9 @@ async fn tokens_that_are_wrong_expired_or_of_another_cluster_let_nobody_in() {
     claim(&node.client, &user_final("alice", "ann")).await;
 
     let good = node.client.mint_token(None).await.unwrap();
-    let forged = format!("{}{}", &good[..good.len() - 1], if good.ends_with('0') { "1" } else { "0" });
+    let id = JoinToken::parse(&good).unwrap().id();
+    let forged = JoinToken::of(&ClusterKey([7; 32]), id).at(vec![node.peer.to_string()]).to_word();
+    let mistyped = format!("{}{}", &good[..good.len() - 2], if good.ends_with("AA") { "BB" } else { "AA" });
     // A process takes longer than that to start.
     let expired = node.client.mint_token(Some(Duration::from_millis(1))).await.unwrap();
     let of_another = other.client.mint_token(None).await.unwrap();
@@ -53,10 +56,16 @@ async fn tokens_that_are_wrong_expired_or_of_another_cluster_let_nobody_in() {
     for (token, sentence) in [
         ("secret", "this is not a join token"),
         (&good[..20], "incomplete or mistyped"),
-        (&forged, "does not let this node in"),
-        (&expired, "expired"),
-        (&of_another, "does not let this node in"),
+        (&mistyped, "incomplete or mistyped"),
     ] {
+        let serve = Serve::new("stranger").join(node.peer, token);
+        let Err((_, log)) = Process::try_start(&stranger, &serve).await else { panic!("{token} lets a stranger in") };
+        assert!(log.lines().last().unwrap_or_default().contains(sentence), "{token}: {log}");
+        assert!(!stranger.data().exists(), "nothing is made");
+    }
+    for (token, sentence) in
+        [(&forged, "does not let this node in"), (&expired, "expired"), (&of_another, "does not let this node in")]
+    {
         let serve = Serve::new("stranger").join(node.peer, token);
         let Err((status, log)) = Process::try_start(&stranger, &serve).await else {
             panic!("{token} lets a stranger in");
@@ -96,7 +105,11 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
     let transport = transport.unwrap();
     transport.handle().set_cluster(ClusterId(uuid::Uuid::from_u128(1)), None);
     let (address, label, as_of) = (node.peer.to_string(), String::new(), Millis(1));
-    transport.handle().set_peers(vec![Contact { node: member, public_key, address, label, as_of }], vec![]);
+    transport.handle().set_peers(
+        vec![Contact { node: member, public_key, address, label, as_of }],
+        vec![],
+        Barred::default(),
+    );
 
     // Asked in the meantime, the node answers; the stranger hears nothing, neither then nor until it gives up.
     for number in 0..50 {

@@ -80,7 +80,7 @@ impl Local {
 
     /// What lets another node in through this one.
     pub(crate) async fn to_join(&self) -> JoinConfig {
-        JoinConfig { address: self.peer.to_string(), token: self.token().await }
+        JoinConfig { address: Some(self.peer.to_string()), token: self.token().await }
     }
 
     /// A sponsor that has joined just now may have to hear of the cluster's key first.

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -37,6 +37,7 @@ const VARIABLES: [&str; 22] = [
     "MAX_CONNECTIONS_OF_ADDRESS",
     "ORIGINS",
     "API_TOKEN",
+    "JOIN_TOKEN_FILE",
     "API_TOKEN_FILE",
 ];
 
@@ -276,7 +277,7 @@ impl Three {
     pub(crate) async fn start() -> Self {
         let homes = [Home::new(), Home::new(), Home::new()];
         let first = Process::start(&homes[0], &Serve::new(LABELS[0])).await;
-        let token = first.client.mint_token(Some(DEADLINE)).await.expect("a member makes tokens");
+        let token = first.client.mint_token_for(2, Some(DEADLINE)).await.expect("a member makes tokens");
         let peer = first.peer;
         let mut nodes = vec![first];
         for (home, label) in homes.iter().zip(LABELS).skip(1) {

@@ -178,6 +178,8 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
         Body::Member(MemberOp::Freeze { node, seq, .. }) => ("freeze", format!("{} at #{seq}", host(node)), None),
         Body::Member(MemberOp::Depart) => ("depart", String::new(), None),
         Body::Member(MemberOp::Retire { node }) => ("retire", node.to_string(), None),
+        Body::Member(MemberOp::Spend { .. }) => ("spend", String::new(), None),
+        Body::Member(MemberOp::Ban { node, banned }) => (if *banned { "ban" } else { "unban" }, host(node), None),
         Body::Member(MemberOp::Configure { settings }) => ("configure", format!("{settings:?}"), None),
         Body::Member(MemberOp::Evict { cuts }) => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{} at #{}", host(node), cut.seq)).collect();

@@ -67,6 +67,10 @@ pub(super) fn op_text(op: &Op) -> String {
         Body::Member(MemberOp::Freeze { node, seq, .. }) => format!("freeze {} ({node}) at #{seq}", host_text(*node)),
         Body::Member(MemberOp::Depart) => "depart".to_owned(),
         Body::Member(MemberOp::Retire { node }) => format!("retire {} ({node})", host_text(*node)),
+        Body::Member(MemberOp::Spend { .. }) => "spend a token".to_owned(),
+        Body::Member(MemberOp::Ban { node, banned }) => {
+            format!("{} {}", if *banned { "ban" } else { "unban" }, host_text(*node))
+        }
         Body::Member(MemberOp::Configure { settings }) => format!("configure {settings:?}"),
         Body::Member(MemberOp::Evict { cuts }) => {
             let cuts: Vec<_> = cuts.iter().map(|(node, cut)| format!("{node} at #{}", cut.seq)).collect();
@@ -100,7 +104,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Resume { .. }) => "goes on with the snapshot".to_owned(),
         Packet::Message(Message::Installed { .. }) => "installed".to_owned(),
         Packet::Message(Message::Contacts(contacts)) => format!("{} contacts", contacts.len()),
-        Packet::Message(Message::Nominate(contact)) => format!("nominates {}", contact.node),
+        Packet::Message(Message::Nominate { contact, .. }) => format!("nominates {}", contact.node),
         Packet::Message(Message::Waits { newcomer, obstacles }) => format!("{newcomer} waits: {obstacles:?}"),
         Packet::Message(Message::Member { .. }) => "a proof of membership".to_owned(),
         Packet::Message(Message::Secrets(_)) => "the secrets".to_owned(),

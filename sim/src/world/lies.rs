@@ -113,7 +113,7 @@ fn forge(world: &mut World, me: NodeId, to: Host, what: &Forgery) -> Option<Mess
             let address = "liar:1".to_owned();
             Message::Contacts(vec![Contact { address, public_key: vec![1; 32], ..contact(node(*host), wall) }])
         }
-        Forgery::Nominate(ghost) => Message::Nominate(contact(stranger(GHOSTS + ghost), wall)),
+        Forgery::Nominate(ghost) => Message::Nominate { contact: contact(stranger(GHOSTS + ghost), wall), pass: None },
         Forgery::Evicted => Message::Evicted { cut: 0 },
         Forgery::Used => Message::Used,
         Forgery::Gone => {

@@ -112,7 +112,7 @@ fn carry_out_of_log(world: &mut World, host: Host, output: log::Output) -> Check
                 running.snapshots.remove(&to);
             }
         }
-        log::Output::Peers { members, former: _ } => {
+        log::Output::Peers { members, former: _, barred: _ } => {
             world.see(&Seen::Peers { host, members: &members })?;
             if world.plan.dials.is_none() {
                 let members = members.iter().map(|contact| host_of(contact.node));

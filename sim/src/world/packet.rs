@@ -25,7 +25,7 @@ impl Packet {
             ) => Kind::Contacts,
             Self::Message(Message::Ops { .. }) => Kind::Ops,
             Self::Message(Message::Vector(_)) => Kind::Vector,
-            Self::Message(Message::Nominate(_)) => Kind::Nominate,
+            Self::Message(Message::Nominate { .. }) => Kind::Nominate,
             Self::Message(Message::Evicted { .. } | Message::Used) => Kind::Evicted,
             Self::Message(Message::Gone(_) | Message::Forked { .. }) => Kind::Vector,
             Self::Message(Message::Skewed { .. }) => Kind::Skewed,

@@ -14,6 +14,8 @@ impl From<Obstacle> for Hindrance {
             Obstacle::Unsettled(nodes) => ("unsettled", nodes.iter().copied().collect()),
             Obstacle::FirstOutOfReach(node) => ("first-out-of-reach", vec![*node]),
             Obstacle::FirstStarts(node) => ("first-starts", vec![*node]),
+            Obstacle::TokenUsed => ("token-used", Vec::new()),
+            Obstacle::Banned => ("banned", Vec::new()),
         };
         let why = match obstacle {
             Obstacle::Clock { ahead } => {
@@ -37,6 +39,12 @@ impl From<Obstacle> for Hindrance {
                 "{}, the longest member, lets newcomers in and is out of reach; bring it back or evict it",
                 list(&nodes)
             ),
+            Obstacle::TokenUsed => {
+                "its join token has let in as many nodes as it was made for; start it with a new one of 'forename \
+                                    member token'"
+                    .to_owned()
+            }
+            Obstacle::Banned => "its key is banned; 'forename member unban' lets it in".to_owned(),
             Obstacle::FirstStarts(_) => {
                 format!("{}, the longest member, lets newcomers in and has just started", list(&nodes))
             }
@@ -87,6 +95,7 @@ impl Cluster {
             disk_hangs_ms: view.disk_hangs,
             eviction: view.eviction.map(Into::into),
             events: EventRange { start: view.events.0, last: view.events.1 },
+            banned: view.banned,
             evicted: view.evicted.into_iter().map(Into::into).collect(),
         }
     }

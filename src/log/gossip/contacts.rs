@@ -26,7 +26,8 @@ impl Log {
         };
         let members = others(&mut self.membership.members());
         let former = others(&mut self.membership.cuts().keys().copied());
-        self.events.output(Output::Peers { members, former });
+        let barred = self.membership.barred().clone();
+        self.events.output(Output::Peers { members, former, barred });
         self.spread_contacts();
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::event::{Event, Output};
-use super::super::message::{Contact, Lane, Message, Obstacle, Secrets, SnapshotId};
+use super::super::barred::Pass;
+use super::super::event::Output;
+use super::super::message::{Contact, Lane, Message, Obstacle, SnapshotId};
 use super::super::view::View;
 use super::super::{Log, Phase};
 use super::peers::Joining;
@@ -94,7 +95,9 @@ impl Log {
         if !self.phase.may_admit() || contact.node != from || again {
             return;
         }
-        if let Some(obstacle) = planted!(log::bars(self.bars(from, wall))) {
+        let pass = self.pass_of(from);
+        let barred = self.refuses(from, pass).or_else(|| planted!(log::bars(self.bars(from, wall))));
+        if let Some(obstacle) = barred {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.retire_earlier_incarnations(from);
@@ -111,6 +114,21 @@ impl Log {
         let began = self.now.elapsed;
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
         self.events.output(Output::SendSnapshot { to: from, snapshot, after: None });
+    }
+
+    /// The token that a connected newcomer has shown, where that lets in a limited number.
+    fn pass_of(&self, newcomer: NodeId) -> Option<Pass> {
+        self.peers.connected.get(&newcomer).and_then(|peer| peer.pass)
+    }
+
+    /// Why a newcomer is not let in with what it came with. Only the first member admits, and it knows of all admissions, so no
+    /// token lets in more than it was made for.
+    fn refuses(&self, newcomer: NodeId, pass: Option<Pass>) -> Option<Obstacle> {
+        let barred = self.membership.barred();
+        if barred.keys.contains(&newcomer.first_incarnation()) {
+            return Some(Obstacle::Banned);
+        }
+        pass.filter(|pass| barred.is_used_up(pass)).map(|_| Obstacle::TokenUsed)
     }
 
     /// What is wrong with a newcomer itself: it is not let in before that is mended.
@@ -202,7 +220,8 @@ impl Log {
         // One that has waited for long could not go on with its state.
         let gone = self.view().gone_for(store, &has.iter().copied().collect());
         if gone.is_empty() {
-            self.nominate(store, contact, from);
+            let pass = self.pass_of(from);
+            self.nominate(store, contact, pass, from);
         } else {
             say_gone(&mut self.events, from, gone);
         }
@@ -210,11 +229,14 @@ impl Log {
 
     /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach. `by` is
     /// the newcomer itself, or the member that passes its word on.
-    pub(in crate::log) fn nominate(&mut self, store: &impl Store, contact: Contact, by: NodeId) {
+    pub(in crate::log) fn nominate(&mut self, store: &impl Store, contact: Contact, pass: Option<Pass>, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
         let known = self.membership.is_known(node);
         if !self.phase.may_admit() || known || self.membership.has_later_incarnation(node) {
             return;
+        }
+        if let Some(obstacle) = self.refuses(node, pass) {
+            return self.peers.let_wait(&mut self.events, contact, vec![obstacle], by, self.now.elapsed);
         }
         // They may have been let in only now, by a word that was late.
         self.retire_earlier_incarnations(node);
@@ -224,6 +246,9 @@ impl Log {
                 if obstacles.is_empty() {
                     self.contacts.learn([contact]);
                     tracing::info!(newcomer = %node, "a newcomer is let in");
+                    if let Some(Pass { nonce: token, .. }) = pass {
+                        self.issue_membership(Body::Member(MemberOp::Spend { token }));
+                    }
                     self.issue_membership(Body::Member(MemberOp::Admit { node }));
                     self.tell_secrets(store, node);
                 } else {
@@ -231,52 +256,17 @@ impl Log {
                 }
             }
             Some(first) if self.peers.is_connected(first) => {
-                self.events.send(first, Lane::Ordered, Message::Nominate(contact));
+                self.events.send(first, Lane::Ordered, Message::Nominate { contact, pass });
             }
             Some(first) if by == node => {
                 let peers = self.peers.connected().into_iter().filter(|peer| self.membership.is_member(*peer));
                 for peer in peers.collect::<Vec<_>>() {
-                    self.events.send(peer, Lane::Ordered, Message::Nominate(contact.clone()));
+                    self.events.send(peer, Lane::Ordered, Message::Nominate { contact: contact.clone(), pass });
                 }
                 let waits_for = vec![Obstacle::FirstOutOfReach(first)];
                 self.peers.let_wait(&mut self.events, contact, waits_for, by, self.now.elapsed);
             }
             _ => {}
-        }
-    }
-
-    pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
-        // Only those who know the secret can make it, and the connection says who they are.
-        let right = self
-            .cluster
-            .proof(from, self.me)
-            .is_some_and(|ours| blake3::Hash::from(ours) == blake3::Hash::from(*proof));
-        if let Some(peer) = self.peers.connected.get_mut(&from).filter(|_| right) {
-            peer.knows_secret = true;
-            self.events.output(Output::Hear { peer: from });
-        }
-    }
-
-    /// Tells a member what only members know. A newcomer asks for it as long as it lacks that.
-    pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
-        if let Some(secrets) =
-            self.cluster.secrets(store).filter(|_| self.phase.is_member() && self.peers.is_connected(to))
-        {
-            self.events.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
-        }
-    }
-
-    /// This node was let in: from now on it takes ops.
-    pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
-        if self.phase.is_untold() {
-            self.cluster.learn(store, &secrets);
-            self.phase.learn_secrets();
-            self.events.push(Event::LetIn);
-            for peer in self.peers.connected() {
-                self.cluster.prove(&mut self.events, self.me, peer);
-                let vector = self.vector(Some(peer), true, true);
-                self.events.send(peer, Lane::Ordered, Message::Vector(vector));
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{Millis, NodeId};
+use crate::log::barred::Pass;
 use crate::log::config::Now;
 use crate::log::contacts::Contacts;
 use crate::log::event::Events;
@@ -16,6 +17,8 @@ use crate::store::Table;
 pub(in crate::log) struct Peer {
     /// It has proved to know the cluster's secret.
     pub(super) knows_secret: bool,
+    /// The token that it has shown as a newcomer, where that lets in a limited number.
+    pub(super) pass: Option<Pass>,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
     /// Its copy of this node's log was compared with that log.

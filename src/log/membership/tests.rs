@@ -1,5 +1,7 @@
 use super::*;
+use crate::log::Pass;
 use crate::log::chain::Chain;
+use crate::log::settings::Setting;
 
 /// Everything is here, whatever it is.
 const ALL: Logs<'static> = &|_| Cut { seq: Seq::MAX, chain: Chain::EMPTY };
@@ -232,4 +234,54 @@ fn who_was_in_the_cluster_that_this_one_was_recovered_from_is_out_and_what_was_s
     assert_eq!(members(&membership), [3]);
     membership.add(op(3, 1, 20, admit(4)), ALL);
     assert_eq!(members(&membership), [3, 4]);
+}
+
+fn configure(settings: &[Setting]) -> Body {
+    Body::Member(MemberOp::Configure { settings: settings.to_vec() })
+}
+
+#[test]
+fn of_several_changes_of_a_setting_the_latest_stands_in_any_order() {
+    let skew = Setting::MaxClockSkew;
+    let ops = [
+        op(1, 1, 10, configure(&[skew(1000), Setting::EvictAfter(Some(5000))])),
+        op(2, 1, 11, configure(&[skew(2000)])),
+        op(1, 2, 11, configure(&[skew(3000), Setting::KeepEvents(None)])),
+    ];
+    let begun = Settings { keep_events: Some(7), ..Settings::default() };
+    // Of two at the same time the one of the greater node.
+    let expected = Settings { evict_after: Some(5000), max_clock_skew: 2000, keep_events: None };
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let ops = order.map(|index| ops[index].clone());
+        assert_eq!(founded(&[1, 2], ops.into()).settings(Some(begun)), expected);
+    }
+    // A change beyond the cut of who made it is none.
+    let evicted = [op(1, 3, 20, freeze(2, 0)), op(3, 1, 20, freeze(2, 0)), op(1, 4, 21, evict(&[(2, 0)]))];
+    let membership = founded(&[1, 2, 3], ops.into_iter().chain(evicted).collect());
+    assert_eq!(membership.settings(Some(begun)).max_clock_skew, 3000);
+    assert_eq!(founded(&[1], vec![]).settings(None), Settings::default());
+}
+
+#[test]
+fn spent_tokens_are_counted_and_the_last_word_on_a_ban_stands() {
+    let ban = |node: u64, banned| Body::Member(MemberOp::Ban { node: NodeId(node << 16), banned });
+    let spend = || Body::Member(MemberOp::Spend { token: [7; 16] });
+    let ops = vec![
+        op(1, 1, 10, spend()),
+        op(1, 2, 11, admit(8 << 16)),
+        op(1, 3, 12, ban(8, true)),
+        op(2, 1, 13, ban(8, false)),
+        op(2, 2, 14, ban(9, true)),
+        op(1, 4, 15, spend()),
+    ];
+    let membership = founded(&[1, 2], ops.clone());
+    let barred = membership.barred();
+    assert_eq!(barred.keys, [NodeId(9 << 16)].into());
+    let pass = |uses| Pass { nonce: [7; 16], uses };
+    assert!(barred.is_used_up(&pass(2)) && barred.is_used_up(&pass(1)) && !barred.is_used_up(&pass(3)));
+    assert!(!barred.is_used_up(&Pass { nonce: [8; 16], uses: 1 }));
+    // What a member said beyond its cut counts for nothing, so the admission that never was has spent nothing.
+    let gone = [op(2, 3, 20, freeze(1, 0)), op(3, 1, 20, freeze(1, 0)), op(2, 4, 21, evict(&[(1, 0)]))];
+    let barred = seen_by(2, &[1, 2, 3], ops.into_iter().chain(gone).collect()).barred().clone();
+    assert_eq!((barred.keys, barred.spent.len()), ([NodeId(9 << 16)].into(), 0));
 }

@@ -90,3 +90,45 @@ fn a_sponsor_has_no_business_in_a_nodes_own_tables() {
         assert_eq!(parsed.ok(), table.in_snapshot().then(|| row(table)));
     }
 }
+
+/// A connection whose handshake is done, and which says nothing.
+async fn silent(from: &Node, to: &Node) -> Option<quinn::Connection> {
+    connect(&from.handle.shared, &to.address().to_string(), None).await.ok()
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed_and_keep_nobody_out() {
+    let (a, stranger, newcomer) = (Node::start(), Node::start(), Node::start());
+    let key = ClusterKey([7; 32]);
+    a.handle.set_cluster(CLUSTER, Some(key.clone()));
+    // More than there are places; those without one are refused.
+    let silent = futures_util::future::join_all((0..400).map(|_| silent(&stranger, &a))).await;
+    let silent: Vec<_> = silent.into_iter().flatten().collect();
+    assert!(silent.len() >= Limits::default().handshakes / 2, "{}", silent.len());
+    let outcome = newcomer.handle.join(vec![a.address().to_string()], token(&key, Millis(u64::MAX)));
+    assert_eq!(timeout(DEADLINE, outcome).await.unwrap().unwrap().unwrap().sponsor, a.id);
+    for connection in silent {
+        let closed = timeout(DEADLINE, connection.closed()).await.unwrap().to_string();
+        assert!(closed.contains("no hello in time"), "{closed}");
+    }
+}
+
+#[tokio::test]
+async fn members_have_places_that_strangers_cannot_take() {
+    let few = Limits { handshakes: 4, handshakes_of_members: 1, hello: DEADLINE, idle_timeout: DEADLINE, ..limits() };
+    let mut a = Node::start_with(TempDir::new().unwrap(), few, None, 1024);
+    a.handle.set_cluster(CLUSTER, None);
+    let (stranger, other, mut b) = (Node::start(), Node::start(), Node::member());
+    let mut taken = Vec::new();
+    for _ in 0..4 {
+        taken.push(silent(&stranger, &a).await.unwrap());
+    }
+    assert!(silent(&other, &a).await.is_none(), "all places for strangers are taken");
+    // Only b dials.
+    a.handle.set_peers(vec![Contact { address: String::new(), ..b.contact() }], vec![], Barred::default());
+    a.handle.shared.state().peers.get_mut(&b.id).unwrap().contact = b.contact();
+    b.handle.set_peers(vec![a.contact()], vec![], Barred::default());
+    a.wait_connected(b.id).await;
+    b.wait_connected(a.id).await;
+    assert!(taken.iter().all(|connection| connection.close_reason().is_none()));
+}

@@ -22,8 +22,8 @@ async fn outcome(receiver: oneshot::Receiver<Result<Joined, JoinError>>) -> Resu
     timeout(DEADLINE, receiver).await.expect("no outcome in time").unwrap()
 }
 
-async fn try_join(newcomer: &Node, address: String, token: &str) -> Result<Joined, JoinError> {
-    outcome(newcomer.handle.join(address, token)).await
+async fn try_join(newcomer: &Node, address: String, token: JoinToken) -> Result<Joined, JoinError> {
+    outcome(newcomer.handle.join(vec![address], token)).await
 }
 
 fn rows(range: std::ops::Range<u32>, size: usize) -> Vec<Write> {
@@ -56,8 +56,8 @@ async fn snapshot(node: &mut Node) -> Vec<Write> {
 #[tokio::test]
 async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     let (mut a, mut j) = (sponsor(), Node::start());
-    let token = mint_token(&KEY, NEVER, [1; 16]);
-    let joined = try_join(&j, a.address().to_string(), &token).await.unwrap();
+    let token = token(&KEY, NEVER);
+    let joined = try_join(&j, a.address().to_string(), token.clone()).await.unwrap();
     assert_eq!(joined, Joined { sponsor: a.id, public_key: a.public_key, cluster: CLUSTER });
     a.wait_connected(j.id).await;
     j.wait_connected(a.id).await;
@@ -85,9 +85,9 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
 
     // The same connection goes on when the membership takes over.
-    a.handle.set_peers(vec![j.contact()], vec![]);
+    a.handle.set_peers(vec![j.contact()], vec![], Barred::default());
     j.handle.set_cluster(CLUSTER, Some(KEY));
-    j.handle.set_peers(vec![a.contact()], vec![]);
+    j.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.say(&j, Lane::Ordered, 6);
     assert!(matches!(j.next().await, Input::Message { .. }));
     // And it is no newcomer any more.
@@ -105,7 +105,7 @@ fn is_closed(error: &mpsc::error::TrySendError<SnapshotPart>) -> bool {
 #[tokio::test]
 async fn a_newcomer_waits_for_a_sponsor_that_is_not_ready() {
     let (a, j) = (Node::start(), Node::start());
-    let outcome = j.handle.join(a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16]));
+    let outcome = j.handle.join(vec![a.address().to_string()], token(&KEY, NEVER));
     a.handle.set_cluster(CLUSTER, None);
     a.handle.set_cluster(CLUSTER, Some(KEY));
     assert_eq!(super::joining::outcome(outcome).await.unwrap().sponsor, a.id);
@@ -116,14 +116,16 @@ async fn a_wrong_or_expired_token_is_refused() {
     let a = sponsor();
     let j = Node::start();
     let address = a.address().to_string();
-    let wrong = mint_token(&ClusterKey([8; 32]), NEVER, [1; 16]);
-    let error = try_join(&j, address.clone(), &wrong).await.unwrap_err().to_string();
+    let wrong = token(&ClusterKey([8; 32]), NEVER);
+    let error = try_join(&j, address.clone(), wrong).await.unwrap_err().to_string();
     assert!(error.contains("not one of this cluster") && error.contains("member token"), "{error}");
-    let expired = mint_token(&KEY, now(), [1; 16]);
-    let error = try_join(&j, address.clone(), &expired).await.unwrap_err().to_string();
+    let expired = token(&KEY, now());
+    let error = try_join(&j, address.clone(), expired).await.unwrap_err().to_string();
     assert!(error.contains("expired") && error.contains("member token"), "{error}");
-    let error = try_join(&j, address, "fn1.0").await.unwrap_err();
-    assert_eq!(error, JoinError::Token(TokenError::Damaged));
+    let other = ClusterId(uuid::Uuid::from_u128(2));
+    let of_another = JoinToken::of(&KEY, TokenId { cluster: other, ..token(&KEY, NEVER).id() });
+    let error = try_join(&j, address, of_another).await.unwrap_err().to_string();
+    assert!(error.contains(&CLUSTER.to_string()) && error.contains(&other.to_string()), "{error}");
     assert!(a.handle.connected().is_empty() && j.handle.connected().is_empty());
 }
 
@@ -145,8 +147,8 @@ async fn a_false_sponsor_is_found_out() {
         send.write_all(&words).await.unwrap();
         connection.closed().await
     };
-    let token = mint_token(&KEY, NEVER, [1; 16]);
-    let (joined, closed) = tokio::join!(try_join(&j, address.clone(), &token), false_sponsor);
+    let token = token(&KEY, NEVER);
+    let (joined, closed) = tokio::join!(try_join(&j, address.clone(), token), false_sponsor);
     assert_eq!(joined, Err(JoinError::Impostor { address }));
     match closed {
         quinn::ConnectionError::ApplicationClosed(close) => assert_eq!(close.error_code, CloseReason::Impostor.code()),
@@ -157,7 +159,7 @@ async fn a_false_sponsor_is_found_out() {
 
 #[tokio::test]
 async fn a_proof_is_of_no_use_on_another_channel() {
-    let token = JoinToken::parse(&mint_token(&KEY, NEVER, [1; 16])).unwrap();
+    let token = token(&KEY, NEVER);
     let mac = token.prove(Side::Join, &[1; 32]);
     assert!(token.verify(Side::Join, &[1; 32], &mac));
     assert!(!token.verify(Side::Join, &[2; 32], &mac));
@@ -166,13 +168,19 @@ async fn a_proof_is_of_no_use_on_another_channel() {
 
 proptest! {
     #[test]
-    fn tokens_are_read_as_printed(key: [u8; 32], expires: u64, nonce: [u8; 16], at: prop::sample::Index) {
+    fn tokens_are_read_as_printed(
+        key: [u8; 32], expires: u64, nonce: [u8; 16], uses: u32, addresses: Vec<String>, at: prop::sample::Index,
+    ) {
         let key = ClusterKey(key);
-        let word = mint_token(&key, Millis(expires), nonce);
-        prop_assert!(word.chars().all(|char| char.is_ascii_alphanumeric() || char == '.'));
+        let id = TokenId { cluster: CLUSTER, expires: Millis(expires), uses, nonce };
+        let made = JoinToken::of(&key, id).at(addresses.clone());
+        let word = made.to_word();
+        prop_assert!(word.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char)));
         let token = JoinToken::parse(&format!(" {word}\n")).unwrap();
-        prop_assert_eq!(token.id(), TokenId { expires: Millis(expires), nonce });
-        prop_assert_eq!(&JoinToken::of(&key, token.id()), &token);
+        prop_assert_eq!(token.id(), id);
+        prop_assert_eq!(token.addresses(), &addresses);
+        prop_assert_eq!(&token, &made);
+        prop_assert_ne!(&JoinToken::of(&key, TokenId { uses: uses.wrapping_add(1), ..id }).at(addresses), &token);
         prop_assert!(JoinToken::parse(&word[..at.index(word.len())]).is_err());
     }
 
@@ -203,13 +211,13 @@ async fn the_next_incarnation_knows_nobody_and_joins_beside_the_old_contact() {
     a.wait_disconnected(was).await;
     assert!(old_handle.connected().is_empty() && j.handle.connected().is_empty());
     // To a the old one is still a member, which it goes on dialing; the new one is a newcomer.
-    let joined = try_join(&j, a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap();
+    let joined = try_join(&j, a.address().to_string(), token(&KEY, NEVER)).await.unwrap();
     assert_eq!(joined.sponsor, a.id);
     a.wait_connected(j.id).await;
     j.wait_connected(a.id).await;
     j.say(&a, Lane::Ordered, 5);
     assert_eq!(a.number().await, 5);
-    a.handle.set_peers(vec![j.contact()], vec![old]);
+    a.handle.set_peers(vec![j.contact()], vec![old], Barred::default());
     a.say(&j, Lane::Ordered, 6);
     assert_eq!(j.number().await, 6);
     assert_eq!(a.handle.connected(), [j.id]);
@@ -233,7 +241,7 @@ async fn the_next_incarnation_takes_the_place_of_the_one_before() {
     std::fs::copy(old.dir.path().join("identity.key"), copy.path().join("identity.key")).unwrap();
     let mut new = Node::start_with(copy, patient, None, 1024);
     reincarnate(&mut new).await;
-    try_join(&new, a.address().to_string(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap();
+    try_join(&new, a.address().to_string(), token(&KEY, NEVER)).await.unwrap();
     a.wait_disconnected(old.id).await;
     old.wait_disconnected(a.id).await;
     eventually(|| a.handle.connected() == [new.id]).await;
@@ -244,12 +252,12 @@ async fn the_next_incarnation_takes_the_place_of_the_one_before() {
 #[tokio::test]
 async fn a_token_is_shown_to_every_peer() {
     let (mut a, mut j) = (sponsor(), sponsor());
-    j.handle.show_token(Some(JoinToken::of(&KEY, TokenId { expires: NEVER, nonce: [1; 16] })));
-    j.handle.set_peers(vec![a.contact()], vec![]);
+    j.handle.show_token(Some(token(&KEY, NEVER)));
+    j.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.wait_connected(j.id).await;
     j.wait_connected(a.id).await;
     j.handle.show_token(None);
-    j.handle.set_peers(vec![], vec![]);
+    j.handle.set_peers(vec![], vec![], Barred::default());
     j.wait_disconnected(a.id).await;
     assert!(refusal(j.dial(&a, Some(a.public_key)).await).contains("no member"));
 }
@@ -257,8 +265,8 @@ async fn a_token_is_shown_to_every_peer() {
 /// A member, and somebody who has come in by a token.
 async fn newcomer() -> (Node, Node) {
     let (mut a, mut j) = (sponsor(), Node::start());
-    let token = mint_token(&KEY, NEVER, [1; 16]);
-    try_join(&j, a.address().to_string(), &token).await.unwrap();
+    let token = token(&KEY, NEVER);
+    try_join(&j, a.address().to_string(), token.clone()).await.unwrap();
     a.wait_connected(j.id).await;
     j.wait_connected(a.id).await;
     (a, j)
@@ -270,7 +278,7 @@ fn is_long(input: &Input) -> Option<()> {
 
 #[tokio::test]
 async fn of_a_newcomer_nothing_long_is_read_before_it_is_heard_as_a_member() {
-    let becomes_member = |a: &Node, j: &Node| a.handle.set_peers(vec![j.contact()], vec![]);
+    let becomes_member = |a: &Node, j: &Node| a.handle.set_peers(vec![j.contact()], vec![], Barred::default());
     let proves_to_be_one = |a: &Node, j: &Node| a.handle.hear(j.id);
     for heard in [becomes_member, proves_to_be_one] {
         let (mut a, j) = newcomer().await;
@@ -289,7 +297,7 @@ async fn what_is_too_long_of_those_who_are_no_members_is_left_out_and_all_else_i
     let mut count = 0;
     for is_former in [false, true] {
         if is_former {
-            a.handle.set_peers(vec![], vec![j.contact()]);
+            a.handle.set_peers(vec![], vec![j.contact()], Barred::default());
         }
         // More than the whole connection may hold.
         for _ in 0..8 {
@@ -336,4 +344,40 @@ async fn a_newcomer_says_what_its_joining_asks_for_and_keeps_few_streams_open() 
         }
     };
     timeout(DEADLINE, more).await.expect("a member has more of them");
+}
+
+#[tokio::test]
+async fn a_token_that_was_used_and_a_key_that_is_banned_are_refused() {
+    let mut a = sponsor();
+    let (first, second) = (Node::start(), Node::start());
+    let address = a.address().to_string();
+    let id = TokenId { uses: 1, ..token(&KEY, NEVER).id() };
+    let once = JoinToken::of(&KEY, id);
+    try_join(&first, address.clone(), once.clone()).await.unwrap();
+    let pass = Pass { nonce: id.nonce, uses: 1 };
+    let showed = a.wait_for(|input| match input {
+        Input::Showed { from, pass } => Some((*from, *pass)),
+        _ => None,
+    });
+    assert_eq!(showed.await, (first.id, pass));
+    // The membership says that it was let in with it.
+    let spent = Barred { spent: [(id.nonce, 1)].into(), ..Barred::default() };
+    a.handle.set_peers(vec![first.contact()], vec![], spent);
+    let error = try_join(&second, address.clone(), once).await.unwrap_err().to_string();
+    assert!(error.contains("as many nodes as it was made for"), "{error}");
+    let keys = [second.id.first_incarnation()].into();
+    a.handle.set_peers(vec![first.contact()], vec![], Barred { keys, ..Barred::default() });
+    let error = try_join(&second, address, token(&KEY, NEVER)).await.unwrap_err().to_string();
+    assert!(error.contains("banned") && error.contains("member unban"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newcomer_asks_at_the_next_address_where_one_is_dead() {
+    let a = sponsor();
+    let dead = std::net::UdpSocket::bind(loopback()).unwrap();
+    let limits = Limits { handshake: Duration::from_millis(200), ..limits() };
+    let patient = Node::start_with(TempDir::new().unwrap(), limits, None, 1024);
+    let addresses = vec![dead.local_addr().unwrap().to_string(), a.address().to_string()];
+    let joined = outcome(patient.handle.join(addresses, token(&KEY, NEVER))).await.unwrap();
+    assert_eq!(joined.sponsor, a.id);
 }

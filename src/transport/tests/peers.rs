@@ -28,8 +28,8 @@ async fn members_talk_whichever_dials() {
     for (a_dials, b_dials) in [(true, false), (false, true), (true, true)] {
         let (mut a, mut b) = (Node::member(), Node::member());
         let address = |node: &Node, known: bool| if known { node.address().to_string() } else { NOWHERE.to_owned() };
-        a.handle.set_peers(vec![b.contact_at(address(&b, a_dials))], vec![]);
-        b.handle.set_peers(vec![a.contact_at(address(&a, b_dials))], vec![]);
+        a.handle.set_peers(vec![b.contact_at(address(&b, a_dials))], vec![], Barred::default());
+        b.handle.set_peers(vec![a.contact_at(address(&a, b_dials))], vec![], Barred::default());
         a.wait_connected(b.id).await;
         b.wait_connected(a.id).await;
         assert_eq!(a.handle.connected(), [b.id]);
@@ -61,7 +61,7 @@ async fn a_member_that_is_removed_is_disconnected_and_refused() {
     introduce_all(&[&a, &b]);
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
-    a.handle.set_peers(vec![], vec![]);
+    a.handle.set_peers(vec![], vec![], Barred::default());
     a.wait_disconnected(b.id).await;
     b.wait_disconnected(a.id).await;
     assert!(refusal(b.dial(&a, Some(a.public_key)).await).contains("no member"));
@@ -96,7 +96,7 @@ async fn a_node_that_holds_another_key_is_not_talked_to() {
     assert!(error.to_string().contains("another key"), "{error}");
     // A contact whose id does not follow from its key is not used at all.
     let forged = Contact { node: b.id, ..impostor.contact() };
-    a.handle.set_peers(vec![forged], vec![]);
+    a.handle.set_peers(vec![forged], vec![], Barred::default());
     assert!(a.handle.shared.state().peers.is_empty());
 }
 
@@ -104,8 +104,8 @@ async fn a_node_that_holds_another_key_is_not_talked_to() {
 async fn another_cluster_is_refused() {
     let (a, b) = (Node::member(), Node::start());
     b.handle.set_cluster(ClusterId(uuid::Uuid::from_u128(2)), None);
-    a.handle.set_peers(vec![b.contact()], vec![]);
-    b.handle.set_peers(vec![a.contact()], vec![]);
+    a.handle.set_peers(vec![b.contact()], vec![], Barred::default());
+    b.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     assert!(refusal(b.dial(&a, Some(a.public_key)).await).contains("another cluster"));
     assert!(a.handle.connected().is_empty());
 }
@@ -113,7 +113,7 @@ async fn another_cluster_is_refused() {
 #[tokio::test]
 async fn a_newcomer_takes_no_connections() {
     let (a, newcomer) = (Node::member(), Node::start());
-    newcomer.handle.set_peers(vec![a.contact()], vec![]);
+    newcomer.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     let error = a.dial(&newcomer, Some(newcomer.public_key)).await.unwrap_err();
     assert!(matches!(error, DialError::Connection(quinn::ConnectionError::ConnectionClosed(_))), "{error}");
 }
@@ -130,8 +130,8 @@ async fn a_restarted_member_comes_back_at_another_address() {
     let mut b = Node::start_with(dir, limits(), None, 1024);
     assert_eq!(b.id, id);
     b.handle.set_cluster(CLUSTER, None);
-    b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![]);
-    a.handle.set_peers(vec![b.contact()], vec![]);
+    b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![], Barred::default());
+    a.handle.set_peers(vec![b.contact()], vec![], Barred::default());
     a.wait_connected(id).await;
     b.wait_connected(a.id).await;
     exchange(&mut a, &mut b).await;
@@ -156,7 +156,7 @@ async fn a_crashed_member_is_back_before_its_old_connection_is_noticed() {
     let dir = b.close().await;
     let mut b = Node::start_with(dir, patient, Some(cuts), 1024);
     b.handle.set_cluster(CLUSTER, None);
-    b.handle.set_peers(vec![a.contact()], vec![]);
+    b.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.wait_disconnected(b.id).await;
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
@@ -215,19 +215,19 @@ async fn the_evicted_are_let_in_but_not_dialed() {
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
     // It stays to hear of it.
-    a.handle.set_peers(vec![], vec![b.contact()]);
+    a.handle.set_peers(vec![], vec![b.contact()], Barred::default());
     exchange(&mut a, &mut b).await;
-    b.handle.set_peers(vec![], vec![]);
+    b.handle.set_peers(vec![], vec![], Barred::default());
     a.wait_disconnected(b.id).await;
     b.wait_disconnected(a.id).await;
-    b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![]);
+    b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![], Barred::default());
     // Nobody dials: whoever is not there may not come back, and is not worth a packet.
     assert!(!a.handle.dials(b.id));
-    b.handle.set_peers(vec![a.contact()], vec![]);
+    b.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
     // A member once more, as in a test only.
-    a.handle.set_peers(vec![b.contact()], vec![]);
+    a.handle.set_peers(vec![b.contact()], vec![], Barred::default());
     assert!(a.handle.dials(b.id));
     exchange(&mut a, &mut b).await;
 }

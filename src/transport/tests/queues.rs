@@ -12,9 +12,9 @@ async fn a_full_queue_drops_and_stalls_nobody() {
     let (mut a, mut c) = (Node::member(), Node::member());
     let mut slow = Node::start_with(TempDir::new().unwrap(), limits(), None, 1);
     slow.handle.set_cluster(CLUSTER, None);
-    a.handle.set_peers(vec![c.contact(), slow.contact()], vec![]);
+    a.handle.set_peers(vec![c.contact(), slow.contact()], vec![], Barred::default());
     for node in [&c, &slow] {
-        node.handle.set_peers(vec![a.contact()], vec![]);
+        node.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     }
     slow.wait_connected(a.id).await;
     c.wait_connected(a.id).await;
@@ -71,8 +71,8 @@ async fn closing_does_not_wait_for_a_driver_that_does_not_read() {
     timeout(DEADLINE, b.close()).await.unwrap();
     a.wait_disconnected(id).await;
     // A handle that outlives its transport does nothing.
-    handle.set_peers(vec![a.contact()], vec![]);
-    drop(handle.join(a.address().to_string(), "fn1.0"));
+    handle.set_peers(vec![a.contact()], vec![], Barred::default());
+    drop(handle.join(vec![a.address().to_string()], token(&ClusterKey([7; 32]), Millis(u64::MAX))));
     assert!(handle.connected().is_empty());
 }
 

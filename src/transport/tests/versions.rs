@@ -38,8 +38,8 @@ fn explains(text: &str, dialer: WireVersion, dialed: WireVersion, upgrade: &str)
 #[tokio::test]
 async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
     let (mut ours, mut later) = (speaking(WireVersion::PRESENT), joining(LATER));
-    let token = mint_token(&KEY, Millis(u64::MAX), [1; 16]);
-    let outcome = later.handle.join(ours.address().to_string(), &token);
+    let token = token(&KEY, Millis(u64::MAX));
+    let outcome = later.handle.join(vec![ours.address().to_string()], token);
     timeout(DEADLINE, outcome).await.expect("no outcome in time").unwrap().unwrap();
     later.handle.set_cluster(CLUSTER, Some(KEY));
     introduce_all(&[&ours, &later]);
@@ -77,8 +77,8 @@ async fn another_major_is_refused_in_words_on_both_sides() {
     let (ours, next) = (speaking(WireVersion::PRESENT), speaking(NEXT));
     // They are members to each other, so it is the version alone that they are refused for.
     let no_address = |node: &Node| node.contact_at("127.0.0.1:1".to_owned());
-    ours.handle.set_peers(vec![no_address(&next)], vec![]);
-    next.handle.set_peers(vec![no_address(&ours)], vec![]);
+    ours.handle.set_peers(vec![no_address(&next)], vec![], Barred::default());
+    next.handle.set_peers(vec![no_address(&ours)], vec![], Barred::default());
     let present = WireVersion::PRESENT;
     explains(&refusal(ours.dial(&next, Some(next.public_key)).await), present, NEXT, "the node that dialed");
     explains(&refusal(next.dial(&ours, Some(ours.public_key)).await), NEXT, present, "the node that was dialed");
@@ -91,9 +91,9 @@ async fn another_major_is_refused_in_words_on_both_sides() {
 #[tokio::test]
 async fn a_newcomer_of_another_major_is_told_what_to_upgrade() {
     let (sponsor, newcomer) = (speaking(NEXT), Node::start());
-    let token = mint_token(&KEY, Millis(u64::MAX), [1; 16]);
+    let token = token(&KEY, Millis(u64::MAX));
     let address = sponsor.address().to_string();
-    let outcome = newcomer.handle.join(address.clone(), &token);
+    let outcome = newcomer.handle.join(vec![address.clone()], token);
     let error = timeout(DEADLINE, outcome).await.expect("no outcome in time").unwrap().unwrap_err();
     assert!(matches!(&error, JoinError::Version { address: dialed, .. } if *dialed == address), "{error:?}");
     explains(&error.to_string(), WireVersion::PRESENT, NEXT, "the node that dialed");
