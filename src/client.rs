@@ -6,12 +6,16 @@ mod changes;
 mod cluster;
 mod error;
 mod events;
+mod members;
+mod nodes;
 mod reading;
+mod tls;
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
+use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -20,24 +24,26 @@ pub use batch::BatchAnswers;
 pub use error::ClientError;
 pub use events::EventStream;
 
-use crate::clock::NodeId;
+use self::nodes::Nodes;
 #[cfg(doc)]
 use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
-    Registrations, Span, Wait,
+    Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody, Registrations,
+    Span, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a connection is kept for another request: well below the time after which a node closes it.
-const IDLE: Duration = Duration::from_secs(30);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of an event, or of an answer to a line of a batch; it has a few kilobytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// Talks to one node; cheap to clone.
+/// Talks to a node, or to whichever of several answers; cheap to clone.
+///
+/// With several nodes a call that reads goes to the next node where one cannot be reached, or refuses for now (503, 507). So
+/// does a registration, under one id, so that it stays one. Other changes do so only where the first node certainly has
+/// done nothing. Which node answered last is asked first from then on. Streams of events, backups and
+/// [`leave`](Self::leave) are about one node, and ask the first.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), forename::client::ClientError> {
@@ -54,7 +60,10 @@ const MAX_MESSAGE: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: Url,
+    nodes: Nodes,
+    token: Option<HeaderValue>,
+    /// The certificates to trust; none for those of the system.
+    ca: Option<Vec<CertificateDer<'static>>>,
     owner: Option<String>,
     known: cluster::Known,
 }
@@ -62,18 +71,23 @@ pub struct Client {
 type Result<T> = std::result::Result<T, ClientError>;
 
 impl Client {
-    /// A client of the node at this address, like `http://127.0.0.1:7400`. Proxies of the environment are not used.
+    /// A client of the node at this address, like `http://127.0.0.1:7400`, or `https://` where a proxy takes TLS off before
+    /// it. Proxies of the environment are not used.
     ///
     /// # Errors
-    /// The address is no `http` address.
+    /// The address is no `http` or `https` address.
     pub fn new(address: &str) -> Result<Self> {
-        let bad = |why: String| ClientError::Address { address: address.to_owned(), why };
-        let base = Url::parse(address).map_err(|error| bad(error.to_string()))?;
-        if base.scheme() != "http" || base.host_str().is_none() {
-            return Err(bad("it does not begin with http:// and a host".to_owned()));
-        }
-        let http = connections(HeaderMap::new()).map_err(|error| bad(chain(&error)))?;
-        Ok(Self { http, base, owner: None, known: cluster::Known::default() })
+        Self::any_of([address])
+    }
+
+    /// A client of whichever of these nodes answers, which are members of one cluster.
+    ///
+    /// # Errors
+    /// There is no address, or one is no `http` or `https` address.
+    pub fn any_of(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
+        let nodes = Nodes::new(addresses)?;
+        let http = tls::connections(&nodes, None, None)?;
+        Ok(Self { http, nodes, token: None, ca: None, owner: None, known: cluster::Known::default() })
     }
 
     /// The same with an API token, for a node that asks for one.
@@ -84,8 +98,18 @@ impl Client {
         let mut value = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ClientError::Token)?;
         // Kept out of logs.
         value.set_sensitive(true);
-        let http = connections([(AUTHORIZATION, value)].into_iter().collect()).map_err(|_| ClientError::Token)?;
-        Ok(Self { http, ..self })
+        let http = tls::connections(&self.nodes, Some(&value), self.ca.as_deref())?;
+        Ok(Self { http, token: Some(value), ..self })
+    }
+
+    /// The same, trusting the certificates of a PEM file and no others.
+    ///
+    /// # Errors
+    /// [`ClientError::Ca`] where there is none in it.
+    pub fn with_ca(self, pem: &[u8]) -> Result<Self> {
+        let ca = tls::certificates(pem)?;
+        let http = tls::connections(&self.nodes, self.token.as_ref(), Some(&ca))?;
+        Ok(Self { http, ca: Some(ca), ..self })
     }
 
     /// The same with an owner that is named where a registration is changed by its id. A token with the scope `claim` may change
@@ -95,10 +119,15 @@ impl Client {
         Self { owner: Some(owner.to_owned()), ..self }
     }
 
-    /// The node's address.
+    /// The address of the node, or of the first of several.
     #[must_use]
     pub fn address(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        nodes::shown(self.nodes.first())
+    }
+
+    /// The same of the first node alone.
+    fn first(&self) -> Self {
+        Self { nodes: self.nodes.only_first(), ..self.clone() }
     }
 
     /// Claims names, all or none.
@@ -109,7 +138,14 @@ impl Client {
         let waits = body.wait == Some(Wait::Final);
         let wait = if waits { body.timeout.map_or(DEFAULT_WAIT, |span| span.0) } else { Duration::ZERO };
         let request = self.call(Method::POST, &["v1", "registrations"], &[])?;
-        self.answer(request.json(body).timeout(wait.saturating_add(PATIENCE))).await
+        let request = request.timeout(wait.saturating_add(PATIENCE));
+        if body.id.is_some() || !self.nodes.are_several() {
+            return self.answer_of(request.json(body), body.id.is_some()).await;
+        }
+        // What one node may have taken, another may be asked for only under the same id.
+        #[expect(clippy::disallowed_methods, reason = "the client is no pure part; an id is chosen once")]
+        let named = RegistrationBody { id: Some(Uuid::new_v4()), ..body.clone() };
+        self.answer_of(request.json(&named), true).await
     }
 
     /// What became of a registration.
@@ -179,43 +215,7 @@ impl Client {
     /// [`next`](EventStream::next), and again whenever it is lost.
     #[must_use]
     pub fn stream(&self, after: Option<Cursor>, query: EventQuery) -> EventStream {
-        EventStream::new(self.clone(), after, query)
-    }
-
-    /// The cluster as the node sees it.
-    ///
-    /// # Errors
-    /// The node cannot be reached or refuses.
-    pub async fn cluster(&self) -> Result<Cluster> {
-        self.answer(self.call(Method::GET, &["v1", "cluster"], &[])?).await
-    }
-
-    /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is
-    /// among [`Cluster::evicted`].
-    ///
-    /// # Errors
-    /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless it is forced, or
-    /// [`ProblemType::Leaving`]; nothing was changed.
-    pub async fn evict(&self, node: NodeId, force: bool) -> Result<Cluster> {
-        let path = ["v1", "cluster", "members", &node.to_string(), "evict"];
-        let force = force.then(|| ("force", "true".to_owned()));
-        self.answer(self.call(Method::POST, &path, force.as_slice())?).await
-    }
-
-    /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
-    ///
-    /// # Errors
-    /// [`ProblemType::LastMember`]; nothing was changed.
-    pub async fn leave(&self) -> Result<Cluster> {
-        self.answer(self.call(Method::POST, &["v1", "cluster", "leave"], &[])?).await
-    }
-
-    /// Has a node stay that was asked to leave and has not departed.
-    ///
-    /// # Errors
-    /// [`ProblemType::Departed`]; nothing was changed.
-    pub async fn stay(&self) -> Result<Cluster> {
-        self.answer(self.call(Method::DELETE, &["v1", "cluster", "leave"], &[])?).await
+        EventStream::new(self.first(), after, query)
     }
 
     fn call(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {
@@ -231,7 +231,7 @@ impl Client {
         if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
             return Err(ClientError::Path((*part).to_owned()));
         }
-        let mut url = self.base.clone();
+        let mut url = self.nodes.first().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -241,14 +241,44 @@ impl Client {
         Ok(url)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let response = self.meant(request).send().await.map_err(|error| self.unreachable(&error))?;
-        let response = self.checked(response)?;
+    /// Sends a request to one node after the other, until one has done or refused it for good.
+    ///
+    /// `repeats`: it may be sent to another node also where this one may have done it.
+    async fn send(&self, request: RequestBuilder, repeats: bool) -> Result<Response> {
+        let request = self.meant(request).build().map_err(|error| self.unreachable(&error))?;
+        let repeats = repeats || request.method() == Method::GET;
+        let mut failures = Vec::new();
+        for (index, node) in self.nodes.in_turn() {
+            let Some(attempt) = request.try_clone() else { break };
+            match self.send_to(node, attempt).await {
+                Ok(response) => {
+                    self.nodes.answered(index);
+                    return Ok(response);
+                }
+                Err(error) if error.is_unsent() || error.is_passing() || (repeats && error.is_unreachable()) => {
+                    failures.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ClientError::all(failures))
+    }
+
+    async fn send_to(&self, node: &Url, mut request: Request) -> Result<Response> {
+        let url = self.nodes.rebased(request.url(), node);
+        *request.url_mut() = url;
+        let unreachable = |error: &reqwest::Error| ClientError::unreachable(nodes::shown(node), error);
+        let response = self.http.execute(request).await.map_err(|error| unreachable(&error))?;
+        let response = self.checked(response, nodes::shown(node))?;
         if response.status().is_success() { Ok(response) } else { Err(self.failure(response).await) }
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let response = self.send(request).await?;
+        self.answer_of(request, false).await
+    }
+
+    async fn answer_of<T: DeserializeOwned>(&self, request: RequestBuilder, repeats: bool) -> Result<T> {
+        let response = self.send(request, repeats).await?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         serde_json::from_slice(&body).map_err(|error| self.not_understood(status, error.to_string()))
@@ -267,7 +297,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        ClientError::Unreachable { address: self.address().to_owned(), why: chain(error), sent: !error.is_connect() }
+        ClientError::unreachable(self.address(), error)
     }
 
     fn silent(&self) -> ClientError {
@@ -278,20 +308,6 @@ impl Client {
     fn not_understood(&self, status: StatusCode, why: String) -> ClientError {
         ClientError::Answer { address: self.address().to_owned(), status: status.as_u16(), why }
     }
-}
-
-fn connections(headers: HeaderMap) -> reqwest::Result<reqwest::Client> {
-    let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN);
-    builder.pool_idle_timeout(IDLE).default_headers(headers).build()
-}
-
-/// The innermost cause, which says most: "Connection refused".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]
@@ -312,9 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn only_http_addresses_are_taken() {
-        assert_eq!(Client::new("http://[::1]:7400").unwrap().address(), "http://[::1]:7400");
-        for address in ["127.0.0.1:7400", "https://example.org", "unix:/run/x", ""] {
+    fn only_http_and_https_addresses_are_taken() {
+        for address in ["http://[::1]:7400", "https://example.org"] {
+            assert_eq!(Client::new(address).unwrap().address(), address);
+        }
+        for address in ["127.0.0.1:7400", "ftp://example.org", "unix:/run/x", ""] {
             assert!(matches!(Client::new(address), Err(ClientError::Address { .. })), "{address:?}");
         }
     }

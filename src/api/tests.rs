@@ -25,6 +25,7 @@ use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
 use crate::clock::{Hlc, Stamp};
 use crate::log::Settings;
+use crate::model::WaitReason;
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::{Backup, Call};
 use crate::replica::{
@@ -101,7 +102,7 @@ impl Fake {
         let shutdown = async move { drop(stopping.await) };
         let handle = Handle::new(watch::channel(NODE).1, calls, events);
         let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), doors, shutdown));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = http().build().unwrap();
         let client = Client::new(&base).unwrap();
         Self { base, http, client, asked, latest, stop, server }
     }
@@ -118,6 +119,13 @@ impl Fake {
     fn last(&self) -> Request {
         self.asked.lock().unwrap().last().unwrap().clone()
     }
+}
+
+/// A plain HTTP client of a test's own, to be built. A provider of TLS has to be there, which nothing here uses.
+fn http() -> reqwest::ClientBuilder {
+    // A second one changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }
 
 fn registration(status: Status) -> RegistrationView {
@@ -180,7 +188,12 @@ fn cluster_view(member: bool) -> replica::ClusterView {
         members: vec![view(NODE, None), view(NodeId(0xdef), Some(Millis(1_700_000_000_000)))],
         watermark: Hlc((1_700_000_000_000 << 16) + 1),
         pending: 1,
-        waiting_for: vec![replica::Waiting { node: NodeId(0xdef), label: "us".to_owned(), since: None }],
+        waiting_for: vec![replica::Waiting {
+            node: NodeId(0xdef),
+            label: "us".to_owned(),
+            reason: WaitReason::OutOfReach,
+            since: None,
+        }],
         overdue: None,
         clock_suspect: None,
         newcomers: Vec::new(),
@@ -367,7 +380,7 @@ async fn the_cluster_as_json() {
     let body: Value = fake.get("/v1/cluster").await.json().await.unwrap();
     assert_eq!(body["node"], "000000000abc0000");
     assert_eq!(body["watermark"], "1700000000000.1");
-    assert_eq!(body["waiting_for"], json!([{"node": "0000000000000def", "label": "us"}]));
+    assert_eq!(body["waiting_for"], json!([{"node": "0000000000000def", "label": "us", "reason": "out-of-reach"}]));
     assert_eq!(
         body["members"][1],
         json!({

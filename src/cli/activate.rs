@@ -3,7 +3,9 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::{ClientArgs, Exit, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
 
 #[derive(Args, Debug)]
 pub(super) struct ActivateArgs {
@@ -14,7 +16,7 @@ pub(super) struct ActivateArgs {
     #[arg(long)]
     owner: Option<String>,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: ActivateArgs) -> Outcome {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::backup::{BackupError, Head, Reader};
 use crate::client::Client;
 use crate::clock::NodeId;
@@ -26,7 +28,7 @@ pub(super) struct BackupArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 #[derive(Serialize, Debug)]

@@ -5,17 +5,21 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::target::NameArg;
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::{ClientArgs, Format};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
+use super::target::NamespaceOf;
 use crate::client::{Client, ClientError};
-use crate::model::{EndReason, Metadata, Registration, RegistrationBody, Span, Wait};
-use crate::model::{Problem, limits::MAX_WAIT};
+use crate::model::limits::MAX_WAIT;
+use crate::model::{EndReason, Metadata, Problem, ProblemType, Registration, RegistrationBody, Span, Wait};
 
 #[derive(Args, Debug)]
 pub(super) struct ClaimArgs {
     /// The names, each as NAMESPACE/NAME
     #[arg(required = true, value_name = "NAMESPACE/NAME")]
-    names: Vec<NameArg>,
+    names: Vec<String>,
+    #[command(flatten)]
+    namespace: NamespaceOf,
     /// Who is to hold them
     #[arg(long)]
     owner: String,
@@ -34,7 +38,7 @@ pub(super) struct ClaimArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 /// Whether to wait for the outcome.
@@ -63,7 +67,7 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
     let mut body = RegistrationBody {
         id: args.id,
         owner: args.owner,
-        names: args.names.into_iter().map(|NameArg(name)| name).collect(),
+        names: args.names.iter().map(|name| args.namespace.name(name)).collect::<Result<_, _>>()?,
         ttl: args.ttl,
         metadata: args.metadata,
         suggest: args.suggest,
@@ -83,20 +87,17 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
                     "registration {} was made before under this id, and is {what} now; nothing was registered. Look at what \
                      'forename show' says of its names, and claim them under another id",
                     registration.id
-                ))),
+                ))
+                .after_result()),
                 None => Ok(Exit::of(registration.status, wait.wait)),
             }
         }
         Err(error) => {
-            match error.problem() {
-                // All that the node says, in one document.
-                Some(problem) if problem.names.iter().any(|name| !name.suggestions.is_empty()) => {
-                    output::print(args, problem, refused)?;
-                }
-                Some(Problem { registration: Some(registration), .. }) => {
-                    output::print(args, registration, |registration| output::registration(registration))?;
-                }
-                _ => {}
+            // As JSON the problem itself has all of that.
+            if args.output == Format::Text
+                && let Some(problem) = error.problem()
+            {
+                output::part(&refused(problem))?;
             }
             Err(Failure::from(error))
         }
@@ -121,7 +122,12 @@ async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> R
     let mut registration = client.register(body).await?;
     let mut left = if wait.wait { wait.timeout.0.saturating_sub(MAX_WAIT) } else { Duration::ZERO };
     while !registration.status.is_final() && !left.is_zero() {
-        registration = client.wait_for(registration.id, left.min(MAX_WAIT)).await?;
+        match client.wait_for(registration.id, left.min(MAX_WAIT)).await {
+            Ok(now) => registration = now,
+            // Another node answers than the one that took it, and has not heard of it yet.
+            Err(error) if error.problem().is_some_and(|it| it.problem_type == ProblemType::NoRegistration) => break,
+            Err(error) => return Err(error),
+        }
         left = left.saturating_sub(MAX_WAIT);
     }
     Ok(registration)
@@ -130,7 +136,7 @@ async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> R
 /// The registration that lost, where there is one, and what is free instead.
 fn refused(problem: &Problem) -> String {
     let registration = problem.registration.iter().map(|registration| output::registration(registration));
-    let names = problem.names.iter().map(output::name);
+    let names = problem.names.iter().filter(|name| !name.suggestions.is_empty()).map(output::name);
     registration.chain(names).map(|text| text.trim_end().to_owned() + "\n").collect()
 }
 

@@ -3,10 +3,12 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::{ClientArgs, Format};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::model::{Cluster, ClusterId, ClusterSettings, ClusterSettingsBody, EvictAfter, Keep, Span};
 
-/// Show or change what is the same at all members of the cluster: its id and its settings
+/// Show or change what is the same at all members: id and settings
 #[derive(Args, Debug)]
 pub(super) struct ClusterArgs {
     #[command(subcommand)]
@@ -71,6 +73,14 @@ impl SettingsArgs {
 struct Shown {
     id: Option<ClusterId>,
     settings: ClusterSettings,
+}
+
+impl ClusterArgs {
+    pub(super) fn format(&self) -> Format {
+        match &self.command {
+            ClusterCommand::Show { client } | ClusterCommand::Set { client, .. } => client.output,
+        }
+    }
 }
 
 pub(super) async fn run(args: ClusterArgs) -> Outcome {

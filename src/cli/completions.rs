@@ -3,7 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Exit, Outcome, output};
+use super::failure::{Exit, Outcome};
+use super::{Cli, output};
 
 #[derive(Args, Debug)]
 pub(super) struct CompletionsArgs {

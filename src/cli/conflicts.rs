@@ -1,20 +1,23 @@
 //! `forename conflicts`
 
+use std::borrow::Cow;
 use std::io;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, Failure, NodeArgs, Outcome, Tabular, output};
+use super::args::{Format, NodeArgs, Tabular};
+use super::failure::{Exit, Failure, Outcome};
+use super::output::{self, harmless};
 use crate::model::NameQuery;
 use crate::model::{Conflict, ConflictStatus, Conflicts, Contender, Time};
 use crate::name::shown;
 use crate::replica::limits::MAX_PAGE;
 use crate::replica::{Precedence, Status};
 
-/// Show names that were claimed more than once: by whom, who came first, and why
+/// Show names that were claimed more than once, and who came first
 ///
-/// As the asked node knows it: all nodes know the same of conflicts that are final.
+/// By whom, and why: as the asked node knows it: all nodes know the same of conflicts that are final.
 #[derive(Args, Debug)]
 pub(super) struct ConflictsArgs {
     /// Only names of this namespace
@@ -23,9 +26,9 @@ pub(super) struct ConflictsArgs {
     /// Only where something happened at or after this time, like 2026-03-01T12:00:00Z, or is still open
     #[arg(long, value_name = "TIME")]
     since: Option<Time>,
-    /// How to print the report
-    #[arg(long, value_enum, default_value_t = Tabular::Text)]
-    output: Tabular,
+    /// How to print the report; in csv an apostrophe stands before each cell that a spreadsheet would take for a formula
+    #[arg(short, long, value_enum, default_value_t = Tabular::Text)]
+    pub(super) output: Tabular,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -44,8 +47,8 @@ pub(super) async fn run(args: ConflictsArgs) -> Outcome {
     }
     match args.output {
         Tabular::Text => output::line(&text(&all.conflicts))?,
-        Tabular::Json => output::print_as(super::Format::Json, &all, |_| String::new())?,
-        Tabular::Csv => csv(&all.conflicts)?,
+        Tabular::Json => output::print_as(Format::Json, &all, |_| String::new())?,
+        Tabular::Csv => csv(&all.conflicts, io::stdout().lock())?,
     }
     Ok(Exit::Done)
 }
@@ -122,39 +125,40 @@ fn is_final(conflict: &Conflict) -> String {
 /// A claim of a conflict, in a row of its own.
 #[derive(Serialize)]
 struct Row<'a> {
-    namespace: &'a str,
-    key: &'a str,
+    namespace: Cow<'a, str>,
+    key: Cow<'a, str>,
     status: ConflictStatus,
     why: Precedence,
     final_at: Option<Time>,
     outcome: &'static str,
-    name: &'a str,
+    name: Cow<'a, str>,
     registration: String,
-    owner: &'a str,
+    owner: Cow<'a, str>,
     node: String,
-    label: &'a str,
+    label: Cow<'a, str>,
     stamp: String,
     accepted_at: Time,
     registration_status: Status,
 }
 
-fn csv(conflicts: &[Conflict]) -> Result<(), Failure> {
-    let mut writer = csv::Writer::from_writer(io::stdout().lock());
+/// A table that a spreadsheet may open: what people typed is no formula in it.
+fn csv(conflicts: &[Conflict], to: impl io::Write) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(to);
     for conflict in conflicts {
         for claim in &conflict.claims {
             writer
                 .serialize(Row {
-                    namespace: &conflict.namespace,
-                    key: &conflict.key,
+                    namespace: harmless(&conflict.namespace),
+                    key: harmless(&conflict.key),
                     status: conflict.status,
                     why: conflict.why,
                     final_at: conflict.final_at,
                     outcome: outcome(conflict, claim),
-                    name: &claim.name,
+                    name: harmless(&claim.name),
                     registration: claim.registration.to_string(),
-                    owner: &claim.owner,
+                    owner: harmless(&claim.owner),
                     node: claim.node.to_string(),
-                    label: &claim.label,
+                    label: harmless(&claim.label),
                     stamp: claim.stamp.to_string(),
                     accepted_at: claim.accepted_at,
                     registration_status: claim.status,
@@ -163,4 +167,32 @@ fn csv(conflicts: &[Conflict]) -> Result<(), Failure> {
         }
     }
     Ok(writer.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_finds_no_formula_in_the_report() {
+        let claim = |owner: &str| {
+            serde_json::json!({
+                "registration": "00000000-0000-4000-8000-000000000007", "owner": owner, "name": "=1+1", "label": "@label",
+                "node": "00000000000000ab", "stamp": "7.0@00000000000000ab", "accepted_at": "2026-03-01T12:00:00Z",
+                "status": "confirmed",
+            })
+        };
+        let conflict = serde_json::json!({
+            "namespace": "tag", "key": "=1+1", "status": "open", "winner": "00000000-0000-4000-8000-000000000007",
+            "why": "earliest-timestamp", "claims": [claim("-2+3"), claim("ann")],
+        });
+        let conflict: Conflict = serde_json::from_value(conflict).unwrap();
+        let mut table = Vec::new();
+        csv(&[conflict], &mut table).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let rows: Vec<_> = table.lines().skip(1).collect();
+        assert!(rows[0].starts_with("tag,'=1+1,open,") && rows[0].contains(",'=1+1,"), "{table}");
+        assert!(rows[0].contains(",'-2+3,") && rows[0].contains(",'@label,"), "{table}");
+        assert!(rows[1].contains(",ann,"), "{table}");
+    }
 }

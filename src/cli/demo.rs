@@ -14,8 +14,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::failure::{Exit, Failure, Outcome};
 use super::output::{line, status};
-use super::{Exit, Failure, Outcome};
+use super::signals::Stop;
 use crate::api::Doors;
 use crate::client::{Client, ClientError};
 use crate::model::{ClusterSettings, EventQuery, NameRef, Registration, RegistrationBody};
@@ -42,15 +43,38 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let directory = std::env::temp_dir().join(format!("forename-demo-{}", std::process::id()));
     let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = play(&directory, args.exit) => outcome,
-            _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
-        }
+        let mut stop = Stop::listen().map_err(|error| Failure::failed(format!("cannot take signals: {error}")))?;
+        let mut places = Vec::new();
+        let outcome = tokio::select! {
+            outcome = play(&directory, args.exit, &mut places) => outcome,
+            () = stop.asked() => Ok(Exit::Done),
+        };
+        let stopping: JoinSet<()> = places.into_iter().map(Place::stop).collect();
+        // However it ends, the directory is removed; what still writes into it then ends with the process.
+        let _ = timeout(PATIENCE, stopping.join_all()).await;
+        outcome
     });
-    drop(runtime);
-    // What cannot be removed lies in the system's temporary directory.
-    let _ = std::fs::remove_dir_all(&directory);
+    runtime.shutdown_timeout(PATIENCE);
+    remove(&directory);
     outcome
+}
+
+/// Removes the directory of the nodes, also where one that was just starting still writes into it.
+fn remove(directory: &Path) {
+    for _ in 0..50 {
+        // What cannot be removed in the end lies in the system's temporary directory.
+        let _ = std::fs::remove_dir_all(directory);
+        if !directory.exists() {
+            break;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// How the reader can call this program: by its name where it was found by that, or else by its path, as after `cargo run`.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    if called.contains(std::path::MAIN_SEPARATOR) { called } else { "forename".to_owned() }
 }
 
 /// A node of the demonstration, with its HTTP interface.
@@ -62,29 +86,28 @@ struct Place {
     server: JoinHandle<io::Result<()>>,
 }
 
-async fn play(directory: &Path, exit: bool) -> Outcome {
+async fn play(directory: &Path, exit: bool, places: &mut Vec<Place>) -> Outcome {
     let paint = Paint { colours: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
     let cuts = Arc::new(Cuts::new());
     line(&paint.title("forename: who gets the name when two people want it and the network is down?"))?;
     line("\nThree nodes, each with its own data directory, QUIC between them:\n")?;
-    let places = start(directory, &cuts).await?;
-    for place in &places {
+    start(directory, &cuts, places).await?;
+    for place in places.iter() {
         line(&format!("  {:<10} {}   node {}", place.city, place.client.address(), place.node.handle().node()))?;
     }
-    let (first, second) = tell(&places, &cuts, &paint).await?;
-    heal(&places, &cuts, &paint, &first, &second).await?;
+    let (first, second) = tell(places, &cuts, &paint).await?;
+    heal(places, &cuts, &paint, &first, &second).await?;
     if !exit {
         line(&format!("\n{}", paint.title("The cluster goes on. Try:")))?;
-        let (a, b) = (places[0].client.address().to_owned(), places[2].client.address().to_owned());
-        line(&format!("  forename claim username/carol --owner carol --wait --node {a}"))?;
-        line(&format!("  forename show username/alice --node {b}"))?;
-        line(&format!("  forename watch --node {b}"))?;
-        line(&format!("  forename status --node {a}"))?;
-        line("Ctrl-C ends it.")?;
+        let (a, b) = (places[0].client.address(), places[2].client.address());
+        let forename = program();
+        line(&format!("  {forename} claim username/carol --owner carol --wait --node {a}"))?;
+        line(&format!("  {forename} show username/alice --node {b}"))?;
+        line(&format!("  {forename} watch --node {b}"))?;
+        line(&format!("  {forename} status --node {a}"))?;
+        line("Ctrl-C ends it, and removes what it has written.")?;
         std::future::pending::<()>().await;
     }
-    let stopping: JoinSet<()> = places.into_iter().map(Place::stop).collect();
-    stopping.join_all().await;
     Ok(Exit::Done)
 }
 
@@ -166,8 +189,7 @@ async fn claim(place: &Place, owner: &str) -> Result<Registration, Failure> {
 }
 
 /// Founds a cluster, lets two nodes join it, and waits until each is a member for all.
-async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure> {
-    let mut places: Vec<Place> = Vec::new();
+async fn start(directory: &Path, cuts: &Arc<Cuts>, places: &mut Vec<Place>) -> Result<(), Failure> {
     for city in ["Frankfurt", "Virginia", "Sydney"] {
         let join = match places.first() {
             Some(founder) => Some(JoinConfig {
@@ -177,8 +199,8 @@ async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure
             None => None,
         };
         places.push(Place::start(city, directory.join(city), cuts, join).await?);
-        for place in &places {
-            let count = places.len();
+        let count = places.len();
+        for place in places.iter() {
             eventually("the nodes to let each other in", async || {
                 let cluster = place.client.cluster().await?;
                 let members = cluster.members.iter().filter(|member| member.connected).count();
@@ -187,7 +209,7 @@ async fn start(directory: &Path, cuts: &Arc<Cuts>) -> Result<Vec<Place>, Failure
             .await?;
         }
     }
-    Ok(places)
+    Ok(())
 }
 
 impl Place {

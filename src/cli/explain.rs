@@ -2,21 +2,25 @@
 
 use clap::Args;
 
-use super::target::Target;
-use super::{ClientArgs, Exit, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
+use super::target::{NamespaceOf, Target};
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
     /// A name as NAMESPACE/NAME, or a registration's id
     #[arg(value_name = "NAMESPACE/NAME|REGISTRATION-ID")]
-    target: Target,
+    target: String,
     #[command(flatten)]
-    client: ClientArgs,
+    namespace: NamespaceOf,
+    #[command(flatten)]
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: ExplainArgs) -> Outcome {
     let client = args.client.client()?;
-    let explanation = match args.target {
+    let explanation = match args.namespace.target(&args.target)? {
         Target::Name(name) => client.explain_name(&name.namespace, &name.name).await?,
         Target::Registration(id) => client.explain_registration(id).await?,
     };

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, Failure, NodeArgs, Outcome, output};
+use super::args::NodeArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::client::Client;
 use crate::files;
 use crate::model::NameQuery;
@@ -16,9 +18,9 @@ use crate::model::{TakenName, Time};
 use crate::replica::NameStatus;
 use crate::replica::limits::MAX_PAGE;
 
-/// Write out all names that are taken, a line each, as 'forename import' reads them
+/// Write out all names that are taken, to be imported elsewhere
 ///
-/// Names that come and go meanwhile may be in it or not; what is there all the time is. A registration of several names
+/// A line each, as 'forename import' reads them. /// Names that come and go meanwhile may be in it or not; what is there all the time is. A registration of several names
 /// has a line for each of them.
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -122,13 +124,6 @@ struct Row<'a> {
     metadata: Cow<'a, str>,
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*): those that begin with such a character begin
-/// with an apostrophe, which says that text follows.
-fn harmless(cell: &str) -> Cow<'_, str> {
-    const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-    if cell.starts_with(FORMULAS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
-}
-
 impl<W: Write> Sink<W> {
     fn new(format: Lines, spreadsheet: bool, mut to: W) -> Result<Self, Failure> {
         Ok(match format {
@@ -145,7 +140,7 @@ impl<W: Write> Sink<W> {
     fn write(&mut self, name: &TakenName) -> Result<(), Failure> {
         match self {
             Self::Csv(writer, spreadsheet) => {
-                let cell = |text| if *spreadsheet { harmless(text) } else { Cow::Borrowed(text) };
+                let cell = |text| if *spreadsheet { output::harmless(text) } else { Cow::Borrowed(text) };
                 let row = Row {
                     namespace: cell(&name.namespace),
                     name: cell(&name.name),

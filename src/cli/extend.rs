@@ -3,7 +3,9 @@
 use clap::Args;
 use uuid::Uuid;
 
-use super::{ClientArgs, Exit, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
 use crate::model::Span;
 
 #[derive(Args, Debug)]
@@ -18,7 +20,7 @@ pub(super) struct ExtendArgs {
     #[arg(long, value_name = "SPAN")]
     ttl: Span,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: ExtendArgs) -> Outcome {

@@ -21,9 +21,11 @@ use self::progress::{Checkpoint, Progress, Refused};
 use self::rows::{Defaults, Options, Row, Rows};
 use self::send::register;
 use self::table::TableOptions;
+use super::args::ClientArgs;
 use super::claim::WaitArgs;
 use super::export::Lines as Format;
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::name::escaped;
 
 /// Rows that go to the node at a time; a checkpoint is written after each such piece.
@@ -81,7 +83,7 @@ pub(super) struct ImportArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 /// What came of an import.
@@ -193,7 +195,7 @@ fn is_zero(count: &u64) -> bool {
 fn cut_short(failure: Failure, done: u64) -> Failure {
     let message =
         format!("{}; the first {done} rows are dealt with, run the same command again to go on", failure.message);
-    Failure { message, ..failure }
+    failure.saying(message)
 }
 
 fn counts(summary: &Summary, dry_run: bool) -> String {

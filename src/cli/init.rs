@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::args::Format;
 use super::cluster::{SettingsArgs, described};
-use super::{Exit, Failure, Format, Outcome, output};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::clock::NodeId;
 use crate::config::DATA_DIR;
 use crate::model::{ClusterId, ClusterSettings};
@@ -28,8 +30,8 @@ pub(super) struct InitArgs {
     #[command(flatten)]
     settings: SettingsArgs,
     /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
 }
 
 #[derive(Serialize, Debug)]

@@ -5,8 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio::time::timeout;
 
+use super::args::{ClientArgs, Format};
 use super::claim::WaitArgs;
-use super::{ClientArgs, Exit, Failure, Outcome, output, status};
+use super::failure::{Exit, Failure, Outcome};
+use super::{output, status};
 use crate::client::{Client, ClientError};
 use crate::clock::NodeId;
 use crate::model::{Cluster, Span, TokenIssued};
@@ -74,6 +76,17 @@ enum MemberCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
+}
+
+impl MemberArgs {
+    pub(super) fn format(&self) -> Format {
+        match &self.command {
+            MemberCommand::List { client }
+            | MemberCommand::Evict { client, .. }
+            | MemberCommand::Leave { client, .. }
+            | MemberCommand::Token { client, .. } => client.output,
+        }
+    }
 }
 
 pub(super) async fn run(args: MemberArgs) -> Outcome {

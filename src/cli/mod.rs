@@ -3,6 +3,7 @@
 //! To add one: a file with its arguments and `run`, a variant of `Command`, a line in its `run`.
 
 mod activate;
+mod args;
 mod backup;
 mod claim;
 mod cluster;
@@ -12,6 +13,8 @@ mod demo;
 mod explain;
 mod export;
 mod extend;
+mod failure;
+mod groups;
 mod import;
 mod init;
 mod member;
@@ -24,35 +27,47 @@ mod rename;
 mod restore;
 mod serve;
 mod show;
+mod signals;
 mod status;
 mod target;
 mod token;
 mod verify;
+mod version;
 mod watch;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::client::{Client, ClientError};
-use crate::model::{ClusterId, ProblemType};
-use crate::node::offline::OfflineError;
-use crate::replica::Status;
+use self::args::{Format, Tabular};
+use self::failure::{Exit, Failure, Outcome};
 
 /// A masterless registry of unique names.
 #[derive(Parser, Debug)]
 #[command(
     name = "forename",
-    version,
+    version = version::VERSION.as_str(),
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 name taken or registration rejected, 4 still pending at \
-                  the timeout.\nLogs go to stderr; FORENAME_LOG sets what is logged, like info or forename=debug."
+    max_term_width = 120,
+    after_help = Exit::HELP
 )]
 pub struct Cli {
+    /// How logs are written to stderr
+    #[arg(long, value_enum, value_name = "FORMAT", global = true, env = "FORENAME_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    #[arg(hide_possible_values = true)]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line, for programs
+    Json,
 }
 
 #[derive(Subcommand, Debug)]
@@ -62,9 +77,9 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Claim names, all or none
     Claim(claim::ClaimArgs),
-    /// Show a name, a registration, or what became of an owner's registrations
+    /// Show a name, a registration, or all registrations of an owner
     Show(show::ShowArgs),
-    /// Say why a name or a registration is where it is, and what it waits for
+    /// Say why a name or a registration stands where it does
     Explain(explain::ExplainArgs),
     Conflicts(conflicts::ConflictsArgs),
     Import(import::ImportArgs),
@@ -75,18 +90,17 @@ enum Command {
     Activate(activate::ActivateArgs),
     /// Let a reservation last longer
     Extend(extend::ExtendArgs),
-    /// Take a new name and give up the old one once the new one is confirmed
+    /// Take a new name, and give up the old one once that is confirmed
     Rename(rename::RenameArgs),
     /// Follow the event feed
     Watch(watch::WatchArgs),
-    /// Show the cluster: members, promises, what is pending and waited for
     Status(status::StatusArgs),
     Cluster(cluster::ClusterArgs),
     /// List members, let new ones in, put one out, leave
     Member(member::MemberArgs),
     /// Make a token for callers of the HTTP interface
     Token(token::TokenArgs),
-    /// Show or change the rules of a namespace: profile, lengths, reserved names
+    /// Show or change the rules of namespaces
     Namespace(namespace::NamespaceArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
@@ -100,6 +114,13 @@ enum Command {
 }
 
 impl Cli {
+    /// The command that was typed. Where it cannot be understood, or asks for help, that is printed and the process ends.
+    #[must_use]
+    pub fn typed() -> Self {
+        let matches = groups::grouped(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// What is logged where `FORENAME_LOG` does not say.
     #[must_use]
     pub fn default_log(&self) -> &'static str {
@@ -111,25 +132,70 @@ impl Cli {
         }
     }
 
+    /// How logs are written.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
     /// Runs the command; its exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        let format = self.command.format();
         match self.command.run() {
             Ok(exit) => exit.into(),
-            Err(failure) => {
-                if !failure.message.is_empty() {
-                    // Where stderr is gone too, the exit code has to do.
-                    // In one piece, as a thread that ends may still log.
-                    let _ =
-                        io::stderr().write_all(format!("forename: {}\n", output::lines(&failure.message)).as_bytes());
-                }
-                failure.exit.into()
-            }
+            Err(failure) => tell(&failure, format).into(),
         }
     }
 }
 
+/// Says why a command could not do what it was told: a sentence on stderr, and for programs a document on stdout.
+fn tell(failure: &Failure, format: Format) -> Exit {
+    if let Some(document) = failure.document().filter(|_| format == Format::Json)
+        && let Err(unprinted) = output::print_as(format, &document, |_| String::new())
+        && unprinted.message.is_empty()
+    {
+        return failure.exit;
+    }
+    if !failure.message.is_empty() {
+        // Where stderr is gone too, the exit code has to do.
+        // In one piece, as a thread that ends may still log.
+        let _ = io::stderr().write_all(format!("forename: {}\n", output::lines(&failure.message)).as_bytes());
+    }
+    failure.exit
+}
+
 impl Command {
+    /// How the result is printed, and so what is said of a failure.
+    fn format(&self) -> Format {
+        match self {
+            Self::Init(args) => args.output,
+            Self::Claim(args) => args.client.output,
+            Self::Show(args) => args.client.output,
+            Self::Explain(args) => args.client.output,
+            Self::Conflicts(args) if args.output == Tabular::Json => Format::Json,
+            Self::Import(args) => args.client.output,
+            Self::Release(args) => args.client.output,
+            Self::Activate(args) => args.client.output,
+            Self::Extend(args) => args.client.output,
+            Self::Rename(args) => args.client.output,
+            Self::Watch(args) => args.client.output,
+            Self::Status(args) => args.client.output,
+            Self::Member(args) => args.format(),
+            Self::Cluster(args) => args.format(),
+            Self::Token(args) => args.format(),
+            Self::Namespace(args) => args.format(),
+            Self::Backup(args) => args.client.output,
+            Self::Restore(args) => args.offline.output,
+            Self::Rejoin(args) => args.offline.output,
+            Self::Recover(args) => args.offline.output,
+            Self::Verify(args) => args.offline.output,
+            Self::Serve(_) | Self::Conflicts(_) | Self::Export(_) | Self::Demo(_) | Self::Completions(_) => {
+                Format::Text
+            }
+        }
+    }
+
     fn run(self) -> Outcome {
         match self {
             Self::Init(args) => init::run(&args),
@@ -165,172 +231,6 @@ impl Command {
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(command)
-}
-
-/// Which node a client command asks.
-#[derive(Args, Debug)]
-struct NodeArgs {
-    /// The node to ask
-    #[arg(long = "node", value_name = "URL", env = "FORENAME_NODE", default_value = "http://127.0.0.1:7400")]
-    address: String,
-    /// Refuse to talk to a node of another cluster than this one
-    #[arg(long, value_name = "ID", env = "FORENAME_CLUSTER")]
-    cluster: Option<ClusterId>,
-    /// What lets the caller in, where the node asks for API tokens; others on this machine can see it in the list of
-    /// processes, so prefer the variable or the file
-    #[arg(long, value_name = "SECRET", env = "FORENAME_API_TOKEN", hide_env_values = true)]
-    api_token: Option<String>,
-    /// A file with that and nothing else
-    #[arg(long, value_name = "FILE", env = "FORENAME_API_TOKEN_FILE", conflicts_with = "api_token")]
-    api_token_file: Option<PathBuf>,
-}
-
-/// Which node a client command asks, and how it answers.
-#[derive(Args, Debug)]
-struct ClientArgs {
-    #[command(flatten)]
-    node: NodeArgs,
-    /// How to print the answer
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-}
-
-/// Which stopped node's directory a command works on, and how it tells the result.
-#[derive(Args, Debug)]
-struct OfflineArgs {
-    /// Where the node kept its identity and its state; it must not run
-    #[arg(long, value_name = "DIR", env = "FORENAME_DATA_DIR")]
-    data_dir: PathBuf,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum Format {
-    Text,
-    Json,
-}
-
-/// The formats of a command that prints rows.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum Tabular {
-    Text,
-    Json,
-    Csv,
-}
-
-impl NodeArgs {
-    fn client(&self) -> Result<Client, Failure> {
-        let client = Client::new(&self.address)?;
-        let client = match self.cluster {
-            Some(cluster) => client.of_cluster(cluster),
-            None => client,
-        };
-        let file = self.api_token_file.as_ref().map(|path| {
-            let secret = std::fs::read_to_string(path);
-            secret.map_err(|error| Failure::usage(format!("cannot read the API token in {}: {error}", path.display())))
-        });
-        match self.api_token.clone().or(file.transpose()?).filter(|secret| !secret.trim().is_empty()) {
-            Some(secret) => Ok(client.with_token(secret.trim())?),
-            None => Ok(client),
-        }
-    }
-}
-
-impl ClientArgs {
-    /// A client that names an owner where a registration is changed by its id.
-    fn client_for(&self, owner: Option<&str>) -> Result<Client, Failure> {
-        let client = self.client()?;
-        Ok(match owner {
-            Some(owner) => client.for_owner(owner),
-            None => client,
-        })
-    }
-
-    fn client(&self) -> Result<Client, Failure> {
-        self.node.client()
-    }
-}
-
-/// How a command ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Exit {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    Taken = 3,
-    Pending = 4,
-}
-
-impl Exit {
-    /// Of a command that made a registration.
-    fn of(status: Status, waited: bool) -> Self {
-        match status {
-            Status::Confirmed => Self::Done,
-            Status::Rejected => Self::Taken,
-            Status::Pending | Status::Contested if waited => Self::Pending,
-            Status::Pending | Status::Contested => Self::Done,
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// A command that could not do what it was told.
-#[derive(Debug)]
-struct Failure {
-    exit: Exit,
-    message: String,
-}
-
-type Outcome = Result<Exit, Failure>;
-
-impl Failure {
-    fn failed(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, message: message.into() }
-    }
-
-    fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
-    }
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        let exit = match &error {
-            ClientError::Address { .. } | ClientError::Token => Exit::Usage,
-            error if error.is_taken() => Exit::Taken,
-            _ => Exit::Failed,
-        };
-        let message = match error.problem().map(|problem| problem.problem_type) {
-            Some(ProblemType::Unauthorized | ProblemType::Forbidden) => {
-                format!("{error}. Here it is given in FORENAME_API_TOKEN, --api-token-file or --api-token")
-            }
-            _ => error.to_string(),
-        };
-        Self { exit, message }
-    }
-}
-
-impl From<OfflineError> for Failure {
-    fn from(error: OfflineError) -> Self {
-        Self::failed(error.to_string())
-    }
-}
-
-impl From<io::Error> for Failure {
-    /// Of printing. A reader that has seen enough, like `head`, is not an error.
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { exit: Exit::Done, message: String::new() };
-        }
-        Self::failed(format!("cannot print: {error}"))
-    }
 }
 
 #[cfg(test)]

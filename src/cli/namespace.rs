@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::{ClientArgs, Format};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::model::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Span};
 
 #[derive(Args, Debug)]
@@ -79,6 +81,15 @@ struct SetArgs {
     if_version: Option<RulesVersion>,
     #[command(flatten)]
     client: ClientArgs,
+}
+
+impl NamespaceArgs {
+    pub(super) fn format(&self) -> Format {
+        match &self.command {
+            NamespaceCommand::Get { client, .. } => client.output,
+            NamespaceCommand::Set(args) => args.client.output,
+        }
+    }
 }
 
 pub(super) async fn run(args: NamespaceArgs) -> Outcome {

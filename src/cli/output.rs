@@ -1,12 +1,16 @@
 //! What commands print.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{ClientArgs, Failure, Format};
+use super::args::{ClientArgs, Format};
+use super::failure::Failure;
 use crate::clock::Millis;
-use crate::model::{EndReason, Event, History, Name, NameStatus, Registration, Status, Time, event_type_text};
+use crate::model::{
+    EndReason, Event, History, Name, NameStatus, Registration, Status, Time, WaitReason, Waiting, event_type_text,
+};
 use crate::name::{acts, escaped, shown};
 
 /// Prints `value` as JSON, or the text that `render` makes of it.
@@ -46,6 +50,18 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", lines(text.trim_end()))?;
     Ok(out.flush()?)
+}
+
+/// Prints lines, or nothing where there are none.
+pub(super) fn part(text: &str) -> Result<(), Failure> {
+    if text.trim_end().is_empty() { Ok(()) } else { line(text) }
+}
+
+/// A cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*): those that begin with such a character begin
+/// with an apostrophe, which says that text follows.
+pub(super) fn harmless(cell: &str) -> Cow<'_, str> {
+    const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    if cell.starts_with(FORMULAS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
 /// Lines of ours, in which nothing acts on the terminal. What others wrote must be escaped before it is put into a line:
@@ -106,13 +122,31 @@ pub(super) fn registration(registration: &Registration) -> String {
         text += &format!("  {}/{} was claimed earlier by {claim}\n", by.namespace, shown(&by.name));
     }
     for waiting in &registration.waiting_for {
-        let since = waiting.since.map_or_else(|| "this node started".to_owned(), |since| since.to_string());
-        text += &format!("  waits for {} ({}), not heard of since {since}\n", waiting.node, escaped(&waiting.label));
+        text += &format!("  {}\n", waits(waiting, None));
     }
     if let Some(metadata) = &registration.metadata {
         text += &format!("  metadata {}\n", escaped(metadata.as_str()));
     }
     text
+}
+
+/// Whom something waits for, and why. With the time at the node also for how long.
+pub(super) fn waits(waiting: &Waiting, now: Option<Time>) -> String {
+    let who = match waiting.label.as_str() {
+        "" => waiting.node.to_string(),
+        label => format!("{} ({})", escaped(label), waiting.node),
+    };
+    let why = match (waiting.reason, waiting.since) {
+        (WaitReason::RoundTrip, _) => "which is in contact: a round trip more".to_owned(),
+        (WaitReason::ClockAhead, _) => "whose clock is ahead, so that its ops are not taken for now".to_owned(),
+        (WaitReason::BeingEvicted, _) => "which is being evicted".to_owned(),
+        (_, None) => "not heard of since this node started".to_owned(),
+        (_, Some(since)) => match now {
+            Some(now) => format!("not heard of since {since} ({} ago)", ago(now, Some(since))),
+            None => format!("not heard of since {since}"),
+        },
+    };
+    format!("waits for {who}, {why}")
 }
 
 /// A name with its namespace, as people read it.
@@ -240,6 +274,20 @@ mod tests {
         assert_eq!(lines("a\u{1b}[2J\nb\u{202e}"), "a\\u{1b}[2J\nb\\u{202e}");
         let rows = [vec!["x\ny".to_owned(), "z".to_owned()]];
         assert_eq!(table(&rows), "x\\ny  z\n");
+    }
+
+    #[test]
+    fn a_member_in_contact_is_not_called_silent() {
+        let waiting = |reason: &str, since: Option<&str>| {
+            let json =
+                serde_json::json!({"node": "00000000000000ab", "label": "a\nb", "reason": reason, "since": since});
+            waits(&serde_json::from_value(json).unwrap(), None)
+        };
+        let at = Some("2026-03-01T12:00:00Z");
+        let text = waiting("round-trip", at);
+        assert_eq!(text, "waits for a\\nb (00000000000000ab), which is in contact: a round trip more");
+        assert!(waiting("out-of-reach", at).ends_with("not heard of since 2026-03-01T12:00:00.000Z"));
+        assert!(waiting("some-later-reason", None).ends_with("not heard of since this node started"));
     }
 
     #[test]

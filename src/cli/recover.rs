@@ -3,13 +3,15 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, Failure, OfflineArgs, Outcome, output};
+use super::args::OfflineArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::clock::NodeId;
 use crate::model::Time;
 use crate::node::offline;
 use crate::replica::Holdings;
 
-/// Make a new cluster of what one data directory holds, where all other nodes are lost
+/// Make a new cluster of one directory, where all others are lost
 ///
 /// For the day when all other nodes are lost for good. Where a majority of them lives, evict the lost ones instead: that
 /// loses nothing.
@@ -23,7 +25,7 @@ pub(super) struct RecoverArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    offline: OfflineArgs,
+    pub(super) offline: OfflineArgs,
 }
 
 /// What may be lost, and what must not be done.
@@ -63,7 +65,7 @@ pub(super) fn run(args: &RecoverArgs) -> Outcome {
     let dir = &args.offline.data_dir;
     if !args.yes {
         output::print_as(args.offline.output, &Recovery::new(None, offline::look(dir)?), holds)?;
-        return Err(Failure::usage(WARNING));
+        return Err(Failure::usage(WARNING).after_result());
     }
     let (node, holdings) = offline::recover(dir)?;
     output::print_as(args.offline.output, &Recovery::new(Some(node), holdings), |recovery| {

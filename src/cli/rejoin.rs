@@ -3,11 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, OfflineArgs, Outcome, output};
+use super::args::OfflineArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
 use crate::clock::NodeId;
 use crate::node::offline::{self, NextLife};
 
-/// Make a stopped node's old data directory the beginning of its next life in its cluster
+/// Have the node of an old data directory come back under a new id
 ///
 /// For a node that stops because its data directory is older than what its peers have seen, or was used twice: a copy was
 /// put back, a snapshot of the machine, or the disk lost writes. The directory must not run anywhere else.
@@ -17,7 +19,7 @@ use crate::node::offline::{self, NextLife};
 #[derive(Args, Debug)]
 pub(super) struct RejoinArgs {
     #[command(flatten)]
-    offline: OfflineArgs,
+    pub(super) offline: OfflineArgs,
 }
 
 #[derive(Serialize, Debug)]

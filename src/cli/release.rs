@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::target::Target;
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
+use super::target::{NamespaceOf, Target};
 use crate::model::Registration;
 use crate::name::escaped;
 
@@ -11,7 +13,9 @@ use crate::name::escaped;
 pub(super) struct ReleaseArgs {
     /// A name as NAMESPACE/NAME, or a registration's id for all of its names
     #[arg(value_name = "NAMESPACE/NAME|REGISTRATION-ID")]
-    target: Target,
+    target: String,
+    #[command(flatten)]
+    namespace: NamespaceOf,
     /// Who holds the name; needed with a name, and with an API token that has not opened the registration
     #[arg(long)]
     owner: Option<String>,
@@ -20,12 +24,12 @@ pub(super) struct ReleaseArgs {
     #[arg(long)]
     erase: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: ReleaseArgs) -> Outcome {
     let client = args.client.client()?;
-    let (id, client) = match (args.target, args.owner) {
+    let (id, client) = match (args.namespace.target(&args.target)?, args.owner) {
         (Target::Name(_), _) if args.erase => {
             return Err(Failure::usage("what is erased is a registration; give its id, which 'forename show' tells"));
         }

@@ -3,19 +3,23 @@
 use clap::Args;
 use uuid::Uuid;
 
+use super::args::ClientArgs;
 use super::claim::{WaitArgs, register};
-use super::target::NameArg;
-use super::{ClientArgs, Failure, Outcome, output};
+use super::failure::{Failure, Outcome};
+use super::output;
+use super::target::NamespaceOf;
 use crate::model::{NameRef, RegistrationBody, ReplacesBody};
 
 #[derive(Args, Debug)]
 pub(super) struct RenameArgs {
     /// The name to give up
     #[arg(value_name = "NAMESPACE/OLD")]
-    old: NameArg,
-    /// The name to take, in the same namespace
+    old: String,
+    /// The name to take, in the same namespace, with it or without
     #[arg(value_name = "NEW")]
     new: String,
+    #[command(flatten)]
+    namespace: NamespaceOf,
     /// Who holds the old name
     #[arg(long)]
     owner: String,
@@ -25,13 +29,13 @@ pub(super) struct RenameArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: RenameArgs) -> Outcome {
     let client = args.client.client()?;
-    let NameArg(NameRef { namespace, name: old }) = args.old;
-    let new = new_name(&namespace, &args.new)?;
+    let NameRef { namespace, name: old } = args.namespace.name(&args.old)?;
+    let new = if args.namespace.is_given() { args.new } else { new_name(&namespace, &args.new)? };
     let held = client.name(&namespace, &old).await?;
     let Some(registration) = held.registration else {
         return Err(Failure::failed(format!(
@@ -78,7 +82,7 @@ mod tests {
         assert_eq!(new("username", "username/b"), Ok("b".to_owned()));
         assert_eq!(new("org/42/handle", "org/42/handle/b"), Ok("b".to_owned()));
         for (namespace, text) in [("username", "email/b"), ("org/42/handle", "handle/b"), ("username", "username/")] {
-            assert_eq!(new(namespace, text), Err(super::super::Exit::Usage), "{text}");
+            assert_eq!(new(namespace, text), Err(super::super::failure::Exit::Usage), "{text}");
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, OfflineArgs, Outcome, output};
+use super::args::OfflineArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
 use crate::clock::NodeId;
 use crate::model::Time;
 use crate::node::offline::{self, Restored};
@@ -23,7 +25,7 @@ pub(super) struct RestoreArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    offline: OfflineArgs,
+    pub(super) offline: OfflineArgs,
 }
 
 #[derive(Serialize, Debug)]

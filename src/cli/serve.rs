@@ -1,14 +1,15 @@
 //! `forename serve`
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::{Exit, Failure, Outcome, output};
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
+use super::signals::{Reload, Stop};
+use super::version;
 use crate::api::auth::ApiTokens;
 use crate::api::{Connections, Doors};
 use crate::config::{ConfigError, Partial, Settings};
@@ -82,20 +83,30 @@ fn connections(wanted: Connections) -> Connections {
 async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigError>) -> Outcome {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
     // Before anything is started, so that no signal finds it half up with nobody listening.
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("cannot take signals", error))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("cannot take signals", error))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed("cannot take signals", error))?;
+    let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
+    let mut reload = Reload::listen().map_err(|error| failed("cannot take signals", error))?;
     let at = settings.http;
     let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
 
-    let dir = &settings.node.data_dir;
+    let config = &settings.node;
+    let (dir, label) = (&config.data_dir, config.label.clone());
+    tracing::info!(version = version::VERSION.as_str(), data_dir = %dir.display(), label, "forename starts");
+    let sponsor = config.join.as_ref().map(|join| join.address.clone());
     if settings.fix_permissions && dir.exists() {
         files::close_to_others(dir)
             .map_err(|error| failed(&format!("cannot close {} to others", dir.display()), error))?;
     }
     let connections = connections(settings.connections);
     let (node, reception) = Node::launch(settings.node).map_err(|error| Failure::failed(error.to_string()))?;
+    let (id, peer) = (node.handle().node(), node.peer_address());
+    tracing::info!(node = %id, label, %http, %peer, "listening: for clients over HTTP, for other nodes over QUIC (UDP)");
+    if let Some(sponsor) = &sponsor {
+        tracing::info!(
+            member = sponsor,
+            "asks this member to be let in, unless this node is in already; 'forename member list' there says what it waits for"
+        );
+    }
     let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
     // Sent or dropped, it means the same.
     let shutdown = async move { drop(stopping.await) };
@@ -106,8 +117,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
     // Probes are answered meanwhile, and whoever else asks hears that it is still joining.
     let received = tokio::select! {
         received = reception.outcome() => Some(received),
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
+        () = stopped.asked() => None,
     };
     match received {
         Some(Ok(())) => output::line(&format!("peer {}", node.peer_address()))?,
@@ -122,16 +132,15 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
             };
         }
     }
-    let hangups = async {
-        while hangup.recv().await.is_some() {
+    let reloads = async {
+        loop {
+            reload.asked().await;
             read_tokens_again(&tokens, &read);
         }
-        std::future::pending::<Infallible>().await
     };
     let result = tokio::select! {
-        _ = interrupt.recv() => Ok(Exit::Done),
-        _ = terminate.recv() => Ok(Exit::Done),
-        never = hangups => match never {},
+        () = stopped.asked() => Ok(Exit::Done),
+        never = reloads => never,
         stopped = node.stopped() => match stopped {
             Ok(Stopped::Left) => {
                 output::line("this node has left its cluster; its data directory is of no more use")?;

@@ -3,8 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::target::Target;
-use super::{ClientArgs, Exit, Failure, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
+use super::target::{NamespaceOf, Target};
 use crate::client::Client;
 use crate::model::{History, Name, NameRef, Registrations};
 use crate::name::escaped;
@@ -13,7 +15,9 @@ use crate::name::escaped;
 pub(super) struct ShowArgs {
     /// A name as NAMESPACE/NAME, or a registration's id
     #[arg(value_name = "NAMESPACE/NAME|REGISTRATION-ID", required_unless_present = "owner")]
-    target: Option<Target>,
+    target: Option<String>,
+    #[command(flatten)]
+    namespace: NamespaceOf,
     /// All registrations of this owner
     #[arg(long, conflicts_with = "target")]
     owner: Option<String>,
@@ -21,12 +25,12 @@ pub(super) struct ShowArgs {
     #[arg(long, requires = "target")]
     history: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: ShowArgs) -> Outcome {
     let client = args.client.client()?;
-    match args.target {
+    match args.target.map(|target| args.namespace.target(&target)).transpose()? {
         Some(Target::Name(name)) => {
             let found = client.name(&name.namespace, &name.name).await?;
             let owner = owner(&client, &found).await?;

@@ -1,26 +1,101 @@
 //! `forename status`
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{ClientArgs, Exit, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Exit, Outcome};
+use super::output;
 use crate::clock::NodeId;
 use crate::model::{Cluster, Member, MemberState, Time};
+use crate::name::escaped;
 
+/// Show the cluster: its members, and what is waited for
+///
+/// All of it is as the node that is asked sees it. 'watermark' is the time up to which everything has arrived: what was claimed before it can be decided. 'pending' are
+/// registrations that are accepted and not decided.
+///
+/// Of the members: STATE is how the node that is asked reaches it. 'silent' are members that it has a connection to
+/// and has not heard of for some seconds. PROMISE AGE is how long ago a member promised
+/// last; the oldest promise holds the watermark, and with it every outcome, back. APPLIED is how many ops of that member's
+/// log are here, HOLDS OURS how many ops of this node's log it holds. CLOCK is how far its clock is from this node's, WIRE
+/// the version that the two speak. FROZEN BY says who takes nothing more of its log: an eviction is under way.
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
+    /// Exit with 10 where something is wrong, and say what: for monitoring
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: StatusArgs) -> Outcome {
     let cluster = args.client.client()?.cluster().await?;
-    output::print(&args.client, &cluster, render)?;
-    Ok(Exit::Done)
+    if !args.check {
+        output::print(&args.client, &cluster, render)?;
+        return Ok(Exit::Done);
+    }
+    let wrong = wrong(&cluster);
+    let checked = Checked { healthy: wrong.is_empty(), wrong, cluster };
+    output::print(&args.client, &checked, |checked| match checked.wrong.as_slice() {
+        [] => "healthy".to_owned(),
+        wrong => wrong.join("\n"),
+    })?;
+    Ok(if checked.healthy { Exit::Done } else { Exit::Unhealthy })
+}
+
+/// The cluster, and what is wrong with it.
+#[derive(Serialize)]
+struct Checked {
+    healthy: bool,
+    /// Sentences.
+    wrong: Vec<String>,
+    cluster: Cluster,
+}
+
+/// A member that was not heard of for so long is silent: promises come once a second where nothing happens.
+const SILENT_AFTER: u64 = 5000;
+
+/// What an operator should look at, each in a sentence.
+fn wrong(cluster: &Cluster) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !cluster.member {
+        wrong.push("this node is not a member of its cluster yet, or no more: it takes no registrations".to_owned());
+    }
+    wrong.extend(troubles(cluster).lines().map(str::to_owned));
+    for member in cluster.members.iter().filter(|member| member.node != cluster.node) {
+        let who = label_of(cluster, member.node);
+        if let Some(silent) = silent_for(cluster, member) {
+            wrong.push(format!("{who} has been silent for {silent}: outcomes wait for it"));
+        } else if !member.connected {
+            wrong.push(format!("there is no connection to {who}"));
+        }
+    }
+    if let Some(eviction) = &cluster.eviction {
+        wrong.push(format!("an eviction is under way: of {}", all_of(cluster, eviction.nodes.iter())));
+    }
+    wrong.extend(overdue(cluster));
+    wrong
+}
+
+/// How long a member has been silent, where that is long.
+fn silent_for(cluster: &Cluster, member: &Member) -> Option<String> {
+    if member.node == cluster.node {
+        return None;
+    }
+    match member.heard_at {
+        // The node may just have started, so that it is only then a bad sign when it has no connection either.
+        None => (!member.connected).then(|| "as long as this node runs".to_owned()),
+        Some(heard) => {
+            let silent = cluster.time.0.0.saturating_sub(heard.0.0);
+            (silent >= SILENT_AFTER).then(|| output::ago(cluster.time, Some(heard)))
+        }
+    }
 }
 
 fn render(cluster: &Cluster) -> String {
     let member = if cluster.member { "a member" } else { "still joining" };
-    let mut text = format!("node {} ({}), {member}\n", cluster.node, cluster.label);
+    let mut text = format!("node {} ({}), {member}\n", cluster.node, escaped(&cluster.label));
     if let Some(id) = cluster.id {
         text += &format!("cluster {id}\n");
     }
@@ -31,20 +106,19 @@ fn render(cluster: &Cluster) -> String {
         text += &format!("events after {} to {}\n", cluster.events.start, cluster.events.last);
     }
     for waiting in &cluster.waiting_for {
-        let since = match waiting.since {
-            Some(since) => format!("since {since} ({} ago)", output::ago(cluster.time, Some(since))),
-            None => "since this node started".to_owned(),
-        };
-        text += &format!("  the oldest waits for {} ({}), not heard of {since}\n", waiting.node, waiting.label);
+        text += &format!("  the oldest {}\n", output::waits(waiting, Some(cluster.time)));
     }
-    if let Some(overdue) = &cluster.overdue {
-        let waits: Vec<_> = overdue.waiting_for.iter().map(|waiting| label_of(cluster, waiting.node)).collect();
-        text += &format!("a reservation was to end at {} and waits for {}\n", overdue.since, waits.join(", "));
-    }
+    text += &overdue(cluster).map_or_else(String::new, |overdue| overdue + "\n");
     text += &troubles(cluster);
     text.push('\n');
     text += &membership(cluster);
     text
+}
+
+fn overdue(cluster: &Cluster) -> Option<String> {
+    let overdue = cluster.overdue.as_ref()?;
+    let waits: Vec<_> = overdue.waiting_for.iter().map(|waiting| label_of(cluster, waiting.node)).collect();
+    Some(format!("a reservation was to end at {} and waits for {}", overdue.since, waits.join(", ")))
 }
 
 /// What is wrong with clocks, disks and logs, a line each.
@@ -88,7 +162,7 @@ fn troubles(cluster: &Cluster) -> String {
 pub(super) fn membership(cluster: &Cluster) -> String {
     let mut text = members(cluster);
     for newcomer in &cluster.newcomers {
-        text += &format!("\nwaits to be let in: {} ({})\n", newcomer.node, newcomer.label);
+        text += &format!("\nwaits to be let in: {} ({})\n", newcomer.node, escaped(&newcomer.label));
         for hindrance in &newcomer.waits_for {
             text += &format!("  {}\n", hindrance.why);
         }
@@ -132,7 +206,7 @@ fn all_of<'a>(cluster: &Cluster, nodes: impl Iterator<Item = &'a NodeId>) -> Str
 /// A node as people know it.
 fn label_of(cluster: &Cluster, node: NodeId) -> String {
     match cluster.members.iter().find(|member| member.node == node) {
-        Some(member) if !member.label.is_empty() => format!("{node} ({})", member.label),
+        Some(member) if !member.label.is_empty() => format!("{} ({node})", escaped(&member.label)),
         _ => node.to_string(),
     }
 }
@@ -146,10 +220,12 @@ fn members(cluster: &Cluster) -> String {
 }
 
 fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
-    let here = match (member.node == cluster.node, member.connected) {
-        (true, _) => "this node",
-        (false, true) => "connected",
-        (false, false) => "not connected",
+    let silent = silent_for(cluster, member).is_some();
+    let here = match (member.node == cluster.node, member.connected, silent) {
+        (true, ..) => "this node",
+        (false, true, false) => "connected",
+        (false, true, true) => "silent",
+        (false, false, _) => "not connected",
     };
     let state = match member.state {
         MemberState::Member => here.to_owned(),

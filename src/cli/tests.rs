@@ -1,11 +1,9 @@
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use proptest::prelude::*;
 
-use super::target::{NameArg, Target};
 use super::*;
-use crate::model::NameRef;
-use crate::model::{Problem, ProblemType};
+use crate::client::ClientError;
+use crate::model::{Problem, ProblemType, Status};
 
 fn parse(arguments: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(["forename"].into_iter().chain(arguments.split(' ')))
@@ -14,6 +12,18 @@ fn parse(arguments: &str) -> Result<Cli, clap::Error> {
 #[test]
 fn the_commands_are_well_formed() {
     Cli::command().debug_assert();
+}
+
+#[test]
+fn the_list_of_commands_fits_a_terminal_and_each_has_a_group() {
+    let help = groups::grouped(Cli::command()).render_help().to_string();
+    let listed: Vec<_> = help.lines().take_while(|line| *line != "Options:").collect();
+    assert!(listed.iter().all(|line| line.chars().count() <= 80), "{help}");
+    assert!(!listed.contains(&"Others:"), "{help}");
+    for command in Cli::command().get_subcommands() {
+        let name = format!("  {} ", command.get_name());
+        assert_eq!(listed.iter().filter(|line| line.starts_with(&name)).count(), 1, "{name}\n{help}");
+    }
 }
 
 #[test]
@@ -55,7 +65,14 @@ fn commands_as_the_manual_shows_them() {
         "extend 00000000-0000-0000-0000-000000000007 --ttl 15m --output json",
         "rename username/alice alicia --owner o --wait",
         "watch --after 5f-7 --types rejected,forename.name.ended --owner o --local",
-        "status --output json",
+        "status -o json --check",
+        "status --node http://a:1,http://b:2 --node https://c:3 --ca-file ca.pem",
+        "show --namespace path a/b",
+        "explain --namespace path a/b",
+        "release --namespace path a/b --owner o",
+        "claim --namespace path a/b c --owner o",
+        "rename --namespace path a/b c/d --owner o",
+        "serve --log-format json",
         "member list",
         "member evict 00000000000000ab --wait --timeout 1m",
         "member evict frankfurt --output json",
@@ -86,7 +103,6 @@ fn usage_errors_have_exit_code_2() {
     for (arguments, kind) in [
         ("claim --owner o", ErrorKind::MissingRequiredArgument),
         ("claim username/alice", ErrorKind::MissingRequiredArgument),
-        ("claim alice --owner o", ErrorKind::ValueValidation),
         ("claim u/a --owner o --ttl soon", ErrorKind::ValueValidation),
         ("claim u/a --owner o --metadata [1]", ErrorKind::ValueValidation),
         ("show", ErrorKind::MissingRequiredArgument),
@@ -109,18 +125,6 @@ fn usage_errors_have_exit_code_2() {
 }
 
 #[test]
-fn names_are_cut_at_the_last_slash() {
-    let name = |namespace: &str, name: &str| NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
-    assert_eq!("org/42/handle/alice".parse(), Ok(NameArg(name("org/42/handle", "alice"))));
-    assert_eq!("email/a@example.org".parse(), Ok(Target::Name(name("email", "a@example.org"))));
-    let id = uuid::Uuid::from_u128(7);
-    assert_eq!(id.to_string().parse(), Ok(Target::Registration(id)));
-    for text in ["alice", "/alice", "username/", ""] {
-        assert!(text.parse::<NameArg>().is_err(), "{text:?}");
-    }
-}
-
-#[test]
 fn exit_codes() {
     assert_eq!(Exit::of(Status::Confirmed, true), Exit::Done);
     assert_eq!(Exit::of(Status::Pending, false), Exit::Done);
@@ -132,14 +136,11 @@ fn exit_codes() {
     assert_eq!(exit(ProblemType::RegistrationRejected), Exit::Taken);
     assert_eq!(exit(ProblemType::IdReused), Exit::Failed);
     assert_eq!(exit(ProblemType::Unavailable), Exit::Failed);
+    for kind in [ProblemType::Unauthorized, ProblemType::Forbidden, ProblemType::NotOwner, ProblemType::OutOfReach] {
+        assert_eq!(exit(kind), Exit::NotAllowed, "{kind:?}");
+    }
+    let (address, why) = ("http://n:1".to_owned(), "Connection refused".to_owned());
+    assert_eq!(Failure::from(ClientError::Unreachable { address, why, sent: false }).exit, Exit::Unreachable);
     let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
     assert_eq!((closed.exit, closed.message.as_str()), (Exit::Done, ""));
-}
-
-proptest! {
-    #[test]
-    fn names_without_slash_are_read_as_written(namespace in "[a-z0-9/]{0,10}[a-z0-9]", name in "[^/]{1,10}") {
-        let parsed: NameArg = format!("{namespace}/{name}").parse().unwrap();
-        prop_assert_eq!(parsed.0, NameRef { namespace, name });
-    }
 }

@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Exit, Failure, Format, Outcome, output};
+use super::args::Format;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::api::auth::{ApiToken, ApiTokens, SecretHash};
 use crate::model::{Scope, Time};
 use crate::node::random;
@@ -44,9 +46,16 @@ enum TokenCommand {
         #[arg(long, value_name = "COUNT")]
         rate: Option<NonZeroU32>,
         /// How to print the result
-        #[arg(long, value_enum, default_value_t = Format::Text)]
+        #[arg(short, long, value_enum, default_value_t = Format::Text)]
         output: Format,
     },
+}
+
+impl TokenArgs {
+    pub(super) fn format(&self) -> Format {
+        let TokenCommand::New { output, .. } = &self.command;
+        *output
+    }
 }
 
 #[derive(Serialize, Debug)]

@@ -3,7 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Exit, Failure, OfflineArgs, Outcome, output};
+use super::args::OfflineArgs;
+use super::failure::{Exit, Failure, Outcome};
+use super::output;
 use crate::node::offline;
 use crate::replica::Verification;
 
@@ -15,7 +17,7 @@ use crate::replica::Verification;
 #[derive(Args, Debug)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    offline: OfflineArgs,
+    pub(super) offline: OfflineArgs,
 }
 
 #[derive(Serialize, Debug)]
@@ -32,7 +34,7 @@ pub(super) fn run(args: &VerifyArgs) -> Outcome {
     if wrong == 0 {
         return Ok(Exit::Done);
     }
-    Err(Failure::failed(format!("{wrong} things are wrong with this directory; nothing was changed")))
+    Err(Failure::failed(format!("{wrong} things are wrong with this directory; nothing was changed")).after_result())
 }
 
 fn render(verified: &Verified) -> String {

@@ -5,7 +5,9 @@ use std::collections::{HashSet, VecDeque};
 use clap::Args;
 use uuid::Uuid;
 
-use super::{ClientArgs, Failure, Outcome, output};
+use super::args::ClientArgs;
+use super::failure::{Failure, Outcome};
+use super::output;
 use crate::client::ClientError;
 use crate::model::EventQuery;
 use crate::model::ProblemType;
@@ -39,7 +41,7 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     local: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: WatchArgs) -> Outcome {

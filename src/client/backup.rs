@@ -11,9 +11,11 @@ impl Client {
     /// The node cannot be reached or is still joining.
     pub async fn backup(&self) -> Result<BackupStream> {
         // No limit on the whole: it takes as long as the disks take.
-        let request = self.http.get(self.url(&["v1", "cluster", "backup"], &[])?);
-        let response = tokio::time::timeout(PATIENCE, self.send(request)).await.map_err(|_| self.silent())??;
-        Ok(BackupStream { client: self.clone(), response })
+        let client = self.first();
+        let request = client.http.get(client.url(&["v1", "cluster", "backup"], &[])?);
+        let sent = tokio::time::timeout(PATIENCE, client.send(request, true)).await;
+        let response = sent.map_err(|_| client.silent())??;
+        Ok(BackupStream { client, response })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Many registrations in one request.
 
 use futures_util::{Stream, StreamExt};
-use reqwest::{Body, Response, header};
+use reqwest::{Body, Response, Url, header};
 use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, LinesCodec};
 
+use super::nodes::shown;
 use super::{Client, ClientError, MAX_MESSAGE, PATIENCE, Result};
 use crate::model::limits::MAX_WAIT;
 use crate::model::{BatchLine, NDJSON, RegistrationBody};
@@ -25,11 +26,29 @@ impl Client {
     ) -> Result<BatchAnswers> {
         let pieces = bodies.ready_chunks(TOGETHER).map(|bodies| lines(&bodies));
         // No limit on the whole: it takes as long as there are lines.
-        let request = self.http.post(self.url(&["v1", "registrations:batch"], &[])?);
-        let request = request.header(header::CONTENT_TYPE, NDJSON).body(Body::wrap_stream(pieces));
-        let response = tokio::time::timeout(PATIENCE, self.send(request)).await.map_err(|_| self.silent())??;
+        // The lines can be sent once, so there is no second attempt; the next batch goes to another node.
+        let node = self.nodes.present();
+        let url = self.nodes.rebased(&self.url(&["v1", "registrations:batch"], &[])?, node);
+        let request = self.meant(self.http.post(url));
+        let request = request.header(header::CONTENT_TYPE, NDJSON).body(Body::wrap_stream(pieces)).send();
+        let response = tokio::time::timeout(PATIENCE, request).await.map_err(|_| self.silent());
+        let response =
+            match response.and_then(|sent| sent.map_err(|error| ClientError::unreachable(shown(node), &error))) {
+                Ok(response) if response.status().is_success() => self.checked(response, shown(node))?,
+                Ok(refused) => return Err(self.passed_over(node, self.failure(refused).await)),
+                Err(error) => return Err(self.passed_over(node, error)),
+            };
         let codec = LinesCodec::new_with_max_length(MAX_MESSAGE);
-        Ok(BatchAnswers { client: self.clone(), response, codec, rest: BytesMut::new(), ended: false })
+        let node = node.clone();
+        Ok(BatchAnswers { client: self.clone(), node, response, codec, rest: BytesMut::new(), ended: false })
+    }
+
+    /// The error of a node that the next batch does not go to, where another one may do better.
+    fn passed_over(&self, node: &Url, error: ClientError) -> ClientError {
+        if error.is_unreachable() || error.is_passing() {
+            self.nodes.pass_over(node);
+        }
+        error
     }
 }
 
@@ -46,6 +65,8 @@ fn lines(bodies: &[RegistrationBody]) -> serde_json::Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct BatchAnswers {
     client: Client,
+    /// Who is asked.
+    node: Url,
     response: Response,
     codec: LinesCodec,
     /// What has arrived and is not a whole line.
@@ -81,9 +102,9 @@ impl BatchAnswers {
 
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let patience = PATIENCE + MAX_WAIT;
-        let chunk = tokio::time::timeout(patience, self.response.chunk()).await;
-        chunk
-            .map_err(|_| self.client.silent())?
-            .map_err(|error: reqwest::Error| -> ClientError { self.client.unreachable(&error) })
+        let chunk = tokio::time::timeout(patience, self.response.chunk()).await.map_err(|_| self.client.silent());
+        let chunk =
+            chunk.and_then(|arrived| arrived.map_err(|error| ClientError::unreachable(shown(&self.node), &error)));
+        chunk.map_err(|error| self.client.passed_over(&self.node, error))
     }
 }

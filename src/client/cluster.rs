@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 
-use super::{Client, ClientError, Result};
+use super::error::ClientError;
+use super::{Client, Result};
 use crate::clock::NodeId;
 use crate::model::{CLUSTER_HEADER, Cluster, ClusterId, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 
@@ -88,13 +89,13 @@ impl Client {
     }
 
     /// Refuses an answer of another cluster.
-    pub(super) fn checked(&self, response: Response) -> Result<Response> {
+    pub(super) fn checked(&self, response: Response, address: &str) -> Result<Response> {
         let found = response.headers().get(CLUSTER_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(found) = found else { return Ok(response) };
         let meant = *self.known.0.get_or_init(|| found);
         if meant == found {
             return Ok(response);
         }
-        Err(ClientError::OtherCluster { address: self.address().to_owned(), meant, found })
+        Err(ClientError::OtherCluster { address: address.to_owned(), meant, found })
     }
 }

@@ -16,6 +16,9 @@ pub enum ClientError {
     /// The token cannot be sent.
     #[error("the API token has characters that no header can hold; give it as 'forename token new' printed it")]
     Token,
+    /// The certificates to trust with `https` cannot be used.
+    #[error("the certificates to trust cannot be used: {0}; give a PEM file of the authority that signed the node's")]
+    Ca(String),
     /// A name that no path can hold.
     #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
     Path(String),
@@ -75,6 +78,41 @@ impl ClientError {
         matches!(self, Self::Unreachable { sent: false, .. })
     }
 
+    /// Whether no answer arrived.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether the node refuses for now and has done nothing: another one may take it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.problem().is_some_and(|problem| matches!(problem.status, 503 | 507))
+    }
+
+    /// Of a request that could not be sent, or had no answer.
+    pub(super) fn unreachable(address: &str, error: &reqwest::Error) -> Self {
+        Self::Unreachable { address: address.to_owned(), why: chain(error), sent: !error.is_connect() }
+    }
+
+    /// Of several nodes, why none has answered: the last word of one that refused, or all that was tried.
+    pub(super) fn all(failures: Vec<Self>) -> Self {
+        let (mut addresses, mut whys, mut any_sent) = (Vec::new(), Vec::new(), false);
+        let (several, mut refused) = (failures.len() > 1, None);
+        for failure in failures {
+            match failure {
+                Self::Unreachable { address, why, sent } => {
+                    whys.push(if several { format!("{address}: {why}") } else { why });
+                    addresses.push(address);
+                    any_sent |= sent;
+                }
+                other => refused = Some(other),
+            }
+        }
+        let (address, why) = (addresses.join(" and "), whys.join("; "));
+        refused.unwrap_or(Self::Unreachable { address, why, sent: any_sent })
+    }
+
     /// Whether the names went to somebody else, now or for good.
     #[must_use]
     pub fn is_taken(&self) -> bool {
@@ -87,4 +125,13 @@ impl From<Box<Problem>> for ClientError {
     fn from(problem: Box<Problem>) -> Self {
         Self::Problem(problem)
     }
+}
+
+/// The innermost cause, which says most: "Connection refused".
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }

@@ -131,7 +131,7 @@ async fn connect(client: &Client, after: Option<Cursor>, query: &EventQuery) -> 
         .http
         .request(Method::GET, client.url(&["v1", "events"], &pairs(query, after))?)
         .header(header::ACCEPT, "text/event-stream");
-    match tokio::time::timeout(super::PATIENCE, client.send(request)).await {
+    match tokio::time::timeout(super::PATIENCE, client.send(request, true)).await {
         Ok(response) => response,
         Err(_) => {
             let why = "it takes too long to begin the stream".to_owned();

@@ -146,10 +146,15 @@ impl View<'_> {
 
     /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
     pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
+        member == self.me || self.frontiers.heard_at(member).is_some() && !self.is_silent(member)
+    }
+
+    /// Whether a member's promise has not moved for some heartbeats, or since this node started or the member came in.
+    pub(crate) fn is_silent(&self, member: NodeId) -> bool {
         // In a larger cluster a promise takes some rounds of gossip to everybody.
         let rounds = if self.is_small() { 3 } else { 10 };
         let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
-        member == self.me || self.frontiers.heard_at(member).is_some() && moved <= rounds * self.heartbeat()
+        member != self.me && moved > rounds * self.heartbeat()
     }
 
     /// The members whose believed promises have not moved for so long that they are to go; none where the operator has

@@ -39,7 +39,7 @@ pub use problem::{Problem, ProblemType};
 pub use query::{EventQuery, NameQuery};
 pub use registration::{
     BatchLine, Claim, ExtensionBody, NameRef, Registration, RegistrationBody, Registrations, RejectedBy, ReplacesBody,
-    Wait, Waiting,
+    Wait, WaitReason, Waiting,
 };
 pub use scope::Scope;
 pub use settings::{

@@ -149,6 +149,12 @@ impl ProblemType {
         self.get_int("status").and_then(|status| u16::try_from(status).ok()).unwrap_or(500)
     }
 
+    /// The URN of a kind of this name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn urn(name: &str) -> String {
+        format!("{URN}{name}")
+    }
+
     /// Its name at the end of the URN: `name-taken`.
     #[must_use]
     pub fn name(self) -> &'static str {

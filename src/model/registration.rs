@@ -171,9 +171,41 @@ pub struct Waiting {
     pub node: NodeId,
     /// Its label.
     pub label: String,
+    /// Why its word is not here.
+    #[serde(default)]
+    pub reason: WaitReason,
     /// When its promise last moved; none where it has not been heard of since the answering node started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+}
+
+/// Why a member's word is not here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantArray))]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It is in contact: its word is on its way.
+    #[default]
+    RoundTrip,
+    /// Nothing has been heard of it for some seconds.
+    OutOfReach,
+    /// It is in contact, and its clock is so far ahead that its ops are not taken for now.
+    ClockAhead,
+    /// It is being evicted: what waits for it goes on when that is done.
+    BeingEvicted,
+    /// A reason that this version does not know; only in what a client reads.
+    #[serde(other)]
+    Unknown,
+}
+
+impl WaitReason {
+    /// Whether it is over by itself, as a rule within a round trip.
+    #[must_use]
+    pub fn is_brief(self) -> bool {
+        matches!(self, Self::RoundTrip)
+    }
 }
 
 /// The claim that a registration lost to.

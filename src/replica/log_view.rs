@@ -3,7 +3,7 @@
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::NameOp;
 use crate::log::{Body, Chain, Denied, Log, Op, Seq};
-use crate::model::{Time, Waiting};
+use crate::model::{Time, WaitReason, Waiting};
 use crate::registry::{Awaited, Issuer, LogView, Refusal};
 
 impl LogView for Log {
@@ -48,8 +48,12 @@ impl LogView for Log {
     }
 
     fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting> {
-        let describe =
-            |node| Waiting { node, label: self.label(node), since: self.frontiers().heard_at(node).map(Time) };
+        let describe = |node| Waiting {
+            node,
+            label: self.label(node),
+            reason: wait_reason(self, node),
+            since: self.frontiers().heard_at(node).map(Time),
+        };
         self.view().waiting_for(stamp, seq).into_iter().map(describe).collect()
     }
 
@@ -126,5 +130,17 @@ impl Issuer for Log {
 
     fn keep_watermark(&mut self) {
         self.keep_watermark();
+    }
+}
+
+fn wait_reason(log: &Log, member: NodeId) -> WaitReason {
+    if log.membership().frozen().contains(&member) {
+        WaitReason::BeingEvicted
+    } else if log.view().is_silent(member) {
+        WaitReason::OutOfReach
+    } else if log.peers().skewed(member).is_some() {
+        WaitReason::ClockAhead
+    } else {
+        WaitReason::RoundTrip
     }
 }

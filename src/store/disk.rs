@@ -23,6 +23,8 @@ use tokio::sync::mpsc;
 
 pub use self::committer::View;
 use self::committer::{Change, Changes, Committer, Streamed, Work};
+#[cfg(feature = "cli")]
+pub(crate) use self::layout::format_version;
 pub(crate) use self::layout::{format_record, is_readable};
 use self::overlay::{Overlay, Step};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};

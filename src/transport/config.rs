@@ -93,8 +93,8 @@ pub struct Limits {
     pub bulk: QueueLimit,
     /// An idle connection is probed this often, which also keeps a NAT's mapping. Promises idle at once a second too.
     pub keep_alive: Duration,
-    /// A peer that is not heard of for so long is gone: several probes lost in a row, still soon enough for a person
-    /// who watches. Nothing but reconnecting hangs on it.
+    /// A peer that is not heard of for so long is gone: several probes lost in a row, and soon enough for a person who
+    /// watches, because the last probe may begin the time anew. Nothing but reconnecting hangs on it.
     pub idle_timeout: Duration,
     /// An address is found, a handshake is done, and a dialed node is heard within this each. A guess, generous for a satellite.
     pub handshake: Duration,
@@ -118,8 +118,8 @@ impl Default for Limits {
         Self {
             ordered: QueueLimit { frames: 4096, bytes: 16 << 20 },
             bulk: QueueLimit { frames: 256, bytes: 32 << 20 },
-            keep_alive: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_millis(600),
+            idle_timeout: Duration::from_secs(3),
             handshake: Duration::from_secs(5),
             hello: Duration::from_secs(2),
             backoff: Duration::from_millis(50),
@@ -165,4 +165,17 @@ pub enum TransportError {
     /// No certificate or TLS configuration could be made from the key.
     #[error("the identity cannot be used for TLS: {0}; if its file is sound, this is a bug")]
     Tls(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_peer_is_noticed_within_five_seconds_and_a_lost_probe_is_none() {
+        let limits = Limits::default();
+        // The last probe, which is sent into the void, begins the time anew.
+        assert!(limits.keep_alive + limits.idle_timeout < Duration::from_secs(5));
+        assert!(limits.keep_alive * 4 < limits.idle_timeout);
+    }
 }

@@ -15,6 +15,7 @@ use super::config::Limits;
 use super::hello::{self, HelloError, Introduction, Welcomed};
 use super::identity::PublicKey;
 use super::lobby::{Caller, Lobby, Place};
+use super::probe::web_server_at;
 use super::state::{Right, Shared, Sponsor};
 use super::tls::SERVER_NAME;
 use super::token::JoinToken;
@@ -43,6 +44,11 @@ pub(super) enum DialError {
 }
 
 impl DialError {
+    /// Whether nothing has answered at all.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::Silent | Self::Connection(ConnectionError::TimedOut))
+    }
+
     fn is_duplicate(&self) -> bool {
         match self {
             Self::Refused { code, .. } => close::is_duplicate(*code),
@@ -247,6 +253,16 @@ pub enum JoinError {
         /// The address dialed.
         address: String,
     },
+    /// Nothing answers over QUIC, and a web server does over TCP.
+    #[error(
+        "what answers at {address} is a web server and no forename peer: the HTTP interface of a node, perhaps. Nothing was \
+         told to it. Give the address that 'forename serve' prints there after 'peer', by default port 7401; where it is \
+         that one, let UDP through to it"
+    )]
+    NoPeerPort {
+        /// The address dialed.
+        address: String,
+    },
     /// The node itself cannot be identified.
     #[error("the node at {address} is no node to join through: {reason}; give the address of a member")]
     NoSponsor {
@@ -308,7 +324,11 @@ pub(super) async fn join(
             }
             Err(error) => {
                 // Once it has been in touch with the cluster, only the driver decides to give up.
-                match final_error(address, &error).filter(|_| outcome.is_some()) {
+                let mut refusal = final_error(address, &error).filter(|_| outcome.is_some());
+                if outcome.is_some() && error.is_silence() && web_server_at(address).await {
+                    refusal = Some(JoinError::NoPeerPort { address: address.clone() });
+                }
+                match refusal {
                     Some(refusal) => drop(refusals.insert(address, refusal)),
                     None => drop(refusals.remove(address.as_str())),
                 }

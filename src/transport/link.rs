@@ -102,11 +102,13 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     if link.connection.close_reason().is_none() {
         link.up.store(true, Ordering::Release);
         if announce(&shared, &link).await {
-            tracing::info!(peer = %link.peer, address = %link.connection.remote_address(), wire = %link.speaks, "connected");
+            let label = shared.label(link.peer);
+            let address = link.connection.remote_address();
+            tracing::info!(peer = %link.peer, label, %address, wire = %link.speaks, "connected");
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
             let reason = link.connection.close_reason().map(|reason| reason.to_string());
-            tracing::info!(peer = %link.peer, reason = reason.unwrap_or_default(), "disconnected");
+            tracing::info!(peer = %link.peer, label, reason = reason.unwrap_or_default(), "disconnected");
             // Nobody listens any more where this fails.
             let _ = shared.inputs.send(Input::Disconnected(link.peer)).await;
         }

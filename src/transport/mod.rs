@@ -13,7 +13,7 @@
 //! | `token` | join tokens and their proof |
 //! | `wire` | the version of what is said, and who knows which messages |
 //! | `hello` | the first words on a connection, both sides |
-//! | `dial` | the tasks that dial peers and a sponsor, and accept others |
+//! | `dial`, `probe` | the tasks that dial peers and a sponsor, and accept others; what is at an address that does not answer |
 //! | `lobby` | the places for connections whose peers have not said who they are |
 //! | `link` | an established connection: its streams in and out |
 //! | `frame`, `outbox`, `close`, `socket` | frames, queues, reasons for closing, links that can be cut |
@@ -41,6 +41,7 @@ mod identity;
 mod link;
 mod lobby;
 mod outbox;
+mod probe;
 mod socket;
 mod state;
 #[cfg(test)]

@@ -152,6 +152,11 @@ impl State {
 }
 
 impl Shared {
+    /// A peer's label, for logs.
+    pub(super) fn label(&self, peer: NodeId) -> String {
+        self.state().peers.get(&peer).map(|peer| peer.contact.label.clone()).unwrap_or_default()
+    }
+
     /// The same socket and key under another id, knowing nobody.
     pub(super) fn next_life(&self, node: NodeId, inputs: mpsc::Sender<Input>) -> Self {
         Self {

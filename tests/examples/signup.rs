@@ -62,7 +62,7 @@ impl App {
         let printed = within("the application says where it listens", lines(&mut child.0).recv()).await;
         let log = || std::fs::read_to_string(postgres.dir().join("signup.log")).unwrap();
         let base = printed.unwrap_or_else(|| panic!("it does not start: {}", log())).parse().unwrap();
-        Self { child, base, browser: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { child, base, browser: crate::support::http().build().unwrap() }
     }
 
     /// As `kill -9` does it.

@@ -64,7 +64,7 @@ impl Machine {
     }
 
     async fn readiness(&self) -> (StatusCode, String) {
-        let answer = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}/readyz", self.node.url()));
+        let answer = crate::support::http().build().unwrap().get(format!("{}/readyz", self.node.url()));
         let answer = answer.send().await.unwrap();
         (answer.status(), answer.text().await.unwrap())
     }

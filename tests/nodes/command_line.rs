@@ -13,6 +13,9 @@ const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const TAKEN: i32 = 3;
 const PENDING: i32 = 4;
+const UNREACHABLE: i32 = 5;
+const NOT_ALLOWED: i32 = 6;
+const UNHEALTHY: i32 = 10;
 
 /// A user at a terminal, whose node is at this address.
 struct User(String);
@@ -32,7 +35,7 @@ impl User {
         let output = self.types(words);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(exit), "forename {words}\n{out}{err}");
-        let complains = exit != DONE && exit != PENDING;
+        let complains = ![DONE, PENDING, UNHEALTHY].contains(&exit);
         assert_eq!(!err.is_empty(), complains, "forename {words}: {err}");
         out.into_owned()
     }
@@ -188,7 +191,7 @@ async fn a_user_evicts_a_member_and_has_another_leave() {
     let pending = user.reads(PENDING, "member evict b --wait --timeout 100ms");
     assert_eq!(pending["eviction"]["possible"], true);
     let text = user.gets(DONE, "member list");
-    assert!(text.contains("on the way out") && text.contains("(c) to join in"), "{text}");
+    assert!(text.contains("on the way out") && text.contains("waits for c ("), "{text}");
     user.gets(FAILED, "member evict c");
 }
 
@@ -209,5 +212,154 @@ async fn mistakes_are_told_apart() {
     user.gets(FAILED, &format!("show {}", id(7)));
     assert_eq!(user.types("completions bash").status.code(), Some(DONE));
     node.kill();
-    user.gets(FAILED, "status");
+    user.gets(UNREACHABLE, "status");
+    let document = user.reads(UNREACHABLE, "status");
+    assert_eq!(document["type"], "urn:forename:problem:unreachable");
+    assert!(document["detail"].as_str().unwrap().contains("no answer from the node at"), "{document}");
+}
+
+#[tokio::test]
+async fn names_with_a_slash_are_reached_with_their_namespace() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+    user.gets(DONE, "namespace set path --profile opaque");
+    user.gets(DONE, "claim --namespace path a/b --owner ann --wait");
+    let shown = user.reads(DONE, "show --namespace path a/b");
+    assert_eq!((&shown["name"], &shown["owner"]), (&"a/b".into(), &"ann".into()));
+    let text = user.gets(DONE, "explain --namespace path a/b");
+    assert!(text.contains("path/a/b"), "{text}");
+    let text = user.gets(DONE, "release --namespace path a/b --owner ann");
+    assert!(text.contains("released path/a/b, of owner ann"), "{text}");
+    eventually("it is free", async || {
+        same(&user.reads(DONE, "show --namespace path a/b")["status"], &"available".into())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_is_a_problem_document_for_programs() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let user = User::of(&node);
+    user.gets(DONE, "claim username/alice --owner ann --wait");
+    let taken = user.reads(TAKEN, "claim username/Alice --owner bob");
+    assert_eq!(taken["type"], "urn:forename:problem:name-taken");
+    assert_eq!((&taken["status"], &taken["names"][0]["key"]), (&409.into(), &"alice".into()));
+    let unknown = user.reads(FAILED, &format!("show {}", id(7)));
+    assert_eq!(unknown["type"], "urn:forename:problem:no-registration");
+    let wrong = user.reads(USAGE, "show alice");
+    assert_eq!((&wrong["type"], wrong.get("status")), (&"urn:forename:problem:usage".into(), None));
+    // One document, also where there is a result to print.
+    let words = format!("claim username/carol --owner cid --id {}", id(1));
+    user.gets(DONE, &format!("{words} --wait"));
+    user.gets(DONE, "release username/carol --owner cid");
+    user.sees_free("username/carol").await;
+    assert_eq!(user.reads(FAILED, &words)["names"][0]["ended"], "released");
+}
+
+#[tokio::test]
+async fn a_command_goes_to_the_next_node_where_one_is_down() {
+    let mut three = Three::start().await;
+    let nodes: Vec<_> = three.nodes.iter().map(Process::url).collect();
+    three.nodes[0].kill();
+    let user = User(nodes[..2].join(","));
+    let claimed = user.reads(DONE, &format!("claim username/alice --owner ann --id {}", id(1)));
+    let shown = user.reads(DONE, &format!("show {}", id(1)));
+    assert_eq!((&shown["stamp"], &shown["owner"]), (&claimed["stamp"], &"ann".into()));
+    // The same where the node is given twice instead of with a comma, and where the first one lives.
+    let again = format!("claim username/alice --owner ann --id {} --node {} --node {}", id(1), nodes[2], nodes[0]);
+    assert_eq!(user.reads(DONE, &again)["stamp"], claimed["stamp"]);
+    three.nodes[1].kill();
+    let document = user.reads(UNREACHABLE, "status");
+    let detail = document["detail"].as_str().unwrap();
+    assert!(detail.contains(&nodes[0]) && detail.contains(&nodes[1]), "{detail}");
+}
+
+#[tokio::test]
+async fn a_check_says_what_is_wrong() {
+    let mut three = Three::start().await;
+    let user = User::of(&three.nodes[0]);
+    let checked = async || match user.types("status --check").status.code() {
+        Some(DONE) => Ok(()),
+        other => Err(format!("exit code {other:?}")),
+    };
+    eventually("the cluster is healthy", checked).await;
+    assert_eq!(user.gets(DONE, "status --check"), "healthy\n");
+    three.nodes[2].kill();
+    let silent = async || {
+        let text = user.gets(DONE, "status");
+        let row = text.lines().find(|line| line.contains("  c  ")).ok_or("c is not listed")?.to_owned();
+        if row.contains("not connected") { Ok(()) } else { Err(row) }
+    };
+    eventually("the killed member is not called connected", silent).await;
+    let text = user.gets(UNHEALTHY, "status --check");
+    assert!(text.contains("c ("), "{text}");
+    let checked = user.reads(UNHEALTHY, "status --check");
+    assert_eq!((&checked["healthy"], checked["wrong"].as_array().map(Vec::is_empty)), (&false.into(), Some(false)));
+    assert_eq!(checked["cluster"]["members"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn a_caller_without_a_token_is_not_allowed() {
+    let home = Home::new();
+    let made = run(command(&[]).args(["token", "new", "--name", "shop", "--scope", "admin"]));
+    let file = home.data().with_extension("toml");
+    std::fs::write(&file, &made.stdout).unwrap();
+    let serve = Serve::new("a").with(&["--api-tokens".to_owned(), file.display().to_string()]);
+    let node = Process::start(&home, &serve).await;
+    let user = User::of(&node);
+    user.gets(NOT_ALLOWED, "status");
+    assert_eq!(user.reads(NOT_ALLOWED, "status")["type"], "urn:forename:problem:unauthorized");
+    let secret = home.data().with_extension("secret");
+    std::fs::write(&secret, String::from_utf8(made.stderr).unwrap().lines().last().unwrap()).unwrap();
+    user.gets(DONE, &format!("status --api-token-file {}", secret.display()));
+}
+
+#[tokio::test]
+async fn a_label_makes_no_line_and_logs_can_be_json() {
+    let home = Home::new();
+    let serve = Serve::new("a\nFAKE LINE\u{1b}[2J").with(&["--log-format".to_owned(), "json".to_owned()]);
+    let node = Process::start(&home, &serve).await;
+    let text = User::of(&node).gets(DONE, "status");
+    assert!(text.contains("a\\nFAKE LINE\\u{1b}[2J") && !text.contains("\nFAKE"), "{text}");
+    let log = home.read_log();
+    assert!(log.lines().count() > 0, "nothing was logged");
+    for line in log.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn the_help_lists_commands_in_groups_and_the_version_says_what_it_speaks() {
+    let help = run(command(&[]).arg("--help"));
+    let help = String::from_utf8(help.stdout).unwrap();
+    for group in ["Names:", "Many names:", "Nodes:", "Data directories of nodes that do not run:", "Besides:"] {
+        assert!(help.contains(&format!("\n{group}\n")), "{group}\n{help}");
+    }
+    assert!(!help.contains("\nOthers:\n") && help.contains("10 'status --check'"), "{help}");
+    let lines = |words: &str| {
+        let help = run(command(&[]).args(words.split(' ')).env("COLUMNS", "60"));
+        String::from_utf8(help.stdout).unwrap()
+    };
+    let status = lines("status --help");
+    assert!(status.contains("PROMISE AGE") && status.lines().all(|line| line.chars().count() <= 60), "{status}");
+    let version = lines("--version");
+    assert!(version.contains(" (wire 1.0, store 1.0, git "), "{version}");
+}
+
+#[tokio::test]
+async fn a_demonstration_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = command(&[]);
+    demo.arg("demo").env("TMPDIR", temporary.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut demo = Guarded(demo.spawn().unwrap());
+    let mut told = lines(&mut demo.0);
+    while !within("a hint", told.recv()).await.unwrap().contains("claim username/carol") {}
+    assert!(std::fs::read_dir(temporary.path()).unwrap().next().is_some(), "the nodes write somewhere else");
+    crate::support::process::signal("TERM", demo.0.id());
+    assert_eq!(demo.ended().await.code(), Some(DONE));
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

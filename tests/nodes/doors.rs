@@ -30,7 +30,7 @@ async fn idle_connections_take_no_descriptor_from_the_store() {
         idle.push(TcpStream::connect(node.http).await.unwrap());
     }
     // From the same address nobody gets in any more, from another one somebody does.
-    let elsewhere = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let elsewhere = crate::support::http().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     for number in 0..20 {
         let body = user_final(&format!("name{number}"), "ann");
         let request = elsewhere.post(format!("{}/v1/registrations", node.url())).json(&body);
@@ -59,7 +59,7 @@ async fn a_node_that_is_still_joining_answers_probes() {
     let mut joining = Guarded(serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut lines = crate::support::process::lines(&mut joining.0);
     let address = within("serve says where it listens", lines.recv()).await.unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let ask = async |path: &str| within("an answer", http.get(format!("{address}{path}")).send()).await.unwrap();
     assert_eq!(ask("/healthz").await.status(), 200);
     let ready = ask("/readyz").await;

@@ -25,6 +25,7 @@
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `library` | the same calls over HTTP and in this process |
 //! | `readme` | the example of the README |
+//! | `https` | a node behind a proxy that takes TLS off |
 //! | `command_line` | the commands as a user types them |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
@@ -41,6 +42,7 @@ mod crossings;
 mod doors;
 mod erasure;
 mod founding;
+mod https;
 mod leaving;
 mod library;
 mod links;

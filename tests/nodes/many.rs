@@ -208,7 +208,7 @@ async fn a_key_of_any_text_is_one_registration_at_both_nodes() {
     let nodes = vec![Local::start("b", links, Some(&first)).await, first];
     let clients = clients(&nodes);
     all_members(&clients).await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let mut ids = Vec::new();
     for client in [&clients[0], &clients[0], &clients[1]] {
         let request =
@@ -279,4 +279,33 @@ async fn both_nodes_report_the_same_conflict_and_say_why() {
         assert_eq!((exit, &told["names"][0]["suggestions"][1]), (Some(3), &"alice2".into()), "{text}");
     }
     shutdown(nodes).await;
+}
+
+#[tokio::test]
+async fn an_import_that_is_only_tried_registers_nothing_and_says_what_would_be_refused() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    claim(&node.client, &user_final("bob", "earlier")).await;
+    let file = home.data().with_extension("csv");
+    let report = home.data().with_extension("report");
+    fs::write(&file, "owner,name\nann,alice\nbea,Bob\ncid,a b\n").unwrap();
+    let words = ["import", file.to_str().unwrap(), "--namespace", "username", "--dry-run", "--output", "json"];
+    let words: Vec<_> = words.into_iter().chain(["--report", report.to_str().unwrap()]).collect();
+    let (code, summary) = types(&node, &words);
+    let summary = json(&summary);
+    // One is taken and one is no name at all, so it is not only that names are taken.
+    assert_eq!(code, Some(1), "{summary}");
+    let count = |what: &str| summary[what].as_u64();
+    assert_eq!(
+        (count("rows"), count("possible"), count("refused"), count("taken")),
+        (Some(3), Some(1), Some(2), Some(1))
+    );
+    let refused: Vec<_> = fs::read_to_string(&report).unwrap().lines().map(json).collect();
+    assert_eq!(refused.iter().map(|row| row["line"].as_u64()).collect::<Vec<_>>(), [Some(3), Some(4)]);
+    assert!(node.client.name("username", "alice").await.unwrap().registration.is_none());
+    assert!(!home.data().with_extension("csv.checkpoint").exists(), "there is nothing to go on with");
+    // What is possible is registered by the same command without the flag, and then it is not possible any more.
+    let words: Vec<_> = words.into_iter().filter(|word| *word != "--dry-run").collect();
+    assert_eq!(json(&types(&node, &words).1)["refused"], 2);
+    assert!(node.client.name("username", "alice").await.unwrap().registration.is_some());
 }

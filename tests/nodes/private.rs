@@ -137,7 +137,7 @@ fn compared(taken: &[Duration], free: &[Duration]) -> (f64, f64, f64) {
 /// Asks for addresses that are taken and for ones that are not in turn. Returns the times of both.
 async fn probed(guarded: &Guarded, ttl: Option<&str>, round: &str) -> (Vec<Duration>, Vec<Duration>) {
     let url = format!("{}/v1/registrations", guarded.node.url());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let body = |namespace: &str, name: String| {
         let names = json!([{"namespace": namespace, "name": name}]);
         json!({"owner": "eve", "names": names, "ttl": ttl, "wait": "final", "timeout": "10s"})
@@ -205,7 +205,7 @@ async fn an_address_that_is_taken_is_answered_as_one_that_is_not() {
 /// The same statistic where a taken name is refused at once: user names, which are public.
 async fn early_refusal(guarded: &Guarded) -> String {
     let url = format!("{}/v1/registrations", guarded.node.url());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let body = |name: String| json!({"owner": "eve", "names": [{"namespace": "username", "name": name}]});
     let (mut taken, mut free) = (Vec::new(), Vec::new());
     ask(&http, &url, &guarded.claims, &body("known".to_owned())).await;
@@ -250,7 +250,7 @@ async fn the_address_stays_at_the_node_that_was_asked() {
     assert_eq!(here.names[0].name, "Ann.Lovelace@example.org");
     let shown = run(command(&[]).args(["show", &ann.id.to_string(), "--node", &other.url()]));
     assert!(String::from_utf8_lossy(&shown.stdout).contains("email/(private)"), "{shown:?}");
-    let raw = reqwest::Client::builder().no_proxy().build().unwrap();
+    let raw = crate::support::http().build().unwrap();
     let raw = raw.get(format!("{}/v1/namespaces/email/names", other.url())).send().await.unwrap();
     let raw: Value = raw.json().await.unwrap();
     assert_eq!((raw["names"][0]["owner"].as_str(), raw["names"][0].get("name")), (Some("ann"), None));

@@ -84,7 +84,7 @@ async fn who_waits_for_the_outcome_hears_it_in_the_same_request() {
 #[tokio::test]
 async fn http_says_201_once_it_is_final_and_202_before() {
     let three = Three::start().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let url = format!("{}/v1/registrations", three.nodes[1].url());
     let post = async |body| http.post(&url).json(&body).send().await.unwrap().status().as_u16();
     assert_eq!(post(user_final("alice", "ann")).await, 201);

@@ -151,7 +151,7 @@ async fn garbage_at_the_peer_port_does_not_disturb() {
 
 /// Sends a request as no client of ours would; its status, and the last part of its problem's type.
 async fn send(node: &Process, method: Method, path: &str, content: &str, body: Vec<u8>) -> (StatusCode, String) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let request = http.request(method, node.url() + path).header("content-type", content).body(body);
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");

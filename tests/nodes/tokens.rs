@@ -82,7 +82,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     let client = node.client.clone().with_token(&reading).unwrap();
     let mut events = client.stream(None, forename::model::EventQuery::default());
     assert!(events.next().await.is_ok());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     assert_eq!(http.get(format!("{address}/readyz")).send().await.unwrap().status(), 200);
     let answer = http.get(format!("{address}/v1/events")).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers().contains_key("www-authenticate")), (401, true));
@@ -117,7 +117,7 @@ async fn tokens_are_changed_while_the_node_runs() {
     std::fs::write(&file, &old).unwrap();
     let serve = Serve::new("a").with(&["--api-tokens".to_owned(), file.display().to_string()]);
     let node = Process::start(&home, &serve).await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = crate::support::http().build().unwrap();
     let get = |secret: &str| http.get(format!("{}/v1/events", node.url())).bearer_auth(secret);
     let mut stream = get(&secret).header("accept", "text/event-stream").send().await.unwrap();
     let status = async |secret: &str| get(secret).send().await.unwrap().status().as_u16();

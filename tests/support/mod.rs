@@ -27,6 +27,13 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
+/// A plain HTTP client of a test's own, to be built. A provider of TLS has to be there, which nothing here uses.
+pub(crate) fn http() -> reqwest::ClientBuilder {
+    // A second one changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// Looks until `check` finds what it wants; its last complaint is the test's failure.
 pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
     let mut last = "it was never looked at".to_owned();

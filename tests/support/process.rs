@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 26] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -39,6 +39,9 @@ const VARIABLES: [&str; 23] = [
     "API_TOKEN",
     "JOIN_TOKEN_FILE",
     "API_TOKEN_FILE",
+    "CA_FILE",
+    "LOG",
+    "LOG_FORMAT",
 ];
 
 /// A directory for one node; it outlives the node's processes.

@@ -106,7 +106,7 @@ async fn one_address_does_not_keep_the_others_out() {
     let mut refused = fake.connect().await;
     let said = until_closed(&mut refused).await;
     assert!(said.starts_with("HTTP/1.1 503") && said.contains("of your address as it takes, 3"), "{said}");
-    let elsewhere = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let elsewhere = http().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     let answer = elsewhere.get(format!("{}/healthz", fake.base)).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     // There is room again once one of them goes.

@@ -3,7 +3,9 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::{Hlc, Millis, Stamp};
-use crate::model::{EndReason, EventType, ExtensionBody, NamespaceBody, RejectedBy, Status, TokenBody, Waiting};
+use crate::model::{
+    EndReason, EventType, ExtensionBody, NamespaceBody, RejectedBy, Status, TokenBody, WaitReason, Waiting,
+};
 use crate::replica::{ClaimView, NameEnd};
 
 fn view() -> RegistrationView {
@@ -24,7 +26,12 @@ fn view() -> RegistrationView {
         activated: false,
         metadata: Some("{\"form\": [1,\n 2]}".to_owned()),
         erased: false,
-        waiting_for: vec![Waiting { node: NodeId(1), label: "eu".to_owned(), since: None }],
+        waiting_for: vec![Waiting {
+            node: NodeId(1),
+            label: "eu".to_owned(),
+            reason: WaitReason::OutOfReach,
+            since: None,
+        }],
         rejected_by: Some(RejectedBy::new(
             "org/42/handle".to_owned(),
             "Alice".to_owned(),
@@ -76,7 +83,7 @@ fn a_registration_is_written_field_by_field_and_read_back() {
             "accepted_at": "2023-11-14T22:13:20.123Z",
             "expires_at": "2023-11-14T22:14:20.000Z",
             "metadata": {"form": [1, 2]},
-            "waiting_for": [{"node": "0000000000000001", "label": "eu"}],
+            "waiting_for": [{"node": "0000000000000001", "label": "eu", "reason": "out-of-reach"}],
             "rejected_by": {
                 "namespace": "org/42/handle",
                 "name": "Alice",

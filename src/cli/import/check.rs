@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use backon::Retryable;
 
-use super::super::{Failure, output};
+use super::super::failure::Failure;
+use super::super::output;
 use super::Summary;
 use super::progress::Refused;
 use super::rows::Row;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::super::Failure;
 use super::super::export::Lines as Format;
+use super::super::failure::Failure;
 
 /// Bytes of a line at most. A guess: what a node takes is 64 KiB, so this is no file of rows.
 const MAX_LINE: usize = 16 << 20;

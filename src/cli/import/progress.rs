@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::rows::Row;
 use crate::files;
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
-use super::super::Failure;
 use super::super::export::Lines as Format;
+use super::super::failure::Failure;
 use super::lines::Lines;
 use super::table::{Table, TableOptions};
 use crate::model::object::read_from_object;

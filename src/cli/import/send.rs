@@ -5,7 +5,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::stream;
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::Summary;
 use super::progress::Refused;
 use super::rows::Row;

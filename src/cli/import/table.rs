@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Failure;
+use super::super::failure::Failure;
 use super::lines::{Line, Lines};
 use super::rows::{Defaults, Draft, Row};
 use crate::model::{Metadata, NameRef};

@@ -52,6 +52,12 @@ impl fmt::Display for Format {
     }
 }
 
+/// The version of the tables that this version of forename writes, like `1.0`.
+#[cfg(feature = "cli")]
+pub(crate) fn format_version() -> String {
+    format!("{}.{}", Format::PRESENT.major, Format::PRESENT.minor)
+}
+
 /// The format record that this version of forename writes.
 pub(crate) fn format_record() -> String {
     Format::PRESENT.to_string()

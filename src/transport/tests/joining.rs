@@ -112,6 +112,24 @@ async fn a_newcomer_waits_for_a_sponsor_that_is_not_ready() {
 }
 
 #[tokio::test]
+async fn the_address_of_a_web_server_is_told_from_one_for_peers() {
+    let web = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = web.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = web.accept().await.unwrap();
+        let mut asked = [0; 4];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut asked).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        asked
+    });
+    let j = Node::start();
+    let error = try_join(&j, address.clone(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap_err();
+    assert_eq!(error, JoinError::NoPeerPort { address });
+    assert!(error.to_string().contains("prints there after 'peer'"), "{error}");
+    assert_eq!(&serving.await.unwrap(), b"GET ");
+}
+
+#[tokio::test]
 async fn a_wrong_or_expired_token_is_refused() {
     let a = sponsor();
     let j = Node::start();

@@ -1,0 +1,35 @@
+//! Tells the program of which commit it is built, where that is for use.
+//!
+//! A build for development does not ask: it would be built anew at each commit.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let for_use = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if !for_use || env::var_os("CARGO_FEATURE_CLI").is_none() {
+        return;
+    }
+    if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
+        println!("cargo::rustc-env=FORENAME_GIT={commit}");
+    }
+    for file in ["HEAD", "logs/HEAD"] {
+        // A path that is not there would have every build run this again.
+        if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+}
+
+/// What git says of the directory of this package; none where it is not the root of a repository, or git is missing.
+fn git(arguments: &[&str]) -> Option<String> {
+    let root = env::var_os("CARGO_MANIFEST_DIR")?;
+    if !Path::new(&root).join(".git").exists() {
+        return None;
+    }
+    let output = Command::new("git").args(arguments).current_dir(&root).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
+}
