@@ -78,7 +78,9 @@ struct Shown {
 impl ClusterArgs {
     pub(super) fn format(&self) -> Format {
         match &self.command {
-            ClusterCommand::Show { client } | ClusterCommand::Set { client, .. } => client.output,
+            ClusterCommand::Show { client }
+            | ClusterCommand::Set { client, .. }
+            | ClusterCommand::RotateSecret { client, .. } => client.output,
         }
     }
 }

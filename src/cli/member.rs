@@ -81,8 +81,9 @@ enum MemberCommand {
 impl MemberArgs {
     pub(super) fn format(&self) -> Format {
         match &self.command {
-            MemberCommand::List { client }
+            MemberCommand::List { client, .. }
             | MemberCommand::Evict { client, .. }
+            | MemberCommand::Unban { client, .. }
             | MemberCommand::Leave { client, .. }
             | MemberCommand::Token { client, .. } => client.output,
         }

@@ -4,9 +4,9 @@ use reqwest::Method;
 
 use super::{Client, Result};
 use crate::clock::NodeId;
+use crate::model::Cluster;
 #[cfg(doc)]
 use crate::model::ProblemType;
-use crate::model::Cluster;
 
 impl Client {
     /// The cluster as the node sees it.

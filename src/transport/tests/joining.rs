@@ -123,7 +123,7 @@ async fn the_address_of_a_web_server_is_told_from_one_for_peers() {
         asked
     });
     let j = Node::start();
-    let error = try_join(&j, address.clone(), &mint_token(&KEY, NEVER, [1; 16])).await.unwrap_err();
+    let error = try_join(&j, address.clone(), token(&KEY, NEVER)).await.unwrap_err();
     assert_eq!(error, JoinError::NoPeerPort { address });
     assert!(error.to_string().contains("prints there after 'peer'"), "{error}");
     assert_eq!(&serving.await.unwrap(), b"GET ");
