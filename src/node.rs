@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::admin::{Admin, Backup, BackupAnswer};
@@ -35,7 +36,10 @@ use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody};
-use crate::replica::{Config, Contact, Cursor, OpenError, Refusal, Replica, Reply, Request, Start, node_in};
+use crate::replica::{
+    Asked, Caller, ClusterCommand, ClusterView, Command, Config, Contact, Cursor, NamespaceView, OpenError, Query,
+    Refusal, RegistrationView, Replica, Reply, Request, SetRules, Start, node_in,
+};
 use crate::store::disk::{DiskOptions, DiskStore};
 use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
 
@@ -128,16 +132,6 @@ impl JoinConfig {
     }
 }
 
-/// A request on its way to the driver.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Call {
-    /// What is asked.
-    pub request: Request,
-    /// Where the reply goes.
-    pub reply: oneshot::Sender<Reply>,
-}
-
 /// How a newcomer's sponsor takes its token.
 #[derive(Debug)]
 pub struct Reception(mpsc::Receiver<JoinOutcome>);
@@ -160,7 +154,7 @@ impl Reception {
 #[derive(Clone, Debug)]
 pub struct Handle {
     node: watch::Receiver<NodeId>,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<Request>,
     events: watch::Receiver<Cursor>,
     /// Bytes that are free, where those are too few.
     disk_low: watch::Receiver<Option<Refusal>>,
@@ -170,7 +164,7 @@ pub struct Handle {
 impl Handle {
     /// A handle on whoever serves `calls`.
     #[must_use]
-    pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Call>, events: watch::Receiver<Cursor>) -> Self {
+    pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         Self { node, calls, events, disk_low: watch::channel(None).1, cluster: watch::channel(None).1 }
     }
 
@@ -196,20 +190,58 @@ impl Handle {
         *self.node.borrow()
     }
 
-    /// Asks the node and waits for its reply.
+    /// Asks for a change, and waits for the registration that it is about.
     ///
     /// # Errors
-    /// The replica's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
-    pub async fn request(&self, request: Request) -> Reply {
-        if request.registers()
+    /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
+    pub async fn command(&self, command: Command, caller: Caller) -> Result<RegistrationView, Refusal> {
+        if command.takes_names()
             && let Some(low) = self.disk_low.borrow().clone()
         {
             return Err(low);
         }
-        let (reply, answer) = oneshot::channel();
-        let stopping = || Refusal::Unavailable("it is stopping".to_owned());
-        self.calls.send(Call { request, reply }).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
+    }
+
+    /// What became of a registration: when it is final, or after so many milliseconds with what is known then.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn outcome(&self, id: Uuid, wait: Option<u64>) -> Result<RegistrationView, Refusal> {
+        self.ask(|reply| Request::Outcome(id, wait, reply)).await
+    }
+
+    /// Gives a namespace its rules.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn set_rules(&self, set: SetRules) -> Result<NamespaceView, Refusal> {
+        self.ask(|reply| Request::SetRules(set, reply)).await
+    }
+
+    /// Reads something.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Refusal> {
+        self.ask(|reply| Request::Query(Asked::new(query, reply))).await
+    }
+
+    /// Asks something about the cluster.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn operate(&self, command: ClusterCommand) -> Result<ClusterView, Refusal> {
+        self.ask(|reply| Request::Cluster(command, reply)).await
+    }
+
+    async fn ask<A: Send + 'static>(&self, request: impl FnOnce(Reply<A>) -> Request) -> Result<A, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        let gone = || Refusal::Unavailable("it is stopping, or was evicted and comes back".to_owned());
+        // Whoever asked may have gone.
+        let reply = Reply::to(move |answer| drop(sender.send(answer)));
+        self.calls.send(request(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     /// The cursor of the latest durable event, as it moves.

@@ -1,7 +1,8 @@
 //! Requests that the simulator's own checks send to nodes. Each runs the simulated world on until the node has answered.
 
+use forename::replica::any::{Answer, Answered as Reply, Request};
 use forename::replica::limits;
-use forename::replica::{Answer, ClusterView, NameRequest, Refusal, RegistrationView, Reply, Request};
+use forename::replica::{ClusterView, NameRequest, Refusal, RegistrationView};
 
 use crate::plan::Host;
 use crate::violation::Violation;

@@ -1,6 +1,7 @@
 //! Plain words for what clients ask and are told, what goes wrong, and what each check guards.
 
-use forename::replica::{Answer, RegistrationView, Reply};
+use forename::replica::RegistrationView;
+use forename::replica::any::{Answer, Answered as Reply};
 
 use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
 

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::NodeId;
 use forename::crdt::NameOp;
 use forename::log::{Body, MemberOp, Op};
-use forename::replica::{
-    Answer, EndReason, Event, EventType, Lane, Message, NameEnd, Refusal, RegistrationView, Reply, Status,
-};
+use forename::replica::any::{Answer, Answered as Reply};
+use forename::replica::{EndReason, Event, EventType, Lane, Message, NameEnd, Refusal, RegistrationView, Status};
 
 use crate::oracle::Verdicts;
 use crate::world::clients::Call;

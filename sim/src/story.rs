@@ -7,9 +7,9 @@ mod troubles;
 use std::rc::Rc;
 
 use forename::clock::{NodeId, Stamp};
+use forename::replica::any::{Answer, Request};
 use forename::replica::{
-    Answer, ClusterView, Event, EventFilter, GossipLimits, NameStatus, NamespaceView, Refusal, RegistrationView,
-    Request, Status,
+    ClusterView, Event, EventFilter, GossipLimits, NameStatus, NamespaceView, Refusal, RegistrationView, Status,
 };
 use forename::store::Table;
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, NodeId};
 use forename::log::Seq;
-use forename::replica::{Answer, Cursor, Event, Reply, Token};
+use forename::replica::any::{Answer, Answered as Reply, Token};
+use forename::replica::{Cursor, Event};
 use forename::store::Write;
 
 use crate::describe;

@@ -14,25 +14,17 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::Caller;
 use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
-use super::registrations::unexpected;
 use super::{Admin, Api, now};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, Hindrance, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::Backup;
-use crate::replica::{Answer, ClusterSecret, ClusterView, Refusal, Request};
+use crate::replica::{ClusterCommand, ClusterSecret, ClusterView, Refusal};
 use crate::store::SnapshotPart;
 
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
-
-async fn view(api: &Api, request: Request) -> Result<ClusterView, Box<Problem>> {
-    match api.ask(request).await? {
-        Answer::Cluster(view) => Ok(*view),
-        other => Err(unexpected(&other)),
-    }
-}
 
 /// The replica's view, with what the transport knows of the members.
 pub(crate) fn cluster_of(admin: &dyn Admin, view: ClusterView) -> Cluster {
@@ -47,7 +39,7 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Cluster).await?;
+    let view = api.cluster(ClusterCommand::Show).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -56,7 +48,7 @@ pub(super) async fn configure(
     Params(NoParams {}): Params<NoParams>,
     JsonBody(change): JsonBody<ClusterSettingsBody>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Configure(change)).await?;
+    let view = api.cluster(ClusterCommand::Configure(change)).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -75,7 +67,7 @@ pub(super) async fn evict(
     Segments(node): Segments<String>,
     Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Evict { node: node_of(&node)?, force }).await?;
+    let view = api.cluster(ClusterCommand::Evict { node: node_of(&node)?, force }).await?;
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
@@ -85,7 +77,7 @@ pub(super) async fn rotate_secret(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let secret = ClusterSecret(api.admin.random().map_err(|refusal| Box::new(refusal.into()))?);
-    let view = view(&api, Request::RotateSecret(secret)).await?;
+    let view = api.cluster(ClusterCommand::RotateSecret(secret)).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -95,7 +87,7 @@ pub(super) async fn ban(
     Segments(node): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Ban { node: node_of(&node)?, banned: true }).await?;
+    let view = api.cluster(ClusterCommand::Ban { node: node_of(&node)?, banned: true }).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -105,7 +97,7 @@ pub(super) async fn unban(
     Segments(node): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Ban { node: node_of(&node)?, banned: false }).await?;
+    let view = api.cluster(ClusterCommand::Ban { node: node_of(&node)?, banned: false }).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -121,7 +113,7 @@ pub(super) async fn leave(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Leave { cancel: false }).await?;
+    let view = api.cluster(ClusterCommand::Leave { cancel: false }).await?;
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
@@ -130,7 +122,7 @@ pub(super) async fn stay(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = view(&api, Request::Leave { cancel: true }).await?;
+    let view = api.cluster(ClusterCommand::Leave { cancel: true }).await?;
     Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
 }
 
@@ -185,7 +177,7 @@ pub(super) async fn healthz() -> Response {
 }
 
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<Problem>> {
-    let view = tokio::time::timeout(READY_WITHIN, view(&api, Request::Cluster)).await.unwrap_or_else(|_| {
+    let view = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await.unwrap_or_else(|_| {
         let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
         Err(Box::new(Refusal::Unavailable(busy).into()))
     })?;

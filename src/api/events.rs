@@ -17,10 +17,10 @@ use super::Api;
 use super::auth::{ApiToken, Caller};
 use super::extract::{Params, json};
 use super::places::Place;
-use super::registrations::{page_limit, unexpected};
+use super::registrations::page_limit;
 use crate::model::{Event, Events, Time, event_type_from_text, event_type_text};
 use crate::model::{Problem, ProblemType};
-use crate::replica::{self, Answer, Cursor, EventFilter, EventPage, Request};
+use crate::replica::{self, Cursor, EventFilter, EventPage, EventsAfter};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,10 +101,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
 }
 
 async fn page(api: &Api, after: Option<Cursor>, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
-    match api.ask(Request::Events { after, limit, filter }).await? {
-        Answer::Events(page) => Ok(page),
-        other => Err(unexpected(&other)),
-    }
+    api.query(EventsAfter::new(after, limit, filter)).await
 }
 
 /// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.

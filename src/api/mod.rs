@@ -40,13 +40,13 @@ pub(crate) use cluster::cluster_of;
 pub(crate) use names::looked_up;
 pub(crate) use namespaces::rules_of;
 pub(crate) use reading::checked;
-pub(crate) use registrations::{content, longest, page_limit, registered, unexpected};
+pub(crate) use registrations::{longest, page_limit, registered};
 
 use crate::clock::{Millis, NodeId};
 use crate::model::Problem;
 use crate::node::Handle;
 pub use crate::node::{Admin, BackupAnswer};
-use crate::replica::{Answer, Request};
+use crate::replica::{ClusterCommand, ClusterView, Query, Refusal};
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -89,13 +89,18 @@ impl Api {
         self.handle.node().first_incarnation()
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer, Box<Problem>> {
-        ask(&self.handle, request).await
+    async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Box<Problem>> {
+        asked(self.handle.query(query)).await
+    }
+
+    async fn cluster(&self, command: ClusterCommand) -> Result<ClusterView, Box<Problem>> {
+        asked(self.handle.operate(command)).await
     }
 }
 
-pub(crate) async fn ask(handle: &Handle, request: Request) -> Result<Answer, Box<Problem>> {
-    handle.request(request).await.map_err(|refusal| Box::new(refusal.into()))
+/// What a node answers; a refusal as a problem.
+pub(crate) async fn asked<A>(answer: impl Future<Output = Result<A, Refusal>>) -> Result<A, Box<Problem>> {
+    answer.await.map_err(|refusal| Box::new(refusal.into()))
 }
 
 /// Who is let in, and how many at a time.

@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::auth::Caller;
 use super::extract::{Params, Segments, json};
-use super::registrations::{content, one};
-use super::{Api, ask};
+use super::registrations::changed;
+use super::{Api, asked};
 use crate::model::Name;
 use crate::model::Problem;
 use crate::node::Handle;
-use crate::replica::{NameRequest, Request};
+use crate::replica::{Command, NameOf, NameRequest, Suggestions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +33,7 @@ pub(super) async fn show(
 
 /// A name, with so many free alternatives where it is not free.
 pub(crate) async fn looked_up(handle: &Handle, name: NameRequest, suggest: usize) -> Result<Name, Box<Problem>> {
-    let mut found = Name::from(content!(ask(handle, Request::Name(name)).await?, Answer::Name)?);
+    let mut found = Name::from(asked(handle.query(NameOf(name))).await?);
     if !found.available {
         found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest).await?;
     }
@@ -51,7 +51,7 @@ pub(super) async fn suggestions(
         return Ok(Vec::new());
     }
     let name = NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
-    content!(ask(handle, Request::Suggest { name, count }).await?, Answer::Suggestions)
+    asked(handle.query(Suggestions { name, count })).await
 }
 
 #[derive(Deserialize)]
@@ -66,6 +66,6 @@ pub(super) async fn release(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(ReleaseParams { owner }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    let request = Request::ReleaseName { owner, name: NameRequest { namespace, name } };
-    one(api.ask(caller.asks(request)).await?)
+    let command = Command::ReleaseName { owner, name: NameRequest { namespace, name } };
+    changed(&api, command, caller.asks()).await
 }

@@ -6,20 +6,19 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Api;
 use super::extract::{Body, NoParams, Params, Segments, json};
-use super::registrations::unexpected;
+use super::{Api, asked};
 use crate::model::{Namespace, NamespaceBody};
 use crate::model::{Problem, ProblemType};
 use crate::name::Rules;
-use crate::replica::{Answer, Request};
+use crate::replica::{RulesOf, SetRules};
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Segments(namespace): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    answer(api.ask(Request::Namespace(namespace)).await?)
+    Ok(json(StatusCode::OK, &Namespace::from(api.query(RulesOf(namespace)).await?)))
 }
 
 pub(super) async fn set(
@@ -28,9 +27,9 @@ pub(super) async fn set(
     Params(NoParams {}): Params<NoParams>,
     Body(body): Body<NamespaceBody>,
 ) -> Result<Response, Box<Problem>> {
-    let rules = rules_of(&namespace, &body)?;
-    let if_version = body.if_version;
-    answer(api.ask(Request::SetNamespace { namespace, rules: Box::new(rules), if_version }).await?)
+    let rules = Box::new(rules_of(&namespace, &body)?);
+    let set = SetRules { namespace, rules, if_version: body.if_version };
+    Ok(json(StatusCode::OK, &Namespace::from(asked(api.handle.set_rules(set)).await?)))
 }
 
 /// The rules that a body gives.
@@ -39,11 +38,4 @@ pub(crate) fn rules_of(namespace: &str, body: &NamespaceBody) -> Result<Rules, B
         let detail = format!("there cannot be such rules: {error}; nothing was changed, correct them");
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })
-}
-
-fn answer(answer: Answer) -> Result<Response, Box<Problem>> {
-    match answer {
-        Answer::Namespace(view) => Ok(json(StatusCode::OK, &Namespace::from(*view))),
-        other => Err(unexpected(&other)),
-    }
 }

@@ -9,14 +9,14 @@ use serde::Deserialize;
 
 use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
-use super::registrations::{content, page_limit, unexpected};
-use super::{Api, ask};
+use super::registrations::page_limit;
+use super::{Api, asked};
 use crate::model::Problem;
 use crate::model::{
     CheckedName, CheckedNames, ClaimPlace, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time,
 };
 use crate::node::Handle;
-use crate::replica::{Answer, NameRequest, Request};
+use crate::replica::{self, ExplainName, ExplainRegistration, HistoryOf, NameRequest, NamesOf, NamesTaken};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,10 +31,10 @@ pub(super) async fn history(
     Params(params): Params<HistoryParams>,
 ) -> Result<Response, Box<Problem>> {
     let (after, limit) = (params.after, page_limit(params.limit)?);
-    match api.ask(Request::History { name: NameRequest { namespace, name }, after, limit }).await? {
-        Answer::History(page) => Ok(json(StatusCode::OK, &History::from(page))),
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(
+        StatusCode::OK,
+        &History::from(api.query(HistoryOf { name: NameRequest { namespace, name }, after, limit }).await?),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -52,10 +52,10 @@ pub(super) async fn conflicts(
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     let (since, after) = (params.since.map(|since| since.0), params.after);
-    match api.ask(Request::Conflicts { namespace: params.namespace, since, after, limit }).await? {
-        Answer::Conflicts(page) => Ok(json(StatusCode::OK, &Conflicts::from(page))),
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(
+        StatusCode::OK,
+        &Conflicts::from(api.query(replica::Conflicts::new(params.namespace, since, after, limit)).await?),
+    ))
 }
 
 pub(super) async fn explain_name(
@@ -63,10 +63,7 @@ pub(super) async fn explain_name(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    match api.ask(Request::ExplainName(NameRequest { namespace, name })).await? {
-        Answer::NameExplanation(facts) => Ok(json(StatusCode::OK, &Explanation::from(*facts))),
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainName::new(NameRequest { namespace, name })).await?)))
 }
 
 pub(super) async fn explain_registration(
@@ -74,10 +71,7 @@ pub(super) async fn explain_registration(
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    match api.ask(Request::ExplainRegistration(id)).await? {
-        Answer::RegistrationExplanation(facts) => Ok(json(StatusCode::OK, &Explanation::from(*facts))),
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainRegistration::new(id)).await?)))
 }
 
 pub(super) async fn check(
@@ -92,8 +86,7 @@ pub(super) async fn check(
 
 /// Whether each of these names can be had.
 pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>) -> Result<CheckedNames, Box<Problem>> {
-    let request = Request::Names(names.iter().cloned().map(Into::into).collect());
-    let views = content!(ask(handle, request).await?, Answer::Names)?;
+    let views = asked(handle.query(NamesOf(names.iter().cloned().map(Into::into).collect()))).await?;
     let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();
     Ok(CheckedNames { names })
 }
@@ -132,8 +125,8 @@ pub(super) async fn list_all(
 async fn page(api: &Api, namespace: Option<String>, params: ListParams) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     let after = params.after;
-    match api.ask(Request::List { namespace, prefix: params.prefix, after, limit }).await? {
-        Answer::List(page) => Ok(json(StatusCode::OK, &TakenNames::from(page))),
-        other => Err(unexpected(&other)),
-    }
+    Ok(json(
+        StatusCode::OK,
+        &TakenNames::from(api.query(NamesTaken::new(namespace, params.prefix, after, limit)).await?),
+    ))
 }

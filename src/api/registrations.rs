@@ -9,26 +9,15 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::auth::{Caller, forbidden};
-use super::extract::{Body, Id, NoParams, Params, Segments, internal, json};
+use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::names::{looked_up, suggestions};
-use super::{Api, ask};
+use super::{Api, asked};
 use crate::model::Scope;
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use crate::model::{Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::{Answer, NameRequest, RegisterRequest, Request, Status};
-
-/// The content of an answer, which is of this kind unless the node has a bug.
-macro_rules! content {
-    ($answer:expr, Answer::$kind:ident) => {
-        match $answer {
-            $crate::replica::Answer::$kind(content) => Ok(content),
-            other => Err($crate::api::unexpected(&other)),
-        }
-    };
-}
-pub(crate) use content;
+use crate::replica::{Caller as By, Command, NameRequest, RegisterRequest, RegistrationsOf, Status};
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
@@ -81,10 +70,10 @@ pub(crate) async fn registered(
     caller.map_or(Ok(()), |caller| check_reach(caller, &body))?;
     let wait = longest(body.wait, body.timeout);
     let charge = caller.and_then(|caller| caller.charge.clone());
-    let request = Request::Register(RegisterRequest { charge, ..body.into_request(wait) });
-    let request = if let Some(caller) = caller { caller.asks(request) } else { request };
-    let registration = match ask(handle, request).await {
-        Ok(answer) => Registration::from(*content!(answer, Answer::Registration)?),
+    let command = Command::Register(RegisterRequest { charge, ..body.into_request(wait) });
+    let by = caller.map_or(By::ANYBODY, Caller::asks);
+    let registration = match asked(handle.command(command, by)).await {
+        Ok(view) => Registration::from(view),
         Err(mut problem) => {
             for name in &mut problem.names {
                 name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest).await?;
@@ -166,9 +155,9 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    let registration = content!(api.ask(Request::Registration { id, wait }).await?, Answer::Registration)?;
+    let registration = asked(api.handle.outcome(id, wait)).await?;
     registration.names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    Ok(json(StatusCode::OK, &Registration::from(*registration)))
+    Ok(json(StatusCode::OK, &Registration::from(registration)))
 }
 
 pub(super) async fn activate(
@@ -177,7 +166,7 @@ pub(super) async fn activate(
     Id(id): Id,
     Params(ForOwner { owner }): Params<ForOwner>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(caller.changes(owner, Request::Activate { id })).await?)
+    changed(&api, Command::Activate { id }, caller.changes(owner)).await
 }
 
 pub(super) async fn extend(
@@ -187,7 +176,7 @@ pub(super) async fn extend(
     Params(ForOwner { owner }): Params<ForOwner>,
     Body(ExtensionBody { ttl }): Body<ExtensionBody>,
 ) -> Result<Response, Box<Problem>> {
-    one(api.ask(caller.changes(owner, Request::Extend { id, ttl: ttl.millis() })).await?)
+    changed(&api, Command::Extend { id, ttl: ttl.millis() }, caller.changes(owner)).await
 }
 
 #[derive(Deserialize)]
@@ -210,8 +199,8 @@ pub(super) async fn release(
     Id(id): Id,
     Params(ReleaseParams { owner, erase }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    let request = if erase { Request::Erase { id } } else { Request::Release { id } };
-    one(api.ask(caller.changes(owner, request)).await?)
+    let command = if erase { Command::Erase { id } } else { Command::Release { id } };
+    changed(&api, command, caller.changes(owner)).await
 }
 
 #[derive(Deserialize)]
@@ -227,8 +216,8 @@ pub(super) async fn of_owner(
     Params(params): Params<OwnerParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let answer = api.ask(Request::Owner { owner, after: params.after, limit }).await?;
-    Ok(json(StatusCode::OK, &Registrations::of(content!(answer, Answer::Registrations)?, limit)))
+    let views = api.query(RegistrationsOf::new(owner, params.after, limit)).await?;
+    Ok(json(StatusCode::OK, &Registrations::of(views, limit)))
 }
 
 /// Rows of a page, checked.
@@ -240,25 +229,10 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
     Err(invalid(&format!("limit must be from 1 to {MAX_PAGE}, not {limit}")))
 }
 
-/// The answer that is one registration.
-pub(super) fn one(answer: Answer) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Registration::from(*content!(answer, Answer::Registration)?)))
-}
-
-pub(crate) fn unexpected(answer: &Answer) -> Box<Problem> {
-    let kind = match answer {
-        Answer::Registration(_) => "a registration",
-        Answer::Name(_) | Answer::Names(_) | Answer::List(_) => "names",
-        Answer::Suggestions(_) => "suggestions",
-        Answer::History(_) => "a history",
-        Answer::Conflicts(_) => "conflicts",
-        Answer::RegistrationExplanation(_) | Answer::NameExplanation(_) => "an explanation",
-        Answer::Registrations(_) => "registrations",
-        Answer::Events(_) => "events",
-        Answer::Cluster(_) => "the cluster",
-        Answer::Namespace(_) => "a namespace",
-    };
-    internal(&format!("the node answered a different question, with {kind}"))
+/// Changes a registration, and answers with it.
+pub(super) async fn changed(api: &Api, command: Command, by: By) -> Result<Response, Box<Problem>> {
+    let view = asked(api.handle.command(command, by)).await?;
+    Ok(json(StatusCode::OK, &Registration::from(view)))
 }
 
 pub(super) fn invalid(what: &str) -> Box<Problem> {

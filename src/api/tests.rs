@@ -27,10 +27,9 @@ use crate::clock::{Hlc, Stamp};
 use crate::log::Settings;
 use crate::model::WaitReason;
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
-use crate::node::{Backup, Call};
-use crate::replica::{
-    self, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Reply, Status,
-};
+use crate::node::Backup;
+use crate::replica::any::{Answer, Answered as Reply, Request};
+use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Status};
 use crate::store::{SnapshotPart, Write};
 use crate::transport::WireVersion;
 
@@ -84,16 +83,16 @@ impl Fake {
     }
 
     async fn behind(doors: Doors, mut answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
-        let (calls, mut inbox) = mpsc::channel::<Call>(8);
+        let (calls, mut inbox) = mpsc::channel::<replica::Request>(8);
         let (latest, events) = watch::channel(cursor(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Some(call) = inbox.recv().await {
-                let reply = answer(&call.request);
-                log.lock().unwrap().push(call.request);
-                // A client that went away is none of the node's business.
-                let _ = call.reply.send(reply);
+                let (request, tell) = call.into_any();
+                let reply = answer(&request);
+                log.lock().unwrap().push(request);
+                tell(reply);
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -261,7 +260,6 @@ async fn a_registration_reaches_the_node_whole() {
         metadata: Some("{\"form\":1}".to_owned()),
         wait: None,
         charge: None,
-        discreet: false,
     };
     assert_eq!(request, expected);
 }

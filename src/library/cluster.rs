@@ -6,7 +6,7 @@ use super::Result;
 use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, Problem, ProblemType, Span, TokenBody};
 use crate::node::Node;
-use crate::replica::{ClusterSecret, Request};
+use crate::replica::{ClusterCommand, ClusterSecret};
 
 impl Node {
     /// Changes settings of the cluster, which take effect at all members.
@@ -14,7 +14,7 @@ impl Node {
     /// # Errors
     /// A setting is out of its bounds, or the node is no member; nothing was changed.
     pub async fn configure(&self, change: &ClusterSettingsBody) -> Result<Cluster> {
-        self.seen(Request::Configure(*change)).await
+        self.seen(ClusterCommand::Configure(*change)).await
     }
 
     /// Keeps the key of a member, or of one who was a member, out of the cluster from when it is out on.
@@ -22,7 +22,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoMember`]; nothing was changed.
     pub async fn ban(&self, node: NodeId) -> Result<Cluster> {
-        self.seen(Request::Ban { node, banned: true }).await
+        self.seen(ClusterCommand::Ban { node, banned: true }).await
     }
 
     /// Takes that back.
@@ -30,7 +30,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoMember`]; nothing was changed.
     pub async fn unban(&self, node: NodeId) -> Result<Cluster> {
-        self.seen(Request::Ban { node, banned: false }).await
+        self.seen(ClusterCommand::Ban { node, banned: false }).await
     }
 
     /// Gives the cluster another secret: join tokens made before, and copies of the secret, are of no use once all members have it.
@@ -39,7 +39,7 @@ impl Node {
     /// [`ProblemType::NotMember`]; nothing was changed.
     pub async fn rotate_secret(&self) -> Result<Cluster> {
         let secret = self.admin().random().map_err(|refusal| Box::new(Problem::from(refusal)))?;
-        self.seen(Request::RotateSecret(ClusterSecret(secret))).await
+        self.seen(ClusterCommand::RotateSecret(ClusterSecret(secret))).await
     }
 
     /// A token that lets one newcomer join, for so long; none for a day.

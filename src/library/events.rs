@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use tokio::sync::watch;
 
 use super::Result;
-use crate::api::{ask, content, page_limit};
+use crate::api::{asked, page_limit};
 use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::{EventFilter, Request};
+use crate::replica::{EventFilter, EventsAfter};
 
 /// A page of the feed.
 pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
@@ -20,9 +20,7 @@ pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQu
         local: query.local,
         since: query.since.map(|since| since.0),
     };
-    let request = Request::Events { after, limit: page_limit(query.limit)?, filter };
-    let answer = ask(handle, request).await?;
-    let page = content!(answer, Answer::Events)?;
+    let page = asked(handle.query(EventsAfter::new(after, page_limit(query.limit)?, filter))).await?;
     let feed = handle.node().first_incarnation();
     let events = page.events.into_iter().map(|event| Event::new(feed, event)).collect();
     Ok(Events { events, next: page.next })

@@ -19,7 +19,7 @@ pub use backup::NodeBackup;
 pub use batch::NodeBatch;
 pub use events::NodeEvents;
 
-use crate::api::{ask, cluster_of, content, longest, page_limit, registered, rules_of};
+use crate::api::{asked, cluster_of, longest, page_limit, registered, rules_of};
 use crate::clock::NodeId;
 use crate::config::Doors;
 #[cfg(doc)]
@@ -29,7 +29,7 @@ use crate::model::{
     Registrations, Span, Wait,
 };
 use crate::node::Node;
-use crate::replica::{Answer, ClusterView, NameRequest, RegistrationView, Request};
+use crate::replica::{Caller, ClusterCommand, Command, NameRequest, RegistrationsOf, RulesOf, SetRules};
 
 type Result<T> = std::result::Result<T, Box<Problem>>;
 
@@ -48,7 +48,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
     pub async fn registration(&self, id: Uuid) -> Result<Registration> {
-        self.one(Request::Registration { id, wait: None }).await
+        self.outcome(id, None).await
     }
 
     /// The same when it is final, or after `timeout` with what is known then.
@@ -56,7 +56,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
     pub async fn wait_for(&self, id: Uuid, timeout: Duration) -> Result<Registration> {
-        self.one(Request::Registration { id, wait: longest(Some(Wait::Final), Some(Span(timeout))) }).await
+        self.outcome(id, longest(Some(Wait::Final), Some(Span(timeout)))).await
     }
 
     /// Makes a reservation permanent.
@@ -64,7 +64,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::TooLate`] where it has ended or lost.
     pub async fn activate(&self, id: Uuid) -> Result<Registration> {
-        self.one(Request::Activate { id }).await
+        self.change(Command::Activate { id }).await
     }
 
     /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.
@@ -72,7 +72,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is none.
     pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
-        self.one(Request::Extend { id, ttl: Span(ttl).millis() }).await
+        self.change(Command::Extend { id, ttl: Span(ttl).millis() }).await
     }
 
     /// Releases all names of a registration.
@@ -80,7 +80,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::TooLate`] where it has ended or lost.
     pub async fn release(&self, id: Uuid) -> Result<Registration> {
-        self.one(Request::Release { id }).await
+        self.change(Command::Release { id }).await
     }
 
     /// Releases all names of a registration and has its owner, its names and its metadata erased at all nodes, which is
@@ -89,7 +89,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
     pub async fn erase(&self, id: Uuid) -> Result<Registration> {
-        self.one(Request::Erase { id }).await
+        self.change(Command::Erase { id }).await
     }
 
     /// Releases one name of an owner's.
@@ -97,7 +97,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NotHeld`] where the owner does not hold it.
     pub async fn release_name(&self, namespace: &str, name: &str, owner: &str) -> Result<Registration> {
-        self.one(Request::ReleaseName { owner: owner.to_owned(), name: named(namespace, name) }).await
+        self.change(Command::ReleaseName { owner: owner.to_owned(), name: named(namespace, name) }).await
     }
 
     /// Who holds a name.
@@ -113,8 +113,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
-        let answer = self.ask(Request::Namespace(namespace.to_owned())).await?;
-        Ok((*content!(answer, Answer::Namespace)?).into())
+        Ok(asked(self.handle().query(RulesOf(namespace.to_owned()))).await?.into())
     }
 
     /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
@@ -124,8 +123,8 @@ impl Node {
     /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others; nothing was changed.
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         let rules = Box::new(rules_of(namespace, body)?);
-        let request = Request::SetNamespace { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        Ok((*content!(self.ask(request).await?, Answer::Namespace)?).into())
+        let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
+        Ok(asked(self.handle().set_rules(set)).await?.into())
     }
 
     /// A page of an owner's registrations, earliest first.
@@ -134,8 +133,8 @@ impl Node {
     /// The node refuses.
     pub async fn owner(&self, owner: &str, after: Option<Uuid>, limit: Option<usize>) -> Result<Registrations> {
         let limit = page_limit(limit)?;
-        let answer = self.ask(Request::Owner { owner: owner.to_owned(), after, limit }).await?;
-        Ok(Registrations::of(content!(answer, Answer::Registrations)?, limit))
+        let views = asked(self.handle().query(RegistrationsOf::new(owner.to_owned(), after, limit))).await?;
+        Ok(Registrations::of(views, limit))
     }
 
     /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
@@ -158,7 +157,7 @@ impl Node {
     /// # Errors
     /// The node refuses.
     pub async fn cluster(&self) -> Result<Cluster> {
-        self.seen(Request::Cluster).await
+        self.seen(ClusterCommand::Show).await
     }
 
     /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is
@@ -168,7 +167,7 @@ impl Node {
     /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless it is forced, or
     /// [`ProblemType::Leaving`]; nothing was changed.
     pub async fn evict(&self, node: NodeId, force: bool) -> Result<Cluster> {
-        self.seen(Request::Evict { node, force }).await
+        self.seen(ClusterCommand::Evict { node, force }).await
     }
 
     /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
@@ -176,7 +175,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::LastMember`]; nothing was changed.
     pub async fn leave(&self) -> Result<Cluster> {
-        self.seen(Request::Leave { cancel: false }).await
+        self.seen(ClusterCommand::Leave { cancel: false }).await
     }
 
     /// Has the node stay that was asked to leave and has not departed.
@@ -184,7 +183,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::Departed`]; nothing was changed.
     pub async fn stay(&self) -> Result<Cluster> {
-        self.seen(Request::Leave { cancel: true }).await
+        self.seen(ClusterCommand::Leave { cancel: true }).await
     }
 
     /// Serves the HTTP interface of the node until `shutdown` resolves; then ends event streams and gives requests under way
@@ -201,18 +200,17 @@ impl Node {
         crate::api::serve(listener, self.handle(), self.admin(), doors, shutdown)
     }
 
-    async fn ask(&self, request: Request) -> Result<Answer> {
-        ask(&self.handle(), request).await
+    async fn change(&self, command: Command) -> Result<Registration> {
+        Ok(asked(self.handle().command(command, Caller::ANYBODY)).await?.into())
     }
 
-    async fn one(&self, request: Request) -> Result<Registration> {
-        let view: Box<RegistrationView> = content!(self.ask(request).await?, Answer::Registration)?;
-        Ok((*view).into())
+    async fn outcome(&self, id: Uuid, wait: Option<u64>) -> Result<Registration> {
+        Ok(asked(self.handle().outcome(id, wait)).await?.into())
     }
 
-    async fn seen(&self, request: Request) -> Result<Cluster> {
-        let view: Box<ClusterView> = content!(self.ask(request).await?, Answer::Cluster)?;
-        Ok(cluster_of(&*self.admin(), *view))
+    async fn seen(&self, command: ClusterCommand) -> Result<Cluster> {
+        let view = asked(self.handle().operate(command)).await?;
+        Ok(cluster_of(&*self.admin(), view))
     }
 }
 

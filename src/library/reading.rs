@@ -3,12 +3,12 @@
 use uuid::Uuid;
 
 use super::{Result, named};
-use crate::api::{checked, content, looked_up, page_limit};
+use crate::api::{asked, checked, looked_up, page_limit};
 use crate::model::{
     CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
 };
 use crate::node::Node;
-use crate::replica::Request;
+use crate::replica::{self, ExplainName, ExplainRegistration, HistoryOf, NamesTaken};
 
 /// Calls that read many rows, or say why something is where it is.
 impl Node {
@@ -25,8 +25,8 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
-        let request = Request::History { name: named(namespace, name), after, limit: page_limit(None)? };
-        Ok(content!(self.ask(request).await?, Answer::History)?.into())
+        let query = HistoryOf { name: named(namespace, name), after, limit: page_limit(None)? };
+        Ok(asked(self.handle().query(query)).await?.into())
     }
 
     /// What decides a name, and what it waits for.
@@ -34,8 +34,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
-        let answer = self.ask(Request::ExplainName(named(namespace, name))).await?;
-        Ok((*content!(answer, Answer::NameExplanation)?).into())
+        Ok(asked(self.handle().query(ExplainName::new(named(namespace, name)))).await?.into())
     }
 
     /// What decides a registration, and what it waits for.
@@ -43,8 +42,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
     pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
-        let answer = self.ask(Request::ExplainRegistration(id)).await?;
-        Ok((*content!(answer, Answer::RegistrationExplanation)?).into())
+        Ok(asked(self.handle().query(ExplainRegistration::new(id))).await?.into())
     }
 
     /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
@@ -61,8 +59,8 @@ impl Node {
     /// The node refuses.
     pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
         let (limit, since) = (page_limit(query.limit)?, since.map(|since| since.0));
-        let request = Request::Conflicts { namespace: query.namespace.clone(), since, after: after.cloned(), limit };
-        Ok(content!(self.ask(request).await?, Answer::Conflicts)?.into())
+        let query = replica::Conflicts::new(query.namespace.clone(), since, after.cloned(), limit);
+        Ok(asked(self.handle().query(query)).await?.into())
     }
 
     /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
@@ -73,7 +71,7 @@ impl Node {
         let limit = page_limit(query.limit)?;
         // A prefix means something within a namespace.
         let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
-        let request = Request::List { namespace: query.namespace.clone(), prefix, after: after.cloned(), limit };
-        Ok(content!(self.ask(request).await?, Answer::List)?.into())
+        let query = NamesTaken::new(query.namespace.clone(), prefix, after.cloned(), limit);
+        Ok(asked(self.handle().query(query)).await?.into())
     }
 }

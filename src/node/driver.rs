@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::NodeError;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{WayIn, come_back, own_token};
-use super::{Call, NodeError};
 use crate::clock::{Millis, NodeId};
 use crate::log;
-use crate::replica::{Input, Now, Output, Refusal, Replica, Reply, Return, SnapshotId, Token};
+use crate::replica::{Input, Now, Output, Replica, Request, Return, SnapshotId};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
 use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
@@ -79,10 +79,8 @@ pub(super) struct Driver {
     clocks: Clocks,
     transport: Handle,
     watches: Watches,
-    replies: HashMap<Token, oneshot::Sender<Reply>>,
     /// The snapshots of newcomers that are not in yet.
     snapshots: HashMap<NodeId, (SnapshotId, View)>,
-    next_token: Token,
     /// What lets a newcomer in.
     entry: Option<JoinToken>,
     /// The search for the cluster that it was evicted from.
@@ -109,9 +107,7 @@ impl Driver {
             clocks,
             transport,
             watches,
-            replies: HashMap::new(),
             snapshots: HashMap::new(),
-            next_token: 1,
             entry: None,
             comeback: JoinSet::new(),
             disk,
@@ -119,14 +115,8 @@ impl Driver {
         }
     }
 
-    /// The store; who waits for a reply is told why there is none.
-    pub(super) fn into_store(self, end: &End) -> DiskStore {
-        if let End::Rejoin(_) = end {
-            for (_, sender) in self.replies {
-                // The client may have gone.
-                let _ = sender.send(Err(Refusal::Unavailable("it was evicted and comes back".to_owned())));
-            }
-        }
+    /// The store. Who waits for an answer is told that there is none.
+    pub(super) fn into_store(self) -> DiskStore {
         self.replica.into_store()
     }
 
@@ -224,12 +214,7 @@ impl Driver {
 
     fn act(&mut self, output: Output) -> Option<End> {
         match output {
-            Output::Reply { token, reply } => {
-                if let Some(sender) = self.replies.remove(&token) {
-                    // The client may have gone.
-                    let _ = sender.send(reply);
-                }
-            }
+            Output::Reply(ready) => ready.tell(),
             Output::Log(output) => self.act_for_log(output),
             Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
             Output::Halt(reason) => return Some(End::Halt(reason)),
@@ -291,11 +276,8 @@ impl Driver {
         self.replica.handle(self.clocks.now(), input);
     }
 
-    fn on_call(&mut self, call: Call) {
-        let token = self.next_token;
-        self.next_token += 1;
-        self.replies.insert(token, call.reply);
-        self.replica.handle(self.clocks.now(), Input::Request { token, request: call.request });
+    fn on_call(&mut self, request: Request) {
+        self.replica.handle(self.clocks.now(), Input::Request(request));
     }
 
     /// A node that was evicted searches for its cluster by itself. For a newcomer the transport goes on trying until

@@ -6,10 +6,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::rejoin::WayIn;
-use super::{Call, NodeError, QUEUE};
+use super::{NodeError, QUEUE};
 use crate::clock::NodeId;
 use crate::model::ClusterId;
-use crate::replica::{Config, Cursor, Input, Refusal, Replica, Start};
+use crate::replica::{Config, Cursor, Input, Refusal, Replica, Request, Start};
 use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{ClusterKey, Handle, Transport};
@@ -29,7 +29,7 @@ pub(super) type BackupCall = oneshot::Sender<mpsc::Receiver<SnapshotPart>>;
 pub(super) struct Channels {
     pub(super) disk_events: mpsc::UnboundedReceiver<DiskEvent>,
     pub(super) inputs: mpsc::Receiver<Input>,
-    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) calls: mpsc::Receiver<Request>,
     pub(super) backups: mpsc::Receiver<BackupCall>,
     pub(super) stopping: mpsc::Receiver<()>,
 }
@@ -115,7 +115,7 @@ impl Incarnations {
             let mut driver =
                 Driver::new(replica, self.clocks, self.transport.handle(), self.watches.clone(), self.disk.clone());
             let end = driver.run(&mut self.channels, self.join.as_ref(), told.take()).await;
-            let store = driver.into_store(&end);
+            let store = driver.into_store();
             let End::Rejoin(next) = end else { return (end, Some(store)) };
             replica = match self.next_incarnation(next, store).await {
                 Ok(replica) => replica,

@@ -2,11 +2,12 @@
 
 use uuid::Uuid;
 
-use super::answer::Outcome;
 use super::private::Keyed;
 use super::refusal::Refusal;
-use super::request::Token;
-use super::request::{NameRequest, RegisterRequest, Replaces};
+use super::reply::Reply;
+use super::request::{Caller, Command, NameRequest, RegisterRequest, Replaces};
+use super::views::RegistrationView;
+use super::waiters::Later;
 use super::{Reader, Writer};
 use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, Vacancy};
 use crate::model::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
@@ -116,16 +117,50 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn on_register(&mut self, token: Token, request: RegisterRequest) -> Outcome {
+    /// Does what a client asks for, and answers at the end of the step at the earliest.
+    pub(crate) fn command(&mut self, command: Command, caller: &Caller, reply: Reply<RegistrationView>) {
+        match self.run(command, caller) {
+            Ok(later) => self.answer_later(later, reply),
+            Err(refusal) => self.registry.ready.push(reply.with(Err(refusal))),
+        }
+    }
+
+    fn run(&mut self, command: Command, caller: &Caller) -> Result<Later, Refusal> {
+        if !self.log.may_answer() {
+            return Err(Refusal::NotMember);
+        }
+        self.reader().check_caller(&command, caller)?;
+        match command {
+            Command::Register(request) => self.register(request, !caller.reads),
+            Command::Activate { id } => self.activate(id),
+            Command::Extend { id, ttl } => self.extend(id, ttl),
+            Command::Release { id } => self.release(id),
+            Command::Erase { id } => self.erase(id),
+            Command::ReleaseName { owner, name } => self.release_name(owner, name),
+        }
+    }
+
+    /// Answers with what became of a registration, at the end of the step or when that is final.
+    pub(crate) fn outcome(&mut self, id: Uuid, wait: Option<u64>, reply: Reply<RegistrationView>) {
+        let void = self.reader().void_registration(id);
+        // What was accepted before an eviction goes on to be pending.
+        let known = if self.log.may_answer() { self.registry.lattice.find(self.store, id).or(void) } else { void };
+        let refusal = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
+        match known {
+            Some(registration) => self.answer_later(Later { registration, wait, discreet: false }, reply),
+            None => self.registry.ready.push(reply.with(Err(refusal))),
+        }
+    }
+
+    fn register(&mut self, request: RegisterRequest, discreet: bool) -> Result<Later, Refusal> {
         check_limits(&request)?;
-        let discreet = request.discreet;
         let in_secret = discreet && self.reader().wants_private(&request)?;
         // Whoever is not told the outcome has nothing to wait for.
         let wait = request.wait.filter(|_| !in_secret);
         let known = |id| self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
         if let Some(known) = request.id.and_then(known) {
             return if self.reader().same_content(&known, &request) {
-                self.answer_by(token, known, wait, discreet)
+                Ok(Later { registration: known, wait, discreet })
             } else {
                 Err(Refusal::IdReused(known.id()))
             };
@@ -148,43 +183,44 @@ impl Writer<'_> {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
                 self.note_typed(&registration, names);
-                self.answer_by(token, registration, wait, discreet)
+                Ok(Later { registration, wait, discreet })
             }
             None => unreachable!("a new op of ours brings its registration"),
         }
     }
 
-    pub(crate) fn on_release(&mut self, token: Token, id: Uuid) -> Outcome {
+    pub(super) fn release(&mut self, id: Uuid) -> Result<Later, Refusal> {
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
-        self.release_claims(token, registration, |_| true)
+        self.release_claims(registration, |_| true)
     }
 
     /// Erases a registration, whatever has become of it; what is to be erased already is so once.
-    pub(crate) fn on_erase(&mut self, token: Token, id: Uuid) -> Outcome {
+    pub(super) fn erase(&mut self, id: Uuid) -> Result<Later, Refusal> {
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
         if registration.erase.is_some() {
-            return self.answer_later(token, registration, None);
+            return Ok(Later::now(registration));
         }
         self.log.may_issue()?;
         self.issue(NameOp::Erase { registration: registration.stamp });
         let registration = self.reader().reload(registration);
-        self.answer_later(token, registration, None)
+        Ok(Later::now(registration))
     }
 
-    pub(crate) fn on_release_name(&mut self, token: Token, owner: String, request: NameRequest) -> Outcome {
+    pub(super) fn release_name(&mut self, owner: String, request: NameRequest) -> Result<Later, Refusal> {
         let key = self.reader().name_key(&request)?;
         let Vacancy::Taken(leader) = self.registry.lattice.vacancy(self.store, &request.namespace, &key) else {
             return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });
         };
         match Registration::load(self.store, leader) {
-            Some(registration) if registration.owner == owner => self
-                .release_claims(token, registration, |claim| claim.namespace == request.namespace && claim.key == key),
+            Some(registration) if registration.owner == owner => {
+                self.release_claims(registration, |claim| claim.namespace == request.namespace && claim.key == key)
+            }
             _ => Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner }),
         }
     }
 
     /// Releases those claims of a registration that are not on their way out already.
-    fn release_claims(&mut self, token: Token, registration: Registration, which: impl Fn(&Claim) -> bool) -> Outcome {
+    fn release_claims(&mut self, registration: Registration, which: impl Fn(&Claim) -> bool) -> Result<Later, Refusal> {
         let live = registration.claims.iter().filter(|record| !record.released && record.ended.is_none());
         let live: Vec<_> = live.map(|record| &record.claim).filter(|claim| which(claim)).collect();
         if !live.is_empty() && !registration.rejected {
@@ -195,12 +231,7 @@ impl Writer<'_> {
             }
         }
         let registration = Registration::load(self.store, registration.stamp).unwrap_or(registration);
-        self.answer_later(token, registration, None)
-    }
-
-    pub(crate) fn on_registration(&mut self, token: Token, id: Uuid, wait: Option<u64>) -> Outcome {
-        let registration = self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
-        self.answer_later(token, registration.ok_or(Refusal::NoRegistration(id))?, wait)
+        Ok(Later::now(registration))
     }
 }
 

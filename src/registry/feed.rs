@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::answer::{EventType, Status};
+use super::views::{EventType, Status};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::EndReason;
 pub(super) use crate::model::Cursor;

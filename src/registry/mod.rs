@@ -18,44 +18,48 @@
 //! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 //! * Nothing that is forgotten changes a verdict.
 
-mod answer;
+mod caller;
 mod commands;
-mod dispatch;
 mod endings;
 mod feed;
 mod kept;
 mod log_view;
 mod namespaces;
-mod on_behalf;
 #[cfg(feature = "planted")]
 mod planted;
 mod private;
 mod queries;
+mod query;
 mod quota;
 mod refusal;
 mod reissue;
+mod reply;
 mod request;
 mod reservations;
 mod retention;
 mod rows;
 mod verdicts;
+mod views;
 mod waiters;
 
 use std::fmt;
 
-pub use self::answer::*;
+pub use self::caller::{Bearer, reaches};
 use self::feed::Feed;
 use self::feed::retelling::Retelling;
 pub use self::log_view::{Issuer, LogView};
-pub use self::on_behalf::{Bearer, reaches};
+pub use self::namespaces::RulesOf;
 pub use self::queries::*;
+pub use self::query::{Asked, Budget, Query};
 pub use self::quota::Charge;
 use self::quota::{OwnerQuota, TokenQuota};
 pub use self::refusal::Refusal;
 use self::reissue::Reissue;
+pub use self::reply::{Ready, Reply};
 pub use self::request::*;
 use self::retention::Retention;
 use self::verdicts::Verdicts;
+pub use self::views::*;
 use self::waiters::Waiters;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Effects, Lattice, NameOp};
@@ -93,7 +97,7 @@ pub struct Registry {
     reissue: Reissue,
     retention: Retention,
     /// Answers that are ready.
-    replies: Vec<(Token, Reply)>,
+    ready: Vec<Ready>,
 }
 
 impl Registry {
@@ -112,7 +116,7 @@ impl Registry {
             charges: TokenQuota::default(),
             reissue: Reissue::default(),
             retention: Retention::default(),
-            replies: Vec::new(),
+            ready: Vec::new(),
         }
     }
 
@@ -122,8 +126,8 @@ impl Registry {
     }
 
     /// Takes the answers that are ready.
-    pub(crate) fn take_replies(&mut self) -> Vec<(Token, Reply)> {
-        std::mem::take(&mut self.replies)
+    pub(crate) fn take_ready(&mut self) -> Vec<Ready> {
+        std::mem::take(&mut self.ready)
     }
 
     /// When it wants to be stepped at the latest, in `elapsed` time.

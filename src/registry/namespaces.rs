@@ -1,21 +1,31 @@
 //! The rules of namespaces: which are in force here, how they are set, and what they say of names.
 
-use super::answer::{Answer, NamespaceView, Outcome, RulesVersion};
 use super::private::Keyed;
+use super::query::{Budget, Query};
 use super::refusal::Refusal;
-use super::request::NameRequest;
+use super::reply::Reply;
+use super::request::{NameRequest, SetRules};
+use super::views::{NamespaceView, RulesVersion};
 use super::{Reader, Writer};
 use crate::crdt::{Claim, ClaimRecord, NameOp, Namespace, Registration};
 use crate::name::{self, NameError, Rules};
 use crate::store::Direction;
 use crate::store::schema::{self, ByNamespace, Rows, Span};
 
-impl Reader<'_> {
-    pub(crate) fn on_namespace(&self, namespace: String) -> Outcome {
-        checked(&namespace)?;
-        Ok(Some(Answer::Namespace(Box::new(self.namespace_view(namespace)))))
-    }
+/// The rules of a namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RulesOf(pub String);
 
+impl Query for RulesOf {
+    type Answer = NamespaceView;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NamespaceView, Refusal>> {
+        budget.spend(1);
+        Some(checked(&self.0).map(|()| reader.namespace_view(self.0.clone())))
+    }
+}
+
+impl Reader<'_> {
     fn namespace_view(&self, namespace: String) -> NamespaceView {
         match Namespace::load(self.store, &namespace) {
             Some(Namespace { stamp, seq, rules }) => {
@@ -85,12 +95,15 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Sets rules: they apply from this step on.
-    pub(crate) fn on_set_namespace(
-        &mut self,
-        namespace: String,
-        rules: Box<Rules>,
-        if_version: Option<RulesVersion>,
-    ) -> Outcome {
+    pub(crate) fn set_rules(&mut self, set: SetRules, reply: Reply<NamespaceView>) {
+        let answer = self.try_set_rules(set);
+        self.registry.ready.push(reply.with(answer));
+    }
+
+    fn try_set_rules(&mut self, SetRules { namespace, rules, if_version }: SetRules) -> Result<NamespaceView, Refusal> {
+        if !self.log.may_answer() {
+            return Err(Refusal::NotMember);
+        }
         checked(&namespace)?;
         let now = self.reader().namespace_view(namespace);
         let (namespace, version) = (now.namespace, now.version);
@@ -103,7 +116,7 @@ impl Writer<'_> {
         }
         self.log.may_issue()?;
         self.issue(NameOp::Namespace { namespace: namespace.clone(), rules });
-        self.reader().on_namespace(namespace)
+        Ok(self.reader().namespace_view(namespace))
     }
 }
 

@@ -15,10 +15,9 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::answer::{ClaimView, Outcome, RegistrationView, Status};
 use super::refusal::Refusal;
-use super::request::Token;
-use super::request::{NameRequest, RegisterRequest, Request};
+use super::request::{NameRequest, RegisterRequest};
+use super::views::{ClaimView, RegistrationView, Status};
 use super::{Reader, Writer};
 use crate::clock::Hlc;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Registration, Vacancy};
@@ -71,7 +70,7 @@ impl Reader<'_> {
         if hidden { Err(Refusal::NeedsRead("a registration that has private names or is not known")) } else { Ok(()) }
     }
 
-    fn told_by_name(&self, name: &NameRequest) -> Result<(), Refusal> {
+    pub(super) fn told_by_name(&self, name: &NameRequest) -> Result<(), Refusal> {
         let beside = || Err(Refusal::NeedsRead("a private name, or one that was registered together with one"));
         if self.is_private_namespace(&name.namespace) {
             return beside();
@@ -174,22 +173,6 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// A request of somebody who may not be told what is known of private names.
-    pub(crate) fn on_discreet(&mut self, token: Token, request: Request) -> Outcome {
-        match request {
-            Request::Register(request) => self.on_register(token, RegisterRequest { discreet: true, ..request }),
-            Request::Activate { id } => self.reader().told_by_id(id).and_then(|()| self.on_activate(token, id)),
-            Request::Extend { id, ttl } => self.reader().told_by_id(id).and_then(|()| self.on_extend(token, id, ttl)),
-            Request::Release { id } => self.reader().told_by_id(id).and_then(|()| self.on_release(token, id)),
-            Request::Erase { id } => self.reader().told_by_id(id).and_then(|()| self.on_erase(token, id)),
-            Request::ReleaseName { owner, name } => {
-                self.reader().told_by_name(&name)?;
-                self.on_release_name(token, owner, name)
-            }
-            _ => Err(Refusal::NeedsRead("what is known of names and registrations")),
-        }
-    }
-
     /// Keeps the private names of a registration as they were typed here.
     pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
         for (record, name) in registration.claims.iter().zip(names) {

@@ -4,15 +4,23 @@
 //! All of it changes nothing, and looks at a bounded number of rows a request; whoever wants more goes on after a cursor.
 
 mod conflicts;
+mod events;
 mod explain;
 mod history;
 mod listing;
+mod owner;
 mod views;
 
-pub use self::conflicts::{Conflict, ConflictPage, Precedence};
-pub use self::explain::{Awaited, ClaimExplanation, NameExplanation, RegistrationExplanation, Rival, Wait, WaitFor};
-pub use self::history::{HistoryPage, TenureClaim, TenureView};
-pub use self::listing::{ListedName, NamePage};
+pub use self::conflicts::{Conflict, ConflictPage, Conflicts, Precedence};
+pub use self::events::EventsAfter;
+pub use self::explain::{
+    Awaited, ClaimExplanation, ExplainName, ExplainRegistration, NameExplanation, RegistrationExplanation, Rival, Wait,
+    WaitFor,
+};
+pub use self::history::{HistoryOf, HistoryPage, TenureClaim, TenureView};
+pub use self::listing::{ListedName, NamePage, NamesOf, NamesTaken, Suggestions};
+pub use self::owner::RegistrationsOf;
+pub use self::views::NameOf;
 pub use crate::model::Place;
 
 /// Rows of names that one page looks at, so that few hits among many names do not hold up the node. A guess.

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::answer::{NameView, RulesVersion};
 use super::feed::Cursor;
+use super::views::{NameView, RulesVersion};
 use crate::clock::NodeId;
 use crate::log::{Denied, STARTS};
 use crate::model::Time;

@@ -2,10 +2,9 @@
 
 use uuid::Uuid;
 
-use super::answer::Outcome;
 use super::commands::check_ttl;
 use super::refusal::Refusal;
-use super::request::Token;
+use super::waiters::Later;
 use super::{Reader, Writer};
 use crate::clock::Hlc;
 use crate::crdt::{NameOp, Registration};
@@ -29,19 +28,19 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    pub(crate) fn on_activate(&mut self, token: Token, id: Uuid) -> Outcome {
+    pub(super) fn activate(&mut self, id: Uuid) -> Result<Later, Refusal> {
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
         let Some(end) = registration.end().filter(|_| !registration.activated_in_time()) else {
-            return self.answer_later(token, registration, None);
+            return Ok(Later::now(registration));
         };
         self.reader().not_over(&registration, end)?;
         self.log.may_issue()?;
         self.issue(NameOp::Activate { registration: registration.stamp });
         let registration = self.reader().reload(registration);
-        self.answer_later(token, registration, None)
+        Ok(Later::now(registration))
     }
 
-    pub(crate) fn on_extend(&mut self, token: Token, id: Uuid, ttl: u64) -> Outcome {
+    pub(super) fn extend(&mut self, id: Uuid, ttl: u64) -> Result<Later, Refusal> {
         check_ttl(Some(ttl))?;
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
         let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
@@ -55,7 +54,7 @@ impl Writer<'_> {
         }
         let expires = self.reader().ends_after(ttl);
         if expires <= end {
-            return self.answer_later(token, registration, None);
+            return Ok(Later::now(registration));
         }
         self.log.may_issue()?;
         if registration.extensions.kept() >= MAX_EXTENSIONS {
@@ -63,6 +62,6 @@ impl Writer<'_> {
         }
         self.issue(NameOp::Extend { registration: registration.stamp, expires });
         let registration = self.reader().reload(registration);
-        self.answer_later(token, registration, None)
+        Ok(Later::now(registration))
     }
 }

@@ -2,16 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::{Answer, Outcome, Reply};
-use super::request::Token;
+use super::reply::Reply;
+use super::views::RegistrationView;
 use super::{Reader, Writer};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::Registration;
 
+/// What a request is answered with later: the state of this registration at the end of the step.
+#[derive(Debug)]
+pub(super) struct Later {
+    pub(super) registration: Registration,
+    /// Not before its outcome is final, or so many milliseconds have passed.
+    pub(super) wait: Option<u64>,
+    /// The client may not be told what became of private names.
+    pub(super) discreet: bool,
+}
+
+impl Later {
+    /// At the end of the step, to somebody who may be told everything.
+    pub(super) fn now(registration: Registration) -> Self {
+        Self { registration, wait: None, discreet: false }
+    }
+}
+
 /// A request that is answered at the end of a step: of this one, or of the one that decides it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Waiter {
-    token: Token,
+    /// Tells waiters apart: the number of those before it.
+    number: u64,
+    reply: Reply<RegistrationView>,
     /// Answered at this time at the latest; none: now.
     deadline: Option<Millis>,
     /// The client may not be told what became of private names.
@@ -19,12 +38,14 @@ pub(super) struct Waiter {
 }
 
 /// Requests about registrations that are not answered yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Waiters {
+    /// Waiters that there ever were.
+    count: u64,
     /// Those of this step, each with the registration as it was then.
     fresh: Vec<(Box<Registration>, Waiter)>,
     by_registration: BTreeMap<Stamp, Vec<Waiter>>,
-    deadlines: BTreeMap<(Millis, Token), Stamp>,
+    deadlines: BTreeMap<(Millis, u64), Stamp>,
     /// Registrations that were decided in this step and have waiters.
     decided: Vec<Stamp>,
     /// Waiters that turned to another registration in this step.
@@ -47,14 +68,14 @@ impl Waiters {
     /// step, in case that one is final already.
     pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
         for waiter in planted!(registry::handed_over(self.by_registration.remove(&twin).unwrap_or_default())) {
-            self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+            self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
             self.handed_over.push((first, waiter));
         }
     }
 
     fn add(&mut self, registration: Stamp, waiter: Waiter) {
         if let Some(deadline) = waiter.deadline {
-            self.deadlines.insert((deadline, waiter.token), registration);
+            self.deadlines.insert((deadline, waiter.number), registration);
         }
         self.by_registration.entry(registration).or_default().push(waiter);
     }
@@ -63,7 +84,7 @@ impl Waiters {
         let mut taken = Vec::new();
         for registration in std::mem::take(&mut self.decided) {
             for waiter in self.by_registration.remove(&registration).unwrap_or_default() {
-                self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.token));
+                self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
                 taken.push((registration, waiter));
             }
         }
@@ -73,9 +94,9 @@ impl Waiters {
     fn take_due(&mut self, now: Millis) -> Vec<(Stamp, Waiter)> {
         let mut taken = Vec::new();
         while let Some(entry) = self.deadlines.first_entry().filter(|entry| entry.key().0 <= now) {
-            let ((_, token), registration) = entry.remove_entry();
+            let ((_, number), registration) = entry.remove_entry();
             let Some(waiters) = self.by_registration.get_mut(&registration) else { continue };
-            if let Some(index) = waiters.iter().position(|waiter| waiter.token == token) {
+            if let Some(index) = waiters.iter().position(|waiter| waiter.number == number) {
                 taken.push((registration, waiters.swap_remove(index)));
             }
             if waiters.is_empty() {
@@ -107,7 +128,7 @@ impl Writer<'_> {
             if waiter.deadline.is_some() && !self.reader().status(&fate).is_final() {
                 self.registry.waiters.add(fate.stamp, waiter);
             } else {
-                self.answer(&waiter, fate);
+                self.answer(waiter, fate);
             }
         }
         let mut due = self.registry.waiters.take_decided();
@@ -117,35 +138,24 @@ impl Writer<'_> {
             if let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) {
                 // A client's id stands for its earliest registration, which may have arrived meanwhile.
                 let registration = self.registry.lattice.find(self.store, registration.id()).unwrap_or(registration);
-                self.answer(&waiter, registration);
+                self.answer(waiter, registration);
             }
         }
     }
 
-    fn answer(&mut self, waiter: &Waiter, registration: Registration) {
+    fn answer(&mut self, waiter: Waiter, registration: Registration) {
         let discreet = waiter.discreet.then(|| self.reader().discreet_view(registration.clone())).flatten();
         let view = discreet.unwrap_or_else(|| self.reader().registration_view(registration));
-        self.reply(waiter.token, Ok(Answer::Registration(Box::new(view))));
-    }
-
-    fn reply(&mut self, token: Token, reply: Reply) {
-        self.registry.replies.push((token, reply));
+        self.registry.ready.push(waiter.reply.with(Ok(view)));
     }
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
-    pub(crate) fn answer_later(&mut self, token: Token, registration: Registration, wait: Option<u64>) -> Outcome {
-        self.answer_by(token, registration, wait, false)
-    }
-
-    pub(crate) fn answer_by(
-        &mut self,
-        token: Token,
-        registration: Registration,
-        wait: Option<u64>,
-        discreet: bool,
-    ) -> Outcome {
+    pub(super) fn answer_later(&mut self, later: Later, reply: Reply<RegistrationView>) {
+        let Later { registration, wait, discreet } = later;
         let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait));
-        self.registry.waiters.fresh.push((Box::new(registration), Waiter { token, deadline, discreet }));
-        Ok(None)
+        let waiters = &mut self.registry.waiters;
+        waiters.count += 1;
+        let waiter = Waiter { number: waiters.count, reply, deadline, discreet };
+        waiters.fresh.push((Box::new(registration), waiter));
     }
 }

@@ -1,21 +1,17 @@
 //! What goes into a replica and what comes out of it.
 
+use super::request::Request;
 use crate::clock::NodeId;
 use crate::log::{self, Message, Pass, SnapshotId};
 use crate::model::Cursor;
-use crate::registry::{Reply, Request, Token};
+use crate::registry::Ready;
 use crate::store::{Batch, Write};
 
 /// Something that happened to the node.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Input {
-    /// A client asks.
-    Request {
-        /// For the reply.
-        token: Token,
-        /// What it asks.
-        request: Request,
-    },
+    /// Somebody asks.
+    Request(Request),
     /// A connection to a peer stands: a member, or whoever has proved to hold a token.
     Connected(NodeId),
     /// A newcomer that has just connected has proved to hold this token, which lets in a limited number.
@@ -57,15 +53,10 @@ pub enum Input {
 }
 
 /// Something to be done. All that depends on durability has been held back until it is durable.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Output {
-    /// Answer a request.
-    Reply {
-        /// Which.
-        token: Token,
-        /// How.
-        reply: Reply,
-    },
+    /// Give an answer.
+    Reply(Ready),
     /// Do what the log asks for.
     Log(log::Output),
     /// The feed has durable events up to this cursor.

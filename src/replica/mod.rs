@@ -19,6 +19,8 @@
 //! are stepped there: the [log](crate::log), which knows members and decides when an op counts, and the
 //! [registry](crate::registry), which knows names and says what follows from it.
 
+#[cfg(any(test, feature = "any"))]
+pub mod any;
 mod boot;
 mod cluster;
 mod config;
@@ -29,6 +31,7 @@ mod outbox;
 mod planted;
 mod recovery;
 mod rejoin;
+mod request;
 mod requests;
 mod verify;
 
@@ -38,11 +41,13 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::boot::{OpenError, node_in};
+pub use self::cluster::{ClusterView, EvictionView, MemberView, NewcomerView, OverdueView};
 pub use self::config::Config;
 pub use self::input::{Input, Output};
 use self::outbox::Outbox;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::rejoin::RejoinError;
+pub use self::request::{ClusterCommand, Request};
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::log::{self, Cut, Exit, Log, used_up};
@@ -53,14 +58,7 @@ pub use crate::log::{
 };
 pub use crate::model::{Cursor, CursorError, limits};
 /// What requests and answers consist of.
-pub use crate::registry::{
-    Answer, Awaited, Bearer, Charge, ClaimExplanation, ClaimView, ClusterSecret, ClusterView, Conflict, ConflictPage,
-    EndReason, Event, EventFilter, EventPage, EventType, EvictionView, ForkView, HistoryPage, ListedName, MemberView,
-    NameEnd, NameExplanation, NamePage, NameRequest, NameStatus, NameView, NamespaceView, NewcomerView, OverdueView,
-    Place, Precedence, Refusal, RegisterRequest, RegistrationExplanation, RegistrationView, RejectedBy, Replaces,
-    Reply, Request, Rival, RulesVersion, Status, TenureClaim, TenureView, Token, Wait, WaitFor, Waiting, reaches,
-};
-use crate::registry::{Registry, Writer};
+pub use crate::registry::*;
 use crate::store::Store;
 
 /// A node's state machine. See the module's text for how to drive it.
@@ -75,7 +73,7 @@ pub struct Replica<S> {
     /// Decides what becomes of names.
     registry: Registry,
     /// Requests that wait for the end of the start.
-    waiting_for_start: VecDeque<(Token, Request)>,
+    waiting_for_start: VecDeque<Request>,
     outbox: Outbox,
 }
 
@@ -146,7 +144,7 @@ impl<S: Store> Replica<S> {
         }
         let store = &mut self.store;
         match input {
-            Input::Request { token, request } => self.on_request(token, request),
+            Input::Request(request) => self.on_request(request),
             Input::Connected(peer) => self.log.on_connected(store, peer),
             Input::Showed { from, pass } => self.log.on_showed(from, pass),
             Input::Disconnected(peer) => {
@@ -192,7 +190,7 @@ impl<S: Store> Replica<S> {
             self.writer().decide(decision);
         }
         self.writer().answer_waiting();
-        self.take_replies();
+        self.take_ready();
         // The step's ops are written before peers are told of them, and peers hear of them with this step's promise.
         let fresh = self.log.write(&mut self.store);
         self.log.tell_forks();
@@ -255,7 +253,12 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// The registry with what it is lent.
+    /// The registry with what it is lent, to read.
+    fn reader(&self) -> Reader<'_> {
+        Reader { registry: &self.registry, store: &self.store, log: &self.log }
+    }
+
+    /// The same, to change.
     fn writer(&mut self) -> Writer<'_> {
         Writer { registry: &mut self.registry, store: &mut self.store, log: &mut self.log }
     }

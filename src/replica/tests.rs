@@ -13,9 +13,11 @@ mod retention;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
+use super::any::{Answer, Answered as Reply, Request};
 use super::*;
 use crate::crdt::EndReason;
 use crate::log::Settings;
@@ -23,11 +25,33 @@ use crate::model::ClusterId;
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Table, Write};
 
+type Token = u64;
+
+/// What was answered, by the number of the request.
+#[derive(Clone, Default)]
+struct Replies(Arc<Mutex<BTreeMap<Token, Reply>>>);
+
+impl Replies {
+    /// Where the answer to a request goes.
+    fn to(&self, token: Token) -> impl FnOnce(Reply) + Send + 'static {
+        let replies = self.clone();
+        move |reply| assert!(replies.0.lock().unwrap().insert(token, reply).is_none(), "answered twice")
+    }
+
+    fn remove(&self, token: &Token) -> Option<Reply> {
+        self.0.lock().unwrap().remove(token)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap().is_empty()
+    }
+}
+
 /// A cluster with its own time; everything is durable at once and every message of a live link arrives.
 struct Cluster {
     nodes: BTreeMap<NodeId, Replica<MemoryStore>>,
     cut: BTreeSet<(NodeId, NodeId)>,
-    replies: BTreeMap<Token, Reply>,
+    replies: Replies,
     now: Now,
     next_token: Token,
 }
@@ -57,7 +81,7 @@ impl Cluster {
             (node(n), Replica::open(config(n), MemoryStore::new(), start, now).unwrap())
         };
         let nodes = (1..=count).map(open).collect();
-        let mut cluster = Self { nodes, cut: BTreeSet::new(), replies: BTreeMap::new(), now, next_token: 1 };
+        let mut cluster = Self { nodes, cut: BTreeSet::new(), replies: Replies::default(), now, next_token: 1 };
         for (a, b) in cluster.pairs() {
             cluster.connect(a, b);
         }
@@ -109,7 +133,7 @@ impl Cluster {
 
     fn act(&mut self, id: NodeId, output: Output) {
         match output {
-            Output::Reply { token, reply } => assert!(self.replies.insert(token, reply).is_none(), "answered twice"),
+            Output::Reply(ready) => ready.tell(),
             Output::Log(log::Output::Send { to, message, .. }) if !self.cut.contains(&(id, to)) => {
                 if let Some(replica) = self.nodes.get_mut(&to) {
                     replica.handle(self.now, Input::Message { from: id, message });
@@ -154,7 +178,7 @@ impl Cluster {
     fn ask(&mut self, n: u64, request: Request) -> Token {
         let token = self.next_token;
         self.next_token += 1;
-        self.nodes.get_mut(&node(n)).unwrap().handle(self.now, Input::Request { token, request });
+        self.nodes.get_mut(&node(n)).unwrap().handle(self.now, Input::Request(request.with(self.replies.to(token))));
         token
     }
 
@@ -440,13 +464,19 @@ fn nothing_gets_out_before_it_is_durable() {
     let now = cluster.now;
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
     replica.outbox.persisted = 0;
-    replica.handle(now, Input::Request { token: 1, request: Request::Register(names(&["alice"])) });
+    let replies = Replies::default();
+    replica.handle(now, Input::Request(Request::Register(names(&["alice"])).with(replies.to(1))));
     assert!(replica.flush(now).is_empty());
     let batch = replica.outbox.gated.back().unwrap().0;
     replica.handle(now, Input::Persisted(batch - 1));
     assert!(replica.flush(now).is_empty());
     replica.handle(now, Input::Persisted(batch));
-    assert!(replica.flush(now).iter().any(|output| matches!(output, Output::Reply { token: 1, reply: Ok(_) })));
+    for output in replica.flush(now) {
+        if let Output::Reply(ready) = output {
+            ready.tell();
+        }
+    }
+    assert!(matches!(replies.remove(&1), Some(Ok(_))));
 }
 
 #[test]
@@ -455,7 +485,7 @@ fn a_failed_store_halts_the_node_and_nothing_gets_out() {
     let now = cluster.now;
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
     replica.store_mut().poison("disk on fire");
-    replica.handle(now, Input::Request { token: 1, request: Request::Name(name_request("alice")) });
+    replica.handle(now, Input::Request(Request::Name(name_request("alice")).with(|_| ())));
     let outputs = replica.flush(now);
     assert!(matches!(outputs.as_slice(), [Output::Halt(why)] if why.contains("disk on fire")));
     replica.handle(now, Input::Wake);
@@ -468,7 +498,7 @@ fn ops_from_too_far_ahead_are_not_taken_and_both_sides_know() {
     // A clock that jumps is not followed; one that went fast for long would be.
     let ahead = Now { wall: cluster.now.wall.plus(60_000), elapsed: cluster.now.elapsed.plus(60_000) };
     let first = cluster.nodes.get_mut(&node(1)).unwrap();
-    first.handle(ahead, Input::Request { token: 99, request: Request::Register(names(&["alice"])) });
+    first.handle(ahead, Input::Request(Request::Register(names(&["alice"])).with(|_| ())));
     let sent = first.flush(ahead);
     for output in sent {
         cluster.act(node(1), output);

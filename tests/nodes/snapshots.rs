@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forename::node::JoinConfig;
-use forename::replica::{RegisterRequest, Request};
+use forename::replica::{Caller, Command, RegisterRequest};
 use forename::transport::Cuts;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -22,12 +22,8 @@ async fn fill(node: &Local) {
         let name = forename::replica::NameRequest { namespace: "load".to_owned(), name: format!("n{number}x") };
         let metadata = Some(format!(r#"{{"text":"{}"}}"#, "x".repeat(BYTES)));
         let owner = format!("owner{number}");
-        handle.request(Request::Register(RegisterRequest {
-            owner,
-            names: vec![name],
-            metadata,
-            ..RegisterRequest::default()
-        }))
+        let register = RegisterRequest { owner, names: vec![name], metadata, ..RegisterRequest::default() };
+        handle.command(Command::Register(register), Caller::ANYBODY)
     });
     let answers = stream::iter(registrations).buffer_unordered(100).map(|answer| answer.map(drop));
     answers.try_collect::<()>().await.expect("each name is free");

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use forename::clock::Stamp;
 use forename::crdt::NameOp;
 use forename::log::Body;
-use forename::replica::{Answer, Refusal, RegistrationView};
+use forename::replica::any::Answer;
+use forename::replica::{Refusal, RegistrationView};
 
 use crate::checks::check::Check;
 use crate::checks::clocks::{Clocks, LARGEST, must_be_off};

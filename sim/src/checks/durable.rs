@@ -1,7 +1,8 @@
 //! What a node says to anybody is on its disk by then.
 
 use forename::crdt::{Namespace, Registration};
-use forename::replica::{Answer, Message, NamespaceView, RegistrationView, Reply, RulesVersion, Status, Vector};
+use forename::replica::any::{Answer, Answered as Reply};
+use forename::replica::{Message, NamespaceView, RegistrationView, RulesVersion, Status, Vector};
 use forename::store::schema::{self, Rows};
 
 use crate::checks::check::Check;

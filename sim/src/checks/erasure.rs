@@ -1,7 +1,7 @@
 //! What is left of what was erased: nothing, wherever one looks.
 
 use forename::crdt::{Claim, Registration};
-use forename::replica::{Answer, Request};
+use forename::replica::any::{Answer, Request};
 use forename::store::Table;
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, NameKey, Rows, Span};

@@ -1,6 +1,7 @@
 //! Every node says of each name who holds it, as the oracle does.
 
-use forename::replica::{Answer, NameRequest, NameStatus, Refusal, Request};
+use forename::replica::any::{Answer, Request};
+use forename::replica::{NameRequest, NameStatus, Refusal};
 
 use crate::ask::{ask_all, ask_at_once};
 use crate::oracle::{Place, Verdicts};

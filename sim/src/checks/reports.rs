@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::Stamp;
-use forename::replica::{
-    Answer, Conflict, HistoryPage, NameRequest, Precedence, RegistrationExplanation, Request, Rival, TenureView,
-};
+use forename::replica::any::{Answer, Request};
+use forename::replica::{Conflict, HistoryPage, NameRequest, Precedence, RegistrationExplanation, Rival, TenureView};
 use uuid::Uuid;
 
 use crate::ask::ask_all;

@@ -1,6 +1,7 @@
 //! Every node has the rules of namespaces that were set last.
 
-use forename::replica::{Answer, Request, RulesVersion};
+use forename::replica::RulesVersion;
+use forename::replica::any::{Answer, Request};
 
 use crate::ask::ask_all;
 use crate::oracle::Verdicts;

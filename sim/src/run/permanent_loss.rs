@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::{Body, MemberOp, Op};
-use forename::replica::{
-    Answer, ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Request, Status,
-};
+use forename::replica::any::{Answer, Request};
+use forename::replica::{ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Status};
 
 use crate::ask::{ask, cluster, owner_views};
 use crate::checks::registrations::ended_of;

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use forename::clock::NodeId;
-use forename::replica::{Answer, ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Request, Status};
+use forename::replica::any::{Answer, Request};
+use forename::replica::{ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Status};
 use uuid::Uuid;
 
 use crate::ask::{ask, ask_patiently, cluster};

@@ -1,6 +1,7 @@
 //! Clients ask what the plan says, at their node or at another one where theirs is down.
 
-use forename::replica::{NameRequest, RegisterRequest, Replaces, Request};
+use forename::replica::any::Request;
+use forename::replica::{NameRequest, RegisterRequest, Replaces};
 
 use crate::dice::Dice;
 use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
@@ -84,8 +85,12 @@ fn import(world: &mut World, host: Host, slot: Slot, count: u32, metadata: usize
 
 fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
     match ask {
-        Ask::Register(wish) => wished(world, wish).map(|request| (Call::Register(wish.slot), registers(request))),
-        Ask::Retry(slot) => again(world, *slot).map(|request| (Call::Register(*slot), registers(request))),
+        Ask::Register(wish) => {
+            wished(world, wish).map(|request| (Call::Register(wish.slot), registers(world, wish.slot, request)))
+        }
+        Ask::Retry(slot) => {
+            again(world, *slot).map(|request| (Call::Register(*slot), registers(world, *slot, request)))
+        }
         Ask::Activate(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
         Ask::Extend(slot, ttl) => {
             world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
@@ -123,8 +128,8 @@ fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
     }
 }
 
-fn registers(request: RegisterRequest) -> Request {
-    let discreet = request.discreet;
+fn registers(world: &World, slot: Slot, request: RegisterRequest) -> Request {
+    let discreet = world.clients.discreet.contains(&slot);
     let request = Request::Register(request);
     if discreet { Request::Discreet(Box::new(request)) } else { request }
 }
@@ -155,9 +160,13 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
         metadata: Some(text_of(wish.slot)),
         wait: wish.wait,
         charge: wish.max_open.map(clients::charge),
-        discreet: wish.discreet,
     };
     world.clients.asked.insert(wish.slot, request.clone());
+    if wish.discreet {
+        world.clients.discreet.insert(wish.slot);
+    } else {
+        world.clients.discreet.remove(&wish.slot);
+    }
     world.clients.ids.extend(id.map(|id| (wish.slot, id)));
     Some(request)
 }

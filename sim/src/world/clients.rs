@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forename::replica::{Charge, Cursor, NameRequest, Refusal, RegisterRequest, RegistrationView, Reply, Token};
+use forename::replica::any::{Answered as Reply, Token};
+use forename::replica::{Charge, Cursor, NameRequest, Refusal, RegisterRequest, RegistrationView};
 use uuid::Uuid;
 
 use crate::plan::{Host, Slot};
@@ -37,6 +38,8 @@ pub(crate) struct Clients {
     pub(crate) calls: BTreeMap<Token, (Host, Call)>,
     /// The requests made, by slot, and the id as far as it is known.
     pub(crate) asked: BTreeMap<Slot, RegisterRequest>,
+    /// The slots whose clients are not to be told of private names.
+    pub(crate) discreet: BTreeSet<Slot>,
     pub(crate) ids: BTreeMap<Slot, Uuid>,
     /// The latest word on each slot.
     pub(crate) views: BTreeMap<Slot, RegistrationView>,

@@ -1,7 +1,8 @@
 //! Who reads the nodes' event feeds: each to its end, from where it was. Where a node has begun a new feed its reader goes on
 //! there and drops what it knows.
 
-use forename::replica::{Cursor, EventFilter, Request};
+use forename::replica::any::Request;
+use forename::replica::{Cursor, EventFilter};
 
 use crate::plan::Host;
 use crate::world::net::Micros;

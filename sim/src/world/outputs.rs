@@ -71,7 +71,12 @@ fn send_snapshot(
 
 fn carry_out_one(world: &mut World, host: Host, output: Output) -> Checked {
     match output {
-        Output::Reply { token, reply } => return replies::replied(world, host, token, reply),
+        Output::Reply(ready) => {
+            ready.tell();
+            for (token, reply) in world.take_told() {
+                replies::replied(world, host, token, reply)?;
+            }
+        }
         Output::Log(output) => return carry_out_of_log(world, host, output),
         Output::Events(last) => {
             if let Some(running) = world.machines[host].running_mut() {

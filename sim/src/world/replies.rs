@@ -2,9 +2,9 @@
 
 use forename::clock::Stamp;
 use forename::crdt::{Namespace, Registration};
+use forename::replica::any::{Answer, Answered as Reply, Token};
 use forename::replica::{
-    Answer, Cursor, EventPage, EventType, NamespaceView, Refusal, RegistrationView, Reply, RulesVersion, Status,
-    TenureView, Token,
+    Cursor, EventPage, EventType, NamespaceView, Refusal, RegistrationView, RulesVersion, Status, TenureView,
 };
 use forename::store::schema::{self, Rows};
 use uuid::Uuid;

@@ -2,7 +2,8 @@
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::Op;
-use forename::replica::{Contact, Event, Lane, Message, Output, RegistrationView, Reply, Status, Token};
+use forename::replica::any::{Answered as Reply, Token};
+use forename::replica::{Contact, Event, Lane, Message, Output, RegistrationView, Status};
 use forename::store::Write;
 
 use crate::plan::{Ask, Forgery, Host, Trouble};

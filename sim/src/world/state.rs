@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use forename::clock::NodeId;
-use forename::replica::{Input, Request, Token};
+use forename::replica::Input;
+use forename::replica::any::{Answered as Reply, Request, Token};
 
 use crate::plan::{Host, Plan, Trouble};
 use crate::violation::{Checked, Violation};
@@ -42,6 +44,8 @@ pub(crate) struct World {
     /// Whose directory a new cluster was made of.
     pub(crate) recovered: Option<Host>,
     observer: Rc<RefCell<dyn Observer>>,
+    /// Answers that nodes have just given.
+    told: Arc<Mutex<Vec<(Token, Reply)>>>,
     /// What an observer found wrong where the event at hand could not be ended.
     found: Option<Violation>,
 }
@@ -71,6 +75,7 @@ impl World {
             books: Books::new(&plan),
             recovered: None,
             observer,
+            told: Arc::default(),
             found: None,
             plan: Rc::new(plan),
         };
@@ -154,7 +159,14 @@ impl World {
     pub(crate) fn request(&mut self, host: Host, token: Token, request: Request) {
         self.books.private.asked(host, &request);
         self.books.orders.asked(token, host, self.machines[host].node, &request, self.now);
-        self.input(host, Input::Request { token, request });
+        let told = Arc::clone(&self.told);
+        let tell = move |reply| told.lock().unwrap_or_else(PoisonError::into_inner).push((token, reply));
+        self.input(host, Input::Request(request.with(tell)));
+    }
+
+    /// Takes the answers that nodes have just given.
+    pub(crate) fn take_told(&mut self) -> Vec<(Token, Reply)> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The machines that belong to the cluster: they have not left it, and are not lost for good.

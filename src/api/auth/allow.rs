@@ -88,15 +88,13 @@ impl Caller {
         })
     }
 
-    /// A change of a registration, for the owner that the caller gives. Whoever is no administrator has to give it, or to
+    /// Who changes a registration, for the owner that the caller gives. Whoever is no administrator has to give it, or to
     /// have opened the registration with the same token; whoever gives one means it.
-    pub(in crate::api) fn changes(&self, owner: Option<String>, request: replica::Request) -> replica::Request {
-        let request = self.asks(request);
-        if owner.is_none() && self.bearer.is_none() && self.namespaces.is_empty() {
-            return request;
-        }
-        let bearer = Bearer { owner, token: self.bearer.clone(), namespaces: self.namespaces.clone() };
-        replica::Request::OnBehalf { bearer, request: Box::new(request) }
+    pub(in crate::api) fn changes(&self, owner: Option<String>) -> replica::Caller {
+        let anything = owner.is_none() && self.bearer.is_none() && self.namespaces.is_empty();
+        let bearer =
+            (!anything).then(|| Bearer { owner, token: self.bearer.clone(), namespaces: self.namespaces.clone() });
+        replica::Caller { bearer, ..self.asks() }
     }
 
     /// Refuses a namespace that the caller's token does not reach.
@@ -107,9 +105,9 @@ impl Caller {
         Err(Refusal::OutOfReach(namespace.to_owned())).map_err(|refusal| Box::new(refusal.into()))
     }
 
-    /// A request as this caller may make it.
-    pub(in crate::api) fn asks(&self, request: replica::Request) -> replica::Request {
-        if self.reads { request } else { replica::Request::Discreet(Box::new(request)) }
+    /// Who asks, for whatever is not bound to a registration.
+    pub(in crate::api) fn asks(&self) -> replica::Caller {
+        replica::Caller { reads: self.reads, bearer: None }
     }
 
     fn bearing(token: &ApiToken, rates: &Rates) -> Self {

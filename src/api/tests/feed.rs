@@ -223,13 +223,14 @@ async fn the_clients_stream_outlives_connections() {
     fake.stop.send(()).unwrap();
     fake.server.await.unwrap().unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
-    let (calls, mut inbox) = mpsc::channel::<Call>(8);
+    let (calls, mut inbox) = mpsc::channel::<replica::Request>(8);
     let (latest, events) = watch::channel(cursor(0));
     *len.lock().unwrap() = 3;
     let mut answer = feed(&len);
     tokio::spawn(async move {
         while let Some(call) = inbox.recv().await {
-            let _ = call.reply.send(answer(&call.request));
+            let (request, tell) = call.into_any();
+            tell(answer(&request));
         }
     });
     let handle = Handle::new(watch::channel(NODE).1, calls, events);

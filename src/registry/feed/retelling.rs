@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::answer::Status;
+use super::super::views::Status;
 use super::super::{Reader, Writer};
 use super::{EventKind, Feed, LostTo};
 use crate::clock::Stamp;

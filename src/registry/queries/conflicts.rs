@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
+use super::super::query::{Budget, Query};
+use super::super::refusal::Refusal;
 use super::{MAX_EXAMINED, Place, TenureView};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::ClaimPlace;
@@ -10,6 +12,9 @@ pub use crate::model::Precedence;
 use crate::model::limits::MAX_PAGE;
 use crate::store::Direction;
 use crate::store::schema::{self, ClaimKey, NameKey, Rows, Span};
+
+/// Claims of one tenure that a conflict shows; where there are more, they come in parts.
+const PART: usize = MAX_PAGE;
 
 /// A page of the report.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +55,7 @@ impl Conflict {
 }
 
 /// Claims to one tenure of a name that stand in rows next to each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Group {
     namespace: String,
     key: String,
@@ -68,44 +74,85 @@ impl Group {
     }
 }
 
-impl Reader<'_> {
-    /// A page of the report, of one namespace or all, of what happened at or after a time. Only names that were claimed more
-    /// than once have rows in the table that is walked through.
-    pub(crate) fn conflict_page(
-        &self,
-        namespace: Option<&str>,
-        since: Option<Millis>,
-        after: Option<&Place>,
-        limit: usize,
-    ) -> ConflictPage {
-        let limit = limit.clamp(1, MAX_PAGE);
-        let (mut conflicts, mut group, mut examined, mut next) = (Vec::new(), None::<Group>, 0, None);
-        let finish = |group: Option<Group>, conflicts: &mut Vec<Conflict>| {
-            let conflict = group.and_then(|group| self.conflict(group));
-            conflicts.extend(conflict.filter(|conflict| since.is_none_or(|since| conflict.concerns(since))));
-        };
-        let span = span(namespace, after);
-        schema::Claims::scan(self.store, &span, Direction::Up, &mut |found| {
-            let Some(key) = found.key() else { return ControlFlow::Continue(()) };
-            let begun = group.as_mut().filter(|group| group.has(key));
-            match begun.filter(|_| examined < MAX_EXAMINED) {
-                Some(group) => group.claims.push(key.stamp),
-                None => {
-                    finish(group.take(), &mut conflicts);
-                    if conflicts.len() >= limit || examined >= MAX_EXAMINED {
-                        next = Some(place(key));
-                        return ControlFlow::Break(());
-                    }
-                    group = Some(Group::of(key));
-                }
-            }
-            examined += 1;
-            ControlFlow::Continue(())
-        });
-        finish(group, &mut conflicts);
-        ConflictPage { conflicts, next }
+/// A page of the report, of one namespace or all. Only names that were claimed more than once have rows in the table that is
+/// walked through.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflicts {
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only what happened at or after this time, or is still open.
+    pub since: Option<Millis>,
+    /// Where the page before this one ended.
+    pub after: Option<Place>,
+    /// At most so many.
+    pub limit: usize,
+    read: Vec<Conflict>,
+    /// Claims of the tenure that it has come to.
+    group: Option<Group>,
+    examined: usize,
+}
+
+impl Conflicts {
+    /// At most so many conflicts after a place.
+    #[must_use]
+    pub fn new(namespace: Option<String>, since: Option<Millis>, after: Option<Place>, limit: usize) -> Self {
+        Self { namespace, since, after, limit, read: Vec::new(), group: None, examined: 0 }
     }
 
+    /// The claims to a tenure are all here, or as many as one part has.
+    fn finish(&mut self, reader: Reader<'_>, budget: &mut Budget) {
+        let Some(group) = self.group.take() else { return };
+        budget.spend(group.claims.len());
+        let conflict = reader.conflict(group);
+        self.read.extend(conflict.filter(|conflict| self.since.is_none_or(|since| conflict.concerns(since))));
+    }
+}
+
+impl Query for Conflicts {
+    type Answer = ConflictPage;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<ConflictPage, Refusal>> {
+        let limit = self.limit.clamp(1, MAX_PAGE);
+        while budget.left() > 0 {
+            // Up to the end of a tenure, or of a part of one.
+            let (mut stopped_at, mut out_of_budget) = (None, false);
+            let (group, examined) = (&mut self.group, &mut self.examined);
+            schema::Claims::scan(
+                reader.store,
+                &span(self.namespace.as_deref(), self.after.as_ref()),
+                Direction::Up,
+                &mut |found| {
+                    let Some(key) = found.key() else { return ControlFlow::Continue(()) };
+                    let goes_on = group.as_ref().is_none_or(|group| group.has(key) && group.claims.len() < PART);
+                    out_of_budget = budget.left() == 0;
+                    if !goes_on || out_of_budget || *examined >= MAX_EXAMINED {
+                        stopped_at = Some(place(key));
+                        return ControlFlow::Break(());
+                    }
+                    match group {
+                        Some(group) => group.claims.push(key.stamp),
+                        None => *group = Some(Group::of(key)),
+                    }
+                    budget.spend(1);
+                    *examined += 1;
+                    ControlFlow::Continue(())
+                },
+            );
+            self.after = stopped_at;
+            if out_of_budget && self.after.is_some() {
+                return None;
+            }
+            self.finish(reader, budget);
+            let full = self.read.len() >= limit || self.examined >= MAX_EXAMINED;
+            if self.after.is_none() || full {
+                return Some(Ok(ConflictPage { conflicts: std::mem::take(&mut self.read), next: self.after.take() }));
+            }
+        }
+        None
+    }
+}
+
+impl Reader<'_> {
     /// The claims to a tenure as a conflict, where they are one: retries of one registration are none.
     fn conflict(&self, Group { namespace, key, after, claims }: Group) -> Option<Conflict> {
         let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);

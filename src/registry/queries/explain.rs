@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Reader;
-use super::super::answer::{NameView, RegistrationView, Status, Waiting};
+use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
+use super::super::views::{NameView, RegistrationView, Status, Waiting};
 use super::{MAX_EXAMINED, TenureView};
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::{ClaimRef, Registration};
@@ -115,25 +116,92 @@ pub struct NameExplanation {
     pub holder: Option<RegistrationExplanation>,
 }
 
-impl Reader<'_> {
-    pub(crate) fn explain_registration(&self, id: Uuid) -> Result<RegistrationExplanation, Refusal> {
-        let registration = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
-        Ok(self.explanation(registration.ok_or(Refusal::NoRegistration(id))?))
+/// What decides a registration, and what it waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExplainRegistration {
+    /// Its id.
+    pub id: Uuid,
+    claims: Vec<ClaimExplanation>,
+}
+
+impl ExplainRegistration {
+    /// The registration of an id.
+    #[must_use]
+    pub fn new(id: Uuid) -> Self {
+        Self { id, claims: Vec::new() }
+    }
+}
+
+impl Query for ExplainRegistration {
+    type Answer = RegistrationExplanation;
+
+    /// One claim after the other.
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<RegistrationExplanation, Refusal>> {
+        let known = reader.registry.lattice.find(reader.store, self.id).or_else(|| reader.void_registration(self.id));
+        let Some(registration) = known else { return Some(Err(Refusal::NoRegistration(self.id))) };
+        while self.claims.len() < registration.claims.len() {
+            if budget.left() == 0 {
+                return None;
+            }
+            self.claims.push(reader.explain_claim(&registration, self.claims.len(), budget));
+        }
+        Some(Ok(reader.explanation(registration, std::mem::take(&mut self.claims))))
+    }
+}
+
+/// What decides a name, and what it waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExplainName {
+    /// The name.
+    pub name: NameRequest,
+    /// What decides the registration that holds it.
+    holder: Option<ExplainRegistration>,
+}
+
+impl ExplainName {
+    /// What decides this name.
+    #[must_use]
+    pub fn new(name: NameRequest) -> Self {
+        Self { name, holder: None }
     }
 
-    pub(crate) fn explain_name(&self, request: NameRequest) -> Result<NameExplanation, Refusal> {
-        let key = self.name_key(&request)?;
-        let tenures = self.registry.lattice.tenures(self.store, &request.namespace, &key);
+    fn explain(&self, reader: Reader<'_>, holder: Option<RegistrationExplanation>) -> Result<NameExplanation, Refusal> {
+        let key = reader.name_key(&self.name)?;
+        let tenures = reader.registry.lattice.tenures(reader.store, &self.name.namespace, &key);
         let latest = tenures.last().map(|after| (after, tenures.claims(after, MAX_PAGE)));
-        let tenure = latest.map(|(after, claims)| self.tenure_view(&request.namespace, &key, &tenures, after, &claims));
-        let name = self.name_view(request)?;
-        let holder = name.registration.and_then(|id| self.registry.lattice.find(self.store, id));
-        Ok(NameExplanation { name, tenure, holder: holder.map(|holder| self.explanation(holder)) })
+        let view =
+            |(after, claims): (_, Vec<_>)| reader.tenure_view(&self.name.namespace, &key, &tenures, after, &claims);
+        Ok(NameExplanation { name: reader.name_view(self.name.clone())?, tenure: latest.map(view), holder })
     }
+}
 
-    fn explanation(&self, registration: Registration) -> RegistrationExplanation {
-        let claims: Vec<_> =
-            (0..registration.claims.len()).map(|index| self.explain_claim(&registration, index)).collect();
+impl Query for ExplainName {
+    type Answer = NameExplanation;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NameExplanation, Refusal>> {
+        let holder = match reader.name_view(self.name.clone()) {
+            Ok(view) => view.registration,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let explained = match holder {
+            Some(id) => {
+                let begun = self.holder.take().filter(|begun| begun.id == id);
+                let holder = self.holder.insert(begun.unwrap_or_else(|| ExplainRegistration::new(id)));
+                // One that is known by its id no more has ended meanwhile.
+                holder.read(reader, budget)?.ok()
+            }
+            None => None,
+        };
+        let explanation = self.explain(reader, explained);
+        let claims =
+            |explanation: &NameExplanation| explanation.tenure.as_ref().map_or(0, |tenure| tenure.claims.len());
+        budget.spend(1 + explanation.as_ref().map_or(0, claims));
+        Some(explanation)
+    }
+}
+
+impl Reader<'_> {
+    fn explanation(&self, registration: Registration, claims: Vec<ClaimExplanation>) -> RegistrationExplanation {
         let twins = self.registry.lattice.run(self.store, registration.id(), registration.stamp);
         let twins: Vec<_> = twins.into_iter().filter(|twin| *twin != registration.stamp).collect();
         let wait = self.wait_of(&registration);
@@ -146,13 +214,14 @@ impl Reader<'_> {
         RegistrationExplanation { registration: self.registration_view(registration), claims, twins, wait, labels, now }
     }
 
-    fn explain_claim(&self, registration: &Registration, index: usize) -> ClaimExplanation {
+    fn explain_claim(&self, registration: &Registration, index: usize, budget: &mut Budget) -> ClaimExplanation {
         let record = &registration.claims[index];
         let (namespace, key) = (&record.claim.namespace, &record.claim.key);
         let (tenures, after) = (self.registry.lattice.tenures(self.store, namespace, key), record.claim.after);
         let lost_to = tenures.displaced_by(after, registration.stamp).and_then(|by| self.rival(by));
         let leads = tenures.leader(after) == Some(registration.stamp) && tenures.is_led(after);
-        let claims = if leads { tenures.claims(after, MAX_EXAMINED) } else { Vec::new() };
+        let claims = if leads { tenures.claims(after, MAX_PAGE) } else { Vec::new() };
+        budget.spend(1 + claims.len());
         let rivals = claims.into_iter().skip(1).filter_map(|stamp| self.rival(stamp));
         let replaced = record.ended == Some(crate::crdt::EndReason::Replaced);
         ClaimExplanation {
@@ -160,7 +229,7 @@ impl Reader<'_> {
             won_against: rivals.filter(|rival| rival.registration != registration.id()).collect(),
             released: record.released,
             ended_at: self.ended_at(namespace, key, registration.stamp),
-            replaced_by: replaced.then(|| self.replacement(registration, index)).flatten(),
+            replaced_by: replaced.then(|| self.replacement(registration, index, budget)).flatten(),
         }
     }
 
@@ -171,7 +240,7 @@ impl Reader<'_> {
     }
 
     /// The registration of the same owner that took a claim's place, among the next ones.
-    fn replacement(&self, registration: &Registration, index: usize) -> Option<Rival> {
+    fn replacement(&self, registration: &Registration, index: usize, budget: &mut Budget) -> Option<Rival> {
         let claim = &registration.claims[index].claim;
         let place =
             ClaimRef { registration: registration.stamp, namespace: claim.namespace.clone(), key: claim.key.clone() };
@@ -183,8 +252,9 @@ impl Reader<'_> {
             let later = row.key().and_then(|key| Registration::load(self.store, key.stamp));
             found =
                 later.filter(|later| !later.lost && later.replaces.as_ref() == Some(&place)).map(|later| later.stamp);
-            if found.is_some() || examined >= MAX_EXAMINED { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if found.is_some() || examined >= MAX_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        budget.spend(examined);
         self.rival(found?)
     }
 

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Reader;
-use super::super::answer::Status;
+use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
+use super::super::views::Status;
 use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::{ClaimPlace, EndReason, Registration, Tenures};
 use crate::model::limits::MAX_PAGE;
@@ -65,14 +66,30 @@ pub struct TenureClaim {
     pub rejected_at: Option<Millis>,
 }
 
+/// A page of the tenures of a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryOf {
+    /// The name.
+    pub name: NameRequest,
+    /// From this claim on, which a page before said under `next`.
+    pub after: Option<ClaimPlace>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Query for HistoryOf {
+    type Answer = HistoryPage;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<HistoryPage, Refusal>> {
+        let page = reader.history(self.name.clone(), self.after, self.limit);
+        budget.spend(page.as_ref().map_or(1, |page| page.tenures.iter().map(|tenure| 1 + tenure.claims.len()).sum()));
+        Some(page)
+    }
+}
+
 impl Reader<'_> {
     /// A page of a name's tenures, from a claim on.
-    pub(crate) fn history(
-        &self,
-        request: NameRequest,
-        from: Option<ClaimPlace>,
-        limit: usize,
-    ) -> Result<HistoryPage, Refusal> {
+    fn history(&self, request: NameRequest, from: Option<ClaimPlace>, limit: usize) -> Result<HistoryPage, Refusal> {
         let key = self.name_key(&request)?;
         let NameRequest { namespace, name } = request;
         let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);

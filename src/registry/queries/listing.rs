@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Reader;
-use super::super::answer::{NameStatus, NameView};
+use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::super::request::NameRequest;
+use super::super::views::{NameStatus, NameView};
 use super::{MAX_EXAMINED, Place};
 use crate::clock::{Hlc, Millis};
 use crate::crdt::{Open, Vacancy};
@@ -53,38 +54,102 @@ pub struct ListedName {
     pub metadata: Option<String>,
 }
 
-impl Reader<'_> {
-    /// A page of the names that are taken, of one namespace or all, with keys that begin with a prefix.
-    pub(crate) fn name_page(
-        &self,
-        namespace: Option<&str>,
-        prefix: &str,
-        after: Option<&Place>,
-        limit: usize,
-    ) -> NamePage {
-        let limit = limit.clamp(1, MAX_PAGE);
-        let (mut names, mut examined, mut next) = (Vec::new(), 0, None::<Place>);
-        let mut span = match namespace {
-            Some(namespace) => Span::<schema::Names>::of(namespace, &self.key_prefix(namespace, prefix)),
+/// A page of the names that are taken, of one namespace or all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamesTaken {
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only names whose keys begin as that of this one does, with a namespace.
+    pub prefix: String,
+    /// Where the page before this one ended.
+    pub after: Option<Place>,
+    /// At most so many.
+    pub limit: usize,
+    read: Vec<ListedName>,
+    examined: usize,
+}
+
+impl NamesTaken {
+    /// At most so many names after a place.
+    #[must_use]
+    pub fn new(namespace: Option<String>, prefix: String, after: Option<Place>, limit: usize) -> Self {
+        Self { namespace, prefix, after, limit, read: Vec::new(), examined: 0 }
+    }
+}
+
+impl Query for NamesTaken {
+    type Answer = NamePage;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NamePage, Refusal>> {
+        let limit = self.limit.clamp(1, MAX_PAGE);
+        let mut span = match &self.namespace {
+            Some(namespace) => Span::<schema::Names>::of(namespace, &reader.key_prefix(namespace, &self.prefix)),
             None => Span::all(),
         };
-        if let Some(place) = after {
+        if let Some(place) = &self.after {
             span = span.and_after(NameKey::new(&place.namespace, &place.key));
         }
-        schema::Names::scan(self.store, &span, Direction::Up, &mut |found| {
+        let (mut left, mut cut_off, mut next) = (budget.left(), false, None::<Place>);
+        schema::Names::scan(reader.store, &span, Direction::Up, &mut |found| {
             let Some(NameKey { namespace, key }) = found.key() else { return ControlFlow::Continue(()) };
-            if names.len() >= limit || examined >= MAX_EXAMINED {
+            let full = self.read.len() >= limit || self.examined >= MAX_EXAMINED;
+            cut_off = !full && left == 0;
+            if full || cut_off {
                 return ControlFlow::Break(());
             }
-            examined += 1;
-            names.extend(self.listed(namespace, key, found.row()));
+            (self.examined, left) = (self.examined + 1, left - 1);
+            self.read.extend(reader.listed(namespace, key, found.row()));
             next = Some(Place { namespace: namespace.to_owned(), key: key.to_owned(), claim: None });
             ControlFlow::Continue(())
         });
-        let whole = names.len() < limit && examined < MAX_EXAMINED;
-        NamePage { names, next: next.filter(|_| !whole) }
+        budget.spend(budget.left() - left);
+        self.after = next.or(self.after.take());
+        if cut_off {
+            return None;
+        }
+        let whole = self.read.len() < limit && self.examined < MAX_EXAMINED;
+        let next = self.after.take().filter(|_| !whole && self.examined > 0);
+        Some(Ok(NamePage { names: std::mem::take(&mut self.read), next }))
     }
+}
 
+/// Whether each of these names can be had, 1 to [`MAX_CHECKED`]: in the order asked for; a name that cannot be one has its
+/// own refusal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamesOf(pub Vec<NameRequest>);
+
+impl Query for NamesOf {
+    type Answer = Vec<Result<NameView, Refusal>>;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Self::Answer, Refusal>> {
+        if self.0.is_empty() || self.0.len() > MAX_CHECKED {
+            let why = format!("1 to {MAX_CHECKED} names can be looked up at once, not {}", self.0.len());
+            return Some(Err(Refusal::InvalidRequest(why)));
+        }
+        budget.spend(self.0.len());
+        Some(Ok(std::mem::take(&mut self.0).into_iter().map(|name| reader.name_view(name)).collect()))
+    }
+}
+
+/// Names like this one that are free.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Suggestions {
+    /// The name that is taken.
+    pub name: NameRequest,
+    /// At most so many, up to [`MAX_SUGGESTIONS`].
+    pub count: usize,
+}
+
+impl Query for Suggestions {
+    type Answer = Vec<String>;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Vec<String>, Refusal>> {
+        budget.spend(MAX_TRIED);
+        Some(reader.suggestions(&self.name, self.count))
+    }
+}
+
+impl Reader<'_> {
     /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise. How
     /// private names begin nobody can tell by their keys: there it is what the keys begin with.
     fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
@@ -111,15 +176,6 @@ impl Reader<'_> {
             owner: holder.owner,
             metadata: holder.metadata,
         })
-    }
-
-    /// Whether each of some names can be had, in the order asked for; a name that cannot be one has its own refusal.
-    pub(crate) fn checked(&self, names: Vec<NameRequest>) -> Result<Vec<Result<NameView, Refusal>>, Refusal> {
-        if names.is_empty() || names.len() > MAX_CHECKED {
-            let why = format!("1 to {MAX_CHECKED} names can be looked up at once, not {}", names.len());
-            return Err(Refusal::InvalidRequest(why));
-        }
-        Ok(names.into_iter().map(|name| self.name_view(name)).collect())
     }
 
     /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and

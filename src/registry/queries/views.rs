@@ -1,25 +1,28 @@
-//! What clients are shown.
-
-use std::ops::ControlFlow;
+//! Views of registrations and names, as this node sees them.
 
 use uuid::Uuid;
 
 use super::super::Reader;
-use super::super::answer::{
-    ClaimView, Event, EventPage, NameEnd, NameStatus, NameView, RegistrationView, RejectedBy, Status, Waiting,
-};
-use super::super::feed::{self, Cursor, EventKind, EventRecord};
+use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::super::request::{EventFilter, NameRequest};
+use super::super::request::NameRequest;
+use super::super::views::{ClaimView, NameStatus, NameView, RegistrationView, RejectedBy, Status, Waiting};
 use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Claim, ClaimRecord, Registration, Tenures};
 use crate::log::Seq;
-use crate::model::limits::MAX_PAGE;
-use crate::store::Direction;
-use crate::store::schema::{self, OwnerKey, Rows, Span};
 
-/// Events that one page looks at, so that a filter that matches little does not hold up the node. A guess.
-const MAX_EXAMINED: usize = 5000;
+/// Who holds a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameOf(pub NameRequest);
+
+impl Query for NameOf {
+    type Answer = NameView;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NameView, Refusal>> {
+        budget.spend(1);
+        Some(reader.name_view(self.0.clone()))
+    }
+}
 
 impl Reader<'_> {
     /// Where a registration stands.
@@ -60,7 +63,7 @@ impl Reader<'_> {
         }
     }
 
-    fn claim_view(&self, registration: Uuid, claim: &Claim, erased: bool) -> ClaimView {
+    pub(super) fn claim_view(&self, registration: Uuid, claim: &Claim, erased: bool) -> ClaimView {
         // The hash in the place of an erased key is nobody's business.
         let key = if erased { String::new() } else { claim.key.clone() };
         ClaimView { namespace: claim.namespace.clone(), name: self.typed(registration, claim), key, ended: None }
@@ -132,119 +135,5 @@ impl Reader<'_> {
             Status::Contested | Status::Rejected => NameStatus::Ending,
         };
         Some((status, registration))
-    }
-
-    pub(crate) fn owner_views(&self, owner: &str, after: Option<Uuid>, limit: usize) -> Vec<RegistrationView> {
-        let after = after.and_then(|id| self.registry.lattice.find_stamp(self.store, id));
-        let mut span = Span::<schema::Owners>::of(owner);
-        if let Some(stamp) = after {
-            span = span.and_after(OwnerKey { owner, stamp });
-        }
-        let mut stamps = Vec::new();
-        schema::Owners::scan(self.store, &span, Direction::Up, &mut |found| {
-            stamps.extend(found.key().map(|key| key.stamp));
-            if stamps.len() < limit.min(MAX_PAGE) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        let registrations = stamps.into_iter().filter_map(|stamp| Registration::load(self.store, stamp));
-        // A later twin is not a registration of its own.
-        let first = |registration: &Registration| {
-            registration.chosen_id.is_none_or(|id| {
-                self.registry.lattice.find_stamp(self.store, id).is_none_or(|first| first == registration.stamp)
-            })
-        };
-        registrations.filter(first).map(|registration| self.registration_view(registration)).collect()
-    }
-
-    /// A page of the feed; whoever has read nothing begins at the earliest event kept.
-    pub(crate) fn event_page(
-        &self,
-        after: Option<Cursor>,
-        limit: usize,
-        filter: &EventFilter,
-    ) -> Result<EventPage, Refusal> {
-        let restart = self.registry.feed.start();
-        let after = after.unwrap_or(restart);
-        if !self.registry.feed.gave(after) {
-            return Err(Refusal::CursorUnknown { after, restart });
-        }
-        if after.number < restart.number {
-            return Err(Refusal::EventsCompacted { after, restart });
-        }
-        let (mut page, mut examined) = (EventPage { events: Vec::new(), next: after }, 0);
-        let limit = limit.clamp(1, MAX_PAGE);
-        feed::read(self.store, after.number, &mut |number, record| {
-            page.next = self.registry.feed.at(number);
-            page.events.extend(self.event(page.next, &record, filter));
-            examined += 1;
-            if page.events.len() < limit && examined < MAX_EXAMINED {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        Ok(page)
-    }
-
-    /// The event as its reader sees it; none where the filter does not want it.
-    fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
-        let event_type = record.kind.event_type();
-        let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
-            && (!filter.local || record.registration.node.key_part() == self.registry.me.key_part())
-            && filter.since.is_none_or(|since| record.time >= since);
-        let registration = Registration::load(self.store, record.registration).filter(|_| wanted)?;
-        let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
-            && filter.registration.is_none_or(|id| id == registration.id())
-            && filter
-                .namespace
-                .as_ref()
-                .is_none_or(|namespace| registration.claims.iter().any(|record| record.claim.namespace == *namespace));
-        if !about {
-            return None;
-        }
-        let registration = self.as_told(record, registration);
-        let ended = match record.kind {
-            EventKind::NameEnded(index, reason) => {
-                let index = usize::from(index);
-                registration.names.get(index).map(|name| NameEnd { index, name: name.clone(), reason })
-            }
-            _ => None,
-        };
-        Some(Event { cursor, event_type, time: record.time, registration, ended })
-    }
-
-    /// The registration as an event told of it, which it does for good: of what the row says, only what its op said. What was
-    /// erased since is gone from its events as well.
-    fn as_told(&self, record: &EventRecord, registration: Registration) -> RegistrationView {
-        let (id, erased) = (registration.id(), registration.erased);
-        let ended = |index: usize| match record.kind {
-            EventKind::NameEnded(ended, reason) if usize::from(ended) == index => Some(reason),
-            _ => None,
-        };
-        let claims = registration.claims.iter().enumerate();
-        let name = |(index, record): (usize, &ClaimRecord)| ClaimView {
-            ended: ended(index),
-            ..self.claim_view(id, &record.claim, erased)
-        };
-        let names = claims.map(name).collect();
-        let rejected_by = record.kind.lost_to().and_then(|lost_to| {
-            let lost = &registration.claims.get(usize::from(lost_to.claim))?.claim;
-            Some(RejectedBy::new(lost.namespace.clone(), self.typed(id, lost), lost_to.id, lost_to.winner))
-        });
-        let is_reservation =
-            matches!(record.kind, EventKind::Accepted | EventKind::Contested(_) | EventKind::Confirmed);
-        RegistrationView {
-            id,
-            owner: registration.owner,
-            status: record.kind.status(),
-            names,
-            node: registration.stamp.node,
-            stamp: registration.stamp,
-            expires: registration.expires.filter(|_| is_reservation).map(crate::clock::Hlc::millis),
-            activated: record.kind == EventKind::Activated,
-            metadata: registration.metadata,
-            erased,
-            waiting_for: Vec::new(),
-            rejected_by,
-        }
     }
 }

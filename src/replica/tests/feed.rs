@@ -7,7 +7,7 @@ fn page(cluster: &mut Cluster, id: NodeId, after: Option<Cursor>) -> Result<(Vec
     let token = cluster.next_token;
     cluster.next_token += 1;
     let request = Request::Events { after, limit: 1000, filter: EventFilter::default() };
-    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request { token, request });
+    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request(request.with(cluster.replies.to(token))));
     cluster.settle();
     match cluster.replies.remove(&token).expect("answered") {
         Ok(Answer::Events(page)) => {

@@ -194,25 +194,10 @@ fn what_would_tell_in_another_way_is_refused_whatever_is_known() {
         assert!(needs_read(&cluster.discreetly(1, Request::Register(from))), "{name}");
         let release = Request::ReleaseName { owner: "ann".into(), name: address(name) };
         assert!(needs_read(&cluster.discreetly(1, release)), "{name}");
-        for look in [
-            Request::Name(address(name)),
-            Request::Names(vec![address(name)]),
-            Request::ExplainName(address(name)),
-            Request::History { name: address(name), after: None, limit: 1 },
-            Request::Suggest { name: address(name), count: 1 },
-            Request::Owner { owner: "ann".into(), after: None, limit: 1 },
-        ] {
-            assert!(needs_read(&cluster.discreetly(1, look)), "{name}");
-        }
     }
     let unknown = Uuid::from_u128(0x4000_8000_0000_0000_0009);
     for id in [taken.id, mixed.id, unknown] {
-        for request in [
-            Request::Activate { id },
-            Request::Release { id },
-            Request::Registration { id, wait: None },
-            Request::ExplainRegistration(id),
-        ] {
+        for request in [Request::Activate { id }, Request::Release { id }] {
             assert!(needs_read(&cluster.discreetly(1, request)), "{id}");
         }
     }
@@ -314,10 +299,14 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     assert_eq!(replica.secret(), Some([9; 32]));
     cluster.nodes.insert(next, replica);
     cluster.settle();
-    let mut ask = |request| {
+    let mut ask = |request: Request| {
         let token = cluster.next_token;
         cluster.next_token += 1;
-        cluster.nodes.get_mut(&next).unwrap().handle(cluster.now, Input::Request { token, request });
+        cluster
+            .nodes
+            .get_mut(&next)
+            .unwrap()
+            .handle(cluster.now, Input::Request(request.with(cluster.replies.to(token))));
         cluster.settle();
         cluster.replies.remove(&token).expect("answered")
     };

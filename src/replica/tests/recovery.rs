@@ -16,7 +16,7 @@ fn open(n: u64, id: NodeId, store: MemoryStore, start: Option<Start>, now: Now) 
 fn ask(cluster: &mut Cluster, id: NodeId, request: Request) -> Reply {
     let token = cluster.next_token;
     cluster.next_token += 1;
-    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request { token, request });
+    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request(request.with(cluster.replies.to(token))));
     cluster.settle();
     cluster.replies.remove(&token).expect("answered")
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
-use forename::replica::{Reply, Request, Token};
+use forename::replica::any::{Answered as Reply, Request, Token};
 
 use crate::plan::Host;
 use crate::world::net::Micros;

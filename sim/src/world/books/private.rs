@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::name::{Pepper, Rules};
-use forename::replica::Request;
+use forename::replica::any::Request;
 
 use crate::oracle::Place;
 use crate::plan::{Host, VAULT};

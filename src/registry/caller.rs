@@ -1,12 +1,11 @@
-//! Changes of somebody who may change only what is its own: what it can name the owner of, or has opened itself.
+//! What callers may ask for: somebody may be allowed to change only what is its own, which it can name the owner of or has
+//! opened itself, or not to be told of private names.
 
 use uuid::Uuid;
 
-use super::answer::Outcome;
+use super::Reader;
 use super::refusal::Refusal;
-use super::request::Request;
-use super::request::Token;
-use super::{Reader, Writer};
+use super::request::{Caller, Command};
 
 /// Whose change it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,20 +28,31 @@ pub fn reaches(namespaces: &[String], namespace: &str) -> bool {
     namespaces.is_empty() || namespaces.iter().any(is)
 }
 
-impl Request {
-    /// The registration that it changes by its id, and whether the caller may not be told of private names.
-    fn changes(&self) -> Option<(Uuid, bool)> {
+impl Command {
+    /// The registration that it changes by its id.
+    fn changes(&self) -> Option<Uuid> {
         match self {
-            Self::Activate { id } | Self::Extend { id, .. } | Self::Release { id } | Self::Erase { id } => {
-                Some((*id, false))
-            }
-            Self::Discreet(request) => request.changes().map(|(id, _)| (id, true)),
-            _ => None,
+            Self::Activate { id } | Self::Extend { id, .. } | Self::Release { id } | Self::Erase { id } => Some(*id),
+            Self::Register(_) | Self::ReleaseName { .. } => None,
         }
     }
 }
 
 impl Reader<'_> {
+    /// Whether the caller may ask for this. Where something private is concerned, that is said before anything else.
+    pub(super) fn check_caller(&self, command: &Command, caller: &Caller) -> Result<(), Refusal> {
+        if !caller.reads {
+            match command {
+                Command::ReleaseName { name, .. } => self.told_by_name(name)?,
+                command => command.changes().map_or(Ok(()), |id| self.told_by_id(id))?,
+            }
+        }
+        match (&caller.bearer, command.changes()) {
+            (Some(bearer), Some(id)) => self.may_change(bearer, id),
+            _ => Ok(()),
+        }
+    }
+
     /// Of a registration that nobody knows, or of which nothing is left, the command itself says so.
     fn may_change(&self, bearer: &Bearer, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
@@ -56,19 +66,6 @@ impl Reader<'_> {
             None => bearer.token.as_ref().is_none_or(|token| self.has_opened(token, id)),
         };
         if owns || registration.erased { Ok(()) } else { Err(Refusal::NotOwner(id)) }
-    }
-}
-
-impl Writer<'_> {
-    pub(crate) fn on_behalf(&mut self, token: Token, bearer: &Bearer, request: Request) -> Outcome {
-        if let Some((id, discreet)) = request.changes() {
-            if discreet {
-                // Before anything else is said of it.
-                self.reader().told_by_id(id)?;
-            }
-            self.reader().may_change(bearer, id)?;
-        }
-        self.outcome_of(token, request)
     }
 }
 
