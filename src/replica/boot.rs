@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::outbox::Outbox;
+use super::readings::Readings;
 use super::{Config, Replica};
 use crate::clock::{NodeId, Stamp};
 use crate::log::{Log, Now, Return, Secrets, Start, StoredPhase};
@@ -73,6 +74,7 @@ impl<S: Store> Replica<S> {
             store,
             registry: Registry::new(config.registry(), me, now),
             waiting_for_start: VecDeque::new(),
+            readings: Readings::default(),
             outbox: Outbox::default(),
             config,
         };

@@ -29,6 +29,7 @@ mod log_view;
 mod outbox;
 #[cfg(feature = "planted")]
 mod planted;
+mod readings;
 mod recovery;
 mod rejoin;
 mod request;
@@ -45,6 +46,7 @@ pub use self::cluster::{ClusterView, EvictionView, MemberView, NewcomerView, Ove
 pub use self::config::Config;
 pub use self::input::{Input, Output};
 use self::outbox::Outbox;
+use self::readings::Readings;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
 pub use self::rejoin::RejoinError;
 pub use self::request::{ClusterCommand, Request};
@@ -74,6 +76,8 @@ pub struct Replica<S> {
     registry: Registry,
     /// Requests that wait for the end of the start.
     waiting_for_start: VecDeque<Request>,
+    /// Queries that are being answered.
+    readings: Readings,
     outbox: Outbox,
 }
 
@@ -130,7 +134,12 @@ impl<S: Store> Replica<S> {
 
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
-        self.log.view().wake_at().min(self.registry.wake_at())
+        let read = if self.readings.is_waiting() && self.log.phase().takes_input() {
+            self.now.elapsed
+        } else {
+            Millis(u64::MAX)
+        };
+        self.log.view().wake_at().min(self.registry.wake_at()).min(read)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -151,7 +160,10 @@ impl<S: Store> Replica<S> {
                 self.outbox.forget_peer(peer);
                 self.log.on_disconnected(store, peer);
             }
-            Input::Message { from, message } => self.log.on_message(store, from, message),
+            Input::Message { from, message } => {
+                self.readings.step_is_busy();
+                self.log.on_message(store, from, message);
+            }
             Input::SnapshotRows { from, snapshot, rows } => self.log.on_snapshot_rows(store, from, snapshot, rows),
             Input::SnapshotEnd { from, snapshot } => {
                 if self.log.on_snapshot_end(store, from, snapshot) {
@@ -209,6 +221,8 @@ impl<S: Store> Replica<S> {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
+        // The disk is at work on the batch meanwhile.
+        self.read();
         self.outbox.extend(events.map(Output::Events));
         self.outbox.extend(last_word);
         self.outbox.end_step(batch, now.elapsed)
@@ -253,12 +267,14 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// The registry with what it is lent, to read.
-    fn reader(&self) -> Reader<'_> {
-        Reader { registry: &self.registry, store: &self.store, log: &self.log }
+    /// Reads on for queries, as much as this step may.
+    fn read(&mut self) {
+        let reader = Reader { registry: &self.registry, store: &self.store, log: &self.log };
+        let ready = self.readings.read(reader);
+        self.outbox.extend(ready.into_iter().map(Output::Reply));
     }
 
-    /// The same, to change.
+    /// The registry with what it is lent.
     fn writer(&mut self) -> Writer<'_> {
         Writer { registry: &mut self.registry, store: &mut self.store, log: &mut self.log }
     }

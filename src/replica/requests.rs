@@ -5,7 +5,7 @@ use super::cluster::ClusterView;
 use super::input::Output;
 use super::request::{ClusterCommand, Request};
 use crate::log::{STARTS, Setting};
-use crate::registry::{Budget, LogView, Ready, Refusal};
+use crate::registry::{LogView, Ready, Refusal};
 use crate::store::Store;
 
 /// Requests that wait for the end of the start at most. A guess: some seconds' worth of sign-ups.
@@ -22,15 +22,18 @@ impl<S: Store> Replica<S> {
         if request.issues_ops() && self.log.phase().is_starting() {
             return self.wait_for_start(request);
         }
+        if !matches!(request, Request::Query(_)) {
+            self.readings.step_is_busy();
+        }
         let installed = self.log.phase().may_answer();
         match request {
             Request::Command(command, caller, reply) => self.writer().command(*command, &caller, reply),
             Request::Outcome(id, wait, reply) => self.writer().outcome(id, wait, reply),
             Request::SetRules(set, reply) => self.writer().set_rules(set, reply),
             Request::Query(asked) if !installed => self.answer(asked.refuse(Refusal::NotMember)),
-            Request::Query(mut asked) => {
-                let ready = asked.read(self.reader(), &mut Budget::of(usize::MAX));
-                self.answer(ready);
+            Request::Query(asked) => {
+                let refused = self.readings.add(asked);
+                self.answer(refused);
             }
             Request::Cluster(_, reply) if !installed => self.answer(Some(reply.with(Err(Refusal::NotMember)))),
             Request::Cluster(command, reply) => {

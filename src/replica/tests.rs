@@ -8,6 +8,7 @@ mod namespaces;
 mod on_behalf;
 mod private;
 mod queries;
+mod readings;
 mod recovery;
 mod retention;
 mod verify;

@@ -8,6 +8,8 @@
 //! that depends on an undurable batch, and asks for a failure before it releases anything, no answer that rests on a
 //! failed read gets out.
 
+#[cfg(test)]
+pub(crate) mod counting;
 #[cfg(feature = "node")]
 pub mod disk;
 pub mod memory;

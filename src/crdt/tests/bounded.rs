@@ -1,51 +1,9 @@
 //! What one more claim to a name costs, whatever happened to the name before.
 
-use std::cell::Cell;
-
 use crdts::VClock;
 
 use super::*;
-use crate::store::{Batch, Direction, Store, StoreFailure, Visit};
-
-/// A store in memory that counts what is read and written.
-#[derive(Clone, Default)]
-struct Counting {
-    store: MemoryStore,
-    rows_read: Cell<usize>,
-    bytes_written: usize,
-}
-
-impl Store for Counting {
-    fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
-        self.rows_read.set(self.rows_read.get() + 1);
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
-        self.store.scan(table, from, to, direction, &mut |key, value| {
-            self.rows_read.set(self.rows_read.get() + 1);
-            visit(key, value)
-        });
-    }
-
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes_written += key.len() + value.len();
-        self.store.put(table, key, value);
-    }
-
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
-        self.bytes_written += key.len();
-        self.store.delete(table, key);
-    }
-
-    fn commit(&mut self) -> Batch {
-        self.store.commit()
-    }
-
-    fn failure(&self) -> Option<StoreFailure> {
-        self.store.failure()
-    }
-}
+use crate::store::counting::Counting;
 
 /// What a step has read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -65,10 +23,10 @@ impl Costly {
     }
 
     fn measured(&mut self, act: impl FnOnce(&mut Self)) -> Cost {
-        let before = (self.registry.store.rows_read.get(), self.registry.store.bytes_written);
+        let before = (self.registry.store.rows_read(), self.registry.store.bytes_written());
         act(self);
         let store = &self.registry.store;
-        Cost { rows_read: store.rows_read.get() - before.0, bytes_written: store.bytes_written - before.1 }
+        Cost { rows_read: store.rows_read() - before.0, bytes_written: store.bytes_written() - before.1 }
     }
 
     fn issue(&mut self, body: NameOp) -> Stamp {

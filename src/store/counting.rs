@@ -1,0 +1,58 @@
+//! A store that counts, for tests of what something costs.
+
+use std::cell::Cell;
+
+use super::memory::MemoryStore;
+use super::{Batch, Direction, Store, StoreFailure, Table, Visit};
+
+/// A store in memory that counts what is read and written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counting {
+    store: MemoryStore,
+    rows_read: Cell<usize>,
+    bytes_written: usize,
+}
+
+impl Counting {
+    /// Rows that were read.
+    pub(crate) fn rows_read(&self) -> usize {
+        self.rows_read.get()
+    }
+
+    /// Bytes that were written.
+    pub(crate) fn bytes_written(&self) -> usize {
+        self.bytes_written
+    }
+}
+
+impl Store for Counting {
+    fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.rows_read.set(self.rows_read.get() + 1);
+        self.store.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>) {
+        self.store.scan(table, from, to, direction, &mut |key, value| {
+            self.rows_read.set(self.rows_read.get() + 1);
+            visit(key, value)
+        });
+    }
+
+    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.bytes_written += key.len() + value.len();
+        self.store.put(table, key, value);
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.bytes_written += key.len();
+        self.store.delete(table, key);
+    }
+
+    fn commit(&mut self) -> Batch {
+        self.store.commit()
+    }
+
+    fn failure(&self) -> Option<StoreFailure> {
+        self.store.failure()
+    }
+}
