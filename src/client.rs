@@ -29,8 +29,8 @@ use self::nodes::Nodes;
 use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody, Registrations,
-    Span, Wait,
+    Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, Problem, Registration,
+    RegistrationBody, Registrations, Span, Wait,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -180,6 +180,16 @@ impl Client {
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
         self.answer(self.call(Method::GET, &["v1", "namespaces", namespace], &[])?).await
+    }
+
+    /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
+    /// as they arrive.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
+    /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
+    pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
+        self.answer(self.call(Method::PATCH, &["v1", "namespaces", namespace], &[])?.json(patch)).await
     }
 
     /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.

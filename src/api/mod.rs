@@ -38,7 +38,7 @@ pub use server::Connections;
 pub(crate) use batch::{AT_ONCE, batch_line};
 pub(crate) use cluster::cluster_of;
 pub(crate) use names::looked_up;
-pub(crate) use namespaces::rules_of;
+pub(crate) use namespaces::{changed, rules_of};
 pub(crate) use reading::checked;
 pub(crate) use registrations::{longest, page_limit, registered};
 

@@ -8,9 +8,10 @@ use axum::response::Response;
 
 use super::extract::{Body, NoParams, Params, Segments, json};
 use super::{Api, asked};
-use crate::model::{Namespace, NamespaceBody};
+use crate::model::{Namespace, NamespaceBody, NamespacePatch};
 use crate::model::{Problem, ProblemType};
 use crate::name::Rules;
+use crate::node::Handle;
 use crate::replica::{RulesOf, SetRules};
 
 pub(super) async fn show(
@@ -30,6 +31,37 @@ pub(super) async fn set(
     let rules = Box::new(rules_of(&namespace, &body)?);
     let set = SetRules { namespace, rules, if_version: body.if_version };
     Ok(json(StatusCode::OK, &Namespace::from(asked(api.handle.set_rules(set)).await?)))
+}
+
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    Segments(namespace): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+    Body(patch): Body<NamespacePatch>,
+) -> Result<Response, Box<Problem>> {
+    Ok(json(StatusCode::OK, &changed(&api.handle, &namespace, &patch).await?))
+}
+
+/// Changes the rules in force. Where others change them meanwhile, and the patch does not say which it is meant for, it goes
+/// on from theirs.
+pub(crate) async fn changed(
+    handle: &Handle,
+    namespace: &str,
+    patch: &NamespacePatch,
+) -> Result<Namespace, Box<Problem>> {
+    loop {
+        let shown = Namespace::from(asked(handle.query(RulesOf(namespace.to_owned()))).await?);
+        let body = patch.applied_to(&NamespaceBody::from(&shown)).map_err(|error| {
+            let detail = format!("that is no change of rules: {error}; nothing was changed, correct it");
+            Problem::boxed(ProblemType::InvalidRequest, detail)
+        })?;
+        let rules = Box::new(rules_of(namespace, &body)?);
+        let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
+        match asked(handle.set_rules(set)).await {
+            Err(problem) if problem.problem_type == ProblemType::RulesChanged && !patch.names_version() => {}
+            answer => return Ok(answer?.into()),
+        }
+    }
 }
 
 /// The rules that a body gives.

@@ -60,6 +60,7 @@ pub(super) const TABLE: &[Route] = table! {
     GET    "/v1/conflicts", READ, Query => reading::conflicts;
     GET    "/v1/namespaces/{namespace}", READ, Path => namespaces::show;
     PUT    "/v1/namespaces/{namespace}", ADMIN, Path => namespaces::set;
+    PATCH  "/v1/namespaces/{namespace}", ADMIN, Path => namespaces::change;
     GET    "/v1/owners/{owner}/registrations", READ, All => registrations::of_owner;
     GET    "/v1/events", READ, Query => events::feed;
     GET    "/v1/cluster", READ, Nothing => cluster::show;

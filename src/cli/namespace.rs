@@ -1,11 +1,14 @@
 //! `forename namespace`
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::args::{ClientArgs, Format};
 use super::failure::{Exit, Failure, Outcome};
 use super::output;
-use crate::model::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Span};
+use crate::model::{
+    Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, NamespacePatch, ProfileName, RulesVersion, Span,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct NamespaceArgs {
@@ -100,8 +103,15 @@ pub(super) async fn run(args: NamespaceArgs) -> Outcome {
         }
         NamespaceCommand::Set(args) => {
             let client = args.client.client()?;
-            let body = change(&args, &client.namespace(&args.namespace).await?)?;
-            let set = client.set_namespace(&args.namespace, &body).await?;
+            let shown = client.namespace(&args.namespace).await?;
+            let patch = change(&args, &shown)?;
+            let set = if args.reset {
+                let defaults = NamespaceBody { if_version: Some(shown.version), ..NamespaceBody::default() };
+                let rules = patch.applied_to(&defaults).map_err(|error| Failure::failed(error.to_string()))?;
+                client.set_namespace(&args.namespace, &rules).await?
+            } else {
+                client.change_namespace(&args.namespace, &patch).await?
+            };
             (args.client, set)
         }
     };
@@ -109,38 +119,31 @@ pub(super) async fn run(args: NamespaceArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The rules that are to be set in place of those that were shown.
-fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespaceBody, Failure> {
-    let (profile, if_version) = (args.profile, Some(args.if_version.unwrap_or(shown.version)));
-    let mut body = match args.reset {
-        true => NamespaceBody { if_version, ..NamespaceBody::default() },
-        false => NamespaceBody { if_version, ..NamespaceBody::from(shown) },
-    };
-    if profile.is_some_and(|profile| profile != shown.profile) {
-        // What goes with the old profile does not go with the new one.
-        (body.lookalikes, body.characters, body.remove_tags) = (None, None, None);
+/// What the arguments change of the rules that were shown.
+fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespacePatch, Failure> {
+    let SetArgs { profile, lookalikes, characters, remove_tags, private, least, most, .. } = args;
+    let fields = json!({
+        "profile": profile, "lookalikes": lookalikes, "characters": characters, "remove_tags": remove_tags,
+        "private": private, "min_length": least, "max_length": most,
+        "hold_after_release": args.hold_after_release, "held_for": args.held_for,
+        "if_version": args.if_version.unwrap_or(shown.version),
+    });
+    let given = fields.as_object().cloned().unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
+    let mut patch = NamespacePatch(given.collect());
+    if args.reserve.is_empty() && args.unreserve.is_empty() {
+        return Ok(patch);
     }
-    body.profile = profile.or(body.profile);
-    body.lookalikes = args.lookalikes.or(body.lookalikes);
-    body.characters = args.characters.or(body.characters);
-    body.remove_tags = args.remove_tags.or(body.remove_tags);
-    body.private = args.private.unwrap_or(body.private);
-    body.min_length = args.least.or(body.min_length);
-    body.max_length = args.most.or(body.max_length);
-    body.hold_after_release = args.hold_after_release.or(body.hold_after_release);
-    body.held_for = args.held_for.or(body.held_for);
-    if args.held_for.is_none() && body.hold_after_release.is_some_and(|span| span.0.is_zero()) {
-        (body.hold_after_release, body.held_for) = (None, None);
-    }
-    if let Some(unknown) = args.unreserve.iter().find(|name| !body.reserved.contains(name)) {
+    let mut reserved = if args.reset { Vec::new() } else { shown.reserved.clone() };
+    if let Some(unknown) = args.unreserve.iter().find(|name| !reserved.contains(name)) {
         return Err(Failure::failed(format!(
             "{unknown:?} is not reserved in {}; nothing was changed. 'forename namespace get' shows the reserved names",
             shown.namespace
         )));
     }
-    body.reserved.retain(|name| !args.unreserve.contains(name));
-    body.reserved.extend(args.reserve.iter().cloned());
-    Ok(body)
+    reserved.retain(|name| !args.unreserve.contains(name));
+    reserved.extend(args.reserve.iter().cloned());
+    patch.0.insert("reserved".to_owned(), json!(reserved));
+    Ok(patch)
 }
 
 fn text(shown: &Namespace) -> String {
@@ -200,7 +203,9 @@ mod tests {
         let rules: Rules = before.rules(namespace).unwrap();
         let (namespace, version) = (namespace.to_owned(), RulesVersion::Default);
         let shown = Namespace::from(NamespaceView { namespace, rules, version, is_final: true });
-        change(&args, &shown).map_err(|failure| failure.message)
+        let patch = change(&args, &shown).map_err(|failure| failure.message)?;
+        let rules = if args.reset { NamespaceBody::default() } else { NamespaceBody::from(&shown) };
+        Ok(patch.applied_to(&rules).unwrap())
     }
 
     #[test]

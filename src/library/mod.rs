@@ -19,14 +19,14 @@ pub use backup::NodeBackup;
 pub use batch::NodeBatch;
 pub use events::NodeEvents;
 
-use crate::api::{asked, cluster_of, longest, page_limit, registered, rules_of};
+use crate::api::{asked, changed, cluster_of, longest, page_limit, registered, rules_of};
 use crate::clock::NodeId;
 use crate::config::Doors;
 #[cfg(doc)]
 use crate::model::ProblemType;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, Problem, Registration, RegistrationBody,
-    Registrations, Span, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, Problem, Registration,
+    RegistrationBody, Registrations, Span, Wait,
 };
 use crate::node::Node;
 use crate::replica::{Caller, ClusterCommand, Command, NameRequest, RegistrationsOf, RulesOf, SetRules};
@@ -114,6 +114,16 @@ impl Node {
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
         Ok(asked(self.handle().query(RulesOf(namespace.to_owned()))).await?.into())
+    }
+
+    /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
+    /// as they arrive.
+    ///
+    /// # Errors
+    /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
+    /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
+    pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
+        Ok(changed(&self.handle(), namespace, patch).await?)
     }
 
     /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.

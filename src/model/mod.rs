@@ -34,7 +34,7 @@ pub use name::{
     CheckedName, CheckedNames, Conflict, ConflictStatus, Conflicts, Contender, History, Name, TakenName, TakenNames,
     Tenure,
 };
-pub use namespace::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName};
+pub use namespace::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, NamespacePatch, ProfileName};
 pub use problem::{Problem, ProblemType};
 pub use query::{EventQuery, NameQuery};
 pub use registration::{

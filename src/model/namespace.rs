@@ -1,6 +1,7 @@
 //! Rules of namespaces.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::object::object;
 use super::text::{Span, Time};
@@ -164,6 +165,98 @@ impl From<&Namespace> for NamespaceBody {
             hold_after_release: shown.hold_after_release,
             held_for: shown.held_for,
             if_version: Some(shown.version),
+        }
+    }
+}
+
+/// A change of rules, as a JSON merge patch (RFC 7396) of a [`NamespaceBody`]: what it names is set, `null` gives the default,
+/// and what it does not name stays.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NamespacePatch(
+    /// The fields that change.
+    pub Map<String, Value>,
+);
+
+impl NamespacePatch {
+    /// Whether it names the version that it is meant for.
+    #[must_use]
+    pub fn names_version(&self) -> bool {
+        self.0.get("if_version").is_some_and(|version| !version.is_null())
+    }
+
+    /// The rules that it makes of these. What goes with a profile does not go with another one, nor for whom names are kept
+    /// with not keeping them.
+    ///
+    /// # Errors
+    /// It names what is no rule, or gives one a value that it cannot have.
+    pub fn applied_to(&self, rules: &NamespaceBody) -> serde_json::Result<NamespaceBody> {
+        let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(rules)?)?;
+        let changes = |field: &str| self.0.get(field).is_some_and(|value| fields.get(field) != Some(value));
+        let mut stale = Vec::new();
+        if changes("profile") {
+            stale.extend(["lookalikes", "characters", "remove_tags"]);
+        }
+        if self.0.get("hold_after_release").is_some_and(|span| matches!(span.as_str(), None | Some("0s"))) {
+            stale.push("held_for");
+        }
+        for field in stale {
+            fields.remove(field);
+        }
+        for (field, value) in &self.0 {
+            if value.is_null() && (fields.contains_key(field) || matches!(field.as_str(), "private" | "reserved")) {
+                fields.remove(field);
+            } else {
+                fields.insert(field.clone(), value.clone());
+            }
+        }
+        serde_json::from_value(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patched(rules: &Value, patch: &Value) -> Result<Value, String> {
+        let rules: NamespaceBody = serde_json::from_value(rules.clone()).unwrap();
+        let patch: NamespacePatch = serde_json::from_value(patch.clone()).unwrap();
+        let rules = patch.applied_to(&rules).map_err(|error| error.to_string())?;
+        Ok(serde_json::to_value(rules).unwrap())
+    }
+
+    #[test]
+    fn what_a_patch_names_changes_and_the_rest_stays() {
+        let rules = json!({"profile": "username", "lookalikes": "strict", "private": true, "reserved": ["admin"]});
+        for (patch, wanted) in [
+            (json!({}), rules.clone()),
+            (json!({"private": null}), json!({"profile": "username", "lookalikes": "strict", "reserved": ["admin"]})),
+            (json!({"reserved": null, "lookalikes": null}), json!({"profile": "username", "private": true})),
+            (
+                json!({"profile": "email", "remove_tags": true}),
+                json!({"profile": "email", "remove_tags": true, "private": true, "reserved": ["admin"]}),
+            ),
+            (
+                json!({"profile": "username", "max_length": 20}),
+                json!({"profile": "username", "lookalikes": "strict", "private": true, "reserved": ["admin"], "max_length": 20}),
+            ),
+        ] {
+            assert_eq!(patched(&rules, &patch).unwrap(), wanted, "{patch}");
+        }
+        let kept = json!({"hold_after_release": "30d", "held_for": "nobody"});
+        assert_eq!(patched(&kept, &json!({"hold_after_release": null})).unwrap(), json!({}));
+        assert_eq!(patched(&kept, &json!({"max_length": 9})).unwrap()["held_for"], "nobody");
+    }
+
+    #[test]
+    fn a_patch_of_what_is_no_rule_is_refused() {
+        for patch in [json!({"privat": null}), json!({"privat": true}), json!({"min_length": "three"})] {
+            assert!(patched(&json!({}), &patch).is_err(), "{patch}");
+        }
+        for patch in ["[]", "7", "null", "\"profile\""] {
+            assert!(serde_json::from_str::<NamespacePatch>(patch).is_err(), "{patch}");
         }
     }
 }

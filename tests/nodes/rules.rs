@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forename::client::ClientError;
 use forename::model::ProblemType;
-use forename::model::{NameRef, Namespace, NamespaceBody, ProfileName, RegistrationBody};
+use forename::model::{NameRef, Namespace, NamespaceBody, NamespacePatch, ProfileName, RegistrationBody};
 use forename::transport::Cuts;
 use forename::{Client, replica::NameStatus};
 
@@ -59,6 +59,16 @@ async fn rules_that_are_set_on_one_node_hold_on_another_and_outlive_restarts() {
     assert!(detail.contains("reserved name \"admin\""), "{detail}");
     let held = nodes[0].client.name("username", "AL").await.unwrap();
     assert_eq!((held.status, held.registration), (NameStatus::Held, Some(al.id)), "names that are taken stay");
+
+    let patch: NamespacePatch = serde_json::from_str(r#"{"max_length": 30}"#).unwrap();
+    let patched = nodes[1].client.change_namespace("username", &patch).await.unwrap();
+    assert_eq!((patched.min_length, patched.max_length), (3, 30));
+    assert_eq!(patched.reserved, ["admin"], "what a patch does not name stays");
+    has(&nodes[0].client, &patched).await;
+    let stale = serde_json::from_value(serde_json::json!({"private": true, "if_version": set.version})).unwrap();
+    let (kind, _) = problem(nodes[0].client.change_namespace("username", &stale).await);
+    assert_eq!(kind, ProblemType::RulesChanged);
+    let set = patched;
 
     let email = body(r#"{"remove_tags": true}"#);
     let email = nodes[1].client.set_namespace("org/42/email", &email).await.unwrap();

@@ -27,6 +27,9 @@ fn made(words: &str) -> (String, String) {
     (lines.trim_end().to_owned(), secret.to_owned())
 }
 
+/// The exit code of a command that the caller's token does not allow.
+const NOT_ALLOWED: i32 = 6;
+
 #[tokio::test]
 async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     let home = Home::new();
@@ -49,24 +52,24 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     };
 
     let (code, text) = typed("claim username/alice --owner ann", None);
-    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(code, Some(NOT_ALLOWED), "{text}");
     assert!(text.contains("API token") && text.contains("FORENAME_API_TOKEN"), "{text}");
     let (code, text) = typed("claim username/alice --owner ann", Some("fna1.0000"));
-    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(code, Some(NOT_ALLOWED), "{text}");
     assert!(text.contains("none of this node's") && !text.contains("fna1.0000"), "{text}");
 
     assert_eq!(typed("claim username/alice --owner ann --wait", Some(&claiming)).0, Some(0));
     let (code, text) = typed("show username/alice", Some(&claiming));
-    assert!(code == Some(1) && text.contains("lacks the scope 'read'"), "{text}");
+    assert!(code == Some(NOT_ALLOWED) && text.contains("lacks the scope 'read'"), "{text}");
     assert_eq!(typed("show username/alice", Some(&reading)).0, Some(0));
     let (code, text) = typed("claim username/bob --owner bob", Some(&reading));
-    assert!(code == Some(1) && text.contains("lacks the scope 'register'"), "{text}");
+    assert!(code == Some(NOT_ALLOWED) && text.contains("lacks the scope 'register'"), "{text}");
     let (code, text) = typed("member token", Some(&claiming));
-    assert!(code == Some(1) && text.contains("lacks the scope 'admin'"), "{text}");
+    assert!(code == Some(NOT_ALLOWED) && text.contains("lacks the scope 'admin'"), "{text}");
     assert_eq!(typed("member token", Some(&administrating)).0, Some(0));
     let backup = home.data().with_file_name("backup");
     let take = format!("backup {}", backup.display());
-    assert_eq!(typed(&take, Some(&reading)).0, Some(1));
+    assert_eq!(typed(&take, Some(&reading)).0, Some(NOT_ALLOWED));
     assert_eq!(typed(&take, Some(&administrating)).0, Some(0));
 
     // The token has its limit whoever the owners are, also after a restart.
