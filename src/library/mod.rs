@@ -123,7 +123,7 @@ impl Node {
     /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
     /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
     pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
-        Ok(changed(&self.handle(), namespace, patch).await?)
+        changed(&self.handle(), namespace, patch).await
     }
 
     /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
