@@ -237,7 +237,7 @@ mod tests {
         let later = changed("username", &kept, "--max-length 100").unwrap();
         assert_eq!((later.hold_after_release, later.held_for), (kept.hold_after_release, Some(HeldFor::Nobody)));
         let not = changed("username", &kept, "--hold-after-release 0s").unwrap();
-        assert_eq!((not.hold_after_release, not.held_for), (None, None));
+        assert_eq!((not.held_for, not.rules("username").unwrap().hold()), (None, None));
     }
 
     #[test]
