@@ -23,7 +23,8 @@ fn main() {
     }
 }
 
-/// What git says of the directory of this package; none where it is not the root of a repository, or git is missing.
+/// Runs git in the directory of this package and returns what it prints. None if that directory is not the root of a
+/// repository, or if git is not installed.
 fn git(arguments: &[&str]) -> Option<String> {
     let root = env::var_os("CARGO_MANIFEST_DIR")?;
     if !Path::new(&root).join(".git").exists() {

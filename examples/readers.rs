@@ -1,5 +1,5 @@
-//! What a claim waits for while others read the event feed: latencies of claims at one node in this process, alone and
-//! beside readers whose filter finds nothing, so that each of them reads the whole feed again and again.
+//! Measures how long a claim takes at one node in this process: first alone, then while others read the event feed. The
+//! readers ask for an owner who has no events, so each of them reads the whole feed again and again.
 //!
 //! `cargo run --release --example readers -- [READERS] [REGISTRATIONS] [CLAIMS]`
 

@@ -114,9 +114,10 @@ impl Clocks {
         heard.chain(truth).collect()
     }
 
-    /// Whether a host may take its own clock for wrong. Of each other clock it knows what it heard last, and the truth may
-    /// be another by now; so each is somewhere between these. Members that it has not heard of since its start, or not since they were let in, count or do
-    /// not: it cannot know their clocks. Within a step those that were members before it and those that are after it count.
+    /// Whether a host may think that its own clock is wrong. Each other clock lies between the readings that the host took of
+    /// it lately and what it truly shows. The host cannot know the clock of a member that it has not heard of since its start
+    /// or since that member was let in, so such a member may count or not. Within a step the members before it and those after
+    /// it count.
     pub(super) fn may_be_off(&self, world: &World, host: Host) -> bool {
         let (own, heard) = (clock_of(world, host), self.heard.get(&host));
         let heard = heard.unwrap_or(&self.nothing);
@@ -151,7 +152,8 @@ impl Clocks {
     }
 }
 
-/// Whether a host may take its own clock for wrong by those of these others, of which it heard this.
+/// Whether a host may think that its own clock is wrong, if it compares it with the clocks of these other members. `heard`
+/// has the readings that it took of them.
 fn may_be_off_by(
     world: &World,
     host: Host,

@@ -108,7 +108,7 @@ impl Exclusive {
     }
 }
 
-/// Whether a registration replaces a claim to a name that it claims itself.
+/// Whether a registration claims the same name as the claim that it replaces: its holder spells the name in another way.
 fn is_respelling(register: &Register) -> bool {
     let replaced =
         |end: &ClaimRef| register.claims.iter().any(|c| (&c.namespace, &c.key) == (&end.namespace, &end.key));
@@ -142,8 +142,8 @@ impl Check for Exclusive {
     }
 }
 
-/// Whether some op ends a confirmed claim before another claim, or that claim replaces it; or it expired by then, and some
-/// watermark has passed that.
+/// Whether a confirmed claim has ended when the claim `by` begins: an earlier op ended it, or `by` replaces it, or it was a
+/// reservation that expired before, and some watermark has passed its end.
 fn has_ended<'a>(
     claim: Stamp,
     place: &Place,

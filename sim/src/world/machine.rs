@@ -329,7 +329,7 @@ impl Machine {
     }
 }
 
-/// What the founders begin with.
+/// The founding of a simulated cluster: its first members and the settings that its plan gives.
 fn founding(plan: &Plan) -> Founding {
     let settings = Settings { evict_after: plan.evict_after, keep_events: plan.keep_events, ..Settings::default() };
     Founding { founders: (0..plan.founders).map(node_id).collect(), settings, ..Founding::default() }
