@@ -135,7 +135,7 @@ impl Client {
     /// # Errors
     /// Also where the registration is rejected: [`ClientError::is_taken`], the problem has it.
     pub async fn register(&self, body: &RegistrationBody) -> Result<Registration> {
-        let waits = body.wait == Some(Wait::Final);
+        let waits = body.wait.is_some_and(Wait::waits);
         let wait = if waits { body.timeout.map_or(DEFAULT_WAIT, |span| span.0) } else { Duration::ZERO };
         let request = self.call(Method::POST, &["v1", "registrations"], &[])?;
         let request = request.timeout(wait.saturating_add(PATIENCE));
@@ -156,12 +156,12 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string()], &[])?).await
     }
 
-    /// The same when it is final, or after `timeout` with what is known then.
+    /// The same when it is final, or after `timeout` with what is known then, whoever is out of reach.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
     pub async fn wait_for(&self, id: Uuid, timeout: Duration) -> Result<Registration> {
-        let query = [("wait", "final".to_owned()), ("timeout", Span(timeout).to_string())];
+        let query = [("wait", "always".to_owned()), ("timeout", Span(timeout).to_string())];
         let request = self.call(Method::GET, &["v1", "registrations", &id.to_string()], &query)?;
         self.answer(request.timeout(timeout.saturating_add(PATIENCE))).await
     }

@@ -37,8 +37,8 @@ use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody};
 use crate::replica::{
-    Asked, Caller, ClusterCommand, ClusterView, Command, Config, Contact, Cursor, NamespaceView, OpenError, Query,
-    Refusal, RegistrationView, Replica, Reply, Request, SetRules, Start, node_in,
+    Asked, AwaitFinal, Caller, ClusterCommand, ClusterView, Command, Config, Contact, Cursor, NamespaceView, OpenError,
+    Query, Refusal, RegistrationView, Replica, Reply, Request, SetRules, Start, node_in,
 };
 use crate::store::disk::{DiskOptions, DiskStore};
 use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
@@ -203,11 +203,11 @@ impl Handle {
         self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
     }
 
-    /// What became of a registration: when it is final, or after so many milliseconds with what is known then.
+    /// What became of a registration: when it is final, or when the wait ends with what is known then.
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn outcome(&self, id: Uuid, wait: Option<u64>) -> Result<RegistrationView, Refusal> {
+    pub async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<RegistrationView, Refusal> {
         self.ask(|reply| Request::Outcome(id, wait, reply)).await
     }
 

@@ -5,7 +5,7 @@ mod lie;
 mod trouble;
 
 use forename::name::{Profile, Rules};
-use forename::replica::GossipLimits;
+use forename::replica::{AwaitFinal, GossipLimits};
 use serde::{Deserialize, Serialize};
 
 pub use self::lie::{Forged, Forgery, Lie, Mask};
@@ -320,7 +320,7 @@ pub struct Wish {
     /// In place of `names` it takes the name that it gives up, in another spelling.
     #[serde(default)]
     pub respelt: bool,
-    /// Milliseconds that the client waits for the outcome.
+    /// Milliseconds that the client waits for the outcome: see [`awaits`].
     pub wait: Option<u64>,
     /// The client may not be told whether private names exist.
     #[serde(default)]
@@ -328,4 +328,11 @@ pub struct Wish {
     /// The client bears an API token that may have so many registrations open at the node.
     #[serde(default)]
     pub max_open: Option<u32>,
+}
+
+/// How a client waits that waits so many milliseconds: where the number is odd also for a member that is out of reach, so
+/// that both are tried.
+#[must_use]
+pub fn awaits(millis: u64) -> AwaitFinal {
+    AwaitFinal { at_most: millis, always: millis % 2 == 1 }
 }

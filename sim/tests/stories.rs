@@ -1,5 +1,6 @@
 //! Each rule of the design as a story: who claims, what breaks, who is told what.
 
+use forename::model::WaitReason;
 use forename::replica::{EndReason, EventType, NameStatus, Refusal, Status};
 use forename_sim::plan::{Kind, Loss, Pick, Trouble, Wish};
 use forename_sim::story::Story;
@@ -338,13 +339,43 @@ fn a_client_that_waits_is_told_the_outcome() {
 fn a_client_that_waits_in_vain_is_told_so_in_time() {
     let mut story = Story::of(3);
     story.split(&[LIMA]);
-    let wish = Wish { names: vec!["alice".to_owned()], wait: Some(2000), ..Wish::default() };
+    let wish = Wish { names: vec!["alice".to_owned()], wait: Some(1999), ..Wish::default() };
     let alice = story.wishes(LONDON, wish);
     story.passes(1900);
     assert!(story.told(alice).is_none());
     story.passes(200);
     assert_eq!(story.told(alice).unwrap().status, Status::Pending);
     story.heal();
+    story.ends_well();
+}
+
+#[test]
+fn a_client_does_not_wait_for_a_member_that_is_out_of_reach_unless_it_says_so() {
+    let mut story = Story::of(3);
+    let waits = |name: &str, wait| Wish { names: vec![name.to_owned()], wait: Some(wait), ..Wish::default() };
+    story.split(&[LIMA]);
+    let (alice, anna) = (story.wishes(LONDON, waits("alice", 20_000)), story.wishes(LONDON, waits("anna", 20_001)));
+    story.passes(1000);
+    assert!(story.told(alice).is_none(), "Lima may answer any moment");
+    story.passes(4000);
+    let told = story.told(alice).unwrap();
+    assert_eq!(told.status, Status::Pending, "Lima has fallen silent while the client waited");
+    assert_eq!(told.waiting_for[0].reason, WaitReason::OutOfReach);
+    let bob = story.wishes(LONDON, waits("bob", 20_000));
+    story.passes(10);
+    assert_eq!(
+        story.told(bob).unwrap().status,
+        Status::Pending,
+        "it is known to be silent: there is nothing to wait for"
+    );
+    assert!(story.told(anna).is_none(), "this one waits whoever is out of reach");
+    story.heal();
+    story.passes(3000);
+    assert_eq!(story.told(anna).unwrap().status, Status::Confirmed);
+    let carl = story.wishes(LONDON, waits("carl", 20_000));
+    assert!(story.told(carl).is_none());
+    story.passes(200);
+    assert_eq!(story.told(carl).unwrap().status, Status::Confirmed, "Lima is back, and waited for again");
     story.ends_well();
 }
 

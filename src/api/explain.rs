@@ -1,7 +1,7 @@
 //! Why a registration or a name is where it is, in words for people who answer for it.
 
 use crate::clock::{NodeId, Stamp};
-use crate::model::{AwaitedMember, Case, DecidingOp, Explanation, Span, Time};
+use crate::model::{AwaitedMember, Case, DecidingOp, Explanation, Span, Time, Waiting};
 use crate::name::shown;
 use crate::replica::{
     Awaited, ClaimView, EndReason, NameExplanation, NameView, RegistrationExplanation, Rival, Status, TenureClaim,
@@ -311,7 +311,8 @@ fn awaited(member: &Awaited) -> AwaitedMember {
         (_, _, false, Some(since)) => format!("it is not connected, and was last heard of at {since}"),
         (_, _, false, None) => "it is not connected, and was not heard of since this node started".to_owned(),
     };
-    AwaitedMember { node: member.waiting.node, label: member.waiting.label.clone(), since, why }
+    let Waiting { node, label, reason, .. } = member.waiting.clone();
+    AwaitedMember { node, label, reason, since, why }
 }
 
 /// What ends the wait.

@@ -17,7 +17,7 @@ use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS
 use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
 use crate::model::{Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::{Caller as By, Command, NameRequest, RegisterRequest, RegistrationsOf, Status};
+use crate::replica::{AwaitFinal, Caller as By, Command, NameRequest, RegisterRequest, RegistrationsOf, Status};
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
@@ -135,10 +135,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     Ok(Some(bare.parse().unwrap_or_else(|_| Uuid::new_v5(&IDEMPOTENCY_KEYS, bare.as_bytes()))))
 }
 
-/// After how many milliseconds to answer at the latest, where the client waits at all.
-pub(crate) fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<u64> {
-    let timeout = timeout.map_or(DEFAULT_WAIT, |span| span.0).min(MAX_WAIT);
-    (wait == Some(Wait::Final)).then(|| Span(timeout).millis())
+/// How long to wait, where the client waits at all.
+pub(crate) fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<AwaitFinal> {
+    let at_most = Span(timeout.map_or(DEFAULT_WAIT, |span| span.0).min(MAX_WAIT)).millis();
+    match wait? {
+        Wait::None => None,
+        Wait::Final => Some(AwaitFinal::in_reach(at_most)),
+        Wait::Always => Some(AwaitFinal::always(at_most)),
+    }
 }
 
 #[derive(Deserialize)]

@@ -29,7 +29,9 @@ use crate::model::WaitReason;
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::Backup;
 use crate::replica::any::{Answer, Answered as Reply, Request};
-use crate::replica::{self, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Status};
+use crate::replica::{
+    self, AwaitFinal, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Status,
+};
 use crate::store::{SnapshotPart, Write};
 use crate::transport::WireVersion;
 
@@ -294,10 +296,10 @@ async fn waiting_has_a_default_and_a_cap() {
     for (query, wait) in [
         ("", None),
         ("?wait=none&timeout=9s", None),
-        ("?wait=final", Some(5000)),
-        ("?wait=final&timeout=250ms", Some(250)),
-        ("?wait=final&timeout=2", Some(2000)),
-        ("?wait=final&timeout=1h", Some(60_000)),
+        ("?wait=final", Some(AwaitFinal::in_reach(5000))),
+        ("?wait=final&timeout=250ms", Some(AwaitFinal::in_reach(250))),
+        ("?wait=always&timeout=2", Some(AwaitFinal::always(2000))),
+        ("?wait=final&timeout=1h", Some(AwaitFinal::in_reach(60_000))),
     ] {
         assert_eq!(fake.get(&format!("{path}{query}")).await.status(), StatusCode::OK);
         let Request::Registration { wait: asked, .. } = fake.last() else { panic!("asked something else") };
@@ -306,7 +308,7 @@ async fn waiting_has_a_default_and_a_cap() {
     let mut body = alice();
     body["wait"] = json!("final");
     fake.post("/v1/registrations", &body).await;
-    assert!(matches!(fake.last(), Request::Register(request) if request.wait == Some(5000)));
+    assert!(matches!(fake.last(), Request::Register(request) if request.wait == Some(AwaitFinal::in_reach(5000))));
 }
 
 #[tokio::test]
@@ -330,7 +332,10 @@ async fn every_call_by_the_client() {
     client.registration(id).await.unwrap();
     assert_eq!(fake.last(), Request::Registration { id, wait: None });
     client.wait_for(id, Duration::from_millis(1500)).await.unwrap();
-    assert!(matches!(fake.last(), Request::Registration { wait: Some(1500), .. }));
+    assert!(matches!(
+        fake.last(),
+        Request::Registration { wait: Some(AwaitFinal { at_most: 1500, always: true }), .. }
+    ));
     client.activate(id).await.unwrap();
     assert_eq!(fake.last(), Request::Activate { id });
     client.extend(id, Duration::from_secs(900)).await.unwrap();

@@ -11,8 +11,8 @@ use crate::model::{
     NameStatus, Registration, RegistrationBody, Registrations, Span, TakenName, TakenNames, Tenure, Time,
 };
 use crate::replica::{
-    self, HistoryPage, ListedName, NameRequest, NameView, Refusal, RegisterRequest, RegistrationView, TenureClaim,
-    TenureView,
+    self, AwaitFinal, HistoryPage, ListedName, NameRequest, NameView, Refusal, RegisterRequest, RegistrationView,
+    TenureClaim, TenureView,
 };
 
 impl From<NameRef> for NameRequest {
@@ -22,8 +22,8 @@ impl From<NameRef> for NameRequest {
 }
 
 impl RegistrationBody {
-    /// The request to the replica; `wait` as the server caps it, in milliseconds.
-    pub(crate) fn into_request(self, wait: Option<u64>) -> RegisterRequest {
+    /// The request to the replica; `wait` as the server caps it.
+    pub(crate) fn into_request(self, wait: Option<AwaitFinal>) -> RegisterRequest {
         let replaces = self.replaces.map(|replaces| replica::Replaces {
             registration: replaces.registration,
             name: NameRequest { namespace: replaces.namespace, name: replaces.name },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use uuid::Uuid;
 
 use super::args::{ClientArgs, Format};
@@ -44,18 +44,41 @@ pub(super) struct ClaimArgs {
 /// Whether to wait for the outcome.
 #[derive(Args, Debug)]
 pub(super) struct WaitArgs {
-    /// Wait until the outcome is final
-    #[arg(long)]
-    pub(super) wait: bool,
+    /// Wait until the outcome is final; with =always also while that needs a member that is out of reach
+    #[arg(
+        long,
+        value_enum,
+        value_name = "final|always",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "final",
+        hide_possible_values = true
+    )]
+    wait: Option<WaitFor>,
     /// How long at most; exit code 4 if it is still pending then
     #[arg(long, default_value = "5s", requires = "wait")]
     pub(super) timeout: Span,
 }
 
+/// What `--wait` takes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum WaitFor {
+    Final,
+    Always,
+}
+
 impl WaitArgs {
     pub(super) fn fill(&self, body: &mut RegistrationBody) {
-        body.wait = self.wait.then_some(Wait::Final);
-        body.timeout = self.wait.then_some(self.timeout);
+        body.wait = self.wait.map(|wait| match wait {
+            WaitFor::Final => Wait::Final,
+            WaitFor::Always => Wait::Always,
+        });
+        body.timeout = self.wait.map(|_| self.timeout);
+    }
+
+    /// Whether the command is to wait.
+    pub(super) fn waits(&self) -> bool {
+        self.wait.is_some()
     }
 }
 
@@ -89,7 +112,7 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
                     registration.id
                 ))
                 .after_result()),
-                None => Ok(Exit::of(registration.status, wait.wait)),
+                None => Ok(Exit::of(registration.status, wait.waits())),
             }
         }
         Err(error) => {
@@ -120,8 +143,12 @@ fn over(registration: &Registration) -> Option<String> {
 /// A node waits [`MAX_WAIT`] at most in one request, so a longer wait takes several.
 async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Result<Registration, ClientError> {
     let mut registration = client.register(body).await?;
-    let mut left = if wait.wait { wait.timeout.0.saturating_sub(MAX_WAIT) } else { Duration::ZERO };
-    while !registration.status.is_final() && !left.is_zero() {
+    let mut left = if wait.waits() { wait.timeout.0.saturating_sub(MAX_WAIT) } else { Duration::ZERO };
+    let goes_on = |registration: &Registration| {
+        let held_up = registration.waiting_for.iter().any(|waiting| waiting.reason.is_open_ended());
+        !registration.status.is_final() && (wait.wait == Some(WaitFor::Always) || !held_up)
+    };
+    while goes_on(&registration) && !left.is_zero() {
         match client.wait_for(registration.id, left.min(MAX_WAIT)).await {
             Ok(now) => registration = now,
             // Another node answers than the one that took it, and has not heard of it yet.

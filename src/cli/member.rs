@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use tokio::time::timeout;
 
 use super::args::{ClientArgs, Format};
-use super::claim::WaitArgs;
 use super::failure::{Exit, Failure, Outcome};
 use super::{output, status};
 use crate::client::{Client, ClientError};
@@ -20,6 +19,17 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct MemberArgs {
     #[command(subcommand)]
     command: MemberCommand,
+}
+
+/// Whether to wait until it is done.
+#[derive(Args, Debug)]
+struct UntilDone {
+    /// Wait until it is done
+    #[arg(long)]
+    wait: bool,
+    /// How long at most; exit code 4 if it is not done then
+    #[arg(long, default_value = "5s", requires = "wait")]
+    timeout: Span,
 }
 
 #[derive(Subcommand, Debug)]
@@ -43,7 +53,7 @@ enum MemberCommand {
         #[arg(long)]
         ban: bool,
         #[command(flatten)]
-        wait: WaitArgs,
+        wait: UntilDone,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -61,7 +71,7 @@ enum MemberCommand {
         #[arg(long, conflicts_with = "wait")]
         cancel: bool,
         #[command(flatten)]
-        wait: WaitArgs,
+        wait: UntilDone,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -118,7 +128,7 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn evict(member: &str, force: bool, ban: bool, wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+async fn evict(member: &str, force: bool, ban: bool, wait: &UntilDone, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let node = find(&client.cluster().await?, member)?;
     // First, or it could be back before.
@@ -180,7 +190,7 @@ async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), Client
     Ok(())
 }
 
-async fn leave(wait: &WaitArgs, args: &ClientArgs) -> Outcome {
+async fn leave(wait: &UntilDone, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let mut cluster = client.leave().await?;
     if !wait.wait {

@@ -29,7 +29,7 @@ use crate::model::{
     RegistrationBody, Registrations, Span, Wait,
 };
 use crate::node::Node;
-use crate::replica::{Caller, ClusterCommand, Command, NameRequest, RegistrationsOf, RulesOf, SetRules};
+use crate::replica::{AwaitFinal, Caller, ClusterCommand, Command, NameRequest, RegistrationsOf, RulesOf, SetRules};
 
 type Result<T> = std::result::Result<T, Box<Problem>>;
 
@@ -51,12 +51,12 @@ impl Node {
         self.outcome(id, None).await
     }
 
-    /// The same when it is final, or after `timeout` with what is known then.
+    /// The same when it is final, or after `timeout` with what is known then, whoever is out of reach.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
     pub async fn wait_for(&self, id: Uuid, timeout: Duration) -> Result<Registration> {
-        self.outcome(id, longest(Some(Wait::Final), Some(Span(timeout)))).await
+        self.outcome(id, longest(Some(Wait::Always), Some(Span(timeout)))).await
     }
 
     /// Makes a reservation permanent.
@@ -214,7 +214,7 @@ impl Node {
         Ok(asked(self.handle().command(command, Caller::ANYBODY)).await?.into())
     }
 
-    async fn outcome(&self, id: Uuid, wait: Option<u64>) -> Result<Registration> {
+    async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<Registration> {
         Ok(asked(self.handle().outcome(id, wait)).await?.into())
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::WaitReason;
 use super::text::{Time, stamp};
 use crate::clock::{NodeId, Stamp};
 
@@ -87,7 +88,10 @@ pub struct AwaitedMember {
     /// When it was last heard of; none where it has not been since the answering node started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// What is the matter with it.
+    /// What is the matter with it, as a code.
+    #[serde(default)]
+    pub reason: WaitReason,
+    /// The same as a sentence.
     pub why: String,
 }
 

@@ -29,8 +29,19 @@ pub enum Wait {
     /// At once, with what is known.
     #[default]
     None,
-    /// When the outcome is final, or at the timeout with what is known then.
+    /// When the outcome is final, or at the timeout with what is known then; at once where it needs a member that is out
+    /// of reach.
     Final,
+    /// When the outcome is final, or at the timeout with what is known then, whoever is out of reach.
+    Always,
+}
+
+impl Wait {
+    /// Whether the answer may come later than at once.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        self != Self::None
+    }
 }
 
 /// The claim that a rename ends.
@@ -205,6 +216,13 @@ impl WaitReason {
     #[must_use]
     pub fn is_brief(self) -> bool {
         matches!(self, Self::RoundTrip)
+    }
+
+    /// Whether nobody knows how long it lasts: somebody has to bring the member back, to set its clock right or to evict
+    /// it.
+    #[must_use]
+    pub fn is_open_ended(self) -> bool {
+        matches!(self, Self::OutOfReach | Self::ClockAhead)
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::request::{Caller, Command, NameRequest, RegisterRequest, Replaces};
+use super::request::{AwaitFinal, Caller, Command, NameRequest, RegisterRequest, Replaces};
 use super::views::RegistrationView;
 use super::waiters::Later;
 use super::{Reader, Writer};
@@ -141,7 +141,7 @@ impl Writer<'_> {
     }
 
     /// Answers with what became of a registration, at the end of the step or when that is final.
-    pub(crate) fn outcome(&mut self, id: Uuid, wait: Option<u64>, reply: Reply<RegistrationView>) {
+    pub(crate) fn outcome(&mut self, id: Uuid, wait: Option<AwaitFinal>, reply: Reply<RegistrationView>) {
         let void = self.reader().void_registration(id);
         // What was accepted before an eviction goes on to be pending.
         let known = if self.log.may_answer() { self.registry.lattice.find(self.store, id).or(void) } else { void };

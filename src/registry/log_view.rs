@@ -42,6 +42,9 @@ pub trait LogView {
     /// The members whose word an op with this stamp still waits for.
     fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting>;
 
+    /// The members whose word is not to be expected: nothing is heard of them, or their clocks are too far ahead.
+    fn out_of_reach(&self) -> Vec<NodeId>;
+
     /// Whether some other member may yet issue something with an earlier timestamp.
     fn lacks_promises(&self, stamp: Stamp) -> bool;
 

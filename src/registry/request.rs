@@ -82,6 +82,29 @@ impl Caller {
     pub const ANYBODY: Self = Self { reads: true, bearer: None };
 }
 
+/// How long an answer may wait for its outcome to be final.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AwaitFinal {
+    /// Milliseconds at most.
+    pub at_most: u64,
+    /// Also while the outcome needs a member that is out of reach, or whose clock is too far ahead.
+    pub always: bool,
+}
+
+impl AwaitFinal {
+    /// For so many milliseconds, whoever is out of reach.
+    #[must_use]
+    pub fn always(at_most: u64) -> Self {
+        Self { at_most, always: true }
+    }
+
+    /// For so many milliseconds, and only while every member that is needed is in reach.
+    #[must_use]
+    pub fn in_reach(at_most: u64) -> Self {
+        Self { at_most, always: false }
+    }
+}
+
 /// A name as a client writes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct NameRequest {
@@ -106,9 +129,9 @@ pub struct RegisterRequest {
     pub replaces: Option<Replaces>,
     /// A JSON object as text, given back with the outcome.
     pub metadata: Option<String>,
-    /// Answer only when the outcome is final, or after so many milliseconds with what is known then; none: as soon as
-    /// it is accepted.
-    pub wait: Option<u64>,
+    /// Answer only when the outcome is final, or when the wait ends, with what is known then; none: as soon as it is
+    /// accepted.
+    pub wait: Option<AwaitFinal>,
     /// What it counts for at this node, where callers are told apart.
     pub charge: Option<Charge>,
 }

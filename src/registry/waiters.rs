@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::reply::Reply;
+use super::request::AwaitFinal;
 use super::views::RegistrationView;
 use super::{Reader, Writer};
-use crate::clock::{Millis, Stamp};
+use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::Registration;
 
 /// What a request is answered with later: the state of this registration at the end of the step.
 #[derive(Debug)]
 pub(super) struct Later {
     pub(super) registration: Registration,
-    /// Not before its outcome is final, or so many milliseconds have passed.
-    pub(super) wait: Option<u64>,
+    /// Not before its outcome is final, or this wait ends.
+    pub(super) wait: Option<AwaitFinal>,
     /// The client may not be told what became of private names.
     pub(super) discreet: bool,
 }
@@ -33,6 +34,8 @@ pub(super) struct Waiter {
     reply: Reply<RegistrationView>,
     /// Answered at this time at the latest; none: now.
     deadline: Option<Millis>,
+    /// It waits also while a member that is needed is out of reach.
+    always: bool,
     /// The client may not be told what became of private names.
     discreet: bool,
 }
@@ -50,6 +53,8 @@ pub(super) struct Waiters {
     decided: Vec<Stamp>,
     /// Waiters that turned to another registration in this step.
     handed_over: Vec<(Stamp, Waiter)>,
+    /// The members that were out of reach in the last step in which somebody waited.
+    out_of_reach: Vec<NodeId>,
 }
 
 impl Waiters {
@@ -91,6 +96,25 @@ impl Waiters {
         taken
     }
 
+    /// The registrations for which somebody waits only while every member that is needed is in reach.
+    fn in_reach_only(&self) -> Vec<Stamp> {
+        let some = self.by_registration.iter().filter(|(_, waiters)| waiters.iter().any(|waiter| !waiter.always));
+        some.map(|(registration, _)| *registration).collect()
+    }
+
+    /// Takes those of a registration who do not wait for a member out of reach.
+    fn take_in_reach_only(&mut self, registration: Stamp) -> Vec<(Stamp, Waiter)> {
+        let waiters = self.by_registration.remove(&registration).unwrap_or_default();
+        let (stay, go): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| waiter.always);
+        if !stay.is_empty() {
+            self.by_registration.insert(registration, stay);
+        }
+        for waiter in &go {
+            self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
+        }
+        go.into_iter().map(|waiter| (registration, waiter)).collect()
+    }
+
     fn take_due(&mut self, now: Millis) -> Vec<(Stamp, Waiter)> {
         let mut taken = Vec::new();
         while let Some(entry) = self.deadlines.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -114,9 +138,18 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Whether the outcome needs a member of which nobody knows when it is back.
+    fn is_held_up(&self, registration: &Registration) -> bool {
+        !self.registry.waiters.out_of_reach.is_empty()
+            && self.blockers(registration).iter().any(|waiting| waiting.reason.is_open_ended())
+    }
+}
+
 impl Writer<'_> {
     /// Answers the requests about registrations whose turn has come.
     pub(crate) fn answer_waiting(&mut self) {
+        let out_of_reach = self.out_of_reach_changed();
         let changed = self.registry.verdicts.take_fates_changed();
         for (first, waiter) in std::mem::take(&mut self.registry.waiters.handed_over) {
             if let Some(first) = Registration::load(self.store, first) {
@@ -125,7 +158,8 @@ impl Writer<'_> {
         }
         for (registration, waiter) in std::mem::take(&mut self.registry.waiters.fresh) {
             let fate = if changed { self.reader().reload(*registration) } else { *registration };
-            if waiter.deadline.is_some() && !self.reader().status(&fate).is_final() {
+            let waits = waiter.deadline.is_some() && !self.reader().status(&fate).is_final();
+            if waits && (waiter.always || !self.reader().is_held_up(&fate)) {
                 self.registry.waiters.add(fate.stamp, waiter);
             } else {
                 self.answer(waiter, fate);
@@ -133,6 +167,9 @@ impl Writer<'_> {
         }
         let mut due = self.registry.waiters.take_decided();
         due.extend(self.registry.waiters.take_due(self.registry.now.elapsed));
+        if out_of_reach {
+            due.extend(self.take_held_up());
+        }
         for (registration, waiter) in due {
             let known = Registration::load(self.store, registration);
             if let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) {
@@ -141,6 +178,30 @@ impl Writer<'_> {
                 self.answer(waiter, registration);
             }
         }
+    }
+
+    /// Whether other members than before are out of reach, now that somebody waits.
+    fn out_of_reach_changed(&mut self) -> bool {
+        let waiters = &mut self.registry.waiters;
+        if waiters.fresh.is_empty() && waiters.by_registration.is_empty() {
+            return false;
+        }
+        let now = self.log.out_of_reach();
+        let changed = waiters.out_of_reach != now;
+        waiters.out_of_reach = now;
+        changed
+    }
+
+    /// Those who wait no longer, because a member that their registration needs has fallen silent.
+    fn take_held_up(&mut self) -> Vec<(Stamp, Waiter)> {
+        let mut taken = Vec::new();
+        for stamp in self.registry.waiters.in_reach_only() {
+            let known = Registration::load(self.store, stamp);
+            if known.is_some_and(|registration| self.reader().is_held_up(&registration)) {
+                taken.extend(self.registry.waiters.take_in_reach_only(stamp));
+            }
+        }
+        taken
     }
 
     fn answer(&mut self, waiter: Waiter, registration: Registration) {
@@ -152,10 +213,11 @@ impl Writer<'_> {
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
     pub(super) fn answer_later(&mut self, later: Later, reply: Reply<RegistrationView>) {
         let Later { registration, wait, discreet } = later;
-        let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait));
+        let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait.at_most));
+        let always = wait.is_some_and(|wait| wait.always);
         let waiters = &mut self.registry.waiters;
         waiters.count += 1;
-        let waiter = Waiter { number: waiters.count, reply, deadline, discreet };
+        let waiter = Waiter { number: waiters.count, reply, deadline, always, discreet };
         waiters.fresh.push((Box::new(registration), waiter));
     }
 }

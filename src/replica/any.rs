@@ -8,10 +8,10 @@ use crate::clock::{Millis, NodeId};
 use crate::model::{ClaimPlace, ClusterSettingsBody, Cursor, Place, RulesVersion};
 use crate::name::Rules;
 use crate::registry::{
-    Asked, Bearer, Caller, ClusterSecret, Command, ConflictPage, Conflicts, EventFilter, EventPage, EventsAfter,
-    ExplainName, ExplainRegistration, HistoryOf, HistoryPage, NameExplanation, NameOf, NamePage, NameRequest, NameView,
-    NamesOf, NamesTaken, NamespaceView, Query, Refusal, RegisterRequest, RegistrationExplanation, RegistrationView,
-    RegistrationsOf, Reply, RulesOf, SetRules, Suggestions,
+    Asked, AwaitFinal, Bearer, Caller, ClusterSecret, Command, ConflictPage, Conflicts, EventFilter, EventPage,
+    EventsAfter, ExplainName, ExplainRegistration, HistoryOf, HistoryPage, NameExplanation, NameOf, NamePage,
+    NameRequest, NameView, NamesOf, NamesTaken, NamespaceView, Query, Refusal, RegisterRequest,
+    RegistrationExplanation, RegistrationView, RegistrationsOf, Reply, RulesOf, SetRules, Suggestions,
 };
 
 /// Names a request until it is answered; chosen by whoever makes it.
@@ -57,7 +57,7 @@ pub enum Request {
         /// Its id.
         id: Uuid,
         /// Answer only when it is final, or after so many milliseconds with what is known then.
-        wait: Option<u64>,
+        wait: Option<AwaitFinal>,
     },
     /// Who holds a name.
     Name(NameRequest),

@@ -57,6 +57,10 @@ impl LogView for Log {
         self.view().waiting_for(stamp, seq).into_iter().map(describe).collect()
     }
 
+    fn out_of_reach(&self) -> Vec<NodeId> {
+        self.membership().members().filter(|member| wait_reason(self, *member).is_open_ended()).collect()
+    }
+
     fn lacks_promises(&self, stamp: Stamp) -> bool {
         self.view().lacks_promises(stamp)
     }

@@ -5,7 +5,9 @@ use uuid::Uuid;
 use super::cluster::ClusterView;
 use crate::clock::NodeId;
 use crate::model::ClusterSettingsBody;
-use crate::registry::{Asked, Caller, ClusterSecret, Command, NamespaceView, RegistrationView, Reply, SetRules};
+use crate::registry::{
+    Asked, AwaitFinal, Caller, ClusterSecret, Command, NamespaceView, RegistrationView, Reply, SetRules,
+};
 
 /// Something asked of a node. There is one answer to each.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub enum Request {
     /// A client wants to change something.
     Command(Box<Command>, Caller, Reply<RegistrationView>),
     /// What became of a registration: when it is final, or after so many milliseconds with what is known then; none: at once.
-    Outcome(Uuid, Option<u64>, Reply<RegistrationView>),
+    Outcome(Uuid, Option<AwaitFinal>, Reply<RegistrationView>),
     /// Rules for a namespace.
     SetRules(SetRules, Reply<NamespaceView>),
     /// Something that only reads.

@@ -298,8 +298,9 @@ fn a_registration_that_loses_one_name_frees_the_others() {
 fn who_waits_hears_the_outcome_or_what_is_known_at_the_deadline() {
     let mut cluster = Cluster::founded(2);
     cluster.cut(1, 2);
-    let waiting = RegisterRequest { wait: Some(500), ..names(&["alice"]) };
-    let (short, long) = (waiting.clone(), RegisterRequest { wait: Some(60_000), ..names(&["bob"]) });
+    let waiting = RegisterRequest { wait: Some(AwaitFinal::always(500)), ..names(&["alice"]) };
+    let (short, long) =
+        (waiting.clone(), RegisterRequest { wait: Some(AwaitFinal::always(60_000)), ..names(&["bob"]) });
     let (short, long) = (cluster.ask(1, Request::Register(short)), cluster.ask(1, Request::Register(long)));
     cluster.pass(400);
     assert!(cluster.replies.is_empty());

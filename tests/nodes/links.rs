@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use forename::Client;
-use forename::model::Registration;
+use forename::model::{Registration, RegistrationBody, Span, Wait, WaitReason};
 use forename::replica::{EventType, Status};
 use forename::transport::{Cuts, LinkFilter};
 
 use crate::support::facts::{agreed, feed};
 use crate::support::local::{self, Local};
-use crate::support::{all_members, claim, eventually, same, user, user_final};
+use crate::support::{all_members, claim, eventually, same, user, user_final, within};
 
 const LABELS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -66,6 +67,44 @@ async fn two_halves_take_claims_on_their_own_and_agree_once_healed() {
     let told: Vec<_> = feed(at).await.into_iter().filter(|event| event.data.registration.id == loser.id).collect();
     assert_eq!(told.iter().filter(|event| event.event_type == EventType::Rejected).count(), 1);
     assert_eq!(told.last().map(|event| event.event_type), Some(EventType::Rejected));
+    local::shutdown(nodes).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_is_answered_at_once_where_a_member_that_is_needed_is_out_of_reach() {
+    let cuts = Arc::new(Cuts::new());
+    let mut nodes = vec![Local::start(LABELS[0], cuts.clone(), None).await];
+    for label in &LABELS[1..3] {
+        let node = Local::start(label, cuts.clone(), Some(&nodes[0])).await;
+        nodes.push(node);
+    }
+    let clients = local::clients(&nodes);
+    all_members(&clients).await;
+    for other in &nodes[..2] {
+        cuts.cut(other.peer, nodes[2].peer);
+    }
+
+    let within_a_minute = Some(Span(Duration::from_secs(60)));
+    let waits = |name, wait| RegistrationBody { wait: Some(wait), timeout: within_a_minute, ..user(name, "ann") };
+    // Asked while the third may still answer, so it waits until that one is known to be silent; the other one waits on.
+    let told =
+        within("an answer before the time is over", clients[0].register(&waits("alice", Wait::Final))).await.unwrap();
+    assert_eq!(told.status, Status::Pending);
+    let waited_for: Vec<_> = told.waiting_for.iter().map(|member| (member.label.as_str(), member.reason)).collect();
+    assert_eq!(waited_for, [("c", WaitReason::OutOfReach)]);
+    let always = waits("anna", Wait::Always);
+    let waiting = clients[0].register(&always);
+    tokio::pin!(waiting);
+    let at_once = clients[0].register(&waits("bob", Wait::Final));
+    let told = tokio::select! {
+        biased;
+        told = &mut waiting => panic!("nothing is decided: {told:?}"),
+        told = at_once => told.unwrap(),
+    };
+    assert_eq!(told.status, Status::Pending);
+
+    cuts.heal();
+    assert_eq!(within("the outcome", waiting).await.unwrap().status, Status::Confirmed);
     local::shutdown(nodes).await;
 }
 

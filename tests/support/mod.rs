@@ -72,7 +72,7 @@ pub(crate) fn user(name: &str, owner: &str) -> RegistrationBody {
 
 /// The same, answered when it is final.
 pub(crate) fn user_final(name: &str, owner: &str) -> RegistrationBody {
-    RegistrationBody { wait: Some(Wait::Final), timeout: Some(forename::model::Span(DEADLINE)), ..user(name, owner) }
+    RegistrationBody { wait: Some(Wait::Always), timeout: Some(forename::model::Span(DEADLINE)), ..user(name, owner) }
 }
 
 /// Registers; `None` where the name is taken already.

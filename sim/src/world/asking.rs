@@ -4,7 +4,7 @@ use forename::replica::any::Request;
 use forename::replica::{NameRequest, RegisterRequest, Replaces};
 
 use crate::dice::Dice;
-use crate::plan::{Ask, Host, Otherwise, Slot, Wish};
+use crate::plan::{Ask, Host, Otherwise, Slot, Wish, awaits};
 use crate::world::books::orders;
 use crate::world::clients::{self, Call, name, text_of};
 use crate::world::queue::Event;
@@ -102,7 +102,7 @@ fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
             Some((Call::Other, Request::ReleaseName { owner, name }))
         }),
         Ask::Show(slot, wait) => {
-            let about = |id| (Call::About(*slot), Request::Registration { id, wait: *wait });
+            let about = |id| (Call::About(*slot), Request::Registration { id, wait: wait.map(awaits) });
             world.clients.id(*slot).map(about)
         }
         Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
@@ -158,7 +158,7 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
         ttl: wish.ttl,
         replaces,
         metadata: Some(text_of(wish.slot)),
-        wait: wish.wait,
+        wait: wish.wait.map(awaits),
         charge: wish.max_open.map(clients::charge),
     };
     world.clients.asked.insert(wish.slot, request.clone());

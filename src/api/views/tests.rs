@@ -6,7 +6,7 @@ use crate::clock::{Hlc, Millis, Stamp};
 use crate::model::{
     EndReason, EventType, ExtensionBody, NamespaceBody, RejectedBy, Status, TokenBody, WaitReason, Waiting,
 };
-use crate::replica::{ClaimView, NameEnd};
+use crate::replica::{AwaitFinal, ClaimView, NameEnd};
 
 fn view() -> RegistrationView {
     let node = NodeId(0xabc);
@@ -130,11 +130,11 @@ fn a_body_becomes_a_request() {
         "metadata": {"a": 1}
     }"#;
     let body: RegistrationBody = serde_json::from_str(text).unwrap();
-    let request = body.into_request(Some(9));
+    let request = body.into_request(Some(AwaitFinal::in_reach(9)));
     assert_eq!(request.ttl, Some(5_400_000));
     assert_eq!(request.metadata.as_deref(), Some("{\"a\":1}"));
     assert_eq!(request.replaces.unwrap().name.name, "al");
-    assert_eq!(request.wait, Some(9));
+    assert_eq!(request.wait, Some(AwaitFinal::in_reach(9)));
 }
 
 proptest! {

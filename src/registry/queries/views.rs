@@ -81,7 +81,7 @@ impl Reader<'_> {
     }
 
     /// Whom a registration waits for: a lost one whose own op is decided waits for the op that displaced it.
-    fn blockers(&self, registration: &Registration) -> Vec<Waiting> {
+    pub(crate) fn blockers(&self, registration: &Registration) -> Vec<Waiting> {
         let waiting = self.log.waiting_for(registration.stamp, registration.seq);
         if !waiting.is_empty() || !registration.lost {
             return waiting;

@@ -122,7 +122,12 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
         let mut views = Vec::new();
         for (n, name) in names.into_iter().enumerate() {
             let id = Uuid::from_u128(0x4000_8000_0000_0000_0000 + n as u128 + u128::from(ttl.is_some()) * 100);
-            let request = RegisterRequest { id: Some(id), ttl, wait: Some(60_000), ..of("eve", &[address(name)]) };
+            let request = RegisterRequest {
+                id: Some(id),
+                ttl,
+                wait: Some(AwaitFinal::always(60_000)),
+                ..of("eve", &[address(name)])
+            };
             let view = cluster.asks(2, request.clone());
             assert_eq!(
                 (view.id, view.status, view.names[0].name.as_str()),
