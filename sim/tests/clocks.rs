@@ -379,6 +379,25 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
 /// Lima stands still for twelve seconds, and its clock with it for a part of them. What it heard before, that London's clock
 /// was not late, counts until it has heard London for a while.
 #[test]
+fn a_clock_that_stands_still_is_gone_by_for_a_moment_as_it_was() {
+    let mut story = Story::of(2);
+    story.passes(2000);
+    story.step_clock(TOKYO, 3000);
+    story.passes(2 * KNOWN);
+    story.suffers(Trouble::Frozen(TOKYO), 30_000);
+    story.passes(10_100);
+    let early = story.claims(LONDON, &["early"]);
+    assert_eq!(story.refused(early), None, "Tokyo's clock was right within the last seconds that London heard it");
+    story.passes(6000);
+    let late = story.claims(LONDON, &["late"]);
+    assert!(matches!(story.refused(late), Some(Refusal::ClockSuspect { .. })), "of two the one that is ahead is suspect");
+    story.passes(12_000 + KNOWN);
+    story.step_clock(TOKYO, 27_000);
+    story.passes(KNOWN);
+    story.ends_well();
+}
+
+#[test]
 fn a_node_that_stood_still_goes_for_a_moment_by_what_it_heard_before() {
     let mut story = Story::of(3);
     story.passes(2000);

@@ -95,7 +95,8 @@ async fn whoever_waits_is_answered_at_once_where_a_member_that_is_needed_is_out_
     let always = waits("anna", Wait::Always);
     let waiting = clients[0].register(&always);
     tokio::pin!(waiting);
-    let at_once = clients[0].register(&waits("bob", Wait::Final));
+    let bob = waits("bob", Wait::Final);
+    let at_once = clients[0].register(&bob);
     let told = tokio::select! {
         biased;
         told = &mut waiting => panic!("nothing is decided: {told:?}"),

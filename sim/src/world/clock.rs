@@ -56,6 +56,12 @@ impl WallClock {
         }
     }
 
+    /// By how much it may have come to be off by its speed alone within such a time, milliseconds.
+    pub(crate) fn strays(&self, within: Micros) -> i64 {
+        let within = i64::try_from(within / 1000).unwrap_or(i64::MAX);
+        if self.frozen.is_some() { within } else { within * self.drift.abs() / 1_000_000 }
+    }
+
     /// It is off by so many milliseconds from now on, and goes at the right speed.
     pub(crate) fn set_off(&mut self, time: Micros, by: i64) {
         self.drift(time, 0);
