@@ -390,7 +390,10 @@ fn a_clock_that_stands_still_is_gone_by_for_a_moment_as_it_was() {
     assert_eq!(story.refused(early), None, "Tokyo's clock was right within the last seconds that London heard it");
     story.passes(6000);
     let late = story.claims(LONDON, &["late"]);
-    assert!(matches!(story.refused(late), Some(Refusal::ClockSuspect { .. })), "of two the one that is ahead is suspect");
+    assert!(
+        matches!(story.refused(late), Some(Refusal::ClockSuspect { .. })),
+        "of two the one that is ahead is suspect"
+    );
     story.passes(12_000 + KNOWN);
     story.step_clock(TOKYO, 27_000);
     story.passes(KNOWN);
