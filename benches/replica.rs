@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use divan::counter::ItemsCount;
 use forename::clock::{Hlc, Millis, NodeId, Stamp};
 use forename::crdt::{Claim, Entry, NameOp, Register, State};
+use forename::model::NameRef;
 use forename::replica::{
-    Caller, Command, Config, Contact, Founding, Input, NameRequest, Now, Output, RegisterRequest, Replica, Reply,
-    Request, Start,
+    Caller, Command, Config, Contact, Founding, Input, Now, Output, RegisterRequest, Replica, Reply, Request, Start,
 };
 use forename::store::memory::MemoryStore;
 
@@ -71,7 +71,7 @@ fn registrations_on_a_single_node(bencher: divan::Bencher) {
         for step in 0..REGISTRATIONS.div_ceil(STEP) {
             let now = Now { wall: Millis(1_800_000_000_000 + step), elapsed: Millis(step) };
             for n in step * STEP..(step + 1) * STEP {
-                let names = vec![NameRequest { namespace: "username".into(), name: format!("user{:x}", scattered(n)) }];
+                let names = vec![NameRef { namespace: "username".into(), name: format!("user{:x}", scattered(n)) }];
                 let request = RegisterRequest { owner: format!("owner-{n}"), names, ..RegisterRequest::default() };
                 replica.handle(now, Input::Request(answers.count(Command::Register(request))));
             }
@@ -111,7 +111,7 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
 fn claims_and_releases_of_one_name(bencher: divan::Bencher, rounds: u64) {
     bencher.counter(ItemsCount::new(rounds)).with_inputs(replica).bench_local_values(|mut replica| {
         let (owner, answers) = ("owner".to_owned(), Answers::default());
-        let name = NameRequest { namespace: "username".into(), name: "alice".into() };
+        let name = NameRef { namespace: "username".into(), name: "alice".into() };
         for round in 0..rounds {
             let register =
                 RegisterRequest { owner: owner.clone(), names: vec![name.clone()], ..RegisterRequest::default() };

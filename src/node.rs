@@ -35,10 +35,10 @@ use crate::clock::NodeId;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
-use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody};
+use crate::model::{Cluster, ClusterId, ClusterSettings, ClusterSettingsBody, Cursor, Namespace, Registration};
 use crate::replica::{
-    Asked, AwaitFinal, Caller, ClusterCommand, ClusterView, Command, Config, Contact, Cursor, NamespaceView, OpenError,
-    Query, Refusal, RegistrationView, Replica, Reply, Request, SetRules, Start, node_in,
+    Asked, AwaitFinal, Caller, ClusterCommand, Command, Config, Contact, OpenError, Query, Refusal, Replica, Reply,
+    Request, SetRules, Start, node_in,
 };
 use crate::store::disk::{DiskOptions, DiskStore};
 use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
@@ -194,7 +194,7 @@ impl Handle {
     ///
     /// # Errors
     /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
-    pub async fn command(&self, command: Command, caller: Caller) -> Result<RegistrationView, Refusal> {
+    pub async fn command(&self, command: Command, caller: Caller) -> Result<Registration, Refusal> {
         if command.takes_names()
             && let Some(low) = self.disk_low.borrow().clone()
         {
@@ -203,19 +203,25 @@ impl Handle {
         self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
     }
 
-    /// What became of a registration: when it is final, or when the wait ends with what is known then.
+    /// What became of a registration: when it is final, or when the wait ends with what is known then. To somebody
+    /// who reaches these namespaces; none for all, see [`reaches`](crate::replica::reaches).
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<RegistrationView, Refusal> {
-        self.ask(|reply| Request::Outcome(id, wait, reply)).await
+    pub async fn outcome(
+        &self,
+        id: Uuid,
+        wait: Option<AwaitFinal>,
+        reached: Vec<String>,
+    ) -> Result<Registration, Refusal> {
+        self.ask(|reply| Request::Outcome { id, wait, reached, reply }).await
     }
 
     /// Gives a namespace its rules.
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn set_rules(&self, set: SetRules) -> Result<NamespaceView, Refusal> {
+    pub async fn set_rules(&self, set: SetRules) -> Result<Namespace, Refusal> {
         self.ask(|reply| Request::SetRules(set, reply)).await
     }
 
@@ -231,7 +237,7 @@ impl Handle {
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn operate(&self, command: ClusterCommand) -> Result<ClusterView, Refusal> {
+    pub async fn operate(&self, command: ClusterCommand) -> Result<Cluster, Refusal> {
         self.ask(|reply| Request::Cluster(command, reply)).await
     }
 

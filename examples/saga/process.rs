@@ -7,10 +7,9 @@
 use std::collections::BTreeSet;
 
 use forename::Client;
-use forename::model::EventQuery;
+use forename::model::{Cursor, EventQuery, EventType, Status};
 use forename::model::{NameRef, Registration, RegistrationBody};
 use forename::model::{Problem, ProblemType};
-use forename::replica::{Cursor, EventType, Status};
 use uuid::Uuid;
 
 use super::account::{Account, Command};

@@ -3,13 +3,13 @@
 //! What the feed's events led to has their cursor in the same line, so both are there or neither. A real event store
 //! has the same in one transaction, or as the metadata of an event.
 
+use forename::model::Cursor;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use forename::replica::Cursor;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

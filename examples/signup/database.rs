@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use forename::model::{Event, Registration};
-use forename::replica::{Cursor, EndReason, Status};
+use forename::model::{Cursor, EndReason, Event, Registration, Status};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, NoTls, Row, Transaction};
 use uuid::Uuid;

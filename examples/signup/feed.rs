@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use forename::Client;
 use forename::client::ClientError;
-use forename::model::Cluster;
 use forename::model::EventQuery;
 use forename::model::ProblemType;
-use forename::replica::Cursor;
+use forename::model::{Cluster, Cursor};
 use tokio::time::{sleep, timeout};
 
 use crate::database::Connection;

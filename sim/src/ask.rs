@@ -1,8 +1,8 @@
 //! Requests that the simulator's own checks send to nodes. Each runs the simulated world on until the node has answered.
 
+use forename::model::{Cluster, NameRef, Registration, limits};
 use forename::replica::any::{Answer, Answered as Reply, Request};
-use forename::replica::limits;
-use forename::replica::{ClusterView, NameRequest, Refusal, RegistrationView};
+use forename::replica::{ClusterCommand, NamesOf, Refusal, RegistrationsOf};
 
 use crate::plan::Host;
 use crate::violation::Violation;
@@ -12,9 +12,9 @@ use crate::world::World;
 pub(crate) fn ask(
     world: &mut World,
     host: Host,
-    request: Request,
+    request: impl Into<Request>,
 ) -> Result<Option<Result<Answer, Refusal>>, Violation> {
-    Ok(ask_all(world, host, vec![request])?.pop())
+    Ok(ask_all(world, host, vec![request.into()])?.pop())
 }
 
 /// As [`ask`], but waits up to seven seconds: a node that has just started does not answer some requests before it has compared
@@ -22,10 +22,10 @@ pub(crate) fn ask(
 pub(crate) fn ask_patiently(
     world: &mut World,
     host: Host,
-    request: Request,
+    request: impl Into<Request>,
 ) -> Result<Option<Result<Answer, Refusal>>, Violation> {
     let (number, token) = world.clients.check(host);
-    world.request(host, token, request);
+    world.request(host, token, request.into());
     for _ in 0..700 {
         let later = world.now + 10_000;
         world.run_until(later)?;
@@ -58,35 +58,36 @@ pub(crate) fn ask_all(
     Ok(numbers.iter().map_while(|number| world.clients.answer(*number)).collect())
 }
 
-pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Box<ClusterView>>, Violation> {
-    match ask(world, host, Request::Cluster)? {
+pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Cluster>, Violation> {
+    match ask(world, host, ClusterCommand::Show)? {
         Some(Ok(Answer::Cluster(view))) => Ok(Some(view)),
         _ => Ok(None),
     }
 }
 
 /// All registrations of an owner, as a node sees them.
-pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<Vec<RegistrationView>, Violation> {
-    let (mut all, mut after) = (Vec::new(), None);
+pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<Vec<Registration>, Violation> {
+    let (mut all, mut after, mut ended) = (Vec::new(), None, false);
     loop {
-        let request = Request::Owner { owner: owner.to_owned(), after, limit: 1000 };
-        let Some(Ok(Answer::Registrations(views))) = ask(world, host, request)? else {
+        let query = RegistrationsOf::new(owner.to_owned(), after, 1000);
+        let Some(Ok(Answer::Registrations(page))) = ask(world, host, query)? else {
             let text = format!("host {host} does not answer about {owner}");
             return Err(Violation { check: "oracle", text });
         };
-        let Some(last) = views.last() else { return Ok(all) };
-        if after.is_some_and(|after| views.iter().any(|view| view.id == after)) {
-            let text = format!("the list of {owner} at host {host} does not go on after {}", last.id);
+        // It is read on also where the page says that it is the last one.
+        let Some(last) = page.registrations.last().map(|last| last.id) else { return Ok(all) };
+        if ended || after.is_some_and(|after| page.registrations.iter().any(|view| view.id == after)) {
+            let text = format!("the list of {owner} at host {host} does not go on, or ends, after {after:?}");
             return Err(Violation { check: "oracle", text });
         }
-        after = Some(last.id);
-        all.extend(views);
+        (after, ended) = (Some(last), page.next.is_none());
+        all.extend(page.registrations);
     }
 }
 
 /// Asks about many names in few requests, and answers as if each had been asked about by itself.
-pub(crate) fn ask_at_once(world: &mut World, host: Host, names: &[NameRequest]) -> Result<Vec<Reply>, Violation> {
-    let requests = names.chunks(limits::MAX_CHECKED).map(|names| Request::Names(names.to_vec())).collect();
+pub(crate) fn ask_at_once(world: &mut World, host: Host, names: &[NameRef]) -> Result<Vec<Reply>, Violation> {
+    let requests = names.chunks(limits::MAX_CHECKED).map(|names| NamesOf(names.to_vec()).into()).collect();
     let mut views = Vec::new();
     for answer in ask_all(world, host, requests)? {
         match answer {

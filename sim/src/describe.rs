@@ -1,6 +1,6 @@
 //! Plain words for what clients ask and are told, what goes wrong, and what each check guards.
 
-use forename::replica::RegistrationView;
+use forename::model::Registration;
 use forename::replica::any::{Answer, Answered as Reply};
 
 use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
@@ -65,13 +65,13 @@ pub(crate) fn reply(reply: &Reply) -> String {
         Ok(Answer::Registration(view)) => registration(view),
         Ok(Answer::Name(view)) => format!("{} is {:?}", view.key, view.status).to_lowercase(),
         Ok(Answer::Namespace(view)) => format!("{} has the rules of {}", view.namespace, view.version),
-        Ok(Answer::Registrations(views)) => format!("{} registrations", views.len()),
+        Ok(Answer::Registrations(page)) => format!("{} registrations", page.registrations.len()),
         Ok(_) => "an answer".to_owned(),
         Err(refusal) => format!("refused: {refusal}"),
     }
 }
 
-fn registration(view: &RegistrationView) -> String {
+fn registration(view: &Registration) -> String {
     let names: Vec<_> = view.names.iter().map(|name| name.key.as_str()).collect();
     format!("{} is {}", names.join("+"), format!("{:?}", view.status).to_lowercase())
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::NodeId;
 use forename::crdt::NameOp;
 use forename::log::{Body, MemberOp, Op};
+use forename::model::{EndReason, Event, EventType, Registration, Status};
 use forename::replica::any::{Answer, Answered as Reply};
-use forename::replica::{EndReason, Event, EventType, Lane, Message, NameEnd, Refusal, RegistrationView, Status};
+use forename::replica::{Lane, Message, Refusal};
 
 use crate::oracle::Verdicts;
 use crate::world::clients::Call;
@@ -152,7 +153,7 @@ impl Marks {
         }
     }
 
-    fn shown(&mut self, view: &RegistrationView) {
+    fn shown(&mut self, view: &Registration) {
         self.mark(match view.status {
             Status::Rejected => "a client is told of a rejection",
             Status::Contested => "a client is told of a contest",
@@ -246,11 +247,11 @@ impl Marks {
 
     fn events(&mut self, events: &[Event]) {
         for event in events {
-            match (event.event_type, &event.ended) {
+            match (event.event_type, event.data.reason) {
                 (EventType::Activated, _) => self.mark("activated in time"),
-                (_, Some(NameEnd { reason: EndReason::Expired, .. })) => self.mark("name ended: expired"),
-                (_, Some(NameEnd { reason: EndReason::Released, .. })) => self.mark("name ended: released"),
-                (_, Some(NameEnd { reason: EndReason::Replaced, .. })) => self.mark("name ended: replaced"),
+                (_, Some(EndReason::Expired)) => self.mark("name ended: expired"),
+                (_, Some(EndReason::Released)) => self.mark("name ended: released"),
+                (_, Some(EndReason::Replaced)) => self.mark("name ended: replaced"),
                 _ => {}
             }
         }

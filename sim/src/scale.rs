@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use forename::clock::Hlc;
-use forename::replica::{GossipLimits, Status};
+use forename::model::Status;
+use forename::replica::GossipLimits;
 
 use crate::plan::{Ask, Disk, Ending, Host, Links, Plan, Slot, Wish};
 use crate::run::{Failure, Run};

@@ -7,10 +7,9 @@ mod troubles;
 use std::rc::Rc;
 
 use forename::clock::{NodeId, Stamp};
+use forename::model::{Cluster, Event, EventQuery, NameStatus, Namespace, Registration, Status};
 use forename::replica::any::{Answer, Request};
-use forename::replica::{
-    ClusterView, Event, EventFilter, GossipLimits, NameStatus, NamespaceView, Refusal, RegistrationView, Status,
-};
+use forename::replica::{ClusterCommand, EventsAfter, GossipLimits, NameOf, Refusal, RulesOf, SetRules};
 use forename::store::Table;
 
 use crate::ask::ask;
@@ -26,7 +25,7 @@ use crate::world::machine::Process;
 const LATENCY: u64 = 10_000;
 
 /// The logs of which a node says that members hold different ops under one number.
-fn forks(view: &ClusterView) -> Vec<NodeId> {
+fn forks(view: &Cluster) -> Vec<NodeId> {
     view.forks.iter().map(|fork| fork.origin).collect()
 }
 
@@ -193,19 +192,19 @@ impl Story {
     ///
     /// # Errors
     /// The node's refusal.
-    pub fn sets_rules(&mut self, host: Host, book: &Book) -> Result<NamespaceView, Refusal> {
+    pub fn sets_rules(&mut self, host: Host, book: &Book) -> Result<Namespace, Refusal> {
         let Some(rules) = book.rules() else { panic!("there cannot be such rules: {book:?}") };
         let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
-        match self.answer(host, Request::SetNamespace { namespace, rules, if_version: None })? {
-            Answer::Namespace(view) => Ok(*view),
+        match self.answer(host, SetRules { namespace, rules, if_version: None })? {
+            Answer::Namespace(view) => Ok(view),
             other => panic!("host {host} answers a different question: {other:?}"),
         }
     }
 
     /// The rules of a namespace as a node sees them.
-    pub fn rules(&mut self, host: Host, namespace: &str) -> NamespaceView {
-        match self.answer(host, Request::Namespace(namespace.to_owned())) {
-            Ok(Answer::Namespace(view)) => *view,
+    pub fn rules(&mut self, host: Host, namespace: &str) -> Namespace {
+        match self.answer(host, RulesOf(namespace.to_owned())) {
+            Ok(Answer::Namespace(view)) => view,
             other => panic!("host {host} does not know the rules of {namespace}: {other:?}"),
         }
     }
@@ -266,7 +265,7 @@ impl Story {
 
     /// The registration's reply, or what is known of it where it is asked again; none where it was refused or none came.
     #[must_use]
-    pub fn told(&self, slot: Slot) -> Option<&RegistrationView> {
+    pub fn told(&self, slot: Slot) -> Option<&Registration> {
         self.run.world.clients.views.get(&slot)
     }
 
@@ -276,7 +275,7 @@ impl Story {
         self.run.world.clients.refusals.get(&slot)
     }
 
-    fn answer(&mut self, host: Host, request: Request) -> Result<Answer, Refusal> {
+    fn answer(&mut self, host: Host, request: impl Into<Request>) -> Result<Answer, Refusal> {
         let answer = ask(&mut self.run.world, host, request);
         match self.well(answer) {
             Some(answer) => answer,
@@ -285,10 +284,10 @@ impl Story {
     }
 
     /// A registration as a node sees it; none where it knows nothing of it.
-    pub fn sees(&mut self, host: Host, slot: Slot) -> Option<RegistrationView> {
+    pub fn sees(&mut self, host: Host, slot: Slot) -> Option<Registration> {
         let id = self.run.world.clients.id(slot)?;
-        match self.answer(host, Request::Registration { id, wait: None }) {
-            Ok(Answer::Registration(view)) => Some(*view),
+        match self.answer(host, Request::outcome(id, None)) {
+            Ok(Answer::Registration(view)) => Some(view),
             _ => None,
         }
     }
@@ -300,33 +299,33 @@ impl Story {
 
     /// A name as a node sees it.
     pub fn name(&mut self, host: Host, text: &str) -> NameStatus {
-        match self.answer(host, Request::Name(name(text))) {
+        match self.answer(host, NameOf(name(text))) {
             Ok(Answer::Name(view)) => view.status,
             other => panic!("host {host} does not know what {text} is: {other:?}"),
         }
     }
 
     /// The cluster as a node sees it.
-    pub fn cluster(&mut self, host: Host) -> ClusterView {
-        match self.answer(host, Request::Cluster) {
-            Ok(Answer::Cluster(view)) => *view,
+    pub fn cluster(&mut self, host: Host) -> Cluster {
+        match self.answer(host, ClusterCommand::Show) {
+            Ok(Answer::Cluster(view)) => view,
             other => panic!("host {host} knows no cluster: {other:?}"),
         }
     }
 
     /// A node's whole feed.
     pub fn feed(&mut self, host: Host) -> Vec<Event> {
-        self.feed_of(host, EventFilter::default())
+        self.feed_of(host, EventQuery::default())
     }
 
     /// What a node's feed has of what it accepted itself.
     pub fn feed_of_its_own(&mut self, host: Host) -> Vec<Event> {
-        self.feed_of(host, EventFilter { local: true, ..EventFilter::default() })
+        self.feed_of(host, EventQuery { local: true, ..EventQuery::default() })
     }
 
-    fn feed_of(&mut self, host: Host, filter: EventFilter) -> Vec<Event> {
-        let request = Request::Events { after: None, limit: 1000, filter };
-        match self.answer(host, request) {
+    fn feed_of(&mut self, host: Host, query: EventQuery) -> Vec<Event> {
+        let query = EventQuery { limit: Some(1000), ..query };
+        match self.answer(host, EventsAfter::new(None, query)) {
             Ok(Answer::Events(page)) => page.events,
             other => panic!("host {host} has no feed: {other:?}"),
         }

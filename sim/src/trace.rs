@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use forename::clock::{Hlc, NodeId};
 use forename::log::Seq;
+use forename::model::{Cursor, Event};
 use forename::replica::any::{Answer, Answered as Reply, Token};
-use forename::replica::{Cursor, Event};
 use forename::store::Write;
 
 use crate::describe;
 use crate::dice::mix;
 use crate::plan::Host;
+use crate::world::books::feeds::cursor_of;
 use crate::world::clients::Call;
 use crate::world::ids::host_of;
 use crate::world::net::{Epoch, Micros};
@@ -185,10 +186,11 @@ impl Trace {
     /// A page of a host's feed, of which so many events were known.
     fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
         if self.is_on() {
-            for event in
-                events.iter().filter(|event| event.cursor.feed != known.feed || event.cursor.number > known.number)
+            for event in events
+                .iter()
+                .filter(|event| cursor_of(event).feed != known.feed || cursor_of(event).number > known.number)
             {
-                self.note(now, Note::Event(host, event.event_type, event.registration.stamp));
+                self.note(now, Note::Event(host, event.event_type, event.data.registration.stamp));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Stories of what nodes keep: not more than what lives asks for.
 
-use forename::replica::Status;
+use forename::model::Status;
 use forename::store::Table;
 use forename_sim::plan::{Forgery, Mask, Wish};
 use forename_sim::story::Story;

@@ -1,7 +1,8 @@
 //! Stories of clocks. With a minority of them wrong, by whatever and however they change, nodes with right clocks take
 //! names, and these are confirmed in the usual time; nodes with wrong ones refuse new names and hold nobody up.
 
-use forename::replica::{NameStatus, Refusal, Status};
+use forename::model::{NameStatus, Status};
+use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble};
 use forename_sim::story::Story;
 
@@ -218,8 +219,8 @@ fn what_was_pending_is_decided_while_one_clock_is_ahead() {
     for city in [LONDON, TOKYO, LIMA] {
         assert_eq!(story.status(city, bob), Some(Status::Confirmed));
     }
-    assert_eq!(story.cluster(LONDON).clock_suspect, None);
-    assert!(story.cluster(LIMA).clock_suspect.is_some(), "and only Lima's clock is called wrong");
+    assert_eq!(story.cluster(LONDON).clock_suspect_ms, None);
+    assert!(story.cluster(LIMA).clock_suspect_ms.is_some(), "and only Lima's clock is called wrong");
     story.ends_well();
 }
 

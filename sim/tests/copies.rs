@@ -1,6 +1,6 @@
 //! Stories of data directories that are not a node's latest: put back from a copy, or running twice.
 
-use forename::replica::{EventType, Status};
+use forename::model::{EventType, Status};
 use forename_sim::plan::{Kind, Pick, Trouble};
 use forename_sim::story::Story;
 
@@ -48,7 +48,7 @@ fn an_old_directory_stops_before_it_issues_anything_and_rejoins_as_somebody_else
 /// What Lima's feed tells of a registration.
 fn told_of(story: &mut Story, slot: u32) -> Vec<EventType> {
     let id = story.sees(LIMA, slot).expect("it is known").id;
-    let told = story.feed(LIMA).into_iter().filter(|event| event.registration.id == id);
+    let told = story.feed(LIMA).into_iter().filter(|event| event.data.registration.id == id);
     told.map(|event| event.event_type).collect()
 }
 
@@ -60,7 +60,7 @@ fn a_reader_of_a_feed_that_was_put_back_is_sent_to_the_next_and_misses_nothing()
     story.passes(5500);
     let carla = story.claims(LIMA, &["carla"]);
     story.passes(500);
-    assert_eq!(story.feed(LIMA)[0].cursor.number, 1, "it has begun anew");
+    assert_eq!(story.feed(LIMA)[0].cursor.unwrap().number, 1, "it has begun anew");
     for slot in [bob, carla] {
         assert_eq!(told_of(&mut story, slot), [EventType::Accepted, EventType::Confirmed]);
     }

@@ -1,7 +1,8 @@
 //! Stories of members that come and go at the same time, and of the way out: an operator who follows what the product says
 //! gets a cluster that decides everything and lets newcomers in.
 
-use forename::replica::{NameStatus, Refusal, Status};
+use forename::model::{NameStatus, Status};
+use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble};
 use forename_sim::story::Story;
 
@@ -242,7 +243,7 @@ fn a_leave_can_be_taken_back_before_it_has_begun() {
     story.passes(3000);
     let bob = story.claims(LIMA, &["bob"]);
     assert!(matches!(story.refused(bob), Some(Refusal::Leaving)), "{:?}", story.told(bob));
-    assert!(story.cluster(LIMA).leaving.is_some_and(|waits| waits.len() == 1), "it waits for the dead one");
+    assert!(story.cluster(LIMA).leaving_waits_for.is_some_and(|waits| waits.len() == 1), "it waits for the dead one");
     story.stays(LIMA).unwrap();
     let bob = story.claims(LIMA, &["bob"]);
     assert!(story.told(bob).is_some(), "{:?}", story.refused(bob));
@@ -361,7 +362,7 @@ fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goe
     assert_eq!(story.leaves(TOKYO), Ok(()));
     story.passes(5000);
     assert!(!story.has_left(TOKYO));
-    assert_eq!(story.cluster(TOKYO).leaving, Some([story.node(LIMA)].into()), "and it says for whom");
+    assert_eq!(story.cluster(TOKYO).leaving_waits_for, Some([story.node(LIMA)].into()), "and it says for whom");
     assert_eq!(story.evicts(LONDON, LIMA), Ok(()));
     story.passes(5000);
     assert!(story.has_left(TOKYO));

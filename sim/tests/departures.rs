@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use forename::replica::{EventType, NameStatus, Refusal, Status};
+use forename::model::{EventType, NameStatus, Status};
+use forename::replica::Refusal;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -62,7 +63,7 @@ fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
     );
     // What it took in its life before was taken by it as well.
     let own = story.feed_of_its_own(LIMA);
-    let told: BTreeSet<_> = own.iter().map(|event| event.registration.id).collect();
+    let told: BTreeSet<_> = own.iter().map(|event| event.data.registration.id).collect();
     let took = [dora, carla, alice].map(|slot| story.sees(LIMA, slot).unwrap().id);
     assert_eq!(told, BTreeSet::from(took));
     story.ends_well();

@@ -1,6 +1,6 @@
 //! Stories of what is erased: nothing is left of it, and everything goes on as if it had been forgotten.
 
-use forename::replica::{EventType, NameStatus, Status};
+use forename::model::{EventType, NameStatus, Status};
 use forename_sim::plan::Wish;
 use forename_sim::story::Story;
 
@@ -31,7 +31,10 @@ fn what_is_erased_is_gone_at_every_node_and_its_name_can_be_had_again() {
         let told = story.feed(city);
         let ended: Vec<_> = told.iter().filter(|event| event.event_type == EventType::NameEnded).collect();
         assert_eq!(ended.len(), 1);
-        assert!(ended[0].registration.erased && ended[0].ended.is_some(), "it is told, and that it was erased");
+        assert!(
+            ended[0].data.registration.erased && ended[0].data.reason.is_some(),
+            "it is told, and that it was erased"
+        );
     }
     // Ops that all have leave the logs, the last ones too.
     story.passes(5000);

@@ -1,6 +1,6 @@
 //! Stories of somebody who holds a join token and is no member: nothing that it says is believed.
 
-use forename::replica::Status;
+use forename::model::Status;
 use forename::store::Table;
 use forename_sim::plan::{Forged, Forgery, Mask};
 use forename_sim::story::Story;
@@ -92,7 +92,7 @@ fn nobody_is_evicted_let_in_or_moved_because_a_stranger_says_so() {
     let view = story.cluster(LONDON);
     assert_eq!((view.members.len(), story.incarnation(LONDON)), (3, 0));
     assert_eq!(view.members[LIMA].address, "host2:7400");
-    assert!(view.members.iter().all(|member| member.skewed.is_none()), "{:?}", view.members);
+    assert!(view.members.iter().all(|member| member.skewed_ms.is_none()), "{:?}", view.members);
     assert_eq!(story.rows(LONDON, Table::Contacts), 3, "nothing is kept of a stranger");
     story.ends_well();
 }

@@ -1,6 +1,7 @@
 //! Stories of newcomers.
 
-use forename::replica::{EventType, Refusal, Status};
+use forename::model::{EventType, Status};
+use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Pick, Trouble};
 use forename_sim::story::Story;
 

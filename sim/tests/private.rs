@@ -1,6 +1,7 @@
 //! Private names as stories: what travels, who is told what, and what stays where it was typed.
 
-use forename::replica::{EventType, NameStatus, Refusal, Status};
+use forename::model::{EventType, NameStatus, Status};
+use forename::replica::Refusal;
 use forename_sim::plan::Wish;
 use forename_sim::story::Story;
 
@@ -33,7 +34,8 @@ fn a_taken_private_name_is_accepted_and_rejected_later_at_the_feed() {
     for (slot, outcome) in [(ann, EventType::Confirmed), (eve, EventType::Rejected), (dan, EventType::Confirmed)] {
         let stamp = story.stamp(slot).unwrap();
         for city in [LONDON, TOKYO, LIMA] {
-            let told: Vec<_> = story.feed(city).into_iter().filter(|event| event.registration.stamp == stamp).collect();
+            let told: Vec<_> =
+                story.feed(city).into_iter().filter(|event| event.data.registration.stamp == stamp).collect();
             let last = told.last().map(|event| event.event_type);
             assert_eq!((told.first().map(|event| event.event_type), last), (Some(EventType::Accepted), Some(outcome)));
         }

@@ -1,6 +1,6 @@
 //! Stories of clusters that are made of what is left of others, and of members that were hidden for long.
 
-use forename::replica::Status;
+use forename::model::Status;
 use forename_sim::plan::Wish;
 use forename_sim::story::Story;
 

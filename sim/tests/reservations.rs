@@ -1,6 +1,7 @@
 //! Stories of reservations that are to last longer.
 
-use forename::replica::{NameStatus, Refusal, Status};
+use forename::model::{NameStatus, Status};
+use forename::replica::Refusal;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;

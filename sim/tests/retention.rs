@@ -1,6 +1,6 @@
 //! Stories of what is over, and of who remembers it.
 
-use forename::replica::{EventType, NameStatus, Status};
+use forename::model::{EventType, NameStatus, Status};
 use forename_sim::plan::{Slot, Trouble, Wish};
 use forename_sim::story::Story;
 
@@ -123,6 +123,6 @@ fn what_an_evicted_node_took_is_remembered_until_it_is_back() {
     story.passes(16_000);
     assert_eq!(story.incarnation(LIMA), 1);
     let told = story.feed(LIMA).into_iter().filter(|event| event.event_type == EventType::Confirmed);
-    assert!(told.map(|event| event.registration.stamp).any(|stamp| Some(stamp) == known), "it tells");
+    assert!(told.map(|event| event.data.registration.stamp).any(|stamp| Some(stamp) == known), "it tells");
     story.ends_well();
 }

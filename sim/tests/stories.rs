@@ -1,7 +1,7 @@
 //! Each rule of the design as a story: who claims, what breaks, who is told what.
 
-use forename::model::WaitReason;
-use forename::replica::{EndReason, EventType, NameStatus, Refusal, Status};
+use forename::model::{EndReason, EventType, NameStatus, Status, WaitReason};
+use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble, Wish};
 use forename_sim::story::Story;
 

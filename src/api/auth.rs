@@ -20,9 +20,9 @@ pub(super) use allow::{About, allow, forbidden};
 pub(super) use rates::Rates;
 pub use rates::{DEFAULT_RATE, Rate};
 
+use crate::model::limits::MAX_OPEN_OF_TOKEN;
 use crate::model::{Scope, Time};
 use crate::replica::Charge;
-use crate::replica::limits::MAX_OPEN_OF_TOKEN;
 
 /// What a secret begins with, so that people and scanners know it for what it is.
 const PREFIX: &str = "fna1.";

@@ -14,21 +14,21 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::Caller;
 use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
-use super::{Admin, Api, now};
+use super::{Admin, Api};
 use crate::backup::Writer;
 use crate::clock::NodeId;
-use crate::model::{Cluster, ClusterSettingsBody, Hindrance, TokenBody, TokenIssued};
+use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::Backup;
-use crate::replica::{ClusterCommand, ClusterSecret, ClusterView, Refusal};
+use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
 use crate::store::SnapshotPart;
 
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// The replica's view, with what the transport knows of the members.
-pub(crate) fn cluster_of(admin: &dyn Admin, view: ClusterView) -> Cluster {
-    let (mut cluster, wires) = (Cluster::new(view, now()), admin.wires());
+/// The cluster as the replica shows it, with what the transport knows of the members.
+pub(crate) fn cluster_of(admin: &dyn Admin, mut cluster: Cluster) -> Cluster {
+    let wires = admin.wires();
     for member in &mut cluster.members {
         member.wire = wires.get(&member.node).map(ToString::to_string);
     }
@@ -181,20 +181,20 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<
         let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
         Err(Box::new(Refusal::Unavailable(busy).into()))
     })?;
-    let refusal = if view.leaving.is_some() {
+    let refusal = if view.leaving_waits_for.is_some() {
         Some(Refusal::Leaving)
     } else if !view.member {
         Some(Refusal::NotMember)
-    } else if let Some(offset) = view.clock_suspect {
+    } else if let Some(offset) = view.clock_suspect_ms {
         Some(Refusal::ClockSuspect { offset })
     } else {
         let hangs = |ms: u64| format!("its disk has made nothing durable for {} s", ms / 1000);
-        view.disk_hangs.map(|ms| Refusal::Unavailable(hangs(ms)))
+        view.disk_hangs_ms.map(|ms| Refusal::Unavailable(hangs(ms)))
     };
     if let Some(refusal) = refusal {
         let mut problem: Problem = refusal.into();
-        for obstacle in view.waits_for.unwrap_or_default() {
-            problem.detail = format!("{}. It waits: {}", problem.detail, Hindrance::from(obstacle).why);
+        for hindrance in view.joining_waits_for {
+            problem.detail = format!("{}. It waits: {}", problem.detail, hindrance.why);
         }
         return Err(Box::new(problem));
     }

@@ -18,9 +18,9 @@ use super::auth::{ApiToken, Caller};
 use super::extract::{Params, json};
 use super::places::Place;
 use super::registrations::page_limit;
-use crate::model::{Event, Events, Time, event_type_from_text, event_type_text};
+use crate::model::{Cursor, Event, EventQuery, Time, event_type_from_text, event_type_text};
 use crate::model::{Problem, ProblemType};
-use crate::replica::{self, Cursor, EventFilter, EventPage, EventsAfter};
+use crate::replica::EventsAfter;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,18 +43,20 @@ enum Origin {
 }
 
 impl FeedParams {
-    fn filter(self) -> Result<EventFilter, Box<Problem>> {
+    fn query(self) -> Result<EventQuery, Box<Problem>> {
+        let limit = page_limit(self.limit)?;
         let types = self.types.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
         let types = types.map(event_type_from_text).collect::<Result<_, _>>().map_err(|error| {
             Problem::boxed(ProblemType::InvalidRequest, format!("types: {error}; nothing was read"))
         })?;
-        Ok(EventFilter {
+        Ok(EventQuery {
             types,
             owner: self.owner,
             registration: self.registration,
             namespace: self.namespace,
             local: self.origin == Some(Origin::Local),
-            since: self.since.map(|time| time.0),
+            since: self.since,
+            limit: Some(limit),
         })
     }
 }
@@ -66,16 +68,12 @@ pub(super) async fn feed(
     headers: HeaderMap,
     Params(params): Params<FeedParams>,
 ) -> Result<Response, Box<Problem>> {
-    let limit = page_limit(params.limit)?;
-    let after = params.after;
+    let (after, query) = (params.after, params.query()?);
     if !wants_stream(&headers) {
-        let filter = params.filter()?;
-        let EventPage { events, next } = page(&api, after, limit, filter).await?;
-        let events = events.into_iter().map(|event| Event::new(api.feed(), event)).collect();
-        return Ok(json(StatusCode::OK, &Events { events, next }));
+        return Ok(json(StatusCode::OK, &api.query(EventsAfter::new(after, query)).await?));
     }
     let after = last_event_id(&headers)?.or(after);
-    let feed = Feed::open(api, &caller, after, limit, params.filter()?).await?;
+    let feed = Feed::open(api, &caller, after, query).await?;
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -100,18 +98,13 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
     })
 }
 
-async fn page(api: &Api, after: Option<Cursor>, limit: usize, filter: EventFilter) -> Result<EventPage, Box<Problem>> {
-    api.query(EventsAfter::new(after, limit, filter)).await
-}
-
 /// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.
 struct Feed {
     api: Arc<Api>,
     /// Where the next page begins; none before the first.
     after: Option<Cursor>,
-    limit: usize,
-    filter: EventFilter,
-    ready: VecDeque<replica::Event>,
+    query: EventQuery,
+    ready: VecDeque<Event>,
     /// Nothing more was there at the last look.
     drained: bool,
     /// The last cursor that the reader was given; none before the first.
@@ -129,16 +122,14 @@ impl Feed {
         api: Arc<Api>,
         caller: &Caller,
         after: Option<Cursor>,
-        limit: usize,
-        filter: EventFilter,
+        query: EventQuery,
     ) -> Result<Self, Box<Problem>> {
         let place = caller.place(&api.streams, "streams")?;
         let latest = api.handle.events();
         let (stopping, tokens) = (api.stopping.subscribe(), api.tokens.watch());
         let ready = VecDeque::new();
         let (drained, told) = (false, after);
-        let mut feed =
-            Self { api, after, limit, filter, ready, drained, told, latest, stopping, tokens, _place: place };
+        let mut feed = Self { api, after, query, ready, drained, told, latest, stopping, tokens, _place: place };
         feed.read().await?;
         Ok(feed)
     }
@@ -146,7 +137,7 @@ impl Feed {
     async fn read(&mut self) -> Result<(), Box<Problem>> {
         // Marked as seen before the look, so that what comes during it wakes us again.
         self.latest.borrow_and_update();
-        let page = page(&self.api, self.after, self.limit, self.filter.clone()).await?;
+        let page = self.api.query(EventsAfter::new(self.after, self.query.clone())).await?;
         self.drained = page.events.is_empty() && self.after.is_none_or(|after| after == page.next);
         self.after = Some(page.next);
         self.ready = page.events.into();
@@ -160,7 +151,7 @@ impl Feed {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
-                self.told = Some(event.cursor);
+                self.told = event.cursor.or(self.told);
                 return Some(Told::Event(Box::new(event)));
             }
             if let Some(after) = self.after.filter(|after| self.drained && self.told != Some(*after)) {
@@ -182,10 +173,9 @@ impl Feed {
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-        let node = self.api.feed();
-        stream::unfold(self, move |mut feed| async move {
+        stream::unfold(self, |mut feed| async move {
             let message = match feed.next().await? {
-                Told::Event(event) => message(Event::new(node, *event)),
+                Told::Event(event) => message(*event),
                 Told::Passed(cursor) => sse::Event::default().id(cursor.to_string()),
             };
             Some((Ok(message), feed))
@@ -195,7 +185,7 @@ impl Feed {
 
 /// What a reader of a stream is told.
 enum Told {
-    Event(Box<replica::Event>),
+    Event(Box<Event>),
     /// There was nothing for it up to this cursor. As a message without data, which moves the place where the reader goes
     /// on and is no event to it (WHATWG HTML, section 9.2.6): what it does not want may be dropped from the feed.
     Passed(Cursor),

@@ -1,12 +1,12 @@
 //! Why a registration or a name is where it is, in words for people who answer for it.
 
 use crate::clock::{NodeId, Stamp};
-use crate::model::{AwaitedMember, Case, DecidingOp, Explanation, Span, Time, Waiting};
-use crate::name::shown;
-use crate::replica::{
-    Awaited, ClaimView, EndReason, NameExplanation, NameView, RegistrationExplanation, Rival, Status, TenureClaim,
-    TenureView, Wait, WaitFor,
+use crate::model::{
+    AwaitedMember, Case, Claim, Contender, DecidingOp, EndReason, Explanation, Name, Span, Status, Tenure, Time,
+    Waiting,
 };
+use crate::name::shown;
+use crate::replica::{Awaited, ClaimExplanation, NameExplanation, RegistrationExplanation, Rival, Wait, WaitFor};
 
 const FIRST_COME: &str = "A free name goes to whoever claims it first.";
 const EARLIEST: &str = "Of several claims to one name the earliest counts, on every node: the lowest timestamp, then the \
@@ -39,31 +39,32 @@ impl From<RegistrationExplanation> for Explanation {
 }
 
 impl From<NameExplanation> for Explanation {
-    fn from(NameExplanation { name, tenure, holder }: NameExplanation) -> Self {
+    fn from(NameExplanation { name, was_claimed, tenure, holder }: NameExplanation) -> Self {
         let subject = format!("{}/{}", name.namespace, name.name);
         if let Some(holder) = holder {
             return Self { subject, ..holder.into() };
         }
         let (case, summary, rule) = match &tenure {
-            None => {
+            None if !was_claimed => {
                 let summary = format!(
                     "Nobody has ever claimed {subject}, as far as this node knows. It can be claimed here and now."
                 );
                 (Case::NeverHeld, summary, FIRST_COME)
             }
+            None => {
+                let summary = format!("{subject} is free, and who had it is forgotten by now.");
+                (Case::FreeAgain, summary, ENDED)
+            }
             Some(tenure) => (Case::FreeAgain, free_again(&subject, tenure), ENDED),
         };
-        let decided_by = tenure.iter().flat_map(|tenure| &tenure.claims).map(|claim| claimed(&name, claim)).collect();
+        let claims = tenure.iter().flat_map(|tenure| std::iter::once(&tenure.holder).chain(&tenure.losers));
+        let decided_by = claims.map(|claim| claimed(&name, claim)).collect();
         Self { subject, case, summary, rule: rule.to_owned(), decided_by, waiting_for: Vec::new(), until: None }
     }
 }
 
-fn free_again(subject: &str, tenure: &TenureView) -> String {
-    let Some(last) = tenure.claims.first() else {
-        return format!("{subject} is free, and who had it is forgotten by now.");
-    };
-    let from = Time(last.stamp.hlc.millis());
-    let until = tenure.until.map_or_else(String::new, |until| format!(" until {}", Time(until)));
+fn free_again(subject: &str, Tenure { holder: last, since: from, until, .. }: &Tenure) -> String {
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
     match last.ended {
         Some(EndReason::Rejected) => format!(
             "{subject} is free: owner {} claimed it last, at {from}, and did not get it, because that registration lost \
@@ -78,7 +79,7 @@ fn free_again(subject: &str, tenure: &TenureView) -> String {
 }
 
 /// A claim of a tenure that is over.
-fn claimed(name: &NameView, claim: &TenureClaim) -> DecidingOp {
+fn claimed(name: &Name, claim: &Contender) -> DecidingOp {
     let outcome = match claim.ended {
         Some(EndReason::Rejected) | None => "did not get it",
         Some(EndReason::Released) => "had it and gave it up",
@@ -90,7 +91,7 @@ fn claimed(name: &NameView, claim: &TenureClaim) -> DecidingOp {
         stamp: claim.stamp,
         node: claim.stamp.node,
         label: claim.label.clone(),
-        at: Time(claim.stamp.hlc.millis()),
+        at: claim.accepted_at,
         what: format!(
             "claims {}/{} for owner {}{retry}, who {outcome}",
             name.namespace,
@@ -106,7 +107,7 @@ fn words(facts: &RegistrationExplanation) -> (Case, String, String) {
     let twins = twins(facts);
     if view.erased {
         let was = if view.status == Status::Rejected { "rejected" } else { "confirmed" };
-        let since = Time(view.stamp.hlc.millis());
+        let since = view.accepted_at;
         let summary =
             format!("The registration of {since} was {was}, is over and was erased: its owner and its names are gone.");
         return (Case::Erased, summary, ERASED.to_owned());
@@ -132,19 +133,17 @@ fn words(facts: &RegistrationExplanation) -> (Case, String, String) {
 
 fn confirmed(facts: &RegistrationExplanation, names: &str) -> (Case, String, String) {
     let view = &facts.registration;
-    let (owner, since, twins) = (&view.owner, Time(view.stamp.hlc.millis()), twins(facts));
+    let (owner, since, twins) = (&view.owner, view.accepted_at, twins(facts));
     let live: Vec<_> = view.names.iter().filter(|name| name.ended.is_none()).cloned().collect();
     if live.is_empty() {
-        let ends: Vec<_> =
-            view.names.iter().zip(&facts.claims).map(|(name, claim)| ended(facts, name, claim)).collect();
+        let ends: Vec<_> = facts.claims.iter().map(|claim| ended(facts, claim)).collect();
         let summary = format!("Owner {owner} had {names} from {since}: {}.{twins}", ends.join("; "));
         return (Case::Ended, summary, ENDED.to_owned());
     }
     match facts.wait.as_ref().map(|wait| wait.what) {
         Some(WaitFor::Release) => {
-            let going =
-                view.names.iter().zip(&facts.claims).filter(|(name, claim)| claim.released && name.ended.is_none());
-            let going: Vec<_> = going.map(|(name, _)| name.clone()).collect();
+            let going = facts.claims.iter().filter(|of| of.released && of.claim.ended.is_none());
+            let going: Vec<_> = going.map(|of| of.claim.clone()).collect();
             let summary = format!(
                 "Owner {owner} has given up {}, but that is not final: the name is neither theirs nor free yet.{twins}",
                 list(&going)
@@ -155,15 +154,15 @@ fn confirmed(facts: &RegistrationExplanation, names: &str) -> (Case, String, Str
             let summary = format!(
                 "Owner {owner}'s reservation of {names} was until {} and was not activated. It ends once every member's \
                  clock is known to have passed that time, and the names stay taken until then.{twins}",
-                Time(end)
+                end
             );
             (Case::Expiring, summary, EXPIRY.to_owned())
         }
         _ => {
-            let (case, how) = match view.expires {
+            let (case, how) = match view.expires_at {
                 Some(end) => (
                     Case::Reserved,
-                    format!("has {} reserved until {}, and for good if it is activated before", list(&live), Time(end)),
+                    format!("has {} reserved until {}, and for good if it is activated before", list(&live), end),
                 ),
                 None => (Case::Confirmed, format!("has {}", list(&live))),
             };
@@ -180,9 +179,8 @@ fn confirmed(facts: &RegistrationExplanation, names: &str) -> (Case, String, Str
 fn lost(facts: &RegistrationExplanation, names: &str) -> (Case, String, String) {
     let view = &facts.registration;
     let (owner, twins) = (&view.owner, twins(facts));
-    let mut lost = view.names.iter().zip(&facts.claims);
-    let why = lost.find_map(|(name, claim)| {
-        let by = claim.lost_to.as_ref()?;
+    let why = facts.claims.iter().find_map(|claim| {
+        let (name, by) = (&claim.claim, claim.lost_to.as_ref()?);
         let earlier = earlier(by.stamp, view.stamp);
         let at = node(by.stamp.node, facts.labels.get(&by.stamp.node).map_or("", String::as_str));
         Some(format!("{} claimed {}/{} at node {at} {earlier}", who(&by.owner), name.namespace, shown(&name.name)))
@@ -226,9 +224,10 @@ fn twins(facts: &RegistrationExplanation) -> String {
     format!(" The same request was accepted again {}, which counts for nothing.", nodes.join(" and "))
 }
 
-fn ended(facts: &RegistrationExplanation, name: &ClaimView, claim: &crate::replica::ClaimExplanation) -> String {
+fn ended(facts: &RegistrationExplanation, claim: &ClaimExplanation) -> String {
+    let name = &claim.claim;
     let how = name.ended.map_or("ended", how_ended);
-    let when = claim.ended_at.map_or_else(String::new, |at| format!(" at {}", Time(at)));
+    let when = claim.ended_at.map_or_else(String::new, |at| format!(" at {at}"));
     let by = claim.replaced_by.as_ref().map_or_else(String::new, |by| format!(" by registration {}", by.registration));
     let which = if facts.registration.names.len() > 1 {
         format!("{}/{}", name.namespace, shown(&name.name))
@@ -259,7 +258,8 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
     };
     let claims = if view.erased { "names that were erased since".to_owned() } else { list(&view.names) };
     let mut ops = vec![op(view.stamp, format!("claims {claims} for {}: this one", who(&view.owner)))];
-    for (name, claim) in view.names.iter().zip(&facts.claims) {
+    for claim in &facts.claims {
+        let name = &claim.claim;
         let rival = |rival: &Rival, came: &str| {
             let (who, id) = (who(&rival.owner), rival.registration);
             op(
@@ -372,7 +372,7 @@ fn earlier(first: Stamp, second: Stamp) -> String {
     }
 }
 
-fn list(names: &[ClaimView]) -> String {
+fn list(names: &[Claim]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("{}/{}", name.namespace, shown(&name.name))).collect();
     names.join(" and ")
 }

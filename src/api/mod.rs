@@ -18,7 +18,6 @@ mod reading;
 mod registrations;
 mod routes;
 mod server;
-mod views;
 mod which_cluster;
 
 use std::io;
@@ -42,11 +41,11 @@ pub(crate) use namespaces::{changed, rules_of};
 pub(crate) use reading::checked;
 pub(crate) use registrations::{longest, page_limit, registered};
 
-use crate::clock::{Millis, NodeId};
-use crate::model::Problem;
+use crate::clock::Millis;
+use crate::model::{Cluster, Problem};
 use crate::node::Handle;
 pub use crate::node::{Admin, BackupAnswer};
-use crate::replica::{ClusterCommand, ClusterView, Query, Refusal};
+use crate::replica::{ClusterCommand, Query, Refusal};
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -83,17 +82,11 @@ impl Api {
         Arc::new(Self { handle, admin, tokens, streams, batches, rates, stopping: watch::Sender::new(false) })
     }
 
-    /// Whose feed it is. The feed outlives an eviction, so its events are named after the node's first life: they are
-    /// the same however often they are read.
-    fn feed(&self) -> NodeId {
-        self.handle.node().first_incarnation()
-    }
-
     async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Box<Problem>> {
         asked(self.handle.query(query)).await
     }
 
-    async fn cluster(&self, command: ClusterCommand) -> Result<ClusterView, Box<Problem>> {
+    async fn cluster(&self, command: ClusterCommand) -> Result<Cluster, Box<Problem>> {
         asked(self.handle.operate(command)).await
     }
 }

@@ -11,10 +11,10 @@ use super::auth::Caller;
 use super::extract::{Params, Segments, json};
 use super::registrations::changed;
 use super::{Api, asked};
-use crate::model::Name;
 use crate::model::Problem;
+use crate::model::{Name, NameRef};
 use crate::node::Handle;
-use crate::replica::{Command, NameOf, NameRequest, Suggestions};
+use crate::replica::{Command, NameOf, Suggestions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,12 +28,12 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let suggest = params.suggest.unwrap_or(0);
-    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRequest { namespace, name }, suggest).await?))
+    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest).await?))
 }
 
 /// A name, with so many free alternatives where it is not free.
-pub(crate) async fn looked_up(handle: &Handle, name: NameRequest, suggest: usize) -> Result<Name, Box<Problem>> {
-    let mut found = Name::from(asked(handle.query(NameOf(name))).await?);
+pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize) -> Result<Name, Box<Problem>> {
+    let mut found = asked(handle.query(NameOf(name))).await?;
     if !found.available {
         found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest).await?;
     }
@@ -50,7 +50,7 @@ pub(super) async fn suggestions(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let name = NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
+    let name = NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
     asked(handle.query(Suggestions { name, count })).await
 }
 
@@ -66,6 +66,6 @@ pub(super) async fn release(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(ReleaseParams { owner }): Params<ReleaseParams>,
 ) -> Result<Response, Box<Problem>> {
-    let command = Command::ReleaseName { owner, name: NameRequest { namespace, name } };
+    let command = Command::ReleaseName { owner, name: NameRef { namespace, name } };
     changed(&api, command, caller.asks()).await
 }

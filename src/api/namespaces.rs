@@ -19,7 +19,7 @@ pub(super) async fn show(
     Segments(namespace): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Namespace::from(api.query(RulesOf(namespace)).await?)))
+    Ok(json(StatusCode::OK, &api.query(RulesOf(namespace)).await?))
 }
 
 pub(super) async fn set(
@@ -30,7 +30,7 @@ pub(super) async fn set(
 ) -> Result<Response, Box<Problem>> {
     let rules = Box::new(rules_of(&namespace, &body)?);
     let set = SetRules { namespace, rules, if_version: body.if_version };
-    Ok(json(StatusCode::OK, &Namespace::from(asked(api.handle.set_rules(set)).await?)))
+    Ok(json(StatusCode::OK, &asked(api.handle.set_rules(set)).await?))
 }
 
 pub(super) async fn change(
@@ -50,7 +50,7 @@ pub(crate) async fn changed(
     patch: &NamespacePatch,
 ) -> Result<Namespace, Box<Problem>> {
     loop {
-        let shown = Namespace::from(asked(handle.query(RulesOf(namespace.to_owned()))).await?);
+        let shown = asked(handle.query(RulesOf(namespace.to_owned()))).await?;
         let body = patch.applied_to(&NamespaceBody::from(&shown)).map_err(|error| {
             let detail = format!("that is no change of rules: {error}; nothing was changed, correct it");
             Problem::boxed(ProblemType::InvalidRequest, detail)
@@ -59,7 +59,7 @@ pub(crate) async fn changed(
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
         match asked(handle.set_rules(set)).await {
             Err(problem) if problem.problem_type == ProblemType::RulesChanged && !patch.names_version() => {}
-            answer => return Ok(answer?.into()),
+            answer => return answer,
         }
     }
 }

@@ -45,10 +45,7 @@ impl From<Refusal> for Problem {
         let detail = refusal.to_string();
         let problem = |problem_type| Self::new(problem_type, detail);
         match refusal {
-            Refusal::NameTaken { names } => {
-                let names = names.into_iter().map(Into::into).collect();
-                Self { names, ..problem(ProblemType::NameTaken) }
-            }
+            Refusal::NameTaken { names } => Self { names, ..problem(ProblemType::NameTaken) },
             Refusal::InvalidName { namespace, name, reason } => Self {
                 namespace: Some(namespace),
                 name: Some(name),

@@ -12,11 +12,9 @@ use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::registrations::page_limit;
 use super::{Api, asked};
 use crate::model::Problem;
-use crate::model::{
-    CheckedName, CheckedNames, ClaimPlace, Conflicts, Explanation, History, NameRef, Place, TakenNames, Time,
-};
+use crate::model::{CheckedName, CheckedNames, ClaimPlace, Explanation, Name, NameRef, Place, Time};
 use crate::node::Handle;
-use crate::replica::{self, ExplainName, ExplainRegistration, HistoryOf, NameRequest, NamesOf, NamesTaken};
+use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesOf, NamesTaken, Refusal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,10 +29,8 @@ pub(super) async fn history(
     Params(params): Params<HistoryParams>,
 ) -> Result<Response, Box<Problem>> {
     let (after, limit) = (params.after, page_limit(params.limit)?);
-    Ok(json(
-        StatusCode::OK,
-        &History::from(api.query(HistoryOf { name: NameRequest { namespace, name }, after, limit }).await?),
-    ))
+    let name = NameRef { namespace, name };
+    Ok(json(StatusCode::OK, &api.query(HistoryOf { name, after, limit }).await?))
 }
 
 #[derive(Deserialize)]
@@ -51,11 +47,8 @@ pub(super) async fn conflicts(
     Params(params): Params<ConflictParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let (since, after) = (params.since.map(|since| since.0), params.after);
-    Ok(json(
-        StatusCode::OK,
-        &Conflicts::from(api.query(replica::Conflicts::new(params.namespace, since, after, limit)).await?),
-    ))
+    let query = ConflictsOf::new(params.namespace, params.since, params.after, limit);
+    Ok(json(StatusCode::OK, &api.query(query).await?))
 }
 
 pub(super) async fn explain_name(
@@ -63,7 +56,7 @@ pub(super) async fn explain_name(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainName::new(NameRequest { namespace, name })).await?)))
+    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainName::new(NameRef { namespace, name })).await?)))
 }
 
 pub(super) async fn explain_registration(
@@ -86,9 +79,19 @@ pub(super) async fn check(
 
 /// Whether each of these names can be had.
 pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>) -> Result<CheckedNames, Box<Problem>> {
-    let views = asked(handle.query(NamesOf(names.iter().cloned().map(Into::into).collect()))).await?;
-    let names = names.into_iter().zip(views).map(|(name, view)| CheckedName::new(name, view)).collect();
+    let found = asked(handle.query(NamesOf(names.clone()))).await?;
+    let names = names.into_iter().zip(found).map(|(name, found)| checked_name(name, found)).collect();
     Ok(CheckedNames { names })
+}
+
+fn checked_name(asked: NameRef, found: Result<Name, Refusal>) -> CheckedName {
+    let NameRef { namespace, name } = asked;
+    let (available, key, status, reason) = match found {
+        Ok(found) => (found.available, Some(found.key), Some(found.status), None),
+        Err(Refusal::InvalidName { reason, .. }) => (false, None, None, Some(reason)),
+        Err(refusal) => (false, None, None, Some(refusal.to_string())),
+    };
+    CheckedName { namespace, name, available, key, status, reason }
 }
 
 #[derive(Deserialize)]
@@ -124,9 +127,6 @@ pub(super) async fn list_all(
 
 async fn page(api: &Api, namespace: Option<String>, params: ListParams) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let after = params.after;
-    Ok(json(
-        StatusCode::OK,
-        &TakenNames::from(api.query(NamesTaken::new(namespace, params.prefix, after, limit)).await?),
-    ))
+    let query = NamesTaken::new(namespace, params.prefix, params.after, limit);
+    Ok(json(StatusCode::OK, &api.query(query).await?))
 }

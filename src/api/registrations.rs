@@ -12,12 +12,12 @@ use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::names::{looked_up, suggestions};
 use super::{Api, asked};
-use crate::model::Scope;
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
-use crate::model::{ExtensionBody, Registration, RegistrationBody, Registrations, Span, Wait};
+use crate::model::{ExtensionBody, Registration, RegistrationBody, Span, Wait};
+use crate::model::{NameRef, Scope, Status};
 use crate::model::{Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::{AwaitFinal, Caller as By, Command, NameRequest, RegisterRequest, RegistrationsOf, Status};
+use crate::replica::{AwaitFinal, Caller as By, Charge, Command, RegisterRequest, RegistrationsOf};
 
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
@@ -70,10 +70,10 @@ pub(crate) async fn registered(
     caller.map_or(Ok(()), |caller| check_reach(caller, &body))?;
     let wait = longest(body.wait, body.timeout);
     let charge = caller.and_then(|caller| caller.charge.clone());
-    let command = Command::Register(RegisterRequest { charge, ..body.into_request(wait) });
+    let command = Command::Register(request_of(body, wait, charge));
     let by = caller.map_or(By::ANYBODY, Caller::asks);
     let registration = match asked(handle.command(command, by)).await {
-        Ok(view) => Registration::from(view),
+        Ok(registration) => registration,
         Err(mut problem) => {
             for name in &mut problem.names {
                 name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest).await?;
@@ -85,6 +85,13 @@ pub(crate) async fn registered(
         }
     };
     outcome(handle, caller, registration, suggest).await
+}
+
+/// What the registry is asked for; `wait` as the server caps it.
+fn request_of(body: RegistrationBody, wait: Option<AwaitFinal>, charge: Option<Charge>) -> RegisterRequest {
+    let metadata = body.metadata.map(|metadata| metadata.as_str().to_owned());
+    let RegistrationBody { id, owner, names, ttl, replaces, .. } = body;
+    RegisterRequest { id, owner, names, ttl: ttl.map(Span::millis), replaces, metadata, wait, charge }
 }
 
 /// A registration as the one who made it is told of it.
@@ -100,7 +107,7 @@ async fn outcome(
     let sees_holders = caller.is_none_or(|caller| caller.sees_holders);
     let asks_for_name = suggest > 0 || !sees_holders;
     let lost = registration.rejected_by.as_ref().filter(|by| asks_for_name && !by.name.is_empty());
-    let lost = lost.map(|by| NameRequest { namespace: by.namespace.clone(), name: by.name.clone() });
+    let lost = lost.map(|by| NameRef { namespace: by.namespace.clone(), name: by.name.clone() });
     let detail = Problem::rejected(registration.clone()).detail;
     if !sees_holders {
         registration.rejected_by = None;
@@ -159,9 +166,10 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    let registration = asked(api.handle.outcome(id, wait)).await?;
+    let registration = asked(api.handle.outcome(id, wait, caller.namespaces.clone())).await?;
+    // While it waited, another registration may have turned out to be the first of this id.
     registration.names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    Ok(json(StatusCode::OK, &Registration::from(registration)))
+    Ok(json(StatusCode::OK, &registration))
 }
 
 pub(super) async fn activate(
@@ -220,8 +228,7 @@ pub(super) async fn of_owner(
     Params(params): Params<OwnerParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    let views = api.query(RegistrationsOf::new(owner, params.after, limit)).await?;
-    Ok(json(StatusCode::OK, &Registrations::of(views, limit)))
+    Ok(json(StatusCode::OK, &api.query(RegistrationsOf::new(owner, params.after, limit)).await?))
 }
 
 /// Rows of a page, checked.
@@ -235,10 +242,28 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
 
 /// Changes a registration, and answers with it.
 pub(super) async fn changed(api: &Api, command: Command, by: By) -> Result<Response, Box<Problem>> {
-    let view = asked(api.handle.command(command, by)).await?;
-    Ok(json(StatusCode::OK, &Registration::from(view)))
+    Ok(json(StatusCode::OK, &asked(api.handle.command(command, by)).await?))
 }
 
 pub(super) fn invalid(what: &str) -> Box<Problem> {
     Problem::boxed(ProblemType::InvalidRequest, format!("{what}; nothing was done"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_becomes_a_request() {
+        let text = r#"{
+            "owner": "o", "ttl": "1h30m", "names": [{"namespace": "username", "name": "alice"}],
+            "replaces": {"registration": "00000000-0000-0000-0000-000000000006", "namespace": "username", "name": "al"},
+            "metadata": {"a": 1}
+        }"#;
+        let request = request_of(serde_json::from_str(text).unwrap(), Some(AwaitFinal::in_reach(9)), None);
+        assert_eq!(request.ttl, Some(5_400_000));
+        assert_eq!(request.metadata.as_deref(), Some("{\"a\":1}"));
+        assert_eq!(request.replaces.unwrap().name, "al");
+        assert_eq!(request.wait, Some(AwaitFinal::in_reach(9)));
+    }
 }

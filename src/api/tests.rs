@@ -23,15 +23,15 @@ use uuid::Uuid;
 use super::*;
 use crate::backup::{Head, Reader};
 use crate::client::{Client, ClientError};
-use crate::clock::{Hlc, Stamp};
-use crate::log::Settings;
-use crate::model::WaitReason;
+use crate::clock::{Hlc, NodeId, Stamp};
+use crate::model::{
+    Claim, Cluster, ClusterSettings, Cursor, Cut, EventRange, Eviction, Member, MemberState, Name, NameRef, NameStatus,
+    Registration, Registrations, ReplacesBody, Status, WaitReason, Waiting,
+};
 use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
 use crate::node::Backup;
 use crate::replica::any::{Answer, Answered as Reply, Request};
-use crate::replica::{
-    self, AwaitFinal, ClaimView, Cursor, NameRequest, NameStatus, NameView, Refusal, RegistrationView, Status,
-};
+use crate::replica::{self, AwaitFinal, Caller, ClusterCommand, Command, NameOf, Refusal, RegistrationsOf};
 use crate::store::{SnapshotPart, Write};
 use crate::transport::WireVersion;
 
@@ -129,12 +129,12 @@ fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder().no_proxy()
 }
 
-fn registration(status: Status) -> RegistrationView {
-    RegistrationView {
+fn registration(status: Status) -> Registration {
+    Registration {
         id: Uuid::from_u128(7),
         owner: "user-1".to_owned(),
         status,
-        names: vec![ClaimView {
+        names: vec![Claim {
             namespace: "username".to_owned(),
             name: "Alice".to_owned(),
             key: "alice".to_owned(),
@@ -142,7 +142,8 @@ fn registration(status: Status) -> RegistrationView {
         }],
         node: NODE,
         stamp: Stamp { hlc: Hlc(1_700_000_000_000 << 16), node: NODE },
-        expires: None,
+        accepted_at: Time(Millis(1_700_000_000_000)),
+        expires_at: None,
         activated: false,
         metadata: None,
         erased: false,
@@ -151,59 +152,63 @@ fn registration(status: Status) -> RegistrationView {
     }
 }
 
-fn name_view(status: NameStatus) -> NameView {
-    NameView {
+fn name_view(status: NameStatus) -> Name {
+    Name {
         namespace: "username".to_owned(),
         name: "Alice".to_owned(),
         key: "alice".to_owned(),
+        available: status == NameStatus::Available,
         status,
         registration: Some(Uuid::from_u128(6)),
-        since: Some(Millis(1_700_000_000_000)),
+        since: Some(Time(Millis(1_700_000_000_000))),
         looks_like: None,
         free_at: None,
+        suggestions: Vec::new(),
     }
 }
 
-fn cluster_view(member: bool) -> replica::ClusterView {
-    let view = |node, heard_at| replica::MemberView {
+fn cluster_view(member: bool) -> Cluster {
+    let view = |node, heard_at| Member {
         node,
         label: "eu".to_owned(),
         address: "127.0.0.1:7401".to_owned(),
-        leaving: false,
+        state: MemberState::Member,
         frozen_by: Vec::new(),
         connected: true,
+        wire: None,
         promise: Hlc(1_700_000_000_000 << 16),
         heard_at,
         applied: 3,
         holds_ours: 2,
-        clock_offset: Some(-4),
-        skewed: None,
-        refuses_ours: None,
+        clock_offset_ms: Some(-4),
+        skewed_ms: None,
+        refuses_ours_ms: None,
     };
-    replica::ClusterView {
+    Cluster {
         id: None,
-        settings: Settings::default(),
+        settings: ClusterSettings::default(),
         node: NODE,
         label: "eu".to_owned(),
         member,
-        members: vec![view(NODE, None), view(NodeId(0xdef), Some(Millis(1_700_000_000_000)))],
+        time: Time(Millis(1_700_000_000_001)),
+        members: vec![view(NODE, None), view(NodeId(0xdef), Some(Time(Millis(1_700_000_000_000))))],
         watermark: Hlc((1_700_000_000_000 << 16) + 1),
         pending: 1,
-        waiting_for: vec![replica::Waiting {
+        waiting_for: vec![Waiting {
             node: NodeId(0xdef),
             label: "us".to_owned(),
             reason: WaitReason::OutOfReach,
             since: None,
         }],
         overdue: None,
-        clock_suspect: None,
+        clock_suspect_ms: None,
         newcomers: Vec::new(),
-        waits_for: None,
-        leaving: None,
+        joining_waits_for: Vec::new(),
+        leaving_waits_for: None,
         eviction: None,
         forks: Vec::new(),
-        disk_hangs: None,
-        events: (cursor(4), cursor(9)),
+        disk_hangs_ms: None,
+        events: EventRange { start: cursor(4), last: cursor(9) },
         evicted: Vec::new(),
         banned: Vec::new(),
     }
@@ -215,7 +220,7 @@ fn cursor(number: u64) -> Cursor {
 }
 
 fn answered(status: Status) -> Reply {
-    Ok(Answer::Registration(Box::new(registration(status))))
+    Ok(Answer::Registration(registration(status)))
 }
 
 fn alice() -> Value {
@@ -251,14 +256,18 @@ async fn a_registration_reaches_the_node_whole() {
         "metadata": {"form": 1},
     });
     fake.post("/v1/registrations", &body).await;
-    let Request::Register(request) = fake.last() else { panic!("asked something else") };
-    let name = |namespace: &str, name: &str| NameRequest { namespace: namespace.to_owned(), name: name.to_owned() };
+    let Request::Name(Command::Register(request), _) = fake.last() else { panic!("asked something else") };
+    let name = |namespace: &str, name: &str| NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
     let expected = replica::RegisterRequest {
         id: Some(Uuid::from_u128(7)),
         owner: "user-1".to_owned(),
         names: vec![name("org/42", "a/b")],
         ttl: Some(900_000),
-        replaces: Some(replica::Replaces { registration: Uuid::from_u128(6), name: name("username", "al") }),
+        replaces: Some(ReplacesBody {
+            registration: Uuid::from_u128(6),
+            namespace: "username".to_owned(),
+            name: "al".to_owned(),
+        }),
         metadata: Some("{\"form\":1}".to_owned()),
         wait: None,
         charge: None,
@@ -278,7 +287,7 @@ async fn an_idempotency_key_is_the_id() {
     let keys = [(id.to_string(), id), (format!("\"{id}\""), id), ("sign-up-7".to_owned(), named)];
     for (key, id) in keys {
         assert_eq!(post(key, alice()).await.unwrap().status(), StatusCode::ACCEPTED);
-        let Request::Register(request) = fake.last() else { panic!("asked something else") };
+        let Request::Name(Command::Register(request), _) = fake.last() else { panic!("asked something else") };
         assert_eq!(request.id, Some(id));
     }
     let mut body = alice();
@@ -302,55 +311,53 @@ async fn waiting_has_a_default_and_a_cap() {
         ("?wait=final&timeout=1h", Some(AwaitFinal::in_reach(60_000))),
     ] {
         assert_eq!(fake.get(&format!("{path}{query}")).await.status(), StatusCode::OK);
-        let Request::Registration { wait: asked, .. } = fake.last() else { panic!("asked something else") };
+        let Request::Outcome { wait: asked, .. } = fake.last() else { panic!("asked something else") };
         assert_eq!(asked, wait, "{query}");
     }
     let mut body = alice();
     body["wait"] = json!("final");
     fake.post("/v1/registrations", &body).await;
-    assert!(matches!(fake.last(), Request::Register(request) if request.wait == Some(AwaitFinal::in_reach(5000))));
+    assert!(
+        matches!(fake.last(), Request::Name(Command::Register(request), _) if request.wait == Some(AwaitFinal::in_reach(5000)))
+    );
 }
 
 #[tokio::test]
 async fn every_call_by_the_client() {
     let fake = Fake::start(|request| match request {
-        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
-        Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster
-        | Request::Evict { .. }
-        | Request::Ban { .. }
-        | Request::RotateSecret(_)
-        | Request::Configure(_)
-        | Request::Leave { .. } => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::RegistrationsOf(query) => {
+            let registrations = vec![registration(Status::Confirmed)];
+            let next = (query.limit == 1).then_some(Uuid::from_u128(7));
+            Ok(Answer::Registrations(Registrations { registrations, next }))
+        }
+        Request::Cluster(_) => Ok(Answer::Cluster(cluster_view(true))),
         _ => answered(Status::Confirmed),
     })
     .await;
     let (client, id) = (&fake.client, Uuid::from_u128(7));
-    let name = NameRequest { namespace: "org/42/handle".to_owned(), name: "a b/ü?".to_owned() };
+    let name = NameRef { namespace: "org/42/handle".to_owned(), name: "a b/ü?".to_owned() };
     let owner = "user&1/x".to_owned();
 
     client.registration(id).await.unwrap();
-    assert_eq!(fake.last(), Request::Registration { id, wait: None });
+    assert_eq!(fake.last(), Request::outcome(id, None));
     client.wait_for(id, Duration::from_millis(1500)).await.unwrap();
-    assert!(matches!(
-        fake.last(),
-        Request::Registration { wait: Some(AwaitFinal { at_most: 1500, always: true }), .. }
-    ));
+    assert!(matches!(fake.last(), Request::Outcome { wait: Some(AwaitFinal { at_most: 1500, always: true }), .. }));
     client.activate(id).await.unwrap();
-    assert_eq!(fake.last(), Request::Activate { id });
+    assert_eq!(fake.last(), Command::Activate { id }.into());
     client.extend(id, Duration::from_secs(900)).await.unwrap();
-    assert_eq!(fake.last(), Request::Extend { id, ttl: 900_000 });
+    assert_eq!(fake.last(), Command::Extend { id, ttl: 900_000 }.into());
     client.release(id).await.unwrap();
-    assert_eq!(fake.last(), Request::Release { id });
+    assert_eq!(fake.last(), Command::Release { id }.into());
     client.erase(id).await.unwrap();
-    assert_eq!(fake.last(), Request::Erase { id });
+    assert_eq!(fake.last(), Command::Erase { id }.into());
     client.release_name(&name.namespace, &name.name, &owner).await.unwrap();
-    assert_eq!(fake.last(), Request::ReleaseName { owner: owner.clone(), name: name.clone() });
+    assert_eq!(fake.last(), Command::ReleaseName { owner: owner.clone(), name: name.clone() }.into());
     let view = client.name(&name.namespace, &name.name).await.unwrap();
-    assert_eq!(fake.last(), Request::Name(name));
+    assert_eq!(fake.last(), NameOf(name).into());
     assert_eq!((view.available, view.registration), (false, Some(Uuid::from_u128(6))));
     let page = client.owner(&owner, Some(id), Some(1)).await.unwrap();
-    assert_eq!(fake.last(), Request::Owner { owner: owner.clone(), after: Some(id), limit: 1 });
+    assert_eq!(fake.last(), RegistrationsOf::new(owner.clone(), Some(id), 1).into());
     assert_eq!(page.next, Some(id));
     assert_eq!(client.owner(&owner, None, None).await.unwrap().next, None);
     let cluster = client.cluster().await.unwrap();
@@ -358,12 +365,12 @@ async fn every_call_by_the_client() {
     assert_eq!(cluster.watermark, Hlc((1_700_000_000_000 << 16) + 1));
     for force in [false, true] {
         client.evict(NodeId(0xdef), force).await.unwrap();
-        assert_eq!(fake.last(), Request::Evict { node: NodeId(0xdef), force });
+        assert_eq!(fake.last(), ClusterCommand::Evict { node: NodeId(0xdef), force }.into());
     }
     client.leave().await.unwrap();
-    assert_eq!(fake.last(), Request::Leave { cancel: false });
+    assert_eq!(fake.last(), ClusterCommand::Leave { cancel: false }.into());
     client.stay().await.unwrap();
-    assert_eq!(fake.last(), Request::Leave { cancel: true });
+    assert_eq!(fake.last(), ClusterCommand::Leave { cancel: true }.into());
     assert_eq!(client.mint_token(Some(Duration::from_secs(60))).await.unwrap(), "token-60s");
     assert_eq!(client.mint_token(None).await.unwrap(), "token-86400s");
 }
@@ -379,7 +386,7 @@ async fn a_token_needs_no_body() {
 
 #[tokio::test]
 async fn the_cluster_as_json() {
-    let fake = Fake::start(|_| Ok(Answer::Cluster(Box::new(cluster_view(true))))).await;
+    let fake = Fake::start(|_| Ok(Answer::Cluster(cluster_view(true)))).await;
     let body: Value = fake.get("/v1/cluster").await.json().await.unwrap();
     assert_eq!(body["node"], "000000000abc0000");
     assert_eq!(body["watermark"], "1700000000000.1");
@@ -398,15 +405,15 @@ async fn the_cluster_as_json() {
 #[tokio::test]
 async fn an_eviction_is_begun_and_seen_in_the_cluster() {
     let fake = Fake::start(|request| match request {
-        Request::Evict { node: NodeId(0xdef), force: false } => {
+        Request::Cluster(ClusterCommand::Evict { node: NodeId(0xdef), force: false }) => {
             let mut view = cluster_view(true);
-            view.members[1].frozen_by = vec![NODE];
-            let (nodes, missing) = (vec![NodeId(0xdef)], vec![(NodeId(0xdef), 4)]);
-            view.eviction = Some(replica::EvictionView { nodes, waiting_for: vec![NODE], missing, possible: true });
-            view.evicted = vec![(NodeId(0x123), 9)];
-            Ok(Answer::Cluster(Box::new(view)))
+            (view.members[1].state, view.members[1].frozen_by) = (MemberState::Evicting, vec![NODE]);
+            let (nodes, missing) = (vec![NodeId(0xdef)], vec![Cut { node: NodeId(0xdef), seq: 4 }]);
+            view.eviction = Some(Eviction { nodes, waiting_for: vec![NODE], missing, possible: true });
+            view.evicted = vec![Cut { node: NodeId(0x123), seq: 9 }];
+            Ok(Answer::Cluster(view))
         }
-        Request::Evict { node, .. } => Err(Refusal::NoMember(*node)),
+        Request::Cluster(ClusterCommand::Evict { node, .. }) => Err(Refusal::NoMember(*node)),
         _ => Err(Refusal::LastMember),
     })
     .await;
@@ -433,7 +440,7 @@ async fn an_eviction_is_begun_and_seen_in_the_cluster() {
 #[tokio::test]
 async fn probes() {
     for (member, status) in [(true, StatusCode::OK), (false, StatusCode::SERVICE_UNAVAILABLE)] {
-        let fake = Fake::start(move |_| Ok(Answer::Cluster(Box::new(cluster_view(member))))).await;
+        let fake = Fake::start(move |_| Ok(Answer::Cluster(cluster_view(member)))).await;
         assert_eq!(fake.get("/healthz").await.status(), StatusCode::OK);
         assert_eq!(fake.asked.lock().unwrap().len(), 0);
         assert_eq!(fake.get("/readyz").await.status(), status);

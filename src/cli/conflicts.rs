@@ -9,11 +9,10 @@ use serde::Serialize;
 use super::args::{Format, NodeArgs, Tabular};
 use super::failure::{Exit, Failure, Outcome};
 use super::output::{self, harmless};
-use crate::model::NameQuery;
+use crate::model::limits::MAX_PAGE;
 use crate::model::{Conflict, ConflictStatus, Conflicts, Contender, Time};
+use crate::model::{NameQuery, Precedence, Status};
 use crate::name::shown;
-use crate::replica::limits::MAX_PAGE;
-use crate::replica::{Precedence, Status};
 
 /// Show names that were claimed more than once, and who came first
 ///

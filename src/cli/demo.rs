@@ -19,9 +19,8 @@ use super::output::{line, status};
 use super::signals::Stop;
 use crate::api::Doors;
 use crate::client::{Client, ClientError};
-use crate::model::{ClusterSettings, EventQuery, NameRef, Registration, RegistrationBody};
+use crate::model::{ClusterSettings, EventQuery, EventType, NameRef, Registration, RegistrationBody, Status};
 use crate::node::{JoinConfig, Node, NodeConfig};
-use crate::replica::{EventType, Status};
 use crate::transport::Cuts;
 
 /// Long enough for what takes milliseconds, short enough for a person to be told that it does not work.

@@ -13,10 +13,9 @@ use super::failure::{Exit, Failure, Outcome};
 use super::output;
 use crate::client::Client;
 use crate::files;
-use crate::model::NameQuery;
+use crate::model::limits::MAX_PAGE;
+use crate::model::{NameQuery, NameStatus};
 use crate::model::{TakenName, Time};
-use crate::replica::NameStatus;
-use crate::replica::limits::MAX_PAGE;
 
 /// Write out all names that are taken, to be imported elsewhere
 ///

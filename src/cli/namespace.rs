@@ -189,8 +189,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::model::RulesVersion;
     use crate::name::Rules;
-    use crate::replica::{NamespaceView, RulesVersion};
 
     #[derive(Parser)]
     struct Cli {
@@ -202,7 +202,7 @@ mod tests {
         let args = Cli::try_parse_from(["set", namespace].into_iter().chain(arguments.split(' '))).unwrap().set;
         let rules: Rules = before.rules(namespace).unwrap();
         let (namespace, version) = (namespace.to_owned(), RulesVersion::Default);
-        let shown = Namespace::from(NamespaceView { namespace, rules, version, is_final: true });
+        let shown = rules.shown(namespace, version, true);
         let patch = change(&args, &shown).map_err(|failure| failure.message)?;
         let rules = if args.reset { NamespaceBody::default() } else { NamespaceBody::from(&shown) };
         Ok(patch.applied_to(&rules).unwrap())

@@ -9,10 +9,9 @@ use super::args::ClientArgs;
 use super::failure::{Failure, Outcome};
 use super::output;
 use crate::client::ClientError;
-use crate::model::EventQuery;
 use crate::model::ProblemType;
+use crate::model::{Cursor, EventQuery, EventType};
 use crate::model::{Time, event_type_from_text};
-use crate::replica::{Cursor, EventType};
 
 /// Ids of events that were shown and are remembered. A guess: more than a node tells in the time that it is away.
 const REMEMBERED: usize = 1 << 16;

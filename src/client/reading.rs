@@ -43,7 +43,7 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string(), "explanation"], &[])?).await
     }
 
-    /// Whether each of these names can be had, [`MAX_CHECKED`](crate::replica::limits::MAX_CHECKED) at most.
+    /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.

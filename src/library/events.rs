@@ -8,22 +8,12 @@ use super::Result;
 use crate::api::{asked, page_limit};
 use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::{EventFilter, EventsAfter};
+use crate::replica::EventsAfter;
 
 /// A page of the feed.
 pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
-    let filter = EventFilter {
-        types: query.types.clone(),
-        owner: query.owner.clone(),
-        registration: query.registration,
-        namespace: query.namespace.clone(),
-        local: query.local,
-        since: query.since.map(|since| since.0),
-    };
-    let page = asked(handle.query(EventsAfter::new(after, page_limit(query.limit)?, filter))).await?;
-    let feed = handle.node().first_incarnation();
-    let events = page.events.into_iter().map(|event| Event::new(feed, event)).collect();
-    Ok(Events { events, next: page.next })
+    asked(handle.query(EventsAfter::new(after, EventQuery { limit: Some(page_limit(query.limit)?), ..query.clone() })))
+        .await
 }
 
 /// The event feed as it grows. Each event comes once, in order. It holds a page at most.

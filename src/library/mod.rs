@@ -25,11 +25,11 @@ use crate::config::Doors;
 #[cfg(doc)]
 use crate::model::ProblemType;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, Problem, Registration,
-    RegistrationBody, Registrations, Span, Wait,
+    Cluster, Cursor, EventQuery, Events, Name, NameRef, Namespace, NamespaceBody, NamespacePatch, Problem,
+    Registration, RegistrationBody, Registrations, Span, Wait,
 };
 use crate::node::Node;
-use crate::replica::{AwaitFinal, Caller, ClusterCommand, Command, NameRequest, RegistrationsOf, RulesOf, SetRules};
+use crate::replica::{AwaitFinal, Caller, ClusterCommand, Command, RegistrationsOf, RulesOf, SetRules};
 
 type Result<T> = std::result::Result<T, Box<Problem>>;
 
@@ -113,7 +113,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
-        Ok(asked(self.handle().query(RulesOf(namespace.to_owned()))).await?.into())
+        asked(self.handle().query(RulesOf(namespace.to_owned()))).await
     }
 
     /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
@@ -134,7 +134,7 @@ impl Node {
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         let rules = Box::new(rules_of(namespace, body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        Ok(asked(self.handle().set_rules(set)).await?.into())
+        asked(self.handle().set_rules(set)).await
     }
 
     /// A page of an owner's registrations, earliest first.
@@ -143,8 +143,7 @@ impl Node {
     /// The node refuses.
     pub async fn owner(&self, owner: &str, after: Option<Uuid>, limit: Option<usize>) -> Result<Registrations> {
         let limit = page_limit(limit)?;
-        let views = asked(self.handle().query(RegistrationsOf::new(owner.to_owned(), after, limit))).await?;
-        Ok(Registrations::of(views, limit))
+        asked(self.handle().query(RegistrationsOf::new(owner.to_owned(), after, limit))).await
     }
 
     /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
@@ -211,11 +210,11 @@ impl Node {
     }
 
     async fn change(&self, command: Command) -> Result<Registration> {
-        Ok(asked(self.handle().command(command, Caller::ANYBODY)).await?.into())
+        asked(self.handle().command(command, Caller::ANYBODY)).await
     }
 
     async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<Registration> {
-        Ok(asked(self.handle().outcome(id, wait)).await?.into())
+        asked(self.handle().outcome(id, wait, Vec::new())).await
     }
 
     async fn seen(&self, command: ClusterCommand) -> Result<Cluster> {
@@ -224,6 +223,6 @@ impl Node {
     }
 }
 
-fn named(namespace: &str, name: &str) -> NameRequest {
-    NameRequest { namespace: namespace.to_owned(), name: name.to_owned() }
+fn named(namespace: &str, name: &str) -> NameRef {
+    NameRef { namespace: namespace.to_owned(), name: name.to_owned() }
 }

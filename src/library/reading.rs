@@ -8,7 +8,7 @@ use crate::model::{
     CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
 };
 use crate::node::Node;
-use crate::replica::{self, ExplainName, ExplainRegistration, HistoryOf, NamesTaken};
+use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken};
 
 /// Calls that read many rows, or say why something is where it is.
 impl Node {
@@ -26,7 +26,7 @@ impl Node {
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
         let query = HistoryOf { name: named(namespace, name), after, limit: page_limit(None)? };
-        Ok(asked(self.handle().query(query)).await?.into())
+        asked(self.handle().query(query)).await
     }
 
     /// What decides a name, and what it waits for.
@@ -58,9 +58,8 @@ impl Node {
     /// # Errors
     /// The node refuses.
     pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
-        let (limit, since) = (page_limit(query.limit)?, since.map(|since| since.0));
-        let query = replica::Conflicts::new(query.namespace.clone(), since, after.cloned(), limit);
-        Ok(asked(self.handle().query(query)).await?.into())
+        let query = ConflictsOf::new(query.namespace.clone(), since, after.cloned(), page_limit(query.limit)?);
+        asked(self.handle().query(query)).await
     }
 
     /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
@@ -72,6 +71,6 @@ impl Node {
         // A prefix means something within a namespace.
         let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
         let query = NamesTaken::new(query.namespace.clone(), prefix, after.cloned(), limit);
-        Ok(asked(self.handle().query(query)).await?.into())
+        asked(self.handle().query(query)).await
     }
 }

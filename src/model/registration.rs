@@ -11,7 +11,7 @@ use super::{EndReason, Problem, Status};
 use crate::clock::{NodeId, Stamp};
 
 /// A name as a client writes it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct NameRef {
     /// The namespace.
@@ -57,6 +57,14 @@ pub struct ReplacesBody {
 }
 
 object!(ReplacesBody);
+
+#[cfg(feature = "core")]
+impl ReplacesBody {
+    /// The name of the claim.
+    pub(crate) fn named(&self) -> NameRef {
+        NameRef { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
 
 /// What `POST /v1/registrations` takes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -249,7 +257,7 @@ pub struct RejectedBy {
 impl RejectedBy {
     /// A claim to this name, by this registration.
     pub(crate) fn new(namespace: String, name: String, registration: Uuid, stamp: Stamp) -> Self {
-        Self { namespace, name, registration, stamp, accepted_at: Time(stamp.hlc.millis()) }
+        Self { namespace, name, registration, stamp, accepted_at: stamp.hlc.into() }
     }
 }
 

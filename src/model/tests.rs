@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
 
 use super::*;
 use crate::clock::Millis;
@@ -80,7 +82,106 @@ fn times() {
     assert_eq!(Time(Millis(u64::MAX)).to_string().get(..4), Some("9999"));
 }
 
+fn registration() -> Registration {
+    let node = NodeId(0xabc);
+    Registration {
+        id: Uuid::from_u128(7),
+        owner: "user-1".to_owned(),
+        status: Status::Rejected,
+        names: vec![Claim {
+            namespace: "org/42/handle".to_owned(),
+            name: "Alice".to_owned(),
+            key: "alice".to_owned(),
+            ended: Some(EndReason::Rejected),
+        }],
+        erased: false,
+        node,
+        stamp: Stamp { hlc: Hlc((1_700_000_000_123 << 16) | 5), node },
+        accepted_at: Time(Millis(1_700_000_000_123)),
+        expires_at: Some(Time(Millis(1_700_000_060_000))),
+        activated: false,
+        metadata: Metadata::new("{\"form\": [1,\n 2]}".to_owned()).ok(),
+        waiting_for: vec![Waiting {
+            node: NodeId(1),
+            label: "eu".to_owned(),
+            reason: WaitReason::OutOfReach,
+            since: None,
+        }],
+        rejected_by: Some(RejectedBy {
+            namespace: "org/42/handle".to_owned(),
+            name: "Alice".to_owned(),
+            registration: Uuid::from_u128(6),
+            stamp: Stamp { hlc: Hlc::from_millis(Millis(1_700_000_000_000)), node: NodeId(1) },
+            accepted_at: Time(Millis(1_700_000_000_000)),
+        }),
+    }
+}
+
+#[test]
+fn a_registration_is_written_field_by_field_and_read_back() {
+    let registration = registration();
+    let text = serde_json::to_string(&registration).unwrap();
+    assert_eq!(serde_json::from_str::<Registration>(&text).unwrap(), registration);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        value,
+        json!({
+            "id": "00000000-0000-0000-0000-000000000007",
+            "owner": "user-1",
+            "status": "rejected",
+            "names": [{"namespace": "org/42/handle", "name": "Alice", "key": "alice", "ended": "rejected"}],
+            "node": "0000000000000abc",
+            "stamp": "1700000000123.5@0000000000000abc",
+            "accepted_at": "2023-11-14T22:13:20.123Z",
+            "expires_at": "2023-11-14T22:14:20.000Z",
+            "metadata": {"form": [1, 2]},
+            "waiting_for": [{"node": "0000000000000001", "label": "eu", "reason": "out-of-reach"}],
+            "rejected_by": {
+                "namespace": "org/42/handle",
+                "name": "Alice",
+                "registration": "00000000-0000-0000-0000-000000000006",
+                "stamp": "1700000000000.0@0000000000000001",
+                "accepted_at": "2023-11-14T22:13:20.000Z",
+            },
+        })
+    );
+}
+
+#[test]
+fn of_an_erased_registration_no_owner_and_no_name_is_written() {
+    let nothing =
+        Registration { owner: String::new(), names: Vec::new(), metadata: None, erased: true, ..registration() };
+    let value = serde_json::to_value(&nothing).unwrap();
+    assert_eq!(value["erased"], true);
+    assert!(["owner", "names", "metadata"].iter().all(|member| value.get(member).is_none()), "{value}");
+    assert_eq!(serde_json::from_value::<Registration>(value).unwrap(), nothing);
+}
+
+#[test]
+fn an_array_is_no_object() {
+    for text in [
+        r#"["ann", []]"#,
+        r#"{"owner": "ann", "names": [["username", "alice"]]}"#,
+        r#"{"owner": "ann", "names": [], "replaces": ["00000000-0000-4000-8000-000000000007", "username", "alice"]}"#,
+    ] {
+        let error = serde_json::from_str::<RegistrationBody>(text).unwrap_err().to_string();
+        assert!(error.contains("expected a JSON object"), "{text}: {error}");
+    }
+    assert!(serde_json::from_str::<NamespaceBody>(r#"["username"]"#).is_err());
+    assert!(serde_json::from_str::<ExtensionBody>(r#"["15m"]"#).is_err());
+    assert!(serde_json::from_str::<TokenBody>("[]").is_err());
+    let names: Vec<NameRef> = serde_json::from_str(r#"[{"namespace": "username", "name": "alice"}]"#).unwrap();
+    assert_eq!(names.len(), 1);
+}
+
 proptest! {
+    #[test]
+    fn stamps_are_read_as_printed(hlc: u64, node: u64) {
+        let registration = Registration { stamp: Stamp { hlc: Hlc(hlc), node: NodeId(node) }, ..registration() };
+        let text = serde_json::to_string(&registration).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Registration>(&text).unwrap().stamp, registration.stamp);
+    }
+
     #[test]
     fn durations_are_read_as_printed(ms: u64) {
         let span = Span(Duration::from_millis(ms));

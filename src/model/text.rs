@@ -7,11 +7,18 @@ use std::time::Duration;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::clock::Millis;
+use crate::clock::{Hlc, Millis};
 
 /// A time, as RFC 3339 in UTC with milliseconds: `2026-03-01T12:00:00.000Z`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Time(pub Millis);
+
+impl From<Hlc> for Time {
+    /// When something happened that has this timestamp.
+    fn from(hlc: Hlc) -> Self {
+        Self(hlc.millis())
+    }
+}
 
 /// The text is not a time.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //!
 //! | profile | its key |
 //! | --- | --- |
-//! | `username` | RFC 8265 UsernameCaseMapped, composed and mapped first; then look-alikes, see [`Lookalikes`] |
+//! | `username` | RFC 8265 UsernameCaseMapped, composed and mapped first; then look-alikes, see [`Lookalikes`](crate::model::Lookalikes) |
 //! | `email` | local part case mapped, domain as ASCII by UTS #46, `+tags` removed where the rules say so |
 //! | `dns-label` | one label of a domain, as ASCII by UTS #46 |
 //! | `opaque` | the name as given, byte by byte |
@@ -15,6 +15,7 @@
 //!
 //! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
 
+mod body;
 mod case;
 mod domain;
 mod email;
@@ -29,12 +30,13 @@ mod username;
 #[cfg(test)]
 mod vectors;
 
+pub use body::NamespaceBodyError;
 #[cfg(feature = "cli")]
 pub(crate) use escape::acts;
 pub use escape::escaped;
 pub use pepper::Pepper;
 pub use reserved::{MAX_RESERVED, MAX_RESERVED_BYTES};
-pub use rules::{Characters, Hold, Lookalikes, MAX_HOLD, Profile, Rules, RulesError};
+pub use rules::{Hold, MAX_HOLD, Profile, Rules, RulesError};
 
 use std::borrow::Cow;
 

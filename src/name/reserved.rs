@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Lookalikes, Profile, RulesError};
+use super::rules::{Profile, RulesError};
 use super::{NameError, lookalikes, username};
-use crate::replica::limits::MAX_NAME;
+use crate::model::Lookalikes;
+use crate::model::limits::MAX_NAME;
 
 /// Reserved names and patterns of one namespace at most. A guess: lists of names that sites keep for themselves have some
 /// hundreds.

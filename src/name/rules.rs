@@ -6,7 +6,8 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::reserved::{MAX_RESERVED, MAX_RESERVED_BYTES, Reserved};
 use super::{NameError, ReservedAs, domain, email, lookalikes, username};
-use crate::replica::limits::MAX_NAME;
+use crate::model::limits::MAX_NAME;
+use crate::model::{Characters, Lookalikes};
 
 /// What an error calls a user name.
 const USER_NAME: &str = "a user name";
@@ -30,30 +31,6 @@ pub enum Profile {
     DnsLabel,
 }
 
-/// Which names that look alike, by UTS #39, are one name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
-pub enum Lookalikes {
-    /// What looks like an ASCII letter or digit is that letter or digit; ASCII names are told apart as they are written.
-    #[default]
-    Fold,
-    /// All that has one skeleton is one name: also `modern` and `modem`, `Carl` and `car1`.
-    Strict,
-    /// None are.
-    Distinct,
-}
-
-/// Which characters may stand in names.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
-pub enum Characters {
-    /// All that the profile takes.
-    #[default]
-    Any,
-    /// Those of ASCII.
-    Ascii,
-    /// Letters and digits of any script, and their marks; no punctuation.
-    LettersDigits,
-}
-
 /// For how long a name that its holder gave up is kept from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Hold {
@@ -66,19 +43,18 @@ pub struct Hold {
 /// The longest hold, in milliseconds: ten years. A guess: nobody plans for more.
 pub const MAX_HOLD: u64 = 3650 * 24 * 3_600_000;
 
-impl Characters {
-    fn check(self, mapped: &str) -> Result<(), NameError> {
-        let (fit, allowed): (fn(char) -> bool, _) = match self {
-            Self::Any => return Ok(()),
-            Self::Ascii => (|c| c.is_ascii(), "characters of ASCII"),
-            Self::LettersDigits => {
-                (|c| c.is_alphanumeric() || is_combining_mark(c) || lookalikes::is_joiner(c), "letters and digits")
-            }
-        };
-        match mapped.chars().find(|c| !fit(*c)) {
-            Some(character) => Err(NameError::NotAllowed { character, allowed }),
-            None => Ok(()),
+/// Refuses characters that may not stand in the names of a namespace.
+fn check_characters(characters: Characters, mapped: &str) -> Result<(), NameError> {
+    let (fit, allowed): (fn(char) -> bool, _) = match characters {
+        Characters::Any => return Ok(()),
+        Characters::Ascii => (|c| c.is_ascii(), "characters of ASCII"),
+        Characters::LettersDigits => {
+            (|c| c.is_alphanumeric() || is_combining_mark(c) || lookalikes::is_joiner(c), "letters and digits")
         }
+    };
+    match mapped.chars().find(|c| !fit(*c)) {
+        Some(character) => Err(NameError::NotAllowed { character, allowed }),
+        None => Ok(()),
     }
 }
 
@@ -316,7 +292,7 @@ impl Rules {
             return Err(NameError::TooLong { has, most: self.most });
         }
         if matches!(self.profile, Profile::Username { .. }) && self.characters != Characters::Any {
-            self.characters.check(&username::form(name))?;
+            check_characters(self.characters, &username::form(name))?;
         }
         if let Some(reserved) = self.reserved.name(key) {
             return Err(NameError::Reserved(match reserved.to_owned() {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{Characters, Lookalikes};
 
 fn profile_of(text: &str) -> Profile {
     match text {

@@ -1,6 +1,7 @@
 //! Published vectors: where names differ from them, a class says so, with the reason.
 
 use super::*;
+use crate::model::Lookalikes;
 
 fn key(profile: Profile, name: &str) -> Option<String> {
     Rules::new(profile, (1, MAX_NAME), []).unwrap().key(name).ok()

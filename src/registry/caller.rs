@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Reader;
 use super::refusal::Refusal;
 use super::request::{Caller, Command};
+use crate::crdt::Registration;
 
 /// Whose change it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -26,6 +27,13 @@ pub fn reaches(namespaces: &[String], namespace: &str) -> bool {
         _ => pattern == namespace,
     };
     namespaces.is_empty() || namespaces.iter().any(is)
+}
+
+/// Refuses a registration that has, or had, names in other namespaces than these.
+pub(super) fn within_reach(registration: &Registration, namespaces: &[String]) -> Result<(), Refusal> {
+    let mut all = registration.claims.iter().map(|record| &record.claim.namespace);
+    let other = all.find(|namespace| !reaches(namespaces, namespace));
+    other.map_or(Ok(()), |other| Err(Refusal::OutOfReach(other.clone())))
 }
 
 impl Command {
@@ -57,10 +65,7 @@ impl Reader<'_> {
     fn may_change(&self, bearer: &Bearer, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let Some(registration) = known else { return Ok(()) };
-        let mut namespaces = registration.claims.iter().map(|record| &record.claim.namespace);
-        if let Some(other) = namespaces.find(|namespace| !reaches(&bearer.namespaces, namespace)) {
-            return Err(Refusal::OutOfReach(other.clone()));
-        }
+        within_reach(&registration, &bearer.namespaces)?;
         let owns = match &bearer.owner {
             Some(owner) => registration.owner == *owner,
             None => bearer.token.as_ref().is_none_or(|token| self.has_opened(token, id)),

@@ -2,19 +2,20 @@
 
 use uuid::Uuid;
 
+use super::caller::within_reach;
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::request::{AwaitFinal, Caller, Command, NameRequest, RegisterRequest, Replaces};
-use super::views::RegistrationView;
+use super::request::{AwaitFinal, Caller, Command, RegisterRequest};
 use super::waiters::Later;
 use super::{Reader, Writer};
 use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, Vacancy};
 use crate::model::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
+use crate::model::{self, NameRef, ReplacesBody};
 
 impl Reader<'_> {
     /// The keys of names that may be claimed by the rules of their namespaces.
-    fn keys(&self, names: &[NameRequest]) -> Result<Vec<Keyed>, Refusal> {
+    fn keys(&self, names: &[NameRef]) -> Result<Vec<Keyed>, Refusal> {
         let mut keys: Vec<Keyed> = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             let key = self.claimable_key(name)?;
@@ -31,7 +32,7 @@ impl Reader<'_> {
     /// such a claim goes where that of the holder went, and loses to it.
     fn claims(&self, request: &RegisterRequest, keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
         let replaces = request.replaces.as_ref().and_then(|replaces| self.replaced(replaces, &request.owner).ok());
-        let followed_by = |name: &NameRequest, key: &str, claim| {
+        let followed_by = |name: &NameRef, key: &str, claim| {
             self.registry.lattice.followed_by(self.store, &name.namespace, key, claim)
         };
         let mut claims = Vec::with_capacity(request.names.len());
@@ -58,16 +59,13 @@ impl Reader<'_> {
     }
 
     /// The claim that a rename is to end: the owner's, and not ending already.
-    fn replaced(&self, replaces: &Replaces, owner: &str) -> Result<ClaimRef, Refusal> {
+    fn replaced(&self, replaces: &ReplacesBody, owner: &str) -> Result<ClaimRef, Refusal> {
         let id = replaces.registration;
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
-        let namespace = replaces.name.namespace.clone();
-        let not_held = || Refusal::NotHeld {
-            namespace: namespace.clone(),
-            name: replaces.name.name.clone(),
-            owner: owner.to_owned(),
-        };
-        let record = self.claim_meant(&registration, &replaces.name).ok_or_else(not_held)?;
+        let NameRef { namespace, name } = replaces.named();
+        let not_held =
+            || Refusal::NotHeld { namespace: namespace.clone(), name: name.clone(), owner: owner.to_owned() };
+        let record = self.claim_meant(&registration, &replaces.named()).ok_or_else(not_held)?;
         let over = registration.lost || record.released || record.ended.is_some();
         if over || registration.owner != owner {
             return Err(not_held());
@@ -90,8 +88,8 @@ impl Reader<'_> {
         let lasts = known.expires.map(|expires| expires.millis().since(accepted));
         let replaces = request.replaces.as_ref().map(|replaces| {
             let registration = self.registry.lattice.find(self.store, replaces.registration)?;
-            let key = self.claim_meant(&registration, &replaces.name)?.claim.key.clone();
-            Some(ClaimRef { registration: registration.stamp, namespace: replaces.name.namespace.clone(), key })
+            let key = self.claim_meant(&registration, &replaces.named())?.claim.key.clone();
+            Some(ClaimRef { registration: registration.stamp, namespace: replaces.namespace.clone(), key })
         });
         let same_replaced = match (&known.replaces, replaces) {
             (None, None) => true,
@@ -107,7 +105,7 @@ impl Reader<'_> {
 
     /// The same of one that was erased, of which only hashes of the names are left to compare.
     fn same_erased(&self, known: &Registration, request: &RegisterRequest) -> bool {
-        let same = |(record, asked): (&ClaimRecord, &NameRequest)| {
+        let same = |(record, asked): (&ClaimRecord, &NameRef)| {
             let hash = |key: String| self.registry.lattice.hash(&asked.namespace, &key);
             record.claim.namespace == asked.namespace
                 && self.name_key(asked).is_ok_and(|key| hash(key) == record.claim.key)
@@ -118,7 +116,7 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Does what a client asks for, and answers at the end of the step at the earliest.
-    pub(crate) fn command(&mut self, command: Command, caller: &Caller, reply: Reply<RegistrationView>) {
+    pub(crate) fn command(&mut self, command: Command, caller: &Caller, reply: Reply<model::Registration>) {
         match self.run(command, caller) {
             Ok(later) => self.answer_later(later, reply),
             Err(refusal) => self.registry.ready.push(reply.with(Err(refusal))),
@@ -140,15 +138,23 @@ impl Writer<'_> {
         }
     }
 
-    /// Answers with what became of a registration, at the end of the step or when that is final.
-    pub(crate) fn outcome(&mut self, id: Uuid, wait: Option<AwaitFinal>, reply: Reply<RegistrationView>) {
+    /// Answers with what became of a registration, at the end of the step or when that is final, to somebody who reaches these
+    /// namespaces.
+    pub(crate) fn outcome(
+        &mut self,
+        id: Uuid,
+        wait: Option<AwaitFinal>,
+        reached: &[String],
+        reply: Reply<model::Registration>,
+    ) {
         let void = self.reader().void_registration(id);
         // What was accepted before an eviction goes on to be pending.
         let known = if self.log.may_answer() { self.registry.lattice.find(self.store, id).or(void) } else { void };
-        let refusal = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
-        match known {
-            Some(registration) => self.answer_later(Later { registration, wait, discreet: false }, reply),
-            None => self.registry.ready.push(reply.with(Err(refusal))),
+        let unknown = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
+        let within = |registration: Registration| within_reach(&registration, reached).map(|()| registration);
+        match known.ok_or(unknown).and_then(within) {
+            Ok(registration) => self.answer_later(Later { registration, wait, discreet: false }, reply),
+            Err(refusal) => self.registry.ready.push(reply.with(Err(refusal))),
         }
     }
 
@@ -206,7 +212,7 @@ impl Writer<'_> {
         Ok(Later::now(registration))
     }
 
-    pub(super) fn release_name(&mut self, owner: String, request: NameRequest) -> Result<Later, Refusal> {
+    pub(super) fn release_name(&mut self, owner: String, request: NameRef) -> Result<Later, Refusal> {
         let key = self.reader().name_key(&request)?;
         let Vacancy::Taken(leader) = self.registry.lattice.vacancy(self.store, &request.namespace, &key) else {
             return Err(Refusal::NotHeld { namespace: request.namespace, name: request.name, owner });

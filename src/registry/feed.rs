@@ -19,10 +19,10 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::views::{EventType, Status};
 use crate::clock::{Millis, Stamp};
 use crate::crdt::EndReason;
 pub(super) use crate::model::Cursor;
+use crate::model::{EventType, Status};
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Direction, Store};
 

@@ -39,7 +39,6 @@ mod reservations;
 mod retention;
 mod rows;
 mod verdicts;
-mod views;
 mod waiters;
 
 use std::fmt;
@@ -59,7 +58,6 @@ pub use self::reply::{Ready, Reply};
 pub use self::request::*;
 use self::retention::Retention;
 use self::verdicts::Verdicts;
-pub use self::views::*;
 use self::waiters::Waiters;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Effects, Lattice, NameOp};

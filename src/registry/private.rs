@@ -16,11 +16,11 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
-use super::request::{NameRequest, RegisterRequest};
-use super::views::{ClaimView, RegistrationView, Status};
+use super::request::RegisterRequest;
 use super::{Reader, Writer};
 use crate::clock::Hlc;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Registration, Vacancy};
+use crate::model::{self, NameRef, Status, Time};
 use crate::name::Rules;
 use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span, TypedKey};
@@ -70,7 +70,7 @@ impl Reader<'_> {
         if hidden { Err(Refusal::NeedsRead("a registration that has private names or is not known")) } else { Ok(()) }
     }
 
-    pub(super) fn told_by_name(&self, name: &NameRequest) -> Result<(), Refusal> {
+    pub(super) fn told_by_name(&self, name: &NameRef) -> Result<(), Refusal> {
         let beside = || Err(Refusal::NeedsRead("a private name, or one that was registered together with one"));
         if self.is_private_namespace(&name.namespace) {
             return beside();
@@ -87,13 +87,13 @@ impl Reader<'_> {
 
     /// Whether a discreet caller asks for private names, which it may do where nothing else would tell the outcome.
     pub(crate) fn wants_private(&self, request: &RegisterRequest) -> Result<bool, Refusal> {
-        let private = |name: &NameRequest| self.is_private_namespace(&name.namespace);
+        let private = |name: &NameRef| self.is_private_namespace(&name.namespace);
         let any = request.names.iter().any(private);
         if any && !request.names.iter().all(private) {
             return Err(Refusal::NeedsRead("a registration of public and private names together"));
         }
         if let Some(replaces) = &request.replaces {
-            if any || private(&replaces.name) {
+            if any || private(&replaces.named()) {
                 return Err(Refusal::NeedsRead("a rename from or to a private name"));
             }
             self.told_by_id(replaces.registration)?;
@@ -102,31 +102,10 @@ impl Reader<'_> {
     }
 
     /// What a discreet caller is told of a registration with private names: that it was accepted, whatever became of it.
-    pub(crate) fn discreet_view(&self, registration: Registration) -> Option<RegistrationView> {
-        if !self.has_private_names(&registration) {
-            return None;
-        }
-        let id = registration.id();
-        let claim = |ClaimRecord { claim, .. }: &ClaimRecord| ClaimView {
-            namespace: claim.namespace.clone(),
-            name: self.typed(id, claim),
-            key: if registration.erased { String::new() } else { claim.key.clone() },
-            ended: None,
-        };
-        Some(RegistrationView {
-            id,
-            status: Status::Pending,
-            names: registration.claims.iter().map(claim).collect(),
-            node: registration.stamp.node,
-            stamp: registration.stamp,
-            expires: registration.end().map(Hlc::millis),
-            activated: false,
-            erased: registration.erased,
-            waiting_for: Vec::new(),
-            rejected_by: None,
-            owner: registration.owner,
-            metadata: registration.metadata,
-        })
+    pub(crate) fn discreet_view(&self, registration: &Registration) -> Option<model::Registration> {
+        let view = || self.content_view(registration, Status::Pending);
+        let expires_at = registration.end().map(Time::from);
+        self.has_private_names(registration).then(|| model::Registration { expires_at, ..view() })
     }
 
     /// Whether a registration with private names is open, as far as its bearer is concerned: for as long as it would be had
@@ -174,7 +153,7 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Keeps the private names of a registration as they were typed here.
-    pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRequest>) {
+    pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRef>) {
         for (record, name) in registration.claims.iter().zip(names) {
             if record.claim.name.is_empty() {
                 let key = TypedKey { id: registration.id(), key: &record.claim.key };

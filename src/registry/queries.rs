@@ -11,17 +11,16 @@ mod listing;
 mod owner;
 mod views;
 
-pub use self::conflicts::{Conflict, ConflictPage, Conflicts, Precedence};
+pub use self::conflicts::ConflictsOf;
 pub use self::events::EventsAfter;
 pub use self::explain::{
     Awaited, ClaimExplanation, ExplainName, ExplainRegistration, NameExplanation, RegistrationExplanation, Rival, Wait,
     WaitFor,
 };
-pub use self::history::{HistoryOf, HistoryPage, TenureClaim, TenureView};
-pub use self::listing::{ListedName, NamePage, NamesOf, NamesTaken, Suggestions};
+pub use self::history::HistoryOf;
+pub use self::listing::{NamesOf, NamesTaken, Suggestions};
 pub use self::owner::RegistrationsOf;
 pub use self::views::NameOf;
-pub use crate::model::Place;
 
 /// Rows of names that one page looks at, so that few hits among many names do not hold up the node. A guess.
 const MAX_EXAMINED: usize = 5000;

@@ -3,10 +3,9 @@
 use uuid::Uuid;
 
 use super::feed::Cursor;
-use super::views::{NameView, RulesVersion};
 use crate::clock::NodeId;
 use crate::log::{Denied, STARTS};
-use crate::model::Time;
+use crate::model::{Name, RulesVersion};
 use crate::name::Profile;
 
 /// Why a request was not done. Nothing was recorded.
@@ -16,7 +15,7 @@ pub enum Refusal {
     #[error("not available: {}; nothing was registered, choose another name", list(.names))]
     NameTaken {
         /// Which ones, and by whom.
-        names: Vec<NameView>,
+        names: Vec<Name>,
     },
     /// A name breaks a rule of its namespace.
     #[error("{namespace}/{name:?} is not a valid name: {reason}")]
@@ -241,10 +240,10 @@ fn list_nodes(nodes: &[NodeId]) -> String {
     nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn list(names: &[NameView]) -> String {
-    let why = |name: &NameView| match (&name.looks_like, name.free_at) {
+fn list(names: &[Name]) -> String {
+    let why = |name: &Name| match (&name.looks_like, name.free_at) {
         (Some(held), _) => format!(" (it looks like {held:?}, which is taken)"),
-        (None, Some(at)) => format!(" (it was given up, and is kept from others until {})", Time(at)),
+        (None, Some(at)) => format!(" (it was given up, and is kept from others until {at})"),
         (None, None) => String::new(),
     };
     let names: Vec<_> = names.iter().map(|name| format!("{}/{}{}", name.namespace, name.name, why(name))).collect();

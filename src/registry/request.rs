@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::caller::Bearer;
 use super::quota::Charge;
-use crate::clock::Millis;
-use crate::model::{EventType, RulesVersion};
+use crate::model::{NameRef, ReplacesBody, RulesVersion};
 use crate::name::Rules;
 
 /// A change that a client asks for. Each is answered with the registration that it is about, as it stands when the step
@@ -45,7 +43,7 @@ pub enum Command {
         /// Whose claim it must be.
         owner: String,
         /// The name.
-        name: NameRequest,
+        name: NameRef,
     },
 }
 
@@ -105,15 +103,6 @@ impl AwaitFinal {
     }
 }
 
-/// A name as a client writes it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct NameRequest {
-    /// The namespace.
-    pub namespace: String,
-    /// The name as typed.
-    pub name: String,
-}
-
 /// A registration as a client asks for it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegisterRequest {
@@ -122,11 +111,11 @@ pub struct RegisterRequest {
     /// Who is to hold the names.
     pub owner: String,
     /// The names, 1 to [`MAX_NAMES`](crate::model::limits::MAX_NAMES).
-    pub names: Vec<NameRequest>,
+    pub names: Vec<NameRef>,
     /// Milliseconds until the reservation ends; none for a permanent registration.
     pub ttl: Option<u64>,
     /// The claim that this registration takes the place of (rename).
-    pub replaces: Option<Replaces>,
+    pub replaces: Option<ReplacesBody>,
     /// A JSON object as text, given back with the outcome.
     pub metadata: Option<String>,
     /// Answer only when the outcome is final, or when the wait ends, with what is known then; none: as soon as it is
@@ -134,32 +123,6 @@ pub struct RegisterRequest {
     pub wait: Option<AwaitFinal>,
     /// What it counts for at this node, where callers are told apart.
     pub charge: Option<Charge>,
-}
-
-/// The claim that a rename ends.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Replaces {
-    /// Its registration.
-    pub registration: Uuid,
-    /// The name.
-    pub name: NameRequest,
-}
-
-/// Which events a page holds; every condition given must be met.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct EventFilter {
-    /// Only these types; none for all.
-    pub types: Vec<EventType>,
-    /// Only registrations of this owner.
-    pub owner: Option<String>,
-    /// Only this registration.
-    pub registration: Option<Uuid>,
-    /// Only registrations with a name in this namespace.
-    pub namespace: Option<String>,
-    /// Only registrations that this node accepted, in this incarnation or an earlier one.
-    pub local: bool,
-    /// Only events at or after this time.
-    pub since: Option<Millis>,
 }
 
 /// A secret for a cluster.

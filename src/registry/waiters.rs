@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::reply::Reply;
 use super::request::AwaitFinal;
-use super::views::RegistrationView;
 use super::{Reader, Writer};
 use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::Registration;
+use crate::model;
 
 /// What a request is answered with later: the state of this registration at the end of the step.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Later {
 pub(super) struct Waiter {
     /// Tells waiters apart: the number of those before it.
     number: u64,
-    reply: Reply<RegistrationView>,
+    reply: Reply<model::Registration>,
     /// Answered at this time at the latest; none: now.
     deadline: Option<Millis>,
     /// It waits also while a member that is needed is out of reach.
@@ -205,13 +205,13 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, waiter: Waiter, registration: Registration) {
-        let discreet = waiter.discreet.then(|| self.reader().discreet_view(registration.clone())).flatten();
-        let view = discreet.unwrap_or_else(|| self.reader().registration_view(registration));
+        let discreet = waiter.discreet.then(|| self.reader().discreet_view(&registration)).flatten();
+        let view = discreet.unwrap_or_else(|| self.reader().registration_view(&registration));
         self.registry.ready.push(waiter.reply.with(Ok(view)));
     }
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
-    pub(super) fn answer_later(&mut self, later: Later, reply: Reply<RegistrationView>) {
+    pub(super) fn answer_later(&mut self, later: Later, reply: Reply<model::Registration>) {
         let Later { registration, wait, discreet } = later;
         let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait.at_most));
         let always = wait.is_some_and(|wait| wait.always);

@@ -24,6 +24,7 @@ pub mod any;
 mod boot;
 mod cluster;
 mod config;
+mod hindrance;
 mod input;
 mod log_view;
 mod outbox;
@@ -42,7 +43,6 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use self::boot::{OpenError, node_in};
-pub use self::cluster::{ClusterView, EvictionView, MemberView, NewcomerView, OverdueView};
 pub use self::config::Config;
 pub use self::input::{Input, Output};
 use self::outbox::Outbox;
@@ -58,7 +58,7 @@ pub use crate::log::{
     Contact, Entry, Founding, GossipLimits, HeldRow, Lane, Message, Now, Obstacle, Promise, Return, Secrets,
     SnapshotId, Start, Vector,
 };
-pub use crate::model::{Cursor, CursorError, limits};
+use crate::model::Cursor;
 /// What requests and answers consist of.
 pub use crate::registry::*;
 use crate::store::Store;

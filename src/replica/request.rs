@@ -2,26 +2,32 @@
 
 use uuid::Uuid;
 
-use super::cluster::ClusterView;
 use crate::clock::NodeId;
-use crate::model::ClusterSettingsBody;
-use crate::registry::{
-    Asked, AwaitFinal, Caller, ClusterSecret, Command, NamespaceView, RegistrationView, Reply, SetRules,
-};
+use crate::model::{Cluster, ClusterSettingsBody, Namespace, Registration};
+use crate::registry::{Asked, AwaitFinal, Caller, ClusterSecret, Command, Reply, SetRules};
 
 /// Something asked of a node. There is one answer to each.
 #[derive(Debug)]
 pub enum Request {
     /// A client wants to change something.
-    Command(Box<Command>, Caller, Reply<RegistrationView>),
-    /// What became of a registration: when it is final, or after so many milliseconds with what is known then; none: at once.
-    Outcome(Uuid, Option<AwaitFinal>, Reply<RegistrationView>),
+    Command(Box<Command>, Caller, Reply<Registration>),
+    /// What became of a registration.
+    Outcome {
+        /// Its id.
+        id: Uuid,
+        /// Answer when it is final, or when the wait ends with what is known then; none: at once.
+        wait: Option<AwaitFinal>,
+        /// The namespaces that the caller reaches; none for all.
+        reached: Vec<String>,
+        /// Where the answer goes.
+        reply: Reply<Registration>,
+    },
     /// Rules for a namespace.
-    SetRules(SetRules, Reply<NamespaceView>),
+    SetRules(SetRules, Reply<Namespace>),
     /// Something that only reads.
     Query(Asked),
     /// Something about the cluster.
-    Cluster(ClusterCommand, Reply<ClusterView>),
+    Cluster(ClusterCommand, Reply<Cluster>),
 }
 
 /// What operators ask. Each is answered with the cluster as it is then.

@@ -1,10 +1,10 @@
 //! Requests come in: those of operators, about the cluster, are taken here, and all others are the registry's.
 
 use super::Replica;
-use super::cluster::ClusterView;
 use super::input::Output;
 use super::request::{ClusterCommand, Request};
 use crate::log::{STARTS, Setting};
+use crate::model::Cluster;
 use crate::registry::{LogView, Ready, Refusal};
 use crate::store::Store;
 
@@ -28,7 +28,7 @@ impl<S: Store> Replica<S> {
         let installed = self.log.phase().may_answer();
         match request {
             Request::Command(command, caller, reply) => self.writer().command(*command, &caller, reply),
-            Request::Outcome(id, wait, reply) => self.writer().outcome(id, wait, reply),
+            Request::Outcome { id, wait, reached, reply } => self.writer().outcome(id, wait, &reached, reply),
             Request::SetRules(set, reply) => self.writer().set_rules(set, reply),
             Request::Query(asked) if !installed => self.answer(asked.refuse(Refusal::NotMember)),
             Request::Query(asked) => {
@@ -70,7 +70,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    fn on_cluster(&mut self, command: ClusterCommand) -> Result<ClusterView, Refusal> {
+    fn on_cluster(&mut self, command: ClusterCommand) -> Result<Cluster, Refusal> {
         match command {
             ClusterCommand::Show => {}
             ClusterCommand::Evict { node, force } => {
@@ -112,7 +112,7 @@ impl<S: Store> Replica<S> {
 
 fn refuse(request: Request, refusal: Refusal) -> Option<Ready> {
     match request {
-        Request::Command(_, _, reply) | Request::Outcome(_, _, reply) => Some(reply.with(Err(refusal))),
+        Request::Command(_, _, reply) | Request::Outcome { reply, .. } => Some(reply.with(Err(refusal))),
         Request::SetRules(_, reply) => Some(reply.with(Err(refusal))),
         Request::Query(asked) => asked.refuse(refusal),
         Request::Cluster(_, reply) => Some(reply.with(Err(refusal))),

@@ -22,7 +22,10 @@ use super::any::{Answer, Answered as Reply, Request};
 use super::*;
 use crate::crdt::EndReason;
 use crate::log::Settings;
-use crate::model::ClusterId;
+use crate::model::{
+    ClusterId, Cursor, EventQuery, EventType, NameRef, NameStatus, Registration, Registrations, ReplacesBody, Status,
+    Time, limits,
+};
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Table, Write};
 
@@ -176,27 +179,30 @@ impl Cluster {
     }
 
     /// Asks a node, and lets the cluster settle unless told to wait.
-    fn ask(&mut self, n: u64, request: Request) -> Token {
+    fn ask(&mut self, n: u64, request: impl Into<Request>) -> Token {
         let token = self.next_token;
         self.next_token += 1;
-        self.nodes.get_mut(&node(n)).unwrap().handle(self.now, Input::Request(request.with(self.replies.to(token))));
+        self.nodes
+            .get_mut(&node(n))
+            .unwrap()
+            .handle(self.now, Input::Request(request.into().with(self.replies.to(token))));
         token
     }
 
-    fn reply(&mut self, n: u64, request: Request) -> Reply {
+    fn reply(&mut self, n: u64, request: impl Into<Request>) -> Reply {
         let token = self.ask(n, request);
         self.settle();
         self.replies.remove(&token).expect("answered")
     }
 
-    fn register(&mut self, n: u64, request: RegisterRequest) -> RegistrationView {
-        match self.reply(n, Request::Register(request)) {
-            Ok(Answer::Registration(view)) => *view,
+    fn register(&mut self, n: u64, request: RegisterRequest) -> Registration {
+        match self.reply(n, Command::Register(request)) {
+            Ok(Answer::Registration(view)) => view,
             other => panic!("{other:?}"),
         }
     }
 
-    fn claim(&mut self, n: u64, name: &str) -> RegistrationView {
+    fn claim(&mut self, n: u64, name: &str) -> Registration {
         self.register(n, names(&[name]))
     }
 
@@ -204,33 +210,42 @@ impl Cluster {
         self.view(n, id).status
     }
 
-    fn view(&mut self, n: u64, id: Uuid) -> RegistrationView {
-        match self.reply(n, Request::Registration { id, wait: None }) {
-            Ok(Answer::Registration(view)) => *view,
+    fn view(&mut self, n: u64, id: Uuid) -> Registration {
+        match self.reply(n, Request::outcome(id, None)) {
+            Ok(Answer::Registration(view)) => view,
             other => panic!("{other:?}"),
         }
     }
 
     fn name(&mut self, n: u64, name: &str) -> NameStatus {
-        match self.reply(n, Request::Name(name_request(name))) {
+        match self.reply(n, NameOf(name_request(name))) {
             Ok(Answer::Name(view)) => view.status,
             other => panic!("{other:?}"),
         }
     }
 
     fn events(&mut self, n: u64) -> Vec<(EventType, Uuid)> {
-        let filter = EventFilter::default();
-        match self.reply(n, Request::Events { after: None, limit: 1000, filter }) {
+        match self.reply(n, EventsAfter::new(None, page_of(1000))) {
             Ok(Answer::Events(page)) => {
-                page.events.into_iter().map(|event| (event.event_type, event.registration.id)).collect()
+                page.events.into_iter().map(|event| (event.event_type, event.data.registration.id)).collect()
             }
             other => panic!("{other:?}"),
         }
     }
 }
 
-fn name_request(name: &str) -> NameRequest {
-    NameRequest { namespace: "username".into(), name: name.into() }
+fn name_request(name: &str) -> NameRef {
+    NameRef { namespace: "username".into(), name: name.into() }
+}
+
+/// The claim of a registration to this name, for a rename.
+fn in_place_of(registration: Uuid, NameRef { namespace, name }: NameRef) -> Option<ReplacesBody> {
+    Some(ReplacesBody { registration, namespace, name })
+}
+
+/// All events, so many in a page.
+fn page_of(limit: usize) -> EventQuery {
+    EventQuery { limit: Some(limit), ..EventQuery::default() }
 }
 
 fn names(names: &[&str]) -> RegisterRequest {
@@ -244,7 +259,7 @@ fn a_single_node_confirms_at_once() {
     let alice = cluster.claim(1, "Alice");
     assert_eq!(alice.status, Status::Confirmed);
     assert_eq!(cluster.name(1, "ALICE"), NameStatus::Held);
-    let refused = cluster.reply(1, Request::Register(names(&["alice", "bob"])));
+    let refused = cluster.reply(1, Command::Register(names(&["alice", "bob"])));
     assert!(matches!(refused, Err(Refusal::NameTaken { names }) if names.len() == 1 && names[0].key == "alice"));
     assert_eq!(cluster.name(1, "bob"), NameStatus::Available, "all or nothing");
     assert_eq!(cluster.events(1), vec![(EventType::Accepted, alice.id), (EventType::Confirmed, alice.id)]);
@@ -301,7 +316,7 @@ fn who_waits_hears_the_outcome_or_what_is_known_at_the_deadline() {
     let waiting = RegisterRequest { wait: Some(AwaitFinal::always(500)), ..names(&["alice"]) };
     let (short, long) =
         (waiting.clone(), RegisterRequest { wait: Some(AwaitFinal::always(60_000)), ..names(&["bob"]) });
-    let (short, long) = (cluster.ask(1, Request::Register(short)), cluster.ask(1, Request::Register(long)));
+    let (short, long) = (cluster.ask(1, Command::Register(short)), cluster.ask(1, Command::Register(long)));
     cluster.pass(400);
     assert!(cluster.replies.is_empty());
     cluster.pass(200);
@@ -328,7 +343,7 @@ fn an_id_is_one_registration_on_all_nodes() {
     }
     assert_eq!(cluster.register(2, request.clone()).id, id, "asked again");
     let other = RegisterRequest { id: Some(id), ..names(&["bob"]) };
-    assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(id)));
+    assert_eq!(cluster.reply(1, Command::Register(other)), Err(Refusal::IdReused(id)));
 }
 
 #[test]
@@ -336,10 +351,10 @@ fn a_released_name_can_be_claimed_once_that_is_final() {
     let mut cluster = Cluster::founded(2);
     let alice = cluster.claim(1, "alice");
     cluster.cut(1, 2);
-    let released = cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") });
+    let released = cluster.reply(1, Command::ReleaseName { owner: "o".into(), name: name_request("alice") });
     assert!(released.is_ok());
     assert_eq!(cluster.name(1, "alice"), NameStatus::Ending);
-    assert!(matches!(cluster.reply(1, Request::Register(names(&["alice"]))), Err(Refusal::NameTaken { .. })));
+    assert!(matches!(cluster.reply(1, Command::Register(names(&["alice"]))), Err(Refusal::NameTaken { .. })));
     cluster.heal();
     assert_eq!(cluster.name(2, "alice"), NameStatus::Available);
     assert!(cluster.events(2).contains(&(EventType::NameEnded, alice.id)));
@@ -354,7 +369,7 @@ fn a_reservation_ends_by_the_watermark_unless_it_is_activated() {
     let reserve = |name| RegisterRequest { ttl: Some(5000), ..names(&[name]) };
     let lapsed = cluster.register(1, reserve("alice"));
     let kept = cluster.register(1, reserve("bob"));
-    assert!(cluster.reply(2, Request::Activate { id: kept.id }).is_ok());
+    assert!(cluster.reply(2, Command::Activate { id: kept.id }).is_ok());
     cluster.cut(1, 2);
     cluster.pass(8000);
     assert_eq!(cluster.name(1, "alice"), NameStatus::Held, "during a partition a reservation stays");
@@ -362,7 +377,7 @@ fn a_reservation_ends_by_the_watermark_unless_it_is_activated() {
     assert_eq!((cluster.name(1, "alice"), cluster.name(2, "bob")), (NameStatus::Available, NameStatus::Held));
     assert!(cluster.events(1).contains(&(EventType::NameEnded, lapsed.id)));
     assert!(cluster.events(1).contains(&(EventType::Activated, kept.id)));
-    assert!(matches!(cluster.reply(1, Request::Activate { id: lapsed.id }), Err(Refusal::TooLate { .. })));
+    assert!(matches!(cluster.reply(1, Command::Activate { id: lapsed.id }), Err(Refusal::TooLate { .. })));
 }
 
 #[test]
@@ -385,7 +400,7 @@ fn a_reservation_that_is_over_before_its_own_fate_is_known_costs_no_writes() {
 fn a_rename_frees_the_old_name_when_it_is_confirmed() {
     let mut cluster = Cluster::founded(2);
     let alice = cluster.claim(1, "alice");
-    let replaces = Some(Replaces { registration: alice.id, name: name_request("alice") });
+    let replaces = in_place_of(alice.id, name_request("alice"));
     let renamed = cluster.register(2, RegisterRequest { replaces, ..names(&["alicia"]) });
     assert_eq!(cluster.status(1, renamed.id), Status::Confirmed);
     assert_eq!((cluster.name(1, "alice"), cluster.name(1, "alicia")), (NameStatus::Available, NameStatus::Held));
@@ -397,7 +412,7 @@ fn a_newcomer_gets_a_snapshot_is_welcomed_by_all_and_takes_part() {
     let alice = cluster.claim(1, "alice");
     let newcomer = Replica::open(config(3), MemoryStore::new(), Some(Start::Join), cluster.now).unwrap();
     cluster.nodes.insert(node(3), newcomer);
-    assert_eq!(cluster.reply(3, Request::Cluster), Err(Refusal::NotMember));
+    assert_eq!(cluster.reply(3, ClusterCommand::Show), Err(Refusal::NotMember));
     cluster.connect(node(3), node(1));
     cluster.settle();
     cluster.connect(node(2), node(3));
@@ -467,7 +482,7 @@ fn nothing_gets_out_before_it_is_durable() {
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
     replica.outbox.persisted = 0;
     let replies = Replies::default();
-    replica.handle(now, Input::Request(Request::Register(names(&["alice"])).with(replies.to(1))));
+    replica.handle(now, Input::Request(Request::from(Command::Register(names(&["alice"]))).with(replies.to(1))));
     assert!(replica.flush(now).is_empty());
     let batch = replica.outbox.gated.back().unwrap().0;
     replica.handle(now, Input::Persisted(batch - 1));
@@ -487,7 +502,7 @@ fn a_failed_store_halts_the_node_and_nothing_gets_out() {
     let now = cluster.now;
     let replica = cluster.nodes.get_mut(&node(1)).unwrap();
     replica.store_mut().poison("disk on fire");
-    replica.handle(now, Input::Request(Request::Name(name_request("alice")).with(|_| ())));
+    replica.handle(now, Input::Request(Request::from(NameOf(name_request("alice"))).with(|_| ())));
     let outputs = replica.flush(now);
     assert!(matches!(outputs.as_slice(), [Output::Halt(why)] if why.contains("disk on fire")));
     replica.handle(now, Input::Wake);
@@ -500,21 +515,21 @@ fn ops_from_too_far_ahead_are_not_taken_and_both_sides_know() {
     // A clock that jumps is not followed; one that went fast for long would be.
     let ahead = Now { wall: cluster.now.wall.plus(60_000), elapsed: cluster.now.elapsed.plus(60_000) };
     let first = cluster.nodes.get_mut(&node(1)).unwrap();
-    first.handle(ahead, Input::Request(Request::Register(names(&["alice"])).with(|_| ())));
+    first.handle(ahead, Input::Request(Request::from(Command::Register(names(&["alice"]))).with(|_| ())));
     let sent = first.flush(ahead);
     for output in sent {
         cluster.act(node(1), output);
     }
     cluster.settle();
-    let member = |cluster: &mut Cluster, n, of| match cluster.reply(n, Request::Cluster) {
+    let member = |cluster: &mut Cluster, n, of| match cluster.reply(n, ClusterCommand::Show) {
         Ok(Answer::Cluster(view)) => view.members.into_iter().find(|member| member.node == node(of)).unwrap(),
         other => panic!("{other:?}"),
     };
-    assert!(member(&mut cluster, 2, 1).skewed.is_some() && member(&mut cluster, 1, 2).refuses_ours.is_some());
+    assert!(member(&mut cluster, 2, 1).skewed_ms.is_some() && member(&mut cluster, 1, 2).refuses_ours_ms.is_some());
     assert_eq!(cluster.name(2, "alice"), NameStatus::Available, "nothing is recorded");
     cluster.pass(70_000);
     assert_eq!(cluster.name(2, "alice"), NameStatus::Held, "asked for again later");
-    assert!(member(&mut cluster, 2, 1).skewed.is_none() && member(&mut cluster, 1, 2).refuses_ours.is_none());
+    assert!(member(&mut cluster, 2, 1).skewed_ms.is_none() && member(&mut cluster, 1, 2).refuses_ours_ms.is_none());
 }
 
 #[test]
@@ -533,10 +548,10 @@ fn limits_are_refused_with_their_reason() {
         RegisterRequest { id: Some(crate::crdt::id_of_stamp(crate::clock::Stamp::default())), ..names(&["alice"]) },
     ];
     for request in bad {
-        let refused = cluster.reply(1, Request::Register(request.clone()));
+        let refused = cluster.reply(1, Command::Register(request.clone()));
         assert!(matches!(refused, Err(Refusal::InvalidRequest(_))), "{request:?}: {refused:?}");
     }
-    let refused = cluster.reply(1, Request::Register(names(&["al ice"])));
+    let refused = cluster.reply(1, Command::Register(names(&["al ice"])));
     assert!(matches!(refused, Err(Refusal::InvalidName { .. })));
     assert_eq!(cluster.events(1), vec![]);
 }

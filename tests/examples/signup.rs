@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use forename::Client;
-use forename::model::EventQuery;
-use forename::replica::{Cursor, Status};
+use forename::model::{Cursor, EventQuery, Status};
 use forename::transport::Cuts;
 use reqwest::Url;
 use tokio::net::TcpListener;

@@ -1,12 +1,12 @@
 //! A browser on the operator's machine, and a page in it that tries what it can at a node. Skipped where there is no
 //! Chromium.
 
+use forename::model::NameStatus;
 use std::process::{Command, Stdio};
 
 use axum::Router;
 use axum::response::Html;
 use axum::routing::{get, post};
-use forename::replica::NameStatus;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;

@@ -1,8 +1,7 @@
 //! Wall clocks that are off, at boot or while their nodes run: those that are right go on, and each says whose is off.
 
-use forename::model::ProblemType;
 use forename::model::{Cluster, Registration};
-use forename::replica::Status;
+use forename::model::{ProblemType, Status};
 use reqwest::StatusCode;
 
 use crate::support::clocks::Clock;

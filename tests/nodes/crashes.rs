@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
-use forename::model::EventQuery;
 use forename::model::ProblemType;
+use forename::model::{Cursor, EventQuery, EventType, Status};
 use forename::model::{Registration, RegistrationBody};
-use forename::replica::{Cursor, EventType, Status};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -4,8 +4,7 @@
 use forename::Client;
 use forename::client::ClientError;
 use forename::clock::NodeId;
-use forename::model::ProblemType;
-use forename::replica::Status;
+use forename::model::{ProblemType, Status};
 
 use crate::support::facts::agreed;
 use crate::support::process::{Home, Process, Serve, Three};

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::model::{Metadata, NameRef, RegistrationBody};
+use forename::model::{EndReason, EventType, Metadata, NameRef, RegistrationBody, Status};
 use forename::node::{JoinConfig, NodeConfig};
-use forename::replica::{EndReason, EventType, Status};
 use forename::transport::Cuts;
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;

@@ -6,10 +6,9 @@ use std::sync::{Arc, OnceLock};
 use forename::Client;
 use forename::client::ClientError;
 use forename::clock::NodeId;
-use forename::model::ProblemType;
 use forename::model::{Cluster, Member, MemberState, Registration};
+use forename::model::{ProblemType, Status};
 use forename::node::Handle;
-use forename::replica::Status;
 use forename::transport::{Cuts, LinkFilter};
 
 use crate::support::facts::{agreed, agreed_but_for, settled};

@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forename::Client;
-use forename::model::{Registration, RegistrationBody, Span, Wait, WaitReason};
-use forename::replica::{EventType, Status};
+use forename::model::{EventType, Registration, RegistrationBody, Span, Status, Wait, WaitReason};
 use forename::transport::{Cuts, LinkFilter};
 
 use crate::support::facts::{agreed, feed};

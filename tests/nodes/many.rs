@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 
-use forename::model::NameQuery;
 use forename::model::ProblemType;
 use forename::model::{Conflict, ConflictStatus, RegistrationBody};
-use forename::replica::{Precedence, Status};
+use forename::model::{NameQuery, Precedence, Status};
 use forename::transport::Cuts;
 use futures_util::stream;
 use serde_json::Value;

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use forename::Client;
-use forename::model::EventQuery;
+use forename::model::{EventQuery, EventType, NameStatus, Status};
 use forename::model::{NameRef, NamespaceBody, RegistrationBody};
-use forename::replica::{EventType, NameStatus, Status};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use forename::Client;
-use forename::model::ProblemType;
 use forename::model::Registration;
-use forename::replica::Status;
+use forename::model::{ProblemType, Status};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 

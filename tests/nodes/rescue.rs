@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use forename::Client;
 use forename::client::ClientError;
-use forename::model::Registration;
-use forename::replica::Status;
+use forename::model::{Registration, Status};
 use serde_json::Value;
 
 use crate::support::facts::{agreed, agreed_but_for, settled};

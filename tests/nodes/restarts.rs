@@ -1,7 +1,6 @@
 //! One node, run again on the same directory: the feed goes on, the clock may not go back, two at once may not be.
 
-use forename::model::EventQuery;
-use forename::replica::{EventType, Status};
+use forename::model::{EventQuery, EventType, Status};
 
 use crate::support::clocks::Clock;
 use crate::support::facts::{agreed, feed};

@@ -6,7 +6,7 @@ use forename::client::ClientError;
 use forename::model::ProblemType;
 use forename::model::{NameRef, Namespace, NamespaceBody, NamespacePatch, ProfileName, RegistrationBody};
 use forename::transport::Cuts;
-use forename::{Client, replica::NameStatus};
+use forename::{Client, model::NameStatus};
 
 use crate::support::local::{self, Local};
 use crate::support::process::{Three, command, run};

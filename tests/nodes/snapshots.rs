@@ -19,7 +19,7 @@ const BYTES: usize = 2000;
 async fn fill(node: &Local) {
     let handle = node.handle();
     let registrations = (0..COUNT).map(|number| {
-        let name = forename::replica::NameRequest { namespace: "load".to_owned(), name: format!("n{number}x") };
+        let name = forename::model::NameRef { namespace: "load".to_owned(), name: format!("n{number}x") };
         let metadata = Some(format!(r#"{{"text":"{}"}}"#, "x".repeat(BYTES)));
         let owner = format!("owner{number}");
         let register = RegisterRequest { owner, names: vec![name], metadata, ..RegisterRequest::default() };

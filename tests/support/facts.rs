@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::Client;
 use forename::clock::{NodeId, Stamp};
-use forename::model::EventQuery;
 use forename::model::{Event, Registration};
-use forename::replica::{EventType, Status};
+use forename::model::{EventQuery, EventType, Status};
 use uuid::Uuid;
 
 use super::{cluster, eventually, same};

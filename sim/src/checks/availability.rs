@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use forename::clock::Stamp;
 use forename::crdt::NameOp;
 use forename::log::Body;
+use forename::model::Registration;
+use forename::replica::Refusal;
 use forename::replica::any::Answer;
-use forename::replica::{Refusal, RegistrationView};
 
 use crate::checks::check::Check;
 use crate::checks::clocks::{Clocks, LARGEST, must_be_off};
@@ -104,7 +105,7 @@ impl Availability {
     }
 
     /// A client is told of its registration: it must not be one that was taken under a clock known to be off.
-    fn judge_taken(&self, host: Host, asked: Micros, view: &RegistrationView) -> Checked {
+    fn judge_taken(&self, host: Host, asked: Micros, view: &Registration) -> Checked {
         let taken = self.hosts.get(&host).and_then(|reasons| reasons.too_bold.get(&view.stamp));
         if taken.is_some_and(|at| *at >= asked) {
             return broken("suspect", format!("host {host} takes {} though its clock is off", view.stamp));

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use forename::clock::{NodeId, Stamp};
 use forename::crdt::NameOp;
 use forename::log::{Body, MemberOp, Op};
-use forename::replica::any::{Answer, Request};
-use forename::replica::{NameRequest, RegisterRequest};
+use forename::model::NameRef;
+use forename::replica::any::Answer;
+use forename::replica::{Command, RegisterRequest};
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Rows, Span};
 use forename::store::{Direction, Table};
@@ -100,13 +101,13 @@ fn is_member(world: &World, host: Host) -> bool {
 /// A client takes a name and gives it up.
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
     let name = format!("atrest{round}x{}", world.now / 1000);
-    let names = vec![NameRequest { namespace: "username".to_owned(), name }];
+    let names = vec![NameRef { namespace: "username".to_owned(), name }];
     let request = RegisterRequest { owner: format!("atrest{round}"), names, ..RegisterRequest::default() };
-    match ask_patiently(world, host, Request::Register(request))? {
+    match ask_patiently(world, host, Command::Register(request))? {
         Some(Ok(Answer::Registration(view))) => {
             let later = world.now + 1_000_000;
             world.run_until(later)?;
-            ask(world, host, Request::Release { id: view.id })?;
+            ask(world, host, Command::Release { id: view.id })?;
             Ok(())
         }
         other => broken("bounds", format!("host {host} does not take a new name at rest: {other:?}")),
@@ -245,7 +246,7 @@ impl Living {
             return Ok(());
         }
         let told = cluster(world, host)?.map(|view| view.events).unwrap_or_default();
-        let told = usize::try_from(told.1.number - told.0.number).unwrap_or(usize::MAX);
+        let told = usize::try_from(told.last.number - told.start.number).unwrap_or(usize::MAX);
         let known = schema::Registrations::count(world.machines[host].disk.durable());
         let most = self.remembered + told + SOME;
         if known > most {

@@ -1,8 +1,9 @@
 //! What a node says to anybody is on its disk by then.
 
 use forename::crdt::{Namespace, Registration};
+use forename::model::{self, RulesVersion, Status};
 use forename::replica::any::{Answer, Answered as Reply};
-use forename::replica::{Message, NamespaceView, RegistrationView, RulesVersion, Status, Vector};
+use forename::replica::{Message, Vector};
 use forename::store::schema::{self, Rows};
 
 use crate::checks::check::Check;
@@ -64,7 +65,7 @@ fn answered(world: &World, host: Host, call: &Call, reply: &Reply) -> Checked {
         (Call::Feed(_), Ok(Answer::Events(page))) => {
             let stored = || schema::Events::count(world.machines[host].disk.durable()) > 0;
             match page.events.first().filter(|_| !stored()) {
-                Some(event) => broken("durable", format!("host {host} shows event {} before its fsync", event.cursor)),
+                Some(event) => broken("durable", format!("host {host} shows event {} before its fsync", event.id)),
                 None => Ok(()),
             }
         }
@@ -72,7 +73,7 @@ fn answered(world: &World, host: Host, call: &Call, reply: &Reply) -> Checked {
     }
 }
 
-fn registration(world: &World, host: Host, view: &RegistrationView) -> Checked {
+fn registration(world: &World, host: Host, view: &model::Registration) -> Checked {
     let disk = &world.machines[host].disk;
     let Some(durable) = Registration::load(disk.durable(), view.stamp) else {
         // It may have been forgotten since. Whoever may not be told the outcome is told that it is pending even then.
@@ -89,7 +90,7 @@ fn registration(world: &World, host: Host, view: &RegistrationView) -> Checked {
     Ok(())
 }
 
-fn rules(world: &World, host: Host, view: &NamespaceView) -> Checked {
+fn rules(world: &World, host: Host, view: &model::Namespace) -> Checked {
     let RulesVersion::Set(stamp) = view.version else { return Ok(()) };
     let durable = Namespace::load(world.machines[host].disk.durable(), &view.namespace);
     if durable.is_none_or(|durable| durable.stamp < stamp) {

@@ -88,7 +88,7 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
     let ids: Vec<_> =
         ids.map(|(s, fate)| fate.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(*s))).collect();
     for id in ids {
-        match ask(world, host, Request::Registration { id, wait: None })? {
+        match ask(world, host, Request::outcome(id, None))? {
             Some(Ok(Answer::Registration(view))) if !view.erased || !view.owner.is_empty() => {
                 return broken("erased", format!("host {host} does not say that {id} was erased: {view:?}"));
             }

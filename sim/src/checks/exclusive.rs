@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use forename::clock::{Hlc, Stamp};
 use forename::crdt::{ClaimRef, NameOp, Register};
 use forename::log::{Body, Op};
-use forename::replica::Status;
+use forename::model::Status;
 
 use crate::checks::check::Check;
 use crate::marks::Marks;

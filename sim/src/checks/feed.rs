@@ -3,7 +3,7 @@
 use forename::clock::Stamp;
 use forename::crdt::{ID_WINDOW, NameOp};
 use forename::log::{Body, Op};
-use forename::replica::{Event, EventType, RegistrationView, Status};
+use forename::model::{Event, EventType, Registration, Status};
 use uuid::Uuid;
 
 use crate::checks::check::Check;
@@ -11,6 +11,7 @@ use crate::marks::Marks;
 use crate::oracle::{Fate, Verdicts};
 use crate::plan::Host;
 use crate::violation::{Checked, broken};
+use crate::world::books::feeds::cursor_of;
 use crate::world::ids::host_of;
 use crate::world::{Seen, World};
 
@@ -21,12 +22,13 @@ pub(crate) struct Feed;
 impl Check for Feed {
     fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
         let Seen::Event { host, number, event } = what else { return Ok(()) };
-        if event.cursor.number != *number {
-            return broken("feed", format!("host {host}: cursor {} where {number} is due", event.cursor));
+        let cursor = cursor_of(event);
+        if cursor.number != *number {
+            return broken("feed", format!("host {host}: cursor {cursor} where {number} is due"));
         }
         match world.books.feeds.event(*host, *number) {
             Some(before) if !says_the_same(before, event) => {
-                broken("feed", format!("host {host}: event {} was {before:?} and is {event:?}", event.cursor))
+                broken("feed", format!("host {host}: event {cursor} was {before:?} and is {event:?}"))
             }
             Some(_) => Ok(()),
             None => is_right(world, *host, event),
@@ -42,10 +44,10 @@ impl Check for Feed {
 
 /// An event that was not read before: a feed tells it once, and its content is that of its kind.
 fn is_right(world: &World, host: Host, event: &Event) -> Checked {
-    let (id, stamp, status) = (event.registration.id, event.registration.stamp, event.registration.status);
+    let Registration { id, stamp, status, .. } = event.data.registration;
     let reused = || is_reused(world, id, stamp);
-    if world.books.feeds.has_told(host, &event.id()) && !reused() {
-        return broken("events", format!("host {host} tells {} twice in one feed", event.id()));
+    if world.books.feeds.has_told(host, &event.id) && !reused() {
+        return broken("events", format!("host {host} tells {} twice in one feed", event.id));
     }
     let wanted = match event.event_type {
         EventType::Accepted => Status::Pending,
@@ -54,7 +56,7 @@ fn is_right(world: &World, host: Host, event: &Event) -> Checked {
         EventType::Confirmed | EventType::Activated | EventType::NameEnded => Status::Confirmed,
     };
     if status != wanted {
-        return broken("events", format!("host {host}: {} says {status:?}", event.id()));
+        return broken("events", format!("host {host}: {} says {status:?}", event.id));
     }
     if !matches!(event.event_type, EventType::Confirmed | EventType::Rejected) {
         return Ok(());
@@ -105,15 +107,14 @@ fn knows_all(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
 /// Whether an event that is read again says the same, but for text that was erased since.
 fn says_the_same(before: &Event, now: &Event) -> bool {
     let fixed = |event: &Event| {
-        let registration = &event.registration;
-        let RegistrationView { id, status, node, stamp, expires, activated, .. } = registration.clone();
-        let lost_to = registration.rejected_by.as_ref().map(|by| (by.namespace.clone(), by.registration, by.stamp));
-        let ended = event.ended.as_ref().map(|end| (end.index, end.reason));
-        (event.event_type, event.time, (id, status, node, stamp, expires, activated), lost_to, ended)
+        let Registration { id, status, node, stamp, expires_at, activated, .. } = event.data.registration;
+        let lost_to = event.data.rejected_by.as_ref().map(|by| (by.namespace.clone(), by.registration, by.stamp));
+        let ended = event.data.reason;
+        (event.event_type, event.time, (id, status, node, stamp, expires_at, activated), lost_to, ended)
     };
     let text = |event: &Event| {
-        let RegistrationView { owner, metadata, names, .. } = event.registration.clone();
-        (owner, metadata, names, event.id())
+        let Registration { owner, metadata, names, .. } = event.data.registration.clone();
+        (owner, metadata, names, event.data.name.clone(), event.id.clone())
     };
-    fixed(before) == fixed(now) && (now.registration.erased || text(before) == text(now))
+    fixed(before) == fixed(now) && (now.data.registration.erased || text(before) == text(now))
 }

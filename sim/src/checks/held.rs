@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::{NodeId, Stamp};
 use forename::log;
 use forename::log::Seq;
-use forename::replica::{Output, Status};
+use forename::model::Status;
+use forename::replica::Output;
 
 use crate::checks::check::Check;
 use crate::marks::Marks;

@@ -1,7 +1,8 @@
 //! Every node says of each name who holds it, as the oracle does.
 
-use forename::replica::any::{Answer, Request};
-use forename::replica::{NameRequest, NameStatus, Refusal};
+use forename::model::{NameRef, NameStatus};
+use forename::replica::any::Answer;
+use forename::replica::{NameOf, Refusal};
 
 use crate::ask::{ask_all, ask_at_once};
 use crate::oracle::{Place, Verdicts};
@@ -11,9 +12,9 @@ use crate::world::World;
 
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let places = nameable(world, verdicts);
-    let names = places.iter().map(|(place, name)| NameRequest { namespace: place.0.clone(), name: name.clone() });
+    let names = places.iter().map(|(place, name)| NameRef { namespace: place.0.clone(), name: name.clone() });
     let mut answers = if host.is_multiple_of(2) {
-        ask_all(world, host, names.map(Request::Name).collect())?.into_iter()
+        ask_all(world, host, names.map(|name| NameOf(name).into()).collect())?.into_iter()
     } else {
         ask_at_once(world, host, &names.collect::<Vec<_>>())?.into_iter()
     };

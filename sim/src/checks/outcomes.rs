@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use forename::clock::Stamp;
 use forename::crdt::NameOp;
 use forename::log::Body;
-use forename::replica::Status;
+use forename::model::Status;
 use uuid::Uuid;
 
 use crate::checks::check::Check;

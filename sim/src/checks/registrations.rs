@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use forename::model::{Registration, Status};
 use forename::name::Rules;
-use forename::replica::{RegistrationView, Status};
 
 use crate::ask::owner_views;
 use crate::oracle::{Fate, Place, Verdicts};
@@ -14,7 +14,7 @@ use crate::world::World;
 use crate::world::ids::host_of;
 
 /// The claims of a registration that have ended, as a node sees it.
-pub(crate) fn ended_of(view: &RegistrationView) -> BTreeSet<Place> {
+pub(crate) fn ended_of(view: &Registration) -> BTreeSet<Place> {
     let ended = view.names.iter().filter(|name| name.ended.is_some());
     ended.map(|name| (name.namespace.clone(), name.key.clone())).collect()
 }
@@ -65,7 +65,7 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
 }
 
 /// A name as its owner reads it back: where it was typed, as it was typed, and nowhere else.
-fn read_back(world: &World, host: Host, view: &RegistrationView, here: bool) -> Checked {
+fn read_back(world: &World, host: Host, view: &Registration, here: bool) -> Checked {
     // What is over its node may have forgotten, and been given again by others on a return.
     let over = view.names.iter().all(|name| name.ended.is_some());
     for name in view.names.iter().filter(|name| name.namespace == VAULT && name.key.len() == 40) {

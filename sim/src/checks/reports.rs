@@ -2,10 +2,14 @@
 //! explained, the lists of what is taken, the alternatives that are suggested.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use forename::clock::Stamp;
+use forename::model::{Conflict, ConflictStatus, Contender, History, NameRef, Precedence, Tenure};
 use forename::replica::any::{Answer, Request};
-use forename::replica::{Conflict, HistoryPage, NameRequest, Precedence, RegistrationExplanation, Rival, TenureView};
+use forename::replica::{
+    ConflictsOf, ExplainRegistration, HistoryOf, NamesTaken, RegistrationExplanation, Rival, Suggestions,
+};
 use uuid::Uuid;
 
 use crate::ask::ask_all;
@@ -52,15 +56,23 @@ impl Wanted {
 }
 
 /// The claims that a tenure shows, but for those that only their own node knows any more.
-fn shown(world: &World, verdicts: &Verdicts, tenure: &TenureView) -> Vec<Stamp> {
+fn shown(world: &World, verdicts: &Verdicts, claims: &[Contender]) -> Vec<Stamp> {
     let alone = |id| world.books.rejected_in_the_void(id);
-    let claims = tenure.claims.iter().filter(|c| verdicts.fates.contains_key(&c.stamp) || !alone(c.registration));
+    let claims = claims.iter().filter(|c| verdicts.fates.contains_key(&c.stamp) || !alone(c.registration));
     claims.map(|claim| claim.stamp).collect()
 }
 
+/// The tenure of a name that the first of these claims is one to which the oracle knows: the claim that it follows, none for the
+/// first tenure. None where the oracle knows none of them.
+fn tenure_of(verdicts: &Verdicts, place: &Place, claims: &[Contender]) -> Option<Option<Stamp>> {
+    let tenures = verdicts.tenures.get(place)?;
+    let of = |stamp: &Stamp| tenures.iter().find(|(_, claims)| claims.contains(stamp)).map(|(after, _)| *after);
+    claims.iter().find_map(|claim| of(&claim.stamp))
+}
+
 /// Each claim of a tenure is told of as the oracle has it.
-fn check_claims(host: Host, place: &Place, verdicts: &Verdicts, tenure: &TenureView) -> Checked {
-    for claim in &tenure.claims {
+fn check_claims(host: Host, place: &Place, verdicts: &Verdicts, claims: &[Contender]) -> Checked {
+    for claim in claims {
         let Some(fate) = verdicts.fates.get(&claim.stamp) else { continue };
         let is = (claim.registration, &claim.owner, claim.twin, claim.ended.is_some());
         let wanted = (fate.id(claim.stamp), &fate.register.owner, !fate.first, fate.ended.contains(place));
@@ -101,14 +113,15 @@ fn check_history(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked 
     let names = nameable(world, verdicts);
     let history = |index: usize, after| {
         let (place, name): &(Place, String) = &names[index];
-        let name = NameRequest { namespace: place.0.clone(), name: name.clone() };
-        Request::History { name, after, limit: PAGE }
+        let name = NameRef { namespace: place.0.clone(), name: name.clone() };
+        Request::from(HistoryOf { name, after, limit: PAGE })
     };
-    let mut histories: Vec<Vec<TenureView>> = vec![Vec::new(); names.len()];
+    let mut histories: Vec<Vec<Vec<Contender>>> = vec![Vec::new(); names.len()];
     let first = (0..names.len()).map(|index| history(index, None)).collect();
     let several = read_pages(world, host, first, |index, answer| {
-        let Answer::History(HistoryPage { tenures, next, .. }) = answer else { return None };
-        histories[index].extend(tenures);
+        let Answer::History(History { tenures, next, .. }) = answer else { return None };
+        let claims = |tenure: Tenure| iter::once(tenure.holder).chain(tenure.losers).collect();
+        histories[index].extend(tenures.into_iter().map(claims));
         next.map(|next| history(index, Some(next)))
     })?;
     if several {
@@ -120,20 +133,22 @@ fn check_history(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked 
     Ok(())
 }
 
-fn check_tenures(world: &World, host: Host, verdicts: &Verdicts, place: &Place, tenures: &[TenureView]) -> Checked {
-    let order: Vec<_> = tenures.iter().map(|tenure| tenure.after).collect();
+fn check_tenures(world: &World, host: Host, verdicts: &Verdicts, place: &Place, tenures: &[Vec<Contender>]) -> Checked {
+    let known = |claims: &Vec<Contender>| tenure_of(verdicts, place, claims);
+    let order: Vec<_> = tenures.iter().filter_map(known).collect();
     if !order.is_sorted() || order.iter().collect::<BTreeSet<_>>().len() != order.len() {
         return bad(host, &format!("the tenures of {place:?} are out of order: {order:?}"));
     }
     let (all, none) = (&verdicts.tenures[place], BTreeSet::new());
-    for tenure in tenures {
-        let wanted = Wanted::of(world, verdicts, all.get(&tenure.after).unwrap_or(&none));
-        let shown = shown(world, verdicts, tenure);
+    for claims in tenures {
+        let after = known(claims);
+        let wanted = Wanted::of(world, verdicts, after.and_then(|after| all.get(&after)).unwrap_or(&none));
+        let shown = shown(world, verdicts, claims);
         if !wanted.is(&shown) {
-            let text = format!("{place:?} after {:?} shows {shown:?}, not {:?}", tenure.after, wanted.claims);
+            let text = format!("{place:?} after {after:?} shows {shown:?}, not {:?}", wanted.claims);
             return bad(host, &text);
         }
-        check_claims(host, place, verdicts, tenure)?;
+        check_claims(host, place, verdicts, claims)?;
     }
     for (after, claims) in all {
         let wanted = Wanted::of(world, verdicts, claims);
@@ -157,12 +172,13 @@ fn check_conflicts(world: &mut World, host: Host, verdicts: &Verdicts) -> Checke
         }
     }
     for conflict in &conflicts {
-        let Conflict { namespace, key, tenure, precedence, .. } = conflict;
+        let Conflict { namespace, key, claims: told, why, status, .. } = conflict;
         let place = (namespace.clone(), key.clone());
-        let shown = shown(world, verdicts, tenure);
-        let Some((wanted, claims)) = open.remove(&(place.clone(), tenure.after)) else {
+        let shown = shown(world, verdicts, told);
+        let tenure = tenure_of(verdicts, &place, told).and_then(|after| open.remove(&(place.clone(), after)));
+        let Some((wanted, claims)) = tenure else {
             // Against one that only its own node knows any more.
-            if shown.len() < tenure.claims.len() {
+            if shown.len() < told.len() {
                 continue;
             }
             return bad(host, &format!("{place:?} is no conflict, or was told twice: {conflict:?}"));
@@ -172,11 +188,12 @@ fn check_conflicts(world: &mut World, host: Host, verdicts: &Verdicts) -> Checke
         if tie {
             world.mark("the node id decides a conflict");
         }
-        let whole = shown.len() == claims.len() && tenure.claims.len() == claims.len();
-        if !wanted.is(&shown) || !conflict.is_final() || (whole && tie != (*precedence == Precedence::LowestNode)) {
+        let whole = shown.len() == claims.len() && told.len() == claims.len();
+        if !wanted.is(&shown) || *status != ConflictStatus::Final || (whole && tie != (*why == Precedence::LowestNode))
+        {
             return bad(host, &format!("the conflict about {place:?} is not {:?}: {conflict:?}", wanted.claims));
         }
-        check_claims(host, &place, verdicts, tenure)?;
+        check_claims(host, &place, verdicts, told)?;
     }
     match open.into_iter().find(|(_, (wanted, _))| !wanted.partly) {
         Some((conflict, _)) => bad(host, &format!("does not report the conflict {conflict:?}")),
@@ -185,7 +202,7 @@ fn check_conflicts(world: &mut World, host: Host, verdicts: &Verdicts) -> Checke
 }
 
 fn conflicts(world: &mut World, host: Host) -> Result<Vec<Conflict>, Violation> {
-    let report = |after| Request::Conflicts { namespace: None, since: None, after, limit: PAGE };
+    let report = |after| Request::from(ConflictsOf::new(None, None, after, PAGE));
     let mut all = Vec::new();
     let several = read_pages(world, host, vec![report(None)], |_, answer| {
         let Answer::Conflicts(page) = answer else { return None };
@@ -215,12 +232,12 @@ fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let parts: Vec<_> = parts.into_iter().collect();
     let list = |index: usize, after| {
         let (namespace, prefix): &(Option<&str>, String) = &parts[index];
-        Request::List { namespace: namespace.map(str::to_owned), prefix: prefix.clone(), after, limit: PAGE }
+        Request::from(NamesTaken::new(namespace.map(str::to_owned), prefix.clone(), after, PAGE))
     };
     let mut lists: Vec<Vec<(Place, Uuid)>> = vec![Vec::new(); parts.len()];
     let first = (0..parts.len()).map(|index| list(index, None)).collect();
     read_pages(world, host, first, |index, answer| {
-        let Answer::List(page) = answer else { return None };
+        let Answer::Taken(page) = answer else { return None };
         lists[index].extend(page.names.into_iter().map(|name| ((name.namespace, name.key), name.registration)));
         page.next.map(|next| list(index, Some(next)))
     })?;
@@ -242,9 +259,9 @@ fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
 fn check_suggestions(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let taken = |place: &Place| verdicts.holders.get(place).is_some_and(Option::is_some);
     let names: Vec<_> = nameable(world, verdicts).into_iter().filter(|(place, _)| taken(place)).collect();
-    let request = |(place, name): &(Place, String)| Request::Suggest {
-        name: NameRequest { namespace: place.0.clone(), name: name.clone() },
-        count: PAGE,
+    let request = |(place, name): &(Place, String)| {
+        let name = NameRef { namespace: place.0.clone(), name: name.clone() };
+        Request::from(Suggestions { name, count: PAGE })
     };
     let answers = ask_all(world, host, names.iter().map(request).collect())?;
     if answers.len() < names.len() {
@@ -273,7 +290,7 @@ fn check_suggestions(world: &mut World, host: Host, verdicts: &Verdicts) -> Chec
 fn check_explanations(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let firsts = verdicts.by_id();
     let ids: Vec<_> = firsts.iter().filter(|(_, (_, fate))| !fate.erased).collect();
-    let requests = ids.iter().map(|(id, _)| Request::ExplainRegistration(**id)).collect();
+    let requests = ids.iter().map(|(id, _)| ExplainRegistration::new(**id).into()).collect();
     let answers = ask_all(world, host, requests)?;
     if answers.len() < ids.len() {
         return bad(host, "does not explain registrations");

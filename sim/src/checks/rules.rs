@@ -1,7 +1,8 @@
 //! Every node has the rules of namespaces that were set last.
 
-use forename::replica::RulesVersion;
-use forename::replica::any::{Answer, Request};
+use forename::model::{NamespaceBody, RulesVersion};
+use forename::replica::RulesOf;
+use forename::replica::any::Answer;
 
 use crate::ask::ask_all;
 use crate::oracle::Verdicts;
@@ -11,15 +12,15 @@ use crate::world::World;
 
 /// Every node has the rules that were set last.
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
-    let requests = verdicts.rules.keys().cloned().map(Request::Namespace).collect();
+    let requests = verdicts.rules.keys().cloned().map(|namespace| RulesOf(namespace).into()).collect();
     let answers = ask_all(world, host, requests)?;
     let shown = answers.into_iter().filter_map(|answer| match answer {
-        Ok(Answer::Namespace(view)) => Some((view.version, view.rules)),
+        Ok(Answer::Namespace(view)) => Some((view.version, NamespaceBody::from(&view).rules(&view.namespace))),
         _ => None,
     });
     let shown: Vec<_> = shown.collect();
     let wanted: Vec<_> =
-        verdicts.rules.values().map(|(stamp, rules)| (RulesVersion::Set(*stamp), rules.clone())).collect();
+        verdicts.rules.values().map(|(stamp, rules)| (RulesVersion::Set(*stamp), Ok(rules.clone()))).collect();
     if shown == wanted {
         return Ok(());
     }

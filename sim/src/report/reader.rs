@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::crdt::NameOp;
 use forename::log::{Body, MemberOp, Op, Seq};
-use forename::replica::EventType;
+use forename::model::EventType;
 
 use super::rows::{Band, Call, LetterRow, OpRow, Picture, Take};
 use crate::plan::Host;

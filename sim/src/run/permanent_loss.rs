@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::{Body, MemberOp, Op};
-use forename::replica::any::{Answer, Request};
-use forename::replica::{ClusterView, NameRequest, Refusal, RegisterRequest, RegistrationView, Status};
+use forename::model::{Cluster, NameRef, Registration, Status};
+use forename::replica::any::Answer;
+use forename::replica::{Command, Refusal, RegisterRequest};
 
 use crate::ask::{ask, cluster, owner_views};
 use crate::checks::registrations::ended_of;
@@ -136,9 +137,9 @@ impl Core {
             if !member(world) {
                 continue;
             }
-            let names = vec![NameRequest { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
+            let names = vec![NameRef { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
             let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
-            match ask(world, host, Request::Register(request))? {
+            match ask(world, host, Command::Register(request))? {
                 // Whether it has a reason for this was looked at already.
                 Some(Ok(Answer::Registration(_)) | Err(Refusal::ClockSuspect { .. } | Refusal::Leaving)) => {}
                 // It has just learnt that it is out.
@@ -193,12 +194,7 @@ impl Core {
 
     /// What follows from what the core holds; or why that cannot be said yet.
     #[allow(clippy::type_complexity)]
-    fn truth(
-        &self,
-        world: &World,
-        first: Host,
-        views: &[Box<ClusterView>],
-    ) -> Result<Result<Truth, String>, Violation> {
+    fn truth(&self, world: &World, first: Host, views: &[Cluster]) -> Result<Result<Truth, String>, Violation> {
         let applied = world.books.ledger.applied(first);
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let ops: Vec<&Op> = world.books.ledger.ops().filter(held).collect();
@@ -281,7 +277,7 @@ impl Truth {
     }
 
     /// Everything earlier has arrived: with a majority all of it is decided.
-    fn below(&self, host: Host, view: &RegistrationView) -> Open {
+    fn below(&self, host: Host, view: &Registration) -> Open {
         let Some(fate) = self.early.fates.get(&view.stamp) else { return Ok(None) };
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
         if view.status.is_final() && view.status != wanted {
@@ -296,7 +292,7 @@ impl Truth {
     }
 
     /// A lost member may have been earlier: nothing is confirmed or ends, and whom it waits for is named.
-    fn above(&self, host: Host, view: &RegistrationView) -> Open {
+    fn above(&self, host: Host, view: &Registration) -> Open {
         let Some(fate) = self.known.fates.get(&view.stamp) else { return Ok(None) };
         let chosen = fate.register.id.is_some();
         let early = view.status == Status::Confirmed || (view.status == Status::Rejected && (chosen || fate.won));

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use forename::clock::NodeId;
+use forename::model::{Cluster, NameRef, Status};
 use forename::replica::any::{Answer, Request};
-use forename::replica::{ClusterView, NameRequest, Obstacle, Refusal, RegisterRequest, Status};
+use forename::replica::{Command, Refusal, RegisterRequest};
 use uuid::Uuid;
 
 use crate::ask::{ask, ask_patiently, cluster};
@@ -84,18 +85,14 @@ impl Operator {
 }
 
 /// Whom a node says that something waits for, and the members that it is not connected to.
-fn named(view: &ClusterView) -> BTreeSet<NodeId> {
+fn named(view: &Cluster) -> BTreeSet<NodeId> {
     let waits = view.waiting_for.iter().map(|waiting| waiting.node);
     let unreached = view.members.iter().filter(|member| !member.connected).map(|member| member.node);
     let stay = view.eviction.iter().flat_map(|eviction| &eviction.waiting_for).copied();
     let overdue = view.overdue.iter().flat_map(|overdue| &overdue.waiting_for).map(|waiting| waiting.node);
-    let leave = view.leaving.iter().flatten().copied();
-    let joins = view.newcomers.iter().map(|newcomer| &newcomer.waits_for).chain(&view.waits_for).flatten();
-    let joins = joins.flat_map(|obstacle| match obstacle {
-        Obstacle::Silent(nodes) | Obstacle::Unsettled(nodes) => nodes.iter().copied().collect(),
-        Obstacle::FirstOutOfReach(node) | Obstacle::FirstStarts(node) => vec![*node],
-        _ => Vec::new(),
-    });
+    let leave = view.leaving_waits_for.iter().flatten().copied();
+    let joins = view.newcomers.iter().flat_map(|newcomer| &newcomer.waits_for).chain(&view.joining_waits_for);
+    let joins = joins.filter(|hindrance| hindrance.kind != "eviction").flat_map(|hindrance| &hindrance.nodes).copied();
     waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
 }
 
@@ -226,10 +223,10 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
     let mut taken = Vec::new();
     for host in hosts.iter().copied() {
         let name = format!("afterwards{host}x{}", world.now / 1000);
-        let names = vec![NameRequest { namespace: "username".to_owned(), name }];
+        let names = vec![NameRef { namespace: "username".to_owned(), name }];
         let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
         let life = world.machines[host].life;
-        match ask_patiently(world, host, Request::Register(request)).map_err(Failure::Safety)? {
+        match ask_patiently(world, host, Command::Register(request)).map_err(Failure::Safety)? {
             Some(Ok(Answer::Registration(view))) => taken.push(view.id),
             // That it has a reason for this was looked at already.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
@@ -255,7 +252,7 @@ fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<bool, Failure> {
     loop {
         let mut still = Vec::new();
         for (host, id) in open {
-            let answer = ask(world, host, Request::Registration { id, wait: None }).map_err(Failure::Safety)?;
+            let answer = ask(world, host, Request::outcome(id, None)).map_err(Failure::Safety)?;
             if !is_member(world, host) {
                 return Ok(false);
             }

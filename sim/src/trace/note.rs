@@ -2,7 +2,8 @@
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::{Op, Seq};
-use forename::replica::{EventType, Promise};
+use forename::model::EventType;
+use forename::replica::Promise;
 
 use crate::plan::{Host, Trouble};
 use crate::world::net::Micros;

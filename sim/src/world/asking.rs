@@ -1,7 +1,11 @@
 //! Clients ask what the plan says, at their node or at another one where theirs is down.
 
+use forename::model::{NameRef, ReplacesBody};
 use forename::replica::any::Request;
-use forename::replica::{NameRequest, RegisterRequest, Replaces};
+use forename::replica::{
+    Caller, Command, ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NameOf, NamesTaken, RegisterRequest,
+    RegistrationsOf, SetRules, Suggestions,
+};
 
 use crate::dice::Dice;
 use crate::plan::{Ask, Host, Otherwise, Slot, Wish, awaits};
@@ -79,7 +83,7 @@ fn import(world: &mut World, host: Host, slot: Slot, count: u32, metadata: usize
             ..RegisterRequest::default()
         };
         let token = world.clients.call(host, Call::Other);
-        world.request(host, token, Request::Register(request));
+        world.request(host, token, Command::Register(request).into());
     }
 }
 
@@ -91,47 +95,41 @@ fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
         Ask::Retry(slot) => {
             again(world, *slot).map(|request| (Call::Register(*slot), registers(world, *slot, request)))
         }
-        Ask::Activate(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Activate { id })),
+        Ask::Activate(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Command::Activate { id }.into())),
         Ask::Extend(slot, ttl) => {
-            world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Extend { id, ttl: *ttl }))
+            world.clients.id(*slot).map(|id| (Call::About(*slot), Command::Extend { id, ttl: *ttl }.into()))
         }
-        Ask::Release(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Release { id })),
-        Ask::Erase(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Request::Erase { id })),
+        Ask::Release(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Command::Release { id }.into())),
+        Ask::Erase(slot) => world.clients.id(*slot).map(|id| (Call::About(*slot), Command::Erase { id }.into())),
         Ask::ReleaseName(slot, place) => world.clients.asked.get(slot).and_then(|asked| {
             let (owner, name) = (asked.owner.clone(), asked.names.get(*place)?.clone());
-            Some((Call::Other, Request::ReleaseName { owner, name }))
+            Some((Call::Other, Command::ReleaseName { owner, name }.into()))
         }),
         Ask::Show(slot, wait) => {
-            let about = |id| (Call::About(*slot), Request::Registration { id, wait: wait.map(awaits) });
+            let about = |id| (Call::About(*slot), Request::outcome(id, wait.map(awaits)));
             world.clients.id(*slot).map(about)
         }
-        Ask::Look(text) => Some((Call::Other, Request::Name(name(text)))),
+        Ask::Look(text) => Some((Call::Other, NameOf(name(text)).into())),
         Ask::Evict(host) => Some((Call::Other, orders::evict(world.machines[*host].node))),
         Ask::Rules(book) => book.rules().map(|rules| {
             let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
-            (Call::Other, Request::SetNamespace { namespace, rules, if_version: None })
+            (Call::Other, SetRules { namespace, rules, if_version: None }.into())
         }),
         Ask::Leave => Some((Call::Other, orders::leave())),
-        Ask::Explain(slot) => world.clients.id(*slot).map(|id| (Call::Other, Request::ExplainRegistration(id))),
-        Ask::ExplainName(text) => Some((Call::Other, Request::ExplainName(name(text)))),
-        Ask::History(text) => Some((Call::Other, Request::History { name: name(text), after: None, limit: 100 })),
-        Ask::Conflicts => {
-            Some((Call::Other, Request::Conflicts { namespace: None, since: None, after: None, limit: 100 }))
-        }
-        Ask::List => {
-            let (namespace, prefix) = (None, String::new());
-            Some((Call::Other, Request::List { namespace, prefix, after: None, limit: 100 }))
-        }
-        Ask::Suggest(text) => Some((Call::Other, Request::Suggest { name: name(text), count: 3 })),
-        Ask::Owner(owner) => Some((Call::Other, Request::Owner { owner: owner.clone(), after: None, limit: 100 })),
+        Ask::Explain(slot) => world.clients.id(*slot).map(|id| (Call::Other, ExplainRegistration::new(id).into())),
+        Ask::ExplainName(text) => Some((Call::Other, ExplainName::new(name(text)).into())),
+        Ask::History(text) => Some((Call::Other, HistoryOf { name: name(text), after: None, limit: 100 }.into())),
+        Ask::Conflicts => Some((Call::Other, ConflictsOf::new(None, None, None, 100).into())),
+        Ask::List => Some((Call::Other, NamesTaken::new(None, String::new(), None, 100).into())),
+        Ask::Suggest(text) => Some((Call::Other, Suggestions { name: name(text), count: 3 }.into())),
+        Ask::Owner(owner) => Some((Call::Other, RegistrationsOf::new(owner.clone(), None, 100).into())),
         Ask::Import(..) => None,
     }
 }
 
 fn registers(world: &World, slot: Slot, request: RegisterRequest) -> Request {
-    let discreet = world.clients.discreet.contains(&slot);
-    let request = Request::Register(request);
-    if discreet { Request::Discreet(Box::new(request)) } else { request }
+    let reads = !world.clients.discreet.contains(&slot);
+    Request::Name(Command::Register(request), Caller { reads, ..Caller::ANYBODY })
 }
 
 fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
@@ -139,12 +137,13 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
         None => None,
         Some((slot, place)) => {
             let name = world.clients.asked.get(&slot)?.names.get(place)?.clone();
-            Some(Replaces { registration: world.clients.id(slot)?, name })
+            let NameRef { namespace, name } = name;
+            Some(ReplacesBody { registration: world.clients.id(slot)?, namespace, name })
         }
     };
     let mut names: Vec<_> = wish.names.iter().map(|text| name(text)).collect();
-    if let Some(Replaces { name, .. }) = replaces.as_ref().filter(|_| wish.respelt) {
-        names = vec![NameRequest { namespace: name.namespace.clone(), name: otherwise(&name.name) }];
+    if let Some(ReplacesBody { namespace, name, .. }) = replaces.as_ref().filter(|_| wish.respelt) {
+        names = vec![NameRef { namespace: namespace.clone(), name: otherwise(name) }];
     }
     let mut dice = Dice::new(world.plan.seed, "id", u64::from(wish.id_of.unwrap_or(wish.slot)));
     let id = wish.own_id.then(|| {

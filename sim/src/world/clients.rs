@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forename::model::{Cursor, NameRef, Registration};
 use forename::replica::any::{Answered as Reply, Token};
-use forename::replica::{Charge, Cursor, NameRequest, Refusal, RegisterRequest, RegistrationView};
+use forename::replica::{Charge, Refusal, RegisterRequest};
 use uuid::Uuid;
 
 use crate::plan::{Host, Slot};
@@ -42,7 +43,7 @@ pub(crate) struct Clients {
     pub(crate) discreet: BTreeSet<Slot>,
     pub(crate) ids: BTreeMap<Slot, Uuid>,
     /// The latest word on each slot.
-    pub(crate) views: BTreeMap<Slot, RegistrationView>,
+    pub(crate) views: BTreeMap<Slot, Registration>,
     /// The latest refusal of each slot.
     pub(crate) refusals: BTreeMap<Slot, Refusal>,
     /// Replies to the checks at the end.
@@ -111,7 +112,7 @@ pub(crate) fn text_of(slot: Slot) -> String {
 }
 
 /// A name of a plan: its namespace is `username`, or what stands before the last slash.
-pub(crate) fn name(text: &str) -> NameRequest {
+pub(crate) fn name(text: &str) -> NameRef {
     let (namespace, name) = text.rsplit_once('/').unwrap_or(("username", text));
-    NameRequest { namespace: namespace.to_owned(), name: name.to_owned() }
+    NameRef { namespace: namespace.to_owned(), name: name.to_owned() }
 }

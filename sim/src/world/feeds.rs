@@ -1,8 +1,8 @@
 //! Who reads the nodes' event feeds: each to its end, from where it was. Where a node has begun a new feed its reader goes on
 //! there and drops what it knows.
 
-use forename::replica::any::Request;
-use forename::replica::{Cursor, EventFilter};
+use forename::model::{Cursor, EventQuery};
+use forename::replica::EventsAfter;
 
 use crate::plan::Host;
 use crate::world::net::Micros;
@@ -25,7 +25,11 @@ pub(crate) fn read_feed(world: &mut World, host: Host) {
 pub(crate) fn ask_feed(world: &mut World, host: Host) {
     let after = world.machines[host].cursor;
     let token = world.clients.feed(host, after);
-    world.request(host, token, Request::Events { after, limit: 1000, filter: EventFilter::default() });
+    world.request(
+        host,
+        token,
+        EventsAfter::new(after, EventQuery { limit: Some(1000), ..EventQuery::default() }).into(),
+    );
 }
 
 /// The reader has a page, or is told where to go on.

@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use forename::clock::{Millis, NodeId};
 use forename::log::StoredPhase;
 use forename::log::{Chain, Seq, Settings};
-use forename::model::ClusterId;
-use forename::replica::{
-    Config, Contact, Cursor, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in,
-};
+use forename::model::{ClusterId, Cursor};
+use forename::replica::{Config, Contact, Founding, Input, Now, OpenError, Replica, SnapshotId, Start, node_in};
 use forename::store::Write;
 use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Cell, Rows};

@@ -1,11 +1,12 @@
 //! Nodes answer: clients take in what they are told, and the books what they may hold nodes to.
 
+use std::iter;
+
 use forename::clock::Stamp;
 use forename::crdt::{Namespace, Registration};
+use forename::model::{self, Contender, Cursor, EventType, Events, RulesVersion, Status};
+use forename::replica::Refusal;
 use forename::replica::any::{Answer, Answered as Reply, Token};
-use forename::replica::{
-    Cursor, EventPage, EventType, NamespaceView, Refusal, RegistrationView, RulesVersion, Status, TenureView,
-};
 use forename::store::schema::{self, Rows};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply)
     let asked = world.books.orders.answered(token, &reply);
     world.see(&Seen::Replies { host, token, asked, call: &call, reply: &reply })?;
     match reply {
-        Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => shown(world, host, call, *view),
+        Ok(Answer::Registration(view)) if !matches!(call, Call::Check(_)) => shown(world, host, call, view),
         Ok(Answer::Namespace(view)) if !matches!(call, Call::Check(_)) => {
             told_of_rules(world, host, &view);
             Ok(())
@@ -35,9 +36,12 @@ pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply)
         Ok(Answer::RegistrationExplanation(explained)) if call == Call::Other => {
             told(world, host, &explained.registration)
         }
-        Ok(Answer::History(page)) if call == Call::Other => told_of_tenures(world, host, page.tenures.iter()),
+        Ok(Answer::History(page)) if call == Call::Other => {
+            let claims = page.tenures.iter().flat_map(|tenure| iter::once(&tenure.holder).chain(&tenure.losers));
+            told_of_claims(world, host, claims)
+        }
         Ok(Answer::Conflicts(page)) if call == Call::Other => {
-            told_of_tenures(world, host, page.conflicts.iter().map(|conflict| &conflict.tenure))
+            told_of_claims(world, host, page.conflicts.iter().flat_map(|conflict| &conflict.claims))
         }
         Ok(Answer::Events(page)) if let Call::Feed(after) = call => read(world, host, after, &page),
         Err(Refusal::EventsCompacted { restart, .. } | Refusal::CursorUnknown { restart, .. })
@@ -55,7 +59,7 @@ pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply)
 }
 
 /// A client is told about its registration.
-fn shown(world: &mut World, host: Host, call: Call, view: RegistrationView) -> Checked {
+fn shown(world: &mut World, host: Host, call: Call, view: model::Registration) -> Checked {
     told(world, host, &view)?;
     if let Call::Register(slot) | Call::About(slot) = call {
         if matches!(call, Call::Register(_)) {
@@ -87,7 +91,7 @@ fn refused(world: &mut World, host: Host, call: Call, reply: Reply) {
 }
 
 /// Somebody is told about a registration. One of which only a void op is left here is not told of.
-fn told(world: &mut World, host: Host, view: &RegistrationView) -> Checked {
+fn told(world: &mut World, host: Host, view: &model::Registration) -> Checked {
     let disk = world.machines[host].disk.durable();
     let known = Registration::load(disk, view.stamp).is_some();
     let void = schema::Void::has(disk, view.stamp);
@@ -101,7 +105,7 @@ fn told(world: &mut World, host: Host, view: &RegistrationView) -> Checked {
 }
 
 /// An operator is told of rules.
-fn told_of_rules(world: &mut World, host: Host, view: &NamespaceView) {
+fn told_of_rules(world: &mut World, host: Host, view: &model::Namespace) {
     let RulesVersion::Set(stamp) = view.version else { return };
     let durable = Namespace::load(world.machines[host].disk.durable(), &view.namespace);
     if durable.is_some_and(|durable| durable.stamp >= stamp) {
@@ -110,8 +114,7 @@ fn told_of_rules(world: &mut World, host: Host, view: &NamespaceView) {
 }
 
 /// Somebody reads who claimed a name. Of a retry nobody is told.
-fn told_of_tenures<'a>(world: &mut World, host: Host, tenures: impl Iterator<Item = &'a TenureView>) -> Checked {
-    let claims = tenures.flat_map(|tenure| &tenure.claims);
+fn told_of_claims<'a>(world: &mut World, host: Host, claims: impl Iterator<Item = &'a Contender>) -> Checked {
     for claim in claims.filter(|claim| claim.status.is_final() && !claim.twin) {
         is_final(world, host, claim.registration, claim.stamp, claim.status)?;
     }
@@ -119,7 +122,7 @@ fn told_of_tenures<'a>(world: &mut World, host: Host, tenures: impl Iterator<Ite
 }
 
 /// A page of a node's feed, read from `after` on.
-fn read(world: &mut World, host: Host, after: Option<Cursor>, page: &EventPage) -> Checked {
+fn read(world: &mut World, host: Host, after: Option<Cursor>, page: &Events) -> Checked {
     let node = world.machines[host].node;
     if !page.events.is_empty() {
         let begins = world.books.feeds.opens(host, node, after, &page.events);
@@ -130,7 +133,7 @@ fn read(world: &mut World, host: Host, after: Option<Cursor>, page: &EventPage) 
             }
             world.books.feeds.takes(host, event);
             if matches!(event.event_type, EventType::Confirmed | EventType::Rejected) {
-                let about = &event.registration;
+                let about = &event.data.registration;
                 is_final(world, host, about.id, about.stamp, about.status)?;
             }
         }

@@ -2,8 +2,9 @@
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::Op;
+use forename::model::{Event, Registration, Status};
 use forename::replica::any::{Answered as Reply, Token};
-use forename::replica::{Contact, Event, Lane, Message, Output, RegistrationView, Status};
+use forename::replica::{Contact, Lane, Message, Output};
 use forename::store::Write;
 
 use crate::plan::{Ask, Forgery, Host, Trouble};
@@ -70,7 +71,7 @@ pub(crate) enum Seen<'a> {
     /// A node answers; before.
     Replies { host: Host, token: Token, asked: Option<Asked>, call: &'a Call, reply: &'a Reply },
     /// A client that registers is answered; after.
-    Registered { host: Host, max_open: Option<u32>, view: &'a RegistrationView },
+    Registered { host: Host, max_open: Option<u32>, view: &'a Registration },
     /// The reader of a feed is given an event where this number is due, before.
     Event { host: Host, number: u64, event: &'a Event },
     /// Somebody is told that a registration is confirmed or rejected; after. `first`: for the first time.

@@ -39,7 +39,7 @@ pub(crate) struct Caller {
     /// How fast it may be.
     pub(in crate::api) bucket: Bucket,
     /// The namespaces that it reaches; none for all.
-    namespaces: Vec<String>,
+    pub(in crate::api) namespaces: Vec<String>,
     /// What its registrations count for, where they are counted.
     pub(in crate::api) charge: Option<Charge>,
 }

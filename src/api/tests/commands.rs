@@ -39,56 +39,59 @@ async fn a_claim_exits_by_its_outcome() {
 #[tokio::test]
 async fn a_long_wait_takes_several_requests() {
     let fake = Fake::start(|request| match request {
-        Request::Register(_) => answered(Status::Pending),
+        Request::Name(Command::Register(_), _) => answered(Status::Pending),
         _ => answered(Status::Rejected),
     })
     .await;
     assert!(is(fake.run("claim username/Alice --owner user-1 --wait --timeout 2m").await, 3));
-    assert!(matches!(fake.last(), Request::Registration { wait: Some(_), .. }));
+    assert!(matches!(fake.last(), Request::Outcome { wait: Some(_), .. }));
 }
 
 #[tokio::test]
 async fn a_rename_replaces_the_old_claim() {
     let fake = Fake::start(|request| match request {
-        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         _ => answered(Status::Confirmed),
     })
     .await;
     assert!(is(fake.run("rename username/Alice alicia --owner user-1 --wait").await, 0));
-    let Request::Register(request) = fake.last() else { panic!("asked something else") };
+    let Request::Name(Command::Register(request), _) = fake.last() else { panic!("asked something else") };
     assert_eq!(request.names[0].name, "alicia");
     let replaces = request.replaces.unwrap();
-    assert_eq!((replaces.registration, replaces.name.name.as_str()), (Uuid::from_u128(6), "Alice"));
+    assert_eq!((replaces.registration, replaces.name.as_str()), (Uuid::from_u128(6), "Alice"));
     // Somebody else's name is left alone.
     assert!(is(fake.run("rename username/Alice email/alicia --owner user-1").await, 2));
     assert!(is(fake.run("rename username/Alice alicia --owner user-2").await, 1));
-    assert!(matches!(fake.last(), Request::Registration { .. }));
+    assert!(matches!(fake.last(), Request::Outcome { .. }));
 }
 
 #[tokio::test]
 async fn the_other_commands_ask_what_they_say() {
     let fake = Fake::start(|request| match request {
-        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
-        Request::Owner { .. } => Ok(Answer::Registrations(vec![registration(Status::Confirmed)])),
-        Request::Cluster => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::RegistrationsOf(_) => {
+            let registrations = vec![registration(Status::Confirmed)];
+            Ok(Answer::Registrations(Registrations { registrations, next: None }))
+        }
+        Request::Cluster(_) => Ok(Answer::Cluster(cluster_view(true))),
         _ => answered(Status::Confirmed),
     })
     .await;
     let id = Uuid::from_u128(7);
-    let name = NameRequest { namespace: "org/42".to_owned(), name: "Alice".to_owned() };
+    let name = NameRef { namespace: "org/42".to_owned(), name: "Alice".to_owned() };
     let owner = "user-1".to_owned();
     for (arguments, asked) in [
         // The registration that the name's answer tells, for its owner.
-        ("show org/42/Alice".to_owned(), Request::Registration { id: Uuid::from_u128(6), wait: None }),
-        (format!("show {id}"), Request::Registration { id, wait: None }),
-        ("show --owner user-1".to_owned(), Request::Owner { owner: owner.clone(), after: None, limit: 100 }),
-        ("release org/42/Alice --owner user-1".to_owned(), Request::ReleaseName { owner, name }),
-        (format!("release {id}"), Request::Release { id }),
-        (format!("release {id} --erase"), Request::Erase { id }),
-        (format!("activate {id}"), Request::Activate { id }),
-        (format!("extend {id} --ttl 15m"), Request::Extend { id, ttl: 900_000 }),
-        ("status".to_owned(), Request::Cluster),
-        ("member list".to_owned(), Request::Cluster),
+        ("show org/42/Alice".to_owned(), Request::outcome(Uuid::from_u128(6), None)),
+        (format!("show {id}"), Request::outcome(id, None)),
+        ("show --owner user-1".to_owned(), RegistrationsOf::new(owner.clone(), None, 100).into()),
+        ("release org/42/Alice --owner user-1".to_owned(), Command::ReleaseName { owner, name }.into()),
+        (format!("release {id}"), Command::Release { id }.into()),
+        (format!("release {id} --erase"), Command::Erase { id }.into()),
+        (format!("activate {id}"), Command::Activate { id }.into()),
+        (format!("extend {id} --ttl 15m"), Command::Extend { id, ttl: 900_000 }.into()),
+        ("status".to_owned(), ClusterCommand::Show.into()),
+        ("member list".to_owned(), ClusterCommand::Show.into()),
     ] {
         assert!(is(fake.run(&arguments).await, 0), "{arguments}");
         assert_eq!(fake.last(), asked, "{arguments}");
@@ -99,5 +102,6 @@ async fn the_other_commands_ask_what_they_say() {
     // The node compares the owner with the registration's.
     assert!(is(fake.run(&format!("release {id} --owner user-2")).await, 0));
     let bearer = replica::Bearer { owner: Some("user-2".to_owned()), ..Default::default() };
-    assert_eq!(fake.last(), Request::OnBehalf { bearer, request: Box::new(Request::Release { id }) });
+    let caller = Caller { bearer: Some(bearer), ..Caller::ANYBODY };
+    assert_eq!(fake.last(), Request::Name(Command::Release { id }, caller));
 }

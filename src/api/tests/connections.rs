@@ -150,7 +150,7 @@ async fn one_token_does_not_have_all_batches_and_an_administrator_has_one() {
 
 #[tokio::test]
 async fn one_token_does_not_have_all_streams() {
-    let empty = replica::EventPage { events: Vec::new(), next: cursor(0) };
+    let empty = crate::model::Events { events: Vec::new(), next: cursor(0) };
     let fake = Fake::with(tokens(), move |_| Ok(Answer::Events(empty.clone()))).await;
     let mut open = Vec::new();
     let mut begin = async |token: &str| {

@@ -60,8 +60,8 @@ async fn a_rejection_names_the_winner() {
         Uuid::from_u128(6),
         Stamp { hlc: Hlc(1 << 16), node: NODE },
     );
-    let view = RegistrationView { rejected_by: Some(winner), ..registration(Status::Rejected) };
-    let fake = Fake::start(move |_| Ok(Answer::Registration(Box::new(view.clone())))).await;
+    let view = Registration { rejected_by: Some(winner), ..registration(Status::Rejected) };
+    let fake = Fake::start(move |_| Ok(Answer::Registration(view.clone()))).await;
     let body = problem(fake.post("/v1/registrations", &alice()).await, "registration-rejected", 409).await;
     assert_eq!(body["registration"]["rejected_by"]["registration"], Uuid::from_u128(6).to_string());
     assert!(body["detail"].as_str().unwrap().contains("username/Alice"), "{body}");
@@ -161,7 +161,7 @@ async fn methods_that_are_not_taken() {
 
 #[tokio::test]
 async fn faults_of_the_node_itself() {
-    let fake = Fake::start(|_| Ok(Answer::Registrations(Vec::new()))).await;
+    let fake = Fake::start(|_| Ok(Answer::Registrations(Registrations::default()))).await;
     problem(fake.post("/v1/cluster/tokens", &json!({"ttl": "7d"})).await, "not-member", 503).await;
     problem(fake.post("/v1/cluster/tokens", &json!({"ttl": 0})).await, "invalid-request", 400).await;
 }

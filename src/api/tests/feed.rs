@@ -1,31 +1,36 @@
 //! The event feed: pages, streams, resuming.
 
 use super::*;
-use crate::replica::{EventFilter, EventPage, EventType};
+use crate::model::{Event, EventData, EventQuery, EventType, Events, Metadata};
+use crate::replica::EventsAfter;
 
 /// Answers as a feed whose events are all those up to the number in `len`, at most so many at a time.
 fn feed(len: &Arc<Mutex<u64>>) -> impl FnMut(&Request) -> Reply + Send + 'static {
     let len = Arc::clone(len);
     move |request| {
-        let Request::Events { after, limit, .. } = request else { panic!("asked {request:?}") };
+        let Request::EventsAfter(EventsAfter { after, query, .. }) = request else { panic!("asked {request:?}") };
         let len = *len.lock().unwrap();
         let after = after.map_or(0, |after| after.number);
-        let next = len.min(after + *limit as u64).max(after);
+        let next = len.min(after + query.limit.unwrap() as u64).max(after);
         let events = (after + 1..=next).map(event).collect();
-        Ok(Answer::Events(EventPage { events, next: cursor(next) }))
+        Ok(Answer::Events(Events { events, next: cursor(next) }))
     }
 }
 
-fn event(number: u64) -> replica::Event {
+fn event(number: u64) -> Event {
     let mut registration = registration(Status::Confirmed);
     // Newlines of the application's must not end a message.
-    registration.metadata = Some("{\n\"a\":\r\n1}".to_owned());
-    replica::Event {
-        cursor: cursor(number),
+    registration.metadata = Metadata::new("{\n\"a\":\r\n1}".to_owned()).ok();
+    Event {
+        specversion: "1.0".to_owned(),
+        id: format!("{}/confirmed", registration.id),
+        source: format!("/nodes/{NODE}"),
         event_type: EventType::Confirmed,
-        time: Millis(1_700_000_000_000),
-        registration,
-        ended: None,
+        subject: registration.id.to_string(),
+        time: Time(Millis(1_700_000_000_000)),
+        datacontenttype: "application/json".to_owned(),
+        cursor: Some(cursor(number)),
+        data: EventData { registration, rejected_by: None, name: None, reason: None },
     }
 }
 
@@ -61,17 +66,6 @@ async fn filters_reach_the_node() {
         "after=feed-4&since=2023-11-14T22:13:20Z&types={types}&owner=o&registration={id}&namespace=org%2F42&origin=local"
     );
     fake.get(&format!("/v1/events?{query}")).await;
-    let filter = EventFilter {
-        types: vec![EventType::Accepted, EventType::NameEnded],
-        owner: Some("o".to_owned()),
-        registration: Some(id),
-        namespace: Some("org/42".to_owned()),
-        local: true,
-        since: Some(Millis(1_700_000_000_000)),
-    };
-    let asked = Request::Events { after: Some(cursor(4)), limit: 100, filter };
-    assert_eq!(fake.last(), asked);
-    // The typed client writes the same.
     let query = EventQuery {
         since: Some(Time(Millis(1_700_000_000_000))),
         types: vec![EventType::Accepted, EventType::NameEnded],
@@ -81,6 +75,9 @@ async fn filters_reach_the_node() {
         local: true,
         limit: Some(100),
     };
+    let asked = Request::from(EventsAfter::new(Some(cursor(4)), query.clone()));
+    assert_eq!(fake.last(), asked);
+    // The typed client writes the same.
     fake.client.events(Some(cursor(4)), &query).await.unwrap();
     assert_eq!(fake.last(), asked);
 }
@@ -125,16 +122,16 @@ async fn a_refusal_is_no_empty_stream() {
 #[tokio::test]
 async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
     let fake = Fake::start(|request| match request {
-        Request::Events { after: None, .. } => {
-            Ok(Answer::Events(EventPage { events: vec![event(8)], next: cursor(8) }))
+        Request::EventsAfter(EventsAfter { after: None, .. }) => {
+            Ok(Answer::Events(Events { events: vec![event(8)], next: cursor(8) }))
         }
-        Request::Events { after: Some(after), .. } if after.feed == cursor(0).feed => {
+        Request::EventsAfter(EventsAfter { after: Some(after), .. }) if after.feed == cursor(0).feed => {
             Err(replica::Refusal::EventsCompacted { after: *after, restart: cursor(7) })
         }
-        Request::Events { after: Some(after), .. } => {
+        Request::EventsAfter(EventsAfter { after: Some(after), .. }) => {
             Err(replica::Refusal::CursorUnknown { after: *after, restart: cursor(7) })
         }
-        _ => Ok(Answer::Cluster(Box::new(cluster_view(true)))),
+        _ => Ok(Answer::Cluster(cluster_view(true))),
     })
     .await;
     for accept in ["application/json", "text/event-stream"] {
@@ -167,10 +164,10 @@ async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
 #[tokio::test]
 async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
     let fake = Fake::start(|request| {
-        let Request::Events { after, .. } = request else { panic!("asked {request:?}") };
+        let Request::EventsAfter(EventsAfter { after, .. }) = request else { panic!("asked {request:?}") };
         // Of all up to 9 only the fifth is wanted.
         let events = after.is_none_or(|after| after.number < 5).then(|| event(5)).into_iter().collect();
-        Ok(Answer::Events(EventPage { events, next: cursor(9) }))
+        Ok(Answer::Events(Events { events, next: cursor(9) }))
     })
     .await;
     let request = fake.http.get(format!("{}/v1/events?after=feed-1", fake.base)).header("accept", "text/event-stream");

@@ -2,24 +2,26 @@
 
 use super::*;
 use crate::model::limits::MAX_BATCH;
-use crate::model::{BatchLine, ClaimPlace, NDJSON, NameQuery, NameRef, RegistrationBody};
+use crate::model::{
+    BatchLine, ClaimPlace, Conflict, ConflictStatus, Conflicts, Contender, EndReason, History, Metadata, NDJSON,
+    NameQuery, NameRef, Place, Precedence, RegistrationBody, TakenName, TakenNames, Tenure,
+};
 use crate::replica::{
-    Conflict, ConflictPage, HistoryPage, ListedName, NameExplanation, NamePage, Place, Precedence, TenureClaim,
-    TenureView,
+    ConflictsOf, ExplainRegistration, HistoryOf, NameExplanation, NameOf, NamesOf, NamesTaken, Suggestions,
 };
 
 /// A node that registers whatever it is asked to, but `taken`.
 async fn registrar() -> Fake {
     Fake::start(|request| match request {
-        Request::Register(request) if request.names[0].name == "taken" => {
+        Request::Name(Command::Register(request), _) if request.names[0].name == "taken" => {
             Err(Refusal::NameTaken { names: vec![name_view(NameStatus::Held)] })
         }
-        Request::Register(request) => {
+        Request::Name(Command::Register(request), _) => {
             let mut view = registration(Status::Confirmed);
             view.owner.clone_from(&request.owner);
-            Ok(Answer::Registration(Box::new(view)))
+            Ok(Answer::Registration(view))
         }
-        Request::Suggest { name, count } => {
+        Request::Suggestions(Suggestions { name, count }) => {
             Ok(Answer::Suggestions((1..=*count).map(|n| format!("{}{n}", name.name)).collect()))
         }
         _ => Err(Refusal::NotMember),
@@ -158,14 +160,14 @@ async fn alternatives_come_with_a_name_that_is_taken() {
     assert_eq!(fake.post("/v1/registrations", &body).await.status(), StatusCode::BAD_REQUEST);
 
     let fake = Fake::start(|request| match request {
-        Request::Name(name) if name.name == "free" => Ok(Answer::Name(name_view(NameStatus::Available))),
-        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
-        Request::Suggest { .. } => Ok(Answer::Suggestions(vec!["Alice7".to_owned()])),
-        Request::Register(_) => {
+        Request::NameOf(NameOf(name)) if name.name == "free" => Ok(Answer::Name(name_view(NameStatus::Available))),
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::Suggestions(_) => Ok(Answer::Suggestions(vec!["Alice7".to_owned()])),
+        Request::Name(Command::Register(_), _) => {
             let mut lost = registration(Status::Rejected);
             lost.rejected_by =
                 Some(RejectedBy::new("username".to_owned(), "Alice".to_owned(), Uuid::from_u128(6), Stamp::default()));
-            Ok(Answer::Registration(Box::new(lost)))
+            Ok(Answer::Registration(lost))
         }
         _ => Err(Refusal::NotMember),
     })
@@ -184,7 +186,7 @@ async fn alternatives_come_with_a_name_that_is_taken() {
 #[tokio::test]
 async fn many_names_are_looked_up_at_once() {
     let fake = Fake::start(|request| match request {
-        Request::Names(names) => Ok(Answer::Names(
+        Request::NamesOf(NamesOf(names)) => Ok(Answer::Names(
             names
                 .iter()
                 .map(|name| match name.name.as_str() {
@@ -210,24 +212,22 @@ async fn many_names_are_looked_up_at_once() {
     assert_eq!(fake.post("/v1/names:check", &json!({"names": []})).await.status(), StatusCode::BAD_REQUEST);
 }
 
-fn claim(registration: u128, status: Status) -> TenureClaim {
-    TenureClaim {
+fn claim(registration: u128, status: Status) -> Contender {
+    let accepted = Millis(1_700_000_000_000 + u64::try_from(registration).unwrap());
+    Contender {
         registration: Uuid::from_u128(registration),
         owner: format!("user-{registration}"),
         name: "Alice".to_owned(),
-        stamp: Stamp { hlc: Hlc((1_700_000_000_000 + u64::try_from(registration).unwrap()) << 16), node: NODE },
+        node: NODE,
+        stamp: Stamp { hlc: Hlc::from_millis(accepted), node: NODE },
+        accepted_at: Time(accepted),
         label: "eu".to_owned(),
         status,
         twin: false,
         released: false,
-        ended: (status == Status::Rejected).then_some(replica::EndReason::Rejected),
-        rejected_at: (status == Status::Rejected).then_some(Millis(1_700_000_001_000)),
+        ended: (status == Status::Rejected).then_some(EndReason::Rejected),
+        rejected_at: (status == Status::Rejected).then_some(Time(Millis(1_700_000_001_000))),
     }
-}
-
-fn tenure() -> TenureView {
-    let claims = vec![claim(1, Status::Confirmed), claim(2, Status::Rejected)];
-    TenureView { after: None, claims, until: Some(Millis(1_700_000_002_000)) }
 }
 
 #[tokio::test]
@@ -235,45 +235,53 @@ async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
     let place = Place { namespace: "org/42".to_owned(), key: "a b".to_owned(), claim: Some(ClaimPlace::default()) };
     let next = place.clone();
     let fake = Fake::start(move |request| match request {
-        Request::Name(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
-        Request::History { after, .. } => Ok(Answer::History(HistoryPage {
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        Request::HistoryOf(HistoryOf { after, .. }) => Ok(Answer::History(History {
             namespace: "username".to_owned(),
             name: "Alice".to_owned(),
             key: "alice".to_owned(),
-            tenures: vec![tenure()],
+            tenures: vec![Tenure {
+                holder: claim(1, Status::Confirmed),
+                since: Time(Millis(1_700_000_000_001)),
+                until: Some(Time(Millis(1_700_000_002_000))),
+                losers: vec![claim(2, Status::Rejected)],
+            }],
             next: after.is_none().then(ClaimPlace::default),
         })),
-        Request::Conflicts { after, .. } => {
+        Request::ConflictsOf(ConflictsOf { after, .. }) => {
             let conflict = Conflict {
                 namespace: "username".to_owned(),
                 key: "alice".to_owned(),
-                tenure: tenure(),
-                precedence: Precedence::EarliestTimestamp,
-                final_at: Some(Millis(1_700_000_001_000)),
+                status: ConflictStatus::Final,
+                winner: Uuid::from_u128(1),
+                why: Precedence::EarliestTimestamp,
+                claims: vec![claim(1, Status::Confirmed), claim(2, Status::Rejected)],
+                final_at: Some(Time(Millis(1_700_000_001_000))),
             };
             let next = after.is_none().then(|| next.clone());
-            Ok(Answer::Conflicts(ConflictPage { conflicts: vec![conflict], next }))
+            Ok(Answer::Conflicts(Conflicts { conflicts: vec![conflict], next }))
         }
-        Request::List { after, .. } => {
-            let name = ListedName {
+        Request::NamesTaken(NamesTaken { after, .. }) => {
+            let name = TakenName {
                 namespace: "username".to_owned(),
                 name: "Alice".to_owned(),
                 key: "alice".to_owned(),
                 status: NameStatus::Held,
                 registration: Uuid::from_u128(1),
                 owner: "user-1".to_owned(),
-                since: Millis(1_700_000_000_000),
-                expires: None,
-                metadata: Some("{\"a\":1}".to_owned()),
+                since: Time(Millis(1_700_000_000_000)),
+                expires_at: None,
+                metadata: Metadata::new("{\"a\":1}".to_owned()).ok(),
             };
-            Ok(Answer::List(NamePage { names: vec![name], next: after.is_none().then(|| next.clone()) }))
+            Ok(Answer::Taken(TakenNames { names: vec![name], next: after.is_none().then(|| next.clone()) }))
         }
-        Request::ExplainName(_) => Ok(Answer::NameExplanation(Box::new(NameExplanation {
+        Request::ExplainName(_) => Ok(Answer::NameExplanation(NameExplanation {
             name: name_view(NameStatus::Available),
+            was_claimed: false,
             tenure: None,
             holder: None,
-        }))),
-        Request::ExplainRegistration(id) => Err(Refusal::NoRegistration(*id)),
+        })),
+        Request::ExplainRegistration(ExplainRegistration { id, .. }) => Err(Refusal::NoRegistration(*id)),
         _ => Err(Refusal::NotMember),
     })
     .await;
@@ -291,18 +299,17 @@ async fn histories_conflicts_and_lists_by_the_client_and_the_command_line() {
     let query = NameQuery { namespace: Some("org/42".to_owned()), limit: Some(7) };
     let since = "2026-03-01T12:00:00Z".parse().unwrap();
     let page = client.conflicts(&query, Some(since), None).await.unwrap();
-    let asked = Request::Conflicts { namespace: query.namespace.clone(), since: Some(since.0), after: None, limit: 7 };
+    let asked = ConflictsOf::new(query.namespace.clone(), Some(since), None, 7).into();
     assert_eq!((fake.last(), page.next.as_ref()), (asked, Some(&place.clone())));
     assert_eq!((page.conflicts[0].winner, page.conflicts[0].claims.len()), (Uuid::from_u128(1), 2));
     client.conflicts(&NameQuery::default(), None, page.next.as_ref()).await.unwrap();
-    let asked = Request::Conflicts { namespace: None, since: None, after: Some(place.clone()), limit: 100 };
-    assert_eq!(fake.last(), asked);
+    assert_eq!(fake.last(), ConflictsOf::new(None, None, Some(place.clone()), 100).into());
 
     client.names(&query, "al", page.next.as_ref()).await.unwrap();
     let (namespace, prefix) = (query.namespace.clone(), "al".to_owned());
-    assert_eq!(fake.last(), Request::List { namespace, prefix, after: Some(place.clone()), limit: 7 });
+    assert_eq!(fake.last(), NamesTaken::new(namespace, prefix, Some(place.clone()), 7).into());
     client.names(&NameQuery::default(), "", None).await.unwrap();
-    assert_eq!(fake.last(), Request::List { namespace: None, prefix: String::new(), after: None, limit: 100 });
+    assert_eq!(fake.last(), NamesTaken::new(None, String::new(), None, 100).into());
     for path in ["/v1/names?prefix=a", "/v1/names?after=x", "/v1/conflicts?limit=0", "/v1/conflicts?since=now"] {
         assert_eq!(fake.get(path).await.status(), StatusCode::BAD_REQUEST, "{path}");
     }

@@ -1,9 +1,9 @@
 //! Rules of namespaces over HTTP and on the command line.
 
 use super::*;
-use crate::model::{Namespace, NamespaceBody};
+use crate::model::{Namespace, NamespaceBody, RulesVersion};
 use crate::name::{Profile, Rules};
-use crate::replica::{NamespaceView, RulesVersion};
+use crate::replica::{RulesOf, SetRules};
 
 fn stamp() -> Stamp {
     Stamp { hlc: Hlc(1_700_000_000_000 << 16), node: NODE }
@@ -12,21 +12,15 @@ fn stamp() -> Stamp {
 /// A node that has set whatever it was told to.
 fn echo(request: &Request) -> Reply {
     let view = match request {
-        Request::Namespace(namespace) => NamespaceView {
-            namespace: namespace.clone(),
-            rules: Rules::default_of(namespace),
-            version: RulesVersion::Default,
-            is_final: true,
-        },
-        Request::SetNamespace { namespace, rules, .. } => NamespaceView {
-            namespace: namespace.clone(),
-            rules: (**rules).clone(),
-            version: RulesVersion::Set(stamp()),
-            is_final: false,
-        },
+        Request::RulesOf(RulesOf(namespace)) => {
+            Rules::default_of(namespace).shown(namespace.clone(), RulesVersion::Default, true)
+        }
+        Request::SetRules(SetRules { namespace, rules, .. }) => {
+            rules.shown(namespace.clone(), RulesVersion::Set(stamp()), false)
+        }
         other => panic!("{other:?}"),
     };
-    Ok(Answer::Namespace(Box::new(view)))
+    Ok(Answer::Namespace(view))
 }
 
 impl Fake {
@@ -56,7 +50,9 @@ async fn rules_are_shown_and_set() {
     let at = |value: &Value| value["changed_at"].as_str().map(|text| text.starts_with("2023-11-14T22:13:20"));
     assert_eq!(at(&set), at(&wanted));
     assert_eq!(Value::Object(without_time(&set)), Value::Object(without_time(&wanted)));
-    let Request::SetNamespace { namespace, rules, if_version } = fake.last() else { panic!("asked something else") };
+    let Request::SetRules(SetRules { namespace, rules, if_version }) = fake.last() else {
+        panic!("asked something else")
+    };
     assert_eq!((namespace.as_str(), if_version), ("username", Some(RulesVersion::Default)));
     assert_eq!(*rules, Rules::new(Profile::USERNAME, (3, 256), ["root", "Admin"]).unwrap());
     let set: Namespace = fake.client.set_namespace("tag", &NamespaceBody::default()).await.unwrap();

@@ -40,21 +40,18 @@ async fn a_change_by_id_says_on_whose_behalf() {
     ] {
         let (fake, client) = with(token("t", scopes), |_| answered(Status::Confirmed)).await;
         let client = owner.map_or(client.clone(), |owner| client.for_owner(owner));
-        let assert_asked = |request: Request| {
-            let asked = match expected.clone() {
-                Some(bearer) => Request::OnBehalf { bearer, request: Box::new(request) },
-                None => request,
-            };
-            assert_eq!(fake.last(), asked);
+        let assert_asked = |command: Command| {
+            let caller = Caller { reads: true, bearer: expected.clone() };
+            assert_eq!(fake.last(), Request::Name(command, caller));
         };
         client.activate(id).await.unwrap();
-        assert_asked(Request::Activate { id });
+        assert_asked(Command::Activate { id });
         client.extend(id, Duration::from_secs(1)).await.unwrap();
-        assert_asked(Request::Extend { id, ttl: 1000 });
+        assert_asked(Command::Extend { id, ttl: 1000 });
         client.release(id).await.unwrap();
-        assert_asked(Request::Release { id });
+        assert_asked(Command::Release { id });
         client.erase(id).await.unwrap();
-        assert_asked(Request::Erase { id });
+        assert_asked(Command::Erase { id });
     }
     let (_fake, client) = with(token("t", &[Scope::Claim]), move |_| Err(Refusal::NotOwner(id))).await;
     let error = client.release(id).await.unwrap_err();
@@ -64,7 +61,9 @@ async fn a_change_by_id_says_on_whose_behalf() {
 #[tokio::test]
 async fn who_may_only_register_is_not_told_who_has_a_name() {
     let taken = |request: &Request| match request {
-        Request::Discreet(_) => Err(Refusal::NameTaken { names: vec![name_view(NameStatus::Held)] }),
+        Request::Name(_, Caller { reads: false, .. }) => {
+            Err(Refusal::NameTaken { names: vec![name_view(NameStatus::Held)] })
+        }
         other => panic!("asked {other:?}"),
     };
     let (_fake, client) = with(token("form", &[Scope::Register]), taken).await;
@@ -77,17 +76,17 @@ async fn who_may_only_register_is_not_told_who_has_a_name() {
 
     // Nor by an answer that came later.
     let lost = |request: &Request| match request {
-        Request::Discreet(_) => {
+        Request::Name(_, Caller { reads: false, .. }) => {
             let stamp = Stamp { hlc: Hlc(1), node: NODE };
-            let by = replica::RejectedBy {
+            let by = crate::model::RejectedBy {
                 namespace: "username".to_owned(),
                 name: "Alice".to_owned(),
                 registration: Uuid::from_u128(6),
                 stamp,
                 accepted_at: Time(Millis(1)),
             };
-            let view = RegistrationView { rejected_by: Some(by), ..registration(Status::Rejected) };
-            Ok(Answer::Registration(Box::new(view)))
+            let view = Registration { rejected_by: Some(by), ..registration(Status::Rejected) };
+            Ok(Answer::Registration(view))
         }
         _ => Ok(Answer::Name(name_view(NameStatus::Held))),
     };
@@ -128,17 +127,19 @@ async fn a_token_reaches_its_namespaces_only() {
     out(client.leave().await.map(drop));
     out(client.backup().await.map(drop));
     assert!(fake.asked.lock().unwrap().is_empty());
-    // A registration has a name elsewhere, which its answer tells.
+    // A registration has a name elsewhere, which its answer tells. The node looks too, since one that was erased tells nothing.
     out(client.registration(id).await.map(drop));
+    let Request::Outcome { reached, .. } = fake.last() else { panic!("{:?}", fake.last()) };
+    assert_eq!(reached, ["email", "org/*"]);
 
     let mut within = body();
     within.names[0].namespace = "org/7/handle".to_owned();
     client.register(&within).await.unwrap();
     let _ = client.name("email", "a@b").await;
-    assert!(matches!(fake.last(), Request::Name(name) if name.namespace == "email"));
+    assert!(matches!(fake.last(), Request::NameOf(NameOf(name)) if name.namespace == "email"));
     // By an id the node itself has to look.
     client.release(id).await.unwrap();
-    let Request::OnBehalf { bearer, .. } = fake.last() else { panic!("{:?}", fake.last()) };
+    let Request::Name(_, Caller { bearer: Some(bearer), .. }) = fake.last() else { panic!("{:?}", fake.last()) };
     assert_eq!((bearer.token, bearer.namespaces.len()), (None, 2));
 }
 

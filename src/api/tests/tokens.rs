@@ -79,7 +79,7 @@ async fn without_a_token_nothing_is_done() {
             assert!(!body.to_string().contains("nobody"), "{body}");
         }
     }
-    assert!(fake.asked.lock().unwrap().iter().all(|asked| *asked == Request::Cluster), "only by a probe");
+    assert!(fake.asked.lock().unwrap().iter().all(|asked| *asked == ClusterCommand::Show.into()), "only by a probe");
     // The scheme is written as one likes, as HTTP has it.
     assert_eq!(call(&fake, "POST", "/v1/cluster/tokens", Some("bearer admin")).await.status(), StatusCode::CREATED);
     // Two of them are none.
@@ -91,11 +91,7 @@ async fn without_a_token_nothing_is_done() {
 /// The registration that the node was asked for last: discreetly by whoever may not read.
 fn registered(fake: &Fake, secret: &str) -> replica::RegisterRequest {
     match fake.last() {
-        Request::Register(request) if secret != "claims" => request,
-        Request::Discreet(request) if secret == "claims" => match *request {
-            Request::Register(request) => request,
-            other => panic!("asked something else: {other:?}"),
-        },
+        Request::Name(Command::Register(request), caller) if caller.reads == (secret != "claims") => request,
         other => panic!("asked something else: {other:?}"),
     }
 }
@@ -104,15 +100,16 @@ fn registered(fake: &Fake, secret: &str) -> replica::RegisterRequest {
 async fn who_may_not_read_asks_discreetly() {
     let fake = guarded().await;
     let id = Uuid::from_u128(7);
-    let request = Request::ReleaseName {
+    let release = Command::ReleaseName {
         owner: "o".to_owned(),
-        name: NameRequest { namespace: "email".to_owned(), name: "a@b".to_owned() },
+        name: NameRef { namespace: "email".to_owned(), name: "a@b".to_owned() },
     };
     let path = "/v1/names/email/a@b?owner=o";
     call(&fake, "DELETE", path, Some("Bearer both")).await;
-    assert_eq!(fake.last(), request);
+    assert_eq!(fake.last(), release.clone().into());
     call(&fake, "DELETE", path, Some("Bearer claims")).await;
-    assert_eq!(fake.last(), Request::Discreet(Box::new(request)));
+    let discreet = Caller { reads: false, ..Caller::ANYBODY };
+    assert_eq!(fake.last(), Request::Name(release, discreet));
     let fake = Fake::with(tokens(), |_| Err(Refusal::NeedsRead("that"))).await;
     let refused = call(&fake, "DELETE", &format!("/v1/registrations/{id}"), Some("Bearer claims")).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);

@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::super::views::Status;
 use super::super::{Reader, Writer};
 use super::{EventKind, Feed, LostTo};
 use crate::clock::Stamp;
 use crate::crdt::Registration;
+use crate::model::Status;
 use crate::store::Direction;
 use crate::store::schema::{self, Cell, Rows, WalkedTo};
 

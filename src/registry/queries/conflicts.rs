@@ -5,54 +5,15 @@ use std::ops::ControlFlow;
 use super::super::Reader;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::{MAX_EXAMINED, Place, TenureView};
-use crate::clock::{Millis, Stamp};
-use crate::crdt::ClaimPlace;
-pub use crate::model::Precedence;
+use super::MAX_EXAMINED;
+use crate::clock::Stamp;
 use crate::model::limits::MAX_PAGE;
+use crate::model::{ClaimPlace, Conflict, ConflictStatus, Conflicts, Place, Precedence, Time};
 use crate::store::Direction;
 use crate::store::schema::{self, ClaimKey, NameKey, Rows, Span};
 
 /// Claims of one tenure that a conflict shows; where there are more, they come in parts.
 const PART: usize = MAX_PAGE;
-
-/// A page of the report.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConflictPage {
-    /// By namespace, key and tenure. May be empty although there are more.
-    pub conflicts: Vec<Conflict>,
-    /// Where to go on; none at the end of all names.
-    pub next: Option<Place>,
-}
-
-/// A tenure of a name that more than one registration claimed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Conflict {
-    /// The namespace.
-    pub namespace: String,
-    /// The name's canonical form.
-    pub key: String,
-    /// The claims, the winner first. A tenure that very many claimed comes in parts, each with the winner.
-    pub tenure: TenureView,
-    /// Why the first of them comes before the second.
-    pub precedence: Precedence,
-    /// When this node knew that all outcomes are final; none where they are not, or it was not there.
-    pub final_at: Option<Millis>,
-}
-
-impl Conflict {
-    /// Whether no outcome is open any more.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        self.tenure.claims.iter().all(|claim| claim.status.is_final())
-    }
-
-    /// Whether any of it happened at or after a time, or is still open.
-    fn concerns(&self, since: Millis) -> bool {
-        let latest = self.tenure.claims.last().map(|claim| claim.stamp.hlc.millis());
-        !self.is_final() || latest.max(self.final_at) >= Some(since)
-    }
-}
 
 /// Claims to one tenure of a name that stand in rows next to each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,11 +38,11 @@ impl Group {
 /// A page of the report, of one namespace or all. Only names that were claimed more than once have rows in the table that is
 /// walked through.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Conflicts {
+pub struct ConflictsOf {
     /// Only of this namespace.
     pub namespace: Option<String>,
     /// Only what happened at or after this time, or is still open.
-    pub since: Option<Millis>,
+    pub since: Option<Time>,
     /// Where the page before this one ended.
     pub after: Option<Place>,
     /// At most so many.
@@ -92,10 +53,10 @@ pub struct Conflicts {
     examined: usize,
 }
 
-impl Conflicts {
+impl ConflictsOf {
     /// At most so many conflicts after a place.
     #[must_use]
-    pub fn new(namespace: Option<String>, since: Option<Millis>, after: Option<Place>, limit: usize) -> Self {
+    pub fn new(namespace: Option<String>, since: Option<Time>, after: Option<Place>, limit: usize) -> Self {
         Self { namespace, since, after, limit, read: Vec::new(), group: None, examined: 0 }
     }
 
@@ -104,14 +65,14 @@ impl Conflicts {
         let Some(group) = self.group.take() else { return };
         budget.spend(group.claims.len());
         let conflict = reader.conflict(group);
-        self.read.extend(conflict.filter(|conflict| self.since.is_none_or(|since| conflict.concerns(since))));
+        self.read.extend(conflict.filter(|conflict| self.since.is_none_or(|since| concerns(conflict, since))));
     }
 }
 
-impl Query for Conflicts {
-    type Answer = ConflictPage;
+impl Query for ConflictsOf {
+    type Answer = Conflicts;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<ConflictPage, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Conflicts, Refusal>> {
         let limit = self.limit.clamp(1, MAX_PAGE);
         while budget.left() > 0 {
             // Up to the end of a tenure, or of a part of one.
@@ -145,7 +106,7 @@ impl Query for Conflicts {
             self.finish(reader, budget);
             let full = self.read.len() >= limit || self.examined >= MAX_EXAMINED;
             if self.after.is_none() || full {
-                return Some(Ok(ConflictPage { conflicts: std::mem::take(&mut self.read), next: self.after.take() }));
+                return Some(Ok(Conflicts { conflicts: std::mem::take(&mut self.read), next: self.after.take() }));
             }
         }
         None
@@ -158,18 +119,25 @@ impl Reader<'_> {
         let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);
         let first = tenures.leader(after)?;
         let second = claims.iter().find(|claim| **claim != first)?;
-        let precedence = if first.hlc == second.hlc { Precedence::LowestNode } else { Precedence::EarliestTimestamp };
-        let tenure = self.tenure_view(&namespace, &key, &tenures, after, &claims);
-        let winner = tenure.claims.first()?.registration;
-        if tenure.claims.iter().all(|claim| claim.registration == winner) {
+        let why = if first.hlc == second.hlc { Precedence::LowestNode } else { Precedence::EarliestTimestamp };
+        let claims = self.claims_to(&namespace, &key, &tenures, after, &claims).claims;
+        let winner = claims.first()?.registration;
+        if claims.iter().all(|claim| claim.registration == winner) {
             return None;
         }
-        let mut conflict = Conflict { namespace, key, tenure, precedence, final_at: None };
-        if conflict.is_final() {
-            conflict.final_at = conflict.tenure.claims.iter().filter_map(|claim| claim.rejected_at).max();
-        }
-        Some(conflict)
+        let is_final = claims.iter().all(|claim| claim.status.is_final());
+        let (status, final_at) = match is_final {
+            true => (ConflictStatus::Final, claims.iter().filter_map(|claim| claim.rejected_at).max()),
+            false => (ConflictStatus::Open, None),
+        };
+        Some(Conflict { namespace, key, status, winner, why, claims, final_at })
     }
+}
+
+/// Whether any of it happened at or after a time, or is still open.
+fn concerns(conflict: &Conflict, since: Time) -> bool {
+    let latest = conflict.claims.last().map(|claim| claim.accepted_at);
+    conflict.status == ConflictStatus::Open || latest.max(conflict.final_at) >= Some(since)
 }
 
 /// The rows of one namespace or all, from a place on.

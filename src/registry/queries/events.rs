@@ -3,29 +3,26 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
-use super::super::feed::{self, Cursor, EventKind, EventRecord};
+use super::super::feed::{self, EventKind, EventRecord};
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::super::request::EventFilter;
-use super::super::views::{ClaimView, Event, EventPage, NameEnd, RegistrationView, RejectedBy};
 use super::MAX_EXAMINED;
-use crate::crdt::{ClaimRecord, Registration};
-use crate::model::limits::MAX_PAGE;
+use crate::crdt::{Claim, Registration};
+use crate::model::limits::{DEFAULT_PAGE, MAX_PAGE};
+use crate::model::{self, Cursor, Event, EventData, EventQuery, EventType, Events, RejectedBy, Time};
 
 /// A page of the event feed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct EventsAfter {
     /// Only events after this cursor; none for all that are kept.
     pub after: Option<Cursor>,
-    /// At most so many.
-    pub limit: usize,
-    /// Which ones.
-    pub filter: EventFilter,
+    /// Which ones, and how many at most.
+    pub query: EventQuery,
     read: Progress,
 }
 
 /// How far a page has come.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 struct Progress {
     /// Where it goes on; none before it has begun.
     next: Option<Cursor>,
@@ -34,26 +31,26 @@ struct Progress {
 }
 
 impl EventsAfter {
-    /// At most so many events after a cursor, of those that the filter wants.
+    /// The next events after a cursor, of those that are wanted.
     #[must_use]
-    pub fn new(after: Option<Cursor>, limit: usize, filter: EventFilter) -> Self {
-        Self { after, limit, filter, read: Progress::default() }
+    pub fn new(after: Option<Cursor>, query: EventQuery) -> Self {
+        Self { after, query, read: Progress::default() }
     }
 }
 
 impl Query for EventsAfter {
-    type Answer = EventPage;
+    type Answer = Events;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<EventPage, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Events, Refusal>> {
         let next = match reader.feed_place(self.read.next.or(self.after)) {
             Ok(next) => next,
             // What comes next was dropped while it was reading.
             Err(_) if let Some(next) = self.read.next => {
-                return Some(Ok(EventPage { events: std::mem::take(&mut self.read.events), next }));
+                return Some(Ok(Events { events: std::mem::take(&mut self.read.events), next }));
             }
             Err(refusal) => return Some(Err(refusal)),
         };
-        let limit = self.limit.clamp(1, MAX_PAGE);
+        let limit = self.query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let (mut left, mut whole) = (budget.left(), true);
         let read = &mut self.read;
         read.next = Some(next);
@@ -64,13 +61,13 @@ impl Query for EventsAfter {
             }
             let cursor = reader.registry.feed.at(number);
             read.next = Some(cursor);
-            read.events.extend(reader.event(cursor, &record, &self.filter));
+            read.events.extend(reader.event(cursor, &record, &self.query));
             (read.examined, left, whole) = (read.examined + 1, left - 1, true);
             ControlFlow::Continue(())
         });
         budget.spend(budget.left() - left);
         let next = read.next.unwrap_or(next);
-        whole.then(|| Ok(EventPage { events: std::mem::take(&mut read.events), next }))
+        whole.then(|| Ok(Events { events: std::mem::take(&mut read.events), next }))
     }
 }
 
@@ -85,66 +82,96 @@ impl Reader<'_> {
         if after.number < restart.number { Err(Refusal::EventsCompacted { after, restart }) } else { Ok(after) }
     }
 
-    /// The event as its reader sees it; none where the filter does not want it.
-    fn event(&self, cursor: Cursor, record: &EventRecord, filter: &EventFilter) -> Option<Event> {
+    /// The event as its reader sees it; none where it is not wanted.
+    fn event(&self, cursor: Cursor, record: &EventRecord, query: &EventQuery) -> Option<Event> {
         let event_type = record.kind.event_type();
-        let wanted = (filter.types.is_empty() || filter.types.contains(&event_type))
-            && (!filter.local || record.registration.node.key_part() == self.registry.me.key_part())
-            && filter.since.is_none_or(|since| record.time >= since);
+        let wanted = (query.types.is_empty() || query.types.contains(&event_type))
+            && (!query.local || record.registration.node.key_part() == self.registry.me.key_part())
+            && query.since.is_none_or(|since| record.time >= since.0);
         let registration = Registration::load(self.store, record.registration).filter(|_| wanted)?;
-        let about = filter.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
-            && filter.registration.is_none_or(|id| id == registration.id())
-            && filter
+        let about = query.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
+            && query.registration.is_none_or(|id| id == registration.id())
+            && query
                 .namespace
                 .as_ref()
                 .is_none_or(|namespace| registration.claims.iter().any(|record| record.claim.namespace == *namespace));
         if !about {
             return None;
         }
-        let registration = self.as_told(record, registration);
         let ended = match record.kind {
             EventKind::NameEnded(index, reason) => {
-                let index = usize::from(index);
-                registration.names.get(index).map(|name| NameEnd { index, name: name.clone(), reason })
+                registration.claims.get(usize::from(index)).map(|record| (index, &record.claim, reason))
             }
             _ => None,
         };
-        Some(Event { cursor, event_type, time: record.time, registration, ended })
+        let view = self.as_told(record, &registration);
+        let name = ended.and_then(|(index, ..)| view.names.get(usize::from(index)).cloned());
+        let subject = match &name {
+            // What a private name is called everywhere.
+            Some(name) if name.name.is_empty() => format!("{}/{}", name.namespace, name.key),
+            Some(name) => format!("{}/{}", name.namespace, name.name),
+            None => view.id.to_string(),
+        };
+        Some(Event {
+            specversion: "1.0".to_owned(),
+            id: id_of(&registration, event_type, ended.map(|(index, claim, _)| (index, claim))),
+            // The feed outlives an eviction, so its events are named after the node's first incarnation: they are the same
+            // however often they are read.
+            source: format!("/nodes/{}", self.registry.me.first_incarnation()),
+            event_type,
+            subject,
+            time: Time(record.time),
+            datacontenttype: "application/json".to_owned(),
+            cursor: Some(cursor),
+            data: EventData {
+                rejected_by: view.rejected_by.clone(),
+                registration: view,
+                name,
+                reason: ended.map(|(.., reason)| reason),
+            },
+        })
     }
 
     /// The registration as an event told of it, which it does for good: of what the row says, only what its op said. What was
     /// erased since is gone from its events as well.
-    fn as_told(&self, record: &EventRecord, registration: Registration) -> RegistrationView {
-        let (id, erased) = (registration.id(), registration.erased);
-        let ended = |index: usize| match record.kind {
-            EventKind::NameEnded(ended, reason) if usize::from(ended) == index => Some(reason),
-            _ => None,
-        };
-        let claims = registration.claims.iter().enumerate();
-        let name = |(index, record): (usize, &ClaimRecord)| ClaimView {
-            ended: ended(index),
-            ..self.claim_view(id, &record.claim, erased)
-        };
-        let names = claims.map(name).collect();
+    fn as_told(&self, record: &EventRecord, registration: &Registration) -> model::Registration {
+        let mut view = self.content_view(registration, record.kind.status());
+        if let EventKind::NameEnded(index, reason) = record.kind
+            && let Some(name) = view.names.get_mut(usize::from(index))
+        {
+            name.ended = Some(reason);
+        }
         let rejected_by = record.kind.lost_to().and_then(|lost_to| {
             let lost = &registration.claims.get(usize::from(lost_to.claim))?.claim;
-            Some(RejectedBy::new(lost.namespace.clone(), self.typed(id, lost), lost_to.id, lost_to.winner))
+            let name = self.typed(registration.id(), lost);
+            Some(RejectedBy::new(lost.namespace.clone(), name, lost_to.id, lost_to.winner))
         });
         let is_reservation =
             matches!(record.kind, EventKind::Accepted | EventKind::Contested(_) | EventKind::Confirmed);
-        RegistrationView {
-            id,
-            owner: registration.owner,
-            status: record.kind.status(),
-            names,
-            node: registration.stamp.node,
-            stamp: registration.stamp,
-            expires: registration.expires.filter(|_| is_reservation).map(crate::clock::Hlc::millis),
+        model::Registration {
+            expires_at: registration.expires.filter(|_| is_reservation).map(Time::from),
             activated: record.kind == EventKind::Activated,
-            metadata: registration.metadata,
-            erased,
-            waiting_for: Vec::new(),
             rejected_by,
+            ..view
         }
+    }
+}
+
+/// The id of an event, the same at every node and for ever: the registration's and what happened, and for the end of a name its
+/// namespace and key. Where the registration was erased, the name's place among its names stands for the key.
+fn id_of(registration: &Registration, event_type: EventType, ended: Option<(u8, &Claim)>) -> String {
+    let id = registration.id();
+    let what = match event_type {
+        EventType::Accepted => "accepted",
+        EventType::Contested => "contested",
+        EventType::Confirmed => "confirmed",
+        EventType::Rejected => "rejected",
+        EventType::Activated => "activated",
+        EventType::NameEnded => "ended",
+    };
+    match ended {
+        None => format!("{id}/{what}"),
+        Some((index, claim)) if registration.erased => format!("{id}/{what}/{}/#{index}", claim.namespace),
+        Some((_, claim)) => format!("{id}/{what}/{}/{}", claim.namespace, claim.key),
     }
 }

@@ -8,21 +8,20 @@ use uuid::Uuid;
 use super::super::Reader;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::super::request::NameRequest;
-use super::super::views::{NameView, RegistrationView, Status, Waiting};
-use super::{MAX_EXAMINED, TenureView};
-use crate::clock::{Hlc, Millis, NodeId, Stamp};
+use super::MAX_EXAMINED;
+use crate::clock::{Hlc, NodeId, Stamp};
 use crate::crdt::{ClaimRef, Registration};
 use crate::log::Seq;
 use crate::model::limits::MAX_PAGE;
+use crate::model::{self, Claim, Name, NameRef, Status, Tenure, Time, Waiting};
 use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 
 /// What decides a registration.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct RegistrationExplanation {
     /// The registration.
-    pub registration: RegistrationView,
+    pub registration: model::Registration,
     /// Its claims, in the order of its names.
     pub claims: Vec<ClaimExplanation>,
     /// Later ops with the same id, which lost to it without a word.
@@ -31,13 +30,13 @@ pub struct RegistrationExplanation {
     pub wait: Option<Wait>,
     /// The labels of the nodes that are spoken of.
     pub labels: BTreeMap<NodeId, String>,
-    /// This node's clock.
-    pub now: Millis,
 }
 
 /// What decides a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClaimExplanation {
+    /// The claim; of an erased one there is no name.
+    pub claim: Claim,
     /// The claim that leads instead of it; where that one is forgotten, a later one that led the name.
     pub lost_to: Option<Rival>,
     /// Claims of the same tenure that lost to it.
@@ -45,7 +44,7 @@ pub struct ClaimExplanation {
     /// A release of it is known.
     pub released: bool,
     /// When it ended, where that is final and this node has seen it.
-    pub ended_at: Option<Millis>,
+    pub ended_at: Option<Time>,
     /// The registration that took its place.
     pub replaced_by: Option<Rival>,
 }
@@ -85,7 +84,7 @@ pub enum WaitFor {
         of: usize,
     },
     /// That their clocks have passed the end of a reservation.
-    Expiry(Millis),
+    Expiry(Time),
     /// That a release is known to all.
     Release,
 }
@@ -106,12 +105,15 @@ pub struct Awaited {
 }
 
 /// What decides a name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct NameExplanation {
     /// The name.
-    pub name: NameView,
-    /// Its latest tenure, with the first of those who claimed that; none where nobody ever claimed it.
-    pub tenure: Option<TenureView>,
+    pub name: Name,
+    /// Somebody has claimed it before.
+    pub was_claimed: bool,
+    /// Its latest tenure, with the first of those who claimed that; none where nobody ever claimed it, or the one who led is
+    /// forgotten.
+    pub tenure: Option<Tenure>,
     /// What decides the registration that leads it, where one does.
     pub holder: Option<RegistrationExplanation>,
 }
@@ -153,7 +155,7 @@ impl Query for ExplainRegistration {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExplainName {
     /// The name.
-    pub name: NameRequest,
+    pub name: NameRef,
     /// What decides the registration that holds it.
     holder: Option<ExplainRegistration>,
 }
@@ -161,7 +163,7 @@ pub struct ExplainName {
 impl ExplainName {
     /// What decides this name.
     #[must_use]
-    pub fn new(name: NameRequest) -> Self {
+    pub fn new(name: NameRef) -> Self {
         Self { name, holder: None }
     }
 
@@ -169,9 +171,12 @@ impl ExplainName {
         let key = reader.name_key(&self.name)?;
         let tenures = reader.registry.lattice.tenures(reader.store, &self.name.namespace, &key);
         let latest = tenures.last().map(|after| (after, tenures.claims(after, MAX_PAGE)));
-        let view =
-            |(after, claims): (_, Vec<_>)| reader.tenure_view(&self.name.namespace, &key, &tenures, after, &claims);
-        Ok(NameExplanation { name: reader.name_view(self.name.clone())?, tenure: latest.map(view), holder })
+        let was_claimed = latest.is_some();
+        let tenure = |(after, claims): (_, Vec<_>)| {
+            reader.claims_to(&self.name.namespace, &key, &tenures, after, &claims).tenure()
+        };
+        let (name, tenure) = (reader.name_view(self.name.clone())?, latest.and_then(tenure));
+        Ok(NameExplanation { name, was_claimed, tenure, holder })
     }
 }
 
@@ -194,7 +199,7 @@ impl Query for ExplainName {
         };
         let explanation = self.explain(reader, explained);
         let claims =
-            |explanation: &NameExplanation| explanation.tenure.as_ref().map_or(0, |tenure| tenure.claims.len());
+            |explanation: &NameExplanation| explanation.tenure.as_ref().map_or(0, |tenure| 1 + tenure.losers.len());
         budget.spend(1 + explanation.as_ref().map_or(0, claims));
         Some(explanation)
     }
@@ -210,8 +215,8 @@ impl Reader<'_> {
         });
         let nodes = rivals.chain(twins.iter().map(|twin| twin.node)).chain([registration.stamp.node]);
         let labels = nodes.map(|node| (node, self.log.label(node))).collect();
-        let now = self.registry.now.wall;
-        RegistrationExplanation { registration: self.registration_view(registration), claims, twins, wait, labels, now }
+        let registration = self.registration_view(&registration);
+        RegistrationExplanation { registration, claims, twins, wait, labels }
     }
 
     fn explain_claim(&self, registration: &Registration, index: usize, budget: &mut Budget) -> ClaimExplanation {
@@ -225,6 +230,7 @@ impl Reader<'_> {
         let rivals = claims.into_iter().skip(1).filter_map(|stamp| self.rival(stamp));
         let replaced = record.ended == Some(crate::crdt::EndReason::Replaced);
         ClaimExplanation {
+            claim: Claim { ended: record.ended, ..self.claim_view(registration.id(), &record.claim) },
             lost_to,
             won_against: rivals.filter(|rival| rival.registration != registration.id()).collect(),
             released: record.released,
@@ -284,7 +290,7 @@ impl Reader<'_> {
         }
         let end = registration.end().filter(|_| !registration.activated_in_time() && open.next().is_some())?;
         let due = self.registry.now.wall >= end.millis();
-        due.then(|| self.wait(WaitFor::Expiry(end.millis()), self.log.waiting_for(before(end), Seq::MAX)))
+        due.then(|| self.wait(WaitFor::Expiry(Time::from(end)), self.log.waiting_for(before(end), Seq::MAX)))
     }
 
     /// A lost registration whose own op is decided waits for the op that displaced it.

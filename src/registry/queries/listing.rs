@@ -2,17 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use uuid::Uuid;
-
 use super::super::Reader;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::super::request::NameRequest;
-use super::super::views::{NameStatus, NameView};
-use super::{MAX_EXAMINED, Place};
-use crate::clock::{Hlc, Millis};
+use super::MAX_EXAMINED;
+use super::views::metadata_of;
 use crate::crdt::{Open, Vacancy};
 use crate::model::limits::{MAX_CHECKED, MAX_PAGE, MAX_SUGGESTIONS};
+use crate::model::{Name, NameRef, Place, TakenName, TakenNames, Time};
 use crate::name::{Profile, Rules};
 use crate::store::Direction;
 use crate::store::schema::{self, NameKey, Rows, Span};
@@ -22,40 +19,8 @@ const MAX_TRIED: usize = 64;
 /// Alternatives of each number of digits from the second on.
 const TRIED_OF_LENGTH: u64 = 8;
 
-/// A page of the names that are taken.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NamePage {
-    /// By namespace and key. May be empty although there are more.
-    pub names: Vec<ListedName>,
-    /// Where to go on; none at the end.
-    pub next: Option<Place>,
-}
-
-/// A name that somebody has, or has and gives up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListedName {
-    /// The namespace.
-    pub namespace: String,
-    /// The name as its holder typed it; empty for a private one that was not typed at this node.
-    pub name: String,
-    /// Its canonical form.
-    pub key: String,
-    /// Where its claim stands; never available.
-    pub status: NameStatus,
-    /// The registration that leads it.
-    pub registration: Uuid,
-    /// Its owner.
-    pub owner: String,
-    /// When it was accepted.
-    pub since: Millis,
-    /// When the reservation ends, where it is one that has not been activated.
-    pub expires: Option<Millis>,
-    /// The application's JSON object.
-    pub metadata: Option<String>,
-}
-
 /// A page of the names that are taken, of one namespace or all.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct NamesTaken {
     /// Only of this namespace.
     pub namespace: Option<String>,
@@ -65,7 +30,7 @@ pub struct NamesTaken {
     pub after: Option<Place>,
     /// At most so many.
     pub limit: usize,
-    read: Vec<ListedName>,
+    read: Vec<TakenName>,
     examined: usize,
 }
 
@@ -78,9 +43,9 @@ impl NamesTaken {
 }
 
 impl Query for NamesTaken {
-    type Answer = NamePage;
+    type Answer = TakenNames;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NamePage, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<TakenNames, Refusal>> {
         let limit = self.limit.clamp(1, MAX_PAGE);
         let mut span = match &self.namespace {
             Some(namespace) => Span::<schema::Names>::of(namespace, &reader.key_prefix(namespace, &self.prefix)),
@@ -109,17 +74,17 @@ impl Query for NamesTaken {
         }
         let whole = self.read.len() < limit && self.examined < MAX_EXAMINED;
         let next = self.after.take().filter(|_| !whole && self.examined > 0);
-        Some(Ok(NamePage { names: std::mem::take(&mut self.read), next }))
+        Some(Ok(TakenNames { names: std::mem::take(&mut self.read), next }))
     }
 }
 
 /// Whether each of these names can be had, 1 to [`MAX_CHECKED`]: in the order asked for; a name that cannot be one has its
 /// own refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NamesOf(pub Vec<NameRequest>);
+pub struct NamesOf(pub Vec<NameRef>);
 
 impl Query for NamesOf {
-    type Answer = Vec<Result<NameView, Refusal>>;
+    type Answer = Vec<Result<Name, Refusal>>;
 
     fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Self::Answer, Refusal>> {
         if self.0.is_empty() || self.0.len() > MAX_CHECKED {
@@ -135,7 +100,7 @@ impl Query for NamesOf {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Suggestions {
     /// The name that is taken.
-    pub name: NameRequest,
+    pub name: NameRef,
     /// At most so many, up to [`MAX_SUGGESTIONS`].
     pub count: usize,
 }
@@ -156,31 +121,31 @@ impl Reader<'_> {
         if self.registry.lattice.rules(self.store, namespace).is_private() {
             return prefix.to_owned();
         }
-        let name = NameRequest { namespace: namespace.to_owned(), name: prefix.to_owned() };
+        let name = NameRef { namespace: namespace.to_owned(), name: prefix.to_owned() };
         self.name_key(&name).unwrap_or(name.name)
     }
 
-    fn listed(&self, namespace: &str, key: &str, open: Open) -> Option<ListedName> {
+    fn listed(&self, namespace: &str, key: &str, open: Open) -> Option<TakenName> {
         let (status, holder) =
             self.holder(namespace, key, &self.registry.lattice.tenures_from(self.store, namespace, key, open))?;
         let typed = self.typed(holder.id(), &holder.claim(namespace, key)?.claim);
         let expires = holder.end().filter(|_| !holder.activated_in_time());
-        Some(ListedName {
+        Some(TakenName {
             namespace: namespace.to_owned(),
             name: typed,
             key: key.to_owned(),
             status,
             registration: holder.id(),
-            since: holder.stamp.hlc.millis(),
-            expires: expires.map(Hlc::millis),
+            since: holder.stamp.hlc.into(),
+            expires_at: expires.map(Time::from),
+            metadata: metadata_of(&holder),
             owner: holder.owner,
-            metadata: holder.metadata,
         })
     }
 
     /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
     /// none where names are private or not user names: an address has no alternatives.
-    pub(crate) fn suggestions(&self, name: &NameRequest, count: usize) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn suggestions(&self, name: &NameRef, count: usize) -> Result<Vec<String>, Refusal> {
         if count > MAX_SUGGESTIONS {
             let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
             return Err(Refusal::InvalidRequest(why));
@@ -196,7 +161,7 @@ impl Reader<'_> {
     }
 
     /// The name with something at its end, where that is free; where it is too long so, its own end makes room.
-    fn free_with(&self, rules: &Rules, name: &NameRequest, suffix: &str) -> Option<String> {
+    fn free_with(&self, rules: &Rules, name: &NameRef, suffix: &str) -> Option<String> {
         let valid = |candidate: String| {
             let key = rules.key(&candidate).ok()?;
             rules.check(&candidate, &key).is_ok().then_some((key, candidate))

@@ -5,20 +5,19 @@ use uuid::Uuid;
 use super::super::Reader;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
-use super::super::request::NameRequest;
-use super::super::views::{ClaimView, NameStatus, NameView, RegistrationView, RejectedBy, Status, Waiting};
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRecord, Registration, Tenures};
+use crate::crdt::{Claim, Registration, Tenures};
 use crate::log::Seq;
+use crate::model::{self, Metadata, Name, NameRef, NameStatus, RejectedBy, Status, Time, Waiting};
 
 /// Who holds a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NameOf(pub NameRequest);
+pub struct NameOf(pub NameRef);
 
 impl Query for NameOf {
-    type Answer = NameView;
+    type Answer = Name;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NameView, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Name, Refusal>> {
         budget.spend(1);
         Some(reader.name_view(self.0.clone()))
     }
@@ -38,35 +37,49 @@ impl Reader<'_> {
         }
     }
 
-    pub(crate) fn registration_view(&self, registration: Registration) -> RegistrationView {
-        let status = self.status(&registration);
-        let (id, erased) = (registration.id(), registration.erased);
-        let claim = |ClaimRecord { claim, ended, .. }| ClaimView { ended, ..self.claim_view(id, &claim, erased) };
+    /// A registration as whoever may know everything is told of it.
+    pub(crate) fn registration_view(&self, registration: &Registration) -> model::Registration {
+        let status = self.status(registration);
+        let mut view = self.content_view(registration, status);
+        for (name, record) in view.names.iter_mut().zip(&registration.claims) {
+            name.ended = record.ended;
+        }
         let activated = registration.activated_in_time();
-        let expires = registration.end().filter(|_| !activated);
         let waiting_for =
-            if status.is_final() { self.holds_its_end(&registration) } else { self.blockers(&registration) };
-        let rejected_by = registration.lost.then(|| self.winner(&registration)).flatten();
-        RegistrationView {
-            id: registration.id(),
-            owner: registration.owner,
-            status,
-            names: registration.claims.into_iter().map(claim).collect(),
-            node: registration.stamp.node,
-            stamp: registration.stamp,
-            expires: expires.map(crate::clock::Hlc::millis),
+            if status.is_final() { self.holds_its_end(registration) } else { self.blockers(registration) };
+        model::Registration {
+            expires_at: registration.end().filter(|_| !activated).map(Time::from),
             activated,
-            metadata: registration.metadata,
-            erased,
             waiting_for,
-            rejected_by,
+            rejected_by: registration.lost.then(|| self.winner(registration)).flatten(),
+            ..view
         }
     }
 
-    pub(super) fn claim_view(&self, registration: Uuid, claim: &Claim, erased: bool) -> ClaimView {
-        // The hash in the place of an erased key is nobody's business.
-        let key = if erased { String::new() } else { claim.key.clone() };
-        ClaimView { namespace: claim.namespace.clone(), name: self.typed(registration, claim), key, ended: None }
+    /// What was registered, without what became of it. The hashes in the place of erased keys are nobody's business.
+    pub(crate) fn content_view(&self, registration: &Registration, status: Status) -> model::Registration {
+        let (id, erased) = (registration.id(), registration.erased);
+        let names = registration.claims.iter().filter(|_| !erased);
+        model::Registration {
+            id,
+            owner: registration.owner.clone(),
+            status,
+            names: names.map(|record| self.claim_view(id, &record.claim)).collect(),
+            erased,
+            node: registration.stamp.node,
+            stamp: registration.stamp,
+            accepted_at: registration.stamp.hlc.into(),
+            expires_at: None,
+            activated: false,
+            metadata: metadata_of(registration),
+            waiting_for: Vec::new(),
+            rejected_by: None,
+        }
+    }
+
+    pub(super) fn claim_view(&self, registration: Uuid, claim: &Claim) -> model::Claim {
+        let Claim { namespace, key, .. } = claim.clone();
+        model::Claim { namespace, name: self.typed(registration, claim), key, ended: None }
     }
 
     /// Whom a reservation waits for whose time is over and which has not ended: they may have activated it.
@@ -99,24 +112,26 @@ impl Reader<'_> {
         Some(RejectedBy::new(lost.namespace.clone(), self.typed(registration.id(), lost), winner, stamp))
     }
 
-    pub(crate) fn name_view(&self, request: NameRequest) -> Result<NameView, Refusal> {
+    pub(crate) fn name_view(&self, request: NameRef) -> Result<Name, Refusal> {
         let key = self.name_key(&request)?;
         let tenures = self.registry.lattice.tenures(self.store, &request.namespace, &key);
         let (status, holder) = self.holder(&request.namespace, &key, &tenures).unzip();
         if holder.is_none() {
             self.claimable_key(&request)?;
         }
-        let NameRequest { namespace, name } = request;
+        let NameRef { namespace, name } = request;
         let free_at = self.kept_until(&namespace, &key, None);
         let status = status.unwrap_or(if free_at.is_some() { NameStatus::Ending } else { NameStatus::Available });
         let registration = holder.as_ref().map(Registration::id);
-        let since = holder.as_ref().map(|holder| holder.stamp.hlc.millis());
+        let since = holder.as_ref().map(|holder| Time::from(holder.stamp.hlc));
         let rules = self.registry.lattice.rules(self.store, &namespace);
         // Of a private name there is nothing to tell but the name that was asked for.
         let public = holder.filter(|_| !rules.is_private());
         let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
         let looks_like = held.filter(|held| !held.is_empty() && rules.look_alike(&name, held));
-        Ok(NameView { namespace, name, key, status, registration, since, looks_like, free_at })
+        let (available, suggestions) = (status == NameStatus::Available, Vec::new());
+        let free_at = free_at.map(Time);
+        Ok(Name { namespace, name, key, available, status, registration, since, looks_like, free_at, suggestions })
     }
 
     /// The registration whose claim leads a name and has not finally ended, and where it stands.
@@ -136,4 +151,9 @@ impl Reader<'_> {
         };
         Some((status, registration))
     }
+}
+
+/// The application's object. It was checked when it came in; should a store hold anything else, the rest still counts.
+pub(super) fn metadata_of(registration: &Registration) -> Option<Metadata> {
+    registration.metadata.clone().and_then(|text| Metadata::new(text).ok())
 }

@@ -5,9 +5,9 @@ use super::*;
 use crate::store::schema::{self, Cell, Rows};
 
 impl Cluster {
-    fn erase(&mut self, n: u64, id: Uuid) -> Result<RegistrationView, Refusal> {
-        match self.reply(n, Request::Erase { id })? {
-            Answer::Registration(view) => Ok(*view),
+    fn erase(&mut self, n: u64, id: Uuid) -> Result<Registration, Refusal> {
+        match self.reply(n, Command::Erase { id })? {
+            Answer::Registration(view) => Ok(view),
             other => panic!("{other:?}"),
         }
     }
@@ -39,23 +39,22 @@ fn an_erased_registration_has_nothing_left_but_its_id_its_stamps_and_its_ends() 
         let view = cluster.view(n, id);
         assert!(view.erased && view.owner.is_empty() && view.metadata.is_none());
         assert_eq!((view.status, view.stamp), (Status::Confirmed, erased.stamp));
-        assert!(view.names.iter().all(|name| name.name.is_empty() && name.key.is_empty()));
-        assert!(view.names.iter().all(|name| name.ended == Some(EndReason::Released)));
+        assert!(view.names.is_empty());
         for text in ["user-of-ann", "Annika", "annika", "Berta", "berta", "ann@example.org"] {
             assert_eq!(cluster.tables_with(n, text), Vec::<&str>::new(), "{text} at n{n}");
         }
         let events = cluster.events(n);
         assert_eq!(events.iter().filter(|event| **event == (EventType::NameEnded, id)).count(), 2);
         assert_eq!(verify(cluster.nodes[&node(n)].store(), node(n)).findings, []);
-        let request = Request::Owner { owner: "user-of-ann".into(), after: None, limit: 10 };
-        assert_eq!(cluster.reply(n, request), Ok(Answer::Registrations(Vec::new())));
+        let request = RegistrationsOf::new("user-of-ann".into(), None, 10);
+        assert_eq!(cluster.reply(n, request), Ok(Answer::Registrations(Registrations::default())));
         assert_eq!(cluster.name(n, "annika"), NameStatus::Available);
         assert_eq!(cluster.view(n, bob).owner, "o");
     }
     // The same request again is the same registration; another one under its id is not.
     assert!(cluster.register(3, ann()).erased);
     let other = RegisterRequest { id: Some(id), ..names(&["carol"]) };
-    assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(id)));
+    assert_eq!(cluster.reply(1, Command::Register(other)), Err(Refusal::IdReused(id)));
     let ops = |cluster: &Cluster| cluster.nodes[&node(1)].log.frontiers().seq(node(1));
     let before = ops(&cluster);
     assert!(cluster.erase(1, id).unwrap().erased, "once more");
@@ -76,16 +75,16 @@ fn what_is_shown_of_a_name_forgets_who_was_erased() {
     cluster.pass(3000);
     let lost = cluster.view(1, loser);
     assert_eq!(lost.rejected_by.map(|by| by.registration), Some(winner), "its id is known");
-    let history = Request::History { name: name_request("alice"), after: None, limit: 10 };
+    let history = HistoryOf { name: name_request("alice"), after: None, limit: 10 };
     match cluster.reply(1, history) {
-        Ok(Answer::History(page)) => assert!(page.tenures.iter().all(|tenure| tenure.claims.is_empty())),
+        Ok(Answer::History(page)) => assert_eq!(page.tenures, []),
         other => panic!("{other:?}"),
     }
-    match cluster.reply(1, Request::ExplainRegistration(winner)) {
+    match cluster.reply(1, ExplainRegistration::new(winner)) {
         Ok(Answer::RegistrationExplanation(explained)) => assert!(explained.registration.erased),
         other => panic!("{other:?}"),
     }
-    match cluster.reply(1, Request::ExplainRegistration(loser)) {
+    match cluster.reply(1, ExplainRegistration::new(loser)) {
         Ok(Answer::RegistrationExplanation(explained)) => {
             assert_eq!(explained.claims[0].lost_to.as_ref().map(|rival| rival.owner.as_str()), Some(""));
         }
@@ -151,7 +150,7 @@ fn what_was_erased_is_forgotten_in_time_as_all_else() {
         cluster.claim(1, name);
     }
     cluster.pass(3000);
-    let unknown = cluster.reply(1, Request::Registration { id: alice, wait: None });
+    let unknown = cluster.reply(1, Request::outcome(alice, None));
     assert_eq!(unknown, Err(Refusal::NoRegistration(alice)));
     let store = cluster.nodes[&node(1)].store();
     assert_eq!(schema::Erased::count(store), 1, "one stamp of it is left, under its hash");
@@ -167,6 +166,6 @@ fn names_that_were_erased_keep_their_namespace_in_use() {
     assert!(cluster.erase(1, alice).is_ok());
     cluster.pass(3000);
     let rules = Box::new(crate::name::Rules::new(crate::name::Profile::Opaque, (1, 9), []).unwrap());
-    let set = Request::SetNamespace { namespace: "username".into(), rules, if_version: None };
+    let set = SetRules { namespace: "username".into(), rules, if_version: None };
     assert!(matches!(cluster.reply(1, set), Err(Refusal::NamespaceInUse { .. })));
 }

@@ -8,9 +8,9 @@ impl Cluster {
         self.register(n, RegisterRequest { ttl: Some(ttl), ..names(&[name]) }).id
     }
 
-    fn extend(&mut self, n: u64, id: Uuid, ttl: u64) -> Result<RegistrationView, Refusal> {
-        match self.reply(n, Request::Extend { id, ttl })? {
-            Answer::Registration(view) => Ok(*view),
+    fn extend(&mut self, n: u64, id: Uuid, ttl: u64) -> Result<Registration, Refusal> {
+        match self.reply(n, Command::Extend { id, ttl })? {
+            Answer::Registration(view) => Ok(view),
             other => panic!("{other:?}"),
         }
     }
@@ -23,11 +23,11 @@ fn a_reservation_that_is_extended_in_time_ends_later_at_every_node() {
     cluster.pass(3000);
     let before = cluster.now.wall;
     let extended = cluster.extend(2, id, 10_000).unwrap();
-    assert_eq!(extended.expires, Some(before.plus(10_000)));
+    assert_eq!(extended.expires_at, Some(Time(before.plus(10_000))));
     cluster.pass(5000);
     for n in 1..=3 {
         assert_eq!(cluster.name(n, "alice"), NameStatus::Held, "its first end is over at n{n}");
-        assert_eq!(cluster.view(n, id).expires, extended.expires);
+        assert_eq!(cluster.view(n, id).expires_at, extended.expires_at);
     }
     cluster.pass(6000);
     for n in 1..=3 {
@@ -43,18 +43,18 @@ fn an_extension_never_shortens_and_leaves_what_is_permanent_alone() {
     let mut cluster = Cluster::founded(1);
     let id = cluster.reserve(1, "alice", 60_000);
     let ops = |cluster: &Cluster| cluster.nodes[&node(1)].log.frontiers().seq(node(1));
-    let before = (cluster.view(1, id).expires, ops(&cluster));
-    assert_eq!(cluster.extend(1, id, 1000).unwrap().expires, before.0);
+    let before = (cluster.view(1, id).expires_at, ops(&cluster));
+    assert_eq!(cluster.extend(1, id, 1000).unwrap().expires_at, before.0);
     assert_eq!(ops(&cluster), before.1, "that takes no op");
     for ttl in [0, limits::MAX_TTL + 1] {
         assert!(matches!(cluster.extend(1, id, ttl), Err(Refusal::InvalidRequest(_))));
     }
-    assert!(cluster.reply(1, Request::Activate { id }).is_ok());
+    assert!(cluster.reply(1, Command::Activate { id }).is_ok());
     assert!(matches!(cluster.extend(1, id, 90_000), Err(Refusal::Permanent { .. })));
     let permanent = cluster.claim(1, "bob").id;
     assert!(matches!(cluster.extend(1, permanent, 90_000), Err(Refusal::Permanent { .. })));
     let released = cluster.reserve(1, "carol", 60_000);
-    assert!(cluster.reply(1, Request::Release { id: released }).is_ok());
+    assert!(cluster.reply(1, Command::Release { id: released }).is_ok());
     assert!(matches!(cluster.extend(1, released, 90_000), Err(Refusal::TooLate { .. })));
     let unknown = Uuid::from_u128(0x4000_8000_0000_0000_0001);
     assert_eq!(cluster.extend(1, unknown, 90_000), Err(Refusal::NoRegistration(unknown)));

@@ -1,17 +1,24 @@
 //! The feed of a node that has come back.
 
+use serde_json::{Value, json};
+
 use super::*;
+use crate::model::Event;
 
 /// A page of a node's feed: numbers, ids of events, and where the next page begins.
 fn page(cluster: &mut Cluster, id: NodeId, after: Option<Cursor>) -> Result<(Vec<(u64, String)>, Cursor), Refusal> {
     let token = cluster.next_token;
     cluster.next_token += 1;
-    let request = Request::Events { after, limit: 1000, filter: EventFilter::default() };
-    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request(request.with(cluster.replies.to(token))));
+    let request = EventsAfter::new(after, page_of(1000));
+    cluster
+        .nodes
+        .get_mut(&id)
+        .unwrap()
+        .handle(cluster.now, Input::Request(Request::from(request).with(cluster.replies.to(token))));
     cluster.settle();
     match cluster.replies.remove(&token).expect("answered") {
         Ok(Answer::Events(page)) => {
-            let events = page.events.iter().map(|event| (event.cursor.number, event.id())).collect();
+            let events = page.events.iter().map(|event| (event.cursor.unwrap().number, event.id.clone())).collect();
             Ok((events, page.next))
         }
         Err(refusal) => Err(refusal),
@@ -59,22 +66,73 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
 fn an_event_read_again_later_says_the_same() {
     let mut cluster = Cluster::founded(2);
     cluster.cut(1, 2);
-    let read = |cluster: &mut Cluster| match cluster
-        .reply(1, Request::Events { after: None, limit: 10, filter: EventFilter::default() })
-    {
+    let read = |cluster: &mut Cluster| match cluster.reply(1, EventsAfter::new(None, page_of(10))) {
         Ok(Answer::Events(page)) => page.events,
         other => panic!("{other:?}"),
     };
     let reservation = cluster.reserve(1, "alice", 60_000);
     let early = read(&mut cluster);
-    assert_eq!(early[0].registration.status, Status::Pending);
-    assert!(early[0].registration.expires.is_some());
+    assert_eq!(early[0].data.registration.status, Status::Pending);
+    assert!(early[0].data.registration.expires_at.is_some());
     cluster.heal();
-    assert!(cluster.reply(1, Request::Activate { id: reservation }).is_ok());
+    assert!(cluster.reply(1, Command::Activate { id: reservation }).is_ok());
     cluster.pass(2000);
     let later = read(&mut cluster);
     assert_eq!(later[0], early[0], "although it is confirmed and permanent by now");
-    let kinds: Vec<_> = later.iter().map(|event| (event.event_type, event.registration.activated)).collect();
+    let kinds: Vec<_> = later.iter().map(|event| (event.event_type, event.data.registration.activated)).collect();
     let wanted = [(EventType::Accepted, false), (EventType::Confirmed, false), (EventType::Activated, true)];
     assert_eq!(kinds, wanted);
+}
+
+/// The end of the only name of a registration, as its node told of it last.
+fn last_end(cluster: &mut Cluster) -> Value {
+    let Ok(Answer::Events(page)) = cluster.reply(1, EventsAfter::new(None, page_of(100))) else { panic!("no feed") };
+    let event = page.events.into_iter().rfind(|event| event.event_type == EventType::NameEnded).unwrap();
+    let value = serde_json::to_value(&event).unwrap();
+    assert_eq!(serde_json::from_value::<Event>(value.clone()).unwrap(), event);
+    value
+}
+
+#[test]
+fn an_event_is_a_cloud_event_which_forgets_who_was_erased() {
+    let mut cluster = Cluster::founded(1);
+    let alice = NameRef { namespace: "org/42/handle".into(), name: "Alice".into() };
+    let id = cluster.register(1, RegisterRequest { names: vec![alice], ttl: Some(5000), ..names(&[]) }).id;
+    cluster.pass(9000);
+    let value = last_end(&mut cluster);
+    assert_eq!(value["specversion"], "1.0");
+    assert_eq!(value["id"], format!("{id}/ended/org/42/handle/alice"));
+    assert_eq!(value["source"], format!("/nodes/{}", node(1)));
+    assert_eq!(value["type"], "forename.name.ended");
+    assert_eq!(value["subject"], "org/42/handle/Alice");
+    assert!(value["time"].as_str().is_some_and(|time| time.parse::<Time>().is_ok()), "{value}");
+    assert_eq!(value["datacontenttype"], "application/json");
+    assert!(value["cursor"].as_str().is_some_and(|cursor| cursor.ends_with("-3")), "{value}");
+    assert_eq!(
+        value["data"]["name"],
+        json!({
+            "namespace": "org/42/handle", "name": "Alice", "key": "alice", "ended": "expired",
+        })
+    );
+    assert_eq!(value["data"]["reason"], "expired");
+    assert!(cluster.reply(1, Command::Erase { id }).is_ok());
+    cluster.pass(3000);
+    let value = last_end(&mut cluster);
+    assert_eq!(value["id"], format!("{id}/ended/org/42/handle/#0"));
+    assert_eq!((&value["subject"], &value["data"]["reason"]), (&json!(id), &json!("expired")));
+    assert_eq!((&value["data"]["registration"]["erased"], value["data"].get("name")), (&json!(true), None));
+}
+
+#[test]
+fn a_rejection_says_twice_what_it_was_lost_to() {
+    let mut cluster = Cluster::founded(2);
+    cluster.cut(1, 2);
+    let winner = cluster.claim(1, "alice").id;
+    cluster.pass(100);
+    cluster.claim(2, "alice");
+    cluster.heal();
+    let Ok(Answer::Events(page)) = cluster.reply(1, EventsAfter::new(None, page_of(100))) else { panic!("no feed") };
+    let event = page.events.into_iter().find(|event| event.event_type == EventType::Rejected).unwrap();
+    assert_eq!(event.data.rejected_by.as_ref().map(|by| by.registration), Some(winner));
+    assert_eq!(event.data.rejected_by, event.data.registration.rejected_by);
 }

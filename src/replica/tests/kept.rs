@@ -13,21 +13,21 @@ fn owned_by(owner: &str, name: &str) -> RegisterRequest {
 fn keeps(count: u64, owner_may: bool) -> Cluster {
     let mut cluster = Cluster::founded(count);
     let rules = Rules::default_of("username").with_hold(Some(Hold { millis: HOUR, owner_may })).unwrap();
-    let set = Request::SetNamespace { namespace: "username".into(), rules: Box::new(rules), if_version: None };
+    let set = SetRules { namespace: "username".into(), rules: Box::new(rules), if_version: None };
     assert!(cluster.reply(1, set).is_ok());
     cluster.pass(500);
     cluster
 }
 
 fn releases(cluster: &mut Cluster, n: u64, owner: &str, name: &str) {
-    let release = Request::ReleaseName { owner: owner.into(), name: name_request(name) };
+    let release = Command::ReleaseName { owner: owner.into(), name: name_request(name) };
     assert!(cluster.reply(n, release).is_ok());
     cluster.pass(500);
 }
 
 /// Until when a name is kept from somebody who asks for it, if it is.
-fn refused(cluster: &mut Cluster, n: u64, request: RegisterRequest) -> Option<Millis> {
-    match cluster.reply(n, Request::Register(request)) {
+fn refused(cluster: &mut Cluster, n: u64, request: RegisterRequest) -> Option<Time> {
+    match cluster.reply(n, Command::Register(request)) {
         Ok(_) => None,
         Err(Refusal::NameTaken { names }) => Some(names[0].free_at.expect("it is held by nobody")),
         Err(other) => panic!("{other}"),
@@ -43,7 +43,7 @@ fn a_name_that_was_given_up_is_kept_from_others_for_a_while() {
     for n in 1..=2 {
         assert_eq!(cluster.name(n, "alice"), NameStatus::Ending);
         let until = refused(&mut cluster, n, owned_by("bob", "Alice")).unwrap();
-        assert!((0..2000).contains(&until.since(began.plus(HOUR))), "{until:?}");
+        assert!((0..2000).contains(&until.0.since(began.plus(HOUR))), "{until:?}");
     }
     cluster.pass(HOUR);
     assert_eq!(cluster.name(2, "alice"), NameStatus::Available);
@@ -64,7 +64,7 @@ fn its_former_owner_may_take_it_meanwhile_or_nobody() {
 fn a_name_that_was_given_up_for_another_one_is_kept_as_well() {
     let mut cluster = keeps(2, true);
     let alice = cluster.register(1, owned_by("ann", "alice"));
-    let replaces = Some(Replaces { registration: alice.id, name: name_request("alice") });
+    let replaces = in_place_of(alice.id, name_request("alice"));
     cluster.register(1, RegisterRequest { replaces, ..owned_by("ann", "alicia") });
     cluster.pass(500);
     assert_eq!((cluster.name(2, "alice"), cluster.name(2, "alicia")), (NameStatus::Ending, NameStatus::Held));
@@ -100,13 +100,13 @@ fn a_name_is_kept_also_once_the_events_about_it_are_gone() {
         cluster.register(1, owned_by("ann", &format!("other{minute}")));
         cluster.pass(60_000);
     }
-    assert!(cluster.reply(1, Request::Registration { id: alice.id, wait: None }).is_err(), "it is forgotten by now");
+    assert!(cluster.reply(1, Request::outcome(alice.id, None)).is_err(), "it is forgotten by now");
     assert_eq!(refused(&mut cluster, 1, owned_by("bob", "alice")), None);
 }
 
 /// A request for another spelling of a name that a registration holds.
 fn respelling(of: Uuid, owner: &str, from: &str, to: &str) -> RegisterRequest {
-    let replaces = Some(Replaces { registration: of, name: name_request(from) });
+    let replaces = in_place_of(of, name_request(from));
     RegisterRequest { replaces, ..owned_by(owner, to) }
 }
 
@@ -133,7 +133,7 @@ fn nobody_else_spells_a_name_that_is_held_nor_one_that_is_not_confirmed() {
     let mut cluster = Cluster::founded(2);
     let wilma = cluster.register(1, owned_by("ann", "wilma"));
     cluster.pass(500);
-    let refused = |cluster: &mut Cluster, request| match cluster.reply(1, Request::Register(request)) {
+    let refused = |cluster: &mut Cluster, request| match cluster.reply(1, Command::Register(request)) {
         Err(Refusal::NameTaken { .. }) => {}
         other => panic!("{other:?}"),
     };
@@ -165,7 +165,7 @@ fn of_two_spellings_across_a_cut_the_earlier_stands_and_a_release_goes_before_a_
         assert_eq!(cluster.name(n, "wilma"), NameStatus::Held);
     }
     cluster.cut(1, 2);
-    let release = Request::ReleaseName { owner: "ann".into(), name: name_request("wilma") };
+    let release = Command::ReleaseName { owner: "ann".into(), name: name_request("wilma") };
     assert!(cluster.reply(1, release).is_ok());
     cluster.pass(100);
     let third = cluster.register(2, respelling(first.id, "ann", "Wilma", "wilma"));

@@ -1,22 +1,27 @@
 //! Rules of namespaces: who may set them, when they apply, what becomes of names that are taken.
 
 use super::*;
+use crate::model::{Namespace, NamespaceBody, RulesVersion};
 use crate::name::{Profile, Rules};
 
 fn rules(profile: Profile, lengths: (usize, usize), reserved: &[&str]) -> Rules {
     Rules::new(profile, lengths, reserved.iter().copied()).unwrap()
 }
 
-fn name_in(namespace: &str, name: &str) -> NameRequest {
-    NameRequest { namespace: namespace.into(), name: name.into() }
+fn name_in(namespace: &str, name: &str) -> NameRef {
+    NameRef { namespace: namespace.into(), name: name.into() }
+}
+
+fn rules_of(shown: &Namespace) -> Rules {
+    NamespaceBody::from(shown).rules(&shown.namespace).unwrap()
 }
 
 impl Cluster {
-    fn rules(&mut self, n: u64, namespace: &str) -> NamespaceView {
-        self.namespace(n, Request::Namespace(namespace.into())).unwrap()
+    fn rules(&mut self, n: u64, namespace: &str) -> Namespace {
+        self.namespace(n, RulesOf(namespace.into())).unwrap()
     }
 
-    fn set(&mut self, n: u64, namespace: &str, rules: &Rules) -> Result<NamespaceView, Refusal> {
+    fn set(&mut self, n: u64, namespace: &str, rules: &Rules) -> Result<Namespace, Refusal> {
         self.set_if(n, namespace, rules, None)
     }
 
@@ -26,30 +31,30 @@ impl Cluster {
         namespace: &str,
         rules: &Rules,
         if_version: Option<RulesVersion>,
-    ) -> Result<NamespaceView, Refusal> {
+    ) -> Result<Namespace, Refusal> {
         let (namespace, rules) = (namespace.into(), Box::new(rules.clone()));
-        self.namespace(n, Request::SetNamespace { namespace, rules, if_version })
+        self.namespace(n, SetRules { namespace, rules, if_version })
     }
 
-    fn namespace(&mut self, n: u64, request: Request) -> Result<NamespaceView, Refusal> {
+    fn namespace(&mut self, n: u64, request: impl Into<Request>) -> Result<Namespace, Refusal> {
         match self.reply(n, request) {
-            Ok(Answer::Namespace(view)) => Ok(*view),
+            Ok(Answer::Namespace(view)) => Ok(view),
             Ok(other) => panic!("{other:?}"),
             Err(refusal) => Err(refusal),
         }
     }
 
-    fn claim_in(&mut self, n: u64, namespace: &str, name: &str) -> Result<RegistrationView, Refusal> {
+    fn claim_in(&mut self, n: u64, namespace: &str, name: &str) -> Result<Registration, Refusal> {
         let request = RegisterRequest { names: vec![name_in(namespace, name)], ..names(&[]) };
-        match self.reply(n, Request::Register(request)) {
-            Ok(Answer::Registration(view)) => Ok(*view),
+        match self.reply(n, Command::Register(request)) {
+            Ok(Answer::Registration(view)) => Ok(view),
             Ok(other) => panic!("{other:?}"),
             Err(refusal) => Err(refusal),
         }
     }
 }
 
-fn reason(refused: Result<RegistrationView, Refusal>) -> String {
+fn reason(refused: Result<Registration, Refusal>) -> String {
     match refused {
         Err(Refusal::InvalidName { reason, .. }) => reason,
         other => panic!("{other:?}"),
@@ -63,11 +68,11 @@ fn rules_that_are_set_at_one_node_hold_at_all() {
     assert_eq!((before.version, before.is_final), (RulesVersion::Default, true));
     let set = rules(Profile::USERNAME, (3, 8), &["admin"]);
     let view = cluster.set(1, "username", &set).unwrap();
-    assert_eq!(view.rules, set);
+    assert_eq!(rules_of(&view), set);
     cluster.pass(200);
     for n in 1..=3 {
         let shown = cluster.rules(n, "username");
-        assert_eq!((&shown.rules, shown.version, shown.is_final), (&set, view.version, true), "n{n}");
+        assert_eq!((&rules_of(&shown), shown.version, shown.is_final), (&set, view.version, true), "n{n}");
         assert_eq!(
             reason(cluster.claim_in(n, "username", "al")),
             "it has 2 characters, and this namespace asks for 3 at least"
@@ -90,11 +95,11 @@ fn names_that_are_taken_stay_and_can_be_released_when_rules_forbid_them() {
     assert_eq!(cluster.name(1, "AL"), NameStatus::Held);
     assert_eq!(cluster.status(2, al.id), Status::Confirmed);
     let again = RegisterRequest { id: None, ..names(&["al"]) };
-    assert!(matches!(cluster.reply(2, Request::Register(again)), Err(Refusal::InvalidName { .. })));
-    let release = Request::ReleaseName { owner: "o".into(), name: name_request("al") };
+    assert!(matches!(cluster.reply(2, Command::Register(again)), Err(Refusal::InvalidName { .. })));
+    let release = Command::ReleaseName { owner: "o".into(), name: name_request("al") };
     assert!(cluster.reply(2, release).is_ok());
     cluster.pass(200);
-    let free = cluster.reply(1, Request::Name(name_request("al")));
+    let free = cluster.reply(1, NameOf(name_request("al")));
     assert!(matches!(free, Err(Refusal::InvalidName { reason, .. }) if reason.contains("asks for 3")), "not to be had");
 }
 
@@ -109,12 +114,9 @@ fn a_retry_is_answered_whatever_the_rules_have_become() {
         assert_eq!(cluster.register(n, asked.clone()).id, first.id);
     }
     let other = RegisterRequest { id: asked.id, ..names(&["alice"]) };
-    assert_eq!(cluster.reply(1, Request::Register(other)), Err(Refusal::IdReused(first.id)));
-    let rename = RegisterRequest {
-        replaces: Some(Replaces { registration: first.id, name: name_request("al") }),
-        ..names(&["alice"])
-    };
-    assert!(matches!(cluster.reply(2, Request::Register(rename)), Ok(Answer::Registration(_))));
+    assert_eq!(cluster.reply(1, Command::Register(other)), Err(Refusal::IdReused(first.id)));
+    let rename = RegisterRequest { replaces: in_place_of(first.id, name_request("al")), ..names(&["alice"]) };
+    assert!(matches!(cluster.reply(2, Command::Register(rename)), Ok(Answer::Registration(_))));
     cluster.pass(200);
     assert!(cluster.claim_in(1, "username", "alice").is_err());
 }
@@ -143,11 +145,11 @@ fn of_two_changes_the_later_stands_and_a_stale_one_can_be_refused() {
     cluster.pass(50);
     let second = cluster.set(2, "username", &long).unwrap();
     assert!(!first.is_final && !second.is_final, "the other member is silent");
-    assert_eq!(cluster.rules(1, "username").rules, short);
+    assert_eq!(rules_of(&cluster.rules(1, "username")), short);
     cluster.heal();
     for n in 1..=2 {
         let shown = cluster.rules(n, "username");
-        assert_eq!((shown.rules, shown.version, shown.is_final), (long.clone(), second.version, true));
+        assert_eq!((rules_of(&shown), shown.version, shown.is_final), (long.clone(), second.version, true));
     }
     let stale = cluster.set_if(1, "username", &short, Some(first.version)).unwrap_err();
     assert_eq!(stale, Refusal::RulesChanged { namespace: "username".into(), version: second.version });
@@ -162,12 +164,12 @@ fn a_malformed_namespace_is_refused() {
     let mut cluster = Cluster::founded(1);
     for namespace in ["", "User name", "/x"] {
         for request in [
-            Request::Namespace(namespace.into()),
-            Request::SetNamespace {
+            Request::from(RulesOf(namespace.into())),
+            Request::from(SetRules {
                 namespace: namespace.into(),
                 rules: Box::new(Rules::default_of("username")),
                 if_version: None,
-            },
+            }),
         ] {
             let reply = cluster.reply(1, request);
             assert!(matches!(&reply, Err(Refusal::InvalidRequest(why)) if why.contains("1 to 128")), "{reply:?}");

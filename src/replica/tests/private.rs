@@ -2,18 +2,19 @@
 
 use super::*;
 use crate::clock::Stamp;
+use crate::model::Claim;
 use crate::name::{Profile, Rules};
 use crate::store::schema::{self, Rows as _};
 
-fn email(name: &str) -> NameRequest {
-    NameRequest { namespace: "email".into(), name: name.into() }
+fn email(name: &str) -> NameRef {
+    NameRef { namespace: "email".into(), name: name.into() }
 }
 
-fn address(name: &str) -> NameRequest {
+fn address(name: &str) -> NameRef {
     email(&format!("{name}@example.org"))
 }
 
-fn of(owner: &str, names: &[NameRequest]) -> RegisterRequest {
+fn of(owner: &str, names: &[NameRef]) -> RegisterRequest {
     RegisterRequest { owner: owner.into(), names: names.to_vec(), ..RegisterRequest::default() }
 }
 
@@ -21,47 +22,47 @@ fn of(owner: &str, names: &[NameRequest]) -> RegisterRequest {
 fn founded(count: u64) -> Cluster {
     let mut cluster = Cluster::founded(count);
     let rules = Rules::new(Profile::EMAIL, (1, 100), []).unwrap().with_private(true);
-    let set = Request::SetNamespace { namespace: "email".into(), rules: Box::new(rules), if_version: None };
+    let set = SetRules { namespace: "email".into(), rules: Box::new(rules), if_version: None };
     cluster.reply(1, set).unwrap();
     cluster.settle();
     cluster
 }
 
 impl Cluster {
-    fn discreetly(&mut self, n: u64, request: Request) -> Reply {
-        self.reply(n, Request::Discreet(Box::new(request)))
+    fn discreetly(&mut self, n: u64, command: Command) -> Reply {
+        self.reply(n, Request::Name(command, Caller { reads: false, ..Caller::ANYBODY }))
     }
 
     /// What a discreet caller is told of a registration.
-    fn asks(&mut self, n: u64, request: RegisterRequest) -> RegistrationView {
-        match self.discreetly(n, Request::Register(request)) {
-            Ok(Answer::Registration(view)) => *view,
+    fn asks(&mut self, n: u64, request: RegisterRequest) -> Registration {
+        match self.discreetly(n, Command::Register(request)) {
+            Ok(Answer::Registration(view)) => view,
             other => panic!("{other:?}"),
         }
     }
 
-    fn status_of(&mut self, n: u64, name: NameRequest) -> NameStatus {
-        match self.reply(n, Request::Name(name)) {
+    fn status_of(&mut self, n: u64, name: NameRef) -> NameStatus {
+        match self.reply(n, NameOf(name)) {
             Ok(Answer::Name(view)) => view.status,
             other => panic!("{other:?}"),
         }
     }
 
-    fn claim_address(&mut self, n: u64, owner: &str, name: &str) -> RegistrationView {
+    fn claim_address(&mut self, n: u64, owner: &str, name: &str) -> Registration {
         self.register(n, of(owner, &[address(name)]))
     }
 }
 
 /// What a discreet caller can see of an answer but for what differs from one request to the next.
-fn shape(view: &RegistrationView) -> RegistrationView {
+fn shape(view: &Registration) -> Registration {
     let (id, stamp, node) = (Uuid::nil(), Stamp::default(), NodeId(0));
-    let names = view.names.iter().map(|name| ClaimView {
+    let names = view.names.iter().map(|name| Claim {
         name: "x".repeat(name.name.len()),
         key: "x".repeat(name.key.len()),
         ..name.clone()
     });
-    let expires = view.expires.map(|expires| Millis(expires.0 - view.stamp.hlc.millis().0));
-    RegistrationView { id, stamp, node, names: names.collect(), expires, owner: String::new(), ..view.clone() }
+    let expires_at = view.expires_at.map(|at| Time(Millis(at.0.0 - view.stamp.hlc.millis().0)));
+    Registration { id, stamp, node, names: names.collect(), expires_at, owner: String::new(), ..view.clone() }
 }
 
 fn needs_read(reply: &Reply) -> bool {
@@ -77,7 +78,7 @@ fn only_the_hash_leaves_the_node_and_the_name_is_found_everywhere() {
     cluster.pass(200);
     for n in 1..=3 {
         assert_eq!(cluster.status_of(n, email("ann.typed@EXAMPLE.org")), NameStatus::Held);
-        let refused = cluster.reply(n, Request::Register(of("bob", &[email("ann.typed@example.org")])));
+        let refused = cluster.reply(n, Command::Register(of("bob", &[email("ann.typed@example.org")])));
         assert!(matches!(refused, Err(Refusal::NameTaken { .. })), "who may read is told at once: {refused:?}");
         let view = cluster.view(n, ann.id);
         assert_eq!(view.names[0].name, if n == 1 { "Ann.Typed@example.org" } else { "" });
@@ -92,15 +93,12 @@ fn only_the_hash_leaves_the_node_and_the_name_is_found_everywhere() {
         .nodes
         .values_mut()
         .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(60_000)));
-    cluster.reply(2, Request::ReleaseName { owner: "ann".into(), name: email("ann.typed@example.org") }).unwrap();
+    cluster.reply(2, Command::ReleaseName { owner: "ann".into(), name: email("ann.typed@example.org") }).unwrap();
     for n in 0..9 {
         cluster.pass(30_000);
         cluster.claim(1, &format!("other{n}"));
     }
-    assert!(matches!(
-        cluster.reply(1, Request::Registration { id: ann.id, wait: None }),
-        Err(Refusal::NoRegistration(_))
-    ));
+    assert!(matches!(cluster.reply(1, Request::outcome(ann.id, None)), Err(Refusal::NoRegistration(_))));
     assert_eq!(schema::Typed::count(cluster.nodes[&node(1)].store()), 0);
 }
 
@@ -110,13 +108,13 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
     cluster.claim_address(1, "ann", "held");
     let reserved = cluster.register(1, RegisterRequest { ttl: Some(600_000), ..of("ann", &[address("reserved")]) });
     let gone = cluster.claim_address(1, "ann", "free-again");
-    cluster.reply(1, Request::Release { id: gone.id }).unwrap();
+    cluster.reply(1, Command::Release { id: gone.id }).unwrap();
     cluster.pass(200);
     cluster.cut(1, 3);
     cluster.cut(2, 3);
     cluster.claim_address(1, "ann", "pending");
     let ending = cluster.claim_address(2, "ann", "ending");
-    cluster.reply(2, Request::Release { id: ending.id }).unwrap();
+    cluster.reply(2, Command::Release { id: ending.id }).unwrap();
     let names = ["held", "reserved", "free-again", "pending", "ending", "fresh"];
     for ttl in [None, Some(5000)] {
         let mut views = Vec::new();
@@ -137,7 +135,7 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
             assert_eq!(cluster.asks(2, request.clone()), view);
             let elsewhere = cluster.asks(1, request.clone());
             assert_eq!((elsewhere.status, elsewhere.stamp, elsewhere.waiting_for), (view.status, view.stamp, vec![]));
-            views.push(RegistrationView { names: Vec::new(), ..shape(&view) });
+            views.push(Registration { names: Vec::new(), ..shape(&view) });
         }
         assert!(views.iter().all(|view| *view == views[0]), "{views:?}");
     }
@@ -175,11 +173,11 @@ fn of_two_private_names_in_one_registration_none_is_told_and_both_are_freed() {
     cluster.pass(500);
     assert_eq!(cluster.status(1, both.id), Status::Rejected);
     assert_eq!(cluster.status_of(1, address("free")), NameStatus::Available);
-    let taken = cluster.reply(1, Request::History { name: address("taken"), after: None, limit: 10 });
+    let taken = cluster.reply(1, HistoryOf { name: address("taken"), after: None, limit: 10 });
     let Ok(Answer::History(history)) = taken else { panic!("{taken:?}") };
-    let claims: Vec<_> =
-        history.tenures[0].claims.iter().map(|claim| (claim.owner.as_str(), claim.name.as_str())).collect();
-    assert_eq!((history.tenures.len(), claims), (1, vec![("ann", "taken@example.org"), ("eve", "")]));
+    let claims = [&history.tenures[0].holder, &history.tenures[0].losers[0]]
+        .map(|claim| (claim.owner.as_str(), claim.name.as_str()));
+    assert_eq!((history.tenures.len(), claims), (1, [("ann", "taken@example.org"), ("eve", "")]));
 }
 
 #[test]
@@ -190,42 +188,42 @@ fn what_would_tell_in_another_way_is_refused_whatever_is_known() {
     let mixed = cluster.register(1, of("ann", &[name_request("mixed"), address("mixed")]));
     for name in ["taken", "free"] {
         let together = of("eve", &[name_request("eve"), address(name)]);
-        assert!(needs_read(&cluster.discreetly(1, Request::Register(together))), "{name}");
-        let rename = Some(Replaces { registration: user.id, name: name_request("user") });
+        assert!(needs_read(&cluster.discreetly(1, Command::Register(together))), "{name}");
+        let rename = in_place_of(user.id, name_request("user"));
         let to = RegisterRequest { replaces: rename, ..of("o", &[address(name)]) };
-        assert!(needs_read(&cluster.discreetly(1, Request::Register(to))), "{name}");
-        let rename = Some(Replaces { registration: taken.id, name: address(name) });
+        assert!(needs_read(&cluster.discreetly(1, Command::Register(to))), "{name}");
+        let rename = in_place_of(taken.id, address(name));
         let from = RegisterRequest { replaces: rename, ..of("ann", &[name_request("ann")]) };
-        assert!(needs_read(&cluster.discreetly(1, Request::Register(from))), "{name}");
-        let release = Request::ReleaseName { owner: "ann".into(), name: address(name) };
+        assert!(needs_read(&cluster.discreetly(1, Command::Register(from))), "{name}");
+        let release = Command::ReleaseName { owner: "ann".into(), name: address(name) };
         assert!(needs_read(&cluster.discreetly(1, release)), "{name}");
     }
     let unknown = Uuid::from_u128(0x4000_8000_0000_0000_0009);
     for id in [taken.id, mixed.id, unknown] {
-        for request in [Request::Activate { id }, Request::Release { id }] {
+        for request in [Command::Activate { id }, Command::Release { id }] {
             assert!(needs_read(&cluster.discreetly(1, request)), "{id}");
         }
     }
-    let beside = Request::ReleaseName { owner: "ann".into(), name: name_request("mixed") };
+    let beside = Command::ReleaseName { owner: "ann".into(), name: name_request("mixed") };
     assert!(needs_read(&cluster.discreetly(1, beside)));
     // Public names are as they always were.
-    let refused = cluster.discreetly(1, Request::Register(names(&["user", "free"])));
+    let refused = cluster.discreetly(1, Command::Register(names(&["user", "free"])));
     assert!(matches!(refused, Err(Refusal::NameTaken { names }) if names.len() == 1));
     let public = cluster.asks(1, names(&["free"]));
     assert_eq!(public.status, Status::Confirmed);
     let other = RegisterRequest { id: Some(taken.id), ..of("ann", &[address("free")]) };
-    assert!(matches!(cluster.discreetly(1, Request::Register(other)), Err(Refusal::IdReused(_))));
-    assert!(cluster.discreetly(1, Request::Release { id: public.id }).is_ok());
+    assert!(matches!(cluster.discreetly(1, Command::Register(other)), Err(Refusal::IdReused(_))));
+    assert!(cluster.discreetly(1, Command::Release { id: public.id }).is_ok());
     // An empty name is none of those that did not travel.
     let empty = RegisterRequest { id: Some(taken.id), ..of("ann", &[email("")]) };
-    assert!(matches!(cluster.reply(1, Request::Register(empty)), Err(Refusal::IdReused(_))));
+    assert!(matches!(cluster.reply(1, Command::Register(empty)), Err(Refusal::IdReused(_))));
 }
 
 #[test]
 fn without_private_namespaces_an_unknown_id_is_unknown() {
     let mut cluster = Cluster::founded(1);
     let unknown = Uuid::from_u128(0x4000_8000_0000_0000_0009);
-    let reply = cluster.discreetly(1, Request::Release { id: unknown });
+    let reply = cluster.discreetly(1, Command::Release { id: unknown });
     assert_eq!(reply, Err(Refusal::NoRegistration(unknown)));
 }
 
@@ -240,7 +238,7 @@ fn a_count_of_open_registrations_does_not_tell_which_of_them_lost() {
         let asks = |cluster: &mut Cluster, owner: &str, name: &str, ttl| {
             let charge = Some(Charge { token: "shop".into(), max_open: 3 });
             let request = RegisterRequest { ttl, charge, ..of(owner, &[address(name)]) };
-            cluster.discreetly(1, Request::Register(request)).is_ok()
+            cluster.discreetly(1, Command::Register(request)).is_ok()
         };
         let reserve = Some(60_000);
         let first = ["a", "b", "c"].map(|name| asks(&mut cluster, "eve", name, reserve));
@@ -272,7 +270,7 @@ fn what_lost_is_not_forgotten_before_it_would_be_had_it_won() {
     let long = cluster.asks(1, RegisterRequest { ttl: Some(400_000), ..of("eve", &[address("taken")]) });
     let short = cluster.asks(1, RegisterRequest { ttl: Some(1000), ..of("eve", &[address("taken")]) });
     let known = |cluster: &mut Cluster| {
-        [made.id, long.id, short.id].map(|id| cluster.reply(1, Request::Registration { id, wait: None }).is_ok())
+        [made.id, long.id, short.id].map(|id| cluster.reply(1, Request::outcome(id, None)).is_ok())
     };
     let pass = |cluster: &mut Cluster, times: usize| {
         for _ in 0..times {
@@ -317,11 +315,11 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     };
     for (owner, id, typed) in [("ann", ann.id, "ann@example.org"), ("bob", bob.id, "")] {
         let name = address(owner);
-        match ask(Request::Name(name)) {
+        match ask(NameOf(name).into()) {
             Ok(Answer::Name(view)) => assert_eq!((view.status, view.registration), (NameStatus::Held, Some(id))),
             other => panic!("{other:?}"),
         }
-        match ask(Request::Registration { id, wait: None }) {
+        match ask(Request::outcome(id, None)) {
             Ok(Answer::Registration(view)) => assert_eq!(view.names[0].name, typed),
             other => panic!("{other:?}"),
         }
@@ -333,7 +331,7 @@ fn names_become_private_before_the_first_is_taken_or_never() {
     let mut cluster = Cluster::founded(1);
     let set = |cluster: &mut Cluster, private| {
         let rules = Rules::default_of("email").with_private(private);
-        cluster.reply(1, Request::SetNamespace { namespace: "email".into(), rules: Box::new(rules), if_version: None })
+        cluster.reply(1, SetRules { namespace: "email".into(), rules: Box::new(rules), if_version: None })
     };
     assert!(set(&mut cluster, true).is_ok());
     assert!(set(&mut cluster, false).is_ok());
@@ -346,7 +344,7 @@ fn names_become_private_before_the_first_is_taken_or_never() {
 fn an_erased_address_is_gone_where_it_was_typed_too_and_can_be_had_again() {
     let mut cluster = founded(2);
     let ann = cluster.claim_address(1, "ann", "annika");
-    assert!(cluster.reply(2, Request::Erase { id: ann.id }).is_ok());
+    assert!(cluster.reply(2, Command::Erase { id: ann.id }).is_ok());
     cluster.pass(3000);
     for n in [1, 2] {
         let view = cluster.view(n, ann.id);
@@ -365,9 +363,9 @@ fn an_erased_address_is_gone_where_it_was_typed_too_and_can_be_had_again() {
 fn a_discreet_caller_may_erase_public_names_alone() {
     let mut cluster = founded(1);
     let (ann, bob) = (cluster.claim_address(1, "ann", "ann"), cluster.claim(1, "bob"));
-    assert!(needs_read(&cluster.discreetly(1, Request::Erase { id: ann.id })));
-    assert!(cluster.discreetly(1, Request::Erase { id: bob.id }).is_ok());
+    assert!(needs_read(&cluster.discreetly(1, Command::Erase { id: ann.id })));
+    assert!(cluster.discreetly(1, Command::Erase { id: bob.id }).is_ok());
     cluster.pass(3000);
     assert!(cluster.view(1, bob.id).erased);
-    assert!(cluster.discreetly(1, Request::Erase { id: bob.id }).is_ok(), "it has no names now, which hides nothing");
+    assert!(cluster.discreetly(1, Command::Erase { id: bob.id }).is_ok(), "it has no names now, which hides nothing");
 }

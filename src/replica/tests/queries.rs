@@ -1,8 +1,8 @@
 //! What people read: histories, conflicts, explanations, lists, suggestions; and how many registrations an owner may open.
 
 use super::*;
-use crate::crdt::ClaimPlace;
-use crate::replica::limits::{MAX_CHECKED, MAX_SUGGESTIONS};
+use crate::model::limits::{MAX_CHECKED, MAX_SUGGESTIONS};
+use crate::model::{ClaimPlace, Conflict, ConflictStatus, Conflicts, Metadata, Place, Precedence, TakenNames, Tenure};
 use crate::store::schema::{self, Rows};
 
 fn of(owner: &str, asked: &[&str]) -> RegisterRequest {
@@ -14,15 +14,15 @@ fn chosen(number: u128) -> Uuid {
 }
 
 impl Cluster {
-    fn history(&mut self, n: u64, name: &str) -> Vec<TenureView> {
-        match self.reply(n, Request::History { name: name_request(name), after: None, limit: 100 }) {
+    fn history(&mut self, n: u64, name: &str) -> Vec<Tenure> {
+        match self.reply(n, HistoryOf { name: name_request(name), after: None, limit: 100 }) {
             Ok(Answer::History(page)) => page.tenures,
             other => panic!("{other:?}"),
         }
     }
 
-    fn conflicts_from(&mut self, n: u64, since: Option<Millis>, after: Option<Place>, limit: usize) -> ConflictPage {
-        match self.reply(n, Request::Conflicts { namespace: None, since, after, limit }) {
+    fn conflicts_from(&mut self, n: u64, since: Option<Time>, after: Option<Place>, limit: usize) -> Conflicts {
+        match self.reply(n, ConflictsOf::new(None, since, after, limit)) {
             Ok(Answer::Conflicts(page)) => page,
             other => panic!("{other:?}"),
         }
@@ -32,23 +32,23 @@ impl Cluster {
         self.conflicts_from(n, None, None, 100).conflicts
     }
 
-    fn list(&mut self, namespace: Option<&str>, prefix: &str, after: Option<Place>, limit: usize) -> NamePage {
+    fn list(&mut self, namespace: Option<&str>, prefix: &str, after: Option<Place>, limit: usize) -> TakenNames {
         let (namespace, prefix) = (namespace.map(str::to_owned), prefix.to_owned());
-        match self.reply(1, Request::List { namespace, prefix, after, limit }) {
-            Ok(Answer::List(page)) => page,
+        match self.reply(1, NamesTaken::new(namespace, prefix, after, limit)) {
+            Ok(Answer::Taken(page)) => page,
             other => panic!("{other:?}"),
         }
     }
 
     fn suggest(&mut self, name: &str, count: usize) -> Result<Vec<String>, Refusal> {
-        match self.reply(1, Request::Suggest { name: name_request(name), count })? {
+        match self.reply(1, Suggestions { name: name_request(name), count })? {
             Answer::Suggestions(names) => Ok(names),
             other => panic!("{other:?}"),
         }
     }
 
     /// Two nodes with a claim to the same name each, taken while they were cut off from each other; the first is earlier.
-    fn contested(name: &str) -> (Self, RegistrationView, RegistrationView) {
+    fn contested(name: &str) -> (Self, Registration, Registration) {
         let mut cluster = Self::founded(2);
         cluster.cut(1, 2);
         let first = cluster.register(1, of("ann", &[name]));
@@ -62,27 +62,27 @@ impl Cluster {
 fn a_history_tells_who_held_a_name_from_when_till_when_and_who_lost_it() {
     let (mut cluster, first, second) = Cluster::contested("alice");
     cluster.heal();
-    let released_at = cluster.now.wall;
-    cluster.reply(1, Request::Release { id: first.id }).unwrap();
+    let released_at = Time(cluster.now.wall);
+    cluster.reply(1, Command::Release { id: first.id }).unwrap();
     cluster.pass(2000);
     let third = cluster.register(2, RegisterRequest { ttl: Some(5000), ..of("cid", &["alice"]) });
     cluster.pass(8000);
     let fourth = cluster.register(1, of("dan", &["alice"]));
     for n in 1..=2 {
         let tenures = cluster.history(n, "ALICE");
-        let holders: Vec<_> = tenures.iter().map(|tenure| tenure.claims[0].registration).collect();
+        let holders: Vec<_> = tenures.iter().map(|tenure| tenure.holder.registration).collect();
         assert_eq!(holders, [first.id, third.id, fourth.id]);
-        let ends: Vec<_> = tenures.iter().map(|tenure| (tenure.claims[0].ended, tenure.until)).collect();
-        let expired = third.stamp.hlc.millis().plus(5000);
+        let ends: Vec<_> = tenures.iter().map(|tenure| (tenure.holder.ended, tenure.until)).collect();
+        let expired = Time(third.stamp.hlc.millis().plus(5000));
         assert_eq!(ends[0], (Some(EndReason::Released), Some(released_at)), "n{n}");
         assert_eq!(ends[1], (Some(EndReason::Expired), Some(expired)), "n{n}");
         assert_eq!(ends[2], (None, None));
-        let lost = &tenures[0].claims[1];
+        let lost = &tenures[0].losers[0];
         assert_eq!((lost.registration, lost.owner.as_str(), lost.status), (second.id, "bob", Status::Rejected));
         assert!(lost.rejected_at.is_some_and(|at| at <= released_at), "n{n}");
     }
     let page = |cluster: &mut Cluster, after| match cluster
-        .reply(1, Request::History { name: name_request("alice"), after, limit: 2 })
+        .reply(1, HistoryOf { name: name_request("alice"), after, limit: 2 })
     {
         Ok(Answer::History(page)) => (page.tenures.len(), page.next),
         other => panic!("{other:?}"),
@@ -100,11 +100,11 @@ fn a_rename_ends_a_tenure_when_the_new_registration_was_made() {
     let mut cluster = Cluster::founded(1);
     let old = cluster.register(1, of("ann", &["alice"]));
     cluster.pass(1000);
-    let replaces = Some(Replaces { registration: old.id, name: name_request("alice") });
+    let replaces = in_place_of(old.id, name_request("alice"));
     let new = cluster.register(1, RegisterRequest { replaces, ..of("ann", &["alicia"]) });
     cluster.settle();
     let tenure = cluster.history(1, "alice").remove(0);
-    assert_eq!((tenure.claims[0].ended, tenure.until), (Some(EndReason::Replaced), Some(new.stamp.hlc.millis())));
+    assert_eq!((tenure.holder.ended, tenure.until), (Some(EndReason::Replaced), Some(new.accepted_at)));
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn the_report_has_names_that_were_claimed_more_than_once() {
     cluster.pass(100);
     cluster.register(2, retry);
     assert_eq!(cluster.conflicts(1), vec![], "neither node knows yet");
-    let healed = cluster.now.wall;
+    let healed = Time(cluster.now.wall);
     cluster.heal();
     for n in 1..=2 {
         let [conflict] = cluster.conflicts(n).try_into().unwrap();
-        assert_eq!((conflict.key.as_str(), conflict.precedence), ("alice", Precedence::EarliestTimestamp));
-        let claims: Vec<_> = conflict.tenure.claims.iter().map(|claim| (claim.registration, claim.status)).collect();
+        assert_eq!((conflict.key.as_str(), conflict.why), ("alice", Precedence::EarliestTimestamp));
+        let claims: Vec<_> = conflict.claims.iter().map(|claim| (claim.registration, claim.status)).collect();
         assert_eq!(claims, [(first.id, Status::Confirmed), (second.id, Status::Rejected)]);
-        assert!(conflict.is_final() && conflict.final_at >= Some(healed), "{conflict:?}");
+        assert!(conflict.status == ConflictStatus::Final && conflict.final_at >= Some(healed), "{conflict:?}");
     }
-    let later = cluster.now.wall.plus(1);
+    let later = Time(cluster.now.wall.plus(1));
     assert_eq!(cluster.conflicts_from(1, Some(healed), None, 10).conflicts.len(), 1);
     assert_eq!(cluster.conflicts_from(1, Some(later), None, 10).conflicts.len(), 0);
 }
@@ -143,8 +143,8 @@ fn an_open_conflict_is_in_the_report_whatever_its_age() {
     cluster.cut.retain(|(a, b)| *a == node(3) || *b == node(3));
     cluster.connect(node(1), node(2));
     cluster.pass(3000);
-    let [conflict] = cluster.conflicts_from(2, Some(cluster.now.wall), None, 10).conflicts.try_into().unwrap();
-    assert!(!conflict.is_final());
+    let [conflict] = cluster.conflicts_from(2, Some(Time(cluster.now.wall)), None, 10).conflicts.try_into().unwrap();
+    assert!(conflict.status != ConflictStatus::Final);
     assert_eq!(conflict.final_at, None);
 }
 
@@ -156,7 +156,7 @@ fn claims_of_one_timestamp_go_by_the_node_id() {
     assert_eq!(first.stamp.hlc, second.stamp.hlc);
     cluster.heal();
     let [conflict] = cluster.conflicts(1).try_into().unwrap();
-    assert_eq!((conflict.tenure.claims[0].registration, conflict.precedence), (first.id, Precedence::LowestNode));
+    assert_eq!((conflict.claims[0].registration, conflict.why), (first.id, Precedence::LowestNode));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn reports_and_lists_go_on_where_a_page_ended() {
     let (mut conflicts, mut names, mut after) = (Vec::new(), Vec::new(), None);
     for _ in 0..4 {
         let page = cluster.conflicts_from(1, None, after, 2);
-        conflicts.extend(page.conflicts.into_iter().map(|mut conflict| conflict.tenure.claims.remove(0).name));
+        conflicts.extend(page.conflicts.into_iter().map(|mut conflict| conflict.claims.remove(0).name));
         after = page.next;
     }
     // In the order of their keys, which is not that of names as typed.
@@ -191,21 +191,21 @@ fn reports_and_lists_go_on_where_a_page_ended() {
 #[test]
 fn a_list_has_what_is_taken_of_a_namespace_or_of_all() {
     let mut cluster = Cluster::founded(1);
-    let other = NameRequest { namespace: "email".into(), name: "A@example.org".into() };
+    let other = NameRef { namespace: "email".into(), name: "A@example.org".into() };
     cluster.register(1, RegisterRequest { names: vec![other], ..of("ann", &[]) });
     for name in ["Alice", "alma", "bob"] {
         cluster.register(1, RegisterRequest { metadata: Some("{}".into()), ..of("ann", &[name]) });
     }
     let gone = cluster.claim(1, "alan");
-    cluster.reply(1, Request::Release { id: gone.id }).unwrap();
+    cluster.reply(1, Command::Release { id: gone.id }).unwrap();
     cluster.settle();
-    let names = |page: NamePage| page.names.into_iter().map(|name| name.name).collect::<Vec<_>>();
+    let names = |page: TakenNames| page.names.into_iter().map(|name| name.name).collect::<Vec<_>>();
     assert_eq!(names(cluster.list(None, "", None, 10)), ["A@example.org", "Alice", "alma", "bob"]);
     assert_eq!(names(cluster.list(Some("username"), "al", None, 10)), ["Alice", "alma"]);
     assert_eq!(names(cluster.list(Some("user"), "", None, 10)), [""; 0]);
     let listed = cluster.list(Some("username"), "b", None, 10).names.remove(0);
     assert_eq!(
-        (listed.status, listed.owner.as_str(), listed.metadata.as_deref()),
+        (listed.status, listed.owner.as_str(), listed.metadata.as_ref().map(Metadata::as_str)),
         (NameStatus::Held, "ann", Some("{}"))
     );
     // A place of another namespace lies before or after all of this one.
@@ -215,15 +215,38 @@ fn a_list_has_what_is_taken_of_a_namespace_or_of_all() {
 }
 
 #[test]
+fn a_page_of_an_owner_is_full_unless_it_is_the_last() {
+    let mut cluster = Cluster::founded(2);
+    cluster.cut(1, 2);
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let request = RegisterRequest { id: Some(chosen(n)), ..of("ann", &[&format!("name{n}")]) };
+        ids.push(cluster.register(1, request.clone()).id);
+        cluster.pass(100);
+        // A later twin has a row as well.
+        cluster.register(2, request);
+        cluster.pass(100);
+    }
+    cluster.heal();
+    let page = |cluster: &mut Cluster, after| match cluster.reply(1, RegistrationsOf::new("ann".into(), after, 2)) {
+        Ok(Answer::Registrations(page)) => (page.registrations.iter().map(|it| it.id).collect::<Vec<_>>(), page.next),
+        other => panic!("{other:?}"),
+    };
+    let (first, next) = page(&mut cluster, None);
+    assert_eq!((&first[..], next), (&ids[..2], Some(ids[1])));
+    assert_eq!(page(&mut cluster, next), (vec![ids[2]], None));
+}
+
+#[test]
 fn many_names_are_looked_up_at_once() {
     let mut cluster = Cluster::founded(1);
     cluster.claim(1, "alice");
     let asked = ["Alice", "bob", "not a name"].map(name_request).to_vec();
-    let Ok(Answer::Names(views)) = cluster.reply(1, Request::Names(asked)) else { panic!("no answer") };
+    let Ok(Answer::Names(views)) = cluster.reply(1, NamesOf(asked)) else { panic!("no answer") };
     let statuses: Vec<_> = views.iter().map(|view| view.as_ref().map(|view| view.status).ok()).collect();
     assert_eq!(statuses, [Some(NameStatus::Held), Some(NameStatus::Available), None]);
     for count in [0, MAX_CHECKED + 1] {
-        let asked = Request::Names(vec![name_request("a"); count]);
+        let asked = NamesOf(vec![name_request("a"); count]);
         assert!(matches!(cluster.reply(1, asked), Err(Refusal::InvalidRequest(_))), "{count}");
     }
 }
@@ -248,8 +271,8 @@ fn suggestions_are_free_valid_and_always_the_same() {
     // Its own end makes room where there is none.
     let longest = "x".repeat(256);
     assert_eq!(cluster.suggest(&longest, 1).unwrap(), [format!("{}1", "x".repeat(255))]);
-    let address = NameRequest { namespace: "email".into(), name: "a@example.org".into() };
-    let suggested = cluster.reply(1, Request::Suggest { name: address, count: 3 });
+    let address = NameRef { namespace: "email".into(), name: "a@example.org".into() };
+    let suggested = cluster.reply(1, Suggestions { name: address, count: 3 });
     assert_eq!(suggested, Ok(Answer::Suggestions(Vec::new())));
     assert_eq!(cluster.suggest("alice", 0).unwrap(), [""; 0]);
     assert!(matches!(cluster.suggest("not a name", 1), Err(Refusal::InvalidName { .. })));
@@ -264,7 +287,7 @@ fn limit(cluster: &mut Cluster, limit: u32) {
 fn an_owner_may_not_reserve_the_dictionary() {
     let mut cluster = Cluster::founded(1);
     limit(&mut cluster, 3);
-    let reserve = |name: &str| Request::Register(RegisterRequest { ttl: Some(60_000), ..of("eve", &[name]) });
+    let reserve = |name: &str| Command::Register(RegisterRequest { ttl: Some(60_000), ..of("eve", &[name]) });
     let mut held = Vec::new();
     for name in ["a", "b", "c"] {
         match cluster.reply(1, reserve(name)) {
@@ -276,11 +299,11 @@ fn an_owner_may_not_reserve_the_dictionary() {
     assert_eq!(cluster.reply(1, reserve("d")), refused);
     cluster.register(1, of("ann", &["d"]));
     // Activated, it is hers; the next count shows it.
-    cluster.reply(1, Request::Activate { id: held[0] }).unwrap();
+    cluster.reply(1, Command::Activate { id: held[0] }).unwrap();
     cluster.pass(1000);
     assert!(cluster.reply(1, reserve("e")).is_ok());
     assert_eq!(cluster.reply(1, reserve("f")), refused);
-    cluster.reply(1, Request::Release { id: held[1] }).unwrap();
+    cluster.reply(1, Command::Release { id: held[1] }).unwrap();
     cluster.pass(1000);
     assert!(cluster.reply(1, reserve("f")).is_ok());
     // When their time is over they count no more.
@@ -300,18 +323,18 @@ fn undecided_registrations_count_and_decided_ones_do_not() {
     }
     cluster.cut(1, 2);
     // What was left of the last count, and then as many as are allowed.
-    let open = (0..9).filter(|n| cluster.reply(1, Request::Register(of("eve", &[&format!("x{n}")]))).is_ok()).count();
+    let open = (0..9).filter(|n| cluster.reply(1, Command::Register(of("eve", &[&format!("x{n}")]))).is_ok()).count();
     assert!((2..4).contains(&open), "{open}");
     // A request that is known already is answered, whatever its owner has open.
     let known = cluster.conflicts(1);
     assert_eq!(known, vec![]);
     cluster.heal();
-    assert!(cluster.reply(1, Request::Register(of("eve", &["y"]))).is_ok());
+    assert!(cluster.reply(1, Command::Register(of("eve", &["y"]))).is_ok());
 }
 
 fn charged(cluster: &mut Cluster, owner: &str, name: &str, ttl: Option<u64>) -> Result<Uuid, Refusal> {
     let charge = Some(Charge { token: "shop".into(), max_open: 3 });
-    match cluster.reply(1, Request::Register(RegisterRequest { ttl, charge, ..of(owner, &[name]) })) {
+    match cluster.reply(1, Command::Register(RegisterRequest { ttl, charge, ..of(owner, &[name]) })) {
         Ok(Answer::Registration(view)) => Ok(view.id),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal),
@@ -328,18 +351,18 @@ fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
     // Whoever has no limit, or another token, goes on.
     cluster.register(1, of("ann", &["d"]));
     let forum = Some(Charge { token: "sho".into(), max_open: 1 });
-    assert!(cluster.reply(1, Request::Register(RegisterRequest { charge: forum, ..of("bob", &["e"]) })).is_ok());
+    assert!(cluster.reply(1, Command::Register(RegisterRequest { charge: forum, ..of("bob", &["e"]) })).is_ok());
     // Restarted, the node still knows.
     cluster.settle();
     let replica = cluster.nodes.remove(&node(1)).unwrap();
     let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
     cluster.nodes.insert(node(1), replica);
     assert_eq!(reserve(&mut cluster, "f"), refused);
-    cluster.reply(1, Request::Activate { id: held[0] }).unwrap();
+    cluster.reply(1, Command::Activate { id: held[0] }).unwrap();
     cluster.pass(1000);
     reserve(&mut cluster, "f").unwrap();
     assert_eq!(reserve(&mut cluster, "g"), refused);
-    cluster.reply(1, Request::Release { id: held[1] }).unwrap();
+    cluster.reply(1, Command::Release { id: held[1] }).unwrap();
     cluster.pass(1000);
     reserve(&mut cluster, "g").unwrap();
     // When their time is over they count no more, and nothing is left of the notes.
@@ -370,7 +393,7 @@ fn what_is_decided_does_not_count_for_a_token() {
 fn times_of_endings_outlive_a_restart() {
     let mut cluster = Cluster::founded(1);
     let alice = cluster.claim(1, "alice");
-    cluster.reply(1, Request::Release { id: alice.id }).unwrap();
+    cluster.reply(1, Command::Release { id: alice.id }).unwrap();
     cluster.settle();
     let before = cluster.history(1, "alice");
     assert!(before[0].until.is_some());
@@ -411,15 +434,15 @@ mod words {
 
     impl Told {
         fn name(&mut self, heading: &str, cluster: &mut Cluster, n: u64, name: &str, ids: &[(Uuid, &str)]) {
-            match cluster.reply(n, Request::ExplainName(name_request(name))) {
-                Ok(Answer::NameExplanation(facts)) => self.add(heading, &Explanation::from(*facts), ids),
+            match cluster.reply(n, ExplainName::new(name_request(name))) {
+                Ok(Answer::NameExplanation(facts)) => self.add(heading, &Explanation::from(facts), ids),
                 other => panic!("{other:?}"),
             }
         }
 
         fn registration(&mut self, heading: &str, cluster: &mut Cluster, n: u64, id: Uuid, ids: &[(Uuid, &str)]) {
-            match cluster.reply(n, Request::ExplainRegistration(id)) {
-                Ok(Answer::RegistrationExplanation(facts)) => self.add(heading, &Explanation::from(*facts), ids),
+            match cluster.reply(n, ExplainRegistration::new(id)) {
+                Ok(Answer::RegistrationExplanation(facts)) => self.add(heading, &Explanation::from(facts), ids),
                 other => panic!("{other:?}"),
             }
         }
@@ -449,7 +472,7 @@ mod words {
 
     #[test]
     fn nothing_is_told_of_what_is_not_known() {
-        let unknown = Request::ExplainRegistration(chosen(9));
+        let unknown = ExplainRegistration::new(chosen(9));
         assert_eq!(Cluster::founded(1).reply(1, unknown), Err(Refusal::NoRegistration(chosen(9))));
     }
 
@@ -566,7 +589,7 @@ mod words {
         let alice = cluster.register(1, of("ann", &["alice", "al"]));
         let ids = [(alice.id, "A")];
         cluster.cut(1, 2);
-        cluster.reply(1, Request::ReleaseName { owner: "ann".into(), name: name_request("alice") }).unwrap();
+        cluster.reply(1, Command::ReleaseName { owner: "ann".into(), name: name_request("alice") }).unwrap();
         told.name("released and ending then free", &mut cluster, 1, "alice", &ids);
         cluster.heal();
         told.name("released and ending then free", &mut cluster, 1, "alice", &ids);
@@ -577,7 +600,7 @@ mod words {
         let mut cluster = Cluster::founded(1);
         let old = cluster.register(1, of("ann", &["alice"]));
         cluster.pass(1000);
-        let replaces = Some(Replaces { registration: old.id, name: name_request("alice") });
+        let replaces = in_place_of(old.id, name_request("alice"));
         let new = cluster.register(1, RegisterRequest { replaces, ..of("ann", &["alicia"]) });
         cluster.settle();
         told.registration("renamed", &mut cluster, 1, old.id, &[(old.id, "A"), (new.id, "B")]);
@@ -590,7 +613,7 @@ mod words {
         }
         let alice = cluster.register(1, of("ann", &["alice"]));
         cluster.pass(3000);
-        assert!(cluster.reply(1, Request::Evict { node: node(4), force: true }).is_ok());
+        assert!(cluster.reply(1, ClusterCommand::Evict { node: node(4), force: true }).is_ok());
         cluster.settle();
         told.registration("pending while a member is put out", &mut cluster, 1, alice.id, &[(alice.id, "A")]);
     }

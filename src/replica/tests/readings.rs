@@ -28,7 +28,10 @@ fn holding(names: u64) -> Replica<Counting> {
 }
 
 fn claim(replica: &mut Replica<Counting>, name: &str, now: Now) {
-    replica.handle(now, Input::Request(Request::Register(names(&[name])).with(|reply| drop(reply.unwrap()))));
+    replica.handle(
+        now,
+        Input::Request(Request::from(Command::Register(names(&[name]))).with(|reply| drop(reply.unwrap()))),
+    );
 }
 
 /// A step, in which everything becomes durable at once. Returns how many rows were read.
@@ -56,18 +59,20 @@ fn at_once<Q: Query>(replica: &Replica<Counting>, mut query: Q) -> Q::Answer {
 fn a_step_reads_its_share_however_many_wait_and_all_are_answered() {
     let mut replica = holding(1500);
     let now = Now { wall: Millis(100_001_000), elapsed: Millis(1000) };
-    let filter = EventFilter { owner: Some("nobody".into()), ..EventFilter::default() };
-    let nothing = Request::Events { after: None, limit: 100, filter };
-    let events = Request::Events { after: None, limit: 1000, filter: EventFilter::default() };
-    let list = Request::List { namespace: Some("username".into()), prefix: String::new(), after: None, limit: 700 };
-    let of_owner = Request::Owner { owner: "o".into(), after: None, limit: 800 };
+    let nothing = EventQuery { owner: Some("nobody".into()), ..page_of(100) };
+    let nothing = Request::from(EventsAfter::new(None, nothing));
+    let events = EventsAfter::new(None, page_of(1000));
+    let list = NamesTaken::new(Some("username".into()), String::new(), None, 700);
+    let of_owner = RegistrationsOf::new("o".into(), None, 800);
     let wanted = [
-        Answer::Events(at_once(&replica, EventsAfter::new(None, 1000, EventFilter::default()))),
-        Answer::List(at_once(&replica, NamesTaken::new(Some("username".into()), String::new(), None, 700))),
+        Answer::Events(at_once(&replica, EventsAfter::new(None, page_of(1000)))),
+        Answer::Taken(at_once(&replica, NamesTaken::new(Some("username".into()), String::new(), None, 700))),
         Answer::Registrations(at_once(&replica, RegistrationsOf::new("o".into(), None, 800))),
     ];
     let replies = Replies::default();
-    for (token, request) in (0..).zip([events, list, of_owner].into_iter().chain(vec![nothing; 40])) {
+    for (token, request) in
+        (0..).zip([events.into(), list.into(), of_owner.into()].into_iter().chain(vec![nothing; 40]))
+    {
         replica.handle(now, Input::Request(request.with(replies.to(token))));
     }
     let mut steps = 0;
@@ -100,15 +105,15 @@ fn who_looks_a_name_up_does_not_wait_behind_those_who_read_the_feed() {
     let mut replica = holding(500);
     let now = Now { wall: Millis(100_001_000), elapsed: Millis(1000) };
     let replies = Replies::default();
-    let filter = EventFilter { owner: Some("nobody".into()), ..EventFilter::default() };
+    let nothing = EventQuery { owner: Some("nobody".into()), ..page_of(100) };
     for token in 0..40 {
-        let request = Request::Events { after: None, limit: 100, filter: filter.clone() };
+        let request = Request::from(EventsAfter::new(None, nothing.clone()));
         replica.handle(now, Input::Request(request.with(replies.to(token))));
     }
     step(&mut replica, now);
     step(&mut replica, now);
     assert!(replica.readings.is_waiting());
-    replica.handle(now, Input::Request(Request::Name(name_request("held00001")).with(replies.to(99))));
+    replica.handle(now, Input::Request(Request::from(NameOf(name_request("held00001"))).with(replies.to(99))));
     claim(&mut replica, "later", now);
     step(&mut replica, now);
     assert!(matches!(replies.remove(&99), Some(Ok(Answer::Name(_)))));

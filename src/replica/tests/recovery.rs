@@ -13,17 +13,21 @@ fn open(n: u64, id: NodeId, store: MemoryStore, start: Option<Start>, now: Now) 
     Replica::open(config, store, start, now).unwrap()
 }
 
-fn ask(cluster: &mut Cluster, id: NodeId, request: Request) -> Reply {
+fn ask(cluster: &mut Cluster, id: NodeId, request: impl Into<Request>) -> Reply {
     let token = cluster.next_token;
     cluster.next_token += 1;
-    cluster.nodes.get_mut(&id).unwrap().handle(cluster.now, Input::Request(request.with(cluster.replies.to(token))));
+    cluster
+        .nodes
+        .get_mut(&id)
+        .unwrap()
+        .handle(cluster.now, Input::Request(request.into().with(cluster.replies.to(token))));
     cluster.settle();
     cluster.replies.remove(&token).expect("answered")
 }
 
-fn view(cluster: &mut Cluster, id: NodeId, registration: Uuid) -> RegistrationView {
-    match ask(cluster, id, Request::Registration { id: registration, wait: None }) {
-        Ok(Answer::Registration(view)) => *view,
+fn view(cluster: &mut Cluster, id: NodeId, registration: Uuid) -> Registration {
+    match ask(cluster, id, Request::outcome(registration, None)) {
+        Ok(Answer::Registration(view)) => view,
         other => panic!("{other:?}"),
     }
 }
@@ -55,7 +59,7 @@ fn a_new_cluster_is_made_of_what_one_node_holds() {
     assert_eq!(cluster.nodes[&next].secret(), Some([9; 32]));
     assert_eq!(view(&mut cluster, next, old.id).status, Status::Confirmed);
     assert_eq!(view(&mut cluster, next, pending.id).status, Status::Confirmed, "decided by itself");
-    let Ok(Answer::Registration(later)) = ask(&mut cluster, next, Request::Register(names(&["dave"]))) else {
+    let Ok(Answer::Registration(later)) = ask(&mut cluster, next, Command::Register(names(&["dave"]))) else {
         panic!("it takes no registrations")
     };
     assert_eq!(later.status, Status::Confirmed);
@@ -150,10 +154,10 @@ fn where_all_were_told_to_leave_at_once_one_stays() {
     let alice = cluster.claim(1, "alice");
     cluster.cut(1, 2);
     for n in 1..=2 {
-        assert!(cluster.reply(n, Request::Leave { cancel: false }).is_ok(), "neither has heard of the other's");
+        assert!(cluster.reply(n, ClusterCommand::Leave { cancel: false }).is_ok(), "neither has heard of the other's");
     }
     for n in 1..=2 {
-        assert_eq!(cluster.reply(n, Request::Register(names(&["bob"]))), Err(Refusal::Leaving));
+        assert_eq!(cluster.reply(n, Command::Register(names(&["bob"]))), Err(Refusal::Leaving));
         assert_eq!(cluster.status(n, alice.id), Status::Confirmed, "reads are answered");
     }
     cluster.heal();
@@ -161,5 +165,5 @@ fn where_all_were_told_to_leave_at_once_one_stays() {
     assert_eq!(cluster.nodes.len(), 1, "one goes, and the last one stays");
     let last = *cluster.nodes.keys().next().unwrap();
     assert_eq!(view(&mut cluster, last, alice.id).status, Status::Confirmed);
-    assert!(ask(&mut cluster, last, Request::Register(names(&["bob"]))).is_ok());
+    assert!(ask(&mut cluster, last, Command::Register(names(&["bob"]))).is_ok());
 }

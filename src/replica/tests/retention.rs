@@ -8,8 +8,8 @@ use crate::store::schema::{self, Rows};
 /// What a reader that stands after an event is answered: the numbers of the events of its page, or that of the first one kept.
 fn read_after(cluster: &mut Cluster, n: u64, after: u64) -> Result<Vec<u64>, u64> {
     let after = (after > 0).then(|| cluster.nodes[&node(n)].registry.at(after));
-    match cluster.reply(n, Request::Events { after, limit: 1000, filter: EventFilter::default() }) {
-        Ok(Answer::Events(page)) => Ok(page.events.into_iter().map(|event| event.cursor.number).collect()),
+    match cluster.reply(n, EventsAfter::new(after, page_of(1000))) {
+        Ok(Answer::Events(page)) => Ok(page.events.into_iter().map(|event| event.cursor.unwrap().number).collect()),
         Err(Refusal::EventsCompacted { after: asked, restart }) => {
             assert_eq!(Some(asked), after);
             Err(restart.number + 1)
@@ -51,8 +51,8 @@ fn events_that_are_too_old_are_dropped_and_whoever_asks_for_them_is_told() {
     let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
     cluster.nodes.insert(node(1), replica);
     assert_eq!(read_after(&mut cluster, 1, 1), Err(5));
-    match cluster.reply(1, Request::Cluster) {
-        Ok(Answer::Cluster(view)) => assert_eq!((view.events.0.number, view.events.1.number), (4, 6)),
+    match cluster.reply(1, ClusterCommand::Show) {
+        Ok(Answer::Cluster(view)) => assert_eq!((view.events.start.number, view.events.last.number), (4, 6)),
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,7 @@ fn events_of_the_undecided_are_kept_whatever_their_age() {
 fn a_name_was_given_up(cluster: &mut Cluster, request: RegisterRequest) -> Uuid {
     keep_events(cluster, 60_000);
     let id = cluster.register(1, request).id;
-    let released = cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") });
+    let released = cluster.reply(1, Command::ReleaseName { owner: "o".into(), name: name_request("alice") });
     assert!(released.is_ok());
     cluster.pass(100_000);
     cluster.claim(1, "bob");
@@ -88,7 +88,7 @@ fn a_name_was_given_up(cluster: &mut Cluster, request: RegisterRequest) -> Uuid 
 }
 
 fn is_known(cluster: &mut Cluster, id: Uuid) -> bool {
-    match cluster.reply(1, Request::Registration { id, wait: None }) {
+    match cluster.reply(1, Request::outcome(id, None)) {
         Ok(_) => true,
         Err(Refusal::NoRegistration(_)) => false,
         other => panic!("{other:?}"),
@@ -133,7 +133,7 @@ fn an_id_that_a_client_chose_is_known_for_a_month() {
 fn what_was_over_before_anything_was_to_be_forgotten_is_found() {
     let mut cluster = Cluster::founded(1);
     let alice = cluster.claim(1, "alice").id;
-    assert!(cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("alice") }).is_ok());
+    assert!(cluster.reply(1, Command::ReleaseName { owner: "o".into(), name: name_request("alice") }).is_ok());
     cluster.pass(5000);
     assert_eq!(schema::Over::count(cluster.nodes[&node(1)].store()), 0, "everything is kept");
     let replica = cluster.nodes.remove(&node(1)).unwrap();

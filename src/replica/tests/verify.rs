@@ -31,19 +31,19 @@ fn cluster() -> Cluster {
     }
     cluster.pass(3000);
     assert!(cluster.nodes[&node(4)].is_member());
-    let released = cluster.reply(1, Request::ReleaseName { owner: "o".into(), name: name_request("ann") });
+    let released = cluster.reply(1, Command::ReleaseName { owner: "o".into(), name: name_request("ann") });
     assert!(released.is_ok());
     cluster.claim(3, "ann");
     cluster.claim(4, "eve");
     for (n, least) in [(2, 1), (4, 2)] {
         let rules = Box::new(Rules::new(Profile::USERNAME, (least, 9), ["admin"]).unwrap());
-        let set = Request::SetNamespace { namespace: "username".into(), rules, if_version: None };
+        let set = SetRules { namespace: "username".into(), rules, if_version: None };
         assert!(cluster.reply(n, set).is_ok());
     }
     let private = Box::new(Rules::default_of("vault").with_private(true));
-    let set = Request::SetNamespace { namespace: "vault".into(), rules: private, if_version: None };
+    let set = SetRules { namespace: "vault".into(), rules: private, if_version: None };
     assert!(cluster.reply(3, set).is_ok());
-    let secret = NameRequest { namespace: "vault".into(), name: "ann".into() };
+    let secret = NameRef { namespace: "vault".into(), name: "ann".into() };
     let charge = Some(Charge { token: "shop".into(), max_open: 9 });
     cluster.register(1, RegisterRequest { names: vec![secret], charge, ..names(&[]) });
     cluster
@@ -57,15 +57,15 @@ fn rich() -> MemoryStore {
 fn erased() -> MemoryStore {
     let mut cluster = cluster();
     let fay = cluster.claim(1, "fay");
-    assert!(cluster.reply(1, Request::Erase { id: fay.id }).is_ok());
+    assert!(cluster.reply(1, Command::Erase { id: fay.id }).is_ok());
     cluster.pass(3000);
     let reserved = RegisterRequest { ttl: Some(60_000), ..names(&["gus"]) };
     let (longer, due) = (cluster.register(2, reserved), cluster.claim(3, "ida"));
     for n in [1, 2, 4] {
         cluster.cut(n, 3);
     }
-    assert!(cluster.reply(2, Request::Extend { id: longer.id, ttl: 90_000 }).is_ok());
-    assert!(cluster.reply(1, Request::Erase { id: due.id }).is_ok());
+    assert!(cluster.reply(2, Command::Extend { id: longer.id, ttl: 90_000 }).is_ok());
+    assert!(cluster.reply(1, Command::Erase { id: due.id }).is_ok());
     cluster.nodes.remove(&node(1)).unwrap().into_store()
 }
 

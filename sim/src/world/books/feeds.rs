@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{NodeId, Stamp};
-use forename::replica::{Cursor, Event, EventType, Status};
+use forename::model::{Cursor, Event, EventType, Registration, Status};
 use uuid::Uuid;
 
 use crate::plan::Host;
+
+/// The place of an event in its feed. The replica gives one to each.
+pub(crate) fn cursor_of(event: &Event) -> Cursor {
+    event.cursor.unwrap_or_default()
+}
 
 /// The events of one feed that its reader has been given, by number.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +26,7 @@ impl Feed {
     /// What is left of it with a disk that has no event after this one.
     fn upto(mut self, last: Cursor) -> Self {
         self.events.retain(|number, _| *number <= last.number);
-        let ids = self.events.values().map(Event::id).collect();
+        let ids = self.events.values().map(|event| event.id.clone()).collect();
         Self { ids, ..self }
     }
 }
@@ -56,10 +61,12 @@ impl Feeds {
     /// The reader of a host's feed is given a page that was read from `after` on. Returns the number that the first event of
     /// the page is to have.
     pub(crate) fn opens(&mut self, host: Host, node: NodeId, after: Option<Cursor>, events: &[Event]) -> u64 {
-        let first = events.first().map_or(1, |event| event.cursor.number);
+        let first = events.first().map_or(1, |event| cursor_of(event).number);
         let (feed, _) = &mut self.feeds[host];
         let other = |event: &Event| {
-            feed.events.get(&event.cursor.number).is_some_and(|before| before.cursor.feed != event.cursor.feed)
+            feed.events
+                .get(&cursor_of(event).number)
+                .is_some_and(|before| cursor_of(before).feed != cursor_of(event).feed)
         };
         if feed.node != node || events.iter().any(other) {
             *feed = Feed { node, ..Feed::default() };
@@ -73,10 +80,10 @@ impl Feeds {
 
     /// An event that was not read before.
     pub(crate) fn takes(&mut self, host: Host, event: &Event) {
-        let (id, stamp, status) = (event.registration.id, event.registration.stamp, event.registration.status);
+        let Registration { id, stamp, status, .. } = event.data.registration;
         let (feed, reader) = &mut self.feeds[host];
-        feed.ids.insert(event.id());
-        feed.events.insert(event.cursor.number, event.clone());
+        feed.ids.insert(event.id.clone());
+        feed.events.insert(cursor_of(event).number, event.clone());
         reader.told.insert((event.event_type, stamp));
         match event.event_type {
             EventType::Accepted => drop(reader.accepted.insert(id)),
@@ -123,7 +130,7 @@ impl Feeds {
 
     /// The cursor of the last event that was read of a host's feed.
     pub(crate) fn last_event(&self, host: Host) -> Cursor {
-        self.feeds[host].0.events.last_key_value().map(|(_, event)| event.cursor).unwrap_or_default()
+        self.feeds[host].0.events.last_key_value().map(|(_, event)| cursor_of(event)).unwrap_or_default()
     }
 
     /// With another disk a feed ends where it ended there.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::NodeId;
+use forename::replica::ClusterCommand;
 use forename::replica::any::{Answered as Reply, Request, Token};
 
 use crate::plan::Host;
@@ -10,17 +11,17 @@ use crate::world::net::Micros;
 
 /// The request that puts a member out.
 pub(crate) fn evict(node: NodeId) -> Request {
-    Request::Evict { node, force: false }
+    ClusterCommand::Evict { node, force: false }.into()
 }
 
 /// The request that has a node leave.
 pub(crate) fn leave() -> Request {
-    Request::Leave { cancel: false }
+    ClusterCommand::Leave { cancel: false }.into()
 }
 
 /// The request that has a node stay after all.
 pub(crate) fn stay() -> Request {
-    Request::Leave { cancel: true }
+    ClusterCommand::Leave { cancel: true }.into()
 }
 
 /// What a request orders.
@@ -60,9 +61,9 @@ impl Orders {
     /// A request is made to a node.
     pub(crate) fn asked(&mut self, token: Token, host: Host, node: NodeId, request: &Request, at: Micros) {
         let order = match request {
-            Request::Evict { node: whom, .. } => Order::Evict(*whom),
-            Request::Leave { cancel: false } => Order::Leave(node),
-            Request::Leave { cancel: true } => Order::Stay(node),
+            Request::Cluster(ClusterCommand::Evict { node: whom, .. }) => Order::Evict(*whom),
+            Request::Cluster(ClusterCommand::Leave { cancel: false }) => Order::Leave(node),
+            Request::Cluster(ClusterCommand::Leave { cancel: true }) => Order::Stay(node),
             _ => Order::None,
         };
         match order {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forename::clock::{Hlc, Stamp};
 use forename::crdt::ID_WINDOW;
 use forename::log::Op;
-use forename::replica::Status;
+use forename::model::Status;
 use uuid::Uuid;
 
 use crate::plan::Host;

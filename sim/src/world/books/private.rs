@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::name::{Pepper, Rules};
+use forename::replica::Command;
 use forename::replica::any::Request;
 
 use crate::oracle::Place;
@@ -19,14 +20,10 @@ pub(crate) struct Private {
 impl Private {
     /// A request is made to a host.
     pub(crate) fn asked(&mut self, host: Host, request: &Request) {
-        match request {
-            Request::Register(request) => {
-                for name in request.names.iter().filter(|name| name.namespace == VAULT) {
-                    self.typed.entry(host).or_default().insert(name.name.clone());
-                }
+        if let Request::Name(Command::Register(request), _) = request {
+            for name in request.names.iter().filter(|name| name.namespace == VAULT) {
+                self.typed.entry(host).or_default().insert(name.name.clone());
             }
-            Request::Discreet(request) => self.asked(host, request),
-            _ => {}
         }
     }
 

@@ -1,29 +1,29 @@
-//! Rules of namespaces.
+//! The rules of a namespace as clients are shown them, and as they set them.
 
 use std::time::Duration;
 
-use crate::model::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, ProfileName, RulesVersion, Span, Time};
-use crate::name::{self, Hold, Profile, Rules, RulesError};
-use crate::replica::NamespaceView;
+use super::{Hold, Profile, Rules, RulesError};
+use crate::model::{HeldFor, Namespace, NamespaceBody, ProfileName, RulesVersion, Span, Time};
 
-impl From<NamespaceView> for Namespace {
-    fn from(NamespaceView { namespace, rules, version, is_final }: NamespaceView) -> Self {
-        let (profile, lookalikes, remove_tags) = match rules.profile() {
-            Profile::Username { lookalikes } => (ProfileName::Username, Some(lookalikes.into()), None),
+impl Rules {
+    /// The rules of this namespace, which this change set.
+    pub(crate) fn shown(&self, namespace: String, version: RulesVersion, is_final: bool) -> Namespace {
+        let (profile, lookalikes, remove_tags) = match self.profile() {
+            Profile::Username { lookalikes } => (ProfileName::Username, Some(lookalikes), None),
             Profile::Email { remove_tags } => (ProfileName::Email, None, Some(remove_tags)),
             Profile::Opaque => (ProfileName::Opaque, None, None),
             Profile::DnsLabel => (ProfileName::DnsLabel, None, None),
         };
-        let characters = (profile == ProfileName::Username).then(|| rules.characters().into());
-        let ((min_length, max_length), private) = (rules.lengths(), rules.is_private());
+        let characters = (profile == ProfileName::Username).then(|| self.characters());
+        let ((min_length, max_length), private) = (self.lengths(), self.is_private());
         let changed_at = match version {
             RulesVersion::Default => None,
             RulesVersion::Set(stamp) => Some(Time(stamp.hlc.millis())),
         };
-        let reserved = rules.reserved().into_iter().map(str::to_owned).collect();
-        let hold_after_release = rules.hold().map(|hold| Span(Duration::from_millis(hold.millis)));
-        let held_for = rules.hold().map(|hold| if hold.owner_may { HeldFor::Owner } else { HeldFor::Nobody });
-        Self {
+        let reserved = self.reserved().into_iter().map(str::to_owned).collect();
+        let hold_after_release = self.hold().map(|hold| Span(Duration::from_millis(hold.millis)));
+        let held_for = self.hold().map(|hold| if hold.owner_may { HeldFor::Owner } else { HeldFor::Nobody });
+        Namespace {
             namespace,
             profile,
             min_length,
@@ -38,46 +38,6 @@ impl From<NamespaceView> for Namespace {
             version,
             changed_at,
             is_final,
-        }
-    }
-}
-
-impl From<Lookalikes> for name::Lookalikes {
-    fn from(lookalikes: Lookalikes) -> Self {
-        match lookalikes {
-            Lookalikes::Fold => Self::Fold,
-            Lookalikes::Strict => Self::Strict,
-            Lookalikes::Distinct => Self::Distinct,
-        }
-    }
-}
-
-impl From<name::Lookalikes> for Lookalikes {
-    fn from(lookalikes: name::Lookalikes) -> Self {
-        match lookalikes {
-            name::Lookalikes::Fold => Self::Fold,
-            name::Lookalikes::Strict => Self::Strict,
-            name::Lookalikes::Distinct => Self::Distinct,
-        }
-    }
-}
-
-impl From<Characters> for name::Characters {
-    fn from(characters: Characters) -> Self {
-        match characters {
-            Characters::Any => Self::Any,
-            Characters::Ascii => Self::Ascii,
-            Characters::LettersDigits => Self::LettersDigits,
-        }
-    }
-}
-
-impl From<name::Characters> for Characters {
-    fn from(characters: name::Characters) -> Self {
-        match characters {
-            name::Characters::Any => Self::Any,
-            name::Characters::Ascii => Self::Ascii,
-            name::Characters::LettersDigits => Self::LettersDigits,
         }
     }
 }
@@ -110,7 +70,7 @@ impl NamespaceBody {
         let default = Rules::default_of(namespace);
         let profile = match (self.profile, default.profile()) {
             (Some(ProfileName::Username), _) | (None, Profile::Username { .. }) => {
-                Profile::Username { lookalikes: self.lookalikes.unwrap_or_default().into() }
+                Profile::Username { lookalikes: self.lookalikes.unwrap_or_default() }
             }
             (Some(ProfileName::Email), _) | (None, Profile::Email { .. }) => {
                 Profile::Email { remove_tags: self.remove_tags == Some(true) }
@@ -131,7 +91,7 @@ impl NamespaceBody {
         let (least, most) = default.lengths();
         let lengths = (self.min_length.unwrap_or(least), self.max_length.unwrap_or(most));
         let rules = Rules::new(profile, lengths, self.reserved.iter().map(String::as_str))?;
-        let rules = rules.with_private(self.private).with_characters(self.characters.unwrap_or_default().into());
+        let rules = rules.with_private(self.private).with_characters(self.characters.unwrap_or_default());
         Ok(rules.with_hold(self.hold()?)?)
     }
 
@@ -167,8 +127,7 @@ mod tests {
             let body: NamespaceBody = serde_json::from_str(text).unwrap();
             let rules = body.rules(namespace).unwrap();
             let version = RulesVersion::Set(Stamp { hlc: Hlc(7 << 16 | 9), node: NodeId(0xab) });
-            let view = NamespaceView { namespace: namespace.to_owned(), rules: rules.clone(), version, is_final: true };
-            let shown = Namespace::from(view);
+            let shown = rules.shown(namespace.to_owned(), version, true);
             assert_eq!(serde_json::from_str::<Namespace>(&serde_json::to_string(&shown).unwrap()).unwrap(), shown);
             let again = NamespaceBody::from(&shown);
             assert_eq!(again.rules(namespace), Ok(rules), "{text}");
