@@ -26,7 +26,7 @@ pub use self::admin::{Admin, Backup, BackupAnswer};
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
-pub use self::error::NodeError;
+pub use self::error::{NodeError, ResourceError};
 use self::incarnations::{Channels, Ended, Incarnations, KnownCluster, Watches};
 pub use self::init::{Founded, InitError};
 use self::operator::Operator;

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::NodeError;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
+use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{WayIn, come_back, own_token};
 use crate::clock::{Millis, NodeId};
@@ -55,9 +55,9 @@ pub(super) fn wall() -> Millis {
 }
 
 /// Bytes from the system, for secrets and seeds.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], NodeError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], ResourceError> {
     let mut bytes = [0; N];
-    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| NodeError::System(error.to_string()))?;
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| ResourceError::System(error.to_string()))?;
     Ok(bytes)
 }
 

@@ -5,6 +5,32 @@ use std::path::PathBuf;
 use crate::store::disk;
 use crate::transport::{IdentityError, JoinError, TokenError, TransportError};
 
+/// What a node rests on is not to be had, whether it is to run or something is to be done to its directory.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceError {
+    /// The identity cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] disk::OpenError),
+    /// The store does not fit the node.
+    #[error(transparent)]
+    Open(#[from] crate::replica::OpenError),
+    /// No thread or random number to be had.
+    #[error("the system refuses what the node needs: {0}; nothing was started or changed")]
+    System(String),
+}
+
+impl<E> From<E> for NodeError
+where
+    ResourceError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Resource(error.into())
+    }
+}
+
 /// Why a node does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -26,15 +52,9 @@ pub enum NodeError {
         .0.display()
     )]
     NoCluster(PathBuf),
-    /// The identity cannot be read or made.
+    /// What a node rests on is not to be had.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] disk::OpenError),
-    /// The store does not fit the node.
-    #[error(transparent)]
-    Open(#[from] crate::replica::OpenError),
+    Resource(ResourceError),
     /// The transport cannot start.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -47,9 +67,6 @@ pub enum NodeError {
     /// The sponsor does not let the newcomer in.
     #[error(transparent)]
     Join(#[from] JoinError),
-    /// No thread or random number to be had.
-    #[error("the system refuses what the node needs: {0}")]
-    System(String),
     /// It halted.
     #[error("the node has halted: {0}")]
     Halted(String),

@@ -5,11 +5,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
+use super::error::ResourceError;
 use super::rejoin::WayIn;
 use super::{NodeError, QUEUE};
 use crate::clock::NodeId;
-use crate::model::ClusterId;
-use crate::replica::{Config, Cursor, Input, Refusal, Replica, Request, Start};
+use crate::model::{ClusterId, Cursor};
+use crate::replica::{Config, Input, Refusal, Replica, Request, Start};
 use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{ClusterKey, Handle, Transport};
@@ -104,7 +105,7 @@ impl Incarnations {
             watches.ended.send_replace(Some(ended));
         };
         let spawned = std::thread::Builder::new().name("forename-driver".to_owned()).spawn(run);
-        spawned.map_err(|error| NodeError::System(error.to_string()))?;
+        spawned.map_err(|error| ResourceError::System(error.to_string()))?;
         Ok(joined)
     }
 

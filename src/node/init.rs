@@ -5,15 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::driver::{self, Clocks};
+use super::error::ResourceError;
 use crate::clock::NodeId;
 use crate::files;
 use crate::log::StoredPhase;
 use crate::model::{ClusterId, ClusterSettings, ClusterSettingsBody, SettingsError};
 use crate::replica::{Config, Contact, Founding, Replica, Start};
-use crate::store::disk::{self, DiskOptions, DiskStore};
+use crate::store::disk::{DiskOptions, DiskStore};
 use crate::store::schema::{self, Cell};
 use crate::store::{Store, StoreFailure};
-use crate::transport::{Identity, IdentityError};
+use crate::transport::Identity;
 
 /// What a directory may hold before a cluster is founded in it: what a founding that was cut short leaves, an identity that
 /// was put there, and what a file system makes at its root.
@@ -57,21 +58,21 @@ pub enum InitError {
         /// Why.
         error: io::Error,
     },
-    /// The identity cannot be read or made.
+    /// What the node is to rest on is not to be had.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] disk::OpenError),
-    /// The state that is there does not fit.
-    #[error(transparent)]
-    Open(#[from] crate::replica::OpenError),
+    Resource(ResourceError),
     /// The disk failed.
     #[error("{0}; no cluster was founded: give the command again then")]
     Failed(#[from] StoreFailure),
-    /// No random number to be had.
-    #[error("the system refuses what is needed: {0}; no cluster was founded")]
-    System(String),
+}
+
+impl<E> From<E> for InitError
+where
+    ResourceError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Resource(error.into())
+    }
 }
 
 /// A cluster that has just been founded.
@@ -108,7 +109,7 @@ pub(super) fn init(dir: &Path, settings: &ClusterSettingsBody) -> Result<Founded
         as_of: now.wall,
     };
     let settings = ClusterSettings::default().with(settings);
-    let start = founding(node, settings).map_err(|error| InitError::System(error.to_string()))?;
+    let start = founding(node, settings)?;
     let cluster = start.founding.id;
     let mut store = Replica::open(Config::new(contact, 0), store, Some(start.into()), now)?.into_store();
     store.commit();
@@ -129,7 +130,7 @@ impl From<Beginning> for Start {
 }
 
 /// What a cluster begins with whose only member is this node.
-pub(super) fn founding(node: NodeId, settings: ClusterSettings) -> Result<Beginning, super::NodeError> {
+pub(super) fn founding(node: NodeId, settings: ClusterSettings) -> Result<Beginning, ResourceError> {
     let id = ClusterId::from_random(driver::random()?);
     let founding = Founding { id, founders: [node].into(), settings: settings.into(), ..Founding::default() };
     Ok(Beginning { founding, secret: driver::random()? })

@@ -7,17 +7,17 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::NodeError;
 use super::driver::{self, Clocks};
+use super::error::ResourceError;
 use crate::backup::{BackupError, Head, Reader};
 use crate::clock::{Millis, NodeId};
 use crate::model::ClusterId;
 use crate::replica::{
     self, Config, Contact, Holdings, RecoverError, RejoinError, Replica, Return, Verification, lay_open, node_in,
 };
-use crate::store::disk::{self, DiskEvent, DiskOptions, DiskStore};
+use crate::store::disk::{DiskEvent, DiskOptions, DiskStore, is_readable};
 use crate::store::{Store, StoreFailure, Write};
-use crate::transport::{Identity, IdentityError};
+use crate::transport::Identity;
 
 /// Bytes of a backup that wait for the disk before more is read. A guess.
 const MAX_BACKLOG: usize = 16 << 20;
@@ -37,15 +37,9 @@ pub enum OfflineError {
         /// What a node's directory has.
         missing: &'static str,
     },
-    /// Its identity cannot be read.
+    /// What the node rests on is not to be had: it runs, as a rule.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Its store cannot be opened: the node runs, as a rule.
-    #[error(transparent)]
-    Store(#[from] disk::OpenError),
-    /// The store does not fit the node.
-    #[error(transparent)]
-    Open(#[from] replica::OpenError),
+    Resource(ResourceError),
     /// It cannot be that of the next incarnation.
     #[error(transparent)]
     Rejoin(#[from] RejoinError),
@@ -74,9 +68,15 @@ pub enum OfflineError {
         /// What the system said.
         error: io::Error,
     },
-    /// No random number to be had.
-    #[error("the system refuses what is needed: {0}; nothing was changed")]
-    System(String),
+}
+
+impl<E> From<E> for OfflineError
+where
+    ResourceError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::Resource(error.into())
+    }
 }
 
 /// A directory that will come up as another node.
@@ -129,8 +129,7 @@ pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
 /// # Errors
 /// See [`OfflineError`].
 pub fn recover(dir: &Path) -> Result<(NodeId, Holdings), OfflineError> {
-    let system = |error: NodeError| OfflineError::System(error.to_string());
-    let (secret, id) = (driver::random().map_err(system)?, driver::random().map_err(system)?);
+    let (secret, id) = (driver::random()?, driver::random()?);
     let replica = laid_open(dir, &DiskOptions::default())?;
     let holdings = replica.holdings();
     let (store, node) = replica.recover(ClusterId::from_random(id), secret)?;
@@ -197,7 +196,7 @@ fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
     let damaged = |why: &str| broken(BackupError::Damaged(why.to_owned()));
     let (mut reader, head) = open_backup(file).map_err(broken)?;
     let Head { node: was, time, store: format, key } = head;
-    if !disk::is_readable(&format) {
+    if !is_readable(&format) {
         return Err(damaged(&format!("its tables have format {format:?}, which this version does not read")));
     }
     let identity = Identity::from_backup(key).filter(|identity| identity.node_id(was.incarnation()) == was);
