@@ -1,7 +1,7 @@
 //! The HTTP interface.
 //!
-//! Handlers translate between [`model`](crate::model) and the replica's requests, and hold no state of their own: what a client is
-//! told comes from the replica, after the fsync that covers it. Every error is a [`Problem`].
+//! Handlers make requests to the replica of what clients send, and hold no state of their own: what a client is told comes from
+//! the replica in the types of [`model`](crate::model), after the fsync that covers it. Every error is a [`Problem`].
 
 pub mod auth;
 mod batch;
@@ -134,7 +134,7 @@ pub async fn serve(
     .await
 }
 
-/// The wall clock, for deadlines that clients give as durations and for comparing times of an answer with.
+/// The wall clock, for times that people give: when a token expires, until when a row of an import is reserved.
 #[expect(clippy::disallowed_methods, reason = "the interface stands outside the pure parts; this is its one clock")]
 pub(crate) fn now() -> Millis {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -69,17 +69,20 @@ impl<S: Store> Replica<S> {
     fn member_view(&self, node: NodeId) -> Member {
         let me = node == self.me;
         let frozen_by = self.log.membership().frozen_by(node);
+        // That it was asked to leave is known of the answering node alone.
+        let state = if me && self.log.phase().is_leaving() {
+            MemberState::Leaving
+        } else if frozen_by.is_empty() {
+            MemberState::Member
+        } else {
+            MemberState::Evicting
+        };
         let heard_at = if me { Some(self.now.wall) } else { self.log.frontiers().heard_at(node) };
         Member {
             node,
             label: self.log.contacts().label(node),
             address: self.log.contacts().get(node).map(|contact| contact.address.clone()).unwrap_or_default(),
-            // That it was asked to leave is known of the answering node alone.
-            state: match frozen_by.is_empty() {
-                _ if me && self.log.phase().is_leaving() => MemberState::Leaving,
-                false => MemberState::Evicting,
-                true => MemberState::Member,
-            },
+            state,
             frozen_by,
             connected: me || self.log.peers().is_connected(node),
             // The transport knows it.
