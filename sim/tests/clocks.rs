@@ -1,7 +1,7 @@
 //! Stories of clocks. With a minority of them wrong, by whatever and however they change, nodes with right clocks take
 //! names, and these are confirmed in the usual time; nodes with wrong ones refuse new names and hold nobody up.
 
-use forename::model::{NameStatus, Status};
+use forename::model::{EndReason, NameStatus, Status};
 use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble};
 use forename_sim::story::Story;
@@ -379,6 +379,49 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
 
 /// Lima stands still for twelve seconds, and its clock with it for a part of them. What it heard before, that London's clock
 /// was not late, counts until it has heard London for a while.
+#[test]
+fn a_clock_that_is_right_again_is_followed_from_the_first_op_on() {
+    let mut story = Story::of(3);
+    story.passes(2000);
+    story.crash(LIMA);
+    story.step_clock(LIMA, HOUR);
+    story.start(LIMA);
+    story.passes(3000);
+    story.step_clock(LIMA, 13_000);
+    story.passes(3000);
+    let early = story.claims(LIMA, &["early"]);
+    assert!(matches!(story.refused(early), Some(Refusal::ClockSuspect { .. })));
+    story.step_clock(LIMA, -HOUR - 13_000);
+    let late = story.claims(LIMA, &["late"]);
+    story.passes(1000);
+    assert_eq!(story.status(LIMA, late), Some(Status::Confirmed), "it is not stamped an hour ahead");
+    story.ends_well();
+}
+
+#[test]
+fn a_reservation_made_while_a_clock_is_an_hour_ahead_for_a_moment_ends_in_time() {
+    let mut story = Story::of(3);
+    story.crash(LIMA);
+    story.split(&[LIMA]);
+    story.start(LIMA);
+    story.passes(8000);
+    story.step_clock(LIMA, HOUR);
+    let alice = story.reserves(LIMA, &["alice"], 5000);
+    assert_eq!(story.refused(alice), None, "nobody has told it that its clock is off");
+    story.activates(LIMA, alice);
+    let bob = story.reserves(LIMA, &["bob"], 5000);
+    story.step_clock(LIMA, -HOUR);
+    story.heal();
+    story.passes(20_000);
+    assert!(story.sees(LONDON, alice).unwrap().activated, "its time was not over");
+    assert_eq!(
+        story.sees(LONDON, bob).unwrap().names[0].ended,
+        Some(EndReason::Expired),
+        "it ended after five seconds"
+    );
+    story.ends_well();
+}
+
 #[test]
 fn a_clock_that_stands_still_is_gone_by_for_a_moment_as_it_was() {
     let mut story = Story::of(2);

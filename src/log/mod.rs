@@ -112,11 +112,6 @@ pub struct Log {
 
 /// What the replica asks.
 impl Log {
-    /// The time of the step that begins.
-    pub(crate) fn set_time(&mut self, now: Now) {
-        self.now = now;
-    }
-
     /// What followed from the calls since this was last asked, in order.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         self.events.take()

@@ -1,6 +1,7 @@
 //! Whether this node's clock is off from those of the members, and which time its timestamps follow.
 
 use super::Log;
+use super::config::Now;
 use super::view::View;
 use crate::clock::Millis;
 
@@ -8,10 +9,15 @@ use crate::clock::Millis;
 const IN_STEP: u64 = 3;
 
 impl Log {
-    /// Looks at the wall clock, once a step, and promises the time that follows from it.
-    pub(crate) fn look_at_the_clock(&mut self) {
+    /// Takes the time of an input or of a step's end. The wall clock is looked at before anything is made of it.
+    pub(crate) fn set_time(&mut self, now: Now) {
+        self.now = now;
         let alone = self.membership.members().all(|member| member == self.me);
-        self.time.look(self.now, self.cluster.settings().max_clock_skew, alone);
+        self.time.look(now, self.cluster.settings().max_clock_skew, alone);
+    }
+
+    /// Says once whether this node's clock is off, and promises the time that follows from it.
+    pub(crate) fn promise_time(&mut self) {
         let suspect = self.view().clock_suspect();
         if suspect.is_some() != self.time.logged.is_some() && self.phase.may_answer() {
             match suspect {

@@ -113,7 +113,7 @@ impl Net {
             return;
         }
         peer.log.set_time(self.now);
-        peer.log.look_at_the_clock();
+        peer.log.promise_time();
         peer.log.end_start();
         peer.log.join_evictions();
         peer.log.depart(&mut peer.store);

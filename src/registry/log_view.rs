@@ -78,7 +78,7 @@ pub trait LogView {
     /// Whether it may issue anew what an eviction had made void.
     fn may_issue_anew(&self) -> bool;
 
-    /// Events of the feed that are older than so many milliseconds, by the wall clock, are dropped, and what is over is
+    /// Events of the feed that are older than so many milliseconds, by the time of the cluster, are dropped, and what is over is
     /// forgotten with its last event; none: never.
     fn keep_events(&self) -> Option<u64>;
 

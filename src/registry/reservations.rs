@@ -13,16 +13,16 @@ use crate::model::limits::MAX_EXTENSIONS;
 impl Reader<'_> {
     /// When something ends that lasts for so many milliseconds from now.
     pub(crate) fn ends_after(&self, ttl: u64) -> Hlc {
-        Hlc::from_millis(self.log.last_timestamp().millis().max(self.registry.now.wall).plus(ttl))
+        Hlc::from_millis(self.log.last_timestamp().millis().max(self.log.cluster_time()).plus(ttl))
     }
 
-    /// Refused where a reservation that ends then was rejected, or is over by this node's clock.
+    /// Refused where a reservation that ends then was rejected, or is over by the time of the cluster.
     fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
         let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
         if registration.rejected {
             return too_late("was rejected");
         }
-        let over = self.log.last_timestamp().max(Hlc::from_millis(self.registry.now.wall)) >= end;
+        let over = self.log.last_timestamp().max(Hlc::from_millis(self.log.cluster_time())) >= end;
         if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
     }
 }

@@ -108,7 +108,7 @@ impl Writer<'_> {
         if comes_back || !self.log.may_forget() {
             return;
         }
-        let before = Millis(self.registry.now.wall.0.saturating_sub(keep));
+        let before = Millis(self.log.cluster_time().0.saturating_sub(keep));
         let more_events = self.drop_old_events(before);
         self.sweep(keep);
         if self.forget_over(keep) || more_events {

@@ -185,8 +185,8 @@ impl<S: Store> Replica<S> {
         if !self.log.phase().takes_input() {
             return self.outbox.release();
         }
-        // The clock first: whatever is issued in this step follows it, and what it promises lies below that.
-        self.log.look_at_the_clock();
+        // The promise of the time first: whatever is issued from here on lies above it.
+        self.log.promise_time();
         // Requests that waited for the start are the first of those that this step takes.
         if self.log.end_start() {
             self.answer_after_start();

@@ -289,7 +289,7 @@ impl Reader<'_> {
             return Some(self.wait(WaitFor::Release, waiting));
         }
         let end = registration.end().filter(|_| !registration.activated_in_time() && open.next().is_some())?;
-        let due = self.registry.now.wall >= end.millis();
+        let due = self.log.cluster_time() >= end.millis();
         due.then(|| self.wait(WaitFor::Expiry(Time::from(end)), self.log.waiting_for(before(end), Seq::MAX)))
     }
 
