@@ -417,3 +417,18 @@ fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
     story.passes(10_000);
     assert_eq!((story.incarnation(lima), story.is_member(lima)), (1, true));
 }
+
+/// A directory and its copy were both used, and gave one stamp each to another registration. The id of the first was made from
+/// that stamp, and it is issued again by the next incarnation: those who know the second have not heard of the first.
+#[test]
+fn a_registration_whose_stamp_a_copy_gave_to_another_is_told_to_all() {
+    let plan = serde_json::from_str(include_str!("plans/two_that_were_stamped_alike.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}
+
+/// The only one that was promised more than the copy knows of was told so in memory alone, and crashed.
+#[test]
+fn a_copy_of_which_nobody_can_tell_that_it_is_one_goes_on() {
+    let plan = serde_json::from_str(include_str!("plans/a_copy_whose_witness_lost_its_memory.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

@@ -171,7 +171,8 @@ impl Writer<'_> {
     /// Tells that a registration is known, unless that was told of a void one that it stands for.
     pub(crate) fn tell_accepted(&mut self, registration: &Registration) {
         let made = stamp_of_id(registration.id()).filter(|made| *made != registration.stamp);
-        if made.is_none_or(|made| Registration::load(self.store, made).is_none()) {
+        let stands_for = |void: Registration| void.id() == registration.id();
+        if !made.and_then(|made| Registration::load(self.store, made)).is_some_and(stands_for) {
             self.tell(EventKind::Accepted, registration.stamp);
         }
     }
