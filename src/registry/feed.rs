@@ -21,8 +21,7 @@ use uuid::Uuid;
 
 use crate::clock::{Millis, Stamp};
 use crate::crdt::EndReason;
-pub(super) use crate::model::Cursor;
-use crate::model::{EventType, Status};
+use crate::model::{Cursor, EventType, Status};
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Direction, Store};
 

@@ -2,10 +2,9 @@
 
 use uuid::Uuid;
 
-use super::feed::Cursor;
 use crate::clock::NodeId;
 use crate::log::{Denied, STARTS};
-use crate::model::{Name, RulesVersion};
+use crate::model::{Cursor, Name, RulesVersion};
 use crate::name::Profile;
 
 /// Why a request was not done. Nothing was recorded.
