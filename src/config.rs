@@ -67,6 +67,13 @@ pub struct Partial {
     #[serde(alias = "max-open")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT"))]
     pub max_open: Option<u32>,
+    /// Let an owner have so many registrations that hold names, 0 for any number [env: FORENAME_MAX_TOTAL] [default: 0]
+    ///
+    /// All are counted that this node knows, pending, reserved or permanent, until their names have been given up. A token
+    /// may have a limit of its own, on what is registered with it.
+    #[serde(alias = "max-total")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT"))]
+    pub max_total: Option<u32>,
     /// A TOML file of API tokens, as 'forename token new' makes them; no token, no call [env: FORENAME_API_TOKENS]
     #[serde(alias = "api-tokens")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
@@ -209,6 +216,7 @@ impl Partial {
             join_token_file: self.join_token_file.or(lower.join_token_file),
             name: self.name.or(lower.name),
             max_open: self.max_open.or(lower.max_open),
+            max_total: self.max_total.or(lower.max_total),
             hosts: if self.hosts.is_empty() { lower.hosts } else { self.hosts },
             origins: if self.origins.is_empty() { lower.origins } else { self.origins },
             max_connections: self.max_connections.or(lower.max_connections),
@@ -250,6 +258,7 @@ impl Partial {
             join,
             found: None,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
+            max_total: self.max_total.filter(|most| *most > 0),
             keep_log: None,
             min_free: self.min_free.unwrap_or(MIN_FREE),
             links: None,
@@ -423,6 +432,8 @@ mod tests {
     fn owners_have_a_limit_unless_told_otherwise() {
         let most = |text: &str| Partial::from_toml(text).unwrap().finish().unwrap().node.max_open;
         assert_eq!((most(""), most("max_open = 7"), most("max-open = 0")), (Some(10_000), Some(7), None));
+        let total = |text: &str| Partial::from_toml(text).unwrap().finish().unwrap().node.max_total;
+        assert_eq!((total(""), total("max_total = 7"), total("max-total = 0")), (None, Some(7), None));
         let variable = variables(&[("FORENAME_MAX_OPEN", "5")]).unwrap().finish();
         assert_eq!(variable.unwrap().node.max_open, Some(5));
     }

@@ -25,6 +25,16 @@ pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// Makes the entries of a directory durable. Elsewhere than on Unix a directory cannot be opened as a file, and its entries are
+/// durable with what made them.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = dir;
+    Ok(())
+}
+
 /// The permissions of a directory, where others than its owner have some. One that cannot be looked at has none to tell.
 pub(crate) fn exposed(path: &Path) -> Option<u32> {
     #[cfg(unix)]
@@ -33,7 +43,10 @@ pub(crate) fn exposed(path: &Path) -> Option<u32> {
         (mode & 0o077 != 0).then_some(mode)
     }
     #[cfg(not(unix))]
-    None
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Takes from all but the owner what they may do with a directory.
@@ -41,10 +54,13 @@ pub(crate) fn exposed(path: &Path) -> Option<u32> {
 pub(crate) fn close_to_others(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -6,6 +6,8 @@ pub mod descriptors;
 mod disk_space;
 mod driver;
 mod error;
+mod handle;
+mod health;
 mod incarnations;
 mod init;
 #[doc(hidden)]
@@ -18,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
+use tokio::sync::{mpsc, watch};
 
 #[doc(hidden)]
 pub use self::admin::{Admin, Backup, BackupAnswer};
@@ -27,19 +28,20 @@ use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;
 pub use self::error::{NodeError, ResourceError};
-use self::incarnations::{Channels, Ended, Incarnations, KnownCluster, Watches};
+#[doc(hidden)]
+pub use self::handle::Handle;
+#[cfg(test)]
+pub(crate) use self::health::Health;
+pub(crate) use self::health::disk_hangs;
+use self::incarnations::{Channels, Ended, Incarnations, Watches};
 pub use self::init::{Founded, InitError};
 use self::operator::Operator;
 use self::rejoin::WayIn;
-use crate::clock::NodeId;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
-use crate::model::{Cluster, ClusterId, ClusterSettings, ClusterSettingsBody, Cursor, Namespace, Registration};
-use crate::replica::{
-    Asked, AwaitFinal, Caller, ClusterCommand, Command, Config, Contact, OpenError, Query, Refusal, Replica, Reply,
-    Request, SetRules, Start, node_in,
-};
+use crate::model::{ClusterSettings, ClusterSettingsBody};
+use crate::replica::{Config, Contact, OpenError, Replica, Start, node_in};
 use crate::store::disk::{DiskOptions, DiskStore};
 use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
 
@@ -69,6 +71,8 @@ pub struct NodeConfig {
     /// Registrations of one owner that may be open at once at this node: undecided, or reservations that are not
     /// activated; none: any number.
     pub max_open: Option<u32>,
+    /// Registrations of one owner that may hold names, as this node knows them, permanent ones counted; none: any number.
+    pub max_total: Option<u32>,
     /// Ops that all members hold leave the log after so long; none: after a minute.
     pub keep_log: Option<Duration>,
     /// Registrations are refused where the disk has fewer bytes free.
@@ -97,6 +101,7 @@ impl NodeConfig {
             join: None,
             found: None,
             max_open: Some(MAX_OPEN_OF_OWNER),
+            max_total: None,
             keep_log: None,
             min_free: MIN_FREE,
             links: None,
@@ -146,114 +151,6 @@ impl Reception {
             Some(Err(error)) => Err(error.into()),
             _ => Ok(()),
         }
-    }
-}
-
-/// A running node, to be asked; cheap to clone.
-#[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct Handle {
-    node: watch::Receiver<NodeId>,
-    calls: mpsc::Sender<Request>,
-    events: watch::Receiver<Cursor>,
-    /// Bytes that are free, where those are too few.
-    disk_low: watch::Receiver<Option<Refusal>>,
-    cluster: watch::Receiver<Option<KnownCluster>>,
-}
-
-impl Handle {
-    /// A handle on whoever serves `calls`.
-    #[must_use]
-    pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
-        Self { node, calls, events, disk_low: watch::channel(None).1, cluster: watch::channel(None).1 }
-    }
-
-    /// The same, told when the disk is low, and which cluster it is.
-    #[must_use]
-    fn with_watches(
-        self,
-        disk_low: watch::Receiver<Option<Refusal>>,
-        cluster: watch::Receiver<Option<KnownCluster>>,
-    ) -> Self {
-        Self { disk_low, cluster, ..self }
-    }
-
-    /// The id of the node's cluster; none while it has no state.
-    #[must_use]
-    pub fn cluster(&self) -> Option<ClusterId> {
-        self.cluster.borrow().as_ref().map(|cluster| cluster.id)
-    }
-
-    /// The node's id as it is now: after an eviction it comes back under another.
-    #[must_use]
-    pub fn node(&self) -> NodeId {
-        *self.node.borrow()
-    }
-
-    /// Asks for a change, and waits for the registration that it is about.
-    ///
-    /// # Errors
-    /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
-    pub async fn command(&self, command: Command, caller: Caller) -> Result<Registration, Refusal> {
-        if command.takes_names()
-            && let Some(low) = self.disk_low.borrow().clone()
-        {
-            return Err(low);
-        }
-        self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
-    }
-
-    /// What became of a registration: when it is final, or when the wait ends with what is known then. To somebody
-    /// who reaches these namespaces; none for all, see [`reaches`](crate::replica::reaches).
-    ///
-    /// # Errors
-    /// As [`Handle::command`].
-    pub async fn outcome(
-        &self,
-        id: Uuid,
-        wait: Option<AwaitFinal>,
-        reached: Vec<String>,
-    ) -> Result<Registration, Refusal> {
-        self.ask(|reply| Request::Outcome { id, wait, reached, reply }).await
-    }
-
-    /// Gives a namespace its rules.
-    ///
-    /// # Errors
-    /// As [`Handle::command`].
-    pub async fn set_rules(&self, set: SetRules) -> Result<Namespace, Refusal> {
-        self.ask(|reply| Request::SetRules(set, reply)).await
-    }
-
-    /// Reads something.
-    ///
-    /// # Errors
-    /// As [`Handle::command`].
-    pub async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Refusal> {
-        self.ask(|reply| Request::Query(Asked::new(query, reply))).await
-    }
-
-    /// Asks something about the cluster.
-    ///
-    /// # Errors
-    /// As [`Handle::command`].
-    pub async fn operate(&self, command: ClusterCommand) -> Result<Cluster, Refusal> {
-        self.ask(|reply| Request::Cluster(command, reply)).await
-    }
-
-    async fn ask<A: Send + 'static>(&self, request: impl FnOnce(Reply<A>) -> Request) -> Result<A, Refusal> {
-        let (sender, answer) = oneshot::channel();
-        let gone = || Refusal::Unavailable("it is stopping, or was evicted and comes back".to_owned());
-        // Whoever asked may have gone.
-        let reply = Reply::to(move |answer| drop(sender.send(answer)));
-        self.calls.send(request(reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    /// The cursor of the latest durable event, as it moves.
-    #[must_use]
-    pub fn events(&self) -> watch::Receiver<Cursor> {
-        self.events.clone()
     }
 }
 
@@ -355,7 +252,7 @@ impl Node {
         let defaults = Config::new(contact, u64::from_le_bytes(seed));
         let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
         let log = log::Config { keep_log, ..defaults.log };
-        let replica_config = Config { log, max_open_of_owner: config.max_open };
+        let replica_config = Config { log, max_open_of_owner: config.max_open, max_total_of_owner: config.max_total };
         let disk = Disk::new(&config.data_dir, config.min_free)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
         let replica = Replica::open(replica_config.clone(), store, start, clocks.now());
@@ -368,7 +265,7 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle());
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let handle = handle.with_watches(watches.disk_low.subscribe(), watches.cluster.subscribe());
+        let handle = handle.with_watches(&watches);
         let operator = Operator {
             identity: own_identity,
             address: contact_address,

@@ -60,6 +60,7 @@ impl City {
             join,
             found: Some(ClusterSettings::default()),
             max_open: None,
+            max_total: None,
             keep_log: None,
             min_free: 0,
             links: Some(links.clone()),

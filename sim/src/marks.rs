@@ -306,6 +306,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::NeedsRead(_) => "refused: needs read",
         Refusal::TooManyOpen { .. } => "refused: too many open",
         Refusal::TokenTooManyOpen { .. } => "refused: too many open to a token",
+        Refusal::TooManyHeld { .. } => "refused: too many held",
+        Refusal::TokenTooManyHeld { .. } => "refused: too many held by a token",
         Refusal::NotOwner(_) => "refused: not the owner",
         Refusal::OutOfReach(_) => "refused: out of reach",
         Refusal::DiskLow { .. } => "refused: disk low",

@@ -80,6 +80,10 @@ pub struct ApiToken {
     /// any number, none for [`MAX_OPEN_OF_TOKEN`], or for any number where it has the scope admin.
     #[serde(default, alias = "max-open", skip_serializing_if = "Option::is_none")]
     pub max_open: Option<u32>,
+    /// Registrations that its bearers may have made at this node that hold names, permanent ones counted; none or 0 for
+    /// any number. Those are counted that were made while there was a limit.
+    #[serde(default, alias = "max-total", skip_serializing_if = "Option::is_none")]
+    pub max_total: Option<u32>,
     /// The namespaces that it reaches, `org/*` for all below; none for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
@@ -96,7 +100,7 @@ impl ApiToken {
     #[must_use]
     pub fn new(name: &str, hash: SecretHash, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let (name, scopes) = (name.to_owned(), scopes.into_iter().collect());
-        Self { name, hash, scopes, max_open: None, namespaces: Vec::new(), expires: None, rate: None }
+        Self { name, hash, scopes, max_open: None, max_total: None, namespaces: Vec::new(), expires: None, rate: None }
     }
 
     /// The secret of a new token.
@@ -112,8 +116,10 @@ impl ApiToken {
 
     fn charge(&self) -> Option<Charge> {
         let default = if self.may(Scope::Admin) { 0 } else { MAX_OPEN_OF_TOKEN };
-        let max_open = Some(self.max_open.unwrap_or(default)).filter(|most| *most > 0)?;
-        Some(Charge { token: self.name.clone(), max_open })
+        let max_open = Some(self.max_open.unwrap_or(default)).filter(|most| *most > 0);
+        let max_total = self.max_total.filter(|most| *most > 0);
+        let is_limited = max_open.is_some() || max_total.is_some();
+        is_limited.then(|| Charge { token: self.name.clone(), max_open, max_total })
     }
 }
 
@@ -229,11 +235,14 @@ mod tests {
     fn whoever_sets_no_limit_has_a_wide_one() {
         let most = |scope, max_open| {
             let token = ApiToken { max_open, ..token("a", "s", &[scope]) };
-            token.charge().map(|charge| charge.max_open)
+            token.charge().and_then(|charge| charge.max_open)
         };
         assert_eq!(most(Scope::Claim, None), Some(MAX_OPEN_OF_TOKEN));
         assert_eq!((most(Scope::Claim, Some(7)), most(Scope::Claim, Some(0))), (Some(7), None));
         assert_eq!((most(Scope::Admin, None), most(Scope::Admin, Some(7))), (None, Some(7)));
+        let total = |max_total| ApiToken { max_total, ..token("a", "s", &[Scope::Admin]) }.charge();
+        assert_eq!((total(None), total(Some(0))), (None, None));
+        assert_eq!(total(Some(7)).map(|charge| (charge.max_open, charge.max_total)), Some((None, Some(7))));
     }
 
     #[test]

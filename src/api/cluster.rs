@@ -19,7 +19,7 @@ use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
-use crate::node::Backup;
+use crate::node::{Backup, disk_hangs};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
 use crate::store::SnapshotPart;
 
@@ -64,10 +64,13 @@ pub(super) struct EvictParams {
 /// Accepted: it is done once all who stay have joined in.
 pub(super) async fn evict(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(node): Segments<String>,
     Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
-    let view = api.cluster(ClusterCommand::Evict { node: node_of(&node)?, force }).await?;
+    let node = node_of(&node)?;
+    let view = api.cluster(ClusterCommand::Evict { node, force }).await?;
+    tracing::info!(%node, force, by = %caller.holder, "an eviction was asked for over HTTP");
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
@@ -178,8 +181,8 @@ pub(super) async fn healthz() -> Response {
 
 pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<Problem>> {
     let view = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await.unwrap_or_else(|_| {
-        let busy = format!("it gave no answer within {} s", READY_WITHIN.as_secs());
-        Err(Box::new(Refusal::Unavailable(busy).into()))
+        let busy = || format!("it gave no answer within {} s", READY_WITHIN.as_secs());
+        Err(Box::new(Refusal::Unavailable(api.handle.hindrance().unwrap_or_else(busy)).into()))
     })?;
     let refusal = if view.leaving_waits_for.is_some() {
         Some(Refusal::Leaving)
@@ -188,8 +191,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<
     } else if let Some(offset) = view.clock_suspect_ms {
         Some(Refusal::ClockSuspect { offset })
     } else {
-        let hangs = |ms: u64| format!("its disk has made nothing durable for {} s", ms / 1000);
-        view.disk_hangs_ms.map(|ms| Refusal::Unavailable(hangs(ms)))
+        view.disk_hangs_ms.map(|ms| Refusal::Unavailable(disk_hangs(ms))).or_else(|| api.handle.disk_low())
     };
     if let Some(refusal) = refusal {
         let mut problem: Problem = refusal.into();

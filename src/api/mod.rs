@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod extract;
 mod gate;
+mod grid;
 mod names;
 mod namespaces;
 mod places;

@@ -1,18 +1,37 @@
-//! Rules of namespaces: shown, set.
+//! Namespaces: listed, their rules shown and set.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 
+use super::auth::Caller;
 use super::extract::{Body, NoParams, Params, Segments, json};
+use super::registrations::page_limit;
 use super::{Api, asked};
 use crate::model::{Namespace, NamespaceBody, NamespacePatch};
 use crate::model::{Problem, ProblemType};
 use crate::name::Rules;
 use crate::node::Handle;
-use crate::replica::{RulesOf, SetRules};
+use crate::replica::{NamespacesKnown, RulesOf, SetRules};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParams {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Params(ListParams { after, limit }): Params<ListParams>,
+) -> Result<Response, Box<Problem>> {
+    let query = NamespacesKnown::new(caller.namespaces().to_vec(), after, page_limit(limit)?);
+    Ok(json(StatusCode::OK, &api.query(query).await?))
+}
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,

@@ -2,6 +2,7 @@
 //! administrators, so that they can look at a node which others fill.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) enum Holder {
     Token(String),
     Address(IpAddr),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(name) => write!(f, "the API token {name:?}"),
+            Self::Address(address) => write!(f, "the address {address}"),
+        }
+    }
 }
 
 /// Why somebody gets none.

@@ -58,6 +58,10 @@ impl From<Refusal> for Problem {
             Refusal::TooManyOpen { owner: _, limit } | Refusal::TokenTooManyOpen { token: _, limit } => {
                 Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyOpen) }
             }
+            // Somebody has to release something first.
+            Refusal::TooManyHeld { owner: _, limit } | Refusal::TokenTooManyHeld { token: _, limit } => {
+                Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyHeld) }
+            }
             Refusal::NoRegistration(id) => Self { id: Some(id), ..problem(ProblemType::NoRegistration) },
             Refusal::NotHeld { namespace, name, owner: _ } => {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }

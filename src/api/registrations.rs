@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
+use super::grid::on_grid;
 use super::names::{looked_up, suggestions};
 use super::{Api, asked};
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
@@ -59,6 +60,20 @@ pub(super) fn accepted(registration: &Registration) -> StatusCode {
 
 /// Registers, for a caller or, with none, for this process; a registration that lost is a problem.
 pub(crate) async fn registered(
+    handle: &Handle,
+    caller: Option<&Caller>,
+    body: RegistrationBody,
+) -> Result<Registration, Box<Problem>> {
+    // Whether what a rename ends has private names beside, the node finds out by looking for it.
+    let renames = body.replaces.is_some();
+    let namespaces: Vec<_> = body.names.iter().map(|name| name.namespace.clone()).collect();
+    let is_private = |handle: &Handle| {
+        namespaces.iter().any(|namespace| handle.is_private(namespace)) || renames && handle.has_private()
+    };
+    on_grid(handle, caller.is_some_and(Caller::is_discreet), is_private, register_now(handle, caller, body)).await
+}
+
+async fn register_now(
     handle: &Handle,
     caller: Option<&Caller>,
     body: RegistrationBody,
@@ -242,7 +257,11 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
 
 /// Changes a registration, and answers with it.
 pub(super) async fn changed(api: &Api, command: Command, by: By) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &asked(api.handle.command(command, by)).await?))
+    // Whether it has private names, or is known, the node finds out by looking for it.
+    let discreet = !by.reads;
+    let answer = asked(api.handle.command(command, by));
+    let view = on_grid(&api.handle, discreet, Handle::has_private, answer).await?;
+    Ok(json(StatusCode::OK, &view))
 }
 
 pub(super) fn invalid(what: &str) -> Box<Problem> {

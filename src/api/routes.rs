@@ -58,6 +58,7 @@ pub(super) const TABLE: &[Route] = table! {
     GET    "/v1/names/{namespace}/{name}", READ, Path => names::show;
     DELETE "/v1/names/{namespace}/{name}", CLAIM, Path => names::release;
     GET    "/v1/conflicts", READ, Query => reading::conflicts;
+    GET    "/v1/namespaces", READ, Nothing => namespaces::list;
     GET    "/v1/namespaces/{namespace}", READ, Path => namespaces::show;
     PUT    "/v1/namespaces/{namespace}", ADMIN, Path => namespaces::set;
     PATCH  "/v1/namespaces/{namespace}", ADMIN, Path => namespaces::change;

@@ -93,5 +93,5 @@ fn check(file: &Path) -> Result<(Head, u64), BackupError> {
 
 fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    files::sync_dir(parent.unwrap_or(Path::new(".")))
 }

@@ -229,6 +229,7 @@ impl Place {
             join,
             found: Some(ClusterSettings::default()),
             max_open: None,
+            max_total: None,
             keep_log: None,
             min_free: 0,
             links,

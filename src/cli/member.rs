@@ -10,10 +10,14 @@ use super::failure::{Exit, Failure, Outcome};
 use super::{output, status};
 use crate::client::{Client, ClientError};
 use crate::clock::NodeId;
-use crate::model::{Cluster, Span, TokenIssued};
+use crate::model::{Cluster, Cut, Span, TokenIssued};
+use crate::name::escaped;
 
 /// Between two looks at an eviction: it takes a few round trips.
 const LOOK: Duration = Duration::from_millis(100);
+/// For how long an eviction is looked at where nobody asked to wait for its end. A guess: it is done by then where those who
+/// stay reach each other.
+const SHORTLY: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub(super) struct MemberArgs {
@@ -136,15 +140,30 @@ async fn evict(member: &str, force: bool, ban: bool, wait: &UntilDone, args: &Cl
         client.ban(node).await?;
     }
     let mut cluster = client.evict(node, force).await?;
-    let mut exit = Exit::Done;
-    if wait.wait {
-        match timeout(wait.timeout.0, until_out(&client, node, &mut cluster)).await {
-            Ok(out) => out?,
-            Err(_) => exit = Exit::Pending,
-        }
+    let patience = if wait.wait { wait.timeout.0 } else { SHORTLY };
+    match timeout(patience, until_out(&client, node, &mut cluster)).await {
+        // It was begun; where nobody waits for its end, that it cannot be looked at is no failure.
+        Ok(Err(error)) if wait.wait => return Err(error.into()),
+        Ok(_) | Err(_) => {}
     }
-    output::print(args, &cluster, status::membership)?;
-    Ok(exit)
+    output::print(args, &cluster, |cluster| what_came_of(cluster, node, member))?;
+    Ok(if is_out(&cluster.evicted, node) || !wait.wait { Exit::Done } else { Exit::Pending })
+}
+
+fn is_out(evicted: &[Cut], node: NodeId) -> bool {
+    evicted.iter().any(|cut| cut.node == node)
+}
+
+/// The eviction of a member, and the members.
+fn what_came_of(cluster: &Cluster, node: NodeId, member: &str) -> String {
+    let member = escaped(member);
+    let outcome = match cluster.evicted.iter().find(|cut| cut.node == node) {
+        Some(cut) => format!("{member} is evicted: of what it issued the first {} ops count", cut.seq),
+        None => {
+            format!("the eviction of {member} has begun and goes on by itself; 'forename status' shows how far it is")
+        }
+    };
+    format!("{outcome}\n\n{}", status::membership(cluster))
 }
 
 /// The member that is meant.
@@ -167,7 +186,7 @@ fn find(cluster: &Cluster, member: &str) -> Result<NodeId, Failure> {
 
 /// Looks until the node is out; `cluster` is what was seen last.
 async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Result<(), ClientError> {
-    while !cluster.evicted.iter().any(|cut| cut.node == node) {
+    while !is_out(&cluster.evicted, node) {
         tokio::time::sleep(LOOK).await;
         *cluster = client.cluster().await?;
     }
@@ -177,7 +196,7 @@ async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Resu
 /// Looks until the node that is asked is out, or gone: a node that has left stops.
 async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), ClientError> {
     let node = cluster.node;
-    while !cluster.evicted.iter().any(|cut| cut.node == node) {
+    while !is_out(&cluster.evicted, node) {
         tokio::time::sleep(LOOK).await;
         match client.cluster().await {
             Ok(seen) => *cluster = seen,

@@ -1,5 +1,7 @@
 //! `forename namespace`
 
+mod list;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -18,6 +20,11 @@ pub(super) struct NamespaceArgs {
 
 #[derive(Subcommand, Debug)]
 enum NamespaceCommand {
+    /// List the namespaces that have rules set, or in which names were ever claimed
+    List {
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// Show the rules of a namespace: profile, lengths, reserved names, and which change set them
     Get {
         /// Like username, email or org/42/handle
@@ -89,7 +96,7 @@ struct SetArgs {
 impl NamespaceArgs {
     pub(super) fn format(&self) -> Format {
         match &self.command {
-            NamespaceCommand::Get { client, .. } => client.output,
+            NamespaceCommand::List { client } | NamespaceCommand::Get { client, .. } => client.output,
             NamespaceCommand::Set(args) => args.client.output,
         }
     }
@@ -97,6 +104,7 @@ impl NamespaceArgs {
 
 pub(super) async fn run(args: NamespaceArgs) -> Outcome {
     let (client, namespace) = match args.command {
+        NamespaceCommand::List { client } => return list::run(&client).await,
         NamespaceCommand::Get { namespace, client } => {
             let rules = client.client()?.namespace(&namespace).await?;
             (client, rules)

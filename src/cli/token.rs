@@ -36,6 +36,9 @@ enum TokenCommand {
         /// Let it have so many open registrations at once at each node, 0 for any number; 100000 by default, with admin any
         #[arg(long, value_name = "COUNT")]
         max_open: Option<u32>,
+        /// Let it have so many registrations that hold names at each node, permanent ones counted; any number by default
+        #[arg(long, value_name = "COUNT")]
+        max_total: Option<u32>,
         /// Let it reach these namespaces only; org/* is all below org
         #[arg(long = "namespace", value_name = "NAMESPACE")]
         namespaces: Vec<String>,
@@ -65,11 +68,11 @@ struct Made {
 }
 
 pub(super) fn run(args: TokenArgs) -> Outcome {
-    let TokenCommand::New { name, scopes, max_open, namespaces, expires, rate, output } = args.command;
+    let TokenCommand::New { name, scopes, max_open, max_total, namespaces, expires, rate, output } = args.command;
     let random = random().map_err(|error| Failure::failed(error.to_string()))?;
     let secret = ApiToken::secret(random);
-    let token =
-        ApiToken { max_open, namespaces, expires, rate, ..ApiToken::new(&name, SecretHash::of(&secret), scopes) };
+    let plain = ApiToken::new(&name, SecretHash::of(&secret), scopes);
+    let token = ApiToken { max_open, max_total, namespaces, expires, rate, ..plain };
     ApiTokens::new(vec![token.clone()]).map_err(|error| Failure::usage(error.to_string()))?;
     let made = Made { token, secret };
     output::print_as(output, &made, |made| table(&made.token))?;
@@ -83,9 +86,9 @@ pub(super) fn run(args: TokenArgs) -> Outcome {
 /// The lines of a file of tokens.
 fn table(token: &ApiToken) -> String {
     let scopes: Vec<_> = token.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
-    let max_open = token.max_open.map_or_else(String::new, |most| format!("max_open = {most}\n"));
     let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-    let mut limits = max_open;
+    let mut limits = token.max_open.map_or_else(String::new, |most| format!("max_open = {most}\n"));
+    limits += &token.max_total.map_or_else(String::new, |most| format!("max_total = {most}\n"));
     if !token.namespaces.is_empty() {
         limits += &format!("namespaces = [{}]\n", token.namespaces.iter().map(quoted).collect::<Vec<_>>().join(", "));
     }
@@ -117,7 +120,7 @@ mod tests {
             assert_eq!(read(&plain), std::slice::from_ref(&plain));
             let namespaces = vec!["org/*".to_owned(), "it's \"7\"".to_owned()];
             let (expires, rate) = (Some("2027-01-01T00:00:00Z".parse().unwrap()), NonZeroU32::new(7));
-            let token = ApiToken { namespaces, expires, rate, ..plain };
+            let token = ApiToken { max_total: Some(70), namespaces, expires, rate, ..plain };
             assert_eq!(read(&token), [token]);
         }
     }

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{Client, Result};
 use crate::model::{
-    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
+    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Namespaces, Place, TakenNames,
+    Time,
 };
 
 impl Client {
@@ -60,6 +61,17 @@ impl Client {
         let since = since.map(|since| ("since", since.to_string()));
         let pairs: Vec<_> = namespace.into_iter().chain(since).chain(rest(query, after)).collect();
         self.answer(self.call(Method::GET, &["v1", "conflicts"], &pairs)?).await
+    }
+
+    /// A page of the namespaces that have rules set or in which names were ever claimed, after one that the page before
+    /// gave. A token that reaches some namespaces is told of those alone.
+    ///
+    /// # Errors
+    /// The node cannot be reached or refuses.
+    pub async fn namespaces(&self, after: Option<&str>, limit: Option<usize>) -> Result<Namespaces> {
+        let limit = limit.map(|limit| ("limit", limit.to_string()));
+        let pairs: Vec<_> = after.map(|after| ("after", after.to_owned())).into_iter().chain(limit).collect();
+        self.answer(self.call(Method::GET, &["v1", "namespaces"], &pairs)?).await
     }
 
     /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.

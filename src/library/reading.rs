@@ -5,10 +5,11 @@ use uuid::Uuid;
 use super::{Result, named};
 use crate::api::{asked, checked, looked_up, page_limit};
 use crate::model::{
-    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Place, TakenNames, Time,
+    CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Namespaces, Place, TakenNames,
+    Time,
 };
 use crate::node::Node;
-use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken};
+use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken, NamespacesKnown};
 
 /// Calls that read many rows, or say why something is where it is.
 impl Node {
@@ -59,6 +60,16 @@ impl Node {
     /// The node refuses.
     pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
         let query = ConflictsOf::new(query.namespace.clone(), since, after.cloned(), page_limit(query.limit)?);
+        asked(self.handle().query(query)).await
+    }
+
+    /// A page of the namespaces that have rules set or in which names were ever claimed, after one that the page before
+    /// gave.
+    ///
+    /// # Errors
+    /// The node refuses.
+    pub async fn namespaces(&self, after: Option<&str>, limit: Option<usize>) -> Result<Namespaces> {
+        let query = NamespacesKnown::new(Vec::new(), after.map(str::to_owned), page_limit(limit)?);
         asked(self.handle().query(query)).await
     }
 

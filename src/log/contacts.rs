@@ -30,6 +30,11 @@ impl Contacts {
         self.get(node).map(|contact| contact.label.clone()).unwrap_or_default()
     }
 
+    /// Nodes by their labels and ids, for people.
+    pub(crate) fn named(&self, nodes: impl IntoIterator<Item = NodeId>) -> String {
+        nodes.into_iter().map(|node| format!("{} ({node})", self.label(node))).collect::<Vec<_>>().join(", ")
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Contact> {
         self.known.values()

@@ -25,7 +25,7 @@ impl Log {
         }
         if !is_done && self.membership.freeze_by(self.me, node).is_none() {
             self.view().may_evict(node, force)?;
-            tracing::warn!(%node, label = self.contacts.label(node), force, "an operator evicts a member");
+            tracing::info!(%node, label = self.contacts.label(node), force, "an operator evicts a member");
             self.freeze(node);
         }
         Ok(())
@@ -43,7 +43,8 @@ impl Log {
             return Err(Denied::NoMember(node));
         }
         if self.membership.barred().keys.contains(&node) != banned {
-            tracing::warn!(%node, banned, "an operator says whether a key is kept out of the cluster");
+            let label = self.contacts.label(node);
+            tracing::info!(%node, label, banned, "an operator says whether a key is kept out of the cluster");
             self.issue_membership(Body::Member(MemberOp::Ban { node, banned }));
         }
         Ok(())
@@ -93,7 +94,11 @@ impl Log {
             *member == self.me || agrees && !self.membership.frozen().contains(member)
         });
         if 2 * agree.count() > self.membership.count() {
-            tracing::warn!(?silent, "members are silent to a majority and are evicted, as evict_after says");
+            let silent_members = self.contacts.named(silent.iter().copied());
+            tracing::warn!(
+                silent_members,
+                "members are silent to a majority and are evicted, as evict_after says; look whether they run"
+            );
             silent.into_iter().for_each(|node| self.freeze(node));
         }
     }

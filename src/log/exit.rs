@@ -74,7 +74,7 @@ impl View<'_> {
     fn come_back(&self, cut: Seq) -> Exit {
         let next = planted!(log::next_incarnation(self.me.next_incarnation(), self.me));
         let Some(next) = next else { return Exit::UsedUp("this node was evicted") };
-        tracing::warn!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
+        tracing::info!(cut, next = %next, "this node was evicted; it comes back under its next incarnation");
         Exit::Anew(next, self.frontiers.decided(self.me) + 1)
     }
 
@@ -97,7 +97,7 @@ impl View<'_> {
         }
         let why = "this node holds ops that an eviction has made void";
         let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp(why) };
-        tracing::warn!(next = %next, "this node holds ops that an eviction has made void; it takes the state anew under its next incarnation");
+        tracing::info!(next = %next, "this node holds ops that an eviction has made void; it takes the state anew under its next incarnation");
         Exit::Anew(next, 1)
     }
 }

@@ -220,6 +220,13 @@ pub enum Obstacle {
     Banned,
 }
 
+impl Obstacle {
+    /// Whether it does not pass by itself.
+    pub(super) fn needs_operator(&self) -> bool {
+        matches!(self, Self::Clock { .. } | Self::TokenUsed | Self::Banned)
+    }
+}
+
 /// Which stream carries a message, so that bulk never delays a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {

@@ -14,6 +14,7 @@ pub mod limits;
 mod metadata;
 mod name;
 mod namespace;
+mod namespaces;
 pub(crate) mod object;
 mod problem;
 mod query;
@@ -35,6 +36,7 @@ pub use name::{
     Tenure,
 };
 pub use namespace::{Characters, HeldFor, Lookalikes, Namespace, NamespaceBody, NamespacePatch, ProfileName};
+pub use namespaces::{ListedNamespace, Namespaces};
 pub use problem::{Problem, ProblemType};
 pub use query::{EventQuery, NameQuery};
 pub use registration::{

@@ -62,6 +62,9 @@ pub enum ProblemType {
     /// The owner, or the API token, has as many open registrations as it may.
     #[strum(props(status = 429, title = "Too many open registrations"))]
     TooManyOpen,
+    /// The owner, or the API token, has as many registrations that hold names as it may.
+    #[strum(props(status = 429, title = "Too many held registrations"))]
+    TooManyHeld,
     /// The API token, or the address, has sent as many requests as it may just now.
     #[strum(props(status = 429, title = "Too many requests"))]
     TooManyRequests,
@@ -214,7 +217,7 @@ pub struct Problem {
     /// With `cursor-unknown` and `events-compacted`: the cursor to go on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Cursor>,
-    /// With `too-many-open`: how many the owner, or the API token, may have.
+    /// With `too-many-open` and `too-many-held`: how many the owner, or the API token, may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// With `forbidden`: what the API token lacks.

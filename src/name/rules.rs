@@ -7,7 +7,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::reserved::{MAX_RESERVED, MAX_RESERVED_BYTES, Reserved};
 use super::{NameError, ReservedAs, domain, email, lookalikes, username};
 use crate::model::limits::MAX_NAME;
-use crate::model::{Characters, Lookalikes};
+use crate::model::{Characters, Lookalikes, ProfileName};
 
 /// What an error calls a user name.
 const USER_NAME: &str = "a user name";
@@ -72,6 +72,17 @@ impl Profile {
             Self::Email { .. } => "email",
             Self::Opaque => "opaque",
             Self::DnsLabel => "dns-label",
+        }
+    }
+}
+
+impl From<Profile> for ProfileName {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Username { .. } => Self::Username,
+            Profile::Email { .. } => Self::Email,
+            Profile::Opaque => Self::Opaque,
+            Profile::DnsLabel => Self::DnsLabel,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Descriptors: each connection and each file of the store takes one, and a store that gets none fails for good. So the
 //! limit is raised as far as the system lets it, and some are kept from connections.
 
+#[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Kept for the store, its compactions, backups, and peers. A guess: a store of ten million names has some hundred files.
 const RESERVE: u64 = 512;
 
 /// Raises the process's own limit to the most that the system allows it, and says what it is; none for no limit.
+#[cfg(unix)]
 pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| limit.maximum.is_none_or(|most| current < most)) {
@@ -16,6 +18,12 @@ pub fn raise() -> Option<u64> {
         }
     }
     getrlimit(Resource::Nofile).current
+}
+
+/// Windows sets a process no limit that it would come near to.
+#[cfg(not(unix))]
+pub fn raise() -> Option<u64> {
+    None
 }
 
 /// Of so many connections those that leave the reserve; a quarter of all descriptors where there is no room for it.
@@ -37,6 +45,7 @@ mod tests {
         assert_eq!((of(Some(1024)), of(Some(400)), of(Some(0))), (512, 100, 0));
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_limit_is_raised_as_far_as_it_goes() {
         let most = getrlimit(Resource::Nofile).maximum;

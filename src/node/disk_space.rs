@@ -1,11 +1,9 @@
 //! The disk of a data directory: how much room it has left, since a store that finds none fails for good, and whether the
 //! directory is still where it was.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use rustix::io::Errno;
+use std::{fmt, io};
 
 use crate::replica::Refusal;
 
@@ -25,7 +23,8 @@ pub(super) struct Disk {
     found: [File; 2],
 }
 
-/// What tells one file from all others: its device and its inode.
+/// What tells one file from all others: its device and its inode. Elsewhere than on Unix the time when it was made stands for
+/// them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct File {
     device: u64,
@@ -64,10 +63,10 @@ impl Disk {
 
     /// Why nothing more is to be registered, where the disk is low. A disk that does not say is taken to have room.
     pub(super) fn room(&self) -> Option<Refusal> {
-        let space = rustix::fs::statvfs(&self.dir);
+        let space = fs4::available_space(&self.dir);
         let space = space
             .inspect_err(|error| tracing::debug!("the free space of {} is not known: {error}", self.dir.display()));
-        let free = space.ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))?;
+        let free = space.ok()?;
         (free < self.least).then_some(Refusal::DiskLow { free, least: self.least })
     }
 
@@ -76,7 +75,7 @@ impl Disk {
         let paths = [self.dir.clone(), self.dir.join(FILE)];
         let replaced = paths.iter().zip(self.found).find_map(|(path, found)| match look_at(path) {
             Ok(there) => (there != found).then_some(true),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => Some(false),
+            Err(error) if is_gone(&error) => Some(false),
             Err(error) => {
                 tracing::debug!("{} cannot be looked at: {error}", path.display());
                 None
@@ -86,9 +85,23 @@ impl Disk {
     }
 }
 
-fn look_at(path: &Path) -> Result<File, Errno> {
-    let stat = rustix::fs::stat(path)?;
-    Ok(File { device: stat.st_dev, inode: stat.st_ino })
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
+    matches!(error.kind(), NotFound | NotADirectory | StaleNetworkFileHandle)
+}
+
+fn look_at(path: &Path) -> io::Result<File> {
+    let metadata = std::fs::metadata(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Ok(File { device: metadata.dev(), inode: metadata.ino() })
+    }
+    #[cfg(not(unix))]
+    {
+        let made = metadata.created()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(File { device: 0, inode: u64::try_from(made.as_nanos()).unwrap_or_default() })
+    }
 }
 
 #[cfg(test)]

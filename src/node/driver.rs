@@ -1,6 +1,7 @@
 //! The driver: the only owner of a replica and its store, for one life of the node.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::TryRng;
@@ -192,6 +193,7 @@ impl Driver {
     fn step(&mut self) -> Option<End> {
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
+        self.tell_private();
         outputs.into_iter().find_map(|output| self.act(output))
     }
 
@@ -210,6 +212,16 @@ impl Driver {
         self.transport.show_token(own.or_else(|| self.entry.clone()));
         self.watches.cluster.send_replace(known);
         self.comeback.abort_all();
+    }
+
+    /// Tells which namespaces are private, before the answers of the step go out that saw it change.
+    fn tell_private(&self) {
+        let private = self.replica.private_namespaces();
+        self.watches.private.send_if_modified(|known| {
+            let changed = !Arc::ptr_eq(known, private);
+            *known = Arc::clone(private);
+            changed
+        });
     }
 
     fn act(&mut self, output: Output) -> Option<End> {
@@ -246,6 +258,10 @@ impl Driver {
 
     /// Whether the data directory is not where it was; takes note of how much room it has.
     fn look_at_disk(&self) -> Option<Lost> {
+        let disk_hangs = self.replica.disk_hangs();
+        self.watches.health.send_modify(|health| {
+            (health.disk_hangs, health.seen) = (disk_hangs, tokio::time::Instant::now());
+        });
         if let Some(lost) = self.disk.lost() {
             return Some(lost);
         }

@@ -1,11 +1,15 @@
 //! One life of the node after the other: whoever is evicted comes back under the next incarnation of its identity, with
 //! the same store, addresses and handles. On a thread of its own, so that a read from disk never holds up the sockets.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::error::ResourceError;
+use super::health::Health;
 use super::rejoin::WayIn;
 use super::{NodeError, QUEUE};
 use crate::clock::NodeId;
@@ -49,6 +53,9 @@ pub(super) struct Watches {
     pub(super) node: watch::Sender<NodeId>,
     pub(super) events: watch::Sender<Cursor>,
     pub(super) cluster: watch::Sender<Option<KnownCluster>>,
+    /// The namespaces whose names are private.
+    pub(super) private: watch::Sender<Arc<BTreeSet<String>>>,
+    pub(super) health: watch::Sender<Health>,
     /// Why nothing more is to be registered, where the disk is low.
     pub(super) disk_low: watch::Sender<Option<Refusal>>,
     /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
@@ -62,6 +69,8 @@ impl Watches {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
             cluster: watch::Sender::new(None),
+            private: watch::Sender::new(Arc::default()),
+            health: watch::Sender::new(Health::default()),
             disk_low: watch::Sender::new(None),
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
@@ -89,6 +98,10 @@ impl Incarnations {
         let runtime = tokio::runtime::Handle::current();
         let run = move || {
             let (end, store) = runtime.block_on(self.run(replica, told));
+            if let End::Halt(reason) = &end {
+                // Whoever asks from now on is told why there is no answer.
+                self.watches.health.send_modify(|health| health.halted = Some(reason.clone()));
+            }
             let Self { transport, channels, watches, .. } = self;
             // What still comes from peers has nobody to take it, and must not hold up the transport.
             drop(channels);

@@ -11,6 +11,7 @@ use super::driver::{self, Clocks};
 use super::error::ResourceError;
 use crate::backup::{BackupError, Head, Reader};
 use crate::clock::{Millis, NodeId};
+use crate::files;
 use crate::model::ClusterId;
 use crate::replica::{
     self, Config, Contact, Holdings, RecoverError, RejoinError, Replica, Return, Verification, lay_open, node_in,
@@ -176,7 +177,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
     }
     let restored = fill(file, &making, rows).and_then(|restored| {
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let named = std::fs::rename(&making, dir).and_then(|()| File::open(parent)?.sync_all());
+        let named = std::fs::rename(&making, dir).and_then(|()| files::sync_dir(parent));
         named.map(|()| restored).map_err(write)
     });
     if restored.is_err() {

@@ -178,6 +178,7 @@ impl Writer<'_> {
         }
         self.log.may_issue()?;
         let claims = self.reader().claims(&request, keys, in_secret)?;
+        self.check_totals(&request)?;
         self.check_allowance(&request.owner)?;
         request.charge.as_ref().map_or(Ok(()), |charge| self.check_charge(charge))?;
         let replaces =

@@ -41,7 +41,9 @@ mod rows;
 mod verdicts;
 mod waiters;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::caller::{Bearer, reaches};
 use self::feed::Feed;
@@ -51,7 +53,7 @@ pub use self::namespaces::RulesOf;
 pub use self::queries::*;
 pub use self::query::{Asked, Budget, Query};
 pub use self::quota::Charge;
-use self::quota::{OwnerQuota, TokenQuota};
+use self::quota::{OwnerQuota, TokenQuota, Totals};
 pub use self::refusal::Refusal;
 use self::reissue::Reissue;
 pub use self::reply::{Ready, Reply};
@@ -72,6 +74,8 @@ pub struct Config {
     pub tidy_every: u64,
     /// Registrations of one owner that may be open at once; none: any number.
     pub max_open_of_owner: Option<u32>,
+    /// Registrations of one owner that may hold names, permanent ones counted; none: any number.
+    pub max_total_of_owner: Option<u32>,
     /// What owners are told apart by, which nobody else is to know.
     pub seed: u64,
 }
@@ -91,6 +95,9 @@ pub struct Registry {
     waiters: Waiters,
     allowances: OwnerQuota,
     charges: TokenQuota,
+    totals: Totals,
+    /// The namespaces whose names are private.
+    private: Arc<BTreeSet<String>>,
     /// What this node has to make good after an eviction.
     reissue: Reissue,
     retention: Retention,
@@ -112,6 +119,8 @@ impl Registry {
             waiters: Waiters::default(),
             allowances: OwnerQuota::new(config.seed),
             charges: TokenQuota::default(),
+            totals: Totals::default(),
+            private: Arc::default(),
             reissue: Reissue::default(),
             retention: Retention::default(),
             ready: Vec::new(),
@@ -121,6 +130,11 @@ impl Registry {
     /// The time of the step that begins.
     pub(crate) fn set_time(&mut self, now: Now) {
         self.now = now;
+    }
+
+    /// The namespaces whose names are private, by the rules in force here.
+    pub(crate) fn private_namespaces(&self) -> &Arc<BTreeSet<String>> {
+        &self.private
     }
 
     /// Takes the answers that are ready.
@@ -143,6 +157,12 @@ impl Registry {
     #[cfg(test)]
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         &mut self.config
+    }
+
+    /// How many registrations of an owner hold names, where it is counted.
+    #[cfg(test)]
+    pub(crate) fn total_of(&self, owner: &str) -> Option<u32> {
+        self.totals.known(owner)
     }
 
     /// The cursor of an event of the feed.
@@ -217,6 +237,8 @@ impl Writer<'_> {
         self.load_reissue();
         self.load_feed(feed);
         self.load_retention();
+        self.load_totals();
+        self.load_private();
     }
 
     /// Issues an op of this node's own.
@@ -231,9 +253,15 @@ impl Writer<'_> {
             Body::Name(said) => self.registry.lattice.apply(self.store, op.stamp(), op.seq, said),
             Body::Member(_) => Effects::default(),
         };
+        if let Body::Name(NameOp::Namespace { namespace, .. }) = &op.body {
+            self.note_private(namespace);
+        }
         self.registry.verdicts.applied(op);
         if let Some(registration) = effects.registered.as_ref().filter(|_| effects.first_of_id) {
             self.tell_accepted(registration);
+        }
+        if let Some(registration) = &effects.registered {
+            self.begins_to_hold(registration);
         }
         self.on_lost(&effects.lost);
         effects

@@ -42,7 +42,7 @@ impl Reader<'_> {
     }
 
     /// Whether any name of a namespace was ever claimed, as far as this node knows.
-    fn has_names(&self, namespace: &str) -> bool {
+    pub(super) fn has_names(&self, namespace: &str) -> bool {
         self.has_any::<schema::Names>(namespace)
             || self.has_any::<schema::Erased>(namespace)
             || self.has_any::<schema::Claims>(namespace)

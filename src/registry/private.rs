@@ -11,7 +11,8 @@
 //! rename from or to a private name for the same reason; and whatever goes by the id of a registration with private names,
 //! or by one that nobody knows, because what lost may be forgotten earlier.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -22,7 +23,6 @@ use crate::clock::Hlc;
 use crate::crdt::{Claim, ClaimRecord, EndReason, Registration, Vacancy};
 use crate::model::{self, NameRef, Status, Time};
 use crate::name::Rules;
-use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span, TypedKey};
 
 /// A name's key, as it is claimed.
@@ -43,15 +43,6 @@ impl Reader<'_> {
         self.registry.lattice.rules(self.store, namespace).is_private()
     }
 
-    fn has_private_namespaces(&self) -> bool {
-        let mut any = false;
-        schema::Namespaces::scan(self.store, &Span::all(), Direction::Up, &mut |found| {
-            any = found.row().rules.is_private();
-            if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        any
-    }
-
     /// Whether some name of a registration is one that only those who may read are to know of. It may have been taken
     /// before its namespace was private.
     fn has_private_names(&self, registration: &Registration) -> bool {
@@ -65,7 +56,7 @@ impl Reader<'_> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let hidden = match known {
             Some(registration) => self.has_private_names(&registration),
-            None => self.has_private_namespaces(),
+            None => !self.registry.private.is_empty(),
         };
         if hidden { Err(Refusal::NeedsRead("a registration that has private names or is not known")) } else { Ok(()) }
     }
@@ -124,15 +115,16 @@ impl Reader<'_> {
         registration.end().is_some_and(|end| end > self.log.watermark()) && !registration.activated_in_time()
     }
 
+    /// Whether a registration lost private names, which its client is not to find out. A later twin stands for nothing.
+    pub(crate) fn lost_in_private(&self, registration: &Registration) -> bool {
+        let first = || self.registry.lattice.find_stamp(self.store, registration.id());
+        has_hidden(registration) && registration.lost && first().is_none_or(|first| first >= registration.stamp)
+    }
+
     /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown
     /// would tell.
     pub(crate) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
-        let twin = self
-            .registry
-            .lattice
-            .find_stamp(self.store, registration.id())
-            .is_some_and(|first| first < registration.stamp);
-        if !has_hidden(registration) || !registration.lost || twin {
+        if !self.lost_in_private(registration) {
             return None;
         }
         match registration.end() {
@@ -152,6 +144,28 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
+    /// Reads which namespaces are private.
+    pub(crate) fn load_private(&mut self) {
+        let mut private = BTreeSet::new();
+        schema::Namespaces::each(self.store, &Span::all(), |found| {
+            private.extend(found.key().filter(|_| found.row().rules.is_private()).map(str::to_owned));
+        });
+        self.registry.private = Arc::new(private);
+    }
+
+    /// A namespace may have got other rules.
+    pub(crate) fn note_private(&mut self, namespace: &str) {
+        let is_private = self.reader().is_private_namespace(namespace);
+        if is_private != self.registry.private.contains(namespace) {
+            let private = Arc::make_mut(&mut self.registry.private);
+            if is_private {
+                private.insert(namespace.to_owned())
+            } else {
+                private.remove(namespace)
+            };
+        }
+    }
+
     /// Keeps the private names of a registration as they were typed here.
     pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRef>) {
         for (record, name) in registration.claims.iter().zip(names) {

@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod history;
 mod listing;
+mod namespaces;
 mod owner;
 mod views;
 
@@ -19,6 +20,7 @@ pub use self::explain::{
 };
 pub use self::history::HistoryOf;
 pub use self::listing::{NamesOf, NamesTaken, Suggestions};
+pub use self::namespaces::NamespacesKnown;
 pub use self::owner::RegistrationsOf;
 pub use self::views::NameOf;
 

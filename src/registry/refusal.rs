@@ -54,6 +54,29 @@ pub enum Refusal {
         /// How many it may have.
         limit: u32,
     },
+    /// The owner has as many registrations that hold names as it may.
+    #[error(
+        "owner {owner:?} has {limit} registrations that hold names, permanent ones counted, which is the limit per owner at \
+         this node (max_total); nothing was registered. Release what is not needed, or have the node's operator raise the limit"
+    )]
+    TooManyHeld {
+        /// Whose.
+        owner: String,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// An API token has as many registrations that hold names as it may.
+    #[error(
+        "the API token {token:?} has registered {limit} times at this node what still holds names, permanent registrations \
+         counted, which is its limit (max_total); nothing was registered. Release what is not needed, or have the node's \
+         operator raise the token's limit"
+    )]
+    TokenTooManyHeld {
+        /// The token's name.
+        token: String,
+        /// How many it may have.
+        limit: u32,
+    },
     /// No such registration is known here.
     #[error("no registration {0} is known to this node; if it was accepted elsewhere, it may not have arrived yet")]
     NoRegistration(Uuid),

@@ -287,6 +287,7 @@ impl Writer<'_> {
             self.note_end(registration.stamp, index, by);
             self.tell_ended(&registration, index, reason);
             self.note_over(&registration);
+            self.may_hold_no_more(&registration);
         }
     }
 
@@ -311,6 +312,7 @@ impl Writer<'_> {
         let due: Vec<_> = known.filter(|known| has_ended(known) && self.reader().is_settled(known)).collect();
         for registration in due {
             self.registry.allowances.forget(&registration.owner);
+            self.holds_no_more_when_erased(&registration);
             self.registry.lattice.settle(self.store, watermark);
             self.forget_typed(registration.id());
             self.registry.lattice.erase(self.store, registration);
@@ -364,6 +366,7 @@ impl Writer<'_> {
             }
         }
         if contest.rejected && contest.decided {
+            let held = !has_ended(&registration);
             let freed = planted!(registry::freed(registration.claims.len()));
             registration.claims.iter_mut().take(freed).for_each(|record| {
                 record.ended.get_or_insert(EndReason::Rejected);
@@ -372,6 +375,9 @@ impl Writer<'_> {
             self.registry.verdicts.contests.remove(&stamp);
             schema::Contested::delete(self.store, stamp);
             self.note_over(&registration);
+            if held {
+                self.may_hold_no_more(&registration);
+            }
         } else {
             self.registry.verdicts.contests.insert(stamp, contest);
         }
@@ -433,6 +439,7 @@ impl Writer<'_> {
         }
         let Some(mut registration) = Registration::load(self.store, stamp) else { return false };
         let Some(end) = registration.end() else { return false };
+        let held = !has_ended(&registration) || self.reader().lost_in_private(&registration);
         if !registration.activated_in_time() {
             for index in 0..registration.claims.len() {
                 if registration.claims[index].ended.is_none() {
@@ -443,6 +450,9 @@ impl Writer<'_> {
             }
             registration.save(self.store);
             self.note_over(&registration);
+        }
+        if held {
+            self.may_hold_no_more(&registration);
         }
         schema::Expiries::delete(self.store, (end, stamp));
         true

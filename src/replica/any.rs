@@ -3,11 +3,13 @@
 use uuid::Uuid;
 
 use super::request::{self, ClusterCommand};
-use crate::model::{Cluster, Conflicts, Events, History, Name, Namespace, Registration, Registrations, TakenNames};
+use crate::model::{
+    Cluster, Conflicts, Events, History, Name, Namespace, Namespaces, Registration, Registrations, TakenNames,
+};
 use crate::registry::{
     Asked, AwaitFinal, Caller, Command, ConflictsOf, EventsAfter, ExplainName, ExplainRegistration, HistoryOf,
-    NameExplanation, NameOf, NamesOf, NamesTaken, Refusal, RegistrationExplanation, RegistrationsOf, Reply, RulesOf,
-    SetRules, Suggestions,
+    NameExplanation, NameOf, NamesOf, NamesTaken, NamespacesKnown, Refusal, RegistrationExplanation, RegistrationsOf,
+    Reply, RulesOf, SetRules, Suggestions,
 };
 
 /// Names a request until it is answered; chosen by whoever makes it.
@@ -67,6 +69,8 @@ answers! {
     Suggestions(Vec<String>),
     /// To `NamesTaken`.
     Taken(TakenNames),
+    /// To `NamespacesKnown`.
+    Namespaces(Namespaces),
     /// To `RegistrationsOf`.
     Registrations(Registrations),
     /// To `EventsAfter`.
@@ -141,8 +145,8 @@ macro_rules! queries {
 }
 
 queries! {
-    ConflictsOf, EventsAfter, ExplainName, ExplainRegistration, HistoryOf, NameOf, NamesOf, NamesTaken, RegistrationsOf, RulesOf,
-    Suggestions,
+    ConflictsOf, EventsAfter, ExplainName, ExplainRegistration, HistoryOf, NameOf, NamesOf, NamesTaken, NamespacesKnown, RegistrationsOf,
+    RulesOf, Suggestions,
 }
 
 impl Request {

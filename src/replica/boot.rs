@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::news::News;
 use super::outbox::Outbox;
 use super::readings::Readings;
 use super::{Config, Replica};
@@ -76,6 +77,7 @@ impl<S: Store> Replica<S> {
             waiting_for_start: VecDeque::new(),
             readings: Readings::default(),
             outbox: Outbox::default(),
+            news: News::default(),
             config,
         };
         match (whole, start) {
@@ -96,6 +98,7 @@ impl<S: Store> Replica<S> {
         self.log.load(&mut self.store);
         let feed = self.log.random();
         self.writer().load(feed);
+        self.news = News::of(&self.log);
     }
 }
 

@@ -36,7 +36,7 @@ impl<S: Store> Replica<S> {
                 .then(|| self.log.view().leave_waits_for().into_iter().collect()),
             eviction: self.eviction_view(),
             forks: forks.map(|(origin, log::Fork { by, seq })| Fork { origin, by, seq }).collect(),
-            disk_hangs_ms: self.outbox.disk_hangs(self.now.elapsed),
+            disk_hangs_ms: self.disk_hangs(),
             events: EventRange { start, last },
             banned: self.log.membership().barred().keys.iter().copied().collect(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| Cut { node: *node, seq: cut.seq }).collect(),

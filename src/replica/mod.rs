@@ -27,6 +27,7 @@ mod config;
 mod hindrance;
 mod input;
 mod log_view;
+mod news;
 mod outbox;
 #[cfg(feature = "planted")]
 mod planted;
@@ -40,11 +41,13 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 pub use self::boot::{OpenError, node_in};
 pub use self::config::Config;
 pub use self::input::{Input, Output};
+use self::news::News;
 use self::outbox::Outbox;
 use self::readings::Readings;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
@@ -79,6 +82,7 @@ pub struct Replica<S> {
     /// Queries that are being answered.
     readings: Readings,
     outbox: Outbox,
+    news: News,
 }
 
 impl<S: Store> Replica<S> {
@@ -132,6 +136,16 @@ impl<S: Store> Replica<S> {
         self.log.frontiers().watermark()
     }
 
+    /// The namespaces whose names are private, by the rules in force here.
+    pub fn private_namespaces(&self) -> &Arc<BTreeSet<String>> {
+        self.registry.private_namespaces()
+    }
+
+    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    pub fn disk_hangs(&self) -> Option<u64> {
+        self.outbox.disk_hangs(self.now.elapsed)
+    }
+
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let read = if self.readings.is_waiting() && self.log.phase().takes_input() {
@@ -168,6 +182,7 @@ impl<S: Store> Replica<S> {
             Input::SnapshotEnd { from, snapshot } => {
                 if self.log.on_snapshot_end(store, from, snapshot) {
                     self.load();
+                    self.writer().sweep_held();
                     self.log.greet_all(&mut self.store);
                 }
             }
@@ -212,6 +227,7 @@ impl<S: Store> Replica<S> {
         // Housekeeping does not delay what others wait for.
         self.writer().retell();
         self.writer().tidy();
+        self.news.tell(&self.log, now.elapsed);
         // Last what all of the above has moved, so that one batch holds all of the step.
         let events = self.registry.write_events(&mut self.store);
         self.log.save(&mut self.store);

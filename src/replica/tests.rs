@@ -3,6 +3,7 @@
 mod erase;
 mod extend;
 mod feed;
+mod held;
 mod kept;
 mod namespaces;
 mod on_behalf;
@@ -13,8 +14,7 @@ mod recovery;
 mod retention;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use uuid::Uuid;
 
@@ -52,19 +52,19 @@ impl Replies {
 }
 
 /// A cluster with its own time; everything is durable at once and every message of a live link arrives.
-struct Cluster {
-    nodes: BTreeMap<NodeId, Replica<MemoryStore>>,
+pub(super) struct Cluster {
+    pub(super) nodes: BTreeMap<NodeId, Replica<MemoryStore>>,
     cut: BTreeSet<(NodeId, NodeId)>,
     replies: Replies,
-    now: Now,
+    pub(super) now: Now,
     next_token: Token,
 }
 
-fn node(n: u64) -> NodeId {
+pub(super) fn node(n: u64) -> NodeId {
     NodeId(n << 16)
 }
 
-fn config(n: u64) -> Config {
+pub(super) fn config(n: u64) -> Config {
     let (address, label) = (format!("127.0.0.1:{n}"), format!("n{n}"));
     let contact = Contact { node: node(n), public_key: Vec::new(), address, label, as_of: Millis(0) };
     Config::new(contact, n)
@@ -77,7 +77,7 @@ fn found(founders: BTreeSet<NodeId>, secret: [u8; 32]) -> Start {
 }
 
 impl Cluster {
-    fn founded(count: u64) -> Self {
+    pub(super) fn founded(count: u64) -> Self {
         let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
         let founders: BTreeSet<_> = (1..=count).map(node).collect();
         let open = |n| {
@@ -98,18 +98,23 @@ impl Cluster {
         nodes.iter().flat_map(|a| nodes.iter().filter(move |b| a < *b).map(|b| (*a, *b))).collect()
     }
 
-    fn connect(&mut self, a: NodeId, b: NodeId) {
+    pub(super) fn connect(&mut self, a: NodeId, b: NodeId) {
         self.nodes.get_mut(&a).unwrap().handle(self.now, Input::Connected(b));
         self.nodes.get_mut(&b).unwrap().handle(self.now, Input::Connected(a));
     }
 
-    fn cut(&mut self, a: u64, b: u64) {
+    /// A node sees that another is gone.
+    pub(super) fn lose(&mut self, node: NodeId, gone: NodeId) {
+        self.nodes.get_mut(&node).unwrap().handle(self.now, Input::Disconnected(gone));
+    }
+
+    pub(super) fn cut(&mut self, a: u64, b: u64) {
         self.cut.extend([(node(a), node(b)), (node(b), node(a))]);
         self.nodes.get_mut(&node(a)).unwrap().handle(self.now, Input::Disconnected(node(b)));
         self.nodes.get_mut(&node(b)).unwrap().handle(self.now, Input::Disconnected(node(a)));
     }
 
-    fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         for (a, b) in std::mem::take(&mut self.cut).into_iter().filter(|(a, b)| a < b) {
             self.connect(a, b);
         }
@@ -169,7 +174,7 @@ impl Cluster {
         }
     }
 
-    fn pass(&mut self, millis: u64) {
+    pub(super) fn pass(&mut self, millis: u64) {
         let end = self.now.elapsed.plus(millis);
         self.settle();
         while self.now.elapsed < end {
@@ -189,7 +194,7 @@ impl Cluster {
         token
     }
 
-    fn reply(&mut self, n: u64, request: impl Into<Request>) -> Reply {
+    pub(super) fn reply(&mut self, n: u64, request: impl Into<Request>) -> Reply {
         let token = self.ask(n, request);
         self.settle();
         self.replies.remove(&token).expect("answered")
@@ -202,7 +207,7 @@ impl Cluster {
         }
     }
 
-    fn claim(&mut self, n: u64, name: &str) -> Registration {
+    pub(super) fn claim(&mut self, n: u64, name: &str) -> Registration {
         self.register(n, names(&[name]))
     }
 

@@ -150,9 +150,24 @@ impl<S: Store> Check<'_, S> {
     fn make_good(&mut self) {
         self.each_readable::<schema::Over>(|_, _, _, _| {});
         self.each_readable::<schema::Charges>(|_, _, _, ()| {});
+        self.held();
         self.each_readable::<schema::Typed>(|_, _, _, _| {});
         self.each_readable::<schema::Void>(|_, _, _, _| {});
         self.each_readable::<schema::Endings>(|_, _, _, _| {});
+    }
+
+    /// What callers hold, and that it is counted right.
+    fn held(&mut self) {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        self.each_readable::<schema::HeldBy>(|_, _, _, token| *counts.entry(token).or_default() += 1);
+        self.each_readable::<schema::HeldCounts>(|check, found, token, count| {
+            let rows = counts.remove(token).unwrap_or_default();
+            check.wrong_unless(rows == count, Fault::Index, || format!("{found}: {count}, and there are {rows}"));
+        });
+        let token = counts.into_keys().next();
+        self.wrong_unless(token.is_none(), Fault::Index, || {
+            format!("what the API token {:?} holds is not counted", token.unwrap_or_default())
+        });
     }
 
     /// The cluster's state.

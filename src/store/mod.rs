@@ -61,6 +61,8 @@ pub enum Table {
     Charges,
     /// Private names as they were typed at this node, by registration and key.
     Typed,
+    /// Registrations that count against the totals of API tokens at this node, by id, and how many each token has.
+    Held,
     /// The last leader of a name that was erased, by namespace and the hash of its key.
     Erased,
     /// Claims to a name beside the one that leads its open tenure, by name, tenure and stamp.
@@ -71,7 +73,7 @@ pub enum Table {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -91,6 +93,7 @@ impl Table {
         Self::Endings,
         Self::Charges,
         Self::Typed,
+        Self::Held,
         Self::Erased,
         Self::Claims,
         Self::Followed,
@@ -119,6 +122,7 @@ impl Table {
             Self::Endings => "endings",
             Self::Charges => "charges",
             Self::Typed => "typed",
+            Self::Held => "held",
             Self::Erased => "erased",
             Self::Claims => "claims",
             Self::Followed => "followed",
@@ -127,11 +131,11 @@ impl Table {
 
     /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
     /// it, what it has to make good, when it learnt how claims ended, what its callers have open
-    /// and how they typed private names.
+    /// or hold, and how they typed private names.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
         let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Over);
-        !own && !matches!(self, Self::Endings | Self::Charges | Self::Typed)
+        !own && !matches!(self, Self::Endings | Self::Charges | Self::Typed | Self::Held)
     }
 }
 

@@ -28,13 +28,15 @@
 //! | [`Endings`] | stamp, place of the claim | when it ended |
 //! | [`Charges`] | API token, id | nothing |
 //! | [`Typed`] | id, key | the name as typed |
+//! | [`HeldBy`] | id | API token |
+//! | [`HeldCounts`] | API token | how many rows of [`HeldBy`] name it |
 //! | [`Erased`] | namespace, hash of the key | stamp of its last leader |
 //! | [`Claims`] | namespace, key, tenure, stamp | nothing |
 //! | [`Followed`] | namespace, key, stamp of a claim | `crdt::Followed` |
 //! | [`Frontiers`] | origin | how far its log is applied and decided |
 //! | [`Erasing`] | stamp of a registration | stamp of the op that erases it |
 //!
-//! The last two are parts of [`Table::Cluster`], whose other rows are single values, as are all rows of [`Table::Meta`].
+//! [`HeldBy`] and [`HeldCounts`] are parts of [`Table::Held`]. The last two are parts of [`Table::Cluster`], whose other rows are single values, as are all rows of [`Table::Meta`].
 
 mod key;
 mod rows;
@@ -122,6 +124,10 @@ tables! {
     Charges: Charges, ChargeKey<'a>;
     /// Private names as they were typed at this node.
     Typed: Typed, TypedKey<'a>;
+    /// Registrations that count against an API token's total at this node.
+    HeldBy: Held after b"i", Uuid;
+    /// How many registrations count against each API token's total.
+    HeldCounts: Held after b"t", &'a str;
     /// The last leaders of erased names, whose keys are hashes.
     Erased: Erased, NameKey<'a>;
     /// Claims to names beside those that lead an open tenure.
@@ -172,6 +178,8 @@ rows! {
     Rows Over: Row = SaidAll;
     Rows Charges: Row = ();
     Rows Typed: Row = str;
+    Rows HeldBy: Row = str;
+    Rows HeldCounts: Row = u64;
     Rows Erased: Row = Stamp;
     Rows Claims: Row = ();
     Rows Erasing: Row = Stamp;

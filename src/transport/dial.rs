@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::close::{self, CloseReason};
+use super::complaint::{Complaint, Refused};
 use super::config::Limits;
 use super::hello::{self, HelloError, Introduction, Welcomed};
 use super::identity::PublicKey;
@@ -90,22 +91,6 @@ impl Backoff {
     }
 }
 
-/// Logs a failure when it is another than the last one.
-#[derive(Default)]
-struct Complaint(Option<String>);
-
-impl Complaint {
-    fn about(&mut self, address: &str, error: &DialError) {
-        let text = error.to_string();
-        if error.is_duplicate() || self.0.as_ref() == Some(&text) {
-            tracing::debug!(address, %error, "dialing failed");
-        } else {
-            tracing::warn!(address, %error, "dialing failed; trying again until it succeeds");
-            self.0 = Some(text);
-        }
-    }
-}
-
 /// Dials a peer whenever there is no connection to it, for as long as it is one.
 pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
     let mut backoff = Backoff::new(&shared.limits);
@@ -120,7 +105,7 @@ pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
                 shared.until(|state| !state.is_linked(peer)).await;
                 backoff.ended_after(since.elapsed());
             }
-            Err(error) => complaint.about(&address, &error),
+            Err(error) => complaint.about(&shared.label(peer), &address, &error, error.is_duplicate()),
         }
         backoff.wait().await;
     }
@@ -337,7 +322,7 @@ pub(super) async fn join(
                     let _ = outcome.take().zip(first).map(|(outcome, first)| outcome.send(Err(first)));
                     return;
                 }
-                complaint.about(address, &error);
+                complaint.about("", address, &error, error.is_duplicate());
             }
         }
         backoff.wait().await;
@@ -410,7 +395,11 @@ async fn accept_one(shared: Arc<Shared>, incoming: Incoming) {
 }
 
 fn complain(shared: &Shared, from: SocketAddr, reason: &str) {
-    if shared.is_new_refusal(from.ip(), reason) {
-        tracing::warn!(%from, reason, "refused a connection");
+    match shared.refused(from.ip(), reason) {
+        Some(Refused::At(_)) => tracing::info!(%from, reason, "refused a connection"),
+        Some(Refused::Still) => {
+            tracing::warn!(%from, reason, "refuses connections for a while; look who calls from there, and whether it is a member");
+        }
+        None => {}
     }
 }

@@ -108,6 +108,8 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
             let reason = link.connection.close_reason().map(|reason| reason.to_string());
+            // Of a newcomer it is known only by now.
+            let label = shared.label(link.peer);
             tracing::info!(peer = %link.peer, label, reason = reason.unwrap_or_default(), "disconnected");
             // Nobody listens any more where this fails.
             let _ = shared.inputs.send(Input::Disconnected(link.peer)).await;

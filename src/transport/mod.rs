@@ -32,6 +32,7 @@
 //!   is never dialed.
 
 mod close;
+mod complaint;
 mod config;
 mod dial;
 mod frame;

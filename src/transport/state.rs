@@ -1,6 +1,7 @@
 //! Who may connect, which connections stand, and which of two is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,8 +10,10 @@ use quinn::{Connection, Endpoint};
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::close::CloseReason;
+use super::complaint::{QUIET, Refused};
 use super::config::Limits;
 use super::hello::Introduction;
 use super::identity::{PublicKey, node_id};
@@ -79,7 +82,7 @@ pub(super) struct State {
     pub(super) shown: Option<JoinToken>,
     pub(super) join: Option<AbortHandle>,
     /// What was logged already.
-    refusals: BTreeSet<(IpAddr, String)>,
+    refusals: BTreeMap<(IpAddr, String), Refused>,
 }
 
 /// Somebody who may connect.
@@ -246,7 +249,7 @@ impl Shared {
         let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard, pass));
         state.links.insert(peer.node, Arc::clone(&link));
         let from = connection.remote_address();
-        state.refusals.retain(|(refused, _)| *refused != from.ip());
+        state.refusals.retain(|(refused, _), _| *refused != from.ip());
         if let Some(known) = state.peers.get_mut(&peer.node) {
             known.seen = Some(from);
         }
@@ -315,13 +318,22 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    /// Whether a refusal is news, and so worth a line in the log.
-    pub(super) fn is_new_refusal(&self, from: IpAddr, reason: &str) -> bool {
+    /// Takes note of a refusal. Says whether it is news, and so worth a line in the log.
+    pub(super) fn refused(&self, from: IpAddr, reason: &str) -> Option<Refused> {
         let mut state = self.state();
         if state.refusals.len() >= MAX_REFUSALS {
             state.refusals.clear();
         }
-        state.refusals.insert((from, reason.to_owned()))
+        match state.refusals.entry((from, reason.to_owned())) {
+            Entry::Vacant(entry) => Some(*entry.insert(Refused::At(Instant::now()))),
+            Entry::Occupied(mut entry) => match *entry.get() {
+                Refused::At(since) if since.elapsed() >= QUIET => {
+                    entry.insert(Refused::Still);
+                    Some(Refused::Still)
+                }
+                Refused::At(_) | Refused::Still => None,
+            },
+        }
     }
 
     /// Nothing is begun any more.

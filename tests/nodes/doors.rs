@@ -86,6 +86,9 @@ async fn a_disk_that_is_nearly_full_takes_no_more_registrations() {
     .await;
     let problem = refused.problem().unwrap();
     assert_eq!((problem.status, problem.problem_type), (507, ProblemType::DiskLow), "{problem}");
+    let http = crate::support::http().build().unwrap();
+    let ready = http.get(format!("{}/readyz", node.url())).send().await.unwrap();
+    assert_eq!(ready.status(), 507, "it takes no registrations, so it is not ready");
     // Whatever makes room goes on.
     node.client.release(alice.id).await.unwrap();
     assert!(home.read_log().contains("registrations are refused"));

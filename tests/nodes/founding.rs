@@ -11,7 +11,7 @@ use forename::transport::Cuts;
 
 use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, command, run};
-use crate::support::{DEADLINE, all_members, claim, cluster, configured, eventually, is_out, same, user};
+use crate::support::{DEADLINE, all_members, claim, cluster, configured, eventually, is_out, same, user, within};
 
 #[tokio::test]
 async fn a_node_founds_no_cluster_by_itself() {
@@ -32,6 +32,20 @@ async fn a_node_founds_no_cluster_by_itself() {
     let mut node = Process::start(&home, &serve).await;
     claim(&node.client, &user("alice", "ann")).await;
     assert!(node.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_node_that_has_halted_says_why_to_whoever_asks() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, away) = (place.path().join("data"), place.path().join("away"));
+    forename::Node::init(&dir, &Default::default()).unwrap();
+    let node = forename::Node::start(NodeConfig::new(&dir)).await.unwrap();
+    std::fs::rename(&dir, &away).unwrap();
+    let halted = within("it halts", node.stopped()).await.unwrap_err().to_string();
+    assert!(halted.contains("is gone"), "{halted}");
+    let refusal = node.cluster().await.unwrap_err();
+    assert_eq!(refusal.problem_type, ProblemType::Unavailable);
+    assert!(refusal.detail.contains("it has stopped: the data directory"), "{}", refusal.detail);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! | `private` | private names: nobody can probe them, and they stay where they were typed |
 //! | `races` | claims to the same names at the same time |
 //! | `links` | cut links between nodes of this process |
+//! | `logs` | what operators read in the lines of log |
 //! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
 //! | `rescue` | data directories that are lost, old, or all that is left |
@@ -46,6 +47,7 @@ mod https;
 mod leaving;
 mod library;
 mod links;
+mod logs;
 mod many;
 mod namespaces;
 mod private;

@@ -62,6 +62,7 @@ impl Local {
             join,
             found: Some(ClusterSettings::default()),
             max_open: None,
+            max_total: None,
             keep_log: None,
             min_free: 0,
             links: Some(links),

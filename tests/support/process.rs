@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 27] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -28,6 +28,7 @@ const VARIABLES: [&str; 26] = [
     "NODE",
     "CLUSTER",
     "MAX_OPEN",
+    "MAX_TOTAL",
     "API_TOKENS",
     "HOSTS",
     "RATE",

@@ -201,7 +201,7 @@ impl Living {
                 Table::Endings => self.claims + self.registrations,
                 Table::Typed => self.claims,
                 Table::Namespaces => self.namespaces,
-                Table::Charges => self.registrations,
+                Table::Charges | Table::Held => self.registrations,
                 Table::Void | Table::Log | Table::Events => continue,
             };
             let rows = store.rows(table).count();

@@ -14,7 +14,7 @@ const TOKEN: &str = "app";
 
 /// What clients count for where a token may have so many open.
 pub(crate) fn charge(max_open: u32) -> Charge {
-    Charge { token: TOKEN.to_owned(), max_open }
+    Charge { token: TOKEN.to_owned(), max_open: Some(max_open), max_total: None }
 }
 
 /// Whom a reply is for.

@@ -63,7 +63,7 @@ fn shown(world: &mut World, host: Host, call: Call, view: model::Registration) -
     told(world, host, &view)?;
     if let Call::Register(slot) | Call::About(slot) = call {
         if matches!(call, Call::Register(_)) {
-            let max_open = world.clients.charge(slot).map(|charge| charge.max_open);
+            let max_open = world.clients.charge(slot).and_then(|charge| charge.max_open);
             world.see(&Seen::Registered { host, max_open, view: &view })?;
             let id = world.clients.ids.entry(slot).or_insert(view.id);
             if *id != view.id {

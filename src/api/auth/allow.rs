@@ -105,6 +105,22 @@ impl Caller {
         Err(Refusal::OutOfReach(namespace.to_owned())).map_err(|refusal| Box::new(refusal.into()))
     }
 
+    /// The namespaces that it reaches, `org/*` for all below; none for all.
+    pub(in crate::api) fn namespaces(&self) -> &[String] {
+        &self.namespaces
+    }
+
+    /// Whether it may not be told what is known of private names.
+    pub(in crate::api) fn is_discreet(&self) -> bool {
+        !self.reads
+    }
+
+    /// The bearer of a token, as fast as it likes.
+    #[cfg(test)]
+    pub(in crate::api) fn of(token: &ApiToken) -> Self {
+        Self::bearing(token, &Rates::new(super::Rate::Any))
+    }
+
     /// Who asks, for whatever is not bound to a registration.
     pub(in crate::api) fn asks(&self) -> replica::Caller {
         replica::Caller { reads: self.reads, bearer: None }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::{Namespace, NamespaceBody, RulesVersion};
 use crate::name::{Profile, Rules};
-use crate::replica::{RulesOf, SetRules};
+use crate::replica::{NamespacesKnown, RulesOf, SetRules};
 
 fn stamp() -> Stamp {
     Stamp { hlc: Hlc(1_700_000_000_000 << 16), node: NODE }
@@ -103,4 +103,32 @@ async fn refusals_have_types_of_their_own() {
         assert_eq!(problem["type"], format!("urn:forename:problem:{name}"));
         assert!(problem["detail"].as_str().unwrap().contains("nothing was changed") || name == "namespace-in-use");
     }
+}
+
+#[tokio::test]
+async fn namespaces_are_listed_page_by_page() {
+    let page = |request: &Request| {
+        let Request::NamespacesKnown(NamespacesKnown { after, .. }) = request else { panic!("{request:?}") };
+        let listed = json!({
+            "namespace": if after.is_none() { "email" } else { "username" }, "profile": "email", "private": true,
+            "rules_set": true, "has_names": false,
+        });
+        let next = after.is_none().then_some("email");
+        let page = serde_json::from_value(json!({"namespaces": [listed], "next": next})).unwrap();
+        Ok(Answer::Namespaces(page))
+    };
+    let fake = Fake::start(page).await;
+    let first: Value = fake.get("/v1/namespaces?limit=1").await.json().await.unwrap();
+    let wanted = json!({
+        "namespaces": [
+            {"namespace": "email", "profile": "email", "private": true, "rules_set": true, "has_names": false}
+        ],
+        "next": "email",
+    });
+    assert_eq!(first, wanted);
+    let second = fake.client.namespaces(Some("email"), None).await.unwrap();
+    assert_eq!((second.namespaces[0].namespace.as_str(), second.next), ("username", None));
+    assert_eq!(fake.last(), NamespacesKnown::new(Vec::new(), Some("email".to_owned()), 100).into());
+    assert_eq!(fake.get("/v1/namespaces?limit=0").await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(fake.get("/v1/namespaces?limi=1").await.status(), StatusCode::BAD_REQUEST);
 }

@@ -197,3 +197,12 @@ async fn registrations_are_refused_before_the_disk_is_full() {
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["type"], "urn:forename:problem:disk-low");
 }
+
+#[tokio::test]
+async fn a_limited_token_sees_its_namespaces_in_the_list() {
+    let namespaces = vec!["email".to_owned(), "org/*".to_owned()];
+    let limited = ApiToken { namespaces: namespaces.clone(), ..token("t", &[Scope::Read]) };
+    let (fake, client) = with(limited, |_| Ok(Answer::Namespaces(crate::model::Namespaces::default()))).await;
+    assert_eq!(client.namespaces(None, None).await.unwrap().namespaces, []);
+    assert_eq!(fake.last(), replica::NamespacesKnown::new(namespaces, None, 100).into());
+}

@@ -124,7 +124,11 @@ async fn what_a_token_registers_counts_for_it() {
         let client = Client::new(&fake.base).unwrap().with_token(secret).unwrap();
         let body = serde_json::from_value(alice()).unwrap();
         client.register(&body).await.unwrap();
-        let charge = max_open.map(|max_open| Charge { token: format!("{secret}-token"), max_open });
+        let charge = max_open.map(|max_open| Charge {
+            token: format!("{secret}-token"),
+            max_open: Some(max_open),
+            max_total: None,
+        });
         assert_eq!(registered(&fake, secret).charge, charge);
         let mut answers = client.register_all(futures_util::stream::iter([body])).await.unwrap();
         while answers.next().await.unwrap().is_some() {}

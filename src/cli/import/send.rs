@@ -97,8 +97,9 @@ pub(super) fn passes(error: &ClientError) -> bool {
     matches!(error, ClientError::Unreachable { .. }) || error.problem().is_some_and(is_busy)
 }
 
+/// The same of a problem. One that holds as many names as it may goes on to do so until somebody releases some.
 fn is_busy(problem: &Problem) -> bool {
-    matches!(problem.status, 429 | 503)
+    matches!(problem.status, 429 | 503) && problem.problem_type != ProblemType::TooManyHeld
 }
 
 fn count(row: &Row, answer: BatchLine, refused: &mut Refused, summary: &mut Summary) -> Result<(), Failure> {
@@ -123,5 +124,19 @@ fn count(row: &Row, answer: BatchLine, refused: &mut Refused, summary: &mut Summ
             summary.taken += u64::from(taken.contains(&problem.problem_type));
             refused.add(row, &problem.detail)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_time_alone_changes_is_tried_again() {
+        let again = |problem_type| is_busy(&Problem::new(problem_type, "why"));
+        assert!(
+            [ProblemType::TooManyOpen, ProblemType::TooManyRequests, ProblemType::Unavailable].map(again) == [true; 3]
+        );
+        assert!([ProblemType::TooManyHeld, ProblemType::NameTaken].map(again) == [false; 2]);
     }
 }

@@ -245,7 +245,7 @@ impl Log {
                 let obstacles = planted!(log::obstacles(self.view().obstacles()));
                 if obstacles.is_empty() {
                     self.contacts.learn([contact]);
-                    tracing::info!(newcomer = %node, "a newcomer is let in");
+                    tracing::info!(newcomer = %node, label = self.contacts.label(node), "a newcomer is let in");
                     if let Some(Pass { nonce: token, .. }) = pass {
                         self.issue_membership(Body::Member(MemberOp::Spend { token }));
                     }

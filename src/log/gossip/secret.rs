@@ -42,7 +42,7 @@ impl Log {
         let Some(secrets) = self.cluster.secrets(store) else { return Err(Denied::NotMember) };
         let after = self.own.last().max(self.cluster.secret_age().hlc);
         let age = Stamp { hlc: Hlc(after.0 + 1), node: self.me };
-        tracing::warn!("an operator gives the cluster another secret");
+        tracing::info!("an operator gives the cluster another secret");
         self.take_secret(store, &Secrets { cluster, age, ..secrets });
         Ok(())
     }
@@ -66,7 +66,8 @@ impl Log {
                 self.events.send(peer, Lane::Ordered, Message::Vector(vector));
             }
         } else if self.phase.is_member() && secrets.age > self.cluster.secret_age() {
-            tracing::info!(by = %secrets.age.node, "the cluster has another secret");
+            let by = secrets.age.node;
+            tracing::info!(%by, label = self.contacts.label(by), "the cluster has another secret");
             self.take_secret(store, &secrets);
         }
     }

@@ -68,11 +68,11 @@ impl Peers {
         by: NodeId,
         now: Millis,
     ) {
-        let newcomer = contact.node;
+        let (newcomer, label) = (contact.node, contact.label.clone());
         let waits = Newcomer { contact, obstacles: obstacles.clone(), said: now };
         let before = self.newcomers.insert(newcomer, waits);
         if before.is_none_or(|before| before.obstacles != obstacles) {
-            tracing::info!(%newcomer, ?obstacles, "a newcomer waits to be let in");
+            tracing::info!(%newcomer, label, ?obstacles, "a newcomer waits to be let in");
         }
         events.send(by, Lane::Ordered, Message::Waits { newcomer, obstacles });
     }
@@ -98,7 +98,14 @@ impl Peers {
     /// A newcomer learns what it waits for.
     pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>, is_member: bool) {
         if !is_member && self.waits_for.as_ref() != Some(&obstacles) {
-            tracing::warn!(?obstacles, "this node waits to be let in");
+            if obstacles.iter().any(Obstacle::needs_operator) {
+                tracing::warn!(
+                    ?obstacles,
+                    "this node waits to be let in, and an operator has to do something about it"
+                );
+            } else {
+                tracing::info!(?obstacles, "this node waits to be let in");
+            }
             self.waits_for = Some(obstacles);
         }
     }

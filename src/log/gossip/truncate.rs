@@ -54,7 +54,8 @@ impl Log {
             asked().all(|(_, peer)| peer.gone.get(*origin).is_some_and(|first| *first > next))
         };
         if let Some(origin) = begins.keys().find(nowhere) {
-            tracing::warn!(%origin, "nobody in reach has what this node lacks of a log any more; it begins anew");
+            let label = self.contacts.label(*origin);
+            tracing::info!(%origin, label, "nobody in reach has what this node lacks of a log any more; it takes the state anew");
             self.notice.get_or_insert(Notice::LeftBehind);
         }
     }

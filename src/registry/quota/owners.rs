@@ -25,7 +25,7 @@ const BUCKETS: usize = 1 << 14;
 /// Registrations that an owner has without a count.
 const CREDIT: u32 = 64;
 /// Latest registrations of an owner that are looked at beyond the limit: its decided ones stand between. A guess.
-const BEYOND: usize = 5000;
+pub(super) const BEYOND: usize = 5000;
 /// For how long an owner that has too many is refused without another count, milliseconds.
 const REFUSED_FOR: u64 = 1000;
 /// Owners that are remembered to have too many.
@@ -64,15 +64,20 @@ impl OwnerQuota {
 impl Reader<'_> {
     /// Open registrations of an owner, up to a limit, latest first.
     fn open_of(&self, owner: &str, limit: u32) -> u32 {
-        let (mut open, mut examined) = (0, 0);
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
+        self.count_of(owner, limit, most, |registration| self.is_open_to_owner(registration))
+    }
+
+    /// Registrations of an owner of which something holds, up to a limit, among so many of the latest.
+    pub(super) fn count_of(&self, owner: &str, limit: u32, most: usize, holds: impl Fn(&Registration) -> bool) -> u32 {
+        let (mut count, mut examined) = (0, 0);
         schema::Owners::scan(self.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
             let registration = found.key().and_then(|key| Registration::load(self.store, key.stamp));
-            open += u32::from(registration.is_some_and(|registration| self.is_open_to_owner(&registration)));
+            count += u32::from(registration.is_some_and(|registration| holds(&registration)));
             examined += 1;
-            if open >= limit || examined >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if count >= limit || examined >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        open
+        count
     }
 
     /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.

@@ -27,8 +27,10 @@ const REFUSED_FOR: u64 = 1000;
 pub struct Charge {
     /// The token's name.
     pub token: String,
-    /// Registrations that it may have open at once.
-    pub max_open: u32,
+    /// Registrations that it may have open at once; none: any number.
+    pub max_open: Option<u32>,
+    /// Registrations that it may have that hold names, permanent ones counted; none: any number.
+    pub max_total: Option<u32>,
 }
 
 /// What each token has open, as far as this node has been asked since its start.
@@ -71,9 +73,9 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Whether another registration may be opened for a token.
     pub(crate) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
-        let Charge { token, max_open } = charge;
+        let (token, Some(max_open)) = (&charge.token, charge.max_open) else { return Ok(()) };
         let mut charged = self.registry.charges.0.remove(token).unwrap_or_else(|| self.reader().noted(token));
-        let most = usize::try_from(*max_open).unwrap_or(usize::MAX);
+        let most = usize::try_from(max_open).unwrap_or(usize::MAX);
         self.drop_closed(token, &mut charged.notes, LOOKED_AT, 0);
         if charged.notes.len() >= most && charged.refused_until <= self.registry.now.elapsed {
             self.drop_closed(token, &mut charged.notes, LOOKED_AT_LIMIT, most - 1);
@@ -83,11 +85,17 @@ impl Writer<'_> {
         }
         let full = charged.notes.len() >= most;
         self.registry.charges.0.insert(token.clone(), charged);
-        if full { Err(Refusal::TokenTooManyOpen { token: token.clone(), limit: *max_open }) } else { Ok(()) }
+        if full { Err(Refusal::TokenTooManyOpen { token: token.clone(), limit: max_open }) } else { Ok(()) }
     }
 
     /// Takes note of a registration that was opened for a token.
     pub(crate) fn note_charge(&mut self, charge: Charge, id: Uuid) {
+        if charge.max_total.is_some() {
+            self.note_held(&charge.token, id);
+        }
+        if charge.max_open.is_none() {
+            return;
+        }
         schema::Charges::put(self.store, ChargeKey { token: &charge.token, id }, &());
         self.registry.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }

@@ -58,6 +58,7 @@ impl Writer<'_> {
         self.registry.reissue.open = !open.is_empty();
         if open.is_empty() {
             self.sweep_typed();
+            self.sweep_held();
         }
         let due: Vec<_> = open.into_iter().filter(|(stamp, _)| self.log.is_over(stamp.node)).collect();
         let counted = self.reader().counted(&due);

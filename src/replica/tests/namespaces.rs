@@ -176,3 +176,56 @@ fn a_malformed_namespace_is_refused() {
         }
     }
 }
+
+/// The namespaces that a reader of these is told of, page by page, each with what is said of it.
+fn listed(cluster: &mut Cluster, reach: &[&str], limit: usize) -> Vec<String> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let reach = reach.iter().map(|&pattern| pattern.to_owned()).collect();
+        let page = match cluster.reply(1, NamespacesKnown::new(reach, after, limit)) {
+            Ok(Answer::Namespaces(page)) => page,
+            other => panic!("{other:?}"),
+        };
+        assert!(page.namespaces.len() <= limit);
+        all.extend(page.namespaces.into_iter().map(|one| {
+            let rules = if one.rules_set { "rules" } else { "-" };
+            let names = if one.has_names { "names" } else { "-" };
+            format!("{} {rules} {names} {:?}", one.namespace, one.profile)
+        }));
+        let Some(next) = page.next else { return all };
+        after = Some(next);
+    }
+}
+
+#[test]
+fn namespaces_with_rules_or_names_are_listed_once_in_order() {
+    let mut cluster = Cluster::founded(1);
+    assert_eq!(listed(&mut cluster, &[], 10), [""; 0]);
+    for (namespace, name) in [("username", "ann"), ("org/42", "x"), ("org/42/handle", "y"), ("org-1", "z")] {
+        cluster.claim_in(1, namespace, name).unwrap();
+    }
+    let held = cluster.claim_in(1, "old", "gone").unwrap();
+    cluster.reply(1, Command::Release { id: held.id }).unwrap();
+    let erased = cluster.claim_in(1, "older", "gone").unwrap();
+    cluster.reply(1, Command::Erase { id: erased.id }).unwrap();
+    cluster.set(1, "email", &rules(Profile::EMAIL, (1, 100), &[])).unwrap();
+    cluster.set(1, "org/42", &rules(Profile::USERNAME, (1, 100), &[])).unwrap();
+    cluster.pass(3000);
+    let all = [
+        "email rules - Email",
+        "old - names Username",
+        "older - names Username",
+        "org-1 - names Username",
+        "org/42 rules names Username",
+        "org/42/handle - names Username",
+        "username - names Username",
+    ];
+    for limit in [1, 2, 7, 100] {
+        assert_eq!(listed(&mut cluster, &[], limit), all, "{limit} a page");
+        assert_eq!(listed(&mut cluster, &["org/*", "email"], limit), [all[0], all[4], all[5]], "{limit} a page");
+        assert_eq!(listed(&mut cluster, &["username", "org/42"], limit), [all[4], all[6]], "{limit} a page");
+        assert_eq!(listed(&mut cluster, &["none", "zone/*"], limit), [""; 0]);
+    }
+    let page = NamespacesKnown::new(Vec::new(), Some("No Namespace".into()), 1);
+    assert!(matches!(cluster.reply(1, page), Err(Refusal::InvalidRequest(_))));
+}

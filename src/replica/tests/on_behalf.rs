@@ -17,7 +17,7 @@ fn bearer(owner: Option<&str>) -> Bearer {
 
 /// A reservation that a token has opened at n1.
 fn opened(cluster: &mut Cluster, token: &str, name: &str) -> Uuid {
-    let charge = Some(Charge { token: token.to_owned(), max_open: 100 });
+    let charge = Some(Charge { token: token.to_owned(), max_open: Some(100), max_total: None });
     cluster.register(1, RegisterRequest { ttl: Some(60_000), charge, ..names(&[name]) }).id
 }
 

@@ -236,7 +236,7 @@ fn a_count_of_open_registrations_does_not_tell_which_of_them_lost() {
             ["a", "b", "c"].iter().for_each(|name| drop(cluster.claim_address(1, "ann", name)));
         }
         let asks = |cluster: &mut Cluster, owner: &str, name: &str, ttl| {
-            let charge = Some(Charge { token: "shop".into(), max_open: 3 });
+            let charge = Some(Charge { token: "shop".into(), max_open: Some(3), max_total: None });
             let request = RegisterRequest { ttl, charge, ..of(owner, &[address(name)]) };
             cluster.discreetly(1, Command::Register(request)).is_ok()
         };

@@ -333,7 +333,7 @@ fn undecided_registrations_count_and_decided_ones_do_not() {
 }
 
 fn charged(cluster: &mut Cluster, owner: &str, name: &str, ttl: Option<u64>) -> Result<Uuid, Refusal> {
-    let charge = Some(Charge { token: "shop".into(), max_open: 3 });
+    let charge = Some(Charge { token: "shop".into(), max_open: Some(3), max_total: None });
     match cluster.reply(1, Command::Register(RegisterRequest { ttl, charge, ..of(owner, &[name]) })) {
         Ok(Answer::Registration(view)) => Ok(view.id),
         Ok(other) => panic!("{other:?}"),
@@ -350,7 +350,7 @@ fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
     assert_eq!(reserve(&mut cluster, "d"), refused);
     // Whoever has no limit, or another token, goes on.
     cluster.register(1, of("ann", &["d"]));
-    let forum = Some(Charge { token: "sho".into(), max_open: 1 });
+    let forum = Some(Charge { token: "sho".into(), max_open: Some(1), max_total: None });
     assert!(cluster.reply(1, Command::Register(RegisterRequest { charge: forum, ..of("bob", &["e"]) })).is_ok());
     // Restarted, the node still knows.
     cluster.settle();

@@ -44,7 +44,7 @@ fn cluster() -> Cluster {
     let set = SetRules { namespace: "vault".into(), rules: private, if_version: None };
     assert!(cluster.reply(3, set).is_ok());
     let secret = NameRef { namespace: "vault".into(), name: "ann".into() };
-    let charge = Some(Charge { token: "shop".into(), max_open: 9 });
+    let charge = Some(Charge { token: "shop".into(), max_open: Some(9), max_total: Some(9) });
     cluster.register(1, RegisterRequest { names: vec![secret], charge, ..names(&[]) });
     cluster
 }

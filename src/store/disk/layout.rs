@@ -98,7 +98,7 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
     let finish = || {
         write_format(&making)?;
         fs::rename(&making, &path)?;
-        File::open(dir)?.sync_all()
+        files::sync_dir(dir)
     };
     finish().map_err(|error| io_error(&making, error))?;
     Ok(path)
@@ -125,7 +125,7 @@ fn write_format(database: &Path) -> io::Result<()> {
     writeln!(file, "{}", Format::PRESENT)?;
     file.sync_all()?;
     fs::rename(&written, &record)?;
-    File::open(database)?.sync_all()
+    files::sync_dir(database)
 }
 
 fn io_error(path: &Path, error: io::Error) -> OpenError {

@@ -370,17 +370,40 @@ impl Span<Claims> {
 }
 
 /// A table whose keys begin with a namespace and a zero byte.
-pub trait ByNamespace: Keyed {}
+pub trait ByNamespace: Keyed {
+    /// The namespace of a key.
+    fn namespace(key: Self::Key<'_>) -> String;
+}
 
-impl ByNamespace for Names {}
-impl ByNamespace for Erased {}
-impl ByNamespace for Claims {}
+impl ByNamespace for Names {
+    fn namespace(key: NameKey<'_>) -> String {
+        key.namespace.to_owned()
+    }
+}
+
+impl ByNamespace for Erased {
+    fn namespace(key: NameKey<'_>) -> String {
+        key.namespace.to_owned()
+    }
+}
+
+impl ByNamespace for Claims {
+    fn namespace(key: ClaimKey<'_>) -> String {
+        key.name.namespace.to_owned()
+    }
+}
 
 impl<T: ByNamespace> Span<T> {
     /// The rows of one namespace.
     #[must_use]
     pub fn of_namespace(namespace: &str) -> Self {
         Self::beginning(&[namespace.as_bytes(), &[0]].concat())
+    }
+
+    /// The rows of all namespaces that are not less than this text.
+    #[must_use]
+    pub fn of_namespaces_from(namespace: &str) -> Self {
+        Self::onward(namespace.as_bytes())
     }
 }
 

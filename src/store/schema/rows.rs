@@ -320,6 +320,12 @@ impl<T: Keyed> Span<T> {
         Self { to: prefix_end(&from), from, table: PhantomData }
     }
 
+    /// The rows whose keys are not less than these bytes.
+    pub(super) fn onward(from: &[u8]) -> Self {
+        let from = [T::PREFIX, from].concat();
+        Self { from, ..Self::all() }
+    }
+
     pub(super) fn between(from: &[u8], to: Vec<u8>) -> Self {
         Self { from: from.to_vec(), to: Some(to), table: PhantomData }
     }

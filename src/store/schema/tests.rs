@@ -37,6 +37,8 @@ proptest! {
         prop_assert!(same::<Endings>(EndingKey { registration: stamp, place }), "not read as written");
         prop_assert!(same::<Charges>(ChargeKey { token: &text, id }), "not read as written");
         prop_assert!(same::<Typed>(TypedKey { id, key: &other }), "not read as written");
+        prop_assert!(same::<HeldBy>(id), "not read as written");
+        prop_assert!(same::<HeldCounts>(&text), "not read as written");
         prop_assert!(same::<Frontiers>(NodeId(node)), "not read as written");
         prop_assert!(same::<Erasing>(stamp), "not read as written");
         let walked = WalkedTo(Some(stamp));

@@ -85,7 +85,7 @@ async fn another_major_is_refused_in_words_on_both_sides() {
     assert!(ours.handle.connected().is_empty() && next.handle.connected().is_empty());
     // The side that was dialed has logged it: it is no news any more.
     let logged = CloseReason::Version { dialer: NEXT, dialed: present }.to_string();
-    eventually(|| !ours.handle.shared.is_new_refusal(ours.address().ip(), &logged)).await;
+    eventually(|| ours.handle.shared.refused(ours.address().ip(), &logged).is_none()).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,169 @@
+//! What a running node is asked through.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use super::health::Health;
+use super::incarnations::{KnownCluster, Watches};
+use crate::clock::NodeId;
+use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
+use crate::replica::{Asked, AwaitFinal, Caller, ClusterCommand, Command, Query, Refusal, Reply, Request, SetRules};
+
+/// A running node, to be asked; cheap to clone.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Handle {
+    node: watch::Receiver<NodeId>,
+    calls: mpsc::Sender<Request>,
+    events: watch::Receiver<Cursor>,
+    /// Bytes that are free, where those are too few.
+    disk_low: watch::Receiver<Option<Refusal>>,
+    cluster: watch::Receiver<Option<KnownCluster>>,
+    /// The namespaces whose names are private.
+    private: watch::Receiver<Private>,
+    health: watch::Receiver<Health>,
+}
+
+/// Namespaces whose names are private.
+type Private = Arc<BTreeSet<String>>;
+
+impl Handle {
+    /// A handle on whoever serves `calls`.
+    #[must_use]
+    pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
+        let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
+        let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
+        Self { node, calls, events, disk_low, cluster, private, health }
+    }
+
+    /// The same, told what others may see of the node at any time.
+    #[must_use]
+    pub(super) fn with_watches(self, watches: &Watches) -> Self {
+        Self {
+            disk_low: watches.disk_low.subscribe(),
+            cluster: watches.cluster.subscribe(),
+            private: watches.private.subscribe(),
+            health: watches.health.subscribe(),
+            ..self
+        }
+    }
+
+    /// The same, told which namespaces are private.
+    #[cfg(test)]
+    pub(crate) fn with_private(self, private: watch::Receiver<Private>) -> Self {
+        Self { private, ..self }
+    }
+
+    /// The same, told how the node is.
+    #[cfg(test)]
+    pub(crate) fn with_health(self, health: watch::Receiver<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// Why nothing more is registered, where the disk is low.
+    #[must_use]
+    pub(crate) fn disk_low(&self) -> Option<Refusal> {
+        self.disk_low.borrow().clone()
+    }
+
+    /// What keeps a node from answering that does not.
+    #[must_use]
+    pub(crate) fn hindrance(&self) -> Option<String> {
+        self.health.borrow().hindrance()
+    }
+
+    /// Whether the names of a namespace are private, as the node knows it.
+    pub(crate) fn is_private(&self, namespace: &str) -> bool {
+        self.private.borrow().contains(namespace)
+    }
+
+    /// Whether those of any namespace are.
+    pub(crate) fn has_private(&self) -> bool {
+        !self.private.borrow().is_empty()
+    }
+
+    /// The id of the node's cluster; none while it has no state.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.borrow().as_ref().map(|cluster| cluster.id)
+    }
+
+    /// The node's id as it is now: after an eviction it comes back under another.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        *self.node.borrow()
+    }
+
+    /// Asks for a change, and waits for the registration that it is about.
+    ///
+    /// # Errors
+    /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
+    pub async fn command(&self, command: Command, caller: Caller) -> Result<Registration, Refusal> {
+        if command.takes_names()
+            && let Some(low) = self.disk_low()
+        {
+            return Err(low);
+        }
+        self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
+    }
+
+    /// What became of a registration: when it is final, or when the wait ends with what is known then. To somebody
+    /// who reaches these namespaces; none for all, see [`reaches`](crate::replica::reaches).
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn outcome(
+        &self,
+        id: Uuid,
+        wait: Option<AwaitFinal>,
+        reached: Vec<String>,
+    ) -> Result<Registration, Refusal> {
+        self.ask(|reply| Request::Outcome { id, wait, reached, reply }).await
+    }
+
+    /// Gives a namespace its rules.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn set_rules(&self, set: SetRules) -> Result<Namespace, Refusal> {
+        self.ask(|reply| Request::SetRules(set, reply)).await
+    }
+
+    /// Reads something.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Refusal> {
+        self.ask(|reply| Request::Query(Asked::new(query, reply))).await
+    }
+
+    /// Asks something about the cluster.
+    ///
+    /// # Errors
+    /// As [`Handle::command`].
+    pub async fn operate(&self, command: ClusterCommand) -> Result<Cluster, Refusal> {
+        self.ask(|reply| Request::Cluster(command, reply)).await
+    }
+
+    async fn ask<A: Send + 'static>(&self, request: impl FnOnce(Reply<A>) -> Request) -> Result<A, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        let gone = || {
+            let halted = self.health.borrow().halted.clone();
+            let why = halted.map(|why| format!("it has stopped: {why}"));
+            Refusal::Unavailable(why.unwrap_or_else(|| "it is stopping, or was evicted and comes back".to_owned()))
+        };
+        // Whoever asked may have gone.
+        let reply = Reply::to(move |answer| drop(sender.send(answer)));
+        self.calls.send(request(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// The cursor of the latest durable event, as it moves.
+    #[must_use]
+    pub fn events(&self) -> watch::Receiver<Cursor> {
+        self.events.clone()
+    }
+}

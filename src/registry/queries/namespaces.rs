@@ -1,0 +1,149 @@
+//! Which namespaces there are.
+
+use super::super::Reader;
+use super::super::caller::reaches;
+use super::super::query::{Budget, Query};
+use super::super::refusal::Refusal;
+use super::MAX_EXAMINED;
+use crate::crdt::Namespace;
+use crate::model::limits::MAX_PAGE;
+use crate::model::{ListedNamespace, Namespaces};
+use crate::name::{Rules as NameRules, check_namespace};
+use crate::store::Direction;
+use crate::store::schema::{self, ByNamespace, Rows, Span};
+
+/// What finding one namespace reads: a row of each table that may have it.
+const READS: usize = 4;
+
+/// A page of the namespaces that have rules set, or in which names were ever claimed, in the order of their names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamespacesKnown {
+    /// Only those that these reach, see [`reaches`]; none for all.
+    pub reach: Vec<String>,
+    /// Only those after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    read: Vec<ListedNamespace>,
+    examined: usize,
+}
+
+impl NamespacesKnown {
+    /// At most so many namespaces after one.
+    #[must_use]
+    pub fn new(reach: Vec<String>, after: Option<String>, limit: usize) -> Self {
+        Self { reach, after, limit, read: Vec::new(), examined: 0 }
+    }
+
+    /// The least that a namespace may be which comes after one and is reached; none where there can be none.
+    fn from(&self, after: Option<&str>) -> Option<String> {
+        let Some(after) = after else {
+            return if self.reach.is_empty() { Some(String::new()) } else { self.least(String::new()) };
+        };
+        // Whatever a namespace goes on with sorts above this.
+        let next = format!("{after}\u{1}");
+        if self.reach.is_empty() { Some(next) } else { self.least(next) }
+    }
+
+    /// The least from here on that is reached.
+    fn least(&self, from: String) -> Option<String> {
+        let bound = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(above) if above.ends_with('/') && from.starts_with(above) => Some(from.clone()),
+            Some(above) if above.ends_with('/') => (above > from.as_str()).then(|| above.to_owned()),
+            _ => (*pattern >= from).then(|| pattern.clone()),
+        };
+        self.reach.iter().filter_map(bound).min()
+    }
+}
+
+impl Query for NamespacesKnown {
+    type Answer = Namespaces;
+
+    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Namespaces, Refusal>> {
+        if let Some(after) = &self.after
+            && check_namespace(after).is_err()
+        {
+            let why = format!("{after:?} is no namespace to go on after; give what the page before said as next");
+            return Some(Err(Refusal::InvalidRequest(why)));
+        }
+        let limit = self.limit.clamp(1, MAX_PAGE);
+        loop {
+            if self.read.len() >= limit || self.examined >= MAX_EXAMINED {
+                let (namespaces, next) = (std::mem::take(&mut self.read), self.after.take());
+                return Some(Ok(Namespaces { namespaces, next }));
+            }
+            if budget.left() == 0 {
+                return None;
+            }
+            budget.spend(READS);
+            self.examined += 1;
+            let found = self.from(self.after.as_deref()).and_then(|from| reader.namespace_from(&from));
+            let Some(namespace) = found else {
+                return Some(Ok(Namespaces { namespaces: std::mem::take(&mut self.read), next: None }));
+            };
+            if reaches(&self.reach, &namespace) {
+                self.read.push(reader.listed_namespace(&namespace));
+            }
+            self.after = Some(namespace);
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// The first namespace that is known and is not less than this text.
+    fn namespace_from(&self, from: &str) -> Option<String> {
+        let ruled = schema::Namespaces::first(self.store, &Span::from(from), Direction::Up, |found| {
+            found.key().map(str::to_owned)
+        });
+        let named = [
+            self.first_of::<schema::Names>(from),
+            self.first_of::<schema::Claims>(from),
+            self.first_of::<schema::Erased>(from),
+        ];
+        named.into_iter().chain([ruled]).flatten().min()
+    }
+
+    fn first_of<T: Rows + ByNamespace>(&self, from: &str) -> Option<String> {
+        let span = Span::<T>::of_namespaces_from(from);
+        T::first(self.store, &span, Direction::Up, |found| found.key().map(T::namespace))
+    }
+
+    fn listed_namespace(&self, namespace: &str) -> ListedNamespace {
+        let set = Namespace::load(self.store, namespace).map(|set| set.rules);
+        let rules_set = set.is_some();
+        let rules = set.unwrap_or_else(|| NameRules::default_of(namespace));
+        ListedNamespace {
+            namespace: namespace.to_owned(),
+            profile: rules.profile().into(),
+            private: rules.is_private(),
+            rules_set,
+            has_names: self.has_names(namespace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is skipped is not reached, and whatever is reached is not skipped.
+        #[test]
+        fn a_bound_skips_what_is_not_reached(
+            reach in prop::collection::vec("[a-c]{1,2}(/[a-c]){0,1}(/\\*)?", 1..4),
+            after in prop::option::of("[a-c]{1,2}(/[a-c]){0,2}"),
+            namespace in "[a-c]{1,2}(/[a-c]){0,2}",
+        ) {
+            let query = NamespacesKnown::new(reach, after.clone(), 1);
+            let comes = after.as_ref().is_none_or(|after| namespace > *after);
+            let bound = query.from(after.as_deref());
+            if comes && reaches(&query.reach, &namespace) {
+                prop_assert!(bound.is_some_and(|bound| bound <= namespace));
+            } else if let Some(bound) = bound {
+                prop_assert!(comes || bound > namespace, "{bound} is not after {after:?}");
+            }
+        }
+    }
+}
