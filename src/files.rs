@@ -1,6 +1,8 @@
 //! Files and directories that only their owner can read: what forename writes has keys, secrets, and what people typed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+#[cfg(unix)]
+use std::fs;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
