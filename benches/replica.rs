@@ -92,7 +92,15 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
         let name = format!("user{:x}", scattered(n));
         let claim = Claim { namespace: "username".into(), key: name.clone(), name, after: None };
         let owner = format!("owner-{n}");
-        let register = Register { id: None, owner, claims: vec![claim], expires: None, replaces: None, metadata: None };
+        let register = Register {
+            id: None,
+            owner,
+            claims: vec![claim],
+            expires: None,
+            replaces: None,
+            metadata: None,
+            accepted: None,
+        };
         let stamp = Stamp { hlc: Hlc(n + 1), node: NodeId(1) };
         Entry { stamp, seq: n + 1, op: NameOp::Register(register) }
     };

@@ -42,6 +42,7 @@ fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
     story.passes(100);
     let (carla, alice) = (story.claims(LIMA, &["carla"]), story.claims(LIMA, &["alice"]));
     story.passes(100);
+    let accepted = story.sees(LIMA, carla).unwrap().accepted_at;
     let rival = story.claims(LONDON, &["alice"]);
     story.evicts(TOKYO, LIMA).unwrap();
     story.passes(500);
@@ -53,6 +54,9 @@ fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
     for city in [LONDON, TOKYO, LIMA] {
         assert_eq!(story.status(city, carla), Some(Status::Confirmed), "nobody else wanted it");
         assert_eq!(story.status(city, alice), Some(Status::Rejected));
+        let carla = story.sees(city, carla).unwrap();
+        assert_eq!(carla.accepted_at, accepted, "it was accepted when its client was told so");
+        assert_eq!(carla.reissued_at, Some(carla.stamp.hlc.into()), "and it counts from later on");
     }
     let told = story.feed(LIMA);
     let of = |kind| told.iter().filter(|event| event.event_type == kind).count();

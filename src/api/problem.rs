@@ -40,16 +40,21 @@ impl Problem {
     }
 }
 
+fn code(reason: impl Into<&'static str>) -> String {
+    reason.into().to_owned()
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         let problem = |problem_type| Self::new(problem_type, detail);
         match refusal {
             Refusal::NameTaken { names } => Self { names, ..problem(ProblemType::NameTaken) },
-            Refusal::InvalidName { namespace, name, reason } => Self {
+            Refusal::InvalidName { namespace, name, reason, why } => Self {
                 namespace: Some(namespace),
                 name: Some(name),
-                reason: Some(reason),
+                reason: Some(reason.to_owned()),
+                why: Some(why),
                 ..problem(ProblemType::InvalidName)
             },
             Refusal::InvalidRequest(_) => problem(ProblemType::InvalidRequest),
@@ -66,8 +71,12 @@ impl From<Refusal> for Problem {
             Refusal::NotHeld { namespace, name, owner: _ } => {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }
             }
-            Refusal::TooLate { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::TooLate) },
-            Refusal::Permanent { id, why: _ } => Self { id: Some(id), ..problem(ProblemType::Permanent) },
+            Refusal::TooLate { id, reason } => {
+                Self { id: Some(id), reason: Some(code(reason)), ..problem(ProblemType::TooLate) }
+            }
+            Refusal::Permanent { id, reason } => {
+                Self { id: Some(id), reason: Some(code(reason)), ..problem(ProblemType::Permanent) }
+            }
             Refusal::TooManyExtensions { id, limit: _ } => {
                 Self { id: Some(id), retry_after: Some(1), ..problem(ProblemType::TooManyExtensions) }
             }

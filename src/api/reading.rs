@@ -86,12 +86,17 @@ pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>) -> Result<Chec
 
 fn checked_name(asked: NameRef, found: Result<Name, Refusal>) -> CheckedName {
     let NameRef { namespace, name } = asked;
-    let (available, key, status, reason) = match found {
+    let (available, key, status, refused) = match found {
         Ok(found) => (found.available, Some(found.key), Some(found.status), None),
-        Err(Refusal::InvalidName { reason, .. }) => (false, None, None, Some(reason)),
-        Err(refusal) => (false, None, None, Some(refusal.to_string())),
+        Err(refusal) => (false, None, None, Some(Problem::from(refusal))),
     };
-    CheckedName { namespace, name, available, key, status, reason }
+    let (reason, why) = refused
+        .map(|problem| {
+            let kind = problem.problem_type.name().to_owned();
+            (problem.reason.unwrap_or(kind), problem.why.unwrap_or(problem.detail))
+        })
+        .unzip();
+    CheckedName { namespace, name, available, key, status, reason, why }
 }
 
 #[derive(Deserialize)]

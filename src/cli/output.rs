@@ -107,12 +107,23 @@ pub(super) fn registration(registration: &Registration) -> String {
         if registration.erased { "erased".to_owned() } else { format!("owner {}", escaped(&registration.owner)) };
     let mut text = format!("{} {} {whose}\n", registration.id, status(registration.status));
     for name in &registration.names {
-        let ended = name.ended.map_or_else(String::new, |ended| format!(" ({})", reason(ended)));
+        let ended = match name.ended {
+            Some(ended) => format!(" ({})", reason(ended)),
+            None if name.released => " (given up, which is not final yet)".to_owned(),
+            None => String::new(),
+        };
         text += &format!("  {}/{}{ended}\n", name.namespace, shown(&name.name));
     }
     text += &format!("  accepted {} by node {}\n", registration.accepted_at, registration.node);
+    if let Some(again) = registration.reissued_at {
+        text += &format!("  registered again {again}: an eviction had made it void\n");
+    }
     if let Some(expires) = registration.expires_at {
         text += &format!("  a reservation until {expires}\n");
+    }
+    if let Some(replaced) = &registration.replaces {
+        let name = format!("{}/{}", replaced.namespace, shown(&replaced.name));
+        text += &format!("  in place of {name} of registration {}\n", replaced.registration);
     }
     if registration.activated {
         text += "  a reservation made permanent\n";

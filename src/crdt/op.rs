@@ -74,6 +74,8 @@ pub struct Register {
     pub replaces: Option<ClaimRef>,
     /// The application's JSON object, kept as text.
     pub metadata: Option<String>,
+    /// Where it is issued anew, because an eviction made its first op void: when it was accepted.
+    pub accepted: Option<Hlc>,
 }
 
 /// One name of a registration.

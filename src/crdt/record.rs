@@ -42,6 +42,8 @@ pub struct Registration {
     pub replaces: Option<ClaimRef>,
     /// The application's JSON object as text.
     pub metadata: Option<String>,
+    /// Where it was issued anew: when it was accepted.
+    pub accepted: Option<Hlc>,
     /// The least stamp of the ops that activate it.
     pub activated: Option<Stamp>,
     /// Some claim of it is displaced, or an earlier op carries its id. Never becomes false again.
@@ -70,6 +72,7 @@ impl Registration {
             expires: register.expires,
             replaces: register.replaces,
             metadata: register.metadata,
+            accepted: register.accepted,
             activated: None,
             lost: false,
             rejected: false,
@@ -83,6 +86,18 @@ impl Registration {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.chosen_id.unwrap_or_else(|| id_of_stamp(self.stamp))
+    }
+
+    /// When it was first accepted: also where that came to nothing and it was issued anew.
+    #[must_use]
+    pub fn accepted_at(&self) -> Hlc {
+        self.accepted.unwrap_or(self.stamp.hlc)
+    }
+
+    /// When it was issued anew, where it was.
+    #[must_use]
+    pub fn reissued_at(&self) -> Option<Hlc> {
+        self.accepted.map(|_| self.stamp.hlc)
     }
 
     /// Its claim to a key.

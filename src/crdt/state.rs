@@ -179,6 +179,7 @@ fn content(registration: &Registration) -> (Seq, Register) {
         expires: registration.expires,
         replaces: registration.replaces,
         metadata: registration.metadata,
+        accepted: registration.accepted,
     };
     (registration.seq, register)
 }

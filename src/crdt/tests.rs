@@ -32,7 +32,15 @@ pub(super) fn claim(key: &str, after: Option<Stamp>) -> Claim {
 
 pub(super) fn register(id: Option<u128>, claims: Vec<Claim>) -> NameOp {
     let id = id.map(Uuid::from_u128);
-    NameOp::Register(Register { id, owner: "o".into(), claims, expires: None, replaces: None, metadata: None })
+    NameOp::Register(Register {
+        id,
+        owner: "o".into(),
+        claims,
+        expires: None,
+        replaces: None,
+        metadata: None,
+        accepted: None,
+    })
 }
 
 pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: NameOp) -> Entry {

@@ -212,8 +212,6 @@ pub enum Obstacle {
     Unsettled(BTreeSet<NodeId>),
     /// The member that admits newcomers is out of reach of its sponsor.
     FirstOutOfReach(NodeId),
-    /// The member that admits newcomers has just started, and compares its log with its peers'.
-    FirstStarts(NodeId),
     /// The token that it came with has let in as many as it was made for.
     TokenUsed,
     /// Its key is banned.

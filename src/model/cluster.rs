@@ -100,9 +100,9 @@ pub struct Newcomer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Hindrance {
-    /// Which kind: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach`,
-    /// `first-starts`, `token-used` or `banned`.
-    pub kind: String,
+    /// As a code: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach`,
+    /// `token-used` or `banned`.
+    pub reason: String,
     /// The members that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeId>,

@@ -60,6 +60,9 @@ pub struct Contender {
     pub stamp: Stamp,
     /// When it was accepted.
     pub accepted_at: Time,
+    /// Where an eviction had made that void, and it was registered again: when. Its stamp is of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reissued_at: Option<Time>,
     /// Where its registration stands.
     pub status: Status,
     /// It is a retry of a registration that was accepted earlier elsewhere, and counts for nothing.
@@ -207,9 +210,12 @@ pub struct CheckedName {
     /// Where it stands; none where it cannot be a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<NameStatus>,
-    /// Why it cannot be a name.
+    /// Why it cannot be a name, as a code: that of `invalid-name`, or the type of another problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What `POST /v1/names:check` answers.

@@ -208,9 +208,12 @@ pub struct Problem {
     /// With `invalid-name` and `not-held`: as typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// With `invalid-name`: which rule.
+    /// With `invalid-name`, `too-late` and `permanent`: a code for why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// With `invalid-name`: which rule it breaks, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// With `clock-suspect`: how far the peers are ahead, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<i64>,
@@ -249,6 +252,7 @@ impl Problem {
             namespace: None,
             name: None,
             reason: None,
+            why: None,
             offset_ms: None,
             restart: None,
             limit: None,

@@ -8,6 +8,8 @@ use super::metadata::Metadata;
 use super::object::object;
 use super::text::{Span, Time, stamp};
 use super::{EndReason, Problem, Status};
+#[cfg(feature = "core")]
+use crate::clock::Hlc;
 use crate::clock::{NodeId, Stamp};
 
 /// A name as a client writes it.
@@ -147,8 +149,11 @@ pub struct Registration {
     /// Its stamp: of two claims to a name the one with the lower stamp wins.
     #[serde(with = "stamp")]
     pub stamp: Stamp,
-    /// When it was accepted.
+    /// When it was accepted. Never changes.
     pub accepted_at: Time,
+    /// Where an eviction had made that void, and the node that accepted it registered it again: when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reissued_at: Option<Time>,
     /// When the reservation ends, where it is one that has not been activated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -158,6 +163,9 @@ pub struct Registration {
     /// The application's JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    /// Where it is a rename: the claim that ends when it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReplacesBody>,
     /// Members that a pending registration waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<Waiting>,
@@ -177,6 +185,9 @@ pub struct Claim {
     pub name: String,
     /// Its canonical form, or the hash of a private one.
     pub key: String,
+    /// It was released, which need not be final.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub released: bool,
     /// How the claim ended, where it finally did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndReason>,
@@ -256,8 +267,8 @@ pub struct RejectedBy {
 #[cfg(feature = "core")]
 impl RejectedBy {
     /// A claim to this name, by this registration.
-    pub(crate) fn new(namespace: String, name: String, registration: Uuid, stamp: Stamp) -> Self {
-        Self { namespace, name, registration, stamp, accepted_at: stamp.hlc.into() }
+    pub(crate) fn new(namespace: String, name: String, registration: Uuid, stamp: Stamp, accepted: Hlc) -> Self {
+        Self { namespace, name, registration, stamp, accepted_at: accepted.into() }
     }
 }
 

@@ -49,8 +49,9 @@ pub fn shown(name: &str) -> Cow<'_, str> {
     if name.is_empty() { Cow::Borrowed("(private)") } else { escaped(name) }
 }
 
-/// The name is not valid in its namespace. Says which rule it breaks.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+/// The name is not valid in its namespace. Says which rule it breaks; as a static text it is a code for that.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum NameError {
     /// Nothing was typed.
     #[error("it is empty")]
@@ -81,6 +82,7 @@ pub enum NameError {
     #[error("it is reserved in this namespace{}", reserved_as(.0))]
     Reserved(ReservedAs),
     /// A character that may stand in such names, but not in this namespace.
+    #[strum(serialize = "character-not-allowed")]
     #[error("{} may not stand in names of this namespace, which takes {allowed} only", describe(*.character))]
     NotAllowed {
         /// Which.
@@ -98,6 +100,7 @@ pub enum NameError {
     },
     /// Fit characters in an unfit order, as right-to-left and left-to-right ones mixed.
     #[error("{0}")]
+    #[strum(serialize = "malformed")]
     Rule(&'static str),
     /// The namespace's own name is malformed.
     #[error(transparent)]

@@ -185,7 +185,8 @@ impl Writer<'_> {
             request.replaces.map(|replaces| self.reader().replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| self.reader().ends_after(ttl));
         let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
-        let effects = self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata }));
+        let effects =
+            self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata, accepted: None }));
         match effects.registered {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));

@@ -54,7 +54,7 @@ pub use self::queries::*;
 pub use self::query::{Asked, Budget, Query};
 pub use self::quota::Charge;
 use self::quota::{OwnerQuota, TokenQuota, Totals};
-pub use self::refusal::Refusal;
+pub use self::refusal::{Lasting, Over, Refusal};
 use self::reissue::Reissue;
 pub use self::reply::{Ready, Reply};
 pub use self::request::*;

@@ -128,5 +128,10 @@ fn checked(namespace: &str) -> Result<(), Refusal> {
 }
 
 fn invalid(request: &NameRef, error: &NameError) -> Refusal {
-    Refusal::InvalidName { namespace: request.namespace.clone(), name: request.name.clone(), reason: error.to_string() }
+    Refusal::InvalidName {
+        namespace: request.namespace.clone(),
+        name: request.name.clone(),
+        reason: error.into(),
+        why: error.to_string(),
+    }
 }

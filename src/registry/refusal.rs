@@ -7,6 +7,33 @@ use crate::log::{Denied, STARTS};
 use crate::model::{Cursor, Name, RulesVersion};
 use crate::name::Profile;
 
+/// Why a registration cannot be changed any more. As a static text it is a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Over {
+    /// It lost.
+    #[error("was rejected")]
+    Rejected,
+    /// Its time is over.
+    #[error("is a reservation that has expired")]
+    Expired,
+    /// Its names were released.
+    #[error("has given up its names")]
+    Released,
+}
+
+/// Why a registration does not end by itself. As a static text it is a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Lasting {
+    /// It was registered without an end.
+    #[error("was never a reservation")]
+    NeverReserved,
+    /// It was a reservation, and was made permanent.
+    #[error("was activated")]
+    Activated,
+}
+
 /// Why a request was not done. Nothing was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -17,14 +44,16 @@ pub enum Refusal {
         names: Vec<Name>,
     },
     /// A name breaks a rule of its namespace.
-    #[error("{namespace}/{name:?} is not a valid name: {reason}")]
+    #[error("{namespace}/{name:?} is not a valid name: {why}")]
     InvalidName {
         /// The namespace.
         namespace: String,
         /// The name as typed.
         name: String,
-        /// Which rule.
-        reason: String,
+        /// Which rule, as a code.
+        reason: &'static str,
+        /// The same in words.
+        why: String,
     },
     /// The request breaks a limit or contradicts itself.
     #[error("invalid request: {0}")]
@@ -91,22 +120,22 @@ pub enum Refusal {
         owner: String,
     },
     /// The registration has ended or lost, so the request has no effect any more.
-    #[error("registration {id} {why}; nothing was changed")]
+    #[error("registration {id} {reason}; nothing was changed")]
     TooLate {
         /// Which.
         id: Uuid,
         /// What stands against it.
-        why: String,
+        reason: Over,
     },
     /// The registration is permanent, so there is nothing to extend.
     #[error(
-        "registration {id} {why}, so it does not end by itself and there is nothing to extend; nothing was changed"
+        "registration {id} {reason}, so it does not end by itself and there is nothing to extend; nothing was changed"
     )]
     Permanent {
         /// Which.
         id: Uuid,
         /// Since when.
-        why: String,
+        reason: Lasting,
     },
     /// The reservation was extended too often for now.
     #[error(

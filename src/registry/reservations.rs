@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::commands::check_ttl;
-use super::refusal::Refusal;
+use super::refusal::{Lasting, Over, Refusal};
 use super::waiters::Later;
 use super::{Reader, Writer};
 use crate::clock::Hlc;
@@ -18,12 +18,12 @@ impl Reader<'_> {
 
     /// Refused where a reservation that ends then was rejected, or is over by the time of the cluster.
     fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
-        let too_late = |why: &str| Err(Refusal::TooLate { id: registration.id(), why: why.to_owned() });
+        let too_late = |reason| Err(Refusal::TooLate { id: registration.id(), reason });
         if registration.rejected {
-            return too_late("was rejected");
+            return too_late(Over::Rejected);
         }
         let over = self.log.last_timestamp().max(Hlc::from_millis(self.log.cluster_time())) >= end;
-        if over && !registration.activated_in_time() { too_late("is a reservation that has expired") } else { Ok(()) }
+        if over && !registration.activated_in_time() { too_late(Over::Expired) } else { Ok(()) }
     }
 }
 
@@ -43,14 +43,14 @@ impl Writer<'_> {
     pub(super) fn extend(&mut self, id: Uuid, ttl: u64) -> Result<Later, Refusal> {
         check_ttl(Some(ttl))?;
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
-        let permanent = |why: &str| Refusal::Permanent { id, why: why.to_owned() };
-        let end = registration.end().ok_or_else(|| permanent("was never a reservation"))?;
+        let permanent = |reason| Refusal::Permanent { id, reason };
+        let end = registration.end().ok_or_else(|| permanent(Lasting::NeverReserved))?;
         self.reader().not_over(&registration, end)?;
         if registration.claims.iter().all(|record| record.released || record.ended.is_some()) {
-            return Err(Refusal::TooLate { id, why: "has given up its names".to_owned() });
+            return Err(Refusal::TooLate { id, reason: Over::Released });
         }
         if registration.activated_in_time() {
-            return Err(permanent("was activated"));
+            return Err(permanent(Lasting::Activated));
         }
         let expires = self.reader().ends_after(ttl);
         if expires <= end {

@@ -7,13 +7,12 @@ use crate::model::Hindrance;
 impl From<Obstacle> for Hindrance {
     fn from(obstacle: Obstacle) -> Self {
         let list = |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let (kind, nodes): (_, Vec<NodeId>) = match &obstacle {
+        let (reason, nodes): (_, Vec<NodeId>) = match &obstacle {
             Obstacle::Clock { .. } => ("clock", Vec::new()),
             Obstacle::Eviction(nodes) => ("eviction", nodes.iter().copied().collect()),
             Obstacle::Silent(nodes) => ("silent", nodes.iter().copied().collect()),
             Obstacle::Unsettled(nodes) => ("unsettled", nodes.iter().copied().collect()),
             Obstacle::FirstOutOfReach(node) => ("first-out-of-reach", vec![*node]),
-            Obstacle::FirstStarts(node) => ("first-starts", vec![*node]),
             Obstacle::TokenUsed => ("token-used", Vec::new()),
             Obstacle::Banned => ("banned", Vec::new()),
         };
@@ -45,10 +44,7 @@ impl From<Obstacle> for Hindrance {
                     .to_owned()
             }
             Obstacle::Banned => "its key is banned; 'forename member unban' lets it in".to_owned(),
-            Obstacle::FirstStarts(_) => {
-                format!("{}, the longest member, lets newcomers in and has just started", list(&nodes))
-            }
         };
-        Self { kind: kind.to_owned(), nodes, why }
+        Self { reason: reason.to_owned(), nodes, why }
     }
 }

@@ -67,7 +67,7 @@ async fn a_replacement_that_is_started_before_the_dead_node_is_evicted_gets_in()
         eventually("somebody says what the newcomer waits for", async || {
             let waiting = cluster(a).await?.newcomers;
             let newcomer = waiting.iter().find(|newcomer| newcomer.label == "d").ok_or("nobody waits")?;
-            let silent = newcomer.waits_for.iter().any(|why| why.kind == "silent" && why.nodes == [dead]);
+            let silent = newcomer.waits_for.iter().any(|why| why.reason == "silent" && why.nodes == [dead]);
             if silent { Ok(()) } else { Err(format!("{newcomer:?}")) }
         })
         .await;

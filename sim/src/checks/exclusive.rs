@@ -203,7 +203,7 @@ mod tests {
     fn register(expires: Option<Hlc>, replaces: Option<ClaimRef>) -> Register {
         let (namespace, key, name) = ("username".to_owned(), "alice".to_owned(), String::new());
         let claims = vec![Claim { namespace, key, name, after: None }];
-        Register { id: None, owner: String::new(), claims, expires, replaces, metadata: None }
+        Register { id: None, owner: String::new(), claims, expires, replaces, metadata: None, accepted: None }
     }
 
     fn alice(registration: u64) -> ClaimRef {

@@ -92,7 +92,8 @@ fn named(view: &Cluster) -> BTreeSet<NodeId> {
     let overdue = view.overdue.iter().flat_map(|overdue| &overdue.waiting_for).map(|waiting| waiting.node);
     let leave = view.leaving_waits_for.iter().flatten().copied();
     let joins = view.newcomers.iter().flat_map(|newcomer| &newcomer.waits_for).chain(&view.joining_waits_for);
-    let joins = joins.filter(|hindrance| hindrance.kind != "eviction").flat_map(|hindrance| &hindrance.nodes).copied();
+    let joins =
+        joins.filter(|hindrance| hindrance.reason != "eviction").flat_map(|hindrance| &hindrance.nodes).copied();
     waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
 }
 

@@ -140,6 +140,7 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
                 expires: None,
                 replaces: None,
                 metadata: None,
+                accepted: None,
             }))
         }
         Forged::Release => {

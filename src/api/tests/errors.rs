@@ -1,7 +1,11 @@
 //! Every class of error is a problem that says enough.
 
+use strum::{VariantArray, VariantNames};
+
 use super::*;
-use crate::replica::Refusal;
+use crate::model::{ProblemType, WaitReason};
+use crate::name::NameError;
+use crate::replica::{Lasting, Over, Refusal};
 
 /// Checks what all problems have in common, and returns this one.
 async fn problem(response: Response, problem_type: &str, status: u16) -> Value {
@@ -26,12 +30,21 @@ async fn every_refusal_has_its_type_and_fields() {
         "namespace": "username", "name": "Alice", "key": "alice", "available": false, "status": "pending",
         "registration": Uuid::from_u128(6), "since": "2023-11-14T22:13:20.000Z",
     }]);
-    let invalid =
-        Refusal::InvalidName { namespace: namespace.clone(), name: name.clone(), reason: "too short".to_owned() };
+    let invalid = Refusal::InvalidName {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        reason: "too-short",
+        why: "it is short".to_owned(),
+    };
     let not_held = Refusal::NotHeld { namespace, name, owner: "o".to_owned() };
     for (refusal, problem_type, status, fields) in [
         (Refusal::NameTaken { names }, "name-taken", 409, json!({"names": listed})),
-        (invalid, "invalid-name", 422, json!({"namespace": "username", "name": "Alice", "reason": "too short"})),
+        (
+            invalid,
+            "invalid-name",
+            422,
+            json!({"namespace": "username", "name": "Alice", "reason": "too-short", "why": "it is short"}),
+        ),
         (Refusal::InvalidRequest("no names".to_owned()), "invalid-request", 400, json!({})),
         (Refusal::IdReused(id), "id-reused", 409, json!({"id": id})),
         (Refusal::TokenTooManyOpen { token: "shop".to_owned(), limit: 7 }, "too-many-open", 429, json!({"limit": 7})),
@@ -39,7 +52,8 @@ async fn every_refusal_has_its_type_and_fields() {
         (Refusal::TokenTooManyHeld { token: "shop".to_owned(), limit: 7 }, "too-many-held", 429, json!({"limit": 7})),
         (Refusal::NoRegistration(id), "no-registration", 404, json!({"id": id})),
         (not_held, "not-held", 404, json!({"namespace": "username", "name": "Alice"})),
-        (Refusal::TooLate { id, why: "is rejected".to_owned() }, "too-late", 409, json!({"id": id})),
+        (Refusal::TooLate { id, reason: Over::Rejected }, "too-late", 409, json!({"id": id, "reason": "rejected"})),
+        (Refusal::Permanent { id, reason: Lasting::Activated }, "permanent", 409, json!({"reason": "activated"})),
         (Refusal::NotMember, "not-member", 503, json!({})),
         (Refusal::ClockSuspect { offset: -70_000 }, "clock-suspect", 503, json!({"offset_ms": -70_000})),
         (Refusal::Unavailable("its queue is full".to_owned()), "unavailable", 503, json!({})),
@@ -61,6 +75,7 @@ async fn a_rejection_names_the_winner() {
         "Alice".to_owned(),
         Uuid::from_u128(6),
         Stamp { hlc: Hlc(1 << 16), node: NODE },
+        Hlc(1 << 16),
     );
     let view = Registration { rejected_by: Some(winner), ..registration(Status::Rejected) };
     let fake = Fake::start(move |_| Ok(Answer::Registration(view.clone()))).await;
@@ -195,4 +210,14 @@ async fn a_node_that_falls_silent_may_have_got_the_request() {
     let error = asked.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(!error.is_unsent(), "there was a connection: {error:?}");
+}
+
+#[test]
+fn the_docs_list_every_code() {
+    let docs = include_str!("../../../docs/api.md");
+    let kinds = ProblemType::VARIANTS.iter().filter(|kind| **kind != ProblemType::Unknown).map(|kind| kind.name());
+    let waits = WaitReason::VARIANTS.iter().filter(|reason| **reason != WaitReason::Unknown).map(<&str>::from);
+    let names = NameError::VARIANTS.iter().chain(Over::VARIANTS).chain(Lasting::VARIANTS).copied();
+    let missing: Vec<_> = kinds.chain(waits).chain(names).filter(|code| !docs.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "docs/api.md says nothing of {missing:?}");
 }

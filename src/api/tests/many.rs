@@ -165,8 +165,13 @@ async fn alternatives_come_with_a_name_that_is_taken() {
         Request::Suggestions(_) => Ok(Answer::Suggestions(vec!["Alice7".to_owned()])),
         Request::Name(Command::Register(_), _) => {
             let mut lost = registration(Status::Rejected);
-            lost.rejected_by =
-                Some(RejectedBy::new("username".to_owned(), "Alice".to_owned(), Uuid::from_u128(6), Stamp::default()));
+            lost.rejected_by = Some(RejectedBy::new(
+                "username".to_owned(),
+                "Alice".to_owned(),
+                Uuid::from_u128(6),
+                Stamp::default(),
+                Hlc::default(),
+            ));
             Ok(Answer::Registration(lost))
         }
         _ => Err(Refusal::NotMember),
@@ -193,7 +198,8 @@ async fn many_names_are_looked_up_at_once() {
                     "no name" => Err(Refusal::InvalidName {
                         namespace: name.namespace.clone(),
                         name: name.name.clone(),
-                        reason: "it has a blank".to_owned(),
+                        reason: "character",
+                        why: "it has a blank".to_owned(),
                     }),
                     "bob" => Ok(name_view(NameStatus::Available)),
                     _ => Ok(name_view(NameStatus::Pending)),
@@ -207,7 +213,7 @@ async fn many_names_are_looked_up_at_once() {
     let asked: Vec<_> =
         names.iter().map(|name| NameRef { namespace: "username".to_owned(), name: (*name).to_owned() }).collect();
     let found = fake.client.check(&asked).await.unwrap().names;
-    let found: Vec<_> = found.iter().map(|name| (name.name.as_str(), name.available, name.reason.as_deref())).collect();
+    let found: Vec<_> = found.iter().map(|name| (name.name.as_str(), name.available, name.why.as_deref())).collect();
     assert_eq!(found, [("alice", false, None), ("bob", true, None), ("no name", false, Some("it has a blank"))]);
     assert_eq!(fake.post("/v1/names:check", &json!({"names": []})).await.status(), StatusCode::BAD_REQUEST);
 }
@@ -221,6 +227,7 @@ fn claim(registration: u128, status: Status) -> Contender {
         node: NODE,
         stamp: Stamp { hlc: Hlc::from_millis(accepted), node: NODE },
         accepted_at: Time(accepted),
+        reissued_at: None,
         label: "eu".to_owned(),
         status,
         twin: false,

@@ -50,8 +50,8 @@ pub(super) async fn try_out(
 
 fn why_not(name: &CheckedName) -> String {
     let shown = output::shown_name(&name.namespace, &name.name);
-    match &name.reason {
-        Some(reason) => format!("{shown} cannot be a name: {reason}"),
+    match &name.why {
+        Some(why) => format!("{shown} cannot be a name: {why}"),
         None => format!("{shown} is taken, it may be by this very row"),
     }
 }

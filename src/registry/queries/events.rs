@@ -144,7 +144,9 @@ impl Reader<'_> {
         let rejected_by = record.kind.lost_to().and_then(|lost_to| {
             let lost = &registration.claims.get(usize::from(lost_to.claim))?.claim;
             let name = self.typed(registration.id(), lost);
-            Some(RejectedBy::new(lost.namespace.clone(), name, lost_to.id, lost_to.winner))
+            let winner = Registration::load(self.store, lost_to.winner);
+            let accepted = winner.map_or(lost_to.winner.hlc, |winner| winner.accepted_at());
+            Some(RejectedBy::new(lost.namespace.clone(), name, lost_to.id, lost_to.winner, accepted))
         });
         let is_reservation =
             matches!(record.kind, EventKind::Accepted | EventKind::Contested(_) | EventKind::Confirmed);

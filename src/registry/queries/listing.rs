@@ -136,7 +136,7 @@ impl Reader<'_> {
             key: key.to_owned(),
             status,
             registration: holder.id(),
-            since: holder.stamp.hlc.into(),
+            since: holder.accepted_at().into(),
             expires_at: expires.map(Time::from),
             metadata: metadata_of(&holder),
             owner: holder.owner,

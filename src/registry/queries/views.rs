@@ -6,9 +6,9 @@ use super::super::Reader;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, Registration, Tenures};
+use crate::crdt::{Claim, ClaimRef, Registration, Tenures};
 use crate::log::Seq;
-use crate::model::{self, Metadata, Name, NameRef, NameStatus, RejectedBy, Status, Time, Waiting};
+use crate::model::{self, Metadata, Name, NameRef, NameStatus, RejectedBy, ReplacesBody, Status, Time, Waiting};
 
 /// Who holds a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,7 +42,7 @@ impl Reader<'_> {
         let status = self.status(registration);
         let mut view = self.content_view(registration, status);
         for (name, record) in view.names.iter_mut().zip(&registration.claims) {
-            name.ended = record.ended;
+            (name.released, name.ended) = (record.released, record.ended);
         }
         let activated = registration.activated_in_time();
         let waiting_for =
@@ -50,6 +50,7 @@ impl Reader<'_> {
         model::Registration {
             expires_at: registration.end().filter(|_| !activated).map(Time::from),
             activated,
+            replaces: registration.replaces.as_ref().and_then(|replaced| self.replaced_view(replaced)),
             waiting_for,
             rejected_by: registration.lost.then(|| self.winner(registration)).flatten(),
             ..view
@@ -68,10 +69,12 @@ impl Reader<'_> {
             erased,
             node: registration.stamp.node,
             stamp: registration.stamp,
-            accepted_at: registration.stamp.hlc.into(),
+            accepted_at: registration.accepted_at().into(),
+            reissued_at: registration.reissued_at().map(Time::from),
             expires_at: None,
             activated: false,
             metadata: metadata_of(registration),
+            replaces: None,
             waiting_for: Vec::new(),
             rejected_by: None,
         }
@@ -79,7 +82,15 @@ impl Reader<'_> {
 
     pub(super) fn claim_view(&self, registration: Uuid, claim: &Claim) -> model::Claim {
         let Claim { namespace, key, .. } = claim.clone();
-        model::Claim { namespace, name: self.typed(registration, claim), key, ended: None }
+        model::Claim { namespace, name: self.typed(registration, claim), key, released: false, ended: None }
+    }
+
+    /// The claim that a rename ends; none where that was erased or forgotten since.
+    fn replaced_view(&self, replaced: &ClaimRef) -> Option<ReplacesBody> {
+        let registration = Registration::load(self.store, replaced.registration)?;
+        let record = registration.claim(&replaced.namespace, &replaced.key).filter(|_| !registration.erased)?;
+        let (id, namespace) = (registration.id(), replaced.namespace.clone());
+        Some(ReplacesBody { registration: id, namespace, name: self.typed(id, &record.claim) })
     }
 
     /// Whom a reservation waits for whose time is over and which has not ended: they may have activated it.
@@ -108,8 +119,9 @@ impl Reader<'_> {
         let (index, stamp) =
             self.registry.lattice.causes(self.store, registration).into_iter().find_map(|(i, by)| Some((i?, by)))?;
         let lost = &registration.claims.get(index)?.claim;
-        let winner = Registration::load(self.store, stamp)?.id();
-        Some(RejectedBy::new(lost.namespace.clone(), self.typed(registration.id(), lost), winner, stamp))
+        let winner = Registration::load(self.store, stamp)?;
+        let (name, accepted) = (self.typed(registration.id(), lost), winner.accepted_at());
+        Some(RejectedBy::new(lost.namespace.clone(), name, winner.id(), stamp, accepted))
     }
 
     pub(crate) fn name_view(&self, request: NameRef) -> Result<Name, Refusal> {
@@ -123,7 +135,7 @@ impl Reader<'_> {
         let free_at = self.kept_until(&namespace, &key, None);
         let status = status.unwrap_or(if free_at.is_some() { NameStatus::Ending } else { NameStatus::Available });
         let registration = holder.as_ref().map(Registration::id);
-        let since = holder.as_ref().map(|holder| Time::from(holder.stamp.hlc));
+        let since = holder.as_ref().map(|holder| Time::from(holder.accepted_at()));
         let rules = self.registry.lattice.rules(self.store, &namespace);
         // Of a private name there is nothing to tell but the name that was asked for.
         let public = holder.filter(|_| !rules.is_private());

@@ -115,14 +115,14 @@ impl Writer<'_> {
         if let Some(known) = register.id.and_then(|id| self.registry.lattice.find(self.store, id)) {
             return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
         }
-        let id = register.id;
+        let (id, accepted) = (register.id, register.accepted.or(Some(void.hlc)));
         let claims =
             register.claims.into_iter().map(|claim| Claim { after: self.reader().after(&claim), ..claim }).collect();
         let replaces = register.replaces.map(|replaces| self.reader().stands_for_claim(replaces));
         // What had lengthened it would come too late for the new one.
         let extensions = self.registry.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
-        let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, ..register }));
+        let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, accepted, ..register }));
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
             self.stands_now(void, &again);
