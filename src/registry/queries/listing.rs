@@ -156,6 +156,9 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let candidates = suffixes(&name.namespace, &key).take(MAX_TRIED);
+        // A name in letters that look like others is no name to be like: what it looks like is.
+        let disguised = !name.name.is_ascii() && rules.look_alike(&name.name, &key);
+        let name = &NameRef { name: if disguised { key.clone() } else { name.name.clone() }, ..name.clone() };
         let free = candidates.filter_map(|suffix| self.free_with(&rules, name, &suffix));
         Ok(free.take(count).collect())
     }

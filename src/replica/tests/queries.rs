@@ -260,6 +260,8 @@ fn suggestions_are_free_valid_and_always_the_same() {
     let suggested = cluster.suggest("Alice", 3).unwrap();
     assert_eq!(suggested, ["Alice3", "Alice4", "Alice5"]);
     assert_eq!(cluster.suggest("Alice", 3).unwrap(), suggested);
+    let disguised = cluster.suggest("\u{430}lice", 3).unwrap();
+    assert_eq!(disguised, ["alice3", "alice4", "alice5"], "with a Latin a in place of the Cyrillic one");
     for n in 3..10 {
         cluster.claim(1, &format!("alice{n}"));
     }
