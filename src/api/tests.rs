@@ -151,6 +151,7 @@ fn registration(status: Status) -> Registration {
         metadata: None,
         erased: false,
         replaces: None,
+        new_namespaces: Vec::new(),
         waiting_for: Vec::new(),
         rejected_by: None,
     }

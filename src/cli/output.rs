@@ -9,7 +9,8 @@ use super::args::{ClientArgs, Format};
 use super::failure::Failure;
 use crate::clock::Millis;
 use crate::model::{
-    EndReason, Event, History, Name, NameStatus, Registration, Status, Time, WaitReason, Waiting, event_type_text,
+    EndReason, Event, History, Name, NameStatus, NewNamespace, Registration, Status, Time, WaitReason, Waiting,
+    event_type_text,
 };
 use crate::name::{acts, escaped, shown};
 
@@ -120,6 +121,11 @@ pub(super) fn registration(registration: &Registration) -> String {
     }
     if let Some(expires) = registration.expires_at {
         text += &format!("  a reservation until {expires}\n");
+    }
+    for made in &registration.new_namespaces {
+        let NewNamespace { namespace, profile } = made;
+        let profile: &str = (*profile).into();
+        text += &format!("  the first name in {namespace}, which has profile {profile} now\n");
     }
     if let Some(replaced) = &registration.replaces {
         let name = format!("{}/{}", replaced.namespace, shown(&replaced.name));

@@ -40,8 +40,8 @@ pub use namespaces::{ListedNamespace, Namespaces};
 pub use problem::{Problem, ProblemType};
 pub use query::{EventQuery, NameQuery};
 pub use registration::{
-    BatchLine, Claim, ExtensionBody, NameRef, Registration, RegistrationBody, Registrations, RejectedBy, ReplacesBody,
-    Wait, WaitReason, Waiting,
+    BatchLine, Claim, ExtensionBody, NameRef, NewNamespace, Registration, RegistrationBody, Registrations, RejectedBy,
+    ReplacesBody, Wait, WaitReason, Waiting,
 };
 pub use scope::Scope;
 pub use settings::{

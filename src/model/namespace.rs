@@ -8,9 +8,10 @@ use super::text::{Span, Time};
 use super::{RulesVersion, is_false};
 
 /// How the names of a namespace are written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, strum::IntoStaticStr)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProfileName {
     /// User names: RFC 8265, and look-alikes as --lookalikes says

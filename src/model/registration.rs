@@ -7,7 +7,7 @@ use super::is_false;
 use super::metadata::Metadata;
 use super::object::object;
 use super::text::{Span, Time, stamp};
-use super::{EndReason, Problem, Status};
+use super::{EndReason, Problem, ProfileName, Status};
 #[cfg(feature = "core")]
 use crate::clock::Hlc;
 use crate::clock::{NodeId, Stamp};
@@ -166,12 +166,32 @@ pub struct Registration {
     /// Where it is a rename: the claim that ends when it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<ReplacesBody>,
+    /// Where it is the first to use them: the namespaces that it has made. Only in the answer to the request itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_namespaces: Vec<NewNamespace>,
     /// Members that a pending registration waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<Waiting>,
     /// The claim that it lost to, where it is contested or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_by: Option<RejectedBy>,
+}
+
+/// A namespace that was made by its first claim.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NewNamespace {
+    /// Its name.
+    pub namespace: String,
+    /// The profile that it got.
+    pub profile: ProfileName,
+}
+
+#[cfg(feature = "core")]
+impl NewNamespace {
+    pub(crate) fn new(namespace: String, profile: ProfileName) -> Self {
+        Self { namespace, profile }
+    }
 }
 
 /// One name of a registration.

@@ -104,6 +104,7 @@ fn registration() -> Registration {
         activated: false,
         metadata: Metadata::new("{\"form\": [1,\n 2]}".to_owned()).ok(),
         replaces: None,
+        new_namespaces: Vec::new(),
         waiting_for: vec![Waiting {
             node: NodeId(1),
             label: "eu".to_owned(),

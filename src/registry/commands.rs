@@ -13,6 +13,9 @@ use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, 
 use crate::model::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use crate::model::{self, NameRef, ReplacesBody};
 
+/// Namespaces in use that are kept at hand at most. A guess.
+const MAX_USED: usize = 4096;
+
 impl Reader<'_> {
     /// The keys of names that may be claimed by the rules of their namespaces.
     fn keys(&self, names: &[NameRef]) -> Result<Vec<Keyed>, Refusal> {
@@ -153,7 +156,7 @@ impl Writer<'_> {
         let unknown = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
         let within = |registration: Registration| within_reach(&registration, reached).map(|()| registration);
         match known.ok_or(unknown).and_then(within) {
-            Ok(registration) => self.answer_later(Later { registration, wait, discreet: false }, reply),
+            Ok(registration) => self.answer_later(Later { wait, ..Later::now(registration) }, reply),
             Err(refusal) => self.registry.ready.push(reply.with(Err(refusal))),
         }
     }
@@ -166,7 +169,7 @@ impl Writer<'_> {
         let known = |id| self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
         if let Some(known) = request.id.and_then(known) {
             return if self.reader().same_content(&known, &request) {
-                Ok(Later { registration: known, wait, discreet })
+                Ok(Later { wait, discreet, ..Later::now(known) })
             } else {
                 Err(Refusal::IdReused(known.id()))
             };
@@ -184,6 +187,7 @@ impl Writer<'_> {
         let replaces =
             request.replaces.map(|replaces| self.reader().replaced(&replaces, &request.owner)).transpose()?;
         let expires = request.ttl.map(|ttl| self.reader().ends_after(ttl));
+        let new_namespaces = self.use_namespaces(&claims);
         let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
         let effects =
             self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata, accepted: None }));
@@ -191,10 +195,28 @@ impl Writer<'_> {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));
                 self.note_typed(&registration, names);
-                Ok(Later { registration, wait, discreet })
+                Ok(Later { registration, wait, discreet, new_namespaces })
             }
             None => unreachable!("a new op of ours brings its registration"),
         }
+    }
+
+    /// The namespaces that nobody has used or given rules before. Those that are known to be in use are kept at hand.
+    fn use_namespaces(&mut self, claims: &[Claim]) -> Vec<String> {
+        let mut new = Vec::new();
+        for Claim { namespace, .. } in claims {
+            if self.registry.used.contains(namespace) {
+                continue;
+            }
+            if self.reader().namespace_from(namespace).as_deref() != Some(namespace) {
+                new.push(namespace.clone());
+            }
+            if self.registry.used.len() >= MAX_USED {
+                self.registry.used.clear();
+            }
+            self.registry.used.insert(namespace.clone());
+        }
+        new
     }
 
     pub(super) fn release(&mut self, id: Uuid) -> Result<Later, Refusal> {

@@ -96,6 +96,8 @@ pub struct Registry {
     allowances: OwnerQuota,
     charges: TokenQuota,
     totals: Totals,
+    /// Namespaces that are known to be in use.
+    used: BTreeSet<String>,
     /// The namespaces whose names are private.
     private: Arc<BTreeSet<String>>,
     /// What this node has to make good after an eviction.
@@ -120,6 +122,7 @@ impl Registry {
             allowances: OwnerQuota::new(config.seed),
             charges: TokenQuota::default(),
             totals: Totals::default(),
+            used: BTreeSet::new(),
             private: Arc::default(),
             reissue: Reissue::default(),
             retention: Retention::default(),

@@ -7,7 +7,7 @@ use super::request::AwaitFinal;
 use super::{Reader, Writer};
 use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::Registration;
-use crate::model;
+use crate::model::{self, NewNamespace};
 
 /// What a request is answered with later: the state of this registration at the end of the step.
 #[derive(Debug)]
@@ -17,12 +17,14 @@ pub(super) struct Later {
     pub(super) wait: Option<AwaitFinal>,
     /// The client may not be told what became of private names.
     pub(super) discreet: bool,
+    /// The namespaces that it is the first to use.
+    pub(super) new_namespaces: Vec<String>,
 }
 
 impl Later {
     /// At the end of the step, to somebody who may be told everything.
     pub(super) fn now(registration: Registration) -> Self {
-        Self { registration, wait: None, discreet: false }
+        Self { registration, wait: None, discreet: false, new_namespaces: Vec::new() }
     }
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Waiter {
     always: bool,
     /// The client may not be told what became of private names.
     discreet: bool,
+    /// See [`Later`].
+    new_namespaces: Vec<String>,
 }
 
 /// Requests about registrations that are not answered yet.
@@ -206,18 +210,22 @@ impl Writer<'_> {
 
     fn answer(&mut self, waiter: Waiter, registration: Registration) {
         let discreet = waiter.discreet.then(|| self.reader().discreet_view(&registration)).flatten();
-        let view = discreet.unwrap_or_else(|| self.reader().registration_view(&registration));
+        let mut view = discreet.unwrap_or_else(|| self.reader().registration_view(&registration));
+        for namespace in waiter.new_namespaces {
+            let profile = self.registry.lattice.rules(self.store, &namespace).profile().into();
+            view.new_namespaces.push(NewNamespace::new(namespace, profile));
+        }
         self.registry.ready.push(waiter.reply.with(Ok(view)));
     }
 
     /// Answers with the registration's state at the end of this step, or waits for its outcome.
     pub(super) fn answer_later(&mut self, later: Later, reply: Reply<model::Registration>) {
-        let Later { registration, wait, discreet } = later;
+        let Later { registration, wait, discreet, new_namespaces } = later;
         let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait.at_most));
         let always = wait.is_some_and(|wait| wait.always);
         let waiters = &mut self.registry.waiters;
         waiters.count += 1;
-        let waiter = Waiter { number: waiters.count, reply, deadline, always, discreet };
+        let waiter = Waiter { number: waiters.count, reply, deadline, always, discreet, new_namespaces };
         waiters.fresh.push((Box::new(registration), waiter));
     }
 }

@@ -37,11 +37,11 @@ fn text(namespaces: &[ListedNamespace]) -> String {
     let mut text = String::new();
     for listed in namespaces {
         let ListedNamespace { namespace, profile, private, rules_set, has_names } = listed;
-        let profile = serde_json::to_value(profile).ok().and_then(|word| word.as_str().map(str::to_owned));
+        let profile: &str = (*profile).into();
         let rules = if *rules_set { "rules set" } else { "default rules" };
         let names = if *has_names { "has names" } else { "no names yet" };
         let private = if *private { ", private" } else { "" };
-        let line = format!("{namespace:<24} {:<10} {rules}, {names}{private}", profile.unwrap_or_default());
+        let line = format!("{namespace:<24} {:<10} {rules}, {names}{private}", profile);
         // To a string nothing can fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }

@@ -91,7 +91,7 @@ impl Query for NamespacesKnown {
 
 impl Reader<'_> {
     /// The first namespace that is known and is not less than this text.
-    fn namespace_from(&self, from: &str) -> Option<String> {
+    pub(crate) fn namespace_from(&self, from: &str) -> Option<String> {
         let ruled = schema::Namespaces::first(self.store, &Span::from(from), Direction::Up, |found| {
             found.key().map(str::to_owned)
         });

@@ -75,6 +75,7 @@ impl Reader<'_> {
             activated: false,
             metadata: metadata_of(registration),
             replaces: None,
+            new_namespaces: Vec::new(),
             waiting_for: Vec::new(),
             rejected_by: None,
         }

@@ -1,7 +1,7 @@
 //! Rules of namespaces: who may set them, when they apply, what becomes of names that are taken.
 
 use super::*;
-use crate::model::{Namespace, NamespaceBody, RulesVersion};
+use crate::model::{Namespace, NamespaceBody, ProfileName, RulesVersion};
 use crate::name::{Profile, Rules};
 
 fn rules(profile: Profile, lengths: (usize, usize), reserved: &[&str]) -> Rules {
@@ -228,4 +228,23 @@ fn namespaces_with_rules_or_names_are_listed_once_in_order() {
     }
     let page = NamespacesKnown::new(Vec::new(), Some("No Namespace".into()), 1);
     assert!(matches!(cluster.reply(1, page), Err(Refusal::InvalidRequest(_))));
+}
+
+#[test]
+fn the_first_claim_in_a_namespace_says_that_it_has_made_it() {
+    let mut cluster = Cluster::founded(2);
+    let made = |claimed: Result<Registration, Refusal>| {
+        let made = claimed.unwrap().new_namespaces.into_iter().map(|new| (new.namespace, new.profile));
+        made.collect::<Vec<_>>()
+    };
+    let new = vec![("usernme".to_owned(), ProfileName::Username), ("email".to_owned(), ProfileName::Email)];
+    for (namespace, profile) in new {
+        let name = if namespace == "email" { "ann@example.org" } else { "ann" };
+        assert_eq!(made(cluster.claim_in(1, &namespace, name)), [(namespace, profile)]);
+    }
+    assert!(made(cluster.claim_in(1, "usernme", "bob")).is_empty(), "it is there by now");
+    cluster.pass(200);
+    assert!(made(cluster.claim_in(2, "usernme", "carl")).is_empty(), "another node knows that too");
+    cluster.set(1, "username", &rules(Profile::USERNAME, (3, 8), &[])).unwrap();
+    assert!(made(cluster.claim_in(1, "username", "dora")).is_empty(), "somebody has given it rules");
 }
