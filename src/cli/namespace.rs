@@ -187,7 +187,7 @@ fn text(shown: &Namespace) -> String {
     text += &match shown.changed_at {
         None => "  these are the defaults, nobody has set any\n".to_owned(),
         Some(at) if shown.is_final => format!("  version {}, set {at}\n", shown.version),
-        Some(at) => format!("  version {}, set {at}, not final yet: an eviction might undo it\n", shown.version),
+        Some(at) => format!("  version {}, set {at} on this node, and on its way to the others\n", shown.version),
     };
     text
 }

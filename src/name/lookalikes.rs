@@ -40,9 +40,22 @@ fn fold_character(c: char) -> char {
     if c.is_ascii() { c } else { ASCII.get(&prototype(c)).copied().unwrap_or(c) }
 }
 
-/// The form that all which looks like a mapped name has in common. The skeleton is mapped to small letters again, until
-/// nothing changes: a key is to be its own key.
+/// What each ASCII character comes to in the skeleton of a name, made by the long way; none where that is not ASCII, and
+/// might combine with its neighbours.
+static SKELETONS: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
+    let of = |c: char| Some(any_skeleton(c.encode_utf8(&mut [0; 4]))).filter(|form| form.is_ascii());
+    ('\0'..='\x7f').map(of).collect()
+});
+
+/// The form that all which looks like a mapped name has in common.
 pub(super) fn skeleton(mapped: &str) -> String {
+    let of = |byte: u8| SKELETONS.get(usize::from(byte)).and_then(Option::as_deref);
+    // Most names are ASCII, whose characters do not look at their neighbours.
+    mapped.bytes().map(of).collect::<Option<String>>().unwrap_or_else(|| any_skeleton(mapped))
+}
+
+/// The skeleton is mapped to small letters again, until nothing changes: a key is to be its own key.
+fn any_skeleton(mapped: &str) -> String {
     let mut form = one_skeleton(mapped);
     loop {
         let next = one_skeleton(&form);
@@ -65,7 +78,23 @@ pub(super) fn is_joiner(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_to_a_skeleton_ends_where_the_long_one_does(name in "[ -~]{0,40}|[a-z0-9._-]{1,20}|\\PC{1,8}") {
+            prop_assert_eq!(skeleton(&name), any_skeleton(&name));
+        }
+    }
+
+    #[test]
+    fn most_of_ascii_goes_the_short_way() {
+        let graphic = ('!'..='~').filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c));
+        let long: Vec<_> = graphic.filter(|c| SKELETONS[*c as usize].is_none()).collect();
+        assert!(long.is_empty(), "{long:?}");
+    }
 
     #[test]
     fn each_confusable_of_a_letter_or_digit_becomes_it() {
