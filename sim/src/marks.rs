@@ -281,7 +281,7 @@ impl Marks {
 fn refused(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NameTaken { .. } => "refused: name taken",
-        Refusal::InvalidName { reason, .. } if reason.contains("reserved") => "refused: reserved name",
+        Refusal::InvalidName { reason: "reserved", .. } => "refused: reserved name",
         Refusal::InvalidName { .. } => "refused: invalid name",
         Refusal::RulesChanged { .. } => "refused: rules changed",
         Refusal::NamespaceInUse { .. } => "refused: namespace in use",

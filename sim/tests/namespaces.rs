@@ -14,9 +14,9 @@ fn book(namespace: &str, opaque: bool, least: usize, reserved: &[&str]) -> Book 
     Book { namespace: namespace.to_owned(), opaque, least, reserved, private: false }
 }
 
-fn reason(story: &Story, slot: u32) -> &str {
+fn why(story: &Story, slot: u32) -> &str {
     match story.refused(slot) {
-        Some(Refusal::InvalidName { reason, .. }) => reason,
+        Some(Refusal::InvalidName { why, .. }) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -30,9 +30,9 @@ fn a_name_is_reserved_at_every_node_that_knows_of_it() {
     story.passes(100);
     assert_eq!(story.status(LONDON, early), Some(Status::Confirmed), "what was accepted before stays");
     let late = story.claims(LIMA, &["root", "\u{430}dmin"]);
-    assert!(reason(&story, late).contains("looks like the reserved name \"admin\""), "a look-alike too");
+    assert!(why(&story, late).contains("looks like the reserved name \"admin\""), "a look-alike too");
     let short = story.claims(LIMA, &["al"]);
-    assert!(reason(&story, short).contains("3 at least"));
+    assert!(why(&story, short).contains("3 at least"));
     assert!(story.rules(LIMA, "username").is_final);
     story.ends_well();
 }
@@ -76,7 +76,7 @@ fn a_newcomer_has_the_rules_although_their_op_has_left_the_logs() {
     assert_eq!(story.rules(LIMA, "username"), story.rules(LONDON, "username"));
     assert_eq!(story.rules(LIMA, "username").version, set.version);
     let short = story.claims(LIMA, &["ann"]);
-    assert!(reason(&story, short).contains("5 at least"));
+    assert!(why(&story, short).contains("5 at least"));
     story.ends_well();
 }
 
@@ -112,7 +112,7 @@ fn who_asks_again_after_the_rules_have_changed_gets_what_was_accepted() {
     assert_eq!(story.told(al).unwrap().status, Status::Confirmed);
     assert_eq!(story.name(LIMA, "AL"), NameStatus::Held);
     let to = story.wishes(LIMA, Wish { own_id: true, names: vec!["al".to_owned()], ..Wish::default() });
-    assert!(reason(&story, to).contains("reserved") || reason(&story, to).contains("3 at least"));
+    assert!(why(&story, to).contains("reserved") || why(&story, to).contains("3 at least"));
     let alice = story.renames(LIMA, al, "alice");
     story.passes(200);
     assert_eq!(story.status(TOKYO, alice), Some(Status::Confirmed));
