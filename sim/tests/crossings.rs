@@ -374,3 +374,11 @@ fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goe
     assert_eq!((story.incarnation(LIMA), story.is_member(LIMA)), (1, true));
     story.ends_well();
 }
+
+/// A node refuses an eviction, because with another one that is under way too few would stay. When the refusal is durable and
+/// goes out, that other one is over.
+#[test]
+fn a_refusal_counts_from_when_it_was_decided() {
+    let plan = serde_json::from_str(include_str!("plans/a_refusal_that_waited_for_its_disk.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

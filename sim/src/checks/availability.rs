@@ -4,9 +4,9 @@
 //! The reasons are looked for in the world (clocks, links, machines, the membership ops that a host has), not in what the
 //! replica says of itself. What a node cannot know is taken into account: what it heard last of a clock may be out of date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use forename::clock::Stamp;
+use forename::clock::{NodeId, Stamp};
 use forename::crdt::NameOp;
 use forename::log::Body;
 use forename::model::Registration;
@@ -35,6 +35,10 @@ struct Reasons {
     suspect_at: Option<Micros>,
     /// When it last had reason to think that it is no member.
     outside_at: Option<Micros>,
+    /// The members that it knew of when it was last looked at, and when these had changed: a refusal may be on its way for as
+    /// long as its disk takes.
+    members: BTreeSet<NodeId>,
+    members_at: Option<Micros>,
     /// Registrations that it issued although it must have known that its clock is off, and when.
     too_bold: BTreeMap<Stamp, Micros>,
 }
@@ -92,6 +96,10 @@ impl Availability {
     /// A host has made a step, or is about to.
     fn looks(&mut self, world: &World, host: Host) {
         self.looks_at_clock(world, host);
+        let (members, reasons) = (world.books.members(host), self.hosts.entry(host).or_default());
+        if reasons.members != *members {
+            (reasons.members, reasons.members_at) = (members.clone(), Some(world.now));
+        }
         let says_so = world.machines[host].replica().is_some_and(|replica| !replica.is_member());
         if says_so && is_outside(world, host) {
             self.hosts.entry(host).or_default().outside_at = Some(world.now);
@@ -126,7 +134,9 @@ impl Availability {
             Refusal::ClockSuspect { .. } if !since(watched.suspect_at) => "its clock is right",
             Refusal::NotMember if !since(watched.outside_at) => "it is a member",
             Refusal::Leaving if !is_asked_to_leave(world, host) => "nobody asked it to leave",
-            Refusal::NoMajority { .. } | Refusal::NotInContact { .. } if has_majority(world, host, asked) => {
+            Refusal::NoMajority { .. } | Refusal::NotInContact { .. }
+                if !since(watched.members_at) && has_majority(world, host, asked) =>
+            {
                 "a majority that would stay is in contact"
             }
             Refusal::Unavailable(_) if !is_hindered(world, host, asked.at) => {
