@@ -138,7 +138,8 @@ impl Feed {
         // Marked as seen before the look, so that what comes during it wakes us again.
         self.latest.borrow_and_update();
         let page = self.api.query(EventsAfter::new(self.after, self.query.clone())).await?;
-        self.drained = page.events.is_empty() && self.after.is_none_or(|after| after == page.next);
+        // A page may end for having looked at much, and found nothing. It has come to the end where it has not moved.
+        self.drained = page.events.is_empty() && self.after == Some(page.next);
         self.after = Some(page.next);
         self.ready = page.events.into();
         Ok(())

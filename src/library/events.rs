@@ -65,7 +65,7 @@ impl NodeEvents {
             self.latest.borrow_and_update();
             self.drained = false;
             let page = page(&self.handle, self.next, &self.query).await?;
-            self.drained = page.events.is_empty() && self.next.is_none_or(|next| next == page.next);
+            self.drained = page.events.is_empty() && self.next == Some(page.next);
             self.next = Some(page.next);
             self.ready = page.events.into();
         }

@@ -183,3 +183,22 @@ async fn an_application_may_take_a_client_or_a_node() {
     assert_eq!(refusals.0.problem(), Some(&*refusals.1));
     tokio::join!(has_left(over_http), has_left(inside));
 }
+
+/// One page looks at 5000 events at most, so that the first one has none for this reader.
+#[tokio::test]
+async fn a_stream_from_the_beginning_finds_what_comes_after_much_that_is_not_wanted() {
+    let cluster = Local::start("a", Arc::new(Cuts::new()), None).await;
+    let client = &cluster.client;
+    let others = (0..2600).map(|number| user(&format!("name{number}"), "ann")).collect::<Vec<_>>();
+    let mut answers = client.register_all(stream::iter(others)).await.unwrap();
+    while answers.next().await.unwrap().is_some() {}
+    client.register(&user_final("wanted", "eve")).await.unwrap();
+
+    let query = EventQuery { owner: Some("eve".to_owned()), ..EventQuery::default() };
+    let (mut over_http, mut here) = (client.stream(None, query.clone()), cluster.node().stream(None, query));
+    for event_type in [EventType::Accepted, EventType::Confirmed] {
+        assert_eq!(within("an event over HTTP", over_http.next()).await.unwrap().event_type, event_type);
+        assert_eq!(within("an event in this process", here.next()).await.unwrap().event_type, event_type);
+    }
+    local::shutdown(vec![cluster]).await;
+}

@@ -175,6 +175,22 @@ async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
     assert!(text.starts_with("id: feed-5\n") && text.ends_with("\n\nid: feed-9\n\n"), "{text}");
 }
 
+/// Its first page has looked at as much as a page may, and found nothing for the reader.
+#[tokio::test]
+async fn a_stream_from_the_beginning_goes_on_past_a_page_without_events() {
+    let fake = Fake::start(|request| match request {
+        Request::EventsAfter(EventsAfter { after: None, .. }) => {
+            Ok(Answer::Events(Events { events: Vec::new(), next: cursor(5000) }))
+        }
+        _ => Ok(Answer::Events(Events { events: vec![event(5001)], next: cursor(5001) })),
+    })
+    .await;
+    let request = fake.http.get(format!("{}/v1/events?owner=eve", fake.base)).header("accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    let text = tokio::time::timeout(Duration::from_secs(20), read(&mut response, 1)).await.expect("the next page");
+    assert!(text.starts_with("id: feed-5001\n"), "{text}");
+}
+
 #[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let fake = Fake::start(feed(&Arc::new(Mutex::new(1)))).await;
