@@ -128,7 +128,7 @@ fn come_to_an_end(run: &mut Run) -> Result<(), Failure> {
     };
     healing::heal(world, &lost, how).map_err(Failure::Safety)?;
     if !wait_until_noticed(world)? {
-        // What the checks find at the end of such a run says nothing.
+        // Nobody can tell the copy from the original any more, so the checks at the end cannot judge what it did.
         world.copies.witness_gone = true;
         return Ok(());
     }

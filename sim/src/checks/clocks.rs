@@ -114,10 +114,11 @@ impl Clocks {
         heard.chain(truth).collect()
     }
 
-    /// Whether a host may think that its own clock is wrong. Each other clock lies between the readings that the host took of
-    /// it lately and what it truly shows. The host cannot know the clock of a member that it has not heard of since its start
-    /// or since that member was let in, so such a member may count or not. Within a step the members before it and those after
-    /// it count.
+    /// Returns true where a host has a reason to take its own clock for wrong.
+    ///
+    /// The host judges by what it heard of the other clocks, and that may be out of date. So each of them is taken to show
+    /// anything between the host's recent readings and the truth. A member that the host has not heard since its start may
+    /// count or not. In the midst of a step the members from before it are tried as well.
     pub(super) fn may_be_off(&self, world: &World, host: Host) -> bool {
         let (own, heard) = (clock_of(world, host), self.heard.get(&host));
         let heard = heard.unwrap_or(&self.nothing);
@@ -152,8 +153,8 @@ impl Clocks {
     }
 }
 
-/// Whether a host may think that its own clock is wrong, if it compares it with the clocks of these other members. `heard`
-/// has the readings that it took of them.
+/// Returns true where the clocks of these other members give a host a reason to take its own for wrong. `heard` has the
+/// readings that the host took of them.
 fn may_be_off_by(
     world: &World,
     host: Host,

@@ -108,7 +108,7 @@ impl Exclusive {
     }
 }
 
-/// Whether a registration claims the same name as the claim that it replaces: its holder spells the name in another way.
+/// Returns true for a rename to the same key, by which a holder changes only the spelling of its name.
 fn is_respelling(register: &Register) -> bool {
     let replaced =
         |end: &ClaimRef| register.claims.iter().any(|c| (&c.namespace, &c.key) == (&end.namespace, &end.key));
@@ -142,8 +142,8 @@ impl Check for Exclusive {
     }
 }
 
-/// Whether a confirmed claim has ended when the claim `by` begins: an earlier op ended it, or `by` replaces it, or it was a
-/// reservation that expired before, and some watermark has passed its end.
+/// Returns true where a confirmed claim has ended before the claim `by` begins. There are three ways: an op with an earlier
+/// timestamp ended it; `by` itself replaces it; or it was a reservation whose end is earlier, and a watermark has passed that.
 fn has_ended<'a>(
     claim: Stamp,
     place: &Place,

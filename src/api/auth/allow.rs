@@ -110,7 +110,7 @@ impl Caller {
         &self.namespaces
     }
 
-    /// Whether it may not be told what is known of private names.
+    /// Returns true where the answer must not show whether a private name exists.
     pub(in crate::api) fn is_discreet(&self) -> bool {
         !self.reads
     }
