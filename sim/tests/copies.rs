@@ -432,3 +432,12 @@ fn a_copy_of_which_nobody_can_tell_that_it_is_one_goes_on() {
     let plan = serde_json::from_str(include_str!("plans/a_copy_whose_witness_lost_its_memory.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A copy runs in the place of a directory for a moment and takes an op that the directory lacks. The directory is back, is
+/// given that op before anybody can show it that it lacks it, and goes on with its log.
+#[test]
+fn an_original_that_caught_up_with_its_copy_goes_on() {
+    let plan =
+        serde_json::from_str(include_str!("plans/an_original_that_caught_up_with_its_copy.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

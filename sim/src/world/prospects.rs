@@ -131,6 +131,8 @@ pub(crate) fn note_caught_up(world: &mut World, host: Host) {
         return;
     }
     world.mark("an old disk catches up");
+    let (seq, chain) = durable.head(node);
+    world.books.ledger.follow(node, seq, chain);
     let machine = &mut world.machines[host];
     (machine.directory, machine.restored) = (Directory::Latest, true);
 }

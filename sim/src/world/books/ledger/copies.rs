@@ -83,8 +83,9 @@ impl Ledger {
         }
     }
 
-    /// The log that counts is the one which ends with this op: of a directory that runs again, or that an eviction cut.
-    pub(super) fn follow(&mut self, node: NodeId, seq: Seq, chain: Chain) {
+    /// The log that counts is the one which ends with this op: of a directory that runs again or has caught up with the
+    /// latest, or that an eviction cut.
+    pub(crate) fn follow(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let at = |log: &[Op]| usize::try_from(seq).ok().and_then(|seq| log.get(seq.checked_sub(1)?)).map(|op| op.chain);
         let known = self.ops.get(&node).and_then(|log| at(log));
         if seq == 0 || known == Some(chain) {
