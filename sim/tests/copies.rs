@@ -441,3 +441,11 @@ fn an_original_that_caught_up_with_its_copy_goes_on() {
         serde_json::from_str(include_str!("plans/an_original_that_caught_up_with_its_copy.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A node that has issued nothing yet runs with an old copy of its directory. The first op of its log is the copy's, and another
+/// member takes it before the copy is noticed: it counts.
+#[test]
+fn the_first_op_of_a_node_may_be_one_of_a_copy() {
+    let plan = serde_json::from_str(include_str!("plans/the_first_op_of_a_node_is_a_copys.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

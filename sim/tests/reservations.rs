@@ -92,3 +92,11 @@ fn an_extension_that_comes_too_late_is_refused_and_the_name_goes_on() {
     assert_eq!(story.status(LONDON, again), Some(Status::Confirmed));
     story.ends_well();
 }
+
+/// A registration is made without a token and erased; then somebody asks for it again with a token that has all open that it may
+/// have. Nothing is opened by that.
+#[test]
+fn who_asks_again_for_what_was_erased_opens_nothing() {
+    let plan = serde_json::from_str(include_str!("plans/a_retry_by_another_token.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

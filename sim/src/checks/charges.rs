@@ -13,20 +13,21 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::{Seen, World};
 
-/// Registrations that hosts told charged clients of, with how many the token may have open.
+/// Registrations that hosts told clients of, with how many the token may have open whose bearer was the first to be told; none
+/// where that one bore none with a limit. Whoever asks again for a registration that there is opens nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Charges {
-    charges: BTreeMap<Host, BTreeMap<Stamp, u32>>,
+    told: BTreeMap<Host, BTreeMap<Stamp, Option<u32>>>,
 }
 
 impl Check for Charges {
     fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
         match what {
             // What it counts against limits is what the copy knows of.
-            Seen::Swapped(host) => drop(self.charges.remove(host)),
+            Seen::Swapped(host) => drop(self.told.remove(host)),
             // What was accepted elsewhere, or in an earlier life, counts for nothing here.
-            Seen::Registered { host, max_open: Some(most), view } if view.stamp.node == world.machines[*host].node => {
-                self.charges.entry(*host).or_default().insert(view.stamp, *most);
+            Seen::Registered { host, max_open, view } if view.stamp.node == world.machines[*host].node => {
+                self.told.entry(*host).or_default().entry(view.stamp).or_insert(*max_open);
             }
             _ => {}
         }
@@ -42,21 +43,22 @@ impl Charges {
     /// Looks only at reservations that certainly were open when another was let in, so a few more may have been.
     fn check(&self, world: &World, host: Host, verdicts: &Verdicts) -> Checked {
         let machine = &world.machines[host];
-        let Some(charges) = self.charges.get(&host).filter(|_| !machine.came_back && !machine.restored) else {
+        let Some(told) = self.told.get(&host).filter(|_| !machine.came_back && !machine.restored) else {
             return Ok(());
         };
+        let charges: Vec<_> = told.iter().filter_map(|(stamp, most)| Some((stamp, (*most)?))).collect();
         let mut closed: BTreeMap<Stamp, Stamp> = BTreeMap::new();
         for (of, by) in world.books.ledger.ops().flat_map(|op| closes(op).map(|of| (of, op.stamp()))) {
             closed.entry(of).and_modify(|first| *first = by.min(*first)).or_insert(by);
         }
-        for (stamp, max_open) in charges {
+        for &(stamp, max_open) in &charges {
             let is_open = |of: &Stamp| {
                 let fate = verdicts.fates.get(of).filter(|fate| fate.won);
                 let lasts = fate.is_some_and(|fate| fate.register.expires.is_some_and(|end| end > stamp.hlc));
                 lasts && closed.get(of).is_none_or(|by| by > stamp)
             };
-            let open = charges.keys().take_while(|of| *of < stamp).filter(|of| is_open(of)).count();
-            if open >= usize::try_from(*max_open).unwrap_or(usize::MAX) {
+            let open = charges.iter().map(|(of, _)| *of).take_while(|of| *of < stamp).filter(|of| is_open(of)).count();
+            if open >= usize::try_from(max_open).unwrap_or(usize::MAX) {
                 let text = format!("host {host} lets in {stamp}, with {open} open of {max_open}");
                 return broken("charges", text);
             }

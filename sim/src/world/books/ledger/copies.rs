@@ -72,14 +72,13 @@ impl Ledger {
 
     /// Somebody takes an op that stands beside the log: it is not lost, where it continues the log.
     pub(super) fn revive(&mut self, op: &Op) {
-        let Some(log) = self.ops.get_mut(&op.node) else { return };
-        let (seq, chain) = log.last().map(|last| (last.seq, last.chain)).unwrap_or_default();
+        let (seq, chain) = self.head(op.node);
         if op.seq == seq + 1
             && op.continues(chain)
             && let Some(beside) = self.beside.get_mut(&op.node)
             && let Some(index) = beside.iter().position(|other| other == op)
         {
-            log.push(beside.remove(index));
+            self.ops.entry(op.node).or_default().push(beside.remove(index));
         }
     }
 
