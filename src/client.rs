@@ -29,7 +29,7 @@ use self::nodes::Nodes;
 use crate::model::ProblemType;
 use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
-    Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, Problem, Registration,
+    Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, OwnerPlace, Problem, Registration,
     RegistrationBody, Registrations, Span, Wait,
 };
 
@@ -201,12 +201,12 @@ impl Client {
         self.answer(self.call(Method::PUT, &["v1", "namespaces", namespace], &[])?.json(body)).await
     }
 
-    /// A page of an owner's registrations, earliest first.
+    /// A page of an owner's registrations, earliest first, after a place that the page before it gave.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
-    pub async fn owner(&self, owner: &str, after: Option<Uuid>, limit: Option<usize>) -> Result<Registrations> {
-        let after = after.map(|id| ("after", id.to_string()));
+    pub async fn owner(&self, owner: &str, after: Option<OwnerPlace>, limit: Option<usize>) -> Result<Registrations> {
+        let after = after.map(|place| ("after", place.to_string()));
         let limit = limit.map(|limit| ("limit", limit.to_string()));
         let query: Vec<_> = after.into_iter().chain(limit).collect();
         self.answer(self.call(Method::GET, &["v1", "owners", owner, "registrations"], &query)?).await

@@ -1,6 +1,6 @@
 //! Requests that the simulator's own checks send to nodes. Each runs the simulated world on until the node has answered.
 
-use forename::model::{Cluster, NameRef, Registration, limits};
+use forename::model::{Cluster, NameRef, OwnerPlace, Registration, limits};
 use forename::replica::any::{Answer, Answered as Reply, Request};
 use forename::replica::{ClusterCommand, NamesOf, Refusal, RegistrationsOf};
 
@@ -75,13 +75,16 @@ pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<
             return Err(Violation { check: "oracle", text });
         };
         // It is read on also where the page says that it is the last one.
-        let Some(last) = page.registrations.last().map(|last| last.id) else { return Ok(all) };
-        if ended || after.is_some_and(|after| page.registrations.iter().any(|view| view.id == after)) {
+        let last = page.registrations.last().map(|last| OwnerPlace(last.stamp));
+        if last.is_some() && (ended || last <= after) || page.next.is_some() && page.next <= after {
             let text = format!("the list of {owner} at host {host} does not go on, or ends, after {after:?}");
             return Err(Violation { check: "oracle", text });
         }
-        (after, ended) = (Some(last), page.next.is_none());
         all.extend(page.registrations);
+        if ended || page.next.is_none() && last.is_none() {
+            return Ok(all);
+        }
+        (after, ended) = (page.next.or(last), page.next.is_none());
     }
 }
 

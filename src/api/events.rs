@@ -70,10 +70,10 @@ pub(super) async fn feed(
 ) -> Result<Response, Box<Problem>> {
     let (after, query) = (params.after, params.query()?);
     if !wants_stream(&headers) {
-        return Ok(json(StatusCode::OK, &api.query(EventsAfter::new(after, query)).await?));
+        return Ok(json(StatusCode::OK, &api.query(EventsAfter::new(after, query), &caller).await?));
     }
     let after = last_event_id(&headers)?.or(after);
-    let feed = Feed::open(api, &caller, after, query).await?;
+    let feed = Feed::open(api, caller, after, query).await?;
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -101,6 +101,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
 /// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.
 struct Feed {
     api: Arc<Api>,
+    caller: Caller,
     /// Where the next page begins; none before the first.
     after: Option<Cursor>,
     query: EventQuery,
@@ -120,7 +121,7 @@ impl Feed {
     /// Reads the first page, so that a refusal is an error and not an empty stream.
     async fn open(
         api: Arc<Api>,
-        caller: &Caller,
+        caller: Caller,
         after: Option<Cursor>,
         query: EventQuery,
     ) -> Result<Self, Box<Problem>> {
@@ -129,7 +130,8 @@ impl Feed {
         let (stopping, tokens) = (api.stopping.subscribe(), api.tokens.watch());
         let ready = VecDeque::new();
         let (drained, told) = (false, after);
-        let mut feed = Self { api, after, query, ready, drained, told, latest, stopping, tokens, _place: place };
+        let mut feed =
+            Self { api, caller, after, query, ready, drained, told, latest, stopping, tokens, _place: place };
         feed.read().await?;
         Ok(feed)
     }
@@ -137,7 +139,7 @@ impl Feed {
     async fn read(&mut self) -> Result<(), Box<Problem>> {
         // Marked as seen before the look, so that what comes during it wakes us again.
         self.latest.borrow_and_update();
-        let page = self.api.query(EventsAfter::new(self.after, self.query.clone())).await?;
+        let page = self.api.query(EventsAfter::new(self.after, self.query.clone()), &self.caller).await?;
         // A page may end for having looked at much, and found nothing. It has come to the end where it has not moved.
         self.drained = page.events.is_empty() && self.after == Some(page.next);
         self.after = Some(page.next);

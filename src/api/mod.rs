@@ -83,8 +83,8 @@ impl Api {
         Arc::new(Self { handle, admin, tokens, streams, batches, rates, stopping: watch::Sender::new(false) })
     }
 
-    async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Box<Problem>> {
-        asked(self.handle.query(query)).await
+    async fn query<Q: Query>(&self, query: Q, caller: &auth::Caller) -> Result<Q::Answer, Box<Problem>> {
+        asked(self.handle.query(query, caller.asks())).await
     }
 
     async fn cluster(&self, command: ClusterCommand) -> Result<Cluster, Box<Problem>> {

@@ -14,7 +14,7 @@ use super::{Api, asked};
 use crate::model::Problem;
 use crate::model::{Name, NameRef};
 use crate::node::Handle;
-use crate::replica::{Command, NameOf, Suggestions};
+use crate::replica::{Caller as By, Command, NameOf, Suggestions};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,18 +24,19 @@ pub(super) struct ShowParams {
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let suggest = params.suggest.unwrap_or(0);
-    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest).await?))
+    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest, caller.asks()).await?))
 }
 
 /// A name, with so many free alternatives where it is not free.
-pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize) -> Result<Name, Box<Problem>> {
-    let mut found = asked(handle.query(NameOf(name))).await?;
+pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize, by: By) -> Result<Name, Box<Problem>> {
+    let mut found = asked(handle.query(NameOf(name), by.clone())).await?;
     if !found.available {
-        found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest).await?;
+        found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest, by).await?;
     }
     Ok(found)
 }
@@ -46,12 +47,13 @@ pub(super) async fn suggestions(
     namespace: &str,
     name: &str,
     count: usize,
+    by: By,
 ) -> Result<Vec<String>, Box<Problem>> {
     if count == 0 {
         return Ok(Vec::new());
     }
     let name = NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
-    asked(handle.query(Suggestions { name, count })).await
+    asked(handle.query(Suggestions { name, count }, by)).await
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use crate::model::{Namespace, NamespaceBody, NamespacePatch};
 use crate::model::{Problem, ProblemType};
 use crate::name::Rules;
 use crate::node::Handle;
-use crate::replica::{NamespacesKnown, RulesOf, SetRules};
+use crate::replica::{Caller as By, NamespacesKnown, RulesOf, SetRules};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,36 +29,39 @@ pub(super) async fn list(
     caller: Caller,
     Params(ListParams { after, limit }): Params<ListParams>,
 ) -> Result<Response, Box<Problem>> {
-    let query = NamespacesKnown::new(caller.namespaces().to_vec(), after, page_limit(limit)?);
-    Ok(json(StatusCode::OK, &api.query(query).await?))
+    let query = NamespacesKnown::new(after, page_limit(limit)?);
+    Ok(json(StatusCode::OK, &api.query(query, &caller).await?))
 }
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(namespace): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &api.query(RulesOf(namespace)).await?))
+    Ok(json(StatusCode::OK, &api.query(RulesOf(namespace), &caller).await?))
 }
 
 pub(super) async fn set(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(namespace): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
     Body(body): Body<NamespaceBody>,
 ) -> Result<Response, Box<Problem>> {
     let rules = Box::new(rules_of(&namespace, &body)?);
     let set = SetRules { namespace, rules, if_version: body.if_version };
-    Ok(json(StatusCode::OK, &asked(api.handle.set_rules(set)).await?))
+    Ok(json(StatusCode::OK, &asked(api.handle.set_rules(set, caller.asks())).await?))
 }
 
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(namespace): Segments<String>,
     Params(NoParams {}): Params<NoParams>,
     Body(patch): Body<NamespacePatch>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &changed(&api.handle, &namespace, &patch).await?))
+    Ok(json(StatusCode::OK, &changed(&api.handle, &namespace, &patch, &caller.asks()).await?))
 }
 
 /// Changes the rules in force. Where others change them meanwhile, and the patch does not say which it is meant for, it goes
@@ -67,16 +70,17 @@ pub(crate) async fn changed(
     handle: &Handle,
     namespace: &str,
     patch: &NamespacePatch,
+    by: &By,
 ) -> Result<Namespace, Box<Problem>> {
     loop {
-        let shown = asked(handle.query(RulesOf(namespace.to_owned()))).await?;
+        let shown = asked(handle.query(RulesOf(namespace.to_owned()), by.clone())).await?;
         let body = patch.applied_to(&NamespaceBody::from(&shown)).map_err(|error| {
             let detail = format!("that is no change of rules: {error}; nothing was changed, correct it");
             Problem::boxed(ProblemType::InvalidRequest, detail)
         })?;
         let rules = Box::new(rules_of(namespace, &body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        match asked(handle.set_rules(set)).await {
+        match asked(handle.set_rules(set, by.clone())).await {
             Err(problem) if problem.problem_type == ProblemType::RulesChanged && !patch.names_version() => {}
             answer => return answer,
         }

@@ -14,7 +14,9 @@ use super::{Api, asked};
 use crate::model::Problem;
 use crate::model::{CheckedName, CheckedNames, ClaimPlace, Explanation, Name, NameRef, Place, Time};
 use crate::node::Handle;
-use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesOf, NamesTaken, Refusal};
+use crate::replica::{
+    Caller as By, ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesOf, NamesTaken, Refusal,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,12 +27,13 @@ pub(super) struct HistoryParams {
 
 pub(super) async fn history(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(params): Params<HistoryParams>,
 ) -> Result<Response, Box<Problem>> {
     let (after, limit) = (params.after, page_limit(params.limit)?);
     let name = NameRef { namespace, name };
-    Ok(json(StatusCode::OK, &api.query(HistoryOf { name, after, limit }).await?))
+    Ok(json(StatusCode::OK, &api.query(HistoryOf { name, after, limit }, &caller).await?))
 }
 
 #[derive(Deserialize)]
@@ -44,27 +47,33 @@ pub(super) struct ConflictParams {
 
 pub(super) async fn conflicts(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(params): Params<ConflictParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     let query = ConflictsOf::new(params.namespace, params.since, params.after, limit);
-    Ok(json(StatusCode::OK, &api.query(query).await?))
+    Ok(json(StatusCode::OK, &api.query(query, &caller).await?))
 }
 
 pub(super) async fn explain_name(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments((namespace, name)): Segments<(String, String)>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainName::new(NameRef { namespace, name })).await?)))
+    Ok(json(
+        StatusCode::OK,
+        &Explanation::from(api.query(ExplainName::new(NameRef { namespace, name }), &caller).await?),
+    ))
 }
 
 pub(super) async fn explain_registration(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Id(id): Id,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainRegistration::new(id)).await?)))
+    Ok(json(StatusCode::OK, &Explanation::from(api.query(ExplainRegistration::new(id), &caller).await?)))
 }
 
 pub(super) async fn check(
@@ -73,13 +82,12 @@ pub(super) async fn check(
     Params(NoParams {}): Params<NoParams>,
     Body(names): Body<Vec<NameRef>>,
 ) -> Result<Response, Box<Problem>> {
-    names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    Ok(json(StatusCode::OK, &checked(&api.handle, names).await?))
+    Ok(json(StatusCode::OK, &checked(&api.handle, names, caller.asks()).await?))
 }
 
 /// Whether each of these names can be had.
-pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>) -> Result<CheckedNames, Box<Problem>> {
-    let found = asked(handle.query(NamesOf(names.clone()))).await?;
+pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>, by: By) -> Result<CheckedNames, Box<Problem>> {
+    let found = asked(handle.query(NamesOf(names.clone()), by)).await?;
     let names = names.into_iter().zip(found).map(|(name, found)| checked_name(name, found)).collect();
     Ok(CheckedNames { names })
 }
@@ -110,10 +118,11 @@ pub(super) struct ListParams {
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(namespace): Segments<String>,
     Params(params): Params<ListParams>,
 ) -> Result<Response, Box<Problem>> {
-    page(&api, Some(namespace), params).await
+    page(&api, &caller, Some(namespace), params).await
 }
 
 #[derive(Deserialize)]
@@ -125,13 +134,19 @@ pub(super) struct ListAllParams {
 
 pub(super) async fn list_all(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(ListAllParams { after, limit }): Params<ListAllParams>,
 ) -> Result<Response, Box<Problem>> {
-    page(&api, None, ListParams { prefix: String::new(), after, limit }).await
+    page(&api, &caller, None, ListParams { prefix: String::new(), after, limit }).await
 }
 
-async fn page(api: &Api, namespace: Option<String>, params: ListParams) -> Result<Response, Box<Problem>> {
+async fn page(
+    api: &Api,
+    caller: &Caller,
+    namespace: Option<String>,
+    params: ListParams,
+) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
     let query = NamesTaken::new(namespace, params.prefix, params.after, limit);
-    Ok(json(StatusCode::OK, &api.query(query).await?))
+    Ok(json(StatusCode::OK, &api.query(query, caller).await?))
 }

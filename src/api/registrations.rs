@@ -14,7 +14,7 @@ use super::grid::on_grid;
 use super::names::{looked_up, suggestions};
 use super::{Api, asked};
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
-use crate::model::{ExtensionBody, Registration, RegistrationBody, Span, Wait};
+use crate::model::{ExtensionBody, OwnerPlace, Registration, RegistrationBody, Span, Wait};
 use crate::model::{NameRef, Scope, Status};
 use crate::model::{Problem, ProblemType};
 use crate::node::Handle;
@@ -41,16 +41,6 @@ pub(super) async fn register(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
-}
-
-/// Refuses names that the caller's token does not reach, and a rename by somebody who may only register.
-fn check_reach(caller: &Caller, body: &RegistrationBody) -> Result<(), Box<Problem>> {
-    let replaced = body.replaces.as_ref();
-    if replaced.is_some() && !caller.may_rename {
-        return Err(forbidden("the API token", Scope::Claim));
-    }
-    let namespaces = body.names.iter().map(|name| &name.namespace).chain(replaced.map(|replaced| &replaced.namespace));
-    namespaces.into_iter().try_for_each(|namespace| caller.reach(namespace))
 }
 
 /// The HTTP status of a registration that did not lose.
@@ -82,16 +72,18 @@ async fn register_now(
     if suggest > MAX_SUGGESTIONS {
         return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
     }
-    caller.map_or(Ok(()), |caller| check_reach(caller, &body))?;
+    if body.replaces.is_some() && caller.is_some_and(|caller| !caller.may_rename) {
+        return Err(forbidden("the API token", Scope::Claim));
+    }
     let wait = longest(body.wait, body.timeout);
     let charge = caller.and_then(|caller| caller.charge.clone());
     let command = Command::Register(request_of(body, wait, charge));
     let by = caller.map_or(By::ANYBODY, Caller::asks);
-    let registration = match asked(handle.command(command, by)).await {
+    let registration = match asked(handle.command(command, by.clone())).await {
         Ok(registration) => registration,
         Err(mut problem) => {
             for name in &mut problem.names {
-                name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest).await?;
+                name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest, by.clone()).await?;
                 if caller.is_some_and(|caller| !caller.sees_holders) {
                     (name.registration, name.since) = (None, None);
                 }
@@ -99,7 +91,7 @@ async fn register_now(
             return Err(problem);
         }
     };
-    outcome(handle, caller, registration, suggest).await
+    outcome(handle, caller, by, registration, suggest).await
 }
 
 /// What the registry is asked for; `wait` as the server caps it.
@@ -113,6 +105,7 @@ fn request_of(body: RegistrationBody, wait: Option<AwaitFinal>, charge: Option<C
 async fn outcome(
     handle: &Handle,
     caller: Option<&Caller>,
+    by: By,
     mut registration: Registration,
     suggest: usize,
 ) -> Result<Registration, Box<Problem>> {
@@ -129,7 +122,7 @@ async fn outcome(
     }
     let mut problem = Problem { detail, ..Problem::rejected(registration) };
     if let Some(lost) = lost {
-        let mut lost = looked_up(handle, lost, suggest).await?;
+        let mut lost = looked_up(handle, lost, suggest, by).await?;
         if !sees_holders {
             (lost.registration, lost.since) = (None, None);
         }
@@ -181,10 +174,7 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    let registration = asked(api.handle.outcome(id, wait, caller.namespaces.clone())).await?;
-    // While it waited, another registration may have turned out to be the first of this id.
-    registration.names.iter().try_for_each(|name| caller.reach(&name.namespace))?;
-    Ok(json(StatusCode::OK, &registration))
+    Ok(json(StatusCode::OK, &asked(api.handle.outcome(id, wait, caller.asks())).await?))
 }
 
 pub(super) async fn activate(
@@ -233,17 +223,18 @@ pub(super) async fn release(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnerParams {
-    after: Option<Uuid>,
+    after: Option<OwnerPlace>,
     limit: Option<usize>,
 }
 
 pub(super) async fn of_owner(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Segments(owner): Segments<String>,
     Params(params): Params<OwnerParams>,
 ) -> Result<Response, Box<Problem>> {
     let limit = page_limit(params.limit)?;
-    Ok(json(StatusCode::OK, &api.query(RegistrationsOf::new(owner, params.after, limit)).await?))
+    Ok(json(StatusCode::OK, &api.query(RegistrationsOf::new(owner, params.after, limit), &caller).await?))
 }
 
 /// Rows of a page, checked.

@@ -29,7 +29,7 @@ use crate::model::{
     Claim, Cluster, ClusterSettings, Cursor, Cut, EventRange, Eviction, Member, MemberState, Name, NameRef, NameStatus,
     Registration, Registrations, ReplacesBody, Status, WaitReason, Waiting,
 };
-use crate::model::{EventQuery, NDJSON, ProblemType, RejectedBy, Scope, Time};
+use crate::model::{EventQuery, NDJSON, OwnerPlace, ProblemType, RejectedBy, Scope, Time};
 use crate::node::Backup;
 use crate::replica::any::{Answer, Answered as Reply, Request};
 use crate::replica::{self, AwaitFinal, Caller, ClusterCommand, Command, NameOf, Refusal, RegistrationsOf};
@@ -45,6 +45,8 @@ struct Fake {
     client: Client,
     /// What the node was asked.
     asked: Arc<Mutex<Vec<Request>>>,
+    /// By whom; none about the cluster.
+    callers: Arc<Mutex<Vec<Option<Caller>>>>,
     latest: watch::Sender<Cursor>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
@@ -89,9 +91,11 @@ impl Fake {
         let (calls, mut inbox) = mpsc::channel::<replica::Request>(8);
         let (latest, events) = watch::channel(cursor(0));
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let callers = Arc::new(Mutex::new(Vec::new()));
+        let (log, by) = (Arc::clone(&asked), Arc::clone(&callers));
         tokio::spawn(async move {
             while let Some(call) = inbox.recv().await {
+                by.lock().unwrap().push(call.caller().cloned());
                 let (request, tell) = call.into_any();
                 let reply = answer(&request);
                 log.lock().unwrap().push(request);
@@ -106,7 +110,7 @@ impl Fake {
         let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), doors, shutdown));
         let http = http().build().unwrap();
         let client = Client::new(&base).unwrap();
-        Self { base, http, client, asked, latest, stop, server }
+        Self { base, http, client, asked, callers, latest, stop, server }
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -115,6 +119,11 @@ impl Fake {
 
     async fn post(&self, path: &str, body: &Value) -> Response {
         self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()
+    }
+
+    /// Who asked last, not about the cluster.
+    fn last_caller(&self) -> Caller {
+        self.callers.lock().unwrap().last().unwrap().clone().unwrap()
     }
 
     /// What the node was asked last.
@@ -329,11 +338,12 @@ async fn waiting_has_a_default_and_a_cap() {
 
 #[tokio::test]
 async fn every_call_by_the_client() {
-    let fake = Fake::start(|request| match request {
+    let place = OwnerPlace(Stamp { hlc: Hlc(7), node: NODE });
+    let fake = Fake::start(move |request| match request {
         Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
         Request::RegistrationsOf(query) => {
             let registrations = vec![registration(Status::Confirmed)];
-            let next = (query.limit == 1).then_some(Uuid::from_u128(7));
+            let next = (query.limit == 1).then_some(place);
             Ok(Answer::Registrations(Registrations { registrations, next }))
         }
         Request::Cluster(_) => Ok(Answer::Cluster(cluster_view(true))),
@@ -361,9 +371,9 @@ async fn every_call_by_the_client() {
     let view = client.name(&name.namespace, &name.name).await.unwrap();
     assert_eq!(fake.last(), NameOf(name).into());
     assert_eq!((view.available, view.registration), (false, Some(Uuid::from_u128(6))));
-    let page = client.owner(&owner, Some(id), Some(1)).await.unwrap();
-    assert_eq!(fake.last(), RegistrationsOf::new(owner.clone(), Some(id), 1).into());
-    assert_eq!(page.next, Some(id));
+    let page = client.owner(&owner, Some(place), Some(1)).await.unwrap();
+    assert_eq!(fake.last(), RegistrationsOf::new(owner.clone(), Some(place), 1).into());
+    assert_eq!(page.next, Some(place));
     assert_eq!(client.owner(&owner, None, None).await.unwrap().next, None);
     let cluster = client.cluster().await.unwrap();
     assert_eq!((cluster.node, cluster.members.len(), cluster.pending), (NODE, 2, 1));

@@ -8,12 +8,12 @@ use super::Result;
 use crate::api::{asked, page_limit};
 use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
 use crate::node::Handle;
-use crate::replica::EventsAfter;
+use crate::replica::{Caller, EventsAfter};
 
 /// A page of the feed.
 pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
-    asked(handle.query(EventsAfter::new(after, EventQuery { limit: Some(page_limit(query.limit)?), ..query.clone() })))
-        .await
+    let query = EventQuery { limit: Some(page_limit(query.limit)?), ..query.clone() };
+    asked(handle.query(EventsAfter::new(after, query), Caller::ANYBODY)).await
 }
 
 /// The event feed as it grows. Each event comes once, in order. It holds a page at most.

@@ -25,7 +25,7 @@ use crate::config::Doors;
 #[cfg(doc)]
 use crate::model::ProblemType;
 use crate::model::{
-    Cluster, Cursor, EventQuery, Events, Name, NameRef, Namespace, NamespaceBody, NamespacePatch, Problem,
+    Cluster, Cursor, EventQuery, Events, Name, NameRef, Namespace, NamespaceBody, NamespacePatch, OwnerPlace, Problem,
     Registration, RegistrationBody, Registrations, Span, Wait,
 };
 use crate::node::Node;
@@ -113,7 +113,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
-        asked(self.handle().query(RulesOf(namespace.to_owned()))).await
+        asked(self.handle().query(RulesOf(namespace.to_owned()), Caller::ANYBODY)).await
     }
 
     /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
@@ -123,7 +123,7 @@ impl Node {
     /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
     /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
     pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
-        changed(&self.handle(), namespace, patch).await
+        changed(&self.handle(), namespace, patch, &Caller::ANYBODY).await
     }
 
     /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
@@ -134,16 +134,17 @@ impl Node {
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         let rules = Box::new(rules_of(namespace, body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        asked(self.handle().set_rules(set)).await
+        asked(self.handle().set_rules(set, Caller::ANYBODY)).await
     }
 
-    /// A page of an owner's registrations, earliest first.
+    /// A page of an owner's registrations, earliest first, after a place that the page before it gave.
     ///
     /// # Errors
     /// The node refuses.
-    pub async fn owner(&self, owner: &str, after: Option<Uuid>, limit: Option<usize>) -> Result<Registrations> {
+    pub async fn owner(&self, owner: &str, after: Option<OwnerPlace>, limit: Option<usize>) -> Result<Registrations> {
         let limit = page_limit(limit)?;
-        asked(self.handle().query(RegistrationsOf::new(owner.to_owned(), after, limit))).await
+        let query = RegistrationsOf::new(owner.to_owned(), after, limit);
+        asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
     /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
@@ -214,7 +215,7 @@ impl Node {
     }
 
     async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<Registration> {
-        asked(self.handle().outcome(id, wait, Vec::new())).await
+        asked(self.handle().outcome(id, wait, Caller::ANYBODY)).await
     }
 
     async fn seen(&self, command: ClusterCommand) -> Result<Cluster> {

@@ -9,7 +9,7 @@ use crate::model::{
     Time,
 };
 use crate::node::Node;
-use crate::replica::{ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken, NamespacesKnown};
+use crate::replica::{Caller, ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken, NamespacesKnown};
 
 /// Calls that read many rows, or say why something is where it is.
 impl Node {
@@ -18,7 +18,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn name_or_others(&self, namespace: &str, name: &str, suggest: usize) -> Result<Name> {
-        looked_up(&self.handle(), named(namespace, name), suggest).await
+        looked_up(&self.handle(), named(namespace, name), suggest, Caller::ANYBODY).await
     }
 
     /// A page of a name's tenures, after a place that the page before it gave.
@@ -27,7 +27,7 @@ impl Node {
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
         let query = HistoryOf { name: named(namespace, name), after, limit: page_limit(None)? };
-        asked(self.handle().query(query)).await
+        asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
     /// What decides a name, and what it waits for.
@@ -35,7 +35,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
-        Ok(asked(self.handle().query(ExplainName::new(named(namespace, name)))).await?.into())
+        Ok(asked(self.handle().query(ExplainName::new(named(namespace, name)), Caller::ANYBODY)).await?.into())
     }
 
     /// What decides a registration, and what it waits for.
@@ -43,7 +43,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
     pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
-        Ok(asked(self.handle().query(ExplainRegistration::new(id))).await?.into())
+        Ok(asked(self.handle().query(ExplainRegistration::new(id), Caller::ANYBODY)).await?.into())
     }
 
     /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
@@ -51,7 +51,7 @@ impl Node {
     /// # Errors
     /// The node refuses.
     pub async fn check(&self, names: &[NameRef]) -> Result<CheckedNames> {
-        checked(&self.handle(), names.to_vec()).await
+        checked(&self.handle(), names.to_vec(), Caller::ANYBODY).await
     }
 
     /// A page of the names that were claimed more than once, of those where something happened since a time.
@@ -60,7 +60,7 @@ impl Node {
     /// The node refuses.
     pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
         let query = ConflictsOf::new(query.namespace.clone(), since, after.cloned(), page_limit(query.limit)?);
-        asked(self.handle().query(query)).await
+        asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
     /// A page of the namespaces that have rules set or in which names were ever claimed, after one that the page before
@@ -69,8 +69,8 @@ impl Node {
     /// # Errors
     /// The node refuses.
     pub async fn namespaces(&self, after: Option<&str>, limit: Option<usize>) -> Result<Namespaces> {
-        let query = NamespacesKnown::new(Vec::new(), after.map(str::to_owned), page_limit(limit)?);
-        asked(self.handle().query(query)).await
+        let query = NamespacesKnown::new(after.map(str::to_owned), page_limit(limit)?);
+        asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
     /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
@@ -82,6 +82,6 @@ impl Node {
         // A prefix means something within a namespace.
         let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
         let query = NamesTaken::new(query.namespace.clone(), prefix, after.cloned(), limit);
-        asked(self.handle().query(query)).await
+        asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 }

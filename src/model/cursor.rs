@@ -52,7 +52,6 @@ pub struct ClaimPlace {
 
 impl fmt::Display for ClaimPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = |stamp: Stamp| format!("{:032x}", u128::from_be_bytes(stamp.to_bytes()));
         write!(f, "{}.{}", self.after.map_or_else(String::new, hex), hex(self.stamp))
     }
 }
@@ -61,7 +60,6 @@ impl FromStr for ClaimPlace {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let stamp = |hex: &str| Stamp::from_bytes(&u128::from_str_radix(hex, 16).ok()?.to_be_bytes());
         let parse = || {
             let (after, claim) = text.split_once('.')?;
             let after = if after.is_empty() { None } else { Some(stamp(after)?) };
@@ -69,6 +67,35 @@ impl FromStr for ClaimPlace {
         };
         parse().ok_or_else(|| PlaceError(text.to_owned()))
     }
+}
+
+/// The place of a registration among those of its owner: where a page of them goes on, also where that registration has been
+/// forgotten since. It travels as text that only a node needs to understand.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct OwnerPlace(pub Stamp);
+
+impl fmt::Display for OwnerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(self.0))
+    }
+}
+
+impl FromStr for OwnerPlace {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        stamp(text).map(Self).ok_or_else(|| PlaceError(text.to_owned()))
+    }
+}
+
+fn hex(stamp: Stamp) -> String {
+    format!("{:032x}", u128::from_be_bytes(stamp.to_bytes()))
+}
+
+/// The inverse of [`hex`].
+fn stamp(hex: &str) -> Option<Stamp> {
+    let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Stamp::from_bytes(&u128::from_str_radix(hex, 16).ok().filter(|_| digits)?.to_be_bytes())
 }
 
 /// A place among all names, which are in the order of their namespaces and keys: where a page of names or conflicts goes on.
@@ -129,7 +156,7 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Cursor, ClaimPlace, Place);
+as_text!(Cursor, ClaimPlace, OwnerPlace, Place);
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +177,7 @@ mod tests {
             let claim = claim.map(|claim| ClaimPlace { after: after.map(stamp), stamp: stamp(claim) });
             if let Some(claim) = claim {
                 prop_assert_eq!(claim.to_string().parse(), Ok(claim));
+                prop_assert_eq!(OwnerPlace(claim.stamp).to_string().parse(), Ok(OwnerPlace(claim.stamp)));
             }
             let place = Place { namespace, key, claim };
             prop_assert_eq!(place.to_string().parse(), Ok(place));
@@ -161,6 +189,7 @@ mod tests {
         for text in ["", "7", "7 username", "x username alice"] {
             assert!(text.parse::<Place>().is_err(), "{text:?}");
             assert!(text.parse::<ClaimPlace>().is_err(), "{text:?}");
+            assert!(text.parse::<OwnerPlace>().is_err(), "{text:?}");
         }
     }
 

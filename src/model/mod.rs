@@ -27,7 +27,7 @@ mod text;
 pub use cluster::{
     Cluster, Cut, EventRange, Eviction, Fork, Hindrance, Member, MemberState, Newcomer, Overdue, TokenBody, TokenIssued,
 };
-pub use cursor::{ClaimPlace, Cursor, CursorError, Place, PlaceError};
+pub use cursor::{ClaimPlace, Cursor, CursorError, OwnerPlace, Place, PlaceError};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
 pub use metadata::{Metadata, MetadataError};

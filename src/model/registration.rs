@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::cursor::OwnerPlace;
 use super::is_false;
 use super::metadata::Metadata;
 use super::object::object;
@@ -300,5 +301,5 @@ pub struct Registrations {
     pub registrations: Vec<Registration>,
     /// Where there may be more: give it as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<Uuid>,
+    pub next: Option<OwnerPlace>,
 }

@@ -110,34 +110,28 @@ impl Handle {
         self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
     }
 
-    /// What became of a registration: when it is final, or when the wait ends with what is known then. To somebody
-    /// who reaches these namespaces; none for all, see [`reaches`](crate::replica::reaches).
+    /// What became of a registration: when it is final, or when the wait ends with what is known then.
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn outcome(
-        &self,
-        id: Uuid,
-        wait: Option<AwaitFinal>,
-        reached: Vec<String>,
-    ) -> Result<Registration, Refusal> {
-        self.ask(|reply| Request::Outcome { id, wait, reached, reply }).await
+    pub async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>, caller: Caller) -> Result<Registration, Refusal> {
+        self.ask(|reply| Request::Outcome { id, wait, caller, reply }).await
     }
 
     /// Gives a namespace its rules.
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn set_rules(&self, set: SetRules) -> Result<Namespace, Refusal> {
-        self.ask(|reply| Request::SetRules(set, reply)).await
+    pub async fn set_rules(&self, set: SetRules, caller: Caller) -> Result<Namespace, Refusal> {
+        self.ask(|reply| Request::SetRules(set, caller, reply)).await
     }
 
     /// Reads something.
     ///
     /// # Errors
     /// As [`Handle::command`].
-    pub async fn query<Q: Query>(&self, query: Q) -> Result<Q::Answer, Refusal> {
-        self.ask(|reply| Request::Query(Asked::new(query, reply))).await
+    pub async fn query<Q: Query>(&self, query: Q, caller: Caller) -> Result<Q::Answer, Refusal> {
+        self.ask(|reply| Request::Query(Asked::new(query, caller, reply))).await
     }
 
     /// Asks something about the cluster.

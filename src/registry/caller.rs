@@ -5,8 +5,19 @@ use uuid::Uuid;
 
 use super::Reader;
 use super::refusal::Refusal;
-use super::request::{Caller, Command};
+use super::request::Command;
 use crate::crdt::Registration;
+
+/// Who asks, and what it may ask for. Every command and every query comes with one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// It may be told what is known of private names.
+    pub reads: bool,
+    /// The namespaces that it reaches, of which `org/*` stands for all below `org/`; none for all.
+    pub namespaces: Vec<String>,
+    /// Which registrations it may change by their ids; none for all.
+    pub bearer: Option<Bearer>,
+}
 
 /// Whose change it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,25 +26,36 @@ pub struct Bearer {
     pub owner: Option<String>,
     /// The API token that it bears; none of somebody who may change everything.
     pub token: Option<String>,
-    /// The namespaces that it reaches, see [`reaches`]; none for all.
-    pub namespaces: Vec<String>,
 }
 
-/// Whether a namespace is among these, of which `org/*` stands for all below `org/`; where there are none, every one is.
-#[must_use]
-pub fn reaches(namespaces: &[String], namespace: &str) -> bool {
-    let is = |pattern: &String| match pattern.strip_suffix('*') {
-        Some(above) if above.ends_with('/') => namespace.len() > above.len() && namespace.starts_with(above),
-        _ => pattern == namespace,
-    };
-    namespaces.is_empty() || namespaces.iter().any(is)
-}
+impl Caller {
+    /// Somebody who may read and change everything.
+    pub const ANYBODY: Self = Self { reads: true, namespaces: Vec::new(), bearer: None };
 
-/// Refuses a registration that has, or had, names in other namespaces than these.
-pub(super) fn within_reach(registration: &Registration, namespaces: &[String]) -> Result<(), Refusal> {
-    let mut all = registration.claims.iter().map(|record| &record.claim.namespace);
-    let other = all.find(|namespace| !reaches(namespaces, namespace));
-    other.map_or(Ok(()), |other| Err(Refusal::OutOfReach(other.clone())))
+    /// Whether it reaches a namespace.
+    #[must_use]
+    pub fn reaches(&self, namespace: &str) -> bool {
+        let is = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(above) if above.ends_with('/') => namespace.len() > above.len() && namespace.starts_with(above),
+            _ => pattern == namespace,
+        };
+        self.namespaces.is_empty() || self.namespaces.iter().any(is)
+    }
+
+    /// Refuses a namespace that it does not reach.
+    pub(super) fn reach(&self, namespace: &str) -> Result<(), Refusal> {
+        if self.reaches(namespace) { Ok(()) } else { Err(Refusal::OutOfReach(namespace.to_owned())) }
+    }
+
+    /// Refuses a registration that has, or had, names in namespaces that it does not reach.
+    pub(super) fn reach_all_of(&self, registration: &Registration) -> Result<(), Refusal> {
+        registration.claims.iter().try_for_each(|record| self.reach(&record.claim.namespace))
+    }
+
+    /// Whether it reaches any of a registration's names.
+    pub(super) fn reaches_any_of(&self, registration: &Registration) -> bool {
+        self.namespaces.is_empty() || registration.claims.iter().any(|record| self.reaches(&record.claim.namespace))
+    }
 }
 
 impl Command {
@@ -55,17 +77,23 @@ impl Reader<'_> {
                 command => command.changes().map_or(Ok(()), |id| self.told_by_id(id))?,
             }
         }
-        match (&caller.bearer, command.changes()) {
-            (Some(bearer), Some(id)) => self.may_change(bearer, id),
-            _ => Ok(()),
+        match command {
+            Command::Register(request) => {
+                let replaced = request.replaces.iter().map(|replaced| &replaced.namespace);
+                let mut all = request.names.iter().map(|name| &name.namespace).chain(replaced);
+                all.try_for_each(|namespace| caller.reach(namespace))
+            }
+            Command::ReleaseName { name, .. } => caller.reach(&name.namespace),
+            command => command.changes().map_or(Ok(()), |id| self.may_change(caller, id)),
         }
     }
 
     /// Of a registration that nobody knows, or of which nothing is left, the command itself says so.
-    fn may_change(&self, bearer: &Bearer, id: Uuid) -> Result<(), Refusal> {
+    fn may_change(&self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let Some(registration) = known else { return Ok(()) };
-        within_reach(&registration, &bearer.namespaces)?;
+        caller.reach_all_of(&registration)?;
+        let Some(bearer) = &caller.bearer else { return Ok(()) };
         let owns = match &bearer.owner {
             Some(owner) => registration.owner == *owner,
             None => bearer.token.as_ref().is_none_or(|token| self.has_opened(token, id)),
@@ -80,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_star_reaches_what_is_below() {
-        let some = ["username".to_owned(), "org/*".to_owned()];
+        let some = Caller { namespaces: vec!["username".to_owned(), "org/*".to_owned()], ..Caller::ANYBODY };
         for (namespace, within) in [
             ("username", true),
             ("org/42/handle", true),
@@ -90,8 +118,8 @@ mod tests {
             ("username/x", false),
             ("*", false),
         ] {
-            assert_eq!(reaches(&some, namespace), within, "{namespace}");
+            assert_eq!(some.reaches(namespace), within, "{namespace}");
         }
-        assert!(reaches(&[], "anything"));
+        assert!(Caller::ANYBODY.reaches("anything"));
     }
 }

@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use super::caller::within_reach;
+use super::caller::Caller;
 use super::private::Keyed;
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::request::{AwaitFinal, Caller, Command, RegisterRequest};
+use super::request::{AwaitFinal, Command, RegisterRequest};
 use super::waiters::Later;
 use super::{Reader, Writer};
 use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, Vacancy};
@@ -141,20 +141,20 @@ impl Writer<'_> {
         }
     }
 
-    /// Answers with what became of a registration, at the end of the step or when that is final, to somebody who reaches these
-    /// namespaces.
+    /// Answers with what became of a registration, at the end of the step or when that is final, to a caller who reaches all
+    /// its namespaces.
     pub(crate) fn outcome(
         &mut self,
         id: Uuid,
         wait: Option<AwaitFinal>,
-        reached: &[String],
+        caller: &Caller,
         reply: Reply<model::Registration>,
     ) {
         let void = self.reader().void_registration(id);
         // What was accepted before an eviction goes on to be pending.
         let known = if self.log.may_answer() { self.registry.lattice.find(self.store, id).or(void) } else { void };
         let unknown = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
-        let within = |registration: Registration| within_reach(&registration, reached).map(|()| registration);
+        let within = |registration: Registration| caller.reach_all_of(&registration).map(|()| registration);
         match known.ok_or(unknown).and_then(within) {
             Ok(registration) => self.answer_later(Later { wait, ..Later::now(registration) }, reply),
             Err(refusal) => self.registry.ready.push(reply.with(Err(refusal))),

@@ -45,7 +45,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::caller::{Bearer, reaches};
+pub use self::caller::{Bearer, Caller};
 use self::feed::Feed;
 use self::feed::retelling::Retelling;
 pub use self::log_view::{Issuer, LogView};

@@ -1,5 +1,6 @@
 //! The rules of namespaces: which are in force here, how they are set, and what they say of names.
 
+use super::caller::Caller;
 use super::private::Keyed;
 use super::query::{Budget, Query};
 use super::refusal::Refusal;
@@ -19,9 +20,15 @@ pub struct RulesOf(pub String);
 impl Query for RulesOf {
     type Answer = model::Namespace;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<model::Namespace, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<model::Namespace, Refusal>> {
         budget.spend(1);
-        Some(checked(&self.0).map(|()| reader.namespace_view(self.0.clone())))
+        let allowed = checked(&self.0).and_then(|()| caller.reach(&self.0));
+        Some(allowed.map(|()| reader.namespace_view(self.0.clone())))
     }
 }
 
@@ -93,8 +100,8 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Sets rules: they apply from this step on.
-    pub(crate) fn set_rules(&mut self, set: SetRules, reply: Reply<model::Namespace>) {
-        let answer = self.try_set_rules(set);
+    pub(crate) fn set_rules(&mut self, set: SetRules, caller: &Caller, reply: Reply<model::Namespace>) {
+        let answer = caller.reach(&set.namespace).and_then(|()| self.try_set_rules(set));
         self.registry.ready.push(reply.with(answer));
     }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 use super::Reader;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use super::reply::{Ready, Reply};
 
@@ -14,8 +15,15 @@ pub trait Query: fmt::Debug + Send + 'static {
     type Answer: Send + 'static;
 
     /// Reads on, for as long as the budget lasts. None where it is not done: then it is to be called again, at a later step.
-    /// What changes meanwhile it may have read before or after the change, as a reader of several pages does.
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Self::Answer, Refusal>>;
+    /// What changes meanwhile it may have read before or after the change, as a reader of several pages does. A caller is
+    /// shown nothing of namespaces that it does not reach: where it asks for one the query refuses, where it asks for
+    /// whatever there is they are left out.
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<Self::Answer, Refusal>>;
 }
 
 /// Rows that may be read in a step.
@@ -59,19 +67,21 @@ trait Asking: Send {
     fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Ready>;
     fn refuse(&mut self, refusal: Refusal) -> Option<Ready>;
     fn query(&self) -> &dyn Any;
+    fn caller(&self) -> &Caller;
     fn reply(&mut self) -> &mut dyn Any;
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 struct Asks<Q: Query> {
     query: Q,
+    caller: Caller,
     /// None once it was answered.
     reply: Option<Reply<Q::Answer>>,
 }
 
 impl<Q: Query> Asking for Asks<Q> {
     fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Ready> {
-        let answer = self.query.read(reader, budget)?;
+        let answer = self.query.read(reader, &self.caller, budget)?;
         Some(self.reply.take()?.with(answer))
     }
 
@@ -81,6 +91,10 @@ impl<Q: Query> Asking for Asks<Q> {
 
     fn query(&self) -> &dyn Any {
         &self.query
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     fn reply(&mut self) -> &mut dyn Any {
@@ -93,9 +107,9 @@ impl<Q: Query> Asking for Asks<Q> {
 }
 
 impl Asked {
-    /// A query whose answer goes there.
-    pub fn new<Q: Query>(query: Q, reply: Reply<Q::Answer>) -> Self {
-        Self(Box::new(Asks { query, reply: Some(reply) }))
+    /// A query of this caller's, whose answer goes there.
+    pub fn new<Q: Query>(query: Q, caller: Caller, reply: Reply<Q::Answer>) -> Self {
+        Self(Box::new(Asks { query, caller, reply: Some(reply) }))
     }
 
     /// Reads on; the answer, where it is done.
@@ -106,6 +120,12 @@ impl Asked {
     /// Answers it without reading.
     pub(crate) fn refuse(mut self, refusal: Refusal) -> Option<Ready> {
         self.0.refuse(refusal)
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        self.0.caller()
     }
 
     /// The query and where its answer goes, where it is one of this type: for whoever answers in place of a registry.

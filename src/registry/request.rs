@@ -4,7 +4,6 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::caller::Bearer;
 use super::quota::Charge;
 use crate::model::{NameRef, ReplacesBody, RulesVersion};
 use crate::name::Rules;
@@ -64,20 +63,6 @@ pub struct SetRules {
     pub rules: Box<Rules>,
     /// Only where this is the version in force here.
     pub if_version: Option<RulesVersion>,
-}
-
-/// Who asks for a change.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Caller {
-    /// It may be told what is known of private names.
-    pub reads: bool,
-    /// Which registrations it may change by their ids; none for all.
-    pub bearer: Option<Bearer>,
-}
-
-impl Caller {
-    /// Somebody who may read and change everything.
-    pub const ANYBODY: Self = Self { reads: true, bearer: None };
 }
 
 /// How long an answer may wait for its outcome to be final.

@@ -83,7 +83,7 @@ answers! {
 
 macro_rules! queries {
     ($($query:ident),* $(,)?) => {
-        /// Something asked of a node, whatever it is.
+        /// Something asked of a node, whatever it is; queries and rules by somebody who may read and change everything.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Request {
             /// A change of registrations and names, and who asks for it.
@@ -94,8 +94,8 @@ macro_rules! queries {
                 id: Uuid,
                 /// Answer only when it is final, or when the wait ends, with what is known then.
                 wait: Option<AwaitFinal>,
-                /// The namespaces that the caller reaches; none for all.
-                reached: Vec<String>,
+                /// Who asks.
+                caller: Caller,
             },
             /// Rules for a namespace.
             SetRules(SetRules),
@@ -120,12 +120,12 @@ macro_rules! queries {
             pub fn with(self, tell: impl FnOnce(Answered) + Send + 'static) -> request::Request {
                 match self {
                     Self::Name(command, caller) => request::Request::Command(Box::new(command), caller, reply(tell)),
-                    Self::Outcome { id, wait, reached } => {
-                        request::Request::Outcome { id, wait, reached, reply: reply(tell) }
+                    Self::Outcome { id, wait, caller } => {
+                        request::Request::Outcome { id, wait, caller, reply: reply(tell) }
                     }
-                    Self::SetRules(set) => request::Request::SetRules(set, reply(tell)),
+                    Self::SetRules(set) => request::Request::SetRules(set, Caller::ANYBODY, reply(tell)),
                     Self::Cluster(command) => request::Request::Cluster(command, reply(tell)),
-                    $(Self::$query(query) => request::Request::Query(Asked::new(query, reply(tell)))),*
+                    $(Self::$query(query) => request::Request::Query(Asked::new(query, Caller::ANYBODY, reply(tell)))),*
                 }
             }
         }
@@ -150,10 +150,10 @@ queries! {
 }
 
 impl Request {
-    /// What became of a registration, for somebody who reaches all namespaces.
+    /// What became of a registration, for somebody who may read everything.
     #[must_use]
     pub fn outcome(id: Uuid, wait: Option<AwaitFinal>) -> Self {
-        Self::Outcome { id, wait, reached: Vec::new() }
+        Self::Outcome { id, wait, caller: Caller::ANYBODY }
     }
 }
 
@@ -191,12 +191,21 @@ fn told<A: TryFrom<Answer, Error = Answer> + Send + 'static>(reply: Reply<A>) ->
 
 #[cfg(test)]
 impl request::Request {
+    /// Who asks; none where it is about the cluster.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Command(_, caller, _) | Self::SetRules(_, caller, _) | Self::Outcome { caller, .. } => Some(caller),
+            Self::Query(asked) => Some(asked.caller()),
+            Self::Cluster(..) => None,
+        }
+    }
+
     /// What is asked, and where its answer goes: for whoever answers in place of a node.
     pub(crate) fn into_any(self) -> (Request, Tell) {
         match self {
             Self::Command(command, caller, reply) => (Request::Name(*command, caller), told(reply)),
-            Self::Outcome { id, wait, reached, reply } => (Request::Outcome { id, wait, reached }, told(reply)),
-            Self::SetRules(set, reply) => (set.into(), told(reply)),
+            Self::Outcome { id, wait, caller, reply } => (Request::Outcome { id, wait, caller }, told(reply)),
+            Self::SetRules(set, _, reply) => (set.into(), told(reply)),
             Self::Cluster(command, reply) => (command.into(), told(reply)),
             Self::Query(asked) => query_into_any(asked),
         }

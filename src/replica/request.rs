@@ -17,13 +17,13 @@ pub enum Request {
         id: Uuid,
         /// Answer when it is final, or when the wait ends with what is known then; none: at once.
         wait: Option<AwaitFinal>,
-        /// The namespaces that the caller reaches; none for all.
-        reached: Vec<String>,
+        /// Who asks.
+        caller: Caller,
         /// Where the answer goes.
         reply: Reply<Registration>,
     },
     /// Rules for a namespace.
-    SetRules(SetRules, Reply<Namespace>),
+    SetRules(SetRules, Caller, Reply<Namespace>),
     /// Something that only reads.
     Query(Asked),
     /// Something about the cluster.

@@ -28,8 +28,8 @@ impl<S: Store> Replica<S> {
         let installed = self.log.phase().may_answer();
         match request {
             Request::Command(command, caller, reply) => self.writer().command(*command, &caller, reply),
-            Request::Outcome { id, wait, reached, reply } => self.writer().outcome(id, wait, &reached, reply),
-            Request::SetRules(set, reply) => self.writer().set_rules(set, reply),
+            Request::Outcome { id, wait, caller, reply } => self.writer().outcome(id, wait, &caller, reply),
+            Request::SetRules(set, caller, reply) => self.writer().set_rules(set, &caller, reply),
             Request::Query(asked) if !installed => self.answer(asked.refuse(Refusal::NotMember)),
             Request::Query(asked) => {
                 let refused = self.readings.add(asked);
@@ -113,7 +113,7 @@ impl<S: Store> Replica<S> {
 fn refuse(request: Request, refusal: Refusal) -> Option<Ready> {
     match request {
         Request::Command(_, _, reply) | Request::Outcome { reply, .. } => Some(reply.with(Err(refusal))),
-        Request::SetRules(_, reply) => Some(reply.with(Err(refusal))),
+        Request::SetRules(_, _, reply) => Some(reply.with(Err(refusal))),
         Request::Query(asked) => asked.refuse(refusal),
         Request::Cluster(_, reply) => Some(reply.with(Err(refusal))),
     }

@@ -200,6 +200,16 @@ impl Cluster {
         self.replies.remove(&token).expect("answered")
     }
 
+    /// What a query of this caller's is answered.
+    fn query<Q: Query>(&mut self, n: u64, query: Q, caller: Caller) -> Result<Q::Answer, Refusal> {
+        let (sender, answer) = std::sync::mpsc::channel();
+        let reply = crate::registry::Reply::to(move |answer| drop(sender.send(answer)));
+        let request = crate::replica::Request::Query(Asked::new(query, caller, reply));
+        self.nodes.get_mut(&node(n)).unwrap().handle(self.now, Input::Request(request));
+        self.settle();
+        answer.try_recv().expect("answered")
+    }
+
     fn register(&mut self, n: u64, request: RegisterRequest) -> Registration {
         match self.reply(n, Command::Register(request)) {
             Ok(Answer::Registration(view)) => view,

@@ -3,14 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{FromRequestParts, Query, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
-use serde::Deserialize;
 
 use super::super::extract::internal;
 use super::super::places::{Holder, Place, Places, Taken};
@@ -19,7 +17,7 @@ use super::super::{Api, now};
 use super::ApiToken;
 use super::rates::{Bucket, Rates};
 use crate::model::{Problem, ProblemType, Scope};
-use crate::replica::{self, Bearer, Charge, Refusal, reaches};
+use crate::replica::{self, Bearer, Charge, Refusal};
 
 /// Who makes a call that was let in.
 #[derive(Clone, Debug)]
@@ -39,7 +37,7 @@ pub(crate) struct Caller {
     /// How fast it may be.
     pub(in crate::api) bucket: Bucket,
     /// The namespaces that it reaches; none for all.
-    pub(in crate::api) namespaces: Vec<String>,
+    namespaces: Vec<String>,
     /// What its registrations count for, where they are counted.
     pub(in crate::api) charge: Option<Charge>,
 }
@@ -91,23 +89,9 @@ impl Caller {
     /// Who changes a registration, for the owner that the caller gives. Whoever is no administrator has to give it, or to
     /// have opened the registration with the same token; whoever gives one means it.
     pub(in crate::api) fn changes(&self, owner: Option<String>) -> replica::Caller {
-        let anything = owner.is_none() && self.bearer.is_none() && self.namespaces.is_empty();
-        let bearer =
-            (!anything).then(|| Bearer { owner, token: self.bearer.clone(), namespaces: self.namespaces.clone() });
+        let anything = owner.is_none() && self.bearer.is_none();
+        let bearer = (!anything).then(|| Bearer { owner, token: self.bearer.clone() });
         replica::Caller { bearer, ..self.asks() }
-    }
-
-    /// Refuses a namespace that the caller's token does not reach.
-    pub(in crate::api) fn reach(&self, namespace: &str) -> Result<(), Box<Problem>> {
-        if reaches(&self.namespaces, namespace) {
-            return Ok(());
-        }
-        Err(Refusal::OutOfReach(namespace.to_owned())).map_err(|refusal| Box::new(refusal.into()))
-    }
-
-    /// The namespaces that it reaches, `org/*` for all below; none for all.
-    pub(in crate::api) fn namespaces(&self) -> &[String] {
-        &self.namespaces
     }
 
     /// Returns true where the answer must not show whether a private name exists.
@@ -123,7 +107,7 @@ impl Caller {
 
     /// Who asks, for whatever is not bound to a registration.
     pub(in crate::api) fn asks(&self) -> replica::Caller {
-        replica::Caller { reads: self.reads, bearer: None }
+        replica::Caller { reads: self.reads, namespaces: self.namespaces.clone(), bearer: None }
     }
 
     fn bearing(token: &ApiToken, rates: &Rates) -> Self {
@@ -150,39 +134,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What a call is about: where a token that reaches some namespaces only is held against it.
+/// What a call is about: a token that reaches some namespaces only is held against it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::api) enum About {
-    /// The namespace in its path.
-    Path,
-    /// The namespace in its parameters; all, where that is missing.
-    Query,
-    /// Names in its body, or a registration: the handler looks.
+    /// Names and namespaces: the registry refuses what its caller does not reach, and leaves it out of what it lists.
     Names,
-    /// No name.
-    Nothing,
-    /// All namespaces.
+    /// The cluster, which is everybody's: such a token may look at it.
+    Cluster,
+    /// What changes the cluster, or shows all of it: nothing for such a token.
     All,
-}
-
-#[derive(Deserialize)]
-struct NamespaceParam {
-    namespace: Option<String>,
-}
-
-impl About {
-    fn namespace(self, params: Option<&RawPathParams>, uri: &Uri) -> Option<String> {
-        match self {
-            // A path that cannot be decoded is refused where it is read.
-            Self::Path => params?.iter().find(|(name, _)| *name == "namespace").map(|(_, value)| value.to_owned()),
-            Self::Query => Query::<NamespaceParam>::try_from_uri(uri).ok()?.0.namespace,
-            Self::Names | Self::Nothing | Self::All => None,
-        }
-    }
-
-    fn looks_itself(self) -> bool {
-        matches!(self, Self::Names | Self::Nothing)
-    }
 }
 
 /// Lets only those through to these handlers who have the scope, and tells the handlers who it is.
@@ -197,16 +157,15 @@ pub(in crate::api) fn allow(
 
 async fn check(
     State((api, scope, about)): State<(Arc<Api>, Scope, About)>,
-    params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let found = caller(&api, &request, scope).and_then(|caller| caller.in_time());
-    let found = found.and_then(|caller| match about.namespace(params.as_ref().ok(), request.uri()) {
-        _ if caller.namespaces.is_empty() => Ok(caller),
-        Some(namespace) => caller.reach(&namespace).map(|()| caller),
-        None if about.looks_itself() => Ok(caller),
-        None => Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into())),
+    let found = found.and_then(|caller| {
+        if about == About::All && !caller.namespaces.is_empty() {
+            return Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into()));
+        }
+        Ok(caller)
     });
     match found {
         Ok(caller) => {

@@ -128,7 +128,7 @@ async fn namespaces_are_listed_page_by_page() {
     assert_eq!(first, wanted);
     let second = fake.client.namespaces(Some("email"), None).await.unwrap();
     assert_eq!((second.namespaces[0].namespace.as_str(), second.next), ("username", None));
-    assert_eq!(fake.last(), NamespacesKnown::new(Vec::new(), Some("email".to_owned()), 100).into());
+    assert_eq!(fake.last(), NamespacesKnown::new(Some("email".to_owned()), 100).into());
     assert_eq!(fake.get("/v1/namespaces?limit=0").await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(fake.get("/v1/namespaces?limi=1").await.status(), StatusCode::BAD_REQUEST);
 }

@@ -30,7 +30,7 @@ async fn a_change_by_id_says_on_whose_behalf() {
     let id = Uuid::from_u128(7);
     let bearer = |owner: Option<&str>, token: Option<&str>| {
         let (owner, token) = (owner.map(str::to_owned), token.map(str::to_owned));
-        Some(Bearer { owner, token, namespaces: Vec::new() })
+        Some(Bearer { owner, token })
     };
     for (scopes, owner, expected) in [
         (&[Scope::Claim, Scope::Read][..], None, bearer(None, Some("t"))),
@@ -41,7 +41,7 @@ async fn a_change_by_id_says_on_whose_behalf() {
         let (fake, client) = with(token("t", scopes), |_| answered(Status::Confirmed)).await;
         let client = owner.map_or(client.clone(), |owner| client.for_owner(owner));
         let assert_asked = |command: Command| {
-            let caller = Caller { reads: true, bearer: expected.clone() };
+            let caller = Caller { bearer: expected.clone(), ..Caller::ANYBODY };
             assert_eq!(fake.last(), Request::Name(command, caller));
         };
         client.activate(id).await.unwrap();
@@ -105,42 +105,50 @@ async fn who_may_only_register_is_not_told_who_has_a_name() {
 }
 
 #[tokio::test]
-async fn a_token_reaches_its_namespaces_only() {
-    let limited =
-        |scopes: &[Scope]| ApiToken { namespaces: vec!["email".to_owned(), "org/*".to_owned()], ..token("t", scopes) };
-    let (fake, client) = with(limited(&[Scope::Admin]), |_| answered(Status::Confirmed)).await;
-    let id = Uuid::from_u128(7);
+async fn a_token_with_namespaces_does_nothing_to_the_cluster() {
+    let limited = ApiToken { namespaces: vec!["email".to_owned(), "org/*".to_owned()], ..token("t", &[Scope::Admin]) };
+    let (fake, client) = with(limited, |_| answered(Status::Confirmed)).await;
     let out = |result: Result<(), ClientError>| {
         let error = result.unwrap_err();
         assert_eq!(kind(&error), Some(ProblemType::OutOfReach), "{error}");
     };
-    out(client.register(&body()).await.map(drop));
-    out(client.name("username", "alice").await.map(drop));
-    out(client.release_name("username", "alice", "ann").await.map(drop));
-    out(client.namespace("username").await.map(drop));
-    out(client.check(&[NameRef { namespace: "username".to_owned(), name: "a".to_owned() }]).await.map(drop));
-    out(client.names(&Default::default(), "", None).await.map(drop));
-    out(client.conflicts(&Default::default(), None, None).await.map(drop));
-    out(client.events(None, &EventQuery::default()).await.map(drop));
-    out(client.owner("ann", None, None).await.map(drop));
     out(client.mint_token(None).await.map(drop));
     out(client.leave().await.map(drop));
     out(client.backup().await.map(drop));
     assert!(fake.asked.lock().unwrap().is_empty());
-    // A registration has a name elsewhere, which its answer tells. The node looks too, since one that was erased tells nothing.
-    out(client.registration(id).await.map(drop));
-    let Request::Outcome { reached, .. } = fake.last() else { panic!("{:?}", fake.last()) };
-    assert_eq!(reached, ["email", "org/*"]);
+}
 
-    let mut within = body();
-    within.names[0].namespace = "org/7/handle".to_owned();
-    client.register(&within).await.unwrap();
-    let _ = client.name("email", "a@b").await;
-    assert!(matches!(fake.last(), Request::NameOf(NameOf(name)) if name.namespace == "email"));
-    // By an id the node itself has to look.
-    client.release(id).await.unwrap();
-    let Request::Name(_, Caller { bearer: Some(bearer), .. }) = fake.last() else { panic!("{:?}", fake.last()) };
-    assert_eq!((bearer.token, bearer.namespaces.len()), (None, 2));
+/// What is not reached the registry refuses, or leaves out: it is told with every call.
+#[tokio::test]
+async fn every_call_tells_which_namespaces_its_token_reaches() {
+    let namespaces = vec!["email".to_owned(), "org/*".to_owned()];
+    let limited = ApiToken { namespaces: namespaces.clone(), ..token("t", &[Scope::Admin]) };
+    let (fake, client) = with(limited, |_| Err(Refusal::OutOfReach("username".to_owned()))).await;
+    let id = Uuid::from_u128(7);
+    let out = |result: Result<(), ClientError>| {
+        let error = result.unwrap_err();
+        assert_eq!(kind(&error), Some(ProblemType::OutOfReach), "{error}");
+        assert_eq!(fake.last_caller().namespaces, namespaces);
+    };
+    let name = || NameRef { namespace: "username".to_owned(), name: "a".to_owned() };
+    out(client.register(&body()).await.map(drop));
+    out(client.registration(id).await.map(drop));
+    out(client.release(id).await.map(drop));
+    out(client.explain_registration(id).await.map(drop));
+    out(client.name("username", "alice").await.map(drop));
+    out(client.history("username", "alice", None).await.map(drop));
+    out(client.explain_name("username", "alice").await.map(drop));
+    out(client.release_name("username", "alice", "ann").await.map(drop));
+    out(client.namespace("username").await.map(drop));
+    out(client.namespaces(None, None).await.map(drop));
+    out(client.check(&[name()]).await.map(drop));
+    out(client.names(&Default::default(), "", None).await.map(drop));
+    out(client.conflicts(&Default::default(), None, None).await.map(drop));
+    out(client.events(None, &EventQuery::default()).await.map(drop));
+    out(client.owner("ann", None, None).await.map(drop));
+    out(client.set_namespace("username", &Default::default()).await.map(drop));
+    let calls = fake.asked.lock().unwrap().len();
+    assert_eq!(calls, 16);
 }
 
 #[tokio::test]
@@ -196,13 +204,4 @@ async fn registrations_are_refused_before_the_disk_is_full() {
     assert_eq!(response.status(), StatusCode::INSUFFICIENT_STORAGE);
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["type"], "urn:forename:problem:disk-low");
-}
-
-#[tokio::test]
-async fn a_limited_token_sees_its_namespaces_in_the_list() {
-    let namespaces = vec!["email".to_owned(), "org/*".to_owned()];
-    let limited = ApiToken { namespaces: namespaces.clone(), ..token("t", &[Scope::Read]) };
-    let (fake, client) = with(limited, |_| Ok(Answer::Namespaces(crate::model::Namespaces::default()))).await;
-    assert_eq!(client.namespaces(None, None).await.unwrap().namespaces, []);
-    assert_eq!(fake.last(), replica::NamespacesKnown::new(namespaces, None, 100).into());
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::MAX_EXAMINED;
@@ -61,8 +62,8 @@ impl ConflictsOf {
     }
 
     /// The claims to a tenure are all here, or as many as one part has.
-    fn finish(&mut self, reader: Reader<'_>, budget: &mut Budget) {
-        let Some(group) = self.group.take() else { return };
+    fn finish(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) {
+        let Some(group) = self.group.take().filter(|group| caller.reaches(&group.namespace)) else { return };
         budget.spend(group.claims.len());
         let conflict = reader.conflict(group);
         self.read.extend(conflict.filter(|conflict| self.since.is_none_or(|since| concerns(conflict, since))));
@@ -72,7 +73,10 @@ impl ConflictsOf {
 impl Query for ConflictsOf {
     type Answer = Conflicts;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Conflicts, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) -> Option<Result<Conflicts, Refusal>> {
+        if let Some(Err(refusal)) = self.namespace.as_ref().map(|namespace| caller.reach(namespace)) {
+            return Some(Err(refusal));
+        }
         let limit = self.limit.clamp(1, MAX_PAGE);
         while budget.left() > 0 {
             // Up to the end of a tenure, or of a part of one.
@@ -103,7 +107,7 @@ impl Query for ConflictsOf {
             if out_of_budget && self.after.is_some() {
                 return None;
             }
-            self.finish(reader, budget);
+            self.finish(reader, caller, budget);
             let full = self.read.len() >= limit || self.examined >= MAX_EXAMINED;
             if self.after.is_none() || full {
                 return Some(Ok(Conflicts { conflicts: std::mem::take(&mut self.read), next: self.after.take() }));

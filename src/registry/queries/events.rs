@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::feed::{self, EventKind, EventRecord};
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
@@ -41,7 +42,10 @@ impl EventsAfter {
 impl Query for EventsAfter {
     type Answer = Events;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Events, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) -> Option<Result<Events, Refusal>> {
+        if let Some(Err(refusal)) = self.query.namespace.as_ref().map(|namespace| caller.reach(namespace)) {
+            return Some(Err(refusal));
+        }
         let next = match reader.feed_place(self.read.next.or(self.after)) {
             Ok(next) => next,
             // What comes next was dropped while it was reading.
@@ -61,7 +65,7 @@ impl Query for EventsAfter {
             }
             let cursor = reader.registry.feed.at(number);
             read.next = Some(cursor);
-            read.events.extend(reader.event(cursor, &record, &self.query));
+            read.events.extend(reader.event(cursor, &record, &self.query, caller));
             (read.examined, left, whole) = (read.examined + 1, left - 1, true);
             ControlFlow::Continue(())
         });
@@ -83,13 +87,14 @@ impl Reader<'_> {
     }
 
     /// The event as its reader sees it; none where it is not wanted.
-    fn event(&self, cursor: Cursor, record: &EventRecord, query: &EventQuery) -> Option<Event> {
+    fn event(&self, cursor: Cursor, record: &EventRecord, query: &EventQuery, caller: &Caller) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (query.types.is_empty() || query.types.contains(&event_type))
             && (!query.local || record.registration.node.key_part() == self.registry.me.key_part())
             && query.since.is_none_or(|since| record.time >= since.0);
         let registration = Registration::load(self.store, record.registration).filter(|_| wanted)?;
-        let about = query.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
+        let about = caller.reaches_any_of(&registration)
+            && query.owner.as_ref().is_none_or(|owner| *owner == registration.owner)
             && query.registration.is_none_or(|id| id == registration.id())
             && query
                 .namespace

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::MAX_EXAMINED;
@@ -138,9 +139,17 @@ impl Query for ExplainRegistration {
     type Answer = RegistrationExplanation;
 
     /// One claim after the other.
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<RegistrationExplanation, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<RegistrationExplanation, Refusal>> {
         let known = reader.registry.lattice.find(reader.store, self.id).or_else(|| reader.void_registration(self.id));
         let Some(registration) = known else { return Some(Err(Refusal::NoRegistration(self.id))) };
+        if let Err(refusal) = caller.reach_all_of(&registration) {
+            return Some(Err(refusal));
+        }
         while self.claims.len() < registration.claims.len() {
             if budget.left() == 0 {
                 return None;
@@ -183,8 +192,14 @@ impl ExplainName {
 impl Query for ExplainName {
     type Answer = NameExplanation;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<NameExplanation, Refusal>> {
-        let holder = match reader.name_view(self.name.clone()) {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<NameExplanation, Refusal>> {
+        let reached = caller.reach(&self.name.namespace);
+        let holder = match reached.and_then(|()| reader.name_view(self.name.clone())) {
             Ok(view) => view.registration,
             Err(refusal) => return Some(Err(refusal)),
         };
@@ -192,8 +207,8 @@ impl Query for ExplainName {
             Some(id) => {
                 let begun = self.holder.take().filter(|begun| begun.id == id);
                 let holder = self.holder.insert(begun.unwrap_or_else(|| ExplainRegistration::new(id)));
-                // One that is known by its id no more has ended meanwhile.
-                holder.read(reader, budget)?.ok()
+                // One that is known by its id no more has ended meanwhile; one with a name elsewhere may be out of reach.
+                holder.read(reader, caller, budget)?.ok()
             }
             None => None,
         };

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use crate::clock::Stamp;
@@ -42,8 +43,9 @@ pub struct HistoryOf {
 impl Query for HistoryOf {
     type Answer = History;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<History, Refusal>> {
-        let page = reader.history(self.name.clone(), self.after, self.limit);
+    fn read(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) -> Option<Result<History, Refusal>> {
+        let reached = caller.reach(&self.name.namespace);
+        let page = reached.and_then(|()| reader.history(self.name.clone(), self.after, self.limit));
         budget.spend(page.as_ref().map_or(1, |page| page.tenures.iter().map(|tenure| 2 + tenure.losers.len()).sum()));
         Some(page)
     }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::MAX_EXAMINED;
@@ -45,7 +46,15 @@ impl NamesTaken {
 impl Query for NamesTaken {
     type Answer = TakenNames;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<TakenNames, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<TakenNames, Refusal>> {
+        if let Some(Err(refusal)) = self.namespace.as_ref().map(|namespace| caller.reach(namespace)) {
+            return Some(Err(refusal));
+        }
         let limit = self.limit.clamp(1, MAX_PAGE);
         let mut span = match &self.namespace {
             Some(namespace) => Span::<schema::Names>::of(namespace, &reader.key_prefix(namespace, &self.prefix)),
@@ -63,7 +72,9 @@ impl Query for NamesTaken {
                 return ControlFlow::Break(());
             }
             (self.examined, left) = (self.examined + 1, left - 1);
-            self.read.extend(reader.listed(namespace, key, found.row()));
+            if caller.reaches(namespace) {
+                self.read.extend(reader.listed(namespace, key, found.row()));
+            }
             next = Some(Place { namespace: namespace.to_owned(), key: key.to_owned(), claim: None });
             ControlFlow::Continue(())
         });
@@ -86,10 +97,18 @@ pub struct NamesOf(pub Vec<NameRef>);
 impl Query for NamesOf {
     type Answer = Vec<Result<Name, Refusal>>;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Self::Answer, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<Self::Answer, Refusal>> {
         if self.0.is_empty() || self.0.len() > MAX_CHECKED {
             let why = format!("1 to {MAX_CHECKED} names can be looked up at once, not {}", self.0.len());
             return Some(Err(Refusal::InvalidRequest(why)));
+        }
+        if let Err(refusal) = self.0.iter().try_for_each(|name| caller.reach(&name.namespace)) {
+            return Some(Err(refusal));
         }
         budget.spend(self.0.len());
         Some(Ok(std::mem::take(&mut self.0).into_iter().map(|name| reader.name_view(name)).collect()))
@@ -108,9 +127,14 @@ pub struct Suggestions {
 impl Query for Suggestions {
     type Answer = Vec<String>;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Vec<String>, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<Vec<String>, Refusal>> {
         budget.spend(MAX_TRIED);
-        Some(reader.suggestions(&self.name, self.count))
+        Some(caller.reach(&self.name.namespace).and_then(|()| reader.suggestions(&self.name, self.count)))
     }
 }
 

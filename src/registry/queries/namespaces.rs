@@ -1,7 +1,7 @@
 //! Which namespaces there are.
 
 use super::super::Reader;
-use super::super::caller::reaches;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::MAX_EXAMINED;
@@ -15,11 +15,10 @@ use crate::store::schema::{self, ByNamespace, Rows, Span};
 /// What finding one namespace reads: a row of each table that may have it.
 const READS: usize = 4;
 
-/// A page of the namespaces that have rules set, or in which names were ever claimed, in the order of their names.
+/// A page of the namespaces that have rules set, or in which names were ever claimed, in the order of their names; of those
+/// that the caller reaches.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamespacesKnown {
-    /// Only those that these reach, see [`reaches`]; none for all.
-    pub reach: Vec<String>,
     /// Only those after this one.
     pub after: Option<String>,
     /// At most so many.
@@ -31,35 +30,35 @@ pub struct NamespacesKnown {
 impl NamespacesKnown {
     /// At most so many namespaces after one.
     #[must_use]
-    pub fn new(reach: Vec<String>, after: Option<String>, limit: usize) -> Self {
-        Self { reach, after, limit, read: Vec::new(), examined: 0 }
+    pub fn new(after: Option<String>, limit: usize) -> Self {
+        Self { after, limit, read: Vec::new(), examined: 0 }
     }
 
     /// The least that a namespace may be which comes after one and is reached; none where there can be none.
-    fn from(&self, after: Option<&str>) -> Option<String> {
-        let Some(after) = after else {
-            return if self.reach.is_empty() { Some(String::new()) } else { self.least(String::new()) };
-        };
+    fn from(caller: &Caller, after: Option<&str>) -> Option<String> {
         // Whatever a namespace goes on with sorts above this.
-        let next = format!("{after}\u{1}");
-        if self.reach.is_empty() { Some(next) } else { self.least(next) }
-    }
-
-    /// The least from here on that is reached.
-    fn least(&self, from: String) -> Option<String> {
+        let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
+        if caller.namespaces.is_empty() {
+            return Some(from);
+        }
         let bound = |pattern: &String| match pattern.strip_suffix('*') {
             Some(above) if above.ends_with('/') && from.starts_with(above) => Some(from.clone()),
             Some(above) if above.ends_with('/') => (above > from.as_str()).then(|| above.to_owned()),
             _ => (*pattern >= from).then(|| pattern.clone()),
         };
-        self.reach.iter().filter_map(bound).min()
+        caller.namespaces.iter().filter_map(bound).min()
     }
 }
 
 impl Query for NamespacesKnown {
     type Answer = Namespaces;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Namespaces, Refusal>> {
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<Namespaces, Refusal>> {
         if let Some(after) = &self.after
             && check_namespace(after).is_err()
         {
@@ -77,11 +76,11 @@ impl Query for NamespacesKnown {
             }
             budget.spend(READS);
             self.examined += 1;
-            let found = self.from(self.after.as_deref()).and_then(|from| reader.namespace_from(&from));
+            let found = Self::from(caller, self.after.as_deref()).and_then(|from| reader.namespace_from(&from));
             let Some(namespace) = found else {
                 return Some(Ok(Namespaces { namespaces: std::mem::take(&mut self.read), next: None }));
             };
-            if reaches(&self.reach, &namespace) {
+            if caller.reaches(&namespace) {
                 self.read.push(reader.listed_namespace(&namespace));
             }
             self.after = Some(namespace);
@@ -136,10 +135,10 @@ mod tests {
             after in prop::option::of("[a-c]{1,2}(/[a-c]){0,2}"),
             namespace in "[a-c]{1,2}(/[a-c]){0,2}",
         ) {
-            let query = NamespacesKnown::new(reach, after.clone(), 1);
+            let caller = Caller { namespaces: reach, ..Caller::ANYBODY };
             let comes = after.as_ref().is_none_or(|after| namespace > *after);
-            let bound = query.from(after.as_deref());
-            if comes && reaches(&query.reach, &namespace) {
+            let bound = NamespacesKnown::from(&caller, after.as_deref());
+            if comes && caller.reaches(&namespace) {
                 prop_assert!(bound.is_some_and(|bound| bound <= namespace));
             } else if let Some(bound) = bound {
                 prop_assert!(comes || bound > namespace, "{bound} is not after {after:?}");

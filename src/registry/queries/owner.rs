@@ -2,15 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use uuid::Uuid;
-
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
+use super::MAX_EXAMINED;
 use crate::clock::Stamp;
 use crate::crdt::Registration;
 use crate::model::limits::MAX_PAGE;
-use crate::model::{self, Registrations};
+use crate::model::{self, OwnerPlace, Registrations};
 use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 
@@ -19,30 +19,33 @@ use crate::store::schema::{self, OwnerKey, Rows, Span};
 pub struct RegistrationsOf {
     /// The owner.
     pub owner: String,
-    /// Only those after this one.
-    pub after: Option<Uuid>,
+    /// Where the page before this one ended.
+    pub after: Option<OwnerPlace>,
     /// At most so many.
     pub limit: usize,
-    /// Up to where it has come.
-    read: Option<Stamp>,
     found: Vec<model::Registration>,
+    examined: usize,
 }
 
 impl RegistrationsOf {
-    /// At most so many registrations of an owner, after one of them.
+    /// At most so many registrations of an owner after a place.
     #[must_use]
-    pub fn new(owner: String, after: Option<Uuid>, limit: usize) -> Self {
-        Self { owner, after, limit, read: None, found: Vec::new() }
+    pub fn new(owner: String, after: Option<OwnerPlace>, limit: usize) -> Self {
+        Self { owner, after, limit, found: Vec::new(), examined: 0 }
     }
 }
 
 impl Query for RegistrationsOf {
     type Answer = Registrations;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Registrations, Refusal>> {
-        let after = self.after.and_then(|id| reader.registry.lattice.find_stamp(reader.store, id));
+    fn read(
+        &mut self,
+        reader: Reader<'_>,
+        caller: &Caller,
+        budget: &mut Budget,
+    ) -> Option<Result<Registrations, Refusal>> {
         let mut span = Span::<schema::Owners>::of(&self.owner);
-        if let Some(stamp) = self.read.or(after) {
+        if let Some(OwnerPlace(stamp)) = self.after {
             span = span.and_after(OwnerKey { owner: &self.owner, stamp });
         }
         let limit = self.limit.clamp(1, MAX_PAGE);
@@ -56,22 +59,24 @@ impl Query for RegistrationsOf {
         }
         budget.spend(stamps.len());
         let at_end = stamps.len() < most;
-        self.read = stamps.last().copied().or(self.read);
-        self.found.extend(stamps.into_iter().filter_map(|stamp| reader.view_of_first(stamp)));
-        // Later twins have rows too: the page is full once it has so many registrations.
-        let full = self.found.len() >= limit;
+        self.examined += stamps.len();
+        self.after = stamps.last().copied().map(OwnerPlace).or(self.after);
+        self.found.extend(stamps.into_iter().filter_map(|stamp| reader.view_of_first(stamp, caller)));
+        // Later twins have rows too, and what the caller does not reach: the page is full once it has so many registrations.
+        let full = self.found.len() >= limit || self.examined >= MAX_EXAMINED;
         (at_end || full).then(|| {
-            let registrations = std::mem::take(&mut self.found);
-            let next = registrations.last().filter(|_| !at_end).map(|last| last.id);
-            Ok(Registrations { registrations, next })
+            let next = self.after.take().filter(|_| !at_end);
+            Ok(Registrations { registrations: std::mem::take(&mut self.found), next })
         })
     }
 }
 
 impl Reader<'_> {
-    /// A registration as its owner sees it; none for a later twin, which is not a registration of its own.
-    fn view_of_first(&self, stamp: Stamp) -> Option<model::Registration> {
-        let registration = Registration::load(self.store, stamp)?;
+    /// A registration as its owner sees it; none where the caller does not reach it, or for a later twin, which is not a
+    /// registration of its own.
+    fn view_of_first(&self, stamp: Stamp, caller: &Caller) -> Option<model::Registration> {
+        let registration =
+            Registration::load(self.store, stamp).filter(|registration| caller.reach_all_of(registration).is_ok())?;
         let first = |id| self.registry.lattice.find_stamp(self.store, id).is_none_or(|first| first == stamp);
         registration.chosen_id.is_none_or(first).then(|| self.registration_view(&registration))
     }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::super::Reader;
+use super::super::caller::Caller;
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use crate::clock::{NodeId, Stamp};
@@ -17,9 +18,9 @@ pub struct NameOf(pub NameRef);
 impl Query for NameOf {
     type Answer = Name;
 
-    fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Result<Name, Refusal>> {
+    fn read(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) -> Option<Result<Name, Refusal>> {
         budget.spend(1);
-        Some(reader.name_view(self.0.clone()))
+        Some(caller.reach(&self.0.namespace).and_then(|()| reader.name_view(self.0.clone())))
     }
 }
 

@@ -52,7 +52,7 @@ fn step(replica: &mut Replica<Counting>, now: Now) -> usize {
 /// What a query is answered where nothing limits it.
 fn at_once<Q: Query>(replica: &Replica<Counting>, mut query: Q) -> Q::Answer {
     let reader = Reader { registry: &replica.registry, store: &replica.store, log: &replica.log };
-    query.read(reader, &mut Budget::of(usize::MAX)).expect("nothing limits it").unwrap()
+    query.read(reader, &Caller::ANYBODY, &mut Budget::of(usize::MAX)).expect("nothing limits it").unwrap()
 }
 
 #[test]
