@@ -1,13 +1,14 @@
-//! Erasing: taking out of the registry whose a registration was and of which names, once it is over for good.
+//! Erasing removes the owner, the names and the metadata of a registration from the registry, once the registration has
+//! finally ended.
 //!
-//! To the names an erased registration is what a forgotten one is: a bare stamp in the name's row, where others follow
-//! it or may (see [`forget`](super::forget)). So a registry that has erased judges as one that has not, and nodes may
-//! erase at different times. The registration's own row stays until it is forgotten as any other, without owner, names
-//! and metadata, because its id is remembered and its events point to it.
+//! For its names an erased registration is like a forgotten one: where other claims follow it, or may yet follow it,
+//! its bare stamp stays in the rows of the name (see [`forget`](super::forget)). So a registry that has erased decides
+//! as one that has not, and nodes may erase at different times. The registration's own row stays without owner, names
+//! and metadata until it is forgotten like any other, because its id is remembered and its events point to it.
 //!
-//! What is left of its names are hashes under the cluster's [`Pepper`]. Of a name that nobody else has, or had and is
-//! remembered for, one stamp is left, which moves to [`schema::Erased`], under the hash; whoever claims the name again brings
-//! it back.
+//! Of its names only hashes under the cluster's [`Pepper`] are left. Where the bare stamp of the last leader is all
+//! that is left of a name, that stamp moves to [`schema::Erased`], under the hash of the name. The next claim to the
+//! name moves it back.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +21,13 @@ use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell, FollowedKey, NameKey, OwnerKey, Rows, Span};
 
-/// What the registry keeps at hand of what was erased, and is to be.
+/// The part of the registry in memory that concerns erasure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Erasures {
     pepper: Pepper,
-    /// Something was erased, so names may be found by their hashes alone.
+    /// True once something was erased on this node, so that names may be found by their hashes alone.
     hides: bool,
-    /// Registrations that are to be erased, by the op that says so.
+    /// The registrations that are to be erased, as `(stamp of the Erase op, stamp of the registration)`.
     due: BTreeSet<(Stamp, Stamp)>,
 }
 
@@ -54,17 +55,17 @@ impl Lattice {
         schema::Erased::get(store, NameKey::new(name.namespace, &hash))
     }
 
-    /// Takes up the pepper that the store has by now.
+    /// Reads the pepper from the store again, after it was set or changed there.
     pub(crate) fn reload_pepper(&mut self, store: &dyn Store) {
         self.erasures.pepper = schema::Pepper::load(store).unwrap_or_default();
     }
 
-    /// What is left of a key that was erased.
+    /// Returns the hash that replaces a key once it is erased.
     pub(crate) fn hash(&self, namespace: &str, key: &str) -> String {
         self.erasures.pepper.hash(namespace, key)
     }
 
-    /// Somebody claims a name, which may have been erased.
+    /// Moves the stamp of the last leader from the hash of an erased name back to the name, before somebody claims it.
     pub(super) fn bring_back(&self, store: &mut dyn Store, name: NameKey<'_>) {
         if !self.erasures.hides || schema::Names::has(store, name) {
             return;
@@ -76,8 +77,8 @@ impl Lattice {
         }
     }
 
-    /// Nobody has a name or is remembered for it but the last leader, of whom the stamp is left: the name is to be found by
-    /// its hash alone, where anything was erased.
+    /// Moves the stamp of the last leader to the hash of a name, where that stamp is all that is left of the name. Does
+    /// nothing before the first erasure on this node.
     pub(super) fn hide(&self, store: &mut dyn Store, name: NameKey<'_>, leader: Stamp) {
         if !self.erasures.hides {
             return;
@@ -89,17 +90,18 @@ impl Lattice {
         schema::Followed::delete(store, FollowedKey { name, stamp: leader });
     }
 
-    /// Whether a registration is known and was not erased.
+    /// Returns true for a registration that is known and was not erased.
     pub(super) fn has_text(&self, store: &dyn Store, stamp: Stamp) -> bool {
         Registration::load(store, stamp).is_some_and(|known| !known.erased)
     }
 
-    /// The registrations that are to be erased once that is final, by the ops that say so.
+    /// The registrations that are to be erased once that is final, as `(stamp of the Erase op, stamp of the
+    /// registration)`.
     pub(crate) fn erasing(&self) -> &BTreeSet<(Stamp, Stamp)> {
         &self.erasures.due
     }
 
-    /// A registration is to be erased by an op; the earliest counts.
+    /// Notes that an op erases a registration; the caller passes the earliest such op.
     pub(super) fn enter_erasing(&mut self, store: &mut dyn Store, registration: Stamp, by: Stamp) {
         if let Some(before) = schema::Erasing::get(store, registration) {
             self.erasures.due.remove(&(before, registration));
@@ -108,7 +110,8 @@ impl Lattice {
         schema::Erasing::put(store, registration, &by);
     }
 
-    /// The same for one that carries the id of an earlier one, where that was erased: it has the same text.
+    /// Marks a new registration as to be erased where an earlier one with the same client-chosen id was erased: both
+    /// have the same owner and names.
     pub(super) fn follow_erased(&self, store: &dyn Store, new: &mut Registration) {
         let first = new.chosen_id.and_then(|id| self.run(store, id, new.stamp).first().copied());
         let first = first.filter(|first| *first != new.stamp && new.erase.is_none());
@@ -116,7 +119,8 @@ impl Lattice {
         new.erase = new.erase.or(erased.and_then(|first| first.erase));
     }
 
-    /// The claim that a registration takes the place of, without the name where that was erased.
+    /// Replaces the key in a reference to a claim by its hash, where the referenced registration was erased or
+    /// forgotten.
     pub(super) fn without_erased(&self, store: &dyn Store, replaces: &mut ClaimRef) {
         let gone = |stamp: Stamp| match Registration::load(store, stamp) {
             Some(known) => known.erased,
@@ -127,8 +131,8 @@ impl Lattice {
         }
     }
 
-    /// Erases a registration at or below `settled` whose claims have all ended for good. Those that carry its id have the
-    /// same text, and are to be erased in their turn.
+    /// Erases a registration at or below `settled` whose claims have all ended for good. Its later twins (registrations
+    /// with the same client-chosen id) have the same text, and are marked to be erased too.
     pub(crate) fn erase(&mut self, store: &mut dyn Store, mut registration: Registration) {
         if !self.erasures.hides {
             self.erasures.hides = true;
@@ -155,7 +159,8 @@ impl Lattice {
         self.erase_twins(store, &registration);
     }
 
-    /// The owner's later registrations may say that they take the place of the erased one, and so have its names.
+    /// Hashes the key in later registrations of the owner that replaced a claim of the erased one, because they name
+    /// its key.
     fn erase_replaced(&self, store: &mut dyn Store, owner: &str, erased: Stamp) {
         let mut later = Vec::new();
         let span = Span::<schema::Owners>::of(owner).and_from(OwnerKey { owner, stamp: erased });

@@ -1,50 +1,50 @@
-//! What lengthens a reservation.
+//! Extensions of a reservation.
 //!
-//! The end of a reservation is a function of the ops about it: going through those that extend it in the order of their
-//! stamps, one whose timestamp lies below the end so far moves the end to its own, where that is later. So the order in
-//! which they arrive does not matter, and once the watermark is at or past the end, no op that is yet to come can move
-//! it.
+//! The end of a reservation is a function of the ops that extend it, taken in the order of their stamps. An op whose
+//! timestamp is below the end so far moves the end to the time that it names, if this is later. So the order of arrival
+//! does not matter, and once the watermark is at or past the end, no op that is yet to arrive can move it.
 //!
-//! Not all are kept. One that does not reach beyond an earlier one moves nothing whenever the earlier one counts, and
-//! does not count where that does not; and those at or below the watermark come to a single timestamp.
+//! Not all of these ops are kept. An op that does not reach beyond an earlier one is dropped: where the earlier op
+//! counts, the later one moves nothing, and where the earlier op comes too late, the later one does too. The ops at or
+//! below the watermark are reduced to a single timestamp.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Hlc, Stamp};
 
-/// An op that extends a reservation.
+/// An op that extends a reservation: its stamp, and the end that it asks for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 struct Extension {
     by: Stamp,
     until: Hlc,
 }
 
-/// What lengthens one reservation.
+/// All that is kept of the ops that extend one reservation.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Extensions {
-    /// What those that all nodes know have come to; none where that is the end that the reservation began with.
+    /// The end that the ops at or below the watermark lead to; none where these ops do not move the original end.
     settled: Option<Hlc>,
-    /// The others: by stamp, each later than the one before.
+    /// The other ops, by stamp. Each asks for a later end than the one before.
     open: Vec<Extension>,
 }
 
 impl Extensions {
-    /// When a reservation ends that began with this end.
+    /// Returns the end of a reservation whose original end is `first`.
     #[must_use]
     pub fn end(&self, first: Hlc) -> Hlc {
         let settled = self.settled.map_or(first, |settled| settled.max(first));
         let counts = |end: Hlc, next: &Extension| (next.by.hlc < end).then(|| end.max(next.until));
-        // Where one comes too late all that come after it do.
+        // Where one op comes too late, so do all ops after it.
         self.open.iter().try_fold(settled, |end, next| counts(end, next).ok_or(end)).unwrap_or_else(|end| end)
     }
 
-    /// How many ops are kept.
+    /// Returns the number of ops that are kept one by one.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.open.len()
     }
 
-    /// Takes in an op that moves the end, if it comes in time.
+    /// Adds an op. An op that cannot move the end is dropped.
     pub(crate) fn add(&mut self, by: Stamp, until: Hlc) {
         let place = self.open.partition_point(|other| other.by < by);
         let before = self.open[..place].last().map(|other| other.until).max(self.settled);
@@ -55,8 +55,8 @@ impl Extensions {
         self.open.splice(place..place + overtaken, [Extension { by, until }]);
     }
 
-    /// Everything at or below a timestamp has arrived: what that comes to is all that is kept of it. True where anything
-    /// changed.
+    /// Replaces the ops at or below `upto` by the end that they lead to. Everything at or below `upto` must have
+    /// arrived. Returns true where anything changed.
     pub(super) fn settle(&mut self, first: Hlc, upto: Hlc) -> bool {
         let place = self.open.partition_point(|extension| extension.by.hlc <= upto);
         if place == 0 {
@@ -68,7 +68,7 @@ impl Extensions {
         true
     }
 
-    /// Takes in what another state knows.
+    /// Adds the ops that another state knows.
     pub(super) fn join(&mut self, theirs: Self) {
         self.settled = self.settled.max(theirs.settled);
         let ours = std::mem::take(&mut self.open);
@@ -87,7 +87,7 @@ mod tests {
         (Stamp { hlc: Hlc(at), node: NodeId(node) }, Hlc(until))
     }
 
-    /// The rule as it is written, by all ops there are.
+    /// The rule of the module's documentation, applied to all ops at once.
     fn rule(first: u64, ops: &[(Stamp, Hlc)]) -> Hlc {
         let mut ops = ops.to_vec();
         ops.sort_unstable();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     proptest! {
-        /// In any order, also twice: the end is the rule's, and what is kept is the same.
+        /// In any order, and with every op applied twice, the end is the rule's, and the same ops are kept.
         #[test]
         fn the_order_of_arrival_does_not_matter(ops in ops().prop_shuffle(), first in 0u64..25) {
             let mut sorted = ops.clone();
@@ -143,14 +143,14 @@ mod tests {
             prop_assert_eq!(shuffled, joined);
         }
 
-        /// Whoever settles, at whatever times, comes to the same end as who keeps all.
+        /// Settling at arbitrary times leads to the same end as keeping all ops.
         #[test]
         fn what_is_settled_changes_no_end(ops in ops(), first in 0u64..25, settles in prop::collection::vec(any::<bool>(), 14)) {
             let mut settling = Extensions::default();
             for (index, (by, until)) in ops.iter().enumerate() {
                 settling.add(*by, *until);
                 prop_assert_eq!(settling.end(Hlc(first)), rule(first, &ops[..=index]));
-                // All with this timestamp have arrived.
+                // All ops with this timestamp have arrived.
                 let whole = ops.get(index + 1).is_none_or(|(next, _)| next.hlc > by.hlc);
                 if settles[index] && whole {
                     settling.settle(Hlc(first), by.hlc);

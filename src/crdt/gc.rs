@@ -1,13 +1,14 @@
-//! Forgetting: what the registry need not remember of registrations that are over, and what it must.
+//! Garbage collection of registrations that are over.
 //!
-//! A name keeps the leader of its last tenure, as a bare stamp, because the next claim follows it (`tenures/leave.rs`). Whatever follows an
-//! earlier tenure comes too late and is displaced, as it would be if all were remembered: everything at or below
-//! `settled` has arrived, and who leads a tenure there was before whatever comes now. So a registry that has forgotten
-//! judges as one that has not, and nodes may forget at different times.
+//! A name keeps the leader of its last tenure as a bare stamp, because the next claim follows it (`tenures/leave.rs`).
+//! A claim that follows an earlier tenure comes too late and is displaced, as it would be if everything were
+//! remembered: all ops at or below `settled` have arrived, and the leader of such a tenure has a lower stamp than any
+//! op that is yet to arrive. So a registry that has forgotten decides as one that has not, and nodes may forget at
+//! different times.
 //!
-//! An id is another matter: whether a later op that carries it is a twin must not depend on who still remembers the
-//! earlier one. It is one within [`ID_WINDOW`] of it, by their timestamps alone; and as long as such an op may still
-//! arrive, the earlier one is not to be forgotten.
+//! Ids that clients chose need another rule, because all nodes must agree whether a later op with the same id is a
+//! twin, whoever still remembers the earlier op. A later op is a twin if its timestamp is within [`ID_WINDOW`] of the
+//! earlier one's. The earlier one is not forgotten while such an op may still arrive.
 
 use uuid::Uuid;
 
@@ -17,32 +18,36 @@ use crate::clock::{Hlc, Stamp};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
 
-/// A client's id is known for so many milliseconds by the timestamps of ops: a request that carries it later is another
-/// registration. Part of the rules, the same on all nodes. Thirty days are a guess at how long a client may retry.
+/// For this many milliseconds, by the timestamps of ops, an id that a client chose belongs to its registration. A
+/// request that carries the id later is another registration. The window is a rule of the protocol and the same on all
+/// nodes. Thirty days are a guess at how long a client may retry.
 pub const ID_WINDOW: u64 = 30 * 24 * 3600 * 1000;
 
-/// Whether the later of two ops that carry one id is a twin of the earlier.
+/// Returns true where the later of two ops with the same id is a twin of the earlier one.
 pub(super) fn is_twin(earlier: Stamp, later: Stamp) -> bool {
     later.hlc.millis().since(earlier.hlc.millis()) <= ID_WINDOW
 }
 
-/// Those who carry the id of one of them, each within the window of the one before.
+/// Of all registrations with one id, returns the run that contains `one`: in a run each is within the window of the one
+/// before. `twins` is sorted by stamp.
 pub(super) fn run_of(twins: &[Stamp], one: Stamp) -> &[Stamp] {
     twins.chunk_by(|a, b| is_twin(*a, *b)).find(|run| run.contains(&one)).unwrap_or_default()
 }
 
 impl Lattice {
-    /// Everything at or below it has arrived, and what is not here was forgotten; zero where nothing was.
+    /// Every op at or below this timestamp has arrived here, and a registration below it that is absent was forgotten.
+    /// Zero where nothing was forgotten yet.
     pub fn settled(&self) -> Hlc {
         self.settled
     }
 
-    /// The registrations that carry an id within the window of one of them, itself included, by stamp.
+    /// The registrations of one run of an id (see [`run_of`]), `one` included, by stamp.
     pub(crate) fn run(&self, store: &dyn Store, id: Uuid, one: Stamp) -> Vec<Stamp> {
         run_of(&self.twins(store, id), one).to_vec()
     }
 
-    /// From now on registrations up to a timestamp may be forgotten: everything at or below it has arrived.
+    /// Allows registrations with timestamps up to `upto` to be forgotten. Everything at or below `upto` must have
+    /// arrived.
     pub(crate) fn settle(&mut self, store: &mut dyn Store, upto: Hlc) {
         if upto > self.settled {
             self.settled = upto;
@@ -50,8 +55,8 @@ impl Lattice {
         }
     }
 
-    /// Forgets a registration at or below `settled` whose claims have all ended for good, and that no later twin can come
-    /// of.
+    /// Forgets a registration at or below `settled` whose claims have all ended for good, and of which no twin can
+    /// arrive any more.
     pub(crate) fn forget(&self, store: &mut dyn Store, registration: &Registration) {
         let stamp = registration.stamp;
         schema::Registrations::delete(store, stamp);
@@ -67,7 +72,7 @@ impl Lattice {
                 schema::Ids::put(store, id, &twins);
             }
         }
-        // The names of an erased one were left when it was erased.
+        // The claims of an erased registration left their names when it was erased.
         for claim in registration.claims.iter().map(|record| &record.claim).filter(|_| !registration.erased) {
             self.leave(store, NameKey::new(&claim.namespace, &claim.key), claim.after, stamp);
         }

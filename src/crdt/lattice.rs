@@ -1,4 +1,4 @@
-//! The lattice: applying ops, and who leads.
+//! The lattice applies ops, and decides which claim leads.
 
 use uuid::Uuid;
 
@@ -16,15 +16,15 @@ use crate::store::schema::{self, Cell, NameKey, OwnerKey, Rows};
 /// What applying an op changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Effects {
-    /// The registration that the op brought.
+    /// The registration of a `Register` op.
     pub registered: Option<Registration>,
-    /// It is the first known one of its id.
+    /// True where no other registration with this id is known.
     pub first_of_id: bool,
-    /// Registrations that lost by it, perhaps the new one itself.
+    /// The registrations that lost because of the op, possibly the new one itself.
     pub lost: Vec<Stamp>,
 }
 
-/// What the lattice keeps at hand. The rest is in a store, which is lent to its calls.
+/// The part of the lattice's state in memory. All else is in a store, which is lent to its calls.
 #[derive(Clone, Debug, Default)]
 pub struct Lattice {
     pub(super) settled: Hlc,
@@ -32,12 +32,12 @@ pub struct Lattice {
 }
 
 impl Lattice {
-    /// The lattice that a store holds.
+    /// Loads the lattice from a store.
     pub fn load(store: &dyn Store) -> Self {
         Self { settled: schema::Settled::load(store).unwrap_or_default(), erasures: Erasures::load(store) }
     }
 
-    /// Applies an op: the next one of its origin's log about names, at this place.
+    /// Applies an op. It must be the next op about names of its origin's log; `seq` is its number there.
     pub fn apply(&mut self, store: &mut dyn Store, stamp: Stamp, seq: Seq, op: &NameOp) -> Effects {
         match op {
             NameOp::Register(register) => self.register(store, Registration::new(stamp, seq, register.clone())),
@@ -59,7 +59,7 @@ impl Lattice {
         Namespace::load(store, namespace).map_or_else(|| Rules::default_of(namespace), |set| set.rules)
     }
 
-    /// The last writer wins, by stamp.
+    /// Sets the rules of a namespace. The last writer wins, by stamp.
     pub(super) fn set_rules(&self, store: &mut dyn Store, namespace: &str, theirs: Namespace) {
         let ours = Namespace::load(store, namespace);
         if planted!(crdt::replaces(ours.is_none_or(|ours| ours.stamp < theirs.stamp))) {
@@ -67,7 +67,7 @@ impl Lattice {
         }
     }
 
-    /// The registration of an id: the least stamp that carries it, of those within the window of the latest.
+    /// Finds the registration of an id: of the latest run of registrations with this id, the one with the least stamp.
     pub fn find(&self, store: &dyn Store, id: Uuid) -> Option<Registration> {
         let made = stamp_of_id(id).and_then(|stamp| Registration::load(store, stamp));
         made.filter(|registration| registration.id() == id).or_else(|| {
@@ -79,14 +79,15 @@ impl Lattice {
 
     /// The stamp of the registration that [`Lattice::find`] finds.
     pub fn find_stamp(&self, store: &dyn Store, id: Uuid) -> Option<Stamp> {
-        // Whether one that was made from a stamp has the id only its record says.
+        // An id made from a stamp does not tell whether the client chose it, so the record is looked up.
         if stamp_of_id(id).is_some() {
             return self.find(store, id).map(|registration| registration.stamp);
         }
         self.twins(store, id).first().copied()
     }
 
-    /// The claims that a registration lost to, with the index of the lost claim; none where it lost as a later twin.
+    /// The claims that a registration lost to, with the index of the lost claim; the index is none where it lost as a
+    /// later twin.
     pub fn causes(&self, store: &dyn Store, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
         let mut causes = Vec::new();
         if let Some(id) = registration.chosen_id {
@@ -101,13 +102,13 @@ impl Lattice {
         causes
     }
 
-    /// All registrations that carry a client's id, by stamp.
+    /// The stamps of all registrations with an id that a client chose, in order.
     pub(super) fn twins(&self, store: &dyn Store, id: Uuid) -> Vec<Stamp> {
         schema::Ids::get(store, id).unwrap_or_default()
     }
 
-    /// Enters a rejected registration that no other node knows, its op being void: it is found by its id and its owner,
-    /// and stands among those who lost the names, leading nothing.
+    /// Enters a rejected registration that no other node knows because its op is void. It is found by its id and its
+    /// owner. It is listed among the losers of its names, and leads nothing.
     pub(crate) fn enter_alone(&self, store: &mut dyn Store, rejected: &Registration) -> Registration {
         let mut rejected = rejected.clone();
         for record in &mut rejected.claims {
@@ -153,8 +154,8 @@ impl Lattice {
         effects
     }
 
-    /// Enters a registration under the id that its client chose: whoever comes within the window of an earlier one loses
-    /// to it.
+    /// Enters a registration under the id that its client chose. A registration within the window of an earlier one
+    /// with the same id loses to it.
     fn insert_twin(&self, store: &mut dyn Store, id: Uuid, new: &mut Registration, effects: &mut Effects) {
         let mut twins = self.twins(store, id);
         let place = twins.partition_point(|twin| *twin < new.stamp);
@@ -190,7 +191,7 @@ impl Lattice {
         schema::Owners::put(store, OwnerKey { owner: &new.owner, stamp: new.stamp }, &());
     }
 
-    /// A reservation that ended at `before` is found by its end of now.
+    /// Moves a reservation in the index of ends, where its end was `before` and has changed.
     pub(super) fn index_end(&self, store: &mut dyn Store, registration: &Registration, before: Option<Hlc>) {
         let end = registration.end();
         if let (Some(before), Some(end)) = (before, end.filter(|_| end != before)) {
@@ -199,7 +200,8 @@ impl Lattice {
         }
     }
 
-    /// Everything at or below a timestamp has arrived: what has lengthened a reservation by then is settled.
+    /// Reduces the ops at or below `upto` that extended a reservation to one timestamp. Everything at or below `upto`
+    /// must have arrived.
     pub(crate) fn settle_end(&self, store: &mut dyn Store, registration: &mut Registration, upto: Hlc) {
         if let Some(first) = registration.expires
             && registration.extensions.settle(first, upto)

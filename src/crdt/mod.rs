@@ -1,10 +1,9 @@
 //! The registry as an operation-based CRDT: which claim leads which tenure, and which registrations lost.
 //!
 //! A [`Lattice`] applies ops of any origin in that origin's order and in any order between origins, and comes to the
-//! same state. What it derives here only ever grows: a claim once displaced stays so, a registration once lost stays
-//! lost. Whether that is *final* depends on what other members hold and promise, which is the replica's business; the
-//! replica records its verdicts (`rejected`, `ended`) in the same records, and says when a registration that is over may
-//! be forgotten.
+//! same state. Its results only grow: a claim once displaced stays so, a registration once lost stays lost. Whether
+//! that is *final* depends on what other members hold and promise, which is decided elsewhere: the replica records its
+//! verdicts (`rejected`, `ended`) in the same records, and says when a registration that is over may be forgotten.
 
 mod erase;
 mod extend;

@@ -1,4 +1,4 @@
-//! What nodes tell each other about names. The log carries it, and does not look into it.
+//! Ops about names. The log carries them as opaque bodies.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::clock::{Hlc, Stamp};
 use crate::name::Rules;
 
-/// What an op says about names. New ones are added at the end: the encoding counts them.
+/// An op about names. New variants are added at the end, because the encoding numbers them by position.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum NameOp {
     /// Claims names.
@@ -18,22 +18,21 @@ pub enum NameOp {
     },
     /// Ends a claim.
     Release(ClaimRef),
-    /// Gives a namespace its rules. Of several the one with the greatest stamp stands.
+    /// Sets the rules of a namespace. Of several such ops the one with the greatest stamp counts.
     Namespace {
-        /// The namespace.
+        /// The namespace's name.
         namespace: String,
-        /// Its rules from now on.
+        /// The new rules, in full.
         rules: Box<Rules>,
     },
-    /// Lets a reservation last longer.
+    /// Extends a reservation.
     Extend {
         /// The reservation.
         registration: Stamp,
-        /// When it ends now, where this comes before its end and is later.
+        /// The new end. It counts only where this op's timestamp is below the old end, and the new end is later.
         expires: Hlc,
     },
-    /// Ends all claims of a registration, and takes its owner, its names and its metadata from all nodes once that is
-    /// final.
+    /// Ends all claims of a registration. Once this is final, every node removes its owner, names and metadata.
     Erase {
         /// The registration.
         registration: Stamp,
@@ -41,7 +40,7 @@ pub enum NameOp {
 }
 
 impl NameOp {
-    /// Its encoded size, roughly.
+    /// Returns the approximate encoded size in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         match self {
@@ -59,31 +58,31 @@ impl NameOp {
     }
 }
 
-/// A registration as it travels: all of its claims or none.
+/// A registration as it is sent to other nodes. It gets all of its names or none.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Register {
     /// The id that the client chose; none where the accepting node made it from the stamp.
     pub id: Option<Uuid>,
-    /// The application's word for who holds the names.
+    /// The application's identifier for the holder of the names, such as a user id.
     pub owner: String,
-    /// The names; no two of one key.
+    /// The claimed names; no two have the same namespace and key.
     pub claims: Vec<Claim>,
-    /// Where it is a reservation: when it ends unless it is activated before.
+    /// The end of a reservation, unless it is activated before; none for a permanent registration.
     pub expires: Option<Hlc>,
-    /// The claim that ends when this registration is confirmed (rename).
+    /// The claim that ends when this registration is confirmed (a rename).
     pub replaces: Option<ClaimRef>,
     /// The application's JSON object, kept as text.
     pub metadata: Option<String>,
-    /// Where it is issued anew, because an eviction made its first op void: when it was accepted.
+    /// The time of the first acceptance, where an eviction made the first op void and the registration is issued anew.
     pub accepted: Option<Hlc>,
 }
 
 /// One name of a registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Claim {
-    /// The namespace.
+    /// The namespace of the name.
     pub namespace: String,
-    /// The canonical form, or what stands for it in a private namespace, computed once by the accepting node.
+    /// The canonical form, computed once by the accepting node; in a private namespace its keyed hash.
     pub key: String,
     /// The name as typed; empty in a private namespace.
     pub name: String,
@@ -91,13 +90,13 @@ pub struct Claim {
     pub after: Option<Stamp>,
 }
 
-/// Points at one claim.
+/// A reference to one claim.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ClaimRef {
     /// The claim's registration.
     pub registration: Stamp,
-    /// Its namespace.
+    /// The claim's namespace.
     pub namespace: String,
-    /// Its key.
+    /// The claim's key.
     pub key: String,
 }

@@ -1,4 +1,4 @@
-//! Ops that speak of a registration, which may not have arrived yet: they are kept until it does.
+//! Ops that refer to a registration which may not have arrived yet. They are kept until it arrives.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,21 +9,21 @@ use crate::clock::{Hlc, Stamp};
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
-/// An op that speaks of a registration which has not arrived yet.
+/// An op that refers to a registration which has not arrived yet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Early {
-    /// It is activated by this op.
+    /// The op with this stamp activates the registration.
     Activate(Stamp),
-    /// A claim of it is released.
+    /// An op releases this claim of the registration.
     Release(ClaimRef),
-    /// It is extended by this op, until then.
+    /// The op with this stamp extends the registration until this time.
     Extend(Stamp, Hlc),
-    /// It is erased by this op.
+    /// The op with this stamp erases the registration.
     Erase(Stamp),
 }
 
 impl Lattice {
-    /// An op about a registration, which may not have arrived yet.
+    /// Applies an op that refers to a registration, or keeps it where the registration has not arrived yet.
     pub(super) fn early(&mut self, store: &mut dyn Store, stamp: Stamp, early: Early) -> Effects {
         if let Some(mut registration) = Registration::load(store, stamp) {
             let end = registration.end();
@@ -45,7 +45,8 @@ impl Lattice {
         Effects::default()
     }
 
-    /// An op about a registration is decided, so whatever came before it is here. A registration that is not was void.
+    /// Drops the kept ops about a registration, once one of them is decided: every earlier op has arrived by then, so a
+    /// registration that is absent was void.
     pub(crate) fn give_up_early(&self, store: &mut dyn Store, stamp: Stamp) {
         if schema::Early::has(store, stamp) {
             schema::Early::delete(store, stamp);
@@ -71,7 +72,7 @@ impl Early {
             Self::Activate(stamp) => {
                 registration.activated = registration.activated.into_iter().chain([*stamp]).min();
             }
-            // What was erased has ended, whoever says so again.
+            // The claims of an erased registration have ended already.
             Self::Erase(_) if registration.erased => {}
             Self::Erase(by) => {
                 registration.erase = registration.erase.into_iter().chain([*by]).min();

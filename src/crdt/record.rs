@@ -1,4 +1,4 @@
-//! What the registry keeps of a registration and of a namespace.
+//! The records that the registry keeps of registrations and namespaces.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,45 +12,45 @@ use crate::name::Rules;
 use crate::store::Store;
 use crate::store::schema::{self, Rows};
 
-/// A claim and how far its end has come.
+/// A claim and the state of its end.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ClaimRecord {
-    /// The claim.
+    /// The claim as the op had it, or with a hash as its key once it is erased.
     pub claim: Claim,
-    /// A release of it is known.
+    /// True once an op that releases the claim is known, final or not.
     pub released: bool,
-    /// How it ended, once that is final.
+    /// The reason of its end, once that is final.
     pub ended: Option<EndReason>,
 }
 
-/// A registration and what ops have said about it.
+/// A registration together with the effects of later ops.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registration {
-    /// Its stamp.
+    /// The stamp of its op.
     pub stamp: Stamp,
-    /// The place of its op in its origin's log.
+    /// The number of its op in its origin's log.
     pub seq: Seq,
-    /// The id that the client chose.
+    /// The id that the client chose; none where the id is made from the stamp.
     pub chosen_id: Option<Uuid>,
-    /// Whom the names are for.
+    /// The application's identifier for the holder of the names; empty once erased.
     pub owner: String,
-    /// Its claims.
+    /// Its claims, in the order of the request.
     pub claims: Vec<ClaimRecord>,
-    /// Where it is a reservation: when it ends unless activated before.
+    /// The end that a reservation began with; none for a permanent registration.
     pub expires: Option<Hlc>,
     /// The claim that ends when this registration is confirmed.
     pub replaces: Option<ClaimRef>,
     /// The application's JSON object as text.
     pub metadata: Option<String>,
-    /// Where it was issued anew: when it was accepted.
+    /// The time of the first acceptance, where the registration was issued anew.
     pub accepted: Option<Hlc>,
     /// The least stamp of the ops that activate it.
     pub activated: Option<Stamp>,
-    /// Some claim of it is displaced, or an earlier op carries its id. Never becomes false again.
+    /// True where some claim of it is displaced, or an earlier op carries its id. It never becomes false again.
     pub lost: bool,
-    /// That it lost is final.
+    /// True once it is final that it lost.
     pub rejected: bool,
-    /// What has lengthened it, where it is a reservation.
+    /// The ops that extended it, where it is a reservation.
     pub extensions: Extensions,
     /// The least stamp of the ops that erase it.
     pub erase: Option<Stamp>,
@@ -59,7 +59,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// A registration as its op says it, before anything else is known.
+    /// Makes the record of a registration from its op, before any other op is applied to it.
     #[must_use]
     pub fn new(stamp: Stamp, seq: Seq, register: Register) -> Self {
         let record = |claim| ClaimRecord { claim, released: false, ended: None };
@@ -82,49 +82,51 @@ impl Registration {
         }
     }
 
-    /// Its id: the client's, or else the one made from its stamp.
+    /// Returns its id: the one that the client chose, or else the one made from its stamp.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.chosen_id.unwrap_or_else(|| id_of_stamp(self.stamp))
     }
 
-    /// When it was first accepted: also where that came to nothing and it was issued anew.
+    /// Returns the time of the first acceptance, also where the first op became void and the registration was issued
+    /// anew.
     #[must_use]
     pub fn accepted_at(&self) -> Hlc {
         self.accepted.unwrap_or(self.stamp.hlc)
     }
 
-    /// When it was issued anew, where it was.
+    /// Returns when it was issued anew; none where it was not.
     #[must_use]
     pub fn reissued_at(&self) -> Option<Hlc> {
         self.accepted.map(|_| self.stamp.hlc)
     }
 
-    /// Its claim to a key.
+    /// Returns its claim to a key.
     #[must_use]
     pub fn claim(&self, namespace: &str, key: &str) -> Option<&ClaimRecord> {
         self.claims.iter().find(|record| record.claim.namespace == namespace && record.claim.key == key)
     }
 
-    /// Where it is a reservation: when it ends unless it is activated before, by the ops that are here.
+    /// Returns when a reservation ends unless it is activated before, by the ops that have arrived here; none for a
+    /// permanent registration.
     #[must_use]
     pub fn end(&self) -> Option<Hlc> {
         let expires = self.expires?;
         Some(planted!(crdt::end(self.extensions.end(expires), expires)))
     }
 
-    /// Whether it was activated before it expired.
+    /// Returns true where it was activated before it expired.
     #[must_use]
     pub fn activated_in_time(&self) -> bool {
         matches!((self.end(), self.activated), (Some(end), Some(activated)) if activated.hlc < end)
     }
 
-    /// Reads the registration of a stamp.
+    /// Loads the registration with a stamp.
     pub fn load(store: &dyn Store, stamp: Stamp) -> Option<Self> {
         schema::Registrations::get(store, stamp)
     }
 
-    /// Writes it.
+    /// Writes the registration to the store.
     pub fn save(&self, store: &mut dyn Store) {
         schema::Registrations::put(store, self.stamp, self);
     }
@@ -133,21 +135,21 @@ impl Registration {
 /// The rules that were set for a namespace last.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Namespace {
-    /// The op that set them.
+    /// The stamp of the op that set them.
     pub stamp: Stamp,
-    /// Its place in its origin's log.
+    /// The number of this op in its origin's log.
     pub seq: Seq,
-    /// The rules.
+    /// The rules in force.
     pub rules: Rules,
 }
 
 impl Namespace {
-    /// Reads the rules of a namespace; none where nobody has set any.
+    /// Loads the rules of a namespace; none where nobody has set any.
     pub fn load(store: &dyn Store, namespace: &str) -> Option<Self> {
         schema::Namespaces::get(store, namespace)
     }
 
-    /// Writes them.
+    /// Writes the rules to the store.
     pub fn save(&self, store: &mut dyn Store, namespace: &str) {
         schema::Namespaces::put(store, namespace, self);
     }

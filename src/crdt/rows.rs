@@ -1,4 +1,4 @@
-//! The rows of the tables that hold the registry's types; the keys are those of [`schema`].
+//! The row types of the tables that hold the registry's records; the key types are those of [`schema`].
 
 use super::orphan_ops::Early;
 use super::record::{Namespace, Registration};

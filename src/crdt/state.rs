@@ -1,4 +1,5 @@
-//! The laws: a lattice together with its store is a state that takes ops, and that can be joined with another one.
+//! The CRDT laws: a lattice together with its store is a state that applies ops, and that can be merged with another
+//! one.
 
 use crdts::{CmRDT, CvRDT, Dot, VClock};
 
@@ -10,34 +11,34 @@ use crate::model::Seq;
 use crate::store::Store;
 use crate::store::schema::{self, Found, Rows, Span};
 
-/// An op with its place among those of its origin.
+/// An op with its number in its origin's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// Its stamp.
+    /// The op's stamp.
     pub stamp: Stamp,
-    /// Its number.
+    /// The op's number in its origin's log.
     pub seq: Seq,
-    /// What it says.
+    /// The op itself.
     pub op: NameOp,
 }
 
-/// The op is not the next one of its origin. The state is as it was.
+/// The op is not the next one of its origin. The state is unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("op {got} of {origin} is not the next one: {expected} is missing")]
 pub struct ApplyError {
-    /// Whose op.
+    /// The op's origin.
     pub origin: NodeId,
-    /// The next one.
+    /// The number of the op that is missing.
     pub expected: Seq,
-    /// The one given.
+    /// The number of the op that was given.
     pub got: Seq,
 }
 
-/// Why two states cannot be merged. Both are as they were.
+/// The reason why two states cannot be merged. Both are unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MergeError {
-    /// They hold different registrations, or rules of a namespace, under one stamp: one of them was never an honest
-    /// member's.
+    /// They hold different registrations, or different rules of a namespace, under one stamp. A correct member issues
+    /// no two ops under one stamp.
     #[error("two different registrations, or rules of a namespace, carry the stamp {0}")]
     TwoOfOneStamp(Stamp),
     /// One of them has forgotten registrations that the other may hold.
@@ -45,27 +46,27 @@ pub enum MergeError {
     Forgetful,
 }
 
-/// A lattice with the store that it is kept in.
+/// A lattice with its store.
 #[derive(Clone, Debug)]
 pub struct State<S> {
-    /// Where it is kept.
+    /// The rows.
     pub store: S,
-    /// What is at hand of it.
+    /// The part of the state in memory.
     pub lattice: Lattice,
-    /// The ops of each origin that were applied.
+    /// How many ops of each origin were applied.
     pub applied: VClock<NodeId>,
 }
 
 impl<S: Store> State<S> {
-    /// The state that a store holds, to which these prefixes of logs were applied.
+    /// Loads the state from a store to which these prefixes of logs were applied.
     pub fn load(store: S, applied: VClock<NodeId>) -> Self {
         Self { lattice: Lattice::load(&store), store, applied }
     }
 
-    /// Applies the next op of its origin; nothing for one that was applied before.
+    /// Applies the next op of its origin. An op that was applied before changes nothing.
     ///
     /// # Errors
-    /// A gap, and then nothing was changed.
+    /// Fails where ops before this one are missing; the state is then unchanged.
     pub fn apply_entry(&mut self, entry: &Entry) -> Result<Effects, ApplyError> {
         self.validate_op(entry)?;
         let origin = entry.stamp.node;
@@ -76,7 +77,7 @@ impl<S: Store> State<S> {
         Ok(self.lattice.apply(&mut self.store, entry.stamp, entry.seq, &entry.op))
     }
 
-    /// The join of what two states know of one registration.
+    /// Merges what another state knows of one registration into this state.
     fn merge_registration(&mut self, theirs: Registration) {
         let Self { store, lattice, .. } = self;
         if Registration::load(store, theirs.stamp).is_none() {
@@ -102,7 +103,7 @@ impl<S: Store> State<S> {
     }
 }
 
-/// What is to be known of each row of a table.
+/// Returns what `look` makes of each row of a table.
 fn rows<T: Rows, A>(store: &dyn Store, look: impl Fn(Found<'_, T>) -> Option<A>) -> Vec<A> {
     let mut all = Vec::new();
     T::each(store, &Span::all(), |found| all.extend(look(found)));
@@ -123,7 +124,7 @@ impl<S: Store> CmRDT for State<S> {
         if got > expected { Err(ApplyError { origin, expected, got }) } else { Ok(()) }
     }
 
-    /// Applies an op; an op after a gap, which [`CmRDT::validate_op`] refuses, changes nothing.
+    /// Applies an op. An op after a gap, which [`CmRDT::validate_op`] refuses, changes nothing.
     fn apply(&mut self, entry: Entry) {
         if let Err(error) = self.apply_entry(&entry) {
             tracing::debug!(%error, "op not applied");
@@ -169,7 +170,7 @@ impl<S: Store> CvRDT for State<S> {
     }
 }
 
-/// What a registration's op said, without what became of it.
+/// Returns a registration's op, without the effects of later ops.
 fn content(registration: &Registration) -> (Seq, Register) {
     let registration = registration.clone();
     let register = Register {

@@ -1,18 +1,18 @@
-//! The tenures of a name, and the rows that they are kept in.
+//! The tenures of a name, and the rows that hold them.
 //!
 //! All claims that follow the same claim form a tenure, and the one with the least stamp leads it. The row of a name in
-//! [`schema::Names`] says which of its tenures is open and who leads it. Every other claim, whether it lost or led a tenure
-//! that has ended, has a row of its own in [`schema::Claims`], in the order of the tenures and of the stamps in each. So
-//! what one more claim reads and writes does not depend on what happened to the name before.
+//! [`schema::Names`] says which of its tenures is open and who leads it. Every other claim, whether it lost or led a
+//! tenure that has ended, has a row of its own in [`schema::Claims`], ordered by tenure and then by stamp. So the cost
+//! of one more claim does not depend on the history of the name.
 //!
-//! The open tenure is the first one whose leader had not ended when a claim to the name last began a tenure; where all had
-//! ended, it is the last one. What has ended stays so, therefore the walk for a vacant place begins there and not at the
-//! first tenure. Nodes learn of ends at different times, so the row may differ between them, but no answer that rests on it
-//! does.
+//! The open tenure is the first one whose leader had not ended when a claim to the name last began a tenure. Where all
+//! leaders had ended, it is the last tenure. An end is never taken back, so the search for a vacant tenure begins at
+//! the open one and not at the first. Nodes learn of ends at different times, so this row may differ between nodes, but
+//! no answer that rests on it does.
 //!
-//! How a claim stands that others follow is told by its registration and by who leads its tenure. A row in
-//! [`schema::Followed`] tells it where that is not enough: the claim is displaced, perhaps because one that it follows is, or
-//! it led a tenure that has ended and its registration was forgotten.
+//! Whether a claim that others follow is displaced usually follows from its registration and from the leader of its
+//! tenure. Where this is not enough, a row in [`schema::Followed`] says it: the claim is displaced, perhaps because a
+//! claim that it follows is, or it led a tenure that has ended and its registration was forgotten.
 
 mod enter;
 mod leave;
@@ -37,36 +37,36 @@ pub struct Open {
     pub leader: Stamp,
 }
 
-/// How a claim stands that others follow.
+/// The state of a claim that others follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Followed {
-    /// It is displaced by the leader of the tenure that follows this claim.
+    /// The claim is displaced, by the leader of the tenure that follows the claim given here.
     Displaced(Option<Stamp>),
-    /// It leads its tenure, but its registration was forgotten or erased.
+    /// The claim leads its tenure, but its registration was forgotten or erased.
     Forgotten,
 }
 
 /// Whether a name can be claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Vacancy {
-    /// It can, after this claim.
+    /// The name is free. A new claim follows the one given here; none where the name was never held.
     Free(Option<Stamp>),
-    /// This claim leads and has not finally ended.
+    /// The name is held by this claim, which leads its tenure and has not finally ended.
     Taken(Stamp),
 }
 
-/// How a claim stands, as far as it is known.
+/// The state of a claim, as far as it is known here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
-    /// It leads its tenure, and is not displaced.
+    /// The claim leads its tenure, and is not displaced.
     Leads,
-    /// It is displaced by the leader of the tenure that follows this claim.
+    /// The claim is displaced, by the leader of the tenure that follows the claim given here.
     Displaced(Option<Stamp>),
-    /// It has not arrived.
+    /// The claim has not arrived.
     Unknown,
 }
 
-/// The tenures of one name, as they are in a registry.
+/// A view of the tenures of one name.
 pub struct Tenures<'a> {
     lattice: &'a Lattice,
     store: &'a dyn Store,
@@ -75,12 +75,12 @@ pub struct Tenures<'a> {
 }
 
 impl Lattice {
-    /// The tenures of a name.
+    /// Returns the tenures of a name, whose row is read from the store.
     pub fn tenures<'a>(&'a self, store: &'a dyn Store, namespace: &'a str, key: &'a str) -> Tenures<'a> {
         self.tenures_of(store, NameKey::new(namespace, key))
     }
 
-    /// The same of a name whose row is at hand.
+    /// Returns the tenures of a name whose row the caller has read already.
     pub fn tenures_from<'a>(
         &'a self,
         store: &'a dyn Store,
@@ -106,12 +106,13 @@ impl Lattice {
         }
     }
 
-    /// What the tenure follows that a known claim is in.
+    /// Returns the claim that a known claim to the name follows.
     pub fn followed_by(&self, store: &dyn Store, namespace: &str, key: &str, claim: Stamp) -> Option<Stamp> {
         self.claimed_after(store, NameKey::new(namespace, key), claim)?
     }
 
-    /// The same; none where the registration is not known, was erased or does not claim the name.
+    /// Returns the claim that a claim to the name follows; the outer option is none where the registration is not
+    /// known, was erased or does not claim the name.
     fn claimed_after(&self, store: &dyn Store, name: NameKey<'_>, claim: Stamp) -> Option<Option<Stamp>> {
         let registration = Registration::load(store, claim).filter(|known| !known.erased)?;
         let after = registration.claim(name.namespace, name.key)?.claim.after;
@@ -120,12 +121,12 @@ impl Lattice {
 }
 
 impl Tenures<'_> {
-    /// The claim that leads the tenure after another.
+    /// Returns the leader of the tenure that follows `after`.
     #[must_use]
     pub fn leader(&self, after: Option<Stamp>) -> Option<Stamp> {
         match self.open {
             Some(open) if open.after == after => Some(open.leader),
-            // Where there is a first tenure one is open.
+            // A name without an open tenure has no first tenure.
             None if after.is_none() => None,
             _ => self.first_row(&Span::<schema::Claims>::of_tenure(self.name, after), Direction::Up).map(|p| p.stamp),
         }
@@ -137,8 +138,9 @@ impl Tenures<'_> {
         self.walk(None)?.1
     }
 
-    /// The claim that displaced one of a tenure: the leader of the tenure, or of that of a claim it follows. Where that one
-    /// was forgotten, a claim that led the name later stands for it.
+    /// Returns the claim that displaced a claim which follows `follows`. This is the leader of the same tenure, or the
+    /// leader of an earlier tenure that displaced a claim it follows. Where that leader was forgotten, a later leader
+    /// of the name is returned in its place.
     #[must_use]
     pub fn displaced_by(&self, follows: Option<Stamp>, claim: Stamp) -> Option<Stamp> {
         let after = planted!(crdt::follows(follows));
@@ -153,15 +155,17 @@ impl Tenures<'_> {
         }
     }
 
-    /// Whether the first claim of a tenure leads it. Not where the claim that the tenure follows was forgotten and did not
-    /// lead: then whoever led the tenure was forgotten as well, and who is left came too late.
+    /// Returns true where the first claim of a tenure leads it. It does not where the claim that the tenure follows was
+    /// forgotten and did not lead: the leader of the tenure was then forgotten as well, and the claims that are left
+    /// came too late.
     #[must_use]
     pub fn is_led(&self, after: Option<Stamp>) -> bool {
         after.is_none_or(|after| after.hlc > self.lattice.settled || self.is_known(after))
     }
 
-    /// Visits the claims in the order of their tenures and stamps, from one on, until `visit` breaks. The tenures are in the
-    /// order of what they follow, which is that of time: a claim is later than what it follows.
+    /// Visits the claims by tenure and then by stamp, starting at `from`, until `visit` breaks. Tenures are ordered by
+    /// the stamp of the claim that they follow. This is the order of time, because a claim is later than the one that
+    /// it follows.
     pub fn each(&self, from: Option<ClaimPlace>, visit: &mut dyn FnMut(ClaimPlace) -> ControlFlow<()>) {
         let mut span = Span::<schema::Claims>::of(self.name);
         if let Some(ClaimPlace { after, stamp }) = from {
@@ -185,7 +189,7 @@ impl Tenures<'_> {
         }
     }
 
-    /// The first claims to a tenure, the one that leads it before all.
+    /// Returns up to `limit` claims of a tenure by stamp, its leader first.
     #[must_use]
     pub fn claims(&self, after: Option<Stamp>, limit: usize) -> Vec<Stamp> {
         let mut claims = Vec::new();
@@ -199,15 +203,17 @@ impl Tenures<'_> {
         claims
     }
 
-    /// The latest tenure that anybody claimed, by what it follows.
+    /// Returns the latest tenure of the name, as the claim that it follows; the outer option is none where nobody has
+    /// claimed the name.
     #[must_use]
     pub fn last(&self) -> Option<Option<Stamp>> {
         let row = self.first_row(&Span::<schema::Claims>::of(self.name), Direction::Down);
         row.map(|place| place.after).max(self.open.map(|open| open.after))
     }
 
-    /// The first tenure from the open one on whose leader has not ended, with the leader's registration; the last one and no
-    /// registration where all have. A claim that arrives now has not ended.
+    /// Returns the first tenure, starting at the open one, whose leader has not ended, with the registration of this
+    /// leader. Where all leaders have ended, returns the last tenure and no registration. The claim `arrives` is being
+    /// applied, so it has not ended although its registration is not saved yet.
     fn walk(&self, arrives: Option<Stamp>) -> Option<(Open, Option<Registration>)> {
         let mut open = self.open?;
         loop {
@@ -223,14 +229,16 @@ impl Tenures<'_> {
         }
     }
 
-    /// The registration of a claim that has not ended. One that is not here any more, or was erased, has.
+    /// Returns the registration of a claim that has not ended. A claim whose registration was forgotten or erased has
+    /// ended.
     fn held(&self, claim: Stamp) -> Option<Registration> {
         let registration = Registration::load(self.store, claim)?;
         let open = registration.claim(self.name.namespace, self.name.key).is_some_and(|claim| claim.ended.is_none());
         open.then_some(registration)
     }
 
-    /// How the claim stands that a tenure follows; the first tenure is as sound as one that follows a leader.
+    /// Returns the state of the claim that a tenure follows. The first tenure follows no claim, and counts as one that
+    /// follows a leader.
     fn standing_before(&self, after: Option<Stamp>) -> Standing {
         match after {
             Some(after) if self.open.is_none_or(|open| open.after != Some(after)) => self.standing(after),
@@ -238,7 +246,7 @@ impl Tenures<'_> {
         }
     }
 
-    /// How a claim stands that others follow.
+    /// Returns the state of a claim that others follow.
     fn standing(&self, claim: Stamp) -> Standing {
         if self.open.is_some_and(|open| open.leader == claim) {
             return Standing::Leads;
@@ -266,13 +274,14 @@ impl Tenures<'_> {
         }
     }
 
-    /// One at or below `settled` that is not here was forgotten: the name has been through other tenures since.
+    /// Returns the state of a claim whose registration is absent. A claim at or below `settled` was forgotten, and the
+    /// name has had other tenures since.
     fn standing_of_absent(&self, claim: Stamp) -> Standing {
         let forgotten = claim.hlc <= self.lattice.settled && self.leader(None).is_some();
         if forgotten { Standing::Displaced(None) } else { Standing::Unknown }
     }
 
-    /// Whether a claim is here, or is remembered as the leader of its tenure.
+    /// Returns true for a claim whose registration is known, or that is remembered as the leader of its tenure.
     fn is_known(&self, claim: Stamp) -> bool {
         self.open.is_some_and(|open| open.leader == claim)
             || self.followed(claim) == Some(Followed::Forgotten)
@@ -288,7 +297,7 @@ impl Tenures<'_> {
         leader.or_else(|| self.leader(None))
     }
 
-    /// Whether nobody but its leader claims a tenure.
+    /// Returns true where a tenure has no claim but its leader's.
     fn is_sole(&self, after: Option<Stamp>) -> bool {
         let most = if self.open.is_some_and(|open| open.after == after) { 0 } else { 1 };
         let mut rows = 0;
@@ -300,12 +309,12 @@ impl Tenures<'_> {
         rows <= most
     }
 
-    /// Whether the leader of the open tenure is all that there is of the name.
+    /// Returns true where the name has no claim but the leader of the open tenure.
     fn is_alone(&self) -> bool {
         self.first_row(&Span::<schema::Claims>::of(self.name), Direction::Up).is_none()
     }
 
-    /// The first row of a span in a direction.
+    /// Returns the first row of a span, from its lower or its upper end.
     fn first_row(&self, span: &Span<schema::Claims>, direction: Direction) -> Option<ClaimPlace> {
         let mut first = None;
         schema::Claims::scan(self.store, span, direction, &mut |found| {
@@ -315,7 +324,7 @@ impl Tenures<'_> {
         first
     }
 
-    /// The place of a row of this name.
+    /// Returns the tenure and the stamp in a row's key, where the row is of this name.
     fn place(&self, key: Option<ClaimKey<'_>>) -> Option<ClaimPlace> {
         let ClaimKey { after, stamp, .. } = key.filter(|key| key.name == self.name)?;
         Some(ClaimPlace { after, stamp })

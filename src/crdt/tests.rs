@@ -1,4 +1,4 @@
-//! The laws: ops in any allowed order, duplicated or not, and merges of any states come to one state.
+//! The CRDT laws: ops in any allowed order, duplicated or not, and merges of any states lead to one state.
 
 use std::collections::BTreeMap;
 
@@ -51,14 +51,14 @@ fn lost(registry: &Memory, hlc: u64, node: u64) -> bool {
     Registration::load(&registry.store, stamp(hlc, node)).unwrap().lost
 }
 
-/// What is to be known of each row of a table.
+/// Returns what `look` makes of each row of a table.
 pub(super) fn all<T: Rows, A>(registry: &Memory, look: impl Fn(Found<'_, T>) -> A) -> Vec<A> {
     let mut all = Vec::new();
     T::each(&registry.store, &Span::all(), |found| all.push(look(found)));
     all
 }
 
-/// Every row of the tables that ops decide.
+/// Every row of the tables whose content follows from the ops alone.
 fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
     [
         Table::Names,
@@ -220,7 +220,8 @@ fn two_rules_under_one_stamp_do_not_merge() {
     assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
-/// Logs of some nodes: every op speaks of names and registrations out of a small pool, arrived or not.
+/// Logs of some nodes. Every op refers to names and registrations out of a small pool, whether these have arrived or
+/// not.
 pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Entry>>> {
     let step = (0u64..4, 0u8..12, 0usize..64, 0usize..64, proptest::bool::weighted(0.3));
     proptest::collection::vec(step, 1..40).prop_map(|steps| {
@@ -278,7 +279,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
 pub(super) struct Arrivals {
     logs: Vec<Vec<Entry>>,
     next: Vec<usize>,
-    /// Those that have arrived, in that order.
+    /// The ops that have arrived, in the order of arrival.
     pub(super) arrived: Vec<Entry>,
 }
 
@@ -287,7 +288,7 @@ impl Arrivals {
         Self { next: vec![0; logs.len()], logs, arrived: Vec::new() }
     }
 
-    /// The next op of one of the logs that are not at their ends.
+    /// Returns the next op of one of the logs that are not at their ends.
     pub(super) fn next(&mut self, pick: usize) -> Option<Entry> {
         let open: Vec<_> = (0..self.logs.len()).filter(|log| self.next[*log] < self.logs[*log].len()).collect();
         let log = *open.get(pick % open.len().max(1))?;
@@ -297,7 +298,7 @@ impl Arrivals {
         Some(op)
     }
 
-    /// Everything at or below it has arrived.
+    /// Every op at or below this timestamp has arrived.
     pub(super) fn settled(&self) -> Hlc {
         let to_come = self.logs.iter().zip(&self.next).filter_map(|(log, next)| log.get(*next)).map(|op| op.stamp.hlc);
         Hlc(to_come.min().unwrap_or(Hlc(u64::MAX)).0 - 1)

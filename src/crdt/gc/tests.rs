@@ -1,4 +1,4 @@
-//! Whoever forgets judges as those do who remember everything.
+//! A registry that forgets decides as one that remembers everything.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -14,10 +14,11 @@ use crate::crdt::{ClaimRecord, EndReason, Entry, NameOp, Open, State, Vacancy};
 use crate::store::Table;
 use crate::store::schema::NameKey;
 
-/// A third of the window, so that ids are used again within it and after it.
+/// A third of the window, so that ids are used again both within it and after it.
 const STEP: u64 = (ID_WINDOW / 3) << 16;
 
-/// What the replica would have made of the ops at or below a timestamp: losers and released claims have ended.
+/// Does what the replica does once the ops at or below a timestamp are decided: claims of losers and released claims
+/// end.
 pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Entry], upto: Hlc) {
     let decided = |op: &&Entry| op.stamp.hlc <= upto;
     for decided in ops.iter().filter(decided) {
@@ -46,7 +47,8 @@ pub(in crate::crdt) fn end(registry: &mut Memory, ops: &[Entry], upto: Hlc) {
     }
 }
 
-/// The registrations that may be forgotten: over, with all who carry their ids, whose window has passed.
+/// The registrations that may be forgotten: their claims and those of all their twins have ended, and the window of the
+/// id has passed.
 pub(in crate::crdt) fn over(registry: &Memory, upto: Hlc) -> Vec<Registration> {
     let is_over = |registration: &Registration| {
         registration.stamp.hlc <= upto && registration.claims.iter().all(|claim| claim.ended.is_some())
@@ -69,7 +71,7 @@ pub(in crate::crdt) fn known(registry: &Memory) -> Vec<Stamp> {
     all::<schema::Registrations, _>(registry, |found| found.key().unwrap())
 }
 
-/// Those who carry the id of one go with it.
+/// Forgets a registration together with its twins.
 pub(in crate::crdt) fn forget(registry: &mut Memory, registration: &Registration) {
     let run = registration.chosen_id.map(|id| registry.lattice.run(&registry.store, id, registration.stamp));
     for stamp in run.unwrap_or_else(|| vec![registration.stamp]) {
@@ -106,8 +108,8 @@ pub(in crate::crdt) fn spread(logs: Vec<Vec<Entry>>) -> Vec<Vec<Entry>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Ops arrive in any allowed order; now and then one of two registries forgets some of what is over. Whatever both
-    /// still know stands alike in both, and so do the names.
+    /// Ops arrive in any allowed order; now and then one of two registries forgets some of what is over. The
+    /// registrations that both still know are the same in both, and so are the names.
     #[test]
     fn who_forgets_judges_as_who_remembers(
         logs in logs().prop_map(spread),
@@ -145,14 +147,14 @@ proptest! {
     }
 }
 
-/// What is to be erased, and is over.
+/// The registrations that are to be erased and whose claims have all ended.
 pub(in crate::crdt) fn erasable(registry: &Memory, upto: Hlc) -> Vec<Registration> {
     let due = registry.lattice.erasing().iter().filter(|(by, _)| by.hlc <= upto);
     let known = due.filter_map(|(_, stamp)| Registration::load(&registry.store, *stamp));
     known.filter(|known| known.stamp.hlc <= upto && known.claims.iter().all(|claim| claim.ended.is_some())).collect()
 }
 
-/// Some text of a registration is left, or a key of it by which nobody else is found.
+/// Returns true where some text of an erased registration is left, or a key of it that no other registration has.
 fn remains(registry: &Memory, erased: &Registration) -> bool {
     let known = Registration::load(&registry.store, erased.stamp).unwrap();
     let owner = schema::Owners::has(&registry.store, OwnerKey { owner: "o", stamp: erased.stamp });
@@ -176,8 +178,8 @@ fn remains(registry: &Memory, erased: &Registration) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Ops arrive in any allowed order; one of two registries erases what is to be erased, sooner or later, and forgets some
-    /// of it and of the rest. Both judge alike of all that comes, and nothing of what was erased is left.
+    /// Ops arrive in any allowed order. One of two registries erases what is to be erased, at arbitrary times, and
+    /// forgets some registrations. Both decide all later ops alike, and nothing of the erased text is left.
     #[test]
     fn who_erases_judges_as_who_does_not(
         logs in logs().prop_map(spread),
@@ -203,7 +205,8 @@ proptest! {
             for stamp in known(&erasing) {
                 let fate = |registry: &Memory| {
                     let known = Registration::load(&registry.store, stamp).unwrap();
-                    // Of what has ended it does not matter whether it was given up as well: the erased has no key to tell by.
+                    // Whether an ended claim was also released does not matter: in an erased registration a release no
+                    // longer matches the claim, because its key is a hash.
                     let given_up = |claim: &ClaimRecord| claim.released || claim.ended.is_some();
                     let ends: Vec<_> = known.claims.iter().map(|claim| (given_up(claim), claim.ended)).collect();
                     (known.lost, known.chosen_id, known.end(), ends)
@@ -249,7 +252,7 @@ fn a_name_that_was_erased_is_found_by_its_hash_and_is_plain_again_for_whoever_cl
     registry.apply(op(2, 2, 4, register(None, vec![claim("alice", Some(stamp(1, 1)))])));
     assert_eq!((schema::Names::count(&registry.store), schema::Erased::count(&registry.store)), (1, 0));
     assert_eq!(registry.lattice.vacancy(&registry.store, "username", "alice"), Vacancy::Taken(stamp(4, 2)));
-    // A retry that comes only now is the erased registration's.
+    // A retry that arrives only now is a twin of the erased registration, and is to be erased as well.
     registry.apply(op(3, 1, 5, register(Some(7), vec![claim("alice", None)])));
     assert_eq!(registry.lattice.erasing().iter().collect::<Vec<_>>(), [&(stamp(2, 1), stamp(5, 3))]);
 }

@@ -1,4 +1,4 @@
-//! A claim comes to a name: whom it displaces, and who had displaced it.
+//! Entering a claim into a name: which claims it displaces, and whether it is displaced itself.
 
 use super::super::lattice::{Effects, Lattice};
 use super::{Followed, Open, Standing};
@@ -6,28 +6,28 @@ use crate::clock::Stamp;
 use crate::store::Store;
 use crate::store::schema::{self, ClaimKey, FollowedKey, NameKey, Rows};
 
-/// What a claim did to a name.
+/// The effect of a claim on a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::crdt) struct Entered {
-    /// The claim.
+    /// The claim that was entered.
     claim: Stamp,
-    /// What its tenure follows.
+    /// The claim that it follows.
     after: Option<Stamp>,
-    /// The leader that it has displaced.
+    /// The leader of its tenure that it has displaced.
     displaced: Option<Stamp>,
-    /// It is displaced itself: by the leader of the tenure that follows this claim.
+    /// Where the claim is displaced itself, by the leader of the tenure that follows the claim in the inner option.
     lost_to: Option<Option<Stamp>>,
 }
 
 impl Entered {
-    /// Whether the claim is displaced.
+    /// Returns true where the claim is displaced.
     pub(in crate::crdt) fn has_lost(&self) -> bool {
         self.lost_to.is_some()
     }
 }
 
 impl Lattice {
-    /// Enters a claim among those that follow the same claim.
+    /// Enters a claim into the tenure that follows `claimed_after`.
     pub(in crate::crdt) fn enter(
         &self,
         store: &mut dyn Store,
@@ -42,7 +42,7 @@ impl Lattice {
         let follows = tenures.standing_before(after);
         let leads = planted!(crdt::leads(leader.is_none_or(|leader| claim <= leader), claim, leader));
         let displaced = leader.filter(|leader| claim < *leader);
-        // What comes before a leader that had ended changes which tenures the name went through.
+        // A claim that displaces a leader whose claim had ended changes which tenures the name went through.
         let is_open = open.is_some_and(|open| open.after == after);
         let rewinds = leads && !is_open && displaced.is_some_and(|leader| tenures.held(leader).is_none());
 
@@ -70,8 +70,9 @@ impl Lattice {
         Entered { claim, after, displaced, lost_to }
     }
 
-    /// Whoever a claim has displaced loses, and with it whoever follows it; and so do those who followed the claim before it
-    /// came, where it is displaced itself.
+    /// Marks the registrations that lose because of a claim. These are the leader that it displaces, with all claims
+    /// that follow this leader, and, where the claim is displaced itself, all claims that follow it and arrived before
+    /// it.
     pub(in crate::crdt) fn displace(
         &self,
         store: &mut dyn Store,
@@ -88,8 +89,9 @@ impl Lattice {
         }
     }
 
-    /// Those who follow a displaced claim are displaced with it, by the same leader. All claims of a tenure but the one that
-    /// leads it had lost before, and so had those who follow them.
+    /// Marks the claims that follow a displaced claim, directly or through others, as displaced by the same leader.
+    /// Only the leaders of their tenures have to be marked: the other claims had lost before, and so had those that
+    /// follow them.
     fn displace_followers(
         &self,
         store: &mut dyn Store,
@@ -111,7 +113,7 @@ impl Lattice {
         }
     }
 
-    /// Enters a claim that counts for nothing among those who lost a tenure to an earlier one.
+    /// Enters the claim of a void registration among the losers of a tenure, where an earlier claim leads it.
     pub(in crate::crdt) fn enter_loser(
         &self,
         store: &mut dyn Store,
@@ -125,7 +127,7 @@ impl Lattice {
         }
     }
 
-    /// The open tenure moves past those whose leaders have ended by now.
+    /// Moves the open tenure past tenures whose leaders have ended by now.
     pub(super) fn pass_ended(&self, store: &mut dyn Store, name: NameKey<'_>, arrives: Option<Stamp>) {
         let tenures = self.tenures_of(store, name);
         let (before, now) = (tenures.open, tenures.walk(arrives).map(|(open, _)| open));
@@ -144,7 +146,7 @@ impl Lattice {
         self.put_open(store, name, to);
     }
 
-    /// The first tenure is the open one again.
+    /// Makes the first tenure the open one again.
     fn rewind(&self, store: &mut dyn Store, name: NameKey<'_>) {
         let tenures = self.tenures_of(store, name);
         let (Some(open), Some(first)) = (tenures.open, tenures.leader(None)) else { return };

@@ -1,4 +1,5 @@
-//! A claim leaves a name, because its registration is forgotten or erased: what the name has to remember of it.
+//! Removing a claim from a name when its registration is forgotten or erased, and what the name must still remember of
+//! it.
 
 use super::super::lattice::Lattice;
 use super::{Followed, Open, Standing};
@@ -7,8 +8,9 @@ use crate::store::Store;
 use crate::store::schema::{self, FollowedKey, NameKey, Rows};
 
 impl Lattice {
-    /// Leaves a claim out, unless others follow it or may: whoever leads a tenure that the name went through stays, as a
-    /// stamp, until the next one is over too. The claim's registration is not here any more, or was erased.
+    /// Removes a claim, unless other claims follow it or may yet follow it. The leader of a tenure that the name went
+    /// through stays as a stamp until the next tenure is over too. The claim's registration must be deleted or erased
+    /// already.
     pub(in crate::crdt) fn leave(
         &self,
         store: &mut dyn Store,
@@ -36,7 +38,7 @@ impl Lattice {
         }
     }
 
-    /// Nobody is left who follows a displaced claim.
+    /// Deletes the row that says that a claim is displaced, once no claim follows it any more.
     fn drop_empty(&self, store: &mut dyn Store, name: NameKey<'_>, after: Option<Stamp>) {
         let Some(followed) = after else { return };
         let tenures = self.tenures_of(store, name);
@@ -46,12 +48,12 @@ impl Lattice {
         }
     }
 
-    /// Drops the first tenure of a name where nothing but the leader's stamp is left of it and of the next one, which
-    /// becomes the first. False where it stays.
+    /// Drops the first tenure of a name, where only the leaders' stamps are left of it and of the next tenure, which
+    /// then becomes the first. Returns false where the first tenure stays.
     fn drop_first(&self, store: &mut dyn Store, name: NameKey<'_>) -> bool {
         let tenures = self.tenures_of(store, name);
         let over = |after, leader: &Stamp| !self.has_text(store, *leader) && tenures.is_sole(after);
-        // The open tenure is beyond one that is over and has a next one.
+        // Where the first tenure is over and has a next one, the open tenure is not the first.
         let Some(open) = tenures.open.filter(|open| open.after.is_some()) else { return false };
         let Some(first) = tenures.leader(None).filter(|first| over(None, first)) else { return false };
         let Some(next) = tenures.leader(Some(first)).filter(|next| over(Some(first), next)) else { return false };

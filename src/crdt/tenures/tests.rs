@@ -1,4 +1,4 @@
-//! The rows of a name say the same as a plain list of its tenures and claims, whatever the order of what happens.
+//! The rows of a name agree with a plain list of its tenures and claims, in any order of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::store::memory::MemoryStore;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
-/// All claims to all names and what they follow, as plain lists that nothing is taken out of.
+/// All claims to all names and the claims that they follow, as plain lists from which nothing is removed.
 #[derive(Default)]
 struct Model {
     tenures: BTreeMap<String, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
@@ -82,7 +82,8 @@ fn history(registry: &Memory, key: &str, from: Option<ClaimPlace>) -> Vec<ClaimP
     history
 }
 
-/// The rows say who holds each name, who has lost, and what happened to it, as far as it is remembered.
+/// The rows agree with the model on who holds each name, who has lost, and the history of the name as far as it is
+/// remembered.
 fn same(registry: &Memory, model: &Model) -> Result<(), TestCaseError> {
     for stamp in known(registry) {
         let registration = Registration::load(&registry.store, stamp).unwrap();
@@ -111,7 +112,7 @@ fn same(registry: &Memory, model: &Model) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same, and the claim that is said to have displaced another one is the nearest that did.
+/// The rows agree with the model, and the claim that is said to have displaced another one is the nearest that did.
 fn displaced_by_the_nearest(registry: &Memory, model: &Model) -> Result<(), TestCaseError> {
     for key in KEYS {
         for place in model.history(key) {
@@ -137,7 +138,7 @@ fn displaced_by_the_nearest(registry: &Memory, model: &Model) -> Result<(), Test
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Claims come in any allowed order, and any of them end at any time.
+    /// Claims arrive in any allowed order, and any of them end at any time.
     #[test]
     fn the_rows_of_a_name_say_what_a_list_of_its_claims_does(
         logs in logs(),
@@ -162,7 +163,7 @@ proptest! {
         }
     }
 
-    /// Claims come in any allowed order, and what is over is erased, or forgotten.
+    /// Claims arrive in any allowed order, and registrations that are over are erased or forgotten.
     #[test]
     fn what_is_forgotten_changes_nothing_of_what_the_rows_say(
         logs in logs().prop_map(spread),
@@ -196,7 +197,7 @@ proptest! {
     }
 }
 
-/// Rows that say how claims stand which nobody follows, and which the name need not remember.
+/// Rows in [`schema::Followed`] about claims that nobody follows, and which the name need not remember.
 fn leftovers(store: &MemoryStore, registry: &Memory) -> Vec<(Stamp, Followed)> {
     let mut leftovers = Vec::new();
     schema::Followed::each(store, &Span::all(), |found| {

@@ -1,11 +1,11 @@
-//! What one more claim to a name costs, whatever happened to the name before.
+//! The cost of one more claim to a name does not depend on the history of the name.
 
 use crdts::VClock;
 
 use super::*;
 use crate::store::counting::Counting;
 
-/// What a step has read and written.
+/// The rows and bytes that a step has read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Cost {
     rows_read: usize,
@@ -36,7 +36,7 @@ impl Costly {
         op.stamp
     }
 
-    /// A client takes the name after whoever had it last.
+    /// A client claims the name, following its last holder.
     fn take(&mut self) -> Stamp {
         let Vacancy::Free(after) = self.registry.lattice.vacancy(&self.registry.store, "username", "alice") else {
             panic!("it is taken")
@@ -44,7 +44,7 @@ impl Costly {
         self.issue(register(None, vec![claim("alice", after)]))
     }
 
-    /// The same client gives it up, and all nodes know that.
+    /// The same client releases it, and all nodes know that.
     fn give_up(&mut self, taken: Stamp) {
         let (namespace, key) = ("username".to_owned(), "alice".to_owned());
         self.issue(NameOp::Release(ClaimRef { registration: taken, namespace, key }));
@@ -60,7 +60,7 @@ impl Costly {
         })
     }
 
-    /// Another node has taken the name at the same time, later.
+    /// Another node claims the name concurrently, with a later stamp.
     fn duplicate(&mut self, after: Option<Stamp>) -> Cost {
         self.measured(|costly| {
             assert!(matches!(
@@ -83,7 +83,7 @@ fn a_claim_costs_the_same_whatever_happened_to_the_name_before() {
     is_bounded(costs[20], costs[399]);
 }
 
-/// Numbers grow, and with them their encodings.
+/// Numbers grow with time, and their encodings with them, so a few more bytes are allowed.
 fn is_bounded(early: Cost, late: Cost) {
     assert!(late.rows_read <= early.rows_read && late.bytes_written <= early.bytes_written + 32, "{early:?}, {late:?}");
 }
