@@ -1,4 +1,4 @@
-//! The rules of a namespace as clients are shown them, and as they set them.
+//! Conversion of a namespace's rules from and to the bodies that clients read and write.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use super::{Hold, Profile, Rules, RulesError};
 use crate::model::{HeldFor, Namespace, NamespaceBody, ProfileName, RulesVersion, Span, Time};
 
 impl Rules {
-    /// The rules of this namespace, which this change set.
+    /// Returns the rules as clients see them. `version` says which change set them, and `is_final` whether that change
+    /// is final.
     pub(crate) fn shown(&self, namespace: String, version: RulesVersion, is_final: bool) -> Namespace {
         let (profile, lookalikes, remove_tags) = match self.profile() {
             Profile::Username { lookalikes } => (ProfileName::Username, Some(lookalikes), None),
@@ -42,30 +43,31 @@ impl Rules {
     }
 }
 
-/// The rules cannot be.
+/// The body describes no valid rules.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NamespaceBodyError {
-    /// A rule that the profile does not have.
+    /// The body has a rule that belongs to another profile than the namespace's.
     #[error("{rule} is a rule of profile {of}, which this namespace does not have")]
     NotOfProfile {
-        /// Which.
+        /// The rule, as the body names it.
         rule: &'static str,
-        /// Whose.
+        /// The profile that has this rule.
         of: &'static str,
     },
-    /// It says for whom names are kept, and not for how long.
+    /// The body says for whom released names are kept, but not for how long.
     #[error("held_for says for whom names that were given up are kept; say also for how long, as hold_after_release")]
     HeldForHowLong,
-    /// See [`RulesError`].
+    /// The rules contradict each other or a limit; see [`RulesError`].
     #[error(transparent)]
     Rules(#[from] RulesError),
 }
 
 impl NamespaceBody {
-    /// The rules for a namespace of this name.
+    /// Returns the rules that the body describes for a namespace of this name. Rules that it leaves out get their
+    /// defaults.
     ///
     /// # Errors
-    /// There cannot be such rules.
+    /// Fails where the body describes no valid rules.
     pub fn rules(&self, namespace: &str) -> Result<Rules, NamespaceBodyError> {
         let default = Rules::default_of(namespace);
         let profile = match (self.profile, default.profile()) {

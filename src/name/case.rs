@@ -1,8 +1,8 @@
-//! Capitals and small letters as one: simple case folding (the classes C and S of Unicode's `CaseFolding.txt`), and the
-//! spellings of a letter that differ from it by a dot or an iota only.
+//! Case folding: simple case folding (the classes C and S of Unicode's `CaseFolding.txt`), and the spellings of a
+//! letter that differ from it by a dot or an iota only.
 //!
-//! Simple folding maps one character to one, so `ς` and `Σ` are `σ`, and `ẞ` is `ß`. Two things are added to it, because
-//! capitals would lose their small letters otherwise:
+//! Simple folding maps one character to one, so `ς` and `Σ` are `σ`, and `ẞ` is `ß`. Two rules are added, because
+//! otherwise the small letter of some capitals would not have the same key:
 //!
 //! * A dot above a letter that has a dot already (the property `Soft_Dotted`: `i`, `j`, `і` and others) is left out. So
 //!   `İ`, whose small letter is `i` with a dot, is `i`. A dotless `ı` or `ȷ` with a dot is the dotted letter.
@@ -19,13 +19,13 @@ const SOFT_DOTTED: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<S
 
 const DOT_ABOVE: char = '\u{307}';
 const IOTA_BELOW: char = '\u{345}';
-/// The combining class of marks above: the first of them stands in the place of the dot.
+/// The combining class of marks above a letter. The first of them takes the place of the letter's own dot.
 const ABOVE: u8 = 230;
 
-/// The text in small letters, composed (NFC).
+/// Returns the text in small letters, composed (NFC).
 pub(super) fn fold(text: &str) -> String {
     let mut folded: Vec<char> = Vec::with_capacity(text.len());
-    // The index of the last letter, where a dot above would be its own.
+    // The index of the last letter, where a dot above the letter is part of it.
     let mut dotted = None;
     for original in text.nfd() {
         if original == IOTA_BELOW {
@@ -53,7 +53,7 @@ pub(super) fn fold(text: &str) -> String {
     folded.into_iter().nfc().collect()
 }
 
-/// The letter that a dotless one is with a dot.
+/// Returns the dotted form of a dotless letter.
 fn with_dot(c: char) -> Option<char> {
     match c {
         'ı' => Some('i'),

@@ -8,7 +8,7 @@ use super::NameError;
 
 const LABEL: &str = "a DNS label";
 
-/// A whole domain. `what` is what an error calls it.
+/// Returns the ASCII form of a whole domain. Errors call the domain `what`.
 pub(super) fn key(domain: &str, what: &'static str) -> Result<String, NameError> {
     if domain.starts_with('.') || domain.ends_with('.') || domain.contains("..") {
         return Err(NameError::Rule("its domain has an empty part: a dot too many"));
@@ -19,7 +19,7 @@ pub(super) fn key(domain: &str, what: &'static str) -> Result<String, NameError>
     }
 }
 
-/// One label: what stands between two dots of a domain.
+/// Returns the ASCII form of one label, which is the text between two dots of a domain.
 pub(super) fn label(label: &str) -> Result<String, NameError> {
     const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
     if let Some(character) = label.chars().find(|c| DOTS.contains(c)) {
@@ -31,7 +31,7 @@ pub(super) fn label(label: &str) -> Result<String, NameError> {
         NameError::Rule(rule) if rule == ORDER => NameError::Rule(LABEL_ORDER),
         other => other,
     })?;
-    // A character may be mapped to some that have a dot among them.
+    // Some characters are mapped to several characters with a dot among them.
     if ascii.contains('.') { Err(NameError::Character { character: '.', what: LABEL }) } else { Ok(ascii) }
 }
 
@@ -43,12 +43,14 @@ const LABEL_HYPHENS: &str =
     "it begins or ends with a hyphen, or has two in third and fourth place, which a DNS label may not";
 const LABEL_LENGTH: &str = "a DNS label has 1 to 63 bytes in the form of ASCII";
 
-/// The first character that no domain may hold, or else what is wrong with the whole.
+/// Returns the error for the first character that no domain may contain, or else for the rule that the whole domain
+/// breaks.
 fn culprit(domain: &str, what: &'static str) -> NameError {
     let ascii = |text: &str, hyphens, length| {
         Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::STD3, hyphens, length).is_ok()
     };
-    // A mark needs a letter before it, and a right-to-left letter is fit by itself.
+    // A mark needs a letter before it, while a right-to-left letter is valid only without a left-to-right one. So each
+    // character is tried alone and after a letter.
     let fit = |c: char| {
         let alone = [c.to_string(), format!("a{c}")];
         c == '.' || alone.iter().any(|text| ascii(text, Hyphens::Allow, DnsLength::Ignore))

@@ -1,8 +1,8 @@
-//! E-mail addresses: the `Mailbox` of RFC 5321 with the characters of RFC 6531, without quoted local parts, comments and
-//! address literals, which no sign-up has a use for.
+//! E-mail addresses: the `Mailbox` of RFC 5321 with the characters of RFC 6531, without quoted local parts, comments
+//! and address literals, which a sign-up does not need.
 //!
-//! The local part is mapped to lower case. By RFC 5321 only its host may say whether `Ann` and `ann` are one mailbox, but
-//! there is hardly one where they are two, and two accounts for them would be a mistake. A local part that is not ASCII
+//! The local part is mapped to lower case. By RFC 5321 only its host may say whether `Ann` and `ann` are one mailbox,
+//! but hardly any host treats them as two, and two accounts for them would be a mistake. A local part that is not ASCII
 //! takes the form of a user name. The domain becomes ASCII by UTS #46, see [`domain`].
 
 use super::{NameError, domain, username};
@@ -16,7 +16,7 @@ const MAX_ADDRESS: usize = 254;
 const DOMAIN: &str = "the domain of an e-mail address";
 const LOCAL: &str = "the part of an e-mail address before the '@'";
 
-/// The address in canonical form; `remove_tags` leaves out what follows a `+` in the local part.
+/// Returns the canonical form of an address. `remove_tags` leaves out what follows a `+` in the local part.
 pub(super) fn key(address: &str, remove_tags: bool) -> Result<String, NameError> {
     let rule = |rule| Err(NameError::Rule(rule));
     let Some((local, domain)) = address.rsplit_once('@') else {
@@ -32,7 +32,7 @@ pub(super) fn key(address: &str, remove_tags: bool) -> Result<String, NameError>
     Ok(format!("{local}@{domain}"))
 }
 
-/// A local part up to its tag. Where what is left would be none, as in `+news`, it has no tag.
+/// Returns a local part without its tag. Where nothing would be left, as in `+news`, the part is returned whole.
 fn untagged(local: &str) -> &str {
     match local.split_once('+') {
         Some((untagged, _)) if !untagged.is_empty() && !untagged.ends_with('.') => untagged,
@@ -61,8 +61,8 @@ fn local_part(local: &str) -> Result<String, NameError> {
     Ok(mapped)
 }
 
-/// What may stand in a dotted local part: `atext` of RFC 5322, section 3.2.3, with dots and, by RFC 6531, all that is not
-/// ASCII.
+/// Returns true for characters of a dotted local part: `atext` of RFC 5322, section 3.2.3, the dot and, by RFC 6531,
+/// everything beyond ASCII.
 fn is_atext(c: char) -> bool {
     !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c)
 }

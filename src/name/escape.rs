@@ -1,9 +1,10 @@
-//! Text of strangers on a terminal.
+//! Escaping of untrusted text for terminals and logs.
 
 use std::borrow::Cow;
 
-/// Text as it can be shown on a terminal or in a log: what cannot be seen or would act on the terminal is escaped, so that
-/// nobody's name or metadata moves the cursor, turns the direction of a line, or makes a line of its own.
+/// Returns text that is safe to show on a terminal or in a log. Characters that are invisible or that control a
+/// terminal are escaped, so that a name or metadata from a stranger cannot move the cursor, change the direction of a
+/// line, or begin a new line.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
@@ -16,8 +17,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether a character acts on a terminal instead of standing in a line: control characters, separators of lines and
-/// paragraphs, the controls of direction (UAX #9), the byte order mark, and tags.
+/// Returns true for characters that control a terminal or the layout of a line: control characters, separators of lines
+/// and paragraphs, the controls of direction (UAX #9), the byte order mark, and tags.
 pub(crate) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{feff}')

@@ -1,9 +1,10 @@
-//! Names that look alike, by the confusables of UTS #39, section 4.
+//! Look-alike names, by the confusables of UTS #39, section 4.
 //!
-//! UTS #39 gives each character a prototype, which all that look like it have in common. The prototype of `m` is `rn`, that
-//! of `1` is `l`, that of `0` is `O`: as the form of a whole name it takes `modern` and `modem` for one. So [`fold`] uses it
-//! the other way round: a character that has the prototype of an ASCII letter or digit becomes that letter or digit, and
-//! what is ASCII already stays as it is. [`skeleton`] is the whole of it, for those who want that.
+//! UTS #39 gives each character a prototype, which all characters that look like it share. The prototype of `m` is
+//! `rn`, that of `1` is `l`, that of `0` is `O`. A form of whole names made from prototypes treats `modern` and `modem`
+//! as one name. So [`fold`] works the other way round: a character with the prototype of an ASCII letter or digit
+//! becomes that letter or digit, and ASCII characters stay as they are. [`skeleton`] is the form that UTS #39 defines,
+//! for namespaces that want it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,8 +13,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::case;
 
-/// The ASCII letter or digit that a prototype belongs to. Small letters come first, then capitals (as small ones), then
-/// digits: what looks like `O` and `0` is an `o`, what looks like `l`, `I` and `1` is an `l`.
+/// The ASCII letter or digit of each prototype. Small letters come first, then capitals (as small letters), then
+/// digits. So a character that looks like `O` and `0` becomes `o`, and one that looks like `l`, `I` and `1` becomes
+/// `l`.
 static ASCII: LazyLock<BTreeMap<String, char>> = LazyLock::new(|| {
     let mut prototypes = BTreeMap::new();
     for c in ('a'..='z').chain('A'..='Z').chain('0'..='9') {
@@ -26,13 +28,14 @@ fn prototype(c: char) -> String {
     unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).collect()
 }
 
-/// A mapped name in which each look-alike of an ASCII letter or digit is that. What is ASCII stays as it is.
+/// Replaces each look-alike of an ASCII letter or digit in a mapped name by that letter or digit. ASCII characters stay
+/// as they are.
 pub(super) fn fold(mapped: &str) -> String {
     if mapped.is_ascii() {
         return mapped.to_owned();
     }
     let letters: String = mapped.nfd().filter(|c| !is_joiner(*c)).map(fold_character).collect();
-    // A letter may have got a dot by that, which the marks after it said already.
+    // The replacement may have its own dot, so a mark with a dot after it must be left out now.
     case::fold(&letters)
 }
 
@@ -40,21 +43,22 @@ fn fold_character(c: char) -> char {
     if c.is_ascii() { c } else { ASCII.get(&prototype(c)).copied().unwrap_or(c) }
 }
 
-/// What each ASCII character comes to in the skeleton of a name, made by the long way; none where that is not ASCII, and
-/// might combine with its neighbours.
+/// The skeleton of each ASCII character, computed by [`any_skeleton`]; none where the skeleton is not ASCII and might
+/// combine with its neighbours.
 static SKELETONS: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
     let of = |c: char| Some(any_skeleton(c.encode_utf8(&mut [0; 4]))).filter(|form| form.is_ascii());
     ('\0'..='\x7f').map(of).collect()
 });
 
-/// The form that all which looks like a mapped name has in common.
+/// Returns the form that all look-alikes of a mapped name share.
 pub(super) fn skeleton(mapped: &str) -> String {
     let of = |byte: u8| SKELETONS.get(usize::from(byte)).and_then(Option::as_deref);
-    // Most names are ASCII, whose characters do not look at their neighbours.
+    // Most names are ASCII. The skeleton of an ASCII character does not depend on its neighbours.
     mapped.bytes().map(of).collect::<Option<String>>().unwrap_or_else(|| any_skeleton(mapped))
 }
 
-/// The skeleton is mapped to small letters again, until nothing changes: a key is to be its own key.
+/// Computes the skeleton and folds its case, again and again until nothing changes, so that the key of a key is the key
+/// itself.
 fn any_skeleton(mapped: &str) -> String {
     let mut form = one_skeleton(mapped);
     loop {
@@ -71,7 +75,8 @@ fn one_skeleton(form: &str) -> String {
     case::fold(&unicode_security::skeleton(&visible).collect::<String>())
 }
 
-/// ZERO WIDTH NON-JOINER and JOINER: they part or join letters and cannot be seen by themselves.
+/// Returns true for ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER, which separate or join letters and are invisible
+/// themselves.
 pub(super) fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
@@ -104,7 +109,7 @@ mod tests {
             let (folded, looks_like) = (fold_character(c), prototype(c));
             if ascii.contains(&looks_like) {
                 found += 1;
-                // `l`, `I` and `1` have one prototype, as `O` and `0`: a capital stands for its small letter.
+                // `l`, `I` and `1` have one prototype, and so have `O` and `0`: a capital becomes its small letter.
                 let stands_for = [folded, folded.to_ascii_uppercase()].map(prototype);
                 assert!(folded.is_ascii_alphanumeric() && stands_for.contains(&looks_like), "{c}: {folded}");
             } else {

@@ -1,8 +1,9 @@
-//! Namespaces: from a name as typed to its canonical form, and the rules that say which names may be claimed.
+//! Names and namespaces: how the canonical form (the key) of a name is computed, and the rules that say which names may
+//! be claimed.
 //!
-//! The key is computed once, by the node that takes the claim, and travels in the op: no other node computes it again,
-//! so no difference of Unicode tables can split a cluster. For the same reason a change of a namespace's rules does not
-//! touch the names that are taken: they keep their keys.
+//! The key is computed once, by the node that takes the claim, and travels in the op. No other node computes it again,
+//! so different Unicode tables cannot make nodes disagree. For the same reason a change of a namespace's rules does not
+//! affect the names that are taken: they keep their keys.
 //!
 //! | profile | its key |
 //! | --- | --- |
@@ -11,9 +12,11 @@
 //! | `dns-label` | one label of a domain, as ASCII by UTS #46 |
 //! | `opaque` | the name as given, byte by byte |
 //!
-//! In a private namespace a keyed hash stands for the canonical form, see [`Pepper`], and the name as typed does not travel.
+//! In a private namespace the key is a keyed hash of the canonical form, see [`Pepper`], and the name as typed does not
+//! leave the node.
 //!
-//! A namespace has the rules that were set last, or else [`Rules::default_of`] its name: it is made by its first use.
+//! A namespace exists from its first use on. It has the rules that were set last, or else [`Rules::default_of`] its
+//! name.
 
 mod body;
 mod case;
@@ -42,63 +45,65 @@ use std::borrow::Cow;
 
 use crate::model::limits::{MAX_NAME, MAX_NAMESPACE};
 
-/// A name as typed, for people to read on a terminal: a private one is not known where it was not typed, and then it is
-/// empty.
+/// Returns a name as typed, made safe for a terminal. A private name is empty except where it was typed, and is shown
+/// as `(private)`.
 #[must_use]
 pub fn shown(name: &str) -> Cow<'_, str> {
     if name.is_empty() { Cow::Borrowed("(private)") } else { escaped(name) }
 }
 
-/// The name is not valid in its namespace. Says which rule it breaks; as a static text it is a code for that.
+/// A name is not valid in its namespace. The variant says which rule it breaks; converted to a static text it is a
+/// stable code for that rule.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum NameError {
-    /// Nothing was typed.
+    /// The name is empty.
     #[error("it is empty")]
     Empty,
-    /// More bytes than [`MAX_NAME`].
+    /// The name has more bytes than [`MAX_NAME`].
     #[error("it has {0} bytes, more than {MAX_NAME}")]
     TooLarge(usize),
-    /// Its canonical form has more bytes than [`MAX_NAME`].
+    /// The canonical form has more bytes than [`MAX_NAME`].
     #[error("its canonical form has {0} bytes, more than {MAX_NAME}")]
     KeyTooLarge(usize),
-    /// Fewer characters than the namespace asks for.
+    /// The name has fewer characters than the namespace requires.
     #[error("it has {has} {}, and this namespace asks for {least} at least", characters(*.has))]
     TooShort {
         /// Characters of the name.
         has: usize,
-        /// What is asked for.
+        /// The least number of characters.
         least: usize,
     },
-    /// More characters than the namespace allows.
+    /// The name has more characters than the namespace allows.
     #[error("it has {has} {}, and this namespace allows {most} at most", characters(*.has))]
     TooLong {
         /// Characters of the name.
         has: usize,
-        /// What is allowed.
+        /// The greatest number of characters.
         most: usize,
     },
-    /// It is one of the namespace's reserved names, or counts as one.
+    /// The name is reserved in the namespace.
     #[error("it is reserved in this namespace{}", reserved_as(.0))]
     Reserved(ReservedAs),
-    /// A character that may stand in such names, but not in this namespace.
+    /// The name contains a character that its profile allows, but not this namespace.
     #[strum(serialize = "character-not-allowed")]
     #[error("{} may not stand in names of this namespace, which takes {allowed} only", describe(*.character))]
     NotAllowed {
-        /// Which.
+        /// The character.
         character: char,
-        /// What the namespace takes.
+        /// The characters that the namespace allows, in words.
         allowed: &'static str,
     },
-    /// A character that no such name may hold.
+    /// The name contains a character that its profile does not allow.
     #[error("{} may not stand in {what}", describe(*.character))]
     Character {
-        /// Which.
+        /// The character.
         character: char,
-        /// In what: a user name, or a part of an address.
+        /// The text that may not contain it: a user name, or a part of an address.
         what: &'static str,
     },
-    /// Fit characters in an unfit order, as right-to-left and left-to-right ones mixed.
+    /// The name breaks another rule of its profile, such as the one about mixing right-to-left and left-to-right
+    /// characters. The text says which.
     #[error("{0}")]
     #[strum(serialize = "malformed")]
     Rule(&'static str),
@@ -107,16 +112,16 @@ pub enum NameError {
     Namespace(#[from] NamespaceError),
 }
 
-/// How a name is a reserved one.
+/// The reason why a name counts as reserved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReservedAs {
-    /// It was reserved in this spelling.
+    /// The name is reserved in this spelling.
     Itself,
-    /// Another spelling of it was reserved: capitals, or composed otherwise.
+    /// Another spelling of the name is reserved, which differs in capitals or in composition.
     Spelling(String),
-    /// It looks like this reserved name.
+    /// The name looks like this reserved name.
     LookAlike(String),
-    /// It fits this pattern.
+    /// The name fits this reserved pattern.
     Fits(String),
 }
 
@@ -128,10 +133,10 @@ pub enum ReservedAs {
 )]
 pub struct NamespaceError;
 
-/// Whether `namespace` can be the name of a namespace.
+/// Checks the name of a namespace.
 ///
 /// # Errors
-/// It cannot.
+/// Fails where the name is malformed.
 pub fn check_namespace(namespace: &str) -> Result<(), NamespaceError> {
     let fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
     let part =
@@ -152,7 +157,7 @@ fn reserved_as(how: &ReservedAs) -> String {
     }
 }
 
-/// A character so that its reader can find it, also where it cannot be seen.
+/// Describes a character for an error text, with its code point where the character may be invisible.
 fn describe(character: char) -> String {
     let code = u32::from(character);
     let escaped = character.escape_debug().count() > 1 && !matches!(character, '\'' | '"' | '\\');

@@ -1,36 +1,36 @@
-//! Keys of names that are not to be read: a keyed hash in place of the canonical form.
+//! Keys of private names: a keyed hash replaces the canonical form.
 //!
-//! All nodes of a cluster have the same secret, so they give the same name the same key, and none of them has to know the
-//! name. Whoever has no node's data directory has no secret, and cannot try out names. Whoever has one can: addresses can
-//! be guessed, and a hash hides no more than the guessing costs.
+//! All nodes of a cluster have the same secret, so they compute the same key for the same name without knowing each
+//! other's names. Whoever has no data directory of a node has no secret, and cannot try out names. Whoever has one can:
+//! addresses can be guessed, and a hash protects them only by the cost of guessing.
 
 use std::fmt;
 
-/// Keeps this use of the cluster's secret apart from any other.
+/// Separates this use of the cluster's secret from any other use.
 const CONTEXT: &str = "forename 2026-11 keys of private names";
 
-/// Bytes of a hash: two names of one hash are as unlikely as it gets, also where somebody looks for them.
+/// Bytes of a hash: enough that nobody finds two names with one hash, even by searching.
 const BYTES: usize = 20;
 
-/// The secret that goes into the keys of private names, and into what is left of erased ones.
+/// The secret for the keys of private names, and for the hashes that replace erased names.
 #[derive(Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pepper([u8; 32]);
 
 impl Pepper {
-    /// How long a hash is, in characters.
+    /// Length of a hash in characters.
     pub const HASH_LEN: usize = 2 * BYTES;
 
-    /// That of a cluster with this secret.
+    /// Derives the pepper of a cluster from the cluster's secret.
     #[must_use]
     pub fn derive(secret: &[u8; 32]) -> Self {
         Self(blake3::derive_key(CONTEXT, secret))
     }
 
-    /// What stands for a key of a namespace: 40 hexadecimal digits, which need no escape anywhere.
+    /// Returns the hash that replaces a key of a namespace: 40 hexadecimal digits, which need no escaping anywhere.
     #[must_use]
     pub fn hash(&self, namespace: &str, key: &str) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        // No namespace has this byte, so where it ends is told.
+        // A zero byte cannot occur in the name of a namespace, so it separates the namespace from the key.
         hasher.update(namespace.as_bytes()).update(&[0]).update(key.as_bytes());
         hasher.finalize().to_hex().as_str().chars().take(Self::HASH_LEN).collect()
     }
@@ -50,7 +50,7 @@ mod tests {
     fn the_same_name_has_the_same_hash_and_no_other_has() {
         let pepper = Pepper::derive(&[7; 32]);
         let hash = pepper.hash("email", "ann@example.org");
-        // Written here, because it stays so: names would not be found again.
+        // The hash is computed by [`Pepper::derive`] from a fixed secret.
         assert_eq!(hash, Pepper::derive(&[7; 32]).hash("email", "ann@example.org"));
         assert!(hash.len() == Pepper::HASH_LEN && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
         for other in [

@@ -1,8 +1,8 @@
 //! Reserved names and patterns of a namespace.
 //!
-//! A reserved name is compared by key. In one with an asterisk, a pattern, each asterisk stands for any characters, or
-//! none: `*admin*` is every name with `admin` in it. What stands between the asterisks is mapped as the characters of a
-//! key are, so a pattern, too, reaches other spellings and look-alikes.
+//! A reserved name is compared by key. A reserved name with an asterisk is a pattern, in which each asterisk stands for
+//! any characters, or none: `*admin*` fits every name with `admin` in it. The text between the asterisks is mapped like
+//! a key, so a pattern also covers other spellings and look-alikes.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use super::{NameError, lookalikes, username};
 use crate::model::Lookalikes;
 use crate::model::limits::MAX_NAME;
 
-/// Reserved names and patterns of one namespace at most. A guess: lists of names that sites keep for themselves have some
-/// hundreds.
+/// The greatest number of reserved names and patterns of one namespace. A guess: sites keep lists of some hundred names
+/// for themselves.
 pub const MAX_RESERVED: usize = 1000;
-/// Bytes of all reserved names and patterns of one namespace together.
+/// The greatest number of bytes of all reserved names and patterns of one namespace together.
 pub const MAX_RESERVED_BYTES: usize = 16 * 1024;
 
-/// Names that nobody is to claim.
+/// Names and patterns that nobody may claim.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub(super) struct Reserved {
-    /// As typed, by key.
+    /// Reserved names as typed, by key.
     names: BTreeMap<String, String>,
-    /// As typed, by the pattern of keys.
+    /// Patterns as typed, by the mapped pattern, to which keys are compared.
     patterns: BTreeMap<String, String>,
 }
 
 impl Reserved {
-    /// These names, whose keys `key` makes.
+    /// Makes the table of these names and patterns. `key` computes the key of a name.
     pub(super) fn new<'a>(
         profile: Profile,
         names: impl IntoIterator<Item = &'a str>,
@@ -52,17 +52,17 @@ impl Reserved {
         if count > MAX_RESERVED { Err(RulesError::TooMany(count)) } else { Ok(reserved) }
     }
 
-    /// The reserved name of this key, as it was typed.
+    /// Returns the reserved name with this key, as typed.
     pub(super) fn name(&self, key: &str) -> Option<&str> {
         self.names.get(key).map(String::as_str)
     }
 
-    /// The first pattern that a key fits, as it was typed.
+    /// Returns the first pattern that a key fits, as typed.
     pub(super) fn pattern(&self, key: &str) -> Option<&str> {
         self.patterns.iter().find(|(pattern, _)| fits(key, pattern)).map(|(_, typed)| typed.as_str())
     }
 
-    /// Bytes of the key of each and of what was typed.
+    /// Returns the bytes of each entry: those of its key or mapped pattern, and those of its text as typed.
     pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
         self.names.iter().chain(&self.patterns).map(|(key, typed)| (key.len(), typed.len()))
     }
@@ -75,7 +75,7 @@ impl Reserved {
     }
 }
 
-/// The pattern of the keys of what fits a pattern as typed.
+/// Maps the text of a pattern so that keys can be compared to it.
 fn pattern(profile: Profile, typed: &str) -> Result<String, NameError> {
     if typed.chars().all(|c| c == '*') {
         return Err(NameError::Rule("it would reserve every name"));
@@ -103,14 +103,14 @@ fn pattern(profile: Profile, typed: &str) -> Result<String, NameError> {
     Ok(typed.split('*').map(piece).collect::<Vec<_>>().join("*"))
 }
 
-/// Whether a key fits a pattern, in which each asterisk stands for any characters.
+/// Returns true where a key fits a mapped pattern, in which each asterisk stands for any characters.
 fn fits(key: &str, pattern: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = key.strip_prefix(first) else { return false };
     let Some(last) = pieces.next_back() else { return rest.is_empty() };
     for piece in pieces {
-        // The earliest place leaves the most for the pieces after it.
+        // The earliest match leaves the most text for the pieces after it.
         let Some((_, after)) = rest.split_once(piece) else { return false };
         rest = after;
     }
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Tries every place for every asterisk.
+    /// Tries every length for every asterisk.
     fn fits_somehow(key: &[char], pattern: &[char]) -> bool {
         match pattern.split_first() {
             None => key.is_empty(),

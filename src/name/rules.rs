@@ -9,38 +9,38 @@ use super::{NameError, ReservedAs, domain, email, lookalikes, username};
 use crate::model::limits::MAX_NAME;
 use crate::model::{Characters, Lookalikes, ProfileName};
 
-/// What an error calls a user name.
+/// The word for a user name in errors.
 const USER_NAME: &str = "a user name";
 
-/// How the names of a namespace are written, and which of them are one.
+/// The syntax of names in a namespace, and which spellings are one name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Profile {
-    /// User names.
+    /// User names, by RFC 8265.
     Username {
-        /// Which names that look alike are one.
+        /// Which look-alike names are one name.
         lookalikes: Lookalikes,
     },
-    /// E-mail addresses.
+    /// E-mail addresses, by RFC 5321 and RFC 6531.
     Email {
-        /// What follows a `+` before the `@` does not count.
+        /// Leave out what follows a `+` before the `@`.
         remove_tags: bool,
     },
-    /// Whatever the application likes: each byte counts.
+    /// Any text; names that differ in one byte are two names.
     Opaque,
-    /// Labels of domains.
+    /// Labels of domains, by UTS #46.
     DnsLabel,
 }
 
-/// For how long a name that its holder gave up is kept from others.
+/// How long a released name is kept from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Hold {
-    /// Milliseconds from the release or the rename; at least 1, at most [`MAX_HOLD`].
+    /// Milliseconds since the release or the rename; at least 1, at most [`MAX_HOLD`].
     pub millis: u64,
-    /// Its former owner may take it meanwhile.
+    /// True where the former owner may take the name during the hold.
     pub owner_may: bool,
 }
 
-/// The longest hold, in milliseconds: ten years. A guess: nobody plans for more.
+/// The longest hold, in milliseconds: ten years, a guess at the most that anybody needs.
 pub const MAX_HOLD: u64 = 3650 * 24 * 3_600_000;
 
 /// Refuses characters that may not stand in the names of a namespace.
@@ -59,12 +59,12 @@ fn check_characters(characters: Characters, mapped: &str) -> Result<(), NameErro
 }
 
 impl Profile {
-    /// User names; what looks like ASCII is that.
+    /// User names, in which look-alikes of ASCII characters become those characters.
     pub const USERNAME: Self = Self::Username { lookalikes: Lookalikes::Fold };
-    /// E-mail addresses; their tags count.
+    /// E-mail addresses whose tags are part of the key.
     pub const EMAIL: Self = Self::Email { remove_tags: false };
 
-    /// Its name: `username`, `email`, `opaque` or `dns-label`.
+    /// Returns the profile's name: `username`, `email`, `opaque` or `dns-label`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -87,7 +87,8 @@ impl From<Profile> for ProfileName {
     }
 }
 
-/// The rules of a namespace. They apply at a node from the moment it knows of them, to the claims that it accepts itself.
+/// The rules of a namespace. A node applies the rules that it knows to the claims that it accepts itself, and to no
+/// others.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "Record", into = "Record")]
 pub struct Rules {
@@ -100,7 +101,7 @@ pub struct Rules {
     hold: Option<Hold>,
 }
 
-/// How rules are written in ops and in the store: later versions are added at the end.
+/// The encoding of rules in ops and in the store. Later versions are added at the end.
 #[derive(Serialize, Deserialize)]
 enum Record {
     V1 {
@@ -123,49 +124,49 @@ impl From<Record> for Rules {
 
 impl From<Rules> for Record {
     fn from(Rules { profile, least, most, characters, reserved, private, hold }: Rules) -> Self {
-        // Both are at most `MAX_NAME`.
+        // Both lengths are at most `MAX_NAME`, which fits.
         let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         Self::V1 { profile, least: short(least), most: short(most), characters, reserved, private, hold }
     }
 }
 
-/// No namespace can have these rules.
+/// The rules contradict each other or a limit.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RulesError {
-    /// The lengths contradict each other, or the limit on all names.
+    /// The lengths contradict each other, or exceed the limit for all names.
     #[error(
         "names of {least} to {most} characters cannot be: 1 at least, {MAX_NAME} at most, and the least not above the most"
     )]
     Lengths {
-        /// Characters at least.
+        /// The least number of characters.
         least: usize,
-        /// Characters at most.
+        /// The greatest number of characters.
         most: usize,
     },
-    /// Too many reserved names.
+    /// There are too many reserved names; the number is given.
     #[error("{0} reserved names are more than {MAX_RESERVED}")]
     TooMany(usize),
-    /// Reserved names of too many bytes.
+    /// The reserved names have too many bytes in all; the number is given.
     #[error("the reserved names have {0} bytes, more than {MAX_RESERVED_BYTES}")]
     TooLarge(usize),
-    /// Names that are kept for ever after they were given up, or not at all.
+    /// The hold is zero or longer than [`MAX_HOLD`]; its milliseconds are given.
     #[error("a name is kept from others for 1 ms to 3650 days after it was given up, not for {0} ms")]
     Hold(u64),
-    /// A reserved name that could not be claimed anyway.
+    /// A reserved name is not a valid name of the profile.
     #[error("{name:?} cannot be reserved: {error}")]
     Reserved {
-        /// As given.
+        /// The reserved name as given.
         name: String,
-        /// Why it is no name.
+        /// The reason why it is not valid.
         error: NameError,
     },
 }
 
 impl Rules {
-    /// Rules for names of `least` to `most` characters, of which these are reserved.
+    /// Makes rules for names of `least` to `most` characters, with these reserved names and patterns.
     ///
     /// # Errors
-    /// There cannot be such rules.
+    /// Fails where the lengths or a reserved name are not valid.
     pub fn new<'a>(
         profile: Profile,
         (least, most): (usize, usize),
@@ -179,8 +180,8 @@ impl Rules {
         Ok(Self { reserved, ..rules })
     }
 
-    /// The rules of a namespace that nobody has set any for: addresses where the last part of its name is `email`, user
-    /// names elsewhere, of any length, none of them reserved.
+    /// Returns the rules of a namespace for which nobody has set any. Its names are e-mail addresses where the last
+    /// part of its own name is `email`, and user names elsewhere; they may have any length, and none is reserved.
     #[must_use]
     pub fn default_of(namespace: &str) -> Self {
         let last = namespace.rsplit('/').next().unwrap_or_default();
@@ -192,29 +193,29 @@ impl Rules {
         Self { profile, least: 1, most: MAX_NAME, characters, reserved, private: false, hold: None }
     }
 
-    /// The same rules for names of these characters only. They are looked at in user names alone.
+    /// Returns the same rules with a limit on characters, which applies to user names only.
     #[must_use]
     pub fn with_characters(self, characters: Characters) -> Self {
         Self { characters, ..self }
     }
 
-    /// Which characters may stand in user names.
+    /// Returns the characters that user names may contain.
     #[must_use]
     pub fn characters(&self) -> Characters {
         self.characters
     }
 
-    /// The same rules for names that only those are told of who may read, and that do not travel as typed; or for public
-    /// ones.
+    /// Returns the same rules with the namespace private or public. A private name does not leave the node as typed,
+    /// and only callers that may read learn of it.
     #[must_use]
     pub fn with_private(self, private: bool) -> Self {
         Self { private, ..self }
     }
 
-    /// The same rules, with names kept from others for a while once their holders gave them up; or not.
+    /// Returns the same rules with a hold on released names, or with none.
     ///
     /// # Errors
-    /// There is no such while.
+    /// Fails where the hold is zero or longer than [`MAX_HOLD`].
     pub fn with_hold(self, hold: Option<Hold>) -> Result<Self, RulesError> {
         match hold {
             Some(Hold { millis, .. }) if !(1..=MAX_HOLD).contains(&millis) => Err(RulesError::Hold(millis)),
@@ -222,25 +223,26 @@ impl Rules {
         }
     }
 
-    /// For how long names that were given up are kept from others; not at all where there is none.
+    /// Returns how long released names are kept from others; none where they are free at once.
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {
         self.hold
     }
 
-    /// Whether a keyed hash stands for a name's canonical form.
+    /// Returns true where keys are keyed hashes of canonical forms.
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.private
     }
 
-    /// How names are written, and which are one.
+    /// Returns the profile: the syntax of names, and which spellings are one name.
     #[must_use]
     pub fn profile(&self) -> Profile {
         self.profile
     }
 
-    /// Characters of a name at least and at most: Unicode code points as typed, composed (NFC) unless the names are opaque.
+    /// Returns the least and the greatest length of a name in Unicode code points. Names are counted as typed, but
+    /// composed (NFC) unless the profile is opaque.
     #[must_use]
     pub fn lengths(&self) -> (usize, usize) {
         (self.least, self.most)
@@ -252,17 +254,16 @@ impl Rules {
         self.reserved.typed()
     }
 
-    /// Bytes of each reserved name or pattern: of its key, and as typed.
+    /// Returns the bytes of each reserved name or pattern: those of its key, and those as typed.
     pub(crate) fn reserved_sizes(&self) -> impl Iterator<Item = (usize, usize)> {
         self.reserved.sizes()
     }
 
-    /// The canonical form of a name, which is what must be unique; where names are private it is hashed yet. A name that
-    /// was taken under other rules may be shorter or longer than these allow, or reserved by now, so none of that is
-    /// looked at.
+    /// Returns the canonical form of a name, which must be unique. In a private namespace the caller hashes it. Lengths
+    /// and reserved names are not checked, because a name that was taken under other rules may break the present ones.
     ///
     /// # Errors
-    /// It is no name of this profile.
+    /// Fails where the text is not a valid name of this profile.
     pub fn key(&self, name: &str) -> Result<String, NameError> {
         if name.is_empty() {
             return Err(NameError::Empty);
@@ -286,10 +287,10 @@ impl Rules {
         if key.len() > MAX_NAME { Err(NameError::KeyTooLarge(key.len())) } else { Ok(key) }
     }
 
-    /// Whether a name, whose key is given, may be claimed.
+    /// Checks whether the rules allow a name to be claimed. `key` is its key.
     ///
     /// # Errors
-    /// Which rule it breaks.
+    /// Fails with the rule that the name breaks.
     pub fn check(&self, name: &str, key: &str) -> Result<(), NameError> {
         let has = match self.profile {
             _ if name.is_ascii() => name.len(),
@@ -318,13 +319,13 @@ impl Rules {
         }
     }
 
-    /// Whether two names, which have one key, have it only because they look alike.
+    /// Returns true where two names with the same key share it only because they look alike.
     #[must_use]
     pub fn look_alike(&self, one: &str, other: &str) -> bool {
         matches!(self.profile, Profile::Username { .. }) && username::form(one) != username::form(other)
     }
 
-    /// Whether every name has the same key under both.
+    /// Returns true where every name has the same key under both rules.
     #[must_use]
     pub fn same_keys(&self, other: &Self) -> bool {
         self.profile == other.profile && self.private == other.private

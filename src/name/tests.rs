@@ -1,4 +1,4 @@
-//! A table of names, and what holds of all keys.
+//! A table of names and their keys, and properties of all keys.
 
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn rules(profile: Profile) -> Rules {
     Rules::new(profile, (1, MAX_NAME), []).unwrap()
 }
 
-/// Text in which `\u{...}` stands for code points.
+/// Replaces each `\u{...}` in a text by its code point.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -76,7 +76,7 @@ fn the_table_of_tricky_names() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The profile of user names, each way to treat look-alikes.
+/// The profile of user names with each treatment of look-alikes.
 fn usernames() -> [Profile; 3] {
     [Lookalikes::Fold, Lookalikes::Strict, Lookalikes::Distinct].map(|lookalikes| Profile::Username { lookalikes })
 }
@@ -88,8 +88,8 @@ fn every_key_of_one_character_is_its_own_key() {
         let name = |c: char| if profile == Profile::EMAIL { format!("{c}@{c}.org") } else { c.to_string() };
         for c in '\0'..=char::MAX {
             let Ok(key) = rules.key(&name(c)) else { continue };
-            // What look-alikes stand for need not be a name: `%` is drawn like a degree sign, a slash and a zero. Nor need a
-            // small letter that is younger than the profile's tables, as in Cherokee.
+            // A key need not be a valid name: the skeleton of `%` has a degree sign, a slash and a zero, and the
+            // profile's tables may lack a small letter that is newer than they are, as in Cherokee.
             let Ok(again) = rules.key(&key) else { continue };
             assert_eq!(again, key, "U+{:04X}", u32::from(c));
         }
@@ -103,7 +103,8 @@ fn a_capital_and_its_small_letters_are_one_letter() {
         for c in '\0'..=char::MAX {
             let (upper, lower): (String, String) = (c.to_uppercase().collect(), c.to_lowercase().collect());
             let Ok(key) = rules.key(&c.to_string()) else { continue };
-            // Simple case folding has no rule for these: the capitals of a sharp s are SS, that of a dotless i is I.
+            // Simple case folding has no rule for these letters: the capital of a sharp s is SS, and that of a dotless
+            // i is I.
             for other in [&upper, &lower].into_iter().filter(|_| !matches!(c, 'ß' | 'ẞ' | 'ı')) {
                 let other_key = rules.key(other);
                 assert!(

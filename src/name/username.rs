@@ -1,9 +1,10 @@
-//! User names: RFC 8265, section 3.3 (UsernameCaseMapped), made for names that people look for.
+//! User names by RFC 8265, section 3.3 (UsernameCaseMapped), with a change in the order of its steps.
 //!
-//! The profile of the RFC looks at the characters first and maps and composes afterwards, so that it refuses a name in one
-//! spelling and takes it in another. Here a name is composed (NFC) and mapped (width, then case, see [`case`]) first. Then
-//! come the rules: identifier characters only, the context rules, the Bidi rule. Two more are of UTS #39, section 5.4: a
-//! mark needs a letter before it, and the same mark does not stand twice on one letter, where the second cannot be seen.
+//! The RFC checks the characters first, and maps and composes afterwards, so it refuses a name in one spelling and
+//! accepts it in another. Here a name is composed (NFC) and mapped (width, then case, see [`case`]) first. Then the
+//! rules are checked: identifier characters only, the context rules, the Bidi rule. Two more rules are taken from UTS
+//! #39, section 5.4: a mark needs a letter before it, and the same mark may not stand twice on one letter, where the
+//! second is invisible.
 
 use icu_properties::props::GeneralCategory;
 use icu_properties::{CodePointMapData, CodePointMapDataBorrowed};
@@ -22,12 +23,12 @@ const CONTEXT: &str = "its characters may not stand side by side like that (the 
 const NO_LETTER: &str = "it begins with a mark (an accent or the like), which has no letter to stand on";
 const TWICE: &str = "the same mark (an accent or the like) stands twice on one letter";
 
-/// The name in the profile's form. `what` is what an error calls it.
+/// Returns a name in the profile's form. Errors call the name `what`.
 pub(super) fn mapped(name: &str, what: &'static str) -> Result<String, NameError> {
     if name.is_ascii() { ascii(name, what) } else { unicode(name, what) }
 }
 
-/// For ASCII the profile comes down to this: U+0021 to U+007E, lower-cased.
+/// For ASCII names the profile amounts to this: U+0021 to U+007E, in lower case.
 pub(super) fn ascii(name: &str, what: &'static str) -> Result<String, NameError> {
     match name.chars().find(|c| !c.is_ascii_graphic()) {
         Some(character) => Err(NameError::Character { character, what }),
@@ -53,17 +54,17 @@ pub(super) fn unicode(name: &str, what: &'static str) -> Result<String, NameErro
     }
 }
 
-/// Text composed, and mapped in width and case, whether or not it can be a name.
+/// Returns the text composed and with width and case mapped, whether or not it is a valid name.
 pub(super) fn form(text: &str) -> String {
     let composed: String = text.nfc().collect();
     match UsernameCaseMapped::new().width_mapping_rule(composed.as_str()) {
         Ok(narrow) => case::fold(&narrow),
-        // The width of every character is known; should one not be, the rules refuse it.
+        // The width of every character is known. Should one be unknown, the rules refuse it later.
         Err(_) => case::fold(&composed),
     }
 }
 
-/// Whether a mark that takes no room of its own follows itself.
+/// Returns true where a nonspacing mark follows itself.
 fn has_mark_twice(form: &str) -> bool {
     let visible = form.nfd().filter(|c| !lookalikes::is_joiner(*c));
     let mut last = None;
@@ -74,7 +75,7 @@ fn has_mark_twice(form: &str) -> bool {
     })
 }
 
-/// The first character that is unfit by itself, or else the rule that the whole breaks.
+/// Returns the error for the first character that is never allowed, or else for the rule that the whole name breaks.
 fn culprit(name: &str, what: &'static str) -> NameError {
     let unfit = |text: &str| UsernameCaseMapped::prepare(form(text)).is_err();
     let alone = |c: &char| unfit(c.encode_utf8(&mut [0; 4]));
@@ -82,14 +83,14 @@ fn culprit(name: &str, what: &'static str) -> NameError {
     if let Some(character) = composed.chars().find(|c| alone(c) && !is_contextual(*c)) {
         return NameError::Character { character, what };
     }
-    // Characters that some contexts allow are unfit by themselves as well.
+    // Characters that are allowed in some contexts are refused by themselves as well.
     match composed.chars().find(|c| is_contextual(*c)) {
         Some(character) if composed.chars().count() == 1 => NameError::Character { character, what },
         _ => NameError::Rule(CONTEXT),
     }
 }
 
-/// Whether RFC 5892, appendix A, has a rule for where the character may stand.
+/// Returns true for a character to which a rule in appendix A of RFC 5892 applies.
 fn is_contextual(character: char) -> bool {
     matches!(character, '\u{b7}' | '\u{375}' | '\u{5f3}' | '\u{5f4}' | '\u{200c}' | '\u{200d}' | '\u{30fb}')
         || matches!(character, '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}')

@@ -1,4 +1,4 @@
-//! Published vectors: where names differ from them, a class says so, with the reason.
+//! Published test vectors. Where names differ from them, a function or a test gives the reason.
 
 use super::*;
 use crate::model::Lookalikes;
@@ -15,7 +15,7 @@ fn rows(file: &'static str) -> impl Iterator<Item = (usize, Vec<&'static str>)> 
     })
 }
 
-/// Spellings that are canonically equivalent (the columns source, NFC and NFD) are one name, or none in any spelling.
+/// Canonically equivalent spellings (the columns source, NFC and NFD) are one name, or none of them is a valid name.
 #[test]
 fn spellings_of_the_normalization_test_are_one_name() {
     let (mut names, mut total) = (0, 0);
@@ -36,7 +36,7 @@ fn spellings_of_the_normalization_test_are_one_name() {
     assert!(total > 250 && names > 500, "{names} {total}");
 }
 
-/// Why a row of `IdnaTestV2` has another outcome here.
+/// Returns the reason why a row of `IdnaTestV2` has another outcome here, where there is one.
 fn idna_differs(source: &str, wanted: Option<&str>) -> Option<&'static str> {
     if source.is_empty() || source == "\"\"" {
         return Some("an address without a domain is refused");
@@ -47,7 +47,8 @@ fn idna_differs(source: &str, wanted: Option<&str>) -> Option<&'static str> {
     None
 }
 
-/// The domains of addresses have the form that toASCII (non-transitional) gives, and none that it refuses is taken.
+/// Domains of addresses get the form that toASCII (non-transitional) gives, and a domain that toASCII refuses is
+/// refused.
 #[test]
 fn domains_of_the_idna_test_have_their_ascii_form() {
     let (mut domains, mut differ) = (0, 0);
@@ -72,7 +73,7 @@ fn domains_of_the_idna_test_have_their_ascii_form() {
     assert!(domains > 20 && differ < 20, "{domains} {differ}");
 }
 
-/// Text in which `\uXXXX` stands for a code point.
+/// Replaces each `\uXXXX` in a text by its code point.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u");
     let mut plain = parts.next().unwrap_or_default().to_owned();
