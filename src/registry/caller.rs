@@ -1,5 +1,5 @@
-//! What callers may ask for: somebody may be allowed to change only what is its own, which it can name the owner of or has
-//! opened itself, or not to be told of private names.
+//! The rights of callers. A caller may be limited to namespaces, may be allowed to change only registrations whose
+//! owner it names or which it opened itself, and may be barred from learning about private names.
 
 use uuid::Uuid;
 
@@ -8,31 +8,32 @@ use super::refusal::Refusal;
 use super::request::Command;
 use crate::crdt::Registration;
 
-/// Who asks, and what it may ask for. Every command and every query comes with one.
+/// The caller of a command or query, and its rights.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// It may be told what is known of private names.
+    /// True where it may learn whether private names exist.
     pub reads: bool,
-    /// The namespaces that it reaches, of which `org/*` stands for all below `org/`; none for all.
+    /// The namespaces that it may use, where `org/*` stands for all namespaces below `org/`; empty for all namespaces.
     pub namespaces: Vec<String>,
-    /// Which registrations it may change by their ids; none for all.
+    /// Limits the registrations that it may change by id to its own; none for any registration.
     pub bearer: Option<Bearer>,
 }
 
-/// Whose change it is.
+/// The identity by which a caller owns registrations.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Bearer {
-    /// The owner that the caller names.
+    /// The owner that the caller names. Where it is given, the registration must have this owner.
     pub owner: Option<String>,
-    /// The API token that it bears; none of somebody who may change everything.
+    /// The name of its API token. Where no owner is given, the registration must have been opened with this token; none
+    /// for a caller that may change everything.
     pub token: Option<String>,
 }
 
 impl Caller {
-    /// Somebody who may read and change everything.
+    /// A caller that may read and change everything.
     pub const ANYBODY: Self = Self { reads: true, namespaces: Vec::new(), bearer: None };
 
-    /// Whether it reaches a namespace.
+    /// Returns true where it may use a namespace.
     #[must_use]
     pub fn reaches(&self, namespace: &str) -> bool {
         let is = |pattern: &String| match pattern.strip_suffix('*') {
@@ -42,24 +43,24 @@ impl Caller {
         self.namespaces.is_empty() || self.namespaces.iter().any(is)
     }
 
-    /// Refuses a namespace that it does not reach.
+    /// Refuses a namespace that it may not use.
     pub(super) fn reach(&self, namespace: &str) -> Result<(), Refusal> {
         if self.reaches(namespace) { Ok(()) } else { Err(Refusal::OutOfReach(namespace.to_owned())) }
     }
 
-    /// Refuses a registration that has, or had, names in namespaces that it does not reach.
+    /// Refuses a registration that has, or had, names in namespaces that it may not use.
     pub(super) fn reach_all_of(&self, registration: &Registration) -> Result<(), Refusal> {
         registration.claims.iter().try_for_each(|record| self.reach(&record.claim.namespace))
     }
 
-    /// Whether it reaches any of a registration's names.
+    /// Returns true where it may use the namespace of at least one of a registration's names.
     pub(super) fn reaches_any_of(&self, registration: &Registration) -> bool {
         self.namespaces.is_empty() || registration.claims.iter().any(|record| self.reaches(&record.claim.namespace))
     }
 }
 
 impl Command {
-    /// The registration that it changes by its id.
+    /// Returns the id of the registration that the command changes; none for commands that go by name.
     fn changes(&self) -> Option<Uuid> {
         match self {
             Self::Activate { id } | Self::Extend { id, .. } | Self::Release { id } | Self::Erase { id } => Some(*id),
@@ -69,7 +70,8 @@ impl Command {
 }
 
 impl Reader<'_> {
-    /// Whether the caller may ask for this. Where something private is concerned, that is said before anything else.
+    /// Refuses a command that the caller may not give. Rights to private names are checked first, so that no other
+    /// refusal shows that a private name exists.
     pub(super) fn check_caller(&self, command: &Command, caller: &Caller) -> Result<(), Refusal> {
         if !caller.reads {
             match command {
@@ -88,7 +90,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Of a registration that nobody knows, or of which nothing is left, the command itself says so.
+    /// Refuses a change of a registration that is not the caller's. A registration that is unknown or erased is let
+    /// through, and the command itself deals with it.
     fn may_change(&self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let Some(registration) = known else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What clients want to change: what is refused, and what becomes an op.
+//! Commands of clients: which are refused, and which ops the others issue.
 
 use uuid::Uuid;
 
@@ -13,11 +13,12 @@ use crate::crdt::{Claim, ClaimRecord, ClaimRef, NameOp, Register, Registration, 
 use crate::model::limits::{MAX_METADATA, MAX_NAMES, MAX_OWNER, MAX_TTL};
 use crate::model::{self, NameRef, ReplacesBody};
 
-/// Namespaces in use that are kept at hand at most. A guess.
+/// Namespaces in use that are kept in memory at most. A guess.
 const MAX_USED: usize = 4096;
 
 impl Reader<'_> {
-    /// The keys of names that may be claimed by the rules of their namespaces.
+    /// Computes the keys of the requested names. Refuses names that break the rules of their namespaces, and names
+    /// given twice.
     fn keys(&self, names: &[NameRef]) -> Result<Vec<Keyed>, Refusal> {
         let mut keys: Vec<Keyed> = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
@@ -31,8 +32,9 @@ impl Reader<'_> {
         Ok(keys)
     }
 
-    /// Each name as a claim that follows what ended last; refused where any of them is held, or kept from others. In secret
-    /// such a claim goes where that of the holder went, and loses to it.
+    /// Makes a claim of each name that follows the last ended claim. Refuses the request where any name is held or kept
+    /// from others after its release. With `in_secret` such a name is claimed all the same: the claim enters the
+    /// holder's tenure and loses to it.
     fn claims(&self, request: &RegisterRequest, keys: Vec<Keyed>, in_secret: bool) -> Result<Vec<Claim>, Refusal> {
         let replaces = request.replaces.as_ref().and_then(|replaces| self.replaced(replaces, &request.owner).ok());
         let followed_by = |name: &NameRef, key: &str, claim| {
@@ -61,7 +63,7 @@ impl Reader<'_> {
         if taken.is_empty() { Ok(claims) } else { Err(Refusal::NameTaken { names: taken }) }
     }
 
-    /// The claim that a rename is to end: the owner's, and not ending already.
+    /// Returns the claim that a rename is to end. It must be the owner's, and not released, lost or ended.
     fn replaced(&self, replaces: &ReplacesBody, owner: &str) -> Result<ClaimRef, Refusal> {
         let id = replaces.registration;
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
@@ -77,8 +79,8 @@ impl Reader<'_> {
         Ok(ClaimRef { registration: registration.stamp, namespace, key })
     }
 
-    /// Whether a request with a known id asks for what that registration is, whatever the rules of its namespaces are by
-    /// now.
+    /// Returns true where a request with a known id asks for the same content as the known registration, even if the
+    /// rules of its namespaces have changed since.
     fn same_content(&self, known: &Registration, request: &RegisterRequest) -> bool {
         if known.erased {
             return self.same_erased(known, request);
@@ -87,7 +89,8 @@ impl Reader<'_> {
         let same_names = known.claims.len() == request.names.len()
             && claims.all(|(record, asked)| self.is_meant(&record.claim, asked));
         let accepted = known.stamp.hlc.millis();
-        // The clock may have stood ahead of the wall when the end was worked out, never behind.
+        // Only whether both are reservations is compared: the end of the known one was computed at its acceptance, so
+        // the requested length cannot be recovered exactly.
         let lasts = known.expires.map(|expires| expires.millis().since(accepted));
         let replaces = request.replaces.as_ref().map(|replaces| {
             let registration = self.registry.lattice.find(self.store, replaces.registration)?;
@@ -106,7 +109,7 @@ impl Reader<'_> {
             && same_replaced
     }
 
-    /// The same of one that was erased, of which only hashes of the names are left to compare.
+    /// Compares a request with an erased registration, of which only the hashes of its names are left.
     fn same_erased(&self, known: &Registration, request: &RegisterRequest) -> bool {
         let same = |(record, asked): (&ClaimRecord, &NameRef)| {
             let hash = |key: String| self.registry.lattice.hash(&asked.namespace, &key);
@@ -118,7 +121,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Does what a client asks for, and answers at the end of the step at the earliest.
+    /// Carries out a command. Refusals are ready at once, all other answers at the end of the step at the earliest.
     pub(crate) fn command(&mut self, command: Command, caller: &Caller, reply: Reply<model::Registration>) {
         match self.run(command, caller) {
             Ok(later) => self.answer_later(later, reply),
@@ -141,8 +144,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Answers with what became of a registration, at the end of the step or when that is final, to a caller who reaches all
-    /// its namespaces.
+    /// Answers with a registration, at the end of the step or, with `wait`, once its outcome is final. Refused to a
+    /// caller that may not use all its namespaces.
     pub(crate) fn outcome(
         &mut self,
         id: Uuid,
@@ -151,7 +154,7 @@ impl Writer<'_> {
         reply: Reply<model::Registration>,
     ) {
         let void = self.reader().void_registration(id);
-        // What was accepted before an eviction goes on to be pending.
+        // A registration that an eviction made void is shown as pending until it is issued anew.
         let known = if self.log.may_answer() { self.registry.lattice.find(self.store, id).or(void) } else { void };
         let unknown = if self.log.may_answer() { Refusal::NoRegistration(id) } else { Refusal::NotMember };
         let within = |registration: Registration| caller.reach_all_of(&registration).map(|()| registration);
@@ -164,7 +167,7 @@ impl Writer<'_> {
     fn register(&mut self, request: RegisterRequest, discreet: bool) -> Result<Later, Refusal> {
         check_limits(&request)?;
         let in_secret = discreet && self.reader().wants_private(&request)?;
-        // Whoever is not told the outcome has nothing to wait for.
+        // A caller that may not learn the outcome need not wait for it.
         let wait = request.wait.filter(|_| !in_secret);
         let known = |id| self.registry.lattice.find(self.store, id).or_else(|| self.reader().void_registration(id));
         if let Some(known) = request.id.and_then(known) {
@@ -201,7 +204,8 @@ impl Writer<'_> {
         }
     }
 
-    /// The namespaces that nobody has used or given rules before. Those that are known to be in use are kept at hand.
+    /// Returns the namespaces of these claims that nobody has used or given rules before. Namespaces that are known to
+    /// be in use are kept in memory.
     fn use_namespaces(&mut self, claims: &[Claim]) -> Vec<String> {
         let mut new = Vec::new();
         for Claim { namespace, .. } in claims {
@@ -224,7 +228,7 @@ impl Writer<'_> {
         self.release_claims(registration, |_| true)
     }
 
-    /// Erases a registration, whatever has become of it; what is to be erased already is so once.
+    /// Erases a registration, whatever its state. Where it is to be erased already, nothing more is issued.
     pub(super) fn erase(&mut self, id: Uuid) -> Result<Later, Refusal> {
         let registration = self.registry.lattice.find(self.store, id).ok_or(Refusal::NoRegistration(id))?;
         if registration.erase.is_some() {
@@ -249,7 +253,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Releases those claims of a registration that are not on their way out already.
+    /// Releases those claims of a registration that are selected by `which` and neither released nor ended.
     fn release_claims(&mut self, registration: Registration, which: impl Fn(&Claim) -> bool) -> Result<Later, Refusal> {
         let live = registration.claims.iter().filter(|record| !record.released && record.ended.is_none());
         let live: Vec<_> = live.map(|record| &record.claim).filter(|claim| which(claim)).collect();

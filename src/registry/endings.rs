@@ -1,7 +1,8 @@
-//! When claims ended and registrations were rejected, as this node learnt it.
+//! The times at which claims ended and registrations were rejected, as this node saw it.
 //!
-//! Nothing is decided by these rows: they are for people who look at what became of a name. They are a node's own, like
-//! its feed, and stay as long as the registration. What was over before a node joined it knows without the times.
+//! These rows are shown to people who ask about the history of a name; no decision rests on them. They are local to a
+//! node, like its feed, and are dropped with the registration. For claims that had ended before a node joined, the node
+//! does not know the times.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +11,25 @@ use crate::clock::{Hlc, Millis, Stamp};
 use crate::crdt::Registration;
 use crate::store::schema::{self, EndingKey, Rows};
 
-/// In the place of a claim's index: the registration's rejection. A registration has fewer claims.
+/// Takes the place of a claim's index in the row of a registration's rejection. A registration always has fewer claims.
 const REJECTION: u8 = u8::MAX;
 
-/// When something came to its end.
+/// The times of one end or rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ending {
-    /// When the op was issued that ended it, or its time was over.
+    /// The time of the op that ended it, or the end of the reservation.
     pub at: Millis,
-    /// When this node knew that this is final.
+    /// The time at which this node knew that the end was final.
     pub known: Millis,
 }
 
 impl Reader<'_> {
-    /// When a claim ended, where this node has seen it.
+    /// Returns when a claim ended; none where this node has not seen it.
     pub(crate) fn end_of(&self, registration: Stamp, claim: usize) -> Option<Ending> {
         self.ending(registration, u8::try_from(claim).ok()?)
     }
 
-    /// When this node knew that a rejection is final, where it has seen it.
+    /// Returns when this node knew that a rejection was final; none where it has not seen it.
     pub(crate) fn rejected_at(&self, registration: Stamp) -> Option<Millis> {
         self.ending(registration, REJECTION).map(|ending| ending.known)
     }
@@ -39,12 +40,12 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Takes note of a claim's final end.
+    /// Records a claim's final end.
     pub(crate) fn note_end(&mut self, registration: Stamp, claim: usize, by: Hlc) {
         self.note(registration, u8::try_from(claim).unwrap_or(REJECTION), by.millis());
     }
 
-    /// Takes note of a final rejection.
+    /// Records a final rejection.
     pub(crate) fn note_rejection(&mut self, registration: Stamp) {
         self.note(registration, REJECTION, self.registry.now.wall);
     }
@@ -54,7 +55,7 @@ impl Writer<'_> {
         schema::Endings::put(self.store, EndingKey { registration, place }, &ending);
     }
 
-    /// Drops what is known of a registration that is forgotten.
+    /// Drops the times of a registration that is being forgotten.
     pub(crate) fn forget_endings(&mut self, registration: &Registration) {
         let claims = u8::try_from(registration.claims.len()).unwrap_or(REJECTION);
         for place in (0..claims).chain([REJECTION]) {

@@ -1,16 +1,16 @@
-//! The event feed: what became of registrations, in the order in which this node learnt it.
+//! The event feed: events about registrations, in the order in which this node learned of them.
 //!
 //! A feed belongs to one incarnation; the next one begins a new feed (see [`retelling`]). Within it each process of the
-//! node begins a part of its own, under an id that is drawn at random, and cursors carry the id of their part. So a cursor that
-//! this directory did not give is known for one, be it of another node, of an earlier incarnation, or of the same node when its
-//! directory was another copy.
+//! node begins a part of its own, under an id that is drawn at random, and cursors carry the id of their part. So the
+//! feed recognizes a cursor that this directory did not give, whether it is from another node, of an earlier
+//! incarnation, or from another copy of this directory.
 //!
-//! The oldest events are dropped once they are older than the node is told to keep them, a whole chunk at a time. Two things
-//! stay whatever their age: the newest chunk, so that cursors go on; and the events of a registration that is undecided,
-//! whose outcome is to be told to whoever was told of it.
+//! The oldest events are dropped once they are older than the cluster keeps events, a whole chunk at a time. Two kinds
+//! of events stay whatever their age: the newest chunk, so that cursors go on; and the events of undecided
+//! registrations, whose readers still wait for the outcome.
 //!
-//! What an event says is fixed when it is told. It follows from the event's record and from what never changes in the
-//! registration's row, which stays for as long as an event speaks of it.
+//! The content of an event is fixed when the event is written. It follows from the event's record and from the
+//! unchanging part of the registration's row, which is kept as long as an event refers to it.
 
 pub(super) mod retelling;
 
@@ -25,48 +25,49 @@ use crate::model::{Cursor, EventType, Status};
 use crate::store::schema::{self, Cell, Rows, Span};
 use crate::store::{Direction, Store};
 
-/// Events in one chunk at most. A guess.
+/// Greatest number of events in one chunk. A guess.
 const CHUNK: usize = 256;
 
-/// Chunks that are dropped in one step at most, so that a step stays short, and more than a step writes. A guess.
+/// Greatest number of chunks that one step drops, so that a step stays short. It must be more than a step writes. A
+/// guess.
 pub(super) const DROPPED_AT_ONCE: usize = 64;
 
-/// An event as it is stored: the rest is read from the registration.
+/// An event as it is stored. All else is read from the registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
-    /// To which registration.
+    /// The registration that the event is about.
     pub registration: Stamp,
-    /// When it was told.
+    /// The wall clock of this node when the event was written.
     pub time: Millis,
 }
 
-/// What happened to a registration, with what is fixed when it is told.
+/// The kind of an event, with the details that are fixed when it is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EventKind {
-    /// It was accepted.
+    /// The registration was accepted.
     Accepted,
-    /// It lost, and that is not final.
+    /// The registration lost, but not finally. Has the claim that it lost to, where that is known.
     Contested(Option<LostTo>),
-    /// It has its names for good.
+    /// The registration has its names for good.
     Confirmed,
-    /// It lost for good.
+    /// The registration finally lost. Has the claim that it lost to, where that is known.
     Rejected(Option<LostTo>),
-    /// It was a reservation and is permanent.
+    /// The registration was a reservation and is now permanent.
     Activated,
-    /// The claim's index in its registration, and why it ended.
+    /// A claim of the registration ended: its index, and the reason.
     NameEnded(u8, EndReason),
 }
 
 /// The claim that a registration lost to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LostTo {
-    /// The index of the claim that lost.
+    /// The index of the losing claim in its registration.
     pub claim: u8,
-    /// The registration that won.
+    /// The stamp of the winning registration.
     pub winner: Stamp,
-    /// Its id.
+    /// The id of the winning registration.
     pub id: Uuid,
 }
 
@@ -82,7 +83,7 @@ impl EventKind {
         }
     }
 
-    /// Where the registration stood when the event was told.
+    /// Returns the status of the registration when the event was written.
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Accepted => Status::Pending,
@@ -92,7 +93,7 @@ impl EventKind {
         }
     }
 
-    /// The claim that the registration had lost to by then.
+    /// Returns the claim that the registration had lost to when the event was written.
     pub(super) fn lost_to(&self) -> Option<LostTo> {
         match self {
             Self::Contested(lost_to) | Self::Rejected(lost_to) => *lost_to,
@@ -101,27 +102,27 @@ impl EventKind {
     }
 }
 
-/// What one process of the node has told, up to the next part.
+/// A part of a feed, which one process of the node wrote. It ends where the next part begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Part {
-    /// Drawn at random.
+    /// Drawn at random when the part begins.
     id: u64,
-    /// The number of its first event.
+    /// The number of the part's first event.
     first: u64,
 }
 
-/// The parts of the feed, both its ends, and the events of the current step.
+/// The parts of the feed, its range of numbers, and the events of the current step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Feed {
     parts: Vec<Part>,
-    /// The number of the earliest event kept; that of the next one where there is none.
+    /// The number of the earliest event kept, or of the next event where none is kept.
     first: u64,
     next: u64,
     fresh: Vec<EventRecord>,
 }
 
 impl Feed {
-    /// Goes on with the feed that a store has, in a part of this id; none where no feed has begun.
+    /// Continues the feed in a store with a new part of this id. Returns none where the store has no feed.
     pub(super) fn open(store: &mut dyn Store, id: u64) -> Option<Self> {
         let mut parts = schema::Feed::load(store)?;
         let last = schema::Events::first(store, &Span::all(), Direction::Down, |chunk| {
@@ -129,10 +130,10 @@ impl Feed {
         });
         let next = last.or_else(|| parts.last().map(|part| part.first)).unwrap_or(1);
         let first = schema::Events::first(store, &Span::all(), Direction::Up, |chunk| chunk.key()).unwrap_or(next);
-        // Of what is gone a reader may still have the last cursor.
+        // The part of the last dropped event stays, because a reader may still have the cursor of that event.
         let gone = parts.partition_point(|part| part.first < first).saturating_sub(1);
         parts.drain(..gone);
-        // In place of one that told nothing.
+        // The new part replaces a last part without events.
         parts.pop_if(|last| last.first == next);
         parts.push(Part { id, first: next });
         schema::Feed::save(store, &parts);
@@ -150,18 +151,18 @@ impl Feed {
         self.fresh.push(EventRecord { kind, registration, time });
     }
 
-    /// The cursor of an event of this feed, or of the place before the first.
+    /// Returns the cursor of an event of this feed, or of the place before the first event.
     pub(super) fn at(&self, number: u64) -> Cursor {
         let place = self.parts.partition_point(|part| part.first <= number.max(1)).saturating_sub(1);
         Cursor { feed: self.parts.get(place).map_or(0, |part| part.id), number }
     }
 
-    /// Whether this feed gave a cursor, as far as it knows.
+    /// Returns true where this feed gave a cursor, as far as it can tell.
     pub(super) fn gave(&self, cursor: Cursor) -> bool {
         cursor.number < self.next && self.at(cursor.number) == cursor
     }
 
-    /// The cursor of the last event written.
+    /// The cursor of the last written event.
     pub(super) fn last(&self) -> Cursor {
         self.at(self.next.saturating_sub(1))
     }
@@ -171,18 +172,18 @@ impl Feed {
         self.at(self.first.saturating_sub(1))
     }
 
-    /// The number of the event that would come next.
+    /// The number that the next event will get.
     pub(super) fn upcoming(&self) -> u64 {
         self.next + self.fresh.len() as u64
     }
 
-    /// The number of the earliest event kept; that of the next one where there is none.
+    /// The number of the earliest event kept, or of the next event where none is kept.
     pub(super) fn earliest(&self) -> u64 {
         self.first
     }
 
-    /// How many chunks at the beginning of the feed have only events before a time, none of which is needed; at most so
-    /// many as are dropped at once, and never the last one.
+    /// Returns how many chunks at the beginning of the feed can be dropped: all their events are older than `before`,
+    /// and `needed` is false for all of them. At most [`DROPPED_AT_ONCE`], and never the last chunk.
     pub(super) fn old_chunks(&self, store: &dyn Store, before: Millis, needed: &dyn Fn(Stamp) -> bool) -> usize {
         let mut old = 0;
         schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
@@ -198,7 +199,7 @@ impl Feed {
         old
     }
 
-    /// Drops so many chunks at the beginning of the feed.
+    /// Drops this many chunks at the beginning of the feed.
     pub(super) fn drop_chunks(&mut self, store: &mut dyn Store, count: usize) {
         let mut gone = Vec::new();
         schema::Events::scan(store, &Span::from(self.first), Direction::Up, &mut |chunk| {
@@ -212,7 +213,7 @@ impl Feed {
         gone.into_iter().for_each(|chunk| schema::Events::delete_at(store, chunk));
     }
 
-    /// Writes the step's events; returns the last cursor where there were any.
+    /// Writes the step's events. Returns the last cursor where there were any.
     pub(super) fn write(&mut self, store: &mut dyn Store) -> Option<Cursor> {
         for chunk in self.fresh.chunks(CHUNK) {
             schema::Events::put(store, self.next, chunk);
@@ -224,10 +225,10 @@ impl Feed {
     }
 }
 
-/// Visits the stored events after the one of a number, until `visit` breaks.
+/// Visits the stored events after event number `after`, until `visit` breaks.
 pub(super) fn read(store: &dyn Store, after: u64, visit: &mut dyn FnMut(u64, EventRecord) -> ControlFlow<()>) {
     let wanted = after.saturating_add(1);
-    // The chunk that has the wanted event may begin before it.
+    // The chunk with the wanted event may begin before it.
     let begins = schema::Events::first(store, &Span::all().up_to(wanted), Direction::Down, |chunk| chunk.key());
     schema::Events::scan(store, &Span::from(begins.unwrap_or(wanted)), Direction::Up, &mut |chunk| {
         let first = chunk.key().unwrap_or_default();
@@ -252,12 +253,12 @@ mod tests {
         Feed::begin(store, FEED)
     }
 
-    /// A registration's stamp for each event, so that they can be told apart.
+    /// A stamp that differs for each event, so that the events can be told apart.
     fn stamp(number: u64) -> Stamp {
         Stamp { hlc: Hlc(number), node: NodeId(1) }
     }
 
-    /// The numbers of the feed's events as a reader from the beginning sees them.
+    /// The numbers of all events, as a reader from the beginning sees them.
     fn cursors(store: &MemoryStore) -> Vec<u64> {
         let mut cursors = Vec::new();
         read(store, 0, &mut |cursor, event| {
@@ -269,9 +270,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sizes of the steps, the times and what is needed: what is left is the end of the feed from the
-        /// earliest cursor on, nothing needed or young is gone, nothing old is left where nothing stands in the way, and
-        /// the cursor goes on, also after a restart.
+        /// For any sizes of steps, times and needed events: the kept events are the end of the feed from the earliest
+        /// cursor on, no needed or young event is dropped, no old event is kept without a reason, and the cursor goes
+        /// on, also after a restart.
         #[test]
         fn whole_chunks_go_from_the_beginning_and_the_newest_stays(
             steps in prop::collection::vec((1..400_u64, 0..100_u64), 1..8),
@@ -308,8 +309,8 @@ mod tests {
         }
     }
 
-    /// A reader has read seven events of a directory. Of another copy of it, which told others than the last two, it is given
-    /// nothing under its cursor, however much that copy tells.
+    /// A reader has read seven events of a directory. Another copy of the directory has other events from the sixth on,
+    /// and refuses the reader's cursor however many events it has.
     #[test]
     fn a_cursor_of_another_copy_of_the_directory_is_known_for_one() {
         let mut store = MemoryStore::new();

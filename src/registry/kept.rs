@@ -1,7 +1,7 @@
-//! Names that were given up, and are kept from others for a while by the rules of their namespaces.
+//! Released names that are kept from others for a while by the rules of their namespaces.
 //!
-//! The rule is looked at by the node that takes a claim, as every rule is: a name that was given up can only be claimed
-//! where the end of its last claim is final, so that node knows of it.
+//! As with every rule, the node that takes a claim checks this one. A released name can be claimed only where the end
+//! of its last claim is final, so that node knows of the release.
 
 use super::Reader;
 use crate::clock::{Millis, Stamp};
@@ -9,7 +9,8 @@ use crate::crdt::{Claim, ClaimRecord, ClaimRef, Registration, Vacancy};
 use crate::model::{EndReason, Status};
 
 impl Reader<'_> {
-    /// Until when a name is kept from an owner, or from everybody; none where it is not, or is held.
+    /// Returns until when a name is kept from `owner`, or from everybody where that is none. Returns none where the
+    /// name is held, or is kept from nobody.
     pub(super) fn kept_until(&self, namespace: &str, key: &str, owner: Option<&str>) -> Option<Millis> {
         let hold = self.registry.lattice.rules(self.store, namespace).hold()?;
         let Vacancy::Free(last) = self.registry.lattice.vacancy(self.store, namespace, key) else { return None };
@@ -23,7 +24,7 @@ impl Reader<'_> {
         (self.log.cluster_time() < until).then_some(until)
     }
 
-    /// Until when a registration that is over must be remembered, because a name of it is kept from others.
+    /// Returns until when a registration that is over must be remembered because one of its names is kept from others.
     pub(super) fn keeps_names_until(&self, registration: &Registration) -> Option<Millis> {
         let until = |(index, record): (usize, &ClaimRecord)| {
             let hold = self.registry.lattice.rules(self.store, &record.claim.namespace).hold()?;
@@ -33,8 +34,8 @@ impl Reader<'_> {
         (self.log.watermark().millis() < until).then_some(until)
     }
 
-    /// When somebody gave up a name that was theirs: not one that was only reserved, nor one of a registration that lost. A
-    /// node that was not there at that time counts from when it was let in.
+    /// Returns when the holder gave up a name. Returns none for names that were only reserved, and for registrations
+    /// that lost. A node that joined later counts from its own admission.
     fn given_up_at(&self, registration: &Registration, claim: usize) -> Option<Millis> {
         let ended = registration.claims.get(claim)?.ended?;
         let was_reserved = registration.expires.is_some() && !registration.activated_in_time();
@@ -45,8 +46,9 @@ impl Reader<'_> {
         Some(seen.unwrap_or_else(|| self.log.let_in_at().max(registration.stamp.hlc.millis())))
     }
 
-    /// Whether the holder of a name may claim it again, in another spelling, after its own claim, which that replaces. The
-    /// first one must be confirmed, since a claim that came to nothing cannot be followed, and nobody may follow it yet.
+    /// Returns true where the holder of a name may claim it again in another spelling, with a claim that follows and
+    /// replaces its own. The old claim must be confirmed, since a claim that lost cannot be followed, and no other
+    /// claim may follow it yet.
     pub(super) fn may_respell(&self, replaces: &ClaimRef, namespace: &str, key: &str, leader: Stamp) -> bool {
         if (replaces.registration, replaces.namespace.as_str(), replaces.key.as_str()) != (leader, namespace, key) {
             return false;

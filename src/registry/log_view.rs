@@ -1,4 +1,4 @@
-//! What the registry is lent of the log: which ops are decided, who is waited for, and what this node may do.
+//! The registry's view of the log: which ops are decided, which members are waited for, and what this node may do.
 
 use super::queries::Awaited;
 use super::refusal::Refusal;
@@ -7,91 +7,94 @@ use crate::crdt::NameOp;
 use crate::log::{Chain, Op, Seq};
 use crate::model::Waiting;
 
-/// What the registry asks of the log.
+/// Questions that the registry asks the log.
 pub trait LogView {
-    /// The prefix of a log that is decided.
+    /// Returns the decided prefix of a log, as the number of its last op.
     fn decided(&self, origin: NodeId) -> Seq;
 
-    /// Whether an op that was applied is decided.
+    /// Returns true where an applied op is decided.
     fn is_decided(&self, op: Stamp) -> bool;
 
-    /// The prefix of a log that a majority holds.
+    /// Returns the prefix of a log that a majority holds, as the number of its last op.
     fn majority(&self, origin: NodeId) -> Seq;
 
-    /// Everything at or below it has arrived.
+    /// The watermark: every op at or below it has arrived.
     fn watermark(&self) -> Hlc;
 
-    /// The least op that is not decided.
+    /// Returns the least stamp among the undecided ops, with the op's number.
     fn oldest(&self) -> Option<(Stamp, Seq)>;
 
-    /// This node's last timestamp.
+    /// Returns this node's last timestamp.
     fn last_timestamp(&self) -> Hlc;
 
-    /// The time of the cluster.
+    /// Returns the cluster time.
     fn cluster_time(&self) -> Millis;
 
-    /// When this node was let in; 0 where it founded the cluster.
+    /// Returns when this node was admitted; 0 where it founded the cluster.
     fn let_in_at(&self) -> Millis;
 
-    /// The logs of which something is here.
+    /// Returns the origins of which this node knows a log.
     fn logs(&self) -> Vec<NodeId>;
 
-    /// Whether this op is the last one that is here of its log.
+    /// Returns true where this op is the last known one of its log.
     fn ends_with(&self, origin: NodeId, seq: Seq, chain: Chain) -> bool;
 
-    /// The members whose word an op with this stamp still waits for.
+    /// Returns the members whose promise or acknowledgement an op still waits for.
     fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<Waiting>;
 
-    /// The members whose word is not to be expected: nothing is heard of them, or their clocks are too far ahead.
+    /// Returns the members that are silent or whose clocks are too far ahead, so that nobody knows when they will
+    /// answer.
     fn out_of_reach(&self) -> Vec<NodeId>;
 
-    /// Whether some other member may yet issue something with an earlier timestamp.
+    /// Returns true where some other member may still issue an op with an earlier stamp.
     fn lacks_promises(&self, stamp: Stamp) -> bool;
 
-    /// How many members hold an op, and of how many.
+    /// Returns how many members hold an op, and how many members there are.
     fn holders(&self, origin: NodeId, seq: Seq) -> (usize, usize);
 
-    /// What is known of a member that is waited for.
+    /// Returns the state of a member that is waited for.
     fn awaited(&self, waiting: Waiting) -> Awaited;
 
-    /// The operator's name for a node; empty where there is none.
+    /// Returns the operator's name for a node; empty where it has none.
     fn label(&self, node: NodeId) -> String;
 
-    /// Whether the state is whole, so that clients can be answered.
+    /// Returns true where the state is whole, so that clients can be answered.
     fn may_answer(&self) -> bool;
 
-    /// Whether a node issues nothing more that counts, as far as is known here.
+    /// Returns true where no further op of a node will count, as far as this node knows.
     fn is_over(&self, node: NodeId) -> bool;
 
-    /// Whether an origin knows what became of its registrations, or never asks: it is here, or has left of its own accord.
+    /// Returns true where an origin has seen the outcomes of its registrations or will never ask for them: it is a
+    /// member, in this or a later incarnation, or it has departed.
     fn is_told(&self, origin: NodeId) -> bool;
 
-    /// Whether this node stands for all nodes of a cluster that is lost.
+    /// Returns true where this node recovered a lost cluster, and so acts for all of its nodes.
     fn stands_for_all(&self) -> bool;
 
-    /// Whether this node may issue ops for its clients.
+    /// Checks that this node may issue ops for its clients.
     ///
     /// # Errors
-    /// Why not.
+    /// Fails with the reason why it may not.
     fn may_issue(&self) -> Result<(), Refusal>;
 
-    /// Whether it may issue anew what an eviction had made void.
+    /// Returns true where it may issue again the ops that an eviction made void.
     fn may_issue_anew(&self) -> bool;
 
-    /// Events of the feed that are older than so many milliseconds, by the time of the cluster, are dropped, and what is over is
-    /// forgotten with its last event; none: never.
+    /// Returns how long events are kept, in milliseconds of cluster time; none: for ever. A registration that is over
+    /// is forgotten after its last event.
     fn keep_events(&self) -> Option<u64>;
 
-    /// Whether it may drop what is old: whoever is on the way in, or has a clock that is off from all others', is no judge
-    /// of age.
+    /// Returns true where this node may drop old data. A node that is joining or starting, or whose clock is suspect,
+    /// may not, because it cannot judge ages.
     fn may_forget(&self) -> bool;
 }
 
-/// A log that takes ops.
+/// A log that accepts new ops.
 pub trait Issuer: LogView {
-    /// Issues an op of this node's own. The caller applies it.
+    /// Issues an op of this node. The caller applies it.
     fn issue_name_op(&mut self, said: NameOp) -> Op;
 
-    /// Something ended by the watermark in this step, which must not be known for longer than the watermark is.
+    /// Called when something ended by the watermark in this step. The log then stores the watermark with the step, so
+    /// that the watermark is not lower after a restart.
     fn keep_watermark(&mut self);
 }

@@ -1,21 +1,21 @@
 //! The registry: a pure state machine that decides *what* becomes of names.
 //!
-//! It knows names, registrations, tenures, verdicts, the feed, how long things are kept, rules, private names and quotas. Of
-//! the cluster it knows what it is lent: a [`LogView`] says which ops are decided and who is waited for, and an [`Issuer`]
-//! issues ops. It knows no peer, no promise and no membership.
+//! It knows names, registrations, tenures, verdicts, the feed, how long things are kept, rules, private names and
+//! quotas. Of the cluster it knows only what it is lent: a [`LogView`] says which ops are decided and who is waited
+//! for, and an [`Issuer`] issues ops. It knows no peer, no promise and no membership.
 //!
 //! # How it is driven
 //!
-//! [`Replica`](crate::replica::Replica) composes it with the [log](crate::log). Nothing is done to a [`Registry`] by itself:
-//! it is lent together with the store and the log, to read in a [`Reader`], to change in a [`Writer`]. The replica hands in
-//! each op as the log lets it in, requests as they come, and once a step what has become decided. Replies are taken from it
-//! after each call.
+//! [`Replica`](crate::replica::Replica) composes it with the [log](crate::log). A [`Registry`] is never used alone: it
+//! is lent together with the store and the log, to read in a [`Reader`], to change in a [`Writer`]. The replica passes
+//! in each op that the log accepts, the requests of clients, and once a step the newly decided ops. It takes the
+//! replies after each call.
 //!
 //! # Invariants
 //!
 //! * A registration is confirmed exactly when it is not lost and its op is decided. So a confirmation costs no write of its
 //!   own.
-//! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
+//! * Each registration gets exactly one `confirmed` or `rejected` event, written in the batch that decides it.
 //! * Nothing that is forgotten changes a verdict.
 
 mod caller;
@@ -67,20 +67,20 @@ use crate::log::{Body, Now, Op};
 use crate::model::Cursor;
 use crate::store::Store;
 
-/// What a registry is told of how to go about its work.
+/// Settings of a registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// How often it looks for what need not be kept any more, milliseconds.
+    /// Milliseconds between two searches for data that can be dropped.
     pub tidy_every: u64,
-    /// Registrations of one owner that may be open at once; none: any number.
+    /// Greatest number of open registrations of one owner; none: no limit.
     pub max_open_of_owner: Option<u32>,
-    /// Registrations of one owner that may hold names, permanent ones counted; none: any number.
+    /// Greatest number of registrations of one owner that hold names, permanent ones counted; none: no limit.
     pub max_total_of_owner: Option<u32>,
-    /// What owners are told apart by, which nobody else is to know.
+    /// Seed of the hash by which owners are counted. Nobody else may know it.
     pub seed: u64,
 }
 
-/// What a node has at hand of its registry; the rest is in the store. See the module's text.
+/// The part of a node's registry in memory; the rest is in the store. See the module's text.
 #[derive(Debug)]
 pub struct Registry {
     config: Config,
@@ -90,7 +90,7 @@ pub struct Registry {
     lattice: Lattice,
     verdicts: Verdicts,
     feed: Feed,
-    /// What a feed that has just begun has yet to tell anew.
+    /// The repetition of events in a new feed, until it is done.
     retelling: Option<Retelling>,
     waiters: Waiters,
     allowances: OwnerQuota,
@@ -98,17 +98,17 @@ pub struct Registry {
     totals: Totals,
     /// Namespaces that are known to be in use.
     used: BTreeSet<String>,
-    /// The namespaces whose names are private.
+    /// The namespaces whose names are private, by the rules in force here.
     private: Arc<BTreeSet<String>>,
-    /// What this node has to make good after an eviction.
+    /// The ops of this node that an eviction made void and that are to be issued anew.
     reissue: Reissue,
     retention: Retention,
-    /// Answers that are ready.
+    /// Answers that can be given once the step is durable.
     ready: Vec<Ready>,
 }
 
 impl Registry {
-    /// A registry that has read nothing yet.
+    /// Makes a registry that has not read the store yet.
     pub fn new(config: Config, me: NodeId, now: Now) -> Self {
         Self {
             config,
@@ -130,7 +130,7 @@ impl Registry {
         }
     }
 
-    /// The time of the step that begins.
+    /// Sets the time of the step that begins.
     pub(crate) fn set_time(&mut self, now: Now) {
         self.now = now;
     }
@@ -145,51 +145,52 @@ impl Registry {
         std::mem::take(&mut self.ready)
     }
 
-    /// When it wants to be stepped at the latest, in `elapsed` time.
+    /// Returns when it must be stepped at the latest, in `elapsed` time.
     pub(crate) fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
         if self.retelling.is_some() { self.now.elapsed } else { deadline }
     }
 
-    /// The cursor of the last event.
+    /// Returns the cursor of the last event.
     pub(crate) fn last_event(&self) -> Cursor {
         self.feed.last()
     }
 
-    /// What it is told of how to go about its work.
+    /// The settings, to change in tests.
     #[cfg(test)]
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }
 
-    /// How many registrations of an owner hold names, where it is counted.
+    /// Returns how many registrations of an owner hold names, where they are counted.
     #[cfg(test)]
     pub(crate) fn total_of(&self, owner: &str) -> Option<u32> {
         self.totals.known(owner)
     }
 
-    /// The cursor of an event of the feed.
+    /// Returns the cursor of an event of the feed.
     #[cfg(test)]
     pub(crate) fn at(&self, number: u64) -> Cursor {
         self.feed.at(number)
     }
 
-    /// The places before the earliest event that is kept, and of the last; the same where there is none.
+    /// Returns the cursors before the earliest event kept and of the last event. They are the same where no event is
+    /// kept.
     pub(crate) fn events(&self) -> (Cursor, Cursor) {
         (self.feed.start(), self.feed.last())
     }
 
-    /// What is open of the registrations that are known.
+    /// The undecided ops and open contests.
     pub(crate) fn verdicts(&self) -> &Verdicts {
         &self.verdicts
     }
 
-    /// Whether something is left to issue anew after an eviction.
+    /// Returns true where a void op is still to be issued anew.
     pub(crate) fn has_void(&self) -> bool {
         self.reissue.has_open()
     }
 
-    /// The key of private names is in the store by now.
+    /// Reads the key of private names from the store again.
     pub(crate) fn reload_pepper(&mut self, store: &dyn Store) {
         self.lattice.reload_pepper(store);
     }
@@ -200,7 +201,7 @@ impl Registry {
     }
 }
 
-/// A registry with what it is lent, to read.
+/// A registry with the store and the log that it is lent, for reading.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     pub(crate) registry: &'a Registry,
@@ -214,7 +215,7 @@ impl fmt::Debug for Reader<'_> {
     }
 }
 
-/// A registry with what it is lent, to change.
+/// A registry with the store and the log that it is lent, for changing.
 pub struct Writer<'a> {
     pub(crate) registry: &'a mut Registry,
     pub(crate) store: &'a mut dyn Store,
@@ -228,12 +229,12 @@ impl fmt::Debug for Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// The same, to read.
+    /// The same, for reading.
     pub(crate) fn reader(&self) -> Reader<'_> {
         Reader { registry: self.registry, store: self.store, log: self.log }
     }
 
-    /// Takes up what the store holds. A feed, or a part of one, that begins now has this id.
+    /// Loads the registry from the store. A feed, or a part of one, that begins now gets this id.
     pub(crate) fn load(&mut self, feed: u64) {
         self.registry.lattice = Lattice::load(self.store);
         self.load_verdicts();
@@ -244,13 +245,13 @@ impl Writer<'_> {
         self.load_private();
     }
 
-    /// Issues an op of this node's own.
+    /// Issues an op of this node and applies it.
     fn issue(&mut self, said: NameOp) -> Effects {
         let op = self.log.issue_name_op(said);
         self.apply(&op)
     }
 
-    /// Applies the next op of a log, and sees to what follows from it.
+    /// Applies the next op of a log, and does what follows from it at once.
     pub(crate) fn apply(&mut self, op: &Op) -> Effects {
         let effects = match &op.body {
             Body::Name(said) => self.registry.lattice.apply(self.store, op.stamp(), op.seq, said),

@@ -1,4 +1,4 @@
-//! The rules of namespaces: which are in force here, how they are set, and what they say of names.
+//! The rules of namespaces: which rules are in force here, how they are set, and how they turn names into keys.
 
 use super::caller::Caller;
 use super::private::Keyed;
@@ -13,7 +13,7 @@ use crate::name::{self, NameError, Rules};
 use crate::store::Direction;
 use crate::store::schema::{self, ByNamespace, Rows, Span};
 
-/// The rules of a namespace.
+/// Query for the rules of a namespace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RulesOf(pub String);
 
@@ -38,7 +38,7 @@ impl Reader<'_> {
         rules.shown(namespace, version, is_final)
     }
 
-    /// The rules of a namespace, which version they are, and whether that cannot be lost any more.
+    /// Returns the rules of a namespace, their version, and whether this version is final.
     fn rules_in_force(&self, namespace: &str) -> (Rules, RulesVersion, bool) {
         match Namespace::load(self.store, namespace) {
             Some(Namespace { stamp, seq, rules }) => {
@@ -48,7 +48,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether any name of a namespace was ever claimed, as far as this node knows.
+    /// Returns true where a name of a namespace was ever claimed, as far as this node knows.
     pub(super) fn has_names(&self, namespace: &str) -> bool {
         self.has_any::<schema::Names>(namespace)
             || self.has_any::<schema::Erased>(namespace)
@@ -60,7 +60,7 @@ impl Reader<'_> {
         T::first(self.store, &span, Direction::Up, |_| Some(())).is_some()
     }
 
-    /// The key of a name by the rules in force here, whether or not they let it be claimed.
+    /// Returns the key of a name by the rules in force here, whether or not these allow it to be claimed.
     pub(crate) fn name_key(&self, request: &NameRef) -> Result<String, Refusal> {
         let key = self.rules_for(request).and_then(|rules| {
             let key = rules.key(&request.name)?;
@@ -69,7 +69,7 @@ impl Reader<'_> {
         key.map_err(|error| invalid(request, &error))
     }
 
-    /// The key of a name that the rules in force here let be claimed.
+    /// Returns the key of a name; refuses names that the rules in force here do not allow to be claimed.
     pub(crate) fn claimable_key(&self, request: &NameRef) -> Result<Keyed, Refusal> {
         let key = self.rules_for(request).and_then(|rules| {
             let key = rules.key(&request.name)?;
@@ -83,15 +83,15 @@ impl Reader<'_> {
         Ok(self.registry.lattice.rules(self.store, &request.namespace))
     }
 
-    /// The claim of a registration that a name means: as it was typed, or by the rules in force now, which may not be those
-    /// that it was accepted by.
+    /// Returns the claim of a registration that a requested name refers to: one with the name as typed, or else one
+    /// with its key by the rules in force now, which may differ from the rules at the acceptance.
     pub(crate) fn claim_meant<'a>(&self, registration: &'a Registration, request: &NameRef) -> Option<&'a ClaimRecord> {
         let here = |record: &&ClaimRecord| record.claim.namespace == request.namespace;
         let typed = registration.claims.iter().filter(here).find(|record| is_typed(&record.claim, request));
         typed.or_else(|| registration.claim(&request.namespace, &self.name_key(request).ok()?))
     }
 
-    /// Whether a claim is what a name asks for.
+    /// Returns true where a requested name refers to this claim.
     pub(crate) fn is_meant(&self, claim: &Claim, request: &NameRef) -> bool {
         claim.namespace == request.namespace
             && (is_typed(claim, request) || self.name_key(request).is_ok_and(|key| key == claim.key))
@@ -99,7 +99,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Sets rules: they apply from this step on.
+    /// Sets the rules of a namespace. They apply here from this step on.
     pub(crate) fn set_rules(&mut self, set: SetRules, caller: &Caller, reply: Reply<model::Namespace>) {
         let answer = caller.reach(&set.namespace).and_then(|()| self.try_set_rules(set));
         self.registry.ready.push(reply.with(answer));
@@ -115,7 +115,7 @@ impl Writer<'_> {
         if if_version.is_some_and(|wanted| wanted != version) {
             return Err(Refusal::RulesChanged { namespace, version });
         }
-        // The keys of the names that are taken stay as they are, so the same names would be free again.
+        // Names that are taken keep their keys, so the same names would be free again under other keys.
         if !now.same_keys(&rules) && self.reader().has_names(&namespace) {
             return Err(Refusal::NamespaceInUse { namespace, profile: now.profile() });
         }
@@ -125,7 +125,7 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a claim is to a name as it is written here. One that did not travel is to none.
+/// Returns true where a claim's name as typed is this one. The claim of a private name has none.
 fn is_typed(claim: &Claim, request: &NameRef) -> bool {
     !claim.name.is_empty() && claim.name == request.name
 }

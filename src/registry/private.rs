@@ -1,15 +1,16 @@
-//! Private names: what of them leaves this node, and who is told whether they exist.
+//! Private names: what leaves this node, and which callers may learn whether they exist.
 //!
-//! In a private namespace a claim travels with a keyed hash for a key and without the name as typed, which stays in a
-//! table of this node's own, by the registration's id, so that its owner can read it back here.
+//! In a private namespace a claim travels with a keyed hash as its key and without the name as typed. The name as typed
+//! stays in a table of this node, by the registration's id, so that its owner can read it back here.
 //!
-//! A caller that may not be told what is known is *discreet*: the answer to its registration is the same whether the name
-//! is taken or not. Where it is, the claim is issued all the same, into the tenure of whoever leads, and loses to it as a
-//! concurrent claim would: the work is the same, and the outcome is told at the feed, to those who may read it. Whatever
-//! would tell the outcome in another way is refused such a caller, by the namespaces concerned and never by what is known:
-//! a public name beside a private one in one registration, because it is free again where the private one was taken; a
-//! rename from or to a private name for the same reason; and whatever goes by the id of a registration with private names,
-//! or by one that nobody knows, because what lost may be forgotten earlier.
+//! A caller without the `read` scope is *discreet*. The answer to its registration is the same whether the name is
+//! taken or not. Where the name is taken, the claim is issued all the same, into the tenure of the present leader, and
+//! loses to it like a concurrent claim. So the work is the same too, and the outcome appears only on the feed, for
+//! callers that may read it. Requests that would show the outcome in another way are refused to a discreet caller. Such
+//! a refusal depends on the namespaces alone, and never on what is known of the names. Refused are: public and private
+//! names in one registration, because the public name would be free again where the private one was taken; a rename
+//! from or to a private name, for the same reason; and any request by the id of a registration with private names, or
+//! by an unknown id, because a registration that lost may be forgotten earlier.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,15 +26,15 @@ use crate::model::{self, NameRef, Status, Time};
 use crate::name::Rules;
 use crate::store::schema::{self, Rows, Span, TypedKey};
 
-/// A name's key, as it is claimed.
+/// The key that a claim of a name gets.
 pub(crate) struct Keyed {
     pub(crate) key: String,
-    /// It is a hash, and the name is not to travel.
+    /// True where the key is a hash, and the name as typed must not leave this node.
     pub(crate) private: bool,
 }
 
 impl Reader<'_> {
-    /// What stands for a canonical form by the rules of its namespace.
+    /// Returns the key of a canonical form by the rules of its namespace.
     pub(crate) fn keyed(&self, rules: &Rules, namespace: &str, key: String) -> Keyed {
         let private = rules.is_private();
         Keyed { key: if private { self.registry.lattice.hash(namespace, &key) } else { key }, private }
@@ -43,15 +44,15 @@ impl Reader<'_> {
         self.registry.lattice.rules(self.store, namespace).is_private()
     }
 
-    /// Whether some name of a registration is one that only those who may read are to know of. It may have been taken
-    /// before its namespace was private.
+    /// Returns true where only callers with the `read` scope may know of some name of a registration. The name may have
+    /// been taken before its namespace became private.
     fn has_private_names(&self, registration: &Registration) -> bool {
         has_hidden(registration)
             || registration.claims.iter().any(|record| self.is_private_namespace(&record.claim.namespace))
     }
 
-    /// Whether a discreet caller may be answered by a registration's id. Without private namespaces there is nothing to
-    /// hide.
+    /// Refuses a request of a discreet caller by a registration's id, where it could show whether a private name
+    /// exists. Unknown ids are refused too, unless no namespace is private.
     pub(crate) fn told_by_id(&self, id: Uuid) -> Result<(), Refusal> {
         let known = self.registry.lattice.find(self.store, id).or_else(|| self.void_registration(id));
         let hidden = match known {
@@ -76,7 +77,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a discreet caller asks for private names, which it may do where nothing else would tell the outcome.
+    /// Returns true where a discreet caller asks for private names. Refuses requests that would show the outcome in
+    /// another way.
     pub(crate) fn wants_private(&self, request: &RegisterRequest) -> Result<bool, Refusal> {
         let private = |name: &NameRef| self.is_private_namespace(&name.namespace);
         let any = request.names.iter().any(private);
@@ -92,15 +94,16 @@ impl Reader<'_> {
         Ok(any)
     }
 
-    /// What a discreet caller is told of a registration with private names: that it was accepted, whatever became of it.
+    /// Returns the view of a registration with private names for a discreet caller: pending, whatever its state. None
+    /// where it has no private names.
     pub(crate) fn discreet_view(&self, registration: &Registration) -> Option<model::Registration> {
         let view = || self.content_view(registration, Status::Pending);
         let expires_at = registration.end().map(Time::from);
         self.has_private_names(registration).then(|| model::Registration { expires_at, ..view() })
     }
 
-    /// Whether a registration with private names is open, as far as its bearer is concerned: for as long as it would be had
-    /// it won, so that a count tells nobody that it lost.
+    /// Returns true where a registration with private names counts as open. It counts as long as it would if it had
+    /// won, so that a count does not show that it lost.
     pub(crate) fn is_open_in_private(&self, registration: &Registration) -> bool {
         if registration.seq > self.log.decided(registration.stamp.node) {
             return true;
@@ -110,19 +113,20 @@ impl Reader<'_> {
         self.is_reserved(registration) && !over
     }
 
-    /// It is a reservation that was not activated, and its time is not over.
+    /// Returns true for a reservation that was not activated and that the watermark has not passed.
     fn is_reserved(&self, registration: &Registration) -> bool {
         registration.end().is_some_and(|end| end > self.log.watermark()) && !registration.activated_in_time()
     }
 
-    /// Whether a registration lost private names, which its client is not to find out. A later twin stands for nothing.
+    /// Returns true where a registration lost private names, which its client must not find out. Later twins do not
+    /// count.
     pub(crate) fn lost_in_private(&self, registration: &Registration) -> bool {
         let first = || self.registry.lattice.find_stamp(self.store, registration.id());
         has_hidden(registration) && registration.lost && first().is_none_or(|first| first >= registration.stamp)
     }
 
-    /// Whether a registration that lost private names must stay for now, since it would had it won: that an id is unknown
-    /// would tell.
+    /// Returns how long a registration that lost private names must be kept: as long as if it had won, because an
+    /// unknown id would show that it lost.
     pub(crate) fn stays_in_private(&self, registration: &Registration) -> Option<Stays> {
         if !self.lost_in_private(registration) {
             return None;
@@ -134,7 +138,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A name as typed, where it travelled or was typed here; empty otherwise.
+    /// Returns a name as typed, where it is public or was typed at this node; empty otherwise.
     pub(crate) fn typed(&self, id: Uuid, claim: &Claim) -> String {
         if !claim.name.is_empty() {
             return claim.name.clone();
@@ -144,7 +148,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Reads which namespaces are private.
+    /// Reads from the store which namespaces are private.
     pub(crate) fn load_private(&mut self) {
         let mut private = BTreeSet::new();
         schema::Namespaces::each(self.store, &Span::all(), |found| {
@@ -153,7 +157,7 @@ impl Writer<'_> {
         self.registry.private = Arc::new(private);
     }
 
-    /// A namespace may have got other rules.
+    /// Updates the set of private namespaces after the rules of one may have changed.
     pub(crate) fn note_private(&mut self, namespace: &str) {
         let is_private = self.reader().is_private_namespace(namespace);
         if is_private != self.registry.private.contains(namespace) {
@@ -166,7 +170,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Keeps the private names of a registration as they were typed here.
+    /// Stores the private names of a registration as they were typed here.
     pub(crate) fn note_typed(&mut self, registration: &Registration, names: Vec<NameRef>) {
         for (record, name) in registration.claims.iter().zip(names) {
             if record.claim.name.is_empty() {
@@ -176,12 +180,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Drops what was typed of a registration that is forgotten, or erased.
+    /// Drops the typed names of a registration that is being forgotten or erased.
     pub(crate) fn forget_typed(&mut self, id: Uuid) {
         schema::Typed::delete_where(self.store, &Span::<schema::Typed>::of(id), |_| true);
     }
 
-    /// Drops what was typed of registrations that the cluster has forgotten while this node was out of it.
+    /// Drops the typed names of registrations that the cluster forgot while this node was not a member.
     pub(crate) fn sweep_typed(&mut self) {
         let mut unknown = Vec::new();
         schema::Typed::each(self.store, &Span::all(), |found| {
@@ -196,15 +200,15 @@ impl Writer<'_> {
     }
 }
 
-/// For how long something stays.
+/// How long a registration is kept.
 pub(crate) enum Stays {
-    /// As long as it is not told to go.
+    /// It is kept until somebody releases its names.
     ForGood,
-    /// Until the watermark is there.
+    /// It is kept until the watermark reaches this timestamp.
     Until(Hlc),
 }
 
-/// Whether some name of a registration did not travel. An erased one has no names, whatever they were.
+/// Returns true where some name of a registration is private. An erased registration has no names any more.
 pub(super) fn has_hidden(registration: &Registration) -> bool {
     !registration.erased && registration.claims.iter().any(|record| record.claim.name.is_empty())
 }

@@ -1,7 +1,8 @@
-//! What people read who want to know why: the history of a name, names that were claimed more than once, what decides a
-//! registration and what it waits for, which names are taken and which are free.
+//! Queries for people who want to know why: the history of a name, names that were claimed more than once, what decides
+//! a registration and what it waits for, which names are taken and which are free.
 //!
-//! All of it changes nothing, and looks at a bounded number of rows a request; whoever wants more goes on after a cursor.
+//! Queries change nothing, and examine a bounded number of rows per request. A reader that wants more continues after a
+//! cursor.
 
 mod conflicts;
 mod events;
@@ -24,5 +25,5 @@ pub use self::namespaces::NamespacesKnown;
 pub use self::owner::RegistrationsOf;
 pub use self::views::NameOf;
 
-/// Rows of names that one page looks at, so that few hits among many names do not hold up the node. A guess.
+/// Rows of names that one page examines at most, so that few hits among many names do not delay the node. A guess.
 const MAX_EXAMINED: usize = 5000;

@@ -1,4 +1,4 @@
-//! What is only read: each query is a type of its own, and says what its answer is.
+//! Queries, which only read. Each query is a type of its own with the type of its answer.
 
 use std::any::Any;
 use std::fmt;
@@ -8,16 +8,16 @@ use super::caller::Caller;
 use super::refusal::Refusal;
 use super::reply::{Ready, Reply};
 
-/// Something that reads and changes nothing. It looks at a bounded number of rows, and at no more of them at a time than it
-/// is told.
+/// A query reads and changes nothing. It examines a bounded number of rows in all, and in one call no more than its
+/// budget allows.
 pub trait Query: fmt::Debug + Send + 'static {
-    /// What its answer is.
+    /// The type of its answer.
     type Answer: Send + 'static;
 
-    /// Reads on, for as long as the budget lasts. None where it is not done: then it is to be called again, at a later step.
-    /// What changes meanwhile it may have read before or after the change, as a reader of several pages does. A caller is
-    /// shown nothing of namespaces that it does not reach: where it asks for one the query refuses, where it asks for
-    /// whatever there is they are left out.
+    /// Reads on as far as the budget goes. Returns none where it is not done: it must then be called again in a later
+    /// step. A change between two calls may or may not be seen, as with a reader of several pages. A caller sees
+    /// nothing of namespaces that it may not use: a query for one of them is refused, and a query for all namespaces
+    /// leaves them out.
     fn read(
         &mut self,
         reader: Reader<'_>,
@@ -26,41 +26,41 @@ pub trait Query: fmt::Debug + Send + 'static {
     ) -> Option<Result<Self::Answer, Refusal>>;
 }
 
-/// Rows that may be read in a step.
+/// The number of rows that may be read in a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
     left: usize,
-    /// Rows that were read beyond it: what is read in one piece is read whole.
+    /// Rows that were read in excess, because some reads cannot be split.
     debt: usize,
 }
 
 impl Budget {
-    /// So many rows.
+    /// Makes a budget of this many rows.
     #[must_use]
     pub fn of(rows: usize) -> Self {
         Self { left: rows, debt: 0 }
     }
 
-    /// Rows that are left.
+    /// Returns the number of rows that are left.
     #[must_use]
     pub fn left(&self) -> usize {
         self.left
     }
 
-    /// Rows were read.
+    /// Notes that rows were read.
     pub fn spend(&mut self, rows: usize) {
         self.debt += rows.saturating_sub(self.left);
         self.left = self.left.saturating_sub(rows);
     }
 
-    /// Rows that were read beyond it.
+    /// Returns the number of rows that were read in excess.
     #[must_use]
     pub fn debt(&self) -> usize {
         self.debt
     }
 }
 
-/// A query, with where its answer goes.
+/// A query together with its caller and its reply.
 pub struct Asked(Box<dyn Asking>);
 
 trait Asking: Send {
@@ -75,7 +75,7 @@ trait Asking: Send {
 struct Asks<Q: Query> {
     query: Q,
     caller: Caller,
-    /// None once it was answered.
+    /// None once the query is answered.
     reply: Option<Reply<Q::Answer>>,
 }
 
@@ -107,28 +107,29 @@ impl<Q: Query> Asking for Asks<Q> {
 }
 
 impl Asked {
-    /// A query of this caller's, whose answer goes there.
+    /// Makes a query of a caller, to be answered through a reply.
     pub fn new<Q: Query>(query: Q, caller: Caller, reply: Reply<Q::Answer>) -> Self {
         Self(Box::new(Asks { query, caller, reply: Some(reply) }))
     }
 
-    /// Reads on; the answer, where it is done.
+    /// Reads on. Returns the answer once the query is done.
     pub(crate) fn read(&mut self, reader: Reader<'_>, budget: &mut Budget) -> Option<Ready> {
         self.0.read(reader, budget)
     }
 
-    /// Answers it without reading.
+    /// Answers the query with a refusal, without reading.
     pub(crate) fn refuse(mut self, refusal: Refusal) -> Option<Ready> {
         self.0.refuse(refusal)
     }
 
-    /// Who asks.
+    /// The caller.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         self.0.caller()
     }
 
-    /// The query and where its answer goes, where it is one of this type: for whoever answers in place of a registry.
+    /// Returns the query and its reply, where the query has this type. For test doubles and others that answer in place
+    /// of a registry.
     pub fn into_parts<Q: Query + Clone>(mut self) -> Result<(Q, Reply<Q::Answer>), Self> {
         let query = self.0.query().downcast_ref::<Q>().cloned();
         let reply = self.0.reply().downcast_mut::<Option<Reply<Q::Answer>>>().and_then(Option::take);

@@ -1,4 +1,4 @@
-//! How much callers may have open, and hold: each owner, and each API token.
+//! Quotas: how many open registrations an owner or an API token may have, and how many that hold names.
 
 mod held;
 mod owners;

@@ -1,4 +1,4 @@
-//! Why a replica does not do what a client asks for.
+//! The reasons why a request is refused.
 
 use uuid::Uuid;
 
@@ -7,40 +7,40 @@ use crate::log::{Denied, STARTS};
 use crate::model::{Cursor, Name, RulesVersion};
 use crate::name::Profile;
 
-/// Why a registration cannot be changed any more. As a static text it is a code.
+/// The reason why a registration cannot be changed any more. As a static text it is a stable code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Over {
-    /// It lost.
+    /// The registration lost.
     #[error("was rejected")]
     Rejected,
-    /// Its time is over.
+    /// The reservation has expired.
     #[error("is a reservation that has expired")]
     Expired,
-    /// Its names were released.
+    /// All names of the registration were released.
     #[error("has given up its names")]
     Released,
 }
 
-/// Why a registration does not end by itself. As a static text it is a code.
+/// The reason why a registration does not end by itself. As a static text it is a stable code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Lasting {
-    /// It was registered without an end.
+    /// The registration was made without an end.
     #[error("was never a reservation")]
     NeverReserved,
-    /// It was a reservation, and was made permanent.
+    /// The registration was a reservation, and was activated.
     #[error("was activated")]
     Activated,
 }
 
-/// Why a request was not done. Nothing was recorded.
+/// The reason why a request was refused. Nothing was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
     /// Some of the names are held by others.
     #[error("not available: {}; nothing was registered, choose another name", list(.names))]
     NameTaken {
-        /// Which ones, and by whom.
+        /// The names that are not available, with their holders.
         names: Vec<Name>,
     },
     /// A name breaks a rule of its namespace.
@@ -50,9 +50,9 @@ pub enum Refusal {
         namespace: String,
         /// The name as typed.
         name: String,
-        /// Which rule, as a code.
+        /// The rule that it breaks, as a stable code.
         reason: &'static str,
-        /// The same in words.
+        /// The rule that it breaks, in words.
         why: String,
     },
     /// The request breaks a limit or contradicts itself.
@@ -67,12 +67,12 @@ pub enum Refusal {
          per owner at this node; nothing was registered. Activate or release some, or wait until they are decided"
     )]
     TooManyOpen {
-        /// Whose.
+        /// The owner.
         owner: String,
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
-    /// An API token has as many open registrations as it may.
+    /// The API token has as many open registrations as it may.
     #[error(
         "the API token {token:?} has {limit} registrations that are undecided or reservations not activated, which is its \
          limit at this node; nothing was registered. Activate or release some, or wait until they are decided"
@@ -80,7 +80,7 @@ pub enum Refusal {
     TokenTooManyOpen {
         /// The token's name.
         token: String,
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
     /// The owner has as many registrations that hold names as it may.
@@ -89,12 +89,12 @@ pub enum Refusal {
          this node (max_total); nothing was registered. Release what is not needed, or have the node's operator raise the limit"
     )]
     TooManyHeld {
-        /// Whose.
+        /// The owner.
         owner: String,
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
-    /// An API token has as many registrations that hold names as it may.
+    /// The API token has as many registrations that hold names as it may.
     #[error(
         "the API token {token:?} has registered {limit} times at this node what still holds names, permanent registrations \
          counted, which is its limit (max_total); nothing was registered. Release what is not needed, or have the node's \
@@ -103,28 +103,28 @@ pub enum Refusal {
     TokenTooManyHeld {
         /// The token's name.
         token: String,
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
     /// No such registration is known here.
     #[error("no registration {0} is known to this node; if it was accepted elsewhere, it may not have arrived yet")]
     NoRegistration(Uuid),
-    /// The name is not held, so nothing can be released.
+    /// The name is not held by the given owner, so nothing can be released or replaced.
     #[error("{namespace}/{name} is not held by owner {owner:?}; nothing was released")]
     NotHeld {
         /// The namespace.
         namespace: String,
         /// The name as typed.
         name: String,
-        /// The owner given.
+        /// The given owner.
         owner: String,
     },
     /// The registration has ended or lost, so the request has no effect any more.
     #[error("registration {id} {reason}; nothing was changed")]
     TooLate {
-        /// Which.
+        /// The registration's id.
         id: Uuid,
-        /// What stands against it.
+        /// The reason why it cannot be changed.
         reason: Over,
     },
     /// The registration is permanent, so there is nothing to extend.
@@ -132,24 +132,24 @@ pub enum Refusal {
         "registration {id} {reason}, so it does not end by itself and there is nothing to extend; nothing was changed"
     )]
     Permanent {
-        /// Which.
+        /// The registration's id.
         id: Uuid,
-        /// Since when.
+        /// The reason why it is permanent.
         reason: Lasting,
     },
-    /// The reservation was extended too often for now.
+    /// The reservation has too many extensions that are not final yet.
     #[error(
         "reservation {id} was extended {limit} times, and not all nodes are known to know of that, so no more extensions \
          are taken here; it lasts as long as it was last told. Extend it by more at once, or again once that is final: \
          `forename status` shows which member is waited for"
     )]
     TooManyExtensions {
-        /// Which.
+        /// The registration's id.
         id: Uuid,
-        /// How many are open at most.
+        /// The limit of extensions that are not final.
         limit: usize,
     },
-    /// The namespace has other rules than the caller has seen.
+    /// The namespace has other rules than the version that the caller gave.
     #[error(
         "namespace {namespace} has other rules by now: version {version}; nothing was changed, look at them and set yours again"
     )]
@@ -159,7 +159,7 @@ pub enum Refusal {
         /// The version in force here.
         version: RulesVersion,
     },
-    /// Names of the namespace are taken, and the change would give the same names other keys.
+    /// Names of the namespace are taken, and the change would give them other keys.
     #[error(
         "namespace {namespace} has names already, whose keys follow profile {} and whether they are private; they would not be \
          found under other ones, and could be taken twice. Nothing was changed: keep that, or begin a new namespace",
@@ -168,30 +168,30 @@ pub enum Refusal {
     NamespaceInUse {
         /// The namespace.
         namespace: String,
-        /// Its profile.
+        /// The namespace's present profile.
         profile: Profile,
     },
-    /// The caller may not be told what the answer would tell.
+    /// The caller may not read, and the answer could show whether a private name exists.
     #[error(
         "{0}: only callers who may read are answered about that, since it would tell whether a private name exists; nothing \
          was done"
     )]
     NeedsRead(
-        /// What it is about.
+        /// The kind of request, in words.
         &'static str,
     ),
-    /// The disk has so little room left that the store would fail soon.
+    /// The disk is nearly full; the remaining room is reserved for what the node must still write.
     #[error(
         "the disk of this node has {free} bytes free, less than the {least} that it keeps for what it must still write; nothing \
          was registered, and what is registered is safe. Ask another node; its operator should make room"
     )]
     DiskLow {
-        /// Bytes that are free.
+        /// Free bytes.
         free: u64,
-        /// Bytes that are kept.
+        /// Reserved bytes.
         least: u64,
     },
-    /// The caller may change only what it can name the owner of, or has opened itself.
+    /// The caller may change only registrations whose owner it names, or which its token opened.
     #[error(
         "registration {0} is not of the owner given, and is not one that this API token has opened here and that is undecided or \
          reserved; nothing was changed. Give the owner that it was registered for, as ?owner="
@@ -203,35 +203,35 @@ pub enum Refusal {
         /// The namespace.
         String,
     ),
-    /// This node is not a member yet.
+    /// This node is not a member yet, or no longer one.
     #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
     NotMember,
-    /// This node's clock is off from its peers'.
+    /// This node's clock differs too much from its peers' clocks.
     #[error(
         "this node's clock is off from the median of the members by {offset} ms; nothing was registered, and it takes no \
          registrations until its clock is right. Ask another node; its operator should look at the machine's time service"
     )]
     ClockSuspect {
-        /// Positive where the peers are ahead.
+        /// The difference in milliseconds; positive where the peers are ahead.
         offset: i64,
     },
     /// There is no such member.
     #[error("{0} is no member of this cluster; nothing was changed. `forename member list` shows the members")]
     NoMember(NodeId),
-    /// Those who would stay are no majority.
+    /// The members that would stay after the eviction are no majority.
     #[error(
         "evicting {node} would leave {staying} of the {members} members, which is no majority; nothing was changed. Bring another \
          node back first; where all others are lost for good, `forename recover` makes a cluster of what one directory holds"
     )]
     NoMajority {
-        /// Who was to go.
+        /// The member that was to be evicted.
         node: NodeId,
-        /// Members now.
+        /// The number of members.
         members: usize,
-        /// Members that would stay.
+        /// The number of members that would stay.
         staying: usize,
     },
-    /// Those who would stay are a majority, but this node is not in contact with one.
+    /// The members that would stay are a majority, but this node is not in contact with a majority of all members.
     #[error(
         "of the {members} members this node is in contact with {heard} that would stay without {node}, itself counted, which is \
          no majority; it may be the one that is cut off. Nothing was changed. Not heard of: {}. Ask a node that reaches more of \
@@ -239,47 +239,47 @@ pub enum Refusal {
          majority hears of it", list_nodes(.unheard)
     )]
     NotInContact {
-        /// Who was to go.
+        /// The member that was to be evicted.
         node: NodeId,
-        /// Members now.
+        /// The number of members.
         members: usize,
-        /// Those who would stay and were heard of just now, this node included.
+        /// The number of staying members that this node has just heard from, itself included.
         heard: usize,
-        /// Those who would stay and were not.
+        /// The staying members that it has not heard from.
         unheard: Vec<NodeId>,
     },
-    /// A cluster keeps one member at least.
+    /// The node is the last member, which cannot leave or be evicted.
     #[error("this is the last member; with it the cluster would end. Stop the node instead")]
     LastMember,
     /// The node is leaving.
     #[error("this node is leaving the cluster and takes no more requests; ask another node")]
     Leaving,
-    /// The node has said its last op.
+    /// The node has issued its `Depart` op, which is the last op of its log.
     #[error(
         "this node has departed: its last op is out, so it cannot stay; to take part again, start a new node on an empty data directory"
     )]
     Departed,
-    /// Events that were asked for are no longer kept.
+    /// Some events after the given cursor are no longer kept.
     #[error(
         "the events after cursor {after} are no longer all kept. No registration or name is lost, but events that you have not \
          read are; read anew what became of the owners or registrations that you follow, and go on after cursor {restart}"
     )]
     EventsCompacted {
-        /// Where the reader stood.
+        /// The cursor that was given.
         after: Cursor,
-        /// The place before the earliest event that is kept.
+        /// The place before the earliest event kept.
         restart: Cursor,
     },
-    /// The cursor is none that this node's feed has given.
+    /// The cursor was not given by this node's present feed.
     #[error(
         "cursor {after} is none of this node's present feed: it is another node's, or this node has begun a new feed since, as \
          it does when it comes back from an eviction or a backup. No event is lost: the new feed tells anew what this node \
          accepted. Go on after cursor {restart}, and drop the events whose ids you know"
     )]
     CursorUnknown {
-        /// Where the reader stood.
+        /// The cursor that was given.
         after: Cursor,
-        /// The place before the earliest event that is kept.
+        /// The place before the earliest event kept.
         restart: Cursor,
     },
     /// The node is stopping or cannot keep up.

@@ -1,4 +1,4 @@
-//! Coming back after an eviction: what this node had issued beyond its cut is void and is issued anew.
+//! Return after an eviction: the ops that this node had issued beyond its cut are void and are issued anew.
 
 mod issue_again;
 
@@ -16,19 +16,19 @@ use crate::log::read_log;
 use crate::log::{Body, Chain, Op, Seq};
 use crate::store::schema::{self, Rows, Span};
 
-/// What has become of a void op of this node.
+/// The state of an op of this node that may be void.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum VoidedOp {
-    /// Not dealt with yet; with the id that its clients know it by, where it is a registration.
+    /// The op has not been dealt with. A `Register` op has the id under which its clients know it.
     Open(Box<Op>),
-    /// Its rejection was final, so it is not issued anew; nobody else has ever heard of it. With its log's hash up to it.
+    /// The registration was finally rejected, so it is not issued anew. Has also the chain hash of its log at its op.
     Rejected(Box<Registration>, Chain),
-    /// This registration stands for it now, under the same id.
+    /// The registration with this stamp was issued in its place, under the same id.
     Again(Stamp, Uuid),
 }
 
 impl VoidedOp {
-    /// The place of its op in its log, and the log's hash up to it.
+    /// Returns the number of the op, and the chain hash of its log at the op.
     fn place(&self) -> Option<(Seq, Chain)> {
         match self {
             Self::Open(op) => Some((op.seq, op.chain)),
@@ -37,7 +37,7 @@ impl VoidedOp {
         }
     }
 
-    /// The id that a registration is known by.
+    /// Returns the id under which clients know the registration; none for other ops.
     fn id(&self) -> Option<Uuid> {
         match self {
             Self::Open(op) => id_of(op),
@@ -47,26 +47,26 @@ impl VoidedOp {
     }
 }
 
-/// What is left to make good.
+/// The void ops that are still to be issued anew.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reissue {
-    /// Some void op may not have been issued anew.
+    /// True where some void op may not have been issued anew.
     open: bool,
-    /// The void registrations among them, by id.
+    /// The stamps of the void registrations among them, by id.
     ids: BTreeMap<Uuid, Stamp>,
-    /// What void ops have lengthened, of void registrations.
+    /// The extensions of void registrations by void ops.
     extended: BTreeMap<Stamp, Extensions>,
 }
 
 impl Reissue {
-    /// Whether something is left to issue anew.
+    /// Returns true where a void op may not have been issued anew.
     pub(super) fn has_open(&self) -> bool {
         self.open
     }
 }
 
 impl Reader<'_> {
-    /// Whether an earlier registration stands for the id of this one.
+    /// Returns true where an earlier registration has the same id.
     pub(crate) fn is_twin(&self, registration: &Registration) -> bool {
         let run = registration
             .chosen_id
@@ -75,12 +75,12 @@ impl Reader<'_> {
         run.first().is_some_and(|first| *first != registration.stamp)
     }
 
-    /// The ids of the registrations that an eviction has made void here.
+    /// Returns the ids of the registrations that an eviction made void here.
     pub(crate) fn void_ids(&self) -> BTreeSet<Uuid> {
         self.void_rows().iter().filter_map(|(_, void)| void.id()).collect()
     }
 
-    /// A registration that was accepted here, came to nothing by an eviction, and has not been issued anew.
+    /// Returns a registration that was accepted here, became void by an eviction, and has not been issued anew.
     pub(crate) fn void_registration(&self, id: Uuid) -> Option<Registration> {
         self.void_by_stamp(*self.registry.reissue.ids.get(&id)?)
     }
@@ -92,13 +92,14 @@ impl Reader<'_> {
             VoidedOp::Again(..) => return None,
         };
         let Body::Name(NameOp::Register(register)) = op.body else { return None };
-        // Of a seq that is never decided: it is pending.
+        // A number that is never decided makes its status pending.
         let mut registration = Registration::new(stamp, Seq::MAX, register);
         registration.extensions = self.registry.reissue.extended.get(&stamp).cloned().unwrap_or_default();
         Some(registration)
     }
 
-    /// The registration that stands for the one of a stamp: itself, but for a void one.
+    /// Returns the stamp of the registration that was issued in place of a void one; for any other registration, its
+    /// own stamp.
     pub(crate) fn stands_for(&self, stamp: Stamp) -> Stamp {
         match schema::Void::get(self.store, stamp) {
             Some(VoidedOp::Again(again, _)) => again,
@@ -116,8 +117,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Keeps this node's ops that may be void, from `seq` on: those that are not decided. Which ones are shows when it is
-    /// back: the cut may yet rise.
+    /// Stores this node's ops from number `seq` on, which are not decided and so may be void. Which of them are void is
+    /// known only after the return, because the cut may still rise.
     pub(crate) fn keep_void(&mut self, seq: Seq) {
         let mut void = Vec::new();
         read_log(self.store, self.registry.me, seq, &mut |op| {
@@ -130,7 +131,7 @@ impl Writer<'_> {
                 Body::Name(NameOp::Register(register)) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(self.store, stamp);
-                    // What was erased is over for good, and its text is not to be brought back.
+                    // An erased registration is over for good, and its text must not come back.
                     if registration.as_ref().is_some_and(|registration| registration.erased) {
                         continue;
                     }
@@ -147,7 +148,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Reads what is left to make good.
+    /// Loads the ops that may have to be issued anew.
     pub(crate) fn load_reissue(&mut self) {
         self.registry.reissue = Reissue::default();
         for (stamp, void) in self.reader().void_rows() {
@@ -168,7 +169,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Tells that a registration is known, unless that was told of a void one that it stands for.
+    /// Writes the event that a registration was accepted, unless it was written already for the void registration that
+    /// this one replaces.
     pub(crate) fn tell_accepted(&mut self, registration: &Registration) {
         let made = stamp_of_id(registration.id()).filter(|made| *made != registration.stamp);
         let stands_for = |void: Registration| void.id() == registration.id();
@@ -178,7 +180,7 @@ impl Writer<'_> {
     }
 }
 
-/// The id that clients know a void op's registration by.
+/// Returns the id under which clients know a void `Register` op.
 fn id_of(op: &Op) -> Option<Uuid> {
     match &op.body {
         Body::Name(NameOp::Register(register)) => register.id,

@@ -1,20 +1,21 @@
-//! Where answers go.
+//! Replies to requests.
 
 use std::fmt;
 
 use super::refusal::Refusal;
 
-/// Where the answer to something asked goes: to be given once.
+/// The way back to whoever asked, to be used once.
 pub struct Reply<A>(Box<dyn FnOnce(Result<A, Refusal>) + Send>);
 
 impl<A: Send + 'static> Reply<A> {
-    /// The answer goes to this function, which must not block: it is called where the driver of a replica acts.
+    /// Makes a reply that passes the answer to a function. The function must not block, because the driver of the
+    /// replica calls it.
     #[must_use]
     pub fn to(tell: impl FnOnce(Result<A, Refusal>) + Send + 'static) -> Self {
         Self(Box::new(tell))
     }
 
-    /// The answer is known; it is given later, once nothing that it rests on can be lost.
+    /// Binds the answer. It is given later, once everything that it rests on is durable.
     #[must_use]
     pub fn with(self, answer: Result<A, Refusal>) -> Ready {
         Ready(Box::new(move || (self.0)(answer)))
@@ -27,11 +28,11 @@ impl<A> fmt::Debug for Reply<A> {
     }
 }
 
-/// An answer on its way.
+/// An answer that waits to be given.
 pub struct Ready(Box<dyn FnOnce() + Send>);
 
 impl Ready {
-    /// Gives it.
+    /// Gives the answer.
     pub fn tell(self) {
         (self.0)();
     }

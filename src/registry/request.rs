@@ -1,4 +1,4 @@
-//! What clients want to change, and of which names and events they ask.
+//! Commands of clients, and the parameters of their requests.
 
 use std::fmt;
 
@@ -8,38 +8,37 @@ use super::quota::Charge;
 use crate::model::{NameRef, ReplacesBody, RulesVersion};
 use crate::name::Rules;
 
-/// A change that a client asks for. Each is answered with the registration that it is about, as it stands when the step
-/// ends.
+/// A change that a client asks for. It is answered with the registration concerned, as of the end of the step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Claims names, all or none.
     Register(RegisterRequest),
     /// Makes a reservation permanent.
     Activate {
-        /// The reservation.
+        /// The reservation's id.
         id: Uuid,
     },
-    /// Lets a reservation last longer. Never shortens it.
+    /// Extends a reservation; never shortens it.
     Extend {
-        /// The reservation.
+        /// The reservation's id.
         id: Uuid,
         /// Milliseconds from now until it ends, 1 to [`MAX_TTL`](crate::model::limits::MAX_TTL).
         ttl: u64,
     },
     /// Releases all names of a registration.
     Release {
-        /// The registration.
+        /// The registration's id.
         id: Uuid,
     },
-    /// Releases all names of a registration, and has its owner, its names and its metadata erased at all nodes once that
-    /// is final; also where it is over already.
+    /// Releases all names of a registration, and erases its owner, names and metadata at all nodes once that is final.
+    /// Also possible where it is over already.
     Erase {
-        /// The registration.
+        /// The registration's id.
         id: Uuid,
     },
     /// Releases one name.
     ReleaseName {
-        /// Whose claim it must be.
+        /// The owner, who must hold the name.
         owner: String,
         /// The name.
         name: NameRef,
@@ -47,41 +46,41 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it takes names, or asks for them to be taken for longer.
+    /// Returns true where the command takes names or keeps them for longer.
     #[must_use]
     pub fn takes_names(&self) -> bool {
         matches!(self, Self::Register(_) | Self::Extend { .. })
     }
 }
 
-/// New rules for a namespace. They apply at this node from the answer on, elsewhere once they arrive.
+/// New rules for a namespace. They apply at this node from the answer on, and at other nodes once they arrive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetRules {
     /// The namespace.
     pub namespace: String,
     /// The rules.
     pub rules: Box<Rules>,
-    /// Only where this is the version in force here.
+    /// The version that must be in force here; none for any version.
     pub if_version: Option<RulesVersion>,
 }
 
-/// How long an answer may wait for its outcome to be final.
+/// How long an answer may wait for a final outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AwaitFinal {
-    /// Milliseconds at most.
+    /// Greatest wait in milliseconds.
     pub at_most: u64,
-    /// Also while the outcome needs a member that is out of reach, or whose clock is too far ahead.
+    /// True where it waits also while a needed member is out of reach or its clock is too far ahead.
     pub always: bool,
 }
 
 impl AwaitFinal {
-    /// For so many milliseconds, whoever is out of reach.
+    /// Waits this many milliseconds at most, even if a needed member is out of reach.
     #[must_use]
     pub fn always(at_most: u64) -> Self {
         Self { at_most, always: true }
     }
 
-    /// For so many milliseconds, and only while every member that is needed is in reach.
+    /// Waits this many milliseconds at most, and only while every needed member is in reach.
     #[must_use]
     pub fn in_reach(at_most: u64) -> Self {
         Self { at_most, always: false }
@@ -91,26 +90,26 @@ impl AwaitFinal {
 /// A registration as a client asks for it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegisterRequest {
-    /// Chosen by the client, so that it may ask again, here or at another node.
+    /// An id that the client chose, so that it may retry here or at another node.
     pub id: Option<Uuid>,
-    /// Who is to hold the names.
+    /// The application's identifier for the holder of the names.
     pub owner: String,
     /// The names, 1 to [`MAX_NAMES`](crate::model::limits::MAX_NAMES).
     pub names: Vec<NameRef>,
     /// Milliseconds until the reservation ends; none for a permanent registration.
     pub ttl: Option<u64>,
-    /// The claim that this registration takes the place of (rename).
+    /// The claim that this registration replaces (a rename).
     pub replaces: Option<ReplacesBody>,
-    /// A JSON object as text, given back with the outcome.
+    /// A JSON object as text, which is returned with the registration.
     pub metadata: Option<String>,
-    /// Answer only when the outcome is final, or when the wait ends, with what is known then; none: as soon as it is
-    /// accepted.
+    /// How long to wait with the answer until the outcome is final; the answer then has the state at that time. None:
+    /// answer as soon as the registration is accepted.
     pub wait: Option<AwaitFinal>,
-    /// What it counts for at this node, where callers are told apart.
+    /// The API token that it is charged to, where the node distinguishes callers.
     pub charge: Option<Charge>,
 }
 
-/// A secret for a cluster.
+/// The secret of a cluster, from which the key of private names is derived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterSecret(pub [u8; 32]);
 

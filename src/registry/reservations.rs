@@ -1,4 +1,4 @@
-//! Requests about reservations: made permanent, or to last longer.
+//! Commands about reservations: activate and extend.
 
 use uuid::Uuid;
 
@@ -11,12 +11,12 @@ use crate::crdt::{NameOp, Registration};
 use crate::model::limits::MAX_EXTENSIONS;
 
 impl Reader<'_> {
-    /// When something ends that lasts for so many milliseconds from now.
+    /// Returns the end of a reservation that begins now and lasts this many milliseconds.
     pub(crate) fn ends_after(&self, ttl: u64) -> Hlc {
         Hlc::from_millis(self.log.last_timestamp().millis().max(self.log.cluster_time()).plus(ttl))
     }
 
-    /// Refused where a reservation that ends then was rejected, or is over by the time of the cluster.
+    /// Refuses where the registration was rejected, or cluster time has reached the given end and it was not activated.
     fn not_over(&self, registration: &Registration, end: Hlc) -> Result<(), Refusal> {
         let too_late = |reason| Err(Refusal::TooLate { id: registration.id(), reason });
         if registration.rejected {

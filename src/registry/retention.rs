@@ -1,9 +1,10 @@
-//! What is kept, and for how long. Old events leave the feed; once the last event about a registration that is over has
-//! left, the registration leaves the registry too.
+//! Retention: old events leave the feed, and once the last event about a registration that is over has left, the
+//! registration leaves the registry too.
 //!
-//! How old an event is hangs on the wall clock, which is no judge of what is right. So nothing that is forgotten changes
-//! a verdict (see [`crate::crdt`]): what is over is decided, and an id is remembered for as long as, by the watermark, a
-//! twin may come. And what an evicted node took stays until it is back, because it may have yet to tell what became of it.
+//! The age of an event depends on the wall clock, which must not affect what is decided. So nothing that is forgotten
+//! changes a verdict (see [`crate::crdt`]): a registration that is over is decided, and by the watermark an id is
+//! remembered as long as a twin may arrive. The registrations of an evicted node stay until it returns, because it may
+//! still have to report their outcome.
 
 use std::ops::ControlFlow;
 
@@ -14,33 +15,33 @@ use crate::crdt::{ID_WINDOW, Registration};
 use crate::store::Direction;
 use crate::store::schema::{self, Address, Cell, Due, OverKey, Rows, SaidAll, Span, WalkedTo};
 
-/// Registrations that one step forgets, or looks at, at most, so that a step stays short. A guess.
+/// Registrations that one step forgets or examines at most, so that a step stays short. A guess.
 const AT_ONCE: usize = 256;
 
-/// Whether all claims of a registration have ended for good.
+/// Returns true where all claims of a registration have ended for good.
 pub(super) fn has_ended(registration: &Registration) -> bool {
     registration.claims.iter().all(|claim| claim.ended.is_some())
 }
 
-/// When to look for what can go, and what was never looked at.
+/// When to look for registrations that can be forgotten, and which were never examined.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Retention {
-    /// In `elapsed` time.
+    /// The time of the next look, in `elapsed` time.
     look_at: Millis,
-    /// Registrations after this place may be over without a row that says so: they came with a snapshot, or were over
-    /// while everything was kept.
+    /// Registrations after this place may be over without a row in [`schema::Over`], because they came with a snapshot,
+    /// or ended while everything was kept.
     sweep: Option<WalkedTo>,
-    /// The cluster keeps everything, as far as this was looked at last.
+    /// True where the cluster's setting, when it was last read, was to keep everything.
     keeps_all: bool,
 }
 
 impl Reader<'_> {
-    /// Whether the outcome of a registration is still to be told.
+    /// Returns true where the outcome of a registration is still to be written to the feed.
     fn is_open(&self, registration: Stamp) -> bool {
         !self.log.is_decided(registration) || self.registry.verdicts.is_contested(registration)
     }
 
-    /// The rows whose time has come.
+    /// Returns the rows that are due.
     fn due(&self, upto: Due) -> Vec<(Address<schema::Over>, Option<OverKey>, SaidAll)> {
         let mut due = Vec::new();
         schema::Over::scan(self.store, &Span::<schema::Over>::until(upto), Direction::Up, &mut |found| {
@@ -50,7 +51,7 @@ impl Reader<'_> {
         due
     }
 
-    /// Whether nothing more will be told of a registration whose claims have all ended.
+    /// Returns true where no more events will be written about a registration whose claims have all ended.
     pub(crate) fn is_settled(&self, registration: &Registration) -> bool {
         let decided = registration.seq <= self.log.decided(registration.stamp.node);
         (registration.rejected || decided) && !self.registry.verdicts.is_contested(registration.stamp)
@@ -65,7 +66,8 @@ impl Writer<'_> {
         self.look_at_setting();
     }
 
-    /// While everything is kept, what is over gets no row that says so: once not everything is kept any more, it is looked for.
+    /// Reads the setting. While everything is kept, registrations that are over get no row in [`schema::Over`], so they
+    /// are searched for once the setting changes.
     fn look_at_setting(&mut self) {
         let keeps_all = self.log.keep_events().is_none();
         if std::mem::replace(&mut self.registry.retention.keeps_all, keeps_all) == keeps_all {
@@ -78,25 +80,26 @@ impl Writer<'_> {
         }
     }
 
-    /// Takes note of a registration some claim of which has ended for good, in case that was the last.
+    /// Called when a claim has ended for good: enters the registration where that was its last claim.
     pub(crate) fn note_over(&mut self, registration: &Registration) {
         if self.log.keep_events().is_some() && has_ended(registration) {
-            // Others that carry its id may still bring events, and so may a feed that has not reached it.
+            // Twins of the registration may still produce events, and so may a repetition of events that has not
+            // reached it.
             let alone = registration.chosen_id.is_none() && self.registry.retelling.is_none();
             let last = alone && self.reader().is_settled(registration);
             self.enter_over(registration.stamp, last);
         }
     }
 
-    /// Enters a registration that is over; with `last` where nothing more will be told of it, nor of any that carries its
-    /// id: then the events about it have left the feed once the feed begins at the number that comes next now. Without
-    /// `last` more may be told until then, and the row is written again.
+    /// Enters a registration that is over. With `last`, no more events will be written about it or its twins, so all
+    /// events about it have left the feed once the feed begins at the number of the next event. Without `last`, more
+    /// events may be written until then, and the row is then written again.
     fn enter_over(&mut self, stamp: Stamp, last: bool) {
         let key = OverKey { due: Due::Feed(self.registry.feed.upcoming()), stamp };
         schema::Over::put(self.store, key, &SaidAll(last));
     }
 
-    /// Drops what need not be kept any more: once a heartbeat, and in the next step where that left some.
+    /// Drops data that need not be kept any more: once per heartbeat, and in the next step where that left some.
     pub(crate) fn tidy(&mut self) {
         self.look_at_setting();
         let Some(keep) = self.log.keep_events() else { return };
@@ -116,7 +119,7 @@ impl Writer<'_> {
         }
     }
 
-    /// True where some were left.
+    /// Drops old events. Returns true where some were left.
     fn drop_old_events(&mut self, before: Millis) -> bool {
         let old =
             self.registry.feed.old_chunks(self.store, before, &|registration| self.reader().is_open(registration));
@@ -130,8 +133,7 @@ impl Writer<'_> {
         old == super::feed::DROPPED_AT_ONCE
     }
 
-    /// Enters some of the registrations that are over without a row that says so. They stay for longer than those that are
-    /// over now.
+    /// Enters some of the registrations that are over without a row. They are kept for longer than those that end now.
     fn sweep(&mut self, keep: u64) {
         let Some(done) = self.registry.retention.sweep.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();
@@ -149,13 +151,13 @@ impl Writer<'_> {
         }
     }
 
-    /// A registration is not to be looked at again before the watermark has passed this time.
+    /// Postpones the next look at a registration until the watermark has passed this time.
     fn wait_for(&mut self, end: Millis, stamp: Stamp) {
         let due = Due::Watermark(Hlc::from_millis(end.plus(1)));
         schema::Over::put(self.store, OverKey { due, stamp }, &SaidAll(false));
     }
 
-    /// Forgets registrations that are over and that no event speaks of any more. True where some were left.
+    /// Forgets registrations that are over and that no kept event refers to. Returns true where some were left.
     fn forget_over(&mut self, keep: u64) -> bool {
         let waited = self.reader().due(Due::Watermark(self.log.watermark()));
         let told = self.reader().due(Due::Feed(self.registry.feed.earliest()));
@@ -171,7 +173,7 @@ impl Writer<'_> {
         some_left
     }
 
-    /// Forgets a registration, and with it all who carry its id: the last of them that is over brings all.
+    /// Forgets a registration together with all its twins. The last of them to be over triggers it.
     fn forget(&mut self, stamp: Stamp, said_all: bool, keep: u64) {
         let load = |stamp: &Stamp| Registration::load(self.store, *stamp);
         let Some(registration) = load(&stamp) else { return };

@@ -1,4 +1,4 @@
-//! The rows and single values that hold the replica's types; the keys are those of [`schema`].
+//! The row and cell types of the tables that hold the registry's types; the key types are those of [`schema`].
 
 use super::endings::Ending;
 use super::feed::{EventRecord, Part};

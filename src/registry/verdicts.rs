@@ -1,7 +1,8 @@
-//! What follows once ops are decided: registrations are confirmed or rejected, claims end, events are written.
+//! Verdicts: what follows once ops are decided. Registrations are confirmed or rejected, claims end, events are
+//! written.
 //!
-//! The log says which ops are decided, in the order of their stamps. Walking them once gives every verdict but the
-//! rejections, which wait until a majority holds the op that displaced.
+//! The log says which ops are decided, in the order of their stamps. One walk over them gives every verdict except
+//! rejections, which wait until a majority holds the displacing op.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -16,7 +17,7 @@ use crate::log::{Decision, read_log};
 use crate::store::schema::{self, Rows, Span};
 use crate::store::{Direction, Store};
 
-/// What an op is about that is not decided.
+/// The content of an undecided op, as far as its verdict needs it.
 #[derive(Clone, Debug)]
 enum What {
     Register {
@@ -26,7 +27,7 @@ enum What {
     Release(Box<ClaimRef>),
     Extend(Stamp),
     Erase(Stamp),
-    /// Nothing follows from its being decided.
+    /// Nothing follows when the op is decided.
     Other,
 }
 
@@ -44,7 +45,7 @@ impl What {
     }
 }
 
-/// An applied op whose time has not come.
+/// An applied op that is not decided.
 #[derive(Clone, Debug)]
 struct Undecided {
     seq: Seq,
@@ -55,41 +56,42 @@ struct Undecided {
 /// A registration that lost, until its rejection and the end of its claims are final.
 #[derive(Clone, Debug)]
 struct Contest {
-    /// The client chose the id: an earlier twin may yet be on its way until its own op is decided.
+    /// True where the client chose the id. Until the registration's own op is decided, an earlier twin may still
+    /// arrive.
     chosen: bool,
-    /// Its own op is decided.
+    /// True once the registration's own op is decided.
     decided: bool,
     rejected: bool,
 }
 
-/// What is still open of the registrations that are known.
+/// The undecided ops, and the registrations whose loss is not final.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdicts {
-    /// The ops of each log that are applied and not decided.
+    /// The applied and undecided ops of each log.
     undecided: BTreeMap<NodeId, VecDeque<Undecided>>,
     contests: BTreeMap<Stamp, Contest>,
-    /// Contests by the op that must be held before they are over: (origin, seq, contest).
+    /// Contests by the op that a majority must hold before they can be decided: `(origin, seq, contest)`.
     watches: BTreeSet<(NodeId, Seq, Stamp)>,
-    /// Contests that something happened to in this step.
+    /// Contests that must be looked at in this step.
     check: BTreeSet<Stamp>,
     /// Registrations that lost in this step.
     news: Vec<Stamp>,
-    /// Some registration lost or was rejected in this step.
+    /// True where some registration lost or was rejected in this step.
     fates_changed: bool,
-    /// The earliest end of a reservation that has not been dealt with.
+    /// The earliest end of a reservation that is still to be ended.
     next_expiry: Option<Hlc>,
-    /// Registrations among the undecided ops.
+    /// The number of registrations among the undecided ops.
     pending: u64,
 }
 
 impl Verdicts {
-    /// Registrations that are not final.
+    /// Returns the number of registrations whose outcome is not final.
     pub(crate) fn pending(&self) -> u64 {
         let waiting = self.contests.values().filter(|contest| contest.decided && !contest.rejected).count();
         self.pending + waiting as u64
     }
 
-    /// The earliest end of a reservation that has not been dealt with.
+    /// Returns the earliest end of a reservation that is still to be ended.
     pub(crate) fn next_expiry(&self) -> Option<Hlc> {
         self.next_expiry
     }
@@ -102,12 +104,12 @@ impl Verdicts {
         self.contests.contains_key(&registration)
     }
 
-    /// Whether records of registrations have changed in this step by more than their own requests.
+    /// Returns true where records of registrations changed in this step other than by their own requests.
     pub(crate) fn take_fates_changed(&mut self) -> bool {
         std::mem::take(&mut self.fates_changed)
     }
 
-    /// Takes note of an op that was just applied.
+    /// Notes an op that was just applied.
     pub(crate) fn applied(&mut self, op: &Op) {
         self.wait_for(op);
         if let Body::Name(NameOp::Register(register)) = &op.body
@@ -123,7 +125,7 @@ impl Verdicts {
         self.undecided.entry(op.node).or_default().push_back(Undecided { seq: op.seq, hlc: op.hlc, what });
     }
 
-    /// The op is decided: what it is about. The log decides the ops of each origin in their order.
+    /// Removes an op that is decided, and returns its content. The log decides the ops of each origin in their order.
     fn take_decided(&mut self, stamp: Stamp) -> What {
         let first = self.undecided.get_mut(&stamp.node).and_then(VecDeque::pop_front);
         match first {
@@ -132,7 +134,7 @@ impl Verdicts {
         }
     }
 
-    /// A majority has come to hold more of a log: looks again at the contests that wait for that.
+    /// Marks the contests that wait for a majority to hold more of this log.
     fn held(&mut self, origin: NodeId, before: Seq, now: Seq) {
         let last = Stamp { hlc: Hlc(u64::MAX), node: NodeId(u64::MAX) };
         let reached: Vec<_> = self.watches.range((origin, before, last)..=(origin, now, last)).copied().collect();
@@ -142,7 +144,7 @@ impl Verdicts {
         }
     }
 
-    /// A release that is not decided, among so many ops of each log.
+    /// Finds an undecided release of a claim among the last `among` ops of each log.
     pub(crate) fn undecided_release(&self, claim: &ClaimRef, among: usize) -> Option<(Stamp, Seq)> {
         let released = |op: &&Undecided| matches!(&op.what, What::Release(released) if **released == *claim);
         self.undecided.iter().find_map(|(node, ops)| {
@@ -158,7 +160,7 @@ impl Reader<'_> {
         registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
     }
 
-    /// The registration that stands for this one's id, where it is a later twin.
+    /// Returns the earlier registration with the same id, where this one is a later twin.
     fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
         registration.chosen_id?;
         let causes = self.registry.lattice.causes(self.store, registration);
@@ -171,7 +173,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Records and announces what follows from what the log has decided.
+    /// Records and announces all that follows from what the log has decided.
     pub(crate) fn decide(&mut self, Decision { held, ops }: Decision) {
         for (origin, before, now) in held {
             self.registry.verdicts.held(origin, before, now);
@@ -186,7 +188,7 @@ impl Writer<'_> {
         for stamp in std::mem::take(&mut self.registry.verdicts.news) {
             let open = self.registry.verdicts.contests.get(&stamp).is_some_and(|contest| !contest.rejected);
             let lost = Registration::load(self.store, stamp).filter(|_| open);
-            // Where several carry its id the event may have been told of another one.
+            // Where there are twins, the event may have been written for another one.
             let alone = |lost: &Registration| {
                 lost.chosen_id.is_none_or(|id| self.registry.lattice.run(self.store, id, lost.stamp).len() < 2)
             };
@@ -198,7 +200,7 @@ impl Writer<'_> {
         self.erase_due();
     }
 
-    /// Takes note of registrations that lost.
+    /// Notes registrations that lost.
     pub(crate) fn on_lost(&mut self, lost: &[Stamp]) {
         for stamp in lost {
             if !self.registry.verdicts.is_contested(*stamp) && self.reader().is_decided(*stamp) {
@@ -211,7 +213,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Reads what is open: the ops after the decided prefixes, and the registrations that lost.
+    /// Loads the undecided ops and the registrations whose loss is not final.
     pub(crate) fn load_verdicts(&mut self) {
         self.registry.verdicts = Verdicts { next_expiry: first_expiry(self.store), ..Verdicts::default() };
         let verdicts = &mut self.registry.verdicts;
@@ -276,7 +278,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The end of a claim is final: that of the op with this timestamp.
+    /// Ends a claim for good, by the op with this timestamp.
     fn end_claim(&mut self, ended: &ClaimRef, reason: EndReason, by: Hlc) {
         let Some(mut registration) = Registration::load(self.store, ended.registration) else { return };
         let place = |record: &ClaimRecord| record.claim.namespace == ended.namespace && record.claim.key == ended.key;
@@ -291,7 +293,7 @@ impl Writer<'_> {
         }
     }
 
-    /// That a registration has given up all of its names, before it is erased, is final.
+    /// Ends all claims of a registration for good, because the op that erases it is decided.
     fn end_all(&mut self, registration: Stamp, by: Hlc) {
         let Some(registration) = Registration::load(self.store, registration) else { return };
         for ClaimRecord { claim, .. } in registration.claims {
@@ -300,7 +302,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Erases what is to be erased, as soon as that is final and so is all that became of it.
+    /// Erases registrations once their `Erase` op is decided and their outcome is final.
     fn erase_due(&mut self) {
         if self.registry.lattice.erasing().is_empty() {
             return;
@@ -327,7 +329,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An activation is final; the first one that came in time counts.
+    /// Handles a final activation. The first one that came in time counts.
     fn activated(&mut self, stamp: Stamp, registration: Stamp) {
         let Some(registration) = Registration::load(self.store, registration) else { return };
         let over = registration.lost || has_ended(&registration);
@@ -336,7 +338,7 @@ impl Writer<'_> {
         }
     }
 
-    /// That a reservation lasts longer is final: nothing that is yet to come can change what it rests on.
+    /// Handles a final extension: no op that is yet to arrive can change what it rests on.
     fn extended(&mut self, registration: Stamp) {
         if let Some(mut registration) = Registration::load(self.store, registration) {
             let watermark = self.log.watermark();
@@ -344,7 +346,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Rejects a registration that lost as soon as that is final, and ends its claims as soon as that is.
+    /// Rejects a registration that lost once this is final, and ends its claims once its own op is decided.
     fn judge(&mut self, stamp: Stamp) {
         let Some(mut contest) = self.registry.verdicts.contests.get(&stamp).cloned() else { return };
         let Some(mut registration) = Registration::load(self.store, stamp) else { return };
@@ -383,9 +385,9 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether no other registration can come to stand for this one, which might win. An earlier twin can until its own op
-    /// is decided; one that is issued anew by its origin, where this one is void, until a majority holds it. An origin
-    /// issues nothing anew that it has rejected.
+    /// Returns true where no other registration under the same id can take the place of this one and win. An earlier
+    /// twin could, until this registration's own op is decided. Where this op becomes void, its origin could issue it
+    /// anew, until a majority holds it; but an origin does not issue anew what it has rejected.
     fn may_reject(&mut self, contest: &Contest, registration: &Registration) -> bool {
         let Registration { stamp, seq, .. } = *registration;
         if contest.decided {
@@ -398,11 +400,11 @@ impl Writer<'_> {
         held && !contest.chosen
     }
 
-    /// Whether a majority holds an op that this registration lost to; watches for it otherwise.
+    /// Returns true where a majority holds an op that this registration lost to. Watches for that otherwise.
     fn held_cause(&mut self, registration: &Registration) -> bool {
         let mut held = false;
         for (_, cause) in self.registry.lattice.causes(self.store, registration) {
-            // One that is not here any more was decided long ago.
+            // A winner that is forgotten was decided long ago.
             let Some(winner) = Registration::load(self.store, cause) else { return true };
             if self.reader().majority_holds(cause.node, winner.seq) {
                 held = true;
@@ -413,7 +415,7 @@ impl Writer<'_> {
         held
     }
 
-    /// Ends the reservations that the watermark has passed and nobody activated.
+    /// Ends the reservations that the watermark has passed and nobody activated in time.
     fn expire(&mut self) {
         let time = planted!(registry::expired_by(self.log.watermark(), self.registry.now));
         if self.registry.verdicts.next_expiry.is_none_or(|next| next > time) {
@@ -431,9 +433,10 @@ impl Writer<'_> {
         self.registry.verdicts.next_expiry = first_expiry(self.store);
     }
 
-    /// Ends one reservation; later where its own fate is still open, so that its events come in order: false then.
+    /// Ends one reservation. Where its own outcome is still open it ends later, so that its events come in order;
+    /// returns false then.
     fn expire_one(&mut self, stamp: Stamp) -> bool {
-        // Asked before anything is read: one that stays open comes by in every step.
+        // This is checked before anything is read, because an undecided reservation is tried again in every step.
         if !self.log.is_decided(stamp) || self.registry.verdicts.is_contested(stamp) {
             return false;
         }
@@ -459,7 +462,7 @@ impl Writer<'_> {
     }
 }
 
-/// The first end of a reservation.
+/// Returns the earliest end of a reservation.
 fn first_expiry(store: &dyn Store) -> Option<Hlc> {
     schema::Expiries::first(store, &Span::all(), Direction::Up, |found| found.key().map(|(end, _)| end))
 }

@@ -1,4 +1,4 @@
-//! Who waits for the outcome of a registration.
+//! Requests that wait for the outcome of a registration.
 
 use std::collections::BTreeMap;
 
@@ -9,53 +9,53 @@ use crate::clock::{Millis, NodeId, Stamp};
 use crate::crdt::Registration;
 use crate::model::{self, NewNamespace};
 
-/// What a request is answered with later: the state of this registration at the end of the step.
+/// An answer that is given later, with the state of this registration at the end of the step.
 #[derive(Debug)]
 pub(super) struct Later {
     pub(super) registration: Registration,
-    /// Not before its outcome is final, or this wait ends.
+    /// How long to wait for a final outcome; none: answer at the end of this step.
     pub(super) wait: Option<AwaitFinal>,
-    /// The client may not be told what became of private names.
+    /// True where the client may not learn the outcome of private names.
     pub(super) discreet: bool,
-    /// The namespaces that it is the first to use.
+    /// The namespaces that the registration is the first to use.
     pub(super) new_namespaces: Vec<String>,
 }
 
 impl Later {
-    /// At the end of the step, to somebody who may be told everything.
+    /// An answer at the end of the step, for a client that may learn the outcome.
     pub(super) fn now(registration: Registration) -> Self {
         Self { registration, wait: None, discreet: false, new_namespaces: Vec::new() }
     }
 }
 
-/// A request that is answered at the end of a step: of this one, or of the one that decides it.
+/// A request that is answered at the end of this step, or of the step that decides its registration.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    /// Tells waiters apart: the number of those before it.
+    /// A serial number that identifies the waiter.
     number: u64,
     reply: Reply<model::Registration>,
-    /// Answered at this time at the latest; none: now.
+    /// The latest time to answer; none: the end of this step.
     deadline: Option<Millis>,
-    /// It waits also while a member that is needed is out of reach.
+    /// True where it waits also while a needed member is out of reach.
     always: bool,
-    /// The client may not be told what became of private names.
+    /// True where the client may not learn the outcome of private names.
     discreet: bool,
-    /// See [`Later`].
+    /// The namespaces that the registration is the first to use.
     new_namespaces: Vec<String>,
 }
 
-/// Requests about registrations that are not answered yet.
+/// The requests that are not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    /// Waiters that there ever were.
+    /// The number of waiters so far.
     count: u64,
-    /// Those of this step, each with the registration as it was then.
+    /// The waiters of this step, each with its registration as it was then.
     fresh: Vec<(Box<Registration>, Waiter)>,
     by_registration: BTreeMap<Stamp, Vec<Waiter>>,
     deadlines: BTreeMap<(Millis, u64), Stamp>,
     /// Registrations that were decided in this step and have waiters.
     decided: Vec<Stamp>,
-    /// Waiters that turned to another registration in this step.
+    /// Waiters that were moved to another registration in this step.
     handed_over: Vec<(Stamp, Waiter)>,
     /// The members that were out of reach in the last step in which somebody waited.
     out_of_reach: Vec<NodeId>,
@@ -66,15 +66,15 @@ impl Waiters {
         self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 
-    /// Takes note that a registration's outcome is final.
+    /// Notes that a registration's outcome is final.
     pub(super) fn decided(&mut self, registration: Stamp) {
         if self.by_registration.contains_key(&registration) {
             self.decided.push(registration);
         }
     }
 
-    /// Those who wait for a later twin wait for the registration that stands for its id; they are looked at in this
-    /// step, in case that one is final already.
+    /// Moves the waiters of a later twin to the earlier registration with the same id. They are looked at in this step,
+    /// in case that registration is final already.
     pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
         for waiter in planted!(registry::handed_over(self.by_registration.remove(&twin).unwrap_or_default())) {
             self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
@@ -100,13 +100,13 @@ impl Waiters {
         taken
     }
 
-    /// The registrations for which somebody waits only while every member that is needed is in reach.
+    /// Returns the registrations with a waiter that waits only while every needed member is in reach.
     fn in_reach_only(&self) -> Vec<Stamp> {
         let some = self.by_registration.iter().filter(|(_, waiters)| waiters.iter().any(|waiter| !waiter.always));
         some.map(|(registration, _)| *registration).collect()
     }
 
-    /// Takes those of a registration who do not wait for a member out of reach.
+    /// Takes the waiters of a registration that do not wait for a member out of reach.
     fn take_in_reach_only(&mut self, registration: Stamp) -> Vec<(Stamp, Waiter)> {
         let waiters = self.by_registration.remove(&registration).unwrap_or_default();
         let (stay, go): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| waiter.always);
@@ -143,7 +143,7 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Whether the outcome needs a member of which nobody knows when it is back.
+    /// Returns true where the outcome needs a member of which nobody knows when it will answer.
     fn is_held_up(&self, registration: &Registration) -> bool {
         !self.registry.waiters.out_of_reach.is_empty()
             && self.blockers(registration).iter().any(|waiting| waiting.reason.is_open_ended())
@@ -151,7 +151,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Answers the requests about registrations whose turn has come.
+    /// Answers the requests that need not wait any longer.
     pub(crate) fn answer_waiting(&mut self) {
         let out_of_reach = self.out_of_reach_changed();
         let changed = self.registry.verdicts.take_fates_changed();
@@ -177,14 +177,14 @@ impl Writer<'_> {
         for (registration, waiter) in due {
             let known = Registration::load(self.store, registration);
             if let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) {
-                // A client's id stands for its earliest registration, which may have arrived meanwhile.
+                // An id that a client chose refers to its earliest registration, which may have arrived meanwhile.
                 let registration = self.registry.lattice.find(self.store, registration.id()).unwrap_or(registration);
                 self.answer(waiter, registration);
             }
         }
     }
 
-    /// Whether other members than before are out of reach, now that somebody waits.
+    /// Returns true where other members than before are out of reach. Checked only while somebody waits.
     fn out_of_reach_changed(&mut self) -> bool {
         let waiters = &mut self.registry.waiters;
         if waiters.fresh.is_empty() && waiters.by_registration.is_empty() {
@@ -196,7 +196,7 @@ impl Writer<'_> {
         changed
     }
 
-    /// Those who wait no longer, because a member that their registration needs has fallen silent.
+    /// Takes the waiters that wait no longer because a needed member is out of reach.
     fn take_held_up(&mut self) -> Vec<(Stamp, Waiter)> {
         let mut taken = Vec::new();
         for stamp in self.registry.waiters.in_reach_only() {
@@ -218,7 +218,7 @@ impl Writer<'_> {
         self.registry.ready.push(waiter.reply.with(Ok(view)));
     }
 
-    /// Answers with the registration's state at the end of this step, or waits for its outcome.
+    /// Answers with the registration's state at the end of this step, or once its outcome is final.
     pub(super) fn answer_later(&mut self, later: Later, reply: Reply<model::Registration>) {
         let Later { registration, wait, discreet, new_namespaces } = later;
         let deadline = wait.map(|wait| self.registry.now.elapsed.plus(wait.at_most));

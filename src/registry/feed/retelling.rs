@@ -1,10 +1,10 @@
-//! A new feed tells anew what this node accepted in any of its lives and has not forgotten.
+//! A new feed repeats the events of registrations that this node accepted in any incarnation and has not forgotten.
 //!
-//! Readers of an earlier feed may have been told of it or not: a copy of the data directory may have run elsewhere since, or
-//! the node may have gone down before they read on. They drop the events whose ids they know.
+//! Readers of an earlier feed may or may not have seen these events: a copy of the data directory may have run
+//! elsewhere since, or the node may have stopped before they read on. They drop the events whose ids they know.
 //!
-//! All registrations are looked through in the order of their stamps, some in each step. What happens meanwhile to one that
-//! has not been reached is told when it is.
+//! All registrations are visited in the order of their stamps, some in each step. An event about a registration that
+//! has not been visited yet is not written at once, but when the registration is visited.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -19,15 +19,16 @@ use crate::model::Status;
 use crate::store::Direction;
 use crate::store::schema::{self, Cell, Rows, WalkedTo};
 
-/// Registrations that one step looks at, so that a step stays short. A guess.
+/// Registrations that one step visits at most, so that a step stays short. A guess.
 const AT_ONCE: usize = 512;
 
-/// What is left to tell.
+/// The part of the repetition that is still to be done.
 #[derive(Clone, Debug)]
 pub(crate) struct Retelling {
-    /// The registrations up to there were looked at.
+    /// Registrations up to this place were visited.
     done: WalkedTo,
-    /// Ids of registrations that an eviction has made void here: under each another node may have accepted one as well.
+    /// Ids of registrations that an eviction made void on this node. Another node may have accepted a registration with
+    /// the same id.
     void: BTreeSet<Uuid>,
 }
 
@@ -39,8 +40,8 @@ impl Reader<'_> {
         Registration::load(self.store, stamp).is_some_and(|known| self.was_accepted_here(&known, retelling))
     }
 
-    /// Whether this node, in any of its lives, accepted a registration, or another one of its id. It stands for all nodes of a
-    /// cluster that is lost but for what it has.
+    /// Returns true where this node, in any incarnation, accepted a registration, or another one with its id. After a
+    /// recovery, this node counts as every node of the lost cluster.
     fn was_accepted_here(&self, registration: &Registration, retelling: &Retelling) -> bool {
         if self.log.stands_for_all() {
             return true;
@@ -55,7 +56,7 @@ impl Reader<'_> {
             || registration.chosen_id.is_some_and(twin)
     }
 
-    /// The events that tell what is known of a registration.
+    /// Returns the events that lead to the present state of a registration.
     fn became(&self, registration: &Registration) -> Vec<EventKind> {
         let status = self.status(registration);
         let mut kinds = vec![EventKind::Accepted];
@@ -69,7 +70,7 @@ impl Reader<'_> {
         if status == Status::Confirmed && activated && registration.activated_in_time() {
             kinds.push(EventKind::Activated);
         }
-        // What an erased one was called is not known any more, nor what the events about its names were called.
+        // The keys of an erased registration are gone, and with them the ids of the events about the ends of its names.
         if !registration.lost && !registration.erased {
             let ended = registration.claims.iter().enumerate().filter_map(|(index, record)| {
                 Some(EventKind::NameEnded(u8::try_from(index).unwrap_or(u8::MAX), record.ended?))
@@ -79,7 +80,7 @@ impl Reader<'_> {
         kinds
     }
 
-    /// The claim that a registration has lost to, where it has.
+    /// Returns the claim that a registration lost to; none where it has not lost, or the winner is forgotten.
     pub(crate) fn lost_to(&self, registration: &Registration) -> Option<LostTo> {
         let causes = self.registry.lattice.causes(self.store, registration);
         let (claim, winner) = causes.into_iter().find_map(|(claim, by)| Some((claim?, by)))?;
@@ -89,7 +90,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Takes up the feed, or begins one where the state is new.
+    /// Opens the feed, or begins one where the state is new.
     pub(crate) fn load_feed(&mut self, id: u64) {
         let void = self.reader().void_ids();
         self.registry.feed = match Feed::open(self.store, id) {
@@ -105,7 +106,7 @@ impl Writer<'_> {
         self.registry.retelling = schema::Retelling::load(self.store).map(|done| Retelling { done, void });
     }
 
-    /// Drops the feed. The state of the next incarnation has another.
+    /// Deletes the feed; the next incarnation begins another one.
     pub(crate) fn end_feed(&mut self) {
         let store = &mut *self.store;
         schema::Events::empty(store);
@@ -114,14 +115,14 @@ impl Writer<'_> {
         schema::Retelling::clear_if_set(store);
     }
 
-    /// Adds an event to the feed, unless what became of its registration is told in its turn.
+    /// Adds an event to the feed, unless the registration is still to be visited by the repetition.
     pub(crate) fn tell(&mut self, kind: EventKind, registration: Stamp) {
         if !self.reader().is_told_later(registration) {
             self.registry.feed.push(kind, registration, self.registry.now.wall);
         }
     }
 
-    /// Tells of some more of the registrations that are to be told of anew.
+    /// Repeats the events of some more registrations.
     pub(crate) fn retell(&mut self) {
         let Some(retelling) = self.registry.retelling.take() else { return };
         let mut looked: Vec<Registration> = Vec::new();

@@ -13,10 +13,10 @@ use crate::model::{ClaimPlace, Conflict, ConflictStatus, Conflicts, Place, Prece
 use crate::store::Direction;
 use crate::store::schema::{self, ClaimKey, NameKey, Rows, Span};
 
-/// Claims of one tenure that a conflict shows; where there are more, they come in parts.
+/// Claims of one tenure that one conflict shows at most. A tenure with more claims is reported in parts.
 const PART: usize = MAX_PAGE;
 
-/// Claims to one tenure of a name that stand in rows next to each other.
+/// Adjacent rows of claims to one tenure of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Group {
     namespace: String,
@@ -36,32 +36,32 @@ impl Group {
     }
 }
 
-/// A page of the report, of one namespace or all. Only names that were claimed more than once have rows in the table that is
-/// walked through.
+/// Query for a page of the report, of one namespace or all. Only names that were claimed more than once have rows in
+/// the table that is scanned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConflictsOf {
-    /// Only of this namespace.
+    /// Only conflicts in this namespace; none for all.
     pub namespace: Option<String>,
-    /// Only what happened at or after this time, or is still open.
+    /// Only conflicts that changed at or after this time, or are still open.
     pub since: Option<Time>,
-    /// Where the page before this one ended.
+    /// The place where the page before this one ended.
     pub after: Option<Place>,
-    /// At most so many.
+    /// Greatest number of conflicts on the page.
     pub limit: usize,
     read: Vec<Conflict>,
-    /// Claims of the tenure that it has come to.
+    /// The claims read so far of the current tenure.
     group: Option<Group>,
     examined: usize,
 }
 
 impl ConflictsOf {
-    /// At most so many conflicts after a place.
+    /// Makes the query for at most `limit` conflicts after a place.
     #[must_use]
     pub fn new(namespace: Option<String>, since: Option<Time>, after: Option<Place>, limit: usize) -> Self {
         Self { namespace, since, after, limit, read: Vec::new(), group: None, examined: 0 }
     }
 
-    /// The claims to a tenure are all here, or as many as one part has.
+    /// Adds the current group to the page, once all claims of its tenure are read, or as many as one part has.
     fn finish(&mut self, reader: Reader<'_>, caller: &Caller, budget: &mut Budget) {
         let Some(group) = self.group.take().filter(|group| caller.reaches(&group.namespace)) else { return };
         budget.spend(group.claims.len());
@@ -79,7 +79,7 @@ impl Query for ConflictsOf {
         }
         let limit = self.limit.clamp(1, MAX_PAGE);
         while budget.left() > 0 {
-            // Up to the end of a tenure, or of a part of one.
+            // Scans to the end of a tenure, or of a part of one.
             let (mut stopped_at, mut out_of_budget) = (None, false);
             let (group, examined) = (&mut self.group, &mut self.examined);
             schema::Claims::scan(
@@ -118,7 +118,7 @@ impl Query for ConflictsOf {
 }
 
 impl Reader<'_> {
-    /// The claims to a tenure as a conflict, where they are one: retries of one registration are none.
+    /// Returns the claims to a tenure as a conflict. Returns none where all claims are retries of one registration.
     fn conflict(&self, Group { namespace, key, after, claims }: Group) -> Option<Conflict> {
         let tenures = self.registry.lattice.tenures(self.store, &namespace, &key);
         let first = tenures.leader(after)?;
@@ -138,13 +138,13 @@ impl Reader<'_> {
     }
 }
 
-/// Whether any of it happened at or after a time, or is still open.
+/// Returns true where a conflict changed at or after a time, or is still open.
 fn concerns(conflict: &Conflict, since: Time) -> bool {
     let latest = conflict.claims.last().map(|claim| claim.accepted_at);
     conflict.status == ConflictStatus::Open || latest.max(conflict.final_at) >= Some(since)
 }
 
-/// The rows of one namespace or all, from a place on.
+/// Returns the rows of one namespace or all, starting at a place.
 fn span(namespace: Option<&str>, from: Option<&Place>) -> Span<schema::Claims> {
     let span = namespace.map_or_else(Span::all, Span::<schema::Claims>::of_namespace);
     let Some(Place { namespace, key, claim }) = from else { return span };

@@ -12,27 +12,27 @@ use crate::crdt::{Claim, Registration};
 use crate::model::limits::{DEFAULT_PAGE, MAX_PAGE};
 use crate::model::{self, Cursor, Event, EventData, EventQuery, EventType, Events, RejectedBy, Time};
 
-/// A page of the event feed.
+/// Query for a page of the event feed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventsAfter {
     /// Only events after this cursor; none for all that are kept.
     pub after: Option<Cursor>,
-    /// Which ones, and how many at most.
+    /// The filter, and the greatest number of events.
     pub query: EventQuery,
     read: Progress,
 }
 
-/// How far a page has come.
+/// The state of a page that is read in several slices.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Progress {
-    /// Where it goes on; none before it has begun.
+    /// The cursor to continue after; none before the first slice.
     next: Option<Cursor>,
     events: Vec<Event>,
     examined: usize,
 }
 
 impl EventsAfter {
-    /// The next events after a cursor, of those that are wanted.
+    /// Makes the query for the events after a cursor that match a filter.
     #[must_use]
     pub fn new(after: Option<Cursor>, query: EventQuery) -> Self {
         Self { after, query, read: Progress::default() }
@@ -48,7 +48,7 @@ impl Query for EventsAfter {
         }
         let next = match reader.feed_place(self.read.next.or(self.after)) {
             Ok(next) => next,
-            // What comes next was dropped while it was reading.
+            // The next events were dropped between two slices.
             Err(_) if let Some(next) = self.read.next => {
                 return Some(Ok(Events { events: std::mem::take(&mut self.read.events), next }));
             }
@@ -76,7 +76,7 @@ impl Query for EventsAfter {
 }
 
 impl Reader<'_> {
-    /// Where a reader of the feed goes on; whoever has read nothing begins at the earliest event kept.
+    /// Returns the cursor after which a reader continues. A reader without a cursor begins at the earliest event kept.
     fn feed_place(&self, after: Option<Cursor>) -> Result<Cursor, Refusal> {
         let restart = self.registry.feed.start();
         let after = after.unwrap_or(restart);
@@ -86,7 +86,7 @@ impl Reader<'_> {
         if after.number < restart.number { Err(Refusal::EventsCompacted { after, restart }) } else { Ok(after) }
     }
 
-    /// The event as its reader sees it; none where it is not wanted.
+    /// Returns an event as its reader sees it; none where the filter or the caller's rights exclude it.
     fn event(&self, cursor: Cursor, record: &EventRecord, query: &EventQuery, caller: &Caller) -> Option<Event> {
         let event_type = record.kind.event_type();
         let wanted = (query.types.is_empty() || query.types.contains(&event_type))
@@ -112,7 +112,7 @@ impl Reader<'_> {
         let view = self.as_told(record, &registration);
         let name = ended.and_then(|(index, ..)| view.names.get(usize::from(index)).cloned());
         let subject = match &name {
-            // What a private name is called everywhere.
+            // A private name is shown by its key everywhere.
             Some(name) if name.name.is_empty() => format!("{}/{}", name.namespace, name.key),
             Some(name) => format!("{}/{}", name.namespace, name.name),
             None => view.id.to_string(),
@@ -120,8 +120,8 @@ impl Reader<'_> {
         Some(Event {
             specversion: "1.0".to_owned(),
             id: id_of(&registration, event_type, ended.map(|(index, claim, _)| (index, claim))),
-            // The feed outlives an eviction, so its events are named after the node's first incarnation: they are the same
-            // however often they are read.
+            // The source names the node's first incarnation, because later incarnations repeat the events of a
+            // registration, and an event must be the same however often it is read.
             source: format!("/nodes/{}", self.registry.me.first_incarnation()),
             event_type,
             subject,
@@ -137,8 +137,8 @@ impl Reader<'_> {
         })
     }
 
-    /// The registration as an event told of it, which it does for good: of what the row says, only what its op said. What was
-    /// erased since is gone from its events as well.
+    /// Returns the registration as the event shows it, which never changes: of the row only the op's content is used.
+    /// Text that was erased since is missing from the event as well.
     fn as_told(&self, record: &EventRecord, registration: &Registration) -> model::Registration {
         let mut view = self.content_view(registration, record.kind.status());
         if let EventKind::NameEnded(index, reason) = record.kind
@@ -164,8 +164,9 @@ impl Reader<'_> {
     }
 }
 
-/// The id of an event, the same at every node and for ever: the registration's and what happened, and for the end of a name its
-/// namespace and key. Where the registration was erased, the name's place among its names stands for the key.
+/// Returns the id of an event, which is the same at every node and for ever. It has the registration's id and the kind
+/// of event, and for the end of a name also its namespace and key. Where the registration was erased, the name's index
+/// takes the place of the key.
 fn id_of(registration: &Registration, event_type: EventType, ended: Option<(u8, &Claim)>) -> String {
     let id = registration.id();
     let what = match event_type {

@@ -1,4 +1,5 @@
-//! What decides a registration or a name, and what it waits for: the facts. The words are the interface's.
+//! Explanations: the facts that decide a registration or a name, and what it waits for. The HTTP interface puts them
+//! into words.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,117 +19,117 @@ use crate::model::{self, Claim, Name, NameRef, Status, Tenure, Time, Waiting};
 use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 
-/// What decides a registration.
+/// The facts that decide a registration.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RegistrationExplanation {
     /// The registration.
     pub registration: model::Registration,
     /// Its claims, in the order of its names.
     pub claims: Vec<ClaimExplanation>,
-    /// Later ops with the same id, which lost to it without a word.
+    /// Later ops with the same id, which lost to it without an event.
     pub twins: Vec<Stamp>,
-    /// What it waits for, where it, its end or a claim's end is not final.
+    /// What it waits for, where its outcome, its end or the end of a claim is not final.
     pub wait: Option<Wait>,
-    /// The labels of the nodes that are spoken of.
+    /// The operator's names of the nodes in this explanation.
     pub labels: BTreeMap<NodeId, String>,
 }
 
-/// What decides a claim.
+/// The facts that decide a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClaimExplanation {
-    /// The claim; of an erased one there is no name.
+    /// The claim. The name is empty where the registration was erased.
     pub claim: Claim,
-    /// The claim that leads instead of it; where that one is forgotten, a later one that led the name.
+    /// The claim that leads in its place. Where that one is forgotten, a later leader of the name.
     pub lost_to: Option<Rival>,
     /// Claims of the same tenure that lost to it.
     pub won_against: Vec<Rival>,
-    /// A release of it is known.
+    /// True once a release of it is known.
     pub released: bool,
-    /// When it ended, where that is final and this node has seen it.
+    /// When it ended, where its end is final and this node has seen it.
     pub ended_at: Option<Time>,
-    /// The registration that took its place.
+    /// The registration that replaced it by a rename.
     pub replaced_by: Option<Rival>,
 }
 
-/// Another registration.
+/// Another registration that claimed the same name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rival {
-    /// Its id.
+    /// The registration's id.
     pub registration: Uuid,
-    /// Its owner.
+    /// The registration's owner.
     pub owner: String,
-    /// Its stamp.
+    /// The registration's stamp.
     pub stamp: Stamp,
-    /// Where it stands.
+    /// The registration's status.
     pub status: Status,
 }
 
-/// What something waits for.
+/// What a registration waits for, and which members have to answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wait {
-    /// What is waited for.
+    /// The kind of answer.
     pub what: WaitFor,
-    /// From whom.
+    /// The members that have not answered.
     pub members: Vec<Awaited>,
 }
 
-/// What members have yet to say.
+/// The answer that members still owe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WaitFor {
-    /// That nothing earlier can come from them any more: the outcome.
+    /// A promise that they will issue nothing earlier, which decides the outcome.
     Promise,
-    /// That they hold it: a majority has to.
+    /// An acknowledgement that they hold the op; a majority has to.
     Held {
-        /// Members that hold it.
+        /// The number of members that hold it.
         by: usize,
-        /// Members.
+        /// The number of members.
         of: usize,
     },
-    /// That their clocks have passed the end of a reservation.
+    /// A promise past the end of a reservation.
     Expiry(Time),
-    /// That a release is known to all.
+    /// Whatever is still missing for a release to be final.
     Release,
 }
 
-/// A member that is waited for.
+/// The state of a member that is waited for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Awaited {
-    /// Who, and since when it has been silent.
+    /// The member, and since when it has been silent.
     pub waiting: Waiting,
-    /// This node is connected to it.
+    /// True where this node has a connection to it.
     pub connected: bool,
-    /// It is on its way out of the cluster.
+    /// True where it is being evicted or retired.
     pub leaves: bool,
-    /// This node could begin its eviction now: a majority that would stay is in contact.
+    /// True where this node could begin its eviction now: a majority that would stay is in contact.
     pub evictable: bool,
-    /// How far ahead the timestamps were that this node last refused to take from it, milliseconds.
+    /// How far ahead, in milliseconds, the timestamps were that this node last refused from it.
     pub skewed: Option<u64>,
 }
 
-/// What decides a name.
+/// The facts that decide a name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NameExplanation {
     /// The name.
     pub name: Name,
-    /// Somebody has claimed it before.
+    /// True where somebody has claimed the name before.
     pub was_claimed: bool,
-    /// Its latest tenure, with the first of those who claimed that; none where nobody ever claimed it, or the one who led is
+    /// Its latest tenure, with the first claims to it; none where nobody has ever claimed the name, or the leader is
     /// forgotten.
     pub tenure: Option<Tenure>,
-    /// What decides the registration that leads it, where one does.
+    /// The facts about the registration that holds the name, where one does.
     pub holder: Option<RegistrationExplanation>,
 }
 
-/// What decides a registration, and what it waits for.
+/// Query for the facts that decide a registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExplainRegistration {
-    /// Its id.
+    /// The registration's id.
     pub id: Uuid,
     claims: Vec<ClaimExplanation>,
 }
 
 impl ExplainRegistration {
-    /// The registration of an id.
+    /// Makes the query for a registration.
     #[must_use]
     pub fn new(id: Uuid) -> Self {
         Self { id, claims: Vec::new() }
@@ -138,7 +139,7 @@ impl ExplainRegistration {
 impl Query for ExplainRegistration {
     type Answer = RegistrationExplanation;
 
-    /// One claim after the other.
+    /// Explains one claim after the other, as far as the budget goes.
     fn read(
         &mut self,
         reader: Reader<'_>,
@@ -160,17 +161,17 @@ impl Query for ExplainRegistration {
     }
 }
 
-/// What decides a name, and what it waits for.
+/// Query for the facts that decide a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExplainName {
     /// The name.
     pub name: NameRef,
-    /// What decides the registration that holds it.
+    /// The query for the registration that holds the name, between two slices.
     holder: Option<ExplainRegistration>,
 }
 
 impl ExplainName {
-    /// What decides this name.
+    /// Makes the query for a name.
     #[must_use]
     pub fn new(name: NameRef) -> Self {
         Self { name, holder: None }
@@ -207,7 +208,8 @@ impl Query for ExplainName {
             Some(id) => {
                 let begun = self.holder.take().filter(|begun| begun.id == id);
                 let holder = self.holder.insert(begun.unwrap_or_else(|| ExplainRegistration::new(id)));
-                // One that is known by its id no more has ended meanwhile; one with a name elsewhere may be out of reach.
+                // There is no explanation where the holder was forgotten between two slices, or has another name in a
+                // namespace that the caller may not use.
                 holder.read(reader, caller, budget)?.ok()
             }
             None => None,
@@ -260,7 +262,7 @@ impl Reader<'_> {
         Some(Rival { registration: registration.id(), stamp, status, owner: registration.owner })
     }
 
-    /// The registration of the same owner that took a claim's place, among the next ones.
+    /// Finds the registration that replaced a claim, among the owner's next registrations.
     fn replacement(&self, registration: &Registration, index: usize, budget: &mut Budget) -> Option<Rival> {
         let claim = &registration.claims[index].claim;
         let place =
@@ -279,7 +281,7 @@ impl Reader<'_> {
         self.rival(found?)
     }
 
-    /// What a registration waits for: its own outcome, or the end of a claim that is on its way.
+    /// Returns what a registration waits for: its outcome, or the end of a claim that is on its way.
     fn wait_of(&self, registration: &Registration) -> Option<Wait> {
         let mut open = registration.claims.iter().filter(|record| record.ended.is_none());
         // The names of a rejected registration are free once its own op is decided.
@@ -308,7 +310,8 @@ impl Reader<'_> {
         due.then(|| self.wait(WaitFor::Expiry(Time::from(end)), self.log.waiting_for(before(end), Seq::MAX)))
     }
 
-    /// A lost registration whose own op is decided waits for the op that displaced it.
+    /// Returns the op that a registration waits for: its own, or, where it lost and its own op is decided, the op that
+    /// displaced it.
     fn awaited_op(&self, registration: &Registration) -> (Stamp, Seq) {
         let own = (registration.stamp, registration.seq);
         if registration.rejected || !registration.lost || !self.log.waiting_for(own.0, own.1).is_empty() {
@@ -324,7 +327,7 @@ impl Reader<'_> {
     }
 }
 
-/// A stamp that a member's promise has reached once its clock is at a time.
+/// Returns the least stamp of a time. A member's promise has reached it once the member's clock has.
 fn before(time: Hlc) -> Stamp {
     Stamp { hlc: time, node: NodeId::default() }
 }

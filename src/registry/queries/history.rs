@@ -1,4 +1,4 @@
-//! The tenures of a name: who held it, from when till when, and who lost it.
+//! The history of a name: who held it, from when until when, and which claims lost.
 
 use std::ops::ControlFlow;
 
@@ -11,17 +11,17 @@ use crate::crdt::{EndReason, Registration, Tenures};
 use crate::model::limits::MAX_PAGE;
 use crate::model::{ClaimPlace, Contender, History, NameRef, Tenure, Time};
 
-/// Claims to one name that follow the same claim.
+/// The claims of one tenure.
 pub(super) struct Claims {
-    /// Those that are not forgotten, by stamp, or those of them that are on this page; the first leads, and the others lost to
-    /// it. None where the first is forgotten.
+    /// The claims that are not forgotten, by stamp, or those of them on this page. The first one leads, and the others
+    /// lost to it. Empty where the leader is forgotten.
     pub(super) claims: Vec<Contender>,
-    /// When the first of them ended, where that is final and this node has seen it.
+    /// When the leader's claim ended, where that is final and this node has seen it.
     until: Option<Time>,
 }
 
 impl Claims {
-    /// None where the first is forgotten.
+    /// Returns the tenure; none where its leader is forgotten.
     pub(super) fn tenure(self) -> Option<Tenure> {
         let mut claims = self.claims.into_iter();
         let holder = claims.next()?;
@@ -29,14 +29,14 @@ impl Claims {
     }
 }
 
-/// A page of the tenures of a name.
+/// Query for a page of the tenures of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryOf {
     /// The name.
     pub name: NameRef,
-    /// From this claim on, which a page before said under `next`.
+    /// The claim to begin with, from `next` of the page before; none for the first page.
     pub after: Option<ClaimPlace>,
-    /// At most so many.
+    /// Greatest number of tenures on the page.
     pub limit: usize,
 }
 
@@ -52,7 +52,7 @@ impl Query for HistoryOf {
 }
 
 impl Reader<'_> {
-    /// A page of a name's tenures, from a claim on.
+    /// Returns a page of a name's tenures, starting at a claim.
     fn history(&self, request: NameRef, from: Option<ClaimPlace>, limit: usize) -> Result<History, Refusal> {
         let key = self.name_key(&request)?;
         let NameRef { namespace, name } = request;
@@ -77,7 +77,7 @@ impl Reader<'_> {
         Ok(History { tenures, next, namespace, name, key })
     }
 
-    /// These of the claims to a tenure, and the one that leads it.
+    /// Returns these claims to a tenure, preceded by its leader.
     pub(super) fn claims_to(
         &self,
         namespace: &str,
@@ -117,7 +117,7 @@ impl Reader<'_> {
         })
     }
 
-    /// When a claim ended, where this node can tell.
+    /// Returns when a claim ended; none where it has not, or this node has not seen the end.
     pub(crate) fn ended_at(&self, namespace: &str, key: &str, stamp: Stamp) -> Option<Time> {
         let registration = Registration::load(self.store, stamp)?;
         let index = registration.claims.iter().position(|c| c.claim.namespace == namespace && c.claim.key == key)?;
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether an earlier op carries the registration's id.
+    /// Returns true where an earlier registration has the same id.
     pub(crate) fn is_later_twin(&self, registration: &Registration) -> bool {
         let run = registration
             .chosen_id

@@ -1,4 +1,4 @@
-//! Which names are taken, and which are free.
+//! Listing names that are taken, and suggesting names that are free.
 
 use std::ops::ControlFlow;
 
@@ -15,28 +15,28 @@ use crate::name::{Profile, Rules};
 use crate::store::Direction;
 use crate::store::schema::{self, NameKey, Rows, Span};
 
-/// Alternatives that are looked at for one name. A guess: enough to find one beside a very common name.
+/// Alternatives that are tried for one name at most. A guess: enough to find a free one beside a very common name.
 const MAX_TRIED: usize = 64;
-/// Alternatives of each number of digits from the second on.
+/// Alternatives that are tried of each number of digits, from two digits on.
 const TRIED_OF_LENGTH: u64 = 8;
 
-/// A page of the names that are taken, of one namespace or all.
+/// Query for a page of the names that are taken, of one namespace or all.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NamesTaken {
-    /// Only of this namespace.
+    /// Only names in this namespace; none for all.
     pub namespace: Option<String>,
-    /// Only names whose keys begin as that of this one does, with a namespace.
+    /// Only names whose keys begin like the key of this text. Needs a namespace.
     pub prefix: String,
-    /// Where the page before this one ended.
+    /// The place where the page before this one ended.
     pub after: Option<Place>,
-    /// At most so many.
+    /// Greatest number of names on the page.
     pub limit: usize,
     read: Vec<TakenName>,
     examined: usize,
 }
 
 impl NamesTaken {
-    /// At most so many names after a place.
+    /// Makes the query for at most `limit` names after a place.
     #[must_use]
     pub fn new(namespace: Option<String>, prefix: String, after: Option<Place>, limit: usize) -> Self {
         Self { namespace, prefix, after, limit, read: Vec::new(), examined: 0 }
@@ -89,8 +89,8 @@ impl Query for NamesTaken {
     }
 }
 
-/// Whether each of these names can be had, 1 to [`MAX_CHECKED`]: in the order asked for; a name that cannot be one has its
-/// own refusal.
+/// Query for the state of 1 to [`MAX_CHECKED`] names, in the order asked for. An invalid name gets a refusal of its
+/// own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamesOf(pub Vec<NameRef>);
 
@@ -115,12 +115,12 @@ impl Query for NamesOf {
     }
 }
 
-/// Names like this one that are free.
+/// Query for free names that resemble a taken one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Suggestions {
     /// The name that is taken.
     pub name: NameRef,
-    /// At most so many, up to [`MAX_SUGGESTIONS`].
+    /// Greatest number of suggestions, up to [`MAX_SUGGESTIONS`].
     pub count: usize,
 }
 
@@ -139,8 +139,8 @@ impl Query for Suggestions {
 }
 
 impl Reader<'_> {
-    /// What the keys of names begin with that begin so as typed, where that is a name by itself; as given otherwise. How
-    /// private names begin nobody can tell by their keys: there it is what the keys begin with.
+    /// Returns the prefix of keys for a prefix of names as typed: its key where it is a valid name, and the text as
+    /// given otherwise. Keys of private names are hashes, so there the text is taken as a prefix of the key.
     fn key_prefix(&self, namespace: &str, prefix: &str) -> String {
         if self.registry.lattice.rules(self.store, namespace).is_private() {
             return prefix.to_owned();
@@ -167,8 +167,9 @@ impl Reader<'_> {
         })
     }
 
-    /// Names like this one that are free here: the same for the same state. Fewer than asked for where few are found, and
-    /// none where names are private or not user names: an address has no alternatives.
+    /// Returns free names that resemble this one; the same state gives the same names. There are fewer than asked for
+    /// where few are found, and none for private names and names that are not user names: an address has no
+    /// alternatives.
     pub(crate) fn suggestions(&self, name: &NameRef, count: usize) -> Result<Vec<String>, Refusal> {
         if count > MAX_SUGGESTIONS {
             let why = format!("at most {MAX_SUGGESTIONS} alternatives are suggested, not {count}");
@@ -180,14 +181,15 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let candidates = suffixes(&name.namespace, &key).take(MAX_TRIED);
-        // A name in letters that look like others is no name to be like: what it looks like is.
+        // For a name that is spelled with look-alikes of other letters, alternatives are made from its key.
         let disguised = !name.name.is_ascii() && rules.look_alike(&name.name, &key);
         let name = &NameRef { name: if disguised { key.clone() } else { name.name.clone() }, ..name.clone() };
         let free = candidates.filter_map(|suffix| self.free_with(&rules, name, &suffix));
         Ok(free.take(count).collect())
     }
 
-    /// The name with something at its end, where that is free; where it is too long so, its own end makes room.
+    /// Returns the name with a suffix, where that is free. Where the result would be too long, the name is shortened
+    /// first.
     fn free_with(&self, rules: &Rules, name: &NameRef, suffix: &str) -> Option<String> {
         let valid = |candidate: String| {
             let key = rules.key(&candidate).ok()?;
@@ -202,15 +204,15 @@ impl Reader<'_> {
     }
 }
 
-/// What is put at the end of a name: the digits 1 to 9, then some numbers of two digits, of three and so on, which differ
-/// from name to name, so that there is room beside a name that everybody wants.
+/// Returns the suffixes to try: the digits 1 to 9, then some numbers of two digits, of three digits and so on. The
+/// longer numbers differ from name to name, so that a popular name does not run out of alternatives.
 fn suffixes(namespace: &str, key: &str) -> impl Iterator<Item = String> {
     let hash = blake3::hash([namespace, "\0", key].concat().as_bytes());
     let seed = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let longer = (2..).flat_map(move |digits| {
         let least = 10_u64.saturating_pow(digits - 1);
         let range = least.saturating_mul(9);
-        // A stride that is odd and no multiple of 5 or 3 visits each number once.
+        // The stride shares no prime factor (2, 3 or 5) with the range, so no number is repeated.
         (0..TRIED_OF_LENGTH).map(move |n| least + seed.wrapping_add(n.wrapping_mul(7_919)) % range)
     });
     (1..10).chain(longer).map(|number| number.to_string())

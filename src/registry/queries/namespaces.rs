@@ -1,4 +1,4 @@
-//! Which namespaces there are.
+//! Listing the known namespaces.
 
 use super::super::Reader;
 use super::super::caller::Caller;
@@ -12,31 +12,32 @@ use crate::name::{Rules as NameRules, check_namespace};
 use crate::store::Direction;
 use crate::store::schema::{self, ByNamespace, Rows, Span};
 
-/// What finding one namespace reads: a row of each table that may have it.
+/// Rows that are read to find one namespace: one of each table that may have it.
 const READS: usize = 4;
 
-/// A page of the namespaces that have rules set, or in which names were ever claimed, in the order of their names; of those
-/// that the caller reaches.
+/// Query for a page of namespaces that have rules set, or in which names were ever claimed, in the order of their
+/// names. Namespaces that the caller may not use are left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamespacesKnown {
-    /// Only those after this one.
+    /// Only namespaces after this one.
     pub after: Option<String>,
-    /// At most so many.
+    /// Greatest number of namespaces on the page.
     pub limit: usize,
     read: Vec<ListedNamespace>,
     examined: usize,
 }
 
 impl NamespacesKnown {
-    /// At most so many namespaces after one.
+    /// Makes the query for at most `limit` namespaces after one.
     #[must_use]
     pub fn new(after: Option<String>, limit: usize) -> Self {
         Self { after, limit, read: Vec::new(), examined: 0 }
     }
 
-    /// The least that a namespace may be which comes after one and is reached; none where there can be none.
+    /// Returns the least possible name of a namespace that comes after `after` and that the caller may use; none where
+    /// there can be none.
     fn from(caller: &Caller, after: Option<&str>) -> Option<String> {
-        // Whatever a namespace goes on with sorts above this.
+        // U+0001 sorts below every character of a namespace, so namespaces that begin with `after` are included.
         let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
         if caller.namespaces.is_empty() {
             return Some(from);
@@ -89,7 +90,7 @@ impl Query for NamespacesKnown {
 }
 
 impl Reader<'_> {
-    /// The first namespace that is known and is not less than this text.
+    /// Returns the first known namespace that is not less than this text.
     pub(crate) fn namespace_from(&self, from: &str) -> Option<String> {
         let ruled = schema::Namespaces::first(self.store, &Span::from(from), Direction::Up, |found| {
             found.key().map(str::to_owned)
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever is skipped is not reached, and whatever is reached is not skipped.
+        /// No namespace after `after` that the caller may use is below the bound, and the bound is after `after`.
         #[test]
         fn a_bound_skips_what_is_not_reached(
             reach in prop::collection::vec("[a-c]{1,2}(/[a-c]){0,1}(/\\*)?", 1..4),

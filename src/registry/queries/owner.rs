@@ -1,4 +1,4 @@
-//! What became of an owner's registrations.
+//! Listing an owner's registrations.
 
 use std::ops::ControlFlow;
 
@@ -14,21 +14,21 @@ use crate::model::{self, OwnerPlace, Registrations};
 use crate::store::Direction;
 use crate::store::schema::{self, OwnerKey, Rows, Span};
 
-/// A page of an owner's registrations, earliest first.
+/// Query for a page of an owner's registrations, earliest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RegistrationsOf {
     /// The owner.
     pub owner: String,
-    /// Where the page before this one ended.
+    /// The place where the page before this one ended.
     pub after: Option<OwnerPlace>,
-    /// At most so many.
+    /// Greatest number of registrations on the page.
     pub limit: usize,
     found: Vec<model::Registration>,
     examined: usize,
 }
 
 impl RegistrationsOf {
-    /// At most so many registrations of an owner after a place.
+    /// Makes the query for at most `limit` registrations of an owner after a place.
     #[must_use]
     pub fn new(owner: String, after: Option<OwnerPlace>, limit: usize) -> Self {
         Self { owner, after, limit, found: Vec::new(), examined: 0 }
@@ -62,7 +62,8 @@ impl Query for RegistrationsOf {
         self.examined += stamps.len();
         self.after = stamps.last().copied().map(OwnerPlace).or(self.after);
         self.found.extend(stamps.into_iter().filter_map(|stamp| reader.view_of_first(stamp, caller)));
-        // Later twins have rows too, and what the caller does not reach: the page is full once it has so many registrations.
+        // Some rows give no registration: later twins, and registrations that the caller may not see. The page is full
+        // once it has `limit` registrations.
         let full = self.found.len() >= limit || self.examined >= MAX_EXAMINED;
         (at_end || full).then(|| {
             let next = self.after.take().filter(|_| !at_end);
@@ -72,8 +73,8 @@ impl Query for RegistrationsOf {
 }
 
 impl Reader<'_> {
-    /// A registration as its owner sees it; none where the caller does not reach it, or for a later twin, which is not a
-    /// registration of its own.
+    /// Returns a registration as its owner sees it. Returns none where the caller may not use its namespaces, and for a
+    /// later twin, which is not a registration of its own.
     fn view_of_first(&self, stamp: Stamp, caller: &Caller) -> Option<model::Registration> {
         let registration =
             Registration::load(self.store, stamp).filter(|registration| caller.reach_all_of(registration).is_ok())?;

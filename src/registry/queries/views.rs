@@ -11,7 +11,7 @@ use crate::crdt::{Claim, ClaimRef, Registration, Tenures};
 use crate::log::Seq;
 use crate::model::{self, Metadata, Name, NameRef, NameStatus, RejectedBy, ReplacesBody, Status, Time, Waiting};
 
-/// Who holds a name.
+/// Query for the holder of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameOf(pub NameRef);
 
@@ -25,7 +25,7 @@ impl Query for NameOf {
 }
 
 impl Reader<'_> {
-    /// Where a registration stands.
+    /// Returns the status of a registration.
     pub(crate) fn status(&self, registration: &Registration) -> Status {
         if registration.rejected {
             Status::Rejected
@@ -38,7 +38,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A registration as whoever may know everything is told of it.
+    /// Returns the view of a registration for a caller with all rights.
     pub(crate) fn registration_view(&self, registration: &Registration) -> model::Registration {
         let status = self.status(registration);
         let mut view = self.content_view(registration, status);
@@ -58,7 +58,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What was registered, without what became of it. The hashes in the place of erased keys are nobody's business.
+    /// Returns the content of a registration, without its outcome. The hashes that replace erased keys are not shown.
     pub(crate) fn content_view(&self, registration: &Registration, status: Status) -> model::Registration {
         let (id, erased) = (registration.id(), registration.erased);
         let names = registration.claims.iter().filter(|_| !erased);
@@ -87,7 +87,7 @@ impl Reader<'_> {
         model::Claim { namespace, name: self.typed(registration, claim), key, released: false, ended: None }
     }
 
-    /// The claim that a rename ends; none where that was erased or forgotten since.
+    /// Returns the claim that a rename ends; none where that claim's registration was erased or forgotten since.
     fn replaced_view(&self, replaced: &ClaimRef) -> Option<ReplacesBody> {
         let registration = Registration::load(self.store, replaced.registration)?;
         let record = registration.claim(&replaced.namespace, &replaced.key).filter(|_| !registration.erased)?;
@@ -95,7 +95,7 @@ impl Reader<'_> {
         Some(ReplacesBody { registration: id, namespace, name: self.typed(id, &record.claim) })
     }
 
-    /// Whom a reservation waits for whose time is over and which has not ended: they may have activated it.
+    /// Returns the members that delay the end of a reservation whose time is over: they may have issued an activation.
     fn holds_its_end(&self, registration: &Registration) -> Vec<Waiting> {
         let open = !registration.lost && registration.claims.iter().any(|record| record.ended.is_none());
         match registration.end().filter(|_| open && !registration.activated_in_time()) {
@@ -106,7 +106,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whom a registration waits for: a lost one whose own op is decided waits for the op that displaced it.
+    /// Returns the members that a registration waits for. A lost registration whose own op is decided waits for the op
+    /// that displaced it.
     pub(crate) fn blockers(&self, registration: &Registration) -> Vec<Waiting> {
         let waiting = self.log.waiting_for(registration.stamp, registration.seq);
         if !waiting.is_empty() || !registration.lost {
@@ -139,7 +140,7 @@ impl Reader<'_> {
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.as_ref().map(|holder| Time::from(holder.accepted_at()));
         let rules = self.registry.lattice.rules(self.store, &namespace);
-        // Of a private name there is nothing to tell but the name that was asked for.
+        // The holder's spelling of a private name is not shown.
         let public = holder.filter(|_| !rules.is_private());
         let held = public.and_then(|holder| holder.claim(&namespace, &key).map(|record| record.claim.name.clone()));
         let looks_like = held.filter(|held| !held.is_empty() && rules.look_alike(&name, held));
@@ -148,7 +149,7 @@ impl Reader<'_> {
         Ok(Name { namespace, name, key, available, status, registration, since, looks_like, free_at, suggestions })
     }
 
-    /// The registration whose claim leads a name and has not finally ended, and where it stands.
+    /// Returns the registration whose claim leads a name and has not finally ended, and the name's status.
     pub(crate) fn holder(
         &self,
         namespace: &str,
@@ -167,7 +168,8 @@ impl Reader<'_> {
     }
 }
 
-/// The application's object. It was checked when it came in; should a store hold anything else, the rest still counts.
+/// Returns the application's JSON object. It was checked at the acceptance; should a store hold an invalid one, the
+/// registration is shown without it.
 pub(super) fn metadata_of(registration: &Registration) -> Option<Metadata> {
     registration.metadata.clone().and_then(|text| Metadata::new(text).ok())
 }

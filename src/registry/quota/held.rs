@@ -1,16 +1,17 @@
-//! How many registrations an owner, or an API token, may have that hold names, permanent ones counted, so that nobody can
-//! take the dictionary for good.
+//! Limits on the registrations of an owner or an API token that hold names, permanent ones counted, so that nobody can
+//! take all common names for good.
 //!
-//! A registration counts from the moment it is known until its names have been given up for good, or it was rejected. One
-//! that lost private names counts for as long as it would had it won, so that a count tells nobody that it lost.
+//! A registration counts from the moment it is known until all its names have ended for good, or it is rejected. A
+//! registration that lost private names counts as long as if it had won, so that a count does not show that it lost.
 //!
-//! * An owner's registrations are counted as this node knows them, whichever node took them. The count is made from the
-//!   owner's latest registrations when the owner first registers here, and then kept up as registrations begin and end. It is
-//!   made anew after a restart, and after a while where the owner is at the limit.
-//! * A token's registrations are those that it made at this node. They are noted in a table of this node's own, with their
-//!   number, by ids, which stay the same where an eviction has a registration issued anew. So a restart forgets nothing.
+//! * An owner's registrations are counted as this node knows them, whichever node accepted them. The count is computed
+//!   from the owner's latest registrations when the owner first registers here, and then updated as registrations begin
+//!   and end. It is computed again after a restart, and after a while where the owner is at the limit.
+//! * A token's registrations are those that it made at this node. They are recorded in a table of this node, with their
+//!   number, by ids, which stay the same where an eviction makes a registration void and it is issued anew. So a
+//!   restart forgets nothing.
 //!
-//! A rename takes the place of a registration that still counts until it is confirmed, so it may exceed a limit by one.
+//! A rename replaces a registration that counts until the rename is confirmed, so it may exceed a limit by one.
 
 use uuid::Uuid;
 
@@ -24,11 +25,11 @@ use crate::crdt::Registration;
 use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span};
 
-/// After how long an owner at the limit is counted anew, milliseconds.
+/// Milliseconds after which the count of an owner at the limit is computed again.
 const COUNT_AGAIN: u64 = 60_000;
 
 impl Reader<'_> {
-    /// Whether a registration counts as one that holds names.
+    /// Returns true where a registration counts as one that holds names.
     fn counts(&self, registration: &Registration) -> bool {
         let lasts = || registration.end().is_none_or(|end| end > self.log.watermark());
         !has_ended(registration) || (self.lost_in_private(registration) && lasts())
@@ -39,7 +40,7 @@ impl Reader<'_> {
             || self.registry.lattice.find(self.store, id).is_some_and(|registration| self.counts(&registration))
     }
 
-    /// Registrations of an owner that hold names, among its latest.
+    /// Counts the registrations of an owner that hold names, among its latest ones.
     fn held_by(&self, owner: &str, limit: u32) -> u32 {
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
         self.count_of(owner, u32::MAX, most, |registration| self.counts(registration))
@@ -52,7 +53,7 @@ impl Writer<'_> {
         self.registry.totals = Totals::new(noted.is_some());
     }
 
-    /// Whether the owner of a request, and its token, may hold what it asks for beside what they hold.
+    /// Refuses a registration whose owner or token already holds as many names as it may.
     pub(crate) fn check_totals(&mut self, request: &RegisterRequest) -> Result<(), Refusal> {
         let renames = u32::from(request.replaces.is_some());
         if let Some(limit) = self.registry.config.max_total_of_owner {
@@ -82,14 +83,14 @@ impl Writer<'_> {
         count
     }
 
-    /// A registration has become known.
+    /// Counts a registration that has become known.
     pub(crate) fn begins_to_hold(&mut self, registration: &Registration) {
         if let Some(counted) = self.registry.totals.of(&registration.owner) {
             counted.count = counted.count.saturating_add(1);
         }
     }
 
-    /// Takes note of a registration that a token has made.
+    /// Records a registration that a token has made.
     pub(crate) fn note_held(&mut self, token: &str, id: Uuid) {
         if !schema::HeldBy::has(self.store, id) {
             schema::HeldBy::put(self.store, id, token);
@@ -99,14 +100,15 @@ impl Writer<'_> {
         }
     }
 
-    /// Some names of a registration that counted have been given up: it may count no more.
+    /// Updates the counts after some names of a registration that counted have ended.
     pub(crate) fn may_hold_no_more(&mut self, registration: &Registration) {
         if !self.reader().counts(registration) {
             self.holds_no_more(registration);
         }
     }
 
-    /// A registration whose names have all been given up is erased; it still counts where it lost private ones.
+    /// Updates the counts before a registration whose names have all ended is erased. It may still count where it lost
+    /// private names.
     pub(crate) fn holds_no_more_when_erased(&mut self, registration: &Registration) {
         if self.reader().counts(registration) {
             self.holds_no_more(registration);
@@ -120,7 +122,7 @@ impl Writer<'_> {
         }
         let id = registration.id();
         let first = self.registry.lattice.find_stamp(self.store, id);
-        // A later twin ends while the registration that stands for its id goes on.
+        // A later twin may end while the registration with the same id goes on.
         let stands = first.is_none_or(|first| first == registration.stamp);
         if self.registry.totals.notes && (stands || !self.reader().counts_by_id(id)) {
             self.drop_held(id);
@@ -136,7 +138,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Drops the notes of what ended while this node was out of the cluster.
+    /// Drops the records of registrations that ended while this node was not a member.
     pub(crate) fn sweep_held(&mut self) {
         let mut ended = Vec::new();
         schema::HeldBy::each(self.store, &Span::all(), |found| {

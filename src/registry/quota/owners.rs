@@ -1,10 +1,10 @@
-//! How many registrations an owner may have open at once, so that nobody can reserve the dictionary.
+//! Limits on the open registrations of an owner, so that nobody can reserve all common names.
 //!
-//! Open are those that are undecided, and reservations that are not activated and have not ended. They are counted by
-//! what this node knows, among the owner's latest registrations. So that this costs next to nothing, a count is good for
-//! as many registrations more as it leaves room for, and owners are told apart by a hash of their own at each node: two
-//! of one hash share a count's room, and after a start each has a little. So an owner may come to have somewhat more than
-//! the limit, never fewer.
+//! Open registrations are undecided ones, and reservations that are neither activated nor ended. They are counted among
+//! the owner's latest registrations, as this node knows them. To keep this cheap, an owner is counted again only after
+//! it has used up the room that its last count left. Owners share counters by a hash that is secret to each node: two
+//! owners with one hash share a counter, and after a start each counter has a small credit. So an owner may exceed the
+//! limit by a little, but is never refused below it.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -20,36 +20,36 @@ use crate::crdt::Registration;
 use crate::store::Direction;
 use crate::store::schema::{self, Rows, Span};
 
-/// Owners that are told apart, by the bits of their hash.
+/// Number of counters, to which owners are assigned by their hash.
 const BUCKETS: usize = 1 << 14;
-/// Registrations that an owner has without a count.
+/// Registrations that each counter allows after a start without a count.
 const CREDIT: u32 = 64;
-/// Latest registrations of an owner that are looked at beyond the limit: its decided ones stand between. A guess.
+/// Registrations of an owner that are examined beyond the limit, since decided ones lie between the open ones. A guess.
 pub(super) const BEYOND: usize = 5000;
-/// For how long an owner that has too many is refused without another count, milliseconds.
+/// Milliseconds during which an owner over the limit is refused without another count.
 const REFUSED_FOR: u64 = 1000;
-/// Owners that are remembered to have too many.
+/// Number of owners over the limit that are remembered.
 const MAX_REFUSED: usize = 1024;
 
-/// What is left of each count.
+/// The counters of open registrations.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnerQuota {
-    /// What the hash begins with.
+    /// The seed of the hash.
     seed: usize,
-    /// Registrations until the next count; made when there is a limit.
+    /// Registrations that each counter still allows before the next count. Empty until there is a limit.
     left: Vec<u32>,
-    /// Who has too many, and until when that is not looked at again.
+    /// Owners over the limit, and until when each is refused without another count.
     refused: BTreeMap<String, Millis>,
 }
 
 impl OwnerQuota {
     pub(crate) fn new(seed: u64) -> Self {
-        // Its low bits are as good as any; what counts is that nobody else knows them.
+        // The low bits are as secret as the high ones.
         let seed = usize::try_from(seed & u64::from(u32::MAX)).unwrap_or_default();
         Self { seed, left: Vec::new(), refused: BTreeMap::new() }
     }
 
-    /// Nothing is to be left of an owner's name.
+    /// Forgets an owner, because its registration is being erased.
     pub(crate) fn forget(&mut self, owner: &str) {
         self.refused.remove(owner);
     }
@@ -62,13 +62,13 @@ impl OwnerQuota {
 }
 
 impl Reader<'_> {
-    /// Open registrations of an owner, up to a limit, latest first.
+    /// Counts the open registrations of an owner, latest first, up to a limit.
     fn open_of(&self, owner: &str, limit: u32) -> u32 {
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(BEYOND);
         self.count_of(owner, limit, most, |registration| self.is_open_to_owner(registration))
     }
 
-    /// Registrations of an owner of which something holds, up to a limit, among so many of the latest.
+    /// Counts the registrations of an owner for which `holds` is true, up to a limit, among the `most` latest.
     pub(super) fn count_of(&self, owner: &str, limit: u32, most: usize, holds: impl Fn(&Registration) -> bool) -> u32 {
         let (mut count, mut examined) = (0, 0);
         schema::Owners::scan(self.store, &Span::<schema::Owners>::of(owner), Direction::Down, &mut |found| {
@@ -80,7 +80,8 @@ impl Reader<'_> {
         count
     }
 
-    /// Whether a registration counts as open: it is undecided, or a reservation that is neither activated nor over.
+    /// Returns true where a registration counts as open: it is undecided, or a reservation that is neither activated
+    /// nor over.
     pub(crate) fn is_open_to_owner(&self, registration: &Registration) -> bool {
         if has_hidden(registration) {
             return self.is_open_in_private(registration);
@@ -92,7 +93,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Whether an owner may open another registration, which it then does.
+    /// Takes one from the owner's counter for a new registration. Refuses an owner that has as many open registrations
+    /// as it may.
     pub(crate) fn check_allowance(&mut self, owner: &str) -> Result<(), Refusal> {
         let Some(limit) = self.registry.config.max_open_of_owner else { return Ok(()) };
         let refusal = || Refusal::TooManyOpen { owner: owner.to_owned(), limit };

@@ -1,10 +1,11 @@
-//! How many registrations an API token may have open at once at this node, so that whoever bears it cannot reserve the
-//! dictionary by changing owners.
+//! Limits on the open registrations of an API token at this node, so that its bearer cannot reserve all common names
+//! under many owners.
 //!
-//! Open are those that are undecided, and reservations that are not activated and have not ended. What a token opened is
-//! noted here by ids, which stay the same where an eviction has a registration issued anew, and in a table of this node's
-//! own, so that a restart forgets nothing. Each registration that is let in looks at some of the notes and drops those
-//! that are closed; where a token is at its limit all are looked at, once a second at most.
+//! Open registrations are undecided ones, and reservations that are neither activated nor ended. The registrations of a
+//! token are recorded here by ids, which stay the same where an eviction makes a registration void and it is issued
+//! anew, and in a table of this node, so that a restart forgets nothing. Each new registration examines some of the
+//! records and drops those of closed registrations. Where a token is at its limit, all records are examined, at most
+//! once a second.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,38 +16,39 @@ use super::super::{Reader, Writer};
 use crate::clock::Millis;
 use crate::store::schema::{self, ChargeKey, Rows, Span};
 
-/// Notes that each registration looks at: more than it adds, so that closed ones do not pile up.
+/// Records that each registration examines: more than the one that it adds, so that records of closed registrations do
+/// not pile up.
 const LOOKED_AT: usize = 4;
-/// Notes that are looked at in one step where a token is at its limit. A guess: some milliseconds.
+/// Records that one step examines at most where a token is at its limit. A guess: some milliseconds.
 const LOOKED_AT_LIMIT: usize = 10_000;
-/// For how long a token at its limit is refused without another look, milliseconds.
+/// Milliseconds during which a token at its limit is refused without another look.
 const REFUSED_FOR: u64 = 1000;
 
-/// What a registration counts for: whose bearer asked for it.
+/// The API token that a registration is charged to, with its limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Charge {
     /// The token's name.
     pub token: String,
-    /// Registrations that it may have open at once; none: any number.
+    /// Greatest number of open registrations; none: no limit.
     pub max_open: Option<u32>,
-    /// Registrations that it may have that hold names, permanent ones counted; none: any number.
+    /// Greatest number of registrations that hold names, permanent ones counted; none: no limit.
     pub max_total: Option<u32>,
 }
 
-/// What each token has open, as far as this node has been asked since its start.
+/// The open registrations of each token that has asked this node since its start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenQuota(BTreeMap<String, Charged>);
 
 #[derive(Clone, Debug, Default)]
 struct Charged {
-    /// Those that may be open, the one to be looked at next first.
+    /// The ids of registrations that may be open, the one to be examined next first.
     notes: VecDeque<Uuid>,
-    /// Refused without a look until then.
+    /// The time until which the token is refused without another look.
     refused_until: Millis,
 }
 
 impl Reader<'_> {
-    /// Whether a registration was opened for a token here, and is open still.
+    /// Returns true where a registration was opened with a token here, and is still open.
     pub(crate) fn has_opened(&self, token: &str, id: Uuid) -> bool {
         schema::Charges::get(self.store, ChargeKey { token, id }).is_some() && self.is_open_id(id)
     }
@@ -60,7 +62,7 @@ impl Reader<'_> {
                 .is_some_and(|registration| self.is_open_to_owner(&registration))
     }
 
-    /// What was noted before this node's start.
+    /// Loads the records of a token from the store.
     fn noted(&self, token: &str) -> Charged {
         let mut notes = VecDeque::new();
         schema::Charges::each(self.store, &Span::<schema::Charges>::of(token), |found| {
@@ -71,7 +73,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Whether another registration may be opened for a token.
+    /// Refuses another registration of a token that has as many open ones as it may.
     pub(crate) fn check_charge(&mut self, charge: &Charge) -> Result<(), Refusal> {
         let (token, Some(max_open)) = (&charge.token, charge.max_open) else { return Ok(()) };
         let mut charged = self.registry.charges.0.remove(token).unwrap_or_else(|| self.reader().noted(token));
@@ -88,7 +90,7 @@ impl Writer<'_> {
         if full { Err(Refusal::TokenTooManyOpen { token: token.clone(), limit: max_open }) } else { Ok(()) }
     }
 
-    /// Takes note of a registration that was opened for a token.
+    /// Records a registration that a token has opened.
     pub(crate) fn note_charge(&mut self, charge: Charge, id: Uuid) {
         if charge.max_total.is_some() {
             self.note_held(&charge.token, id);
@@ -100,7 +102,8 @@ impl Writer<'_> {
         self.registry.charges.0.entry(charge.token).or_default().notes.push_back(id);
     }
 
-    /// Looks at so many notes, and no more once only so few are left, and drops those that are closed.
+    /// Examines up to `looks` records and drops those of closed registrations. Stops once no more than `enough` are
+    /// left.
     fn drop_closed(&mut self, token: &str, notes: &mut VecDeque<Uuid>, looks: usize, enough: usize) {
         for _ in 0..looks.min(notes.len()) {
             if notes.len() <= enough {

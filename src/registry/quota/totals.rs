@@ -1,37 +1,38 @@
-//! The counts that are kept at hand of how many registrations hold names.
+//! The counts of registrations that hold names, in memory.
 
 use std::collections::BTreeMap;
 
 use crate::clock::Millis;
 
-/// Owners whose counts are kept at hand, twice. A guess: those who register within some minutes.
+/// Owners whose counts are kept in memory; up to twice as many with the older half. A guess: the owners that register
+/// within some minutes.
 const MAX_COUNTED: usize = 1 << 14;
-/// What is known of how many registrations hold names.
+/// How many registrations of each owner hold names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
-    /// The counts of owners that were used since `old` was set aside.
+    /// The counts that were used since `old` was set aside.
     young: BTreeMap<String, Counted>,
-    /// Those that were used before.
+    /// The counts that were last used before that.
     old: BTreeMap<String, Counted>,
-    /// Some registration is noted for a token.
+    /// True where the store may have records of tokens' registrations.
     pub(super) notes: bool,
 }
 
-/// How many registrations of an owner hold names.
+/// The number of an owner's registrations that hold names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
     pub(super) count: u32,
-    /// When its registrations were counted last, in `elapsed` time.
+    /// When they were last counted, in `elapsed` time.
     pub(super) at: Millis,
 }
 
 impl Totals {
-    /// Nothing is counted yet.
+    /// Makes a table without counts.
     pub(super) fn new(notes: bool) -> Self {
         Self { notes, ..Self::default() }
     }
 
-    /// The count of an owner, where it is at hand.
+    /// Returns the count of an owner, where it is in memory.
     pub(super) fn of(&mut self, owner: &str) -> Option<&mut Counted> {
         if !self.young.contains_key(owner) {
             let counted = self.old.remove(owner)?;
@@ -47,13 +48,13 @@ impl Totals {
         self.young.insert(owner.to_owned(), counted);
     }
 
-    /// How many registrations of an owner count, where that is at hand.
+    /// Returns the number of an owner's registrations that hold names, where it is in memory.
     #[cfg(test)]
     pub(crate) fn known(&self, owner: &str) -> Option<u32> {
         self.young.get(owner).or_else(|| self.old.get(owner)).map(|counted| counted.count)
     }
 
-    /// Nothing is to be left of an owner's name.
+    /// Forgets an owner, because its registration is being erased.
     pub(crate) fn forget(&mut self, owner: &str) {
         self.young.remove(owner);
         self.old.remove(owner);

@@ -1,4 +1,4 @@
-//! What came to nothing is issued anew.
+//! Issuing void ops anew.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,9 @@ use crate::store::schema::{self, Rows};
 const AT_ONCE: usize = 256;
 
 impl Reader<'_> {
-    /// The logs of earlier lives that were cut where this node had them, with the cuts. What is kept of a log is dealt with
-    /// in its order, so the op at the cut is here until all before it are dealt with.
+    /// Returns the logs of earlier incarnations in which this node still has the op at the cut, with the cuts. The
+    /// stored ops of a log are dealt with in order, so the op at the cut is present until all ops before it are dealt
+    /// with.
     fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
         let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
             let (seq, chain) = void.place()?;
@@ -44,7 +45,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Issues what came to nothing again, with fresh stamps and the old ids.
+    /// Issues void ops anew, with fresh stamps and the old ids.
     pub(crate) fn register_again(&mut self) {
         if !self.registry.reissue.open || !self.log.may_issue_anew() {
             return;
@@ -65,7 +66,8 @@ impl Writer<'_> {
         for (stamp, void) in due.into_iter().take(AT_ONCE) {
             let counts = counted.get(&stamp.node).is_some_and(|cut| void.place().is_some_and(|(seq, _)| seq <= *cut));
             if counts && void.id().is_none_or(|id| self.registry.lattice.find(self.store, id).is_none()) {
-                // Whatever the cluster does not know of it any more was over, and forgotten.
+                // This op is not above the cut, so it counts. If the cluster does not know it any more, it was over and
+                // forgotten.
                 self.settled(stamp);
                 continue;
             }
@@ -75,7 +77,7 @@ impl Writer<'_> {
                 {
                     self.settled(stamp)
                 }
-                // Nobody else has heard of it, and nobody is to.
+                // No other node knows this registration, so its rejection is recorded on this node alone.
                 VoidedOp::Rejected(registration, _) => {
                     let rejected = self.registry.lattice.enter_alone(self.store, &registration);
                     self.tell(EventKind::Accepted, rejected.stamp);
@@ -89,8 +91,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Some of what was kept may count after all: where it does, the cluster knows it by now. That an op of the same
-    /// number counts says nothing where the log was continued twice.
+    /// Deals with an op that may be void. Where a registration counts after all, the cluster knows it by now. Its
+    /// number below the cut is no proof, because a copy of the node may have issued another op under the same number.
     fn issue_again(&mut self, stamp: Stamp, op: Op) {
         match op.body {
             Body::Name(NameOp::Register(register)) => self.again(stamp, register),
@@ -98,19 +100,19 @@ impl Writer<'_> {
                 self.once_more(stamp, said);
                 self.settled(stamp);
             }
-            // Nobody waits for what it had said about members.
+            // An op about the membership is not issued anew, because no client waits for it.
             Body::Member(_) => self.settled(stamp),
         }
     }
 
-    /// Nothing is left to do about an op.
+    /// Notes that nothing is left to do about an op.
     fn settled(&mut self, stamp: Stamp) {
         schema::Void::delete(self.store, stamp);
         self.registry.reissue.ids.retain(|_, void| *void != stamp);
     }
 
-    /// The registration that stands for a void one: its client's retry at another node, or a new one of ours. A name
-    /// that somebody else holds by now is claimed all the same: whoever was told to wait is to be told the outcome.
+    /// Replaces a void registration by the client's retry at another node, or by a new op of this node. A name that
+    /// somebody else holds by now is claimed all the same, so that the client gets an outcome.
     fn again(&mut self, void: Stamp, register: Register) {
         if let Some(known) = register.id.and_then(|id| self.registry.lattice.find(self.store, id)) {
             return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
@@ -119,7 +121,8 @@ impl Writer<'_> {
         let claims =
             register.claims.into_iter().map(|claim| Claim { after: self.reader().after(&claim), ..claim }).collect();
         let replaces = register.replaces.map(|replaces| self.reader().stands_for_claim(replaces));
-        // What had lengthened it would come too late for the new one.
+        // The extensions of the void registration are included in the new end, because issued anew they might come too
+        // late.
         let extensions = self.registry.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
         let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, accepted, ..register }));
@@ -169,14 +172,14 @@ impl Writer<'_> {
                     self.issue(NameOp::Release(claim));
                 }
             }
-            // Rules that were set after the void ones stand.
+            // Rules are issued anew only where nobody has set later ones.
             NameOp::Namespace { namespace, rules } => {
                 let set = Namespace::load(self.store, &namespace);
                 if set.is_none_or(|set| set.stamp < void) && !self.reader().has_later_void_rules(&namespace, void) {
                     self.issue(NameOp::Namespace { namespace, rules });
                 }
             }
-            // It stands for another one.
+            // Registrations are dealt with in `again`.
             NameOp::Register(_) => {}
         }
     }
