@@ -1,4 +1,4 @@
-//! Why a connection is closed, as the other side hears it.
+//! The reasons for closing a connection, as the other side receives them.
 
 use quinn::{Connection, VarInt};
 
@@ -6,8 +6,8 @@ use super::wire::WireVersion;
 use crate::clock::NodeId;
 use crate::model::ClusterId;
 
-/// Why this node closes a connection; the number travels as the QUIC application error code, the sentence as its
-/// reason. All versions, also those of another major, mean the same by a number.
+/// The reason why this node closes a connection. The number is sent as the QUIC application error code, the sentence as
+/// the reason. A number has the same meaning in all versions, also of another major.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum CloseReason {
     #[error("the node is stopping")]
@@ -54,7 +54,7 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
-    /// The application error code.
+    /// Returns the application error code.
     pub(super) fn code(&self) -> VarInt {
         VarInt::from_u32(match self {
             Self::Stopping => 1,
@@ -74,7 +74,7 @@ impl CloseReason {
         })
     }
 
-    /// Closes `connection` for this reason, unless it has ended for another, which stays on record.
+    /// Closes `connection` for this reason. A connection that has ended for another reason keeps that one.
     pub(super) fn close(&self, connection: &Connection) {
         if connection.close_reason().is_none() {
             connection.close(self.code(), self.to_string().as_bytes());
@@ -82,7 +82,7 @@ impl CloseReason {
     }
 }
 
-/// Which of two nodes is to be upgraded; the same words on both sides.
+/// Says which of two nodes must be upgraded, in the same words on both sides.
 fn older(dialer: WireVersion, dialed: WireVersion) -> &'static str {
     if dialer < dialed { "the node that dialed" } else { "the node that was dialed" }
 }
@@ -94,17 +94,17 @@ const IDENTITY: u32 = 7;
 const DUPLICATE: u32 = 8;
 const BANNED: u32 = 14;
 
-/// Whether a newcomer that is refused with this code need not ask again.
+/// Returns true where a newcomer that is refused with this code need not ask again.
 pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
     [CLUSTER, TOKEN, IDENTITY, BANNED].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
 }
 
-/// Whether the code says that the two sides have no version in common.
+/// Returns true where the code means that the two sides have no version in common.
 pub(super) fn is_version(code: VarInt) -> bool {
     code == VarInt::from_u32(VERSION)
 }
 
-/// Whether the code says that the peers have another connection, which is as good.
+/// Returns true where the code means that the peers have another connection, which is as good.
 pub(super) fn is_duplicate(code: VarInt) -> bool {
     code == VarInt::from_u32(DUPLICATE)
 }

@@ -1,34 +1,35 @@
-//! Which failed dials, and which refused connections, an operator reads of.
+//! Which failed dials and refused connections are logged for an operator.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Dials may fail for so long without a warning: a process that is restarted, or comes back under its next incarnation, is
-/// back by then.
+/// Dials may fail for this long without a warning: a process that is restarted, or returns under its next incarnation,
+/// is back by then.
 pub(super) const QUIET: Duration = Duration::from_secs(5);
 
-/// A connection was refused, for a reason that was told.
+/// A refused connection whose refusal has been logged.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refused {
-    /// For the first time then.
+    /// The refusal was first logged at this time.
     At(Instant),
-    /// Again after a while.
+    /// The refusal was logged a second time, because it went on.
     Still,
 }
 
-/// Tells of failed dials to one peer: a warning once they have failed for a while, and again where the reason is another.
+/// Logs failed dials to one peer: a warning once they have failed for a while, and another one where the reason
+/// changes.
 #[derive(Debug, Default)]
 pub(super) struct Complaint {
-    /// When the first of them failed.
+    /// The time of the first failure.
     since: Option<Instant>,
-    /// What was told last.
+    /// The reason in the last warning.
     told: Option<String>,
 }
 
 impl Complaint {
-    /// A dial has failed, perhaps because there is a connection already.
+    /// Logs a failed dial. With `duplicate` it failed because there is a connection already, which is never a warning.
     pub(super) fn about(&mut self, label: &str, address: &str, error: &dyn fmt::Display, duplicate: bool) {
         let text = error.to_string();
         if self.is_due(duplicate, &text) {
@@ -43,7 +44,7 @@ impl Complaint {
         }
     }
 
-    /// Whether a failure is to be told of.
+    /// Returns true where a failure deserves a warning.
     fn is_due(&mut self, duplicate: bool, text: &str) -> bool {
         let since = *self.since.get_or_insert_with(Instant::now);
         let is_due = !duplicate && since.elapsed() >= QUIET && self.told.as_deref() != Some(text);

@@ -1,4 +1,4 @@
-//! How a transport is started, and its limits.
+//! Settings with which a transport is started, and its limits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,38 +14,38 @@ use super::wire::WireVersion;
 use crate::clock::NodeId;
 use crate::replica::Input;
 
-/// Bulk messages and snapshots that a peer may have under way to us at once. A guess: enough to fill a link with
+/// Bulk messages and snapshots that a peer may send to this node at the same time. A guess: enough to fill a link with
 /// small messages, and few enough that each has its own stream window.
 const MAX_STREAMS: u32 = 16;
 /// Bytes in flight on one stream: 100 ms of 160 Mbit/s, so that a snapshot fills a common WAN link.
 const STREAM_WINDOW: u32 = 2 << 20;
-/// Bytes in flight on one connection: every stream's window and then some, so that bulk which nobody reads never uses
-/// up what the ordered stream needs.
+/// Bytes in flight on one connection: more than the windows of all streams, so that bulk messages that nobody reads
+/// never use up what the ordered stream needs.
 const CONNECTION_WINDOW: u32 = (MAX_STREAMS + 2) * STREAM_WINDOW;
-/// Bytes that whoever has not yet been let in may send: hellos are far smaller.
+/// Bytes that a peer may send before its hello is over. Hellos are far smaller.
 const STRANGER_WINDOW: u32 = 16 << 10;
-/// The longest frame that is read of a peer that is no member, and the bytes in flight from it: what it says about its
-/// joining, in a cluster of a thousand nodes.
+/// The longest frame, and the most bytes in flight, from a peer that is not a member. It fits a joining request in a
+/// cluster of a thousand nodes.
 pub(super) const NEWCOMER_FRAME: usize = 256 << 10;
-/// Streams that such a peer may have open: the ordered one, and one to begin a snapshot anew beside it.
+/// Streams that such a peer may have open: the ordered one, and one more.
 const NEWCOMER_STREAMS: u32 = 2;
-/// Bytes of a snapshot that may be under way to such a peer: what it does not acknowledge is kept.
+/// Bytes of a snapshot in flight to such a peer; unacknowledged bytes are kept in memory.
 const NEWCOMER_SEND_WINDOW: u32 = 2 * STREAM_WINDOW;
 
-/// What may be under way on a connection.
+/// Flow control limits of a connection.
 pub(super) struct Windows {
-    /// Bytes to us.
+    /// Bytes in flight from the peer.
     pub(super) receive: u32,
-    /// Bytes from us.
+    /// Bytes in flight to the peer.
     pub(super) send: u32,
-    /// Streams to us.
+    /// Streams that the peer may have open.
     pub(super) streams: u32,
 }
 
 impl Windows {
-    /// Of a member's connection.
+    /// The limits for a member.
     pub(super) const MEMBER: Self = Self { receive: CONNECTION_WINDOW, send: CONNECTION_WINDOW, streams: MAX_STREAMS };
-    /// Of that of somebody who is none.
+    /// The limits for a peer that is not a member.
     pub(super) const NEWCOMER: Self =
         Self { receive: NEWCOMER_FRAME as u32, send: NEWCOMER_SEND_WINDOW, streams: NEWCOMER_STREAMS };
 
@@ -56,58 +56,61 @@ impl Windows {
     }
 }
 
-/// How a transport is started.
+/// Settings with which a transport is started.
 #[derive(Debug)]
 pub struct TransportConfig {
-    /// The node's key.
+    /// The node's key pair.
     pub identity: Identity,
-    /// The node's id, an incarnation of that key.
+    /// The node's id: an incarnation of that key.
     pub node: NodeId,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen at; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// What it speaks: the present version, or an older minor.
+    /// The wire version to speak: the present one, or an older minor.
     pub wire: WireVersion,
-    /// Cuts links; none in earnest.
+    /// A filter that can cut links, for tests and demonstrations; none in production.
     pub links: Option<Arc<dyn LinkFilter>>,
-    /// Where everything goes that happens. It is waited for when full, and with it the peers.
+    /// The channel for everything that happens. Where it is full the transport waits, and so slows the peers down.
     pub inputs: mpsc::Sender<Input>,
-    /// Sizes and times.
+    /// Limits and time-outs.
     pub limits: Limits,
 }
 
-/// How much may wait for one peer on one lane.
+/// The limit of a queue: what may wait for one peer on one lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueLimit {
-    /// Messages.
+    /// Number of messages.
     pub frames: usize,
-    /// Bytes.
+    /// Total bytes of the messages.
     pub bytes: usize,
 }
 
-/// Sizes and times of a transport.
+/// Limits and time-outs of a transport.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// What may wait on the ordered lane. A guess: a second of ops on a busy node.
+    /// Limit of the ordered lane. A guess: a second of ops on a busy node.
     pub ordered: QueueLimit,
-    /// What may wait on the bulk lane. A guess: two of the longest messages.
+    /// Limit of the bulk lane. A guess: two of the longest messages.
     pub bulk: QueueLimit,
-    /// An idle connection is probed this often, which also keeps a NAT's mapping. Promises idle at once a second too.
+    /// Interval of probes on an idle connection, which also keep a NAT's mapping open. When the cluster is idle,
+    /// promises are sent once a second too.
     pub keep_alive: Duration,
-    /// A peer that is not heard of for so long is gone: several probes lost in a row, and soon enough for a person who
-    /// watches, because the last probe may begin the time anew. Nothing but reconnecting hangs on it.
+    /// A connection on which nothing arrives for this long is closed. It is longer than several probes, in case they
+    /// are lost, and short enough for a person who watches, since the last probe may restart the time-out. The only
+    /// consequence is a reconnect.
     pub idle_timeout: Duration,
-    /// An address is found, a handshake is done, and a dialed node is heard within this each. A guess, generous for a satellite.
+    /// Time limit for each of: resolving an address, a handshake, and the hello of a dialed node. A guess, generous for
+    /// a satellite link.
     pub handshake: Duration,
     /// The first wait before dialing again; doubled at each failure, with jitter.
     pub backoff: Duration,
-    /// The longest wait: a healed link is used within seconds. A guess.
+    /// The longest wait before dialing again, so that a healed link is used within seconds. A guess.
     pub backoff_cap: Duration,
-    /// Whoever has connected says who it is within this. A round trip by satellite and then some.
+    /// Time limit for the hello of a node that has connected. A guess: a round trip by satellite and some more.
     pub hello: Duration,
-    /// Connections that may be in their handshake at once. A guess: all members of a large cluster, and few enough that
-    /// strangers cost little.
+    /// Connections that may be in their handshake or hello at once. A guess: all members of a large cluster, and few
+    /// enough that strangers cost little.
     pub handshakes: usize,
-    /// How many more of them there may be from where members are reached. A guess: all members of a common cluster.
+    /// Further such connections from the addresses of members. A guess: all members of a common cluster.
     pub handshakes_of_members: usize,
     /// How long closing waits for the tasks and for the peers' acknowledgement. A guess.
     pub close: Duration,
@@ -132,7 +135,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The parameters of every connection, both ways. They are a stranger's until the hello is over.
+    /// Returns the parameters of every connection in both directions. Until the hello is over they are those for a
+    /// stranger.
     pub(super) fn quic(&self) -> quinn::TransportConfig {
         let mut quic = quinn::TransportConfig::default();
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into());
@@ -148,21 +152,21 @@ impl Limits {
     }
 }
 
-/// Why a transport does not start.
+/// The reason why a transport cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The address cannot be listened at.
+    /// The transport cannot listen at the address.
     #[error("cannot listen for peers at {listen} (UDP): {source}; choose another address or stop what uses it")]
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The node id is not one of the key's.
+    /// The node id does not follow from the key.
     #[error("node id {0} does not follow from the identity's key; use the data directory that belongs to the node")]
     NotOurs(NodeId),
-    /// No certificate or TLS configuration could be made from the key.
+    /// No certificate or TLS configuration can be made from the key.
     #[error("the identity cannot be used for TLS: {0}; if its file is sound, this is a bug")]
     Tls(String),
 }
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn a_dead_peer_is_noticed_within_five_seconds_and_a_lost_probe_is_none() {
         let limits = Limits::default();
-        // The last probe, which is sent into the void, begins the time anew.
+        // The last probe, which gets no answer, restarts the time-out.
         assert!(limits.keep_alive + limits.idle_timeout < Duration::from_secs(5));
         assert!(limits.keep_alive * 4 < limits.idle_timeout);
     }

@@ -1,4 +1,4 @@
-//! The tasks that dial peers and a sponsor, and accept others.
+//! The tasks that dial peers and a sponsor, and that accept connections.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +23,7 @@ use super::token::JoinToken;
 use crate::clock::NodeId;
 use crate::model::ClusterId;
 
-/// Why a dial came to nothing.
+/// The reason why a dial failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("the address cannot be looked up: {0}")]
@@ -45,7 +45,7 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    /// Whether nothing has answered at all.
+    /// Returns true where nothing has answered at all.
     fn is_silence(&self) -> bool {
         matches!(self, Self::Silent | Self::Connection(ConnectionError::TimedOut))
     }
@@ -59,8 +59,8 @@ impl DialError {
     }
 }
 
-/// Waits between dials: doubled at each failure up to a cap, and half of it by chance, so that nodes which failed
-/// together do not come back together.
+/// Waits between dials. The wait is doubled at each failure up to a cap, and half of it is random, so that nodes which
+/// failed together do not dial together.
 pub(super) struct Backoff {
     failures: u32,
     first: Duration,
@@ -79,7 +79,7 @@ impl Backoff {
         full / 2 + full / 2 * share / 1024
     }
 
-    /// A connection that lasted counts as a success; one that broke at once does not.
+    /// Resets the wait where the connection lasted. A connection that broke at once counts as another failure.
     pub(super) fn ended_after(&mut self, lasted: Duration) {
         if lasted >= self.cap {
             self.failures = 0;
@@ -91,7 +91,7 @@ impl Backoff {
     }
 }
 
-/// Dials a peer whenever there is no connection to it, for as long as it is one.
+/// Dials a peer whenever there is no connection to it, until the peer is removed.
 pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
     let mut backoff = Backoff::new(&shared.limits);
     let mut complaint = Complaint::default();
@@ -128,7 +128,7 @@ async fn dial_peer(shared: &Arc<Shared>, peer: NodeId, address: &str, key: Publi
     finish(shared, &connection, welcomed, right).await
 }
 
-/// Tries the addresses that a name stands for, one after the other.
+/// Dials the addresses that a host name resolves to, one after the other.
 pub(super) async fn connect(
     shared: &Shared,
     address: &str,
@@ -156,7 +156,7 @@ pub(super) async fn connect(
     Err(failure)
 }
 
-/// The hello; what goes wrong closes the connection, and the peer's own reason is what is reported.
+/// Does the hello. An error closes the connection; where the peer has closed it, the peer's reason is reported.
 pub(super) async fn introduce(
     shared: &Shared,
     connection: &Connection,
@@ -174,7 +174,7 @@ pub(super) async fn introduce(
     }
 }
 
-/// Keeps the connection and tells the peer.
+/// Keeps the connection, and tells the peer to keep it.
 async fn finish(
     shared: &Arc<Shared>,
     connection: &Connection,
@@ -199,7 +199,7 @@ fn hang_up(connection: &Connection, error: HelloError) -> DialError {
     DialError::Hello(error)
 }
 
-/// How a newcomer got in touch with its sponsor.
+/// The result of a newcomer's first contact with its sponsor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Joined {
     /// The member that answered.
@@ -210,26 +210,26 @@ pub struct Joined {
     pub cluster: ClusterId,
 }
 
-/// Why a newcomer is not let in. It has no part of the cluster's state and has stopped asking.
+/// The reason why a newcomer is not admitted. It has received nothing of the cluster's state, and has stopped asking.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The member said no.
+    /// The member refused.
     #[error("the node at {address} does not let this node in: {reason}")]
     Refused {
         /// The address dialed.
         address: String,
-        /// The member's reason, with what to do.
+        /// The member's reason, which says what to do.
         reason: String,
     },
-    /// The two speak different major versions of the wire format.
+    /// The two nodes speak different major versions of the wire format.
     #[error("cannot join through the node at {address}: {reason}")]
     Version {
         /// The address dialed.
         address: String,
-        /// Who speaks which version, and which of the two nodes to upgrade.
+        /// The versions of both nodes, and which of them must be upgraded.
         reason: String,
     },
-    /// Whoever answered does not know the token.
+    /// The node at the address does not know the token.
     #[error(
         "the node at {address} could not prove that it belongs to the cluster of the join token; nothing was told to \
          it. Check the address, and that the token was made in that cluster"
@@ -238,7 +238,7 @@ pub enum JoinError {
         /// The address dialed.
         address: String,
     },
-    /// Nothing answers over QUIC, and a web server does over TCP.
+    /// Nothing answers over QUIC, but a web server answers over TCP.
     #[error(
         "what answers at {address} is a web server and no forename peer: the HTTP interface of a node, perhaps. Nothing was \
          told to it. Give the address that 'forename serve' prints there after 'peer', by default port 7401; where it is \
@@ -248,17 +248,17 @@ pub enum JoinError {
         /// The address dialed.
         address: String,
     },
-    /// The node itself cannot be identified.
+    /// The node at the address cannot be a sponsor.
     #[error("the node at {address} is no node to join through: {reason}; give the address of a member")]
     NoSponsor {
         /// The address dialed.
         address: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Whether to give up, and with what words.
+/// Returns the error with which a newcomer gives up; none where it tries again.
 fn final_error(address: &str, error: &DialError) -> Option<JoinError> {
     let address = address.to_owned();
     match error {
@@ -280,8 +280,8 @@ fn final_error(address: &str, error: &DialError) -> Option<JoinError> {
     }
 }
 
-/// Dials sponsors at these addresses in turn, until one of them is among the peers, whose own dialer then takes over. Gives
-/// up once all of them have refused for good.
+/// Dials sponsors at these addresses in turn, until one of them is among the peers and is dialed as such. Gives up once
+/// all of them have refused for good.
 pub(super) async fn join(
     shared: Arc<Shared>,
     addresses: Vec<String>,
@@ -297,7 +297,7 @@ pub(super) async fn join(
             Ok(joined) => {
                 complaint = Complaint::default();
                 if let Some(outcome) = outcome.take() {
-                    // Whoever asked may have lost interest.
+                    // The receiver may have been dropped.
                     let _ = outcome.send(Ok(joined));
                 }
                 let since = Instant::now();
@@ -308,7 +308,7 @@ pub(super) async fn join(
                 backoff.ended_after(since.elapsed());
             }
             Err(error) => {
-                // Once it has been in touch with the cluster, only the driver decides to give up.
+                // After the first contact with the cluster, only the driver decides to give up.
                 let mut refusal = final_error(address, &error).filter(|_| outcome.is_some());
                 if outcome.is_some() && error.is_silence() && web_server_at(address).await {
                     refusal = Some(JoinError::NoPeerPort { address: address.clone() });
@@ -339,7 +339,7 @@ async fn dial_sponsor(shared: &Arc<Shared>, address: &str, token: &JoinToken) ->
     Ok(joined)
 }
 
-/// Takes connections until the endpoint is closed.
+/// Accepts connections until the endpoint is closed.
 pub(super) async fn accept(shared: Arc<Shared>) {
     let lobby = Lobby::new(&shared.limits);
     while let Some(incoming) = shared.endpoint.accept().await {
@@ -348,7 +348,8 @@ pub(super) async fn accept(shared: Arc<Shared>) {
             member: shared.state().is_members(incoming.remote_address()),
         };
         match lobby.place(caller) {
-            // A newcomer has nothing to offer yet, and cannot tell a member from a stranger.
+            // A node that is not in a cluster yet accepts nobody: it has nothing to offer, and cannot tell a member
+            // from a stranger.
             Place::Taken(permit) if shared.cluster().is_some() => {
                 let task = accept_one(Arc::clone(&shared), incoming);
                 shared.spawn(async move {
@@ -356,7 +357,7 @@ pub(super) async fn accept(shared: Arc<Shared>) {
                     drop(permit);
                 });
             }
-            // Where it cannot be asked for a proof, dropping it refuses it.
+            // Dropping the error refuses the connection, where no proof can be demanded.
             Place::Prove => drop(incoming.retry()),
             Place::Taken(_) | Place::Full => incoming.refuse(),
         }
@@ -383,7 +384,7 @@ async fn accept_one(shared: Arc<Shared>, incoming: Incoming) {
                 complain(&shared, from, &reason.to_string());
             }
         }
-        // The dialer has hung up, perhaps because it has a connection already.
+        // The dialer closed the connection, perhaps because it has another one already.
         Ok(Err(HelloError::Lost(_) | HelloError::Deaf(_))) => {}
         Ok(Err(error)) if connection.close_reason().is_none() => {
             CloseReason::Violation(error.to_string()).close(&connection);

@@ -1,4 +1,4 @@
-//! Frames on a stream: a length of four bytes, big-endian, and so many bytes of encoding.
+//! Frames on a stream: the length in four bytes, big-endian, followed by that many bytes of encoding.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use super::wire::MessageError;
 use crate::codec::{self, DecodeError};
 use crate::store::{Table, Write};
 
-/// No frame is longer. A guess: thousands of ops with the greatest metadata, and little enough that one frame from
+/// The greatest length of a frame. A guess: it holds thousands of ops with the largest metadata, and one frame from
 /// each stream of each peer fits into memory.
 pub(super) const MAX_FRAME: usize = 16 << 20;
-/// A snapshot's rows travel in frames of about this size. A guess: the overhead vanishes, progress shows.
+/// Approximate size of the frames of a snapshot. A guess: the overhead is negligible, and progress is visible.
 const SNAPSHOT_FRAME: usize = 1 << 20;
-/// How much of a frame is claimed or read at once; a length alone claims no more memory than this.
+/// Bytes of a frame that are allocated or read at once, so that a false length cannot claim more memory than this.
 const PIECE: usize = 64 << 10;
-/// What a row costs beyond its key and value, roughly.
+/// Approximate size of a row's encoding beyond its key and value.
 const ROW_OVERHEAD: usize = 16;
 
 /// A frame that cannot be read.
@@ -37,13 +37,13 @@ pub(super) enum FrameError {
     Lost(#[from] ReadError),
 }
 
-/// The next frame's bytes; none where the stream ends.
+/// Returns the next frame's bytes; none at the end of the stream.
 pub(super) async fn read_frame(stream: &mut RecvStream, limit: usize) -> Result<Option<Vec<u8>>, FrameError> {
     let Some(length) = read_length(stream, limit).await? else { return Ok(None) };
     read_body(stream, length).await.map(Some)
 }
 
-/// How long the next frame is; none where the stream ends.
+/// Returns the length of the next frame; none at the end of the stream.
 pub(super) async fn read_length(stream: &mut RecvStream, limit: usize) -> Result<Option<usize>, FrameError> {
     let mut header = [0; 4];
     match stream.read_exact(&mut header).await {
@@ -59,7 +59,7 @@ pub(super) async fn read_length(stream: &mut RecvStream, limit: usize) -> Result
     Ok(Some(length))
 }
 
-/// The bytes of a frame whose length was read.
+/// Returns the bytes of a frame whose length has been read.
 pub(super) async fn read_body(stream: &mut RecvStream, length: usize) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::with_capacity(length.min(PIECE));
     while bytes.len() < length {
@@ -69,19 +69,19 @@ pub(super) async fn read_body(stream: &mut RecvStream, length: usize) -> Result<
     Ok(bytes)
 }
 
-/// The next frame as a value; a stream that ends before it is broken.
+/// Returns the next frame as a value. The end of the stream is an error.
 pub(super) async fn read_value<T: DeserializeOwned>(stream: &mut RecvStream, limit: usize) -> Result<T, FrameError> {
     let bytes = read_frame(stream, limit).await?.ok_or(FrameError::Broken)?;
     Ok(codec::decode(&bytes)?)
 }
 
-/// The same where a later version may have more in it, at its end.
+/// The same for a value to which a later version may append fields.
 pub(super) async fn read_start<T: DeserializeOwned>(stream: &mut RecvStream, limit: usize) -> Result<T, FrameError> {
     let bytes = read_frame(stream, limit).await?.ok_or(FrameError::Broken)?;
     Ok(codec::decode_start(&bytes)?)
 }
 
-/// A value as a frame, its length in front.
+/// Encodes a value as a frame, with its length in front.
 pub(super) fn frame<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, FrameError> {
     let mut bytes = vec![0; 4];
     codec::encode_into(value, &mut bytes);
@@ -95,13 +95,14 @@ pub(super) fn frame<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, FrameEr
     }
 }
 
-/// Ends a snapshot: no frame of rows is empty. A stream that ends without it was broken off.
+/// Marks the end of a snapshot: an empty frame, since frames of rows are never empty. A stream that ends without it was
+/// broken off.
 pub(super) const SNAPSHOT_END: [u8; 4] = [0; 4];
 
-/// Rows of one table, by its name: what a number means could differ between two releases.
+/// Rows of one table, identified by its name, because table numbers may differ between releases.
 type TableRows = (String, Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
-/// Where to cut rows so that each piece fills about one frame.
+/// Splits rows so that each piece fills about one frame.
 pub(super) fn pieces(rows: &[Write]) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
     let (mut start, mut size) = (0, 0);
@@ -115,7 +116,7 @@ pub(super) fn pieces(rows: &[Write]) -> Vec<Range<usize>> {
     pieces
 }
 
-/// A frame of rows.
+/// Encodes rows as a frame.
 pub(super) fn frame_rows(rows: &[Write]) -> Result<Vec<u8>, FrameError> {
     let runs = rows.chunk_by(|a, b| a.table == b.table);
     let tables: Vec<TableRows> = runs
@@ -127,7 +128,8 @@ pub(super) fn frame_rows(rows: &[Write]) -> Result<Vec<u8>, FrameError> {
     frame(&tables)
 }
 
-/// The rows of a frame. Only tables that a newcomer is given: a sponsor has no business in the others.
+/// Decodes the rows of a frame. Only tables that are part of a snapshot are accepted, so that a sponsor cannot write to
+/// others.
 pub(super) fn parse_rows(bytes: &[u8]) -> Result<Vec<Write>, FrameError> {
     let mut rows = Vec::new();
     for (name, run) in codec::decode::<Vec<TableRows>>(bytes)? {

@@ -1,4 +1,4 @@
-//! What the driver calls.
+//! The transport's interface for the driver.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,17 +28,17 @@ use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message, SnapshotId};
 use crate::store::SnapshotPart;
 
-/// A running transport. Dropping it ends everything at once; [`Transport::close`] does so in good order.
+/// A running transport. Dropping it ends everything at once; [`Transport::close`] ends it in good order.
 pub struct Transport {
     shared: Arc<Shared>,
     local: SocketAddr,
 }
 
 impl Transport {
-    /// Listens and is ready to be told who the peers are. To be called within a tokio runtime.
+    /// Listens, and is ready for the list of peers. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// See [`TransportError`]; nothing runs then.
+    /// See [`TransportError`]; nothing is left running then.
     pub fn start(config: TransportConfig) -> Result<Self, TransportError> {
         let TransportConfig { identity, node, listen, wire, links, inputs, limits } = config;
         if identity.node_id(node.incarnation()) != node {
@@ -72,23 +72,23 @@ impl Transport {
         Ok(Self { shared, local })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens at.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// To tell it things.
+    /// Returns a handle for controlling the transport.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Goes on as another incarnation of the same key, at the same address: all connections are closed and nobody is
-    /// known any more. What happens from now on goes to `inputs`; handles from before do nothing.
+    /// Continues as another incarnation of the same key, at the same address. All connections are closed and the list
+    /// of peers is empty. From now on events go to `inputs`; handles from before do nothing.
     ///
     /// # Errors
-    /// The id is not one of the key's; nothing was changed.
+    /// Fails where the id does not belong to the key; nothing was changed.
     pub async fn reincarnate(&mut self, node: NodeId, inputs: mpsc::Sender<Input>) -> Result<(), TransportError> {
         if node.key_part() != self.shared.node.key_part() {
             return Err(TransportError::NotOurs(node));
@@ -99,16 +99,16 @@ impl Transport {
         Ok(())
     }
 
-    /// Closes every connection, tells the peers why, and waits for both a bounded time. The last `Disconnected` come
-    /// meanwhile, if somebody reads them.
+    /// Closes every connection and tells the peers why. Waits a bounded time for the tasks to end and for the peers to
+    /// acknowledge. The last `Disconnected` inputs arrive meanwhile, if somebody reads them.
     pub async fn close(self) {
         self.shared.begin_close();
         let mut tasks = std::mem::take(&mut *lock(&self.shared.tasks));
         let limit = self.shared.limits.close;
-        // What has not ended by then is waiting for a driver that does not read.
+        // A task that has not ended by then is waiting for a driver that does not read.
         let _ = timeout(limit, async { while tasks.join_next().await.is_some() {} }).await;
         tasks.shutdown().await;
-        // Peers that do not answer find out by their idle time-out.
+        // Peers that do not answer notice by their idle time-out.
         let _ = timeout(limit, self.shared.endpoint.wait_idle()).await;
     }
 }
@@ -139,8 +139,8 @@ fn endpoint(
         Some(filter) => Arc::new(FilteredSocket::new(socket, filter)?),
         None => socket,
     };
-    // The key for stateless resets (RFC 9000, section 10.3) follows from the identity, so that a node which comes back
-    // can tell its peers at once that their old connections are gone.
+    // The key for stateless resets (RFC 9000, section 10.3) follows from the identity, so that a restarted node can
+    // tell its peers at once that their old connections are gone.
     let reset = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.secret_pkcs8_der());
     let reset = ring::hmac::sign(&reset, b"forename stateless reset");
     let reset = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref());
@@ -148,16 +148,17 @@ fn endpoint(
     Ok((Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)?, local))
 }
 
-/// Tells a transport what to do; cheap to clone. After the transport has ended it does nothing.
+/// Controls a transport; cheap to clone. After the transport has ended its methods do nothing.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What a transport has done since its start.
+/// Counters of a transport since its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
-    /// Messages that were not sent: no connection, no room in its queue, or a peer whose version does not know them.
+    /// Messages that were not sent, because there was no connection, no room in the queue, or the message was too long,
+    /// and bulk messages that the peer refused.
     pub dropped: u64,
     /// Bytes of messages and snapshots received.
     pub bytes_in: u64,
@@ -166,41 +167,41 @@ pub struct Stats {
 }
 
 impl Handle {
-    /// Names the cluster, and its key where known; without the key no newcomer is let in. Before this nobody is let in
-    /// and no peer is dialed.
+    /// Sets the cluster, and its key where known. Without a cluster no connection is accepted and no peer is dialed;
+    /// without the key no newcomer is accepted.
     pub fn set_cluster(&self, cluster: ClusterId, key: Option<ClusterKey>) {
         self.shared.state().cluster = Some((cluster, key));
         self.shared.changes.send_replace(());
     }
 
-    /// Exactly these may connect from now on; `members` are dialed for as long as they are in the list, `former` ones
-    /// are not. Those in neither are disconnected. Newcomers that have proved a token, and a newcomer's sponsor, may
-    /// stay beside them; of newcomers the `barred` are refused.
+    /// Sets exactly the nodes that may connect from now on. `members` are dialed as long as they are in the list,
+    /// `former` members are not. Peers in neither list are disconnected. Newcomers that have proved a token may connect
+    /// too, except those in `barred`, and so may a newcomer's sponsor.
     pub fn set_peers(&self, members: Vec<Contact>, former: Vec<Contact>, barred: Barred) {
         self.shared.set_peers(members, former, barred);
     }
 
-    /// A peer that is connected is to be heard as a member is, though it is none by all that this node knows. Until then
-    /// little is taken of it at a time, and nothing long.
+    /// Accepts everything from a connected peer as from a member, although this node does not know it as one. Before
+    /// this call its messages and windows are limited.
     pub fn hear(&self, peer: NodeId) {
         if let Some(link) = self.shared.state().links.get(&peer) {
             link.hear();
         }
     }
 
-    /// Shows this token to every peer that is dialed from now on: for a node that is no member yet, so that its way in
-    /// does not hang on its sponsor alone.
+    /// Shows this token to every peer that is dialed from now on. For a node that is not a member yet, so that it can
+    /// reach the cluster without its sponsor.
     pub fn show_token(&self, token: Option<JoinToken>) {
         self.shared.state().shown = token;
     }
 
-    /// Resolves once there is a connection to the peer, or none, as `linked` says.
+    /// Resolves once the peer is connected, or not connected, as `linked` says.
     pub async fn until_linked(&self, peer: NodeId, linked: bool) {
         self.shared.until(|state| state.is_linked(peer) == linked).await;
     }
 
-    /// Sends a message or drops it; never waits. Messages of the ordered lane arrive in the order of these calls as long as
-    /// the peer stays connected.
+    /// Sends a message or drops it, and never waits. Messages of the ordered lane arrive in the order of these calls as
+    /// long as the peer stays connected.
     pub fn send(&self, to: NodeId, lane: Lane, message: &Message) {
         let link = self.shared.state().links.get(&to).filter(|link| link.is_up()).cloned();
         let sent = link.is_some_and(|link| match frame(message) {
@@ -215,8 +216,8 @@ impl Handle {
         }
     }
 
-    /// Streams a snapshot to a newcomer that is connected; where it is not, the channel is closed. Rows are taken from
-    /// the channel as fast as the newcomer takes them.
+    /// Streams a snapshot to a connected newcomer. Where it is not connected the channel is closed. Rows are taken from
+    /// the channel as fast as the newcomer reads them.
     pub fn send_snapshot(&self, to: NodeId, snapshot: SnapshotId, parts: mpsc::Receiver<SnapshotPart>) {
         let link = self.shared.state().links.get(&to).filter(|link| link.is_up()).cloned();
         if let Some(link) = link {
@@ -224,10 +225,10 @@ impl Handle {
         }
     }
 
-    /// Connects, as a newcomer, to a member at one of these addresses with a join token, and goes on trying while the network
-    /// fails. The outcome comes once: the first connection to the sponsor, or an error that trying again cannot mend.
-    /// It is never sent where the transport ends or another call of this takes over. One snapshot is taken from the
-    /// sponsor after each call.
+    /// Connects, as a newcomer, to a member at one of these addresses with a join token, and keeps trying while the
+    /// network fails. The outcome is sent once: the first connection to the sponsor, or an error that trying again
+    /// cannot mend. It is never sent where the transport ends or `join` is called again. Each call allows one snapshot
+    /// from the sponsor.
     #[must_use]
     pub fn join(&self, addresses: Vec<String>, token: JoinToken) -> oneshot::Receiver<Result<Joined, JoinError>> {
         let (outcome, receiver) = oneshot::channel();
@@ -242,7 +243,7 @@ impl Handle {
         receiver
     }
 
-    /// Where the members that are connected now are reached.
+    /// Returns the addresses of the connected members.
     #[must_use]
     pub fn member_addresses(&self) -> Vec<String> {
         let state = self.shared.state();
@@ -250,13 +251,13 @@ impl Handle {
         members.map(|(_, peer)| peer.contact.address.clone()).collect()
     }
 
-    /// The peers that are connected now, by id.
+    /// Returns the ids of the connected peers.
     #[must_use]
     pub fn connected(&self) -> Vec<NodeId> {
         self.shared.state().links.values().filter(|link| link.is_up()).map(|link| link.peer).collect()
     }
 
-    /// What this node and the peers that are connected now speak, by id.
+    /// Returns the wire versions of this node and of the connected peers, by id.
     #[must_use]
     pub fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
         let state = self.shared.state();
@@ -264,13 +265,13 @@ impl Handle {
         peers.chain([(self.shared.node, self.shared.wire)]).collect()
     }
 
-    /// Whether the peer is dialed whenever there is no connection to it.
+    /// Returns true where the peer is dialed whenever there is no connection to it.
     #[cfg(test)]
     pub(super) fn dials(&self, peer: NodeId) -> bool {
         self.shared.state().peers.get(&peer).is_some_and(super::state::Peer::is_member)
     }
 
-    /// Counters, for the status.
+    /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let counters = &self.shared.counters;

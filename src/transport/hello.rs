@@ -1,10 +1,11 @@
-//! The first words on a connection, on a stream of their own: who we are, why we may be here, and, after that, go.
+//! The hello on a new connection, on a stream of its own: each side says who it is and by what right it connects.
 //!
-//! Each side's first bytes are its wire version, in a form that never changes, so that whoever speaks another one is told
-//! so and not that it is unreadable. After it the dialer says [`Hello`], the other side [`Welcome`] or closes the
-//! connection with a reason. What follows these within their frames is passed over: a later minor may say more. The lesser of the two
-//! nodes decides whether the connection is kept, before it says its last word, and the other keeps it on hearing that
-//! word. So where the lesser dials it says [`Go`] at the end.
+//! Each side's first bytes are its wire version, in a form that never changes, so that a peer of another version is
+//! told so instead of being unreadable. Then the dialer sends [`Hello`], and the other side answers with [`Welcome`] or
+//! closes the connection with a reason. Further bytes within these frames are ignored, since a later minor version may
+//! say more. The node with the lesser id decides whether the connection is kept, before it sends its last message; the
+//! other node keeps the connection when it receives that message. So where the lesser node is the dialer it ends with
+//! [`Go`].
 
 use std::sync::Arc;
 
@@ -22,33 +23,33 @@ use crate::clock::NodeId;
 use crate::log::Pass;
 use crate::model::ClusterId;
 
-/// Bytes of any of these words, also in later minor versions: several times what they need.
+/// Greatest size of any of these messages, also in later minor versions: several times what they need.
 const MAX_HELLO: usize = 1024;
 /// The label under which both sides export key material (RFC 5705).
 const EXPORTER: &[u8] = b"EXPORTER-forename-join";
 
-/// What the dialer says.
+/// The dialer's message.
 #[derive(Serialize, Deserialize)]
 struct Hello {
     node: NodeId,
     instance: u64,
-    /// None where the dialer does not know it yet.
+    /// None where the dialer does not know its cluster yet.
     cluster: Option<ClusterId>,
-    /// A newcomer's token and its proof.
+    /// A newcomer's token, and the proof that it knows the token's secret.
     join: Option<(TokenId, Mac)>,
 }
 
-/// What the accepting side answers.
+/// The answer of the node that was dialed.
 #[derive(Serialize, Deserialize)]
 struct Welcome {
     node: NodeId,
     instance: u64,
     cluster: ClusterId,
-    /// Proof that it knows the token's secret too.
+    /// The proof that it knows the token's secret too.
     sponsor: Option<Mac>,
 }
 
-/// The dialer's last word.
+/// The dialer's last message, where the dialer decides whether to keep the connection.
 #[derive(Serialize, Deserialize)]
 struct Go;
 
@@ -57,13 +58,13 @@ struct Go;
 pub(super) struct Introduction {
     pub(super) node: NodeId,
     pub(super) key: PublicKey,
-    /// Which process of the node this is, at random.
+    /// A random number that identifies the process of the node.
     pub(super) instance: u64,
-    /// What it speaks.
+    /// The wire version of the peer.
     pub(super) speaks: WireVersion,
 }
 
-/// Why a connection comes to nothing.
+/// The reason why a hello failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HelloError {
     #[error("{0}")]
@@ -76,16 +77,16 @@ pub(super) enum HelloError {
     Deaf(#[from] WriteError),
 }
 
-/// A dialer that has been welcomed.
+/// The result of the hello for the dialer.
 pub(super) struct Welcomed {
     pub(super) peer: Introduction,
     pub(super) cluster: ClusterId,
-    /// Where the peer waits for our last word.
+    /// The stream on which the peer waits for [`Go`]; none where it does not.
     go: Option<SendStream>,
 }
 
 impl Welcomed {
-    /// Says the last word, after the connection was kept.
+    /// Sends [`Go`] where the peer waits for it. Called after the connection was kept.
     pub(super) async fn go(self) -> Result<(), HelloError> {
         if let Some(mut stream) = self.go {
             stream.write_all(&frame(&Go)?).await?;
@@ -94,7 +95,7 @@ impl Welcomed {
     }
 }
 
-/// The dialer's part up to the welcome. A peer that is not `pinned` must prove that it knows the token.
+/// Does the dialer's part up to the welcome. A peer whose id is not `pinned` must prove that it knows the token.
 pub(super) async fn introduce(
     shared: &Shared,
     connection: &Connection,
@@ -135,7 +136,7 @@ pub(super) async fn introduce(
     Ok(Welcomed { peer, cluster: welcome.cluster, go })
 }
 
-/// The accepting side's part; at its end the connection is kept.
+/// Does the accepting side's part, which ends with keeping the connection.
 pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Result<(), HelloError> {
     let key = peer_key(connection).ok_or(CloseReason::Identity)?;
     let (mut send, mut receive) = connection.accept_bi().await?;
@@ -160,13 +161,13 @@ pub(super) async fn receive(shared: &Arc<Shared>, connection: &Connection) -> Re
     Ok(())
 }
 
-/// A side's first words: its version, and what it has to say.
+/// Sends a side's version and message.
 async fn say<T: Serialize>(stream: &mut SendStream, wire: WireVersion, words: &T) -> Result<(), HelloError> {
     let words = [wire.to_bytes().as_slice(), &frame(words)?].concat();
     Ok(stream.write_all(&words).await?)
 }
 
-/// The version that begins a side's first words.
+/// Reads the peer's version.
 async fn hear_version(stream: &mut RecvStream) -> Result<WireVersion, FrameError> {
     let mut version = [0; wire::BYTES];
     match stream.read_exact(&mut version).await {
@@ -176,7 +177,8 @@ async fn hear_version(stream: &mut RecvStream) -> Result<WireVersion, FrameError
     }
 }
 
-/// Whether whoever says this hello with this key may be here, by which right, and our proof for a newcomer.
+/// Decides whether the sender of this hello may connect with this key, and by what right. Returns also the cluster, and
+/// for a newcomer the proof that this node knows the token.
 fn judge(
     shared: &Shared,
     hello: &Hello,
@@ -207,7 +209,7 @@ fn judge(
         Ok((token.prove(Side::Sponsor, exporter), *id))
     });
     match by_token {
-        // A member needs no token; a good one is answered all the same, for it may not know us yet.
+        // A member needs no token. Its proof is answered all the same, because it may not know this node as a peer yet.
         by_token if shared.is_peer(hello.node, key) => {
             Ok((cluster, Right::Member, by_token.and_then(Result::ok).map(|(proof, _)| proof)))
         }

@@ -1,4 +1,4 @@
-//! A node's key and what follows from it.
+//! A node's key pair, and the ids that follow from it.
 
 use std::fmt;
 use std::fs;
@@ -11,13 +11,13 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use crate::clock::NodeId;
 use crate::files;
 
-/// The name of the key's file in the data directory.
+/// The name of the key file in the data directory.
 const FILE: &str = "identity.key";
 
-/// An Ed25519 public key, raw.
+/// An Ed25519 public key in raw form.
 pub type PublicKey = [u8; 32];
 
-/// A node's Ed25519 key, made at the first start and kept in the data directory as PKCS #8 (RFC 8410).
+/// A node's Ed25519 key pair, made at the first start and kept in the data directory as PKCS #8 (RFC 8410).
 #[derive(Clone)]
 pub struct Identity {
     pkcs8: Vec<u8>,
@@ -25,10 +25,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the key in `dir`, or makes one there if none is. A file that exists is never written to.
+    /// Reads the key in `dir`, or makes one where there is none. An existing file is never overwritten.
     ///
     /// # Errors
-    /// See [`IdentityError`]; the directory is as it was before.
+    /// See [`IdentityError`]; the directory is unchanged.
     pub fn load_or_create(dir: &Path) -> Result<Self, IdentityError> {
         if let Some(identity) = Self::load(dir)? {
             return Ok(identity);
@@ -39,10 +39,10 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Reads the key in `dir`; none where there is none.
+    /// Reads the key in `dir`; none where there is no key file.
     ///
     /// # Errors
-    /// See [`IdentityError`].
+    /// See [`IdentityError`]; nothing was changed.
     pub fn load(dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = dir.join(FILE);
         match fs::read(&path) {
@@ -55,40 +55,40 @@ impl Identity {
         }
     }
 
-    /// The key of a backup; none where it is no key.
+    /// Makes the identity from a backup's key; none where that is not an Ed25519 key.
     pub(crate) fn from_backup(pkcs8: Vec<u8>) -> Option<Self> {
         Self::from_pkcs8(pkcs8)
     }
 
-    /// The private key as PKCS #8, for a backup.
+    /// Returns the private key as PKCS #8, for a backup.
     pub(crate) fn to_backup(&self) -> Vec<u8> {
         self.pkcs8.clone()
     }
 
-    /// Writes the key to `dir`, over one that is there.
+    /// Writes the key to `dir`, and replaces one that is there.
     pub(crate) fn write_to(&self, dir: &Path) -> Result<(), IdentityError> {
         let path = dir.join(FILE);
         write_new(dir, &path, &self.pkcs8).map_err(|source| IdentityError::Write { path, source })
     }
 
-    /// The raw public key.
+    /// Returns the raw public key.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         self.public_key
     }
 
-    /// The id of the given incarnation of this key.
+    /// Returns the id of an incarnation of this key.
     #[must_use]
     pub fn node_id(&self, incarnation: u16) -> NodeId {
         node_id(&self.public_key, incarnation)
     }
 
-    /// The private key as PKCS #8, for the TLS configuration.
+    /// Returns the private key as PKCS #8, for the TLS configuration.
     pub(super) fn pkcs8(&self) -> PrivatePkcs8KeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.pkcs8.clone())
     }
 
-    /// The key pair, for signing the certificate.
+    /// Returns the key pair, for signing the certificate.
     pub(super) fn key_pair(&self) -> Result<rcgen::KeyPair, rcgen::Error> {
         rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&self.pkcs8(), &rcgen::PKCS_ED25519)
     }
@@ -114,7 +114,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The id of the given incarnation of a key.
+/// Returns the id of an incarnation of a key: 48 bits of the key's SHA-256, and the incarnation.
 #[must_use]
 pub fn node_id(public_key: &PublicKey, incarnation: u16) -> NodeId {
     let hash = digest::digest(&digest::SHA256, public_key);
@@ -123,18 +123,18 @@ pub fn node_id(public_key: &PublicKey, incarnation: u16) -> NodeId {
     NodeId::new(prefix, incarnation)
 }
 
-/// Why a node has no identity. Nothing was changed on disk, except that a temporary file may be left.
+/// The reason why a node has no identity. Nothing was changed on disk, except that a temporary file may be left.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file is there but cannot be read.
+    /// The file exists but cannot be read.
     #[error("the identity {} cannot be read: {source}; give the node's user access to it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is no Ed25519 key.
+    /// The file is not an Ed25519 key.
     #[error(
         "the identity {} is damaged: it is not an Ed25519 key in PKCS #8; put the file back from a backup, or start \
          with an empty data directory and join again as a new node",
@@ -152,19 +152,19 @@ pub enum IdentityError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system gave no randomness.
+    /// The system has no random numbers.
     #[error("no identity could be made: {0}; check the system's source of random numbers")]
     Generate(String),
 }
 
-/// Temporary file, fsync, rename, fsync of the directory: after a crash the file is whole or not there.
+/// Writes a file so that after a crash it is whole or absent: temporary file, fsync, rename, fsync of the directory.
 fn write_new(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     files::private_dir(dir)?;
     let temporary = path.with_extension("key.tmp");
-    // What an earlier crash left may have another mode.
+    // A file left by an earlier crash may have another mode.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -176,7 +176,8 @@ fn write_new(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     files::sync_dir(dir)
 }
 
-/// Only a warning: secrets mounted by an orchestrator are often readable by a group.
+/// Warns where others can read the key. It is no error, because secrets mounted by an orchestrator are often readable
+/// by a group.
 fn warn_if_exposed(path: &Path) {
     #[cfg(unix)]
     if let Ok(metadata) = fs::metadata(path) {

@@ -1,8 +1,8 @@
-//! An established connection: its streams in and out, from `Connected` to `Disconnected`.
+//! An established connection and its streams, from `Connected` to `Disconnected`.
 //!
-//! Each stream begins with a byte that says what it is. There is one ordered stream each way for as long as the
-//! connection stands; a bulk message is a stream by itself; so is a snapshot. QUIC shares the connection among
-//! streams by priority: ordered, bulk, snapshots.
+//! Each stream begins with a byte that says what kind it is. There is one ordered stream in each direction as long as
+//! the connection lasts. Each bulk message has a stream of its own, and so has each snapshot. QUIC gives streams
+//! priority in this order: ordered, bulk, snapshots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ use crate::log::Pass;
 use crate::replica::{Input, Lane, SnapshotId};
 use crate::store::{SnapshotPart, Write};
 
-/// What a stream is, by its first byte; and its priority.
+/// The kinds of streams, each with its first byte and its priority.
 const ORDERED: (u8, i32) = (0, 1);
 const BULK: (u8, i32) = (1, 0);
 const SNAPSHOT: (u8, i32) = (2, -1);
-/// Why a snapshot's stream is broken off, as QUIC's stream error code: nobody tells reasons apart.
+/// The QUIC stream error code for a stream that is broken off. The receiver does not distinguish reasons.
 const BROKEN_OFF: VarInt = VarInt::from_u32(1);
 
 /// A connection that is kept.
@@ -36,16 +36,16 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) peer: NodeId,
     pub(super) instance: u64,
-    /// What the peer speaks.
+    /// The wire version of the peer.
     pub(super) speaks: WireVersion,
-    /// The token that it was let in with, where that one counts who comes.
+    /// The token with which the peer connected, where the number of its uses is limited.
     pass: Option<Pass>,
     ordered: Outbox,
     bulk: Outbox,
-    /// Between `Connected` and `Disconnected`.
+    /// True between `Connected` and `Disconnected`.
     up: AtomicBool,
     has_ordered: AtomicBool,
-    /// Whether the peer is a member, or has shown that it is one: little is taken of anybody else.
+    /// True where the peer is a member, or is treated as one. Messages and windows of other peers are limited.
     heard: watch::Sender<bool>,
 }
 
@@ -71,14 +71,14 @@ impl Link {
         }
     }
 
-    /// The peer is a member, which this node did not know: all that it says is taken from now on.
+    /// Lifts the limits, because the peer turned out to be a member.
     pub(super) fn hear(&self) {
         self.heard.send_if_modified(|heard| !std::mem::replace(heard, true));
     }
 
-    /// Resolves once the peer is heard as a member is.
+    /// Resolves once the limits are lifted.
     async fn until_heard(&self) {
-        // The sender lives as long as the link.
+        // This cannot fail: the sender lives as long as the link.
         let _ = self.heard.subscribe().wait_for(|heard| *heard).await;
     }
 
@@ -86,7 +86,7 @@ impl Link {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Queues a frame; `false` where it was dropped.
+    /// Queues a frame. Returns `false` where it was dropped.
     pub(super) fn push(&self, lane: Lane, frame: Vec<u8>) -> bool {
         match lane {
             Lane::Ordered => self.ordered.push(frame),
@@ -95,10 +95,10 @@ impl Link {
     }
 }
 
-/// The whole life of a connection, once an earlier one to the same peer has come to its end.
+/// Runs a connection from its beginning to its end, once an earlier one to the same peer has ended.
 pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::sync::Mutex<()>>) {
     let guard = turn.lock_owned().await;
-    // It may have ended, or have been replaced, while it waited.
+    // The connection may have ended, or have been replaced, while it waited for its turn.
     if link.connection.close_reason().is_none() {
         link.up.store(true, Ordering::Release);
         if announce(&shared, &link).await {
@@ -108,10 +108,10 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
             serve(&shared, &link).await;
             link.up.store(false, Ordering::Release);
             let reason = link.connection.close_reason().map(|reason| reason.to_string());
-            // Of a newcomer it is known only by now.
+            // The label of a newcomer may have become known only since.
             let label = shared.label(link.peer);
             tracing::info!(peer = %link.peer, label, reason = reason.unwrap_or_default(), "disconnected");
-            // Nobody listens any more where this fails.
+            // This fails only where the driver has gone.
             let _ = shared.inputs.send(Input::Disconnected(link.peer)).await;
         }
     }
@@ -120,7 +120,8 @@ pub(super) async fn run(shared: Arc<Shared>, link: Arc<Link>, turn: Arc<tokio::s
     drop(guard);
 }
 
-/// Tells the driver of the connection, and of the token that its peer came with. False where nobody listens any more.
+/// Tells the driver of the connection, and of the token with which the peer connected. Returns false where the driver
+/// has gone.
 async fn announce(shared: &Shared, link: &Link) -> bool {
     if shared.inputs.send(Input::Connected(link.peer)).await.is_err() {
         return false;
@@ -161,7 +162,8 @@ async fn serve(shared: &Arc<Shared>, link: &Arc<Link>) {
             }
         }
     }
-    // Whatever a reader holds and has not handed over is lost with the connection; nothing comes after this.
+    // Messages that a reader has not handed over yet are lost with the connection, so that none follows its
+    // `Disconnected`.
     tasks.shutdown().await;
 }
 
@@ -184,7 +186,7 @@ async fn write_ordered(shared: Arc<Shared>, link: Arc<Link>) -> Result<(), Close
     .await;
     match written {
         Err(WriteError::Stopped(_)) => Err(CloseReason::Violation("you stopped the ordered stream".to_owned())),
-        // The connection has ended, which whoever accepts streams sees too.
+        // The connection has ended, which `serve` notices too.
         _ => Ok(()),
     }
 }
@@ -206,7 +208,7 @@ async fn write_bulk(shared: Arc<Shared>, link: Arc<Link>) -> Result<(), CloseRea
     }
 }
 
-/// Streams a snapshot, and breaks it off unless it ends well.
+/// Streams a snapshot. Breaks the stream off where the snapshot does not end properly.
 pub(super) async fn write_snapshot(
     shared: Arc<Shared>,
     link: Arc<Link>,
@@ -217,7 +219,7 @@ pub(super) async fn write_snapshot(
         Ok(stream) => stream,
         Err(error) => return tracing::info!(peer = %link.peer, %error, "no snapshot was sent"),
     };
-    // Where this fails, so does what follows.
+    // Where this fails, the writes below fail too.
     let _ = stream.write_all(&snapshot.to_be_bytes()).await;
     loop {
         let part = tokio::select! {
@@ -227,7 +229,7 @@ pub(super) async fn write_snapshot(
         let written = match part {
             Some(SnapshotPart::Rows(rows)) => write_rows(&shared, &mut stream, &rows).await,
             Some(SnapshotPart::End) => match stream.write_all(&SNAPSHOT_END).await {
-                // A stream that has been broken off meanwhile has told the newcomer.
+                // Where this fails, the stream has been broken off, and the newcomer knows it.
                 Ok(()) => return drop(stream.finish()),
                 Err(error) => Err(error.to_string()),
             },
@@ -235,7 +237,7 @@ pub(super) async fn write_snapshot(
         };
         if let Err(error) = written {
             tracing::info!(peer = %link.peer, error, "the snapshot was broken off");
-            // Dropping the stream would finish it as if it were whole.
+            // Dropping the stream would finish it as if the snapshot were whole.
             let _ = stream.reset(BROKEN_OFF);
             return;
         }
@@ -272,7 +274,7 @@ async fn read_stream(shared: Arc<Shared>, link: Arc<Link>, mut stream: RecvStrea
     };
     match read {
         Ok(()) => Ok(()),
-        // The connection has ended; or the peer gave up a bulk message or a snapshot, which it may.
+        // The connection has ended, or the peer gave up a bulk message or a snapshot, which is allowed.
         Err(FrameError::Lost(ReadError::ConnectionLost(_))) => Ok(()),
         Err(FrameError::Lost(_)) if kind[0] != ORDERED.0 => Ok(()),
         Err(error) => Err(violation(&error.to_string())),
@@ -287,7 +289,7 @@ async fn read_ordered(shared: &Shared, link: &Link, stream: &mut RecvStream) -> 
     loop {
         let length = read_length(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
         if length > NEWCOMER_FRAME {
-            // It may be a member that this node has yet to hear of.
+            // The peer may be a member that this node does not know yet.
             link.until_heard().await;
         }
         read_message(shared, link, stream, length).await?;
@@ -298,7 +300,8 @@ async fn read_bulk(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Res
     let length = read_length(stream, MAX_FRAME).await?.ok_or(FrameError::Broken)?;
     if length > NEWCOMER_FRAME && !*link.heard.borrow() {
         tracing::debug!(peer = %link.peer, length, "left out: it is too long for a peer that is no member");
-        // It would use up what the ordered stream needs. The connection has ended where this fails.
+        // Unread, the message would use up the window that the ordered stream needs. Stopping fails only where the
+        // connection has ended.
         let _ = stream.stop(BROKEN_OFF);
         return Ok(());
     }
@@ -313,19 +316,19 @@ async fn read_message(shared: &Shared, link: &Link, stream: &mut RecvStream, len
     Ok(())
 }
 
-/// Where the driver has gone, the connection is about to end and what comes is lost.
+/// Hands an input to the driver. Where the driver has gone the input is lost, and the connection is about to end.
 async fn deliver(shared: &Shared, input: Input) {
     let _ = shared.inputs.send(input).await;
 }
 
-/// Reads a snapshot, if that peer is to let this node in. Which one it asked for, and that their rows do not mix, is the
-/// replica's business.
+/// Reads a snapshot, where this node joins through that peer. The replica checks which snapshot it asked for, and keeps
+/// the rows of different snapshots apart.
 async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) -> Result<(), FrameError> {
     let sponsored = shared.state().sponsor.as_ref().is_some_and(|sponsor| sponsor.node == link.peer);
     let awaited = sponsored && shared.cluster().is_none();
     if !awaited {
         tracing::warn!(peer = %link.peer, "refused a snapshot that this node did not ask for");
-        // It has ended by itself where this fails.
+        // This fails only where the stream has ended.
         let _ = stream.stop(BROKEN_OFF);
         return Ok(());
     }
@@ -338,7 +341,7 @@ async fn read_snapshot(shared: &Shared, link: &Link, stream: &mut RecvStream) ->
     read.map(|_| ())
 }
 
-/// Which snapshot it was, where it came to its end.
+/// Reads the rows of a snapshot. Returns its id; none where the stream ended early.
 async fn read_snapshot_frames(
     shared: &Shared,
     from: NodeId,

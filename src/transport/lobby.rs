@@ -1,8 +1,9 @@
-//! The places for connections whose peers have not said yet who they are.
+//! Places for connections whose hello is not over.
 //!
-//! Such a connection costs memory and time, and anybody can make one. So there are few places; whoever comes once half of them
-//! are taken has to show first that it receives at its address (RFC 9000, section 8.1.2), which is where the cost of a false
-//! address ends; and some more are kept for the addresses of members, so that strangers keep no member out.
+//! Such a connection costs memory and time, and anybody can make one, so there are few places. Once half of them are
+//! taken, a new connection must first prove that it receives at its address (RFC 9000, section 8.1.2), which rules out
+//! false addresses. Some further places are reserved for the addresses of members, so that strangers cannot keep
+//! members out.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Limits;
 
-/// The places.
+/// The places, as two semaphores.
 #[derive(Debug)]
 pub(super) struct Lobby {
     all: Arc<Semaphore>,
@@ -18,23 +19,23 @@ pub(super) struct Lobby {
     for_members: Arc<Semaphore>,
 }
 
-/// What becomes of somebody who comes.
+/// The decision about an incoming connection.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// It has a place as long as this is held.
+    /// It has a place for as long as the permit is held.
     Taken(OwnedSemaphorePermit),
-    /// It has to show that it receives at its address.
+    /// It must prove that it receives at its address.
     Prove,
     /// There is no place.
     Full,
 }
 
-/// What is known of somebody who comes, by its address.
+/// What the address of an incoming connection says about it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// It has shown that it receives there.
+    /// True where it has proved that it receives at its address.
     pub(super) proved: bool,
-    /// A member is reached there.
+    /// True where this is the address of a member.
     pub(super) member: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What waits to be sent to one peer by one lane: bounded, first in, first out, and never in the sender's way.
+//! Bounded queues of frames to one peer, one for each lane. The sender never waits for them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::config::QueueLimit;
 use super::lock;
 
-/// A bounded queue of frames with one reader. What does not fit is left out, which keeps the order of the rest.
+/// A bounded queue of frames with one reader. A frame that does not fit is dropped; the others keep their order.
 #[derive(Debug)]
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
@@ -27,7 +27,7 @@ impl Outbox {
         Self { queue: Mutex::default(), filled: Notify::new(), limit }
     }
 
-    /// Queues a frame; `false` where there is no room. An empty queue has room for any frame.
+    /// Queues a frame. Returns `false` where there is no room. An empty queue has room for any frame.
     pub(super) fn push(&self, frame: Vec<u8>) -> bool {
         let mut queue = lock(&self.queue);
         let fits = queue.frames.len() < self.limit.frames && queue.bytes + frame.len() <= self.limit.bytes;
@@ -41,7 +41,7 @@ impl Outbox {
         true
     }
 
-    /// The next frame, once there is one.
+    /// Returns the next frame, once there is one.
     pub(super) async fn pop(&self) -> Vec<u8> {
         loop {
             if let Some(frame) = self.take() {

@@ -1,4 +1,4 @@
-//! What is at an address where no peer answers.
+//! Finding out what is at an address where no peer answers.
 
 use std::io;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a web server has to say that it is one. A guess.
+/// Time limit for the web server's answer. A guess.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Whether a web server answers at an address over TCP: whoever takes the address of a node's HTTP interface for that of its
-/// peers would dial for ever.
+/// Returns true where a web server answers at an address over TCP. Without this check, a node that was given the
+/// address of a node's HTTP interface would dial it for ever.
 pub(super) async fn web_server_at(address: &str) -> bool {
     const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     const ANSWER: &[u8] = b"HTTP/";

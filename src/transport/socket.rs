@@ -1,4 +1,4 @@
-//! A UDP socket that loses what a [`LinkFilter`] does not let pass.
+//! A UDP socket that drops the datagrams which a [`LinkFilter`] does not let pass.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
@@ -12,7 +12,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 
 use super::LinkFilter;
 
-/// A socket behind a filter. What is lost is lost silently, as on a real link.
+/// A socket behind a filter. Datagrams are dropped silently, as on a real link.
 #[derive(Debug)]
 pub(super) struct FilteredSocket {
     inner: Arc<dyn AsyncUdpSocket>,
@@ -45,7 +45,7 @@ impl AsyncUdpSocket for FilteredSocket {
         let received = ready!(self.inner.poll_recv(cx, bufs, meta))?;
         for datagrams in meta.iter_mut().take(received) {
             if !self.filter.passes(datagrams.addr, self.local) {
-                // QUIC takes nothing from a buffer without bytes.
+                // QUIC ignores a buffer without bytes.
                 datagrams.len = 0;
             }
         }
@@ -69,30 +69,31 @@ impl AsyncUdpSocket for FilteredSocket {
     }
 }
 
-/// Links that are cut, for demonstrations and tests; nodes that listen at a wildcard address cannot be told apart.
+/// A set of links that are cut, for demonstrations and tests. Nodes that listen at a wildcard address cannot be
+/// distinguished.
 #[derive(Debug, Default)]
 pub struct Cuts {
     cut: RwLock<BTreeSet<(SocketAddr, SocketAddr)>>,
 }
 
 impl Cuts {
-    /// No link is cut.
+    /// Makes a set without any cut link.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cuts the link between two nodes, both ways.
+    /// Cuts the link between two nodes in both directions.
     pub fn cut(&self, a: SocketAddr, b: SocketAddr) {
         self.write().extend([(a, b), (b, a)]);
     }
 
-    /// Cuts one direction only.
+    /// Cuts the link in one direction only.
     pub fn cut_one_way(&self, from: SocketAddr, to: SocketAddr) {
         self.write().insert((from, to));
     }
 
-    /// Restores the link between two nodes, both ways.
+    /// Restores the link between two nodes in both directions.
     pub fn mend(&self, a: SocketAddr, b: SocketAddr) {
         self.write().retain(|link| *link != (a, b) && *link != (b, a));
     }

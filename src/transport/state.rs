@@ -1,4 +1,4 @@
-//! Who may connect, which connections stand, and which of two is kept.
+//! The shared state: who may connect, which connections exist, and which of two is kept.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -27,14 +27,14 @@ use crate::log::{Barred, Pass};
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input};
 
-/// Refusals that are remembered, so that each is logged once. A guess: what an operator would read.
+/// Number of refusals that are remembered, so that each is logged once. A guess: as many as an operator would read.
 const MAX_REFUSALS: usize = 256;
 
-/// What all tasks of a transport share.
+/// The state that all tasks of a transport share.
 pub(super) struct Shared {
     pub(super) node: NodeId,
     pub(super) key: PublicKey,
-    /// Tells this process from an earlier one of the same node.
+    /// A random number that distinguishes this process from an earlier one of the same node.
     pub(super) instance: u64,
     pub(super) wire: WireVersion,
     pub(super) credentials: Arc<Credentials>,
@@ -45,12 +45,12 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) runtime: runtime::Handle,
     pub(super) state: Mutex<State>,
-    /// Marked whenever something in the state changed that a task may wait for.
+    /// Notified whenever something in the state changed that a task may wait for.
     pub(super) changes: watch::Sender<()>,
     pub(super) tasks: Mutex<JoinSet<()>>,
 }
 
-/// What went in and out.
+/// Counts of sent, received and dropped data.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) dropped: AtomicU64,
@@ -64,39 +64,39 @@ impl Counters {
     }
 }
 
-/// What changes.
+/// The part of the shared state that changes.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closing: bool,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
-    /// Who is not let in, with whatever token.
+    /// The keys and tokens that are refused.
     pub(super) barred: Barred,
-    /// The one connection to each peer that is kept.
+    /// The connection to each peer.
     pub(super) links: BTreeMap<NodeId, Arc<Link>>,
-    /// Held by the connection whose `Connected` is out and whose `Disconnected` is not.
+    /// Locks held by the connection whose `Connected` is out and whose `Disconnected` is not.
     turns: BTreeMap<NodeId, Arc<tokio::sync::Mutex<()>>>,
-    /// Whom this node, a newcomer, joins through.
+    /// The member through which this node joins.
     pub(super) sponsor: Option<Sponsor>,
-    /// Shown at every dial by a node that its peers may not know yet.
+    /// The token to show at every dial, while peers may not know this node yet.
     pub(super) shown: Option<JoinToken>,
     pub(super) join: Option<AbortHandle>,
-    /// What was logged already.
+    /// The refusals that have been logged.
     refusals: BTreeMap<(IpAddr, String), Refused>,
 }
 
-/// Somebody who may connect.
+/// A node that may connect.
 pub(super) struct Peer {
     pub(super) contact: Contact,
     pub(super) key: PublicKey,
-    /// None for the evicted, who are not dialed.
+    /// The task that dials it; none for former members, who are not dialed.
     dialer: Option<AbortHandle>,
-    /// Where it was last connected from or to.
+    /// The remote address of its last connection.
     seen: Option<SocketAddr>,
 }
 
 impl Peer {
-    /// Members are dialed, those who were members are not.
+    /// Returns true for a member, and false for a former member, who is not dialed.
     pub(super) fn is_member(&self) -> bool {
         self.dialer.is_some()
     }
@@ -108,42 +108,43 @@ impl Peer {
     }
 }
 
-/// The member that lets this node in.
+/// The member through which this node joins.
 pub(super) struct Sponsor {
     pub(super) node: NodeId,
-    /// Shown at every dial: the sponsor may not count this node among its peers yet.
+    /// The token to show at every dial, since the sponsor may not have this node among its peers yet.
     pub(super) token: JoinToken,
 }
 
-/// Why a connection may stand.
+/// The right by which a connection exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Right {
-    /// Its key is pinned: it is a member, or was one.
+    /// The peer's key is pinned: it is a member, or was one.
     Member,
-    /// It has proved a token; none for one that members make for themselves, which lets in any number.
+    /// The peer has proved a token. Has the token where its uses are limited; none for tokens that members make for
+    /// themselves, which have no limit.
     Newcomer(Option<Pass>),
-    /// This node, a newcomer, has dialed it with a token.
+    /// This node is joining, and has dialed the peer with a token.
     Sponsor,
 }
 
 impl State {
-    /// Whether there is a connection to the peer, up or about to be.
+    /// Returns true where there is a connection to the peer, announced to the driver or not yet.
     pub(super) fn is_linked(&self, peer: NodeId) -> bool {
         self.links.get(&peer).is_some_and(|link| link.connection.close_reason().is_none())
     }
 
-    /// Connections to other incarnations of a peer's key.
+    /// Returns the connections to other incarnations of a peer's key.
     fn other_lives(&self, peer: NodeId) -> impl Iterator<Item = &Arc<Link>> {
         let other = move |link: &&Arc<Link>| link.peer != peer && link.peer.key_part() == peer.key_part();
         self.links.values().filter(other).filter(|link| link.connection.close_reason().is_none())
     }
 
-    /// Whether a later incarnation of a peer's key is connected.
+    /// Returns true where a later incarnation of a peer's key is connected.
     pub(super) fn is_outlived(&self, peer: NodeId) -> bool {
         self.other_lives(peer).any(|life| life.peer > peer)
     }
 
-    /// Whether a member is reached at an address.
+    /// Returns true where this is the address of a member.
     pub(super) fn is_members(&self, address: SocketAddr) -> bool {
         let there = |peer: &Peer| peer.seen == Some(address) || peer.contact.address.parse() == Ok(address);
         self.peers.values().any(|peer| peer.is_member() && there(peer))
@@ -155,12 +156,12 @@ impl State {
 }
 
 impl Shared {
-    /// A peer's label, for logs.
+    /// Returns a peer's label, for logs.
     pub(super) fn label(&self, peer: NodeId) -> String {
         self.state().peers.get(&peer).map(|peer| peer.contact.label.clone()).unwrap_or_default()
     }
 
-    /// The same socket and key under another id, knowing nobody.
+    /// Makes the state for another incarnation, with the same socket and key and an empty list of peers.
     pub(super) fn next_life(&self, node: NodeId, inputs: mpsc::Sender<Input>) -> Self {
         Self {
             node,
@@ -188,19 +189,20 @@ impl Shared {
         self.state().cluster.clone()
     }
 
-    /// Whether this is a peer's id and its key.
+    /// Returns true where this is the id and the key of a peer.
     pub(super) fn is_peer(&self, node: NodeId, key: &PublicKey) -> bool {
         self.state().peers.get(&node).is_some_and(|peer| peer.key == *key)
     }
 
-    /// Whether the id follows from a known node's key too, which is another one: 48 bits can be made to collide.
+    /// Returns true where the id belongs to another key already, this node's or a peer's: ids have only 48 bits of a
+    /// hash, so they can be made to collide.
     pub(super) fn is_taken(&self, node: NodeId, key: &PublicKey) -> bool {
         let ours = node.key_part() == self.node.key_part();
         let collides = |peer: &Peer| peer.contact.node.key_part() == node.key_part() && peer.key != *key;
         ours || self.state().peers.values().any(collides)
     }
 
-    /// Waits until the state is so.
+    /// Waits until a condition on the state is true.
     pub(super) async fn until(&self, condition: impl Fn(&State) -> bool) {
         let mut changes = self.changes.subscribe();
         while !condition(&self.state()) {
@@ -216,9 +218,10 @@ impl Shared {
         tasks.spawn_on(task, &self.runtime)
     }
 
-    /// Keeps a connection whose hello is over, unless there is one already that is better, and starts its tasks.
+    /// Keeps a connection whose hello is over and starts its tasks, unless a better one exists.
     ///
-    /// The lesser node of the two keeps what it has, unless the peer's process is another; the greater follows.
+    /// The node with the lesser id keeps the connection that it has, unless the peer's process is another one; the
+    /// other node follows.
     pub(super) fn keep(
         self: &Arc<Self>,
         connection: &Connection,
@@ -241,7 +244,7 @@ impl Shared {
         if state.is_outlived(peer.node) {
             return Err(CloseReason::Outlived);
         }
-        // An earlier life of this one is over, whatever its connection says.
+        // The peer's earlier incarnations are over, even where their connections have not ended.
         state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
         let is_member = state.peers.get(&peer.node).is_some_and(Peer::is_member);
         let is_heard = right == Right::Sponsor || is_member;
@@ -260,19 +263,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Forgets a connection that has ended, where no other has taken its place.
+    /// Removes a connection that has ended, unless another one has replaced it.
     pub(super) fn forget(&self, link: &Arc<Link>) {
         let mut state = self.state();
         if state.links.get(&link.peer).is_some_and(|current| Arc::ptr_eq(current, link)) {
             state.links.remove(&link.peer);
         }
-        // The caller still holds its own turn, which goes with the next one's end.
+        // The caller still holds its own lock here, which is removed when the next connection ends.
         state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         drop(state);
         self.changes.send_replace(());
     }
 
-    /// Exactly these may connect from now on; the members among them are dialed.
+    /// Sets exactly the nodes that may connect from now on, and dials the members among them.
     pub(super) fn set_peers(self: &Arc<Self>, members: Vec<Contact>, former: Vec<Contact>, barred: Barred) {
         let mut wanted: BTreeMap<NodeId, (Contact, PublicKey, bool)> = BTreeMap::new();
         let members = members.into_iter().map(|contact| (contact, true));
@@ -318,7 +321,7 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    /// Takes note of a refusal. Says whether it is news, and so worth a line in the log.
+    /// Notes a refusal. Returns how it should be logged; none where it was logged already.
     pub(super) fn refused(&self, from: IpAddr, reason: &str) -> Option<Refused> {
         let mut state = self.state();
         if state.refusals.len() >= MAX_REFUSALS {
@@ -336,7 +339,7 @@ impl Shared {
         }
     }
 
-    /// Nothing is begun any more.
+    /// Stops dialing and joining, and lets nothing new begin.
     fn retire(&self) {
         let mut state = self.state();
         state.closing = true;
@@ -346,7 +349,7 @@ impl Shared {
         }
     }
 
-    /// Ends everything but the endpoint, which the next incarnation goes on with.
+    /// Ends everything but the endpoint, which the next incarnation continues to use.
     pub(super) async fn end_life(&self) {
         self.retire();
         let links = std::mem::take(&mut self.state().links);
@@ -364,7 +367,7 @@ impl Shared {
     }
 }
 
-/// A contact's key, where its id follows from it.
+/// Returns a contact's key; none where its id does not follow from the key.
 fn key_of(contact: &Contact) -> Option<PublicKey> {
     let key = PublicKey::try_from(contact.public_key.as_slice()).ok()?;
     (node_id(&key, contact.node.incarnation()) == contact.node).then_some(key)

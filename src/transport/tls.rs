@@ -1,5 +1,5 @@
-//! TLS 1.3 with both sides' self-signed Ed25519 certificates. A certificate is nothing but the wrapping of a key:
-//! names, dates and chains in it are not looked at, the key is what counts.
+//! TLS 1.3 with self-signed Ed25519 certificates on both sides. A certificate only carries a key: its names, dates and
+//! chain are ignored.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::identity::{Identity, PublicKey};
 
-/// The protocol, as TLS negotiates it (RFC 7301). Without a version: a peer of another one is to be refused in words,
-/// by the hello, and not by a failed handshake.
+/// The protocol name for TLS (RFC 7301). It has no version, because a peer of another version is to be refused with an
+/// explanation by the hello, and not by a failed handshake.
 const ALPN: &[u8] = b"forename";
-/// TLS wants a server name; nobody looks at it.
+/// TLS requires a server name, which nobody checks.
 pub(super) const SERVER_NAME: &str = "forename";
-/// An Ed25519 SubjectPublicKeyInfo up to the key itself (RFC 8410, section 4).
+/// The DER prefix of an Ed25519 SubjectPublicKeyInfo, before the key itself (RFC 8410, section 4).
 const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// This node's side of every handshake.
+/// This node's certificate and key for every handshake.
 #[derive(Debug)]
 pub(super) struct Credentials {
     certificate: CertificateDer<'static>,
@@ -42,7 +42,7 @@ impl Credentials {
         })
     }
 
-    /// For those who dial us: any Ed25519 key passes here, the hello decides.
+    /// Returns the configuration for incoming connections. Any Ed25519 key passes here; the hello decides.
     pub(super) fn server(&self) -> Result<QuicServerConfig, Error> {
         let verifier = Arc::new(KeyVerifier { pinned: None, provider: Arc::clone(&self.provider) });
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::clone(&self.provider))
@@ -50,13 +50,14 @@ impl Credentials {
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        // A resumed session would skip the certificates, and with them the pinning.
+        // A resumed session would skip the certificates, and so the pinning.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.try_into().map_err(|_| no_initial_suite())
     }
 
-    /// For dialing whoever holds `pinned`, or, as a newcomer with a token, whoever answers.
+    /// Returns the configuration for dialing the holder of the `pinned` key; none for a newcomer that dials by a token
+    /// and does not know the key.
     pub(super) fn client(&self, pinned: Option<PublicKey>) -> Result<QuicClientConfig, Error> {
         let verifier = Arc::new(KeyVerifier { pinned, provider: Arc::clone(&self.provider) });
         let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&self.provider))
@@ -78,20 +79,20 @@ fn tls12_is_not_spoken() -> Error {
     Error::General("TLS 1.2 is not spoken here".to_owned())
 }
 
-/// The key that the other end of an established connection has proved to hold.
+/// Returns the key that the other end of an established connection has proved to hold.
 pub(super) fn peer_key(connection: &Connection) -> Option<PublicKey> {
     let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     key_of(chain.first()?).ok()
 }
 
-/// The Ed25519 key in a certificate.
+/// Returns the Ed25519 key in a certificate.
 fn key_of(certificate: &CertificateDer<'_>) -> Result<PublicKey, Error> {
     let spki = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
     let key = spki.as_ref().strip_prefix(&ED25519_SPKI).and_then(|key| key.try_into().ok());
     key.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))
 }
 
-/// Takes a certificate for its key, and checks the handshake's signature with it.
+/// Extracts the key of a certificate, and checks the handshake's signature with it.
 #[derive(Debug)]
 struct KeyVerifier {
     pinned: Option<PublicKey>,

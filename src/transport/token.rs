@@ -1,10 +1,10 @@
-//! Join tokens: a newcomer's right to be let in, proved both ways over the TLS channel.
+//! Join tokens: a newcomer's right to join, proved by both sides over the TLS channel.
 //!
-//! A token is its id, which says which cluster it is for, until when and how often it lets somebody in; a secret that
-//! follows from the id and the cluster's key; and the addresses of some members. So any member can verify it and none
-//! has to remember it. The secret itself never travels; each side shows an HMAC (RFC 2104) over key material that only
-//! the two ends of this very TLS channel can export (RFC 9266 uses exporters likewise), so that a proof is of no use to
-//! anyone in between.
+//! A token has three parts: its id, which says for which cluster it is, until when, and for how many newcomers; a
+//! secret that follows from the id and the cluster's key; and the addresses of some members. So any member can verify a
+//! token and none has to remember it. The secret itself is never sent. Each side sends an HMAC (RFC 2104) over key
+//! material that only the two ends of this TLS channel can export (RFC 9266 uses exporters likewise), so that a proof
+//! is of no use to anybody in between.
 
 use std::fmt;
 
@@ -17,19 +17,19 @@ use crate::codec;
 use crate::log::TokenNonce;
 use crate::model::ClusterId;
 
-/// What a token begins with: the kind and its version.
+/// The first characters of a token: its kind and version.
 const PREFIX: &str = "fn1.";
-/// Bytes of the sum that finds a token which was cut or mistyped.
+/// Bytes of the checksum that detects a token which was cut or mistyped.
 const SUM: usize = 4;
-/// Keeps this use of the cluster's key apart from any other.
+/// Separates this use of the cluster's key from any other use.
 const TOKEN_LABEL: &[u8] = b"forename join token 1";
 
 /// Key material exported from a TLS channel.
 pub(super) type Exporter = [u8; 32];
-/// One side's proof.
+/// One side's proof that it knows a token's secret.
 pub(super) type Mac = [u8; 32];
 
-/// The secret that the members of a cluster share; join tokens follow from it.
+/// The secret that the members of a cluster share. Join tokens are derived from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterKey(pub [u8; 32]);
 
@@ -44,15 +44,15 @@ impl fmt::Debug for ClusterKey {
 pub struct TokenId {
     /// The cluster that it is for.
     pub cluster: ClusterId,
-    /// From then on it is refused.
+    /// The time from which on it is refused.
     pub expires: Millis,
-    /// How many newcomers it lets in; 0 for any number, which only members make, for themselves.
+    /// The number of newcomers that it admits; 0 for no limit, as in tokens that members make for themselves.
     pub uses: u32,
-    /// Random, so that no two tokens are alike.
+    /// A random number, so that no two tokens are equal.
     pub nonce: TokenNonce,
 }
 
-/// A join token as its holder has it.
+/// A join token as its holder has it, with the secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     id: TokenId,
@@ -60,19 +60,19 @@ pub struct JoinToken {
     addresses: Vec<String>,
 }
 
-/// The text is no join token.
+/// A text is not a valid join token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It begins with something else.
+    /// The text does not begin like a join token.
     #[error("this is not a join token, which begins with `fn1.`; make one with `forename member token` on a member")]
     Kind,
-    /// It was cut or mistyped.
+    /// The text was cut or mistyped.
     #[error("the join token is incomplete or mistyped; copy the whole word that `forename member token` printed")]
     Damaged,
 }
 
 impl JoinToken {
-    /// The token with this id, and no addresses.
+    /// Returns the token with this id, without addresses.
     #[must_use]
     pub fn of(key: &ClusterKey, id: TokenId) -> Self {
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
@@ -81,13 +81,13 @@ impl JoinToken {
         Self { id, secret: bytes_of(context.sign()), addresses: Vec::new() }
     }
 
-    /// The same with the addresses of members.
+    /// Returns the same token with the addresses of members.
     #[must_use]
     pub fn at(self, addresses: Vec<String>) -> Self {
         Self { addresses, ..self }
     }
 
-    /// Reads what [`JoinToken::to_word`] gave; white space around it does no harm.
+    /// Parses the text from [`JoinToken::to_word`]. White space around it is ignored.
     ///
     /// # Errors
     /// See [`TokenError`].
@@ -101,7 +101,7 @@ impl JoinToken {
         codec::decode(token).map_err(|_| TokenError::Damaged)
     }
 
-    /// The token as one word of URL-safe characters.
+    /// Returns the token as one word of URL-safe characters.
     #[must_use]
     pub fn to_word(&self) -> String {
         let mut bytes = codec::encode(self);
@@ -109,19 +109,19 @@ impl JoinToken {
         format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 
-    /// Its public part.
+    /// Returns its public part.
     #[must_use]
     pub fn id(&self) -> TokenId {
         self.id
     }
 
-    /// Where members listened when it was made.
+    /// Returns the addresses of members when the token was made.
     #[must_use]
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
 
-    /// What one side shows the other.
+    /// Returns one side's proof for a TLS channel.
     pub(super) fn prove(&self, side: Side, exporter: &Exporter) -> Mac {
         let mut context = hmac::Context::with_key(&self.key());
         context.update(side.label());
@@ -129,7 +129,7 @@ impl JoinToken {
         bytes_of(context.sign())
     }
 
-    /// Whether that is what the other side must show; takes the same time either way.
+    /// Checks the other side's proof in constant time.
     pub(super) fn verify(&self, side: Side, exporter: &Exporter, mac: &Mac) -> bool {
         let message = [side.label(), exporter].concat();
         hmac::verify(&self.key(), &message, mac).is_ok()
@@ -146,12 +146,12 @@ impl fmt::Debug for JoinToken {
     }
 }
 
-/// Who proves.
+/// The side of a proof.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Side {
-    /// The newcomer, first.
+    /// The newcomer, which proves first.
     Join,
-    /// The member that lets it in, in reply.
+    /// The member that it joins through, which proves in reply.
     Sponsor,
 }
 
@@ -164,7 +164,7 @@ impl Side {
     }
 }
 
-/// Finds a token that was cut or mistyped; it protects against nothing else.
+/// Computes the checksum. It detects mistakes, and protects against nothing else.
 fn sum_of(bytes: &[u8]) -> [u8; SUM] {
     let mut sum = [0; SUM];
     sum.copy_from_slice(&digest::digest(&digest::SHA256, bytes).as_ref()[..SUM]);

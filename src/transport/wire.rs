@@ -1,11 +1,13 @@
-//! The version of what nodes say to each other.
+//! Versions of the wire format.
 //!
-//! * Nodes of different majors exchange nothing but the refusal. Nodes of one major connect, whatever their minors are.
-//! * A later minor may have new kinds of messages and new bodies of ops, each at its enum's end, and may say more at the end of
-//!   its hello. Everything else stays as it is: what a message or an op holds, the streams, the frames, the tables of a snapshot.
-//! * Whoever is sent what its version does not have takes nothing of that message and closes the connection, in words that
-//!   name both versions. An op cannot be left out of a log, so all of that log waits for the node to be upgraded; other logs
-//!   reach it as before, with the next connection.
+//! * Nodes of different major versions exchange nothing but the refusal. Nodes of one major version connect, whatever
+//!   their minor versions are.
+//! * A later minor version may have new kinds of messages and new bodies of ops, each at the end of its enum, and
+//!   further fields at the end of its hello. Everything else stays the same: the content of messages and ops, the
+//!   streams, the frames, the tables of a snapshot.
+//! * A node that receives a message which its version does not have ignores the whole message and closes the
+//!   connection, with a reason that names both versions. An op cannot be left out of a log, so that log does not arrive
+//!   until the node is upgraded. Other logs arrive as before, over the next connection.
 
 use std::fmt;
 
@@ -14,7 +16,7 @@ use serde::Serialize;
 use crate::codec;
 use crate::replica::Message;
 
-/// Bytes of a version on the wire.
+/// Bytes of an encoded version.
 pub(super) const BYTES: usize = 4;
 
 /// A version of the wire format.
@@ -25,10 +27,10 @@ pub struct WireVersion {
 }
 
 impl WireVersion {
-    /// What this program speaks.
+    /// The version that this program speaks.
     pub const PRESENT: Self = Self { major: 1, minor: 0 };
 
-    /// Whether two nodes can speak to each other.
+    /// Returns true where two nodes can communicate.
     pub(super) fn understands(self, other: Self) -> bool {
         self.major == other.major
     }
@@ -55,7 +57,7 @@ impl fmt::Display for WireVersion {
     }
 }
 
-/// A message that cannot be read. Nothing of it was taken.
+/// A message cannot be decoded. Nothing of it was used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum MessageError {
     #[error(
@@ -67,7 +69,7 @@ pub(super) enum MessageError {
     Malformed(#[from] codec::DecodeError),
 }
 
-/// The message in a frame of a peer that speaks some version.
+/// Decodes the message in a frame from a peer that speaks some version.
 pub(super) fn decode(bytes: &[u8], ours: WireVersion, peer: WireVersion) -> Result<Message, MessageError> {
     codec::decode(bytes).map_err(|error| match peer > ours {
         true => MessageError::Later { ours, peer, error },

@@ -1,4 +1,4 @@
-//! Peers that break the rules lose their connection, and nobody else notices.
+//! Peers that break the protocol lose their connection, and other peers are not affected.
 
 use super::close::CloseReason;
 use super::frame::{MAX_FRAME, frame_rows, parse_rows};
@@ -6,7 +6,7 @@ use super::*;
 use crate::store::SnapshotPart;
 use crate::store::{Table, Write};
 
-/// Sends bytes on a stream of their own, past all that a sound peer would check.
+/// Sends bytes on a new stream without the checks of a correct sender.
 async fn abuse(from: &Node, to: &Node, bytes: &[u8]) -> Option<quinn::SendStream> {
     let connection = from.handle.shared.state().links.get(&to.id)?.connection.clone();
     let mut stream = connection.open_uni().await.ok()?;
@@ -45,7 +45,7 @@ async fn a_violation_costs_the_connection_and_nothing_else() {
         a.wait_disconnected(evil.id).await;
         evil.wait_disconnected(a.id).await;
         good.say(&a, Lane::Ordered, 1);
-        // The peer may be back before the message is here.
+        // The peer may have reconnected before the message arrives.
         assert_eq!(a.number().await, 1);
         if !a.connected.contains(&evil.id) {
             a.wait_connected(evil.id).await;
@@ -91,7 +91,7 @@ fn a_sponsor_has_no_business_in_a_nodes_own_tables() {
     }
 }
 
-/// A connection whose handshake is done, and which says nothing.
+/// A connection whose handshake is done, and on which nothing is sent.
 async fn silent(from: &Node, to: &Node) -> Option<quinn::Connection> {
     connect(&from.handle.shared, &to.address().to_string(), None).await.ok()
 }
@@ -101,7 +101,7 @@ async fn connections_that_say_nothing_are_closed_and_keep_nobody_out() {
     let (a, stranger, newcomer) = (Node::start(), Node::start(), Node::start());
     let key = ClusterKey([7; 32]);
     a.handle.set_cluster(CLUSTER, Some(key.clone()));
-    // More than there are places; those without one are refused.
+    // There are more connections than places, and those without a place are refused.
     let silent = futures_util::future::join_all((0..400).map(|_| silent(&stranger, &a))).await;
     let silent: Vec<_> = silent.into_iter().flatten().collect();
     assert!(silent.len() >= Limits::default().handshakes / 2, "{}", silent.len());
@@ -124,7 +124,7 @@ async fn members_have_places_that_strangers_cannot_take() {
         taken.push(silent(&stranger, &a).await.unwrap());
     }
     assert!(silent(&other, &a).await.is_none(), "all places for strangers are taken");
-    // Only b dials.
+    // Without an address for b, only b dials.
     a.handle.set_peers(vec![Contact { address: String::new(), ..b.contact() }], vec![], Barred::default());
     a.handle.shared.state().peers.get_mut(&b.id).unwrap().contact = b.contact();
     b.handle.set_peers(vec![a.contact()], vec![], Barred::default());

@@ -34,7 +34,7 @@ fn a_damaged_key_is_reported_and_kept() {
     Identity::load_or_create(dir.path()).unwrap();
     let sound = fs::read(&path).unwrap();
     let mut flipped = sound.clone();
-    // A bit of the seed, which then no longer gives the public key beside it.
+    // The flipped bit is in the seed, which then no longer matches the public key in the file.
     flipped[20] ^= 1;
     for damaged in [&sound[..sound.len() - 1], &[], b"not a key", &flipped] {
         fs::write(&path, damaged).unwrap();

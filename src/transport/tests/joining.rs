@@ -34,14 +34,14 @@ fn rows(range: std::ops::Range<u32>, size: usize) -> Vec<Write> {
     range.map(row).collect()
 }
 
-/// A message of that many bytes.
+/// A message of about this many bytes.
 fn long(bytes: usize) -> Message {
     let label = "n".repeat(bytes);
     let address = "[::1]:1".to_owned();
     Message::Contacts(vec![Contact { node: NodeId(9), public_key: vec![], address, label, as_of: Millis(0) }])
 }
 
-/// Takes rows up to the snapshot's end.
+/// Takes rows up to the end of the snapshot.
 async fn snapshot(node: &mut Node) -> Vec<Write> {
     let mut rows = Vec::new();
     loop {
@@ -64,7 +64,7 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     j.say(&a, Lane::Ordered, 5);
     assert_eq!(a.number().await, 5);
 
-    // The first attempt breaks off: the newcomer is never told that it was whole.
+    // The first attempt breaks off, and the newcomer gets no `SnapshotEnd`.
     let (parts, receiver) = mpsc::channel(1);
     a.handle.send_snapshot(j.id, 7, receiver);
     parts.send(SnapshotPart::Rows(rows(0..10, 10))).await.unwrap();
@@ -84,13 +84,13 @@ async fn a_newcomer_joins_gets_a_snapshot_and_becomes_a_peer() {
     let ((), received) = tokio::join!(send, snapshot(&mut j));
     assert!(received == rows(0..2000, 1500), "{} rows, or other ones", received.len());
 
-    // The same connection goes on when the membership takes over.
+    // The connection continues when the newcomer becomes a member.
     a.handle.set_peers(vec![j.contact()], vec![], Barred::default());
     j.handle.set_cluster(CLUSTER, Some(KEY));
     j.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.say(&j, Lane::Ordered, 6);
     assert!(matches!(j.next().await, Input::Message { .. }));
-    // And it is no newcomer any more.
+    // A member gets no snapshot.
     let (parts, receiver) = mpsc::channel(1);
     a.handle.send_snapshot(j.id, 7, receiver);
     eventually(|| parts.try_send(SnapshotPart::Rows(rows(0..1, 1))).is_err_and(|error| is_closed(&error))).await;
@@ -147,7 +147,7 @@ async fn a_wrong_or_expired_token_is_refused() {
     assert!(a.handle.connected().is_empty() && j.handle.connected().is_empty());
 }
 
-/// Whoever does not know the token's secret learns nothing of use, and the newcomer goes no further.
+/// A node that does not know the token's secret learns nothing of use, and the newcomer does not continue.
 #[tokio::test]
 async fn a_false_sponsor_is_found_out() {
     let j = Node::start();
@@ -159,7 +159,7 @@ async fn a_false_sponsor_is_found_out() {
     let false_sponsor = async {
         let connection = endpoint.accept().await.unwrap().await.unwrap();
         let (mut send, _receive) = connection.accept_bi().await.unwrap();
-        // A welcome with a proof that is anybody's guess.
+        // A welcome with a wrong proof.
         let welcome = (identity.node_id(0), 1u64, CLUSTER, Some([9u8; 32]));
         let words = [WireVersion::PRESENT.to_bytes().as_slice(), &frame(&welcome).unwrap()].concat();
         send.write_all(&words).await.unwrap();
@@ -208,7 +208,7 @@ proptest! {
     }
 }
 
-/// Goes on as the next incarnation of its key.
+/// Continues as the next incarnation of the node's key.
 async fn reincarnate(node: &mut Node) {
     let (inputs, inbox) = mpsc::channel(1024);
     let (next, address) = (node.id.next_incarnation().unwrap(), node.address());
@@ -228,7 +228,7 @@ async fn the_next_incarnation_knows_nobody_and_joins_beside_the_old_contact() {
     reincarnate(&mut j).await;
     a.wait_disconnected(was).await;
     assert!(old_handle.connected().is_empty() && j.handle.connected().is_empty());
-    // To a the old one is still a member, which it goes on dialing; the new one is a newcomer.
+    // For a the old incarnation is still a member, which a keeps dialing; the new one is a newcomer.
     let joined = try_join(&j, a.address().to_string(), token(&KEY, NEVER)).await.unwrap();
     assert_eq!(joined.sponsor, a.id);
     a.wait_connected(j.id).await;
@@ -243,7 +243,7 @@ async fn the_next_incarnation_knows_nobody_and_joins_beside_the_old_contact() {
     assert!(matches!(error, TransportError::NotOurs(NodeId(77))));
 }
 
-/// A crash of the old incarnation says no goodbye, and a copy of its directory may run on.
+/// A crash of the old incarnation closes no connection, and a copy of its directory may still run.
 #[tokio::test]
 async fn the_next_incarnation_takes_the_place_of_the_one_before() {
     let patient = Limits { idle_timeout: DEADLINE, ..limits() };
@@ -266,7 +266,7 @@ async fn the_next_incarnation_takes_the_place_of_the_one_before() {
     assert!(refusal(old.dial(&a, Some(a.public_key)).await).contains("later incarnation"));
 }
 
-/// Whoever has the cluster's secret is let in by any member, not by its sponsor alone.
+/// A node with the cluster's secret can connect to any member, not to its sponsor alone.
 #[tokio::test]
 async fn a_token_is_shown_to_every_peer() {
     let (mut a, mut j) = (sponsor(), sponsor());
@@ -280,7 +280,7 @@ async fn a_token_is_shown_to_every_peer() {
     assert!(refusal(j.dial(&a, Some(a.public_key)).await).contains("no member"));
 }
 
-/// A member, and somebody who has come in by a token.
+/// A member, and a newcomer that connected with a token.
 async fn newcomer() -> (Node, Node) {
     let (mut a, mut j) = (sponsor(), Node::start());
     let token = token(&KEY, NEVER);
@@ -317,7 +317,7 @@ async fn what_is_too_long_of_those_who_are_no_members_is_left_out_and_all_else_i
         if is_former {
             a.handle.set_peers(vec![], vec![j.contact()], Barred::default());
         }
-        // More than the whole connection may hold.
+        // These are more bytes than the connection's window.
         for _ in 0..8 {
             count += 1;
             j.handle.send(a.id, Lane::Bulk, &long(1 << 20));
@@ -339,7 +339,7 @@ async fn a_newcomer_says_what_its_joining_asks_for_and_keeps_few_streams_open() 
     let connection = j.handle.shared.state().links[&a.id].connection.clone();
     let mut open = Vec::new();
     for number in 0..4 {
-        // By the answer all that was granted has been.
+        // By the time of the answer all credit has been granted.
         j.say(&a, Lane::Ordered, number);
         assert_eq!(a.number().await, number);
         a.say(&j, Lane::Ordered, number);
@@ -378,7 +378,7 @@ async fn a_token_that_was_used_and_a_key_that_is_banned_are_refused() {
         _ => None,
     });
     assert_eq!(showed.await, (first.id, pass));
-    // The membership says that it was let in with it.
+    // The membership says that the token was used up.
     let spent = Barred { spent: [(id.nonce, 1)].into(), ..Barred::default() };
     a.handle.set_peers(vec![first.contact()], vec![], spent);
     let error = try_join(&second, address.clone(), once).await.unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Real QUIC on loopback. Every wait is for a condition, with a deadline that only a failure reaches.
+//! Tests over real QUIC on loopback. Every wait is for a condition, with a deadline that only a failure reaches.
 
 mod abuse;
 mod identities;
@@ -23,11 +23,11 @@ use crate::log::{Barred, Pass};
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message};
 
-/// Far more than anything here takes on a busy machine.
+/// Far longer than any step here takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 const CLUSTER: ClusterId = ClusterId(uuid::Uuid::from_u128(1));
 
-/// A node without a replica: what its transport says is kept and checked for order.
+/// A node without a replica: the inputs from its transport are kept and checked for order.
 struct Node {
     dir: TempDir,
     id: NodeId,
@@ -38,7 +38,7 @@ struct Node {
     connected: BTreeSet<NodeId>,
 }
 
-/// Quick to notice a dead peer, so that a test does not wait for long.
+/// Time-outs that notice a dead peer soon, so that a test does not wait for long.
 fn limits() -> Limits {
     Limits { keep_alive: Duration::from_millis(200), idle_timeout: Duration::from_secs(1), ..Limits::default() }
 }
@@ -64,7 +64,7 @@ impl Node {
         inbox: usize,
     ) -> Self {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
-        // Only the first one counts. `RUST_LOG=forename=debug` shows what a failed test did.
+        // Only the first call succeeds. `RUST_LOG=forename=debug` shows what a failed test did.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let identity = Identity::load_or_create(dir.path()).unwrap();
         let (id, public_key) = (identity.node_id(0), identity.public_key());
@@ -75,7 +75,7 @@ impl Node {
         Self { dir, id, public_key, transport, handle, inbox, connected: BTreeSet::new() }
     }
 
-    /// A member of the cluster that most tests use.
+    /// A node in the cluster that most tests use.
     fn member() -> Self {
         let node = Self::start();
         node.handle.set_cluster(CLUSTER, None);
@@ -95,7 +95,7 @@ impl Node {
         Contact { node: self.id, public_key, address, label: String::new(), as_of: Millis(0) }
     }
 
-    /// The next input. `Connected` and `Disconnected` must alternate, and messages lie between them.
+    /// Returns the next input. `Connected` and `Disconnected` must alternate, and messages lie between them.
     async fn next(&mut self) -> Input {
         let input = timeout(DEADLINE, self.inbox.recv()).await.expect("nothing came in time").unwrap();
         match &input {
@@ -107,7 +107,7 @@ impl Node {
         input
     }
 
-    /// Takes inputs up to the one for which `found` yields something.
+    /// Takes inputs up to the first one for which `found` returns something.
     async fn wait_for<T>(&mut self, found: impl Fn(&Input) -> Option<T>) -> T {
         loop {
             if let Some(found) = found(&self.next().await) {
@@ -124,7 +124,7 @@ impl Node {
         self.wait_for(|input| matches!(input, Input::Disconnected(node) if *node == peer).then_some(())).await;
     }
 
-    /// The next message, which must be one of [`number`].
+    /// Takes inputs up to the next message with a number, and returns the number.
     async fn number(&mut self) -> u64 {
         self.wait_for(|input| match input {
             Input::Message { message: Message::Skewed { ahead }, .. } => Some(*ahead),
@@ -137,21 +137,21 @@ impl Node {
         self.handle.send(to.id, lane, &self::number(number));
     }
 
-    /// Dials as a peer would, and reports what comes of it.
+    /// Dials as a peer would, and returns the outcome.
     async fn dial(&self, to: &Node, pinned: Option<PublicKey>) -> Result<(), DialError> {
         let shared = &self.handle.shared;
         let connection = connect(shared, &to.address().to_string(), pinned).await?;
         introduce(shared, &connection, Some(to.id), None).await.map(|_| ())
     }
 
-    /// Ends it in good order; its directory stays.
+    /// Closes the node in good order. Its directory stays.
     async fn close(self) -> TempDir {
         self.transport.close().await;
         self.dir
     }
 }
 
-/// A token that lets in any number.
+/// A token without a limit of uses.
 fn token(key: &ClusterKey, expires: Millis) -> JoinToken {
     JoinToken::of(key, TokenId { cluster: CLUSTER, expires, uses: 0, nonce: [1; 16] })
 }
@@ -160,7 +160,7 @@ fn number(number: u64) -> Message {
     Message::Skewed { ahead: number }
 }
 
-/// Each is told of all others.
+/// Makes all nodes peers of each other.
 fn introduce_all(nodes: &[&Node]) {
     for node in nodes {
         node.handle.set_peers(nodes.iter().map(|node| node.contact()).collect(), vec![], Barred::default());
@@ -177,7 +177,7 @@ async fn eventually(condition: impl Fn() -> bool) {
     waited.await.expect("it never became so");
 }
 
-/// The reason with which the other side hung up.
+/// Returns the reason with which the other side closed the connection.
 fn refusal(result: Result<(), DialError>) -> String {
     match result {
         Err(DialError::Refused { reason, .. }) => reason,

@@ -1,6 +1,6 @@
 use super::*;
 
-/// An address at which nobody answers: the other side has to dial.
+/// An address at which nobody answers, so that the other side must dial.
 const NOWHERE: &str = "127.0.0.1:1";
 
 async fn exchange(a: &mut Node, b: &mut Node) {
@@ -46,7 +46,7 @@ async fn all_dialing_at_once_keep_one_connection_each() {
     let ids: BTreeSet<_> = nodes.iter().map(|node| node.id).collect();
     for node in &mut nodes {
         while node.connected.len() < 3 {
-            // Not one of them is dropped for another on the way.
+            // No connection is replaced by another one meanwhile.
             assert!(matches!(node.next().await, Input::Connected(_)));
         }
         assert!(node.connected.is_subset(&ids));
@@ -74,7 +74,7 @@ async fn a_stranger_is_refused_and_gets_nothing() {
     let (mut a, mut b, s) = (Node::member(), Node::member(), Node::member());
     introduce_all(&[&a, &b]);
     assert!(refusal(s.dial(&a, Some(a.public_key)).await).contains("no member"));
-    // Nor does it help to claim a member's id.
+    // A false node id does not help either.
     let connection = connect(&s.handle.shared, &a.address().to_string(), None).await.unwrap();
     let (mut send, _receive) = connection.open_bi().await.unwrap();
     let hello = (b.id, 1u64, Some(CLUSTER), None::<(TokenId, [u8; 32])>);
@@ -94,7 +94,7 @@ async fn a_node_that_holds_another_key_is_not_talked_to() {
     let (a, b, impostor) = (Node::member(), Node::member(), Node::member());
     let error = a.dial(&impostor, Some(b.public_key)).await.unwrap_err();
     assert!(error.to_string().contains("another key"), "{error}");
-    // A contact whose id does not follow from its key is not used at all.
+    // A contact whose id does not follow from its key is ignored.
     let forged = Contact { node: b.id, ..impostor.contact() };
     a.handle.set_peers(vec![forged], vec![], Barred::default());
     assert!(a.handle.shared.state().peers.is_empty());
@@ -137,7 +137,7 @@ async fn a_restarted_member_comes_back_at_another_address() {
     exchange(&mut a, &mut b).await;
 }
 
-/// A crash says no goodbye. The new process must not be refused because of the old one's connection.
+/// A crash closes no connection. The new process must not be refused because the old connection still exists.
 #[tokio::test]
 async fn a_crashed_member_is_back_before_its_old_connection_is_noticed() {
     let cuts = Arc::new(Cuts::new());
@@ -214,19 +214,19 @@ async fn the_evicted_are_let_in_but_not_dialed() {
     introduce_all(&[&a, &b]);
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
-    // It stays to hear of it.
+    // A former member stays connected, so that it learns of its removal.
     a.handle.set_peers(vec![], vec![b.contact()], Barred::default());
     exchange(&mut a, &mut b).await;
     b.handle.set_peers(vec![], vec![], Barred::default());
     a.wait_disconnected(b.id).await;
     b.wait_disconnected(a.id).await;
     b.handle.set_peers(vec![a.contact_at(NOWHERE.to_owned())], vec![], Barred::default());
-    // Nobody dials: whoever is not there may not come back, and is not worth a packet.
+    // A former member is not dialed, because it may never come back.
     assert!(!a.handle.dials(b.id));
     b.handle.set_peers(vec![a.contact()], vec![], Barred::default());
     a.wait_connected(b.id).await;
     b.wait_connected(a.id).await;
-    // A member once more, as in a test only.
+    // The peer becomes a member again, which happens only in tests.
     a.handle.set_peers(vec![b.contact()], vec![], Barred::default());
     assert!(a.handle.dials(b.id));
     exchange(&mut a, &mut b).await;

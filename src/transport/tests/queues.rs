@@ -6,7 +6,7 @@ use super::outbox::Outbox;
 use super::*;
 use crate::store::{Table, Write};
 
-/// A peer whose driver does not read: what is sent to it is dropped before long, and nobody else waits.
+/// The driver of one peer does not read: soon messages to this peer are dropped, and no other peer waits.
 #[tokio::test]
 async fn a_full_queue_drops_and_stalls_nobody() {
     let (mut a, mut c) = (Node::member(), Node::member());
@@ -30,7 +30,8 @@ async fn a_full_queue_drops_and_stalls_nobody() {
     a.say(&c, Lane::Ordered, 1);
     assert_eq!(c.number().await, 1);
 
-    // What was not dropped comes in order once the peer reads; the last word goes out when there is room again.
+    // The messages that were not dropped arrive in order once the peer reads; the last one is sent when there is room
+    // again.
     let mut last = 0;
     while last <= sent {
         a.handle.send(slow.id, Lane::Ordered, &large(sent + 1));
@@ -40,7 +41,7 @@ async fn a_full_queue_drops_and_stalls_nobody() {
     }
 }
 
-/// A message that fills queues soon.
+/// A message that fills queues quickly.
 fn large(number: u64) -> Message {
     let label = "x".repeat(64 << 10);
     let (public_key, address) = (Vec::new(), String::new());
@@ -70,7 +71,7 @@ async fn closing_does_not_wait_for_a_driver_that_does_not_read() {
     let (id, handle) = (b.id, b.handle.clone());
     timeout(DEADLINE, b.close()).await.unwrap();
     a.wait_disconnected(id).await;
-    // A handle that outlives its transport does nothing.
+    // A handle does nothing after its transport has ended.
     handle.set_peers(vec![a.contact()], vec![], Barred::default());
     drop(handle.join(vec![a.address().to_string()], token(&ClusterKey([7; 32]), Millis(u64::MAX))));
     assert!(handle.connected().is_empty());

@@ -1,4 +1,5 @@
-//! Nodes of other wire versions: a later minor is heard, but for what only it has; another major is refused in words.
+//! Nodes of other wire versions: a later minor connects, except for what only it knows; another major is refused with
+//! an explanation.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ const KEY: ClusterKey = ClusterKey([7; 32]);
 const LATER: WireVersion = WireVersion { major: 1, minor: 1 };
 const NEXT: WireVersion = WireVersion { major: 2, minor: 0 };
 
-/// The whole sentence of a refusal, whoever reads it.
+/// Checks the whole sentence of a refusal, which is the same on both sides.
 fn explains(text: &str, dialer: WireVersion, dialed: WireVersion, upgrade: &str) {
     let parts = [
         format!("the node that dialed speaks wire version {dialer}"),
@@ -33,8 +34,8 @@ fn explains(text: &str, dialer: WireVersion, dialed: WireVersion, upgrade: &str)
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
 }
 
-/// A newcomer of a later minor joins and is heard. What only its version has is refused in words, also inside an op, and
-/// with the next connection it is heard as before.
+/// A newcomer of a later minor joins and is understood. A message or op of a kind that only its version has is refused
+/// with an explanation, and after a reconnect the others are taken as before.
 #[tokio::test]
 async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
     let (mut ours, mut later) = (speaking(WireVersion::PRESENT), joining(LATER));
@@ -44,7 +45,7 @@ async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
     later.handle.set_cluster(CLUSTER, Some(KEY));
     introduce_all(&[&ours, &later]);
     let wires: BTreeMap<_, _> = [(ours.id, WireVersion::PRESENT), (later.id, LATER)].into();
-    // The number of `Message::Ops`, one op with a body of a kind that is not known, and no more of them.
+    // This is the number of `Message::Ops`, one op with a body of an unknown kind, and the end of the list.
     let (node, seq, hlc) = (later.id, 1u64, Hlc::from_millis(Millis(1)));
     let unknown_body = frame(&(3u32, vec![(node, seq, hlc, Chain::default(), 99u32)], false)).unwrap();
     let unknown_message = frame(&(99u32, 1u64)).unwrap();
@@ -75,7 +76,7 @@ async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
 #[tokio::test]
 async fn another_major_is_refused_in_words_on_both_sides() {
     let (ours, next) = (speaking(WireVersion::PRESENT), speaking(NEXT));
-    // They are members to each other, so it is the version alone that they are refused for.
+    // Both know each other as members, so only the version is a reason for refusal.
     let no_address = |node: &Node| node.contact_at("127.0.0.1:1".to_owned());
     ours.handle.set_peers(vec![no_address(&next)], vec![], Barred::default());
     next.handle.set_peers(vec![no_address(&ours)], vec![], Barred::default());
@@ -83,7 +84,7 @@ async fn another_major_is_refused_in_words_on_both_sides() {
     explains(&refusal(ours.dial(&next, Some(next.public_key)).await), present, NEXT, "the node that dialed");
     explains(&refusal(next.dial(&ours, Some(ours.public_key)).await), NEXT, present, "the node that was dialed");
     assert!(ours.handle.connected().is_empty() && next.handle.connected().is_empty());
-    // The side that was dialed has logged it: it is no news any more.
+    // The node that was dialed has logged the refusal, so the same refusal is not logged again.
     let logged = CloseReason::Version { dialer: NEXT, dialed: present }.to_string();
     eventually(|| ours.handle.shared.refused(ours.address().ip(), &logged).is_none()).await;
 }
