@@ -1,8 +1,9 @@
-//! Who is a member, derived from the membership ops alone, so that all nodes derive the same.
+//! The membership: who is a member. It is derived from the membership ops alone, so that all nodes derive the same.
 //!
-//! A newcomer is a member with the first member's word. A node is evicted once all who stay have frozen it; its log then
-//! counts up to its cut. A node that leaves is out for whoever has its last op. All is worked out anew, from the founders
-//! on, whenever a membership op arrives: such ops are few.
+//! A newcomer is a member once the first member has issued its `Admit`. A node is evicted once all members that stay
+//! have frozen it; its log then counts up to its cut. A node that leaves is out for every node that has its last op.
+//! Everything is derived again from the founders on whenever a membership op arrives, which is cheap because such ops
+//! are few.
 
 mod derive;
 
@@ -18,7 +19,7 @@ use crate::log::chain::{Chain, Cut};
 use crate::log::op::{Body, MemberOp, Op, Seq};
 use crate::log::settings::Settings;
 
-/// How much of a log is here, with its hash.
+/// Returns the prefix of a log that this node has, as the number of its last op with the chain hash.
 pub(super) type Logs<'a> = &'a dyn Fn(NodeId) -> Cut;
 
 /// The membership ops of all logs and what follows from them.
@@ -28,11 +29,11 @@ pub(crate) struct Membership {
     founders: BTreeSet<NodeId>,
     /// Members of the cluster that this one was recovered from, with the prefixes of their logs that count.
     former: BTreeMap<NodeId, Cut>,
-    /// In log order for each origin.
+    /// The ops by origin and number.
     ops: BTreeMap<(NodeId, Seq), Op>,
-    /// The latest freezes: by whom, of whom, at which seq.
+    /// The latest freezes: by which node, of which node, at which number.
     freezes: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
-    /// The first freezes: by whom, of whom, as which op of the log.
+    /// The first freezes by (issuer, frozen node), with the number of the op in the issuer's log.
     first_freezes: BTreeMap<(NodeId, NodeId), Seq>,
     derived: Derivation,
     barred: Barred,
@@ -41,7 +42,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// What follows from the ops for node `me`; `logs` says how much of each log is here.
+    /// Derives the membership for node `me`. `logs` says which prefix of each log this node has.
     pub(crate) fn new(
         me: NodeId,
         founders: BTreeSet<NodeId>,
@@ -55,7 +56,7 @@ impl Membership {
         membership
     }
 
-    /// Takes in one more membership op.
+    /// Adds a membership op and derives the membership again.
     pub(crate) fn add(&mut self, op: Op, logs: Logs<'_>) {
         self.enter(op);
         self.derive(logs);
@@ -77,7 +78,7 @@ impl Membership {
         self.barred = self.not_let_in();
     }
 
-    /// Who is not let in.
+    /// The keys and tokens that do not admit anybody any more.
     pub(crate) fn barred(&self) -> &Barred {
         &self.barred
     }
@@ -99,7 +100,7 @@ impl Membership {
         barred
     }
 
-    /// An agreed eviction waits for ops up to its cuts: looks whether they are all here. True where it was finished.
+    /// Finishes an agreed eviction, once this node has all ops up to its cuts. Returns true where it was finished.
     pub(crate) fn try_finish(&mut self, logs: Logs<'_>) -> bool {
         let here = |(node, cut): (&NodeId, &Cut)| logs(*node).seq >= cut.seq;
         let finished = !self.derived.agreed.is_empty() && self.derived.agreed.iter().all(here);
@@ -109,17 +110,17 @@ impl Membership {
         finished
     }
 
-    /// Whether the node is a member: admitted and not out.
+    /// Returns true for a member: a node that was admitted and is not out.
     pub(crate) fn is_member(&self, node: NodeId) -> bool {
         self.derived.members.contains(&node)
     }
 
-    /// All who were ever members.
+    /// Returns all nodes that were ever members.
     pub(crate) fn ever(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.derived.since.keys().copied()
     }
 
-    /// Whether a node is a member, or was one.
+    /// Returns true for a node that is or was a member.
     pub(crate) fn is_known(&self, node: NodeId) -> bool {
         self.derived.since.contains_key(&node)
     }
@@ -132,77 +133,78 @@ impl Membership {
         self.derived.members.len()
     }
 
-    /// The member that has been one for longest: it alone admits newcomers.
+    /// Returns the first member, which has been a member for longest. It alone admits newcomers.
     pub(crate) fn first(&self) -> Option<NodeId> {
         self.derived.first()
     }
 
-    /// A promise that stands for a member which has not spoken yet.
+    /// Returns the promise that counts for a member from which no promise has arrived: the timestamp of its admission.
     pub(crate) fn floor(&self, member: NodeId) -> Hlc {
         planted!(log::floor(self.derived.since.get(&member).copied().unwrap_or_default()))
     }
 
-    /// Those who are out, each with the prefix of its log that counts.
+    /// Returns the nodes that are out, each with the prefix of its log that counts.
     pub(crate) fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.cuts
     }
 
-    /// Where the log of a node that is out ends.
+    /// Returns the cut at which the log of a node ends; none where the node is not out.
     pub(crate) fn cut(&self, node: NodeId) -> Option<Cut> {
         self.derived.cuts.get(&node).copied()
     }
 
-    /// Those whose eviction is not finished.
+    /// Returns the nodes whose eviction is not finished.
     pub(crate) fn frozen(&self) -> &BTreeSet<NodeId> {
         &self.derived.frozen
     }
 
-    /// The cuts of an eviction that is agreed upon and waits for ops up to them.
+    /// Returns the cuts of an agreed eviction, for which this node lacks ops up to the cuts.
     pub(crate) fn agreed(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.agreed
     }
 
-    /// The cuts of an eviction that is done as far as this node can see, but has not been declared.
+    /// Returns the cuts of an eviction that is decided as far as this node can see, but has not been declared.
     #[cfg(any(test, feature = "planted"))]
     pub(crate) fn decided(&self) -> &BTreeMap<NodeId, Cut> {
         &self.derived.decided
     }
 
-    /// The seq of a node's last op where it has said that it leaves.
+    /// Returns the number of a node's `Depart` op; none where it has not departed.
     pub(crate) fn departed(&self, node: NodeId) -> Option<Seq> {
         let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
         (last.body == Body::Member(MemberOp::Depart)).then_some(last.seq)
     }
 
-    /// Whether a node went by its own last op, and not by an eviction that cut its log below.
+    /// Returns true where a node went out by its own `Depart`, and not by an eviction that cut its log before that op.
     pub(crate) fn has_left(&self, node: NodeId) -> bool {
         self.cut(node).is_some_and(|cut| self.departed(node) == Some(cut.seq))
     }
 
-    /// Members that have the key of a node under an earlier incarnation, and have not been retired: they are to be.
+    /// Returns the members that are earlier incarnations of a node's key and have not been retired yet.
     pub(crate) fn earlier_incarnations(&self, node: NodeId) -> Vec<NodeId> {
         let earlier = |known: &NodeId| known.key_part() == node.key_part() && *known < node;
         let known = self.members().filter(earlier);
         known.filter(|known| !self.derived.retired.contains(known)).collect()
     }
 
-    /// Whether the same key was let in under a later incarnation.
+    /// Returns true where the same key was admitted under a later incarnation.
     pub(crate) fn has_later_incarnation(&self, node: NodeId) -> bool {
         self.ever().any(|known| known.key_part() == node.key_part() && known > node)
     }
 
-    /// Whether the eviction under way can still come to an end with what has been frozen.
+    /// Returns true where the present eviction can still finish with the nodes that are frozen.
     pub(crate) fn can_finish(&self) -> bool {
         self.derived.possible
     }
 
-    /// At which seq `by` has frozen `node`.
+    /// Returns the number at which `by` has frozen `node`.
     pub(crate) fn freeze_by(&self, by: NodeId, node: NodeId) -> Option<Seq> {
         self.freezes.get(&by)?.get(&node).copied()
     }
 
-    /// How far `holder` counts as a holder of the log of `origin`: not beyond the op with which the origin froze it. When the
-    /// eviction is done all who stay have the log up to that op; what comes after it may be lost with the holder.
+    /// Returns up to which number `holder` counts as a holder of the log of `origin`. Where `origin` has frozen
+    /// `holder`, this is the op of that freeze: when the eviction is done, all members that stay have the log up to
+    /// this op, and later ops may be lost with the holder.
     pub(crate) fn counts_as_held(&self, origin: NodeId, holder: NodeId) -> Seq {
         if self.derived.frozen.is_empty() {
             return Seq::MAX;
@@ -210,19 +212,19 @@ impl Membership {
         self.first_freezes.get(&(origin, holder)).copied().unwrap_or(Seq::MAX)
     }
 
-    /// Whom `by` has frozen, and at which seq.
+    /// Returns the nodes that `by` has frozen, with the numbers.
     pub(crate) fn freezes_by(&self, by: NodeId) -> impl Iterator<Item = (NodeId, Seq)> + '_ {
         self.freezes.get(&by).into_iter().flatten().map(|(node, seq)| (*node, *seq))
     }
 
-    /// Who has frozen a node that is not out yet.
+    /// Returns the nodes that have frozen a node; none where the node is out.
     pub(crate) fn frozen_by(&self, node: NodeId) -> Vec<NodeId> {
         let by = self.freezes.iter().filter(|(_, freezes)| freezes.contains_key(&node));
         by.map(|(by, _)| *by).filter(|_| self.cut(node).is_none()).collect()
     }
 
-    /// How far `by` takes the log of `origin`: nothing of a stranger's, up to its cut of one that is out, up to the freeze
-    /// of a frozen one, or up to the cut once that is agreed upon.
+    /// Returns up to which number `by` takes the log of `origin`: nothing of a node that was never a member, up to the
+    /// cut of one that is out, and up to the freeze of a frozen one, or up to its cut once that is agreed.
     pub(crate) fn limit(&self, by: NodeId, origin: NodeId) -> Seq {
         planted!(log::limit(self.takes_up_to(by, origin), self.cut(origin)))
     }
@@ -239,26 +241,28 @@ impl Membership {
         }
     }
 
-    /// How far `to` may be sent the log of `origin`. Of a frozen one's all that any freeze allows: `to` may know less than
-    /// this node and take a cut for agreed already, which lies no higher than the greatest freeze.
+    /// Returns up to which number the log of `origin` is worth sending to `to`. For a frozen origin this is the
+    /// greatest freeze by anybody: `to` may have other knowledge than this node and consider a cut agreed, and no cut
+    /// is above the greatest freeze.
     pub(crate) fn useful(&self, to: NodeId, origin: NodeId) -> Seq {
         let frozen = self.cut(origin).is_none() && self.freeze_by(to, origin).is_some();
         let greatest = self.freezes.values().filter_map(|freezes| freezes.get(&origin)).max();
         greatest.copied().filter(|_| frozen).unwrap_or_else(|| self.limit(to, origin))
     }
 
-    /// Those whom this node has yet to freeze.
+    /// Returns the nodes that this node has yet to freeze.
     pub(crate) fn to_freeze(&self) -> &BTreeSet<NodeId> {
         &self.to_freeze
     }
 
-    /// The evictions that this node has yet to declare.
+    /// Returns the cuts that this node has yet to declare.
     pub(crate) fn to_declare(&self) -> &BTreeMap<NodeId, Cut> {
         &self.to_declare
     }
 
-    /// Those whom others have frozen, or whose key has come back. And those who have left, where somebody froze them
-    /// before it heard of that: it waits for the freezes of all who stay.
+    /// Returns the nodes that this node has yet to freeze: those that others have frozen, and those whose key has
+    /// returned. Also nodes that have departed, where some member froze them before it knew of the departure, because
+    /// that member waits for the freezes of all that stay.
     fn unfrozen(&self) -> BTreeSet<NodeId> {
         let early = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match op.body {
             Body::Member(MemberOp::Freeze { node, seq, .. }) => {
@@ -271,8 +275,9 @@ impl Membership {
         self.derived.frozen.iter().copied().chain(early).filter(due).collect()
     }
 
-    /// What is decided and nobody has declared, and what only others have declared. All of it in one op: what is decided may
-    /// rest on what others have declared, and whoever heard of the first without the second would decide otherwise.
+    /// Returns the cuts that are decided and not declared, and those that only others have declared. They go into one
+    /// op, because a decided cut may rest on cuts that others declared: a node that knew one without the other would
+    /// decide differently.
     fn undeclared(&self) -> BTreeMap<NodeId, Cut> {
         let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| &op.body);
         let declared: BTreeSet<NodeId> = own
@@ -287,7 +292,7 @@ impl Membership {
         of_others.chain(&self.derived.decided).map(|(node, cut)| (*node, *cut)).collect()
     }
 
-    /// Admissions by members, as places in logs: which node, whose log, which seq.
+    /// Returns the admissions by members: the admitted node, and the origin and number of the `Admit`.
     pub(crate) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
         let by_members = self.ops.values().filter(|op| self.is_member(op.node) && self.derived.counts(op));
         by_members.filter_map(|op| match op.body {
@@ -296,7 +301,8 @@ impl Membership {
         })
     }
 
-    /// The settings of a cluster that was founded with these. Of several changes of one the latest counts, by stamp.
+    /// Returns the settings of a cluster that was founded with these. Of several changes of one setting the one with
+    /// the greatest stamp counts.
     pub(crate) fn settings(&self, founded_with: Option<Settings>) -> Settings {
         let changes = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match &op.body {
             Body::Member(MemberOp::Configure { settings }) => Some((op.stamp(), settings)),
@@ -309,21 +315,21 @@ impl Membership {
         settings
     }
 
-    /// How many would stay if these went as well.
+    /// Returns the members that would stay if these nodes were evicted as well.
     pub(crate) fn staying_without(&self, nodes: &BTreeSet<NodeId>) -> impl Iterator<Item = NodeId> {
         self.members().filter(|member| !self.derived.frozen.contains(member) && !nodes.contains(member))
     }
 
-    /// Whether an eviction of these, begun now, could find its majority.
+    /// Returns true where an eviction of these nodes, begun now, could find its majority.
     pub(crate) fn could_evict(&self, nodes: &BTreeSet<NodeId>) -> bool {
         planted!(log::is_majority(2 * self.staying_without(nodes).count() > self.count()))
     }
 
-    /// Whether what is here of a log of one that is out goes beyond what counts, or is another continuation.
+    /// Returns true where this node's copy of a log goes beyond the origin's cut, or differs from the log at the cut.
     pub(crate) fn is_void_beyond(&self, node: NodeId, here: Cut) -> bool {
         self.cut(node).is_some_and(|cut| here.seq > cut.seq || here.seq == cut.seq && here.chain != cut.chain)
     }
 }
 
-/// No log at all.
+/// The prefix of a log without ops.
 pub(super) const EMPTY_LOG: Cut = Cut { seq: 0, chain: Chain::EMPTY };

@@ -1,4 +1,4 @@
-//! What follows from the membership ops: admissions, freezes, cuts.
+//! Deriving admissions, freezes and cuts from the membership ops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,48 +7,50 @@ use crate::clock::{Hlc, NodeId, Stamp};
 use crate::log::chain::Cut;
 use crate::log::op::{Body, MemberOp, Op, Seq};
 
-/// Membership ops by origin and seq.
+/// Membership ops by origin and number.
 type Ops = BTreeMap<(NodeId, Seq), Op>;
 
-/// Who is in, who is out, and who is on the way out.
+/// The members, the nodes that are out, and those that are being evicted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Derivation {
-    /// All who were ever admitted, each with the floor of its ops: the timestamp of the earliest word that let it in,
-    /// which every op of it follows.
+    /// All nodes that were ever admitted, each with the timestamp of its earliest admission. All ops of the node have
+    /// later timestamps.
     pub(super) since: BTreeMap<NodeId, Hlc>,
-    /// Those who are out, each with the prefix of its log that counts.
+    /// The nodes that are out, each with the prefix of its log that counts.
     pub(super) cuts: BTreeMap<NodeId, Cut>,
-    /// Who was admitted and is not out.
+    /// The nodes that were admitted and are not out.
     pub(super) members: BTreeSet<NodeId>,
-    /// The stamps of the ops that let newcomers in.
+    /// The stamp of the `Admit` of each newcomer.
     admitted: BTreeMap<NodeId, Stamp>,
-    /// Those who are frozen, and are not out yet.
+    /// The nodes that are frozen or retired, and not out yet.
     pub(super) frozen: BTreeSet<NodeId>,
-    /// Of them, those whose keys have begun anew under later incarnations.
+    /// Those of them whose keys have returned under later incarnations.
     pub(super) retired: BTreeSet<NodeId>,
-    /// Those who stay are enough for an eviction of the frozen, or none are needed.
+    /// True where the members that stay are enough for an eviction of the frozen nodes.
     pub(super) possible: bool,
-    /// Cuts that all who stay agree upon, or that somebody declared, where ops up to them are missing here.
+    /// Cuts that all members that stay agree on, or that some member declared, where this node lacks ops up to the
+    /// cuts.
     pub(super) agreed: BTreeMap<NodeId, Cut>,
-    /// Cuts that all who stay agree upon, all ops up to them being here, and that nobody has declared yet.
+    /// Cuts that all members that stay agree on and nobody has declared yet, where this node has all ops up to the
+    /// cuts.
     pub(super) decided: BTreeMap<NodeId, Cut>,
 }
 
 impl Derivation {
-    /// Whether an op says anything: its origin was admitted, and it lies within its cut.
+    /// Returns true where an op counts: its origin was admitted, and the op is not beyond the origin's cut.
     pub(super) fn counts(&self, op: &Op) -> bool {
         self.since.contains_key(&op.node) && self.cuts.get(&op.node).is_none_or(|cut| op.seq <= cut.seq)
     }
 
-    /// The member that has been one for longest, the least id among equals.
+    /// Returns the first member: the one that was admitted earliest, and of the founders the one with the least id.
     pub(super) fn first(&self) -> Option<NodeId> {
         let rank = |node: &NodeId| (self.admitted.get(node).copied().unwrap_or_default(), *node);
         self.members.iter().copied().min_by_key(rank)
     }
 }
 
-/// Derives everything from the founders on; those who were in the cluster that this one was recovered from are out from the
-/// beginning. Repeated until nothing more follows: a finished eviction makes ops void.
+/// Derives everything, starting with the founders. Members of the cluster that this one was recovered from are out from
+/// the beginning. The derivation is repeated until nothing changes, because a finished eviction makes ops void.
 pub(super) fn derive(
     founders: &BTreeSet<NodeId>,
     former: &BTreeMap<NodeId, Cut>,
@@ -74,8 +76,8 @@ pub(super) fn derive(
     derived
 }
 
-/// A newcomer is a member with the word of a member; the ops of nodes that are none count for nothing. The word of one that
-/// is out counts up to its cut.
+/// Admits newcomers. An `Admit` counts where its origin was admitted itself, and up to the origin's cut where the
+/// origin is out.
 fn admit(derived: &mut Derivation, ops: &Ops) {
     loop {
         let mut admitted: BTreeMap<NodeId, Stamp> = BTreeMap::new();
@@ -95,11 +97,12 @@ fn admit(derived: &mut Derivation, ops: &Ops) {
     }
 }
 
-/// Takes over evictions that somebody has declared, and departures. An eviction once all ops up to its cuts are here: before
-/// that the watermark still waits for the evicted. False where there is none.
+/// Applies departures, and evictions that some member has declared. An eviction is applied once this node has all ops
+/// up to its cuts, because until then the watermark must still wait for the evicted nodes. Returns false where there
+/// was nothing to apply.
 ///
-/// Of two cuts the lesser counts: whoever was let in by a word that is void may have found a greater one than those who
-/// stay.
+/// Of two declared cuts of a node the lesser counts: a node whose own `Admit` is void may have computed a greater cut
+/// than the members that stay.
 fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     let (mut ready, mut agreed): (BTreeMap<NodeId, Cut>, BTreeMap<NodeId, Cut>) = Default::default();
     for op in ops.values().filter(|op| derived.counts(op)) {
@@ -125,23 +128,23 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     !ready.is_empty()
 }
 
-/// A freeze: the prefix that it allows.
+/// A freeze of a log at a prefix; `forked` where the log has two continuations.
 #[derive(Clone, Copy)]
 struct Freeze {
     upto: Cut,
     forked: Option<Seq>,
 }
 
-/// Who is frozen, then by whom.
+/// The freezes, by frozen node and then by issuer.
 type Freezes = BTreeMap<NodeId, BTreeMap<NodeId, Freeze>>;
 
-/// The cuts of those who are frozen now, where all who stay have agreed and are enough.
+/// Returns the cuts of the frozen nodes, where all members that stay have frozen them and are enough.
 fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     let (mut freezes, mut retired) = (Freezes::new(), BTreeSet::new());
     for op in ops.values().filter(|op| derived.counts(op)) {
         match op.body {
             Body::Member(MemberOp::Freeze { node, seq, chain, forked }) if !derived.cuts.contains_key(&node) => {
-                // Of several by one node the latest counts: it has taken more since.
+                // Of several freezes by one node the latest counts, because the node has taken more ops since.
                 freezes.entry(node).or_default().insert(op.node, Freeze { upto: Cut { seq, chain }, forked });
             }
             Body::Member(MemberOp::Retire { node }) if derived.members.contains(&node) => drop(retired.insert(node)),
@@ -158,7 +161,7 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     }
     let members = derived.members.len();
     let majority = planted!(log::is_majority(2 * stay.len() > members));
-    // The first member knows of all admissions, so with it half of the members is enough.
+    // The first member knows of all admissions, so half of the members are enough where it stays.
     let first = usize::from(derived.first().is_some_and(|first| stay.contains(&first)));
     let few = planted!(log::are_few(2 * derived.retired.len() < members + first));
     let all_retired = derived.retired.len() == frozen.len();
@@ -168,9 +171,9 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     (planted!(log::is_unanimous(unanimous)) && derived.possible).then(|| cuts(&freezes, derived, &stay))
 }
 
-/// The greatest freezes of those who stay; freezes by the frozen do not count, because what they froze may be nowhere else.
-/// Where somebody knew of two continuations of a log, that one which was decided furthest; and among equals the first
-/// member's, because whoever has another begins anew.
+/// Returns the greatest freezes by members that stay. Freezes by frozen nodes do not count, because the ops that they
+/// allow may exist nowhere else. Where some member knew of two continuations of a log, the continuation counts that was
+/// decided furthest, and among equals the first member's; nodes with another continuation start again from a snapshot.
 fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Cut> {
     let first = derived.first();
     let cut = |node: &NodeId| {

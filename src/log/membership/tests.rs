@@ -3,7 +3,7 @@ use crate::log::Pass;
 use crate::log::chain::Chain;
 use crate::log::settings::Setting;
 
-/// Everything is here, whatever it is.
+/// This node has all ops of all logs.
 const ALL: Logs<'static> = &|_| Cut { seq: Seq::MAX, chain: Chain::EMPTY };
 
 fn op(node: u64, seq: Seq, hlc: u64, body: Body) -> Op {
@@ -30,7 +30,7 @@ fn at(seq: Seq) -> Cut {
     Cut { seq, chain: Chain::EMPTY }
 }
 
-/// What node 1 derives.
+/// The membership as node 1 derives it.
 fn founded(founders: &[u64], ops: Vec<Op>) -> Membership {
     seen_by(1, founders, ops)
 }
@@ -44,7 +44,7 @@ fn members(membership: &Membership) -> Vec<u64> {
     membership.members().map(|node| node.0).collect()
 }
 
-/// Somebody who stays declares what is decided.
+/// A member that stays declares the decided cuts.
 fn declared(mut membership: Membership) -> Membership {
     let cuts = membership.decided().clone();
     let stays = membership.members().find(|member| !cuts.contains_key(member)).unwrap();
@@ -118,8 +118,8 @@ fn all_who_stay_declare_an_eviction() {
     assert!(membership.to_declare().is_empty());
 }
 
-/// Of six, all but 2 and 5 stay. Whoever heard that 2 is out and not that 5 is, with the cut that 2's freeze makes, would find
-/// a lesser cut of 5 among the freezes of those who stay.
+/// Of six nodes, all but 2 and 5 stay. A node that knew of the eviction of 2 and not of 5, with the cut that the freeze
+/// by 2 makes, would find a lesser cut of 5 among the freezes of the members that stay.
 #[test]
 fn what_is_decided_is_declared_together_with_what_it_rests_on() {
     let first = [(1, 14), (2, 17), (3, 14), (4, 17), (6, 8)].map(|(by, seq)| op(by, 1, 10, freeze(5, seq)));
@@ -138,7 +138,7 @@ fn half_of_the_members_evict_nobody() {
 
 #[test]
 fn a_freeze_by_a_node_that_is_frozen_itself_does_not_make_the_cut() {
-    // 4 froze 5 further than the others, and goes with it: nobody may have the ops between.
+    // Node 4 froze 5 at a greater number than the others, and is frozen itself. The ops between may exist nowhere else.
     let mut ops = vec![op(4, 1, 9, freeze(5, 9))];
     for node in 1..=3 {
         ops.extend([op(node, 1, 10, freeze(4, 1)), op(node, 2, 10, freeze(5, 3))]);
@@ -186,7 +186,7 @@ fn a_leaver_that_somebody_froze_before_it_heard_of_that_is_frozen_at_its_last_op
 
 #[test]
 fn few_who_begin_anew_need_no_majority() {
-    // Of three one; of two one only where the first member stays.
+    // Of three members one may be retired without a majority; of two, one only where the first member stays.
     for (founders, gone, out) in [(3, 1, true), (2, 2, true), (2, 1, false), (4, 2, true)] {
         let founders: Vec<_> = (1..=founders).collect();
         let stay: Vec<_> = founders.iter().copied().filter(|node| *node != gone).collect();
@@ -229,7 +229,7 @@ fn who_was_in_the_cluster_that_this_one_was_recovered_from_is_out_and_what_was_s
     let mut membership = Membership::new(NodeId(3), [NodeId(3)].into(), former, [], ALL);
     assert_eq!((members(&membership), membership.first()), (vec![3], Some(NodeId(3))));
     assert_eq!((membership.cut(NodeId(1)), membership.limit(NodeId(3), NodeId(1))), (Some(at(7)), 7));
-    // Whatever one of them said after that is void.
+    // Ops of an evicted node after its cut are void.
     membership.add(op(1, 8, 20, admit(9)), ALL);
     assert_eq!(members(&membership), [3]);
     membership.add(op(3, 1, 20, admit(4)), ALL);
@@ -249,13 +249,13 @@ fn of_several_changes_of_a_setting_the_latest_stands_in_any_order() {
         op(1, 2, 11, configure(&[skew(3000), Setting::KeepEvents(None)])),
     ];
     let begun = Settings { keep_events: Some(7), ..Settings::default() };
-    // Of two at the same time the one of the greater node.
+    // Of two concurrent changes the one by the greater node counts.
     let expected = Settings { evict_after: Some(5000), max_clock_skew: 2000, keep_events: None };
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let ops = order.map(|index| ops[index].clone());
         assert_eq!(founded(&[1, 2], ops.into()).settings(Some(begun)), expected);
     }
-    // A change beyond the cut of who made it is none.
+    // A change beyond the cut of its origin does not count.
     let evicted = [op(1, 3, 20, freeze(2, 0)), op(3, 1, 20, freeze(2, 0)), op(1, 4, 21, evict(&[(2, 0)]))];
     let membership = founded(&[1, 2, 3], ops.into_iter().chain(evicted).collect());
     assert_eq!(membership.settings(Some(begun)).max_clock_skew, 3000);
@@ -280,7 +280,7 @@ fn spent_tokens_are_counted_and_the_last_word_on_a_ban_stands() {
     let pass = |uses| Pass { nonce: [7; 16], uses };
     assert!(barred.is_used_up(&pass(2)) && barred.is_used_up(&pass(1)) && !barred.is_used_up(&pass(3)));
     assert!(!barred.is_used_up(&Pass { nonce: [8; 16], uses: 1 }));
-    // What a member said beyond its cut counts for nothing, so the admission that never was has spent nothing.
+    // Ops of a member beyond its cut do not count, so the void admission has not used up a token.
     let gone = [op(2, 3, 20, freeze(1, 0)), op(3, 1, 20, freeze(1, 0)), op(2, 4, 21, evict(&[(1, 0)]))];
     let barred = seen_by(2, &[1, 2, 3], ops.into_iter().chain(gone).collect()).barred().clone();
     assert_eq!((barred.keys, barred.spent.len()), ([NodeId(9 << 16)].into(), 0));
