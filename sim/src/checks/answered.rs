@@ -29,7 +29,8 @@ fn is_lost(world: &World, node: NodeId) -> bool {
 fn registrations(world: &World, verdicts: &Verdicts) -> Checked {
     let ledger = &world.books.ledger;
     for id in ledger.answered() {
-        // Its node was put out for longer than it keeps the event that told of the rejection, or never comes back.
+        // The node cannot report the rejection: it was evicted for longer than it keeps events, or its machine is lost
+        // for good.
         let gone = world.plan.keep_events.is_some() || ledger.origins_of(id).all(|node| is_lost(world, node));
         let untold = gone && ledger.is_in_the_void(id);
         if verdicts.of_id(id).is_none() && !world.books.rejected_in_the_void(id) && !untold {

@@ -1,8 +1,9 @@
-//! Refusals are judged: a node that refuses a request must have a reason for it in the state that the world is in. A
-//! member with a right clock that is in contact with a majority refuses nothing but what the rules refuse.
+//! Refusals need a reason: a node that refuses a request must have a reason for it in the state of the world. A member
+//! with a right clock that is in contact with a majority refuses only what the rules of names and registrations refuse.
 //!
-//! The reasons are looked for in the world (clocks, links, machines, the membership ops that a host has), not in what the
-//! replica says of itself. What a node cannot know is taken into account: what it heard last of a clock may be out of date.
+//! The reasons are taken from the world (clocks, links, machines, the membership ops that a host has), not from what
+//! the replica reports. The check allows for what a node cannot know: its last reading of another clock may be out of
+//! date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,21 +26,21 @@ use crate::world::ids::node_id;
 use crate::world::net::Micros;
 use crate::world::{Seen, World};
 
-/// After so long a node is done with its start: `start_grace`, and a second.
+/// A node has completed its start after this time: `start_grace`, and a second.
 const STARTED: Micros = 6_000_000;
 
-/// The reasons that a host had to refuse something.
+/// The reasons that a host had for refusals.
 #[derive(Clone, Debug, Default)]
 struct Reasons {
-    /// When it last had reason to think that its clock is off.
+    /// When it last had a reason to think that its clock is wrong.
     suspect_at: Option<Micros>,
-    /// When it last had reason to think that it is no member.
+    /// When it last had a reason to think that it is not a member.
     outside_at: Option<Micros>,
-    /// The members that it knew of when it was last looked at, and when these had changed: a refusal may be on its way for as
-    /// long as its disk takes.
+    /// The members that it knew when the check last looked, and when they last changed: an older refusal may still be
+    /// delayed by its disk.
     members: BTreeSet<NodeId>,
     members_at: Option<Micros>,
-    /// Registrations that it issued although it must have known that its clock is off, and when.
+    /// Registrations that it issued although it must have known that its clock is wrong, and when.
     too_bold: BTreeMap<Stamp, Micros>,
 }
 
@@ -82,7 +83,7 @@ impl Availability {
     /// Before a host's step: takes the clock readings out of the messages that the step will handle, and notes whether any of
     /// them gives the host reason to take its own clock for wrong.
     fn reads(&mut self, world: &World, host: Host) {
-        // A request may come before them in the inbox.
+        // A request may come before these messages in the inbox.
         self.looks_at_clock(world, host);
         let Self { hosts, clocks } = self;
         clocks.reads(world, host, |clocks| {
@@ -93,7 +94,7 @@ impl Availability {
         self.looks(world, host);
     }
 
-    /// A host has made a step, or is about to.
+    /// Looks at a host before or after a step.
     fn looks(&mut self, world: &World, host: Host) {
         self.looks_at_clock(world, host);
         let (members, reasons) = (world.books.members(host), self.hosts.entry(host).or_default());
@@ -112,7 +113,7 @@ impl Availability {
         }
     }
 
-    /// A client is told of its registration: it must not be one that was taken under a clock known to be off.
+    /// Judges an answer about a registration: it must not have been accepted under a clock that is known to be wrong.
     fn judge_taken(&self, host: Host, asked: Micros, view: &Registration) -> Checked {
         let taken = self.hosts.get(&host).and_then(|reasons| reasons.too_bold.get(&view.stamp));
         if taken.is_some_and(|at| *at >= asked) {
@@ -121,8 +122,8 @@ impl Availability {
         Ok(())
     }
 
-    /// A request was refused: there must be a reason for it. What the rules of names and registrations refuse is not judged
-    /// here: the oracle does that at the end.
+    /// Judges a refusal: there must be a reason for it. Refusals by the rules of names and registrations are judged at
+    /// the end, by the oracle.
     fn judge(&self, world: &World, host: Host, asked: Asked, refusal: &Refusal) -> Checked {
         if world.machines[host].is_old() {
             return Ok(());
@@ -157,8 +158,8 @@ impl Availability {
     }
 }
 
-/// Returns true where a host may rightly refuse because it takes itself for no member: it has no snapshot yet, its admission
-/// has not reached it, it was evicted or has departed, or it holds ops that an eviction made void.
+/// Returns true where a host may rightly refuse because it is not a member as far as it knows: it has no snapshot yet,
+/// its admission has not reached it, it was evicted or has departed, or it holds ops that an eviction made void.
 fn is_outside(world: &World, host: Host) -> bool {
     let machine = &world.machines[host];
     !machine.is_installed()
@@ -172,8 +173,8 @@ fn is_asked_to_leave(world: &World, host: Host) -> bool {
     world.books.roll.departs(node) || world.books.orders.wanted_to_leave(node)
 }
 
-/// Returns true where the host may begin the eviction that was asked for: by what it knows, more than half of the members
-/// would stay in the cluster, and these (the host is one of them) have been heard of lately.
+/// Returns true where the host may begin the eviction that was asked for: by what it knows, more than half of the
+/// members would stay in the cluster and were heard from lately, the host included.
 fn has_majority(world: &World, host: Host, asked: Asked) -> bool {
     let Order::Evict(whom) = asked.order else { return false };
     let (members, mut going) = (world.books.members(host), world.books.roll.going(&world.books.ledger, host));
@@ -188,8 +189,8 @@ fn has_company(world: &World, host: Host, at: Micros) -> bool {
     others.any(|member| in_contact(world, host, *member, at))
 }
 
-/// Returns true where the host may be slow to answer for a reason of its own: its process has just started, its disk is slow
-/// or full, or it issues registrations anew that an eviction made void.
+/// Returns true where the host itself may be slow: its process has just started, its disk is slow or full, or it issues
+/// registrations anew that an eviction made void.
 fn is_hindered(world: &World, host: Host, at: Micros) -> bool {
     let (machine, conditions) = (&world.machines[host], &world.books.conditions);
     let slow = machine.drive.slow > 1 || machine.drive.full || conditions.upset_until(host) + KNOWN > at;

@@ -1,8 +1,8 @@
-//! What a node keeps is bounded by what lives, not by all that ever happened.
+//! The data that a node keeps is bounded by what still exists, not by everything that ever happened.
 //!
-//! Once the cluster has come to rest a little more happens, so that whatever goes with the next event goes, and time passes
-//! until nothing is kept for being young. Then the rows of every table of every node are counted, and held against what
-//! there is: members, membership ops, registrations that are not over, names.
+//! Once the cluster has come to rest, some more events happen, since some data is dropped only with a later event, and
+//! time passes until nothing is kept because of its age. Then the rows of every table of every node are counted and
+//! compared with the numbers of members, membership ops, registrations that are not over, and names.
 
 use std::collections::BTreeSet;
 
@@ -23,46 +23,48 @@ use crate::violation::{Checked, broken};
 use crate::world::World;
 use crate::world::healing::is_wrong_for_good;
 
-/// How often something happens before the rows are counted: each lets the feed drop one more of its oldest chunks, and what
-/// waits for that is looked at again the next time.
+/// Number of further events before the rows are counted. Each lets the feed drop one more of its oldest chunks, and
+/// registrations that wait for this are looked at again the next time.
 const ROUNDS: u64 = 4;
-/// Rows of a kind that a node may have whatever lives: single records, and what the last rounds left.
+/// Rows of a table that are always allowed: single records, and leftovers of the last rounds.
 const SOME: usize = 16;
-/// Bytes of single records, and for each node that ever was in.
+/// Bytes of single records that are allowed in all, and for each node that was ever admitted.
 const RECORDS: (usize, usize) = (4096, 512);
 
-/// The length of all that a process has in its memory, written out; its tables left out.
+/// Returns the length of a process's memory in debug format, without its tables.
 pub(crate) fn memory(world: &World, host: Host) -> usize {
     let replica = world.machines[host].replica();
     replica.map_or(0, |replica| format!("{replica:?}").len().saturating_sub(format!("{:?}", replica.store()).len()))
 }
 
-/// What there is.
+/// The numbers that bound what a node may keep.
 struct Living {
-    /// Nodes that ever were in, or on their way.
+    /// Nodes that were ever admitted or tried to join.
     nodes: usize,
     membership_ops: usize,
     /// Registrations of any kind, void ones included.
     registrations: usize,
-    /// Registrations that are not over, or whose id is remembered for a month, or that are private.
+    /// Registrations that are not over, or have an id chosen by the client, which is remembered for a month, or have
+    /// private names.
     remembered: usize,
     /// Names that were ever claimed.
     names: usize,
-    /// Claims of all registrations.
+    /// Number of claims of all registrations.
     claims: usize,
     namespaces: usize,
 }
 
-/// Everything was decided and all nodes are members. Where ops stay in the logs for long, time passes in some runs only.
+/// Checks all nodes, once everything is decided and all nodes are members. Where ops stay in the logs for long, this is
+/// done in some runs only, because much time has to pass.
 pub(crate) fn check(world: &mut World) -> Checked {
     if world.plan.keep_log > 1000 && !world.plan.seed.is_multiple_of(8) {
         return Ok(());
     }
     let keep = world.plan.keep_events.unwrap_or(0);
     let hosts = world.present();
-    // One whose clock stays wrong takes no names.
+    // A host whose clock stays wrong takes no registrations.
     let Some(first) = hosts.iter().copied().find(|host| !is_wrong_for_good(world, *host)) else { return Ok(()) };
-    // Members that are evicted for being silent may come and go at any time.
+    // With automatic evictions, members may be evicted and return at any time.
     let lives = |world: &World| world.machines.iter().map(|machine| u64::from(machine.life)).sum::<u64>();
     let before = lives(world);
     for round in 0..ROUNDS {
@@ -73,7 +75,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
         let later = world.now + (keep + 3000) * 1000;
         world.run_until(later)?;
     }
-    // Somebody who asked to join and never went further is not waited for any more.
+    // A newcomer that asked to join and never continued is dropped by then.
     let ttl = if world.plan.lies.is_empty() { 0 } else { world.plan.snapshot_ttl };
     let later = world.now + (world.plan.keep_log + ttl + 5000) * 1000;
     world.run_until(later)?;
@@ -85,7 +87,7 @@ pub(crate) fn check(world: &mut World) -> Checked {
     let time = replicas.map(|replica| replica.watermark()).min();
     let verdicts = oracle::judge(&ops, time.unwrap_or_default());
     let living = Living::of(world, &verdicts);
-    // One whose clock is off from all others' judges no age, and forgets nothing until it is right.
+    // A host whose clock differs from all others' does not judge ages, and forgets nothing while its clock is wrong.
     for host in hosts {
         if !is_wrong_for_good(world, host) {
             living.check(world, host)?;
@@ -98,7 +100,7 @@ fn is_member(world: &World, host: Host) -> bool {
     world.machines[host].is_member()
 }
 
-/// A client takes a name and gives it up.
+/// A client claims a name and releases it.
 fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
     let name = format!("atrest{round}x{}", world.now / 1000);
     let names = vec![NameRef { namespace: "username".to_owned(), name }];
@@ -171,9 +173,9 @@ impl Living {
                 Table::Membership => self.membership_ops,
                 Table::Names | Table::Erased => self.names,
                 Table::Registrations | Table::Ids | Table::Owners => self.registrations,
-                // One that waits for the watermark may wait for the feed too.
+                // A registration may have a row that waits for the watermark and one that waits for the feed.
                 Table::Over => 2 * self.registrations,
-                // All is decided, and nothing is missing.
+                // Everything is decided and no op is missing, so these tables must be empty.
                 Table::Contested | Table::Early => {
                     let contested = schema::Contested::first(store, &Span::all(), Direction::Up, |found| found.key());
                     let early = schema::Early::first(store, &Span::all(), Direction::Up, |found| found.key());
@@ -187,7 +189,8 @@ impl Living {
                     }
                     continue;
                 }
-                // A reservation that a clock far ahead has made ends when the time has come.
+                // A reservation made under a clock far ahead still waits for its end, so only reservations that the
+                // watermark has passed count.
                 Table::Expiries => {
                     let mut left = 0;
                     let over = Span::all().below((time, Stamp::default()));
@@ -221,7 +224,7 @@ impl Living {
         Ok(())
     }
 
-    /// Whatever all members hold has left the logs; at rest that is everything but for what is young.
+    /// Ops that all members hold must have left the logs. At rest these are all ops except recent ones.
     fn log(&self, world: &World, host: Host) -> Checked {
         let machine = &world.machines[host];
         let ops = machine.disk.logged_ops().into_iter();
@@ -240,7 +243,7 @@ impl Living {
         }
     }
 
-    /// Where what is over is forgotten, no more is left of it than the feed still tells.
+    /// Where registrations that are over are forgotten, no more of them may be left than kept events refer to.
     fn registrations(&self, world: &mut World, host: Host) -> Checked {
         if world.plan.keep_events.is_none() {
             return Ok(());

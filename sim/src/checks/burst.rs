@@ -1,4 +1,4 @@
-//! What waited for an fsync goes out at once, and may be no more than what a peer has use for.
+//! Messages that waited for an fsync go out together. There must be no more of them than a peer can use.
 
 use crate::checks::check::Check;
 use crate::marks::Marks;
@@ -6,7 +6,8 @@ use crate::stats::burst;
 use crate::violation::{Checked, broken};
 use crate::world::{Seen, World};
 
-/// Messages to one peer in one step at most: some for each message that a peer may have sent meanwhile. A guess.
+/// Greatest number of messages to one peer in one step: some for each message that a peer may have sent meanwhile. A
+/// guess.
 const BURST: usize = 400;
 
 /// See the module's text.

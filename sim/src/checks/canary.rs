@@ -1,4 +1,4 @@
-//! A name that must not be claimed: a failure on purpose ([`canary`](crate::canary)).
+//! A name that must not be claimed, as a deliberate failure ([`canary`](crate::canary)).
 
 use crate::canary;
 use crate::checks::check::Check;

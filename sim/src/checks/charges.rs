@@ -1,4 +1,4 @@
-//! Registrations that count for an API token: no node lets more of them be open at once than the token may have.
+//! Limits of API tokens: no node allows more open registrations of a token than the token may have.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,9 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::{Seen, World};
 
-/// Registrations that hosts told clients of, with how many the token may have open whose bearer was the first to be told; none
-/// where that one bore none with a limit. Whoever asks again for a registration that there is opens nothing.
+/// The registrations that each host confirmed to a client, each with the limit of open registrations of the token that
+/// was charged, or none where there was no such token. The first answer counts, because a retry opens no further
+/// registration.
 #[derive(Debug, Default)]
 pub(crate) struct Charges {
     told: BTreeMap<Host, BTreeMap<Stamp, Option<u32>>>,
@@ -23,9 +24,9 @@ pub(crate) struct Charges {
 impl Check for Charges {
     fn saw(&mut self, what: &Seen<'_>, world: &World, _: &mut Marks) -> Checked {
         match what {
-            // What it counts against limits is what the copy knows of.
+            // The copy of the directory counts only what it knows itself.
             Seen::Swapped(host) => drop(self.told.remove(host)),
-            // What was accepted elsewhere, or in an earlier life, counts for nothing here.
+            // Registrations that were accepted at another node, or in an earlier incarnation, do not count here.
             Seen::Registered { host, max_open, view } if view.stamp.node == world.machines[*host].node => {
                 self.told.entry(*host).or_default().entry(view.stamp).or_insert(*max_open);
             }
@@ -40,7 +41,8 @@ impl Check for Charges {
 }
 
 impl Charges {
-    /// Looks only at reservations that certainly were open when another was let in, so a few more may have been.
+    /// Counts only reservations that were certainly open when another registration was accepted. So the node may have
+    /// had a few more.
     fn check(&self, world: &World, host: Host, verdicts: &Verdicts) -> Checked {
         let machine = &world.machines[host];
         let Some(told) = self.told.get(&host).filter(|_| !machine.came_back && !machine.restored) else {
@@ -67,7 +69,7 @@ impl Charges {
     }
 }
 
-/// The registration that an op may close to its token.
+/// Returns the registration that an op may close.
 fn closes(op: &Op) -> Option<Stamp> {
     match &op.body {
         Body::Name(NameOp::Activate { registration }) | Body::Name(NameOp::Erase { registration }) => {

@@ -1,4 +1,4 @@
-//! What every check has in common.
+//! The interface of all checks.
 
 use std::fmt::Debug;
 
@@ -8,27 +8,27 @@ use crate::plan::Host;
 use crate::violation::Checked;
 use crate::world::{Seen, World};
 
-/// A check that looks on: it sees everything that happens, together with the world as it is then, and says what must not
-/// be. It keeps its own books, or reads those of the world, and does not trust what a replica says of itself. Marks are
-/// for rare branches that it comes by.
+/// A check that observes the run: it sees every event together with the world at that time, and reports what must not
+/// happen. It keeps its own books, or reads those of the world, and does not trust what a replica reports about itself.
+/// `marks` is for rare branches that the check reaches.
 #[allow(unused_variables)]
 pub(crate) trait Check: Debug {
-    /// Something happens.
+    /// Called for every event.
     fn saw(&mut self, what: &Seen<'_>, world: &World, marks: &mut Marks) -> Checked {
         Ok(())
     }
 
-    /// The cluster has come to rest, and this is what the oracle says of it. May come more than once.
+    /// Called when the cluster has come to rest, with the oracle's verdicts. May be called more than once.
     fn at_rest(&mut self, verdicts: &Verdicts, world: &World, marks: &mut Marks) -> Checked {
         Ok(())
     }
 
-    /// The run is over, whether or not the cluster came to rest.
+    /// Called when the run is over, whether or not the cluster came to rest.
     fn at_end(&mut self, world: &World, marks: &mut Marks) -> Checked {
         Ok(())
     }
 }
 
-/// A check that asks: it makes requests to a node of a cluster that has come to rest and compares the answers with the
-/// oracle. The world runs on meanwhile, and all other checks look on.
+/// A check that makes requests to a node of a cluster at rest, and compares the answers with the oracle. The world runs
+/// on meanwhile, and all other checks keep observing.
 pub(crate) type Question = fn(&mut World, Host, &Verdicts) -> Checked;

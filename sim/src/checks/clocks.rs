@@ -1,4 +1,4 @@
-//! What nodes heard of each other's clocks, and what they may make of it.
+//! The readings that nodes took of each other's clocks, and the conclusions that they may draw.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,32 +11,32 @@ use crate::world::contact::{KNOWN, clock_of, in_contact, lower_median};
 use crate::world::ids::host_of;
 use crate::world::net::Micros;
 
-/// In larger clusters nobody's readings are taken, because that would take longer than the run itself.
+/// Readings are not recorded in larger clusters, because that would take longer than the run itself.
 pub(super) const LARGEST: usize = 32;
 
 /// A node whose clock is off from the median of the members' by more than this is suspect, milliseconds: half of
 /// `max_clock_skew` (design, section 4).
 const LIMIT: i64 = 5000;
 
-/// A difference that is not judged, milliseconds: rounding, and steps that take their time.
+/// Milliseconds of difference that are not judged, because of rounding and the duration of steps.
 const SLACK: i64 = 300;
 
 /// For how long a node may go by a reading of another's clock after it took a later one, microseconds. A heartbeat that was
 /// delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
 const LATELY: Micros = 8_000_000;
 
-/// A process that makes no step for so long has stood still, microseconds: what it heard before counts as if that time had
-/// not passed, since what it hears now has waited for it.
+/// A process that makes no step for this many microseconds has stood still. For its earlier readings that time does not
+/// count, since the messages that it reads now have waited for it.
 const STANDSTILL: Micros = 2_000_000;
 
 /// One reading that a node took of another's clock, from a message.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
-    /// Milliseconds by which that clock was ahead of the virtual time.
+    /// Milliseconds by which that clock was ahead of virtual time.
     ahead: i64,
-    /// The sender was a newcomer, or one that the reader did not know to be a member yet.
+    /// True where the sender was a newcomer, or the reader did not know it as a member.
     joining: bool,
-    /// When the next one was taken.
+    /// When the next reading of this clock was taken; none for the last one.
     until: Option<Micros>,
 }
 
@@ -47,26 +47,27 @@ pub(super) struct Clocks {
     /// [`LATELY`].
     heard: BTreeMap<Host, BTreeMap<NodeId, Vec<Heard>>>,
     nothing: BTreeMap<NodeId, Vec<Heard>>,
-    /// By host, when its last step began, and the members that it knew of then. In the midst of a step it may have taken one
-    /// in and not yet put another out.
+    /// By host, when its last step began, and the members that it knew then. During a step it may have admitted one
+    /// member and not yet removed another.
     steps: BTreeMap<Host, (Micros, BTreeSet<NodeId>)>,
 }
 
 impl Clocks {
-    /// A process starts: it knows nobody's clock.
+    /// Forgets the readings of a host whose process starts.
     pub(super) fn forget(&mut self, host: Host) {
         self.heard.remove(&host);
         self.steps.remove(&host);
     }
 
-    /// Before a host's step: takes the readings out of the messages that the step will handle, and shows itself after each.
+    /// Takes the readings out of the messages that a host's next step will handle. Calls `heard` after each of them.
     pub(super) fn reads(&mut self, world: &World, host: Host, mut heard: impl FnMut(&Self)) {
         self.step_begins(world, host);
-        // Without a state it does not know who is a member, and listens to nobody's clock.
+        // A node without a state does not know the members, and uses no readings.
         let running = world.machines[host].running().filter(|_| world.machines[host].is_installed());
         for input in running.map_or(&[][..], |running| running.inbox.as_slice()) {
             let Input::Message { from, message } = input else { continue };
-            // A newcomer says what the clock of its machine is, which may have been a member before.
+            // A newcomer reports its machine's clock. An earlier incarnation of the same key may still be a member, and
+            // then has the same clock.
             let (wall, newcomer) = match message {
                 Message::Vector(vector) => (vector.wall, false),
                 Message::Join { wall, .. } | Message::Installed { wall, .. } => (*wall, true),
@@ -95,7 +96,7 @@ impl Clocks {
         }
     }
 
-    /// A host takes a reading of a node's clock.
+    /// Records a reading that a host takes of a node's clock.
     fn hear(&mut self, now: Micros, host: Host, node: NodeId, wall: Millis, joining: bool) {
         let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(now);
         let heard = self.heard.entry(host).or_default().entry(node).or_default();
@@ -106,7 +107,7 @@ impl Clocks {
         heard.push(Heard { ahead, joining, until: None });
     }
 
-    /// What a member's clock shows now, and what a host takes it to show by the words of it that it heard last.
+    /// Returns the time that a member's clock shows now, and the times that follow from the host's last readings of it.
     pub(super) fn times_of(&self, world: &World, host: Host, member: NodeId) -> Vec<i64> {
         let heard = self.heard.get(&host).and_then(|heard| heard.get(&member)).into_iter().flatten();
         let heard = heard.map(|heard| heard.ahead + millis(world.now));
@@ -124,7 +125,7 @@ impl Clocks {
         let heard = heard.unwrap_or(&self.nothing);
         let ahead = own - millis(world.now);
         let far = |offset: i64| offset.abs() > LIMIT - SLACK;
-        // Most of the time nobody's is, and this is asked in every step.
+        // This shortcut helps because the check runs in every step, and usually no clock is wrong.
         let truths = (0..world.machines.len()).map(|other| clock_of(world, other) - own);
         let any = truths.chain(heard.values().flatten().map(|heard| heard.ahead - ahead)).any(far);
         if !any {
@@ -139,7 +140,7 @@ impl Clocks {
         })
     }
 
-    /// By how much each clock that counts for a host is ahead of its own, as it heard last, and in truth.
+    /// Describes by how much each relevant clock is ahead of the host's own, by its last reading and in truth.
     pub(super) fn describe(&self, world: &World, host: Host) -> String {
         let own = clock_of(world, host);
         let of = |member: &NodeId| {
@@ -184,8 +185,8 @@ fn may_be_off_by(
     })
 }
 
-/// Whether a host must know that its clock is off: it has heard all members lately, no clock has changed meanwhile, and
-/// by all of them it is off.
+/// Returns true where a host must know that its clock is wrong: it has heard from all members lately, no clock has
+/// changed meanwhile, and its clock differs from the median of them all.
 pub(super) fn must_be_off(world: &World, host: Host) -> bool {
     let (own, links) = (clock_of(world, host), &world.plan.links);
     let members = world.books.members(host);
@@ -198,7 +199,7 @@ pub(super) fn must_be_off(world: &World, host: Host) -> bool {
         return false;
     }
     let delay = i64::try_from((links.least + links.jitter) / 100).unwrap_or(0);
-    // Of a clock that goes slower than others, or stands still, an earlier and better reading may count.
+    // Where a clock is slow or stands still, an earlier and better reading may count.
     let strays = |member: &NodeId| world.machines[host_of(*member)].clock.strays(KNOWN);
     let strays = strays(&me) + members.iter().filter(|member| **member != me).map(strays).max().unwrap_or(0);
     let offsets = members.iter().map(|member| clock_of(world, host_of(*member)) - own);

@@ -1,5 +1,4 @@
-//! What only members know goes to members alone: the cluster's secret, from which join tokens are derived, and the key of
-//! private names.
+//! Secrets go to members only: the cluster's secret, from which join tokens are derived, and the key of private names.
 
 use forename::clock::NodeId;
 use forename::codec;
@@ -14,7 +13,7 @@ use crate::violation::{Checked, broken};
 use crate::world::ids::SECRET;
 use crate::world::{Seen, World};
 
-/// Which of the secrets some bytes have.
+/// Returns the name of the secret that some bytes contain; none where they contain none.
 fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     let has = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
     if has(&SECRET) {
@@ -40,7 +39,7 @@ impl Check for Confidential {
     }
 }
 
-/// A snapshot goes to whoever is no member yet.
+/// Checks a snapshot, which goes to a node that is not a member yet.
 fn gives(host: Host, to: NodeId, rows: &[Write]) -> Checked {
     let secret = |row: &Write| secret_in(row.value.as_deref().unwrap_or_default());
     match rows.iter().find_map(|row| secret(row).map(|what| (what, row))) {
@@ -52,9 +51,9 @@ fn gives(host: Host, to: NodeId, rows: &[Write]) -> Checked {
     }
 }
 
-/// A message leaves.
+/// Checks a message that is sent.
 fn sends(world: &World, host: Host, to: NodeId, message: &Message) -> Checked {
-    // These are most of all messages, and hold no bytes that a node chose.
+    // These are most of all messages, and contain no bytes that a node chose.
     if matches!(message, Message::Ops { .. } | Message::Vector(_)) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! At the end all members agree about who is out and how much of their logs counts.
+//! At the end all members agree on which nodes are out, and on the cuts of their logs.
 
 use crate::checks::check::Check;
 use crate::marks::Marks;

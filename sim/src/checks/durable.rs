@@ -1,4 +1,4 @@
-//! What a node says to anybody is on its disk by then.
+//! Whatever a node tells anybody is on its disk by then.
 
 use forename::crdt::{Namespace, Registration};
 use forename::model::{self, RulesVersion, Status};
@@ -76,7 +76,7 @@ fn answered(world: &World, host: Host, call: &Call, reply: &Reply) -> Checked {
 fn registration(world: &World, host: Host, view: &model::Registration) -> Checked {
     let disk = &world.machines[host].disk;
     let Some(durable) = Registration::load(disk.durable(), view.stamp) else {
-        // It may have been forgotten since. Whoever may not be told the outcome is told that it is pending even then.
+        // The registration may have been forgotten since. A discreet caller is told that it is pending even then.
         let logged = || world.books.ledger.op(view.stamp).is_some_and(|op| op.seq <= disk.log(op.node));
         let forgotten = world.plan.keep_events.is_some() && (view.status.is_final() || logged());
         if forgotten || schema::Void::has(disk.durable(), view.stamp) {

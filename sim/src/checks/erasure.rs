@@ -1,4 +1,4 @@
-//! What is left of what was erased: nothing, wherever one looks.
+//! At the end nothing is left of erased text in any table.
 
 use forename::crdt::{Claim, Registration};
 use forename::replica::any::{Answer, Request};
@@ -12,7 +12,7 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::World;
 
-/// The first table that has some bytes anywhere in a key or a value, with how many rows have them.
+/// Returns the first table in which some bytes occur in a key or a value, with the number of such rows.
 pub(crate) fn find(store: &MemoryStore, text: &[u8]) -> Option<(&'static str, usize)> {
     Table::ALL.into_iter().find_map(|table| {
         let count = rows_with(store, table, text);
@@ -20,7 +20,7 @@ pub(crate) fn find(store: &MemoryStore, text: &[u8]) -> Option<(&'static str, us
     })
 }
 
-/// Whether a name was lost by a registration that its own node alone knows, its op being void.
+/// Returns true where a registration that only its own node knows, because its op is void, lost this name.
 fn is_claimed_alone(store: &MemoryStore, verdicts: &Verdicts, to: &Claim) -> bool {
     let mut claimed = false;
     schema::Registrations::each(store, &Span::all(), |found| {
@@ -30,7 +30,7 @@ fn is_claimed_alone(store: &MemoryStore, verdicts: &Verdicts, to: &Claim) -> boo
     claimed
 }
 
-/// Whether anything is found by a name.
+/// Returns true where any row is found under a name.
 fn stands(store: &MemoryStore, name: NameKey<'_>) -> bool {
     let mut stands = schema::Names::has(store, name);
     schema::Claims::each(store, &Span::<schema::Claims>::of(name), |_| stands = true);
@@ -43,8 +43,9 @@ fn rows_with(store: &MemoryStore, table: Table, text: &[u8]) -> usize {
     store.rows(table).filter(|(key, value)| has(key) || has(value)).count()
 }
 
-/// At the end no node has the metadata of an erased registration, which is no other's, outside of the logs, whose ops leave
-/// them in time; nor the name, where nobody else ever claimed it. And it says of the registration that it was erased.
+/// Checks that a node has no metadata of an erased registration outside of the logs, which ops leave in time, unless
+/// another registration has the same metadata; and that it has no erased name, unless another registration claimed it.
+/// The node must also report that the registration was erased.
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     for (stamp, fate) in verdicts.fates.iter().filter(|(_, fate)| fate.erased) {
         world.mark("a registration is erased");
@@ -75,7 +76,8 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
                 world.mark("an erased name is somebody else's");
                 continue;
             }
-            // Whoever had forgotten it keeps the name that it does not know to be its.
+            // A node that had forgotten the registration before keeps the name, because it does not know that the name
+            // belongs to it.
             let forgotten = known.is_none() && world.plan.keep_events.is_some();
             let store = world.machines[host].disk.durable();
             let stands = stands(store, NameKey::new(&claim.namespace, &claim.key));

@@ -1,9 +1,10 @@
 //! A name has at most one holder at any time.
 //!
-//! The check `tenure` looks at one tenure: of all claims that follow the same claim at most one is confirmed. This check
-//! looks across tenures, at everything that anybody was told on any node: a claim is confirmed only after every earlier
-//! confirmed claim to the name has ended. A claim ends by a release or an erasure, by the rename that replaced it, or by
-//! its expiry; and the end must be earlier than the claim that follows, or be that claim itself: a respelling.
+//! The check `tenure` looks at one tenure: of all claims that follow the same claim at most one is confirmed. This
+//! check looks across tenures, at everything that any client or reader was told at any node: a claim is confirmed only
+//! after every earlier confirmed claim to the name has ended. A claim ends by a release or an erasure, by the rename
+//! that replaced it, or by its expiry; and the end must be earlier than the claim that follows, or be that claim
+//! itself: a respelling.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +20,23 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::{Seen, World};
 
-/// The claims that somebody was told are confirmed.
+/// The claims that were reported as confirmed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exclusive {
-    /// By name: each claim with the host that told it first.
+    /// By name: each claim, with the host that reported it first.
     confirmed: BTreeMap<Place, BTreeMap<Stamp, Host>>,
     /// The greatest watermark that any node has had.
     watermark: Hlc,
 }
 
 impl Exclusive {
-    /// A node's watermark rises.
+    /// Notes that a node's watermark rises.
     fn watermark(&mut self, watermark: Hlc) {
         self.watermark = self.watermark.max(watermark);
     }
 
-    /// Somebody is told that a registration is confirmed. `ops` are those that count, as far as is known now: an end that
-    /// turns out to be void later is found at the end of the run.
+    /// Checks a registration that is reported as confirmed. `ops` are those that count as far as is known now; an end
+    /// that turns out to be void later is found at the end of the run.
     fn confirmed<'a>(
         &mut self,
         host: Host,
@@ -63,10 +64,10 @@ impl Exclusive {
         Ok(())
     }
 
-    /// At the end of a run, by the ops that count: every claim that was told to be confirmed counts, and those to one name
-    /// ended one before the other.
+    /// Checks at the end of a run, by the ops that count: every claim that was reported as confirmed counts, and of two
+    /// such claims to one name the earlier had ended when the later began.
     fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
-        // A rename that lost ended nothing.
+        // A rename that lost ended no claim.
         let lost = |op: &Op| {
             matches!(&op.body, Body::Name(NameOp::Register(_)))
                 && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won)
@@ -102,7 +103,7 @@ impl Exclusive {
         Ok(())
     }
 
-    /// Whether some name had more than one holder in the course of the run.
+    /// Returns true where some name had more than one holder during the run.
     fn any_succession(&self) -> bool {
         self.confirmed.values().any(|holders| holders.len() > 1)
     }
@@ -165,13 +166,13 @@ fn has_ended<'a>(
     early().any(ends) || respelt() || expiry(claim, early()).is_some_and(|end| end < by.hlc && end <= watermark)
 }
 
-/// When a reservation ended by these ops; none where it did not, or is no reservation.
+/// Returns when a reservation ended by these ops; none where it was activated, or is not a reservation.
 fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option<Hlc> {
     let mut end = ops.clone().find_map(|op| match &op.body {
         Body::Name(NameOp::Register(register)) if op.stamp() == claim => register.expires,
         _ => None,
     })?;
-    // In the order of their timestamps: what comes after the end is too late.
+    // Extensions count in the order of their timestamps, and one that comes after the end is too late.
     let extends = |op: &Op| match &op.body {
         Body::Name(NameOp::Extend { registration, expires }) if *registration == claim => Some((op.hlc, *expires)),
         _ => None,
@@ -211,7 +212,7 @@ mod tests {
         ClaimRef { registration, namespace: "username".to_owned(), key: "alice".to_owned() }
     }
 
-    /// Whether a second claim, of time 90, may be told to be confirmed after the first, of time 10.
+    /// Returns true where a second claim, of time 90, may be reported as confirmed after the first, of time 10.
     fn may_follow(expires: Option<Hlc>, others: Vec<Op>, watermark: u64) -> bool {
         let mut exclusive = Exclusive::default();
         exclusive.watermark(Hlc(watermark));

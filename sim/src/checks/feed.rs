@@ -1,4 +1,5 @@
-//! A feed goes on where it ended, says again what it said before, and tells each event once and as what it is.
+//! A feed continues where it ended, repeats what it said before when it is read again, and has each event once and with
+//! the right content.
 
 use forename::clock::Stamp;
 use forename::crdt::{ID_WINDOW, NameOp};
@@ -35,14 +36,14 @@ impl Check for Feed {
         }
     }
 
-    /// The readers of each node know each outcome; those of a newcomer the ones that were open when it came. Those of a node
-    /// that came back know what became of all that it accepted in any life.
+    /// At rest, the reader of a founder that was never evicted knows every outcome, and the reader of any node knows the
+    /// outcomes of all registrations that the node accepted in any incarnation, unless events were dropped unread.
     fn at_rest(&mut self, verdicts: &Verdicts, world: &World, _: &mut Marks) -> Checked {
         world.present().into_iter().try_for_each(|host| knows_all(world, host, verdicts))
     }
 }
 
-/// An event that was not read before: a feed tells it once, and its content is that of its kind.
+/// Judges an event that is read for the first time: it must be new in its feed, and its content must fit its kind.
 fn is_right(world: &World, host: Host, event: &Event) -> Checked {
     let Registration { id, stamp, status, .. } = event.data.registration;
     let reused = || is_reused(world, id, stamp);
@@ -68,7 +69,8 @@ fn is_right(world: &World, host: Host, event: &Event) -> Checked {
     }
 }
 
-/// Whether a client's id was another registration's long before: it is known for a month.
+/// Returns true where a client's id belonged to another registration more than a month before, so that it counts as a
+/// new id.
 fn is_reused(world: &World, id: Uuid, stamp: Stamp) -> bool {
     let long_before = |op: &Op| {
         stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
@@ -79,9 +81,9 @@ fn is_reused(world: &World, id: Uuid, stamp: Stamp) -> bool {
 
 fn knows_all(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     let (machine, feeds) = (&world.machines[host], &world.books.feeds);
-    // A node that came back knows of what was decided without it as a newcomer does.
+    // A node that returned from an eviction knows what was decided meanwhile only as a newcomer does.
     let founder = host < world.plan.founders && !machine.came_back && !feeds.missed(host);
-    // Cut off for longer than anything is kept, and evicted then.
+    // The node was cut off for longer than anything is kept, and was evicted meanwhile.
     let too_late = machine.came_back && world.plan.keep_events.is_some();
     let forgot = too_late || feeds.missed(host);
     let firsts = verdicts.fates.iter().filter(|(_, fate): &(_, &Fate)| fate.first);
@@ -104,7 +106,7 @@ fn knows_all(world: &World, host: Host, verdicts: &Verdicts) -> Checked {
     Ok(())
 }
 
-/// Whether an event that is read again says the same, but for text that was erased since.
+/// Returns true where an event that is read again says the same, except for text that was erased since.
 fn says_the_same(before: &Event, now: &Event) -> bool {
     let fixed = |event: &Event| {
         let Registration { id, status, node, stamp, expires_at, activated, .. } = event.data.registration;

@@ -1,5 +1,5 @@
-//! A node stops by itself only where it has to: its store has failed, or its data directory is not its latest; and then it
-//! does stop.
+//! A node stops by itself only where it must, because its store has failed or its data directory is an old copy; and
+//! then it does stop.
 
 use forename::clock::Hlc;
 use forename::replica::Message;
@@ -11,7 +11,8 @@ use crate::violation::{Checked, broken};
 use crate::world::net::Micros;
 use crate::world::{Seen, World};
 
-/// A node that was shown that its directory is not its latest stops within so long: an fsync on the slowest disk, and some.
+/// Time within which a node must stop after a peer has shown it that its directory is an old copy: an fsync on the
+/// slowest disk, and some more.
 const STOPS_WITHIN: Micros = 5_000_000;
 
 /// See the module's text.
@@ -30,7 +31,7 @@ impl Check for Halt {
     }
 }
 
-/// A node speaks: not of its own log any more, where it was shown before that its directory is not its latest.
+/// Checks that a node whose directory is an old copy, and which was shown that, sends nothing of its own log any more.
 fn speaks_on(world: &World, host: Host, message: &Message) -> Checked {
     let machine = &world.machines[host];
     let shown = machine.old().and_then(|old| old.shown_at).filter(|at| world.now > *at + STOPS_WITHIN);

@@ -1,7 +1,7 @@
-//! What is told to be confirmed is durable on a majority of the members.
+//! A registration that is reported as confirmed is durable on a majority of the members.
 //!
-//! A node decides by what others say that they hold. This check looks at their disks instead, so it notices where a node
-//! believed a word that was never said, or counted one that it must not count.
+//! A node decides by the acknowledgements of others. This check looks at their disks instead, so it notices where a
+//! node believed an acknowledgement that was never sent, or counted one that it must not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,17 +18,17 @@ use crate::violation::{Checked, broken};
 use crate::world::ids::node_id;
 use crate::world::{Seen, World};
 
-/// What nodes have ever had on their disks, and who they took for members.
+/// The logs that nodes have ever had on their disks, and the memberships that hosts have seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
-    /// By holder, the prefix of each log.
+    /// By holder, the durable prefix of each log.
     durable: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
-    /// By host, the memberships that it has seen, itself included.
+    /// By host, the sets of members that it has announced, itself included.
     memberships: BTreeMap<Host, BTreeSet<BTreeSet<NodeId>>>,
 }
 
 impl Held {
-    /// An fsync is done: these prefixes of logs are on a node's disk.
+    /// Notes that these prefixes of logs are on a node's disk.
     fn synced(&mut self, node: NodeId, logs: &BTreeMap<NodeId, Seq>) {
         let known = self.durable.entry(node).or_default();
         for (origin, seq) in logs {
@@ -37,13 +37,14 @@ impl Held {
         }
     }
 
-    /// A node says whom it takes for members.
+    /// Notes the members that a host has announced.
     fn members(&mut self, host: Host, members: BTreeSet<NodeId>) {
         self.memberships.entry(host).or_default().insert(members);
     }
 
-    /// Whether more than half of the members hold an op, by the membership as it is now or by some other that the host has
-    /// seen: by which one it decided is not told. Those whom the origin of the op had frozen before do not count.
+    /// Returns true where more than half of the members hold an op, by the present membership or by another one that
+    /// the host has seen, because the host does not say by which one it decided. Members that the op's origin had
+    /// frozen before do not count.
     fn by_majority(&self, host: Host, now: &BTreeSet<NodeId>, op: (Stamp, Seq), frozen: &BTreeSet<NodeId>) -> bool {
         let (stamp, seq) = op;
         let holds = |node: &NodeId| {
@@ -55,7 +56,7 @@ impl Held {
         majority(now) || self.memberships.get(&host).is_some_and(|seen| seen.iter().any(majority))
     }
 
-    /// A registration is told to be confirmed for the first time.
+    /// Checks a registration when it is reported as confirmed for the first time.
     fn is_held(&self, world: &World, host: Host, stamp: Stamp) -> Checked {
         let seq = world.books.ledger.op(stamp).map_or(Seq::MAX, |op| op.seq);
         let founders = (0..world.plan.founders).map(node_id);
@@ -75,7 +76,7 @@ impl Check for Held {
                 let machine = &world.machines[*host];
                 self.synced(machine.node, machine.disk.logs());
             }
-            // What else the step says may rest on the membership that it announces last.
+            // Other outputs of the step may rest on the membership that it announces last.
             Seen::Says { host, outputs } => {
                 for output in *outputs {
                     if let Output::Log(log::Output::Peers { members, .. }) = output {

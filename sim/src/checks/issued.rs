@@ -1,5 +1,6 @@
-//! What members issue about who is a member is judged when they issue it, against the world: the newcomer's clock as it is,
-//! the machines that have spoken lately, the logs that others have. What a node cannot know yet is held in its favour.
+//! Membership ops are judged when they are issued, against the world: the newcomer's true clock, the machines that have
+//! sent something lately, the logs that others have. Where a node cannot know something yet, the check decides in its
+//! favour.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +18,14 @@ use crate::world::machine::Machine;
 use crate::world::net::Micros;
 use crate::world::{Seen, World};
 
-/// Milliseconds by which a newcomer's clock may be off, and some for what it said to have taken its time.
+/// Milliseconds by which a newcomer's clock may be wrong, with an allowance for the delay of its message.
 const CLOCK: u64 = 10_000 + 3000;
 
-/// Clocks that were not touched for so long are what every node takes them for, microseconds.
+/// All nodes know a clock that was not changed for this many microseconds.
 const SETTLED: Micros = 10_000_000;
 
-/// A member is heard just now if its promise has moved within three heartbeats; it may have said so some relays earlier.
+/// A member is in contact if its promise has moved within three heartbeats; the promise may have travelled over several
+/// relays.
 const JUST_NOW: Micros = 3_000_000 + 5_000_000;
 
 /// See the module's text.
@@ -37,7 +39,7 @@ impl Check for Issued {
         match what {
             Seen::Started(host) => self.clocks.forget(*host),
             Seen::Turn(host) if world.machines.len() <= LARGEST => self.clocks.reads(world, *host, |_| {}),
-            // What it takes in the same step it may have taken after it issued them.
+            // Ops that are received in the same step may have arrived after these were issued.
             Seen::Writes { host, ops } if !world.machines[*host].is_old() => {
                 let mut own = ops.iter().filter(|op| op.node == world.machines[*host].node);
                 return own.try_for_each(|op| match &op.body {
@@ -61,8 +63,8 @@ impl Check for Issued {
     }
 }
 
-/// Whoever lets a newcomer in knows of no eviction that is under way, has heard all members just now, and most of them have
-/// the admissions before; and the newcomer's clock is right.
+/// Judges an admission: the issuer must know of no unfinished eviction, have heard from all members just now, and have
+/// seen the earlier admissions at most of them; and the newcomer's clock must be right.
 fn judge_admission(world: &World, host: Host, op: &Op, newcomer: NodeId, clocks: &Clocks) -> Checked {
     let why = |why: String| broken("admitted", format!("host {host} lets {newcomer} in, though {why}"));
     let mut members = world.books.roll.members(&world.books.ledger, host, world.plan.founders);
@@ -89,14 +91,16 @@ fn judge_admission(world: &World, host: Host, op: &Op, newcomer: NodeId, clocks:
     }
 }
 
-/// Whoever begins an eviction, because an operator wants it, is in contact with a majority that would stay.
+/// Judges a freeze that begins an eviction by an operator's order: the issuer must be in contact with a majority that
+/// would stay.
 fn judge_freeze(world: &World, host: Host, op: &Op, whom: NodeId) -> Checked {
     let others = world
         .books
         .roll
         .freezes(&world.books.ledger, host)
         .any(|(by, seq, node)| node == whom && (by, seq) != (op.node, op.seq));
-    // One that stood still reads in one step what was said meanwhile, in any order with the operator's word.
+    // A host that stood still reads in one step the messages that arrived meanwhile, in any order relative to the
+    // operator's order.
     let stood_still = world.books.conditions.was_upset(host, world.now.saturating_sub(JUST_NOW));
     let begins = !others && !stood_still && world.plan.evict_after.is_none() && is_present_as(world, whom);
     if !begins {
@@ -113,8 +117,8 @@ fn judge_freeze(world: &World, host: Host, op: &Op, whom: NodeId) -> Checked {
     Ok(())
 }
 
-/// Whoever is the first to declare an eviction done has the freezes of all who stay, and these are a majority. Of members that
-/// have begun anew it need not be.
+/// Judges the first declaration of an eviction: the issuer must have the freezes of all members that stay, and these
+/// must be a majority, except where the evicted nodes have returned as later incarnations.
 fn judge_eviction(world: &World, host: Host, whom: &BTreeSet<NodeId>) -> Checked {
     let mut others = (0..world.machines.len()).filter(|other| *other != host);
     let done = others.any(|other| whom.iter().any(|node| world.books.ledger.cuts_of(other).contains_key(node)));
@@ -144,7 +148,7 @@ fn judge_eviction(world: &World, host: Host, whom: &BTreeSet<NodeId>) -> Checked
     Ok(())
 }
 
-/// Whoever departs leaves its ops with all members, and somebody who stays.
+/// Judges a departure: the other members must have the node's ops, and at least one of them must stay.
 fn judge_departure(world: &World, host: Host, op: &Op) -> Checked {
     let members = world.books.roll.members(&world.books.ledger, host, world.plan.founders);
     let others: BTreeSet<_> = members.into_iter().filter(|member| *member != op.node).collect();
@@ -161,29 +165,31 @@ fn judge_departure(world: &World, host: Host, op: &Op) -> Checked {
     Ok(())
 }
 
-/// Whether the node is the one that its machine runs, or would run, now.
+/// Returns true where the node is the incarnation that its machine runs now, or would run if it were up.
 fn is_present_as(world: &World, node: NodeId) -> bool {
     world.machines.get(host_of(node)).is_some_and(|machine| machine.node == node)
 }
 
-/// Whether the data directory of a node was replaced by an older copy. The ledger does not know all ops of such a node.
+/// Returns true where the data directory of a node was replaced by an older copy. The ledger does not know all ops of
+/// such a node.
 fn is_old(world: &World, node: NodeId) -> bool {
     let machine = &world.machines[host_of(node)];
     machine.is_old() || machine.halted().is_some()
 }
 
-/// Whether a node has a log up to an op, in memory or on its disk.
+/// Returns true where a node has a log up to an op, in memory or on its disk.
 fn has(world: &World, node: NodeId, origin: NodeId, seq: Seq) -> bool {
     let applied = |host: Host| world.books.ledger.applied(host).get(&origin).copied().unwrap_or(0);
     let most = |machine: &Machine| applied(machine.host).max(machine.disk.log(origin));
     node == origin || world.machines.get(host_of(node)).is_some_and(|machine| most(machine) >= seq)
 }
 
-/// Whether a member cannot have been heard just now: it has said nothing to anybody for long. Where messages take long nobody
-/// can tell, nor in large clusters, where they go by many.
+/// Returns true where a member cannot have been heard just now, because it has sent nothing to anybody for long. Always
+/// false where messages are slow, and in large clusters, where they travel over many relays.
 fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
     let links = &world.plan.links;
-    // Nor one that stood still, and reads only now what was said meanwhile; or that others reach only now, who pass it on.
+    // The same where the host stood still and reads earlier messages only now, or where some other node, which passes
+    // messages on, became reachable only now.
     let sound = |other: &Machine| {
         let since = world.net.sound_since(host, other.host);
         other.host == host || !other.is_up() || since.is_some_and(|since| since + JUST_NOW < world.now)
@@ -192,7 +198,7 @@ fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
         || !world.machines.iter().all(sound)
         || world.machines.len() > world.plan.spread.small
         || world.books.conditions.was_upset(host, world.now.saturating_sub(JUST_NOW));
-    // Whoever was let in just now may not have said anything yet.
+    // A newcomer may not have sent anything yet.
     let since = world
         .books
         .conditions
@@ -201,9 +207,9 @@ fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
     since.is_some_and(|since| since + JUST_NOW < world.now)
 }
 
-/// By how many milliseconds a newcomer's clock is off from cluster time, whichever of the members' clocks the host takes that
-/// from: cluster time lies between the first and the last of them, as they are or as the host heard them. None where one of
-/// these clocks was touched lately.
+/// Returns by how many milliseconds a newcomer's clock differs from cluster time, in the most favourable case: cluster
+/// time lies between the least and the greatest of the members' clocks, in truth or by the host's readings. None where
+/// one of these clocks was changed lately.
 fn off_by(world: &World, host: Host, members: &BTreeSet<NodeId>, newcomer: Host, clocks: &Clocks) -> Option<u64> {
     let hosts = members.iter().map(|member| host_of(*member)).chain([host, newcomer]);
     let quiet = |host: Host| world.books.conditions.is_clock_settled(host, world.now.saturating_sub(SETTLED));
@@ -216,7 +222,8 @@ fn off_by(world: &World, host: Host, members: &BTreeSet<NodeId>, newcomer: Host,
     Some(clock.abs_diff(clock.clamp(first, last)))
 }
 
-/// How late a word can make its sender's clock look, milliseconds: one message in some takes ten times as long as others.
+/// Returns by how many milliseconds a delay can make a sender's clock look late: some messages take ten times as long
+/// as others.
 fn delay(world: &World) -> u64 {
     (world.plan.links.least + world.plan.links.jitter) / 100
 }

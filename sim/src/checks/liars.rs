@@ -1,4 +1,4 @@
-//! No node takes somebody for a member whom nobody let in, or believes what a liar said of another's address.
+//! No node takes a node for a member that nobody admitted, or believes a false address that a liar sent.
 
 use forename::replica::Contact;
 

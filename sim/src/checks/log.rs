@@ -1,4 +1,4 @@
-//! Logs grow op by op, no op contradicts a promise of its origin, and nobody holds what its origin never issued.
+//! Logs grow op by op, no op contradicts a promise of its origin, and no node holds an op that its origin never issued.
 
 use forename::log::{Op, Seq};
 
@@ -19,7 +19,7 @@ impl Check for Log {
     }
 }
 
-/// A directory that is not the latest may issue what it likes, but nobody may take it.
+/// Judges an op that a node issues. A directory that is an old copy may issue anything, but no node may accept it.
 fn issued(world: &World, host: Host, op: &Op) -> Checked {
     if world.machines[host].is_old() {
         return Ok(());

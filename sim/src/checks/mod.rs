@@ -1,8 +1,8 @@
-//! What must hold. A check is a file here and a line in one of two lists.
+//! The checks: properties that must hold. Each check is a file here and a line in one of two lists.
 //!
-//! Most checks look on ([`Check`]): they see all that happens, and are shown the cluster once more when it has come to rest
-//! and at the very end. Some ask ([`Question`]): they make requests to each node of a cluster that has come to rest. The
-//! world does not know any of them.
+//! Most checks observe ([`Check`]): they see every event, and are called again when the cluster has come to rest and at
+//! the very end. Some ask ([`Question`]): they make requests to each node of a cluster at rest. The world knows none of
+//! them.
 
 pub(crate) mod answered;
 pub(crate) mod availability;
@@ -33,61 +33,61 @@ pub(crate) mod watermark;
 
 use check::{Check, Question};
 
-/// The checks that look on, in the order in which they see what happens.
+/// The checks that observe, in the order in which they see events.
 pub(crate) fn all() -> Vec<Box<dyn Check>> {
     vec![
-        // Logs grow op by op, and are those of their origins.
+        // Logs grow op by op, and no node has ops that their origins did not issue.
         Box::new(log::Log),
-        // Watermarks rise, and pass nothing that has not arrived.
+        // Watermarks rise, and pass no op that has not arrived.
         Box::new(watermark::Watermark),
-        // What is said is on the disk.
+        // Whatever is sent is on the disk.
         Box::new(durable::Durable),
-        // A request that is refused is refused for a reason.
+        // A refusal has a reason.
         Box::new(availability::Availability::default()),
-        // Who lets in, evicts or leaves may do so.
+        // Admissions, evictions and departures are allowed when they are issued.
         Box::new(issued::Issued::default()),
-        // What is final is so everywhere, and a tenure has one winner.
+        // A final outcome is the same everywhere, and a tenure has one winner.
         Box::new(outcomes::Outcomes::default()),
         // A name has at most one holder at any time.
         Box::new(exclusive::Exclusive::default()),
-        // What is confirmed is durable on a majority of the members.
+        // A confirmed registration is durable on a majority of the members.
         Box::new(held::Held::default()),
-        // A feed tells each event once and leaves none out.
+        // A feed has each event once and leaves none out.
         Box::new(feed::Feed),
-        // A node stops where it has to, and only there.
+        // A node stops where it must, and only there.
         Box::new(halt::Halt),
         // Liars are not believed.
         Box::new(liars::Liars),
-        // What only members may be told.
+        // Secrets go to members only.
         Box::new(confidential::Confidential),
-        // Private names.
+        // Private names do not leave their node.
         Box::new(secrets::Secrets::default()),
-        // No more goes out at once than a peer has use for.
+        // No more messages go out at once than a peer can use.
         Box::new(burst::Burst),
-        // At rest: a failure on purpose.
+        // At rest: a deliberate failure.
         Box::new(canary::Canary),
-        // At rest: what a client was told of exists.
+        // At rest: whatever a client was told of exists.
         Box::new(answered::Answered),
-        // At rest: all agree about who is out, and from where on.
+        // At rest: all members agree on evicted nodes and their cuts.
         Box::new(cuts::Cuts),
-        // At rest: the limits of callers.
+        // At rest: the limits of API tokens.
         Box::new(charges::Charges::default()),
     ]
 }
 
-/// The checks that ask, in the order in which each node is asked.
+/// The checks that ask, in the order in which they ask each node.
 pub(crate) const QUESTIONS: &[Question] = &[
-    // What became of each registration.
+    // The outcome of each registration.
     registrations::check,
-    // Who holds each name.
+    // The holder of each name.
     names::check,
     // The rules of namespaces.
     rules::check,
-    // What was erased.
+    // Erased registrations.
     erasure::check,
 ];
 
-/// The checks that ask one node only, which the seed picks: they take as long as all the rest.
+/// The checks that ask one node only, which the seed picks, because they take as long as all others together.
 pub(crate) const QUESTIONS_TO_ONE: &[Question] = &[
     // Histories, the exception report, explanations, lists, suggestions.
     reports::check,

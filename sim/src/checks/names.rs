@@ -1,4 +1,4 @@
-//! Every node says of each name who holds it, as the oracle does.
+//! Every node reports the same holder of each name as the oracle.
 
 use forename::model::{NameRef, NameStatus};
 use forename::replica::any::Answer;
@@ -40,8 +40,8 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
     Ok(())
 }
 
-/// The names that were ever claimed, each with a way to write it. Where rules were set while names were taken elsewhere, a
-/// key need not be a name that has this key: such ones are left out.
+/// Returns the names that were ever claimed, each with a way to write it. Where rules changed while names were taken
+/// elsewhere, there may be no name that has a given key; such keys are left out.
 pub(crate) fn nameable(world: &World, verdicts: &Verdicts) -> Vec<(Place, String)> {
     let private = world.books.private.places(&verdicts.rules_of(VAULT));
     let meant = |place: &Place| {

@@ -1,5 +1,5 @@
-//! What is told to be final is so everywhere and for ever: a registration has one outcome, an id has one, and of all claims
-//! of a tenure one is confirmed.
+//! A final outcome is the same everywhere and for ever: a registration has one outcome, an id has one outcome, and of
+//! all claims of a tenure one is confirmed.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::world::{Seen, World};
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
-    /// Who won each tenure.
+    /// The winner of each tenure.
     tenures: BTreeMap<(Place, Option<Stamp>), Stamp>,
 }
 

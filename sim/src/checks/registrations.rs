@@ -1,5 +1,5 @@
-//! Every node knows each registration as the oracle does: its outcome, which of its names have ended, and its names as its
-//! owner reads them back.
+//! Every node reports each registration as the oracle does: its outcome, which of its claims have ended, and its names
+//! as its owner reads them back.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::violation::{Checked, broken};
 use crate::world::World;
 use crate::world::ids::host_of;
 
-/// The claims of a registration that have ended, as a node sees it.
+/// Returns the claims of a registration that have ended, as a node reports it.
 pub(crate) fn ended_of(view: &Registration) -> BTreeSet<Place> {
     let ended = view.names.iter().filter(|name| name.ended.is_some());
     ended.map(|name| (name.namespace.clone(), name.key.clone())).collect()
@@ -25,7 +25,7 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
     let mut seen = BTreeSet::new();
     for owner in owners {
         for view in owner_views(world, host, owner)? {
-            // Its own node keeps it, and newcomers that this node gave a snapshot.
+            // Only its own node knows this registration, and newcomers to which that node gave a snapshot.
             if world.books.rejected_in_the_void(view.id) {
                 continue;
             }
@@ -42,13 +42,14 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
                 let text = format!("host {host}: ends of {stamp} are {ended:?}, not {:?}", fate.ended);
                 return broken("oracle", text);
             }
-            // A disk that was put back may lack what was typed last.
+            // A disk that was restored from an older copy may lack names that were typed last.
             let here = host_of(stamp.node) == host && !world.machines[host].restored;
             read_back(world, host, &view, here)?;
             seen.insert(view.id);
         }
     }
-    // What was erased is nobody's. What is over may be forgotten; where a client chose the id, only a month later.
+    // Erased registrations have no owner. Registrations that are over may be forgotten; where the client chose the id,
+    // only a month later.
     let forgetful = world.plan.keep_events.is_some();
     let may_be_missing = |fate: &Fate| {
         let over = fate.register.claims.iter().all(|c| fate.ended.contains(&(c.namespace.clone(), c.key.clone())));
@@ -64,9 +65,9 @@ pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Check
     }
 }
 
-/// A name as its owner reads it back: where it was typed, as it was typed, and nowhere else.
+/// Checks a private name as its owner reads it back: as typed at the node where it was typed, and empty at all others.
 fn read_back(world: &World, host: Host, view: &Registration, here: bool) -> Checked {
-    // What is over its node may have forgotten, and been given again by others on a return.
+    // The node may have forgotten a registration that is over, and have received it again from others when it returned.
     let over = view.names.iter().all(|name| name.ended.is_some());
     for name in view.names.iter().filter(|name| name.namespace == VAULT && name.key.len() == 40) {
         let places = world.books.private.places(&Rules::default_of(VAULT).with_private(true));

@@ -1,5 +1,5 @@
-//! What people read who want to know why, against the oracle: the history of each name, the exception report, what is
-//! explained, the lists of what is taken, the alternatives that are suggested.
+//! Reports for people who want to know why, compared with the oracle: the history of each name, the exception report,
+//! explanations, lists of taken names, suggested alternatives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -22,7 +22,7 @@ use crate::world::World;
 /// Rows of a page: few, so that there are many pages.
 const PAGE: usize = 3;
 
-/// The reports of a node.
+/// Checks all reports of a node.
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     check_history(world, host, verdicts)?;
     check_conflicts(world, host, verdicts)?;
@@ -35,10 +35,10 @@ fn bad<T>(host: Host, text: &str) -> Result<T, Violation> {
     Err(Violation { check: "reports", text: format!("host {host}: {text}") })
 }
 
-/// What a node is to show of the claims of one tenure.
+/// The claims of one tenure that a node must show.
 struct Wanted {
     claims: Vec<Stamp>,
-    /// It may show less: some of them were erased, or may be forgotten.
+    /// True where the node may show fewer claims, because some may be forgotten.
     partly: bool,
 }
 
@@ -55,22 +55,22 @@ impl Wanted {
     }
 }
 
-/// The claims that a tenure shows, but for those that only their own node knows any more.
+/// Returns the claims that a node shows for a tenure, without those that only their own node knows.
 fn shown(world: &World, verdicts: &Verdicts, claims: &[Contender]) -> Vec<Stamp> {
     let alone = |id| world.books.rejected_in_the_void(id);
     let claims = claims.iter().filter(|c| verdicts.fates.contains_key(&c.stamp) || !alone(c.registration));
     claims.map(|claim| claim.stamp).collect()
 }
 
-/// The tenure of a name that the first of these claims is one to which the oracle knows: the claim that it follows, none for the
-/// first tenure. None where the oracle knows none of them.
+/// Returns the tenure of the first of these claims that the oracle knows, as the claim that the tenure follows (none
+/// for the first tenure). The outer option is none where the oracle knows none of them.
 fn tenure_of(verdicts: &Verdicts, place: &Place, claims: &[Contender]) -> Option<Option<Stamp>> {
     let tenures = verdicts.tenures.get(place)?;
     let of = |stamp: &Stamp| tenures.iter().find(|(_, claims)| claims.contains(stamp)).map(|(after, _)| *after);
     claims.iter().find_map(|claim| of(&claim.stamp))
 }
 
-/// Each claim of a tenure is told of as the oracle has it.
+/// Checks each shown claim of a tenure against the oracle.
 fn check_claims(host: Host, place: &Place, verdicts: &Verdicts, claims: &[Contender]) -> Checked {
     for claim in claims {
         let Some(fate) = verdicts.fates.get(&claim.stamp) else { continue };
@@ -83,8 +83,8 @@ fn check_claims(host: Host, place: &Place, verdicts: &Verdicts, claims: &[Conten
     Ok(())
 }
 
-/// Asks several things whose answers come in pages, a page of each at once. `take` takes a page in and says what is to be
-/// asked next.
+/// Reads several paged answers at once, one page of each per round. `take` receives a page and returns the next
+/// request.
 fn read_pages(
     world: &mut World,
     host: Host,
@@ -177,7 +177,7 @@ fn check_conflicts(world: &mut World, host: Host, verdicts: &Verdicts) -> Checke
         let shown = shown(world, verdicts, told);
         let tenure = tenure_of(verdicts, &place, told).and_then(|after| open.remove(&(place.clone(), after)));
         let Some((wanted, claims)) = tenure else {
-            // Against one that only its own node knows any more.
+            // The conflict is with a claim that only its own node knows.
             if shown.len() < told.len() {
                 continue;
             }
@@ -215,7 +215,7 @@ fn conflicts(world: &mut World, host: Host) -> Result<Vec<Conflict>, Violation> 
     Ok(all)
 }
 
-/// All names that are taken, those of each namespace, and those that begin with what one of them begins with.
+/// Checks the list of all taken names, of each namespace, and of each first character of a key.
 fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let held: BTreeMap<&Place, Stamp> =
         verdicts.holders.iter().filter_map(|(place, holder)| Some((place, (*holder)?))).collect();
@@ -223,7 +223,8 @@ fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     for (namespace, key) in held.keys() {
         parts.insert((Some(namespace), String::new()));
         let first: String = key.chars().take(1).collect();
-        // What a prefix by itself is a name's key of is looked for instead.
+        // A node searches for the key of a prefix that is a valid name. Prefixes that differ from their keys are left
+        // out.
         let key = verdicts.rules_of(namespace).key(&first);
         if key.is_err() || key.is_ok_and(|key| key == first) {
             parts.insert((Some(namespace), first));
@@ -255,7 +256,7 @@ fn check_lists(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     Ok(())
 }
 
-/// What is suggested is free, and no two are the same.
+/// Checks that suggested names are free and different from each other.
 fn check_suggestions(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let taken = |place: &Place| verdicts.holders.get(place).is_some_and(Option::is_some);
     let names: Vec<_> = nameable(world, verdicts).into_iter().filter(|(place, _)| taken(place)).collect();
@@ -359,8 +360,8 @@ fn is_known(verdicts: &Verdicts, of: &Stamp) -> bool {
     verdicts.fates.get(of).is_some_and(|fate| !fate.erased)
 }
 
-/// Whether the claim is said to have lost to the one that leads its tenure, or to nobody where it does. Of one that follows
-/// a loser there may be several that it can be said to have lost to.
+/// Returns true where the claim is said to have lost to the leader of its tenure, or to nobody where it leads. A claim
+/// that follows a loser may have lost to one of several.
 fn names_winner(
     verdicts: &Verdicts,
     forgetful: bool,
@@ -372,7 +373,7 @@ fn names_winner(
     let winner = tenure.first().filter(|leader| **leader != stamp);
     match (lost_to, winner) {
         (Some(_), _) if follows_loser => true,
-        // Where that one is forgotten, a later one stands for it.
+        // Where the winner is forgotten, a later leader of the name takes its place.
         (Some(rival), Some(winner)) => rival.stamp == *winner || forgetful || !is_known(verdicts, winner),
         (Some(_), None) => false,
         (None, Some(winner)) => forgetful || !is_known(verdicts, winner),

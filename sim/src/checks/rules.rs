@@ -10,7 +10,7 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::World;
 
-/// Every node has the rules that were set last.
+/// Compares a node's rules of all namespaces with the oracle's.
 pub(crate) fn check(world: &mut World, host: Host, verdicts: &Verdicts) -> Checked {
     let requests = verdicts.rules.keys().cloned().map(|namespace| RulesOf(namespace).into()).collect();
     let answers = ask_all(world, host, requests)?;

@@ -1,5 +1,5 @@
-//! Nobody else comes to see the private names of the workload: no message carries one, and no store has one but that of a
-//! node that was asked for it, in the table that is meant for it.
+//! Private names stay private: no message has one, and no store has one, except that of a node where it was typed, in
+//! the table for typed names.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,18 @@ use crate::violation::{Checked, broken};
 use crate::world::disk::Disk;
 use crate::world::{Seen, World};
 
-/// What the names of the vault begin with, and nothing else has.
+/// The prefix of all names in the private namespace of the workload, which occurs nowhere else.
 const MARKER: &[u8] = b"hush-a-bye";
 
-/// What was seen where it should not be.
+/// The violations and exceptions that were seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secrets {
-    /// A node claimed one before it knew that they are private, so it travelled as it was typed.
+    /// True where a node claimed such a name before it knew that the namespace is private, so that the name travelled
+    /// as typed.
     plain: bool,
-    /// What their clients keep with these.
+    /// The metadata of such registrations.
     texts: BTreeSet<Option<String>>,
-    /// Where one was first seen on its way.
+    /// The first message that had a private name.
     seen: Option<String>,
 }
 
@@ -71,8 +72,8 @@ impl Check for Secrets {
 }
 
 impl Secrets {
-    /// A node writes an op, its own or another's. Its own say no name that it knows to be private; what was plain before
-    /// an eviction made it void is so again.
+    /// Judges an op that a node writes. Its own ops must not have a name that it knows to be private; but a claim that
+    /// was plain before an eviction made it void may be issued anew as plain.
     fn wrote(&mut self, op: &Op, own: bool, disk: &Disk) -> Checked {
         let Body::Name(NameOp::Register(register)) = &op.body else { return Ok(()) };
         if register.claims.iter().any(|claim| claim.namespace == VAULT && !claim.name.is_empty()) {

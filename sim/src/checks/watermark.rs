@@ -1,4 +1,4 @@
-//! A watermark rises only, and passes nothing that has not arrived; and nothing is issued below one.
+//! A watermark only rises, passes no op that has not arrived, and no op is issued below it.
 
 use forename::clock::Hlc;
 
