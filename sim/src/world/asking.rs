@@ -1,4 +1,4 @@
-//! Clients ask what the plan says, at their node or at another one where theirs is down.
+//! Clients make the requests of the plan, at their node or at another one where theirs is down.
 
 use forename::model::{NameRef, ReplacesBody};
 use forename::replica::any::Request;
@@ -15,7 +15,7 @@ use crate::world::queue::Event;
 use crate::world::seen::Seen;
 use crate::world::state::World;
 
-/// A client asks what the plan says; nothing where it has not learnt the id that it would ask about.
+/// Makes a request of the plan. Does nothing where the client has not learned the id that the request is about.
 pub(crate) fn act(world: &mut World, index: usize) {
     if world.net.is_healed() {
         return;
@@ -45,13 +45,13 @@ pub(crate) fn act(world: &mut World, index: usize) {
     }
 }
 
-/// The first node that is up, from this one on.
+/// Returns the first node that is up, starting at this one.
 fn next_up(world: &World, host: Host) -> Option<Host> {
     let hosts = world.machines.len();
     (host..host + hosts).map(|host| host % hosts).find(|host| world.machines[*host].serves())
 }
 
-/// A client whose node died asks again at the next that is up.
+/// Repeats a client's request at the next node that is up, because its own node died.
 pub(crate) fn ask_again(world: &mut World, slot: Slot, host: Host) {
     if let Some(host) = next_up(world, host).filter(|_| !world.net.is_healed()) {
         world.mark("a client asks another node again");
@@ -170,13 +170,13 @@ fn wished(world: &mut World, wish: &Wish) -> Option<RegisterRequest> {
     Some(request)
 }
 
-/// The name in another spelling.
+/// Returns the name in another spelling.
 fn otherwise(name: &str) -> String {
     let swapped = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
     name.chars().map(swapped).collect()
 }
 
-/// The same request again, where the client chose the id; otherwise that would be another registration.
+/// Returns the same request again, where the client chose the id; otherwise it would be another registration.
 fn again(world: &World, slot: Slot) -> Option<RegisterRequest> {
     world.clients.asked.get(&slot).filter(|asked| asked.id.is_some()).cloned()
 }

@@ -1,4 +1,4 @@
-//! Clients: what they have asked, what they were told, and what they remember of it.
+//! Clients: their requests, the answers, and what they remember.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,46 +9,46 @@ use uuid::Uuid;
 
 use crate::plan::{Host, Slot};
 
-/// The token that all charged clients bear.
+/// The token of all clients whose registrations are charged.
 const TOKEN: &str = "app";
 
-/// What clients count for where a token may have so many open.
+/// The charge of a client whose token may have this many open registrations.
 pub(crate) fn charge(max_open: u32) -> Charge {
     Charge { token: TOKEN.to_owned(), max_open: Some(max_open), max_total: None }
 }
 
-/// Whom a reply is for.
+/// The receiver of a reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Call {
-    /// The reader of a host's feed, from a cursor on.
+    /// The reader of a host's feed, which reads after a cursor.
     Feed(Option<Cursor>),
-    /// A client that registers, perhaps again.
+    /// A client that registers, perhaps for the second time.
     Register(Slot),
     /// A client that asks about a registration.
     About(Slot),
     /// A client that asks anything else.
     Other,
-    /// The end of the run.
+    /// A check at the end of the run.
     Check(u64),
 }
 
-/// What clients remember.
+/// The memory of all clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clients {
     next: Token,
     pub(crate) calls: BTreeMap<Token, (Host, Call)>,
-    /// The requests made, by slot, and the id as far as it is known.
+    /// The requests by slot. The ids are in `ids`, as far as they are known.
     pub(crate) asked: BTreeMap<Slot, RegisterRequest>,
-    /// The slots whose clients are not to be told of private names.
+    /// The slots of discreet clients, which must not learn about private names.
     pub(crate) discreet: BTreeSet<Slot>,
     pub(crate) ids: BTreeMap<Slot, Uuid>,
-    /// The latest word on each slot.
+    /// The latest answer about each slot.
     pub(crate) views: BTreeMap<Slot, Registration>,
     /// The latest refusal of each slot.
     pub(crate) refusals: BTreeMap<Slot, Refusal>,
-    /// Replies to the checks at the end.
+    /// The replies to the checks at the end of the run.
     pub(crate) answers: BTreeMap<u64, Reply>,
-    /// Registrations whose clients go to another node where theirs is down.
+    /// Registrations whose clients turn to another node where theirs is down.
     pub(crate) moving: BTreeSet<Slot>,
 }
 
@@ -63,7 +63,7 @@ impl Clients {
         self.call(host, Call::Feed(after))
     }
 
-    /// The end of the run asks: under which number the answer will be found, and which request it is.
+    /// Makes the number under which the reply to a check will be found, and the token of the request.
     pub(crate) fn check(&mut self, host: Host) -> (u64, Token) {
         let number = self.next + 1;
         (number, self.call(host, Call::Check(number)))
@@ -77,7 +77,8 @@ impl Clients {
         self.answers.remove(&number)
     }
 
-    /// The process at the other end is gone: no reply will come. Returns what clients ask for again elsewhere.
+    /// Forgets the requests to a process that is gone, because no reply will come. Returns the slots whose clients
+    /// repeat their requests at another node.
     pub(crate) fn lost(&mut self, host: Host) -> Vec<Slot> {
         let mut again = Vec::new();
         self.calls.retain(|_, (at, call)| {
@@ -90,13 +91,13 @@ impl Clients {
         again
     }
 
-    /// Requests without a reply, but for those made to some hosts.
+    /// Returns the number of requests without a reply, except those to some hosts.
     pub(crate) fn open_calls(&self, but: &[Host]) -> usize {
         let clients = |call: &Call| !matches!(call, Call::Feed(_) | Call::Check(_));
         self.calls.values().filter(|(host, call)| clients(call) && !but.contains(host)).count()
     }
 
-    /// What the registration of a slot counts for.
+    /// Returns the charge of the registration of a slot.
     pub(crate) fn charge(&self, slot: Slot) -> Option<&Charge> {
         self.asked.get(&slot)?.charge.as_ref()
     }
@@ -106,12 +107,12 @@ impl Clients {
     }
 }
 
-/// What a client keeps with the registration of a slot, and nobody with any other.
+/// Returns the metadata that a client stores with the registration of a slot. No other registration has the same.
 pub(crate) fn text_of(slot: Slot) -> String {
     format!("{{\"slot\":\"<{slot}>\"}}")
 }
 
-/// A name of a plan: its namespace is `username`, or what stands before the last slash.
+/// Parses a name in a plan. Its namespace is the text before the last slash, or else `username`.
 pub(crate) fn name(text: &str) -> NameRef {
     let (namespace, name) = text.rsplit_once('/').unwrap_or(("username", text));
     NameRef { namespace: namespace.to_owned(), name: name.to_owned() }

@@ -11,9 +11,9 @@ pub(crate) struct WallClock {
     /// Parts per million by which it goes fast.
     drift: i64,
     since: Micros,
-    /// It stands at this time.
+    /// Where the clock stands still: the time that it shows.
     frozen: Option<u64>,
-    /// It was to stay wrong to the end of the run, and was set right.
+    /// True where it was to stay wrong to the end of the run, and was set right.
     mended: bool,
 }
 
@@ -22,13 +22,13 @@ impl WallClock {
         Self { offset, drift, since: 0, frozen: None, mended: false }
     }
 
-    /// Unix time in milliseconds, as this clock has it.
+    /// Returns the Unix time in milliseconds that this clock shows.
     pub(crate) fn read(&self, time: Micros) -> u64 {
         let drift = i64::try_from((time - self.since) / 1000).unwrap_or(0) * self.drift / 1_000_000;
         self.frozen.unwrap_or_else(|| (EPOCH + time / 1000).saturating_add_signed(self.offset + drift))
     }
 
-    /// What it shows from now on is as far off as it is now.
+    /// Restarts the drift from the present offset.
     fn rebase(&mut self, time: Micros) {
         let (shows, right) = (self.read(time), EPOCH + time / 1000);
         self.offset = i64::try_from(i128::from(shows) - i128::from(right)).unwrap_or(0);
@@ -56,32 +56,32 @@ impl WallClock {
         }
     }
 
-    /// By how much it may have come to be off by its speed alone within such a time, milliseconds.
+    /// Returns how far the drift alone may have moved it within such a time, in milliseconds.
     pub(crate) fn strays(&self, within: Micros) -> i64 {
         let within = i64::try_from(within / 1000).unwrap_or(i64::MAX);
         if self.frozen.is_some() { within } else { within * self.drift.abs() / 1_000_000 }
     }
 
-    /// It is off by so many milliseconds from now on, and goes at the right speed.
+    /// Sets it off by this many milliseconds, without drift.
     pub(crate) fn set_off(&mut self, time: Micros, by: i64) {
         self.drift(time, 0);
         (self.frozen, self.offset) = (None, by);
     }
 
-    /// It is right again, or nearly, where the right time is off from the virtual one by so many milliseconds.
+    /// Sets it right, or nearly right. `era` is the difference of the right time from virtual time in milliseconds.
     pub(crate) fn set_right(&mut self, time: Micros, era: i64) {
         self.drift(time, 0);
         self.frozen = None;
         self.offset = self.offset.clamp(era - 500, era + 500);
     }
 
-    /// The same for one that was to stay wrong.
+    /// Sets a clock right that was to stay wrong.
     pub(crate) fn mend(&mut self, time: Micros, era: i64) {
         self.mended = true;
         self.set_right(time, era);
     }
 
-    /// Whether it was to stay wrong and was set right.
+    /// Returns true where it was to stay wrong and was set right.
     pub(crate) fn is_mended(&self) -> bool {
         self.mended
     }

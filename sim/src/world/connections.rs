@@ -1,4 +1,4 @@
-//! How machines are connected: dialling, messages, connections that die.
+//! Connections of machines: dialing, messages, and connections that break.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::world::queue::Event;
 use crate::world::seen::Seen;
 use crate::world::state::World;
 
-/// How often a lost connection is dialled again, microseconds. A guess at what the driver will do.
+/// Microseconds between attempts to dial again. A guess at what the driver does.
 const REDIAL: Micros = 200_000;
 
 pub(crate) fn send(world: &mut World, from: Host, to: Host, way: Way, packet: Packet) {
@@ -22,7 +22,7 @@ pub(crate) fn send(world: &mut World, from: Host, to: Host, way: Way, packet: Pa
     let (epoch, arrivals) = world.net.send((from, to), parcel, world.now, &world.plan.links);
     world.note(&Seen::Sent { from, to, packet: &packet, arrivals: &arrivals });
     if arrivals.is_empty() && way == Way::Snapshot && world.net.reaches(epoch, to) {
-        // A stream loses nothing from its middle: it ends with its connection.
+        // A stream loses nothing from its middle, so a loss ends the connection.
         world.mark("a snapshot is cut off");
         close(world, epoch, 1000);
     }
@@ -45,7 +45,7 @@ pub(crate) fn arrive(world: &mut World, epoch: Epoch, from: Host, to: Host, pack
         world.note(&Seen::Died { from, to });
         return;
     }
-    // Who said it, which the sender's host may be no more.
+    // The sender is the node that was connected, which may no longer be the present node of that host.
     let (a, b) = world.dials.met.get(&epoch).copied().unwrap_or_default();
     let from = if from < to { a } else { b };
     let input = match packet {
@@ -56,7 +56,7 @@ pub(crate) fn arrive(world: &mut World, epoch: Epoch, from: Host, to: Host, pack
     world.input(to, input);
 }
 
-/// The founders that a founder holds connections to of its own accord.
+/// Returns the founders that a founder dials by itself.
 pub(crate) fn founders_of(world: &World, host: Host) -> BTreeSet<Host> {
     let founders = world.plan.founders;
     let mut dice = Dice::new(world.plan.seed, "dials", host as u64);
@@ -92,7 +92,7 @@ pub(crate) fn dial(world: &mut World, a: Host, b: Host) {
     if !wants(a, b) && !wants(b, a) {
         return;
     }
-    // Who knows no cluster can check nobody's token.
+    // Of two newcomers neither can check the other's token.
     let knows = |x: Host| world.machines[x].is_installed();
     let up = world.machines[a].is_up() && world.machines[b].is_up() && (knows(a) || knows(b));
     let up = up && may_meet(world, a, b);
@@ -109,14 +109,14 @@ pub(crate) fn dial(world: &mut World, a: Host, b: Host) {
     }
 }
 
-/// Where a new cluster was made of what was left of another, its tokens and keys are other ones: whoever is not in it
-/// reaches only the machine that it was made at, and those of the lost cluster do not meet any more.
+/// Returns true where two machines may connect. After a recovery the new cluster has other tokens and keys: machines
+/// outside of it reach only the machine where it was made, and not each other.
 fn may_meet(world: &World, a: Host, b: Host) -> bool {
     let cluster = |x: Host| world.machines[x].replica()?.founding().map(|founding| founding.id);
     world.recovered.is_none_or(|new| a == new || b == new || [a, b].iter().all(|x| cluster(*x) == cluster(new)))
 }
 
-/// A connection dies; its ends learn of it within so many microseconds.
+/// Breaks a connection. Its ends learn of it within this many microseconds.
 pub(crate) fn close(world: &mut World, epoch: Epoch, within: Micros) {
     let ends = world.net.close(epoch);
     let [a, b] = ends[..] else { return };
@@ -128,7 +128,7 @@ pub(crate) fn close(world: &mut World, epoch: Epoch, within: Micros) {
 
 pub(crate) fn hang_up(world: &mut World, epoch: Epoch, host: Host, peer: Host) {
     if world.net.hang_up(epoch, host) {
-        // The peer may be another incarnation by now.
+        // The peer may run another incarnation by now, so the one that was connected is named.
         let (a, b) = world.dials.met.get(&epoch).copied().unwrap_or_default();
         world.input(host, Input::Disconnected(if host < peer { b } else { a }));
         dial_wanted(world, host);
@@ -136,8 +136,8 @@ pub(crate) fn hang_up(world: &mut World, epoch: Epoch, host: Host, peer: Host) {
     }
 }
 
-/// Whether a message carries the promise of the node that sent it, or an op of that node. With the op its peers may come to
-/// believe a promise that they have heard before.
+/// Returns true where a message carries the promise of the node that sent it, or an op of that node. The op may let its
+/// peers believe a promise that they have received before.
 fn is_promise(message: &Message, node: NodeId) -> bool {
     match message {
         Message::Vector(vector) => vector.entries.iter().any(|entry| entry.origin == node),

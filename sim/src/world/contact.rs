@@ -1,4 +1,4 @@
-//! What nodes can know of each other at a moment: who is in contact with whom, and what the clocks of all say together.
+//! What nodes can know of each other at a moment: which nodes are in contact, and the median of their clocks.
 
 use forename::clock::NodeId;
 
@@ -7,26 +7,27 @@ use crate::world::ids::host_of;
 use crate::world::net::Micros;
 use crate::world::state::World;
 
-/// Two nodes that could have talked for so long know that they are in contact: ten heartbeats.
+/// Microseconds after which two nodes that could communicate know that they are in contact: ten heartbeats.
 pub(crate) const KNOWN: Micros = 10_000_000;
 
-/// The wall-clock time that a machine reads now, milliseconds since 1970.
+/// Returns the wall-clock time that a machine shows, in milliseconds since 1970.
 pub(crate) fn clock_of(world: &World, host: Host) -> i64 {
     i64::try_from(world.machines[host].now(world.now).wall.0).unwrap_or(i64::MAX)
 }
 
-/// What the clocks of those who are present say together: the lower median, milliseconds.
+/// Returns the lower median of the clocks of the machines that are present, in milliseconds.
 pub(crate) fn common_time(world: &World) -> u64 {
     let clocks = world.present().into_iter().map(|host| clock_of(world, host)).collect();
     u64::try_from(lower_median(clocks)).unwrap_or(0)
 }
 
-/// Whether a host knows a node to be a member.
+/// Returns true where a host knows a node as a member.
 pub(crate) fn knows_member(world: &World, host: Host, node: NodeId) -> bool {
     world.books.members(host).contains(&node)
 }
 
-/// Whether a host's node may be on its way out: by an order, because it was silent, or because its directory is an old one.
+/// Returns true where a host's node may leave or be evicted: by an order, because it was silent, or because its
+/// directory is an old copy.
 pub(crate) fn may_go(world: &World, host: Host) -> bool {
     let (node, books) = (world.machines[host].node, &world.books);
     let ordered = books.orders.wanted_out(node) || books.orders.wanted_to_leave(node) || books.roll.departs(node);
@@ -35,8 +36,8 @@ pub(crate) fn may_go(world: &World, host: Host) -> bool {
     ordered || old || books.roll.frozen().contains(&node) || (world.plan.evict_after.is_some() && !heard)
 }
 
-/// Whether two nodes have been able to talk for long enough before some time: nothing was wrong with their link, nor
-/// with their machines.
+/// Returns true where two nodes have been able to communicate for long enough before some time: neither their link nor
+/// their machines had a fault.
 pub(crate) fn in_contact(world: &World, host: Host, node: NodeId, at: Micros) -> bool {
     let other = host_of(node);
     if other == host {
@@ -51,7 +52,7 @@ pub(crate) fn in_contact(world: &World, host: Host, node: NodeId, at: Micros) ->
     since + KNOWN <= at && !slow(host) && !slow(other)
 }
 
-/// The middle of an odd number of values, the lower one of the two in the middle of an even number.
+/// Returns the middle of an odd number of values, and the lower one of the two in the middle of an even number.
 pub(crate) fn lower_median(mut values: Vec<i64>) -> i64 {
     values.sort_unstable();
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)

@@ -12,31 +12,31 @@ use crate::world::books::feeds::Feed;
 use crate::world::disk::Disk;
 use crate::world::net::Micros;
 
-/// The copies that there are.
+/// The copies that exist.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
-    /// Old disks, by the fault that puts them back.
+    /// Copies of disks, by the fault that will restore them.
     pub(crate) kept: BTreeMap<usize, Copy>,
     /// Directories whose copies run in their place, by the fault that copied them.
     pub(crate) originals: BTreeMap<usize, Original>,
-    /// An old disk was put back that has to be noticed.
+    /// True where an old copy was restored and must be noticed.
     pub(crate) put_back: bool,
-    /// The last process that remembered what a directory lacks that was put back is gone.
+    /// True where the last process is gone that knew what a restored directory lacks.
     pub(crate) witness_gone: bool,
 }
 
-/// A copy of a disk, and what its feed had told.
+/// A copy of a disk, with the events that its feed had at that time.
 #[derive(Clone, Debug)]
 pub struct Copy {
     pub(crate) disk: Disk,
     pub(crate) feed: Feed,
-    /// Outcomes that its node had been the first to tell.
+    /// The number of outcomes that its node had been the first to report.
     pub(crate) told_first: usize,
     pub(crate) made: Micros,
 }
 
 impl Copy {
-    /// Whether there is anybody in it to ask for being let in again.
+    /// Returns true where it knows another node, which it can ask to admit it again.
     pub(crate) fn knows_others(&self, node: NodeId) -> bool {
         let mut others = false;
         schema::Contacts::each(self.disk.durable(), &Span::all(), |found| {
@@ -45,12 +45,12 @@ impl Copy {
         others
     }
 
-    /// Whether it knows that the registration of this op is rejected.
+    /// Returns true where it knows that the registration of this op is rejected.
     pub(crate) fn rejects(&self, op: &Op) -> bool {
         Registration::load(self.disk.durable(), op.stamp()).is_some_and(|registration| registration.rejected)
     }
 
-    /// Whether it holds a whole state of a node under this id.
+    /// Returns true where it holds a whole state of this node.
     pub(crate) fn is_of(&self, node: NodeId) -> bool {
         node_in(self.disk.durable(), node) == node && self.disk.is_whole()
     }

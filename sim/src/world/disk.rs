@@ -1,4 +1,5 @@
-//! A simulated disk: batches become durable in order, some time after they were committed, and a crash loses the rest.
+//! A simulated disk: batches become durable in order, some time after they were committed, and a crash loses the
+//! others.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,22 +10,22 @@ use forename::store::memory::MemoryStore;
 use forename::store::schema::{self, Cell, Rows, Span};
 use forename::store::{Batch, Store, Table, Write};
 
-/// The last op of each log that a batch adds to.
+/// The last op that a batch adds to each log.
 type Heads = Vec<(NodeId, Seq)>;
 
-/// What a machine's disk holds for sure, and what is on its way there.
+/// The durable content of a machine's disk, and the batches that are being written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     durable: MemoryStore,
     on_the_way: VecDeque<(Batch, Vec<Write>, Heads)>,
     last: Batch,
     syncing: bool,
-    /// Prefixes of logs that are durable.
+    /// The durable prefixes of logs.
     logs: BTreeMap<NodeId, Seq>,
 }
 
 impl Disk {
-    /// What a process finds when it starts.
+    /// Returns what a process finds when it starts.
     pub(crate) fn mount(&mut self) -> MemoryStore {
         self.last = 0;
         self.durable.recorded()
@@ -34,30 +35,31 @@ impl Disk {
         &self.durable
     }
 
-    /// The rows that a newcomer gets.
+    /// Returns the rows of a snapshot for a newcomer.
     pub(crate) fn snapshot(&self) -> Vec<Write> {
         let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
         let rows = tables.flat_map(|table| self.durable.rows(table).map(move |row| (table, row)));
         rows.map(|(table, (key, value))| Write { table, key: key.to_vec(), value: Some(value.to_vec()) }).collect()
     }
 
-    /// Whether it holds a whole state, of a node that is not on its way into another life.
+    /// Returns true where it holds a whole state, and the node is not about to join as its next incarnation.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(schema::Phase::load(&self.durable), Some(StoredPhase::Whole { .. } | StoredPhase::Left))
     }
 
-    /// The prefix of a log that is durable.
+    /// Returns the durable prefix of a log.
     pub(crate) fn log(&self, origin: NodeId) -> Seq {
         self.logs.get(&origin).copied().unwrap_or(0)
     }
 
-    /// The end of a log that is durable, with the hash of the log up to there.
+    /// Returns the durable end of a log: the number of the last op and the chain hash.
     pub(crate) fn head(&self, origin: NodeId) -> (Seq, Chain) {
         let frontier = schema::Frontiers::try_get(&self.durable, origin);
         frontier.map(|frontier| (frontier.applied, frontier.chain)).unwrap_or_default()
     }
 
-    /// Whether a log that is durable here goes through this point. What has left the log is the same everywhere.
+    /// Returns true where the durable log has this op with this chain hash. An op that has left the log is taken to be
+    /// the same everywhere.
     pub(crate) fn passes(&self, origin: NodeId, (seq, chain): (Seq, Chain)) -> bool {
         if seq > self.log(origin) {
             return false;
@@ -67,7 +69,7 @@ impl Disk {
         seq == 0 || at.is_none_or(|at| at == chain)
     }
 
-    /// The op of a log, where it has not left it.
+    /// Returns an op of a log; none where it is missing or has left the log.
     pub(crate) fn logged_op(&self, origin: NodeId, seq: Seq) -> Option<Op> {
         let mut op = None;
         schema::Log::each(&self.durable, &Span::<schema::Log>::of(origin), |chunk| {
@@ -77,7 +79,7 @@ impl Disk {
         op
     }
 
-    /// The ops of all logs that have not left them.
+    /// Returns the ops of all logs, without those that have left them.
     pub(crate) fn logged_ops(&self) -> Vec<Op> {
         let mut ops = Vec::new();
         schema::Log::each(&self.durable, &Span::all(), |chunk| ops.extend(chunk.decode().unwrap_or_default()));
@@ -88,17 +90,17 @@ impl Disk {
         &self.logs
     }
 
-    /// The timestamp that the process may reach without another write.
+    /// Returns the timestamp that the process may reach without another write.
     pub(crate) fn ceiling(&self) -> Hlc {
         schema::Ceiling::load(&self.durable).unwrap_or_default()
     }
 
-    /// Whether the process was asked to leave.
+    /// Returns true where the process was asked to leave.
     pub(crate) fn leaves(&self) -> bool {
         schema::Phase::load(&self.durable) == Some(StoredPhase::Whole { leaving: true })
     }
 
-    /// Takes a committed batch, which adds these ops to logs. True where an fsync is to be begun.
+    /// Takes a committed batch, which adds these ops to logs. Returns true where an fsync must begin.
     pub(crate) fn take(&mut self, batch: Batch, writes: Vec<Write>, ops: &[Op]) -> bool {
         if batch > self.last {
             self.last = batch;
@@ -108,12 +110,12 @@ impl Disk {
         !self.on_the_way.is_empty() && !std::mem::replace(&mut self.syncing, true)
     }
 
-    /// The last batch that an fsync begun now covers.
+    /// Returns the last batch that an fsync which begins now covers.
     pub(crate) fn covers(&self) -> Batch {
         self.last
     }
 
-    /// An fsync is done. True where the next is to be begun.
+    /// Completes an fsync. Returns true where the next one must begin.
     pub(crate) fn synced(&mut self, upto: Batch) -> bool {
         while let Some((_, writes, heads)) = self.on_the_way.pop_front_if(|(batch, ..)| *batch <= upto) {
             self.write(writes, heads);
@@ -122,13 +124,13 @@ impl Disk {
         self.syncing
     }
 
-    /// Changes what is durable while no process runs.
+    /// Changes the durable content while no process runs.
     pub(crate) fn rewrite(&mut self, writes: Vec<Write>) {
         self.write(writes, Heads::new());
     }
 
-    /// The process died: of the batches on their way so many of a hundred are found, in order. Returns how many were
-    /// lost.
+    /// The process died: of the batches that were being written, this percentage becomes durable, in order. Returns how
+    /// many batches were lost.
     pub(crate) fn crash(&mut self, kept: u64) -> usize {
         let total = self.on_the_way.len();
         let kept = usize::try_from(kept.min(100)).unwrap_or(0) * total / 100;
@@ -143,7 +145,7 @@ impl Disk {
         self.logs.extend(heads);
         for write in writes {
             match frontier_in(&write) {
-                // Only a newcomer that starts over forgets ops.
+                // Only a newcomer that starts over drops ops of a log.
                 Some((origin, None)) => drop(self.logs.remove(&origin)),
                 Some((origin, Some(applied))) => self.logs.extend((applied > 0).then_some((origin, applied))),
                 None => {}
@@ -157,7 +159,8 @@ impl Disk {
     }
 }
 
-/// The ops that a batch adds to logs; also those that leave them at once, but not where a newcomer starts over.
+/// Returns the ops that a batch adds to logs, including those that leave them in the same batch, but not where a
+/// newcomer starts over.
 pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     let rows = || writes.iter().filter_map(schema::Log::written);
     let none_gone = rows().all(|(_, chunk)| chunk.is_some());
@@ -168,12 +171,13 @@ pub(crate) fn logged(writes: &[Write]) -> Vec<Op> {
     chunks.flat_map(|chunk| chunk.decode().unwrap_or_default()).collect()
 }
 
-/// The logs that a batch makes empty again.
+/// Returns the logs that a batch empties.
 pub(crate) fn forgotten(writes: &[Write]) -> impl Iterator<Item = NodeId> {
     writes.iter().filter_map(frontier_in).filter(|(_, applied)| applied.is_none()).map(|(origin, _)| origin)
 }
 
-/// How far a batch says that logs are here: also where their ops have left them, as in a snapshot.
+/// Returns the prefixes of logs that a batch says the node has, even where the ops have left the logs, as in a
+/// snapshot.
 pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
     let mut frontiers = BTreeMap::new();
     for (origin, applied) in writes.iter().filter_map(frontier_in) {
@@ -185,7 +189,8 @@ pub(crate) fn frontiers(writes: &[Write]) -> Vec<(NodeId, Seq)> {
     frontiers.into_iter().collect()
 }
 
-/// The log of which a write says how much of it is here, and how much that is; none where it says that nothing is known.
+/// Returns the origin of a log in a write of its frontier, with the prefix that the node has; the prefix is none where
+/// the write deletes the frontier.
 fn frontier_in(write: &Write) -> Option<(NodeId, Option<Seq>)> {
     let (origin, frontier) = schema::Frontiers::written(write)?;
     Some((origin, frontier.map(|frontier| frontier.decode().map(|frontier| frontier.applied).unwrap_or(0))))

@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! Faults.
 
 use crate::plan::{Host, Trouble};
 use crate::violation::Checked;
@@ -23,7 +23,7 @@ pub(crate) fn fault(world: &mut World, index: usize) -> Checked {
             world.at(ends, Event::Start(fault.what.host()));
         }
         Trouble::Cloned { host, alone, .. } => {
-            // Nobody hears what it says from now on.
+            // From now on no other node receives what it sends.
             isolate(world, *host);
             world.at(world.now, Event::CopyDisk(index));
             world.at(world.now + alone * 1000, Event::Swap(index));
@@ -54,7 +54,7 @@ pub(crate) fn fault(world: &mut World, index: usize) -> Checked {
     Ok(())
 }
 
-/// What happens when a process goes down.
+/// Takes a process down as the fault says.
 fn take_down(world: &mut World, index: usize, what: &Trouble) {
     match what {
         Trouble::CrashWithin { host, outputs } => {
@@ -82,7 +82,7 @@ pub(crate) fn isolate(world: &mut World, host: Host) {
     }
 }
 
-/// Begins a trouble that lasts.
+/// Begins a fault that lasts.
 fn begin(world: &mut World, index: usize, what: &Trouble) {
     match what {
         Trouble::SlowDisk(host, factor) => world.machines[*host].drive.slow = *factor,
@@ -123,7 +123,7 @@ pub(crate) fn fault_ends(world: &mut World, index: usize) -> Checked {
     Ok(())
 }
 
-/// A flapping link goes down, and plans when it comes up again and when it goes down next.
+/// Cuts a flapping link, and plans its restoration and the next cut.
 pub(crate) fn flap(world: &mut World, index: usize, until: Micros) {
     let plan = world.plan.clone();
     let Trouble::Flaps(a, b, period) = &plan.faults[index].what else { return };
@@ -137,7 +137,7 @@ pub(crate) fn flap(world: &mut World, index: usize, until: Micros) {
     world.at(world.now + 2 * period, Event::Flap(index, until));
 }
 
-/// Nothing passes on a link any more, until it is mended.
+/// Cuts one direction of a link, until it is mended.
 pub(crate) fn cut(world: &mut World, from: Host, to: Host) {
     world.books.conditions.disturb(from, to, world.now);
     world.net.cut(from, to, world.now);

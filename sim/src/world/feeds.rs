@@ -1,5 +1,5 @@
-//! Who reads the nodes' event feeds: each to its end, from where it was. Where a node has begun a new feed its reader goes on
-//! there and drops what it knows.
+//! Readers of the nodes' event feeds. Each reads its feed to the end, starting after its last event. Where a node has
+//! begun a new feed, its reader continues there and drops the events that it knows.
 
 use forename::model::{Cursor, EventQuery};
 use forename::replica::EventsAfter;
@@ -9,10 +9,10 @@ use crate::world::net::Micros;
 use crate::world::queue::Event;
 use crate::world::state::World;
 
-/// How long a reader of a feed takes to ask for more, microseconds.
+/// Microseconds after which a reader asks for more.
 const READING: Micros = 20_000;
 
-/// Plans to read a feed that has something new, a little later and all at once.
+/// Plans to read a feed with new events, a little later and only once.
 pub(crate) fn read_feed(world: &mut World, host: Host) {
     let machine = &mut world.machines[host];
     let (life, is_old) = (machine.life, machine.is_old());
@@ -32,7 +32,7 @@ pub(crate) fn ask_feed(world: &mut World, host: Host) {
     );
 }
 
-/// The reader has a page, or is told where to go on.
+/// The reader has received a page, or the cursor to continue after.
 pub(crate) fn feed_page(world: &mut World, host: Host, next: Cursor) {
     let machine = &mut world.machines[host];
     let moved = machine.cursor != Some(next);
@@ -44,7 +44,7 @@ pub(crate) fn feed_page(world: &mut World, host: Host, next: Cursor) {
     }
 }
 
-/// A node that joins has no feed yet; its reader is told when it has.
+/// The reader was refused, because a node that joins has no feed yet. It reads when there is one.
 pub(crate) fn feed_refused(world: &mut World, host: Host) {
     if let Some(running) = world.machines[host].running_mut() {
         running.feed_asked = false;

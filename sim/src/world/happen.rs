@@ -1,4 +1,4 @@
-//! Time passes: what was planned happens, one event after another.
+//! The course of time: planned events happen one after another.
 
 use forename::replica::Input;
 
@@ -42,7 +42,7 @@ fn happen(world: &mut World, event: Event) -> Checked {
             }
         }
         Event::Action(index) => asking::act(world, index),
-        // A plot's faults may be due later.
+        // Some plots plan faults for a time after the healing.
         Event::Fault(_) if world.net.is_healed() => {}
         Event::Fault(index) => return faults::fault(world, index),
         Event::FaultEnds(index) => return faults::fault_ends(world, index),

@@ -1,4 +1,5 @@
-//! What went wrong is put right: all at once at the end of the faults, and clocks that stayed wrong after that.
+//! The end of faults: everything is repaired at once when the faults end, and clocks that stay wrong are set right
+//! later.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +15,14 @@ use crate::world::seen::Seen;
 use crate::world::state::World;
 use crate::world::{connections, faults, process};
 
-/// Milliseconds.
+/// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
-/// Whose clocks are not set right. Only those of a minority of the members: against a wrong majority nobody can tell what
-/// is right.
+/// Returns the hosts whose clocks are not set right. They are a minority of the members, since with a wrong majority
+/// nobody can tell which time is right.
 fn stay_wrong(world: &mut World) -> Vec<Host> {
     let (plan, present) = (world.plan.clone(), world.present());
-    // What all of them agree on, as members come and go.
+    // Only members count that all members know, because members come and go.
     let knows = |host: Host, of: Host| knows_member(world, of, world.machines[host].node);
     let members: Vec<Host> = present.iter().copied().filter(|host| knows(*host, *host)).collect();
     let agreed = |host: &Host| members.iter().all(|of| knows(*host, *of));
@@ -42,14 +43,15 @@ fn stay_wrong(world: &mut World) -> Vec<Host> {
     wrong.iter().map(|clock| clock.host).collect()
 }
 
-/// A node that was put out, and whose clock is wrong, waits outside until its operator, who is told so, sets it right.
-/// So does one with a right clock where so few members are left that the wrong clocks among them are no minority any
-/// more: its operator finds its clock right, and sets right those of the members.
+/// Sets clocks right that were to stay wrong, where an operator would. A node that was evicted, and whose clock is
+/// wrong, waits outside until its operator, who is told so, sets the clock right. Where so few members are left that
+/// wrong clocks are no minority any more, a node with a right clock waits as well; its operator then sets the members'
+/// clocks right.
 pub(crate) fn mend_wrong_clocks(world: &mut World) {
     let present = world.present();
     let sees = |of: Host, host: Host| knows_member(world, of, world.machines[host].node);
     let members: BTreeSet<Host> = present.iter().copied().filter(|host| sees(*host, *host)).collect();
-    // The dead count too: what is known of their clocks is kept.
+    // Members that are down count too, because what is known of their clocks is kept.
     let all = (0..world.machines.len()).filter(|host| members.iter().any(|of| sees(*of, *host)));
     let wrong = members.iter().filter(|host| is_wrong_for_good(world, **host)).count();
     let is_minority = 2 * wrong < all.count();
@@ -72,14 +74,14 @@ fn set_right_for_good(world: &mut World, host: Host) {
     world.books.conditions.clock_set(host, now);
 }
 
-/// By how many milliseconds the right time is off from the virtual one: not at all, but where a story has set all clocks
-/// ahead by days, because so much time is to have passed.
+/// Returns by how many milliseconds the right time differs from virtual time. This is zero, except where a story has
+/// set all clocks ahead by days to let much time pass.
 fn era(world: &World) -> i64 {
     let ahead = i64::try_from(common_time(world)).unwrap_or(0) - i64::try_from(EPOCH + world.now / 1000).unwrap_or(0);
     if ahead.abs() > DAY { ahead } else { 0 }
 }
 
-/// Whether a machine's clock stays wrong to the end.
+/// Returns true where a machine's clock stays wrong to the end.
 pub(crate) fn is_wrong_for_good(world: &World, host: Host) -> bool {
     !world.machines[host].clock.is_mended() && world.plan.wrong_for_good.iter().any(|wrong| wrong.host == host)
 }
@@ -93,7 +95,7 @@ pub(crate) fn clock_turns(world: &mut World, host: Host, off: i64) {
     world.books.conditions.clock_set(host, now);
 }
 
-/// Links, disks, clocks and machines work again, but for those that are lost for good.
+/// Repairs links, disks, clocks and machines, except machines that are lost for good.
 pub(crate) fn heal(world: &mut World, lost: &[Host], how: Loss) -> Checked {
     for epoch in world.net.clogged(world.now) {
         connections::close(world, epoch, 1000);
@@ -122,7 +124,7 @@ pub(crate) fn heal(world: &mut World, lost: &[Host], how: Loss) -> Checked {
             process::crash(world, host, 0);
         }
         process::start(world, host)?;
-        // One that stood still had a turn planned for later.
+        // A process that stood still had its next step planned for later.
         world.input(host, Input::Wake);
     }
     for host in (0..world.machines.len()).filter(|host| !lost.contains(host)) {
@@ -132,7 +134,7 @@ pub(crate) fn heal(world: &mut World, lost: &[Host], how: Loss) -> Checked {
                 faults::cut(world, host, other);
             }
         }
-        // An operator who sees that a sponsor is gone names others.
+        // An operator who sees that the sponsor is gone names other members.
         if world.machines[host].replica().is_some_and(|replica| !replica.is_member()) {
             let others = (0..world.machines.len()).filter(|other| *other != host);
             let machine = &mut world.machines[host];

@@ -1,4 +1,4 @@
-//! What the liars are up to.
+//! The liars' connections and requests.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use crate::plan::Host;
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Liars {
-    /// Whom they are connected to, under which id: the life of that process.
+    /// The hosts that liars are connected to, with the id that each uses; the value is the `life` of the host's
+    /// process.
     pub(crate) connected: BTreeMap<(NodeId, Host), u32>,
-    /// How many snapshots they have asked for.
+    /// The number of snapshots that they have asked for.
     pub(crate) asked: u64,
 }

@@ -1,8 +1,8 @@
-//! Somebody who holds a join token, is no member, and lies.
+//! Liars: nodes that hold a join token, are not members, and send false messages.
 //!
-//! It connects to members and says to them what only members may say, in their names or its own. Nothing of that may
-//! change what honest nodes decide, or make any of them stop: every other check of the simulator must hold as if it were
-//! not there. It never asks to be let in, and what it is given has nothing of the cluster's secrets.
+//! A liar connects to members and sends what only members may send, in its own name or in theirs. This must not change
+//! what honest nodes decide, or make any of them stop: every other check of the simulator must hold as if there were no
+//! liars. A liar is never admitted, and the snapshot that it gets has none of the cluster's secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::world::ids::{host_of, stranger};
 use crate::world::seen::Seen;
 use crate::world::state::World;
 
-/// How much more of a log than there is a lie speaks of.
+/// How many ops more than a log has a lie claims.
 const MORE: Seq = 7;
 
 fn mask(world: &World, mask: Mask) -> Option<NodeId> {
@@ -37,14 +37,14 @@ fn mask(world: &World, mask: Mask) -> Option<NodeId> {
     }
 }
 
-/// A liar says something to a member.
+/// Sends a lie to a member.
 pub(crate) fn lie(world: &mut World, index: usize) {
     let plan = world.plan.clone();
     let lie = &plan.lies[index];
     let machine = &world.machines[lie.host];
     let (life, is_member) = (machine.life, machine.is_member());
     let Some(me) = mask(world, lie.mask).filter(|_| is_member && !world.net.is_healed()) else { return };
-    // Whoever does not know yet that a node is out takes its word for a member's.
+    // A host that does not know yet that a node is out still takes it for a member, so this would not be a lie.
     if knows_member(world, lie.host, me) {
         return;
     }
@@ -123,7 +123,7 @@ fn forge(world: &mut World, me: NodeId, to: Host, what: &Forgery) -> Option<Mess
     })
 }
 
-/// The next op of a node's log, as the liar would have it.
+/// Returns a forged op that would be the next one of a node's log.
 fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Millis) -> Option<Op> {
     let (seq, chain) = world.books.ledger.head(of);
     let node = |host: Host| world.machines[host].node;
@@ -168,7 +168,7 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
     Some(Op::new(of, seq + 1, Hlc::from_millis(wall).max(last).next(), chain, body))
 }
 
-/// Strangers from here on do not exist at all: no liar has their keys.
+/// Strangers with these numbers do not exist at all: no liar has their keys.
 const GHOSTS: u8 = 128;
 
 fn contact(node: NodeId, as_of: Millis) -> Contact {

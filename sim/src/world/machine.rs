@@ -1,4 +1,4 @@
-//! A machine: a process or none, a disk, a clock that may be wrong, and what has become of it.
+//! A machine: a process or none, a disk, a clock that may be wrong, and the machine's state in the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,25 +24,25 @@ use crate::world::net::Micros;
 pub(crate) struct Machine {
     pub(crate) host: Host,
     pub(crate) node: NodeId,
-    /// Counts processes; what was meant for an earlier one is void.
+    /// The number of processes so far. Events for an earlier process are ignored.
     pub(crate) life: u32,
     pub(crate) process: Process,
     pub(crate) disk: Disk,
     pub(crate) drive: Drive,
     pub(crate) clock: WallClock,
-    /// What takes how long.
+    /// Random numbers for the duration of its actions.
     pub(crate) dice: Dice,
     pub(crate) directory: Directory,
-    /// A directory that was not the latest was found out and put right.
+    /// True where an old copy of its directory was noticed and repaired.
     pub(crate) restored: bool,
-    /// It was evicted once and came back.
+    /// True where it was evicted once and returned.
     pub(crate) came_back: bool,
     pub(crate) stage: Stage,
-    /// Whom it holds connections to of its own accord.
+    /// The hosts that it dials by itself.
     pub(crate) wanted: BTreeSet<Host>,
-    /// Whom an operator told it to reach, whatever members it knows.
+    /// The hosts that an operator told it to dial, whatever members it knows.
     pub(crate) named: BTreeSet<Host>,
-    /// How far the reader of its feed has read; none for one that begins.
+    /// The cursor of the reader of its feed; none for a new reader.
     pub(crate) cursor: Option<Cursor>,
 }
 
@@ -53,87 +53,87 @@ pub(crate) enum Process {
     Up(Box<Running>),
 }
 
-/// What is remembered of a process that is gone.
+/// The state of a machine without a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Down {
-    /// It stopped by itself, with this word.
+    /// The reason, where the process stopped by itself.
     pub(crate) halted: Option<String>,
-    /// Another disk was put in since.
+    /// True where the disk has been replaced since.
     pub(crate) swapped: bool,
 }
 
-/// A process: a replica, and what waits for its attention.
+/// A process: a replica, and the inputs that wait for it.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) replica: Replica<MemoryStore>,
     pub(crate) inbox: Vec<Input>,
-    /// It is at work until then, or stands still.
+    /// The time until which it is at work or stands still.
     pub(crate) busy_until: Micros,
     pub(crate) turn_planned: bool,
     pub(crate) wake_planned: Option<Micros>,
-    /// Dies in the next step that says something, after so many outputs.
+    /// The process dies in the next step with outputs, after this many of them.
     pub(crate) dies_after: Option<usize>,
-    /// Its store was made to fail; it has to stop.
+    /// True where its store was made to fail, so that it must stop.
     pub(crate) failing: bool,
-    /// What it streams to newcomers that are not in yet.
+    /// The snapshots that it streams to newcomers.
     pub(crate) snapshots: BTreeMap<NodeId, (SnapshotId, Vec<Write>)>,
-    /// The reader of its feed is about to read.
+    /// True where the reader of its feed is about to read.
     pub(crate) feed_asked: bool,
-    /// How far its feed goes, as it has said itself.
+    /// The last event of its feed, as the replica reported it.
     pub(crate) last_event: Cursor,
 }
 
-/// How a disk works.
+/// The performance of a disk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drive {
-    /// An fsync takes so many times as long.
+    /// The factor by which an fsync takes longer.
     pub(crate) slow: u64,
-    /// There is no room on it.
+    /// True where there is no room on it.
     pub(crate) full: bool,
 }
 
-/// The disk works as it should.
+/// A disk without faults.
 pub(crate) const WELL: Drive = Drive { slow: 1, full: false };
 
 /// Which of a node's data directories a machine has.
 #[derive(Clone, Debug)]
 pub(crate) enum Directory {
-    /// The latest one, or a copy that lacks nothing of it that anybody knows of.
+    /// The latest one, or a copy that lacks nothing that any other node knows of.
     Latest,
-    /// An older one took its place: the process has to stop, and comes back as its next incarnation.
+    /// An older copy took its place. The process must stop, and returns as its next incarnation.
     Old(Box<OldDirectory>),
 }
 
-/// A directory that is not the latest.
+/// A directory that is an old copy.
 #[derive(Clone, Debug)]
 pub(crate) struct OldDirectory {
-    /// Where the log of its own node ended in it.
+    /// The end of the node's own log in it.
     pub(crate) end: (Seq, Chain),
-    /// The node had promised more than it knows of.
+    /// True where the node had promised more than the copy knows.
     pub(crate) promised_more: bool,
-    /// What the node had said by the time of the change.
+    /// The statements that the node had made by the time of the replacement.
     pub(crate) word: Word,
     /// When a member first showed it what it lacks.
     pub(crate) shown_at: Option<Micros>,
-    /// No client is let near it, because what it answers could not be kept.
+    /// True where clients do not use it, because its answers could not be kept.
     pub(crate) shunned: bool,
 }
 
-/// What has become of a machine in the course of the run.
+/// The state of a machine in the run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
-    /// It belongs to the cluster, or is on its way in.
+    /// It belongs to the cluster, or is about to join.
     Present,
-    /// It is not started before a new cluster was made of another's directory.
+    /// It is not started before a new cluster is made from another machine's directory.
     Waiting,
     /// It is lost for good.
     Lost(Loss),
-    /// It has left the cluster for good; perhaps after it was lost to the others.
+    /// It has left the cluster for good; `lost` where it was also lost to the others.
     Left { lost: bool },
 }
 
 impl Stage {
-    /// Whether it is not started any more.
+    /// Returns true where it is not started any more.
     pub(crate) fn is_gone(self) -> bool {
         matches!(self, Self::Waiting | Self::Lost(Loss::Down) | Self::Left { .. })
     }
@@ -146,12 +146,12 @@ impl Stage {
         matches!(self, Self::Left { .. })
     }
 
-    /// The same after the machine was lost.
+    /// Returns the state after the machine was lost.
     pub(crate) fn lost(self, how: Loss) -> Self {
         if self.has_left() { Self::Left { lost: true } } else { Self::Lost(how) }
     }
 
-    /// The same after it has left.
+    /// Returns the state after the node has left.
     pub(crate) fn left(self) -> Self {
         Self::Left { lost: self.is_lost() }
     }
@@ -191,7 +191,7 @@ impl Machine {
         if let Process::Up(running) = &mut self.process { Some(running) } else { None }
     }
 
-    /// The process, where it is that one.
+    /// Returns the process, where it is the one with this number.
     pub(crate) fn running_mut_of(&mut self, life: u32) -> Option<&mut Running> {
         if self.life == life { self.running_mut() } else { None }
     }
@@ -204,32 +204,32 @@ impl Machine {
         self.running().is_some()
     }
 
-    /// Whether clients reach it.
+    /// Returns true where clients can use it.
     pub(crate) fn serves(&self) -> bool {
         self.is_up() && !self.old().is_some_and(|old| old.shunned)
     }
 
-    /// Whether its process takes itself for a member.
+    /// Returns true where its process considers itself a member.
     pub(crate) fn is_member(&self) -> bool {
         self.replica().is_some_and(Replica::is_member)
     }
 
-    /// Whether its process knows the cluster's founding: it has a state.
+    /// Returns true where its process has a state, and so knows the cluster's founding.
     pub(crate) fn is_installed(&self) -> bool {
         self.replica().is_some_and(|replica| replica.founding().is_some())
     }
 
-    /// Whether its store was made to fail.
+    /// Returns true where its store was made to fail.
     pub(crate) fn is_failing(&self) -> bool {
         self.running().is_some_and(|running| running.failing)
     }
 
-    /// The word with which its process stopped by itself, where it did.
+    /// Returns the reason for which its process stopped by itself; none where it did not.
     pub(crate) fn halted(&self) -> Option<&str> {
         if let Process::Down(Down { halted: Some(why), .. }) = &self.process { Some(why) } else { None }
     }
 
-    /// Its directory, where it is not the latest.
+    /// Returns its directory, where it is an old copy.
     pub(crate) fn old(&self) -> Option<&OldDirectory> {
         if let Directory::Old(old) = &self.directory { Some(old) } else { None }
     }
@@ -238,7 +238,7 @@ impl Machine {
         if let Directory::Old(old) = &mut self.directory { Some(old) } else { None }
     }
 
-    /// Whether its directory is not the latest.
+    /// Returns true where its directory is an old copy.
     pub(crate) fn is_old(&self) -> bool {
         self.old().is_some()
     }
@@ -247,7 +247,7 @@ impl Machine {
         Now { wall: Millis(self.clock.read(time)), elapsed: Millis(time / 1000) }
     }
 
-    /// Starts the process on whatever its disk holds.
+    /// Starts the process on the present content of its disk.
     pub(crate) fn start(&mut self, time: Micros, plan: &Plan) -> Result<(), OpenError> {
         self.life += 1;
         let mut store = self.disk.mount();
@@ -263,7 +263,7 @@ impl Machine {
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
         (config.log.spread, config.log.keep_log) = (plan.spread, plan.keep_log);
         config.log.snapshot_ttl = plan.snapshot_ttl;
-        // Whoever comes back joins, whatever it was once.
+        // A node that returns after an eviction joins, even if it was a founder.
         let returns = matches!(schema::Phase::load(&store), Some(StoredPhase::Joining { .. }));
         let start = if self.host < plan.founders && !returns {
             Start::Found { founding: founding(plan), secret: SECRET }
@@ -271,7 +271,7 @@ impl Machine {
             Start::Join
         };
         let replica = Replica::open(config, store, Some(start), self.now(time))?;
-        // Every other time the reader has lost its place.
+        // At every other start the reader of the feed has lost its cursor.
         self.cursor = self.cursor.filter(|_| !(self.life / 2).is_multiple_of(2));
         if let Some(old) = self.old_mut() {
             old.shown_at = None;
@@ -291,7 +291,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What its operator does with a data directory that is not the node's latest: it becomes its next incarnation's.
+    /// Does what an operator does with an old copy of a data directory: makes it that of the node's next incarnation.
     pub(crate) fn rejoin(&mut self, time: Micros) -> Result<(), String> {
         let replica = self.offline(time)?;
         let (mut store, _) = replica.rejoin().map_err(|error| error.to_string())?;
@@ -301,8 +301,8 @@ impl Machine {
         Ok(())
     }
 
-    /// What an operator does with the directory that is left of a lost cluster: it becomes that of a new one, whose only
-    /// member is the next incarnation.
+    /// Does what an operator does with the last directory of a lost cluster: makes it that of a new cluster, whose only
+    /// member is the node's next incarnation.
     pub(crate) fn recover(&mut self, time: Micros) -> Result<(), String> {
         let replica = self.offline(time)?;
         let (mut store, _) =
@@ -312,14 +312,14 @@ impl Machine {
         Ok(())
     }
 
-    /// A replica on the directory, for a command of the operator while no process runs.
+    /// Opens a replica on the directory, for an operator's command while no process runs.
     fn offline(&mut self, time: Micros) -> Result<Replica<MemoryStore>, String> {
         let store = self.disk.mount();
         let config = Config::new(contact_of(self.node, self.host, self.now(time).wall), 0);
         Replica::open(config, store, None, self.now(time)).map_err(|error| error.to_string())
     }
 
-    /// The process is gone. Returns how many batches were lost with it.
+    /// Ends the process. Returns how many batches were lost.
     pub(crate) fn die(&mut self, kept: u64) -> usize {
         self.life += 1;
         self.process = Process::Down(Down::default());
@@ -327,7 +327,7 @@ impl Machine {
     }
 }
 
-/// The founding of a simulated cluster: its first members and the settings that its plan gives.
+/// Returns the founding of a simulated cluster: its first members and the settings of the plan.
 fn founding(plan: &Plan) -> Founding {
     let settings = Settings { evict_after: plan.evict_after, keep_events: plan.keep_events, ..Settings::default() };
     Founding { founders: (0..plan.founders).map(node_id).collect(), settings, ..Founding::default() }

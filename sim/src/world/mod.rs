@@ -1,24 +1,26 @@
 //! The world: virtual time, and everything that happens in it, one event after another.
 //!
-//! A file uses those above it only. Nothing here knows the checks: they are observers ([`state::Observer`]), and see what
-//! happens ([`seen::Seen`]) together with the world as it is then, which they cannot change.
+//! A file uses only those above it in this table. Nothing here knows the checks: they are observers
+//! ([`state::Observer`]), which see every event ([`seen::Seen`]) together with the world at that time, and cannot
+//! change it.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | `ids` | which node runs on which host |
-//! | `net`, `packet` | connections, links and what is wrong with them; what travels |
+//! | `net`, `packet` | connections, links and their faults; what is sent |
 //! | `clock`, `disk`, `machine` | a machine: its clock, its disk, its process |
-//! | `books` | what is known of the nodes from outside |
-//! | `queue` | what is going to happen |
+//! | `books` | the simulator's knowledge of the nodes |
+//! | `queue` | planned events |
 //! | `clients`, `liars`, `copies` | what clients and liars remember; copies of data directories |
-//! | `seen`, `state` | what observers see; the state of all that |
+//! | `seen`, `state` | what observers see; the state of the world |
 //! | `contact` | what nodes can know of each other |
-//! | `connections`, `feeds` | dialling and messages; readers of feeds |
-//! | `prospects`, `process`, `swaps` | what becomes of a copy; a process starts or is gone; a copy takes a directory's place |
-//! | `asking`, `replies` | clients ask, and are answered |
-//! | `outputs`, `step` | what a replica puts out is carried out; a step of a process |
-//! | `faults`, `healing`, `lies` | what goes wrong, and is put right; what liars say |
-//! | `happen` | the events, one after another |
+//! | `connections`, `feeds` | dialing and messages; readers of feeds |
+//! | `prospects`, `process`, `swaps` | what must become of a copy; starts and ends of processes; a copy replaces a
+//! directory |
+//! | `asking`, `replies` | requests of clients, and the answers |
+//! | `outputs`, `step` | carrying out a replica's outputs; a step of a process |
+//! | `faults`, `healing`, `lies` | faults and their repair; false messages of liars |
+//! | `happen` | running the planned events |
 
 pub(crate) mod asking;
 pub(crate) mod books;

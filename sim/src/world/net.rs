@@ -1,4 +1,4 @@
-//! A simulated network: connections between pairs of machines, what is cut, slow, narrow or lossy, and when a message
+//! A simulated network: connections between pairs of machines, faults of links, and the time at which each message
 //! arrives.
 
 use std::collections::BTreeMap;
@@ -9,20 +9,20 @@ use crate::plan::{Host, Kind, Links, Pick};
 /// Microseconds of virtual time.
 pub(crate) type Micros = u64;
 
-/// A connection's number; never used twice.
+/// A connection's number, which is never reused.
 pub(crate) type Epoch = u64;
 
-/// What waits for a narrow link longer than this is lost, as where a queue is full.
+/// A message that would wait longer than this for a narrow link is lost, as from a full queue.
 const QUEUE: Micros = 3_000_000;
 
-/// How a message travels.
+/// How messages are ordered on a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Way {
-    /// In order with all others of this way.
+    /// In order with the other ordered messages.
     Ordered,
     /// In order with the other pieces of a snapshot.
     Snapshot,
-    /// By itself.
+    /// Independently of other messages.
     Bulk,
 }
 
@@ -32,23 +32,23 @@ pub(crate) struct Connection {
     pub(crate) ends: (Host, Host),
     /// When it was made.
     pub(crate) since: Micros,
-    /// Ends that know it to be gone.
+    /// The ends that know that it is gone.
     pub(crate) hung_up: Vec<Host>,
     closing: bool,
-    /// The last arrivals, by the sender's place among the ends and by the way.
+    /// The last arrivals, by the sender's place in `ends` and by `Way`; bulk messages have none.
     last: [[Micros; 2]; 2],
 }
 
-/// One direction between two machines.
+/// One direction of a link between two machines.
 #[derive(Clone, Debug)]
 struct Link {
     cuts: u32,
     slow: u64,
     lossy: u64,
     rate: Option<u64>,
-    /// When all that was sent before is on the wire.
+    /// When everything that was sent before is on the wire.
     free_at: Micros,
-    /// Faults of single kinds of message, by the number of the fault.
+    /// Faults of single kinds of messages, by the number of the fault.
     picks: Vec<(usize, Pick)>,
     dice: Dice,
 }
@@ -60,7 +60,7 @@ impl Link {
     }
 }
 
-/// When copies of a message arrive: none where it is lost, two where it is doubled.
+/// The times at which copies of a message arrive: none where it is lost, two where it is duplicated.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Arrivals {
     at: [Micros; 2],
@@ -75,20 +75,20 @@ impl std::ops::Deref for Arrivals {
     }
 }
 
-/// All links.
+/// All links and connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
     hosts: usize,
     next: Epoch,
     connections: BTreeMap<Epoch, Connection>,
-    /// By sender and receiver.
+    /// By sender and receiver: `from * hosts + to`.
     links: Vec<Link>,
     /// By pair, the lesser first.
     by_pair: BTreeMap<(Host, Host), Epoch>,
     cut_since: BTreeMap<(Host, Host), Micros>,
     healed: bool,
     seed: u64,
-    /// What all links carry that no fault has made narrower.
+    /// The rate of all links that no fault has made narrower, in bytes a second; none for no limit.
     rate: Option<u64>,
 }
 
@@ -102,7 +102,7 @@ impl Network {
         Self { hosts, links, seed, rate, ..Self::default() }
     }
 
-    /// One more machine, whose links have no faults.
+    /// Adds a machine, whose links have no faults.
     pub(crate) fn add(&mut self) {
         let (old, hosts, seed, rate) = (self.hosts, self.hosts + 1, self.seed, self.rate);
         let mut links = std::mem::take(&mut self.links).into_iter();
@@ -124,7 +124,7 @@ impl Network {
         change(self.link(b, a));
     }
 
-    /// Connects two machines. They have no connection now.
+    /// Connects two machines, which must have no connection.
     pub(crate) fn connect(&mut self, a: Host, b: Host, now: Micros) -> Epoch {
         self.next += 1;
         let (ends, hung_up) = (pair(a, b), Vec::new());
@@ -134,12 +134,13 @@ impl Network {
         self.next
     }
 
-    /// The connection of a pair, also one that is going down.
+    /// Returns the connection of a pair, including one that is being closed.
     pub(crate) fn between(&self, a: Host, b: Host) -> Option<Epoch> {
         self.by_pair.get(&pair(a, b)).copied()
     }
 
-    /// Since when a connection of a pair stands on which no fault of the plan is at work now; none where there is none.
+    /// Returns since when a pair is connected, where no fault of the plan affects the link now; none where one does, or
+    /// there is no connection.
     pub(crate) fn sound_since(&self, a: Host, b: Host) -> Option<Micros> {
         let connection = self.connections.get(&self.between(a, b)?)?;
         let stands = connection.hung_up.is_empty() && !connection.closing;
@@ -150,14 +151,15 @@ impl Network {
         (stands && sound(a, b) && sound(b, a)).then_some(connection.since)
     }
 
-    /// The connections that a machine has.
+    /// Returns the connections of a machine.
     pub(crate) fn of(&self, host: Host) -> Vec<(Epoch, Host)> {
         let other = |ends: (Host, Host)| if ends.0 == host { ends.1 } else { ends.0 };
         let of = self.connections.iter().filter(|(_, c)| c.ends.0 == host || c.ends.1 == host);
         of.map(|(epoch, c)| (*epoch, other(c.ends))).collect()
     }
 
-    /// Nothing more is sent on it. Returns the ends that have yet to learn of it; none where it was closing before.
+    /// Closes a connection for further messages. Returns the ends that have yet to learn of it; none where it was
+    /// closing before.
     pub(crate) fn close(&mut self, epoch: Epoch) -> Vec<Host> {
         let Some(connection) = self.connections.get_mut(&epoch) else { return Vec::new() };
         if std::mem::replace(&mut connection.closing, true) {
@@ -166,7 +168,7 @@ impl Network {
         vec![connection.ends.0, connection.ends.1]
     }
 
-    /// One end learns that it is gone. True where it did not know.
+    /// Notes that one end learns that the connection is gone. Returns true where it did not know.
     pub(crate) fn hang_up(&mut self, epoch: Epoch, host: Host) -> bool {
         let Some(connection) = self.connections.get_mut(&epoch) else { return false };
         if connection.hung_up.contains(&host) {
@@ -180,7 +182,7 @@ impl Network {
         true
     }
 
-    /// Whether a message on this connection still reaches that end.
+    /// Returns true where a message on this connection still reaches that end.
     pub(crate) fn reaches(&self, epoch: Epoch, host: Host) -> bool {
         self.connections.get(&epoch).is_some_and(|connection| !connection.hung_up.contains(&host))
     }
@@ -202,27 +204,27 @@ impl Network {
         self.links[from * self.hosts + to].cuts > 0
     }
 
-    /// Since when a pair has been cut, either way.
+    /// Returns since when a link of a pair has been cut, in either direction.
     pub(crate) fn cut_since(&self, a: Host, b: Host) -> Option<Micros> {
         self.cut_since.get(&pair(a, b)).copied()
     }
 
-    /// Makes a link slow by a factor; 1 makes it well again.
+    /// Makes a link slow by a factor; 1 restores it.
     pub(crate) fn slow_down(&mut self, a: Host, b: Host, factor: u64) {
         self.both(a, b, |link| link.slow = factor);
     }
 
-    /// Makes a link lose so many of a hundred messages.
+    /// Makes a link lose this percentage of its messages.
     pub(crate) fn lose(&mut self, a: Host, b: Host, percent: u64) {
         self.both(a, b, |link| link.lossy = percent);
     }
 
-    /// Makes a link carry so many bytes a second each way.
+    /// Limits a link to this many bytes a second in each direction.
     pub(crate) fn narrow(&mut self, a: Host, b: Host, rate: Option<u64>) {
         self.both(a, b, |link| (link.rate, link.free_at) = (rate.map(|rate| rate.max(1)), 0));
     }
 
-    /// Whether the size of a message matters to when it arrives.
+    /// Returns true where the size of a message affects its arrival.
     pub(crate) fn is_narrow(&self, from: Host, to: Host) -> bool {
         self.links[from * self.hosts + to].rate.is_some()
     }
@@ -235,13 +237,14 @@ impl Network {
         self.link(pick.from, pick.to).picks.retain(|(number, _)| *number != fault);
     }
 
-    /// Connections with something under way that takes long: a healed link would still be held up by it.
+    /// Returns connections on which something sent arrives much later, since it would delay messages even after the
+    /// healing.
     pub(crate) fn clogged(&self, now: Micros) -> Vec<Epoch> {
         let late = |connection: &Connection| connection.last.as_flattened().iter().any(|at| *at > now + QUEUE);
         self.connections.iter().filter(|(_, connection)| late(connection)).map(|(epoch, _)| *epoch).collect()
     }
 
-    /// Everything works from now on.
+    /// Removes all faults.
     pub(crate) fn heal(&mut self) {
         for link in &mut self.links {
             (link.cuts, link.slow, link.lossy, link.rate) = (0, 1, 0, None);
@@ -255,8 +258,8 @@ impl Network {
         self.healed
     }
 
-    /// When copies of a message of so many bytes that is sent now arrive, and on which connection: none where it is
-    /// lost.
+    /// Returns the connection on which a message of this size is sent now, and the arrivals of its copies: none where
+    /// it is lost.
     pub(crate) fn send(
         &mut self,
         (from, to): (Host, Host),
@@ -267,7 +270,7 @@ impl Network {
         let Some(epoch) = self.between(from, to) else { return (0, Arrivals::default()) };
         let healed = self.healed;
         let link = &mut self.links[from * self.hosts + to];
-        // Every message takes the same number of throws, so that a change of one parameter shifts nothing.
+        // Every message draws the same number of random values, so that a change of one parameter shifts nothing.
         let (jitter, slow, loss, twice) =
             (link.dice.draw(), link.dice.below(100), link.dice.below(100), link.dice.below(100));
         let picked = || link.picks.iter().map(|(_, pick)| pick).filter(|pick| pick.kind == kind);

@@ -1,4 +1,4 @@
-//! What comes out of replicas is carried out: messages go to the network, replies and events to their readers.
+//! Carrying out the outputs of replicas: messages go to the network, replies and events to their receivers.
 
 use forename::clock::NodeId;
 use forename::log;
@@ -16,7 +16,7 @@ use crate::world::seen::Seen;
 use crate::world::state::World;
 use crate::world::{connections, feeds, process, replies};
 
-/// Rows in one piece of a snapshot. Small, so that a snapshot takes several.
+/// Rows in one piece of a snapshot: few, so that a snapshot has several pieces.
 const PIECE: usize = 12;
 
 pub(crate) fn carry_out(world: &mut World, host: Host, outputs: Vec<Output>) -> Checked {
@@ -106,7 +106,7 @@ fn carry_out_one(world: &mut World, host: Host, output: Output) -> Checked {
     Ok(())
 }
 
-/// What the log asks for.
+/// Carries out an output of the log.
 fn carry_out_of_log(world: &mut World, host: Host, output: log::Output) -> Checked {
     match output {
         log::Output::Send { to, lane, message } => return send(world, host, (to, lane), message),
@@ -125,7 +125,7 @@ fn carry_out_of_log(world: &mut World, host: Host, output: log::Output) -> Check
                 machine.wanted = members.chain(machine.named.iter().copied()).collect();
             }
             if host < world.plan.founders {
-                // Founders are told of each other by their operator until they have each other's contacts.
+                // Founders know each other from their operator until they have each other's contacts.
                 let founders = connections::founders_of(world, host);
                 world.machines[host].wanted.extend(founders);
             }
@@ -137,7 +137,8 @@ fn carry_out_of_log(world: &mut World, host: Host, output: log::Output) -> Check
     Ok(())
 }
 
-/// A message goes to the network, where its receiver is who it was meant for: a connection is to one incarnation.
+/// Sends a message to the network, where the receiver still runs the incarnation that it is for, since a connection
+/// belongs to one incarnation.
 fn send(world: &mut World, host: Host, (to, lane): (NodeId, Lane), message: Message) -> Checked {
     let checked = world.see(&Seen::Sends { host, to, lane, message: &message });
     if checked.is_err() {
@@ -156,7 +157,7 @@ fn send(world: &mut World, host: Host, (to, lane): (NodeId, Lane), message: Mess
     Ok(())
 }
 
-/// A process stops by itself. One with a directory that is not its latest is made to rejoin by its operator.
+/// Handles a process that stopped by itself. Where its directory is an old copy, its operator makes it rejoin.
 fn halted(world: &mut World, host: Host, why: String) -> Checked {
     world.see(&Seen::Halts(host, &why))?;
     world.mark("a node stops by itself");

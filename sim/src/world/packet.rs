@@ -1,4 +1,4 @@
-//! What travels between machines.
+//! Packets between machines.
 
 use forename::codec;
 use forename::replica::{Message, SnapshotId};
@@ -32,7 +32,7 @@ impl Packet {
         }
     }
 
-    /// What it weighs on the wire, in bytes, headers left out.
+    /// Returns the size on the wire in bytes, without headers.
     pub(crate) fn size(&self) -> u64 {
         let bytes = match self {
             Self::Message(message) => codec::encoded_len(message),

@@ -1,4 +1,4 @@
-//! Processes start and are gone.
+//! Starts and ends of processes.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::world::seen::Seen;
 use crate::world::state::World;
 use crate::world::{connections, feeds, prospects};
 
-/// Starts a machine's process; nothing where it runs, or is gone for good.
+/// Starts a machine's process. Does nothing where it runs, or is gone for good.
 pub(crate) fn start(world: &mut World, host: Host) -> Checked {
     let now = world.now;
     let machine = &mut world.machines[host];
@@ -23,7 +23,7 @@ pub(crate) fn start(world: &mut World, host: Host) -> Checked {
     let Process::Down(Down { swapped, .. }) = machine.process else { return Ok(()) };
     if let Err(error) = machine.start(now, &world.plan) {
         if error == OpenError::Left {
-            // It died between its last fsync and its last word.
+            // It died between its last fsync and its last output.
             machine.stage = machine.stage.left();
             return Ok(());
         }
@@ -38,7 +38,7 @@ pub(crate) fn start(world: &mut World, host: Host) -> Checked {
     world.members_changed(host);
     let wanted = wanted_at_first(world, host);
     let machine = &mut world.machines[host];
-    // It may have died before its last word.
+    // It may have died before it reported its return.
     machine.came_back |= machine.replica().is_some_and(|replica| replica.returning().is_some());
     machine.wanted = wanted;
     machine.wanted.extend(machine.named.iter().copied());
@@ -48,12 +48,13 @@ pub(crate) fn start(world: &mut World, host: Host) -> Checked {
     Ok(())
 }
 
-/// Who a host is connected to at first: whom it knew before it was evicted, the other founders, or its sponsor.
+/// Returns the hosts that a host dials first: those that it knew before it was evicted, the other founders, or its
+/// sponsor.
 fn wanted_at_first(world: &World, host: Host) -> BTreeSet<Host> {
     let founders = world.plan.founders;
     if let Some(back) = world.machines[host].replica().and_then(Replica::returning) {
         return match world.recovered {
-            // Its operator has it join the new cluster.
+            // Its operator makes it join the new cluster.
             Some(new) => BTreeSet::from([new]),
             None => back.contacts.iter().map(|contact| host_of(contact.node)).collect(),
         };
@@ -67,7 +68,7 @@ fn wanted_at_first(world: &World, host: Host) -> BTreeSet<Host> {
     }
 }
 
-/// A process is gone; of the batches on their way so many of a hundred are found on its disk.
+/// Ends a process. Of the batches that were being written, this percentage becomes durable.
 pub(crate) fn crash(world: &mut World, host: Host, kept: u64) {
     if !world.machines[host].is_up() {
         return;
@@ -87,14 +88,14 @@ pub(crate) fn crash(world: &mut World, host: Host, kept: u64) {
     for (epoch, peer) in world.net.of(host) {
         world.net.close(epoch);
         world.net.hang_up(epoch, host);
-        // Where the peer had gone before and is back already, nothing else makes it dial again.
+        // The peer may have been down before and be up again; nothing else makes it dial in this case.
         connections::dial_wanted(world, peer);
         let at = world.now + world.machines[host].dice.below(world.plan.links.idle * 1000);
         world.at(at, Event::HangUp(epoch, peer, host));
     }
 }
 
-/// The store of a running process fails: it has to stop.
+/// Makes the store of a running process fail, so that the process must stop.
 pub(crate) fn disk_fails(world: &mut World, host: Host, why: &str) {
     if let Some(running) = world.machines[host].running_mut() {
         running.replica.store_mut().poison(why);

@@ -1,12 +1,13 @@
-//! Data directories that are not a node's latest: what becomes of them.
+//! What must become of old copies of data directories.
 //!
-//! Whether a copy must be noticed follows from the simulator's own books ([`Known`](crate::world::books::known::Known)) at the
-//! moment when it takes the place of the directory:
+//! Whether a copy must be noticed follows from the simulator's own books ([`Known`](crate::world::books::known::Known))
+//! at the moment when it replaces the directory:
 //!
-//! * Every other member knows of something that the copy lacks: an op of the node, a hold it told, a promise above the
-//!   copy's ceiling. Then the node must stop, or come back under its next id, whoever it meets first.
-//! * Nobody knows of anything that the copy lacks. Then nothing can come of it, and the node must simply go on.
-//! * Some do and others do not. No comparison finds that for sure, so the simulator leaves it to stories.
+//! * Every other member knows something that the copy lacks: an op of the node, a hold that it acknowledged, a promise
+//!   above the copy's ceiling. Then the node must stop, or return as its next incarnation, whichever member it meets
+//!   first.
+//! * No other node knows anything that the copy lacks. Then it can do no harm, and the node must simply go on.
+//! * Some do and others do not. No comparison is certain to find that, so the simulator leaves this case to stories.
 
 use std::collections::BTreeSet;
 
@@ -21,29 +22,29 @@ use crate::world::ids::host_of;
 use crate::world::machine::{Directory, Machine, OldDirectory, Process};
 use crate::world::state::World;
 
-/// What becomes of a copy that takes the place of its directory.
+/// The prospect of a copy that replaces its directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Prospect {
     /// It must be noticed.
     Noticed,
-    /// It goes on as if nothing had happened.
+    /// It must go on as if nothing had happened.
     GoesOn,
-    /// Neither is sure.
+    /// Neither is certain.
     Unclear,
 }
 
-/// What becomes of a copy that takes the place of a host's directory now.
+/// Returns the prospect of a copy that replaces a host's directory now.
 pub(crate) fn prospect(world: &World, host: Host, copy: &Copy) -> Prospect {
     let machine = &world.machines[host];
     let node = machine.node;
     let others = || world.machines.iter().filter(|other| other.host != host);
-    // Its operator has made the directory that of its next incarnation, which has not been started.
+    // The operator has made the directory that of its next incarnation, which has not been started.
     let is_next = node_in(machine.disk.durable(), node) != node;
-    // Who leaves takes with it what it knows.
+    // A node that leaves takes its knowledge with it.
     let leaves = others().any(|other| world.books.orders.wanted_to_leave(other.node) && !other.stage.has_left());
     let unsure = machine.stage.is_gone() || is_next || leaves || world.plan.ending != Ending::Healed;
     let unsure = unsure || others().any(Machine::is_old);
-    // What is not durable there may be lost there too.
+    // An op that is not durable at its holder may be lost there too.
     let may_forget = |other: &Machine| {
         let mut durable = other.disk.clone();
         durable.crash(0);
@@ -52,33 +53,36 @@ pub(crate) fn prospect(world: &World, host: Host, copy: &Copy) -> Prospect {
     if unsure || others().any(may_forget) {
         return Prospect::Unclear;
     }
-    // An outcome that it was the first to tell may rest on what it alone held, which the copy lacks.
+    // An outcome that the node was the first to report may rest on ops that only it held, which the copy lacks.
     let silent = world.books.outcomes.told_first(host) == copy.told_first;
     let said = world.books.known.said(node);
     if copy.is_of(node) && !said.exceeds(&copy.disk, node, &BTreeSet::new(), Some(Seq::MAX)) {
-        // With an op below what the other directory promised it lacks nothing, but others will not take that op.
+        // Where the copy has an op below a promise of the other directory, it lacks nothing, but other nodes will not
+        // accept that op.
         let goes_on = silent && !said.denies(&copy.disk, node);
         return if goes_on { Prospect::GoesOn } else { Prospect::Unclear };
     }
     let out: BTreeSet<_> = world.books.ledger.out().collect();
     let stays: Vec<_> = others().filter(|other| !other.stage.is_gone()).collect();
     let all_know = stays.iter().all(|other| knows_more(world, other, node, copy));
-    // What one confirmed that was the only member by then is lost with its directory.
+    // A registration that the only remaining member confirmed is lost with its directory.
     let members = || stays.iter().filter(|other| !out.contains(&other.node));
     let kept = |op: &Op| op.seq <= copy.disk.log(op.node) || members().any(|other| op.seq <= other.disk.log(op.node));
     let all_kept = world.books.outcomes.confirmed_ops(&world.books.ledger).all(kept);
-    // One rejects what it issued itself on its own word. The copy that has the op issues it anew where nobody else has it.
+    // A node rejects its own registrations without a majority. A copy that has such an op issues it anew where no other
+    // node has it.
     let known = |op: &Op| copy.rejects(op) || members().any(|other| op.seq <= other.disk.log(op.node));
     let mut rejected = world.books.outcomes.rejected_ops(&world.books.ledger).filter(|op| op.node == node);
     let all_known = rejected.all(known);
-    // Whoever is the only member by what it has decides before it meets anybody: no comparison finds that in time.
+    // A node that is the only member as far as it knows decides before it meets anybody, so no comparison finds this in
+    // time.
     let alone = world.books.ledger.members_on(&copy.disk, world.plan.founders).iter().all(|member| *member == node);
     let noticed = all_know && all_kept && all_known && !alone && members().next().is_some();
     let noticed = noticed && copy.knows_others(node);
     if noticed { Prospect::Noticed } else { Prospect::Unclear }
 }
 
-/// Whether a machine would show a node that its directory is an old copy.
+/// Returns true where a machine would show a node that its directory is an old copy.
 fn knows_more(world: &World, other: &Machine, node: NodeId, copy: &Copy) -> bool {
     let out: BTreeSet<_> = world.books.ledger.out().collect();
     let is_member = other.replica().is_none_or(Replica::is_member);
@@ -89,14 +93,14 @@ fn knows_more(world: &World, other: &Machine, node: NodeId, copy: &Copy) -> bool
     is_member && (has_ops || heard.is_some_and(|word| word.exceeds(&copy.disk, node, &out, applied)))
 }
 
-/// A node whose directory is not its latest takes messages in: takes note of when a member first showed it all that it
-/// knows, where that is more than the directory has.
+/// Before a node with an old copy takes in messages: notes when a member first showed it all that the member knows,
+/// where this is more than the directory has.
 pub(crate) fn note_shown(world: &mut World, host: Host) {
     let machine = &world.machines[host];
     if machine.old().is_none_or(|old| old.shown_at.is_some()) {
         return;
     }
-    // What it has just been given it does not lack any more.
+    // Ops that it has just received it does not lack any more.
     let given = world.books.ledger.applied(host).iter().any(|(origin, seq)| *seq > machine.disk.log(*origin));
     if given {
         return;
@@ -106,7 +110,7 @@ pub(crate) fn note_shown(world: &mut World, host: Host) {
         Input::Message { from, message: Message::Vector(vector) } => {
             let other = world.machines.get(host_of(*from)).filter(|other| other.node == *from && other.is_up());
             let knows = other.is_some_and(|other| knows_more(world, other, machine.node, &copy));
-            // What it knows by now it need not have known when it said this.
+            // The member may not have known this yet when it sent the message, so the message itself must show it.
             knows && vector.wants && says_more(vector, machine.node, &copy.disk)
         }
         _ => false,
@@ -118,8 +122,8 @@ pub(crate) fn note_shown(world: &mut World, host: Host) {
     }
 }
 
-/// A node whose directory is not its latest may be given what that lacks before anybody notices. If it has issued nothing
-/// meanwhile, and may have promised what it had promised, it is as its latest directory was.
+/// Notes where a node with an old copy has caught up: it may receive what the copy lacks before anybody notices. If it
+/// has issued nothing meanwhile, and it had not promised more than the copy knows, it is as its latest directory was.
 pub(crate) fn note_caught_up(world: &mut World, host: Host) {
     let machine = &world.machines[host];
     let node = machine.node;
@@ -137,8 +141,8 @@ pub(crate) fn note_caught_up(world: &mut World, host: Host) {
     (machine.directory, machine.restored) = (Directory::Latest, true);
 }
 
-/// A process is about to be gone. Where nobody else remembers what a directory that was put back lacks, nobody can tell what
-/// is to come of this run.
+/// Called before a process ends. Where it was the only one that remembered what a restored directory lacks, the outcome
+/// of the run is uncertain.
 pub(crate) fn witness_goes(world: &mut World, host: Host) {
     let old = |machine: &&Machine| machine.is_old() && machine.host != host;
     for other in world.machines.iter().filter(old).map(|machine| machine.host).collect::<Vec<_>>() {
@@ -150,9 +154,9 @@ pub(crate) fn witness_goes(world: &mut World, host: Host) {
     }
 }
 
-/// The process of an old directory is gone. Where it had waited for its peers in vain and served alone, it stored a greater
-/// ceiling; so a promise of another directory of its node proves nothing any more. Where nothing else does, nobody can tell
-/// what is to come of this run.
+/// Called after the process of an old copy has ended. Where it had waited in vain for its peers and served alone, it
+/// stored a greater ceiling, so a promise of the node's other directory proves nothing any more. Where there is no
+/// other proof, the outcome of the run is uncertain.
 pub(crate) fn proof_goes(world: &mut World, host: Host) {
     let machine = &world.machines[host];
     if machine.old().is_some_and(|old| old.shown_at.is_none()) {
@@ -163,28 +167,29 @@ pub(crate) fn proof_goes(world: &mut World, host: Host) {
     }
 }
 
-/// Whether nobody whom a node reaches knows more of it than its directory has: whoever did has forgotten it with its process,
-/// or what it knew was a promise, and the node has promised more by itself; or those whom the directory knows have left.
+/// Returns true where no node that a host reaches knows more of it than its directory has. A process that knew it has
+/// ended, or it knew a promise and the node has promised more by itself since, or the nodes that the directory knows
+/// have left.
 pub(crate) fn is_past_notice(world: &World, host: Host) -> bool {
     let copy = copy_disk(world, host);
     let mut others = world.machines.iter().filter(|other| world.net.between(host, other.host).is_some());
     !others.any(|other| knows_more(world, other, world.machines[host].node, &copy))
 }
 
-/// What a machine's disk holds as it is now.
+/// Returns a copy of a machine's disk as it is now.
 pub(crate) fn copy_disk(world: &World, host: Host) -> Copy {
     let (feed, told_first) = (world.books.feeds.feed(host), world.books.outcomes.told_first(host));
     Copy { disk: world.machines[host].disk.clone(), feed, told_first, made: world.now }
 }
 
-/// The same of what is durable, for a fault that uses it later.
+/// Keeps a copy of the durable content of a disk, for a fault that uses it later.
 pub(crate) fn keep_copy(world: &mut World, index: usize) {
     let mut copy = copy_disk(world, world.plan.faults[index].what.host());
     copy.disk.crash(0);
     world.copies.kept.insert(index, copy);
 }
 
-/// A machine that is down runs with another disk; with one that is older than what the others know it has to stop.
+/// Makes a machine that is down run with another disk. With one that is an old copy it must stop.
 pub(crate) fn run_with(world: &mut World, host: Host, copy: Copy, is_old: bool) {
     world.books.feeds.set(host, copy.feed);
     let node = world.machines[host].node;
@@ -208,7 +213,7 @@ pub(crate) fn run_with(world: &mut World, host: Host, copy: Copy, is_old: bool) 
     }
 }
 
-/// Whether a message shows a node that its directory lacks something.
+/// Returns true where a message shows a node that its directory lacks something.
 fn says_more(vector: &Vector, node: NodeId, disk: &Disk) -> bool {
     let own = |entry: &&Entry| entry.origin == node;
     let more = |entry: &Entry| {

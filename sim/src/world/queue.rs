@@ -1,4 +1,4 @@
-//! What is going to happen, in order of time; of two events at one time the one planned first comes first.
+//! Planned events in order of time. Of two events at one time, the one that was planned first happens first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use crate::plan::{Host, Slot};
 use crate::world::net::{Epoch, Micros};
 use crate::world::packet::Packet;
 
-/// Something that is going to happen.
+/// A planned event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Start(Host),
@@ -28,23 +28,23 @@ pub(crate) enum Event {
     Action(usize),
     Fault(usize),
     FaultEnds(usize),
-    /// A liar says something.
+    /// A liar sends a message.
     Lie(usize),
-    /// A flapping link goes down, until some time.
+    /// A flapping link goes down again, unless this time has come.
     Flap(usize, Micros),
-    /// The disk that a fault will put back is copied.
+    /// The disk that a fault will restore is copied.
     CopyDisk(usize),
-    /// The copy of a directory runs in place of the directory, or the other way round.
+    /// A copy replaces a directory and runs in its place, or the directory replaces the copy.
     Swap(usize),
-    /// A clock that stays wrong is off by so many milliseconds from now on.
+    /// A clock that stays wrong is off by this many milliseconds from now on.
     ClockTurns(Host, i64),
-    /// The reader of a feed takes what is new.
+    /// The reader of a feed reads new events.
     ReadFeed(Host, u32),
-    /// A client whose node died asks again, there or at the next.
+    /// A client whose node died repeats its request, at this host or the next one that is up.
     Again(Slot, Host),
 }
 
-/// See the module's text. Events are large, so the heap moves their places only.
+/// See the module's text. Events are large, so the heap holds only their indexes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<(Micros, u64, usize)>>,
@@ -64,7 +64,7 @@ impl Queue {
         self.heap.push(Reverse((time, self.count, place)));
     }
 
-    /// Takes the next event that happens at or before a time.
+    /// Takes the next event at or before a time.
     pub(crate) fn pop_until(&mut self, until: Micros) -> Option<(Micros, Event)> {
         let Reverse((at, _, place)) = *self.heap.peek().filter(|next| next.0.0 <= until)?;
         self.heap.pop();

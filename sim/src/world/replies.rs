@@ -1,4 +1,4 @@
-//! Nodes answer: clients take in what they are told, and the books what they may hold nodes to.
+//! Replies of nodes: clients and books record them.
 
 use std::iter;
 
@@ -17,7 +17,7 @@ use crate::world::feeds;
 use crate::world::seen::Seen;
 use crate::world::state::World;
 
-/// A node answers a request.
+/// Handles a reply to a request.
 pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply) -> Checked {
     let Some((at, call)) = world.clients.calls.remove(&token) else {
         return broken("reply", format!("host {host} answers request {token} twice, or one never made"));
@@ -58,7 +58,7 @@ pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply)
     }
 }
 
-/// A client is told about its registration.
+/// Records an answer to a client about its registration.
 fn shown(world: &mut World, host: Host, call: Call, view: model::Registration) -> Checked {
     told(world, host, &view)?;
     if let Call::Register(slot) | Call::About(slot) = call {
@@ -90,7 +90,8 @@ fn refused(world: &mut World, host: Host, call: Call, reply: Reply) {
     }
 }
 
-/// Somebody is told about a registration. One of which only a void op is left here is not told of.
+/// Records an answer about a registration, whoever receives it. A registration of which this node has only a void op is
+/// not recorded.
 fn told(world: &mut World, host: Host, view: &model::Registration) -> Checked {
     let disk = world.machines[host].disk.durable();
     let known = Registration::load(disk, view.stamp).is_some();
@@ -104,7 +105,7 @@ fn told(world: &mut World, host: Host, view: &model::Registration) -> Checked {
     Ok(())
 }
 
-/// An operator is told of rules.
+/// Records an answer to an operator about rules.
 fn told_of_rules(world: &mut World, host: Host, view: &model::Namespace) {
     let RulesVersion::Set(stamp) = view.version else { return };
     let durable = Namespace::load(world.machines[host].disk.durable(), &view.namespace);
@@ -113,7 +114,7 @@ fn told_of_rules(world: &mut World, host: Host, view: &model::Namespace) {
     }
 }
 
-/// Somebody reads who claimed a name. Of a retry nobody is told.
+/// Records the outcomes in a list of claims to a name. Retries do not count.
 fn told_of_claims<'a>(world: &mut World, host: Host, claims: impl Iterator<Item = &'a Contender>) -> Checked {
     for claim in claims.filter(|claim| claim.status.is_final() && !claim.twin) {
         is_final(world, host, claim.registration, claim.stamp, claim.status)?;
@@ -121,7 +122,7 @@ fn told_of_claims<'a>(world: &mut World, host: Host, claims: impl Iterator<Item 
     Ok(())
 }
 
-/// A page of a node's feed, read from `after` on.
+/// Records a page of a node's feed that was read after `after`.
 fn read(world: &mut World, host: Host, after: Option<Cursor>, page: &Events) -> Checked {
     let node = world.machines[host].node;
     if !page.events.is_empty() {
@@ -142,7 +143,7 @@ fn read(world: &mut World, host: Host, after: Option<Cursor>, page: &Events) -> 
     Ok(())
 }
 
-/// Somebody is told that a registration is confirmed or rejected.
+/// Records that somebody learned that a registration is confirmed or rejected.
 fn is_final(world: &mut World, host: Host, id: Uuid, stamp: Stamp, status: Status) -> Checked {
     let first = world.books.outcomes.told(host, id, stamp, status);
     world.see(&Seen::Final { host, id, stamp, status, first })

@@ -1,4 +1,4 @@
-//! What happens in the world, as observers see it.
+//! Events in the world, as observers see them.
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::Op;
@@ -13,67 +13,68 @@ use crate::world::clients::Call;
 use crate::world::net::{Epoch, Micros};
 use crate::world::packet::Packet;
 
-/// Something that happens. Where it says "before", the books ([`Books`](crate::world::books::Books)) do not have it yet.
+/// An event that observers see. "Before" means that the books ([`Books`](crate::world::books::Books)) do not have it
+/// yet, "after" that they do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Seen<'a> {
-    /// A rare branch is reached.
+    /// A rare branch was reached.
     Mark(&'static str),
     /// A process starts.
     Started(Host),
-    /// A process is gone.
+    /// A process has ended.
     Crashed(Host),
-    /// A process stops by itself, with this word; before it is gone.
+    /// A process stops by itself, for this reason; before it ends.
     Halts(Host, &'a str),
-    /// A process stops because its node was evicted, and comes back under this id.
+    /// A process stops because its node was evicted, and returns under this id.
     Returns(Host, NodeId),
     /// The disk of a machine that is down is replaced by a copy.
     Swapped(Host),
-    /// A process is about to take in what waits for it.
+    /// A process is about to take in its inputs.
     Turn(Host),
-    /// It has taken in so much, and ended the step with these rows and so many outputs.
+    /// A process has taken in this many inputs, and ended the step with these rows and this many outputs.
     Stepped { host: Host, taken: usize, writes: &'a [Write], outputs: usize },
     /// A step wrote ops to the logs; before.
     Writes { host: Host, ops: &'a [Op] },
-    /// One of them, before.
+    /// A step wrote this op; before.
     Takes { host: Host, op: &'a Op },
-    /// The same, after.
+    /// A step wrote this op; after.
     Took { host: Host, op: &'a Op },
-    /// Membership ops of its own that a step wrote, after.
+    /// A step wrote membership ops of its own node; after.
     Issued { host: Host, ops: &'a [Op] },
-    /// The watermark after a step, before.
+    /// The watermark after a step; before.
     Watermark { host: Host, watermark: Hlc },
     /// An fsync is done.
     Synced(Host),
-    /// What comes out of a step, as a whole.
+    /// The outputs of a step, as a whole.
     Says { host: Host, outputs: &'a [Output] },
-    /// A message comes out of a step; before.
+    /// A step sends a message; before.
     Sends { host: Host, to: NodeId, lane: Lane, message: &'a Message },
-    /// It must not have left: a check of it ends the run.
+    /// A check found that this message must not be sent, and ends the run.
     Stopped { host: Host, to: NodeId, message: &'a Message },
-    /// Rows are given to a newcomer.
+    /// A newcomer is given these rows of a snapshot.
     Gives { host: Host, to: NodeId, rows: &'a [Write] },
-    /// A node names its members.
+    /// A node announces its members.
     Peers { host: Host, members: &'a [Contact] },
-    /// A packet is on its way, and arrives at these times.
+    /// A packet is sent, and arrives at these times.
     Sent { from: Host, to: Host, packet: &'a Packet, arrivals: &'a [Micros] },
-    /// A packet dies with its connection.
+    /// A packet is lost with its connection.
     Died { from: Host, to: Host },
     /// Two machines are connected.
     Connected { a: Host, b: Host, epoch: Epoch },
     /// A fault of the plan begins, and cuts these directed links.
     Fault { index: usize, what: &'a Trouble, severed: &'a [(Host, Host)] },
-    /// Everything works again.
+    /// All faults are repaired.
     Healed,
-    /// A liar says something to a host, as this node.
+    /// A liar sends a message to a host under this id.
     Lie { host: Host, from: NodeId, what: &'a Forgery },
-    /// A client wants to ask; without a number where its node is down.
+    /// A client makes a request; without a token where its node is down.
     Asks { host: Host, token: Option<Token>, ask: &'a Ask },
-    /// A node answers; before.
+    /// A node replies to a request; before.
     Replies { host: Host, token: Token, asked: Option<Asked>, call: &'a Call, reply: &'a Reply },
-    /// A client that registers is answered; after.
+    /// A client that registers received an answer; after.
     Registered { host: Host, max_open: Option<u32>, view: &'a Registration },
-    /// The reader of a feed is given an event where this number is due, before.
+    /// The reader of a feed receives an event, which must have this number; before.
     Event { host: Host, number: u64, event: &'a Event },
-    /// Somebody is told that a registration is confirmed or rejected; after. `first`: for the first time.
+    /// Somebody learned that a registration is confirmed or rejected; after. `first` where nobody knew it before.
     Final { host: Host, id: uuid::Uuid, stamp: Stamp, status: Status, first: bool },
 }

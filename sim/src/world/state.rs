@@ -1,5 +1,5 @@
-//! The state of the world, and the few things that everything in it needs: to plan what happens later, to hand something
-//! to a process, and to tell the observers what happens.
+//! The state of the world, and what everything in it needs: planning events, passing inputs to processes, and informing
+//! the observers.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +22,9 @@ use crate::world::net::{Epoch, Micros, Network};
 use crate::world::queue::{Event, Queue};
 use crate::world::seen::Seen;
 
-/// Sees everything that happens. It cannot change the world, and ends the run where it finds something wrong.
+/// Sees every event. It cannot change the world, and ends the run where it finds a violation.
 pub(crate) trait Observer: Debug {
-    /// Something happens.
+    /// Called for every event.
     fn saw(&mut self, what: &Seen<'_>, world: &World) -> Checked;
 }
 
@@ -41,20 +41,20 @@ pub(crate) struct World {
     pub(crate) liars: Liars,
     pub(crate) copies: Copies,
     pub(crate) books: Books,
-    /// Whose directory a new cluster was made of.
+    /// The host from whose directory a new cluster was made.
     pub(crate) recovered: Option<Host>,
     observer: Rc<RefCell<dyn Observer>>,
-    /// Answers that nodes have just given.
+    /// Replies that nodes have just given.
     told: Arc<Mutex<Vec<(Token, Reply)>>>,
-    /// What an observer found wrong where the event at hand could not be ended.
+    /// A violation that an observer found while an event could not be interrupted.
     found: Option<Violation>,
 }
 
-/// Who is about to connect, and who is connected.
+/// Planned and present connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dials {
     pub(crate) planned: BTreeSet<(Host, Host)>,
-    /// Which nodes met on a connection, the lesser host's first.
+    /// The nodes that are connected, in the order of their hosts.
     pub(crate) met: BTreeMap<Epoch, (NodeId, NodeId)>,
 }
 
@@ -109,34 +109,34 @@ impl World {
         }
     }
 
-    /// The observers see something.
+    /// Shows an event to the observers.
     pub(crate) fn see(&mut self, what: &Seen<'_>) -> Checked {
         self.observer.clone().borrow_mut().saw(what, self)
     }
 
-    /// The same in the middle of an event that goes on: what is found wrong ends the run after it.
+    /// Shows an event to the observers in the midst of another event. A violation ends the run after that event.
     pub(crate) fn note(&mut self, what: &Seen<'_>) {
         if let Err(violation) = self.see(what) {
             self.found.get_or_insert(violation);
         }
     }
 
-    /// What was found wrong by the way.
+    /// Returns the violation that was found in the midst of an event.
     pub(crate) fn found(&mut self) -> Checked {
         self.found.take().map_or(Ok(()), Err)
     }
 
-    /// A rare branch is reached.
+    /// Marks that a rare branch was reached.
     pub(crate) fn mark(&mut self, mark: &'static str) {
         self.note(&Seen::Mark(mark));
     }
 
-    /// Plans what happens at a time; at once where that is over.
+    /// Plans an event for a time; for now where that time is over.
     pub(crate) fn at(&mut self, time: Micros, event: Event) {
         self.queue.push(time.max(self.now), event);
     }
 
-    /// Something comes in to a host's process, where one runs.
+    /// Passes an input to a host's process, where one runs.
     pub(crate) fn input(&mut self, host: Host, input: Input) {
         if let Some(running) = self.machines[host].running_mut() {
             running.inbox.push(input);
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// Plans when a process takes in what waits for it.
+    /// Plans the step in which a process takes in its inputs.
     pub(crate) fn plan_turn(&mut self, host: Host) {
         let machine = &mut self.machines[host];
         let life = machine.life;
@@ -164,18 +164,18 @@ impl World {
         self.input(host, Input::Request(request.with(tell)));
     }
 
-    /// Takes the answers that nodes have just given.
+    /// Takes the replies that nodes have just given.
     pub(crate) fn take_told(&mut self) -> Vec<(Token, Reply)> {
         std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The machines that belong to the cluster: they have not left it, and are not lost for good.
+    /// Returns the machines that belong to the cluster: they have not left it, and are not lost for good.
     pub(crate) fn present(&self) -> Vec<Host> {
         let present = self.machines.iter().filter(|machine| !machine.stage.has_left() && !machine.stage.is_lost());
         present.map(|machine| machine.host).collect()
     }
 
-    /// One more machine, which is not in the plan. It asks whoever is present to let it in.
+    /// Adds a machine that is not in the plan. It joins through the machines that are present.
     pub(crate) fn add_machine(&mut self) -> Host {
         let host = self.machines.len();
         self.machines.push(Machine::new(host, self.plan.seed, (0, 0)));
@@ -184,7 +184,7 @@ impl World {
         host
     }
 
-    /// Who is a member may have changed for a host.
+    /// Updates the members that a host knows.
     pub(crate) fn members_changed(&mut self, host: Host) {
         self.books.members_changed(host, self.machines[host].node, self.plan.founders);
     }

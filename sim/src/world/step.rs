@@ -1,5 +1,5 @@
-//! The steps of a process: it takes in what has come, writes what follows from it, and says what it has to say once that
-//! is durable.
+//! The steps of a process: it takes in its inputs, writes what follows from them, and sends its outputs once that is
+//! durable.
 
 use forename::clock::Hlc;
 use forename::log::Op;
@@ -16,7 +16,7 @@ use crate::world::seen::Seen;
 use crate::world::state::World;
 use crate::world::{outputs, process, prospects};
 
-/// The process takes all that has come in and ends the step.
+/// Lets the process take in all its inputs, and ends the step.
 pub(crate) fn turn(world: &mut World, host: Host, life: u32) -> Checked {
     let time = world.now;
     let machine = &mut world.machines[host];
@@ -69,7 +69,7 @@ fn wrote(world: &mut World, host: Host, batch: Batch, writes: Vec<Write>, waterm
     if writes.iter().filter_map(schema::Log::written).any(|(_, chunk)| chunk.is_none()) {
         world.mark("ops leave a log");
     }
-    // A newcomer that starts over.
+    // A log is emptied only where a newcomer starts over.
     forgotten(&writes).for_each(|origin| world.books.ledger.forgot(host, origin));
     let given = frontiers(&writes);
     let (node, is_old) = (world.machines[host].node, world.machines[host].is_old());

@@ -1,4 +1,4 @@
-//! Data directories that are put back from a copy, or run twice.
+//! Data directories that are restored from a copy, or run twice.
 
 use crate::plan::{CopyRun, Host, Trouble};
 use crate::violation::Checked;
@@ -8,15 +8,15 @@ use crate::world::prospects::{self, Prospect};
 use crate::world::seen::Seen;
 use crate::world::state::World;
 
-/// Puts an old copy of a data directory back while the process is down.
+/// Restores an old copy of a data directory while the process is down.
 pub(crate) fn put_back(world: &mut World, host: Host, index: usize, run: CopyRun) {
     let Some(copy) = world.copies.kept.remove(&index) else { return };
     let replaced = replace(world, host, copy, run, ["an old disk is put back", "an old disk goes on"]);
     world.copies.put_back |= replaced && world.machines[host].is_old();
 }
 
-/// Replaces the disk of a machine that is down by a copy, where it is clear what becomes of it, and comes by a mark:
-/// the first where it must be noticed, the second where it goes on. False where nothing was done.
+/// Replaces the disk of a machine that is down by a copy, where the prospect of the copy is certain. Sets a mark: the
+/// first where the copy must be noticed, the second where it goes on. Returns false where nothing was done.
 fn replace(world: &mut World, host: Host, copy: Copy, run: CopyRun, marks: [&'static str; 2]) -> bool {
     let prospect = prospects::prospect(world, host, &copy);
     if prospect == Prospect::Unclear {
@@ -48,8 +48,8 @@ fn replace(world: &mut World, host: Host, copy: Copy, run: CopyRun, marks: [&'st
     true
 }
 
-/// The copy of a directory runs in its place, where nobody has seen what was done since it was made; at the next call
-/// the directory itself runs again.
+/// Lets the copy of a directory run in its place, where nobody has seen what was done since the copy was made. At the
+/// next call the directory itself runs again.
 pub(crate) fn swap(world: &mut World, index: usize) -> Checked {
     let plan = world.plan.clone();
     let Trouble::Cloned { host, run, .. } = &plan.faults[index].what else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What befell machines and links, and when: the excuses that a node may have.
+//! Faults of machines and links, with their times: they excuse what a node does.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use forename::clock::NodeId;
 use crate::plan::{Host, Trouble};
 use crate::world::net::{Micros, pair};
 
-/// What befell one machine.
+/// The faults of one machine.
 #[derive(Clone, Copy, Debug, Default)]
 struct Condition {
     /// When its process started.
     started: Micros,
-    /// Until when something befell the machine, other than its clock.
+    /// Until when a fault other than of its clock lasts or lasted.
     upset: Micros,
     /// When its clock was last changed by a fault.
     clock_changed: Micros,
@@ -24,7 +24,7 @@ pub(crate) struct Conditions {
     hosts: Vec<Condition>,
     /// When a fault of the plan last began or ended on a link.
     disturbed: BTreeMap<(Host, Host), Micros>,
-    /// When each node last gave its promise to the network.
+    /// When each node last sent its promise to any peer.
     said: BTreeMap<NodeId, Micros>,
 }
 
@@ -33,12 +33,12 @@ impl Conditions {
         Self { hosts: vec![Condition::default(); hosts], ..Self::default() }
     }
 
-    /// One more machine.
+    /// Adds a machine.
     pub(crate) fn add(&mut self) {
         self.hosts.push(Condition::default());
     }
 
-    /// A process starts.
+    /// Notes that a process starts.
     pub(crate) fn started(&mut self, host: Host, now: Micros) {
         let condition = &mut self.hosts[host];
         (condition.started, condition.upset) = (now, condition.upset.max(now));
@@ -49,7 +49,7 @@ impl Conditions {
         self.hosts[host].started
     }
 
-    /// A fault of the plan begins or ends, on these links; one that lasts ends then.
+    /// Notes that a fault of the plan begins or ends now, and cuts these links. `ends` is the end of a pause.
     pub(crate) fn fault(&mut self, what: &Trouble, severed: &[(Host, Host)], now: Micros, ends: Micros) {
         match what {
             Trouble::ClockStep(host, _)
@@ -67,33 +67,33 @@ impl Conditions {
         }
     }
 
-    /// Something happens to a link: nothing passes on it any more, or again.
+    /// Notes that a link was cut or restored, or otherwise changed.
     pub(crate) fn disturb(&mut self, from: Host, to: Host, now: Micros) {
         self.disturbed.insert(pair(from, to), now);
     }
 
-    /// All faults of a machine and of its links come to their end.
+    /// Notes that all faults of a machine and of its links end.
     pub(crate) fn healed(&mut self, host: Host, now: Micros) {
         let condition = &mut self.hosts[host];
         (condition.upset, condition.clock_changed) = (now, now);
     }
 
-    /// A clock is set, by whatever.
+    /// Notes that a clock was changed.
     pub(crate) fn clock_set(&mut self, host: Host, now: Micros) {
         self.hosts[host].clock_changed = now;
     }
 
-    /// Whether a machine was started or paused after `since`, or its disk was slow or full after that time.
+    /// Returns true where a machine was started or paused after `since`, or its disk was slow or full after that time.
     pub(crate) fn was_upset(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].upset > since
     }
 
-    /// Until when something befell a machine.
+    /// Returns until when a fault of a machine lasts or lasted.
     pub(crate) fn upset_until(&self, host: Host) -> Micros {
         self.hosts[host].upset
     }
 
-    /// Whether a machine's clock has run without a change by a fault or an operator after `since`.
+    /// Returns true where a machine's clock was not changed by a fault or an operator after `since`.
     pub(crate) fn is_clock_settled(&self, host: Host, since: Micros) -> bool {
         self.hosts[host].clock_changed <= since
     }
@@ -108,12 +108,12 @@ impl Conditions {
         self.disturbed.get(&pair(a, b)).copied().unwrap_or(0)
     }
 
-    /// A node's promise is on its way to somebody.
+    /// Notes that a node sends its promise to a peer.
     pub(crate) fn says(&mut self, node: NodeId, now: Micros) {
         self.said.insert(node, now);
     }
 
-    /// When a node last gave its promise to the network.
+    /// Returns when a node last sent its promise to any peer.
     pub(crate) fn said(&self, node: NodeId) -> Option<Micros> {
         self.said.get(&node).copied()
     }

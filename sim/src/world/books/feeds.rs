@@ -1,4 +1,4 @@
-//! What the nodes' feeds have told their readers.
+//! The events that readers of the nodes' feeds have received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use uuid::Uuid;
 
 use crate::plan::Host;
 
-/// The place of an event in its feed. The replica gives one to each.
+/// Returns the cursor of an event, which the replica sets in each event.
 pub(crate) fn cursor_of(event: &Event) -> Cursor {
     event.cursor.unwrap_or_default()
 }
 
-/// The events of one feed that its reader has been given, by number.
+/// The events of one feed that its reader has received, by number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feed {
-    /// Whose it is.
+    /// The node that the feed belongs to.
     node: NodeId,
     events: BTreeMap<u64, Event>,
     ids: BTreeSet<String>,
 }
 
 impl Feed {
-    /// What is left of it with a disk that has no event after this one.
+    /// Drops the events after this one, for a disk that does not have them.
     fn upto(mut self, last: Cursor) -> Self {
         self.events.retain(|number, _| *number <= last.number);
         let ids = self.events.values().map(|event| event.id.clone()).collect();
@@ -31,10 +31,11 @@ impl Feed {
     }
 }
 
-/// What the reader of a host's feeds knows. It goes on over restarts, copies and new feeds, and drops events whose ids it knows.
+/// The knowledge of the reader of a host's feeds. The reader continues over restarts, copies and new feeds, and drops
+/// events whose ids it knows.
 #[derive(Clone, Debug, Default)]
 struct Reader {
-    /// Events had left a feed before they were read.
+    /// True where some events had left a feed before they were read.
     missed: bool,
     told: BTreeSet<(EventType, Stamp)>,
     accepted: BTreeSet<Uuid>,
@@ -44,7 +45,7 @@ struct Reader {
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Feeds {
-    /// By host.
+    /// The present feed and its reader, by host.
     feeds: Vec<(Feed, Reader)>,
 }
 
@@ -53,13 +54,13 @@ impl Feeds {
         Self { feeds: vec![Default::default(); hosts] }
     }
 
-    /// One more machine.
+    /// Adds a machine.
     pub(crate) fn add(&mut self) {
         self.feeds.push(Default::default());
     }
 
-    /// The reader of a host's feed is given a page that was read from `after` on. Returns the number that the first event of
-    /// the page is to have.
+    /// Notes that the reader of a host's feed receives a page that was read after `after`. Returns the number that the
+    /// first event of the page must have.
     pub(crate) fn opens(&mut self, host: Host, node: NodeId, after: Option<Cursor>, events: &[Event]) -> u64 {
         let first = events.first().map_or(1, |event| cursor_of(event).number);
         let (feed, _) = &mut self.feeds[host];
@@ -71,14 +72,14 @@ impl Feeds {
         if feed.node != node || events.iter().any(other) {
             *feed = Feed { node, ..Feed::default() };
         }
-        // One that begins is given what is kept.
+        // A reader without a cursor receives all events that are kept.
         if after.is_none() {
             self.begins_after(host, first - 1);
         }
         after.map_or(first, |after| after.number + 1)
     }
 
-    /// An event that was not read before.
+    /// Records an event that was not read before.
     pub(crate) fn takes(&mut self, host: Host, event: &Event) {
         let Registration { id, stamp, status, .. } = event.data.registration;
         let (feed, reader) = &mut self.feeds[host];
@@ -92,48 +93,48 @@ impl Feeds {
         }
     }
 
-    /// What a host's feed had up to this place has left it, or is that of another feed.
+    /// Notes that the events up to this number have left a host's feed, or belong to another feed.
     pub(crate) fn begins_after(&mut self, host: Host, start: u64) {
         let (feed, reader) = &mut self.feeds[host];
         reader.missed |= (1..=start).any(|number| !feed.events.contains_key(&number));
     }
 
-    /// The event that has a number in a host's feed.
+    /// Returns the event with a number in a host's feed.
     pub(crate) fn event(&self, host: Host, number: u64) -> Option<&Event> {
         self.feeds[host].0.events.get(&number)
     }
 
-    /// Whether a host's feed has told an event of this id.
+    /// Returns true where a host's feed has had an event with this id.
     pub(crate) fn has_told(&self, host: Host, id: &str) -> bool {
         self.feeds[host].0.ids.contains(id)
     }
 
-    /// Whether a host's reader cannot know of all that was told.
+    /// Returns true where a host's reader has missed events.
     pub(crate) fn missed(&self, host: Host) -> bool {
         self.feeds[host].1.missed
     }
 
-    /// The outcomes that a host's reader knows.
+    /// Returns the outcomes that a host's reader knows.
     pub(crate) fn decided(&self, host: Host) -> &BTreeMap<Uuid, Status> {
         &self.feeds[host].1.decided
     }
 
-    /// The registrations that a host's reader knows.
+    /// Returns the registrations of which a host's reader knows that they were accepted.
     pub(crate) fn accepted(&self, host: Host) -> &BTreeSet<Uuid> {
         &self.feeds[host].1.accepted
     }
 
-    /// What a host's reader was told, and of which registrations.
+    /// Returns the types of events that a host's reader has received, with their registrations.
     pub(crate) fn told(&self, host: Host) -> impl Iterator<Item = (EventType, Stamp)> {
         self.feeds[host].1.told.iter().copied()
     }
 
-    /// The cursor of the last event that was read of a host's feed.
+    /// Returns the cursor of the last event that was read from a host's feed.
     pub(crate) fn last_event(&self, host: Host) -> Cursor {
         self.feeds[host].0.events.last_key_value().map(|(_, event)| cursor_of(event)).unwrap_or_default()
     }
 
-    /// With another disk a feed ends where it ended there.
+    /// Cuts a host's feed at the last event that its replaced disk has.
     pub(crate) fn put_back(&mut self, host: Host, last: Cursor) {
         let (feed, _) = &mut self.feeds[host];
         *feed = std::mem::take(feed).upto(last);

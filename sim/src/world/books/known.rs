@@ -1,8 +1,9 @@
-//! What nodes have said of themselves, and which others have heard it: by this the simulator knows whether a copy of a data
-//! directory must be noticed.
+//! The statements that nodes have made about themselves, and which nodes have received them. From these the simulator
+//! knows whether a copy of a data directory must be noticed.
 //!
-//! A node says three things that bind it: which ops it has issued, up to which timestamp it issues no more, and which ops of
-//! others it holds. A directory that lacks something of that is an old copy, to everybody who has heard it.
+//! A node makes three kinds of binding statements: which ops it has issued, up to which timestamp it issues no more,
+//! and which ops of others it holds. A directory that lacks some of this is recognized as an old copy by every node
+//! that received the statement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +15,25 @@ use crate::plan::Host;
 use crate::world::disk::Disk;
 use crate::world::packet::Packet;
 
-/// What a node has said of itself.
+/// The binding statements of one node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Word {
-    /// How many ops it has issued, and the hash of its log up to there.
+    /// The number of ops that it has issued, with the chain hash at the last one.
     issued: (Seq, Chain),
-    /// Its greatest promise, with the prefix of its log that the promise speaks of.
+    /// Its greatest promise, with the prefix of its log that the promise is about.
     promise: (Hlc, Seq),
-    /// What it holds of the logs of others.
+    /// The ops of other logs that it holds.
     holds: BTreeMap<NodeId, Seq>,
 }
 
 impl Word {
-    /// Up to which timestamp it issues no more.
+    /// Returns the timestamp up to which it issues no more ops.
     pub(crate) fn promised(&self) -> Hlc {
         self.promise.0
     }
 
     fn issue(&mut self, seq: Seq, chain: Chain) {
-        // Where two directories were used it is the later word that counts.
+        // Where two directories of one node were used, the later statement counts.
         if seq >= self.issued.0 {
             self.issued = (seq, chain);
         }
@@ -54,8 +55,9 @@ impl Word {
         *holds = seq.max(*holds);
     }
 
-    /// Whether a directory lacks something of it, leaving out the logs of some nodes. A promise counts for whoever has so
-    /// much of the node's log; not where there is none.
+    /// Returns true where a directory lacks something that the node has stated, other than holds of the logs in
+    /// `without`. The promise counts only where `applied`, the prefix of the node's log that the observer has, reaches
+    /// the prefix that the promise is about.
     pub(crate) fn exceeds(&self, disk: &Disk, node: NodeId, without: &BTreeSet<NodeId>, applied: Option<Seq>) -> bool {
         let more = |(origin, seq): (&NodeId, &Seq)| *seq > disk.log(*origin) && !without.contains(origin);
         let (promise, prefix) = self.promise;
@@ -64,7 +66,8 @@ impl Word {
             || self.holds.iter().any(more)
     }
 
-    /// Whether a directory has an op that the node promised not to issue: another directory of the node has promised it.
+    /// Returns true where a directory has an op that the node promised not to issue, because another directory of the
+    /// node made that promise.
     pub(crate) fn denies(&self, disk: &Disk, node: NodeId) -> bool {
         let (promise, prefix) = self.promise;
         disk.logged_op(node, prefix + 1).is_some_and(|op| op.hlc <= promise)
@@ -74,14 +77,14 @@ impl Word {
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// Whether anybody wants to know.
+    /// True where these books are kept in this run.
     on: bool,
-    /// What got as far as the network, whoever hears it.
+    /// Statements that were sent, whether anybody received them or not.
     said: BTreeMap<NodeId, Word>,
-    /// Nodes whose present process has promised something: which of their promises are those of another directory nobody can
-    /// tell any more.
+    /// Nodes whose present process has sent a promise. For such a node nobody can tell any more which promises come
+    /// from another directory.
     promising: BTreeSet<NodeId>,
-    /// What hosts have heard of each node from itself since they were started.
+    /// The statements that each running host has received from each node directly, since the host started.
     heard: BTreeMap<Host, BTreeMap<NodeId, Word>>,
 }
 
@@ -91,7 +94,7 @@ impl Known {
         self.on = true;
     }
 
-    /// A packet of a node is on its way.
+    /// Notes that a node sends a packet.
     pub(crate) fn left(&mut self, node: NodeId, packet: &Packet, disk: &Disk) {
         if !self.on {
             return;
@@ -116,7 +119,7 @@ impl Known {
         }
     }
 
-    /// A host takes a message in.
+    /// Notes that a host receives a message.
     pub(crate) fn arrived(&mut self, host: Host, from: NodeId, message: &Message) {
         if let Message::Vector(vector) = message
             && self.on
@@ -125,23 +128,23 @@ impl Known {
         }
     }
 
-    /// A host's process is gone, and all that it remembered.
+    /// Forgets what a host's process knew, because the process is gone.
     pub(crate) fn forgot(&mut self, host: Host, node: NodeId) {
         self.heard.remove(&host);
         self.promising.remove(&node);
     }
 
-    /// Whether a node's present process has promised something.
+    /// Returns true where a node's present process has sent a promise.
     pub(crate) fn is_promising(&self, node: NodeId) -> bool {
         self.promising.contains(&node)
     }
 
-    /// All that a node has let out.
+    /// Returns all statements that a node has sent.
     pub(crate) fn said(&self, node: NodeId) -> Word {
         self.said.get(&node).cloned().unwrap_or_default()
     }
 
-    /// What a host remembers of a node.
+    /// Returns what a host remembers of a node's statements.
     pub(crate) fn heard(&self, host: Host, of: NodeId) -> Option<&Word> {
         self.heard.get(&host)?.get(&of)
     }

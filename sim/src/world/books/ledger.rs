@@ -1,5 +1,6 @@
-//! The logs of all nodes as they were issued, and what each host has of them: seen from outside, and kept where no node
-//! can change it. The checks hold against it what nodes do next; the world reads in it what nobody in it can know.
+//! The logs of all nodes as they were issued, and the prefix of each that every host has. They are recorded from
+//! outside, where no node can change them. The checks compare later events with them, and the world looks up in them
+//! what no node can know.
 
 mod copies;
 mod members;
@@ -15,44 +16,45 @@ use crate::plan::Host;
 use crate::world::ids::node_id;
 use crate::world::machine::Machine;
 
-/// Ops beside the logs, by origin, in the order in which they came up.
+/// Ops that are in no counting log, by origin, in the order in which they appeared.
 type Beside = BTreeMap<NodeId, Vec<Op>>;
 
-/// What is known of one node.
+/// The simulator's knowledge of one node.
 #[derive(Clone, Debug, Default)]
 struct Book {
-    /// Prefixes of logs in its memory.
+    /// The prefixes of logs that the process has in memory.
     applied: BTreeMap<NodeId, Seq>,
     watermark: Hlc,
-    /// Where it knows the logs of the evicted to end.
+    /// The cuts of evicted nodes that it knows.
     cuts: BTreeMap<NodeId, Cut>,
-    /// The same before its last step: a newcomer may take an op and hear in the same step that it is void.
+    /// The cuts that it knew before its last step: a newcomer may receive an op and learn in the same step that it is
+    /// void.
     cuts_before: BTreeMap<NodeId, Cut>,
 }
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    /// By host.
+    /// The knowledge of each node, by host.
     books: Vec<Book>,
-    /// The log of each node as it was issued.
+    /// The log of each node as it was issued, without ops that are set beside it.
     ops: BTreeMap<NodeId, Vec<Op>>,
     founders: BTreeSet<NodeId>,
-    /// The words that let newcomers in: whose log, and where.
+    /// The admissions of newcomers: by admitted node, the origin, number and timestamp of each `Admit`.
     admissions: BTreeMap<NodeId, BTreeSet<(NodeId, Seq, Hlc)>>,
-    /// Ops of copies, and those that only a directory had whose place a copy took.
+    /// Ops that copies of a directory issued, and ops that were only in a directory which a copy replaced.
     beside: Beside,
-    /// How much of their logs the directories had that took the place of others.
+    /// For nodes whose directory was replaced by a copy: the prefix of the log that the copy had.
     kept: BTreeMap<NodeId, Seq>,
-    /// The greatest promise that each node let out.
+    /// The greatest promise that each node has sent.
     promised: BTreeMap<NodeId, Hlc>,
     /// The greatest watermark that any host has had.
     greatest_watermark: Hlc,
-    /// Registrations that a client was told of.
+    /// Registrations about which a client received an answer.
     answered: BTreeSet<Uuid>,
     /// Rules that an operator was told were set, by namespace.
     rules: BTreeSet<(String, Stamp)>,
-    /// Where the logs of the evicted end, for everybody.
+    /// The cuts of evicted nodes: the least that any host knows.
     cuts: BTreeMap<NodeId, Cut>,
 }
 
@@ -62,7 +64,8 @@ impl Ledger {
         Self { books: vec![Book::default(); hosts], founders, ..Self::default() }
     }
 
-    /// A step of a host wrote an op to its log, its own or another's. One that a copy of its directory issues stands beside.
+    /// Records an op that a step of a host wrote to a log, its own or another's. An op that an old copy of its
+    /// directory issues is set beside the log.
     pub(crate) fn wrote(&mut self, host: Host, own: bool, old: bool, op: &Op) {
         if own && old {
             self.set_beside(op.clone());
@@ -77,7 +80,7 @@ impl Ledger {
         self.books[host].applied.insert(op.node, op.seq);
     }
 
-    /// Prefixes of logs that a step says are here, whose ops may have left the logs before.
+    /// Records prefixes of logs that a step says the host has, even where the ops have left the logs.
     pub(crate) fn given(&mut self, host: Host, prefixes: Vec<(NodeId, Seq)>) {
         for (origin, seq) in prefixes {
             let applied = self.books[host].applied.entry(origin).or_default();
@@ -85,86 +88,86 @@ impl Ledger {
         }
     }
 
-    /// A host's watermark after a step.
+    /// Records a host's watermark after a step.
     pub(crate) fn watermark(&mut self, host: Host, watermark: Hlc) {
         self.books[host].watermark = watermark;
         self.greatest_watermark = watermark.max(self.greatest_watermark);
     }
 
-    /// The watermark of a host after its last step.
+    /// Returns the watermark of a host after its last step.
     pub(crate) fn watermark_of(&self, host: Host) -> Hlc {
         self.books[host].watermark
     }
 
-    /// The greatest watermark that any host has had.
+    /// Returns the greatest watermark that any host has had.
     pub(crate) fn greatest_watermark(&self) -> Hlc {
         self.greatest_watermark
     }
 
-    /// A node lets a promise out.
+    /// Records a promise that a node sends.
     pub(crate) fn promises(&mut self, node: NodeId, hlc: Hlc) {
         let promised = self.promised.entry(node).or_default();
         *promised = hlc.max(*promised);
     }
 
-    /// A client is told of a registration.
+    /// Records that a client received an answer about a registration.
     pub(crate) fn answers(&mut self, id: Uuid) {
         self.answered.insert(id);
     }
 
-    /// An operator is told of rules.
+    /// Records rules that an operator was told were set.
     pub(crate) fn tells_rules(&mut self, namespace: String, stamp: Stamp) {
         self.rules.insert((namespace, stamp));
     }
 
-    /// Rules that were told of.
+    /// Returns the rules that operators were told were set.
     pub(crate) fn told_rules(&self) -> impl Iterator<Item = (&String, &Stamp)> {
         self.rules.iter().map(|(namespace, stamp)| (namespace, stamp))
     }
 
-    /// The logs as they were issued, by node.
+    /// Returns the logs as they were issued, by node.
     pub(crate) fn logs(&self) -> impl Iterator<Item = (NodeId, &[Op])> {
         self.ops.iter().map(|(node, log)| (*node, log.as_slice()))
     }
 
-    /// The log of a node.
+    /// Returns the log of a node.
     pub(crate) fn log(&self, node: NodeId) -> &[Op] {
         self.ops.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// The ops that no eviction has cut off.
+    /// Returns the ops that no known cut makes void.
     pub(crate) fn uncut_ops(&self) -> impl Iterator<Item = &Op> + Clone {
         let is_cut = |op: &&Op| self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq);
         self.ops.values().flatten().filter(move |op| !is_cut(op))
     }
 
-    /// Whether what a node issues from now on counts.
+    /// Returns true where ops that a node issues from now on count.
     pub(crate) fn counts(&self, node: NodeId) -> bool {
         !self.cuts.contains_key(&node) && self.was_let_in(node)
     }
 
-    /// Whether an op had left the log of the evicted that a host knew before its last step.
+    /// Returns true where an op is beyond a cut that a host knew before its last step.
     pub(crate) fn was_cut_for(&self, host: Host, op: &Op) -> bool {
         self.books[host].cuts_before.get(&op.node).is_some_and(|cut| op.seq > cut.seq)
     }
 
-    /// Where the log of an evicted node ends, for everybody.
+    /// Returns the cut of an evicted node.
     pub(crate) fn cut_of(&self, node: NodeId) -> Option<Cut> {
         self.cuts.get(&node).copied()
     }
 
-    /// The host that has a watermark at or above a time, other than one of them.
+    /// Returns a host whose watermark is at or above a time, other than one of them, with the watermark.
     pub(crate) fn host_past(&self, hlc: Hlc, but: Host) -> Option<(Host, Hlc)> {
         let mut past = self.books.iter().enumerate().filter(|(host, book)| *host != but && book.watermark >= hlc);
         past.next().map(|(host, book)| (host, book.watermark))
     }
 
-    /// The ops that count.
+    /// Returns the ops that count.
     pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
         self.ops.values().flatten().filter(|op| !self.is_void(op))
     }
 
-    /// All ops that were ever issued and are in a log, void ones included, and those beside the logs.
+    /// Returns all ops that were ever issued: those of the logs, void ones included, and those beside the logs.
     pub(crate) fn all_ops(&self) -> impl Iterator<Item = &Op> {
         self.ops.values().chain(self.beside.values()).flatten()
     }
@@ -173,8 +176,9 @@ impl Ledger {
         self.cuts.get(&op.node).is_some_and(|cut| op.seq > cut.seq) || !self.was_let_in(op.node)
     }
 
-    /// Whether the log of a node counts: it is a founder's, or follows a word that let the node in and counts. A word beyond a
-    /// cut does not; what was issued on it comes before any that does.
+    /// Returns true where the log of a node counts: the node is a founder, or was admitted by an op that counts. An
+    /// `Admit` beyond a cut does not count; ops that were issued after such an `Admit` have lower timestamps than one
+    /// that counts.
     fn was_let_in(&self, node: NodeId) -> bool {
         let counts = |(by, seq, _): &&(NodeId, Seq, Hlc)| {
             self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by)
@@ -185,13 +189,13 @@ impl Ledger {
         self.founders.contains(&node) || floor.is_some_and(|floor| first.is_none_or(|first| first > floor))
     }
 
-    /// Whether all ops that bring a registration of this id are void.
+    /// Returns true where all ops that carry a registration with this id are void.
     pub(crate) fn is_in_the_void(&self, id: Uuid) -> bool {
         let mut ops = self.brought_by(id).peekable();
         ops.peek().is_some() && ops.all(|op| self.is_void(op))
     }
 
-    /// The nodes that issued a registration of this id.
+    /// Returns the nodes that issued a registration with this id.
     pub(crate) fn origins_of(&self, id: Uuid) -> impl Iterator<Item = NodeId> {
         self.brought_by(id).map(|op| op.node)
     }
@@ -206,8 +210,8 @@ impl Ledger {
         self.ops.values().flatten().filter(brings)
     }
 
-    /// Who is out, as a host sees it. One that is itself on its way out, and whose own word does not count any more, may
-    /// think that more of a log counts than does. True where that has changed.
+    /// Records the cuts that a host knows. A host that is being evicted itself, and whose own freezes do not count any
+    /// more, may know a greater cut than the others. Returns true where its cuts have changed.
     pub(crate) fn cuts(&mut self, host: Host, cuts: &BTreeMap<NodeId, Cut>) -> bool {
         let book = &mut self.books[host];
         let changed = book.cuts != *cuts;
@@ -220,27 +224,27 @@ impl Ledger {
         changed
     }
 
-    /// Who is out, as a host saw it last.
+    /// Returns the cuts that a host knew last.
     pub(crate) fn cuts_of(&self, host: Host) -> &BTreeMap<NodeId, Cut> {
         &self.books[host].cuts
     }
 
-    /// Whether any host knows a node to be out.
+    /// Returns true where any host knows that a node is out.
     pub(crate) fn is_out(&self, node: NodeId) -> bool {
         self.cuts.contains_key(&node)
     }
 
-    /// Whether a host holds ops that an eviction has made void.
+    /// Returns true where a host holds ops that an eviction has made void.
     pub(crate) fn holds_void(&self, host: Host) -> bool {
         self.cuts.iter().any(|(node, cut)| self.books[host].applied.get(node).is_some_and(|applied| *applied > cut.seq))
     }
 
-    /// One more machine.
+    /// Adds a machine.
     pub(crate) fn add(&mut self) {
         self.books.push(Book::default());
     }
 
-    /// What was decided and lost in a crash may be decided otherwise.
+    /// Computes the cuts again. A cut that was decided and lost in a crash may be decided differently the next time.
     fn compare_cuts(&mut self) {
         self.cuts.clear();
         for (node, cut) in self.books.iter().flat_map(|book| &book.cuts) {
@@ -252,53 +256,54 @@ impl Ledger {
         self.ops.values().map(Vec::len).sum()
     }
 
-    /// The op of a stamp in the logs.
+    /// Returns the op with a stamp in the logs.
     pub(crate) fn logged(&self, stamp: Stamp) -> Option<&Op> {
         op_in(&self.ops, stamp)
     }
 
-    /// The op of a stamp, also where it came to nothing.
+    /// Returns the op with a stamp, in the logs or beside them.
     pub(crate) fn op(&self, stamp: Stamp) -> Option<&Op> {
         op_in(&self.ops, stamp).or_else(|| self.beside(stamp))
     }
 
-    /// A new cluster is made, and this node is its only founder.
+    /// Notes that a new cluster was founded whose only founder is this node.
     pub(crate) fn founded_anew(&mut self, node: NodeId) {
         self.founders.insert(node);
     }
 
-    /// The end of a node's log, with the hash up to there.
+    /// Returns the number of the last op of a node's log, with its chain hash.
     pub(crate) fn head(&self, node: NodeId) -> (Seq, Chain) {
         let last = self.ops.get(&node).and_then(|log| log.last());
         last.map(|op| (op.seq, op.chain)).unwrap_or_default()
     }
 
-    /// The ends of all logs.
+    /// Returns the last op of each log, as above.
     pub(crate) fn heads(&self) -> impl Iterator<Item = (NodeId, (Seq, Chain))> {
         self.ops.keys().map(|node| (*node, self.head(*node)))
     }
 
-    /// Those who are out.
+    /// Returns the nodes that are out.
     pub(crate) fn out(&self) -> impl Iterator<Item = NodeId> {
         self.cuts.keys().copied()
     }
 
-    /// The prefixes of logs that a node has.
+    /// Returns the prefixes of logs that a host has.
     pub(crate) fn applied(&self, host: Host) -> &BTreeMap<NodeId, Seq> {
         &self.books[host].applied
     }
 
-    /// The greatest promise that a node let out.
+    /// Returns the greatest promise that a node has sent.
     pub(crate) fn promised(&self, node: NodeId) -> Hlc {
         self.promised.get(&node).copied().unwrap_or_default()
     }
 
-    /// What a node promised after this one reached nobody.
+    /// Sets a node's promise back, because its later promises reached nobody.
     pub(crate) fn nobody_heard(&mut self, node: NodeId, promised: Hlc) {
         self.promised.insert(node, promised);
     }
 
-    /// A log of which the node has more or less than counts: whose, how much it has, and how much there is.
+    /// Returns a log of which a host has more or less than counts: its node, the prefix that the host has, and the
+    /// prefix that counts.
     pub(crate) fn lacks(&self, host: Host) -> Option<(NodeId, Seq, Seq)> {
         let last =
             |node: &NodeId, log: &Vec<Op>| self.cuts.get(node).map_or(Seq::MAX, |cut| cut.seq).min(log.len() as Seq);
@@ -308,7 +313,7 @@ impl Ledger {
         logs.into_iter().find(|(_, has, there_are)| has != there_are)
     }
 
-    /// When all that was issued is over: the last op, or the last end of a reservation.
+    /// Returns when everything that was issued is over: the timestamp of the last op, or the last end of a reservation.
     pub(crate) fn all_over(&self) -> Hlc {
         let expiries = self.ops().filter_map(|op| match &op.body {
             Body::Name(NameOp::Register(register)) => register.expires,
@@ -326,19 +331,19 @@ impl Ledger {
         self.answered.iter().copied()
     }
 
-    /// A process starts: its memory is what its disk holds, and what it alone knew is gone.
-    /// Where the disk was replaced by an older one, all know more of it than it does.
+    /// Records the start of a process: its memory is what its disk holds, and what only the earlier process knew is
+    /// gone. With `swapped`, its disk was replaced by an older one.
     pub(crate) fn restarted(&mut self, host: Host, machine: &Machine, swapped: bool) {
         let Machine { node, disk, .. } = machine;
         let node = *node;
-        // Whoever begins anew finds nothing, whatever is on the disk yet.
+        // A node that joins anew uses nothing that is still on its disk.
         let begins = !disk.is_whole();
         self.books[host].applied = if begins { BTreeMap::new() } else { disk.logs().clone() };
         self.books[host].watermark = Hlc::ZERO;
         self.books[host].cuts.clear();
         self.books[host].cuts_before.clear();
         self.compare_cuts();
-        // What others hold is not lost, whatever the disk has: it may be one of an earlier life.
+        // Ops that others hold are not lost, even where the node's own disk does not have them.
         let held = self.books.iter().filter_map(|book| book.applied.get(&node).copied()).max().unwrap_or(0);
         if !machine.is_old() {
             let (seq, chain) = disk.head(node);
@@ -350,8 +355,8 @@ impl Ledger {
         }
     }
 
-    /// What a node answered about ops that no directory holds any more is gone with them: those beside its log, and those of
-    /// its log after this one, which nobody else has yet.
+    /// Forgets answers about ops that no directory has any more: ops beside the node's log, and ops of its log after
+    /// `kept`, which no other node has yet.
     fn forget_answers(&mut self, node: NodeId, kept: Seq) {
         let brings = |op: &Op| match &op.body {
             Body::Name(NameOp::Register(register)) => {
@@ -367,13 +372,13 @@ impl Ledger {
         self.rules.retain(|(_, stamp)| stamp.node != node || op_in(logs, *stamp).is_some_and(|op| op.seq <= kept));
     }
 
-    /// A newcomer that starts over has no ops of this node any more.
+    /// Notes that a newcomer starts over and has no ops of this origin any more.
     pub(crate) fn forgot(&mut self, host: Host, origin: NodeId) {
         self.books[host].applied.remove(&origin);
     }
 }
 
-/// The op of a stamp.
+/// Returns the op with a stamp.
 fn op_in(logs: &BTreeMap<NodeId, Vec<Op>>, stamp: Stamp) -> Option<&Op> {
     let log = logs.get(&stamp.node)?;
     log.binary_search_by_key(&stamp.hlc, |op| op.hlc).ok().map(|index| &log[index])

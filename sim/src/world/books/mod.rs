@@ -1,16 +1,16 @@
-//! What is known of the nodes from outside, kept where no node can change it. The world writes it down as it happens; the
-//! checks read in it, and so does the world where it needs what no node in it can know.
+//! The simulator's knowledge of the nodes, recorded from outside, where no node can change it. The world writes these
+//! books as things happen. The checks read them, and so does the world where it needs what no node can know.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`ledger`] | the logs as they were issued, and what each host has of them |
-//! | [`outcomes`] | what was told to be final |
-//! | [`feeds`] | what feeds told their readers |
-//! | [`roll`] | who is a member, as far as a host can know |
-//! | [`orders`] | what operators ordered |
-//! | [`known`] | what nodes said of themselves, and who heard it |
-//! | [`private`] | the private names that clients asked for |
-//! | [`conditions`] | what befell machines and links, and when |
+//! | [`ledger`] | the logs as they were issued, and the prefixes that each host has |
+//! | [`outcomes`] | outcomes that nodes reported as final |
+//! | [`feeds`] | events that readers of feeds received |
+//! | [`roll`] | the members, as far as a host can know |
+//! | [`orders`] | orders of operators |
+//! | [`known`] | statements of nodes about themselves, and who received them |
+//! | [`private`] | private names that clients asked for |
+//! | [`conditions`] | faults of machines and links, and their times |
 
 pub(crate) mod conditions;
 pub(crate) mod feeds;
@@ -47,7 +47,7 @@ pub(crate) struct Books {
     pub(crate) known: Known,
     pub(crate) private: Private,
     pub(crate) conditions: Conditions,
-    /// By host, the members that it knows of.
+    /// By host, the members that it knows.
     members: Vec<BTreeSet<NodeId>>,
 }
 
@@ -67,7 +67,7 @@ impl Books {
         }
     }
 
-    /// One more machine.
+    /// Adds a machine.
     pub(crate) fn add(&mut self) {
         self.ledger.add();
         self.feeds.add();
@@ -75,22 +75,22 @@ impl Books {
         self.members.push(BTreeSet::new());
     }
 
-    /// Members that a host knows of.
+    /// Returns the members that a host knows.
     pub(crate) fn members(&self, host: Host) -> &BTreeSet<NodeId> {
         &self.members[host]
     }
 
-    /// Who is a member may have changed for a host, which runs this node.
+    /// Updates the members that a host knows. The host runs this node.
     pub(crate) fn members_changed(&mut self, host: Host, node: NodeId, founders: usize) {
         let members = self.roll.members(&self.ledger, host, founders);
         if members.len() == 1 && members.contains(&node) {
-            // The last one stays, whatever it was asked.
+            // The last member stays, even where it agreed to leave.
             self.orders.forgotten(node);
         }
         self.members[host] = members;
     }
 
-    /// A registration that only its own node knows any more.
+    /// Returns true for a registration that only its own node knows any more.
     pub(crate) fn rejected_in_the_void(&self, id: Uuid) -> bool {
         self.outcomes.rejected_in_the_void(&self.ledger, id)
     }

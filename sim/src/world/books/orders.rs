@@ -1,4 +1,4 @@
-//! What operators order: the requests as the library takes them, and what was ordered so far.
+//! Orders of operators: the requests that carry them, and the orders given so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,38 +9,38 @@ use forename::replica::any::{Answered as Reply, Request, Token};
 use crate::plan::Host;
 use crate::world::net::Micros;
 
-/// The request that puts a member out.
+/// Returns the request to evict a member.
 pub(crate) fn evict(node: NodeId) -> Request {
     ClusterCommand::Evict { node, force: false }.into()
 }
 
-/// The request that has a node leave.
+/// Returns the request to leave the cluster.
 pub(crate) fn leave() -> Request {
     ClusterCommand::Leave { cancel: false }.into()
 }
 
-/// The request that has a node stay after all.
+/// Returns the request to stay after all.
 pub(crate) fn stay() -> Request {
     ClusterCommand::Leave { cancel: true }.into()
 }
 
-/// What a request orders.
+/// The order that a request gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
-    /// A member is to be put out.
+    /// Evict this member.
     Evict(NodeId),
-    /// The node that is asked is to leave.
+    /// This node, which receives the request, shall leave.
     Leave(NodeId),
-    /// It is to stay after all.
+    /// This node, which receives the request, shall stay after all.
     Stay(NodeId),
-    /// Anything else: no order of an operator's.
+    /// The request is no order of an operator.
     None,
 }
 
-/// A request that has no reply yet.
+/// A request without a reply yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// When it was made, or its process started, whichever came last.
+    /// When it was made, or when the process started, whichever was later.
     pub(crate) at: Micros,
     pub(crate) order: Order,
 }
@@ -49,16 +49,16 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Orders {
     open: BTreeMap<Token, (Host, Asked)>,
-    /// Nodes that operators wanted out, whatever the answer was.
+    /// Nodes that operators ordered to evict, whatever the answer was.
     evicted: BTreeSet<NodeId>,
-    /// Nodes that operators wanted to leave, whatever the answer was.
+    /// Nodes that operators ordered to leave, whatever the answer was.
     leaving: BTreeSet<NodeId>,
     /// Nodes that agreed to leave.
     agreed: BTreeSet<NodeId>,
 }
 
 impl Orders {
-    /// A request is made to a node.
+    /// Notes a request to a node.
     pub(crate) fn asked(&mut self, token: Token, host: Host, node: NodeId, request: &Request, at: Micros) {
         let order = match request {
             Request::Cluster(ClusterCommand::Evict { node: whom, .. }) => Order::Evict(*whom),
@@ -74,7 +74,7 @@ impl Orders {
         self.open.insert(token, (host, Asked { at, order }));
     }
 
-    /// It is answered. Returns what was asked.
+    /// Notes the reply to a request. Returns the request.
     pub(crate) fn answered(&mut self, token: Token, reply: &Reply) -> Option<Asked> {
         let (_, asked) = self.open.remove(&token)?;
         match (asked.order, reply) {
@@ -88,40 +88,41 @@ impl Orders {
         Some(asked)
     }
 
-    /// A process is gone, and no reply will come from it.
+    /// Forgets the requests to a process that is gone, because no reply will come.
     pub(crate) fn lost(&mut self, host: Host) {
         self.open.retain(|_, (at, _)| *at != host);
     }
 
-    /// A node stays although it agreed to leave: its directory was replaced by an older one, or all others are out.
+    /// Notes that a node stays although it agreed to leave, because its directory was replaced by an older one, or all
+    /// others are out.
     pub(crate) fn forgotten(&mut self, node: NodeId) {
         self.agreed.remove(&node);
-        // Its answer may still be on the way.
+        // The reply to an earlier request may still be on its way.
         let leave = |(_, asked): &&mut (Host, Asked)| asked.order == Order::Leave(node);
         self.open.values_mut().filter(leave).for_each(|(_, asked)| asked.order = Order::None);
     }
 
-    /// A node's directory, which was put back, says that it agreed to leave.
+    /// Notes that a node agreed to leave, according to its directory that was restored.
     pub(crate) fn remembered(&mut self, node: NodeId) {
         self.agreed.insert(node);
     }
 
-    /// Whether an operator wanted a node out.
+    /// Returns true where an operator ordered to evict a node.
     pub(crate) fn wanted_out(&self, node: NodeId) -> bool {
         self.evicted.contains(&node)
     }
 
-    /// Whether an operator wanted a node to leave.
+    /// Returns true where an operator ordered a node to leave.
     pub(crate) fn wanted_to_leave(&self, node: NodeId) -> bool {
         self.leaving.contains(&node)
     }
 
-    /// Whether an operator wanted any node to leave.
+    /// Returns true where an operator ordered any node to leave.
     pub(crate) fn anybody_wanted_to_leave(&self) -> bool {
         !self.leaving.is_empty()
     }
 
-    /// Whether a node has agreed to leave.
+    /// Returns true where a node has agreed to leave.
     pub(crate) fn agreed_to_leave(&self, node: NodeId) -> bool {
         self.agreed.contains(&node)
     }

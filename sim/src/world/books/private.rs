@@ -13,12 +13,12 @@ use crate::world::ids::SECRET;
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Private {
-    /// By host, as typed.
+    /// The names as typed, by host.
     pub(crate) typed: BTreeMap<Host, BTreeSet<String>>,
 }
 
 impl Private {
-    /// A request is made to a host.
+    /// Notes the private names in a request to a host.
     pub(crate) fn asked(&mut self, host: Host, request: &Request) {
         if let Request::Name(Command::Register(request), _) = request {
             for name in request.names.iter().filter(|name| name.namespace == VAULT) {
@@ -27,12 +27,12 @@ impl Private {
         }
     }
 
-    /// Whether nobody asked for any.
+    /// Returns true where nobody asked for a private name.
     pub(crate) fn is_empty(&self) -> bool {
         self.typed.is_empty()
     }
 
-    /// The private names that clients asked for, by what stands for them.
+    /// Returns the private names as typed, by namespace and key.
     pub(crate) fn places(&self, rules: &Rules) -> BTreeMap<Place, String> {
         let pepper = Pepper::derive(&SECRET);
         let names = self.typed.values().flatten();

@@ -1,5 +1,5 @@
-//! Who is a member, as far as a host can know: worked out from the membership ops that nodes issued and the prefixes of
-//! logs that the host has, and not by asking the replica.
+//! The members as far as a host can know: derived from the membership ops that nodes issued and the prefixes of logs
+//! that the host has, without asking the replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,25 +10,26 @@ use crate::plan::Host;
 use crate::world::books::ledger::Ledger;
 use crate::world::ids::node_id;
 
-/// What a membership op says, as far as it matters here.
+/// The part of a membership op that matters here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Word {
-    /// A newcomer is let in.
+    /// The newcomer is admitted.
     Admit(NodeId),
-    /// Nothing more of a node's log is taken.
+    /// The issuer takes nothing more of the node's log.
     Freeze(NodeId),
-    /// The origin leaves.
+    /// The issuer leaves.
     Depart,
 }
 
-/// The membership ops of all logs.
+/// The membership ops of all logs, by origin and number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roll {
     words: BTreeMap<(NodeId, Seq), Word>,
 }
 
 impl Roll {
-    /// Takes note of an op as its origin issues it. One that was lost in a crash may be issued anew as something else.
+    /// Records an op when its origin issues it. Where an op was lost in a crash, another one may be issued under its
+    /// number.
     pub(crate) fn issued(&mut self, op: &Op) {
         let word = match &op.body {
             Body::Member(MemberOp::Admit { node }) => Word::Admit(*node),
@@ -42,25 +43,25 @@ impl Roll {
         self.words.insert((op.node, op.seq), word);
     }
 
-    /// What a host has of them.
+    /// Returns the membership ops that a host has, by origin.
     fn known<'a>(&'a self, ledger: &'a Ledger, host: Host) -> impl Iterator<Item = (NodeId, &'a Word)> {
         self.here(ledger, host).map(|(at, word)| (at.0, word))
     }
 
-    /// The same, with their places in the logs.
+    /// Returns the membership ops that a host has, by origin and number.
     fn here<'a>(&'a self, ledger: &'a Ledger, host: Host) -> impl Iterator<Item = ((NodeId, Seq), &'a Word)> {
         let applied = ledger.applied(host);
         let here = move |at: &(NodeId, Seq)| applied.get(&at.0).is_some_and(|upto| at.1 <= *upto);
         self.words.iter().filter(move |(at, _)| here(at)).map(|(at, word)| (*at, word))
     }
 
-    /// The admissions that a host has, as places in logs.
+    /// Returns the admissions that a host has, by origin and number.
     pub(crate) fn admissions(&self, ledger: &Ledger, host: Host) -> Vec<(NodeId, Seq)> {
         let admissions = self.here(ledger, host).filter(|(_, word)| matches!(word, Word::Admit(_)));
         admissions.map(|(at, _)| at).collect()
     }
 
-    /// The freezes that a host has: by whom, as which op, of whom.
+    /// Returns the freezes that a host has: the issuer, the number of the op, and the frozen node.
     pub(crate) fn freezes<'a>(
         &'a self,
         ledger: &'a Ledger,
@@ -71,8 +72,8 @@ impl Roll {
             .filter_map(|((by, seq), word)| if let Word::Freeze(node) = word { Some((by, seq, *node)) } else { None })
     }
 
-    /// The nodes whose eviction a host knows to be under way: members have frozen them, and they are neither out nor gone by
-    /// themselves.
+    /// Returns the nodes whose eviction a host knows to be under way: members have frozen them, and they are not out
+    /// and have not departed.
     pub(crate) fn frozen_for(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let (out, admitted) = (ledger.cuts_of(host), self.admitted(ledger, host, founders));
         let left = |node: &NodeId| self.known(ledger, host).any(|(by, word)| by == *node && *word == Word::Depart);
@@ -81,7 +82,7 @@ impl Roll {
         freezes.map(|(_, _, node)| node).filter(|node| !out.contains_key(node) && !left(node)).collect()
     }
 
-    /// All who were ever let in, as far as a host knows.
+    /// Returns all nodes that were ever admitted, as far as a host knows.
     fn admitted(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let mut admitted: BTreeSet<NodeId> = (0..founders).map(node_id).collect();
         admitted.extend(self.known(ledger, host).filter_map(|(_, word)| match word {
@@ -91,17 +92,17 @@ impl Roll {
         admitted
     }
 
-    /// The members that a host knows of.
+    /// Returns the members that a host knows.
     pub(crate) fn members(&self, ledger: &Ledger, host: Host, founders: usize) -> BTreeSet<NodeId> {
         let mut members = self.admitted(ledger, host, founders);
-        // Whoever has said its last op is out for those who have it.
+        // A node that has departed is out for every host that has its `Depart`.
         let departed: BTreeSet<NodeId> =
             self.known(ledger, host).filter(|(_, word)| **word == Word::Depart).map(|(origin, _)| origin).collect();
         members.retain(|node| !ledger.cuts_of(host).contains_key(node) && !departed.contains(node));
         members
     }
 
-    /// The nodes that a host knows to be frozen, or to leave, or to be out.
+    /// Returns the nodes of which a host knows that they were ever frozen or have departed.
     pub(crate) fn going(&self, ledger: &Ledger, host: Host) -> BTreeSet<NodeId> {
         let going = self.known(ledger, host).filter_map(|(origin, word)| match word {
             Word::Freeze(node) => Some(*node),
@@ -111,18 +112,18 @@ impl Roll {
         going.collect()
     }
 
-    /// Whether a node has said that it leaves.
+    /// Returns true where a node has issued its `Depart`.
     pub(crate) fn departs(&self, node: NodeId) -> bool {
         self.words.range((node, 0)..=(node, Seq::MAX)).any(|(_, word)| *word == Word::Depart)
     }
 
-    /// The nodes that one has frozen before an op of its log.
+    /// Returns the nodes that a node has frozen before an op of its log.
     pub(crate) fn frozen_before(&self, node: NodeId, seq: Seq) -> BTreeSet<NodeId> {
         let before = self.words.range((node, 0)..(node, seq));
         before.filter_map(|(_, word)| if let Word::Freeze(node) = word { Some(*node) } else { None }).collect()
     }
 
-    /// The nodes that anybody has frozen.
+    /// Returns the nodes that any node has frozen.
     pub(crate) fn frozen(&self) -> BTreeSet<NodeId> {
         let frozen =
             self.words.values().filter_map(|word| if let Word::Freeze(node) = word { Some(*node) } else { None });

@@ -1,8 +1,8 @@
-//! Logs of which there is more than one: of a data directory and of copies of it that ran in its place.
+//! Several logs of one node: those of a data directory and of copies of it that ran in its place.
 //!
-//! The ledger's log of a node is the one that counts. Beside it stand ops that a copy issued, under numbers that may be used
-//! in the log as well, and ops that are in no directory any more since a copy took its place. Which op continues which is
-//! told by their hashes.
+//! The ledger's log of a node is the one that counts. Beside it there are ops that a copy issued, possibly under
+//! numbers that the log uses as well, and ops that are in no directory any more because a copy replaced it. The chain
+//! hashes tell which op continues which.
 
 use forename::clock::{NodeId, Stamp};
 use forename::log::{Chain, Op, Seq};
@@ -11,7 +11,7 @@ use super::Ledger;
 use crate::world::ids::host_of;
 
 impl Ledger {
-    /// An op that was issued by a copy, or lost with the directory that it was in.
+    /// Sets an op beside the log: it was issued by a copy, or lost with its directory.
     pub(super) fn set_beside(&mut self, op: Op) {
         let beside = self.beside.entry(op.node).or_default();
         if !beside.contains(&op) {
@@ -19,13 +19,13 @@ impl Ledger {
         }
     }
 
-    /// Whether some directory of the node issued this op.
+    /// Returns true where some directory of the node issued this op.
     pub(crate) fn was_issued(&self, op: &Op) -> bool {
         let index = usize::try_from(op.seq).unwrap_or(0).wrapping_sub(1);
         self.ops.get(&op.node).and_then(|log| log.get(index)) == Some(op) || self.is_beside(op)
     }
 
-    /// Whether a node has ops beside its log.
+    /// Returns true where a node has ops beside its log.
     pub(crate) fn has_beside(&self, node: NodeId) -> bool {
         self.beside.contains_key(&node)
     }
@@ -34,12 +34,12 @@ impl Ledger {
         self.beside.get(&op.node).is_some_and(|beside| beside.contains(op))
     }
 
-    /// The op of a stamp that stands beside the logs.
+    /// Returns the op with a stamp that is beside the logs.
     pub(super) fn beside(&self, stamp: Stamp) -> Option<&Op> {
         self.beside.get(&stamp.node)?.iter().find(|op| op.hlc == stamp.hlc)
     }
 
-    /// A node's log ends here from now on; what it had beyond is kept beside it.
+    /// Ends a node's log at this number. Ops after it are set beside the log.
     pub(super) fn shorten(&mut self, node: NodeId, seq: Seq) {
         let Some(log) = self.ops.get_mut(&node) else { return };
         let keep = usize::try_from(seq).unwrap_or(usize::MAX).min(log.len());
@@ -48,8 +48,8 @@ impl Ledger {
         }
     }
 
-    /// Another directory, whose log ends with this op, takes the place of the one that had the log. So much of the log is
-    /// on other disks; the rest is lost, unless it is on its way to somebody.
+    /// Replaces the directory that had a node's log by another one, whose log ends with this op. `elsewhere` is the
+    /// prefix of the log that other disks have; later ops are lost, unless they are on their way to some node.
     pub(crate) fn replaced(&mut self, node: NodeId, (seq, chain): (Seq, Chain), elsewhere: Seq) {
         let index = usize::try_from(seq).unwrap_or(0).wrapping_sub(1);
         let on_it = self.ops.get(&node).and_then(|log| log.get(index)).is_some_and(|op| op.chain == chain);
@@ -62,15 +62,15 @@ impl Ledger {
         *kept = own.min(*kept);
     }
 
-    /// What is void is registered again by the node that has it in its directory; with the directory it is gone, whoever else
-    /// holds it.
+    /// Forgets answers about void ops of replaced directories: a node issues its void registrations anew from its
+    /// directory, so these are gone with the directory, even where other nodes hold the ops.
     pub(crate) fn forget_the_void(&mut self) {
         let gone = |(node, own): (&NodeId, &Seq)| Some((*node, self.cuts.get(node)?.seq.max(*own)));
         let gone: Vec<_> = self.kept.iter().filter_map(gone).collect();
         gone.into_iter().for_each(|(node, kept)| self.forget_answers(node, kept));
     }
 
-    /// Somebody takes an op that stands beside the log: it is not lost, where it continues the log.
+    /// Moves an op from beside the log back into it, where a node receives the op and it continues the log.
     pub(super) fn revive(&mut self, op: &Op) {
         let (seq, chain) = self.head(op.node);
         if op.seq == seq + 1
@@ -82,8 +82,8 @@ impl Ledger {
         }
     }
 
-    /// The log that counts is the one which ends with this op: of a directory that runs again or has caught up with the
-    /// latest, or that an eviction cut.
+    /// Makes the log that ends with this op the one that counts: the log of a directory that runs again or has caught
+    /// up with the latest, or a log that an eviction cut.
     pub(crate) fn follow(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let at = |log: &[Op]| usize::try_from(seq).ok().and_then(|seq| log.get(seq.checked_sub(1)?)).map(|op| op.chain);
         let known = self.ops.get(&node).and_then(|log| at(log));
@@ -98,7 +98,7 @@ impl Ledger {
         self.ops.insert(node, path);
     }
 
-    /// The ops of a node, from its first up to one.
+    /// Returns the ops of a node from its first up to one.
     fn path(&self, node: NodeId, seq: Seq, chain: Chain) -> Option<Vec<Op>> {
         let all = self.ops.get(&node).into_iter().flatten().chain(self.beside.get(&node).into_iter().flatten());
         let all: Vec<_> = all.collect();
@@ -124,7 +124,7 @@ mod tests {
 
     const NODE: NodeId = NodeId(1 << 16);
 
-    /// A log whose ops have timestamps from this one on.
+    /// A log that continues `from` with ops that have consecutive timestamps, starting at `hlc`.
     fn log(from: &[Op], hlc: u64, count: u64) -> Vec<Op> {
         let mut log = from.to_vec();
         for hlc in hlc..hlc + count {

@@ -1,4 +1,4 @@
-//! Who is or was a member by the ops of the logs, and what a later incarnation did again.
+//! Membership according to the ops of the logs, and ops that a later incarnation issued again.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use crate::world::disk::Disk;
 use crate::world::ids::{host_of, node_id};
 
 impl Ledger {
-    /// Who is in by what a host has: the founders and all who were admitted, without those who are out.
+    /// Returns the members according to the ops that a host has: the founders and all admitted nodes, without those
+    /// that are out.
     pub(crate) fn members_at(&self, host: Host, founders: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
         let book = &self.books[host];
         let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
@@ -23,17 +24,17 @@ impl Ledger {
         founders.chain(admits).filter(|node| !book.cuts.contains_key(node)).collect()
     }
 
-    /// Whether a node was let in by any op, or is a founder.
+    /// Returns true for a founder, and for a node that was admitted by any op.
     pub(crate) fn was_ever_let_in(&self, node: NodeId, founders: usize) -> bool {
         let founder = host_of(node) < founders && node.incarnation() == 0;
-        // An admission that was void later counted then.
+        // An admission that became void later counted at the time.
         founder
             || self
                 .all_ops()
                 .any(|op| matches!(&op.body, Body::Member(MemberOp::Admit { node: admitted, .. }) if *admitted == node))
     }
 
-    /// Who was ever in, by what a disk has.
+    /// Returns all nodes that were ever members, according to the ops on a disk.
     pub(crate) fn known_by(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
         let here = self.ops().filter(|op| op.seq <= disk.log(op.node));
         let admitted = here.filter_map(|op| match &op.body {
@@ -43,7 +44,7 @@ impl Ledger {
         admitted.chain((0..founders).map(node_id)).collect()
     }
 
-    /// Who is a member, by what a disk has.
+    /// Returns the members, according to the ops on a disk.
     pub(crate) fn members_on(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
         let mut members = self.known_by(disk, founders);
         for op in self.all_ops().filter(|op| op.seq <= disk.log(op.node)) {
@@ -56,8 +57,8 @@ impl Ledger {
         members
     }
 
-    /// Whether rules that an eviction has made void were set again by a later life of their node, be it under a lower
-    /// timestamp: its clock may have been ahead.
+    /// Returns true where void rules were set again by a later incarnation of their node. They may have a lower
+    /// timestamp, because the node's clock may have been ahead.
     pub(crate) fn set_again(&self, namespace: &str, void: Stamp) -> bool {
         let again = |op: &Op| {
             op.node.key_part() == void.node.key_part()
