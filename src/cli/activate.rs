@@ -9,10 +9,10 @@ use super::output;
 
 #[derive(Args, Debug)]
 pub(super) struct ActivateArgs {
-    /// The reservation
+    /// The reservation's id
     #[arg(value_name = "REGISTRATION-ID")]
     id: Uuid,
-    /// Whose it is; needed with an API token that has not opened it
+    /// The owner of the reservation; needed with an API token that has not opened it
     #[arg(long)]
     owner: Option<String>,
     #[command(flatten)]

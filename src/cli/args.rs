@@ -1,4 +1,4 @@
-//! Arguments that many commands share: which node is asked, and how the answer is printed.
+//! Arguments that many commands share: which node to ask, and how to print the answer.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,11 @@ use super::failure::Failure;
 use crate::client::Client;
 use crate::model::ClusterId;
 
-/// Which nodes a client command asks.
+/// The nodes that a client command may ask, and how to reach them.
 #[derive(Args, Debug)]
 pub(super) struct NodeArgs {
-    /// The node to ask; several with commas, or given again: the next one is asked where one cannot be reached or refuses
-    /// for now
+    /// The node to ask; several with commas, or given again: the next one is asked where one cannot be reached or
+    /// refuses for now
     #[arg(
         long = "node",
         value_name = "URL",
@@ -25,11 +25,11 @@ pub(super) struct NodeArgs {
     /// Refuse to talk to a node of another cluster than this one
     #[arg(long, value_name = "ID", env = "FORENAME_CLUSTER", help_heading = NODE)]
     cluster: Option<ClusterId>,
-    /// What lets the caller in, where the node asks for API tokens; others on this machine can see it in the list of
+    /// The secret of an API token, where the node asks for one; others on this machine can see it in the list of
     /// processes, so prefer the variable or the file
     #[arg(long, value_name = "SECRET", env = "FORENAME_API_TOKEN", hide_env_values = true, help_heading = NODE)]
     api_token: Option<String>,
-    /// A file with that and nothing else
+    /// A file that contains the secret and nothing else
     #[arg(
         long,
         value_name = "FILE",
@@ -45,7 +45,7 @@ pub(super) struct NodeArgs {
 
 const NODE: &str = "Which node";
 
-/// Which node a client command asks, and how it answers.
+/// The node that a client command asks, and the format of the answer.
 #[derive(Args, Debug)]
 pub(super) struct ClientArgs {
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(super) struct ClientArgs {
     pub(super) output: Format,
 }
 
-/// Which stopped node's directory a command works on, and how it tells the result.
+/// The data directory of a stopped node that a command works on, and the format of the result.
 #[derive(Args, Debug)]
 pub(super) struct OfflineArgs {
     /// Where the node kept its identity and its state; it must not run
@@ -66,7 +66,7 @@ pub(super) struct OfflineArgs {
     pub(super) output: Format,
 }
 
-/// How an answer is printed.
+/// The format of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(super) enum Format {
     Text,
@@ -108,7 +108,7 @@ fn read(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 impl ClientArgs {
-    /// A client that names an owner where a registration is changed by its id.
+    /// Makes a client that names an owner when it changes a registration by its id.
     pub(super) fn client_for(&self, owner: Option<&str>) -> Result<Client, Failure> {
         let client = self.client()?;
         Ok(match owner {

@@ -16,15 +16,15 @@ use crate::clock::NodeId;
 use crate::files;
 use crate::model::Time;
 
-/// Write all of a running node into a file, its key included
+/// Write a backup of a running node into a file, its key included
 ///
-/// The node goes on meanwhile; what it had acknowledged when the backup began is in it.
+/// The node keeps running; the backup has everything that the node had acknowledged when the backup began.
 ///
-/// The file has the node's identity key and the cluster's secret: it is as secret as the data directory, and only its
-/// owner may read it. 'forename restore' makes a data directory of it.
+/// The file contains the node's identity key and the cluster's secret: it is as secret as the data directory, and only
+/// its owner may read it. 'forename restore' makes a data directory of it.
 #[derive(Args, Debug)]
 pub(super) struct BackupArgs {
-    /// The file to write; it must not be there
+    /// The file to write; it must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub(super) async fn run(args: BackupArgs) -> Outcome {
     let part = path.with_file_name(name);
     let taken = take(&args.client.client()?, path, &part).await;
     if taken.is_err() {
-        // There may be none yet.
+        // The file may not exist yet.
         let _ = fs::remove_file(&part);
     }
     output::print(&args.client, &taken?, |taken| {
@@ -67,7 +67,7 @@ pub(super) async fn run(args: BackupArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Writes what the node sends beside the file, and gives it the name once it is whole and durable.
+/// Writes what the node sends into `part`, and renames it once it is whole and durable.
 async fn take(client: &Client, path: &Path, part: &Path) -> Result<BackupTaken, Failure> {
     let failed = |error: io::Error| {
         Failure::failed(format!("no backup was taken: {} cannot be written: {error}", part.display()))

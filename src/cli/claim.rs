@@ -20,19 +20,19 @@ pub(super) struct ClaimArgs {
     names: Vec<String>,
     #[command(flatten)]
     namespace: NamespaceOf,
-    /// Who is to hold them
+    /// The owner of the names
     #[arg(long)]
     owner: String,
-    /// The registration's id, to ask again safely
+    /// The registration's id, so that the command can safely be repeated
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
-    /// Only reserve the names for so long, like 15m
+    /// Only reserve the names for this long, like 15m
     #[arg(long)]
     ttl: Option<Span>,
     /// A JSON object to keep with the registration
     #[arg(long, value_name = "JSON", value_parser = metadata)]
     metadata: Option<Metadata>,
-    /// Show so many free alternatives for each name that is taken
+    /// Show up to this many free alternatives for each name that is taken
     #[arg(long, value_name = "COUNT")]
     suggest: Option<usize>,
     #[command(flatten)]
@@ -41,10 +41,10 @@ pub(super) struct ClaimArgs {
     pub(super) client: ClientArgs,
 }
 
-/// Whether to wait for the outcome.
+/// Options for waiting for the outcome.
 #[derive(Args, Debug)]
 pub(super) struct WaitArgs {
-    /// Wait until the outcome is final; with =always also while that needs a member that is out of reach
+    /// Wait until the outcome is final; with =always even while a member that is needed is out of reach
     #[arg(
         long,
         value_enum,
@@ -55,12 +55,12 @@ pub(super) struct WaitArgs {
         hide_possible_values = true
     )]
     wait: Option<WaitFor>,
-    /// How long at most; exit code 4 if it is still pending then
+    /// Wait no longer than this; exit code 4 if it is still pending then
     #[arg(long, default_value = "5s", requires = "wait")]
     pub(super) timeout: Span,
 }
 
-/// What `--wait` takes.
+/// The values of `--wait`.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 enum WaitFor {
     Final,
@@ -76,7 +76,7 @@ impl WaitArgs {
         body.timeout = self.wait.map(|_| self.timeout);
     }
 
-    /// Whether the command is to wait.
+    /// Returns true where the command waits for the outcome.
     pub(super) fn waits(&self) -> bool {
         self.wait.is_some()
     }
@@ -100,7 +100,7 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
     register(&args.client, &args.client.client()?, &args.wait, &body).await
 }
 
-/// Registers and prints what came of it, also where that is a rejection.
+/// Registers and prints the outcome, including a rejection.
 pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Outcome {
     match outcome(client, wait, body).await {
         Ok(registration) => {
@@ -116,7 +116,7 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
             }
         }
         Err(error) => {
-            // As JSON the problem itself has all of that.
+            // In JSON the problem document has all of this.
             if args.output == Format::Text
                 && let Some(problem) = error.problem()
             {
@@ -127,7 +127,7 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
     }
 }
 
-/// What a registration has come to that does not hold all its names any more, though it was confirmed.
+/// Describes a registration that was confirmed and does not hold all its names any more; none for any other.
 fn over(registration: &Registration) -> Option<String> {
     if registration.erased {
         return Some("erased".to_owned());
@@ -140,7 +140,8 @@ fn over(registration: &Registration) -> Option<String> {
     (!gone.is_empty()).then(|| gone.join(", "))
 }
 
-/// A node waits [`MAX_WAIT`] at most in one request, so a longer wait takes several.
+/// Registers, and waits for the outcome. A node waits at most [`MAX_WAIT`] in one request, so a longer wait takes
+/// several requests.
 async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Result<Registration, ClientError> {
     let mut registration = client.register(body).await?;
     let mut left = if wait.waits() { wait.timeout.0.saturating_sub(MAX_WAIT) } else { Duration::ZERO };
@@ -151,7 +152,7 @@ async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> R
     while goes_on(&registration) && !left.is_zero() {
         match client.wait_for(registration.id, left.min(MAX_WAIT)).await {
             Ok(now) => registration = now,
-            // Another node answers than the one that took it, and has not heard of it yet.
+            // Another node answers than the one that accepted the registration, and does not know it yet.
             Err(error) if error.problem().is_some_and(|it| it.problem_type == ProblemType::NoRegistration) => break,
             Err(error) => return Err(error),
         }
@@ -160,7 +161,7 @@ async fn outcome(client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> R
     Ok(registration)
 }
 
-/// The registration that lost, where there is one, and what is free instead.
+/// Describes the registration that lost, where there is one, and free alternatives.
 fn refused(problem: &Problem) -> String {
     let registration = problem.registration.iter().map(|registration| output::registration(registration));
     let names = problem.names.iter().filter(|name| !name.suggestions.is_empty()).map(output::name);

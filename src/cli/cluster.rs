@@ -22,10 +22,11 @@ enum ClusterCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Give the cluster another secret, which its members alone learn
+    /// Give the cluster a new secret, which only its members learn
     ///
-    /// Join tokens made before, and the secret in a stolen directory or backup, are of no use from then on. A node that is out at
-    /// that time, or that is restored from a backup taken before, comes back with a new join token only.
+    /// Join tokens that were made before become useless, and so does the secret in a stolen directory or backup. A node
+    /// that is not a member at that time, or that is restored from an older backup, comes back with a new join token
+    /// only.
     RotateSecret {
         #[command(flatten)]
         client: ClientArgs,
@@ -39,19 +40,19 @@ enum ClusterCommand {
     },
 }
 
-/// The settings of a cluster.
+/// The settings of a cluster as arguments.
 #[derive(Args, Debug)]
 pub(super) struct SettingsArgs {
     /// What happens while a member is down: never (strict) or a time like 30s (go on)
     ///
-    /// never: the earliest claim wins whatever happens; while a member is down names are taken and stay pending, until it is
-    /// back or an operator evicts it. A time: a member that a majority has not heard of for so long is evicted, and names
-    /// are final again; a node that is cut off for longer loses the claims that it took alone, if others took the names
-    /// meanwhile.
+    /// never: the earliest claim wins whatever happens. While a member is down names can be claimed, but they stay
+    /// pending until it is back or an operator evicts it. A time: a member that a majority has not heard from for this
+    /// long is evicted, and names become final again. A node that is cut off for longer loses the claims that it
+    /// accepted alone, if others took the names meanwhile.
     #[arg(long, value_name = "never|DURATION")]
     evict_after: Option<EvictAfter>,
-    /// How far timestamps may lie ahead of the cluster's time; a node whose clock is off by more than half of it takes no
-    /// registrations
+    /// How far timestamps may be ahead of the cluster's time; a node whose clock is wrong by more than half of this
+    /// accepts no registrations
     #[arg(long, value_name = "DURATION")]
     max_clock_skew: Option<Span>,
     /// How long events, and registrations that are over, are kept
@@ -60,7 +61,7 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// Those that are given, within their bounds.
+    /// Returns the settings that were given. Fails where one is out of bounds.
     pub(super) fn body(&self) -> Result<ClusterSettingsBody, Failure> {
         let Self { evict_after, max_clock_skew, keep_events } = *self;
         let body = ClusterSettingsBody { evict_after, max_clock_skew, keep_events };
@@ -115,7 +116,7 @@ pub(super) async fn run(args: ClusterArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The settings, a line each.
+/// Describes the settings, one on each line.
 pub(super) fn described(settings: &ClusterSettings) -> String {
     let order = match settings.evict_after {
         EvictAfter::Never => "strict: the earliest claim wins; while a member is down names stay pending",

@@ -16,16 +16,17 @@ use crate::name::shown;
 
 /// Show names that were claimed more than once, and who came first
 ///
-/// By whom, and why: as the asked node knows it: all nodes know the same of conflicts that are final.
+/// Shows who claimed each of them, and why one claim won, as the node that is asked knows it. Once a conflict is final
+/// all nodes show the same.
 #[derive(Args, Debug)]
 pub(super) struct ConflictsArgs {
     /// Only names of this namespace
     #[arg(long)]
     namespace: Option<String>,
-    /// Only where something happened at or after this time, like 2026-03-01T12:00:00Z, or is still open
+    /// Only conflicts that changed at or after this time, like 2026-03-01T12:00:00Z, or are still open
     #[arg(long, value_name = "TIME")]
     since: Option<Time>,
-    /// How to print the report; in csv an apostrophe stands before each cell that a spreadsheet would take for a formula
+    /// How to print the report; in csv, a cell that a spreadsheet would take for a formula begins with an apostrophe
     #[arg(short, long, value_enum, default_value_t = Tabular::Text)]
     pub(super) output: Tabular,
     #[command(flatten)]
@@ -52,7 +53,7 @@ pub(super) async fn run(args: ConflictsArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Adds a conflict, which may be the rest of the last one: a tenure that very many claimed comes in parts.
+/// Adds a conflict, or joins it to the last one: a tenure with very many claims is reported in parts.
 fn add(all: &mut Vec<Conflict>, mut next: Conflict) {
     let first = |conflict: &Conflict| conflict.claims.first().map(|claim| claim.stamp);
     let same =
@@ -71,7 +72,7 @@ fn why(conflict: &Conflict) -> &'static str {
     }
 }
 
-/// What a claim came to in the conflict.
+/// Describes the outcome of a claim in a conflict.
 fn outcome(conflict: &Conflict, claim: &Contender) -> &'static str {
     let first = claim.registration == conflict.winner && !claim.twin;
     match (first, claim.twin, claim.status) {
@@ -121,7 +122,7 @@ fn is_final(conflict: &Conflict) -> String {
     }
 }
 
-/// A claim of a conflict, in a row of its own.
+/// A row of the table: one claim of a conflict.
 #[derive(Serialize)]
 struct Row<'a> {
     namespace: Cow<'a, str>,
@@ -140,7 +141,7 @@ struct Row<'a> {
     registration_status: Status,
 }
 
-/// A table that a spreadsheet may open: what people typed is no formula in it.
+/// Writes a table that is safe to open in a spreadsheet: no text from users becomes a formula.
 fn csv(conflicts: &[Conflict], to: impl io::Write) -> Result<(), Failure> {
     let mut writer = csv::Writer::from_writer(to);
     for conflict in conflicts {

@@ -1,4 +1,4 @@
-//! `forename demo`: three nodes, a cut, two people who want one name, the heal, the rejection.
+//! `forename demo`: three nodes, a partition, two people who want one name, the healing, and the rejection.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -23,11 +23,12 @@ use crate::model::{ClusterSettings, EventQuery, EventType, NameRef, Registration
 use crate::node::{JoinConfig, Node, NodeConfig};
 use crate::transport::Cuts;
 
-/// Long enough for what takes milliseconds, short enough for a person to be told that it does not work.
+/// Time limit of a step: long enough for what takes milliseconds, short enough for a person to learn that it does not
+/// work.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at a node.
+/// Pause between two requests for the state of a node.
 const LOOK: Duration = Duration::from_millis(20);
-/// For a person to read a line before the next thing happens.
+/// Pause in which a person can read a line before the next thing happens.
 const BEAT: Duration = Duration::from_millis(700);
 
 #[derive(Args, Debug)]
@@ -49,7 +50,7 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
             () = stop.asked() => Ok(Exit::Done),
         };
         let stopping: JoinSet<()> = places.into_iter().map(Place::stop).collect();
-        // However it ends, the directory is removed; what still writes into it then ends with the process.
+        // The directory is removed in any case; a task that still writes into it ends with the process.
         let _ = timeout(PATIENCE, stopping.join_all()).await;
         outcome
     });
@@ -58,10 +59,10 @@ pub(super) fn run(args: &DemoArgs) -> Outcome {
     outcome
 }
 
-/// Removes the directory of the nodes, also where one that was just starting still writes into it.
+/// Removes the directory of the nodes, even where a node that was just starting still writes into it.
 fn remove(directory: &Path) {
     for _ in 0..50 {
-        // What cannot be removed in the end lies in the system's temporary directory.
+        // A file that cannot be removed stays in the system's temporary directory.
         let _ = std::fs::remove_dir_all(directory);
         if !directory.exists() {
             break;
@@ -70,7 +71,8 @@ fn remove(directory: &Path) {
     }
 }
 
-/// How the reader can call this program: by its name where it was found by that, or else by its path, as after `cargo run`.
+/// Returns how the reader can call this program: by its name where it was called by name, or else by its path, as after
+/// `cargo run`.
 fn program() -> String {
     let called = std::env::args().next().unwrap_or_default();
     if called.contains(std::path::MAIN_SEPARATOR) { called } else { "forename".to_owned() }
@@ -110,7 +112,7 @@ async fn play(directory: &Path, exit: bool, places: &mut Vec<Place>) -> Outcome 
     Ok(Exit::Done)
 }
 
-/// The cut and the two claims; returns both as they were accepted.
+/// Cuts the link and makes the two claims. Returns both registrations as they were accepted.
 async fn tell(places: &[Place], cuts: &Cuts, paint: &Paint) -> Result<(Registration, Registration), Failure> {
     let [frankfurt, virginia, sydney] = places else { return Err(Failure::failed("three nodes were started")) };
     sleep(BEAT).await;
@@ -135,7 +137,7 @@ async fn tell(places: &[Place], cuts: &Cuts, paint: &Paint) -> Result<(Registrat
     Ok((first, second))
 }
 
-/// The heal, and what everybody then knows.
+/// Heals the link, and shows what each node knows then.
 async fn heal(
     places: &[Place],
     cuts: &Cuts,
@@ -187,7 +189,7 @@ async fn claim(place: &Place, owner: &str) -> Result<Registration, Failure> {
     Ok(place.client.register(&body).await?)
 }
 
-/// Founds a cluster, lets two nodes join it, and waits until each is a member for all.
+/// Founds a cluster, lets two nodes join it, and waits until every node sees all members as connected.
 async fn start(directory: &Path, cuts: &Arc<Cuts>, places: &mut Vec<Place>) -> Result<(), Failure> {
     for city in ["Frankfurt", "Virginia", "Sydney"] {
         let join = match places.first() {
@@ -238,7 +240,7 @@ impl Place {
         let listener = TcpListener::bind(any_port).await.map_err(|error| failed(&error))?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
         let (stop, mut stopping) = watch::channel(());
-        // Told or dropped, it means the same.
+        // A message and a dropped sender mean the same.
         let shutdown = async move { drop(stopping.changed().await) };
         let server = tokio::spawn(node.serve(listener, Doors::default(), shutdown));
         Ok(Self { city, node, client: Client::new(&format!("http://{address}"))?, stop, server })
@@ -246,13 +248,13 @@ impl Place {
 
     async fn stop(self) {
         self.stop.send_replace(());
-        // It has been told to stop; how it does is its own affair.
+        // The server was asked to stop; its outcome does not matter.
         let _ = self.server.await;
         self.node.shutdown().await;
     }
 }
 
-/// Looks until there is something to see.
+/// Calls `look` again and again until it returns something.
 async fn eventually<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> Result<Option<T>, ClientError>,
@@ -269,7 +271,7 @@ async fn eventually<T>(
     seen.map_err(|_| Failure::failed(format!("waited {} s in vain for {what}", PATIENCE.as_secs())))
 }
 
-/// Colours, where there is a terminal to show them.
+/// Colours for a terminal.
 struct Paint {
     colours: bool,
 }

@@ -17,33 +17,34 @@ use crate::model::limits::MAX_PAGE;
 use crate::model::{NameQuery, NameStatus};
 use crate::model::{TakenName, Time};
 
-/// Write out all names that are taken, to be imported elsewhere
+/// Write all taken names to a file, to be imported elsewhere
 ///
-/// A line each, as 'forename import' reads them. /// Names that come and go meanwhile may be in it or not; what is there all the time is. A registration of several names
-/// has a line for each of them.
+/// Each line has one name, in a format that 'forename import' reads. Names that are claimed or released meanwhile may
+/// be missing or not; names that are held all the time are included. A registration of several names has a line for
+/// each of them.
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
-    /// Where to write; a file that is there is not written over
+    /// The file to write; an existing file is not overwritten
     #[arg(default_value = "-", value_name = "FILE|-")]
     file: PathBuf,
     /// Only names of this namespace
     #[arg(long)]
     namespace: Option<String>,
-    /// Only names that begin so, by their canonical form
+    /// Only names whose canonical form begins like this
     #[arg(long, requires = "namespace", default_value = "")]
     prefix: String,
     /// Lines of JSON, the default, or a table with a header
     #[arg(long, value_enum)]
     format: Option<Lines>,
-    /// A table to be opened in a spreadsheet: with a byte order mark, and an apostrophe before each cell that a spreadsheet
-    /// would take for a formula. 'forename import' takes that apostrophe for a part of the name
+    /// A table for a spreadsheet: with a byte order mark, and an apostrophe before each cell that a spreadsheet would
+    /// take for a formula. 'forename import' takes that apostrophe for a part of the name
     #[arg(long)]
     spreadsheet: bool,
     #[command(flatten)]
     node: NodeArgs,
 }
 
-/// How many rows of data are written down.
+/// The formats of a file of rows.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(super) enum Lines {
     Csv,
@@ -63,7 +64,7 @@ pub(super) async fn run(args: ExportArgs) -> Outcome {
     }
     let client = args.node.client()?;
     if args.file == Path::new("-") {
-        // Not the locked one: that could not be held across a request.
+        // Stdout is not locked, because a lock cannot be held across a request.
         export(&args, &client, io::stdout()).await?;
         return Ok(Exit::Done);
     }
@@ -76,21 +77,21 @@ pub(super) async fn run(args: ExportArgs) -> Outcome {
             Ok(Exit::Done)
         }
         Err(failure) => {
-            // It is not whole, and whoever finds it could not tell.
+            // The file is incomplete, and a reader could not know that.
             let _ = fs::remove_file(&args.file);
             Err(failure)
         }
     }
 }
 
-/// Writes all pages; how many names there were.
+/// Writes all pages. Returns the number of names.
 async fn export(args: &ExportArgs, client: &Client, to: impl Write) -> Result<u64, Failure> {
     let query = NameQuery { namespace: args.namespace.clone(), limit: Some(MAX_PAGE) };
     let mut sink = Sink::new(args.format(), args.spreadsheet, to)?;
     let (mut count, mut after) = (0, None);
     loop {
         let page = client.names(&query, &args.prefix, after.as_ref()).await?;
-        // What is on its way out is not to be brought in again elsewhere.
+        // A name that is about to become free is not exported.
         for name in page.names.iter().filter(|name| name.status != NameStatus::Ending) {
             sink.write(name)?;
             count += 1;
@@ -104,12 +105,12 @@ async fn export(args: &ExportArgs, client: &Client, to: impl Write) -> Result<u6
 }
 
 enum Sink<W: Write> {
-    /// Whether it is for a spreadsheet.
+    /// The writer of a table, and true where it is for a spreadsheet.
     Csv(Box<csv::Writer<W>>, bool),
     Ndjson(BufWriter<W>),
 }
 
-/// A name as a row of a table.
+/// A row of the table: one name.
 #[derive(Serialize)]
 struct Row<'a> {
     namespace: Cow<'a, str>,

@@ -10,13 +10,13 @@ use crate::model::Span;
 
 #[derive(Args, Debug)]
 pub(super) struct ExtendArgs {
-    /// The reservation
+    /// The reservation's id
     #[arg(value_name = "REGISTRATION-ID")]
     id: Uuid,
-    /// Whose it is; needed with an API token that has not opened it
+    /// The owner of the reservation; needed with an API token that has not opened it
     #[arg(long)]
     owner: Option<String>,
-    /// How long it lasts from now on; one that lasts longer anyway stays as it is
+    /// How long it lasts from now on; a reservation that lasts longer already is not changed
     #[arg(long, value_name = "SPAN")]
     ttl: Span,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and what it says where it could not do what it was told.
+//! The end of a command: its exit code, and the message where it failed.
 
 use std::io;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use crate::client::ClientError;
 use crate::model::{Problem, ProblemType, Status};
 use crate::node::offline::OfflineError;
 
-/// How a command ends. The numbers are what scripts see.
+/// The outcome of a command. The numbers are the exit codes that scripts see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Exit {
     Done = 0,
@@ -23,13 +23,13 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    /// What the codes mean, for `--help`.
+    /// The explanation of the exit codes for `--help`.
     pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 name taken or registration rejected, 4 still \
                                    pending at the timeout, 5 no node could be reached, 6 not allowed, 10 'status --check' \
                                    found something wrong.\nWith --output json an error is a problem document on stdout. \
                                    Logs go to stderr; FORENAME_LOG sets what is logged, like info or forename=debug.";
 
-    /// Of a command that made a registration.
+    /// Returns the exit code of a command that made a registration.
     pub(super) fn of(status: Status, waited: bool) -> Self {
         match status {
             Status::Confirmed => Self::Done,
@@ -46,15 +46,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command that could not do what it was told.
+/// The failure of a command.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    /// A sentence; empty where there is nobody left to read it.
+    /// The message, a sentence; empty where there is nobody left to read it.
     pub(super) message: String,
-    /// What the node answered, where it did.
+    /// The problem document that the node sent; none where the failure is not from a node.
     problem: Option<Box<Problem>>,
-    /// The command has printed its result, which says all that a program needs.
+    /// True where the command has printed its result, which says all that a program needs.
     printed: bool,
 }
 
@@ -64,9 +64,9 @@ pub(super) type Outcome = Result<Exit, Failure>;
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Document<'a> {
-    /// A node's own problem.
+    /// A problem document from a node.
     Problem(&'a Problem),
-    /// The command line's, with a type of its own and no HTTP status.
+    /// A problem of the command line itself, with a type of its own and no HTTP status.
     Own {
         #[serde(rename = "type")]
         kind: String,
@@ -88,17 +88,17 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// The same after the command has printed its result.
+    /// Returns the same failure of a command that has printed its result.
     pub(super) fn after_result(self) -> Self {
         Self { printed: true, ..self }
     }
 
-    /// The same in other words.
+    /// Returns the same failure with another message.
     pub(super) fn saying(self, message: String) -> Self {
         Self { message, ..self }
     }
 
-    /// What a program is told of it; none where it was told already, or nobody reads it.
+    /// Returns the document for `--output json`; none where the result was printed already, or nobody reads it.
     pub(super) fn document(&self) -> Option<Document<'_>> {
         if self.printed || self.message.is_empty() {
             return None;
@@ -142,7 +142,7 @@ impl From<OfflineError> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Of printing. A reader that has seen enough, like `head`, is not an error.
+    /// Makes a failure of an error in printing. A reader that stops early, like `head`, is not an error.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::Done, "");

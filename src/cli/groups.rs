@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::Command;
 
-/// The groups in their order. A command that is in none of them comes last.
+/// The groups in their order. A command that is in none of them is listed last.
 const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Names",
@@ -25,7 +25,7 @@ pub(super) fn grouped(command: Command) -> Command {
     command.help_template(template)
 }
 
-/// The groups, a line a command.
+/// Lists the commands by group, one on each line.
 fn list(command: &Command) -> String {
     let mut built = command.clone();
     built.build();

@@ -28,56 +28,56 @@ use super::failure::{Exit, Failure, Outcome};
 use super::output;
 use crate::name::escaped;
 
-/// Rows that go to the node at a time; a checkpoint is written after each such piece.
+/// Rows that are sent to the node at a time. A checkpoint is written after each such piece.
 const PIECE: usize = 10_000;
 
 /// Register many names from a file
 ///
-/// CSV has a header; its columns are: owner, and name; namespace where the names are not all of the one of --namespace;
-/// name:NAMESPACE for further names of the same registration; and ttl, metadata (a JSON object) and id. Lines of JSON
-/// have the same members, or those of a registration: {"owner": ..., "names": [{"namespace": ..., "name": ...}]}. Other
-/// columns and members are not looked at, and named at the end, so what 'forename export' wrote can be read. A row that
-/// cannot be read or registered is refused by itself, with its line and the reason.
+/// A CSV file has a header. Its columns are: owner, and name; namespace, unless all names are in the one of
+/// --namespace; name:NAMESPACE for further names of the same registration; and ttl, metadata (a JSON object) and id.
+/// Lines of JSON have the same members, or those of a registration: {"owner": ..., "names": [{"namespace": ..., "name":
+/// ...}]}. Other columns and members are ignored, and listed at the end, so a file from 'forename export' can be read.
+/// A row that cannot be read or registered is refused alone, and reported with its line and the reason.
 ///
-/// Each row is a registration of its own; where it has no id, its id is made of what it says. So the same rows can be
-/// imported again, at any node, and are registered once. Ids are seen by all nodes and in all events, so an id that is made
-/// of a private name is made under a secret: a random UUID, kept for the next time, and given as --ids-under. Where an
-/// import was cut short, the same command goes on after the last piece that was registered whole.
+/// Each row is a registration of its own. Where it has no id, its id is derived from its content. So the same rows can
+/// be imported again, at any node, and are registered once. Ids are seen by all nodes and in all events, so an id that
+/// is derived from a private name needs a secret: a random UUID, kept for the next time, and given as --ids-under.
+/// Where an import was interrupted, the same command continues after the last piece that was registered completely.
 #[derive(Args, Debug)]
 pub(super) struct ImportArgs {
-    /// What to read
+    /// The file to read
     #[arg(default_value = "-", value_name = "FILE|-")]
     file: PathBuf,
-    /// The namespace of names that do not say theirs
+    /// The namespace of names without one
     #[arg(long)]
     namespace: Option<String>,
-    /// What the ids of rows are made under that have none: a secret, for private names. The same each time
+    /// A secret UUID from which the ids of rows without one are derived, for private names; give the same each time
     #[arg(long, value_name = "UUID")]
     ids_under: Option<Uuid>,
-    /// How the rows are written; by default as the file's name ends, or else as its first line looks
+    /// The format of the rows; by default the file's name or its first line decides
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// What stands between the cells of a table: a character, or 'tab'; by default a comma, semicolon or tab, as its header
+    /// What separates the cells of a table: a character, or 'tab'; by default a comma, semicolon or tab, as its header
     /// shows
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     delimiter: Option<u8>,
-    /// Cells of the table may hold line breaks, within quotes. Otherwise a quote left open is an error of its line, and does
-    /// not swallow the rows after it
+    /// Allow line breaks in cells of the table, within quotes. Otherwise an open quote is an error of its line, and
+    /// does not swallow the rows after it
     #[arg(long)]
     multiline: bool,
-    /// Take a column of the table for another, like mail=name:email; several with commas, or given again
+    /// Read a column of the table as another, like mail=name:email; several with commas, or given again
     #[arg(long, value_name = "COLUMN=AS", value_delimiter = ',', value_parser = mapping)]
     map: Vec<(String, String)>,
     /// Register nothing: read all rows, look up their names, and report what would be refused
     #[arg(long, conflicts_with_all = ["checkpoint", "wait"])]
     dry_run: bool,
-    /// Do not look at so many rows
+    /// Skip this many rows
     #[arg(long, value_name = "ROWS", conflicts_with = "checkpoint")]
     skip: Option<u64>,
-    /// Where to keep how far it has come; by default FILE.checkpoint, which is removed at the end
+    /// The file that records the progress; by default FILE.checkpoint, which is removed at the end
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Where to write the rows that are refused, and why, as lines of JSON; by default FILE.refused
+    /// The file for refused rows, with the reasons, as lines of JSON; by default FILE.refused
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -86,28 +86,28 @@ pub(super) struct ImportArgs {
     pub(super) client: ClientArgs,
 }
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Serialize, Debug, Default)]
 struct Summary {
-    /// Rows that were not looked at.
+    /// Rows that were skipped.
     skipped: u64,
-    /// Rows that were.
+    /// Rows that were read.
     rows: u64,
-    /// Those that have their names.
+    /// Rows whose registrations are confirmed.
     confirmed: u64,
-    /// Those whose outcome is not final yet.
+    /// Rows whose outcome is not final yet.
     pending: u64,
-    /// Those that were refused or lost.
+    /// Rows that were refused or lost.
     refused: u64,
-    /// Of these, those whose names somebody else has.
+    /// Refused rows whose names are held by somebody else.
     taken: u64,
-    /// With --dry-run: those whose names can be had.
+    /// With --dry-run: rows whose names are available.
     #[serde(skip_serializing_if = "is_zero")]
     possible: u64,
-    /// Columns, or members of lines of JSON, that were not looked at.
+    /// Columns, or members of lines of JSON, that were ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored: Vec<String>,
-    /// Where the refused rows are.
+    /// The file with the refused rows; none where there are none or they went to stderr.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<PathBuf>,
     seconds: f64,
@@ -226,7 +226,7 @@ fn text(summary: &Summary, dry_run: bool) -> String {
     text
 }
 
-/// What is read, and how many bytes that is, where it can be told.
+/// Opens the file, or stdin. Returns its length in bytes too, where this is known.
 fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if file == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
@@ -237,7 +237,7 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     Ok((Box::new(opened), Some(length)))
 }
 
-/// Passes over the rows that an earlier run has registered, or that are not wanted; how many.
+/// Skips the rows that an earlier run has registered, or that are not wanted. Returns their number.
 fn skip(args: &ImportArgs, checkpoint: &Checkpoint, rows: &mut Rows) -> Result<u64, Failure> {
     let saved = checkpoint.load()?;
     let count = saved.as_ref().map_or(args.skip.unwrap_or(0), |saved| saved.rows);

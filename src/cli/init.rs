@@ -16,15 +16,15 @@ use crate::node::Node;
 
 /// Found a cluster: make the first member's directory, once
 ///
-/// A node never founds a cluster by itself, so that a lost disk or a wrong mount cannot begin a second one in silence. All
+/// A node never founds a cluster by itself, so a lost disk or a wrong mount cannot silently begin a second one. All
 /// other members join with 'forename serve --join-token-file'.
 ///
-/// Choose what happens while a member is down; 'forename cluster set' changes it later. Strict, the default: the earliest
-/// claim wins whatever happens, and names stay pending until the member is back or evicted by hand. Or go on:
-/// '--evict-after 30s' evicts it by itself, and the claims that it took alone may be lost.
+/// Choose what happens while a member is down; 'forename cluster set' changes it later. Strict, the default: the
+/// earliest claim wins whatever happens, and names stay pending until the member is back or an operator evicts it. Or
+/// go on: with '--evict-after 30s' the member is evicted automatically, and claims that it accepted alone may be lost.
 #[derive(Args, Debug)]
 pub(super) struct InitArgs {
-    /// Where the first member is to keep its identity and its state: a directory that is empty or not there
+    /// Where the first member keeps its identity and its state: a directory that is empty or does not exist
     #[arg(long, value_name = "DIR", env = "FORENAME_DATA_DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
     #[command(flatten)]

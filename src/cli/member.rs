@@ -13,10 +13,10 @@ use crate::clock::NodeId;
 use crate::model::{Cluster, Cut, Span, TokenIssued};
 use crate::name::escaped;
 
-/// Between two looks at an eviction: it takes a few round trips.
+/// Pause between two requests for the state of an eviction, which takes a few round trips.
 const LOOK: Duration = Duration::from_millis(100);
-/// For how long an eviction is looked at where nobody asked to wait for its end. A guess: it is done by then where those who
-/// stay reach each other.
+/// How long an eviction is followed where nobody asked to wait for its end. A guess: it is done by then where the
+/// members that stay reach each other.
 const SHORTLY: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
@@ -25,13 +25,13 @@ pub(super) struct MemberArgs {
     command: MemberCommand,
 }
 
-/// Whether to wait until it is done.
+/// Options for waiting until the command's effect is complete.
 #[derive(Args, Debug)]
 struct UntilDone {
     /// Wait until it is done
     #[arg(long)]
     wait: bool,
-    /// How long at most; exit code 4 if it is not done then
+    /// Wait no longer than this; exit code 4 if it is not done then
     #[arg(long, default_value = "5s", requires = "wait")]
     timeout: Span,
 }
@@ -43,17 +43,18 @@ enum MemberCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Put a member out for good that everybody waits for; it comes back by itself, as a newcomer, if it still lives
+    /// Evict a member for good, so that nobody waits for it; if it still runs, it comes back by itself as a newcomer
     Evict {
-        /// Its id, or its label where no other member has the same
+        /// The member's id, or its label where no other member has the same
         #[arg(value_name = "NODE")]
         member: String,
-        /// Also where the node that is asked is not in contact with a majority that would stay: it may be the one that is cut
-        /// off, and the eviction is carried out all the same once a majority hears of it
+        /// Begin the eviction even where the node that is asked is not in contact with a majority that would stay. That
+        /// node may be the one that is cut off, and the eviction is carried out all the same once a majority learns of
+        /// it
         #[arg(long)]
         force: bool,
-        /// Keep its key out: it does not come back, not even as its next incarnation. It still knows the cluster's secret, so
-        /// where it is not to be trusted any more use 'forename cluster rotate-secret' too
+        /// Ban the member's key too: the node cannot come back, not even as its next incarnation. It still knows the
+        /// cluster's secret, so where it is not trusted any more use 'forename cluster rotate-secret' too
         #[arg(long)]
         ban: bool,
         #[command(flatten)]
@@ -61,17 +62,17 @@ enum MemberCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Let a node in again whose key was banned
+    /// Lift the ban on a node's key
     Unban {
-        /// Its id
+        /// The node's id
         #[arg(value_name = "NODE")]
         node: NodeId,
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Have the node that is asked leave its cluster for good, and stop
+    /// Make the node that is asked leave its cluster for good, and stop
     Leave {
-        /// Have it stay after all, where it has not departed yet
+        /// Make it stay after all, where it has not departed yet
         #[arg(long, conflicts_with = "wait")]
         cancel: bool,
         #[command(flatten)]
@@ -81,10 +82,10 @@ enum MemberCommand {
     },
     /// Make a token that lets a new node join, with the addresses of some members
     Token {
-        /// How long it lets in, at most 30d
+        /// How long the token is valid, at most 30d
         #[arg(long, default_value = "24h")]
         ttl: Span,
-        /// How many nodes it lets in
+        /// How many nodes can join with it
         #[arg(long, value_name = "COUNT", default_value_t = 1)]
         uses: u32,
         #[command(flatten)]
@@ -125,7 +126,7 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
         MemberCommand::Leave { cancel: false, wait, client } => return leave(&wait, &client).await,
         MemberCommand::Token { ttl, uses, client } => {
             let token = client.client()?.mint_token_for(uses, Some(ttl.0)).await?;
-            // Alone on the last line, so that scripts can take it from there.
+            // The token is alone on the last line, so that scripts can take it from there.
             output::print(&client, &TokenIssued { token }, |issued| issued.token.clone())?;
         }
     }
@@ -135,14 +136,14 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
 async fn evict(member: &str, force: bool, ban: bool, wait: &UntilDone, args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let node = find(&client.cluster().await?, member)?;
-    // First, or it could be back before.
+    // The ban comes first, since the node could be back before otherwise.
     if ban {
         client.ban(node).await?;
     }
     let mut cluster = client.evict(node, force).await?;
     let patience = if wait.wait { wait.timeout.0 } else { SHORTLY };
     match timeout(patience, until_out(&client, node, &mut cluster)).await {
-        // It was begun; where nobody waits for its end, that it cannot be looked at is no failure.
+        // The eviction has begun, so a failure to follow it matters only to a caller who waits.
         Ok(Err(error)) if wait.wait => return Err(error.into()),
         Ok(_) | Err(_) => {}
     }
@@ -154,7 +155,7 @@ fn is_out(evicted: &[Cut], node: NodeId) -> bool {
     evicted.iter().any(|cut| cut.node == node)
 }
 
-/// The eviction of a member, and the members.
+/// Describes the state of a member's eviction, and the members.
 fn what_came_of(cluster: &Cluster, node: NodeId, member: &str) -> String {
     let member = escaped(member);
     let outcome = match cluster.evicted.iter().find(|cut| cut.node == node) {
@@ -166,7 +167,7 @@ fn what_came_of(cluster: &Cluster, node: NodeId, member: &str) -> String {
     format!("{outcome}\n\n{}", status::membership(cluster))
 }
 
-/// The member that is meant.
+/// Returns the member with an id or label.
 fn find(cluster: &Cluster, member: &str) -> Result<NodeId, Failure> {
     if let Ok(node) = member.parse() {
         return Ok(node);
@@ -184,7 +185,7 @@ fn find(cluster: &Cluster, member: &str) -> Result<NodeId, Failure> {
     }
 }
 
-/// Looks until the node is out; `cluster` is what was seen last.
+/// Waits until a node is out. `cluster` gets the last state seen.
 async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Result<(), ClientError> {
     while !is_out(&cluster.evicted, node) {
         tokio::time::sleep(LOOK).await;
@@ -193,7 +194,7 @@ async fn until_out(client: &Client, node: NodeId, cluster: &mut Cluster) -> Resu
     Ok(())
 }
 
-/// Looks until the node that is asked is out, or gone: a node that has left stops.
+/// Waits until the node that is asked is out or unreachable, because a node that has left stops.
 async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), ClientError> {
     let node = cluster.node;
     while !is_out(&cluster.evicted, node) {
@@ -201,7 +202,7 @@ async fn until_gone(client: &Client, cluster: &mut Cluster) -> Result<(), Client
         match client.cluster().await {
             Ok(seen) => *cluster = seen,
             Err(ClientError::Unreachable { .. }) => break,
-            // It is stopping.
+            // The node is stopping.
             Err(error) if error.problem().is_some_and(|problem| problem.status == 503) => {}
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
-//! The command line: one file a command.
+//! The command line, with one file for each command.
 //!
-//! To add one: a file with its arguments and `run`, a variant of `Command`, a line in its `run`.
+//! A new command needs a file with its arguments and `run`, a variant of `Command`, and a line in `Command::run`.
 
 mod activate;
 mod args;
@@ -53,7 +53,7 @@ use self::failure::{Exit, Failure, Outcome};
     after_help = Exit::HELP
 )]
 pub struct Cli {
-    /// How logs are written to stderr
+    /// The format of logs on stderr
     #[arg(long, value_enum, value_name = "FORMAT", global = true, env = "FORENAME_LOG_FORMAT", default_value_t = LogFormat::Text)]
     #[arg(hide_possible_values = true)]
     log_format: LogFormat,
@@ -61,12 +61,12 @@ pub struct Cli {
     command: Command,
 }
 
-/// How logs are written.
+/// The format of logs.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub enum LogFormat {
     /// Lines for people
     Text,
-    /// A JSON object a line, for programs
+    /// One JSON object on each line, for programs
     Json,
 }
 
@@ -79,7 +79,7 @@ enum Command {
     Claim(claim::ClaimArgs),
     /// Show a name, a registration, or all registrations of an owner
     Show(show::ShowArgs),
-    /// Say why a name or a registration stands where it does
+    /// Explain what decides a name or a registration
     Explain(explain::ExplainArgs),
     Conflicts(conflicts::ConflictsArgs),
     Import(import::ImportArgs),
@@ -88,15 +88,15 @@ enum Command {
     Release(release::ReleaseArgs),
     /// Make a reservation permanent
     Activate(activate::ActivateArgs),
-    /// Let a reservation last longer
+    /// Extend a reservation
     Extend(extend::ExtendArgs),
-    /// Take a new name, and give up the old one once that is confirmed
+    /// Take a new name, and release the old one once that is confirmed
     Rename(rename::RenameArgs),
     /// Follow the event feed
     Watch(watch::WatchArgs),
     Status(status::StatusArgs),
     Cluster(cluster::ClusterArgs),
-    /// List members, let new ones in, put one out, leave
+    /// List members, make join tokens, evict a member, leave
     Member(member::MemberArgs),
     /// Make a token for callers of the HTTP interface
     Token(token::TokenArgs),
@@ -114,31 +114,31 @@ enum Command {
 }
 
 impl Cli {
-    /// The command that was typed. Where it cannot be understood, or asks for help, that is printed and the process ends.
+    /// Parses the command line. Where it cannot be understood, or asks for help, prints that and ends the process.
     #[must_use]
     pub fn typed() -> Self {
         let matches = groups::grouped(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// What is logged where `FORENAME_LOG` does not say.
+    /// Returns the default of `FORENAME_LOG`.
     #[must_use]
     pub fn default_log(&self) -> &'static str {
         match self.command {
             Command::Serve(_) => "info",
-            // The links that it cuts are part of the story, not news.
+            // The demonstration cuts links on purpose, so warnings about them are no news.
             Command::Demo(_) => "error",
             _ => "warn",
         }
     }
 
-    /// How logs are written.
+    /// Returns the format of logs.
     #[must_use]
     pub fn log_format(&self) -> LogFormat {
         self.log_format
     }
 
-    /// Runs the command; its exit code.
+    /// Runs the command and returns its exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let format = self.command.format();
@@ -149,7 +149,7 @@ impl Cli {
     }
 }
 
-/// Says why a command could not do what it was told: a sentence on stderr, and for programs a document on stdout.
+/// Reports the failure of a command: a sentence on stderr, and for programs a document on stdout.
 fn tell(failure: &Failure, format: Format) -> Exit {
     if let Some(document) = failure.document().filter(|_| format == Format::Json)
         && let Err(unprinted) = output::print_as(format, &document, |_| String::new())
@@ -158,15 +158,15 @@ fn tell(failure: &Failure, format: Format) -> Exit {
         return failure.exit;
     }
     if !failure.message.is_empty() {
-        // Where stderr is gone too, the exit code has to do.
-        // In one piece, as a thread that ends may still log.
+        // Where stderr is gone too, the exit code must suffice. The message is written in one piece, because a thread
+        // that ends may still log.
         let _ = io::stderr().write_all(format!("forename: {}\n", output::lines(&failure.message)).as_bytes());
     }
     failure.exit
 }
 
 impl Command {
-    /// How the result is printed, and so what is said of a failure.
+    /// Returns the format of the command's result, which is that of its errors too.
     fn format(&self) -> Format {
         match self {
             Self::Init(args) => args.output,
@@ -227,7 +227,7 @@ impl Command {
     }
 }
 
-/// Runs a client command; one thread is enough for one request.
+/// Runs a client command on one thread, which is enough for one request.
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(command)

@@ -25,18 +25,18 @@ enum NamespaceCommand {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Show the rules of a namespace: profile, lengths, reserved names, and which change set them
+    /// Show the rules of a namespace: profile, lengths, reserved names, and the change that set them
     Get {
-        /// Like username, email or org/42/handle
+        /// A namespace like username, email or org/42/handle
         namespace: String,
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// Change rules of a namespace; what is not given stays as it is
+    /// Change rules of a namespace; rules that are not given stay as they are
     ///
-    /// The rules apply at the node that is asked at once, and at the others as soon as they arrive, to names that are
-    /// claimed from then on: names that are taken stay. Of two changes at different nodes the later one stands, whole. The
-    /// profile, what goes with it, and whether names are private can only be changed while no name was ever claimed.
+    /// The new rules apply to names that are claimed from then on: at once at the node that is asked, and at the others
+    /// when they arrive. Names that are taken stay. Of two changes at different nodes the later one counts, as a whole.
+    /// The profile with its options, and whether names are private, can be changed only while no name was ever claimed.
     Set(Box<SetArgs>),
 }
 
@@ -46,47 +46,47 @@ enum NamespaceCommand {
     "hold_after_release", "held_for", "reset",
 ])]
 struct SetArgs {
-    /// Like username, email or org/42/handle
+    /// A namespace like username, email or org/42/handle
     namespace: String,
-    /// How names are written
+    /// The syntax of names
     #[arg(long, value_enum)]
     profile: Option<ProfileName>,
-    /// With profile username: which names that look alike are one name
+    /// With profile username: which look-alike names are one name
     #[arg(long, value_enum)]
     lookalikes: Option<Lookalikes>,
-    /// With profile username: which characters may stand in names
+    /// With profile username: which characters names may contain
     #[arg(long, value_enum)]
     characters: Option<Characters>,
-    /// With profile email: whether ann+news@example.org is ann@example.org
+    /// With profile email: treat ann+news@example.org and ann@example.org as one name
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     remove_tags: Option<bool>,
-    /// Whether only a keyed hash of a name leaves the node that took it, and callers who may not read are not told whether it
-    /// exists; set it before the first name is claimed
+    /// Keep names private: only a keyed hash of a name leaves the node that accepted it, and callers who may not read
+    /// do not learn whether it exists; set this before the first name is claimed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     private: Option<bool>,
-    /// Characters of a name at least
+    /// Least number of characters of a name
     #[arg(long = "min-length", value_name = "N")]
     least: Option<usize>,
-    /// Characters of a name at most
+    /// Greatest number of characters of a name
     #[arg(long = "max-length", value_name = "N")]
     most: Option<usize>,
-    /// Names that nobody is to claim, besides those reserved already; several with commas, or given again. In *admin*
-    /// each asterisk stands for any characters
+    /// Reserve further names, which nobody may claim; several with commas, or given again. In *admin* each asterisk
+    /// stands for any characters
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     reserve: Vec<String>,
-    /// Reserved names that may be claimed again
+    /// Allow reserved names to be claimed again
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     unreserve: Vec<String>,
-    /// Keep a name that was released, or given up for another one, from others for so long; 0s for not at all
+    /// Keep a name that was released or renamed from others for this long; 0s for not at all
     #[arg(long, value_name = "DURATION")]
     hold_after_release: Option<Span>,
-    /// Who may take it meanwhile
+    /// Who may take such a name meanwhile
     #[arg(long, value_enum)]
     held_for: Option<HeldFor>,
-    /// Begin with the defaults instead of the rules in force
+    /// Begin with the defaults instead of the present rules
     #[arg(long)]
     reset: bool,
-    /// Only where this is the version in force, as 'namespace get' shows it
+    /// Change the rules only where this is the present version, as 'namespace get' shows it
     #[arg(long, value_name = "VERSION")]
     if_version: Option<RulesVersion>,
     #[command(flatten)]
@@ -127,7 +127,7 @@ pub(super) async fn run(args: NamespaceArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What the arguments change of the rules that were shown.
+/// Returns the changes that the arguments make to the present rules.
 fn change(args: &SetArgs, shown: &Namespace) -> Result<NamespacePatch, Failure> {
     let SetArgs { profile, lookalikes, characters, remove_tags, private, least, most, .. } = args;
     let fields = json!({

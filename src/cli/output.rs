@@ -1,4 +1,4 @@
-//! What commands print.
+//! Printing results.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ pub(super) fn print<T: Serialize>(
     print_as(args.output, value, render)
 }
 
-/// The same for commands that ask no node.
+/// The same for commands without a node to ask.
 pub(super) fn print_as<T: Serialize>(
     format: Format,
     value: &T,
@@ -38,7 +38,7 @@ pub(super) fn print_as<T: Serialize>(
     }
 }
 
-/// A table that could not be written.
+/// Makes a failure of an error in writing a table.
 pub(super) fn csv_failure(error: csv::Error) -> Failure {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
@@ -46,32 +46,32 @@ pub(super) fn csv_failure(error: csv::Error) -> Failure {
     }
 }
 
-/// Prints lines at once, also into a pipe.
+/// Prints lines and flushes them, so that a pipe gets them at once.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", lines(text.trim_end()))?;
     Ok(out.flush()?)
 }
 
-/// Prints lines, or nothing where there are none.
+/// Prints lines. Prints nothing where the text is blank.
 pub(super) fn part(text: &str) -> Result<(), Failure> {
     if text.trim_end().is_empty() { Ok(()) } else { line(text) }
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*): those that begin with such a character begin
-/// with an apostrophe, which says that text follows.
+/// Returns a cell that no spreadsheet takes for a formula (OWASP, *CSV Injection*): a cell that begins with such a
+/// character gets an apostrophe in front, which marks it as text.
 pub(super) fn harmless(cell: &str) -> Cow<'_, str> {
     const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
     if cell.starts_with(FORMULAS) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
-/// Lines of ours, in which nothing acts on the terminal. What others wrote must be escaped before it is put into a line:
-/// here its line breaks cannot be told from ours.
+/// Returns lines in which no character controls the terminal. Text from others must be escaped before it is put into a
+/// line, since its line breaks cannot be told from those of the program here.
 pub(super) fn lines(text: &str) -> String {
     text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON that says the same, and has nothing in it that acts on the terminal. Only strings can have had it.
+/// Returns equivalent JSON in which no character controls the terminal. Such characters can occur only in strings.
 fn plain_json(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -102,7 +102,7 @@ pub(super) fn reason(reason: EndReason) -> &'static str {
     }
 }
 
-/// A registration on some lines: what it is, and what it waits for or lost to.
+/// Describes a registration on some lines: its content, and what it waits for or lost to.
 pub(super) fn registration(registration: &Registration) -> String {
     let whose =
         if registration.erased { "erased".to_owned() } else { format!("owner {}", escaped(&registration.owner)) };
@@ -147,7 +147,7 @@ pub(super) fn registration(registration: &Registration) -> String {
     text
 }
 
-/// Whom something waits for, and why. With the time at the node also for how long.
+/// Describes a member that is waited for, and the reason. With the node's time also how long it has been silent.
 pub(super) fn waits(waiting: &Waiting, now: Option<Time>) -> String {
     let who = match waiting.label.as_str() {
         "" => waiting.node.to_string(),
@@ -166,12 +166,12 @@ pub(super) fn waits(waiting: &Waiting, now: Option<Time>) -> String {
     format!("waits for {who}, {why}")
 }
 
-/// A name with its namespace, as people read it.
+/// Returns a name with its namespace, for people.
 pub(super) fn shown_name(namespace: &str, name: &str) -> String {
     format!("{namespace}/{}", shown(name))
 }
 
-/// A name on one line.
+/// Describes a name on one line, and free alternatives on another.
 pub(super) fn name(name: &Name) -> String {
     let status = match name.status {
         NameStatus::Available => "available",
@@ -196,7 +196,7 @@ pub(super) fn name(name: &Name) -> String {
     text
 }
 
-/// A name's tenures, earliest first, each with who lost it.
+/// Describes a name's tenures, earliest first, each with its losers.
 pub(super) fn history(history: &History) -> String {
     if history.tenures.is_empty() {
         return "  nobody has ever claimed it".to_owned();
@@ -228,7 +228,7 @@ pub(super) fn history(history: &History) -> String {
     text
 }
 
-/// An event on one line.
+/// Describes an event on one line.
 pub(super) fn event(event: &Event) -> String {
     let cursor = event.cursor.unwrap_or_default();
     let short = event_type_text(event.event_type).trim_start_matches("forename.").trim_start_matches("registration.");
@@ -252,7 +252,7 @@ pub(super) fn event(event: &Event) -> String {
     text
 }
 
-/// How long ago, in the greatest unit that makes sense.
+/// Returns how long ago a time was, in a suitable unit.
 pub(super) fn ago(now: Time, then: Option<Time>) -> String {
     let Some(Time(Millis(then))) = then else { return "never".to_owned() };
     let ms = now.0.0.saturating_sub(then);
@@ -264,7 +264,7 @@ pub(super) fn ago(now: Time, then: Option<Time>) -> String {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Aligns columns to the width of their widest cell.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| escaped(cell).into_owned()).collect()).collect();

@@ -13,22 +13,23 @@ use crate::replica::Holdings;
 
 /// Make a new cluster of one directory, where all others are lost
 ///
-/// For the day when all other nodes are lost for good. Where a majority of them lives, evict the lost ones instead: that
-/// loses nothing.
+/// This is for the case that all other nodes are lost for good. Where a majority of them still runs, evict the lost
+/// ones instead, and nothing is lost.
 ///
-/// The node of the directory becomes the only member of a new cluster, under its next id. What it holds stays, and what was
-/// pending is decided when it is next served. Nodes of the old cluster that turn up are brought in by 'forename rejoin' on
-/// their directories and 'forename serve --join-token-file' with a join token of the new cluster.
+/// The node of the directory becomes the only member of a new cluster, under its next id. What it holds stays, and what
+/// was pending is decided when it is served the next time. Other nodes of the old cluster that turn up join with
+/// 'forename rejoin' on their directories, followed by 'forename serve --join-token-file' with a join token of the new
+/// cluster.
 #[derive(Args, Debug)]
 pub(super) struct RecoverArgs {
-    /// Do it; without, only what the directory holds and what may be lost is shown
+    /// Carry it out; without this option, only show what the directory holds and what may be lost
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     pub(super) offline: OfflineArgs,
 }
 
-/// What may be lost, and what must not be done.
+/// The warning about what may be lost, and what must not be done.
 const WARNING: &str = "nothing was changed; --yes makes a new cluster of this. What only other nodes had is lost: \
     registrations that were confirmed there and that this node never heard of, whose names it gives to others from now \
     on. The old cluster and the new one must not both go on: be sure that no other node of the old one runs, or will. \

@@ -9,13 +9,14 @@ use super::output;
 use crate::clock::NodeId;
 use crate::node::offline::{self, NextLife};
 
-/// Have the node of an old data directory come back under a new id
+/// Bring the node of an old data directory back under a new id
 ///
-/// For a node that stops because its data directory is older than what its peers have seen, or was used twice: a copy was
-/// put back, a snapshot of the machine, or the disk lost writes. The directory must not run anywhere else.
+/// This is for a node that stops because its data directory is older than what its peers have seen, or was used twice:
+/// a copy or a snapshot of the machine was restored, or the disk lost writes. The directory must not run anywhere else.
 ///
-/// Nothing is sent. When the node is next served on the directory it comes back to its cluster by itself, under its next
-/// id, and registers again whatever the cluster does not know of, under the ids that its clients have.
+/// This command sends nothing. When the node is served on the directory the next time, it comes back to its cluster by
+/// itself, under its next id. It registers again everything that the cluster does not know, under the ids that its
+/// clients have.
 #[derive(Args, Debug)]
 pub(super) struct RejoinArgs {
     #[command(flatten)]

@@ -16,11 +16,11 @@ pub(super) struct ReleaseArgs {
     target: String,
     #[command(flatten)]
     namespace: NamespaceOf,
-    /// Who holds the name; needed with a name, and with an API token that has not opened the registration
+    /// The owner of the name; needed with a name, and with an API token that has not opened the registration
     #[arg(long)]
     owner: Option<String>,
-    /// With a registration's id: also erase its owner, names and metadata at all nodes, once the release is final; also
-    /// where it is over already
+    /// With a registration's id: also erase its owner, names and metadata at all nodes, once the release is final;
+    /// possible where it is over already, too
     #[arg(long)]
     erase: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) async fn run(args: ReleaseArgs) -> Outcome {
             return Ok(Exit::Done);
         }
         (Target::Name(_), None) => return Err(Failure::usage("to release a name, say whose it is with --owner")),
-        // The node compares the owner with the registration's.
+        // The node checks that the owner is the registration's.
         (Target::Registration(id), owner) => (id, args.client.client_for(owner.as_deref())?),
     };
     let registration = if args.erase { client.erase(id).await? } else { client.release(id).await? };
@@ -50,7 +50,7 @@ pub(super) async fn run(args: ReleaseArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What was done, and what comes of it. What the registration was is no news.
+/// Describes what was done, and what follows from it.
 fn text(what: &str, registration: &Registration, erase: bool) -> String {
     let id = registration.id;
     if registration.erased {

@@ -12,18 +12,18 @@ use crate::model::{NameRef, RegistrationBody, ReplacesBody};
 
 #[derive(Args, Debug)]
 pub(super) struct RenameArgs {
-    /// The name to give up
+    /// The name to release
     #[arg(value_name = "NAMESPACE/OLD")]
     old: String,
-    /// The name to take, in the same namespace, with it or without
+    /// The name to take, with or without the namespace, which must be the same
     #[arg(value_name = "NEW")]
     new: String,
     #[command(flatten)]
     namespace: NamespaceOf,
-    /// Who holds the old name
+    /// The owner of the old name
     #[arg(long)]
     owner: String,
-    /// The new registration's id, to ask again safely
+    /// The new registration's id, so that the command can safely be repeated
     #[arg(long, value_name = "UUID")]
     id: Option<Uuid>,
     #[command(flatten)]
@@ -59,7 +59,8 @@ pub(super) async fn run(args: RenameArgs) -> Outcome {
     register(&args.client, &client, &args.wait, &body).await
 }
 
-/// The new name as it may be written: with the namespace of the old one, or without any. A rename stays in its namespace.
+/// Parses the new name, which may be written with the namespace of the old one or without any. A rename cannot change
+/// the namespace.
 fn new_name(namespace: &str, new: &str) -> Result<String, Failure> {
     match new.rsplit_once('/') {
         None => Ok(new.to_owned()),

@@ -14,14 +14,15 @@ use crate::node::offline::{self, Restored};
 
 /// Make a data directory of a backup
 ///
-/// The node comes up under its next id, as after 'forename rejoin': it takes the cluster's state anew and registers again
-/// what the cluster does not know of. The directory that the backup was taken of must not be served any more.
+/// The node comes back under its next id, as after 'forename rejoin': it takes the cluster's state anew and registers
+/// again everything that the cluster does not know. The directory that was backed up must not be served any more.
 ///
-/// A backup of a node that was alone in its cluster has nowhere to come back to: 'forename recover' on the directory makes
-/// a cluster of it, or 'forename serve' with a join token where the cluster goes on at nodes that joined later.
+/// A backup of a node that was alone in its cluster has no cluster to come back to: 'forename recover' on the directory
+/// makes a new one of it. Or, where the cluster goes on at nodes that joined later, use 'forename serve' with a join
+/// token.
 #[derive(Args, Debug)]
 pub(super) struct RestoreArgs {
-    /// What 'forename backup' wrote
+    /// A file from 'forename backup'
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]

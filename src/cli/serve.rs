@@ -16,7 +16,7 @@ use crate::config::{ConfigError, Partial, Settings};
 use crate::files;
 use crate::node::{Node, Stopped, descriptors};
 
-/// Flags beat the variables named in brackets, these beat the file, that beats the defaults.
+/// Flags override the variables named in brackets, these override the file, and the file overrides the defaults.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServeArgs {
     /// A TOML file with any of these settings [env: FORENAME_CONFIG]
@@ -44,7 +44,7 @@ pub(super) fn run(args: ServeArgs) -> Outcome {
     runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(serve(settings, read))
 }
 
-/// Takes API tokens that were changed, and nothing else: that takes a restart. Where they are wrong the old ones stay.
+/// Reads the API tokens again. All other settings need a restart. Where the new tokens are not valid the old ones stay.
 fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, ConfigError>) {
     match read() {
         Ok(settings) if settings.tokens.is_empty() != tokens.is_empty() => {
@@ -56,7 +56,7 @@ fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, Con
             tokens.replace(&settings.tokens);
             tracing::info!("API tokens are read anew; other settings take a restart");
         }
-        // The line at fault may have a secret in it that was put in the wrong place.
+        // The faulty line may contain a misplaced secret, so only the message is logged.
         Err(ConfigError::File { path, error }) => {
             tracing::error!("API tokens stay as they were: {}: {}", path.display(), error.message());
         }
@@ -64,7 +64,7 @@ fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, Con
     }
 }
 
-/// The connections that there may be, with descriptors left for the store and the peers.
+/// Returns the limits of connections, reduced where too few file descriptors would be left for the store and the peers.
 fn connections(wanted: Connections) -> Connections {
     let limit = descriptors::raise();
     let most = descriptors::connections(wanted.most, limit);
@@ -82,7 +82,7 @@ fn connections(wanted: Connections) -> Connections {
 
 async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigError>) -> Outcome {
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
-    // Before anything is started, so that no signal finds it half up with nobody listening.
+    // Signals are handled before anything is started, so that none arrives while the node is half started.
     let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
     let mut reload = Reload::listen().map_err(|error| failed("cannot take signals", error))?;
     let at = settings.http;
@@ -108,13 +108,13 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
         );
     }
     let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
-    // Sent or dropped, it means the same.
+    // A message and a dropped sender mean the same.
     let shutdown = async move { drop(stopping.await) };
     let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections, rate: settings.rate };
     let server = tokio::spawn(node.serve(listener, doors, shutdown));
     tokio::pin!(server);
     output::line(&format!("http://{http}"))?;
-    // Probes are answered meanwhile, and whoever else asks hears that it is still joining.
+    // Until the node is a member, probes are answered, and other requests are told that it is still joining.
     let received = tokio::select! {
         received = reception.outcome() => Some(received),
         () = stopped.asked() => None,
@@ -123,7 +123,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
         Some(Ok(())) => output::line(&format!("peer {}", node.peer_address()))?,
         not_in => {
             drop(stop);
-            // How the server ends is told by what ended the node.
+            // The error of the node explains why the server ended.
             let _ = server.await;
             node.shutdown().await;
             return match not_in {

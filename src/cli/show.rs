@@ -21,7 +21,7 @@ pub(super) struct ShowArgs {
     /// All registrations of this owner
     #[arg(long, conflicts_with = "target")]
     owner: Option<String>,
-    /// With a name: also who held it before, from when till when, and who lost it
+    /// With a name: also show who held it before, from when until when, and who lost it
     #[arg(long, requires = "target")]
     history: bool,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(super) async fn run(args: ShowArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// A name, whose it is, and all of its tenures where they were asked for.
+/// A name, its owner, and its tenures where they were asked for.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -86,7 +86,7 @@ fn text(shown: &Shown) -> String {
     text
 }
 
-/// Whose a name is; none where nobody has it, or the caller may not know.
+/// Returns the owner of a name; none where nobody holds it, or the caller may not know.
 async fn owner(client: &Client, name: &Name) -> Result<Option<String>, Failure> {
     let Some(id) = name.registration else { return Ok(None) };
     match client.registration(id).await {
@@ -102,7 +102,7 @@ async fn history(client: &Client, name: &NameRef) -> Result<History, Failure> {
         let page = client.history(&name.namespace, &name.name, Some(after)).await?;
         for tenure in page.tenures {
             match all.tenures.last_mut().filter(|last| last.holder.stamp == tenure.holder.stamp) {
-                // The rest of one that very many claimed.
+                // This is the rest of a tenure with very many claims.
                 Some(last) => last.losers.extend(tenure.losers),
                 None => all.tenures.push(tenure),
             }

@@ -1,8 +1,8 @@
-//! What the system asks of a process that serves: to stop, and to read its settings again.
+//! Signals to a process that serves: to stop, and to read its settings again.
 
 use std::io;
 
-/// Asks to stop: Ctrl-C, and what a service manager sends.
+/// The signals to stop: Ctrl-C, and the one from a service manager.
 #[derive(Debug)]
 pub(super) struct Stop {
     #[cfg(unix)]
@@ -16,7 +16,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// Takes these signals from now on, so that none finds the process without anybody who listens.
+    /// Begins to handle these signals, so that none ends the process at once.
     pub(super) fn listen() -> io::Result<Self> {
         #[cfg(unix)]
         {
@@ -39,7 +39,7 @@ impl Stop {
     }
 }
 
-/// Asks to read the API tokens again; on systems that have such a signal.
+/// The signal to read the API tokens again, on systems that have one.
 #[derive(Debug)]
 pub(super) struct Reload {
     #[cfg(unix)]
@@ -57,7 +57,7 @@ impl Reload {
         Ok(Self {})
     }
 
-    /// Resolves each time it is asked for.
+    /// Resolves at each such signal.
     pub(super) async fn asked(&mut self) {
         #[cfg(unix)]
         if self.hangup.recv().await.is_some() {

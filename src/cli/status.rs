@@ -12,14 +12,16 @@ use crate::name::escaped;
 
 /// Show the cluster: its members, and what is waited for
 ///
-/// All of it is as the node that is asked sees it. 'watermark' is the time up to which everything has arrived: what was claimed before it can be decided. 'pending' are
-/// registrations that are accepted and not decided.
+/// Everything is shown as the node that is asked knows it. 'watermark' is the time up to which every operation has
+/// arrived: claims before it can be decided. 'pending' is the number of registrations that are accepted and not
+/// decided.
 ///
-/// Of the members: STATE is how the node that is asked reaches it. 'silent' are members that it has a connection to
-/// and has not heard of for some seconds. PROMISE AGE is how long ago a member promised
-/// last; the oldest promise holds the watermark, and with it every outcome, back. APPLIED is how many ops of that member's
-/// log are here, HOLDS OURS how many ops of this node's log it holds. CLOCK is how far its clock is from this node's, WIRE
-/// the version that the two speak. FROZEN BY says who takes nothing more of its log: an eviction is under way.
+/// In the table of members, STATE says how the node that is asked reaches a member. 'silent' are members that it has a
+/// connection to and has not heard from for some seconds. PROMISE AGE is the age of a member's last promise; the oldest
+/// promise delays the watermark, and with it every outcome. APPLIED is how many ops of the member's log are known here,
+/// HOLDS OURS how many ops of this node's log the member holds. CLOCK is the difference between its clock and this
+/// node's, WIRE the version that the two speak. FROZEN BY lists the members that accept nothing more of its log,
+/// because an eviction is under way.
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     /// Exit with 10 where something is wrong, and say what: for monitoring
@@ -44,19 +46,19 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
     Ok(if checked.healthy { Exit::Done } else { Exit::Unhealthy })
 }
 
-/// The cluster, and what is wrong with it.
+/// The cluster, and the list of problems.
 #[derive(Serialize)]
 struct Checked {
     healthy: bool,
-    /// Sentences.
+    /// One sentence for each problem.
     wrong: Vec<String>,
     cluster: Cluster,
 }
 
-/// A member that was not heard of for so long is silent: promises come once a second where nothing happens.
+/// Milliseconds after which a member is called silent. Promises are sent once a second even when nothing happens.
 const SILENT_AFTER: u64 = 5000;
 
-/// What an operator should look at, each in a sentence.
+/// Returns one sentence for each problem that an operator should look at.
 fn wrong(cluster: &Cluster) -> Vec<String> {
     let mut wrong = Vec::new();
     if !cluster.member {
@@ -78,13 +80,13 @@ fn wrong(cluster: &Cluster) -> Vec<String> {
     wrong
 }
 
-/// How long a member has been silent, where that is long.
+/// Returns how long a member has been silent; none where it has been heard from lately.
 fn silent_for(cluster: &Cluster, member: &Member) -> Option<String> {
     if member.node == cluster.node {
         return None;
     }
     match member.heard_at {
-        // The node may just have started, so that it is only then a bad sign when it has no connection either.
+        // This node may have just started, so this is a bad sign only where there is no connection either.
         None => (!member.connected).then(|| "as long as this node runs".to_owned()),
         Some(heard) => {
             let silent = cluster.time.0.0.saturating_sub(heard.0.0);
@@ -121,7 +123,7 @@ fn overdue(cluster: &Cluster) -> Option<String> {
     Some(format!("a reservation was to end at {} and waits for {}", overdue.since, waits.join(", ")))
 }
 
-/// What is wrong with clocks, disks and logs, a line each.
+/// Describes problems with clocks, disks and logs, one on each line.
 fn troubles(cluster: &Cluster) -> String {
     let mut text = String::new();
     if let Some(offset) = cluster.clock_suspect_ms {
@@ -158,7 +160,8 @@ fn troubles(cluster: &Cluster) -> String {
     text
 }
 
-/// The members as a table, who waits to be let in, what an eviction or a leave under way waits for, and who is out.
+/// Describes the members in a table, then the newcomers, what a departure or eviction under way waits for, and the
+/// nodes that are out.
 pub(super) fn membership(cluster: &Cluster) -> String {
     let mut text = members(cluster);
     for newcomer in &cluster.newcomers {
@@ -203,7 +206,7 @@ fn all_of<'a>(cluster: &Cluster, nodes: impl Iterator<Item = &'a NodeId>) -> Str
     nodes.map(|node| label_of(cluster, *node)).collect::<Vec<_>>().join(", ")
 }
 
-/// A node as people know it.
+/// Returns a node's label and id.
 fn label_of(cluster: &Cluster, node: NodeId) -> String {
     match cluster.members.iter().find(|member| member.node == node) {
         Some(member) if !member.label.is_empty() => format!("{} ({node})", escaped(&member.label)),
@@ -247,7 +250,7 @@ fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
     ]
 }
 
-/// Who takes nothing more of its log.
+/// Returns the members that accept nothing more of its log.
 fn frozen_by(cluster: &Cluster, member: &Member) -> String {
     let short = |node: &NodeId| {
         let label = cluster.members.iter().find(|known| known.node == *node).map(|known| known.label.clone());

@@ -1,4 +1,4 @@
-//! Names and registrations as they are written on the command line.
+//! Parsing names and registrations on the command line.
 
 use clap::Args;
 use uuid::Uuid;
@@ -6,10 +6,10 @@ use uuid::Uuid;
 use super::failure::Failure;
 use crate::model::NameRef;
 
-/// How names are written that have a slash in them.
+/// The namespace for names that are written without one.
 #[derive(Args, Debug)]
 pub(super) struct NamespaceOf {
-    /// The namespace of names that are written without it, as those with a slash have to be
+    /// The namespace of all given names, which are then written without it; needed for names that contain a slash
     #[arg(long = "namespace", value_name = "NAMESPACE")]
     namespace: Option<String>,
 }
@@ -19,8 +19,8 @@ impl NamespaceOf {
         self.namespace.is_some()
     }
 
-    /// `NAMESPACE/NAME`, cut at the last slash: namespaces may have slashes. With a namespace by itself, all of the text is
-    /// the name.
+    /// Parses `NAMESPACE/NAME`. The last slash separates them, because namespaces may contain slashes. With
+    /// `--namespace` the whole text is the name.
     pub(super) fn name(&self, text: &str) -> Result<NameRef, Failure> {
         let (namespace, name) = match &self.namespace {
             Some(namespace) => (namespace.as_str(), text),
@@ -34,7 +34,7 @@ impl NamespaceOf {
         Ok(NameRef { namespace: namespace.to_owned(), name: name.to_owned() })
     }
 
-    /// A name, or the id of a registration.
+    /// Parses a name, or the id of a registration.
     pub(super) fn target(&self, text: &str) -> Result<Target, Failure> {
         if self.namespace.is_none()
             && let Ok(id) = text.parse()
@@ -53,7 +53,7 @@ impl NamespaceOf {
     }
 }
 
-/// A name or a registration.
+/// A name or the id of a registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Target {
     Name(NameRef),

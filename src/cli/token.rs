@@ -21,31 +21,31 @@ pub(super) struct TokenArgs {
 
 #[derive(Subcommand, Debug)]
 enum TokenCommand {
-    /// Make a new API token: what goes into the file of the nodes, and the secret, which is shown this once
+    /// Make a new API token: the lines for the file of tokens, and the secret, which is shown only once
     ///
-    /// No node is asked. Put the lines into the file of every node that is to know the token, which is named by
-    /// --api-tokens, and send these nodes the signal HUP, or start them again. The secret goes to stderr,
-    /// alone on its line, so stdout can be added to the file.
+    /// No node is asked. Put the lines into the file that --api-tokens names, at every node that is to know the token,
+    /// and send these nodes the signal HUP, or restart them. The secret goes to stderr, alone on its line, so stdout
+    /// can be appended to the file.
     New {
-        /// Whose it is; what is counted for it goes by this name, at each node
+        /// The token's name, by which each node counts what the token has
         #[arg(long)]
         name: String,
-        /// What it lets its bearer do: register, claim, read, admin, which has the others with it
+        /// What the bearer may do: register, claim, read, or admin, which includes the others
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
-        /// Let it have so many open registrations at once at each node, 0 for any number; 100000 by default, with admin any
+        /// Limit the open registrations at each node, 0 for no limit; by default 100000, and no limit with admin
         #[arg(long, value_name = "COUNT")]
         max_open: Option<u32>,
-        /// Let it have so many registrations that hold names at each node, permanent ones counted; any number by default
+        /// Limit the registrations that hold names at each node, permanent ones counted; no limit by default
         #[arg(long, value_name = "COUNT")]
         max_total: Option<u32>,
-        /// Let it reach these namespaces only; org/* is all below org
+        /// Limit the token to these namespaces; org/* stands for all below org
         #[arg(long = "namespace", value_name = "NAMESPACE")]
         namespaces: Vec<String>,
-        /// Let nobody in by it from then on, like 2027-01-01T00:00:00Z
+        /// Make it invalid from then on, like 2027-01-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
         expires: Option<Time>,
-        /// Let it send so many requests a second
+        /// Limit the number of requests a second
         #[arg(long, value_name = "COUNT")]
         rate: Option<NonZeroU32>,
         /// How to print the result
@@ -77,13 +77,13 @@ pub(super) fn run(args: TokenArgs) -> Outcome {
     let made = Made { token, secret };
     output::print_as(output, &made, |made| table(&made.token))?;
     if output == Format::Text {
-        // Not among the lines for the file of tokens, so that stdout can be added to that.
+        // The secret goes to stderr, so that stdout can be appended to the file of tokens.
         writeln!(io::stderr(), "{}", made.secret)?;
     }
     Ok(Exit::Done)
 }
 
-/// The lines of a file of tokens.
+/// Returns the lines for a file of tokens.
 fn table(token: &ApiToken) -> String {
     let scopes: Vec<_> = token.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
     let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
@@ -94,7 +94,7 @@ fn table(token: &ApiToken) -> String {
     }
     limits += &token.expires.map_or_else(String::new, |expires| format!("expires = \"{expires}\"\n"));
     limits += &token.rate.map_or_else(String::new, |rate| format!("rate = {rate}\n"));
-    // A JSON text is one of TOML too, but for control characters, which no name has.
+    // A JSON string is a TOML string too, except for control characters, which no name has.
     let name = serde_json::Value::from(token.name.as_str());
     format!(
         "[[api_token]]\nname = {name}\nhash = \"{}\"\nscopes = [{}]\n{limits}",

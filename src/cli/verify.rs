@@ -11,9 +11,9 @@ use crate::replica::Verification;
 
 /// Check what a stopped node's data directory holds
 ///
-/// Reads all of it and changes nothing: the logs are gap-free and their hashes continue, every registration is found by
-/// its id, its owner and its names, the members follow from the logs, the event feed has no gap. Exits with 1 where
-/// something is wrong.
+/// Reads everything and changes nothing. It checks that the logs have no gaps and their hashes continue, that every
+/// registration is found by its id, its owner and its names, that the members follow from the logs, and that the event
+/// feed has no gap. Exits with 1 where something is wrong.
 #[derive(Args, Debug)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]

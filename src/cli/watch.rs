@@ -13,12 +13,12 @@ use crate::model::ProblemType;
 use crate::model::{Cursor, EventQuery, EventType};
 use crate::model::{Time, event_type_from_text};
 
-/// Ids of events that were shown and are remembered. A guess: more than a node tells in the time that it is away.
+/// Number of event ids that are remembered. A guess: more than a node writes while it is away.
 const REMEMBERED: usize = 1 << 16;
 
 #[derive(Args, Debug)]
 pub(super) struct WatchArgs {
-    /// Begin after this cursor, the first word of a line; by default with all that the node has
+    /// Begin after this cursor, the first word of a line; by default with the earliest event that the node has
     #[arg(long, value_name = "CURSOR")]
     after: Option<Cursor>,
     /// Only events at or after this time, like 2026-03-01T12:00:00Z
@@ -71,7 +71,7 @@ pub(super) async fn run(args: WatchArgs) -> Outcome {
     }
 }
 
-/// The ids of the events that were shown last: a new feed tells some of them again.
+/// The ids of the events that were shown last, since a new feed repeats some of them.
 #[derive(Default)]
 struct Shown {
     ids: HashSet<String>,
@@ -79,7 +79,7 @@ struct Shown {
 }
 
 impl Shown {
-    /// Whether an event was not shown lately. It is from now on.
+    /// Returns true where an event was not shown lately, and remembers it.
     fn is_new(&mut self, id: &str) -> bool {
         let is_new = self.ids.insert(id.to_owned());
         if is_new {
@@ -94,12 +94,12 @@ impl Shown {
     }
 }
 
-/// Where to go on in the feed that the node has begun, if it has.
+/// Returns the cursor to continue after, where the node has begun a new feed.
 fn new_feed(error: &ClientError) -> Option<Cursor> {
     error.problem().filter(|problem| problem.problem_type == ProblemType::CursorUnknown)?.restart
 }
 
-/// Adds the commands that help a reader whose events are gone.
+/// Adds the commands that help a reader whose events are no longer kept.
 fn compacted(error: ClientError) -> Failure {
     let problem = error.problem().filter(|problem| problem.problem_type == ProblemType::EventsCompacted);
     let Some(restart) = problem.and_then(|problem| problem.restart) else { return error.into() };

@@ -1,4 +1,4 @@
-//! What is looked up before rows are registered: which namespaces are private, and for a dry run which names can be had.
+//! Lookups before rows are registered: which namespaces are private, and for a dry run which names are available.
 
 use std::collections::BTreeMap;
 
@@ -56,13 +56,13 @@ fn why_not(name: &CheckedName) -> String {
     }
 }
 
-/// Which namespaces are private, as far as they were asked about.
+/// Which namespaces are private, for those that were looked up.
 #[derive(Default)]
 pub(super) struct Secrets(BTreeMap<String, bool>);
 
 impl Secrets {
-    /// Refuses rows of private names whose ids would tell the names to whoever guesses what a row says, and those of which
-    /// that cannot be told.
+    /// Refuses rows of private names whose ids would let somebody confirm a guess of the row's content, and rows of
+    /// namespaces of which this cannot be known.
     pub(super) async fn check(&mut self, client: &Client, piece: &[Row]) -> Result<(), Failure> {
         let bodies =
             piece.iter().filter(|row| row.made).filter_map(|row| row.body.as_ref().ok().map(|body| (row, body)));
@@ -86,13 +86,13 @@ impl Secrets {
     }
 }
 
-/// Asks again and again while the node is away or busy.
+/// Looks up whether a namespace is private, and tries again while the node is away or busy.
 async fn is_private(client: &Client, namespace: &str) -> Result<bool, Failure> {
     match (|| client.namespace(namespace)).retry(PAUSES).when(passes).await {
         Ok(rules) => Ok(rules.private),
         Err(error) => match error.problem().map(|problem| problem.status) {
             Some(403) => Ok(true),
-            // It is refused with its rows.
+            // A namespace with an invalid name is refused with its rows.
             Some(400 | 422) => Ok(false),
             _ => Err(error.into()),
         },

@@ -1,4 +1,4 @@
-//! The lines of a file that is to be imported, and what they are: a table or lines of JSON.
+//! The lines of a file to import, and its format: a table or lines of JSON.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::super::export::Lines as Format;
 use super::super::failure::Failure;
 
-/// Bytes of a line at most. A guess: what a node takes is 64 KiB, so this is no file of rows.
+/// Greatest number of bytes in a line. A guess: a node accepts 64 KiB, so a file with a longer line is no file of rows.
 const MAX_LINE: usize = 16 << 20;
 
-/// Why a file that is UTF-16 is not read.
+/// The error for a file in UTF-16.
 const UTF_16: &str = "the file is UTF-16, as spreadsheets save \"Unicode text\"; nothing was registered. Save it as UTF-8, or \
                       run 'iconv -f UTF-16 -t UTF-8'";
 
@@ -28,12 +28,15 @@ impl Line {
     }
 }
 
-/// The lines of a file, one after the other: each ends in `\n`, `\r\n` or `\r`. A byte order mark of UTF-8 at the beginning
-/// is no part of the first.
+/// Reads the lines of a file. A line ends in `
+///
+/// `, `\r
+///
+/// ` or `\r`. A byte order mark of UTF-8 at the beginning is skipped.
 pub(super) struct Lines {
     input: BufReader<Box<dyn Read>>,
     number: u64,
-    /// Lines that were given back.
+    /// Lines that were given back, to be returned first.
     back: VecDeque<Line>,
 }
 
@@ -43,7 +46,7 @@ impl Lines {
         Self { input: BufReader::with_capacity(1 << 16, source), number: 0, back: VecDeque::new() }
     }
 
-    /// The next line.
+    /// Returns the next line; none at the end.
     pub(super) fn next(&mut self) -> Result<Option<Line>, Failure> {
         if let Some(line) = self.back.pop_front() {
             return Ok(Some(line));
@@ -69,7 +72,7 @@ impl Lines {
         Ok(Some(Line { number: self.number, bytes }))
     }
 
-    /// The next line that is not blank.
+    /// Returns the next line that is not blank.
     pub(super) fn next_filled(&mut self) -> Result<Option<Line>, Failure> {
         loop {
             match self.next()? {
@@ -79,12 +82,12 @@ impl Lines {
         }
     }
 
-    /// Has these lines come next.
+    /// Puts lines back, so that they are returned next.
     pub(super) fn give_back(&mut self, lines: impl DoubleEndedIterator<Item = Line>) {
         lines.rev().for_each(|line| self.back.push_front(line));
     }
 
-    /// Reads up to the end of a line; whether there was one.
+    /// Reads up to the end of a line. Returns false where the file ended first.
     fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             let buffer = match self.input.fill_buf() {
@@ -111,7 +114,7 @@ impl Lines {
         }
     }
 
-    /// How the rows are written: as the file's name says, or else as its first line looks.
+    /// Returns the format of the rows, by the file's name or else by its first line.
     pub(super) fn format(&mut self, file: &Path) -> Result<Format, Failure> {
         let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
         let first = self.next_filled()?;

@@ -1,4 +1,4 @@
-//! How far an import has come: on the terminal, in a file to go on from, and the rows that were refused.
+//! The progress of an import: on the terminal, in a file from which to continue, and the report of refused rows.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -17,18 +17,18 @@ use crate::files;
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Of so many bytes, where that can be told.
+    /// Makes a bar for this many bytes, where their number is known.
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let (bar, template) = match bytes {
             Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}% {eta} left; {msg}"),
             None => (ProgressBar::new_spinner(), "{spinner} {elapsed}; {msg}"),
         };
-        // The templates are constants and fit.
+        // This cannot fail, because the templates are constants and valid.
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar)
     }
 
-    /// Notes what is read.
+    /// Counts the bytes that are read from a source.
     pub(super) fn watch(&self, source: Box<dyn Read>) -> impl Read + 'static {
         self.0.wrap_read(source)
     }
@@ -38,7 +38,7 @@ impl Progress {
         self.0.tick();
     }
 
-    /// Takes the bar away; how long it all took.
+    /// Removes the bar. Returns the duration of the import.
     pub(super) fn finish(&self) -> Duration {
         let elapsed = self.0.elapsed();
         self.0.finish_and_clear();
@@ -46,16 +46,16 @@ impl Progress {
     }
 }
 
-/// How far an import has come.
+/// The content of a checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
-    /// Rows that are registered or refused.
+    /// The number of rows that are registered or refused.
     pub(super) rows: u64,
-    /// The last of them.
+    /// The mark of the last of them.
     pub(super) last: Uuid,
 }
 
-/// A file that says how far an import has come; none where nothing is kept.
+/// The checkpoint file; none where no progress is saved.
 pub(super) struct Checkpoint(Option<PathBuf>);
 
 impl Checkpoint {
@@ -67,7 +67,7 @@ impl Checkpoint {
         self.0.as_deref().unwrap_or(Path::new("-")).display()
     }
 
-    /// What an earlier run has left.
+    /// Returns what an earlier run has saved.
     pub(super) fn load(&self) -> Result<Option<Saved>, Failure> {
         let Some(path) = &self.0 else { return Ok(None) };
         let failed = |why: String| Failure::failed(format!("cannot read the checkpoint {}: {why}", path.display()));
@@ -78,7 +78,7 @@ impl Checkpoint {
         }
     }
 
-    /// In one piece, so that it is there whole or as it was.
+    /// Writes a new file and renames it, so that the checkpoint is either the new one or the old one.
     pub(super) fn save(&self, rows: u64, last: &Uuid) -> Result<(), Failure> {
         let Some(path) = &self.0 else { return Ok(()) };
         let text = serde_json::to_vec(&Saved { rows, last: *last }).map_err(io::Error::from);
@@ -102,10 +102,10 @@ impl Checkpoint {
     }
 }
 
-/// The rows that were refused: in a file, or on stderr where there is none.
+/// The report of refused rows: a file, or stderr where no file is given.
 pub(super) struct Refused {
     path: Option<PathBuf>,
-    /// Adds to what an earlier run has written.
+    /// True where it is appended to the report of an earlier run.
     goes_on: bool,
     out: Option<BufWriter<Box<dyn Write>>>,
 }
@@ -133,13 +133,13 @@ impl Refused {
         text.and_then(|text| writeln!(out, "{text}")).map_err(|error| failed(self.path.as_deref(), &error))
     }
 
-    /// Writes what is on its way.
+    /// Writes buffered lines.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = self.out.as_mut().map_or(Ok(()), Write::flush);
         flushed.map_err(|error| failed(self.path.as_deref(), &error))
     }
 
-    /// The file, where any were.
+    /// Returns the file, where any row was refused.
     pub(super) fn written(&self) -> Option<PathBuf> {
         self.path.clone().filter(|_| self.out.is_some())
     }

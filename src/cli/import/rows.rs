@@ -1,4 +1,4 @@
-//! The rows of a file as registrations.
+//! Parsing rows into registrations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,30 +14,30 @@ use crate::model::object::read_from_object;
 use crate::model::{Metadata, NameRef, RegistrationBody, Span, Time};
 use crate::name::check_namespace;
 
-/// Members that were not looked at are named at the end, so many at most.
+/// Greatest number of ignored members that are listed at the end.
 const MAX_IGNORED: usize = 50;
 
-/// What ids are made under by default, as UUIDs of version 5 (RFC 9562), of what rows say.
+/// The namespace of ids that are derived from rows, as UUIDs of version 5 (RFC 9562).
 const ROWS: Uuid = Uuid::from_u128(0x2f6b_8a10_5d3c_4e77_9a41_c07e_3b95_18d4);
 
-/// What rows get that do not say it.
+/// Values for rows that do not have them.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Defaults {
     pub(super) namespace: Option<String>,
-    /// What their ids are made under.
+    /// The secret from which ids are derived.
     pub(super) ids_under: Option<Uuid>,
 }
 
 /// A row of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// The line of the file that it begins in, from 1.
+    /// The number of the line where it begins, from 1.
     pub(super) line: u64,
-    /// As it stands there.
+    /// The row as it is in the file.
     pub(super) text: String,
-    /// What it asks for, or why it asks for nothing.
+    /// The registration, or the reason why the row is not valid.
     pub(super) body: Result<RegistrationBody, String>,
-    /// Its id was made of what it says.
+    /// True where its id was derived from its content.
     pub(super) made: bool,
 }
 
@@ -47,7 +47,7 @@ impl Row {
         Self { line, text, body: draft.and_then(|draft| draft.body(defaults)), made }
     }
 
-    /// Tells it apart from other rows.
+    /// Returns an id that identifies the row.
     pub(super) fn mark(&self) -> Uuid {
         let id = self.body.as_ref().ok().and_then(|body| body.id);
         id.unwrap_or_else(|| Uuid::new_v5(&ROWS, self.text.as_bytes()))
@@ -95,7 +95,7 @@ impl Draft {
     }
 }
 
-/// How long a reservation lasts from now on.
+/// Returns how long a reservation with this end lasts from now on.
 fn left(end: Time) -> Result<Span, String> {
     match end.0.since(crate::api::now()) {
         0 => Err(format!("it is a reservation that was over at {end}")),
@@ -103,21 +103,21 @@ fn left(end: Time) -> Result<Span, String> {
     }
 }
 
-/// How a file is to be read.
+/// The options for reading a file.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Options {
     pub(super) defaults: Defaults,
     pub(super) table: TableOptions,
 }
 
-/// The rows of a file, one after the other.
+/// Reads the rows of a file.
 pub(super) struct Rows {
     defaults: Defaults,
     reader: Reader,
 }
 
 enum Reader {
-    /// The members that were not looked at are kept.
+    /// Reads lines of JSON, and keeps the names of ignored members.
     Ndjson {
         lines: Lines,
         ignored: BTreeSet<String>,
@@ -126,7 +126,7 @@ enum Reader {
 }
 
 impl Rows {
-    /// The rows of a file of this format.
+    /// Begins to read a file of this format.
     pub(super) fn new(format: Format, lines: Lines, options: Options) -> Result<Self, Failure> {
         let Options { defaults, table } = options;
         if let Some(namespace) = &defaults.namespace {
@@ -143,7 +143,7 @@ impl Rows {
         Ok(Self { defaults, reader })
     }
 
-    /// The next row that is not empty.
+    /// Returns the next row that is not empty.
     pub(super) fn next(&mut self) -> Result<Option<Row>, Failure> {
         match &mut self.reader {
             Reader::Csv(table) => table.next(&self.defaults),
@@ -157,7 +157,7 @@ impl Rows {
         }
     }
 
-    /// The columns, or members, that were not looked at so far.
+    /// Returns the columns, or members, that were ignored so far.
     pub(super) fn ignored(&self) -> Vec<String> {
         match &self.reader {
             Reader::Csv(table) => table.ignored(),
@@ -166,7 +166,7 @@ impl Rows {
     }
 }
 
-/// Adds the members of an object that no row has.
+/// Notes members of an object that a row does not have.
 fn note_ignored(object: &[u8], ignored: &mut BTreeSet<String>) {
     const KNOWN: [&str; 8] = ["owner", "name", "namespace", "names", "id", "ttl", "expires_at", "metadata"];
     let members = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(object).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Rows on their way to the node.
+//! Sending rows to the node.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::model::Status;
 use crate::model::{BatchLine, Registration};
 use crate::model::{Problem, ProblemType};
 
-/// The pauses before a piece is sent again where the node is away or busy, each twice as long as the one before.
+/// The pauses before a request is repeated where the node is away or busy. Each is twice as long as the one before.
 pub(super) const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(500))
     .with_max_delay(Duration::from_secs(10))
     .with_max_times(9);
 
-/// Registers a piece, again and again while the node is away or busy; what was answered is not sent again.
+/// Registers a piece, and tries again while the node is away or busy. Rows that were answered are not sent again.
 pub(super) async fn register(
     client: &Client,
     piece: Vec<Row>,
@@ -48,7 +48,7 @@ pub(super) async fn register(
     Ok(())
 }
 
-/// Sends rows; those to be sent again, and why.
+/// Sends rows. Returns those that must be sent again, and the reason.
 async fn send(
     client: &Client,
     rows: Vec<Row>,
@@ -66,7 +66,7 @@ async fn send(
     loop {
         match answers.next().await {
             Ok(Some(answer)) => {
-                // One line, one answer, in order.
+                // The node sends one answer for each line, in the same order.
                 let Some(row) = rows.next() else { break };
                 if let Some(problem) = answer.problem.as_deref().filter(|problem| is_busy(problem)) {
                     why = Some(ClientError::Problem(Box::new(problem.clone())));
@@ -92,12 +92,13 @@ async fn send(
     Ok((again, why))
 }
 
-/// Whether it may be otherwise later.
+/// Returns true for an error that may pass with time.
 pub(super) fn passes(error: &ClientError) -> bool {
     matches!(error, ClientError::Unreachable { .. }) || error.problem().is_some_and(is_busy)
 }
 
-/// The same of a problem. One that holds as many names as it may goes on to do so until somebody releases some.
+/// Returns true for a problem that may pass with time. An owner or token with too many names does not get fewer by
+/// waiting.
 fn is_busy(problem: &Problem) -> bool {
     matches!(problem.status, 429 | 503) && problem.problem_type != ProblemType::TooManyHeld
 }

@@ -1,4 +1,4 @@
-//! Rows of a table: CSV, with a header.
+//! Rows of a table: CSV with a header.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use super::rows::{Defaults, Draft, Row};
 use crate::model::{Metadata, NameRef};
 use crate::name::check_namespace;
 
-/// Bytes of a row over several lines at most: what a node takes of one registration.
+/// Greatest number of bytes in a row of several lines: as much as a node accepts for one registration.
 const MAX_ROW: usize = crate::api::MAX_BODY;
-/// What may stand between cells, where it is not said.
+/// The separators of cells that are tried where none is given.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
 const OPEN_QUOTE: &str = "a quote is opened in it and not closed on the same line, so where its cells end is not known; a quote \
@@ -19,18 +19,18 @@ const OPEN_QUOTE: &str = "a quote is opened in it and not closed on the same lin
 const NEVER_CLOSED: &str =
     "a quote is opened in it and not closed within the size of a row; the lines after it are read as rows of their own";
 
-/// How a table is to be read.
+/// The options for reading a table.
 #[derive(Clone, Default, Debug)]
 pub(super) struct TableOptions {
-    /// What stands between cells; by default what the header shows.
+    /// The separator of cells; by default the header shows which it is.
     pub(super) delimiter: Option<u8>,
-    /// Cells may hold line breaks.
+    /// True where cells may contain line breaks.
     pub(super) multiline: bool,
-    /// What some columns are to be taken for.
+    /// Columns that are read as others: `(heading, read as)`.
     pub(super) map: Vec<(String, String)>,
 }
 
-/// What a column of a table holds.
+/// The content of a column.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Column {
     Owner,
@@ -81,7 +81,7 @@ impl Column {
     }
 }
 
-/// The rows of a table, one after the other.
+/// Reads the rows of a table.
 pub(super) struct Table {
     lines: Lines,
     delimiter: u8,
@@ -96,7 +96,7 @@ impl Table {
         let delimiters = options.delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
         let read: Vec<_> = delimiters.iter().map(|delimiter| (*delimiter, headings(&header, *delimiter))).collect();
         let fits = |headings: &[String]| columns(headings, &options.map).is_ok_and(|columns| is_complete(&columns));
-        // Where none fits, the error is about the one with the most columns.
+        // Where no separator fits, the error is about the one that gives the most columns.
         let (delimiter, headings) = (read.iter().find(|(_, headings)| fits(headings)))
             .or_else(|| read.iter().max_by_key(|(_, headings)| headings.len()))
             .ok_or_else(|| no_header(""))?;
@@ -110,7 +110,7 @@ impl Table {
         Ok(Self { lines, delimiter, multiline: options.multiline, columns })
     }
 
-    /// The columns that are not looked at.
+    /// Returns the columns that are ignored.
     pub(super) fn ignored(&self) -> Vec<String> {
         let ignored = self.columns.iter().filter_map(|column| match column {
             Column::Other(heading) => Some(heading.clone()),
@@ -119,7 +119,7 @@ impl Table {
         ignored.collect()
     }
 
-    /// The next row that has anything in it.
+    /// Returns the next row that is not empty.
     pub(super) fn next(&mut self, defaults: &Defaults) -> Result<Option<Row>, Failure> {
         loop {
             let Some(first) = self.lines.next_filled()? else { return Ok(None) };
@@ -141,7 +141,8 @@ impl Table {
         }
     }
 
-    /// A row whose first line leaves a quote open, with the lines up to the one that closes it; or that line alone, and why.
+    /// Reads the lines of a row whose first line leaves a quote open, up to the line that closes it. Returns the first
+    /// line alone, with the reason, where no line closes the quote.
     fn over_lines(&mut self, first: Line) -> Result<(Vec<u8>, Result<(), &'static str>), Failure> {
         if !self.multiline {
             return Ok((first.bytes, Err(OPEN_QUOTE)));
@@ -156,7 +157,7 @@ impl Table {
             match quotes(&bytes, self.delimiter) {
                 Quotes::Open => {}
                 Quotes::Closed => return Ok((bytes, Ok(()))),
-                // That quote was to open a cell further down.
+                // This quote was meant to open a cell in a later row.
                 Quotes::Strange => break,
             }
         }
@@ -220,12 +221,12 @@ fn columns(headings: &[String], map: &[(String, String)]) -> Result<Vec<Column>,
     Ok(columns)
 }
 
-/// The cells of a row; none where it is blank.
+/// Splits a row into its cells; none where it is blank.
 fn cells(bytes: &[u8], delimiter: u8) -> csv::ByteRecord {
     let mut builder = csv::ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(delimiter).buffer_capacity(bytes.len().max(1));
     let mut record = csv::ByteRecord::new();
-    // Bytes in memory can be read, and rows may be of any length.
+    // This cannot fail: the bytes are in memory, and rows may have any number of cells.
     let _ = builder.from_reader(bytes).read_byte_record(&mut record);
     record
 }
@@ -234,17 +235,17 @@ fn is_open(bytes: &[u8], delimiter: u8) -> bool {
     quotes(bytes, delimiter) == Quotes::Open
 }
 
-/// How the quotes of a row are at its end.
+/// The state of the quotes at the end of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Quotes {
     Closed,
     Open,
-    /// Closed, but one was closed before the end of its cell.
+    /// All quotes are closed, but one was closed before the end of its cell.
     Strange,
 }
 
-/// How quotes are at the end, by the rules of the `csv` crate: one at the beginning of a cell opens it, the next closes it
-/// unless it is doubled, and any other is text.
+/// Returns the state of the quotes at the end of a row, by the rules of the `csv` crate: a quote at the beginning of a
+/// cell opens it, the next one closes it unless it is doubled, and any other quote is text.
 fn quotes(bytes: &[u8], delimiter: u8) -> Quotes {
     #[derive(Clone, Copy, PartialEq)]
     enum At {

@@ -8,7 +8,7 @@ use super::super::output;
 use crate::model::limits::MAX_PAGE;
 use crate::model::{ListedNamespace, Namespaces};
 
-/// Prints all of them: as text page by page, as JSON in one document.
+/// Prints all namespaces: as text page by page, as JSON in one document.
 pub(super) async fn run(args: &ClientArgs) -> Outcome {
     let client = args.client()?;
     let mut all = Namespaces::default();
@@ -42,7 +42,7 @@ fn text(namespaces: &[ListedNamespace]) -> String {
         let names = if *has_names { "has names" } else { "no names yet" };
         let private = if *private { ", private" } else { "" };
         let line = format!("{namespace:<24} {:<10} {rules}, {names}{private}", profile);
-        // To a string nothing can fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text

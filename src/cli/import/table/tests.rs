@@ -125,7 +125,7 @@ fn a_table_without_names_or_owners_or_with_a_column_twice_is_refused() {
 }
 
 proptest! {
-    /// Where no quote is open, the `csv` crate finds one row in a line, whatever follows it.
+    /// Where this module finds no open quote, the `csv` crate reads the line as one row, whatever follows.
     #[test]
     fn the_crate_sees_open_quotes_where_this_module_does(line in "[a\", ]{0,12}") {
         let text = format!("{line}\nnext,\n");
