@@ -1,5 +1,5 @@
-//! Domains and their labels by UTS #46: non-transitional, with STD 3 rules, in the form of ASCII. Case and width are mapped
-//! too, so a domain and its `xn--` form are one.
+//! Domains and their labels by UTS #46: non-transitional, with STD 3 rules, in the form of ASCII. Case and width are
+//! mapped too, so a domain and its `xn--` form are one.
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};

@@ -1,5 +1,5 @@
-//! At the end of a run every registration, and every change of a namespace's rules, that a node acknowledged to a client
-//! must exist at the nodes.
+//! At the end of a run every registration, and every change of a namespace's rules, that a node acknowledged to a
+//! client must exist at the nodes.
 
 use forename::clock::NodeId;
 

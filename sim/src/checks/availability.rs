@@ -80,8 +80,8 @@ impl Check for Availability {
 }
 
 impl Availability {
-    /// Before a host's step: takes the clock readings out of the messages that the step will handle, and notes whether any of
-    /// them gives the host reason to take its own clock for wrong.
+    /// Before a host's step: takes the clock readings out of the messages that the step will handle, and notes whether
+    /// any of them gives the host reason to take its own clock for wrong.
     fn reads(&mut self, world: &World, host: Host) {
         // A request may come before these messages in the inbox.
         self.looks_at_clock(world, host);

@@ -21,8 +21,8 @@ const LIMIT: i64 = 5000;
 /// Milliseconds of difference that are not judged, because of rounding and the duration of steps.
 const SLACK: i64 = 300;
 
-/// For how long a node may go by a reading of another's clock after it took a later one, microseconds. A heartbeat that was
-/// delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
+/// For how long a node may go by a reading of another's clock after it took a later one, microseconds. A heartbeat that
+/// was delayed makes its sender's clock look behind, so a node takes the best reading of several heartbeats.
 const LATELY: Micros = 8_000_000;
 
 /// A process that makes no step for this many microseconds has stood still. For its earlier readings that time does not
@@ -117,9 +117,9 @@ impl Clocks {
 
     /// Returns true where a host has a reason to take its own clock for wrong.
     ///
-    /// The host judges by what it heard of the other clocks, and that may be out of date. So each of them is taken to show
-    /// anything between the host's recent readings and the truth. A member that the host has not heard since its start may
-    /// count or not. In the midst of a step the members from before it are tried as well.
+    /// The host judges by what it heard of the other clocks, and that may be out of date. So each of them is taken to
+    /// show anything between the host's recent readings and the truth. A member that the host has not heard since its
+    /// start may count or not. In the midst of a step the members from before it are tried as well.
     pub(super) fn may_be_off(&self, world: &World, host: Host) -> bool {
         let (own, heard) = (clock_of(world, host), self.heard.get(&host));
         let heard = heard.unwrap_or(&self.nothing);

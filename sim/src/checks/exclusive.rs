@@ -143,8 +143,9 @@ impl Check for Exclusive {
     }
 }
 
-/// Returns true where a confirmed claim has ended before the claim `by` begins. There are three ways: an op with an earlier
-/// timestamp ended it; `by` itself replaces it; or it was a reservation whose end is earlier, and a watermark has passed that.
+/// Returns true where a confirmed claim has ended before the claim `by` begins. There are three ways: an op with an
+/// earlier timestamp ended it; `by` itself replaces it; or it was a reservation whose end is earlier, and a watermark
+/// has passed that.
 fn has_ended<'a>(
     claim: Stamp,
     place: &Place,

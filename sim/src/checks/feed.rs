@@ -36,8 +36,8 @@ impl Check for Feed {
         }
     }
 
-    /// At rest, the reader of a founder that was never evicted knows every outcome, and the reader of any node knows the
-    /// outcomes of all registrations that the node accepted in any incarnation, unless events were dropped unread.
+    /// At rest, the reader of a founder that was never evicted knows every outcome, and the reader of any node knows
+    /// the outcomes of all registrations that the node accepted in any incarnation, unless events were dropped unread.
     fn at_rest(&mut self, verdicts: &Verdicts, world: &World, _: &mut Marks) -> Checked {
         world.present().into_iter().try_for_each(|host| knows_all(world, host, verdicts))
     }
