@@ -15,7 +15,7 @@
 //!
 //! * A registration is confirmed exactly when it is not lost and its op is decided. So a confirmation costs no write of
 //!   its own.
-//! * Each registration gets exactly one `confirmed` or `rejected` event, written in the batch that decides it.
+//! * Each registration gets one `confirmed` or `rejected` event, written in the batch that decides it.
 //! * Nothing that is forgotten changes a verdict.
 
 mod caller;
