@@ -45,7 +45,7 @@ async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
     later.handle.set_cluster(CLUSTER, Some(KEY));
     introduce_all(&[&ours, &later]);
     let wires: BTreeMap<_, _> = [(ours.id, WireVersion::PRESENT), (later.id, LATER)].into();
-    // This is the number of `Message::Ops`, one op with a body of an unknown kind, and the end of the list.
+    // This is the number of `Message::Ops`, one op with a body of an unknown kind, and `more: false`.
     let (node, seq, hlc) = (later.id, 1u64, Hlc::from_millis(Millis(1)));
     let unknown_body = frame(&(3u32, vec![(node, seq, hlc, Chain::default(), 99u32)], false)).unwrap();
     let unknown_message = frame(&(99u32, 1u64)).unwrap();
