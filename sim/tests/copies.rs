@@ -449,3 +449,11 @@ fn the_first_op_of_a_node_may_be_one_of_a_copy() {
     let plan = serde_json::from_str(include_str!("plans/the_first_op_of_a_node_is_a_copys.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A copy of a directory issues ops that most members hold, and the original another op, which one member alone hears of. When the
+/// node comes back, that member has less of the right continuation than the others: they had decided more of it.
+#[test]
+fn who_knows_of_a_fork_and_has_less_does_not_undo_what_others_have_decided() {
+    let plan = serde_json::from_str(include_str!("plans/one_that_knew_of_a_fork_and_had_less.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

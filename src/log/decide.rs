@@ -53,7 +53,14 @@ impl View<'_> {
     pub(crate) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<NodeId> {
         let others = || self.membership.members().filter(|member| *member != self.me);
         let silent: Vec<_> = others().filter(|member| self.promised_by(*member) < stamp.hlc).collect();
-        if silent.is_empty() {
+        if silent.is_empty() && seq > self.membership.may_decide(stamp.node) {
+            // For the cut: those who stay have yet to freeze the log.
+            let frozen = self.membership.frozen();
+            others()
+                .filter(|by| !frozen.contains(by) && self.membership.freeze_by(*by, stamp.node).is_none())
+                .chain(frozen.contains(&stamp.node).then_some(stamp.node))
+                .collect()
+        } else if silent.is_empty() {
             others().filter(|member| *member != stamp.node && self.frontiers.held(*member, stamp.node) < seq).collect()
         } else {
             silent
@@ -97,7 +104,7 @@ impl View<'_> {
 
     /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
     /// has acknowledged. The frozen are among those who hold for as long as they are members, but not of what the origin
-    /// issued after it froze them.
+    /// issued after it froze them. Of a log that this node has frozen it takes no more for held than it did then.
     fn held_by_majority(&self, origin: NodeId) -> Seq {
         let applied = self.frontiers.seq(origin);
         let held = |member: NodeId| match member {
@@ -109,6 +116,7 @@ impl View<'_> {
         let held = |member| held(member).min(counts(member));
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
-        held.get(self.membership.count() / 2).copied().unwrap_or(0).min(applied)
+        let held = held.get(self.membership.count() / 2).copied().unwrap_or(0);
+        held.min(applied).min(self.membership.may_decide(origin))
     }
 }

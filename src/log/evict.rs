@@ -53,8 +53,8 @@ impl Log {
     /// Takes nothing more of a node's log.
     fn freeze(&mut self, node: NodeId) {
         let here = self.frontiers.here(node);
-        let forked = self.frontiers.fork(node).map(|_| self.frontiers.decided(node));
-        self.issue_membership(Body::Member(MemberOp::Freeze { node, seq: here.seq, chain: here.chain, forked }));
+        let (held, forked) = (self.frontiers.majority(node).min(here.seq), self.frontiers.fork(node).is_some());
+        self.issue_membership(Body::Member(MemberOp::Freeze { node, seq: here.seq, chain: here.chain, held, forked }));
     }
 
     /// Freezes whomever others have frozen, and declares evictions that are done.

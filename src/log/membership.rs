@@ -33,6 +33,8 @@ pub(crate) struct Membership {
     ops: BTreeMap<(NodeId, Seq), Op>,
     /// The latest freezes: by which node, of which node, at which number.
     freezes: BTreeMap<NodeId, BTreeMap<NodeId, Seq>>,
+    /// What this node knew to be held by a majority of the logs that it has frozen, when it froze them first.
+    held: BTreeMap<NodeId, Seq>,
     /// The first freezes by (issuer, frozen node), with the number of the op in the issuer's log.
     first_freezes: BTreeMap<(NodeId, NodeId), Seq>,
     derived: Derivation,
@@ -63,7 +65,10 @@ impl Membership {
     }
 
     fn enter(&mut self, op: Op) {
-        if let Body::Member(MemberOp::Freeze { node, seq, .. }) = op.body {
+        if let Body::Member(MemberOp::Freeze { node, seq, held, .. }) = op.body {
+            if op.node == self.me {
+                self.held.entry(node).or_insert(held);
+            }
             self.freezes.entry(op.node).or_default().insert(node, seq);
             let first = self.first_freezes.entry((op.node, node)).or_insert(op.seq);
             *first = op.seq.min(*first);
@@ -210,6 +215,15 @@ impl Membership {
             return Seq::MAX;
         }
         self.first_freezes.get(&(origin, holder)).copied().unwrap_or(Seq::MAX)
+    }
+
+    /// Returns the prefix of a node's log of which this node may decide: of one that it has frozen no more than what it knew to be
+    /// held by a majority when it did, until the cut counts. A cut may be below what it holds.
+    pub(crate) fn may_decide(&self, node: NodeId) -> Seq {
+        if self.cut(node).is_some() {
+            return Seq::MAX;
+        }
+        self.held.get(&node).copied().unwrap_or(Seq::MAX)
     }
 
     /// Returns the nodes that `by` has frozen, with the numbers.

@@ -82,9 +82,11 @@ pub enum MemberOp {
         seq: Seq,
         /// The hash of that prefix.
         chain: Chain,
-        /// Where the freezing member knows that somebody holds other ops under the same numbers: the prefix that it had
-        /// decided by then.
-        forked: Option<Seq>,
+        /// The prefix of which the freezing member knows that a majority holds it. It decides no more of this log until the
+        /// cut counts.
+        held: Seq,
+        /// The freezing member knows that somebody holds other ops under the same numbers.
+        forked: bool,
     },
     /// The origin leaves the cluster; its last op.
     Depart,

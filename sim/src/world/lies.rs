@@ -157,7 +157,7 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
         }
         Forged::Freeze(host) => {
             let (seq, chain) = world.books.ledger.head(node(*host));
-            Body::Member(MemberOp::Freeze { node: node(*host), seq, chain, forked: None })
+            Body::Member(MemberOp::Freeze { node: node(*host), seq, chain, held: seq, forked: false })
         }
         Forged::Evict(host) => Body::Member(MemberOp::Evict { cuts: BTreeMap::from([(node(*host), Cut::default())]) }),
         Forged::Depart => Body::Member(MemberOp::Depart),

@@ -128,11 +128,13 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     !ready.is_empty()
 }
 
-/// A freeze of a log at a prefix; `forked` where the log has two continuations.
+/// A freeze of a log at a prefix: how much of that a majority was known to hold, and whether its issuer knew of two
+/// continuations of the log.
 #[derive(Clone, Copy)]
 struct Freeze {
     upto: Cut,
-    forked: Option<Seq>,
+    held: Seq,
+    forked: bool,
 }
 
 /// The freezes, by frozen node and then by issuer.
@@ -143,9 +145,9 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     let (mut freezes, mut retired) = (Freezes::new(), BTreeSet::new());
     for op in ops.values().filter(|op| derived.counts(op)) {
         match op.body {
-            Body::Member(MemberOp::Freeze { node, seq, chain, forked }) if !derived.cuts.contains_key(&node) => {
+            Body::Member(MemberOp::Freeze { node, seq, chain, held, forked }) if !derived.cuts.contains_key(&node) => {
                 // Of several freezes by one node the latest counts, because the node has taken more ops since.
-                freezes.entry(node).or_default().insert(op.node, Freeze { upto: Cut { seq, chain }, forked });
+                freezes.entry(node).or_default().insert(op.node, Freeze { upto: Cut { seq, chain }, held, forked });
             }
             Body::Member(MemberOp::Retire { node }) if derived.members.contains(&node) => drop(retired.insert(node)),
             _ => {}
@@ -172,18 +174,22 @@ fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
 }
 
 /// Returns the greatest freezes by members that stay. Freezes by frozen nodes do not count, because the ops that they
-/// allow may exist nowhere else. Where some member knew of two continuations of a log, the continuation counts that was
-/// decided furthest, and among equals the first member's; nodes with another continuation start again from a snapshot.
+/// allow may exist nowhere else. Where one of these members knew of two continuations of a log, the continuation counts of
+/// which a majority was known to hold most: all that was decided is on it, because a member that has frozen a log decides no
+/// more of it. Among equals the freeze of a member that knew of both counts, then the first member's; nodes with another
+/// continuation start again from a snapshot.
 fn cuts(freezes: &Freezes, derived: &Derivation, stay: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Cut> {
     let first = derived.first();
     let cut = |node: &NodeId| {
         let by = freezes.get(node).into_iter().flatten();
-        let by = by.filter(|(by, _)| planted!(log::freeze_counts(stay.contains(by))));
-        let rank = |(by, freeze): (&NodeId, &Freeze)| {
-            (freeze.forked, freeze.forked.is_some() && Some(*by) == first, freeze.upto)
+        let by: Vec<_> = by.filter(|(by, _)| planted!(log::freeze_counts(stay.contains(by)))).collect();
+        let forks = by.iter().any(|(_, freeze)| freeze.forked);
+        let rank = |(by, freeze): &(&NodeId, &Freeze)| {
+            let known = forks.then(|| (freeze.held, freeze.forked, freeze.forked && Some(**by) == first));
+            (known, freeze.upto)
         };
-        let ranks: Vec<_> = by.map(rank).collect();
-        planted!(log::chosen(ranks.iter().max().copied(), &ranks)).map(|(.., upto)| upto).unwrap_or_default()
+        let ranks: Vec<_> = by.iter().map(rank).collect();
+        planted!(log::chosen(ranks.iter().max().copied(), &ranks)).map(|(_, upto)| upto).unwrap_or_default()
     };
     derived.frozen.iter().map(|node| (*node, cut(node))).collect()
 }

@@ -15,7 +15,7 @@ fn admit(node: u64) -> Body {
 }
 
 fn freeze(node: u64, seq: Seq) -> Body {
-    Body::Member(MemberOp::Freeze { node: NodeId(node), seq, chain: Chain::EMPTY, forked: None })
+    Body::Member(MemberOp::Freeze { node: NodeId(node), seq, chain: Chain::EMPTY, held: 0, forked: false })
 }
 
 fn retire(node: u64) -> Body {
@@ -177,7 +177,12 @@ fn a_leaver_that_somebody_froze_before_it_heard_of_that_is_frozen_at_its_last_op
     assert_eq!(members(&membership), [1, 2], "by what is known here it is out");
     assert_eq!(membership.to_freeze(), &[NodeId(3)].into(), "and the other waits for this node's freeze");
     membership.add(
-        op(1, 1, 11, Body::Member(MemberOp::Freeze { node: NodeId(3), seq: 5, chain: depart.chain, forked: None })),
+        op(
+            1,
+            1,
+            11,
+            Body::Member(MemberOp::Freeze { node: NodeId(3), seq: 5, chain: depart.chain, held: 0, forked: false }),
+        ),
         ALL,
     );
     assert!(membership.to_freeze().is_empty());
@@ -201,12 +206,40 @@ fn few_who_begin_anew_need_no_majority() {
 #[test]
 fn of_two_continuations_of_a_log_that_which_was_decided_further_is_cut() {
     let [one, other] = [1, 2].map(|hlc| op(3, 1, hlc, Body::Member(MemberOp::Depart)).chain);
-    let froze = |chain, seq, forked| Body::Member(MemberOp::Freeze { node: NodeId(3), seq, chain, forked });
-    let ops = vec![op(1, 1, 10, froze(one, 7, Some(5))), op(2, 1, 10, froze(other, 8, Some(4)))];
+    let froze = |chain, seq, held, forked| Body::Member(MemberOp::Freeze { node: NodeId(3), seq, chain, held, forked });
+    let ops = vec![op(1, 1, 10, froze(one, 7, 5, true)), op(2, 1, 10, froze(other, 8, 4, true))];
     let cuts = founded(&[1, 2, 3], ops).decided().clone();
     assert_eq!(cuts, [(NodeId(3), Cut { seq: 7, chain: one })].into());
     let membership = declared(founded(&[1, 2, 3], vec![op(1, 2, 11, Body::Member(MemberOp::Evict { cuts }))]));
     assert!(membership.is_void_beyond(NodeId(3), Cut { seq: 7, chain: other }), "whoever has the other drops it");
+}
+
+/// One knows of both continuations, and the other has more of the one that a majority holds.
+#[test]
+fn who_knows_of_two_continuations_does_not_cut_what_others_may_have_decided() {
+    let chains = [1, 2].map(|hlc| op(3, 1, hlc, Body::Member(MemberOp::Depart)).chain);
+    let froze = |seq, held, forked| {
+        let chain = chains[seq as usize - 1];
+        Body::Member(MemberOp::Freeze { node: NodeId(3), seq, chain, held, forked })
+    };
+    let ops = vec![op(1, 1, 10, froze(1, 1, true)), op(2, 1, 10, froze(2, 2, false))];
+    let cuts = founded(&[1, 2, 3], ops).decided().clone();
+    assert_eq!(cuts, [(NodeId(3), Cut { seq: 2, chain: chains[1] })].into());
+}
+
+#[test]
+fn of_a_log_that_it_has_frozen_a_node_decides_no_more_until_the_cut_counts() {
+    let froze = |by, at, seq, held| {
+        let body = Body::Member(MemberOp::Freeze { node: NodeId(3), seq, chain: Chain::EMPTY, held, forked: false });
+        op(by, at, 10 + at, body)
+    };
+    let mut membership = founded(&[1, 2, 3], vec![froze(2, 1, 7, 7)]);
+    assert_eq!(membership.may_decide(NodeId(3)), Seq::MAX, "another has frozen it");
+    membership.add(froze(1, 1, 5, 4), ALL);
+    membership.add(froze(1, 2, 7, 6), ALL);
+    assert_eq!(membership.may_decide(NodeId(3)), 4);
+    membership.add(op(2, 2, 20, evict(&[(3, 7)])), ALL);
+    assert_eq!(membership.may_decide(NodeId(3)), Seq::MAX);
 }
 
 #[test]
