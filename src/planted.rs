@@ -30,6 +30,10 @@ macro_rules! bugs {
 bugs! {
     /// Messages and replies go out before the fsync that covers them.
     SpeakBeforeFsync,
+    /// Rows of ops wait as those of confirmations do, and acknowledgements do not wait for them.
+    AllRowsWait,
+    /// Whoever reads does not wait for the rows that it is given.
+    ReadBeforeCommit,
     /// A promise is believed although the prefix it speaks of is not here.
     PromiseWithoutPrefix,
     /// Whoever arrives first leads a tenure.

@@ -25,6 +25,8 @@ pub const REQUIRED: &[&str] = &[
     "a client sees an expiry",
     "a crash in the middle of a step",
     "a crash loses a batch",
+    "a crash loses rows that wait",
+    "a confirmation is told before its row is durable",
     "a node stops by itself",
     "a sent message dies with its connection",
     "a snapshot is sent",

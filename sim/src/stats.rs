@@ -38,6 +38,8 @@ pub(crate) struct Stats {
     pub(crate) traffic: Option<Traffic>,
     /// Messages that hosts let out to one peer in one step at most.
     bursts: BTreeMap<Host, usize>,
+    /// Fsyncs that hosts have done.
+    syncs: BTreeMap<Host, u64>,
 }
 
 impl Stats {
@@ -50,12 +52,18 @@ impl Stats {
                     traffic.count(packet);
                 }
             }
+            Seen::Synced(host) => *self.syncs.entry(*host).or_default() += 1,
             Seen::Says { host, outputs } => {
                 let most = self.bursts.entry(*host).or_default();
                 *most = burst(outputs).max(*most);
             }
             _ => {}
         }
+    }
+
+    /// How many fsyncs a host has done.
+    pub(crate) fn syncs(&self, host: Host) -> u64 {
+        self.syncs.get(&host).copied().unwrap_or(0)
     }
 
     /// How many messages a host ever let out to one peer at once.

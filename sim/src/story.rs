@@ -43,6 +43,14 @@ impl Story {
         Self::with_joiners(founders, &[])
     }
 
+    /// The same in one rack: a message takes 0.2 ms.
+    #[must_use]
+    pub fn near(founders: usize) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        plan.links.least = 200;
+        Self::begin(plan)
+    }
+
     /// The same, where members that are silent for so many milliseconds are evicted.
     #[must_use]
     pub fn evicting_after(founders: usize, millis: u64) -> Self {
@@ -236,6 +244,12 @@ impl Story {
     #[must_use]
     pub fn burst(&self, host: Host) -> usize {
         self.run.observers.borrow().stats.burst(host)
+    }
+
+    /// How many fsyncs a host has done.
+    #[must_use]
+    pub fn syncs(&self, host: Host) -> u64 {
+        self.run.observers.borrow().stats.syncs(host)
     }
 
     /// Why a node stopped by itself, where it did.

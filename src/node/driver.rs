@@ -314,6 +314,7 @@ impl Driver {
         while let Ok(call) = channels.calls.try_recv() {
             self.on_call(call);
         }
+        self.replica.hurry();
         loop {
             match self.step() {
                 // It comes back when it is started again.

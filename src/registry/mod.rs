@@ -63,7 +63,7 @@ use self::verdicts::Verdicts;
 use self::waiters::Waiters;
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Effects, Lattice, NameOp};
-use crate::log::{Body, Now, Op};
+use crate::log::{Body, Now, Op, Seq};
 use crate::model::Cursor;
 use crate::store::Store;
 
@@ -105,6 +105,10 @@ pub struct Registry {
     retention: Retention,
     /// Answers that can be given once the step is durable.
     ready: Vec<Ready>,
+    /// Answers that say that a registration of this node's is confirmed, each with the number of its op.
+    confirmed: Vec<(Seq, Ready)>,
+    /// Somebody is answered in this step that a registration of another node is confirmed.
+    tells_others: bool,
 }
 
 impl Registry {
@@ -127,6 +131,8 @@ impl Registry {
             reissue: Reissue::default(),
             retention: Retention::default(),
             ready: Vec::new(),
+            confirmed: Vec::new(),
+            tells_others: false,
         }
     }
 
@@ -143,6 +149,17 @@ impl Registry {
     /// Takes the answers that are ready.
     pub(crate) fn take_ready(&mut self) -> Vec<Ready> {
         std::mem::take(&mut self.ready)
+    }
+
+    /// Takes the answers to those who waited for a registration of this node's that is confirmed now, each with the number of
+    /// its op.
+    pub(crate) fn take_confirmed(&mut self) -> Vec<(Seq, Ready)> {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    /// Returns true where somebody is answered in this step that a registration of another node is confirmed.
+    pub(crate) fn take_tells_others(&mut self) -> bool {
+        std::mem::take(&mut self.tells_others)
     }
 
     /// Returns when it must be stepped at the latest, in `elapsed` time.

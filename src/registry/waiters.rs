@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::reply::Reply;
+use super::reply::{Ready, Reply};
 use super::request::AwaitFinal;
 use super::{Reader, Writer};
 use crate::clock::{Millis, NodeId, Stamp};
-use crate::crdt::Registration;
-use crate::model::{self, NewNamespace};
+use crate::crdt::{Extensions, Registration};
+use crate::model::{self, NewNamespace, Status};
 
 /// An answer that is given later, with the state of this registration at the end of the step.
 #[derive(Debug)]
@@ -143,6 +143,16 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    /// Returns true where a registration of this node's is confirmed and no other op says anything about it, so that an answer
+    /// depends on its own op alone.
+    fn is_confirmed_as_issued(&self, registration: &Registration) -> bool {
+        let untouched = registration.claims.iter().all(|record| !record.released && record.ended.is_none())
+            && registration.activated.is_none()
+            && registration.extensions == Extensions::default()
+            && registration.erase.is_none();
+        registration.stamp.node == self.registry.me && self.status(registration) == Status::Confirmed && untouched
+    }
+
     /// Returns true where the outcome needs a member of which nobody knows when it will answer.
     fn is_held_up(&self, registration: &Registration) -> bool {
         !self.registry.waiters.out_of_reach.is_empty()
@@ -169,18 +179,26 @@ impl Writer<'_> {
                 self.answer(waiter, fate);
             }
         }
-        let mut due = self.registry.waiters.take_decided();
-        due.extend(self.registry.waiters.take_due(self.registry.now.elapsed));
+        let decided = self.registry.waiters.take_decided();
+        decided.into_iter().for_each(|(registration, waiter)| self.answer_due(registration, waiter, true));
+        let mut due = self.registry.waiters.take_due(self.registry.now.elapsed);
         if out_of_reach {
             due.extend(self.take_held_up());
         }
-        for (registration, waiter) in due {
-            let known = Registration::load(self.store, registration);
-            if let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) {
-                // An id that a client chose refers to its earliest registration, which may have arrived meanwhile.
-                let registration = self.registry.lattice.find(self.store, registration.id()).unwrap_or(registration);
-                self.answer(waiter, registration);
-            }
+        due.into_iter().for_each(|(registration, waiter)| self.answer_due(registration, waiter, false));
+    }
+
+    /// Answers one who has waited; `decided` says that the outcome of its registration is final since this step.
+    fn answer_due(&mut self, registration: Stamp, waiter: Waiter, decided: bool) {
+        let known = Registration::load(self.store, registration);
+        let Some(registration) = known.or_else(|| self.reader().void_by_stamp(registration)) else { return };
+        // An id that a client chose refers to its earliest registration, which may have arrived meanwhile.
+        let registration = self.registry.lattice.find(self.store, registration.id()).unwrap_or(registration);
+        if decided && self.reader().is_confirmed_as_issued(&registration) {
+            let ready = self.ready(waiter, &registration);
+            self.registry.confirmed.push((registration.seq, ready));
+        } else {
+            self.answer(waiter, registration);
         }
     }
 
@@ -209,13 +227,21 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, waiter: Waiter, registration: Registration) {
-        let discreet = waiter.discreet.then(|| self.reader().discreet_view(&registration)).flatten();
-        let mut view = discreet.unwrap_or_else(|| self.reader().registration_view(&registration));
+        let is_own = registration.stamp.node == self.registry.me;
+        self.registry.tells_others |= !is_own && self.reader().status(&registration) == Status::Confirmed;
+        let ready = self.ready(waiter, &registration);
+        self.registry.ready.push(ready);
+    }
+
+    /// The answer to a request about a registration.
+    fn ready(&self, waiter: Waiter, registration: &Registration) -> Ready {
+        let discreet = waiter.discreet.then(|| self.reader().discreet_view(registration)).flatten();
+        let mut view = discreet.unwrap_or_else(|| self.reader().registration_view(registration));
         for namespace in waiter.new_namespaces {
             let profile = self.registry.lattice.rules(self.store, &namespace).profile().into();
             view.new_namespaces.push(NewNamespace::new(namespace, profile));
         }
-        self.registry.ready.push(waiter.reply.with(Ok(view)));
+        waiter.reply.with(Ok(view))
     }
 
     /// Answers with the registration's state at the end of this step, or once its outcome is final.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::news::News;
+use super::open_batch::OpenBatch;
 use super::outbox::Outbox;
 use super::readings::Readings;
 use super::{Config, Replica};
@@ -72,11 +73,12 @@ impl<S: Store> Replica<S> {
             me,
             now,
             log: Log::new(config.log.clone(), ceiling, now),
-            store,
+            store: OpenBatch::new(store),
             registry: Registry::new(config.registry(), me, now),
             waiting_for_start: VecDeque::new(),
             readings: Readings::default(),
             outbox: Outbox::default(),
+            unannounced: None,
             news: News::default(),
             config,
         };

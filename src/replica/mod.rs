@@ -6,9 +6,10 @@
 //!   is committed by the first flush.
 //! * [`Replica::handle`] takes one [`Input`]. Call it as often as there are inputs.
 //! * [`Replica::flush`] ends the step: it decides what has become final, gossips, commits one batch to the store, and
-//!   returns the [`Output`]s to act upon, all of them, in order. Outputs that could tell somebody about a batch are
-//!   held back until [`Input::Persisted`] says that it is durable; so nothing is sent, promised or answered before the
-//!   fsync that covers it.
+//!   returns the [`Output`]s to act upon, all of them, in order. Outputs are held back by the batch that they depend on,
+//!   until [`Input::Persisted`] says that it is durable; so nothing is sent, promised or answered that a crash could undo.
+//!   A step that only confirms commits no batch of its own: its rows wait for the next one (`open_batch.rs`), and the
+//!   feed is told of them with that.
 //! * [`Replica::wake_at`] says when to hand it [`Input::Wake`] at the latest.
 //!
 //! Time is an argument: [`Now`]. The wall clock may jump; timers run on `elapsed`, which does not.
@@ -28,6 +29,7 @@ mod hindrance;
 mod input;
 mod log_view;
 mod news;
+mod open_batch;
 mod outbox;
 #[cfg(feature = "planted")]
 mod planted;
@@ -48,6 +50,7 @@ pub use self::boot::{OpenError, node_in};
 pub use self::config::Config;
 pub use self::input::{Input, Output};
 use self::news::News;
+use self::open_batch::OpenBatch;
 use self::outbox::Outbox;
 use self::readings::Readings;
 pub use self::recovery::{Holdings, RecoverError, lay_open};
@@ -64,7 +67,7 @@ pub use crate::log::{
 use crate::model::Cursor;
 /// What requests and answers consist of.
 pub use crate::registry::*;
-use crate::store::Store;
+use crate::store::{Batch, Store};
 
 /// A node's state machine. See the module's text for how to drive it.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub struct Replica<S> {
     config: Config,
     me: NodeId,
     now: Now,
-    store: S,
+    store: OpenBatch<S>,
     /// Decides when an op counts.
     log: Log,
     /// Decides what becomes of names.
@@ -82,23 +85,35 @@ pub struct Replica<S> {
     /// Queries that are being answered.
     readings: Readings,
     outbox: Outbox,
+    /// The last event that was written, where nobody was told of it yet.
+    unannounced: Option<Cursor>,
     news: News,
 }
 
 impl<S: Store> Replica<S> {
     /// The store, to read.
     pub fn store(&self) -> &S {
-        &self.store
+        self.store.inner()
     }
 
     /// The store, for its driver.
     pub fn store_mut(&mut self) -> &mut S {
-        &mut self.store
+        self.store.inner_mut()
     }
 
     /// The store, to be closed. Nothing that is held back gets out.
     pub fn into_store(self) -> S {
-        self.store
+        self.store.into_inner()
+    }
+
+    /// Whether rows wait to be committed with later ones.
+    pub fn has_waiting_rows(&self) -> bool {
+        self.store.wake_at() < Millis(u64::MAX)
+    }
+
+    /// From now on no row waits to be committed with later ones: each step commits all that was written.
+    pub fn hurry(&mut self) {
+        self.store.hurry();
     }
 
     /// The node's id.
@@ -153,7 +168,7 @@ impl<S: Store> Replica<S> {
         } else {
             Millis(u64::MAX)
         };
-        self.log.view().wake_at().min(self.registry.wake_at()).min(read)
+        self.log.view().wake_at().min(self.registry.wake_at()).min(self.store.wake_at()).min(read)
     }
 
     /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
@@ -229,19 +244,48 @@ impl<S: Store> Replica<S> {
         self.writer().tidy();
         self.news.tell(&self.log, now.elapsed);
         // Last what all of the above has moved, so that one batch holds all of the step.
-        let events = self.registry.write_events(&mut self.store);
+        self.unannounced = self.registry.write_events(&mut self.store).or(self.unannounced);
         self.log.save(&mut self.store);
         let last_word = self.exit();
-        let batch = self.store.commit();
+        let batch = self.commit();
         if let Some(failure) = self.store.failure() {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
         // The disk is at work on the batch meanwhile.
         self.read();
-        self.outbox.extend(events.map(Output::Events));
+        self.answer_confirmed();
         self.outbox.extend(last_word);
         self.outbox.end_step(batch, now.elapsed)
+    }
+
+    /// Commits what was written, unless all of it may wait for later rows. Returns the batch that this step's outputs
+    /// depend on: where the rows wait, the last one before them. Whoever reads is given what the store holds, so its answer
+    /// depends on all of it, and so does the cursor of the last event.
+    fn commit(&mut self) -> Batch {
+        let is_read = planted!(replica::is_read(self.readings.is_waiting() || self.registry.take_tells_others()));
+        if self.store.may_wait(self.now.elapsed) && !is_read {
+            self.store.wait(self.now.elapsed);
+            return self.store.committed();
+        }
+        let batch = self.store.commit();
+        self.outbox.committed(batch, self.log.frontiers().seq(self.me));
+        self.outbox.extend(self.unannounced.take().map(Output::Events));
+        batch
+    }
+
+    /// Answers who waited for a registration of this node's that is confirmed now. That rests on the op, on what others hold
+    /// and on what they promised. So it waits for the batch of the op and for what is open of the membership, and not for
+    /// the rows that say it.
+    fn answer_confirmed(&mut self) {
+        for (seq, ready) in self.registry.take_confirmed() {
+            let durable = self.outbox.holds_own(seq) && self.store.ground_is_in(self.outbox.persisted);
+            if durable {
+                self.outbox.push_at_once(Output::Reply(ready));
+            } else {
+                self.outbox.push(Output::Reply(ready));
+            }
+        }
     }
 
     fn begin(&mut self, now: Now) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::input::Output;
 use crate::clock::{Millis, NodeId};
-use crate::log;
+use crate::log::{self, Seq};
 use crate::store::Batch;
 
 /// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
@@ -23,6 +23,10 @@ pub(super) struct Outbox {
     /// What waits for its batch, in order.
     pub(super) gated: VecDeque<(Batch, Output)>,
     pub(super) persisted: Batch,
+    /// How far this node's own log is in batches that are not durable yet, in order.
+    own_log: VecDeque<(Batch, Seq)>,
+    /// How much of it is durable.
+    own_durable: Seq,
     /// Since when the disk has made nothing durable, in `elapsed` time; none where nothing waits for it.
     disk_waits: Option<Millis>,
     disk_logged: bool,
@@ -48,6 +52,21 @@ impl Outbox {
             self.disk_waits = None;
         }
         self.persisted = self.persisted.max(batch);
+        while let Some((_, seq)) = self.own_log.pop_front_if(|(batch, _)| *batch <= self.persisted) {
+            self.own_durable = seq;
+        }
+    }
+
+    /// A batch was committed, with which this node's own log is so long.
+    pub(super) fn committed(&mut self, batch: Batch, own: Seq) {
+        if self.own_log.back().map_or(self.own_durable, |(_, seq)| *seq) != own {
+            self.own_log.push_back((batch, own));
+        }
+    }
+
+    /// Whether so much of this node's own log is durable.
+    pub(super) fn holds_own(&self, seq: Seq) -> bool {
+        self.own_durable >= seq
     }
 
     /// Drops what is on its way to a peer whose connection is gone. What still waits for the disk belongs to that connection:
@@ -64,7 +83,7 @@ impl Outbox {
         self.step.retain(|output| !gone(output));
     }
 
-    /// Ends a step whose writes are in this batch: returns what may be done now.
+    /// Ends a step whose outputs depend on this batch: returns what may be done now.
     pub(super) fn end_step(&mut self, batch: Batch, now: Millis) -> Vec<Output> {
         if self.gated.is_empty() && batch <= self.persisted {
             self.disk_waits = None;

@@ -100,7 +100,7 @@ impl<S: Store> Replica<S> {
         schema::Node::save(store, &next);
         schema::Ceiling::save(store, &latest);
         store.commit();
-        Ok((self.store, next))
+        Ok((self.store.into_inner(), next))
     }
 
     /// Whoever was in the cluster or on the way, and how much of each log is here.

@@ -32,7 +32,7 @@ impl<S: Store> Replica<S> {
     /// It knows of no other node that could let it in, or has used up its incarnations. Nothing was changed.
     pub fn rejoin(self) -> Result<(S, NodeId), RejoinError> {
         if self.returning().is_some() {
-            return Ok((self.store, self.me));
+            return Ok((self.store.into_inner(), self.me));
         }
         if self.knows_others() { self.set_aside() } else { Err(RejoinError::Alone) }
     }
@@ -49,7 +49,7 @@ impl<S: Store> Replica<S> {
     /// It has used up its incarnations. Nothing was changed.
     pub fn restored(self) -> Result<(S, NodeId), RejoinError> {
         // The copy was made on the way into the next life.
-        if self.returning().is_some() { Ok((self.store, self.me)) } else { self.set_aside() }
+        if self.returning().is_some() { Ok((self.store.into_inner(), self.me)) } else { self.set_aside() }
     }
 
     fn set_aside(mut self) -> Result<(S, NodeId), RejoinError> {
@@ -58,6 +58,6 @@ impl<S: Store> Replica<S> {
         self.writer().keep_void(1);
         self.log.end(&mut self.store, &Exit::Anew(next, 1));
         self.store.commit();
-        Ok((self.store, next))
+        Ok((self.store.into_inner(), next))
     }
 }

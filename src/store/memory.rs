@@ -17,8 +17,17 @@ pub struct MemoryStore {
     tables: [Rows; Table::ALL.len()],
     batch: Batch,
     dirty: bool,
-    journal: Option<Vec<Write>>,
+    journal: Option<Journal>,
     failure: Option<StoreFailure>,
+}
+
+/// What was written, in order.
+#[derive(Clone, Debug, Default)]
+struct Journal {
+    /// Since the last commit.
+    open: Vec<Write>,
+    /// Before that, as far as nobody has taken it.
+    committed: Vec<Write>,
 }
 
 impl MemoryStore {
@@ -31,7 +40,7 @@ impl MemoryStore {
     /// An empty store that keeps what is written for [`MemoryStore::take_writes`].
     #[must_use]
     pub fn recording() -> Self {
-        Self { journal: Some(Vec::new()), ..Self::default() }
+        Self { journal: Some(Journal::default()), ..Self::default() }
     }
 
     /// The same rows in a store that records from now on. They count as written: the first commit is a batch.
@@ -40,9 +49,15 @@ impl MemoryStore {
         Self { tables: self.tables.clone(), dirty: true, ..Self::recording() }
     }
 
-    /// The writes since the last call, in order; nothing where the store does not record.
+    /// The writes that were committed since the last call, in order; nothing where the store does not record.
     pub fn take_writes(&mut self) -> Vec<Write> {
-        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
+        self.journal.as_mut().map(|journal| std::mem::take(&mut journal.committed)).unwrap_or_default()
+    }
+
+    /// The last batch that was committed.
+    #[must_use]
+    pub fn last_batch(&self) -> Batch {
+        self.batch
     }
 
     /// Applies writes taken from another store.
@@ -70,7 +85,7 @@ impl MemoryStore {
         self.dirty = true;
         let Some(journal) = &mut self.journal else { return Key::from_vec(key) };
         let kept = Key::from_slice(&key);
-        journal.push(Write { table, key, value: value.map(<[u8]>::to_vec) });
+        journal.open.push(Write { table, key, value: value.map(<[u8]>::to_vec) });
         kept
     }
 }
@@ -120,6 +135,9 @@ impl Store for MemoryStore {
     fn commit(&mut self) -> Batch {
         if std::mem::take(&mut self.dirty) {
             self.batch += 1;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.committed.append(&mut journal.open);
         }
         self.batch
     }

@@ -4,12 +4,15 @@ use forename::crdt::{Namespace, Registration};
 use forename::model::{self, RulesVersion, Status};
 use forename::replica::any::{Answer, Answered as Reply};
 use forename::replica::{Message, Vector};
-use forename::store::schema::{self, Rows};
+use forename::store::Direction;
+use forename::store::memory::MemoryStore;
+use forename::store::schema::{self, Rows, Span};
 
 use crate::checks::check::Check;
 use crate::marks::Marks;
 use crate::plan::Host;
 use crate::violation::{Checked, broken};
+use crate::world::books::feeds::cursor_of;
 use crate::world::clients::Call;
 use crate::world::{Seen, World};
 
@@ -63,14 +66,22 @@ fn answered(world: &World, host: Host, call: &Call, reply: &Reply) -> Checked {
         }
         (_, Ok(Answer::Namespace(view))) => rules(world, host, view),
         (Call::Feed(_), Ok(Answer::Events(page))) => {
-            let stored = || schema::Events::count(world.machines[host].disk.durable()) > 0;
-            match page.events.first().filter(|_| !stored()) {
+            let stored = last_event(world.machines[host].disk.durable());
+            match page.events.iter().find(|event| cursor_of(event).number > stored) {
                 Some(event) => broken("durable", format!("host {host} shows event {} before its fsync", event.id)),
                 None => Ok(()),
             }
         }
         _ => Ok(()),
     }
+}
+
+/// The number of the last event that a disk has.
+fn last_event(disk: &MemoryStore) -> u64 {
+    let last = schema::Events::first(disk, &Span::all(), Direction::Down, |chunk| {
+        chunk.key().map(|first| first + chunk.row().len() as u64)
+    });
+    last.map_or(0, |next| next - 1)
 }
 
 fn registration(world: &World, host: Host, view: &model::Registration) -> Checked {

@@ -75,6 +75,9 @@ pub(crate) fn crash(world: &mut World, host: Host, kept: u64) {
     }
     prospects::witness_goes(world, host);
     world.books.known.forgot(host, world.machines[host].node);
+    if world.machines[host].replica().is_some_and(Replica::has_waiting_rows) {
+        world.mark("a crash loses rows that wait");
+    }
     if world.machines[host].die(kept) > 0 {
         world.mark("a crash loses a batch");
     }

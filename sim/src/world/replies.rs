@@ -99,6 +99,12 @@ fn told(world: &mut World, host: Host, view: &model::Registration) -> Checked {
     if known {
         world.books.ledger.answers(view.id);
     }
+    let decided = schema::Frontiers::get(disk, view.stamp.node).is_some_and(|frontier| {
+        Registration::load(disk, view.stamp).is_some_and(|durable| durable.seq <= frontier.decided)
+    });
+    if view.status == Status::Confirmed && known && !decided {
+        world.mark("a confirmation is told before its row is durable");
+    }
     if view.status.is_final() && (known || !void) {
         is_final(world, host, view.id, view.stamp, view.status)?;
     }

@@ -5,7 +5,7 @@ use forename::clock::Hlc;
 use forename::log::Op;
 use forename::replica::Input;
 use forename::store::schema::{self, Rows};
-use forename::store::{Batch, Store, Write};
+use forename::store::{Batch, Write};
 
 use crate::plan::Host;
 use crate::violation::Checked;
@@ -49,7 +49,7 @@ pub(crate) fn turn(world: &mut World, host: Host, life: u32) -> Checked {
     running.inbox.drain(..).for_each(|input| replica.handle(now, input));
     let outputs = replica.flush(now);
     let writes = replica.store_mut().take_writes();
-    let batch = replica.store_mut().commit();
+    let batch = replica.store().last_batch();
     let other_cuts = world.books.ledger.cuts(host, replica.cuts());
     let (watermark, wake) = (replica.watermark(), replica.wake_at().0.saturating_mul(1000));
     world.note(&Seen::Stepped { host, taken, writes: &writes, outputs: outputs.len() });

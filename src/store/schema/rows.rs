@@ -167,6 +167,11 @@ pub trait Rows: Keyed {
         count
     }
 
+    /// Whether this is the key of a row of this part of its table.
+    fn has_key(key: &[u8]) -> bool {
+        key.strip_prefix(Self::PREFIX).and_then(Self::Key::read).is_some()
+    }
+
     /// What a write of a batch does to a row of this table: its key, and the row unless it is deleted. None where the write
     /// is to another table or its key cannot be read.
     fn written(write: &Write) -> Option<(Self::Key<'_>, Option<Found<'_, Self>>)> {
