@@ -40,6 +40,7 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         keep_log: 60_000,
         snapshot_ttl: 3_600_000,
         keep_events: None,
+        promise_every: 1000,
         acquainted: false,
         dials: None,
         spread: spread(&mut Dice::new(seed, "spread", 0), &mut swarm),
@@ -66,6 +67,9 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         let kept = [None, None, None, Some(300), Some(2000)];
         plan.keep_events = *Dice::new(seed, "keep events", 0).pick(&kept).unwrap_or(&None);
     }
+    // In few seeds, because each of the promises costs a step at every other node.
+    let often = [1000, 1000, 1000, 1000, 1000, 1000, 200, 50, 10];
+    plan.promise_every = *Dice::new(seed, "promise every", 0).pick(&often).unwrap_or(&1000);
     match plot {
         Some(plot) => plot.lay_out(&mut plan),
         None => add_operators(seed, &mut plan),

@@ -50,6 +50,9 @@ pub struct Plan {
     /// Events older than so many milliseconds leave the feeds, and what is over leaves the registries; none: never.
     #[serde(default)]
     pub keep_events: Option<u64>,
+    /// So often members tell their promises unasked, milliseconds.
+    #[serde(default = "second")]
+    pub promise_every: u64,
     /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
     #[serde(default)]
     pub spread: GossipLimits,
@@ -121,6 +124,10 @@ impl Plan {
         plan.wrong_for_good.iter_mut().for_each(|wrong| wrong.host = name(wrong.host).unwrap_or(0));
         Some(plan)
     }
+}
+
+fn second() -> u64 {
+    1000
 }
 
 fn hour() -> u64 {

@@ -113,6 +113,7 @@ fn plan(setting: Setting) -> Plan {
         keep_log: 60_000,
         snapshot_ttl: 3_600_000,
         keep_events: None,
+        promise_every: 1000,
         acquainted: true,
         dials: setting.dials,
         spread: GossipLimits::default(),

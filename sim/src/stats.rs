@@ -38,6 +38,8 @@ pub(crate) struct Stats {
     pub(crate) traffic: Option<Traffic>,
     /// Messages that hosts let out to one peer in one step at most.
     bursts: BTreeMap<Host, usize>,
+    /// Messages that were sent.
+    sent: u64,
     /// Fsyncs that hosts have done.
     syncs: BTreeMap<Host, u64>,
 }
@@ -48,6 +50,7 @@ impl Stats {
         match what {
             Seen::Stepped { .. } => self.steps += 1,
             Seen::Sent { packet, .. } => {
+                self.sent += 1;
                 if let Some(traffic) = &mut self.traffic {
                     traffic.count(packet);
                 }
@@ -59,6 +62,11 @@ impl Stats {
             }
             _ => {}
         }
+    }
+
+    /// How many messages were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// How many fsyncs a host has done.

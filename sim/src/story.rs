@@ -13,7 +13,7 @@ use forename::replica::{ClusterCommand, EventsAfter, GossipLimits, NameOf, Refus
 use forename::store::Table;
 
 use crate::ask::ask;
-use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot};
+use crate::plan::{Ask, Book, Disk, Ending, Host, Joiner, Links, Loss, Plan, Slot, Wish};
 use crate::run::Run;
 use crate::world::asking;
 use crate::world::books::orders;
@@ -49,6 +49,41 @@ impl Story {
         let mut plan = Self::plan(founders, &[]);
         plan.links.least = 200;
         Self::begin(plan)
+    }
+
+    /// The same with members that are apart: so many milliseconds one way between the first and each other, and between the
+    /// second and the third. They tell their promises unasked every so many milliseconds.
+    #[must_use]
+    pub fn apart([first, second, third]: [u64; 3], promise_every: u64) -> Self {
+        let mut plan = Self::plan(3, &[]);
+        (plan.links.least, plan.promise_every) = (1000, promise_every);
+        let mut story = Self { run: Run::new(plan, false), slots: 0 };
+        story.run.world.books.known.keep();
+        for (a, b, factor) in [(0, 1, first), (0, 2, second), (1, 2, third)] {
+            story.run.world.net.slow_down(a, b, factor);
+        }
+        story.passes(3000);
+        story
+    }
+
+    /// How many milliseconds it takes from a claim to the answer that it is final.
+    ///
+    /// # Panics
+    /// Where a check fails, or it takes more than ten seconds.
+    pub fn time_to_final(&mut self, host: Host, name: &str) -> u64 {
+        let (began, names) = (self.run.world.now, vec![name.to_owned()]);
+        let slot = self.wishes(host, Wish { own_id: true, names, wait: Some(20_000), ..Wish::default() });
+        while self.told(slot).is_none() && self.run.world.now < began + 10_000_000 {
+            self.passes(1);
+        }
+        assert_eq!(self.told(slot).map(|view| view.status), Some(Status::Confirmed));
+        (self.run.world.now - began) / 1000
+    }
+
+    /// How many messages were sent so far.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.run.observers.borrow().stats.sent()
     }
 
     /// The same, where members that are silent for so many milliseconds are evicted.
@@ -123,6 +158,7 @@ impl Story {
             keep_log: 0,
             snapshot_ttl: 3_600_000,
             keep_events: None,
+            promise_every: 1000,
             acquainted: false,
             dials: None,
             spread: GossipLimits::default(),

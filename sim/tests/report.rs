@@ -26,6 +26,7 @@ fn plan() -> Plan {
         keep_log: 60_000,
         snapshot_ttl: 3_600_000,
         keep_events: None,
+        promise_every: 1000,
         acquainted: false,
         dials: None,
         disk: Disk { least: 100, jitter: 0 },

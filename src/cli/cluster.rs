@@ -58,13 +58,17 @@ pub(super) struct SettingsArgs {
     /// How long events, and registrations that are over, are kept
     #[arg(long, value_name = "DURATION|forever")]
     keep_events: Option<Keep>,
+    /// How often members tell each other what they will not issue any more, while the cluster is in use: the shorter, the
+    /// sooner claims are final between distant members
+    #[arg(long, value_name = "DURATION")]
+    promise_every: Option<Span>,
 }
 
 impl SettingsArgs {
     /// Returns the settings that were given. Fails where one is out of bounds.
     pub(super) fn body(&self) -> Result<ClusterSettingsBody, Failure> {
-        let Self { evict_after, max_clock_skew, keep_events } = *self;
-        let body = ClusterSettingsBody { evict_after, max_clock_skew, keep_events };
+        let Self { evict_after, max_clock_skew, keep_events, promise_every } = *self;
+        let body = ClusterSettingsBody { evict_after, max_clock_skew, keep_events, promise_every };
         body.check().map_err(|error| Failure::usage(error.to_string()))?;
         Ok(body)
     }
@@ -123,7 +127,7 @@ pub(super) fn described(settings: &ClusterSettings) -> String {
         EvictAfter::After(_) => "goes on: a member that is silent for so long is evicted",
     };
     format!(
-        "evict after     {} ({order})\nmax clock skew  {}\nkeep events     {}",
-        settings.evict_after, settings.max_clock_skew, settings.keep_events
+        "evict after     {} ({order})\nmax clock skew  {}\nkeep events     {}\npromise every   {}",
+        settings.evict_after, settings.max_clock_skew, settings.keep_events, settings.promise_every
     )
 }

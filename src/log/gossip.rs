@@ -4,6 +4,7 @@ mod contacts;
 mod exchange;
 mod join;
 mod peers;
+mod promise;
 mod secret;
 mod sponsor;
 mod truncate;
@@ -174,6 +175,7 @@ impl Log {
             self.spread(fresh, small);
         }
         self.beat(store, small, contested);
+        self.promise_unasked();
     }
 
     /// Pushes the step's ops and acknowledges those of others.
@@ -191,7 +193,9 @@ impl Log {
             };
             to.extend(foreign.iter().filter(|origin| !small && self.peers.is_connected(**origin)));
             let mut vector = self.vector(None, false, false);
-            if !small {
+            if small {
+                self.note_promise();
+            } else {
                 vector.entries.retain(|entry| entry.origin == self.me || foreign.contains(&entry.origin));
             }
             to.into_iter().for_each(|to| self.events.send(to, Lane::Ordered, Message::Vector(vector.clone())));
@@ -245,6 +249,9 @@ impl Log {
         };
         let partner = choose(&mut self.rng, self.peers.connected(), 1).first().copied();
         let entries = self.view().entries();
+        if small {
+            self.note_promise();
+        }
         for peer in to.iter().copied().filter(|peer| Some(*peer) != partner) {
             let vector = self.vector_of(entries.clone(), Some(peer), false, false);
             self.events.send(peer, Lane::Ordered, Message::Vector(vector));

@@ -49,6 +49,8 @@ impl Log {
             let frontiers = &self.frontiers;
             self.membership.add(op.clone(), &|node| frontiers.here(node));
             self.membership_changed();
+        } else {
+            self.note_use();
         }
         let frontiers = &self.frontiers;
         if self.membership.try_finish(&|node| frontiers.here(node)) {

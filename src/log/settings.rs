@@ -14,6 +14,8 @@ pub struct Settings {
     pub max_clock_skew: u64,
     /// Events of the feed that are older are dropped, and what is over is forgotten with its last event; none: never.
     pub keep_events: Option<u64>,
+    /// So often members of a small cluster in use tell each other their promises, unasked.
+    pub promise_every: u64,
 }
 
 impl Default for Settings {
@@ -31,6 +33,8 @@ pub enum Setting {
     MaxClockSkew(u64),
     /// See [`Settings::keep_events`].
     KeepEvents(Option<u64>),
+    /// See [`Settings::promise_every`].
+    PromiseEvery(u64),
 }
 
 impl Settings {
@@ -40,6 +44,7 @@ impl Settings {
             Setting::EvictAfter(after) => self.evict_after = after,
             Setting::MaxClockSkew(skew) => self.max_clock_skew = skew,
             Setting::KeepEvents(keep) => self.keep_events = keep,
+            Setting::PromiseEvery(every) => self.promise_every = every,
         }
     }
 }
@@ -51,7 +56,8 @@ impl Setting {
         let evict_after = body.evict_after.map(|after| Self::EvictAfter(after.millis()));
         let max_clock_skew = body.max_clock_skew.map(|skew| Self::MaxClockSkew(skew.millis()));
         let keep_events = body.keep_events.map(|keep| Self::KeepEvents(keep.millis()));
-        [evict_after, max_clock_skew, keep_events].into_iter().flatten().collect()
+        let promise_every = body.promise_every.map(|every| Self::PromiseEvery(every.millis()));
+        [evict_after, max_clock_skew, keep_events, promise_every].into_iter().flatten().collect()
     }
 }
 
@@ -61,17 +67,19 @@ impl From<ClusterSettings> for Settings {
             evict_after: settings.evict_after.millis(),
             max_clock_skew: settings.max_clock_skew.millis(),
             keep_events: settings.keep_events.millis(),
+            promise_every: settings.promise_every.millis(),
         }
     }
 }
 
 impl From<Settings> for ClusterSettings {
     fn from(settings: Settings) -> Self {
-        let skew = Span(std::time::Duration::from_millis(settings.max_clock_skew));
+        let span = |millis| Some(Span(std::time::Duration::from_millis(millis)));
         Self::default().with(&ClusterSettingsBody {
             evict_after: Some(EvictAfter::of_millis(settings.evict_after)),
-            max_clock_skew: Some(skew),
+            max_clock_skew: span(settings.max_clock_skew),
             keep_events: Some(Keep::of_millis(settings.keep_events)),
+            promise_every: span(settings.promise_every),
         })
     }
 }

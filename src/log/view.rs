@@ -37,7 +37,8 @@ impl View<'_> {
         let never = Millis(u64::MAX);
         let silence = self.next_silence().unwrap_or(never);
         let alone = self.serves_alone_at().unwrap_or(never);
-        self.peers.next_heartbeat().min(silence).min(alone)
+        let promise = self.next_promise().unwrap_or(never);
+        self.peers.next_heartbeat().min(silence).min(alone).min(promise)
     }
 
     /// The latest that this node knows of anything.

@@ -43,6 +43,11 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(10);
 pub const MIN_SKEW_ALLOWED: Duration = Duration::from_millis(500);
 /// The most that may be set for it. A guess: clocks that are off by more are wrong, and somebody should know.
 pub const MAX_SKEW_ALLOWED: Duration = Duration::from_secs(3600);
+/// How often members tell each other their promises unasked, where nobody says otherwise: a small part of a round trip between
+/// cities.
+pub const PROMISE_EVERY: Duration = Duration::from_millis(10);
+/// The most that may be set for it: as often an idle node speaks anyway.
+pub const MAX_PROMISE_EVERY: Duration = Duration::from_secs(1);
 /// How long events are kept where nobody says otherwise: a reader that was away for a holiday goes on where it was.
 pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The least time for which events may be told to be kept: a reader that restarts is away for less.

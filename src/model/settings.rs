@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::limits::{
-    KEEP_EVENTS, MAX_CLOCK_SKEW, MAX_SKEW_ALLOWED, MIN_EVICT_AFTER, MIN_KEEP_EVENTS, MIN_SKEW_ALLOWED,
+    KEEP_EVENTS, MAX_CLOCK_SKEW, MAX_PROMISE_EVERY, MAX_SKEW_ALLOWED, MIN_EVICT_AFTER, MIN_KEEP_EVENTS,
+    MIN_SKEW_ALLOWED, PROMISE_EVERY,
 };
 use super::object::object;
 use super::text::{Span, SpanError, TextOrSeconds};
@@ -142,6 +143,10 @@ pub struct ClusterSettings {
     pub max_clock_skew: Span,
     /// Events of the feed that are older are dropped, and what is over is forgotten with its last event.
     pub keep_events: Keep,
+    /// In a cluster of up to eight members in which anything was registered within the last minute each member tells all
+    /// others so often what it will not issue any more. The shorter it is, the sooner claims are final between distant
+    /// members, and the more small messages are sent; with 1s, the most, none is sent beside the usual ones.
+    pub promise_every: Span,
 }
 
 impl Default for ClusterSettings {
@@ -150,6 +155,7 @@ impl Default for ClusterSettings {
             evict_after: EvictAfter::Never,
             max_clock_skew: Span(MAX_CLOCK_SKEW),
             keep_events: Keep::For(Span(KEEP_EVENTS)),
+            promise_every: Span(PROMISE_EVERY),
         }
     }
 }
@@ -162,6 +168,7 @@ impl ClusterSettings {
             evict_after: change.evict_after.unwrap_or(self.evict_after),
             max_clock_skew: change.max_clock_skew.unwrap_or(self.max_clock_skew),
             keep_events: change.keep_events.unwrap_or(self.keep_events),
+            promise_every: change.promise_every.unwrap_or(self.promise_every),
         }
     }
 }
@@ -179,6 +186,9 @@ pub struct ClusterSettingsBody {
     /// See [`ClusterSettings::keep_events`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_events: Option<Keep>,
+    /// See [`ClusterSettings::promise_every`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise_every: Option<Span>,
 }
 
 object!(ClusterSettingsBody);
@@ -210,6 +220,13 @@ pub enum SettingsError {
         most = Span(MAX_SKEW_ALLOWED)
     )]
     Skew(Span),
+    /// Promises would be sent without a pause, or less often than by an idle node.
+    #[error(
+        "promise_every is {0}, and it must be from 1ms to {most}: so often members tell each other what they will not issue any \
+         more; 10ms is the default, {most} sends nothing beside the usual heartbeats",
+        most = Span(MAX_PROMISE_EVERY)
+    )]
+    Promises(Span),
 }
 
 impl ClusterSettingsBody {
@@ -233,7 +250,13 @@ impl ClusterSettingsBody {
             _ => {}
         }
         match self.max_clock_skew {
-            Some(skew) if !(MIN_SKEW_ALLOWED..=MAX_SKEW_ALLOWED).contains(&skew.0) => Err(SettingsError::Skew(skew)),
+            Some(skew) if !(MIN_SKEW_ALLOWED..=MAX_SKEW_ALLOWED).contains(&skew.0) => {
+                return Err(SettingsError::Skew(skew));
+            }
+            _ => {}
+        }
+        match self.promise_every {
+            Some(every) if every.millis() == 0 || every.0 > MAX_PROMISE_EVERY => Err(SettingsError::Promises(every)),
             _ => Ok(()),
         }
     }
@@ -249,10 +272,16 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_are_written() {
-        let all = body(r#"{"evict_after": "30s", "max_clock_skew": "2s", "keep_events": "forever"}"#).unwrap();
+        let all = body(
+            r#"{"evict_after": "30s", "max_clock_skew": "2s", "keep_events": "forever", "promise_every": "50ms"}"#,
+        )
+        .unwrap();
         let settings = ClusterSettings::default().with(&all);
         let text = serde_json::to_string(&settings).unwrap();
-        assert_eq!(text, r#"{"evict_after":"30s","max_clock_skew":"2s","keep_events":"forever"}"#);
+        assert_eq!(
+            text,
+            r#"{"evict_after":"30s","max_clock_skew":"2s","keep_events":"forever","promise_every":"50ms"}"#
+        );
         assert_eq!(serde_json::from_str::<ClusterSettings>(&text).unwrap(), settings);
         assert_eq!(body(r#"{"evict_after": 30}"#).unwrap().evict_after, all.evict_after);
         assert_eq!(settings.with(&ClusterSettingsBody::default()), settings);
@@ -269,7 +298,10 @@ mod tests {
         assert!(refused(r#"{"keep_events": "30s"}"#).contains("less than 1m"));
         assert!(refused(r#"{"max_clock_skew": "100ms"}"#).contains("from 500ms to 1h"));
         assert!(refused(r#"{"max_clock_skew": "2h"}"#).contains("10s is the default"));
-        let good = r#"{"evict_after": "never", "max_clock_skew": "500ms", "keep_events": "1m"}"#;
+        assert!(refused(r#"{"promise_every": "0s"}"#).contains("from 1ms to 1s"));
+        assert!(refused(r#"{"promise_every": "1001ms"}"#).contains("10ms is the default"));
+        let good =
+            r#"{"evict_after": "never", "max_clock_skew": "500ms", "keep_events": "1m", "promise_every": "1ms"}"#;
         assert_eq!(body(good).unwrap().check(), Ok(()));
     }
 

@@ -329,6 +329,7 @@ impl Machine {
 
 /// Returns the founding of a simulated cluster: its first members and the settings of the plan.
 fn founding(plan: &Plan) -> Founding {
-    let settings = Settings { evict_after: plan.evict_after, keep_events: plan.keep_events, ..Settings::default() };
+    let Plan { evict_after, keep_events, promise_every, .. } = *plan;
+    let settings = Settings { evict_after, keep_events, promise_every, ..Settings::default() };
     Founding { founders: (0..plan.founders).map(node_id).collect(), settings, ..Founding::default() }
 }

@@ -71,6 +71,10 @@ pub(crate) struct Peers {
     /// The same of this node's ops, by the member that does not take them.
     pub(super) refused_by: BTreeMap<NodeId, u64>,
     pub(super) next_heartbeat: Millis,
+    /// Up to then the cluster is in use, in `elapsed` time.
+    pub(super) used_until: Millis,
+    /// When all peers are told this node's promise next, while the cluster is in use.
+    pub(super) next_promise: Millis,
     /// Whom this node votes out for being silent.
     pub(in crate::log) vote: Vote,
     /// When to tell all who is silent again.
@@ -104,6 +108,8 @@ impl Peers {
             skewed: BTreeMap::new(),
             refused_by: BTreeMap::new(),
             next_heartbeat,
+            used_until: Millis(0),
+            next_promise: now.elapsed,
             vote: Vote::default(),
             next_vote: now.elapsed,
             next_contacts: now.elapsed,

@@ -283,7 +283,7 @@ fn of_several_changes_of_a_setting_the_latest_stands_in_any_order() {
     ];
     let begun = Settings { keep_events: Some(7), ..Settings::default() };
     // Of two concurrent changes the one by the greater node counts.
-    let expected = Settings { evict_after: Some(5000), max_clock_skew: 2000, keep_events: None };
+    let expected = Settings { evict_after: Some(5000), max_clock_skew: 2000, keep_events: None, ..begun };
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let ops = order.map(|index| ops[index].clone());
         assert_eq!(founded(&[1, 2], ops.into()).settings(Some(begun)), expected);
