@@ -66,6 +66,24 @@ impl Story {
         story
     }
 
+    /// A cluster of so many founders with so many milliseconds one way between them, that tell each other so few ops in one
+    /// message that a small run is like a large one.
+    #[must_use]
+    pub fn telling_few(founders: usize, one_way: u64, ops: usize) -> Self {
+        let mut plan = Self::plan(founders, &[]);
+        plan.links.least = one_way * 1000;
+        plan.spread.ops = ops;
+        let mut story = Self::begin(plan);
+        story.passes(3000);
+        story
+    }
+
+    /// How much of another's log a host's disk has.
+    #[must_use]
+    pub fn holds(&self, host: Host, origin: Host) -> u64 {
+        self.run.world.machines[host].disk.log(self.node(origin))
+    }
+
     /// How many milliseconds it takes from a claim to the answer that it is final.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! What a node tells its peers, and what it takes from them: push, acknowledgements, anti-entropy.
 
+mod catch_up;
 mod contacts;
 mod exchange;
 mod join;
@@ -8,6 +9,7 @@ mod promise;
 mod secret;
 mod sponsor;
 mod truncate;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -174,6 +176,7 @@ impl Log {
         if !fresh.is_empty() {
             self.spread(fresh, small);
         }
+        self.ask_on();
         self.beat(store, small, contested);
         self.promise_unasked();
     }
@@ -335,16 +338,6 @@ impl View<'_> {
         let lag = self.frontiers.seq(self.me).saturating_sub(self.frontiers.held(peer, self.me));
         let froze = self.membership.freeze_by(peer, self.me).is_some();
         self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
-    }
-
-    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
-    /// waits for words of the others.
-    fn is_busy(&self, contested: bool) -> bool {
-        contested
-            || self.frontiers.has_undecided()
-            || !self.peers.vote.says().is_empty()
-            || self.phase.is_leaving()
-            || !self.peers.leavers.is_empty()
     }
 
     /// An entry for each log that there is something to say of.

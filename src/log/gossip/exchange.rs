@@ -1,17 +1,16 @@
 //! Ops and vectors: what is taken from a peer, and what a peer lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::truncate::say_gone;
+use super::window::WINDOW;
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::log::chain_check::Contradiction;
 use crate::log::frontiers::Fork;
-use crate::log::op::{Body, Op};
+use crate::log::op::Op;
 use crate::log::phase::Out;
 use crate::log::view::View;
-use crate::log::{Entry, Lane, Log, Message, Promise, Vector, ops};
+use crate::log::{Entry, Lane, Log, Message, Promise, Vector};
 use crate::store::Store;
 
 /// A peer is not asked for ops again within so many milliseconds. A guess at a long round trip.
@@ -20,44 +19,40 @@ const ASK_AGAIN: u64 = 300;
 impl Log {
     /// Takes in what continues the logs that are here; asks again where there is a gap. Where an op cannot be taken, those of
     /// other logs are.
-    pub(super) fn on_ops(&mut self, from: NodeId, ops: &[Op], more: bool) {
+    pub(super) fn on_ops(&mut self, from: NodeId, ops: &Arc<Vec<Op>>, more: bool) {
         if !self.phase.takes_ops() {
             return;
         }
-        let limit = self.view().latest_taken();
+        let mut early = Vec::new();
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.asked_at = None;
+            early = std::mem::take(&mut peer.early);
         }
-        let (mut gap, mut taken, mut left) = (false, BTreeSet::new(), BTreeSet::new());
-        for op in ops {
-            if left.contains(&op.node) {
-                continue;
+        let Some(Took { origins: mut taken, mut left, mut gap }) = self.take_those(from, ops) else { return };
+        if gap {
+            // Bulk messages overtake each other: those before may be about to come.
+            early.push(Arc::clone(ops));
+            early.truncate(WINDOW);
+        }
+        let mut moved = !taken.is_empty();
+        while std::mem::take(&mut moved) {
+            for ops in std::mem::take(&mut early) {
+                let Some(took) = self.take_those(from, &ops) else { return };
+                moved |= !took.origins.is_empty();
+                if took.gap {
+                    early.push(ops);
+                }
+                taken.extend(took.origins);
+                left.extend(took.left);
             }
-            match planted!(log::check(self.view().check(op, limit))) {
-                Check::Next => {
-                    self.take(op);
-                    taken.insert(op.node);
-                }
-                Check::Known | Check::Stranger => {}
-                Check::Gap => gap = true,
-                Check::Early => {
-                    let ahead = op.hlc.millis().since(self.view().cluster_time());
-                    self.peers.note_skewed(&self.contacts, &mut self.events, op.node, ahead);
-                    left.insert(op.node);
-                }
-                Check::Broken => {
-                    self.frontiers.note_fork(op.node, Fork { by: from, seq: op.seq });
-                    left.insert(op.node);
-                    // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
-                    if self.membership.agreed().contains_key(&op.node) {
-                        self.phase.go_out(Out::HoldsVoid);
-                    }
-                }
-                Check::Ours => return self.halt_as_copy(&Contradiction::Behind(op.seq)),
-            }
+            gap = !early.is_empty();
         }
         // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
         let more = more && !taken.is_empty();
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.early = early;
+            peer.has_more |= more;
+        }
         for origin in taken {
             if !left.contains(&origin) {
                 self.peers.note_taken(&self.contacts, &mut self.events, origin);
@@ -66,13 +61,50 @@ impl Log {
                 self.frontiers.believe(origin, self.now);
             }
         }
-        if gap || more {
-            self.ask(from, more);
+        if gap && !more {
+            self.ask(from, false);
         }
     }
 
+    /// Takes those of a message that continue the logs that are here. None where this node has to stop.
+    fn take_those(&mut self, from: NodeId, ops: &[Op]) -> Option<Took> {
+        let limit = self.view().latest_taken();
+        let mut took = Took::default();
+        for op in ops {
+            if took.left.contains(&op.node) {
+                continue;
+            }
+            match planted!(log::check(self.view().check(op, limit))) {
+                Check::Next => {
+                    self.take(op);
+                    took.origins.insert(op.node);
+                }
+                Check::Known | Check::Stranger => {}
+                Check::Gap => took.gap = true,
+                Check::Early => {
+                    let ahead = op.hlc.millis().since(self.view().cluster_time());
+                    self.peers.note_skewed(&self.contacts, &mut self.events, op.node, ahead);
+                    took.left.insert(op.node);
+                }
+                Check::Broken => {
+                    self.frontiers.note_fork(op.node, Fork { by: from, seq: op.seq });
+                    took.left.insert(op.node);
+                    // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
+                    if self.membership.agreed().contains_key(&op.node) {
+                        self.phase.go_out(Out::HoldsVoid);
+                    }
+                }
+                Check::Ours => {
+                    self.halt_as_copy(&Contradiction::Behind(op.seq));
+                    return None;
+                }
+            }
+        }
+        Some(took)
+    }
+
     /// Asks a peer for all that it has and this node lacks.
-    fn ask(&mut self, peer: NodeId, at_once: bool) {
+    pub(super) fn ask(&mut self, peer: NodeId, at_once: bool) {
         let now = self.now.elapsed;
         let Some(state) = self.peers.connected.get_mut(&peer) else { return };
         if at_once || state.asked_at.is_none_or(|asked| now.since(asked) >= ASK_AGAIN) {
@@ -172,58 +204,6 @@ impl Log {
             self.events.send(from, Lane::Ordered, Message::Vector(vector));
         }
     }
-
-    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
-    /// its share of the message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
-    pub(super) fn send_missing(&mut self, store: &impl Store, to: NodeId, entries: &[Entry]) {
-        let theirs: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
-        if self.phase.is_member() && !theirs.contains_key(&self.me) {
-            // It knows nothing of this node, and may have lost the proof with which it takes what follows.
-            self.cluster.prove(&mut self.events, self.me, to);
-        }
-        let (mut ops, mut bytes, mut more, mut gone) = (Vec::new(), 0, false, BTreeMap::new());
-        let most = self.config.spread;
-        let behind = self.frontiers.logs().filter_map(|origin| {
-            let held = theirs.get(&origin).copied().unwrap_or(0);
-            let upto = self.frontiers.seq(origin).min(self.membership.useful(to, origin));
-            (origin != to && held < upto).then_some((origin, held + 1, upto))
-        });
-        let behind: Vec<_> = behind.collect();
-        let logs = behind.len().max(1);
-        for (origin, from, upto) in behind {
-            let (mut left, mut room) = (most.ops.div_ceil(logs), most.bytes.div_ceil(logs));
-            let mut next = from;
-            ops::read(store, origin, from, &mut |op| {
-                if op.seq > next {
-                    gone.insert(origin, op.seq);
-                    return ControlFlow::Break(());
-                }
-                next += 1;
-                if op.seq > upto {
-                    return ControlFlow::Break(());
-                }
-                if left == 0 || room == 0 {
-                    more = true;
-                    return ControlFlow::Break(());
-                }
-                let weight = weight(&op);
-                (left, room, bytes) = (left - 1, room.saturating_sub(weight), bytes + weight);
-                ops.push(op);
-                ControlFlow::Continue(())
-            });
-            // Where nothing is left of it: only what is decided leaves, and what is issued in this step is not there yet.
-            let decided = self.frontiers.decided(origin);
-            if next == from && from <= decided {
-                gone.entry(origin).or_insert(decided + 1);
-            }
-        }
-        say_gone(&mut self.events, to, gone);
-        if !ops.is_empty() {
-            // Little goes in order with the promises, much by itself.
-            let lane = if more || bytes > most.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
-            self.events.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
-        }
-    }
 }
 
 impl View<'_> {
@@ -268,6 +248,15 @@ impl View<'_> {
     }
 }
 
+/// What came of a message of ops.
+#[derive(Default)]
+struct Took {
+    /// The logs that go on.
+    origins: BTreeSet<NodeId>,
+    /// Ops before some of it are missing.
+    gap: bool,
+}
+
 /// What an op is to this node.
 pub(in crate::log) enum Check {
     /// It continues what is here of its log.
@@ -283,12 +272,4 @@ pub(in crate::log) enum Check {
     Early,
     /// It continues another log than the one that is here.
     Broken,
-}
-
-/// The encoded size of an op, roughly.
-fn weight(op: &Op) -> usize {
-    64 + match &op.body {
-        Body::Name(said) => said.weight(),
-        Body::Member(_) => 0,
-    }
 }

@@ -1,14 +1,16 @@
 //! The peers that are connected, and what is known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::window::Window;
 use crate::clock::{Millis, NodeId};
 use crate::log::barred::Pass;
 use crate::log::config::Now;
 use crate::log::contacts::Contacts;
 use crate::log::event::Events;
 use crate::log::message::{Contact, Lane, Message, Obstacle, SnapshotId};
-use crate::log::op::Seq;
+use crate::log::op::{Op, Seq};
 use crate::log::vote::Vote;
 use crate::store::Table;
 
@@ -21,6 +23,12 @@ pub(in crate::log) struct Peer {
     pub(super) pass: Option<Pass>,
     /// When it was last asked for ops that have not come.
     pub(super) asked_at: Option<Millis>,
+    /// What is under way to it.
+    pub(super) window: Window,
+    /// It has more ops for this node than it has sent.
+    pub(super) has_more: bool,
+    /// Messages of ops that came before those that they continue.
+    pub(super) early: Vec<Arc<Vec<Op>>>,
     /// Its copy of this node's log was compared with that log.
     pub(in crate::log) compared: bool,
     /// Logs of which it did not have what this node asked for any more, each with the first op that it had.

@@ -47,4 +47,14 @@ impl View<'_> {
         let is_often = self.settings.promise_every < self.heartbeat();
         (is_in_use && speaks && is_often).then_some(self.peers.next_promise)
     }
+
+    /// Whether the peers are to hear of this node more often. What is said of silent members must be fresh, and whoever leaves
+    /// waits for words of the others.
+    pub(super) fn is_busy(&self, contested: bool) -> bool {
+        contested
+            || self.frontiers.has_undecided()
+            || !self.peers.vote.says().is_empty()
+            || self.phase.is_leaving()
+            || !self.peers.leavers.is_empty()
+    }
 }
