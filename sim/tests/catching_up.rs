@@ -34,8 +34,5 @@ fn two_halves_agree_within_a_few_round_trips_and_not_one_for_each_message() {
     let round_trips = u64::from(MESSAGES) * 2 * ONE_WAY;
     println!("{took} ms; a round trip for each message would be {round_trips} ms");
     assert!(took < round_trips / 2, "{took} ms; a round trip for each message would be {round_trips} ms");
-    for host in 0..4 {
-        assert!(story.burst(host) < 20, "{} messages to one peer at once", story.burst(host));
-    }
     story.ends_well();
 }

@@ -39,25 +39,6 @@ pub enum NameOp {
     },
 }
 
-impl NameOp {
-    /// Returns the approximate encoded size in bytes.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Register(register) => {
-                let claims =
-                    register.claims.iter().map(|claim| claim.namespace.len() + claim.key.len() + claim.name.len() + 24);
-                register.owner.len() + register.metadata.as_ref().map_or(0, String::len) + claims.sum::<usize>()
-            }
-            Self::Namespace { namespace, rules } => {
-                let reserved = rules.reserved_sizes().map(|(key, name)| key + name + 2);
-                namespace.len() + reserved.sum::<usize>()
-            }
-            Self::Activate { .. } | Self::Release(_) | Self::Extend { .. } | Self::Erase { .. } => 0,
-        }
-    }
-}
-
 /// A registration as it is sent to other nodes. It gets all of its names or none.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Register {

@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Hlc, NodeId};
-use crate::codec;
 use crate::model::Seq;
 
 /// A hash over a log up to some op: 128 bits of BLAKE3, which no accident makes equal. The default is that of the empty
@@ -17,11 +15,11 @@ impl Chain {
     /// That of the empty log.
     pub const EMPTY: Self = Self([0; 16]);
 
-    /// The hash of the log that goes on with this op.
+    /// The hash of the log that goes on with an op of this encoding.
     #[must_use]
-    pub fn then(self, node: NodeId, seq: Seq, hlc: Hlc, body: &impl Serialize) -> Self {
+    pub fn then(self, encoded: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.0).update(&codec::encode(&(node, seq, hlc, body)));
+        hasher.update(&self.0).update(encoded);
         let mut hash = [0; 16];
         hasher.finalize_xof().fill(&mut hash);
         Self(hash)

@@ -28,6 +28,7 @@ mod config;
 mod contacts;
 mod decide;
 mod denied;
+mod encoded;
 mod event;
 mod evict;
 mod exit;

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::chain::{Chain, Cut};
+use super::encoded::Encoded;
 use super::settings::Setting;
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::codec;
 use crate::crdt::NameOp;
 pub use crate::model::Seq;
 
 /// What tells one join token from all others.
 pub type TokenNonce = [u8; 16];
 
-/// An operation: one entry of a node's gap-free log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// An operation: one entry of a node's gap-free log. It is encoded once, by its origin, and carries its bytes from then on: the
+/// hash is over them, and the log and the frames to all peers hold them as they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Op {
     /// The origin.
     pub node: NodeId,
@@ -24,28 +27,60 @@ pub struct Op {
     pub hlc: Hlc,
     /// The hash of the origin's log up to and with this op.
     pub chain: Chain,
-    /// What it says.
+    /// What it says. It is not changed in place: see [`Op::saying`].
     pub body: Body,
+    /// All of this but the hash.
+    encoded: Encoded,
 }
 
 impl Op {
     /// The next op of a log whose hash so far is `after`.
     #[must_use]
     pub fn new(node: NodeId, seq: Seq, hlc: Hlc, after: Chain, body: Body) -> Self {
-        let chain = after.then(node, seq, hlc, &body);
-        Self { node, seq, hlc, chain, body }
+        let encoded = Encoded::of(&(node, seq, hlc, &body));
+        Self { node, seq, hlc, chain: after.then(encoded.bytes()), body, encoded }
     }
 
     /// Whether it continues a log whose hash so far is `after`.
     #[must_use]
     pub fn continues(&self, after: Chain) -> bool {
-        self.chain == after.then(self.node, self.seq, self.hlc, &self.body)
+        self.chain == after.then(self.encoded.bytes())
+    }
+
+    /// The same op, under the same hash, as if it had said this. No log goes on with it any more: it is for a void op that a
+    /// node keeps for itself.
+    #[must_use]
+    pub fn saying(self, body: Body) -> Self {
+        let Self { node, seq, hlc, chain, .. } = self;
+        let encoded = Encoded::of(&(node, seq, hlc, &body));
+        Self { node, seq, hlc, chain, body, encoded }
+    }
+
+    /// How many bytes its encoding has.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.encoded.bytes().len() + size_of::<Chain>()
     }
 
     /// Its stamp.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         Stamp { hlc: self.hlc, node: self.node }
+    }
+}
+
+/// The hash and the bytes.
+impl Serialize for Op {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.chain, &self.encoded).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Op {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (chain, encoded) = <(Chain, Encoded)>::deserialize(deserializer)?;
+        let (node, seq, hlc, body) = codec::decode(encoded.bytes()).map_err(de::Error::custom)?;
+        Ok(Self { node, seq, hlc, chain, body, encoded })
     }
 }
 
@@ -120,4 +155,42 @@ pub enum MemberOp {
         /// Whether it is kept out.
         banned: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crdt::NameOp;
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        let member = any::<u64>().prop_map(|node| Body::Member(MemberOp::Retire { node: NodeId(node) }));
+        let name = any::<u64>()
+            .prop_map(|hlc| Body::Name(NameOp::Activate { registration: Stamp { hlc: Hlc(hlc), node: NodeId(1) } }));
+        let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<[u8; 16]>());
+        (numbers, prop_oneof![member, name]).prop_map(|((node, seq, hlc, after), body)| {
+            Op::new(NodeId(node), seq, Hlc(hlc), codec::decode(&after).expect("any 16 bytes are a hash"), body)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_op_is_read_as_it_was_written_and_continues_the_same_log(op in any_op(), other in any_op()) {
+            let ops = vec![op.clone(), other];
+            let read: Vec<Op> = codec::decode(&codec::encode(&ops)).expect("ops are data");
+            prop_assert_eq!(&read, &ops);
+            let next = Op::new(op.node, op.seq.wrapping_add(1), op.hlc, op.chain, op.body);
+            let sent: Op = codec::decode(&codec::encode(&next)).expect("an op is data");
+            prop_assert!(sent.continues(op.chain) && !sent.continues(Chain::EMPTY) || op.chain == Chain::EMPTY);
+            prop_assert!(codec::encode(&next).len() <= next.encoded_len() + 9, "with the length of its bytes");
+        }
+
+        #[test]
+        fn no_bytes_are_an_op_by_mistake_or_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(op) = codec::decode::<Op>(&bytes) {
+                prop_assert_eq!(codec::encode(&op), bytes);
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::clock::{Hlc, Millis, NodeId};
+use crate::log::chain::Chain;
 use crate::log::op::{Op, Seq};
 use crate::store::schema::{self, Found, LogKey, Rows, Span};
 use crate::store::{Direction, Store};
@@ -76,8 +77,9 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: 
 
 /// Whether every op of a chunk is older than a time.
 fn is_older(chunk: &Found<'_, schema::Log>, time: Millis) -> bool {
-    // Most are told by how they begin, with the number of their ops and the first one's start: timestamps rise.
-    let start = chunk.start::<(usize, NodeId, Seq, Hlc)>();
+    // Most are told by how they begin, with the number of their ops and the first one's hash, length and start: timestamps
+    // rise.
+    let start = chunk.start::<(usize, Chain, usize, NodeId, Seq, Hlc)>();
     if start.is_ok_and(|(.., first)| first.millis() >= time) {
         return false;
     }
@@ -89,7 +91,6 @@ mod tests {
     use super::*;
     use crate::clock::Stamp;
     use crate::crdt::NameOp;
-    use crate::log::chain::Chain;
     use crate::log::op::Body;
     use crate::store::memory::MemoryStore;
 

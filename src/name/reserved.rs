@@ -62,11 +62,6 @@ impl Reserved {
         self.patterns.iter().find(|(pattern, _)| fits(key, pattern)).map(|(_, typed)| typed.as_str())
     }
 
-    /// Returns the bytes of each entry: those of its key or mapped pattern, and those of its text as typed.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.names.iter().chain(&self.patterns).map(|(key, typed)| (key.len(), typed.len()))
-    }
-
     /// All of them as typed, in order.
     pub(super) fn typed(&self) -> Vec<&str> {
         let mut typed: Vec<_> = self.names.values().chain(self.patterns.values()).map(String::as_str).collect();

@@ -254,11 +254,6 @@ impl Rules {
         self.reserved.typed()
     }
 
-    /// Returns the bytes of each reserved name or pattern: those of its key, and those as typed.
-    pub(crate) fn reserved_sizes(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.reserved.sizes()
-    }
-
     /// Returns the canonical form of a name, which must be unique. In a private namespace the caller hashes it. Lengths
     /// and reserved names are not checked, because a name that was taken under other rules may break the present ones.
     ///

@@ -125,10 +125,10 @@ impl Writer<'_> {
             void.push(op);
             ControlFlow::Continue(())
         });
-        for mut op in planted!(registry::void(void)) {
+        for op in planted!(registry::void(void)) {
             let stamp = op.stamp();
-            let entry = match &mut op.body {
-                Body::Name(NameOp::Register(register)) => {
+            let entry = match op.body.clone() {
+                Body::Name(NameOp::Register(mut register)) => {
                     register.id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(self.store, stamp);
                     // An erased registration is over for good, and its text must not come back.
@@ -139,7 +139,7 @@ impl Writer<'_> {
                         .filter(|registration| registration.rejected && !self.reader().is_twin(registration))
                     {
                         Some(rejected) => VoidedOp::Rejected(Box::new(rejected), op.chain),
-                        None => VoidedOp::Open(Box::new(op)),
+                        None => VoidedOp::Open(Box::new(op.saying(Body::Name(NameOp::Register(register))))),
                     }
                 }
                 _ => VoidedOp::Open(Box::new(op)),

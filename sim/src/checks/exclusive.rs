@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn op(hlc: u64, body: Body) -> Op {
-        Op { node: NodeId(1), seq: hlc, hlc: Hlc(hlc), chain: Chain::default(), body }
+        Op::new(NodeId(1), hlc, Hlc(hlc), Chain::default(), body)
     }
 
     fn register(expires: Option<Hlc>, replaces: Option<ClaimRef>) -> Register {

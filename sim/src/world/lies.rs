@@ -101,7 +101,7 @@ fn forge(world: &mut World, me: NodeId, to: Host, what: &Forgery) -> Option<Mess
         }
         Forgery::Fork => {
             let body = Body::Member(MemberOp::Depart);
-            let chain = chain.then(victim, held, Hlc::ZERO, &body);
+            let chain = Op::new(victim, held, Hlc::ZERO, chain, body).chain;
             vector(vec![entry(victim, held, chain, Promise::default())], Vec::new(), wall)
         }
         Forgery::Silent => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::truncate::say_gone;
 use super::window::{Window, prefix};
 use crate::clock::NodeId;
-use crate::log::op::{Body, Op, Seq};
+use crate::log::op::{Op, Seq};
 use crate::log::view::View;
 use crate::log::{Entry, Lane, Log, Message, ops};
 use crate::store::Store;
@@ -118,7 +118,7 @@ impl View<'_> {
                     return ControlFlow::Break(());
                 }
                 next += 1;
-                let weight = weight(&op);
+                let weight = op.encoded_len();
                 (left, room, part.bytes) = (left - 1, room.saturating_sub(weight), part.bytes + weight);
                 part.ops.push(op);
                 ControlFlow::Continue(())
@@ -131,13 +131,5 @@ impl View<'_> {
             lack.after = if is_over { upto } else { next - 1 };
         }
         part
-    }
-}
-
-/// The encoded size of an op, roughly.
-fn weight(op: &Op) -> usize {
-    64 + match &op.body {
-        Body::Name(said) => said.weight(),
-        Body::Member(_) => 0,
     }
 }

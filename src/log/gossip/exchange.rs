@@ -253,6 +253,8 @@ impl View<'_> {
 struct Took {
     /// The logs that go on.
     origins: BTreeSet<NodeId>,
+    /// Logs of which something was left out that may come again.
+    left: BTreeSet<NodeId>,
     /// Ops before some of it are missing.
     gap: bool,
 }

@@ -7,6 +7,7 @@ use super::close::CloseReason;
 use super::frame::frame;
 use super::*;
 use crate::clock::{Hlc, Millis};
+use crate::codec;
 use crate::log::Chain;
 
 fn joining(wire: WireVersion) -> Node {
@@ -47,7 +48,8 @@ async fn a_later_minor_joins_and_what_only_it_has_is_refused_in_words() {
     let wires: BTreeMap<_, _> = [(ours.id, WireVersion::PRESENT), (later.id, LATER)].into();
     // This is the number of `Message::Ops`, one op with a body of an unknown kind, and `more: false`.
     let (node, seq, hlc) = (later.id, 1u64, Hlc::from_millis(Millis(1)));
-    let unknown_body = frame(&(3u32, vec![(node, seq, hlc, Chain::default(), 99u32)], false)).unwrap();
+    let op = codec::encode(&(node, seq, hlc, 99u32));
+    let unknown_body = frame(&(3u32, vec![(Chain::default(), op)], false)).unwrap();
     let unknown_message = frame(&(99u32, 1u64)).unwrap();
     for bytes in [unknown_body, unknown_message] {
         ours.wait_connected(later.id).await;
