@@ -40,6 +40,7 @@
 //! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
 //! | `codec` | the binary encoding of frames and records |
 //! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
+//! | `metrics` | what is counted and measured of a node |
 //! | [`node`] | the driver: the only owner of a replica and its store |
 //! | `backup` | all of a node in one file |
 //! | `files` | files and directories that only their owner can read |
@@ -131,6 +132,8 @@ pub mod config;
 mod files;
 #[cfg(feature = "node")]
 mod library;
+#[cfg(feature = "node")]
+mod metrics;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::Caller;
-use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
+use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, internal, json};
 use super::{Admin, Api};
 use crate::backup::Writer;
 use crate::clock::NodeId;
+use crate::metrics::{Format, Scraped};
 use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::{Backup, disk_hangs};
@@ -172,6 +173,23 @@ pub(super) async fn backup(
     let body = Body::from_stream(ReceiverStream::new(receiver));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response())
+}
+
+/// The node's metrics, also where its replica gives no answer in time: then without what only that knows.
+pub(super) async fn metrics(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    headers: HeaderMap,
+) -> Result<Response, Box<Problem>> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    let cluster = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await;
+    let cluster = cluster.ok().and_then(Result::ok);
+    let version = env!("CARGO_PKG_VERSION");
+    let scraped = Scraped { version, cluster: cluster.as_ref(), queued: api.admin.queued() };
+    let text = api.handle.metrics().scrape(&scraped, format);
+    let text = text.map_err(|error| internal(&format!("the metrics cannot be written: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, format.media_type())], text).into_response())
 }
 
 /// The process lives; nothing else is asked, so that a slow disk does not have it killed.

@@ -19,6 +19,7 @@ mod reading;
 mod registrations;
 mod routes;
 mod server;
+mod timing;
 mod which_cluster;
 
 use std::io;
@@ -112,8 +113,14 @@ pub struct Doors {
 
 /// The interface as a service, for a server of one's own. [`serve`] brings one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    let routes = routes::router(Api::new(handle.clone(), admin, doors.tokens, doors.rate));
-    which_cluster::before(doors.gate.before(routes), handle)
+    let api = Api::new(handle, admin, doors.tokens, doors.rate);
+    layered(&api, doors.gate)
+}
+
+/// The routes behind what is done with every request.
+fn layered(api: &Arc<Api>, gate: Gate) -> Router {
+    let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
+    timing::before(routes, Arc::new(routes::calls()), Arc::clone(api.handle.metrics()))
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
@@ -127,9 +134,8 @@ pub async fn serve(
     doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle.clone(), admin, doors.tokens, doors.rate);
-    let routes = which_cluster::before(doors.gate.before(routes::router(Arc::clone(&api))), handle);
-    server::run(listener, routes, doors.connections, shutdown, || {
+    let api = Api::new(handle, admin, doors.tokens, doors.rate);
+    server::run(listener, layered(&api, doors.gate), doors.connections, shutdown, || {
         api.stopping.send_replace(true);
     })
     .await

@@ -13,6 +13,7 @@ use super::health::Health;
 use super::rejoin::WayIn;
 use super::{NodeError, QUEUE};
 use crate::clock::NodeId;
+use crate::metrics::Metrics;
 use crate::model::{ClusterId, Cursor};
 use crate::replica::{Config, Input, Refusal, Replica, Request, Start};
 use crate::store::SnapshotPart;
@@ -61,6 +62,7 @@ pub(super) struct Watches {
     /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Watches {
@@ -74,6 +76,7 @@ impl Watches {
             disk_low: watch::Sender::new(None),
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
+            metrics: Arc::default(),
         }
     }
 }

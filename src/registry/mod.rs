@@ -38,6 +38,7 @@ mod request;
 mod reservations;
 mod retention;
 mod rows;
+mod tally;
 mod verdicts;
 mod waiters;
 
@@ -59,6 +60,7 @@ use self::reissue::Reissue;
 pub use self::reply::{Ready, Reply};
 pub use self::request::*;
 use self::retention::Retention;
+pub use self::tally::{Tally, Told};
 use self::verdicts::Verdicts;
 use self::waiters::Waiters;
 use crate::clock::{Millis, NodeId};
@@ -195,9 +197,10 @@ impl Registry {
         self.lattice.reload_pepper(store);
     }
 
-    /// Writes the events of the step. Returns the last cursor where there were any.
-    pub(crate) fn write_events(&mut self, store: &mut dyn Store) -> Option<Cursor> {
-        self.feed.write(store)
+    /// Writes the events of the step. Returns what they say where there were any.
+    pub(crate) fn write_events(&mut self, store: &mut dyn Store) -> Option<Told> {
+        let tally = Tally::of(self.feed.fresh(), self.me);
+        self.feed.write(store).map(|last| Told { last, tally })
     }
 }
 

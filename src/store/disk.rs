@@ -41,6 +41,15 @@ pub enum DiskEvent {
     Failed(StoreFailure),
 }
 
+/// How many bytes a store takes on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sizes {
+    /// The log of batches, which is synced, before they are in the tables.
+    pub log: u64,
+    /// Each table.
+    pub tables: Vec<(Table, u64)>,
+}
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
@@ -195,6 +204,21 @@ impl DiskStore {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.waiting_bytes + self.current_bytes
+    }
+
+    /// The number of the last batch that was committed; 0 before the first.
+    #[must_use]
+    pub fn committed(&self) -> Batch {
+        self.last
+    }
+
+    /// How many bytes it takes on disk.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        let of = |table: Table| (table, self.tables.keyspace(table).disk_space());
+        // Files that cannot be looked at now can be the next time.
+        let log = self.tables.database.journal_disk_space().unwrap_or_default();
+        Sizes { log, tables: Table::ALL.into_iter().map(of).collect() }
     }
 
     /// Streams all tables that a newcomer takes over, as they are on disk at some moment after the first call with this

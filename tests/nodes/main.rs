@@ -28,6 +28,7 @@
 //! | `readme` | the example of the README |
 //! | `https` | a node behind a proxy that takes TLS off |
 //! | `command_line` | the commands as a user types them |
+//! | `metrics` | what a node counts and measures, the alerts and the dashboard made of it |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -49,6 +50,7 @@ mod library;
 mod links;
 mod logs;
 mod many;
+mod metrics;
 mod namespaces;
 mod private;
 mod races;
