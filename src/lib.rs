@@ -42,6 +42,7 @@
 //! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
 //! | `metrics` | what is counted and measured of a node |
 //! | [`node`] | the driver: the only owner of a replica and its store |
+//! | `audit` | what administrators did |
 //! | `backup` | all of a node in one file |
 //! | `files` | files and directories that only their owner can read |
 //! | `api` | the HTTP interface |
@@ -118,6 +119,8 @@ pub mod store;
 #[cfg(feature = "node")]
 #[doc(hidden)]
 pub mod api;
+#[cfg(feature = "node")]
+mod audit;
 #[cfg(feature = "node")]
 #[doc(hidden)]
 pub mod backup;

@@ -12,13 +12,13 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::auth::Caller;
+use super::auth::{Caller, Change};
 use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, internal, json};
 use super::{Admin, Api};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::metrics::{Format, Scraped};
-use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
+use crate::model::{Cluster, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::{Backup, disk_hangs};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
@@ -50,7 +50,7 @@ pub(super) async fn configure(
     JsonBody(change): JsonBody<ClusterSettingsBody>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Configure(change)).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(Change::of(&change).made(json(StatusCode::OK, &cluster_of(&*api.admin, view))))
 }
 
 /// How an eviction is asked for.
@@ -65,13 +65,11 @@ pub(super) struct EvictParams {
 /// Accepted: it is done once all who stay have joined in.
 pub(super) async fn evict(
     State(api): State<Arc<Api>>,
-    caller: Caller,
     Segments(node): Segments<String>,
     Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
     let node = node_of(&node)?;
     let view = api.cluster(ClusterCommand::Evict { node, force }).await?;
-    tracing::info!(%node, force, by = %caller.holder, "an eviction was asked for over HTTP");
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
@@ -137,7 +135,8 @@ pub(super) async fn mint_token(
 ) -> Result<Response, Box<Problem>> {
     let (ttl, uses) = body.checked().map_err(|why| Problem::boxed(ProblemType::InvalidRequest, why))?;
     let token = api.admin.mint_token(ttl, uses).map_err(|refusal| Box::new(refusal.into()))?;
-    Ok(json(StatusCode::CREATED, &TokenIssued { token }))
+    let change = Change::of(&TokenBody { ttl: Some(Span(ttl)), uses: Some(uses) });
+    Ok(change.made(json(StatusCode::CREATED, &TokenIssued { token })))
 }
 
 /// A file for `forename restore`, as it is read from disk: what the client does not take is not read.

@@ -8,7 +8,7 @@ use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::auth::{About, allow};
-use super::timing::Calls;
+use super::observe::Calls;
 use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::NodeLimits;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
@@ -93,6 +94,8 @@ pub(super) struct Driver {
     comeback: JoinSet<()>,
     disk: Disk,
     looks: tokio::time::Interval,
+    /// Those that the replica and the disk are told of; none before the first look.
+    limits: Option<NodeLimits>,
     /// When the first input of the step that is under way came.
     step_began: Option<Instant>,
     /// Since when the disk is at work on the oldest batch that is not durable.
@@ -122,6 +125,7 @@ impl Driver {
             comeback: JoinSet::new(),
             disk,
             looks,
+            limits: None,
             step_began: None,
             sync_began: None,
         }
@@ -288,7 +292,8 @@ impl Driver {
     }
 
     /// Whether the data directory is not where it was; takes note of how much room it has.
-    fn look_at_disk(&self) -> Option<Lost> {
+    fn look_at_disk(&mut self) -> Option<Lost> {
+        self.take_limits();
         let disk_hangs = self.replica.disk_hangs();
         self.watches.metrics.sized(&self.replica.store().sizes());
         self.watches.health.send_modify(|health| {
@@ -307,6 +312,15 @@ impl Driver {
             std::mem::replace(known, low.clone()) != low
         });
         None
+    }
+
+    /// Takes limits that were changed; in a new life too, whose replica was opened with those of the start.
+    fn take_limits(&mut self) {
+        let limits = *self.watches.limits.borrow();
+        if self.limits.replace(limits) != Some(limits) {
+            self.replica.set_limits_of_owner(limits.max_open, limits.max_total);
+            self.disk.keep(limits.min_free);
+        }
     }
 
     fn on_disk(&mut self, event: DiskEvent) {

@@ -11,7 +11,7 @@ use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::error::ResourceError;
 use super::health::Health;
 use super::rejoin::WayIn;
-use super::{NodeError, QUEUE};
+use super::{NodeError, NodeLimits, QUEUE};
 use crate::clock::NodeId;
 use crate::metrics::Metrics;
 use crate::model::{ClusterId, Cursor};
@@ -63,10 +63,11 @@ pub(super) struct Watches {
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) limits: watch::Sender<NodeLimits>,
 }
 
 impl Watches {
-    pub(super) fn new(node: NodeId, last: Cursor, transport: Handle) -> Self {
+    pub(super) fn new(node: NodeId, last: Cursor, transport: Handle, limits: NodeLimits) -> Self {
         Self {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
@@ -77,6 +78,7 @@ impl Watches {
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
             metrics: Arc::default(),
+            limits: watch::Sender::new(limits),
         }
     }
 }

@@ -153,6 +153,11 @@ impl Registry {
         if self.retelling.is_some() { self.now.elapsed } else { deadline }
     }
 
+    /// How many registrations an owner may have that are open, and that hold names.
+    pub(crate) fn set_limits_of_owner(&mut self, max_open: Option<u32>, max_total: Option<u32>) {
+        (self.config.max_open_of_owner, self.config.max_total_of_owner) = (max_open, max_total);
+    }
+
     /// Returns the cursor of the last event.
     pub(crate) fn last_event(&self) -> Cursor {
         self.feed.last()
