@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
-use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -62,8 +61,7 @@ pub struct Client {
     http: reqwest::Client,
     nodes: Nodes,
     token: Option<HeaderValue>,
-    /// The certificates to trust; none for those of the system.
-    ca: Option<Vec<CertificateDer<'static>>>,
+    trust: tls::Trust,
     owner: Option<String>,
     known: cluster::Known,
 }
@@ -71,8 +69,8 @@ pub struct Client {
 type Result<T> = std::result::Result<T, ClientError>;
 
 impl Client {
-    /// A client of the node at this address, like `http://127.0.0.1:7400`, or `https://` where a proxy takes TLS off before
-    /// it. Proxies of the environment are not used.
+    /// A client of the node at this address, like `http://127.0.0.1:7400`, or `https://` where the node, or a proxy
+    /// before it, speaks TLS. Proxies of the environment are not used.
     ///
     /// # Errors
     /// The address is no `http` or `https` address.
@@ -86,8 +84,9 @@ impl Client {
     /// There is no address, or one is no `http` or `https` address.
     pub fn any_of(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let nodes = Nodes::new(addresses)?;
-        let http = tls::connections(&nodes, None, None)?;
-        Ok(Self { http, nodes, token: None, ca: None, owner: None, known: cluster::Known::default() })
+        let trust = tls::Trust::default();
+        let http = tls::connections(&nodes, None, &trust)?;
+        Ok(Self { http, nodes, token: None, trust, owner: None, known: cluster::Known::default() })
     }
 
     /// The same with an API token, for a node that asks for one.
@@ -98,7 +97,7 @@ impl Client {
         let mut value = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ClientError::Token)?;
         // Kept out of logs.
         value.set_sensitive(true);
-        let http = tls::connections(&self.nodes, Some(&value), self.ca.as_deref())?;
+        let http = tls::connections(&self.nodes, Some(&value), &self.trust)?;
         Ok(Self { http, token: Some(value), ..self })
     }
 
@@ -107,9 +106,19 @@ impl Client {
     /// # Errors
     /// [`ClientError::Ca`] where there is none in it.
     pub fn with_ca(self, pem: &[u8]) -> Result<Self> {
-        let ca = tls::certificates(pem)?;
-        let http = tls::connections(&self.nodes, self.token.as_ref(), Some(&ca))?;
-        Ok(Self { http, ca: Some(ca), ..self })
+        let trust = tls::Trust { ca: Some(tls::certificates(pem)?), ..self.trust.clone() };
+        let http = tls::connections(&self.nodes, self.token.as_ref(), &trust)?;
+        Ok(Self { http, trust, ..self })
+    }
+
+    /// The same, showing the certificate of a PEM file, which has its key too, to nodes that ask for one.
+    ///
+    /// # Errors
+    /// [`ClientError::Identity`] where there are not both in it, or they do not go together.
+    pub fn with_identity(self, pem: &[u8]) -> Result<Self> {
+        let trust = tls::Trust { identity: Some(tls::identity(pem)?), ..self.trust.clone() };
+        let http = tls::connections(&self.nodes, self.token.as_ref(), &trust)?;
+        Ok(Self { http, trust, ..self })
     }
 
     /// The same with an owner that is named where a registration is changed by its id. A token with the scope `claim` may change

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cli")]
 use clap::{Arg, CommandFactory, Parser, builder::BoolishValueParser};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::error::ConfigError;
 pub use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError, Rate, SecretHash, SecretHashError};
-pub use crate::api::{Connections, Doors, Gate, GateError};
+pub use crate::api::{Connections, Doors, Gate, GateError, Shared, Tls, TlsError, TlsFiles};
+pub use crate::audit::Audit;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::node::{JoinConfig, MIN_FREE, NodeConfig};
 
@@ -28,7 +29,7 @@ pub const DATA_DIR: &str = "./forename-data";
 
 /// Settings from one source; what is not set is left to the next. Each field is a flag, the variable `FORENAME_` with the
 /// field's name, and a key of the file.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(Parser))]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
@@ -78,6 +79,34 @@ pub struct Partial {
     #[serde(alias = "api-tokens")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub api_tokens: Option<PathBuf>,
+    /// Speak HTTPS, with the certificate in this PEM file; as `tls = { cert, key, client_ca }` in the file
+    /// [env: FORENAME_TLS_CERT]
+    ///
+    /// Those between it and the authority follow it in the file. It is read anew at the signal HUP, with the key.
+    #[serde(skip_deserializing)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that certificate, in a PEM file [env: FORENAME_TLS_KEY]
+    #[serde(skip_deserializing)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub tls_key: Option<PathBuf>,
+    /// Let only those call who show a certificate of an authority in this PEM file [env: FORENAME_TLS_CLIENT_CA]
+    #[serde(skip_deserializing)]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub tls_client_ca: Option<PathBuf>,
+    /// The three of them, as a table of the file.
+    #[serde(default, skip_serializing)]
+    #[cfg_attr(feature = "cli", arg(skip))]
+    pub tls: Option<TlsTable>,
+    /// Write what administrators do into this file too, a JSON object a line [env: FORENAME_AUDIT_LOG]
+    ///
+    /// It is appended to, and opened anew at the signal HUP.
+    #[serde(alias = "audit-log")]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub audit_log: Option<PathBuf>,
+    /// What is logged, like `info` or `forename=debug` [env: FORENAME_LOG] [default: info]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILTER"))]
+    pub log: Option<String>,
     /// Names by which HTTP may be called, besides localhost and IP addresses; several with commas [env: FORENAME_HOSTS]
     ///
     /// A call to another name is refused: a web page that points its own name at this node could read everything.
@@ -144,6 +173,19 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:7400")
 }
 
+/// Where certificates are, as a configuration file says it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsTable {
+    /// The node's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// The authorities of callers' certificates.
+    #[serde(alias = "client-ca")]
+    pub client_ca: Option<PathBuf>,
+}
+
 /// A file of API tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,6 +209,12 @@ pub struct Settings {
     pub rate: Rate,
     /// How many connections there may be.
     pub connections: Connections,
+    /// How HTTP is encrypted; none: not at all.
+    pub tls: Option<Tls>,
+    /// Where it is written what administrators do, besides the log.
+    pub audit_log: Option<PathBuf>,
+    /// What is logged; none for what the program does by default.
+    pub log: Option<String>,
     /// The node's own.
     pub node: NodeConfig,
 }
@@ -182,7 +230,11 @@ impl Partial {
     }
 
     fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+        let mut settings: Self = toml::from_str(text)?;
+        if let Some(TlsTable { cert, key, client_ca }) = settings.tls.take() {
+            (settings.tls_cert, settings.tls_key, settings.tls_client_ca) = (cert, key, client_ca);
+        }
+        Ok(settings)
     }
 
     /// The settings in variables named `FORENAME_…`, which `lookup` finds. An empty one counts as not set.
@@ -225,6 +277,12 @@ impl Partial {
             min_free: self.min_free.or(lower.min_free),
             fix_permissions: self.fix_permissions.or(lower.fix_permissions),
             insecure: self.insecure.or(lower.insecure),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
+            tls_client_ca: self.tls_client_ca.or(lower.tls_client_ca),
+            tls: None,
+            audit_log: self.audit_log.or(lower.audit_log),
+            log: self.log.or(lower.log),
             api_tokens: self.api_tokens.or(lower.api_tokens),
             api_token: if self.api_token.is_empty() { lower.api_token } else { self.api_token },
         }
@@ -246,6 +304,7 @@ impl Partial {
         if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
         }
+        let tls = tls(self.tls_cert, self.tls_key, self.tls_client_ca)?;
         let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR.into());
         let join = join(self.join, self.token, self.join_token_file, &data_dir)?;
         // Tells nodes apart also where nobody named them.
@@ -270,8 +329,20 @@ impl Partial {
             fix_permissions: self.fix_permissions == Some(true),
             rate,
             connections,
+            tls,
+            audit_log: self.audit_log,
+            log: self.log,
             node,
         })
+    }
+}
+
+/// How HTTP is encrypted, with what is in these files.
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>, client_ca: Option<PathBuf>) -> Result<Option<Tls>, ConfigError> {
+    match (cert, key, client_ca) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), client_ca) => Ok(Some(Tls::read(&TlsFiles { cert, key, client_ca })?)),
+        _ => Err(ConfigError::HalfTls),
     }
 }
 

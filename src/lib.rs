@@ -40,7 +40,9 @@
 //! | `store` | ordered tables: the trait, the schema of keys and rows, in memory, on disk |
 //! | `codec` | the binary encoding of frames and records |
 //! | `transport` | QUIC between nodes: identities, join tokens, frames, peers |
+//! | `metrics` | what is counted and measured of a node |
 //! | [`node`] | the driver: the only owner of a replica and its store |
+//! | `audit` | what administrators did |
 //! | `backup` | all of a node in one file |
 //! | `files` | files and directories that only their owner can read |
 //! | `api` | the HTTP interface |
@@ -118,6 +120,8 @@ pub mod store;
 #[doc(hidden)]
 pub mod api;
 #[cfg(feature = "node")]
+mod audit;
+#[cfg(feature = "node")]
 #[doc(hidden)]
 pub mod backup;
 #[cfg(feature = "cli")]
@@ -131,6 +135,8 @@ pub mod config;
 mod files;
 #[cfg(feature = "node")]
 mod library;
+#[cfg(feature = "node")]
+mod metrics;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]

@@ -10,6 +10,7 @@ mod handle;
 mod health;
 mod incarnations;
 mod init;
+mod limits;
 #[doc(hidden)]
 pub mod offline;
 mod operator;
@@ -35,6 +36,7 @@ pub(crate) use self::health::Health;
 pub(crate) use self::health::disk_hangs;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
 pub use self::init::{Founded, InitError};
+pub use self::limits::NodeLimits;
 use self::operator::Operator;
 use self::rejoin::WayIn;
 use crate::files;
@@ -80,6 +82,12 @@ pub struct NodeConfig {
     /// Cuts links, for demonstrations and tests.
     #[doc(hidden)]
     pub links: Option<Arc<dyn LinkFilter>>,
+}
+
+impl From<&NodeConfig> for NodeLimits {
+    fn from(config: &NodeConfig) -> Self {
+        Self { max_open: config.max_open, max_total: config.max_total, min_free: config.min_free }
+    }
 }
 
 impl NodeConfig {
@@ -169,6 +177,7 @@ pub struct Node {
     handle: Handle,
     peer_address: SocketAddr,
     operator: Operator,
+    limits: watch::Sender<NodeLimits>,
     stop: mpsc::Sender<()>,
     ended: watch::Receiver<Option<Ended>>,
 }
@@ -205,6 +214,7 @@ impl Node {
     /// See [`NodeError`]; nothing runs then.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
         let join = config.join.as_ref().map(JoinConfig::way_in).transpose()?;
+        let limits = NodeLimits::from(&config);
         let begins = config.join.is_some() || config.found.is_some();
         if !begins && !config.data_dir.join("db").is_dir() {
             return Err(NodeError::NoCluster(config.data_dir));
@@ -263,7 +273,7 @@ impl Node {
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
         let (backups_sender, backups) = mpsc::channel(1);
-        let watches = Watches::new(node, replica.last_event(), transport.handle());
+        let watches = Watches::new(node, replica.last_event(), transport.handle(), limits);
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
         let handle = handle.with_watches(&watches);
         let operator = Operator {
@@ -274,11 +284,11 @@ impl Node {
             transport: watches.transport.subscribe(),
             backups: backups_sender,
         };
-        let ended = watches.ended.subscribe();
+        let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
         let reception = Reception(lives.start(replica)?);
-        Ok((Self { handle, peer_address, operator, stop, ended }, reception))
+        Ok((Self { handle, peer_address, operator, limits, stop, ended }, reception))
     }
 
     /// To ask it.
@@ -292,6 +302,11 @@ impl Node {
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
+    }
+
+    /// Changes the limits of the node, within a second. What was taken stays.
+    pub fn set_limits(&self, limits: NodeLimits) {
+        self.limits.send_replace(limits);
     }
 
     /// What an operator may do.

@@ -5,6 +5,7 @@
 //! or its operator has said that something else keeps strangers out.
 
 mod allow;
+mod attempt;
 mod rates;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 pub(crate) use allow::Caller;
 pub(super) use allow::{About, allow, forbidden};
+pub(super) use attempt::Change;
 pub(super) use rates::Rates;
 pub use rates::{DEFAULT_RATE, Rate};
 
@@ -176,11 +178,15 @@ impl ApiTokens {
         self.0.borrow().is_empty()
     }
 
-    /// Puts others in their place, for all that is asked from now on. Event streams end, and what is left of batches is not
-    /// taken, so that whoever reads or sends them shows their tokens again.
+    /// Puts others in their place, for all that is asked from now on. Where they are not the same, event streams end, and what
+    /// is left of batches is not taken, so that whoever reads or sends them shows their tokens again.
     pub fn replace(&self, others: &Self) {
         let others = Arc::clone(&others.0.borrow());
-        self.0.send_replace(others);
+        self.0.send_if_modified(|tokens| {
+            let differ = *tokens != others;
+            *tokens = others;
+            differ
+        });
     }
 
     /// Says when others are in their place.

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::auth::Caller;
-use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
+use super::auth::{Caller, Change};
+use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, internal, json};
 use super::{Admin, Api};
 use crate::backup::Writer;
 use crate::clock::NodeId;
-use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
+use crate::metrics::{Format, Scraped};
+use crate::model::{Cluster, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::{Backup, disk_hangs};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
@@ -49,7 +50,7 @@ pub(super) async fn configure(
     JsonBody(change): JsonBody<ClusterSettingsBody>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Configure(change)).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(Change::of(&change).made(json(StatusCode::OK, &cluster_of(&*api.admin, view))))
 }
 
 /// How an eviction is asked for.
@@ -64,13 +65,11 @@ pub(super) struct EvictParams {
 /// Accepted: it is done once all who stay have joined in.
 pub(super) async fn evict(
     State(api): State<Arc<Api>>,
-    caller: Caller,
     Segments(node): Segments<String>,
     Params(EvictParams { force }): Params<EvictParams>,
 ) -> Result<Response, Box<Problem>> {
     let node = node_of(&node)?;
     let view = api.cluster(ClusterCommand::Evict { node, force }).await?;
-    tracing::info!(%node, force, by = %caller.holder, "an eviction was asked for over HTTP");
     Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
 }
 
@@ -136,7 +135,8 @@ pub(super) async fn mint_token(
 ) -> Result<Response, Box<Problem>> {
     let (ttl, uses) = body.checked().map_err(|why| Problem::boxed(ProblemType::InvalidRequest, why))?;
     let token = api.admin.mint_token(ttl, uses).map_err(|refusal| Box::new(refusal.into()))?;
-    Ok(json(StatusCode::CREATED, &TokenIssued { token }))
+    let change = Change::of(&TokenBody { ttl: Some(Span(ttl)), uses: Some(uses) });
+    Ok(change.made(json(StatusCode::CREATED, &TokenIssued { token })))
 }
 
 /// A file for `forename restore`, as it is read from disk: what the client does not take is not read.
@@ -172,6 +172,23 @@ pub(super) async fn backup(
     let body = Body::from_stream(ReceiverStream::new(receiver));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response())
+}
+
+/// The node's metrics, also where its replica gives no answer in time: then without what only that knows.
+pub(super) async fn metrics(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    headers: HeaderMap,
+) -> Result<Response, Box<Problem>> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    let cluster = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await;
+    let cluster = cluster.ok().and_then(Result::ok);
+    let version = env!("CARGO_PKG_VERSION");
+    let scraped = Scraped { version, cluster: cluster.as_ref(), queued: api.admin.queued() };
+    let text = api.handle.metrics().scrape(&scraped, format);
+    let text = text.map_err(|error| internal(&format!("the metrics cannot be written: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, format.media_type())], text).into_response())
 }
 
 /// The process lives; nothing else is asked, so that a slow disk does not have it killed.

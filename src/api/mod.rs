@@ -13,12 +13,15 @@ mod gate;
 mod grid;
 mod names;
 mod namespaces;
+mod observe;
 mod places;
 mod problem;
 mod reading;
 mod registrations;
 mod routes;
 mod server;
+mod shared;
+mod tls;
 mod which_cluster;
 
 use std::io;
@@ -33,6 +36,8 @@ pub use gate::{Gate, GateError};
 use places::Places;
 pub use problem::PROBLEM_JSON;
 pub use server::Connections;
+pub use shared::Shared;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 // A node in this process answers with these too.
 pub(crate) use batch::{AT_ONCE, batch_line};
@@ -42,10 +47,11 @@ pub(crate) use namespaces::{changed, rules_of};
 pub(crate) use reading::checked;
 pub(crate) use registrations::{longest, page_limit, registered};
 
+use crate::audit::Audit;
 use crate::clock::Millis;
 use crate::model::{Cluster, Problem};
-use crate::node::Handle;
 pub use crate::node::{Admin, BackupAnswer};
+use crate::node::{Handle, random};
 use crate::replica::{ClusterCommand, Query, Refusal};
 
 /// Bytes of a request's body. Above the sum of all limits of one registration.
@@ -71,16 +77,17 @@ struct Api {
     streams: Arc<Places>,
     batches: Arc<Places>,
     rates: Rates,
+    audit: Audit,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
 
 impl Api {
-    fn new(handle: Handle, admin: Arc<dyn Admin>, tokens: ApiTokens, rate: Rate) -> Arc<Self> {
-        let rates = Rates::new(rate);
+    fn new(handle: Handle, admin: Arc<dyn Admin>, doors: &Doors) -> Arc<Self> {
+        let (tokens, rates, audit) = (doors.tokens.clone(), Rates::new(doors.rate.clone()), doors.audit.clone());
         let streams = Places::new(MAX_STREAMS, MAX_STREAMS_OF_ONE, STREAMS_FOR_ADMINS);
         let batches = Places::new(MAX_BATCHES, MAX_BATCHES_OF_ONE, BATCHES_FOR_ADMINS);
-        Arc::new(Self { handle, admin, tokens, streams, batches, rates, stopping: watch::Sender::new(false) })
+        Arc::new(Self { handle, admin, tokens, streams, batches, rates, audit, stopping: watch::Sender::new(false) })
     }
 
     async fn query<Q: Query>(&self, query: Q, caller: &auth::Caller) -> Result<Q::Answer, Box<Problem>> {
@@ -105,15 +112,26 @@ pub struct Doors {
     /// The names of the node, and the web pages that may call it.
     pub gate: Gate,
     /// How fast callers may be.
-    pub rate: Rate,
+    pub rate: Shared<Rate>,
     /// How many connections there may be, and how long each may stand idle.
-    pub connections: Connections,
+    pub connections: Shared<Connections>,
+    /// How the interface is encrypted; none: not at all.
+    pub tls: Option<Tls>,
+    /// Where it is written what administrators do.
+    pub audit: Audit,
 }
 
 /// The interface as a service, for a server of one's own. [`serve`] brings one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    let routes = routes::router(Api::new(handle.clone(), admin, doors.tokens, doors.rate));
-    which_cluster::before(doors.gate.before(routes), handle)
+    layered(&Api::new(handle, admin, &doors), doors.gate)
+}
+
+/// The routes behind what is done with every request.
+fn layered(api: &Arc<Api>, gate: Gate) -> Router {
+    let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
+    // What cannot be drawn is as good as any other number: it tells processes apart where it can.
+    let process = random().map_or(0, u64::from_le_bytes);
+    observe::before(routes, routes::calls(), Arc::clone(api.handle.metrics()), process)
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
@@ -127,9 +145,8 @@ pub async fn serve(
     doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle.clone(), admin, doors.tokens, doors.rate);
-    let routes = which_cluster::before(doors.gate.before(routes::router(Arc::clone(&api))), handle);
-    server::run(listener, routes, doors.connections, shutdown, || {
+    let api = Api::new(handle, admin, &doors);
+    server::run(listener, layered(&api, doors.gate), doors.connections, doors.tls, shutdown, || {
         api.stopping.send_replace(true);
     })
     .await

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::auth::Caller;
+use super::auth::{Caller, Change};
 use super::extract::{Body, NoParams, Params, Segments, json};
 use super::registrations::page_limit;
 use super::{Api, asked};
@@ -51,7 +51,8 @@ pub(super) async fn set(
 ) -> Result<Response, Box<Problem>> {
     let rules = Box::new(rules_of(&namespace, &body)?);
     let set = SetRules { namespace, rules, if_version: body.if_version };
-    Ok(json(StatusCode::OK, &asked(api.handle.set_rules(set, caller.asks())).await?))
+    let set = asked(api.handle.set_rules(set, caller.asks())).await?;
+    Ok(Change::of(&body).made(json(StatusCode::OK, &set)))
 }
 
 pub(super) async fn change(
@@ -61,7 +62,8 @@ pub(super) async fn change(
     Params(NoParams {}): Params<NoParams>,
     Body(patch): Body<NamespacePatch>,
 ) -> Result<Response, Box<Problem>> {
-    Ok(json(StatusCode::OK, &changed(&api.handle, &namespace, &patch, &caller.asks()).await?))
+    let changed = changed(&api.handle, &namespace, &patch, &caller.asks()).await?;
+    Ok(Change::of(&patch).made(json(StatusCode::OK, &changed)))
 }
 
 /// Changes the rules in force. Where others change them meanwhile, and the patch does not say which it is meant for, it goes

@@ -1,6 +1,6 @@
 //! The table of all calls: the router is made of it, and so are the tests that must hold for every call.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -8,13 +8,13 @@ use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::auth::{About, allow};
+use super::observe::Calls;
 use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
 
 /// One call.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests go through all calls"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     /// The scope that it takes; none: it is open to all.
@@ -74,9 +74,23 @@ pub(super) const TABLE: &[Route] = table! {
     DELETE "/v1/cluster/leave", ADMIN, All => cluster::stay;
     GET    "/v1/cluster/backup", ADMIN, All => cluster::backup;
     POST   "/v1/cluster/tokens", ADMIN, All => cluster::mint_token;
+    GET    "/metrics", READ, Cluster => cluster::metrics;
     GET    "/healthz", OPEN, Cluster => cluster::healthz;
     GET    "/readyz", OPEN, Cluster => cluster::readyz;
 };
+
+/// What the calls are called in the metrics.
+static LABELS: LazyLock<Vec<String>> =
+    LazyLock::new(|| TABLE.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
+
+/// The calls by the patterns of their paths.
+pub(super) fn calls() -> Calls {
+    let mut calls = Calls::new();
+    for (route, label) in TABLE.iter().zip(&*LABELS) {
+        calls.entry(route.path).or_default().push((route.method.clone(), label));
+    }
+    calls
+}
 
 /// The routes of the table, each behind its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {

@@ -4,80 +4,44 @@
 //! more than [`Connections::most`], and one address has no more than its part of them. A client that sends nothing,
 //! drips its headers or takes no answer is cut off after a time.
 
+mod connection;
 mod count;
+mod terms;
 
-use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use axum::response::Response;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
 
 pub(super) use self::count::network;
 use self::count::{Count, Full};
+pub use self::terms::Connections;
+pub(super) use self::terms::Peer;
+use super::shared::Shared;
+use super::tls::Tls;
 
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// After a failure to accept, as for want of descriptors, which others may give back meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
-/// How many connections there may be, and how long each may stand idle.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Connections {
-    /// At once, of all.
-    pub most: usize,
-    /// At once, of one address; for IPv6, of one network of 64 bits.
-    pub most_of_address: usize,
-    /// Until the headers of a request are there, from the connection's beginning or the answer before.
-    pub headers_within: Duration,
-    /// Until the body of a request is there, but for a batch; there, until the next bytes.
-    pub body_within: Duration,
-    /// Until a client has taken some bytes of an answer.
-    pub answer_taken_within: Duration,
-}
-
-impl Default for Connections {
-    /// Guesses: proxies keep connections for about a minute, and their pools and a few thousand streams fit in.
-    fn default() -> Self {
-        Self {
-            most: 4096,
-            most_of_address: 1024,
-            headers_within: Duration::from_secs(60),
-            body_within: Duration::from_secs(60),
-            answer_taken_within: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Whom a connection is from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
-
-/// Serves the routes until `shutdown` resolves; then calls `stopping`, and gives requests under way a few seconds.
+/// Serves the routes, with TLS where there is any, until `shutdown` resolves; then calls `stopping`, and gives requests under way a few seconds.
 ///
 /// # Errors
 /// None at present: what accepting a connection runs into may pass.
 pub(super) async fn run(
     listener: TcpListener,
     routes: Router,
-    limits: Connections,
+    limits: Shared<Connections>,
+    tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
     stopping: impl FnOnce(),
 ) -> io::Result<()> {
-    let count = Arc::new(Count::new(limits.most, limits.most_of_address));
+    let count = Arc::new(Count::new(limits.clone()));
     let (graceful, mut tasks) = (GracefulShutdown::new(), JoinSet::new());
     tokio::pin!(shutdown);
     loop {
@@ -86,15 +50,17 @@ pub(super) async fn run(
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => match count.enter(address.ip()) {
                     Ok(ticket) => {
-                        let connection = graceful.watch(connection(stream, Peer(address.ip()), routes.clone(), limits));
+                        let (peer, acceptor) = (Peer(address.ip()), tls.as_ref().map(Tls::acceptor));
+                        let terms = (routes.clone(), limits.get(), graceful.watcher());
                         tasks.spawn(async move {
-                            if let Err(error) = connection.await {
-                                tracing::debug!("a connection of {} ended: {error}", address.ip());
-                            }
+                            let (routes, limits, watcher) = terms;
+                            connection::serve(stream, peer, routes, limits, acceptor, watcher).await;
                             drop(ticket);
                         });
                     }
-                    Err(full) => turn_away(&stream, full),
+                    // With TLS nothing can be said before the handshake, which is too much to give to one who is turned away.
+                    Err(full) if tls.is_none() => turn_away(&stream, full),
+                    Err(_) => {}
                 },
                 Err(error) => {
                     tracing::debug!("cannot accept a connection: {error}");
@@ -110,37 +76,6 @@ pub(super) async fn run(
     // What is not done by then is dropped with its task.
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     Ok(())
-}
-
-type Io = TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>;
-
-/// A connection that serves one request after the other.
-fn connection(
-    stream: TcpStream,
-    peer: Peer,
-    routes: Router,
-    limits: Connections,
-) -> http1::Connection<
-    Io,
-    impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>,
-> {
-    // Answers are small and come one at a time: waiting to fill a segment only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("cannot set TCP_NODELAY: {error}");
-    }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.answer_taken_within));
-    let routes = TowerToHyperService::new(routes);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(limits);
-        routes.call(request)
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.headers_within)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }
 
 /// Tells why, as far as that goes without waiting for anybody.

@@ -76,6 +76,10 @@ impl Admin for FakeAdmin {
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
         [(NODE, WireVersion::PRESENT)].into()
     }
+
+    fn queued(&self) -> BTreeMap<NodeId, usize> {
+        [(NodeId(0xdef), 77), (NodeId(0xbad), 1)].into()
+    }
 }
 
 impl Fake {
@@ -214,6 +218,7 @@ fn cluster_view(member: bool) -> Cluster {
             reason: WaitReason::OutOfReach,
             since: None,
         }],
+        undecided_since: None,
         overdue: None,
         clock_suspect_ms: None,
         newcomers: Vec::new(),

@@ -41,6 +41,9 @@ pub(super) struct NodeArgs {
     /// With https: trust the certificates of this PEM file, and no others; by default those that the system trusts
     #[arg(long, value_name = "FILE", env = "FORENAME_CA_FILE", help_heading = NODE)]
     ca_file: Option<PathBuf>,
+    /// With https: show the certificate of this PEM file, which has its key too, to a node that asks for one
+    #[arg(long, value_name = "FILE", env = "FORENAME_CLIENT_CERT", help_heading = NODE)]
+    client_cert: Option<PathBuf>,
 }
 
 const NODE: &str = "Which node";
@@ -89,6 +92,9 @@ impl NodeArgs {
         }
         if let Some(path) = &self.ca_file {
             client = client.with_ca(&read("the certificates", path)?)?;
+        }
+        if let Some(path) = &self.client_cert {
+            client = client.with_identity(&read("the certificate to show", path)?)?;
         }
         let secret = match (&self.api_token, &self.api_token_file) {
             (Some(secret), _) => secret.clone(),

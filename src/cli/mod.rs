@@ -8,6 +8,7 @@ mod backup;
 mod claim;
 mod cluster;
 mod completions;
+mod config;
 mod conflicts;
 mod demo;
 mod explain;
@@ -17,15 +18,18 @@ mod failure;
 mod groups;
 mod import;
 mod init;
+mod logs;
 mod member;
 mod namespace;
 mod output;
 mod recover;
 mod rejoin;
 mod release;
+mod reload;
 mod rename;
 mod restore;
 mod serve;
+mod settings;
 mod show;
 mod signals;
 mod status;
@@ -38,10 +42,11 @@ mod watch;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::args::{Format, Tabular};
 use self::failure::{Exit, Failure, Outcome};
+use self::logs::{LogFormat, Logs};
 
 /// A masterless registry of unique names.
 #[derive(Parser, Debug)]
@@ -59,15 +64,6 @@ pub struct Cli {
     log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
-}
-
-/// The format of logs.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object on each line, for programs
-    Json,
 }
 
 #[derive(Subcommand, Debug)]
@@ -96,6 +92,8 @@ enum Command {
     Watch(watch::WatchArgs),
     Status(status::StatusArgs),
     Cluster(cluster::ClusterArgs),
+    /// Check or show the settings of a node, without running it
+    Config(config::ConfigArgs),
     /// List members, make join tokens, evict a member, leave
     Member(member::MemberArgs),
     /// Make a token for callers of the HTTP interface
@@ -122,8 +120,7 @@ impl Cli {
     }
 
     /// Returns the default of `FORENAME_LOG`.
-    #[must_use]
-    pub fn default_log(&self) -> &'static str {
+    fn default_log(&self) -> &'static str {
         match self.command {
             Command::Serve(_) => "info",
             // The demonstration cuts links on purpose, so warnings about them are no news.
@@ -132,17 +129,12 @@ impl Cli {
         }
     }
 
-    /// Returns the format of logs.
-    #[must_use]
-    pub fn log_format(&self) -> LogFormat {
-        self.log_format
-    }
-
     /// Runs the command and returns its exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let format = self.command.format();
-        match self.command.run() {
+        let logs = Logs::start(self.default_log(), self.log_format);
+        match self.command.run(&logs) {
             Ok(exit) => exit.into(),
             Err(failure) => tell(&failure, format).into(),
         }
@@ -183,6 +175,7 @@ impl Command {
             Self::Status(args) => args.client.output,
             Self::Member(args) => args.format(),
             Self::Cluster(args) => args.format(),
+            Self::Config(args) => args.format(),
             Self::Token(args) => args.format(),
             Self::Namespace(args) => args.format(),
             Self::Backup(args) => args.client.output,
@@ -196,10 +189,11 @@ impl Command {
         }
     }
 
-    fn run(self) -> Outcome {
+    fn run(self, logs: &Logs) -> Outcome {
         match self {
             Self::Init(args) => init::run(&args),
-            Self::Serve(args) => serve::run(args),
+            Self::Serve(args) => serve::run(args, logs),
+            Self::Config(args) => config::run(args),
             Self::Claim(args) => block_on(claim::run(args)),
             Self::Show(args) => block_on(show::run(args)),
             Self::Explain(args) => block_on(explain::run(args)),

@@ -7,12 +7,14 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::failure::{Exit, Failure, Outcome};
+use super::logs::Logs;
 use super::output;
+use super::reload::{self, Live, Loaded};
+use super::settings::effective;
 use super::signals::{Reload, Stop};
 use super::version;
-use crate::api::auth::ApiTokens;
 use crate::api::{Connections, Doors};
-use crate::config::{ConfigError, Partial, Settings};
+use crate::config::{Audit, ConfigError, Partial};
 use crate::files;
 use crate::node::{Node, Stopped, descriptors};
 
@@ -27,41 +29,31 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
-    fn settings(self, lookup: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    /// The settings that count, and which of them are from where.
+    pub(super) fn load(self, lookup: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
         let set = lookup("FORENAME_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         let file = match self.config.or(set) {
             Some(path) => Partial::from_file(&path)?,
             None => Partial::default(),
         };
-        self.flags.over(Partial::from_variables(lookup)?).over(file).finish()
+        let variables = Partial::from_variables(lookup)?;
+        let effective = effective(&self.flags, &variables, &file);
+        let settings = self.flags.over(variables).over(file).finish()?;
+        reload::filter(settings.log.as_deref())?;
+        Ok(Loaded { settings, effective })
     }
 }
 
-pub(super) fn run(args: ServeArgs) -> Outcome {
-    let read = || args.clone().settings(|key| std::env::var(key).ok());
-    let settings = read().map_err(|error| Failure::usage(error.to_string()))?;
+pub(super) fn run(args: ServeArgs, logs: &Logs) -> Outcome {
+    let read = || args.clone().load(|key| std::env::var(key).ok());
+    let unusable = |error: ConfigError| Failure::usage(error.to_string());
+    let loaded = read().map_err(unusable)?;
+    logs.set(reload::filter(loaded.settings.log.as_deref()).map_err(unusable)?);
+    let audit = Audit::default();
+    reload::open(&audit, loaded.settings.audit_log.clone()).map_err(unusable)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?.block_on(serve(settings, read))
-}
-
-/// Reads the API tokens again. All other settings need a restart. Where the new tokens are not valid the old ones stay.
-fn read_tokens_again(tokens: &ApiTokens, read: impl Fn() -> Result<Settings, ConfigError>) {
-    match read() {
-        Ok(settings) if settings.tokens.is_empty() != tokens.is_empty() => {
-            tracing::error!(
-                "API tokens stay as they were: a node with none lets everybody in, so that takes a restart"
-            );
-        }
-        Ok(settings) => {
-            tokens.replace(&settings.tokens);
-            tracing::info!("API tokens are read anew; other settings take a restart");
-        }
-        // The faulty line may contain a misplaced secret, so only the message is logged.
-        Err(ConfigError::File { path, error }) => {
-            tracing::error!("API tokens stay as they were: {}: {}", path.display(), error.message());
-        }
-        Err(error) => tracing::error!("API tokens stay as they were: {error}"),
-    }
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(serve(loaded, audit, logs, read))
 }
 
 /// Returns the limits of connections, reduced where too few file descriptors would be left for the store and the peers.
@@ -80,7 +72,8 @@ fn connections(wanted: Connections) -> Connections {
     Connections { most, ..wanted }
 }
 
-async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigError>) -> Outcome {
+async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Result<Loaded, ConfigError>) -> Outcome {
+    let Loaded { settings, effective } = loaded;
     let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
     // Signals are handled before anything is started, so that none arrives while the node is half started.
     let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
@@ -97,7 +90,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
         files::close_to_others(dir)
             .map_err(|error| failed(&format!("cannot close {} to others", dir.display()), error))?;
     }
-    let connections = connections(settings.connections);
+    let limits = connections(settings.connections);
     let (node, reception) = Node::launch(settings.node).map_err(|error| Failure::failed(error.to_string()))?;
     let (id, peer) = (node.handle().node(), node.peer_address());
     tracing::info!(node = %id, label, %http, %peer, "listening: for clients over HTTP, for other nodes over QUIC (UDP)");
@@ -107,13 +100,31 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
             "asks this member to be let in, unless this node is in already; 'forename member list' there says what it waits for"
         );
     }
-    let (tokens, (stop, stopping)) = (settings.tokens, oneshot::channel::<()>());
+    let (stop, stopping) = oneshot::channel::<()>();
     // A message and a dropped sender mean the same.
     let shutdown = async move { drop(stopping.await) };
-    let doors = Doors { tokens: tokens.clone(), gate: settings.gate, connections, rate: settings.rate };
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let doors = Doors {
+        tokens: settings.tokens,
+        gate: settings.gate,
+        rate: settings.rate.into(),
+        connections: limits.into(),
+        tls: settings.tls,
+        audit,
+    };
+    let mut live = Live {
+        node: &node,
+        logs,
+        tokens: doors.tokens.clone(),
+        tls: doors.tls.clone(),
+        rate: doors.rate.clone(),
+        connections: doors.connections.clone(),
+        audit: doors.audit.clone(),
+        effective,
+    };
     let server = tokio::spawn(node.serve(listener, doors, shutdown));
     tokio::pin!(server);
-    output::line(&format!("http://{http}"))?;
+    output::line(&format!("{scheme}://{http}"))?;
     // Until the node is a member, probes are answered, and other requests are told that it is still joining.
     let received = tokio::select! {
         received = reception.outcome() => Some(received),
@@ -135,7 +146,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
     let reloads = async {
         loop {
             reload.asked().await;
-            read_tokens_again(&tokens, &read);
+            live.take(read(), connections);
         }
     };
     let result = tokio::select! {
@@ -170,13 +181,16 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
 mod tests {
     use clap::Parser;
 
+    use crate::config::Settings;
+
     use super::super::{Cli, Command};
     use super::*;
 
     fn settings(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let cli = Cli::try_parse_from(["forename", "serve"].iter().chain(arguments)).unwrap();
         let Command::Serve(args) = cli.command else { panic!("serve was parsed as another command") };
-        args.settings(|key| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
+        args.load(|key| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned()))
+            .map(|loaded| loaded.settings)
     }
 
     #[test]

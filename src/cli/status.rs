@@ -55,9 +55,6 @@ struct Checked {
     cluster: Cluster,
 }
 
-/// Milliseconds after which a member is called silent. Promises are sent once a second even when nothing happens.
-const SILENT_AFTER: u64 = 5000;
-
 /// Returns one sentence for each problem that an operator should look at.
 fn wrong(cluster: &Cluster) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -82,17 +79,9 @@ fn wrong(cluster: &Cluster) -> Vec<String> {
 
 /// Returns how long a member has been silent; none where it has been heard from lately.
 fn silent_for(cluster: &Cluster, member: &Member) -> Option<String> {
-    if member.node == cluster.node {
-        return None;
-    }
-    match member.heard_at {
-        // This node may have just started, so this is a bad sign only where there is no connection either.
-        None => (!member.connected).then(|| "as long as this node runs".to_owned()),
-        Some(heard) => {
-            let silent = cluster.time.0.0.saturating_sub(heard.0.0);
-            (silent >= SILENT_AFTER).then(|| output::ago(cluster.time, Some(heard)))
-        }
-    }
+    let never = || "as long as this node runs".to_owned();
+    let ago = || member.heard_at.map_or_else(never, |heard| output::ago(cluster.time, Some(heard)));
+    cluster.is_silent(member).then(ago)
 }
 
 fn render(cluster: &Cluster) -> String {

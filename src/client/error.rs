@@ -19,6 +19,9 @@ pub enum ClientError {
     /// The certificates to trust with `https` cannot be used.
     #[error("the certificates to trust cannot be used: {0}; give a PEM file of the authority that signed the node's")]
     Ca(String),
+    /// The certificate to show with `https` cannot be used.
+    #[error("the certificate to show cannot be used: {0}; give a PEM file that has the certificate and its key")]
+    Identity(String),
     /// A name that no path can hold.
     #[error("{0:?} cannot be part of an address, so it can only be reached by its registration")]
     Path(String),

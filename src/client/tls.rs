@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -16,6 +16,35 @@ use super::nodes::Nodes;
 /// How long a connection is kept for another request: well below the time after which a node closes it.
 const IDLE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whom a client trusts with `https`, and what it shows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trust {
+    /// The certificates to trust; none for those of the system.
+    pub(super) ca: Option<Vec<CertificateDer<'static>>>,
+    /// What it shows to a node that asks for a certificate.
+    pub(super) identity: Option<Identity>,
+}
+
+/// A certificate, with those between it and its authority, and its key.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+}
+
+/// What is in a PEM file that has both.
+pub(super) fn identity(pem: &[u8]) -> Result<Identity, ClientError> {
+    let wrong = |why: &str| ClientError::Identity(why.to_owned());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|error| wrong(&error.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong("there is no certificate in the file"));
+    }
+    // What is said of a key that cannot be read may have some of it.
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| wrong("there is no private key in the file"))?;
+    Ok(Identity { chain, key: Arc::new(key) })
+}
 
 /// The certificates of a PEM file.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ClientError> {
@@ -31,30 +60,35 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
 pub(super) fn connections(
     nodes: &Nodes,
     token: Option<&HeaderValue>,
-    ca: Option<&[CertificateDer<'static>]>,
+    trust: &Trust,
 ) -> Result<reqwest::Client, ClientError> {
     let headers: HeaderMap = token.into_iter().map(|token| (AUTHORIZATION, token.clone())).collect();
     let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_WITHIN).pool_idle_timeout(IDLE);
-    let builder = builder.default_headers(headers).tls_backend_preconfigured(config(nodes, ca)?);
+    let builder = builder.default_headers(headers).tls_backend_preconfigured(config(nodes, trust)?);
     builder.build().map_err(|error| ClientError::Ca(chain(&error)))
 }
 
 /// Whom to trust. The system is asked only where it matters: that reads files.
-fn config(nodes: &Nodes, ca: Option<&[CertificateDer<'static>]>) -> Result<ClientConfig, ClientError> {
+fn config(nodes: &Nodes, trust: &Trust) -> Result<ClientConfig, ClientError> {
     let wrong = |error: rustls::Error| ClientError::Ca(error.to_string());
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(wrong)?;
-    let builder = match ca {
+    let builder = match &trust.ca {
         None if nodes.use_tls() => builder.with_platform_verifier().map_err(wrong)?,
-        _ => {
+        ca => {
             let mut roots = RootCertStore::empty();
-            for certificate in ca.unwrap_or_default() {
+            for certificate in ca.iter().flatten() {
                 roots.add(certificate.clone()).map_err(wrong)?;
             }
             builder.with_root_certificates(roots)
         }
     };
-    Ok(builder.with_no_client_auth())
+    match &trust.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(Identity { chain, key }) => builder
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(|error| ClientError::Identity(error.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +99,7 @@ mod tests {
     fn a_file_without_certificates_is_refused() {
         for pem in ["", "certificate", "-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n"] {
             assert!(matches!(certificates(pem.as_bytes()), Err(ClientError::Ca(_))), "{pem:?}");
+            assert!(matches!(identity(pem.as_bytes()), Err(ClientError::Identity(_))), "{pem:?}");
         }
     }
 }

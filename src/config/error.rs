@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::api::GateError;
 use crate::api::auth::ApiTokensError;
+use crate::api::{GateError, TlsError};
 
 /// Why settings cannot be used. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,30 @@ pub enum ConfigError {
     /// A name or an origin that cannot be let in.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// TLS takes a certificate and its key.
+    #[error("TLS takes both a certificate and its key: give tls.cert and tls.key, or --tls-cert and --tls-key")]
+    HalfTls,
+    /// The certificates or the key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The file of the audit log cannot be opened.
+    #[error("cannot open the audit log {path}: {error}; its directory has to be there and be the node's user's to write", path = path.display())]
+    AuditLog {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What is to be logged cannot be understood.
+    #[error(
+        "{filter:?} does not say what to log ({why}); write a level, or parts with levels, like info,forename=debug"
+    )]
+    Log {
+        /// As it was given.
+        filter: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A file of API tokens has none, and whoever names one does not mean everybody.
     #[error(
         "{0} has no [[api_token]], so that everybody could call this node; put one in, or leave the file out. `forename \

@@ -33,6 +33,9 @@ pub struct Cluster {
     pub watermark: Hlc,
     /// Registrations not yet final here.
     pub pending: u64,
+    /// When the earliest op was issued that is not decided here: a registration, or something that an operator does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided_since: Option<Time>,
     /// Members that the oldest pending registration waits for.
     pub waiting_for: Vec<Waiting>,
     /// A reservation whose time is over and which cannot end yet.
@@ -70,6 +73,31 @@ pub struct Cluster {
     /// Nodes whose keys are kept out, by their first ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub banned: Vec<NodeId>,
+}
+
+/// A member that was not heard of for so many milliseconds is silent: promises come once a second where nothing happens.
+const SILENT_AFTER: u64 = 5000;
+
+impl Cluster {
+    /// Whether nothing is wrong that an operator should look at: `forename status --check` says what it is.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        let is_well = self.member && self.clock_suspect_ms.is_none() && self.disk_hangs_ms.is_none();
+        let nothing_waits = self.joining_waits_for.is_empty() && self.eviction.is_none() && self.overdue.is_none();
+        let is_fine = |member: &Member| {
+            let in_touch = member.node == self.node || member.connected && !self.is_silent(member);
+            in_touch && member.skewed_ms.is_none() && member.refuses_ours_ms.is_none()
+        };
+        is_well && nothing_waits && self.forks.is_empty() && self.members.iter().all(is_fine)
+    }
+
+    /// Whether a member has not been heard of for some seconds. The node may just have started, so that it is only then a
+    /// bad sign when it has not heard of it at all and has no connection either.
+    #[must_use]
+    pub fn is_silent(&self, member: &Member) -> bool {
+        let Some(heard) = member.heard_at else { return member.node != self.node && !member.connected };
+        member.node != self.node && self.time.0.since(heard.0) >= SILENT_AFTER
+    }
 }
 
 /// The part of an event feed that is kept.

@@ -46,4 +46,7 @@ pub trait Admin: Send + Sync {
 
     /// The wire versions that this node and its connected peers speak, as far as they are known.
     fn wires(&self) -> BTreeMap<NodeId, WireVersion>;
+
+    /// Bytes of messages that wait to be sent to each connected peer.
+    fn queued(&self) -> BTreeMap<NodeId, usize>;
 }

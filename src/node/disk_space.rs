@@ -61,6 +61,11 @@ impl Disk {
         Ok(Self { dir: dir.to_owned(), least, found })
     }
 
+    /// Keeps so many bytes free from now on.
+    pub(super) fn keep(&mut self, least: u64) {
+        self.least = least;
+    }
+
     /// Why nothing more is to be registered, where the disk is low. A disk that does not say is taken to have room.
     pub(super) fn room(&self) -> Option<Refusal> {
         let space = fs4::available_space(&self.dir);

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::NodeLimits;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
@@ -40,6 +41,11 @@ impl Clocks {
     pub(super) fn now(self) -> Now {
         let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Now { wall: wall(), elapsed: Millis(elapsed) }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the driver measures what the pure parts take")]
+    fn instant_now(self) -> Instant {
+        Instant::now()
     }
 
     fn instant(self, elapsed: Millis) -> Instant {
@@ -88,6 +94,12 @@ pub(super) struct Driver {
     comeback: JoinSet<()>,
     disk: Disk,
     looks: tokio::time::Interval,
+    /// Those that the replica and the disk are told of; none before the first look.
+    limits: Option<NodeLimits>,
+    /// When the first input of the step that is under way came.
+    step_began: Option<Instant>,
+    /// Since when the disk is at work on the oldest batch that is not durable.
+    sync_began: Option<Instant>,
 }
 
 /// How a sponsor received a newcomer.
@@ -113,6 +125,9 @@ impl Driver {
             comeback: JoinSet::new(),
             disk,
             looks,
+            limits: None,
+            step_began: None,
+            sync_began: None,
         }
     }
 
@@ -159,7 +174,7 @@ impl Driver {
                 Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store_mut().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
-                    self.replica.handle(self.clocks.now(), Input::Wake);
+                    self.hand(Input::Wake);
                 }
             }
             self.take_more(channels);
@@ -191,10 +206,27 @@ impl Driver {
 
     /// Ends the step; how the life ends, where it does.
     fn step(&mut self) -> Option<End> {
+        let committed = self.replica.store().committed();
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
         self.tell_private();
-        outputs.into_iter().find_map(|output| self.act(output))
+        let end = outputs.into_iter().find_map(|output| self.act(output));
+        let now = self.clocks.instant_now();
+        if let Some(began) = self.step_began.take() {
+            self.watches.metrics.stepped(now - began);
+        }
+        if self.replica.store().committed() > committed {
+            self.sync_began.get_or_insert(now);
+        }
+        end
+    }
+
+    /// Hands the replica an input.
+    fn hand(&mut self, input: Input) {
+        if self.step_began.is_none() {
+            self.step_began = Some(self.clocks.instant_now());
+        }
+        self.replica.handle(self.clocks.now(), input);
     }
 
     /// Tells the transport which cluster this is, and its secret as soon as that is known. At every dial a token is shown: by a
@@ -228,7 +260,10 @@ impl Driver {
         match output {
             Output::Reply(ready) => ready.tell(),
             Output::Log(output) => self.act_for_log(output),
-            Output::Events(cursor) => drop(self.watches.events.send_replace(cursor)),
+            Output::Events(told) => {
+                self.watches.metrics.told(&told.tally);
+                self.watches.events.send_replace(told.last);
+            }
             Output::Halt(reason) => return Some(End::Halt(reason)),
             Output::Rejoin(next) => return Some(End::Rejoin(next)),
             Output::Left => return Some(End::Left),
@@ -258,8 +293,10 @@ impl Driver {
     }
 
     /// Whether the data directory is not where it was; takes note of how much room it has.
-    fn look_at_disk(&self) -> Option<Lost> {
+    fn look_at_disk(&mut self) -> Option<Lost> {
+        self.take_limits();
         let disk_hangs = self.replica.disk_hangs();
+        self.watches.metrics.sized(&self.replica.store().sizes());
         self.watches.health.send_modify(|health| {
             (health.disk_hangs, health.seen) = (disk_hangs, tokio::time::Instant::now());
         });
@@ -278,11 +315,26 @@ impl Driver {
         None
     }
 
+    /// Takes limits that were changed; in a new life too, whose replica was opened with those of the start.
+    fn take_limits(&mut self) {
+        let limits = *self.watches.limits.borrow();
+        if self.limits.replace(limits) != Some(limits) {
+            self.replica.set_limits_of_owner(limits.max_open, limits.max_total);
+            self.disk.keep(limits.min_free);
+        }
+    }
+
     fn on_disk(&mut self, event: DiskEvent) {
         match event {
             DiskEvent::Persisted(batch) => {
                 self.replica.store_mut().persisted(batch);
-                self.replica.handle(self.clocks.now(), Input::Persisted(batch));
+                let now = self.clocks.instant_now();
+                if let Some(began) = self.sync_began.take() {
+                    self.watches.metrics.synced(now - began);
+                }
+                // What was committed meanwhile is written now.
+                self.sync_began = (self.replica.store().committed() > batch).then_some(now);
+                self.hand(Input::Persisted(batch));
             }
             // The replica asks the store at the end of the step.
             DiskEvent::Failed(_) => {}
@@ -290,11 +342,11 @@ impl Driver {
     }
 
     fn on_input(&mut self, input: Input) {
-        self.replica.handle(self.clocks.now(), input);
+        self.hand(input);
     }
 
     fn on_call(&mut self, request: Request) {
-        self.replica.handle(self.clocks.now(), Input::Request(request));
+        self.hand(Input::Request(request));
     }
 
     /// A node that was evicted searches for its cluster by itself. For a newcomer the transport goes on trying until

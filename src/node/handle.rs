@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::health::Health;
 use super::incarnations::{KnownCluster, Watches};
 use crate::clock::NodeId;
+use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
 use crate::replica::{Asked, AwaitFinal, Caller, ClusterCommand, Command, Query, Refusal, Reply, Request, SetRules};
 
@@ -25,6 +26,7 @@ pub struct Handle {
     /// The namespaces whose names are private.
     private: watch::Receiver<Private>,
     health: watch::Receiver<Health>,
+    metrics: Arc<Metrics>,
 }
 
 /// Namespaces whose names are private.
@@ -36,7 +38,7 @@ impl Handle {
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
         let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
-        Self { node, calls, events, disk_low, cluster, private, health }
+        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default() }
     }
 
     /// The same, told what others may see of the node at any time.
@@ -47,6 +49,7 @@ impl Handle {
             cluster: watches.cluster.subscribe(),
             private: watches.private.subscribe(),
             health: watches.health.subscribe(),
+            metrics: Arc::clone(&watches.metrics),
             ..self
         }
     }
@@ -73,6 +76,11 @@ impl Handle {
     #[must_use]
     pub(crate) fn hindrance(&self) -> Option<String> {
         self.health.borrow().hindrance()
+    }
+
+    /// What is counted and measured of the node.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Whether the names of a namespace are private, as the node knows it.
@@ -102,12 +110,16 @@ impl Handle {
     /// # Errors
     /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
     pub async fn command(&self, command: Command, caller: Caller) -> Result<Registration, Refusal> {
-        if command.takes_names()
-            && let Some(low) = self.disk_low()
-        {
-            return Err(low);
+        let registers = matches!(command, Command::Register(_));
+        let low = self.disk_low().filter(|_| command.takes_names());
+        let answer = match low {
+            Some(low) => Err(low),
+            None => self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await,
+        };
+        if registers && answer.is_err() {
+            self.metrics.refused();
         }
-        self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await
+        answer
     }
 
     /// What became of a registration: when it is final, or when the wait ends with what is known then.

@@ -11,8 +11,9 @@ use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::error::ResourceError;
 use super::health::Health;
 use super::rejoin::WayIn;
-use super::{NodeError, QUEUE};
+use super::{NodeError, NodeLimits, QUEUE};
 use crate::clock::NodeId;
+use crate::metrics::Metrics;
 use crate::model::{ClusterId, Cursor};
 use crate::replica::{Config, Input, Refusal, Replica, Request, Start};
 use crate::store::SnapshotPart;
@@ -61,10 +62,12 @@ pub(super) struct Watches {
     /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limits: watch::Sender<NodeLimits>,
 }
 
 impl Watches {
-    pub(super) fn new(node: NodeId, last: Cursor, transport: Handle) -> Self {
+    pub(super) fn new(node: NodeId, last: Cursor, transport: Handle, limits: NodeLimits) -> Self {
         Self {
             node: watch::Sender::new(node),
             events: watch::Sender::new(last),
@@ -74,6 +77,8 @@ impl Watches {
             disk_low: watch::Sender::new(None),
             transport: watch::Sender::new(Some(transport)),
             ended: watch::Sender::new(None),
+            metrics: Arc::default(),
+            limits: watch::Sender::new(limits),
         }
     }
 }

@@ -74,4 +74,8 @@ impl Admin for Operator {
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
         self.transport.borrow().as_ref().map(transport::Handle::wires).unwrap_or_default()
     }
+
+    fn queued(&self) -> BTreeMap<NodeId, usize> {
+        self.transport.borrow().as_ref().map(transport::Handle::queued).unwrap_or_default()
+    }
 }

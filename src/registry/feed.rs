@@ -177,6 +177,11 @@ impl Feed {
         self.next + self.fresh.len() as u64
     }
 
+    /// The events of the current step.
+    pub(super) fn fresh(&self) -> &[EventRecord] {
+        &self.fresh
+    }
+
     /// The number of the earliest event kept, or of the next event where none is kept.
     pub(super) fn earliest(&self) -> u64 {
         self.first

@@ -38,6 +38,7 @@ mod request;
 mod reservations;
 mod retention;
 mod rows;
+mod tally;
 mod verdicts;
 mod waiters;
 
@@ -59,6 +60,7 @@ use self::reissue::Reissue;
 pub use self::reply::{Ready, Reply};
 pub use self::request::*;
 use self::retention::Retention;
+pub use self::tally::{Tally, Told};
 use self::verdicts::Verdicts;
 use self::waiters::Waiters;
 use crate::clock::{Millis, NodeId};
@@ -168,6 +170,11 @@ impl Registry {
         if self.retelling.is_some() { self.now.elapsed } else { deadline }
     }
 
+    /// How many registrations an owner may have that are open, and that hold names.
+    pub(crate) fn set_limits_of_owner(&mut self, max_open: Option<u32>, max_total: Option<u32>) {
+        (self.config.max_open_of_owner, self.config.max_total_of_owner) = (max_open, max_total);
+    }
+
     /// Returns the cursor of the last event.
     pub(crate) fn last_event(&self) -> Cursor {
         self.feed.last()
@@ -212,9 +219,10 @@ impl Registry {
         self.lattice.reload_pepper(store);
     }
 
-    /// Writes the events of the step. Returns the last cursor where there were any.
-    pub(crate) fn write_events(&mut self, store: &mut dyn Store) -> Option<Cursor> {
-        self.feed.write(store)
+    /// Writes the events of the step. Returns what they say where there were any.
+    pub(crate) fn write_events(&mut self, store: &mut dyn Store) -> Option<Told> {
+        let tally = Tally::of(self.feed.fresh(), self.me);
+        self.feed.write(store).map(|last| Told { last, tally })
     }
 }
 

@@ -24,6 +24,7 @@ impl<S: Store> Replica<S> {
             members,
             watermark: self.log.frontiers().watermark(),
             pending: self.registry.verdicts().pending(),
+            undecided_since: oldest.map(|(stamp, _)| Time(stamp.hlc.millis())),
             waiting_for: oldest.map(|(stamp, seq)| LogView::waiting_for(&self.log, stamp, seq)).unwrap_or_default(),
             overdue: self.overdue(),
             clock_suspect_ms: self.log.view().clock_suspect(),

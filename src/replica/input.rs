@@ -3,8 +3,7 @@
 use super::request::Request;
 use crate::clock::NodeId;
 use crate::log::{self, Message, Pass, SnapshotId};
-use crate::model::Cursor;
-use crate::registry::Ready;
+use crate::registry::{Ready, Told};
 use crate::store::{Batch, Write};
 
 /// Something that happened to the node.
@@ -59,8 +58,8 @@ pub enum Output {
     Reply(Ready),
     /// Do what the log asks for.
     Log(log::Output),
-    /// The feed has durable events up to this cursor.
-    Events(Cursor),
+    /// The feed has these events, which are durable.
+    Events(Told),
     /// The node must stop: the store failed, or going on would break a promise. The text says what happened, what it
     /// means and what to do.
     Halt(String),

@@ -161,6 +161,12 @@ impl<S: Store> Replica<S> {
         self.outbox.disk_hangs(self.now.elapsed)
     }
 
+    /// How many registrations an owner may have from now on that are open, and that hold names; none: any number.
+    pub fn set_limits_of_owner(&mut self, max_open: Option<u32>, max_total: Option<u32>) {
+        (self.config.max_open_of_owner, self.config.max_total_of_owner) = (max_open, max_total);
+        self.registry.set_limits_of_owner(max_open, max_total);
+    }
+
     /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let read = if self.readings.is_waiting() && self.log.phase().takes_input() {

@@ -44,11 +44,20 @@ use self::shared::Shared;
 use self::snapshots::Stream;
 pub use self::snapshots::View;
 use self::tables::Tables;
-use self::wal::{Directory, Log, Sizes};
+use self::wal::{Directory, Log, Segments};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
 
 /// Parts of a snapshot that wait for a slow reader: with 256 KiB each, a megabyte. A guess.
 const SNAPSHOT_PARTS_AHEAD: usize = 4;
+
+/// How many bytes a store takes on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sizes {
+    /// The files of the log of batches, which is synced before they are in the tables.
+    pub log: u64,
+    /// Each table.
+    pub tables: Vec<(Table, u64)>,
+}
 
 /// A generation that nothing is added to any more.
 struct Frozen {
@@ -64,6 +73,7 @@ pub struct DiskStore {
     /// Generations that the tables may not hold yet, oldest first.
     frozen: VecDeque<Frozen>,
     tables: Tables,
+    segments: Arc<Segments>,
     /// The rows of the batch that is not committed yet, as they are in the log.
     rows: Vec<u8>,
     /// The memory of the current generation when the last batch was committed.
@@ -116,18 +126,19 @@ impl DiskStore {
         let mut replayed = Replayed { current: Generation::default(), full: Vec::new(), generation_bytes };
         let files = Arc::new(Directory::new(layout::log(&path)));
         let visit = |batch, rows: &[u8]| replayed.take(batch, rows);
-        let log = Log::open(files, Sizes::new(options.segment_bytes), state.seed, state.applied, visit)?;
+        let log = Log::open(files, wal::Sizes::new(options.segment_bytes), state.seed, state.applied, visit)?;
         let shared = Arc::new(Shared::new(log.last(), state.applied));
         let (first, segments) = (log.last(), log.segments().clone());
         let threads = |error| OpenError::io(dir, error);
         let committer =
             Committer::start(log, shared.clone(), options.memory_bytes, Box::new(on_event)).map_err(threads)?;
         let failer = Failer { shared: shared.clone(), committer: committer.queue() };
-        let ingester = Ingester::start(tables.clone(), segments, shared.clone(), failer.clone()).map_err(threads)?;
+        let ingester = Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
         let mut store = Self {
             current: Generation::default(),
             frozen: VecDeque::new(),
             tables,
+            segments,
             rows: Vec::new(),
             committed_memory: 0,
             last: 0,
@@ -159,6 +170,19 @@ impl DiskStore {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.waiting_bytes + self.rows.len()
+    }
+
+    /// The number of the last batch that was committed; 0 before the first.
+    #[must_use]
+    pub fn committed(&self) -> Batch {
+        self.last
+    }
+
+    /// How many bytes it takes on disk.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        let of = |table: Table| (table, self.tables.bytes(table));
+        Sizes { log: self.segments.bytes(), tables: Table::ALL.into_iter().map(of).collect() }
     }
 
     /// Streams all tables that a newcomer takes over, as they are on disk at some moment after the first call with this

@@ -265,6 +265,13 @@ impl Handle {
         peers.chain([(self.shared.node, self.shared.wire)]).collect()
     }
 
+    /// Bytes of messages that wait to be sent to the peers that are connected now, by id.
+    #[must_use]
+    pub fn queued(&self) -> BTreeMap<NodeId, usize> {
+        let state = self.shared.state();
+        state.links.values().filter(|link| link.is_up()).map(|link| (link.peer, link.queued())).collect()
+    }
+
     /// Returns true where the peer is dialed whenever there is no connection to it.
     #[cfg(test)]
     pub(super) fn dials(&self, peer: NodeId) -> bool {

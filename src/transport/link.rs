@@ -86,6 +86,11 @@ impl Link {
         self.up.load(Ordering::Acquire)
     }
 
+    /// Bytes of frames that wait to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.ordered.bytes() + self.bulk.bytes()
+    }
+
     /// Queues a frame. Returns `false` where it was dropped.
     pub(super) fn push(&self, lane: Lane, frame: Vec<u8>) -> bool {
         match lane {

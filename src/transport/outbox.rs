@@ -51,6 +51,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        lock(&self.queue).bytes
+    }
+
     fn take(&self) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
         let frame = queue.frames.pop_front()?;

@@ -76,7 +76,7 @@ async fn restarts_returns_and_restores_raise_no_alarm_and_have_a_line_each() {
     let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
     assert_eq!(lines("a member has joined"), 2, "{log}");
     assert_eq!(lines("an operator evicts a member"), 1, "{log}");
-    assert_eq!(lines("an eviction was asked for over HTTP"), 1, "{log}");
+    assert_eq!(lines("act=\"POST /v1/cluster/members/{node}/evict\""), 1, "{log}");
     assert_eq!(
         lines("the eviction of a member has begun"),
         2,

@@ -26,8 +26,10 @@
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `library` | the same calls over HTTP and in this process |
 //! | `readme` | the example of the README |
-//! | `https` | a node behind a proxy that takes TLS off |
+//! | `https` | a node that speaks TLS, and one behind a proxy that takes it off |
+//! | `operating` | request ids, the audit log, settings that are read anew |
 //! | `command_line` | the commands as a user types them |
+//! | `metrics` | what a node counts and measures, the alerts and the dashboard made of it |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -49,7 +51,9 @@ mod library;
 mod links;
 mod logs;
 mod many;
+mod metrics;
 mod namespaces;
+mod operating;
 mod private;
 mod races;
 mod readme;

@@ -131,7 +131,7 @@ async fn tokens_are_changed_while_the_node_runs() {
     node.hang_up();
     eventually("it has looked at the file", async || {
         let log = home.read_log();
-        if log.contains("API tokens stay as they were") { Ok(()) } else { Err(log) }
+        if log.contains("settings stay as they were") { Ok(()) } else { Err(log) }
     })
     .await;
     assert_eq!(status(&secret).await, 200);

@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The variables that settings are read from, without what they all begin with.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 32] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -41,6 +41,11 @@ const VARIABLES: [&str; 27] = [
     "JOIN_TOKEN_FILE",
     "API_TOKEN_FILE",
     "CA_FILE",
+    "CLIENT_CERT",
+    "TLS_CERT",
+    "TLS_KEY",
+    "TLS_CLIENT_CA",
+    "AUDIT_LOG",
     "LOG",
     "LOG_FORMAT",
 ];
@@ -192,9 +197,10 @@ impl Process {
                 None => return Err((child.ended().await, read(&home.log()))),
             }
         }
-        let address = |line: &str, before: &str| line.strip_prefix(before).and_then(|rest| rest.parse().ok());
-        let http: SocketAddr = address(&announced[0], "http://").expect("the first line is the address of HTTP");
-        let peer = address(&announced[1], "peer ").expect("the second line is the address for peers");
+        let address = |line: &str, before: &str| -> Option<SocketAddr> { line.strip_prefix(before)?.parse().ok() };
+        let http: Option<SocketAddr> = ["http://", "https://"].iter().find_map(|scheme| address(&announced[0], scheme));
+        let http = http.expect("the first line is the address of HTTP");
+        let peer: SocketAddr = address(&announced[1], "peer ").expect("the second line is the address for peers");
         let client = Client::new(&format!("http://{http}")).expect("serve prints an address");
         Ok(Self { child, http, peer, client, lines })
     }
@@ -211,7 +217,7 @@ impl Process {
         self.child.ended().await
     }
 
-    /// Tells it that its API tokens were changed.
+    /// Tells it that its settings were changed.
     pub(crate) fn hang_up(&self) {
         signal("HUP", self.child.0.id());
     }

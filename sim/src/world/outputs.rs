@@ -78,9 +78,9 @@ fn carry_out_one(world: &mut World, host: Host, output: Output) -> Checked {
             }
         }
         Output::Log(output) => return carry_out_of_log(world, host, output),
-        Output::Events(last) => {
+        Output::Events(told) => {
             if let Some(running) = world.machines[host].running_mut() {
-                running.last_event = last;
+                running.last_event = told.last;
             }
             feeds::read_feed(world, host);
         }

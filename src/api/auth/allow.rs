@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
@@ -15,8 +16,9 @@ use super::super::places::{Holder, Place, Places, Taken};
 use super::super::server::{Peer, network};
 use super::super::{Api, now};
 use super::ApiToken;
+use super::attempt::Attempt;
 use super::rates::{Bucket, Rates};
-use crate::model::{Problem, ProblemType, Scope};
+use crate::model::{Problem, ProblemType, Scope, Time};
 use crate::replica::{self, Bearer, Charge, Refusal};
 
 /// Who makes a call that was let in.
@@ -102,7 +104,7 @@ impl Caller {
     /// The bearer of a token, as fast as it likes.
     #[cfg(test)]
     pub(in crate::api) fn of(token: &ApiToken) -> Self {
-        Self::bearing(token, &Rates::new(super::Rate::Any))
+        Self::bearing(token, &Rates::new(super::Rate::Any.into()))
     }
 
     /// Who asks, for whatever is not bound to a registration.
@@ -157,40 +159,62 @@ pub(in crate::api) fn allow(
 
 async fn check(
     State((api, scope, about)): State<(Arc<Api>, Scope, About)>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let found = caller(&api, &request, scope).and_then(|caller| caller.in_time());
-    let found = found.and_then(|caller| {
+    let token = match bearer(&api, request.headers()) {
+        Ok(token) => token,
+        // Whoever shows no token of the node's is not told of in the audit log, which strangers could fill.
+        Err(problem) => return problem.into_response(),
+    };
+    let attempt = (scope == Scope::Admin).then(|| {
+        let name = token.as_ref().map(|token| token.name.clone());
+        Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
+    });
+    let found = caller(&api, token, &request, scope).and_then(|caller| {
         if about == About::All && !caller.namespaces.is_empty() {
             return Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into()));
         }
         Ok(caller)
     });
-    match found {
+    let response = match found {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
+    };
+    if let Some(attempt) = attempt {
+        attempt.record(&api.audit, &response, Time(now()));
     }
+    response
 }
 
-fn caller(api: &Api, request: &Request, scope: Scope) -> Result<Caller, Box<Problem>> {
+/// The token that a request shows; none where the node asks for none.
+fn bearer(api: &Api, headers: &HeaderMap) -> Result<Option<ApiToken>, Box<Problem>> {
     if api.tokens.is_empty() {
-        // A server of somebody else's does not tell whose connection it is.
-        let peer = request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address);
-        return Ok(Caller::anybody(network(peer), &api.rates));
+        return Ok(None);
     }
-    let secret = secret(request.headers())?;
-    let token = api.tokens.bearing(secret).ok_or_else(|| unauthorized("the API token is none of this node's"))?;
+    let token = api.tokens.bearing(secret(headers)?);
+    token.map(Some).ok_or_else(|| unauthorized("the API token is none of this node's"))
+}
+
+/// Whoever bears a token, where that is good for the scope and has not been used too often just now.
+fn caller(api: &Api, token: Option<ApiToken>, request: &Request, scope: Scope) -> Result<Caller, Box<Problem>> {
+    let Some(token) = token else { return Caller::anybody(network(peer(request)), &api.rates).in_time() };
     if token.expires.is_some_and(|expires| expires.0 <= now()) {
         return Err(unauthorized(&format!("the API token {:?} has expired", token.name)));
     }
     if !token.may(scope) {
         return Err(forbidden(&format!("the API token {:?}", token.name), scope));
     }
-    Ok(Caller::bearing(&token, &api.rates))
+    Caller::bearing(&token, &api.rates).in_time()
+}
+
+/// Where a request comes from. A server of somebody else's does not tell whose connection it is.
+fn peer(request: &Request) -> IpAddr {
+    request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address)
 }
 
 /// What follows `Bearer` (RFC 6750, section 2.1).

@@ -11,6 +11,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::super::places::Holder;
+use super::super::shared::Shared;
 
 /// Requests a second where nobody says otherwise. A guess: more than any form needs, and less than keeps a node busy.
 pub const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(5000).expect("it is not 0");
@@ -68,18 +69,18 @@ impl Bucket {
 /// The buckets of all callers.
 #[derive(Debug)]
 pub(in crate::api) struct Rates {
-    rate: Rate,
+    rate: Shared<Rate>,
     buckets: Mutex<HashMap<Holder, (NonZeroU32, Arc<DefaultDirectRateLimiter>)>>,
 }
 
 impl Rates {
-    pub(in crate::api) fn new(rate: Rate) -> Self {
+    pub(in crate::api) fn new(rate: Shared<Rate>) -> Self {
         Self { rate, buckets: Mutex::default() }
     }
 
     /// The bucket of a caller, who may have a rate of its own. It holds what may come in one second.
     pub(super) fn of(&self, holder: &Holder, own: Option<NonZeroU32>) -> Bucket {
-        let Some(rate) = own.or_else(|| self.rate.of(holder)) else { return Bucket::default() };
+        let Some(rate) = own.or_else(|| self.rate.get().of(holder)) else { return Bucket::default() };
         // A panic leaves a map that is whole.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bucket)) = buckets.get(holder).filter(|(as_made, _)| *as_made == rate) {
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_empty_bucket_says_how_long_to_wait() {
-        let rates = Rates::new(Rate::Default);
+        let rates = Rates::new(Rate::Default.into());
         // So slow that no test is slow enough to see it fill.
         let few = NonZeroU32::new(2);
         let taken: Vec<_> = (0..3).map(|_| rates.of(&token("a"), few).take()).collect();

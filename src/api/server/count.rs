@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::terms::Connections;
+use crate::api::shared::Shared;
+
 /// Why a connection is turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Full {
@@ -15,8 +18,7 @@ pub(super) enum Full {
 
 #[derive(Debug)]
 pub(super) struct Count {
-    most: usize,
-    most_of_address: usize,
+    limits: Shared<Connections>,
     open: Mutex<Open>,
 }
 
@@ -37,21 +39,27 @@ pub(super) struct Ticket {
 }
 
 impl Count {
-    /// One address never has more than half, so that it cannot keep all others out.
-    pub(super) fn new(most: usize, most_of_address: usize) -> Self {
+    pub(super) fn new(limits: Shared<Connections>) -> Self {
+        Self { limits, open: Mutex::default() }
+    }
+
+    /// How many there may be at once, in all and of one address, which never has more than half, so that it cannot keep all
+    /// others out.
+    fn most(&self) -> (usize, usize) {
+        let Connections { most, most_of_address, .. } = self.limits.get();
         let most = most.max(2);
-        let most_of_address = most_of_address.clamp(1, most.div_ceil(2));
-        Self { most, most_of_address, open: Mutex::default() }
+        (most, most_of_address.clamp(1, most.div_ceil(2)))
     }
 
     /// Counts a connection, where there is room.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Full> {
         let of = network(address);
+        let (most, most_of_address) = self.most();
         let mut open = self.open();
-        let full = if open.all >= self.most {
-            Some(Full::All(self.most))
-        } else if open.of.get(&of).is_some_and(|open| *open >= self.most_of_address) {
-            Some(Full::Address(self.most_of_address))
+        let full = if open.all >= most {
+            Some(Full::All(most))
+        } else if open.of.get(&of).is_some_and(|open| *open >= most_of_address) {
+            Some(Full::Address(most_of_address))
         } else {
             None
         };
@@ -75,6 +83,7 @@ impl Count {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let (most, most_of_address) = self.count.most();
         let mut open = self.count.open();
         open.all = open.all.saturating_sub(1);
         let left = open.of.get(&self.of).map_or(0, |open| open.saturating_sub(1));
@@ -83,8 +92,8 @@ impl Drop for Ticket {
         } else {
             open.of.insert(self.of, left);
         }
-        let crowded = open.of.values().any(|open| *open > self.count.most_of_address * 3 / 4);
-        if open.told && !crowded && open.all <= self.count.most * 3 / 4 {
+        let crowded = open.of.values().any(|open| *open > most_of_address * 3 / 4);
+        if open.told && !crowded && open.all <= most * 3 / 4 {
             open.told = false;
         }
     }
@@ -102,13 +111,17 @@ pub(in crate::api) fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn count(most: usize, most_of_address: usize) -> Arc<Count> {
+        Arc::new(Count::new(Connections { most, most_of_address, ..Connections::default() }.into()))
+    }
+
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn no_address_has_more_than_its_part_nor_all_more_than_there_is() {
-        let count = Arc::new(Count::new(4, 100));
+        let count = count(4, 100);
         let first = [count.enter(address("10.0.0.1")).unwrap(), count.enter(address("10.0.0.1")).unwrap()];
         assert_eq!(count.enter(address("10.0.0.1")).unwrap_err(), Full::Address(2));
         let other = [count.enter(address("10.0.0.2")).unwrap(), count.enter(address("10.0.0.3")).unwrap()];
@@ -122,8 +135,18 @@ mod tests {
     }
 
     #[test]
+    fn other_limits_count_for_whoever_comes_from_then_on() {
+        let limits = Shared::from(Connections { most: 100, most_of_address: 1, ..Connections::default() });
+        let count = Arc::new(Count::new(limits.clone()));
+        let _first = count.enter(address("10.0.0.1")).unwrap();
+        assert!(count.enter(address("10.0.0.1")).is_err());
+        limits.set(Connections { most_of_address: 2, ..limits.get() });
+        let _second = count.enter(address("10.0.0.1")).unwrap();
+    }
+
+    #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let count = Arc::new(Count::new(100, 1));
+        let count = count(100, 1);
         let _first = count.enter(address("2001:db8::1")).unwrap();
         assert!(count.enter(address("2001:db8::ffff:1")).is_err());
         let _second = count.enter(address("2001:db8:0:1::1")).unwrap();

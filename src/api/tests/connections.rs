@@ -18,7 +18,7 @@ fn quick() -> Connections {
 }
 
 async fn fake(connections: Connections) -> Fake {
-    Fake::behind(Doors { connections, ..Doors::default() }, |_| answered(Status::Confirmed)).await
+    Fake::behind(Doors { connections: connections.into(), ..Doors::default() }, |_| answered(Status::Confirmed)).await
 }
 
 impl Fake {

@@ -116,6 +116,11 @@ impl Tables {
         self.keyspace(table).get(key)
     }
 
+    /// Bytes of a table on disk.
+    pub(super) fn bytes(&self, table: Table) -> u64 {
+        self.keyspace(table).disk_space()
+    }
+
     /// What they hold now. It stays as it is while more is ingested.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.database.snapshot()

@@ -101,6 +101,11 @@ impl Segments {
         self.sizes
     }
 
+    /// Bytes of all segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state().bytes
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic is done under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

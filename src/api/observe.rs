@@ -1,0 +1,155 @@
+//! What is done with every request, whatever it is for: it gets an id, which is in its answer and in the lines of log that it
+//! causes, and how long it takes is measured by the call that it is for.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+
+/// The header that a request brings its id with, and that its answer has.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters that an id brought by a request has at most.
+const MAX_ID: usize = 128;
+/// What stands for a request that is for none of the calls, whatever its path and method.
+const NO_ROUTE: &str = "none";
+
+/// The calls by the patterns of their paths, each with its methods and with what it is called in the metrics.
+pub(super) type Calls = HashMap<&'static str, Vec<(Method, &'static str)>>;
+
+/// A request as those who come after are to know it.
+#[derive(Clone, Debug)]
+pub(super) struct Observed {
+    /// Its id.
+    pub(super) id: Arc<str>,
+    /// The method and the pattern of the path.
+    pub(super) route: &'static str,
+}
+
+struct Observer {
+    calls: Calls,
+    metrics: Arc<Metrics>,
+    /// What the ids that this process makes begin with.
+    process: u64,
+    /// Ids that it has made.
+    made: AtomicU64,
+}
+
+impl Observer {
+    fn route(&self, path: Option<&MatchedPath>, method: &Method) -> &'static str {
+        let of = path.and_then(|path| self.calls.get(path.as_str()));
+        of.and_then(|methods| methods.iter().find(|(known, _)| known == method)).map_or(NO_ROUTE, |(_, route)| *route)
+    }
+
+    fn id(&self, headers: &HeaderMap) -> Arc<str> {
+        if let Some(id) = given(headers) {
+            return id.into();
+        }
+        let mut id = String::with_capacity(32);
+        // Writing to a string cannot fail.
+        let _ = write!(id, "{:016x}-{:x}", self.process, self.made.fetch_add(1, Ordering::Relaxed));
+        id.into()
+    }
+}
+
+/// The routes, each request of which is observed. `process` tells the ids of this process from those of others.
+pub(super) fn before(routes: Router, calls: Calls, metrics: Arc<Metrics>, process: u64) -> Router {
+    let observer = Arc::new(Observer { calls, metrics, process, made: AtomicU64::new(0) });
+    routes.layer(middleware::from_fn_with_state(observer, observe))
+}
+
+async fn observe(
+    State(observer): State<Arc<Observer>>,
+    path: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (id, route) = (observer.id(request.headers()), observer.route(path.as_ref(), request.method()));
+    let span = tracing::info_span!("request", id = &*id);
+    request.extensions_mut().insert(Observed { id: Arc::clone(&id), route });
+    let began = Instant::now();
+    let answered = async {
+        let response = next.run(request).await;
+        let (status, took) = (response.status().as_u16(), began.elapsed());
+        tracing::debug!(route, status, ?took, "answered");
+        observer.metrics.requested(route, status, took);
+        response
+    };
+    let mut response = answered.instrument(span).await;
+    if let Ok(value) = HeaderValue::try_from(&*id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The id that a request brings: in a header of its own, or that of the trace that it is a part of (W3C Trace Context). One that
+/// does not look like an id is left out, as it would be copied into logs.
+fn given(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_id = |id: &&str| {
+        let ok = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
+        !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(ok)
+    };
+    text(REQUEST_ID.as_str()).filter(is_id).or_else(|| text("traceparent").and_then(trace_id))
+}
+
+/// The trace id of a `traceparent` of version 00 (W3C Trace Context, section 3.2), or of a later one, which begins alike.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, id, parent) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let fits = is_hex(version, 2) && version != "ff" && is_hex(id, 32) && is_hex(parent, 16);
+    (fits && id.bytes().any(|byte| byte != b'0')).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&'static str, &str)]) -> Option<String> {
+        let value = |text: &str| HeaderValue::try_from(text).unwrap();
+        let headers: HeaderMap =
+            pairs.iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect();
+        given(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn an_id_is_taken_from_its_header_or_from_the_trace() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let parent = format!("00-{trace}-b7ad6b7169203331-01");
+        assert_eq!(of(&[("x-request-id", "desk/7")]).as_deref(), Some("desk/7"));
+        assert_eq!(of(&[("traceparent", &parent)]).as_deref(), Some(trace));
+        assert_eq!(of(&[("traceparent", &parent), ("x-request-id", "7")]).as_deref(), Some("7"));
+        assert_eq!(of(&[("traceparent", &parent), ("x-request-id", "a b")]).as_deref(), Some(trace));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn what_is_no_id_is_left_out() {
+        let long = "a".repeat(MAX_ID + 1);
+        for id in ["", "a b", "a\"", "{}", "é", &long] {
+            assert_eq!(of(&[("x-request-id", id)]), None, "{id:?}");
+        }
+        let none = "0".repeat(32);
+        for parent in [
+            "",
+            "00",
+            "00-1-2-3",
+            "zz-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            &format!("00-{none}-b7ad6b7169203331-01"),
+        ] {
+            assert_eq!(of(&[("traceparent", parent)]), None, "{parent:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One connection, from its handshake to its last answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Version, header};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::terms::{Connections, Peer};
+use crate::api::tls::HTTP2;
+
+/// How long the handshake of TLS may take, where headers may not take even less. A guess: some round trips by satellite.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Between two looks whether the other end of a connection of HTTP/2 is still there, and how long it may take to say so.
+const PING: Duration = Duration::from_secs(20);
+/// Requests that a connection of HTTP/2 has under way at most. A guess: many times what a browser or a pool has.
+const MOST_STREAMS: u32 = 256;
+/// Bytes of the headers of a request of HTTP/2 at most.
+const MAX_HEADERS: u32 = 64 << 10;
+
+/// Serves one connection to its end, with TLS where there is an acceptor.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    routes: Router,
+    limits: Connections,
+    tls: Option<TlsAcceptor>,
+    watcher: Watcher,
+) {
+    // Answers are small and come one at a time: waiting to fill a segment only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("cannot set TCP_NODELAY: {error}");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.answer_taken_within));
+    let (stream, service) = (Box::pin(stream), service(peer, routes, limits));
+    let served = match tls {
+        None => one_by_one(stream, service, limits, watcher).await,
+        Some(acceptor) => match timeout(HANDSHAKE.min(limits.headers_within), acceptor.accept(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+                many_at_once(stream, service, limits, watcher).await
+            }
+            Ok(Ok(stream)) => one_by_one(stream, service, limits, watcher).await,
+            Ok(Err(error)) => return tracing::debug!("no handshake of TLS with {}: {error}", peer.0),
+            Err(_) => return tracing::debug!("no handshake of TLS with {} in time", peer.0),
+        },
+    };
+    if let Err(error) = served {
+        tracing::debug!("a connection of {} ended: {error}", peer.0);
+    }
+}
+
+/// The routes, told whose connection it is.
+fn service(
+    peer: Peer,
+    routes: Router,
+    limits: Connections,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static {
+    let routes = TowerToHyperService::new(routes);
+    service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        // HTTP/2 names the host in the request line (RFC 9113, section 8.3.1).
+        if request.version() == Version::HTTP_2
+            && !request.headers().contains_key(header::HOST)
+            && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok())
+        {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(limits);
+        routes.call(request)
+    })
+}
+
+/// HTTP/1.1: one request after the other.
+async fn one_by_one<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    limits: Connections,
+    watcher: Watcher,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
+    watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+}
+
+/// HTTP/2. A connection on which nothing is under way for as long as headers may take is closed, as one of HTTP/1.1 is.
+async fn many_at_once<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    limits: Connections,
+    watcher: Watcher,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static,
+{
+    let activity = Activity::default();
+    let counted = activity.clone();
+    let service = service_fn(move |request| {
+        let (busy, answer) = (counted.begin(), service.call(request));
+        async move {
+            let response = answer.await?;
+            // It is under way until the last of its answer is taken.
+            Ok::<_, Infallible>(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &busy;
+                    frame
+                }))
+            }))
+        }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    builder.max_concurrent_streams(MOST_STREAMS).max_header_list_size(MAX_HEADERS);
+    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        served = served => served,
+        () = activity.idle_for(limits.headers_within) => Ok(()),
+    }
+}
+
+/// How many requests are under way on a connection, and how many there were.
+#[derive(Clone, Default)]
+struct Activity(Arc<watch::Sender<(usize, u64)>>);
+
+/// A request that is under way until this is dropped.
+struct Busy(Activity);
+
+impl Activity {
+    fn begin(&self) -> Busy {
+        self.0.send_modify(|(open, begun)| (*open, *begun) = (*open + 1, *begun + 1));
+        Busy(self.clone())
+    }
+
+    /// Resolves when nothing has been under way for so long.
+    async fn idle_for(&self, long: Duration) {
+        let mut seen = self.0.subscribe();
+        loop {
+            // The sender lives as long as `self`.
+            let Ok(begun) = seen.wait_for(|(open, _)| *open == 0).await.map(|seen| seen.1) else { return };
+            if timeout(long, seen.wait_for(|(_, now)| *now != begun)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|(open, _)| *open = open.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_nothing_was_under_way_for_long_enough() {
+        let (activity, long) = (Activity::default(), Duration::from_secs(60));
+        let busy = activity.begin();
+        assert!(timeout(long * 10, activity.idle_for(long)).await.is_err(), "a request is under way");
+        drop(busy);
+        assert!(timeout(long * 2, activity.idle_for(long)).await.is_ok());
+        // One that came and went meanwhile counts.
+        let idle = activity.idle_for(long);
+        tokio::pin!(idle);
+        assert!(timeout(long / 2, &mut idle).await.is_err());
+        drop(activity.begin());
+        assert!(timeout(long * 3 / 4, &mut idle).await.is_err(), "it was busy a moment ago");
+        assert!(timeout(long, &mut idle).await.is_ok());
+    }
+}

@@ -1,0 +1,132 @@
+//! The metrics of one node, in a registry of its own: two nodes in one process do not mix.
+//!
+//! What happens often is counted where it happens: a counter is an atomic, a histogram a lock that nobody holds for long.
+//! What the replica knows is read when somebody asks, by the same query that answers `GET /v1/cluster`.
+//!
+//! The labels that a node has follow from its members, its tables, and the calls that it serves, so that strangers cannot
+//! make them grow.
+
+mod scrape;
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+pub(crate) use self::scrape::{Format, Scraped};
+use crate::replica::Tally;
+use crate::store::disk::Sizes;
+
+/// Upper bounds of the buckets of what takes a step of the replica, seconds.
+const STEP: [f64; 12] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
+/// Of what takes the disk: from a drive with a cache that survives a loss of power to one that hangs.
+const DISK: [f64; 13] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+/// Of what takes a request, which may wait for an outcome for up to half a minute.
+const REQUEST: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0];
+/// Of what takes an outcome: from a round trip in one room to an outage of a day.
+const FINAL: [f64; 16] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86_400.0];
+
+/// What became of a registration.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+const ACCEPTED: Outcome = Outcome { outcome: "accepted" };
+const CONFIRMED: Outcome = Outcome { outcome: "confirmed" };
+const REJECTED: Outcome = Outcome { outcome: "rejected" };
+const REFUSED: Outcome = Outcome { outcome: "refused" };
+
+/// A call that this node serves, and how it was answered.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RequestLabels {
+    /// The method and the pattern of the path.
+    route: &'static str,
+    status: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct TableLabel {
+    table: &'static str,
+}
+
+/// What is counted and measured as it happens.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registrations: Family<Outcome, Counter>,
+    conflicts: Counter,
+    time_to_final: Histogram,
+    fsync: Histogram,
+    step: Histogram,
+    requests: Family<RequestLabels, Histogram>,
+    log_bytes: Gauge,
+    store_bytes: Family<TableLabel, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let registrations = Family::default();
+        for outcome in [ACCEPTED, CONFIRMED, REJECTED, REFUSED] {
+            // There from the start, so that a rate is known from the first one on.
+            drop(registrations.get_or_create(&outcome));
+        }
+        Self {
+            registrations,
+            conflicts: Counter::default(),
+            time_to_final: Histogram::new(FINAL),
+            fsync: Histogram::new(DISK),
+            step: Histogram::new(STEP),
+            requests: Family::new_with_constructor(|| Histogram::new(REQUEST)),
+            log_bytes: Gauge::default(),
+            store_bytes: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Takes note of what a step told in the feed.
+    pub(crate) fn told(&self, tally: &Tally) {
+        for (outcome, count) in [(ACCEPTED, tally.accepted), (CONFIRMED, tally.confirmed), (REJECTED, tally.rejected)] {
+            if count > 0 {
+                self.registrations.get_or_create(&outcome).inc_by(count);
+            }
+        }
+        self.conflicts.inc_by(tally.contested);
+        for ms in &tally.final_after {
+            self.time_to_final.observe(Duration::from_millis(*ms).as_secs_f64());
+        }
+    }
+
+    /// Takes note of a registration that was refused at once.
+    pub(crate) fn refused(&self) {
+        self.registrations.get_or_create(&REFUSED).inc();
+    }
+
+    /// Takes note of how long the replica worked on a step.
+    pub(crate) fn stepped(&self, took: Duration) {
+        self.step.observe(took.as_secs_f64());
+    }
+
+    /// Takes note of how long it took until batches that were written together were durable.
+    pub(crate) fn synced(&self, took: Duration) {
+        self.fsync.observe(took.as_secs_f64());
+    }
+
+    /// Takes note of how long a request took until its answer began.
+    pub(crate) fn requested(&self, route: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, status: status.into() }).observe(took.as_secs_f64());
+    }
+
+    /// Takes note of how large the store is.
+    pub(crate) fn sized(&self, sizes: &Sizes) {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.log_bytes.set(bytes(sizes.log));
+        for (table, size) in &sizes.tables {
+            self.store_bytes.get_or_create(&TableLabel { table: table.name() }).set(bytes(*size));
+        }
+    }
+}
