@@ -14,6 +14,7 @@ mod grid;
 mod names;
 mod namespaces;
 mod observe;
+mod openapi;
 mod places;
 mod problem;
 mod reading;
@@ -28,6 +29,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -78,6 +80,8 @@ struct Api {
     batches: Arc<Places>,
     rates: Rates,
     audit: Audit,
+    /// The OpenAPI document, as JSON.
+    document: Bytes,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
@@ -87,7 +91,8 @@ impl Api {
         let (tokens, rates, audit) = (doors.tokens.clone(), Rates::new(doors.rate.clone()), doors.audit.clone());
         let streams = Places::new(MAX_STREAMS, MAX_STREAMS_OF_ONE, STREAMS_FOR_ADMINS);
         let batches = Places::new(MAX_BATCHES, MAX_BATCHES_OF_ONE, BATCHES_FOR_ADMINS);
-        Arc::new(Self { handle, admin, tokens, streams, batches, rates, audit, stopping: watch::Sender::new(false) })
+        let (document, stopping) = (routes::document().to_string().into(), watch::Sender::new(false));
+        Arc::new(Self { handle, admin, tokens, streams, batches, rates, audit, document, stopping })
     }
 
     async fn query<Q: Query>(&self, query: Q, caller: &auth::Caller) -> Result<Q::Answer, Box<Problem>> {
@@ -131,7 +136,7 @@ fn layered(api: &Arc<Api>, gate: Gate) -> Router {
     let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
     // What cannot be drawn is as good as any other number: it tells processes apart where it can.
     let process = random().map_or(0, u64::from_le_bytes);
-    observe::before(routes, routes::calls(), Arc::clone(api.handle.metrics()), process)
+    observe::before(routes, routes::labels(), Arc::clone(api.handle.metrics()), process)
 }
 
 /// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.

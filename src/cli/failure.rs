@@ -123,7 +123,7 @@ impl From<ClientError> for Failure {
             | ClientError::Ca(_)
             | ClientError::Identity(_)
             | ClientError::Path(_) => Exit::Usage,
-            ClientError::Unreachable { .. } => Exit::Unreachable,
+            ClientError::Unreachable { .. } | ClientError::Uncertain { .. } => Exit::Unreachable,
             ClientError::Problem(problem) if problem.is_taken() => Exit::Taken,
             ClientError::Problem(problem) if matches!(problem.status, 401 | 403) => Exit::NotAllowed,
             ClientError::Problem(_) | ClientError::Answer { .. } | ClientError::OtherCluster { .. } => Exit::Failed,

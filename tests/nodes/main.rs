@@ -30,6 +30,8 @@
 //! | `operating` | request ids, the audit log, settings that are read anew |
 //! | `command_line` | the commands as a user types them |
 //! | `metrics` | what a node counts and measures, the alerts and the dashboard made of it |
+//! | `openapi` | what a node answers is as its OpenAPI document says |
+//! | `clients` | the clients in Python and TypeScript, with a node that is killed |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -38,6 +40,7 @@
 mod support;
 
 mod browsers;
+mod clients;
 mod clocks;
 mod command_line;
 mod crashes;
@@ -54,6 +57,7 @@ mod many;
 mod metrics;
 mod namespaces;
 mod operating;
+mod openapi;
 mod private;
 mod races;
 mod readme;
