@@ -12,7 +12,7 @@ use super::auth::{About, allow};
 use super::observe::Calls;
 use super::openapi::call::Call;
 use super::openapi::{self, Described, calls, page};
-use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
+use super::{Api, MAX_BODY, batch, cluster, dashboard, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
 
@@ -112,7 +112,7 @@ pub(super) fn labels() -> Calls {
 
 /// The routes of the table, each behind its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let mut router = Router::new();
+    let mut router = dashboard::routes();
     for Route { path, scope, about, handlers, .. } in TABLE {
         let handlers = handlers();
         router = router.route(path, scope.map_or(handlers.clone(), |scope| allow(&api, scope, *about, handlers)));

@@ -19,6 +19,7 @@ mod groups;
 mod import;
 mod init;
 mod logs;
+mod man;
 mod member;
 mod namespace;
 mod output;
@@ -109,6 +110,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -183,9 +185,12 @@ impl Command {
             Self::Rejoin(args) => args.offline.output,
             Self::Recover(args) => args.offline.output,
             Self::Verify(args) => args.offline.output,
-            Self::Serve(_) | Self::Conflicts(_) | Self::Export(_) | Self::Demo(_) | Self::Completions(_) => {
-                Format::Text
-            }
+            Self::Serve(_)
+            | Self::Conflicts(_)
+            | Self::Export(_)
+            | Self::Demo(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Format::Text,
         }
     }
 
@@ -216,7 +221,8 @@ impl Command {
             Self::Recover(args) => recover::run(&args),
             Self::Verify(args) => verify::run(&args),
             Self::Demo(args) => demo::run(&args),
-            Self::Completions(args) => completions::run(&args),
+            Self::Completions(args) => completions::run(&args, Cli::command()),
+            Self::Man(args) => man::run(&args, Cli::command()),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::logs::Logs;
 use super::output;
 use super::reload::{self, Live, Loaded};
 use super::settings::effective;
-use super::signals::{Reload, Stop};
+use super::signals::{Reload, Stop, Turn, tell_manager};
 use super::version;
 use crate::api::{Connections, Doors};
 use crate::config::{Audit, ConfigError, Partial};
@@ -131,7 +131,10 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
         () = stopped.asked() => None,
     };
     match received {
-        Some(Ok(())) => output::line(&format!("peer {}", node.peer_address()))?,
+        Some(Ok(())) => {
+            output::line(&format!("peer {}", node.peer_address()))?;
+            tell_manager(Turn::Serves);
+        }
         not_in => {
             drop(stop);
             // The error of the node explains why the server ended.
@@ -169,6 +172,7 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
             };
         }
     };
+    tell_manager(Turn::Stops);
     drop(stop);
     if let Err(error) = server.await {
         tracing::warn!("the HTTP interface did not stop cleanly: {error}");

@@ -13,6 +13,19 @@ pub struct Told {
     pub tally: Tally,
 }
 
+impl Told {
+    /// The events of this step and of a later one.
+    pub(crate) fn and(mut self, later: Self) -> Self {
+        let Tally { accepted, confirmed, contested, rejected, final_after } = later.tally;
+        self.tally.accepted += accepted;
+        self.tally.confirmed += confirmed;
+        self.tally.contested += contested;
+        self.tally.rejected += rejected;
+        self.tally.final_after.extend(final_after);
+        Self { last: later.last, tally: self.tally }
+    }
+}
+
 /// What became of registrations that this incarnation of the node accepted. A feed that is told anew is not counted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
@@ -74,5 +87,8 @@ mod tests {
         let expected = Tally { accepted: 1, confirmed: 1, contested: 1, rejected: 1, final_after: vec![250, 0] };
         assert_eq!(Tally::of(&events, me), expected);
         assert_eq!(Tally::of(&events, NodeId(3)), Tally::default());
+        let told = |number| Told { last: Cursor { feed: 1, number }, tally: Tally::of(&events, me) };
+        let twice = Tally { accepted: 2, confirmed: 2, contested: 2, rejected: 2, final_after: vec![250, 0, 250, 0] };
+        assert_eq!(told(1).and(told(2)), Told { last: Cursor { feed: 1, number: 2 }, tally: twice });
     }
 }

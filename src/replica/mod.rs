@@ -64,7 +64,6 @@ pub use crate::log::{
     Contact, Entry, Founding, GossipLimits, HeldRow, Lane, Message, Now, Obstacle, Promise, Return, Secrets,
     SnapshotId, Start, Vector,
 };
-use crate::model::Cursor;
 /// What requests and answers consist of.
 pub use crate::registry::*;
 use crate::store::{Batch, Store};
@@ -85,8 +84,8 @@ pub struct Replica<S> {
     /// Queries that are being answered.
     readings: Readings,
     outbox: Outbox,
-    /// The last event that was written, where nobody was told of it yet.
-    unannounced: Option<Cursor>,
+    /// The events that were written and that nobody was told of yet.
+    unannounced: Option<Told>,
     news: News,
 }
 
@@ -127,7 +126,7 @@ impl<S: Store> Replica<S> {
     }
 
     /// The cursor of the last event, durable when the replica has just been opened.
-    pub fn last_event(&self) -> Cursor {
+    pub fn last_event(&self) -> crate::model::Cursor {
         self.registry.last_event()
     }
 
@@ -250,7 +249,12 @@ impl<S: Store> Replica<S> {
         self.writer().tidy();
         self.news.tell(&self.log, now.elapsed);
         // Last what all of the above has moved, so that one batch holds all of the step.
-        self.unannounced = self.registry.write_events(&mut self.store).or(self.unannounced);
+        if let Some(events) = self.registry.write_events(&mut self.store) {
+            self.unannounced = Some(match self.unannounced.take() {
+                Some(before) => before.and(events),
+                None => events,
+            });
+        }
         self.log.save(&mut self.store);
         let last_word = self.exit();
         let batch = self.commit();

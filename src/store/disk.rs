@@ -133,7 +133,8 @@ impl DiskStore {
         let committer =
             Committer::start(log, shared.clone(), options.memory_bytes, Box::new(on_event)).map_err(threads)?;
         let failer = Failer { shared: shared.clone(), committer: committer.queue() };
-        let ingester = Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
+        let ingester =
+            Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
         let mut store = Self {
             current: Generation::default(),
             frozen: VecDeque::new(),

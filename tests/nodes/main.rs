@@ -18,9 +18,11 @@
 //! | `rules` | rules of namespaces, set on one node |
 //! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
 //! | `erasure` | what is erased is in no table of any node |
+//! | `service` | what a service manager, a health check and man(1) are told |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
 //! | `browsers` | a page in a browser that tries what it can at a node |
+//! | `dashboard` | the dashboard in a browser |
 //! | `founding` | how a cluster begins, and a node whose directory goes |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
@@ -45,6 +47,7 @@ mod clocks;
 mod command_line;
 mod crashes;
 mod crossings;
+mod dashboard;
 mod doors;
 mod erasure;
 mod founding;
@@ -56,14 +59,15 @@ mod logs;
 mod many;
 mod metrics;
 mod namespaces;
-mod operating;
 mod openapi;
+mod operating;
 mod private;
 mod races;
 mod readme;
 mod rescue;
 mod restarts;
 mod rules;
+mod service;
 mod snapshots;
 mod strangers;
 mod tokens;
