@@ -156,7 +156,7 @@ impl Driver {
                     }
                 }
                 // Whoever asked may have gone.
-                Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store().backup())),
+                Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store_mut().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.replica.handle(self.clocks.now(), Input::Wake);
@@ -252,7 +252,8 @@ impl Driver {
             self.snapshots.insert(to, (snapshot, View::default()));
         }
         if let Some((_, view)) = self.snapshots.get(&to).filter(|(kept, _)| *kept == snapshot) {
-            self.transport.send_snapshot(to, snapshot, self.replica.store().snapshot(view, after));
+            let parts = self.replica.store_mut().snapshot(view, after);
+            self.transport.send_snapshot(to, snapshot, parts);
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK          held while a process has the store open
 //! db/           fjall
+//! db/log/       the log: its segments, and NUMBER.wal.new for one whose making was cut short
 //! db/FORMAT     which version of the tables it holds
 //! db/FORMAT.new a format record whose writing was cut short
 //! db.new/       a database whose making was cut short
@@ -17,8 +18,14 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{DiskOptions, OpenError, tuning};
+use rand::TryRng;
+
+use super::error::OpenError;
+use super::options::DiskOptions;
+use super::tables::Tables;
+use super::wal::{Directory, Log, Sizes};
 use crate::files;
 
 /// What the tables mean. A new minor version says more in a table than its predecessors, and reads them too; a new major one
@@ -70,38 +77,57 @@ pub(crate) fn is_readable(record: &str) -> bool {
 
 /// Takes the directory for this process.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
-    files::private_dir(dir).map_err(|error| io_error(dir, error))?;
+    files::private_dir(dir).map_err(|error| OpenError::io(dir, error))?;
     let path = dir.join("LOCK");
-    let file =
-        File::options().create(true).write(true).truncate(false).open(&path).map_err(|error| io_error(&path, error))?;
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| OpenError::io(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error(&path, error)),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(&path, error)),
     }
+}
+
+/// The directory of the log in that of the database.
+pub(super) fn log(database: &Path) -> PathBuf {
+    database.join("log")
 }
 
 /// The directory of the database, which is made where there is none. The caller holds the lock.
 pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, OpenError> {
     let path = dir.join("db");
-    if path.try_exists().map_err(|error| io_error(&path, error))? {
+    if path.try_exists().map_err(|error| OpenError::io(&path, error))? {
         check_format(&path)?;
         return Ok(path);
     }
     let making = dir.join("db.new");
     match fs::remove_dir_all(&making) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&making, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::io(&making, error)),
         _ => {}
     }
-    let made = tuning::open(&making, options).and_then(|tables| tables.database.persist(fjall::PersistMode::SyncAll));
+    // What it holds is told to nobody but its owner, whatever the process makes of the modes of files.
+    files::private_dir(&log(&making)).map_err(|error| OpenError::io(&making, error))?;
+    let seed = random_seed().map_err(|error| OpenError::io(&making, error))?;
+    let made = Tables::open(&making, options.cache_bytes).and_then(|tables| tables.begin(seed));
     made.map_err(|error| OpenError::Database { path: making.clone(), error })?;
     let finish = || {
+        Log::create(Arc::new(Directory::new(log(&making))), Sizes::new(options.segment_bytes))?;
         write_format(&making)?;
         fs::rename(&making, &path)?;
         files::sync_dir(dir)
     };
-    finish().map_err(|error| io_error(&making, error))?;
+    finish().map_err(|error| OpenError::io(&making, error))?;
     Ok(path)
+}
+
+fn random_seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// Refuses what this version cannot read.
@@ -110,7 +136,7 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     let found = match fs::read(&record) {
         Ok(found) => String::from_utf8_lossy(&found).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Foreign(path.to_owned())),
-        Err(error) => return Err(io_error(&record, error)),
+        Err(error) => return Err(OpenError::io(&record, error)),
     };
     if Format::parse(&found).is_some_and(Format::is_readable) {
         return Ok(());
@@ -126,8 +152,4 @@ fn write_format(database: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&written, &record)?;
     files::sync_dir(database)
-}
-
-fn io_error(path: &Path, error: io::Error) -> OpenError {
-    OpenError::Io { path: path.to_owned(), error }
 }

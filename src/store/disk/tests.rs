@@ -1,7 +1,8 @@
 //! The store on a real disk.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -31,9 +32,14 @@ struct Opened {
     events: Receiver<DiskEvent>,
 }
 
+/// A store whose generations have a few hundred rows.
 fn open(dir: &Path) -> Opened {
+    open_with(dir, 256 << 10)
+}
+
+fn open_with(dir: &Path, memory_bytes: usize) -> Opened {
     let (tell, events) = mpsc::channel();
-    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let options = DiskOptions { cache_bytes: 1 << 20, memory_bytes, ..DiskOptions::default() };
     let store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     Opened { store, events }
 }
@@ -113,9 +119,10 @@ fn a_batch_without_writes_is_the_last_one_and_the_backlog_empties() {
     assert_eq!((opened.store.commit(), opened.store.backlog()), (0, 0));
     opened.put(Table::Meta, "key", "long value");
     opened.put(Table::Meta, "key", "value");
-    assert_eq!(opened.store.backlog(), 8, "a change that was overwritten in its batch does not count");
+    let backlog = opened.store.backlog();
+    assert!(backlog >= 15, "{backlog}");
     assert_eq!((opened.store.commit(), opened.store.commit()), (1, 1));
-    assert_eq!(opened.store.backlog(), 8);
+    assert_eq!(opened.store.backlog(), backlog);
     opened.settle(1);
     assert_eq!(opened.store.backlog(), 0);
 }
@@ -137,7 +144,7 @@ fn batches_become_durable_in_order() {
 }
 
 #[test]
-fn a_key_written_again_by_a_later_batch_stays_in_the_overlay() {
+fn a_key_written_again_by_a_later_batch_keeps_its_last_value() {
     let dir = TempDir::new().unwrap();
     let mut opened = open(dir.path());
     opened.put(Table::Cluster, "frontier", "1");
@@ -256,7 +263,7 @@ fn a_poisoned_store_finds_nothing_and_says_why_once() {
 #[test]
 fn a_snapshot_is_the_durable_state_of_one_moment_while_writes_go_on() {
     let dir = TempDir::new().unwrap();
-    let mut opened = open(dir.path());
+    let mut opened = open_with(dir.path(), 32 << 20);
     let write = |opened: &mut Opened, number: u32| {
         for table in [Table::Names, Table::Log, Table::Events] {
             opened.store.put(table, number.to_be_bytes().to_vec(), vec![7; 1000]);
@@ -321,6 +328,97 @@ fn a_snapshot_that_nobody_reads_stops_nothing() {
     drop(ignored);
 }
 
+#[test]
+fn the_tables_take_generations_over_and_the_log_forgets_them() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open_with(dir.path(), 2 << 20);
+    for number in 0..6000_u32 {
+        opened.store.put(Table::Names, number.to_be_bytes().to_vec(), vec![1; 1000]);
+        opened.store.delete(Table::Names, number.saturating_sub(10).to_be_bytes().to_vec());
+        let batch = opened.store.commit();
+        opened.settle(batch);
+    }
+    // A snapshot has them take over all that is committed.
+    let found = receive_snapshot(opened.store.snapshot(&View::default(), None)).unwrap();
+    assert_eq!(found.len(), 10);
+    opened.put(Table::Meta, "key", "value");
+    let batch = opened.store.commit();
+    opened.settle(batch);
+    assert_eq!(opened.store.frozen.len(), 0);
+    assert_eq!(opened.store.current.bytes(), generation::row_bytes(b"key", Some(b"value")));
+    let count = opened.store.first + opened.store.last;
+    opened.store.close().unwrap();
+    let log: u64 = std::fs::read_dir(dir.path().join("db/log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(log <= 16 << 20, "{log} bytes of log are kept of 24 MB that were written");
+    let reopened = open(dir.path());
+    assert_eq!(reopened.store.first, count, "batches are numbered on");
+    assert_eq!(reopened.store.current.bytes(), generation::row_bytes(b"key", Some(b"value")), "the rest is replayed");
+    assert_eq!(rows(&reopened.store, Table::Names, b"", None, Direction::Up, usize::MAX).len(), 10);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_in_the_directory_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    drop(open(dir.path()));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("db/log")), 0o700);
+    let log = files(&dir.path().join("db/log"));
+    assert!(!log.is_empty() && log.keys().all(|path| mode(path) == 0o600));
+}
+
+#[test]
+fn a_log_that_was_cut_or_zeroed_at_any_page_opens_with_whole_batches_or_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    // One batch a sync, of one to three pages.
+    let pages = |number: u64| 1 + number % 3;
+    for number in 0..8_u64 {
+        opened.put(Table::Cluster, "count", &(number + 1).to_string());
+        opened.store.put(
+            Table::Names,
+            number.to_be_bytes().to_vec(),
+            vec![7; usize::try_from(number % 3).unwrap() * 4096],
+        );
+        let batch = opened.store.commit();
+        opened.settle(batch);
+    }
+    opened.store.close().unwrap();
+    // The frame that each page is part of.
+    let frames: Vec<u64> = (0..8).flat_map(|number| (0..pages(number)).map(move |_| number)).collect();
+    let log = dir.path().join("db/log/00000000.wal");
+    let whole = std::fs::read(&log).unwrap();
+    for (page, frame) in frames.iter().enumerate() {
+        for is_cut in [false, true] {
+            let mut bytes = whole.clone();
+            let at = page * 4096;
+            let end = if is_cut { bytes.len() } else { at + 4096 };
+            bytes[at..end].fill(0);
+            if is_cut {
+                bytes.truncate(at);
+            }
+            std::fs::write(&log, bytes).unwrap();
+            match DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}) {
+                // What is not there at all cannot be told from what was never written.
+                Ok(store) => {
+                    assert!(is_cut || *frame == 7, "page {page} of batch {frame} was durable");
+                    let count = store.get(Table::Cluster, b"count").map_or(0, |count| u64::from(count[0] - b'0'));
+                    assert_eq!(count, *frame);
+                    assert_eq!(rows(&store, Table::Names, b"", None, Direction::Up, 100).len() as u64, count);
+                }
+                Err(OpenError::Damaged { path, .. }) => {
+                    assert!(!is_cut && *frame < 7 && path == log, "{} at page {page}", path.display());
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     Put(u8, u8),
@@ -350,7 +448,8 @@ proptest! {
     #[test]
     fn it_reads_as_the_store_in_memory_does(actions in vec(action(), 1..200)) {
         let dir = TempDir::new().unwrap();
-        let mut opened = open(dir.path());
+        // Some ten rows fill a generation, so that the tables take many over.
+        let mut opened = open_with(dir.path(), 4000);
         let mut model = MemoryStore::new();
         let mut settled = 0;
         for action in actions {
@@ -402,7 +501,7 @@ fn crash_rows(number: u64) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
 
 /// What the process does that is to be killed.
 fn write_until_killed(dir: &Path) {
-    let options = DiskOptions { cache_bytes: 1 << 20 };
+    let options = DiskOptions { cache_bytes: 1 << 20, memory_bytes: 32 << 20, ..DiskOptions::default() };
     let (tell, events) = mpsc::channel();
     let mut store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     for number in 1_u64.. {
@@ -439,7 +538,7 @@ fn a_killed_process_leaves_a_prefix_of_whole_batches() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut reported = 0;
     let mut numbers = lines.filter_map(|line| line.split_once("persisted ")?.1.parse::<u64>().ok());
-    // Enough for the memtables of the busy tables to have been flushed a few times.
+    // Enough for the tables to have taken over many generations, and for segments of the log to be used again.
     while reported < 10_000 {
         reported = numbers.next().expect("the child goes on until it is killed");
     }

@@ -1,0 +1,175 @@
+//! Rows in memory that the tables on disk do not hold yet, and their merge with those that they hold.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
+use std::ops::Bound;
+
+use fjall::{Guard, KvPair, Slice};
+use smallvec::SmallVec;
+
+use crate::store::{Direction, Table};
+
+/// Most keys are shorter than this and stand in the map itself, so that a look-up follows no pointers.
+pub(super) type Key = SmallVec<[u8; 36]>;
+
+/// The last writes to the keys of a table; none where the key was deleted.
+pub(super) type Rows = BTreeMap<Key, Option<Vec<u8>>>;
+
+/// The bounds of a scan, in the shape that `range` takes.
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// Bytes that a row takes beside its key and value: its place in the map and what the allocator adds. An estimate.
+const ROW_BYTES: usize = 96;
+
+/// The keys in `from..to`.
+pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {
+    (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded))
+}
+
+/// What some consecutive batches made of the keys that they wrote.
+#[derive(Default, Debug)]
+pub(super) struct Generation {
+    tables: [Rows; Table::ALL.len()],
+    /// Bytes that its rows took when they were written; those that were written over still count.
+    bytes: usize,
+}
+
+impl Generation {
+    pub(super) fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
+        self.bytes += row_bytes(key, value.as_deref());
+        self.tables[table as usize].insert(Key::from_slice(key), value);
+    }
+
+    /// The last write to a key: `Some(None)` where it was deleted, none where it was not written.
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.tables[table as usize].get(key).map(Option::as_deref)
+    }
+
+    /// The rows of a table.
+    pub(super) fn rows(&self, table: Table) -> &Rows {
+        &self.tables[table as usize]
+    }
+
+    /// An estimate of the memory that it takes, which only grows.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// What a row adds to [`Generation::bytes`].
+pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    ROW_BYTES + key.len() + value.map_or(0, <[u8]>::len)
+}
+
+/// A double-ended iterator that goes one way, chosen at run time.
+struct Directed<I> {
+    inner: I,
+    direction: Direction,
+}
+
+impl<I: DoubleEndedIterator> Iterator for Directed<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        match self.direction {
+            Direction::Up => self.inner.next(),
+            Direction::Down => self.inner.next_back(),
+        }
+    }
+}
+
+/// A row of a merged scan.
+#[derive(Debug)]
+pub(super) enum Step<'a> {
+    /// From memory.
+    Written(&'a [u8], &'a [u8]),
+    /// From disk.
+    Stored(Slice, Slice),
+}
+
+/// The rows of a table within bounds as they are with all generations, the newest first, over what is stored within the
+/// same bounds. Not to be read on after an error.
+pub(super) fn merge<'a, I>(
+    generations: impl Iterator<Item = &'a Generation>,
+    table: Table,
+    bounds: Bounds<'a>,
+    stored: I,
+    direction: Direction,
+) -> Merge<'a, impl Iterator<Item = fjall::Result<KvPair>>>
+where
+    I: DoubleEndedIterator<Item = Guard>,
+{
+    let written = generations
+        .map(|generation| Directed { inner: generation.rows(table).range::<[u8], _>(bounds), direction }.peekable());
+    Merge {
+        written: written.collect(),
+        stored: Directed { inner: stored, direction }.map(Guard::into_inner).peekable(),
+        direction,
+    }
+}
+
+type Written<'a> = Peekable<Directed<btree_map::Range<'a, Key, Option<Vec<u8>>>>>;
+
+/// See [`merge`].
+pub(super) struct Merge<'a, S: Iterator<Item = fjall::Result<KvPair>>> {
+    written: SmallVec<[Written<'a>; 4]>,
+    stored: Peekable<S>,
+    direction: Direction,
+}
+
+impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Merge<'a, S> {
+    /// The next key that was written, and what was written to it last.
+    fn next_written(&mut self) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+        let mut next: Option<(&'a [u8], Option<&'a [u8]>)> = None;
+        for at in 0..self.written.len() {
+            let Some((key, value)) = self.written[at].peek().copied() else { continue };
+            let is_before = |(other, _): (&[u8], _)| match self.direction {
+                Direction::Up => key.as_slice() < other,
+                Direction::Down => key.as_slice() > other,
+            };
+            if next.is_none_or(is_before) {
+                next = Some((key, value.as_deref()));
+            }
+        }
+        next
+    }
+
+    /// Passes a key in all generations that have it.
+    fn pass(&mut self, key: &[u8]) {
+        for rows in &mut self.written {
+            rows.next_if(|(written, _)| written.as_slice() == key);
+        }
+    }
+}
+
+impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Iterator for Merge<'a, S> {
+    type Item = fjall::Result<Step<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let written = self.next_written();
+            let stored = match (self.stored.peek(), written) {
+                (Some(Err(_)), _) | (Some(_), None) => true,
+                (None, None) => return None,
+                (None, Some(_)) => false,
+                (Some(Ok((stored, _))), Some((key, _))) => match (stored[..].cmp(key), self.direction) {
+                    (Ordering::Equal, _) => {
+                        self.stored.next();
+                        false
+                    }
+                    (order, Direction::Up) => order.is_lt(),
+                    (order, Direction::Down) => order.is_gt(),
+                },
+            };
+            if stored {
+                return self.stored.next().map(|row| row.map(|(key, value)| Step::Stored(key, value)));
+            }
+            let (key, value) = written?;
+            self.pass(key);
+            if let Some(value) = value {
+                return Some(Ok(Step::Written(key, value)));
+            }
+        }
+    }
+}

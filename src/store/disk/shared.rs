@@ -1,0 +1,140 @@
+//! What the threads of a store know of each other: how far each is, and whether one has failed.
+
+use std::fmt::Display;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::store::{Batch, StoreFailure};
+
+/// Bytes a second that the tables are taken to take over before one generation has been. A guess, on the low side.
+const FIRST_PACE: u64 = 50 << 20;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The first failure.
+    failure: OnceLock<StoreFailure>,
+    /// The last batch that is durable in the log.
+    durable: Mutex<Batch>,
+    changed: Condvar,
+    /// All batches up to it are in the tables.
+    applied: AtomicU64,
+    /// Bytes of rows that were written since the start, and those of them that are in the tables.
+    written: AtomicU64,
+    taken_over: AtomicU64,
+    /// Bytes of rows a second that the tables take over.
+    pace: AtomicU64,
+    /// Bytes that were written to the log.
+    logged: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(durable: Batch, applied: Batch) -> Self {
+        Self {
+            failure: OnceLock::new(),
+            durable: Mutex::new(durable),
+            changed: Condvar::new(),
+            applied: AtomicU64::new(applied),
+            written: AtomicU64::new(0),
+            taken_over: AtomicU64::new(0),
+            pace: AtomicU64::new(FIRST_PACE),
+            logged: AtomicU64::new(0),
+        }
+    }
+
+    /// Stops the store. A later failure is a consequence of the first, and not noted.
+    pub(super) fn fail(&self, doing: &str, error: &dyn Display) {
+        let _ = self.failure.set(StoreFailure(format!("{doing}: {error}")));
+        drop(self.durable.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    pub(super) fn failure(&self) -> Option<&StoreFailure> {
+        self.failure.get()
+    }
+
+    pub(super) fn set_durable(&self, batch: Batch) {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+        self.changed.notify_all();
+    }
+
+    /// Waits until a batch is durable; false where the store has failed.
+    pub(super) fn await_durable(&self, batch: Batch) -> bool {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        while *durable < batch {
+            if self.failure().is_some() {
+                return false;
+            }
+            durable = self.changed.wait(durable).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.failure().is_none()
+    }
+
+    pub(super) fn set_applied(&self, batch: Batch) {
+        self.applied.store(batch, Release);
+    }
+
+    pub(super) fn applied(&self) -> Batch {
+        self.applied.load(Acquire)
+    }
+
+    /// Notes rows that were written; returns the bytes of all of them.
+    pub(super) fn add_written(&self, bytes: usize) -> u64 {
+        self.written.fetch_add(bytes as u64, Relaxed) + bytes as u64
+    }
+
+    /// Notes rows that are in the tables.
+    pub(super) fn add_taken_over(&self, bytes: usize) {
+        self.taken_over.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Notes that all rows up to so many bytes are in the tables, and how fast the last ones got there.
+    pub(super) fn set_taken_over(&self, bytes: u64, newest: usize, took: Duration) {
+        self.taken_over.store(bytes, Relaxed);
+        let pace = newest as f64 / took.as_secs_f64().max(1e-6);
+        // Half of it is the newest, so that one slow disk access does not count for long. Small generations tell little.
+        if newest >= 1 << 20 {
+            self.pace.store((self.pace.load(Relaxed) as f64 / 2.0 + pace / 2.0) as u64, Relaxed);
+        }
+    }
+
+    pub(super) fn add_logged(&self, bytes: u64) {
+        self.logged.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn logged(&self) -> u64 {
+        self.logged.load(Relaxed)
+    }
+
+    /// For how long whoever writes so many bytes is to be held up, where the generations may take `most` bytes.
+    pub(super) fn pause(&self, bytes: usize, most: usize) -> Duration {
+        let lag = self.written.load(Relaxed).saturating_sub(self.taken_over.load(Relaxed));
+        pause(bytes, lag, most as u64, self.pace.load(Relaxed))
+    }
+}
+
+/// The pause grows with the lag of the tables: none up to half of what the generations may take; at three quarters
+/// writing is as slow as the tables are, at all of it half as fast. So a writer that is faster than the tables settles
+/// in between, without a jump.
+fn pause(bytes: usize, lag: u64, most: u64, pace: u64) -> Duration {
+    let half = (most / 2).max(1);
+    let over = lag.saturating_sub(half) as f64 / half as f64;
+    Duration::from_secs_f64((bytes as f64 / pace.max(1) as f64 * over * 2.0).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_with_the_lag_from_half_of_what_is_allowed() {
+        let at = |lag| pause(1_000_000, lag, 100, 1_000_000);
+        assert_eq!((at(0), at(50)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!((at(75), at(100)), (Duration::from_secs(1), Duration::from_secs(1)), "at most a second");
+        let small = |lag| pause(1000, lag, 100, 1_000_000);
+        assert_eq!((small(75), small(100)), (Duration::from_millis(1), Duration::from_millis(2)));
+        assert!((50..200).all(|lag| small(lag) < small(lag + 1)));
+    }
+}
