@@ -24,6 +24,9 @@ const SIZES: Sizes = Sizes { frame: 8 << 10, first_segment: 24 << 10, segment: 6
 
 type Contents = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
+/// The batches that a start finds, by their numbers.
+type Found = Vec<(Batch, Vec<u8>)>;
+
 /// Tables that take each table of a generation over whole, or not at all.
 #[derive(Default)]
 struct Durable {
@@ -109,7 +112,7 @@ impl Machine {
         rows
     }
 
-    fn open(&self) -> Result<(Log, Vec<(Batch, Vec<u8>)>), LogError> {
+    fn open(&self) -> Result<(Log, Found), LogError> {
         let applied = self.model.durable.lock().unwrap_or_else(PoisonError::into_inner).applied;
         let mut found = Vec::new();
         let visit = |batch, rows: &[u8]| {
