@@ -43,12 +43,13 @@ async fn stream(State(script): State<Arc<Script>>, uri: axum::http::Uri, headers
     }
     assert_eq!(headers[header::ACCEPT], "text/event-stream");
     let after = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("after=")));
-    match script.get(after.unwrap()).cloned().unwrap_or_else(|| Err(problem(ProblemType::Unavailable, None))) {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/event-stream")], text).into_response(),
-        Err(problem) => {
-            (StatusCode::from_u16(problem.status).unwrap(), serde_json::to_string(&problem).unwrap()).into_response()
-        }
-    }
+    let problem = match script.get(after.unwrap()) {
+        Some(Ok(text)) => return ([(header::CONTENT_TYPE, "text/event-stream")], text.clone()).into_response(),
+        Some(Err(problem)) => problem.clone(),
+        None => problem(ProblemType::Unavailable, None),
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap();
+    (status, serde_json::to_string(&problem).unwrap()).into_response()
 }
 
 async fn serve(script: Script) -> String {
