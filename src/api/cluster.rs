@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
@@ -53,7 +54,8 @@ pub(super) async fn configure(
 }
 
 /// How an eviction is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvictParams {
     /// Also where no majority is in contact that would stay.

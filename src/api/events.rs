@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::watch;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Api;
@@ -18,24 +19,36 @@ use super::auth::{ApiToken, Caller};
 use super::extract::{Params, json};
 use super::places::Place;
 use super::registrations::page_limit;
-use crate::model::{Cursor, Event, EventQuery, Time, event_type_from_text, event_type_text};
+use crate::model::{Cursor, Event, EventQuery, EventType, Time, event_type_from_text, event_type_text};
 use crate::model::{Problem, ProblemType};
 use crate::replica::EventsAfter;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FeedParams {
+    /// The cursor of the last event that the reader has dealt with; without it, the feed begins with the earliest event kept.
     after: Option<Cursor>,
+    /// Only events at or after this time.
     since: Option<Time>,
+    /// Only these types, separated by commas. The last word of each will do: `confirmed,rejected`.
+    #[param(value_type = Option<Vec<EventType>>, style = Form, explode = false)]
     types: Option<String>,
+    /// Only registrations of this owner.
     owner: Option<String>,
+    /// Only this registration.
     registration: Option<Uuid>,
+    /// Only registrations with a name in this namespace.
     namespace: Option<String>,
+    /// `local`: only registrations that this node accepted.
+    #[param(inline)]
     origin: Option<Origin>,
+    /// How many events a page has at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Origin {
     Local,
@@ -68,12 +81,11 @@ pub(super) async fn feed(
     headers: HeaderMap,
     Params(params): Params<FeedParams>,
 ) -> Result<Response, Box<Problem>> {
-    let (after, query) = (params.after, params.query()?);
+    let (last, after, query) = (last_event_id(&headers)?, params.after, params.query()?);
     if !wants_stream(&headers) {
         return Ok(json(StatusCode::OK, &api.query(EventsAfter::new(after, query), &caller).await?));
     }
-    let after = last_event_id(&headers)?.or(after);
-    let feed = Feed::open(api, caller, after, query).await?;
+    let feed = Feed::open(api, caller, last.or(after), query).await?;
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::default()).into_response())
 }
 

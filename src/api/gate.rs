@@ -174,9 +174,10 @@ async fn from_where(State(gate): State<Arc<Gate>>, request: Request, next: Next)
 /// Refuses a call that may change something and does not declare its body to be JSON, also where it has none.
 async fn declared(request: Request, next: Next) -> Response {
     let declared = match *request.method() {
-        Method::GET | Method::HEAD | Method::OPTIONS => Ok(()),
-        _ if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
-        _ => check_json(request.headers()),
+        Method::POST if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => check_json(request.headers()),
+        // No call has another method that changes something.
+        _ => Ok(()),
     };
     match declared {
         Ok(()) => next.run(request).await,

@@ -13,6 +13,7 @@ mod gate;
 mod grid;
 mod names;
 mod namespaces;
+mod openapi;
 mod places;
 mod problem;
 mod reading;
@@ -25,6 +26,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -71,6 +73,8 @@ struct Api {
     streams: Arc<Places>,
     batches: Arc<Places>,
     rates: Rates,
+    /// The OpenAPI document, as JSON.
+    document: Bytes,
     /// True once the server stops: streams end then, as they would hold it up for ever.
     stopping: watch::Sender<bool>,
 }
@@ -80,7 +84,8 @@ impl Api {
         let rates = Rates::new(rate);
         let streams = Places::new(MAX_STREAMS, MAX_STREAMS_OF_ONE, STREAMS_FOR_ADMINS);
         let batches = Places::new(MAX_BATCHES, MAX_BATCHES_OF_ONE, BATCHES_FOR_ADMINS);
-        Arc::new(Self { handle, admin, tokens, streams, batches, rates, stopping: watch::Sender::new(false) })
+        let (document, stopping) = (routes::document().to_string().into(), watch::Sender::new(false));
+        Arc::new(Self { handle, admin, tokens, streams, batches, rates, document, stopping })
     }
 
     async fn query<Q: Query>(&self, query: Q, caller: &auth::Caller) -> Result<Q::Answer, Box<Problem>> {

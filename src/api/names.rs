@@ -6,19 +6,23 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::extract::{Params, Segments, json};
-use super::registrations::changed;
+use super::registrations::{changed, checked_count};
 use super::{Api, asked};
 use crate::model::Problem;
 use crate::model::{Name, NameRef};
 use crate::node::Handle;
 use crate::replica::{Caller as By, Command, NameOf, Suggestions};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowParams {
+    /// So many free alternatives, where the name is taken.
+    #[param(maximum = 10)]
     suggest: Option<usize>,
 }
 
@@ -28,7 +32,7 @@ pub(super) async fn show(
     Segments((namespace, name)): Segments<(String, String)>,
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
-    let suggest = params.suggest.unwrap_or(0);
+    let suggest = checked_count(params.suggest)?;
     Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest, caller.asks()).await?))
 }
 
@@ -56,9 +60,11 @@ pub(super) async fn suggestions(
     asked(handle.query(Suggestions { name, count }, by)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseParams {
+    /// Who holds the name.
     owner: String,
 }
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::extract::{Body, NoParams, Params, Segments, json};
@@ -17,10 +18,15 @@ use crate::name::Rules;
 use crate::node::Handle;
 use crate::replica::{Caller as By, NamespacesKnown, RulesOf, SetRules};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    /// Where the page begins: the `next` of the page before.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$", max_length = 128)]
     after: Option<String>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

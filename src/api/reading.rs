@@ -6,22 +6,28 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
-use super::registrations::page_limit;
+use super::registrations::{invalid, page_limit};
 use super::{Api, asked};
 use crate::model::Problem;
 use crate::model::{CheckedName, CheckedNames, ClaimPlace, Explanation, Name, NameRef, Place, Time};
+use crate::name::check_namespace;
 use crate::node::Handle;
 use crate::replica::{
     Caller as By, ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesOf, NamesTaken, Refusal,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryParams {
+    /// Where the page begins: the `next` of the page before.
     after: Option<ClaimPlace>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -36,12 +42,18 @@ pub(super) async fn history(
     Ok(json(StatusCode::OK, &api.query(HistoryOf { name, after, limit }, &caller).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConflictParams {
+    /// Only names of this namespace.
     namespace: Option<String>,
+    /// Only claims that were accepted at or after this time.
     since: Option<Time>,
+    /// Where the page begins: the `next` of the page before.
     after: Option<Place>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -107,12 +119,17 @@ fn checked_name(asked: NameRef, found: Result<Name, Refusal>) -> CheckedName {
     CheckedName { namespace, name, available, key, status, reason, why }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    /// Only names whose key begins so.
     #[serde(default)]
     prefix: String,
+    /// Where the page begins: the `next` of the page before.
     after: Option<Place>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -122,13 +139,18 @@ pub(super) async fn list(
     Segments(namespace): Segments<String>,
     Params(params): Params<ListParams>,
 ) -> Result<Response, Box<Problem>> {
+    check_namespace(&namespace).map_err(|error| invalid(&error.to_string()))?;
     page(&api, &caller, Some(namespace), params).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListAllParams {
+    /// Where the page begins: the `next` of the page before.
     after: Option<Place>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::auth::{Caller, forbidden};
@@ -68,10 +69,7 @@ async fn register_now(
     caller: Option<&Caller>,
     body: RegistrationBody,
 ) -> Result<Registration, Box<Problem>> {
-    let suggest = body.suggest.unwrap_or(0);
-    if suggest > MAX_SUGGESTIONS {
-        return Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {suggest}")));
-    }
+    let suggest = checked_count(body.suggest)?;
     if body.replaces.is_some() && caller.is_some_and(|caller| !caller.may_rename) {
         return Err(forbidden("the API token", Scope::Claim));
     }
@@ -92,6 +90,15 @@ async fn register_now(
         }
     };
     outcome(handle, caller, by, registration, suggest).await
+}
+
+/// How many alternatives are to be suggested, checked.
+pub(super) fn checked_count(suggest: Option<usize>) -> Result<usize, Box<Problem>> {
+    let count = suggest.unwrap_or(0);
+    if count <= MAX_SUGGESTIONS {
+        return Ok(count);
+    }
+    Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {count}")))
 }
 
 /// What the registry is asked for; `wait` as the server caps it.
@@ -160,10 +167,13 @@ pub(crate) fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<Await
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowParams {
+    /// When to answer.
     wait: Option<Wait>,
+    /// How long to wait at most; 5 s by default, 60 s at most.
     timeout: Option<Span>,
 }
 
@@ -196,16 +206,21 @@ pub(super) async fn extend(
     changed(&api, Command::Extend { id, ttl: ttl.millis() }, caller.changes(owner)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForOwner {
+    /// Whose registration it is; refused where it is another one's. A token with the scope `claim` has to say it.
     owner: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseParams {
+    /// Whose registration it is; refused where it is another one's. A token with the scope `claim` has to say it.
     owner: Option<String>,
+    /// Whether owner, names and metadata are erased at all nodes, too.
     #[serde(default)]
     erase: bool,
 }
@@ -220,10 +235,14 @@ pub(super) async fn release(
     changed(&api, command, caller.changes(owner)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OwnerParams {
+    /// Where the page begins: the `next` of the page before.
     after: Option<OwnerPlace>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

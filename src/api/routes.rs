@@ -6,31 +6,36 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use serde_json::Value;
 
 use super::auth::{About, allow};
+use super::openapi::call::Call;
+use super::openapi::{self, Described, calls, page};
 use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
 
 /// One call.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests go through all calls"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     /// The scope that it takes; none: it is open to all.
     pub(super) scope: Option<Scope>,
     about: About,
     handlers: fn() -> MethodRouter<Arc<Api>>,
+    /// How the OpenAPI document describes it.
+    call: fn() -> Call,
 }
 
 macro_rules! table {
-    ($($method:ident $path:expr, $scope:expr, $about:ident => $handler:path;)*) => {
+    ($($method:ident $path:expr, $scope:expr, $about:ident => $handler:path, $call:ident;)*) => {
         &[$(Route {
             method: Method::$method,
             path: $path,
             scope: $scope,
             about: About::$about,
             handlers: || on(MethodFilter::$method, $handler),
+            call: calls::$call,
         }),*]
     };
 }
@@ -43,40 +48,52 @@ const ADMIN: Option<Scope> = Some(Scope::Admin);
 
 /// All calls.
 pub(super) const TABLE: &[Route] = table! {
-    POST   "/v1/registrations", REGISTER, Names => registrations::register;
-    POST   batch::PATH, REGISTER, Names => batch::register;
-    GET    "/v1/registrations/{id}", READ, Names => registrations::show;
-    DELETE "/v1/registrations/{id}", CLAIM, Names => registrations::release;
-    POST   "/v1/registrations/{id}/activate", CLAIM, Names => registrations::activate;
-    POST   "/v1/registrations/{id}/extend", CLAIM, Names => registrations::extend;
-    GET    "/v1/registrations/{id}/explanation", READ, Names => reading::explain_registration;
-    GET    "/v1/names", READ, Names => reading::list_all;
-    POST   "/v1/names:check", READ, Names => reading::check;
-    GET    "/v1/namespaces/{namespace}/names", READ, Names => reading::list;
-    GET    "/v1/names/{namespace}/{name}/history", READ, Names => reading::history;
-    GET    "/v1/names/{namespace}/{name}/explanation", READ, Names => reading::explain_name;
-    GET    "/v1/names/{namespace}/{name}", READ, Names => names::show;
-    DELETE "/v1/names/{namespace}/{name}", CLAIM, Names => names::release;
-    GET    "/v1/conflicts", READ, Names => reading::conflicts;
-    GET    "/v1/namespaces", READ, Names => namespaces::list;
-    GET    "/v1/namespaces/{namespace}", READ, Names => namespaces::show;
-    PUT    "/v1/namespaces/{namespace}", ADMIN, Names => namespaces::set;
-    PATCH  "/v1/namespaces/{namespace}", ADMIN, Names => namespaces::change;
-    GET    "/v1/owners/{owner}/registrations", READ, Names => registrations::of_owner;
-    GET    "/v1/events", READ, Names => events::feed;
-    GET    "/v1/cluster", READ, Cluster => cluster::show;
-    PATCH  "/v1/cluster/settings", ADMIN, All => cluster::configure;
-    POST   "/v1/cluster/members/{node}/evict", ADMIN, All => cluster::evict;
-    POST   "/v1/cluster/members/{node}/ban", ADMIN, All => cluster::ban;
-    DELETE "/v1/cluster/members/{node}/ban", ADMIN, All => cluster::unban;
-    POST   "/v1/cluster/secret", ADMIN, All => cluster::rotate_secret;
-    POST   "/v1/cluster/leave", ADMIN, All => cluster::leave;
-    DELETE "/v1/cluster/leave", ADMIN, All => cluster::stay;
-    GET    "/v1/cluster/backup", ADMIN, All => cluster::backup;
-    POST   "/v1/cluster/tokens", ADMIN, All => cluster::mint_token;
-    GET    "/healthz", OPEN, Cluster => cluster::healthz;
-    GET    "/readyz", OPEN, Cluster => cluster::readyz;
+    POST   "/v1/registrations", REGISTER, Names => registrations::register, register;
+    POST   batch::PATH, REGISTER, Names => batch::register, register_batch;
+    GET    "/v1/registrations/{id}", READ, Names => registrations::show, registration;
+    DELETE "/v1/registrations/{id}", CLAIM, Names => registrations::release, release;
+    POST   "/v1/registrations/{id}/activate", CLAIM, Names => registrations::activate, activate;
+    POST   "/v1/registrations/{id}/extend", CLAIM, Names => registrations::extend, extend;
+    GET    "/v1/registrations/{id}/explanation", READ, Names => reading::explain_registration, explain_registration;
+    GET    "/v1/names", READ, Names => reading::list_all, list_all;
+    POST   "/v1/names:check", READ, Names => reading::check, check;
+    GET    "/v1/namespaces/{namespace}/names", READ, Names => reading::list, list;
+    GET    "/v1/names/{namespace}/{name}/history", READ, Names => reading::history, history;
+    GET    "/v1/names/{namespace}/{name}/explanation", READ, Names => reading::explain_name, explain_name;
+    GET    "/v1/names/{namespace}/{name}", READ, Names => names::show, name;
+    DELETE "/v1/names/{namespace}/{name}", CLAIM, Names => names::release, release_name;
+    GET    "/v1/conflicts", READ, Names => reading::conflicts, conflicts;
+    GET    "/v1/namespaces", READ, Names => namespaces::list, namespaces;
+    GET    "/v1/namespaces/{namespace}", READ, Names => namespaces::show, namespace;
+    PUT    "/v1/namespaces/{namespace}", ADMIN, Names => namespaces::set, set_namespace;
+    PATCH  "/v1/namespaces/{namespace}", ADMIN, Names => namespaces::change, change_namespace;
+    GET    "/v1/owners/{owner}/registrations", READ, Names => registrations::of_owner, of_owner;
+    GET    "/v1/events", READ, Names => events::feed, events;
+    GET    "/v1/cluster", READ, Cluster => cluster::show, cluster;
+    PATCH  "/v1/cluster/settings", ADMIN, All => cluster::configure, configure;
+    POST   "/v1/cluster/members/{node}/evict", ADMIN, All => cluster::evict, evict;
+    POST   "/v1/cluster/members/{node}/ban", ADMIN, All => cluster::ban, ban;
+    DELETE "/v1/cluster/members/{node}/ban", ADMIN, All => cluster::unban, unban;
+    POST   "/v1/cluster/secret", ADMIN, All => cluster::rotate_secret, rotate_secret;
+    POST   "/v1/cluster/leave", ADMIN, All => cluster::leave, leave;
+    DELETE "/v1/cluster/leave", ADMIN, All => cluster::stay, stay;
+    GET    "/v1/cluster/backup", ADMIN, All => cluster::backup, backup;
+    POST   "/v1/cluster/tokens", ADMIN, All => cluster::mint_token, mint_token;
+    GET    "/openapi.json", OPEN, Cluster => page::document, document;
+    GET    "/docs", OPEN, Cluster => page::page, page;
+    GET    "/healthz", OPEN, Cluster => cluster::healthz, healthz;
+    GET    "/readyz", OPEN, Cluster => cluster::readyz, readyz;
 };
+
+/// The OpenAPI document of the table, as JSON.
+pub(super) fn document() -> Value {
+    openapi::document(TABLE.iter().map(|Route { method, path, scope, call, .. }| Described {
+        method: method.clone(),
+        path,
+        scope: *scope,
+        call: call(),
+    }))
+}
 
 /// The routes of the table, each behind its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {

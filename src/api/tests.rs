@@ -7,6 +7,7 @@ mod feed;
 mod gate;
 mod many;
 mod namespaces;
+mod openapi;
 mod ready;
 mod scopes;
 mod tokens;

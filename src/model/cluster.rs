@@ -10,6 +10,7 @@ use crate::clock::{Hlc, NodeId};
 
 /// The cluster as one node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Cluster {
     /// The cluster's id; none while the node is joining.
@@ -17,6 +18,7 @@ pub struct Cluster {
     pub id: Option<ClusterId>,
     /// The settings that are in force at the node; the same at all members once they have heard of the latest change.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub settings: ClusterSettings,
     /// This node.
     pub node: NodeId,
@@ -30,6 +32,7 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// Everything at or below it has arrived.
     #[serde(with = "hlc")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+$"))]
     pub watermark: Hlc,
     /// Registrations not yet final here.
     pub pending: u64,
@@ -63,9 +66,11 @@ pub struct Cluster {
     pub disk_hangs_ms: Option<u64>,
     /// What the answering node keeps of its event feed.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub events: EventRange,
     /// Those who are out for good, each with how much of its log counts.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub evicted: Vec<Cut>,
     /// Nodes whose keys are kept out, by their first ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,6 +79,7 @@ pub struct Cluster {
 
 /// The part of an event feed that is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct EventRange {
     /// The place before the earliest event kept.
@@ -84,6 +90,7 @@ pub struct EventRange {
 
 /// A newcomer that is not let in for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Newcomer {
     /// The newcomer.
@@ -98,6 +105,7 @@ pub struct Newcomer {
 
 /// What keeps a newcomer out for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Hindrance {
     /// As a code: `clock`, `eviction`, `silent`, `unsettled`, `first-out-of-reach`,
@@ -112,6 +120,7 @@ pub struct Hindrance {
 
 /// A reservation whose time is over and which has not ended, because the watermark has not passed it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Overdue {
     /// When the earliest such one was to end.
@@ -123,6 +132,7 @@ pub struct Overdue {
 /// Two nodes hold different ops under one number of a log. Nothing more of it is decided until its origin has come back under
 /// a new id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Fork {
     /// Whose log.
@@ -130,11 +140,13 @@ pub struct Fork {
     /// A node that holds another op than the one that answers.
     pub by: NodeId,
     /// The number, or a later one.
+    #[cfg_attr(feature = "node", schema(value_type = u64))]
     pub seq: Seq,
 }
 
 /// An eviction that is not finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Eviction {
     /// Who goes.
@@ -150,16 +162,19 @@ pub struct Eviction {
 
 /// A place in a node's log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Cut {
     /// Whose log.
     pub node: NodeId,
     /// The last op before the cut.
+    #[cfg_attr(feature = "node", schema(value_type = u64))]
     pub seq: Seq,
 }
 
 /// Where a node stands in the membership.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MemberState {
@@ -174,6 +189,7 @@ pub enum MemberState {
 
 /// A member as another sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Member {
     /// The member.
@@ -184,6 +200,7 @@ pub struct Member {
     pub address: String,
     /// Where it stands.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub state: MemberState,
     /// Who has joined in its eviction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -195,13 +212,16 @@ pub struct Member {
     pub wire: Option<String>,
     /// Its latest promise that the answering node believes.
     #[serde(with = "hlc")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+$"))]
     pub promise: Hlc,
     /// When that last moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_at: Option<Time>,
     /// The prefix of its log that the answering node has.
+    #[cfg_attr(feature = "node", schema(value_type = u64))]
     pub applied: Seq,
     /// How much of the answering node's log it says it holds.
+    #[cfg_attr(feature = "node", schema(value_type = u64))]
     pub holds_ours: Seq,
     /// How far its clock is ahead of the answering node's, milliseconds, by its last heartbeat; none where it was never heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,10 +236,12 @@ pub struct Member {
 
 /// What `POST /v1/cluster/tokens` takes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct TokenBody {
     /// How many newcomers the token lets in; none for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "node", schema(minimum = 1, maximum = 1000))]
     pub uses: Option<u32>,
     /// How long the token lets newcomers in, at most 30 days; none for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,6 +269,7 @@ impl TokenBody {
 
 /// A join token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 pub struct TokenIssued {
     /// The token.
     pub token: String,

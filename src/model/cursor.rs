@@ -60,12 +60,13 @@ impl FromStr for ClaimPlace {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let parse = || {
+        let parse = || -> Option<Self> {
             let (after, claim) = text.split_once('.')?;
             let after = if after.is_empty() { None } else { Some(stamp(after)?) };
             Some(Self { after, stamp: stamp(claim)? })
         };
-        parse().ok_or_else(|| PlaceError(text.to_owned()))
+        // One way to write each.
+        parse().filter(|place| place.to_string() == text).ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 
@@ -84,7 +85,8 @@ impl FromStr for OwnerPlace {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        stamp(text).map(Self).ok_or_else(|| PlaceError(text.to_owned()))
+        let parsed = stamp(text).map(Self);
+        parsed.filter(|place| place.to_string() == text).ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 
@@ -128,13 +130,13 @@ impl FromStr for Place {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let parse = || {
+        let parse = || -> Option<Self> {
             let (claim, rest) = text.split_once(' ')?;
             let (namespace, key) = rest.split_once(' ')?;
             let claim = if claim == "-" { None } else { Some(claim.parse().ok()?) };
             Some(Self { namespace: namespace.to_owned(), key: key.to_owned(), claim })
         };
-        parse().ok_or_else(|| PlaceError(text.to_owned()))
+        parse().filter(|place| place.to_string() == text).ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 

@@ -54,6 +54,7 @@ mod type_text {
 
 /// A CloudEvents 1.0 object.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Event {
     /// Always `1.0`.
@@ -81,6 +82,7 @@ pub struct Event {
 
 /// The particulars of an event.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct EventData {
     /// The registration as it stood when the event was told, which may be further by now.
@@ -98,6 +100,7 @@ pub struct EventData {
 
 /// A page of the feed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Events {
     /// In order.

@@ -10,6 +10,7 @@ use crate::clock::{NodeId, Stamp};
 
 /// Which of the cases it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Case {
@@ -39,6 +40,7 @@ pub enum Case {
 
 /// Why something is where it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Explanation {
     /// The name, or the registration's id.
@@ -61,10 +63,12 @@ pub struct Explanation {
 
 /// An operation that decides something.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct DecidingOp {
     /// Its stamp.
     #[serde(with = "stamp")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+@[0-9a-f]{16}$"))]
     pub stamp: Stamp,
     /// The node that issued it.
     pub node: NodeId,
@@ -79,6 +83,7 @@ pub struct DecidingOp {
 
 /// A member that is waited for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AwaitedMember {
     /// The member.
@@ -90,6 +95,7 @@ pub struct AwaitedMember {
     pub since: Option<Time>,
     /// What is the matter with it, as a code.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub reason: WaitReason,
     /// The same as a sentence.
     pub why: String,

@@ -19,6 +19,8 @@ pub(crate) mod object;
 mod problem;
 mod query;
 mod registration;
+#[cfg(feature = "node")]
+mod schema;
 mod scope;
 mod settings;
 mod status;

@@ -10,6 +10,7 @@ use crate::clock::{NodeId, Stamp};
 
 /// Whether a name can be had.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Name {
     /// The namespace.
@@ -41,6 +42,7 @@ pub struct Name {
 
 /// A claim among those of a tenure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Contender {
     /// Its registration.
@@ -57,6 +59,7 @@ pub struct Contender {
     pub label: String,
     /// Its stamp: of two claims the one with the lower stamp wins.
     #[serde(with = "stamp")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+@[0-9a-f]{16}$"))]
     pub stamp: Stamp,
     /// When it was accepted.
     pub accepted_at: Time,
@@ -81,6 +84,7 @@ pub struct Contender {
 
 /// A tenure of a name: who held it, from when till when.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Tenure {
     /// The claim that leads it, by stamp the first.
@@ -97,6 +101,7 @@ pub struct Tenure {
 
 /// A page of a name's tenures, earliest first.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct History {
     /// The namespace.
@@ -115,6 +120,7 @@ pub struct History {
 
 /// A tenure of a name that more than one registration claimed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Conflict {
     /// The namespace.
@@ -136,6 +142,7 @@ pub struct Conflict {
 
 /// Whether the outcomes of a conflict can still change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ConflictStatus {
     /// Some outcome is pending.
@@ -146,6 +153,7 @@ pub enum ConflictStatus {
 
 /// A page of the exception report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Conflicts {
     /// By namespace and key; may be empty although there are more.
@@ -157,6 +165,7 @@ pub struct Conflicts {
 
 /// A name that somebody has.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TakenName {
     /// The namespace.
@@ -185,6 +194,7 @@ pub struct TakenName {
 
 /// A page of the names that are taken, by namespace and key.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TakenNames {
     /// May be empty although there are more.
@@ -196,6 +206,7 @@ pub struct TakenNames {
 
 /// Whether one of several names can be had.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CheckedName {
     /// The namespace.
@@ -220,6 +231,7 @@ pub struct CheckedName {
 
 /// What `POST /v1/names:check` answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CheckedNames {
     /// In the order asked for.

@@ -9,6 +9,7 @@ use super::{RulesVersion, is_false};
 
 /// How the names of a namespace are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -26,6 +27,7 @@ pub enum ProfileName {
 
 /// Which names that look alike are one name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -41,6 +43,7 @@ pub enum Lookalikes {
 
 /// Which characters may stand in user names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Characters {
@@ -55,6 +58,7 @@ pub enum Characters {
 
 /// Who may take a name within the time for which it is kept after it was given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum HeldFor {
@@ -67,6 +71,7 @@ pub enum HeldFor {
 
 /// A namespace and the rules in force at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Namespace {
     /// The namespace.
@@ -89,6 +94,7 @@ pub struct Namespace {
     /// Whether only a keyed hash of a name leaves the node that took it, and whether it exists is told to nobody who may not
     /// read.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub private: bool,
     /// Names that nobody can claim, as typed; whatever has the same canonical form as one of them neither. In a pattern
     /// each `*` stands for any characters.
@@ -111,6 +117,7 @@ pub struct Namespace {
 
 /// Rules as they are set: whatever is left out gets its default.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct NamespaceBody {
     /// How names are written; by default as the namespace's name says.
@@ -118,9 +125,11 @@ pub struct NamespaceBody {
     pub profile: Option<ProfileName>,
     /// Characters of a name at least; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "node", schema(minimum = 1, maximum = 256))]
     pub min_length: Option<usize>,
     /// Characters at most; 256, the limit on bytes, by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "node", schema(minimum = 1, maximum = 256))]
     pub max_length: Option<usize>,
     /// With `username` only: which look-alikes are one name; by default what looks like ASCII is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

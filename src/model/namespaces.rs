@@ -6,6 +6,7 @@ use super::ProfileName;
 
 /// A namespace that is known at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ListedNamespace {
     /// The namespace.
@@ -22,6 +23,7 @@ pub struct ListedNamespace {
 
 /// A page of the namespaces that are known, in the order of their names.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Namespaces {
     /// May be empty although there are more.

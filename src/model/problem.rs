@@ -13,7 +13,7 @@ const URN: &str = "urn:forename:problem:";
 
 /// What kind of problem it is; the `type` member, with its HTTP status and its title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString, strum::EnumProperty)]
-#[cfg_attr(test, derive(strum::VariantArray))]
+#[cfg_attr(any(test, feature = "node"), derive(strum::VariantArray))]
 #[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemType {
@@ -180,6 +180,7 @@ impl<'de> Deserialize<'de> for ProblemType {
 
 /// A problem, as it travels.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[error("{detail}")]
 #[non_exhaustive]
 pub struct Problem {

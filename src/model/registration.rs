@@ -15,11 +15,14 @@ use crate::clock::{NodeId, Stamp};
 
 /// A name as a client writes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct NameRef {
     /// The namespace.
+    #[cfg_attr(feature = "node", schema(pattern = "^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$", max_length = 128))]
     pub namespace: String,
     /// The name as typed.
+    #[cfg_attr(feature = "node", schema(min_length = 1, max_length = 256))]
     pub name: String,
 }
 
@@ -27,6 +30,7 @@ object!(NameRef);
 
 /// When to answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Wait {
     /// At once, with what is known.
@@ -49,13 +53,16 @@ impl Wait {
 
 /// The claim that a rename ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReplacesBody {
     /// Its registration.
     pub registration: Uuid,
     /// Its namespace.
+    #[cfg_attr(feature = "node", schema(pattern = "^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$", max_length = 128))]
     pub namespace: String,
     /// The name.
+    #[cfg_attr(feature = "node", schema(min_length = 1, max_length = 256))]
     pub name: String,
 }
 
@@ -71,14 +78,20 @@ impl ReplacesBody {
 
 /// What `POST /v1/registrations` takes.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct RegistrationBody {
     /// Chosen by the client, so that it may ask again, here or at another node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
     /// Who is to hold the names.
+    #[cfg_attr(
+        feature = "node",
+        schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")
+    )]
     pub owner: String,
     /// The names: all or none.
+    #[cfg_attr(feature = "node", schema(min_items = 1, max_items = 16))]
     pub names: Vec<NameRef>,
     /// How long the reservation lasts; none for a permanent registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +110,7 @@ pub struct RegistrationBody {
     pub timeout: Option<Span>,
     /// So many free alternatives are to be told for each name that is taken or lost; it does not belong to the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "node", schema(maximum = 10))]
     pub suggest: Option<usize>,
 }
 
@@ -104,6 +118,7 @@ object!(RegistrationBody);
 
 /// What `POST /v1/registrations/{id}/extend` takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExtensionBody {
     /// How long the reservation lasts from now on.
@@ -114,6 +129,7 @@ object!(ExtensionBody);
 
 /// A line of what `POST /v1/registrations:batch` answers: the registration, or the problem.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct BatchLine {
     /// The number of the request's line that it answers, from 1.
@@ -130,6 +146,7 @@ pub struct BatchLine {
 
 /// Where a registration stands.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Registration {
     /// Its id.
@@ -149,6 +166,7 @@ pub struct Registration {
     pub node: NodeId,
     /// Its stamp: of two claims to a name the one with the lower stamp wins.
     #[serde(with = "stamp")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+@[0-9a-f]{16}$"))]
     pub stamp: Stamp,
     /// When it was accepted. Never changes.
     pub accepted_at: Time,
@@ -180,6 +198,7 @@ pub struct Registration {
 
 /// A namespace that was made by its first claim.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct NewNamespace {
     /// Its name.
@@ -197,6 +216,7 @@ impl NewNamespace {
 
 /// One name of a registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Claim {
     /// The namespace.
@@ -216,6 +236,7 @@ pub struct Claim {
 
 /// A member that something waits for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Waiting {
     /// The member.
@@ -224,6 +245,7 @@ pub struct Waiting {
     pub label: String,
     /// Why its word is not here.
     #[serde(default)]
+    #[cfg_attr(feature = "node", schema(required = true))]
     pub reason: WaitReason,
     /// When its promise last moved; none where it has not been heard of since the answering node started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +254,7 @@ pub struct Waiting {
 
 /// Why a member's word is not here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(test, derive(strum::VariantArray))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -268,6 +291,7 @@ impl WaitReason {
 
 /// The claim that a registration lost to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct RejectedBy {
     /// The namespace of the lost name.
@@ -280,6 +304,7 @@ pub struct RejectedBy {
     pub registration: Uuid,
     /// Its stamp.
     #[serde(with = "stamp")]
+    #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+@[0-9a-f]{16}$"))]
     pub stamp: Stamp,
     /// When it was accepted.
     pub accepted_at: Time,
@@ -295,6 +320,7 @@ impl RejectedBy {
 
 /// An owner's registrations, earliest first.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Registrations {
     /// This page of them.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an API token lets its bearer do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, strum::Display)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

@@ -132,6 +132,7 @@ span_or! {
 
 /// The settings of a cluster, in force at all of its members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ClusterSettings {
     /// A member that a majority has not heard of for so long is evicted. `never`, the default, keeps the strict order of
@@ -175,15 +176,16 @@ impl ClusterSettings {
 
 /// What `PATCH /v1/cluster/settings` takes: the settings that are to change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ClusterSettingsBody {
-    /// See [`ClusterSettings::evict_after`].
+    /// After how long a silent member is evicted: a time of at least 1 s, or `never`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evict_after: Option<EvictAfter>,
-    /// See [`ClusterSettings::max_clock_skew`].
+    /// How far ahead the timestamps of ops may lie: from 500 ms to 1 h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_clock_skew: Option<Span>,
-    /// See [`ClusterSettings::keep_events`].
+    /// For how long events are kept: a time of at least 1 min, or `forever`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_events: Option<Keep>,
     /// See [`ClusterSettings::promise_every`].

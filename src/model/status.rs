@@ -10,6 +10,7 @@ use crate::clock::Stamp;
 
 /// Where a registration stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Not yet final.
@@ -32,6 +33,7 @@ impl Status {
 
 /// Whether a name can be had.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum NameStatus {
@@ -93,6 +95,7 @@ impl<'de> Deserialize<'de> for RulesVersion {
 
 /// The kind of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(strum::VariantArray))]
 pub enum EventType {
     /// This node knows of the registration.
     Accepted,
@@ -110,6 +113,7 @@ pub enum EventType {
 
 /// How a claim ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum EndReason {
@@ -125,6 +129,7 @@ pub enum EndReason {
 
 /// Why one claim comes before another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "node", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Precedence {

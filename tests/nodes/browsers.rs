@@ -1,5 +1,5 @@
-//! A browser on the operator's machine, and a page in it that tries what it can at a node. Skipped where there is no
-//! Chromium.
+//! A browser on the operator's machine: a page in it that tries what it can at a node, and the node's own. Skipped where
+//! there is no Chromium.
 
 use forename::model::NameStatus;
 use std::process::{Command, Stdio};
@@ -116,4 +116,30 @@ async fn a_page_of_another_origin_does_nothing_and_learns_nothing() {
     assert!(dom.contains("host-unknown") && !dom.contains("watermark"), "{dom}");
     server.abort();
     node.assert_lives();
+}
+
+#[tokio::test]
+async fn the_page_of_the_interface_shows_every_call_with_nothing_from_elsewhere() {
+    let Some(program) = chromium() else { return skipped("there is no chromium to open a page with") };
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let profile = tempfile::tempdir().unwrap();
+    let mut opened = browser(program, profile.path());
+    // Time goes on only while nothing is under way, so the page has read the document at the end of it.
+    opened.args(["--virtual-time-budget=10000", "--dump-dom", &format!("{}/docs", node.url())]);
+    let opened = tokio::task::spawn_blocking(move || opened.output().unwrap());
+    let opened = within("the page is shown", opened).await.unwrap();
+    let dom = String::from_utf8_lossy(&opened.stdout).into_owned();
+    let document = crate::support::http().build().unwrap().get(format!("{}/openapi.json", node.url())).send().await;
+    let document: Value = document.unwrap().json().await.unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(dom.contains(&format!("<span class=\"path\">{path}</span>")), "{path} is not shown: {dom}");
+        for operation in item.as_object().unwrap().values() {
+            assert!(
+                dom.contains(&format!("id=\"{}\"", operation["operationId"].as_str().unwrap())),
+                "{operation}: {dom}"
+            );
+        }
+    }
+    assert!(dom.contains("id=\"schema-Registration\""), "{dom}");
 }

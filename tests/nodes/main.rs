@@ -28,6 +28,7 @@
 //! | `readme` | the example of the README |
 //! | `https` | a node behind a proxy that takes TLS off |
 //! | `command_line` | the commands as a user types them |
+//! | `openapi` | what a node answers is as its OpenAPI document says |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -50,6 +51,7 @@ mod links;
 mod logs;
 mod many;
 mod namespaces;
+mod openapi;
 mod private;
 mod races;
 mod readme;
