@@ -6,9 +6,11 @@ mod changes;
 mod cluster;
 mod error;
 mod events;
+mod follow;
 mod members;
 mod nodes;
 mod reading;
+mod register;
 mod tls;
 
 use std::time::Duration;
@@ -23,14 +25,14 @@ pub use backup::BackupStream;
 pub use batch::BatchAnswers;
 pub use error::ClientError;
 pub use events::EventStream;
+pub use follow::{FeedStore, Restart};
 
 use self::nodes::Nodes;
 #[cfg(doc)]
 use crate::model::ProblemType;
-use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{
     Cursor, EventQuery, Events, Name, Namespace, NamespaceBody, NamespacePatch, OwnerPlace, Problem, Registration,
-    RegistrationBody, Registrations, Span, Wait,
+    Registrations, Span,
 };
 
 /// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
@@ -41,9 +43,10 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// Talks to a node, or to whichever of several answers; cheap to clone.
 ///
 /// With several nodes a call that reads goes to the next node where one cannot be reached, or refuses for now (503, 507). So
-/// does a registration, under one id, so that it stays one. Other changes do so only where the first node certainly has
-/// done nothing. Which node answered last is asked first from then on. Streams of events, backups and
-/// [`leave`](Self::leave) are about one node, and ask the first.
+/// does a registration, under one id, so that it stays one, and [`activate`](Self::activate), which may be done twice. Other
+/// changes do so only where the first node certainly has done nothing. Which node answered last is asked first from then on.
+/// Streams of events, backups and [`leave`](Self::leave) are about one node, and ask the first; [`follow`](Self::follow) goes
+/// from one node's events to another's.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), forename::client::ClientError> {
@@ -125,27 +128,14 @@ impl Client {
         nodes::shown(self.nodes.first())
     }
 
+    /// A client of each node alone.
+    fn each(&self) -> Vec<Self> {
+        self.nodes.each().map(|nodes| Self { nodes, ..self.clone() }).collect()
+    }
+
     /// The same of the first node alone.
     fn first(&self) -> Self {
         Self { nodes: self.nodes.only_first(), ..self.clone() }
-    }
-
-    /// Claims names, all or none.
-    ///
-    /// # Errors
-    /// Also where the registration is rejected: [`ClientError::is_taken`], the problem has it.
-    pub async fn register(&self, body: &RegistrationBody) -> Result<Registration> {
-        let waits = body.wait.is_some_and(Wait::waits);
-        let wait = if waits { body.timeout.map_or(DEFAULT_WAIT, |span| span.0) } else { Duration::ZERO };
-        let request = self.call(Method::POST, &["v1", "registrations"], &[])?;
-        let request = request.timeout(wait.saturating_add(PATIENCE));
-        if body.id.is_some() || !self.nodes.are_several() {
-            return self.answer_of(request.json(body), body.id.is_some()).await;
-        }
-        // What one node may have taken, another may be asked for only under the same id.
-        #[expect(clippy::disallowed_methods, reason = "the client is no pure part; an id is chosen once")]
-        let named = RegistrationBody { id: Some(Uuid::new_v4()), ..body.clone() };
-        self.answer_of(request.json(&named), true).await
     }
 
     /// What became of a registration.
@@ -288,7 +278,10 @@ impl Client {
     }
 
     async fn answer_of<T: DeserializeOwned>(&self, request: RequestBuilder, repeats: bool) -> Result<T> {
-        let response = self.send(request, repeats).await?;
+        self.read(self.send(request, repeats).await?).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         serde_json::from_slice(&body).map_err(|error| self.not_understood(status, error.to_string()))

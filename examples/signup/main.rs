@@ -40,9 +40,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 struct App {
     database: Database,
     /// The nodes, nearest first, with a token that reads the feed and activates. Any will do.
-    nodes: Vec<Client>,
-    /// Clients of the same nodes for the public sign-up form: their API token has the scope `register` alone.
-    front: Vec<Client>,
+    nodes: Client,
+    /// The same nodes for the public sign-up form: its API token has the scope `register` alone.
+    front: Client,
     /// How long a visitor waits for the answer to be final.
     answer_within: Duration,
     /// How long names stay reserved for somebody whose address is not verified.
@@ -54,13 +54,10 @@ fn setting(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// Clients of the nodes, which show this token where it is not empty.
-fn nodes(addresses: &str, token: &str) -> Result<Vec<Client>, Failure> {
-    let client = |address: &str| match token {
-        "" => Client::new(address.trim()),
-        token => Client::new(address.trim())?.with_token(token),
-    };
-    Ok(addresses.split(',').map(client).collect::<Result<_, _>>()?)
+/// A client of the nodes, which shows this token where it is not empty.
+fn nodes(addresses: &str, token: &str) -> Result<Client, Failure> {
+    let client = Client::any_of(addresses.split(',').map(str::trim))?;
+    Ok(if token.is_empty() { client } else { client.with_token(token)? })
 }
 
 #[tokio::main]

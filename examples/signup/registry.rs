@@ -49,56 +49,30 @@ impl SignUp {
 
 /// Registers at the first node that answers. The id makes it safe to ask again, here or elsewhere: it is one
 /// registration, however often it arrives.
-///
-/// A refusal by one node says nothing of another one that may have taken the same request before and whose answer was
-/// lost. So where any may have (`asked_before`, or a connection broke just now), it is a refusal only if all refuse.
-pub(crate) async fn ask(nodes: &[Client], body: &RegistrationBody, asked_before: bool) -> Answer {
-    let (mut refusal, mut unanswered) = (None, false);
-    for node in nodes {
-        let error = match node.register(body).await {
-            Ok(registration) => return Answer::Accepted(Box::new(registration)),
-            Err(error) => error,
-        };
-        match error {
-            ClientError::Problem(problem) if problem.problem_type == ProblemType::RegistrationRejected => {
-                return Answer::Refused(problem);
-            }
-            ClientError::Problem(problem) if refuses(&problem) => {
-                refusal.get_or_insert(problem);
-                if !asked_before && !unanswered {
-                    break;
-                }
-            }
-            error => {
-                tracing::warn!("a sign-up goes to the next node: {error}");
-                // Where there was no connection at all, that node has nothing; earlier requests may have got through.
-                unanswered |= asked_before || !error.is_unsent();
-            }
+pub(crate) async fn ask(nodes: &Client, body: &RegistrationBody, asked_before: bool) -> Answer {
+    let asked = if asked_before { nodes.register_again(body).await } else { nodes.register(body).await };
+    match asked {
+        Ok(registration) => Answer::Accepted(Box::new(registration)),
+        Err(ClientError::Problem(problem)) if refuses(&problem) => Answer::Refused(problem),
+        Err(error) => {
+            tracing::warn!("a sign-up has no answer yet: {error}");
+            Answer::Unknown
         }
-    }
-    match refusal {
-        Some(problem) if !unanswered => Answer::Refused(problem),
-        _ => Answer::Unknown,
     }
 }
 
-/// Whether asking again, or elsewhere, would bring the same.
+/// Whether asking again would bring the same.
 fn refuses(problem: &Problem) -> bool {
     (400..500).contains(&problem.status) && problem.status != 429 && problem.problem_type != ProblemType::IdReused
 }
 
 /// Makes a reservation permanent, at the first node that can; `false` where it has ended or lost.
-pub(crate) async fn activate(nodes: &[Client], sign_up: &SignUp) -> Result<bool, Failure> {
-    let mut last: Failure = "no node is configured".into();
-    for node in nodes {
-        let node = node.clone().for_owner(&sign_up.owner.to_string());
-        match node.activate(sign_up.registration).await {
-            Ok(_) => return Ok(true),
-            Err(ClientError::Problem(problem)) if problem.problem_type == ProblemType::TooLate => return Ok(false),
-            Err(error) => last = error.into(),
-        }
+pub(crate) async fn activate(nodes: &Client, sign_up: &SignUp) -> Result<bool, Failure> {
+    match nodes.clone().for_owner(&sign_up.owner.to_string()).activate(sign_up.registration).await {
+        Ok(_) => Ok(true),
+        Err(ClientError::Problem(problem)) if problem.problem_type == ProblemType::TooLate => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    Err(last)
 }
 
 /// Asks again for sign-ups that no node is known to have or to refuse: the application was killed before it had an

@@ -119,7 +119,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Address { .. } | ClientError::Token | ClientError::Ca(_) | ClientError::Path(_) => Exit::Usage,
-            ClientError::Unreachable { .. } => Exit::Unreachable,
+            ClientError::Unreachable { .. } | ClientError::Uncertain { .. } => Exit::Unreachable,
             ClientError::Problem(problem) if problem.is_taken() => Exit::Taken,
             ClientError::Problem(problem) if matches!(problem.status, 401 | 403) => Exit::NotAllowed,
             ClientError::Problem(_) | ClientError::Answer { .. } | ClientError::OtherCluster { .. } => Exit::Failed,

@@ -9,12 +9,14 @@ use super::{Client, Result};
 use crate::model::{ExtensionBody, Registration, Span};
 
 impl Client {
-    /// Makes a reservation permanent.
+    /// Makes a reservation permanent. It does no harm to do so twice, so with several nodes the next one is asked also where
+    /// one may have done it and did not answer.
     ///
     /// # Errors
     /// [`TooLate`](crate::model::ProblemType::TooLate) where it has ended or lost.
     pub async fn activate(&self, id: Uuid) -> Result<Registration> {
-        self.answer(self.change(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?).await
+        let request = self.change(Method::POST, &["v1", "registrations", &id.to_string(), "activate"], &[])?;
+        self.answer_of(request, true).await
     }
 
     /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.

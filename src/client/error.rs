@@ -46,6 +46,17 @@ pub enum ClientError {
         /// The one that answered.
         found: ClusterId,
     },
+    /// A node may have taken the registration and its answer was lost, while others refuse it: they may not have heard of it.
+    #[error(
+        "a node may have taken registration {id} and did not answer, and another one refuses it ({refusal}); ask again with the \
+         same id, or take the outcome from the event feed"
+    )]
+    Uncertain {
+        /// The registration's id.
+        id: uuid::Uuid,
+        /// The refusal.
+        refusal: Box<Problem>,
+    },
     /// The node refused, or the registration lost.
     #[error(transparent)]
     Problem(Box<Problem>),

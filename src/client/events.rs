@@ -11,8 +11,8 @@ use crate::model::{Cursor, Event, EventQuery, event_type_text};
 /// A node sends a comment at least every 15 s; a connection silent for three times as long is dead.
 const SILENCE: Duration = Duration::from_secs(45);
 /// Between attempts to connect: doubled from the first to the last. Guesses: a restart takes a second or so.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The query as parameters of an address.
 pub(super) fn pairs(query: &EventQuery, after: Option<Cursor>) -> Vec<(&'static str, String)> {
@@ -64,25 +64,29 @@ impl EventStream {
     /// begin another stream there.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
-            if let Some(message) = self.ready.pop_front() {
-                if let Some(event) = self.event(message)? {
-                    return Ok(event);
+            match self.next_of_connection().await {
+                Err(error) if error.is_unreachable() || error.is_passing() => {
+                    tracing::warn!("the event stream is interrupted and will be taken up again: {error}");
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(LAST_PAUSE);
                 }
-                continue;
+                answer => return answer,
             }
-            if let Err(error) = self.read().await {
-                self.connection = None;
-                let passing = match &error {
-                    ClientError::Unreachable { .. } => true,
-                    ClientError::Problem(problem) => problem.status == 503,
-                    _ => false,
-                };
-                if !passing {
+        }
+    }
+
+    /// The same, but an error where the connection is lost or does not come about.
+    pub(super) async fn next_of_connection(&mut self) -> Result<Event, ClientError> {
+        loop {
+            let Some(message) = self.ready.pop_front() else {
+                if let Err(error) = self.read().await {
+                    self.connection = None;
                     return Err(error);
                 }
-                tracing::warn!("the event stream is interrupted and will be taken up again: {error}");
-                tokio::time::sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(LAST_PAUSE);
+                continue;
+            };
+            if let Some(event) = self.event(message)? {
+                return Ok(event);
             }
         }
     }

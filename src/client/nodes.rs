@@ -37,6 +37,11 @@ impl Nodes {
         self.urls.len() > 1
     }
 
+    /// Each of them alone.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        self.urls.iter().map(|url| Self { urls: [url.clone()].into(), answered: Arc::default() })
+    }
+
     pub(super) fn use_tls(&self) -> bool {
         self.urls.iter().any(|url| url.scheme() == "https")
     }
@@ -102,6 +107,10 @@ mod tests {
         nodes.pass_over(&nodes.present().clone());
         assert_eq!(order(&nodes), [2, 0, 1]);
         assert!(nodes.use_tls() && nodes.are_several() && !nodes.only_first().are_several());
+        assert_eq!(
+            nodes.each().map(|node| shown(node.first()).to_owned()).collect::<Vec<_>>()[1..],
+            ["http://b:2", "https://c:3/forename"]
+        );
         assert!(matches!(Nodes::new([""; 0]), Err(ClientError::Address { .. })));
     }
 
