@@ -20,9 +20,10 @@ fn read(path: &Path) -> String {
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut pages: Vec<_> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(PathBuf::from).into();
     pages.extend(entries(&root.join("docs")).into_iter().map(|name| Path::new("docs").join(name)));
-    let readmes =
-        entries(&root.join("examples")).into_iter().map(|name| Path::new("examples").join(name).join("README.md"));
-    pages.extend(readmes.filter(|page| root.join(page).is_file()));
+    for parts in ["examples", "clients", "clients/python/examples", "clients/typescript/examples"] {
+        let readmes = entries(&root.join(parts)).into_iter().map(|name| Path::new(parts).join(name).join("README.md"));
+        pages.extend(readmes.filter(|page| root.join(page).is_file()));
+    }
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages
 }

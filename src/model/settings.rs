@@ -188,7 +188,7 @@ pub struct ClusterSettingsBody {
     /// For how long events are kept: a time of at least 1 min, or `forever`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_events: Option<Keep>,
-    /// See [`ClusterSettings::promise_every`].
+    /// How often members promise unasked in a small cluster that is in use: 1 s at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promise_every: Option<Span>,
 }

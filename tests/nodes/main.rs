@@ -29,6 +29,7 @@
 //! | `https` | a node behind a proxy that takes TLS off |
 //! | `command_line` | the commands as a user types them |
 //! | `openapi` | what a node answers is as its OpenAPI document says |
+//! | `clients` | the clients in Python and TypeScript, with a node that is killed |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -37,6 +38,7 @@
 mod support;
 
 mod browsers;
+mod clients;
 mod clocks;
 mod command_line;
 mod crashes;

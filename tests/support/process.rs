@@ -199,6 +199,11 @@ impl Process {
         Ok(Self { child, http, peer, client, lines })
     }
 
+    /// The process, as the system calls it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// As `kill -9` does it.
     pub(crate) fn kill(&mut self) {
         self.child.0.kill().expect("the process was running");
