@@ -14,33 +14,38 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::Caller;
 use super::extract::{Body as JsonBody, NoParams, OptionalBody, Params, Segments, json};
-use super::{Admin, Api};
+use super::{Admin, Api, health};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
-use crate::node::{Backup, disk_hangs};
+use crate::node::{Backup, Handle};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
 use crate::store::SnapshotPart;
 
 /// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// The cluster as the replica shows it, with what the transport knows of the members.
-pub(crate) fn cluster_of(admin: &dyn Admin, mut cluster: Cluster) -> Cluster {
+/// The cluster as the replica shows it, with what the transport knows of the members, and how the node is.
+pub(crate) fn cluster_of(admin: &dyn Admin, handle: &Handle, mut cluster: Cluster) -> Cluster {
     let wires = admin.wires();
     for member in &mut cluster.members {
         member.wire = wires.get(&member.node).map(ToString::to_string);
     }
+    cluster.health = Some(health::health(&cluster, handle.disk_low()));
     cluster
 }
 
+/// What the caller may do, each word a scope: a page shows what its reader can use.
+const SCOPES_HEADER: &str = "forename-scopes";
+
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Show).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(([(SCOPES_HEADER, caller.scopes())], json(StatusCode::OK, &api.shown(view))).into_response())
 }
 
 pub(super) async fn configure(
@@ -49,7 +54,7 @@ pub(super) async fn configure(
     JsonBody(change): JsonBody<ClusterSettingsBody>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Configure(change)).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
 /// How an eviction is asked for.
@@ -71,7 +76,7 @@ pub(super) async fn evict(
     let node = node_of(&node)?;
     let view = api.cluster(ClusterCommand::Evict { node, force }).await?;
     tracing::info!(%node, force, by = %caller.holder, "an eviction was asked for over HTTP");
-    Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::ACCEPTED, &api.shown(view)))
 }
 
 /// Gives the cluster another secret.
@@ -81,7 +86,7 @@ pub(super) async fn rotate_secret(
 ) -> Result<Response, Box<Problem>> {
     let secret = ClusterSecret(api.admin.random().map_err(|refusal| Box::new(refusal.into()))?);
     let view = api.cluster(ClusterCommand::RotateSecret(secret)).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
 /// Keeps a key out.
@@ -91,7 +96,7 @@ pub(super) async fn ban(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Ban { node: node_of(&node)?, banned: true }).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
 /// Lets it in again.
@@ -101,7 +106,7 @@ pub(super) async fn unban(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Ban { node: node_of(&node)?, banned: false }).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
 fn node_of(text: &str) -> Result<NodeId, Box<Problem>> {
@@ -117,7 +122,7 @@ pub(super) async fn leave(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Leave { cancel: false }).await?;
-    Ok(json(StatusCode::ACCEPTED, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::ACCEPTED, &api.shown(view)))
 }
 
 /// The node stays after all.
@@ -126,7 +131,7 @@ pub(super) async fn stay(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let view = api.cluster(ClusterCommand::Leave { cancel: true }).await?;
-    Ok(json(StatusCode::OK, &cluster_of(&*api.admin, view)))
+    Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
 pub(super) async fn mint_token(
@@ -184,16 +189,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<
         let busy = || format!("it gave no answer within {} s", READY_WITHIN.as_secs());
         Err(Box::new(Refusal::Unavailable(api.handle.hindrance().unwrap_or_else(busy)).into()))
     })?;
-    let refusal = if view.leaving_waits_for.is_some() {
-        Some(Refusal::Leaving)
-    } else if !view.member {
-        Some(Refusal::NotMember)
-    } else if let Some(offset) = view.clock_suspect_ms {
-        Some(Refusal::ClockSuspect { offset })
-    } else {
-        view.disk_hangs_ms.map(|ms| Refusal::Unavailable(disk_hangs(ms))).or_else(|| api.handle.disk_low())
-    };
-    if let Some(refusal) = refusal {
+    if let Some(refusal) = health::refusal(&view, api.handle.disk_low()) {
         let mut problem: Problem = refusal.into();
         for hindrance in view.joining_waits_for {
             problem.detail = format!("{}. It waits: {}", problem.detail, hindrance.why);

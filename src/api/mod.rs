@@ -6,11 +6,13 @@
 pub mod auth;
 mod batch;
 mod cluster;
+mod dashboard;
 mod events;
 mod explain;
 mod extract;
 mod gate;
 mod grid;
+mod health;
 mod names;
 mod namespaces;
 mod places;
@@ -37,6 +39,8 @@ pub use server::Connections;
 // A node in this process answers with these too.
 pub(crate) use batch::{AT_ONCE, batch_line};
 pub(crate) use cluster::cluster_of;
+#[cfg(feature = "cli")]
+pub(crate) use health::{is_silent, label_of};
 pub(crate) use names::looked_up;
 pub(crate) use namespaces::{changed, rules_of};
 pub(crate) use reading::checked;
@@ -89,6 +93,10 @@ impl Api {
 
     async fn cluster(&self, command: ClusterCommand) -> Result<Cluster, Box<Problem>> {
         asked(self.handle.operate(command)).await
+    }
+
+    fn shown(&self, view: Cluster) -> Cluster {
+        cluster_of(&*self.admin, &self.handle, view)
     }
 }
 

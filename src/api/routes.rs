@@ -8,7 +8,7 @@ use axum::http::{Method, Uri};
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::auth::{About, allow};
-use super::{Api, MAX_BODY, batch, cluster, events, names, namespaces, reading, registrations};
+use super::{Api, MAX_BODY, batch, cluster, dashboard, events, names, namespaces, reading, registrations};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
 
@@ -80,7 +80,7 @@ pub(super) const TABLE: &[Route] = table! {
 
 /// The routes of the table, each behind its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let mut router = Router::new();
+    let mut router = dashboard::routes();
     for Route { path, scope, about, handlers, .. } in TABLE {
         let handlers = handlers();
         router = router.route(path, scope.map_or(handlers.clone(), |scope| allow(&api, scope, *about, handlers)));

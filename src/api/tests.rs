@@ -2,6 +2,7 @@
 
 mod commands;
 mod connections;
+mod dashboard;
 mod errors;
 mod feed;
 mod gate;
@@ -225,6 +226,7 @@ fn cluster_view(member: bool) -> Cluster {
         events: EventRange { start: cursor(4), last: cursor(9) },
         evicted: Vec::new(),
         banned: Vec::new(),
+        health: None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use owo_colors::{OwoColorize, Style};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -96,7 +96,12 @@ async fn play(directory: &Path, exit: bool, places: &mut Vec<Place>) -> Outcome 
     for place in places.iter() {
         line(&format!("  {:<10} {}   node {}", place.city, place.client.address(), place.node.handle().node()))?;
     }
+    let [.., sydney] = places.as_slice() else { return Err(Failure::failed("three nodes were started")) };
+    line(&format!("\nTo watch it, open the dashboard of Sydney in a browser: {}/", sydney.client.address()))?;
+    let mut person = Person::at_terminal(exit);
+    person.presses_enter("to cut the link to Sydney").await?;
     let (first, second) = tell(places, &cuts, &paint).await?;
+    person.presses_enter("to bring the link back").await?;
     heal(places, &cuts, &paint, &first, &second).await?;
     if !exit {
         line(&format!("\n{}", paint.title("The cluster goes on. Try:")))?;
@@ -106,6 +111,7 @@ async fn play(directory: &Path, exit: bool, places: &mut Vec<Place>) -> Outcome 
         line(&format!("  {forename} show username/alice --node {b}"))?;
         line(&format!("  {forename} watch --node {b}"))?;
         line(&format!("  {forename} status --node {a}"))?;
+        line(&format!("  or the same in the dashboard: {a}/"))?;
         line("Ctrl-C ends it, and removes what it has written.")?;
         std::future::pending::<()>().await;
     }
@@ -115,7 +121,6 @@ async fn play(directory: &Path, exit: bool, places: &mut Vec<Place>) -> Outcome 
 /// Cuts the link and makes the two claims. Returns both registrations as they were accepted.
 async fn tell(places: &[Place], cuts: &Cuts, paint: &Paint) -> Result<(Registration, Registration), Failure> {
     let [frankfurt, virginia, sydney] = places else { return Err(Failure::failed("three nodes were started")) };
-    sleep(BEAT).await;
     line(&format!("\n{}", paint.bad("The link to Sydney is cut.")))?;
     for other in [frankfurt, virginia] {
         cuts.cut(sydney.node.peer_address(), other.node.peer_address());
@@ -145,7 +150,6 @@ async fn heal(
     first: &Registration,
     second: &Registration,
 ) -> Result<(), Failure> {
-    sleep(BEAT).await;
     line(&format!("\n{}", paint.good("The link is back.")))?;
     cuts.heal();
     for registration in [first, second] {
@@ -251,6 +255,36 @@ impl Place {
         // The server was asked to stop; its outcome does not matter.
         let _ = self.server.await;
         self.node.shutdown().await;
+    }
+}
+
+/// The person at the terminal, where there is one: the story waits for them, so that they can look around.
+struct Person(Option<mpsc::UnboundedReceiver<()>>);
+
+impl Person {
+    fn at_terminal(exit: bool) -> Self {
+        if exit || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return Self(None);
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // A thread of its own, which ends with the process: nothing can interrupt the reading of a terminal.
+        std::thread::spawn(move || {
+            io::stdin().lines().map_while(Result::ok).all(|_| sender.send(()).is_ok());
+        });
+        Self(Some(receiver))
+    }
+
+    /// Waits for Enter, or for a moment where nobody is there to press it.
+    async fn presses_enter(&mut self, what: &str) -> Result<(), Failure> {
+        match &mut self.0 {
+            None => sleep(BEAT).await,
+            Some(keys) => {
+                line(&format!("\n  Press Enter {what}."))?;
+                // The end of the input means the same.
+                let _ = keys.recv().await;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::args::ClientArgs;
 use super::failure::{Exit, Outcome};
 use super::output;
+use crate::api::{is_silent, label_of};
 use crate::clock::NodeId;
 use crate::model::{Cluster, Member, MemberState, Time};
 use crate::name::escaped;
@@ -37,7 +38,7 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
         output::print(&args.client, &cluster, render)?;
         return Ok(Exit::Done);
     }
-    let wrong = wrong(&cluster);
+    let wrong = troubles(&cluster);
     let checked = Checked { healthy: wrong.is_empty(), wrong, cluster };
     output::print(&args.client, &checked, |checked| match checked.wrong.as_slice() {
         [] => "healthy".to_owned(),
@@ -55,46 +56,6 @@ struct Checked {
     cluster: Cluster,
 }
 
-/// Milliseconds after which a member is called silent. Promises are sent once a second even when nothing happens.
-const SILENT_AFTER: u64 = 5000;
-
-/// Returns one sentence for each problem that an operator should look at.
-fn wrong(cluster: &Cluster) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if !cluster.member {
-        wrong.push("this node is not a member of its cluster yet, or no more: it takes no registrations".to_owned());
-    }
-    wrong.extend(troubles(cluster).lines().map(str::to_owned));
-    for member in cluster.members.iter().filter(|member| member.node != cluster.node) {
-        let who = label_of(cluster, member.node);
-        if let Some(silent) = silent_for(cluster, member) {
-            wrong.push(format!("{who} has been silent for {silent}: outcomes wait for it"));
-        } else if !member.connected {
-            wrong.push(format!("there is no connection to {who}"));
-        }
-    }
-    if let Some(eviction) = &cluster.eviction {
-        wrong.push(format!("an eviction is under way: of {}", all_of(cluster, eviction.nodes.iter())));
-    }
-    wrong.extend(overdue(cluster));
-    wrong
-}
-
-/// Returns how long a member has been silent; none where it has been heard from lately.
-fn silent_for(cluster: &Cluster, member: &Member) -> Option<String> {
-    if member.node == cluster.node {
-        return None;
-    }
-    match member.heard_at {
-        // This node may have just started, so this is a bad sign only where there is no connection either.
-        None => (!member.connected).then(|| "as long as this node runs".to_owned()),
-        Some(heard) => {
-            let silent = cluster.time.0.0.saturating_sub(heard.0.0);
-            (silent >= SILENT_AFTER).then(|| output::ago(cluster.time, Some(heard)))
-        }
-    }
-}
-
 fn render(cluster: &Cluster) -> String {
     let member = if cluster.member { "a member" } else { "still joining" };
     let mut text = format!("node {} ({}), {member}\n", cluster.node, escaped(&cluster.label));
@@ -110,54 +71,22 @@ fn render(cluster: &Cluster) -> String {
     for waiting in &cluster.waiting_for {
         text += &format!("  the oldest {}\n", output::waits(waiting, Some(cluster.time)));
     }
-    text += &overdue(cluster).map_or_else(String::new, |overdue| overdue + "\n");
-    text += &troubles(cluster);
+    for trouble in troubles(cluster) {
+        text += &(trouble + "\n");
+    }
     text.push('\n');
     text += &membership(cluster);
     text
 }
 
-fn overdue(cluster: &Cluster) -> Option<String> {
-    let overdue = cluster.overdue.as_ref()?;
-    let waits: Vec<_> = overdue.waiting_for.iter().map(|waiting| label_of(cluster, waiting.node)).collect();
-    Some(format!("a reservation was to end at {} and waits for {}", overdue.since, waits.join(", ")))
-}
-
-/// Describes problems with clocks, disks and logs, one on each line.
-fn troubles(cluster: &Cluster) -> String {
-    let mut text = String::new();
-    if let Some(offset) = cluster.clock_suspect_ms {
-        let which = if offset > 0 { "behind" } else { "ahead of" };
-        text += &format!(
-            "this node's clock is {} ms {which} the median of the members: it takes no registrations until it is right\n",
-            offset.unsigned_abs()
-        );
-    }
-    if let Some(ms) = cluster.disk_hangs_ms {
-        text += &format!("this node's disk has made nothing durable for {} s: what depends on it waits\n", ms / 1000);
-    }
-    for fork in &cluster.forks {
-        text += &format!(
-            "ALARM: {} holds another op {} of {}'s log than this node: its data directory was put back or ran twice. Nothing \
-             more of that log is decided until it has come back under a new id: run 'forename rejoin' on it\n",
-            label_of(cluster, fork.by),
-            fork.seq,
-            label_of(cluster, fork.origin)
-        );
-    }
-    for hindrance in &cluster.joining_waits_for {
-        text += &format!("this node waits to be let in: {}\n", hindrance.why);
-    }
-    for member in &cluster.members {
-        let who = label_of(cluster, member.node);
-        if let Some(skewed) = member.skewed_ms {
-            text += &format!("ops of {who} are not taken for now: their timestamps are {skewed} ms ahead\n");
-        }
-        if let Some(skewed) = member.refuses_ours_ms {
-            text += &format!("{who} does not take this node's ops for now: to it they are {skewed} ms ahead\n");
-        }
-    }
-    text
+/// What an operator should look at, each in a sentence with the command that helps.
+fn troubles(cluster: &Cluster) -> Vec<String> {
+    let troubles = cluster.health.iter().flat_map(|health| &health.troubles);
+    let said = troubles.map(|trouble| match &trouble.command {
+        Some(command) => format!("{}: {command}", escaped(&trouble.why)),
+        None => escaped(&trouble.why).into_owned(),
+    });
+    said.collect()
 }
 
 /// Describes the members in a table, then the newcomers, what a departure or eviction under way waits for, and the
@@ -206,14 +135,6 @@ fn all_of<'a>(cluster: &Cluster, nodes: impl Iterator<Item = &'a NodeId>) -> Str
     nodes.map(|node| label_of(cluster, *node)).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a node's label and id.
-fn label_of(cluster: &Cluster, node: NodeId) -> String {
-    match cluster.members.iter().find(|member| member.node == node) {
-        Some(member) if !member.label.is_empty() => format!("{} ({node})", escaped(&member.label)),
-        _ => node.to_string(),
-    }
-}
-
 fn members(cluster: &Cluster) -> String {
     let header =
         ["NODE", "LABEL", "ADDRESS", "STATE", "PROMISE AGE", "APPLIED", "HOLDS OURS", "CLOCK", "WIRE", "FROZEN BY"];
@@ -223,7 +144,7 @@ fn members(cluster: &Cluster) -> String {
 }
 
 fn row(cluster: &Cluster, member: &Member) -> Vec<String> {
-    let silent = silent_for(cluster, member).is_some();
+    let silent = is_silent(cluster, member);
     let here = match (member.node == cluster.node, member.connected, silent) {
         (true, ..) => "this node",
         (false, true, false) => "connected",

@@ -220,7 +220,7 @@ impl Node {
 
     async fn seen(&self, command: ClusterCommand) -> Result<Cluster> {
         let view = asked(self.handle().operate(command)).await?;
-        Ok(cluster_of(&*self.admin(), view))
+        Ok(cluster_of(&*self.admin(), &self.handle(), view))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use super::object::object;
 use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
@@ -70,6 +71,9 @@ pub struct Cluster {
     /// Nodes whose keys are kept out, by their first ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub banned: Vec<NodeId>,
+    /// How the node is, in words for its operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// The part of an event feed that is kept.

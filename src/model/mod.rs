@@ -10,6 +10,7 @@ mod cluster;
 mod cursor;
 mod event;
 mod explain;
+mod health;
 pub mod limits;
 mod metadata;
 mod name;
@@ -30,6 +31,7 @@ pub use cluster::{
 pub use cursor::{ClaimPlace, Cursor, CursorError, OwnerPlace, Place, PlaceError};
 pub use event::{Event, EventData, Events, UnknownEventType, event_type_from_text, event_type_text};
 pub use explain::{AwaitedMember, Case, DecidingOp, Explanation};
+pub use health::{Health, Trouble, Verdict};
 pub use metadata::{Metadata, MetadataError};
 pub use name::{
     CheckedName, CheckedNames, Conflict, ConflictStatus, Conflicts, Contender, History, Name, TakenName, TakenNames,

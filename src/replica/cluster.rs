@@ -40,6 +40,8 @@ impl<S: Store> Replica<S> {
             events: EventRange { start, last },
             banned: self.log.membership().barred().keys.iter().copied().collect(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| Cut { node: *node, seq: cut.seq }).collect(),
+            // Put into words by the interface.
+            health: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! Chromium.
 
 use forename::model::NameStatus;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use axum::Router;
 use axum::response::Html;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::support::browser::{browser, chromium};
 use crate::support::process::{Guarded, Home, Process, Serve};
 use crate::support::{all_members, claim, skipped, user_final, within};
 
@@ -42,23 +43,6 @@ const image = new Promise(done => {
   await fetch("/found", { method: "POST", body: JSON.stringify(found) });
 })();
 </script>"#;
-
-fn chromium() -> Option<&'static str> {
-    ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()))
-}
-
-fn browser(program: &str, profile: &std::path::Path) -> Command {
-    let mut command = Command::new(program);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--no-proxy-server"]);
-    // A name of a stranger's that he points at this machine.
-    command.arg("--host-resolver-rules=MAP evil.example 127.0.0.1");
-    command.arg(format!("--user-data-dir={}", profile.display()));
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    command
-}
 
 #[tokio::test]
 async fn a_page_of_another_origin_does_nothing_and_learns_nothing() {

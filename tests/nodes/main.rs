@@ -21,6 +21,7 @@
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
 //! | `browsers` | a page in a browser that tries what it can at a node |
+//! | `dashboard` | the dashboard in a browser |
 //! | `founding` | how a cluster begins, and a node whose directory goes |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
@@ -40,6 +41,7 @@ mod clocks;
 mod command_line;
 mod crashes;
 mod crossings;
+mod dashboard;
 mod doors;
 mod erasure;
 mod founding;

@@ -1,5 +1,6 @@
 //! What the stories share: nodes as processes and in this process, claims, and what must hold of all nodes.
 
+pub(crate) mod browser;
 pub(crate) mod clocks;
 pub(crate) mod facts;
 pub(crate) mod local;

@@ -28,6 +28,8 @@ pub(crate) struct Caller {
     pub(in crate::api) is_admin: bool,
     /// Whether it may be told what is known of names and registrations.
     reads: bool,
+    /// Whether it may register.
+    registers: bool,
     /// Whether it may be told by which registration a name is taken.
     pub(in crate::api) sees_holders: bool,
     /// Whether a registration of its may end a claim of the same owner's.
@@ -51,6 +53,7 @@ impl Caller {
             holder,
             is_admin: false,
             reads: true,
+            registers: true,
             sees_holders: true,
             may_rename: true,
             bearer: None,
@@ -99,6 +102,19 @@ impl Caller {
         !self.reads
     }
 
+    /// What it may do, each word a scope; of a node that has no tokens everybody may do everything.
+    pub(in crate::api) fn scopes(&self) -> String {
+        let all = self.bearer.is_none();
+        let has = [
+            (Scope::Register, self.registers),
+            (Scope::Claim, self.may_rename),
+            (Scope::Read, self.reads),
+            (Scope::Admin, all),
+        ];
+        let words: Vec<_> = has.iter().filter(|(_, has)| *has).map(|(scope, _)| scope.to_string()).collect();
+        words.join(" ")
+    }
+
     /// The bearer of a token, as fast as it likes.
     #[cfg(test)]
     pub(in crate::api) fn of(token: &ApiToken) -> Self {
@@ -117,6 +133,7 @@ impl Caller {
             holder,
             is_admin: token.may(Scope::Admin),
             reads: token.may(Scope::Read),
+            registers: token.may(Scope::Register),
             sees_holders: token.may(Scope::Claim) || token.may(Scope::Read),
             may_rename: token.may(Scope::Claim),
             bearer: (!token.may(Scope::Admin)).then(|| token.name.clone()),

@@ -151,7 +151,7 @@ async fn addresses_that_do_not_fit() {
     ] {
         problem(fake.get(&path).await, "invalid-request", 400).await;
     }
-    for path in ["/", "/v1", "/v1/registrations/", "/v1/names/org/42/handle/a", "/v2/cluster"] {
+    for path in ["/dashboard", "/v1", "/v1/registrations/", "/v1/names/org/42/handle/a", "/v2/cluster"] {
         problem(fake.get(path).await, "no-route", 404).await;
     }
     let delete = fake.http.delete(format!("{}/v1/names/username/alice", fake.base));
