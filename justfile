@@ -40,6 +40,10 @@ docs:
     cargo test --test docs
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
+# What is handed out, built and checked
+deploy:
+    bash deploy/check.sh
+
 # Three nodes, a cut link, two people who want one name
 demo:
     cargo run --release -- demo

@@ -26,7 +26,7 @@ impl Exit {
     /// The explanation of the exit codes for `--help`.
     pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 name taken or registration rejected, 4 still \
                                    pending at the timeout, 5 no node could be reached, 6 not allowed, 10 'status --check' \
-                                   found something wrong.\nWith --output json an error is a problem document on stdout. \
+                                   or '--ready' found something wrong.\nWith --output json an error is a problem document on stdout. \
                                    Logs go to stderr; FORENAME_LOG sets what is logged, like info or forename=debug.";
 
     /// Returns the exit code of a command that made a registration.

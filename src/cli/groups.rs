@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Many names", &["import", "export"]),
     ("Nodes", &["init", "serve", "status", "member", "cluster", "token", "backup"]),
     ("Data directories of nodes that do not run", &["restore", "rejoin", "recover", "verify"]),
-    ("Besides", &["demo", "completions", "help"]),
+    ("Besides", &["demo", "completions", "man", "help"]),
 ];
 
 /// The program's command with its subcommands in groups.

@@ -17,6 +17,7 @@ mod failure;
 mod groups;
 mod import;
 mod init;
+mod man;
 mod member;
 mod namespace;
 mod output;
@@ -111,6 +112,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print a completion script
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -190,9 +192,12 @@ impl Command {
             Self::Rejoin(args) => args.offline.output,
             Self::Recover(args) => args.offline.output,
             Self::Verify(args) => args.offline.output,
-            Self::Serve(_) | Self::Conflicts(_) | Self::Export(_) | Self::Demo(_) | Self::Completions(_) => {
-                Format::Text
-            }
+            Self::Serve(_)
+            | Self::Conflicts(_)
+            | Self::Export(_)
+            | Self::Demo(_)
+            | Self::Completions(_)
+            | Self::Man(_) => Format::Text,
         }
     }
 
@@ -222,7 +227,8 @@ impl Command {
             Self::Recover(args) => recover::run(&args),
             Self::Verify(args) => verify::run(&args),
             Self::Demo(args) => demo::run(&args),
-            Self::Completions(args) => completions::run(&args),
+            Self::Completions(args) => completions::run(&args, Cli::command()),
+            Self::Man(args) => man::run(&args, Cli::command()),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::failure::{Exit, Failure, Outcome};
 use super::output;
-use super::signals::{Reload, Stop};
+use super::signals::{Reload, Stop, Turn, tell_manager};
 use super::version;
 use crate::api::auth::ApiTokens;
 use crate::api::{Connections, Doors};
@@ -120,7 +120,10 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
         () = stopped.asked() => None,
     };
     match received {
-        Some(Ok(())) => output::line(&format!("peer {}", node.peer_address()))?,
+        Some(Ok(())) => {
+            output::line(&format!("peer {}", node.peer_address()))?;
+            tell_manager(Turn::Serves);
+        }
         not_in => {
             drop(stop);
             // The error of the node explains why the server ended.
@@ -158,6 +161,7 @@ async fn serve(settings: Settings, read: impl Fn() -> Result<Settings, ConfigErr
             };
         }
     };
+    tell_manager(Turn::Stops);
     drop(stop);
     if let Err(error) = server.await {
         tracing::warn!("the HTTP interface did not stop cleanly: {error}");

@@ -1,4 +1,4 @@
-//! Signals to a process that serves: to stop, and to read its settings again.
+//! Signals to a process that serves: to stop, and to read its settings again; and its reports to the service manager.
 
 use std::io;
 
@@ -65,4 +65,29 @@ impl Reload {
         }
         std::future::pending().await
     }
+}
+
+/// What a service manager is told of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    /// The node is a member and serves.
+    Serves,
+    /// It stops.
+    Stops,
+}
+
+/// Tells the service manager, where there is one that asked to be told (systemd, `Type=notify`).
+pub(super) fn tell_manager(turn: Turn) {
+    #[cfg(unix)]
+    {
+        let state = match turn {
+            Turn::Serves => sd_notify::NotifyState::Ready,
+            Turn::Stops => sd_notify::NotifyState::Stopping,
+        };
+        if let Err(error) = sd_notify::notify(&[state]) {
+            tracing::warn!("the service manager could not be told that the node {turn:?}: {error}");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = turn;
 }

@@ -4,9 +4,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::ClientArgs;
-use super::failure::{Exit, Outcome};
+use super::failure::{Exit, Failure, Outcome};
 use super::output;
 use crate::api::{is_silent, label_of};
+use crate::client::ClientError;
 use crate::clock::NodeId;
 use crate::model::{Cluster, Member, MemberState, Time};
 use crate::name::escaped;
@@ -28,12 +29,19 @@ pub(super) struct StatusArgs {
     /// Exit with 10 where something is wrong, and say what: for monitoring
     #[arg(long)]
     check: bool,
+    /// Exit with 10 where the node takes no registrations, and say why: for health checks; it takes no API token
+    #[arg(long, conflicts_with = "check")]
+    ready: bool,
     #[command(flatten)]
     pub(super) client: ClientArgs,
 }
 
 pub(super) async fn run(args: StatusArgs) -> Outcome {
-    let cluster = args.client.client()?.cluster().await?;
+    let client = args.client.client()?;
+    if args.ready {
+        return ready(&args.client, client.ready().await);
+    }
+    let cluster = client.cluster().await?;
     if !args.check {
         output::print(&args.client, &cluster, render)?;
         return Ok(Exit::Done);
@@ -45,6 +53,21 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
         wrong => wrong.join("\n"),
     })?;
     Ok(if checked.healthy { Exit::Done } else { Exit::Unhealthy })
+}
+
+fn ready(args: &ClientArgs, said: Result<(), ClientError>) -> Outcome {
+    match said {
+        Ok(()) => output::print(args, &serde_json::json!({ "status": "ready" }), |_| "ready".to_owned())?,
+        Err(error) => {
+            let refused = error.problem().is_some();
+            let mut failure = Failure::from(error);
+            if refused {
+                failure.exit = Exit::Unhealthy;
+            }
+            return Err(failure);
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// The cluster, and the list of problems.

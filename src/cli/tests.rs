@@ -66,6 +66,7 @@ fn commands_as_the_manual_shows_them() {
         "rename username/alice alicia --owner o --wait",
         "watch --after 5f-7 --types rejected,forename.name.ended --owner o --local",
         "status -o json --check",
+        "status --ready",
         "status --node http://a:1,http://b:2 --node https://c:3 --ca-file ca.pem",
         "show --namespace path a/b",
         "explain --namespace path a/b",
@@ -91,6 +92,7 @@ fn commands_as_the_manual_shows_them() {
         "recover --data-dir d",
         "recover --data-dir d --yes --output json",
         "completions bash",
+        "man hand",
     ] {
         if let Err(error) = parse(arguments) {
             panic!("{arguments}: {error}");

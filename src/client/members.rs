@@ -1,6 +1,7 @@
 //! Who is a member of the cluster.
 
 use reqwest::Method;
+use serde::de::IgnoredAny;
 
 use super::{Client, Result};
 use crate::clock::NodeId;
@@ -15,6 +16,15 @@ impl Client {
     /// The node cannot be reached or refuses.
     pub async fn cluster(&self) -> Result<Cluster> {
         self.answer(self.call(Method::GET, &["v1", "cluster"], &[])?).await
+    }
+
+    /// Asks whether the node takes registrations. It needs no API token.
+    ///
+    /// # Errors
+    /// The node takes none, and the problem says why; or it cannot be reached.
+    pub async fn ready(&self) -> Result<()> {
+        let _: IgnoredAny = self.answer(self.call(Method::GET, &["readyz"], &[])?).await?;
+        Ok(())
     }
 
     /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is

@@ -18,6 +18,7 @@
 //! | `rules` | rules of namespaces, set on one node |
 //! | `snapshots` | a newcomer's connection that breaks in the middle of its snapshot |
 //! | `erasure` | what is erased is in no table of any node |
+//! | `service` | what a service manager, a health check and man(1) are told |
 //! | `strangers` | whoever does not belong to the cluster, and garbage at both ports |
 //! | `tokens` | API tokens: who is let in, and what for |
 //! | `browsers` | a page in a browser that tries what it can at a node |
@@ -58,6 +59,7 @@ mod readme;
 mod rescue;
 mod restarts;
 mod rules;
+mod service;
 mod snapshots;
 mod strangers;
 mod tokens;
