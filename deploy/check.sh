@@ -70,29 +70,12 @@ for page in "$hand"/man/*.1; do
 done
 for shell in bash zsh fish; do "$static" completions "$shell" >"$hand/completions/$shell"; done
 bash -n "$hand/completions/bash"
-gzip --keep --no-name --best "$hand"/man/*.1
 
 say "the service"
 sed "s,/usr/bin/forename ,$static ," deploy/forename.service >"$work/forename.service"
 told=$(systemd-analyze verify --man=no "$work/forename.service" 2>&1) || fails "$told"
 [ -z "$told" ] || fails "$told"
 systemd-analyze security --offline=true --no-pager --threshold=20 "$work/forename.service" | tail -n 1
-
-say "the Debian package"
-host=$(rustc -vV | sed -n 's/^host: //p')
-cargo deb --version >/dev/null 2>&1 || fails "cargo-deb is missing: cargo install --locked cargo-deb"
-cargo deb --no-build --no-strip --profile dist --target "$host" --output "$work/forename.deb"
-cp "$work/forename.deb" target/static/forename.deb
-lintian --fail-on error,warning "$work/forename.deb"
-installed=$work/installed
-dpkg-deb --extract "$work/forename.deb" "$installed"
-cmp "$static" "$installed/usr/bin/forename"
-systemd-sysusers --root="$installed"
-systemd-tmpfiles --root="$installed" --create forename.conf
-[ "$(stat -c %a "$installed/var/lib/forename")" = 700 ] || fails "the data directory is open to others"
-[ -f "$installed/usr/share/man/man1/forename-serve.1.gz" ] || fails "the manual is missing"
-"$installed/usr/bin/forename" serve --config "$installed/etc/forename/forename.toml" --data-dir "$work/none" 2>"$work/log" && fails "a node has founded a cluster by itself"
-grep -q 'forename init' "$work/log" || fails "$(cat "$work/log")"
 
 say "the image"
 image=(buildah --root "$work/images" --runroot "$work/run" --storage-driver vfs)
