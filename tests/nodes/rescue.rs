@@ -99,6 +99,8 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     let clients = three.clients();
     let early = claim(&clients[0], &user_final("early", "ann")).await;
     settled(&clients).await;
+    // What a node says of another's registration it has stored.
+    confirmed(&clients[2], &early).await;
     // Heard of by one node each: b's claim is lost with b, for a time, and c's is what is left to be decided.
     three.nodes[0].kill();
     three.nodes[2].kill();
