@@ -38,12 +38,13 @@ impl Logs {
         // Colours are for people: not in a file or a pipe, nor where they said so (no-color.org).
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-        // Where a filter cannot be changed the log is gone, and nobody misses it.
+        // Where a filter cannot be changed the log is gone, and nobody misses it. In a process that has a log already, as tests of
+        // commands have, that one stays.
         match format {
             LogFormat::Text => {
                 let logs = logs.with_ansi(colours).with_filter_reloading();
                 let handle = logs.reload_handle();
-                logs.init();
+                let _ = logs.try_init();
                 Self(Box::new(move |filter| {
                     let _ = handle.reload(filter);
                 }))
@@ -51,7 +52,7 @@ impl Logs {
             LogFormat::Json => {
                 let logs = logs.json().flatten_event(true).with_filter_reloading();
                 let handle = logs.reload_handle();
-                logs.init();
+                let _ = logs.try_init();
                 Self(Box::new(move |filter| {
                     let _ = handle.reload(filter);
                 }))

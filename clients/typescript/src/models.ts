@@ -136,6 +136,9 @@ export type Status = "pending" | "contested" | "confirmed" | "rejected";
 // A time, as RFC 3339 in UTC with milliseconds.
 export type Time = string;
 
+// Whether a node takes registrations, and whether anything is wrong.
+export type Verdict = "healthy" | "degraded" | "read-only";
+
 // When to answer.
 export type Wait = "none" | "final" | "always";
 
@@ -223,6 +226,8 @@ export interface Cluster {
   eviction?: Eviction;
   // Logs of which two nodes hold different ops under one number: an alarm.
   forks?: Fork[];
+  // How the node is, in words for its operator.
+  health?: Health;
   // The cluster's id; none while the node is joining.
   id?: ClusterId;
   // Where this node is a newcomer itself: what it waits for, as far as it was told.
@@ -249,6 +254,9 @@ export interface Cluster {
   settings: ClusterSettings;
   // Its clock when it answered: what the other times are to be compared with.
   time: Time;
+  // When the earliest op was issued that is not decided here: a registration, or something that an operator
+  // does.
+  undecided_since?: Time;
   // Members that the oldest pending registration waits for.
   waiting_for: Waiting[];
   // Everything at or below it has arrived.
@@ -460,6 +468,14 @@ export interface Fork {
   origin: NodeId;
   // The number, or a later one.
   seq: number;
+}
+
+// How a node is, as it says itself.
+export interface Health {
+  // What an operator should look at, the worst first; none where it is healthy.
+  troubles?: Trouble[];
+  // In a word.
+  verdict: Verdict;
 }
 
 // What keeps a newcomer out for now.
@@ -881,6 +897,19 @@ export interface TokenBody {
 export interface TokenIssued {
   // The token.
   token: string;
+}
+
+// Something that an operator should look at.
+export interface Trouble {
+  // As a code: that of the problem which registrations are refused with, or `fork`, `skewed`, `refuses-ours`,
+  // `silent`, `unconnected`, `eviction`, `joining` or `overdue`.
+  code: string;
+  // The command that helps, or tells more.
+  command?: string;
+  // The members that it is about.
+  nodes?: NodeId[];
+  // What is wrong and what it means, as a sentence.
+  why: string;
 }
 
 // A member that something waits for.

@@ -170,7 +170,12 @@ async fn what_is_left_of_a_batch_is_not_taken_once_tokens_have_changed() {
     lines.send(body.clone()).unwrap();
     let mut answers = client.register_all(Box::pin(sent)).await.unwrap();
     assert!(answers.next().await.unwrap().unwrap().registration.is_some());
+    // Read anew, they are the same: nothing changes.
     known.replace(&tokens());
+    lines.send(body.clone()).unwrap();
+    assert!(answers.next().await.unwrap().unwrap().registration.is_some());
+    let other = ApiToken::new("other", SecretHash::of("other"), [Scope::Admin]);
+    known.replace(&ApiTokens::new(vec![other]).unwrap());
     lines.send(body).unwrap();
     drop(lines);
     let refused = answers.next().await.unwrap().unwrap().problem.unwrap();

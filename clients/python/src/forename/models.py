@@ -143,6 +143,9 @@ Status = Literal["pending", "contested", "confirmed", "rejected"]
 # A time, as RFC 3339 in UTC with milliseconds.
 Time = str
 
+# Whether a node takes registrations, and whether anything is wrong.
+Verdict = Literal["healthy", "degraded", "read-only"]
+
 # When to answer.
 Wait = Literal["none", "final", "always"]
 
@@ -238,6 +241,8 @@ class Cluster(TypedDict):
     eviction: NotRequired[Eviction]
     # Logs of which two nodes hold different ops under one number: an alarm.
     forks: NotRequired[list[Fork]]
+    # How the node is, in words for its operator.
+    health: NotRequired[Health]
     # The cluster's id; none while the node is joining.
     id: NotRequired[ClusterId]
     # Where this node is a newcomer itself: what it waits for, as far as it was told.
@@ -264,6 +269,9 @@ class Cluster(TypedDict):
     settings: ClusterSettings
     # Its clock when it answered: what the other times are to be compared with.
     time: Time
+    # When the earliest op was issued that is not decided here: a registration, or something that an operator
+    # does.
+    undecided_since: NotRequired[Time]
     # Members that the oldest pending registration waits for.
     waiting_for: list[Waiting]
     # Everything at or below it has arrived.
@@ -491,6 +499,15 @@ has come back under a new id."""
     origin: NodeId
     # The number, or a later one.
     seq: int
+
+
+class Health(TypedDict):
+    """How a node is, as it says itself."""
+
+    # What an operator should look at, the worst first; none where it is healthy.
+    troubles: NotRequired[list[Trouble]]
+    # In a word.
+    verdict: Verdict
 
 
 class Hindrance(TypedDict):
@@ -936,6 +953,20 @@ class TokenIssued(TypedDict):
 
     # The token.
     token: str
+
+
+class Trouble(TypedDict):
+    """Something that an operator should look at."""
+
+    # As a code: that of the problem which registrations are refused with, or `fork`, `skewed`, `refuses-
+    # ours`, `silent`, `unconnected`, `eviction`, `joining` or `overdue`.
+    code: str
+    # The command that helps, or tells more.
+    command: NotRequired[str]
+    # The members that it is about.
+    nodes: NotRequired[list[NodeId]]
+    # What is wrong and what it means, as a sentence.
+    why: str
 
 
 class Waiting(TypedDict):
