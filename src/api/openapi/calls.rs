@@ -251,7 +251,7 @@ pub(in crate::api) fn readyz() -> Call {
 pub(in crate::api) fn metrics() -> Call {
     Call::new(PROBES, "getMetrics", "Show what the node counts and measures").gives_as(
         200,
-        "application/openmetrics-text",
+        "text/plain",
         "The metrics, as Prometheus reads them.",
     )
 }
