@@ -66,6 +66,12 @@ impl Page {
 
     /// One call of the protocol; events that come meanwhile are dropped.
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, params).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same; an error as the browser says it.
+    async fn answer(&mut self, method: &str, params: Value) -> Result<Value, String> {
         self.calls += 1;
         let number = self.calls;
         let call = json!({ "id": number, "method": method, "params": params }).to_string();
@@ -75,16 +81,20 @@ impl Page {
             let Message::Text(text) = message else { continue };
             let mut answer: Value = serde_json::from_str(&text).expect("the browser speaks JSON");
             if answer["id"] == number {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
+                let error = answer["error"]["message"].as_str().map(str::to_owned);
+                return error.map_or_else(|| Ok(answer["result"].take()), Err);
             }
         }
     }
 
-    /// What an expression is in the page.
+    /// What an expression is in the page; null where the page is loaded anew meanwhile.
     pub(crate) async fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let mut answer = self.call("Runtime.evaluate", params).await;
+        let mut answer = match self.answer("Runtime.evaluate", params).await {
+            Ok(answer) => answer,
+            Err(error) if error.contains("navigated") || error.contains("context") => return Value::Null,
+            Err(error) => panic!("{expression}: {error}"),
+        };
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["value"].take()
     }
