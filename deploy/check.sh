@@ -96,6 +96,8 @@ python3 -m venv "$work/venv"
 
 say "the crate"
 told=$(cargo publish --dry-run --locked -p forename 2>&1) || { printf '%s\n' "$told"; exit 1; }
-# The dry run itself warns that it uploads nothing.
-if printf '%s\n' "$told" | grep '^warning' | grep -v 'aborting upload due to dry run'; then fails "cargo publish warns"; fi
+# The dry run itself warns that it uploads nothing, and that the simulator, which has a profile of its own here, is not in the
+# package.
+known='aborting upload due to dry run|profile package spec `forename-sim`'
+if printf '%s\n' "$told" | grep '^warning' | grep -vE "$known"; then fails "cargo publish warns"; fi
 say "all is well"
