@@ -65,7 +65,7 @@ impl FeedStore for Connection {
     }
 }
 
-/// Whether it says anything else than that the node knows no such registration.
+/// True for every answer but "there is no such registration".
 fn is_other(error: &ClientError) -> bool {
     error.problem().is_none_or(|problem| problem.problem_type != ProblemType::NoRegistration)
 }

@@ -41,7 +41,8 @@ struct App {
     database: Database,
     /// The nodes, nearest first, with a token that reads the feed and activates. Any will do.
     nodes: Client,
-    /// The same nodes for the public sign-up form: its API token has the scope `register` alone.
+    /// The client that the public sign-up form uses: it calls the same nodes, with an API token that has the scope `register`
+    /// alone.
     front: Client,
     /// How long a visitor waits for the answer to be final.
     answer_within: Duration,

@@ -61,7 +61,7 @@ pub(crate) async fn ask(nodes: &Client, body: &RegistrationBody, asked_before: b
     }
 }
 
-/// Whether asking again would bring the same.
+/// True where the refusal is about the request itself, so that a retry gets the same answer.
 fn refuses(problem: &Problem) -> bool {
     (400..500).contains(&problem.status) && problem.status != 429 && problem.problem_type != ProblemType::IdReused
 }

@@ -43,7 +43,7 @@ impl Story {
         Self::with_joiners(founders, &[])
     }
 
-    /// The same in one rack: a message takes 0.2 ms.
+    /// A cluster in one rack: a message between two nodes takes 0.2 ms.
     #[must_use]
     pub fn near(founders: usize) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -51,8 +51,8 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// The same with members that are apart: so many milliseconds one way between the first and each other, and between the
-    /// second and the third. They tell their promises unasked every so many milliseconds.
+    /// A cluster of three founders at distant places. The numbers are milliseconds one way: between the first and the second,
+    /// the first and the third, the second and the third. They send their promises unasked every `promise_every` ms.
     #[must_use]
     pub fn apart([first, second, third]: [u64; 3], promise_every: u64) -> Self {
         let mut plan = Self::plan(3, &[]);

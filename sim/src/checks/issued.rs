@@ -188,8 +188,8 @@ fn has(world: &World, node: NodeId, origin: NodeId, seq: Seq) -> bool {
 /// false where messages are slow, and in large clusters, where they travel over many relays.
 fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
     let links = &world.plan.links;
-    // The same where the host stood still and reads earlier messages only now, or where some other node, which passes
-    // messages on, became reachable only now.
+    // Nothing follows from a member's silence where the host itself stood still and reads earlier messages only now, or
+    // where another node that passes messages on became reachable only now.
     let sound = |other: &Machine| {
         let since = world.net.sound_since(host, other.host);
         other.host == host || !other.is_up() || since.is_some_and(|since| since + JUST_NOW < world.now)

@@ -90,7 +90,7 @@ export class Names implements Store {
   }
 }
 
-// Whether asking again would bring the same.
+// True where the refusal is about the request itself, so that a retry gets the same answer.
 function refuses({ problem: { status }, kind }: Refused): boolean {
   return status >= 400 && status < 500 && status !== 429 && kind !== "id-reused";
 }
