@@ -67,8 +67,9 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         let kept = [None, None, None, Some(300), Some(2000)];
         plan.keep_events = *Dice::new(seed, "keep events", 0).pick(&kept).unwrap_or(&None);
     }
-    // In few seeds, because each of the promises costs a step at every other node.
-    let often = [1000, 1000, 1000, 1000, 1000, 1000, 200, 50, 10];
+    // In few seeds and not as often as by default, because each of the promises costs a step at every other node. Stories have
+    // the default.
+    let often = [1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 300, 100];
     plan.promise_every = *Dice::new(seed, "promise every", 0).pick(&often).unwrap_or(&1000);
     match plot {
         Some(plot) => plot.lay_out(&mut plan),
