@@ -273,7 +273,8 @@ impl<S: Store> Replica<S> {
     /// depend on: where the rows wait, the last one before them. Whoever reads is given what the store holds, so its answer
     /// depends on all of it, and so does the cursor of the last event.
     fn commit(&mut self) -> Batch {
-        let is_read = planted!(replica::is_read(self.readings.is_waiting() || self.registry.take_tells_others()));
+        let tells_others = self.registry.take_tells_others();
+        let is_read = planted!(replica::is_read(self.readings.is_waiting() || tells_others));
         if self.store.may_wait(self.now.elapsed) && !is_read {
             self.store.wait(self.now.elapsed);
             return self.store.committed();
