@@ -54,10 +54,17 @@ struct Living {
     namespaces: usize,
 }
 
-/// Checks all nodes, once everything is decided and all nodes are members. Where ops stay in the logs for long, this is
-/// done in some runs only, because much time has to pass.
+/// Checks all nodes, once everything is decided and all nodes are members. Much time has to pass for this. So where ops
+/// stay in the logs for long, or much is sent meanwhile, it is done in some runs only.
 pub(crate) fn check(world: &mut World) -> Checked {
-    if world.plan.keep_log > 1000 && !world.plan.seed.is_multiple_of(8) {
+    let one_in = if world.plan.keep_log > 1000 {
+        8
+    } else if world.plan.promise_every < 1000 {
+        4
+    } else {
+        1
+    };
+    if !world.plan.seed.is_multiple_of(one_in) {
         return Ok(());
     }
     let keep = world.plan.keep_events.unwrap_or(0);

@@ -40,13 +40,32 @@ struct Heard {
     until: Option<Micros>,
 }
 
+/// The readings that a node took of another's clock: the last one, and those that were the last within [`LATELY`].
+#[derive(Clone, Debug, Default)]
+struct Readings {
+    taken: Vec<Heard>,
+    /// The least and the greatest that any of them shows the clock to be ahead. Kept because every step asks for it.
+    ahead: Option<(i64, i64)>,
+}
+
+impl Readings {
+    fn add(&mut self, heard: Heard, now: Micros) {
+        if let Some(last) = self.taken.last_mut() {
+            last.until = Some(now);
+        }
+        self.taken.retain(|heard| heard.until.is_none_or(|until| until + LATELY >= now));
+        self.taken.push(heard);
+        let ahead = || self.taken.iter().map(|heard| heard.ahead);
+        self.ahead = ahead().min().zip(ahead().max());
+    }
+}
+
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clocks {
-    /// By host, the readings it took of each other node's clock: the last one, and those that were the last within
-    /// [`LATELY`].
-    heard: BTreeMap<Host, BTreeMap<NodeId, Vec<Heard>>>,
-    nothing: BTreeMap<NodeId, Vec<Heard>>,
+    /// By host, the readings it took of each other node's clock.
+    heard: BTreeMap<Host, BTreeMap<NodeId, Readings>>,
+    nothing: BTreeMap<NodeId, Readings>,
     /// By host, when its last step began, and the members that it knew then. During a step it may have admitted one
     /// member and not yet removed another.
     steps: BTreeMap<Host, (Micros, BTreeSet<NodeId>)>,
@@ -91,7 +110,8 @@ impl Clocks {
             known.clone_from(members);
         }
         if stood_still >= STANDSTILL {
-            let heard = self.heard.get_mut(&host).into_iter().flat_map(BTreeMap::values_mut).flatten();
+            let heard = self.heard.get_mut(&host).into_iter().flat_map(BTreeMap::values_mut);
+            let heard = heard.flat_map(|readings| &mut readings.taken);
             heard.filter_map(|heard| heard.until.as_mut()).for_each(|until| *until += stood_still);
         }
     }
@@ -99,18 +119,14 @@ impl Clocks {
     /// Records a reading that a host takes of a node's clock.
     fn hear(&mut self, now: Micros, host: Host, node: NodeId, wall: Millis, joining: bool) {
         let ahead = i64::try_from(wall.0).unwrap_or(i64::MAX) - millis(now);
-        let heard = self.heard.entry(host).or_default().entry(node).or_default();
-        if let Some(last) = heard.last_mut() {
-            last.until = Some(now);
-        }
-        heard.retain(|heard| heard.until.is_none_or(|until| until + LATELY >= now));
-        heard.push(Heard { ahead, joining, until: None });
+        let readings = self.heard.entry(host).or_default().entry(node).or_default();
+        readings.add(Heard { ahead, joining, until: None }, now);
     }
 
     /// Returns the time that a member's clock shows now, and the times that follow from the host's last readings of it.
     pub(super) fn times_of(&self, world: &World, host: Host, member: NodeId) -> Vec<i64> {
-        let heard = self.heard.get(&host).and_then(|heard| heard.get(&member)).into_iter().flatten();
-        let heard = heard.map(|heard| heard.ahead + millis(world.now));
+        let heard = self.heard.get(&host).and_then(|heard| heard.get(&member));
+        let heard = heard.into_iter().flat_map(|readings| &readings.taken).map(|heard| heard.ahead + millis(world.now));
         let truth = world.machines.get(host_of(member)).map(|machine| clock_of(world, machine.host));
         heard.chain(truth).collect()
     }
@@ -127,7 +143,8 @@ impl Clocks {
         let far = |offset: i64| offset.abs() > LIMIT - SLACK;
         // This shortcut helps because the check runs in every step, and usually no clock is wrong.
         let truths = (0..world.machines.len()).map(|other| clock_of(world, other) - own);
-        let any = truths.chain(heard.values().flatten().map(|heard| heard.ahead - ahead)).any(far);
+        let extremes = heard.values().filter_map(|readings| readings.ahead).flat_map(|(least, most)| [least, most]);
+        let any = truths.chain(extremes.map(|heard| heard - ahead)).any(far);
         if !any {
             return false;
         }
@@ -145,7 +162,8 @@ impl Clocks {
         let own = clock_of(world, host);
         let of = |member: &NodeId| {
             let truth = world.machines.get(host_of(*member)).map_or(0, |machine| clock_of(world, machine.host) - own);
-            let heard = self.heard.get(&host).and_then(|heard| heard.get(member)).and_then(|heard| heard.last());
+            let heard = self.heard.get(&host).and_then(|heard| heard.get(member));
+            let heard = heard.and_then(|readings| readings.taken.last());
             let heard = heard.map(|heard| heard.ahead + millis(world.now) - own);
             format!("{member}: {heard:?}, in truth {truth}")
         };
@@ -160,22 +178,21 @@ fn may_be_off_by(
     world: &World,
     host: Host,
     others: impl Iterator<Item = NodeId>,
-    heard: &BTreeMap<NodeId, Vec<Heard>>,
+    heard: &BTreeMap<NodeId, Readings>,
 ) -> bool {
     let own = clock_of(world, host);
     let ahead = own - millis(world.now);
     let (mut members, mut lasts, mut alls) = (vec![(0, 0)], vec![(0, 0)], vec![(0, 0)]);
     for member in others {
-        let mut bounds: Vec<i64> =
-            world.machines.get(host_of(member)).map(|m| clock_of(world, m.host) - own).into_iter().collect();
-        if let Some(heard) = heard.get(&member) {
-            bounds.extend(heard.iter().map(|heard| heard.ahead - ahead));
-        }
-        let least = bounds.iter().copied().min().unwrap_or(0);
-        let most = bounds.iter().copied().max().unwrap_or(0);
+        let readings = heard.get(&member);
+        let truth = world.machines.get(host_of(member)).map(|machine| clock_of(world, machine.host) - own);
+        let extremes = readings.and_then(|readings| readings.ahead);
+        let extremes = extremes.into_iter().flat_map(|(least, most)| [least - ahead, most - ahead]).chain(truth);
+        let least = extremes.clone().min().unwrap_or(0);
+        let most = extremes.max().unwrap_or(0);
         alls.push((least, most));
-        lasts.extend(heard.contains_key(&member).then_some((least, most)));
-        let by_heartbeat = heard.get(&member).is_some_and(|heard| heard.iter().any(|heard| !heard.joining));
+        lasts.extend(readings.is_some().then_some((least, most)));
+        let by_heartbeat = readings.is_some_and(|readings| readings.taken.iter().any(|heard| !heard.joining));
         members.extend(by_heartbeat.then_some((least, most)));
     }
     [members, lasts, alls].into_iter().any(|bounds| {
