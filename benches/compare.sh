@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Claims unique names at PostgreSQL, etcd and forename on this machine, and prints how they compare.
+# Claims unique names at PostgreSQL, Redis, etcd and forename on this machine, and prints how they compare.
 #
-#   benches/compare.sh [--install] [--rounds N] [--seconds S] [--warmup S] [--clients "16 64 256"]
+#   benches/compare.sh [--install] [--rounds N] [--seconds S] [--warmup S] [--clients "1 16 64 256"]
 #                      [--systems "postgres etcd1 ..."] [--keep FILE]
 #
 # Every system is durable (it syncs before it answers), listens on loopback, and starts on an empty directory in every
 # round. The systems run one after the other, round after round, so that a noisy machine hits all alike; the table shows
-# the median of the rounds. forename and etcd are driven by examples/load, PostgreSQL by its own pgbench. --keep appends
-# the measurements, one a line, to a file. All processes are ended and all files removed on exit.
+# the median of the rounds. PostgreSQL is driven by its own pgbench, the others by examples/load, which also measures what
+# a synced append and a round trip over loopback take alone ("floor"). --keep appends the measurements, one a line, to a
+# file. All processes are ended and all files removed on exit.
 #
-# Needs jq, curl, PostgreSQL and etcd; --install installs the last two where Debian packages are used. POSTGRES_BIN,
+# Needs jq, curl, PostgreSQL, Redis and etcd; --install installs the last three where Debian packages are used. POSTGRES_BIN,
 # FORENAME_BIN and LOAD_BIN name other programs than those found and built.
 set -euo pipefail
 
-rounds=3 seconds=8 warmup=2 clients="16 64 256" keep="" install=no
-systems="postgres etcd1 etcd3 forename1 forename3 forename3-final"
+rounds=3 seconds=8 warmup=2 clients="1 16 64 256" keep="" install=no
+systems="floor postgres redis etcd1 etcd3 forename1 forename3 forename3-final"
 while (($# > 0)); do
   case "$1" in
     --install) install=yes; shift; continue ;;
@@ -24,7 +25,7 @@ while (($# > 0)); do
     --clients) clients="${2:?}" ;;
     --systems) systems="${2:?}" ;;
     --keep) keep="${2:?}" ;;
-    *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -32,7 +33,7 @@ done
 fail() { printf 'compare: %s\n' "$*" >&2; exit 1; }
 
 if [[ $install == yes ]]; then
-  apt-get update && apt-get install --yes --no-install-recommends postgresql etcd-server etcd-client
+  apt-get update && apt-get install --yes --no-install-recommends postgresql redis-server etcd-server etcd-client
 fi
 postgres_bin="${POSTGRES_BIN:-}"
 if [[ -z $postgres_bin ]] && command -v pg_config >/dev/null; then postgres_bin="$(pg_config --bindir)"; fi
@@ -41,6 +42,7 @@ for found in /usr/lib/postgresql/*/bin; do
 done
 for tool in jq curl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
 if [[ $systems == *postgres* && ! -x $postgres_bin/pgbench ]]; then fail "PostgreSQL is missing; see --install"; fi
+if [[ $systems == *redis* ]] && ! command -v redis-server >/dev/null; then fail "Redis is missing; see --install"; fi
 if [[ $systems == *etcd* ]] && ! command -v etcd etcdctl >/dev/null; then fail "etcd is missing; see --install"; fi
 
 cd "$(dirname "$0")/.."
@@ -108,6 +110,18 @@ start_postgres() {
 \set name random(1, 9223372036854775806)
 INSERT INTO claims (name, owner) VALUES ('n' || :name::text, 'user-' || :name::text) ON CONFLICT DO NOTHING;
 SQL
+}
+
+# It syncs its file of commands before it answers any command of a round of its event loop.
+start_redis() {
+  local port
+  port="$(free_port)"
+  mkdir -p "$1/redis"
+  redis-server --port "$port" --bind 127.0.0.1 --dir "$1/redis" --save "" --appendonly yes --appendfsync always \
+    >"$1/log" 2>&1 &
+  pids+=("$!")
+  nodes=("http://127.0.0.1:$port")
+  await redis-cli -p "$port" ping
 }
 
 # One member, or three that know of each other.
@@ -215,15 +229,23 @@ for ((round = 1; round <= rounds; round++)); do
     run="$work/$system.$round"
     mkdir -p "$run"
     case "$system" in
+      floor) ;;
       postgres) start_postgres "$run" ;;
+      redis) start_redis "$run" ;;
       etcd1 | etcd3) start_etcd "$run" "${system#etcd}" ;;
       forename1) start_forename "$run" 1 ;;
       forename3*) start_forename "$run" 3 ;;
       *) fail "there is no system $system" ;;
     esac
+    if [[ $system == floor ]]; then
+      "$load" --floor "$run" --output json | jq -r '"floor\t0\t\(.append_us)\t\(.round_trip_us)"' |
+        tee -a "$results" ${keep:+"$keep"} >&2
+      continue
+    fi
     for count in $clients; do
       case "$system" in
         postgres) line="$(measure_pgbench "$count")" ;;
+        redis) line="$(measure_load redis none "$count")" ;;
         etcd*) line="$(measure_load etcd none "$count")" ;;
         *-final) line="$(measure_load forename final "$count")" ;;
         *) line="$(measure_load forename none "$count")" ;;
@@ -245,11 +267,14 @@ awk -F '\t' '
   }
   function ms(column) { return sprintf("%.1f ms", median(all[at, column], seen[at]) / 1000) }
   function cpu(column) { return sprintf("%.0f µs", median(all[at, column], seen[at])) }
-  function ratio(what, a, b, goal,    i) {
+  # The goals are those for 1, 16, 64 and 256 clients.
+  function ratio(what, a, b, goals,    i, goal) {
+    split(goals, goal, " ")
     for (i = 1; i <= sizes; i++) if (((a, size[i]) in rate) && ((b, size[i]) in rate))
-      printf "| %s | %s | %.2f | %.2f | %s |\n", what, size[i], rate[a, size[i]] / rate[b, size[i]], \
-        cost[b, size[i]] / cost[a, size[i]], goal
+      printf "| %s | %s | %.2f | %s | %.2f |\n", what, size[i], rate[a, size[i]] / rate[b, size[i]], \
+        goal[1 + (size[i] > 1) + (size[i] > 16) + (size[i] > 64)], cost[b, size[i]] / cost[a, size[i]]
   }
+  $1 == "floor" { floors++; appends = appends " " $3; trips = trips " " $4; next }
   {
     at = $1 SUBSEP $2
     if (!(at in seen)) order[++runs] = at
@@ -266,9 +291,19 @@ awk -F '\t' '
       printf "| %s | %s | %.0f | %s | %s | %s | %s | %s | %s |\n", part[1], part[2], rate[part[1], part[2]], \
         ms(4), ms(5), ms(6), ms(7), cpu(8), cpu(9)
     }
-    print "\n| ratio | clients | claims/s | by CPU a claim | goal |\n| --- | --: | --: | --: | --: |"
-    ratio("one forename : PostgreSQL", "forename1", "postgres", "2 at 64 and 256")
-    ratio("one forename : one etcd", "forename1", "etcd1", "5")
-    ratio("three forename : three etcd, accepted", "forename3", "etcd3", "5")
-    ratio("three forename : three etcd, final", "forename3-final", "etcd3", "3")
+    print "\n| ratio | clients | claims/s | goal | by CPU a claim |\n| --- | --: | --: | --: | --: |"
+    ratio("one forename : Redis", "forename1", "redis", "1.0 0.8 0.6 0.6")
+    ratio("one forename : PostgreSQL", "forename1", "postgres", "1.2 2.5 2.5 2.5")
+    ratio("one forename : one etcd", "forename1", "etcd1", "- - - -")
+    ratio("three forename : three etcd, accepted", "forename3", "etcd3", "2.5 6 7 8")
+    ratio("three forename : three etcd, final", "forename3-final", "etcd3", "1.2 3 4 5")
+    if (floors) {
+      append = median(appends, floors); trip = median(trips, floors)
+      printf "\nOne synced append takes %d µs, one round trip over loopback %d µs (medians).", append, trip
+      if (("forename1" SUBSEP 1) in seen) {
+        p50 = median(all["forename1" SUBSEP 1, 4], seen["forename1" SUBSEP 1])
+        printf " A claim of one client at one node takes %d µs at p50, %.2f times both (goal 1.3).", p50, p50 / (append + trip)
+      }
+      print ""
+    }
   }' "$results"

@@ -1,4 +1,4 @@
-//! A load command: closed-loop clients that claim names, at forename nodes or at etcd.
+//! A load command: closed-loop clients that claim names, at forename nodes, at etcd or at Redis.
 //!
 //! `cargo run --release --example load -- --node http://127.0.0.1:7400 --clients 64 --seconds 10`
 //!
@@ -10,12 +10,17 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod etcd;
+mod floor;
 mod http;
+mod picture;
 mod process;
+mod redis;
 mod report;
+mod slices;
 
 use std::cell::RefCell;
 use std::error::Error;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +29,7 @@ use tokio::task::LocalSet;
 
 use self::process::Usage;
 use self::report::{Report, Tally};
+use self::slices::{Cut, Slices, size_of};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -38,6 +44,8 @@ enum Target {
     Forename,
     /// Transactions through etcd's gRPC interface: put the key if there is none
     Etcd,
+    /// Redis's SET with NX
+    Redis,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -84,7 +92,7 @@ struct Args {
     /// Clients, each with one claim under way
     #[arg(long, default_value_t = 64)]
     clients: usize,
-    /// Connections that etcd's clients share; forename's have one each
+    /// Connections that etcd's clients share; those of the others have one each
     #[arg(long, default_value_t = 8)]
     connections: usize,
     /// How long it measures, after the warm-up
@@ -107,6 +115,21 @@ struct Args {
     pids: Vec<u32>,
     #[arg(long, value_enum, default_value = "text")]
     output: Format,
+    /// Print a row of a table after so many claims, and go on
+    #[arg(long, value_name = "CLAIMS")]
+    every: Option<u64>,
+    /// Data directories whose size the table has
+    #[arg(long = "dir")]
+    directories: Vec<PathBuf>,
+    /// Write all latencies to this file, as percentiles that HdrHistogram's plotter reads
+    #[arg(long, value_name = "FILE")]
+    histogram: Option<PathBuf>,
+    /// Draw claims a second and latencies over the run into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Measure what the machine itself needs, in this directory, in place of claims: one synced append and one round trip over loopback
+    #[arg(long, value_name = "DIRECTORY")]
+    floor: Option<PathBuf>,
 }
 
 /// A generator of well spread numbers (splitmix64 of Steele, Lea and Flood, 2014).
@@ -126,6 +149,12 @@ impl Numbers {
 struct Shared {
     numbers: Numbers,
     tally: Tally,
+    /// The run by seconds, for the picture.
+    seconds: Slices,
+    /// The run by numbers of claims, for the table.
+    millions: Option<Slices>,
+    pids: Vec<u32>,
+    directories: Vec<PathBuf>,
     measure_from: Instant,
     until: Instant,
     left: Option<u64>,
@@ -147,8 +176,25 @@ impl Shared {
     }
 
     fn record(&mut self, began: Instant, status: Option<u16>) {
-        if began >= self.measure_from {
-            self.tally.record(began.elapsed(), status);
+        if began < self.measure_from {
+            return;
+        }
+        let (took, now) = (began.elapsed(), self.measure_from.elapsed());
+        self.tally.record(took, status);
+        if status.is_some_and(|status| (200..300).contains(&status)) {
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.seconds.add(micros, now);
+            if self.millions.as_mut().is_some_and(|millions| millions.add(micros, now)) {
+                self.end_slice(now);
+            }
+        }
+    }
+
+    fn end_slice(&mut self, now: Duration) {
+        let usage = Usage::of(&self.pids).unwrap_or_default();
+        let disk_bytes = self.directories.iter().map(|directory| size_of(directory)).sum();
+        if let Some(millions) = &mut self.millions {
+            millions.end(now, usage, disk_bytes);
         }
     }
 }
@@ -157,6 +203,7 @@ impl Shared {
 enum Client {
     Forename(http::Connection),
     Etcd(etcd::Client),
+    Redis(redis::Client),
 }
 
 impl Client {
@@ -165,6 +212,7 @@ impl Client {
         match self {
             Self::Forename(connection) => connection.register(name).await,
             Self::Etcd(client) => client.create(name).await,
+            Self::Redis(client) => client.create(name).await,
         }
     }
 }
@@ -205,6 +253,11 @@ async fn connect(args: &Args) -> Outcome<Vec<Client>> {
             }
             clients.extend(shared.iter().cycle().take(args.clients).cloned().map(Client::Etcd));
         }
+        Target::Redis => {
+            for address in addresses.iter().cycle().take(args.clients) {
+                clients.push(Client::Redis(redis::Client::open(address).await?));
+            }
+        }
     }
     Ok(clients)
 }
@@ -219,6 +272,10 @@ async fn run(args: &Args) -> Outcome<Report> {
     let shared = Shared {
         numbers: Numbers(u64::from(since_epoch.subsec_nanos()) << 32 ^ since_epoch.as_secs()),
         tally: Tally::new()?,
+        seconds: Slices::new(Cut::After(Duration::from_secs(1)))?,
+        millions: args.every.map(|count| Slices::new(Cut::Every(count))).transpose()?,
+        pids: args.pids.clone(),
+        directories: args.directories.clone(),
         measure_from,
         until,
         left: args.count,
@@ -248,11 +305,30 @@ async fn run(args: &Args) -> Outcome<Report> {
     let took = measure_from.elapsed();
     let unfinished = if stuck { running.iter().filter(|client| !client.is_finished()).count() } else { 0 };
     let shared = shared.borrow();
+    if let Some(millions) = &shared.millions {
+        println!("{millions}");
+    }
+    if let Some(file) = &args.svg {
+        std::fs::write(file, picture::draw(&shared.seconds.done))?;
+    }
+    if let Some(file) = &args.histogram {
+        std::fs::write(file, shared.tally.percentiles())?;
+    }
     Ok(shared.tally.report(args.clients, took, unfinished, usage))
 }
 
 fn main() -> Outcome<()> {
     let args = Args::parse();
+    if let Some(directory) = &args.floor {
+        let floor = floor::measure(directory)?;
+        match args.output {
+            Format::Text => {
+                println!("one synced append: p50 {:?}; one round trip: p50 {:?}", floor.append, floor.round_trip)
+            }
+            Format::Json => println!("{}", floor.json()),
+        }
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(run(&args))?;
     match args.output {

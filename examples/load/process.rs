@@ -11,6 +11,8 @@ pub(crate) struct Usage {
     pub(crate) server_seconds: f64,
     pub(crate) server_rss_kib: u64,
     pub(crate) server_peak_kib: u64,
+    /// Bytes that the servers have handed to the disk since they began.
+    pub(crate) server_written: u64,
 }
 
 impl Usage {
@@ -21,6 +23,7 @@ impl Usage {
             usage.server_seconds += cpu_seconds(&pid)?;
             usage.server_rss_kib += memory_kib(&pid, "VmRSS:")?;
             usage.server_peak_kib += memory_kib(&pid, "VmHWM:")?;
+            usage.server_written += written_bytes(&pid)?;
         }
         Ok(usage)
     }
@@ -30,6 +33,7 @@ impl Usage {
         Self {
             client_seconds: self.client_seconds - before.client_seconds,
             server_seconds: self.server_seconds - before.server_seconds,
+            server_written: self.server_written - before.server_written,
             ..self
         }
     }
@@ -47,4 +51,10 @@ fn memory_kib(pid: &str, field: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field in /proc/…/status")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn written_bytes(pid: &str) -> Outcome<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).ok_or("no write_bytes in /proc/…/io")?;
+    Ok(line.trim().parse()?)
 }

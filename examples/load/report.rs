@@ -39,6 +39,23 @@ impl Tally {
         }
     }
 
+    /// All latencies as a table of milliseconds, percentiles and counts: the text that HdrHistogram writes and plots.
+    pub(crate) fn percentiles(&self) -> String {
+        let (mut table, all) =
+            (String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n"), &self.latencies);
+        let mut count = 0;
+        for step in all.iter_quantiles(5) {
+            count += step.count_since_last_iteration();
+            let (value, quantile) = (step.value_iterated_to() as f64 / 1e3, step.quantile_iterated_to());
+            let inverse = if quantile < 1.0 { format!("{:.2}", 1.0 / (1.0 - quantile)) } else { "inf".to_owned() };
+            table.push_str(&format!("{value:12.3} {quantile:14.12} {count:10} {inverse:>14}\n"));
+        }
+        let (mean, deviation, longest) = (all.mean() / 1e3, all.stdev() / 1e3, all.max() as f64 / 1e3);
+        table.push_str(&format!("#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]\n"));
+        table.push_str(&format!("#[Max     = {longest:12.3}, Total count    = {:12}]\n", all.len()));
+        table
+    }
+
     pub(crate) fn report(&self, clients: usize, took: Duration, unfinished: usize, usage: Usage) -> Report {
         let at = |quantile| Duration::from_micros(self.latencies.value_at_quantile(quantile));
         let refused = (!self.refusals.is_empty())
@@ -100,6 +117,7 @@ impl Report {
             "server_cpu_us": self.cpu_each(self.usage.server_seconds),
             "server_rss_kib": self.usage.server_rss_kib,
             "server_peak_kib": self.usage.server_peak_kib,
+            "server_written_bytes": self.usage.server_written,
         })
     }
 }
@@ -114,7 +132,7 @@ impl fmt::Display for Report {
         }
         let counts: Vec<_> = self.by_status.iter().map(|(status, count)| format!("{count} with {status}")).collect();
         writeln!(f, "  answers: {}; {} failed, {} unfinished", counts.join(", "), self.failed, self.unfinished)?;
-        let Usage { client_seconds, server_seconds, server_rss_kib, server_peak_kib } = self.usage;
+        let Usage { client_seconds, server_seconds, server_rss_kib, server_peak_kib, .. } = self.usage;
         writeln!(f, "  CPU an answer: {:.1} µs here", self.cpu_each(client_seconds))?;
         if server_rss_kib > 0 {
             let each = self.cpu_each(server_seconds);

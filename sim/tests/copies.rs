@@ -457,3 +457,11 @@ fn who_knows_of_a_fork_and_has_less_does_not_undo_what_others_have_decided() {
     let plan = serde_json::from_str(include_str!("plans/one_that_knew_of_a_fork_and_had_less.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A newcomer waits for its admission when its directory is copied. The copy runs for a moment, is let in, and promises. Then
+/// the directory itself goes on, which is still waiting.
+#[test]
+fn a_copy_from_before_the_admission_is_noticed_while_it_waits() {
+    let plan = serde_json::from_str(include_str!("plans/a_copy_from_before_it_was_let_in.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

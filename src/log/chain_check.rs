@@ -11,7 +11,7 @@
 
 use std::ops::ControlFlow;
 
-use super::message::{Entry, HeldRow};
+use super::message::{Entry, HeldRow, Vector};
 use super::view::View;
 use super::{Log, ops};
 use crate::clock::{Hlc, Millis, NodeId};
@@ -73,8 +73,33 @@ impl View<'_> {
         chain
     }
 
+    /// Compares what a peer has seen of this node with what this node's directory has. A newcomer that waits for its `Admit`
+    /// compares too, since its directory may be a copy from before it was let in.
+    pub(super) fn contradicts_directory(
+        &self,
+        store: &impl Store,
+        from: NodeId,
+        vector: &Vector,
+    ) -> Option<Contradiction> {
+        if !self.phase.has_state() {
+            return None;
+        }
+        let own = vector.entries.iter().filter(|entry| entry.origin == self.me);
+        let mut of_log =
+            own.filter_map(|entry| planted!(log::contradicts_log(self.contradicts_log(store, from, entry))));
+        let of_rows = |row: &HeldRow| {
+            let own = Some(row).filter(|row| row.by == self.me);
+            let word = planted!(log::contradicts_word(own.and_then(|row| self.contradicts_word(from, row))));
+            word.or_else(|| {
+                let held = row.held.iter().filter(|(origin, ..)| *origin == self.me).map(|(_, seq, _)| *seq).max();
+                held.filter(|held| *held > self.frontiers.seq(self.me)).map(Contradiction::Behind)
+            })
+        };
+        of_log.next().or_else(|| vector.rows.iter().find_map(of_rows))
+    }
+
     /// Compares a peer's copy of this node's log with the log, and what it was promised with what this node may have.
-    pub(super) fn contradicts_log(&self, store: &impl Store, from: NodeId, entry: &Entry) -> Option<Contradiction> {
+    fn contradicts_log(&self, store: &impl Store, from: NodeId, entry: &Entry) -> Option<Contradiction> {
         let seen = entry.has.max(entry.promise.seq);
         if seen > self.frontiers.seq(self.me) {
             return Some(Contradiction::Behind(seen));
@@ -91,7 +116,7 @@ impl View<'_> {
     }
 
     /// Compares what a peer remembers that this node has said to hold with what it holds.
-    pub(super) fn contradicts_word(&self, from: NodeId, row: &HeldRow) -> Option<Contradiction> {
+    fn contradicts_word(&self, from: NodeId, row: &HeldRow) -> Option<Contradiction> {
         let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.frontiers.seq(*origin);
         let (origin, seq, _) = row.held.iter().find(lacks).copied()?;
         Some(Contradiction::Held { by: from, origin, seq })

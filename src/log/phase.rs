@@ -113,6 +113,11 @@ impl Phase {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Secrets))
     }
 
+    /// Returns true where it has a whole state of the cluster.
+    pub(super) fn has_state(&self) -> bool {
+        self.place().is_some()
+    }
+
     /// Whether it takes the ops of others.
     pub(super) fn takes_ops(&self) -> bool {
         self.place().is_some() && !self.is_untold()

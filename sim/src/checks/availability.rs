@@ -67,7 +67,10 @@ impl Check for Availability {
                     }
                 }
             }
-            Seen::Watermark { host, .. } => self.looks(world, *host),
+            Seen::Watermark { host, .. } => {
+                self.looks_at_clock(world, *host);
+                self.looks_at_members(world, *host);
+            }
             Seen::Replies { host, asked: Some(asked), call, reply, .. } => match (call, reply) {
                 (_, Err(refusal)) => return self.judge(world, *host, *asked, refusal),
                 (Call::Register(_), Ok(Answer::Registration(view))) => return self.judge_taken(*host, asked.at, view),
@@ -91,12 +94,10 @@ impl Availability {
                 hosts.entry(host).or_default().suspect_at = Some(world.now);
             }
         });
-        self.looks(world, host);
+        self.looks_at_members(world, host);
     }
 
-    /// Looks at a host before or after a step.
-    fn looks(&mut self, world: &World, host: Host) {
-        self.looks_at_clock(world, host);
+    fn looks_at_members(&mut self, world: &World, host: Host) {
         let (members, reasons) = (world.books.members(host), self.hosts.entry(host).or_default());
         if reasons.members != *members {
             (reasons.members, reasons.members_at) = (members.clone(), Some(world.now));

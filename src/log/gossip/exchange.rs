@@ -122,18 +122,15 @@ impl Log {
             peer.yields_to.clone_from(&vector.yields_to);
         }
         self.note_leaver(from, vector);
+        if let Some(contradiction) = self.view().contradicts_directory(store, from, vector) {
+            return self.halt_as_copy(&contradiction);
+        }
         if !self.phase.takes_ops() {
             return;
         }
         let mut lacking = false;
         for entry in &vector.entries {
-            if entry.origin == self.me {
-                if let Some(contradiction) =
-                    planted!(log::contradicts_log(self.view().contradicts_log(store, from, entry)))
-                {
-                    return self.halt_as_copy(&contradiction);
-                }
-            } else {
+            if entry.origin != self.me {
                 self.hear_promise(from, entry);
                 if vector.wants && self.view().holds_another(store, from, entry) {
                     self.frontiers.note_fork(entry.origin, Fork { by: from, seq: entry.holds });
@@ -150,16 +147,6 @@ impl Log {
             self.frontiers.hold(from, entry.origin, entry.holds, entry.chain);
         }
         for row in &vector.rows {
-            let own = Some(row).filter(|row| row.by == self.me);
-            if let Some(contradiction) =
-                planted!(log::contradicts_word(own.and_then(|row| self.view().contradicts_word(from, row))))
-            {
-                return self.halt_as_copy(&contradiction);
-            }
-            if row.held.iter().any(|(origin, seq, _)| *origin == self.me && *seq > self.frontiers.seq(self.me)) {
-                let most = row.held.iter().filter(|(origin, ..)| *origin == self.me).map(|(_, seq, _)| *seq).max();
-                return self.halt_as_copy(&Contradiction::Behind(most.unwrap_or_default()));
-            }
             if row.by != self.me && self.membership.is_member(row.by) {
                 for (origin, seq, chain) in &row.held {
                     self.frontiers.hold(row.by, *origin, *seq, *chain);
