@@ -65,8 +65,8 @@ impl View<'_> {
         (median.unsigned_abs() > self.settings.max_clock_skew / 2).then_some(median)
     }
 
-    /// Returns true where this node would follow other clocks than its own, and the known ones are neither half of the
-    /// members nor all of the others: the few that it met first may be those that are wrong.
+    /// Returns true where this node would follow other clocks than its own, and the clocks that it knows are those of
+    /// at most half of the members and not of all others: the few that it met first may be those that are wrong.
     pub(super) fn may_follow_a_few(&self) -> bool {
         let (known, members) = (self.offsets().count(), self.membership.count());
         self.clock_suspect().is_some() && 2 * known <= members && known + 1 < members
