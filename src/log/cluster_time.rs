@@ -1,8 +1,8 @@
 //! Cluster time: the wall clock of this node, corrected where it is off from those of the other members.
 //!
 //! Timestamps never go back, so a clock that is wrong for a moment must leave no trace in them. Each member's clock is
-//! known from its heartbeats, and kept while the member is out of reach. The lower median of all clocks, this node's own
-//! among them, is right as long as a minority of the clocks is wrong.
+//! known from its heartbeats, and kept while the member is out of reach. The lower median of all clocks, this node's
+//! own among them, is right as long as a minority of the clocks is wrong.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,8 @@ use crate::store::schema::{self, Cell};
 pub(crate) enum Exit {
     /// The node has left, and stops for good.
     Left,
-    /// The node begins anew under this id and takes the state from its cluster. Its own ops from this `seq` on may be void.
+    /// The node begins anew under this id and takes the state from its cluster. Its own ops from this `seq` on may be
+    /// void.
     Anew(NodeId, Seq),
     /// The node would have to begin its next incarnation and has none left. The text is the reason.
     UsedUp(&'static str),

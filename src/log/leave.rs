@@ -187,8 +187,8 @@ impl View<'_> {
     }
 
     /// Returns true where a majority of the others has the last op, so that it cannot be lost with this node. Where all
-    /// others have left too, no remaining member has the state, and this node does not end by itself: `forename
-    /// recover` may need its directory.
+    /// others have left too, no remaining member has the state, and this node does not end by itself: its directory may
+    /// be needed for `forename recover`.
     pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
         let knows = |member: &NodeId| {
             self.phase.departed().is_some_and(|departed| departed.known_by.contains(member))
