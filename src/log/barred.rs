@@ -1,4 +1,5 @@
-//! Who is not let in: keys that are banned, and tokens that have let in as many newcomers as they were made for.
+//! The keys and tokens that admit nobody: banned keys, and tokens that have admitted as many newcomers as they were
+//! made for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::clock::NodeId;
 use crate::log::op::TokenNonce;
 
-/// What a newcomer comes with: a token that lets in a limited number.
+/// A join token that admits a limited number of newcomers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pass {
-    /// Which token.
+    /// The random number that identifies the token.
     pub nonce: TokenNonce,
-    /// How many it lets in, by what its maker said.
+    /// How many newcomers it admits, as its maker decided.
     pub uses: u32,
 }
 
-/// Who is not let in, as far as a node knows.
+/// The keys and tokens that admit nobody, as far as a node knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Barred {
     /// The first incarnations of keys that are banned.
     pub keys: BTreeSet<NodeId>,
-    /// How many newcomers each token has let in.
+    /// How many newcomers each token has admitted.
     pub spent: BTreeMap<TokenNonce, u32>,
 }
 
 impl Barred {
-    /// Whether a token has let in as many as it may.
+    /// Returns true where a token has admitted as many newcomers as it may.
     #[must_use]
     pub fn is_used_up(&self, pass: &Pass) -> bool {
         self.spent.get(&pass.nonce).is_some_and(|spent| *spent >= pass.uses)

@@ -1,4 +1,4 @@
-//! How a log begins: with nothing, with what it left in its store, or with a snapshot.
+//! The start of a log: with an empty store, with the state in its store, or with a snapshot.
 
 use super::cluster::{Cluster, write_founding, write_secrets};
 use super::cluster_time::ClusterTime;
@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 impl Log {
-    /// A log that has read nothing yet. `ceiling` is what this node had stored that it might promise.
+    /// Makes a log that has read nothing yet. `ceiling` is the promise ceiling that was stored.
     pub(crate) fn new(config: Config, ceiling: Option<Hlc>, now: Now) -> Self {
         Self {
             me: config.contact.node,
@@ -40,12 +40,13 @@ impl Log {
         }
     }
 
-    /// The store holds a whole state that this node left in it.
+    /// Starts with a whole state of this node that is in the store.
     pub(crate) fn resume(&mut self) {
         self.phase.start(self.now);
     }
 
-    /// A founder's first state. Its first timestamps, too, wait for what a majority's clocks say.
+    /// Writes the first state of a founder. It starts by comparing like any other process, so that its first
+    /// timestamps, too, wait for the clocks of a majority.
     pub(crate) fn found(&mut self, store: &mut impl Store, founding: &Founding, secrets: &Secrets) {
         self.phase.start(self.now);
         write_founding(store, founding);
@@ -54,18 +55,19 @@ impl Log {
         schema::Swept::save(store, &());
     }
 
-    /// Stores that the tables hold a whole state of this node. Whether what came with it is over is yet to be looked at.
+    /// Stores that the tables hold a whole state of this node. Which of the registrations that came with the state are
+    /// over is found out later.
     pub(super) fn keep_state(&mut self, store: &mut impl Store) {
         schema::Node::save(store, &self.me);
         schema::Phase::save(store, &StoredPhase::Whole { leaving: false });
         schema::Swept::clear(store);
     }
 
-    /// Forgets a snapshot that did not come to its end.
+    /// Deletes the state in the store: a snapshot that broke off, or what an earlier incarnation has left.
     pub(crate) fn wipe(&mut self, store: &mut impl Store) {
         let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
         tables.for_each(|table| empty(store, table));
-        // Whoever is let in is told the secrets of the cluster that it is let into.
+        // A newcomer that is admitted gets the secrets of its cluster anew.
         schema::Secret::clear_if_set(store);
         schema::SecretAge::clear_if_set(store);
         schema::Pepper::clear_if_set(store);
@@ -75,7 +77,7 @@ impl Log {
         self.events.push(super::Event::Wiped);
     }
 
-    /// Takes up what the store holds, and this node's own contact.
+    /// Loads the state from the store, and adds this node's own contact.
     pub(crate) fn load(&mut self, store: &mut impl Store) {
         self.cluster = Cluster::load(store, self.phase.may_answer());
         if self.cluster.secret().is_some() {
@@ -89,15 +91,15 @@ impl Log {
         let frontiers = &self.frontiers;
         self.membership = Membership::new(self.me, founders, former, ops, &|node| frontiers.here(node));
         let (membership, watermark) = (&self.membership, self.frontiers.watermark());
-        // One that was let in at the watermark need not have promised anything.
+        // A member whose admission is at the watermark need not have promised anything.
         let promised =
             membership.members().filter(|member| *member != self.me && membership.floor(*member) < watermark);
         self.frontiers.recall(promised);
         self.membership_changed();
-        // Whatever it issues follows all that it knows of, also where that came by a snapshot.
+        // The timestamps of this node follow all that it knows of, also where it came with a snapshot.
         self.own.observe(self.frontiers.latest());
         let mut own = self.config.contact.clone();
-        // A clock set back must not make this node's new address look old.
+        // A clock that was set back must not make this node's new address look old.
         own.as_of = self.contacts.get(self.me).map_or(own.as_of, |known| own.as_of.max(known.as_of.plus(1)));
         self.contacts.learn([own]);
         // A leave that was asked for before a restart goes on.

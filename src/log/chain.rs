@@ -1,4 +1,4 @@
-//! The hash that chains the ops of one log, so that two copies of a log which were continued apart are told apart.
+//! The hash that chains the ops of one log, so that two copies of a log that were continued differently are told apart.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Seq;
 
-/// A hash over a log up to some op: 128 bits of BLAKE3, which no accident makes equal. The default is that of the empty
-/// log.
+/// A hash over a log up to some op: 128 bits of BLAKE3, which are never equal by accident. The default is the hash of
+/// the empty log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Chain([u8; 16]);
 
 impl Chain {
-    /// That of the empty log.
+    /// The hash of the empty log.
     pub const EMPTY: Self = Self([0; 16]);
 
-    /// The hash of the log that goes on with an op of this encoding.
+    /// Returns the hash of the log after an op with this encoding.
     #[must_use]
     pub fn then(self, encoded: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
@@ -32,11 +32,11 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// Where a log ends that counts no further: how many of its ops count, and their hash.
+/// The prefix of a log that counts, where the log is cut: its last op and its hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Cut {
-    /// The last op that counts.
+    /// The number of the last op that counts.
     pub seq: Seq,
-    /// The hash of the log up to and with it.
+    /// The hash of the log up to and with this op.
     pub chain: Chain,
 }

@@ -1,13 +1,14 @@
-//! After a start: is this node's log still what its peers have seen of it?
+//! The comparison of logs after a start: it finds data directories that are older than what peers have seen of this
+//! node.
 //!
-//! A data directory that was put back from a copy, or that runs twice, would issue ops under numbers that are used, and
-//! forget what it had promised. So a node that opens what it left issues nothing, promises nothing and decides nothing
-//! before a majority of the members, itself included, has shown it their copies of its log, or nobody came within
-//! `start_grace`. Requests that would issue an op wait meanwhile. Later, too, each new connection begins with a
-//! comparison, because a node that had to serve alone may meet peers that know better.
+//! A data directory that was put back from a copy, or that runs twice, would issue ops under used numbers and break its
+//! promises. So a node that starts with a state issues, promises and decides nothing until a majority of the members,
+//! itself counted, has shown it their copies of its log, or until `start_grace` is over. Requests that would issue an
+//! op wait meanwhile. Every later connection begins with a comparison as well, because a node that had to serve alone
+//! may meet peers that know more.
 //!
-//! An old copy betrays itself also where its node had issued nothing since: a peer shows a promise of it that is above
-//! what it had stored, or remembers its word that it held more of some log than it holds.
+//! An old copy is found out also where the node had issued no op since: a peer shows a promise of it that is above the
+//! stored ceiling, or remembers that the node acknowledged more of some log than it has.
 
 use std::ops::ControlFlow;
 
@@ -20,7 +21,7 @@ use crate::log::op::Seq;
 use crate::store::Store;
 
 impl Log {
-    /// Ends the start once a majority has compared logs, or has had the time to. True where it ends now.
+    /// Ends the start once a majority has compared logs, or the time for it is over. Returns true where it ends now.
     pub(crate) fn end_start(&mut self) -> bool {
         let Some(check) = self.phase.comparing() else { return false };
         let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
@@ -34,13 +35,13 @@ impl Log {
         self.phase.settle()
     }
 
-    /// The directory is not the node's latest: the node stops.
+    /// Stops the node because its directory is not the latest one.
     pub(super) fn halt_as_copy(&mut self, contradiction: &Contradiction) {
         let reason = self.view().explain(contradiction);
         self.halt(reason);
     }
 
-    /// A peer has shown its copies of all logs.
+    /// Notes that a peer has shown its copies of all logs.
     pub(super) fn compared_with(&mut self, from: NodeId) {
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.compared = true;
@@ -52,12 +53,13 @@ impl Log {
 }
 
 impl View<'_> {
-    /// When a node that nobody has compared logs with goes on alone.
+    /// Returns when a node that starts goes on without a majority that has compared logs.
     pub(super) fn serves_alone_at(&self) -> Option<Millis> {
         self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))
     }
 
-    /// The hash of a prefix of a log; none where that has left the log, and so is the same everywhere.
+    /// Returns the hash of a prefix of a log; none where its ops were truncated, which means that all members held the
+    /// same.
     pub(super) fn stored_chain(&self, store: &impl Store, origin: NodeId, seq: Seq) -> Option<Chain> {
         if seq == 0 {
             return Some(Chain::default());
@@ -98,7 +100,8 @@ impl View<'_> {
         of_log.next().or_else(|| vector.rows.iter().find_map(of_rows))
     }
 
-    /// Compares a peer's copy of this node's log with the log, and what it was promised with what this node may have.
+    /// Compares a peer's copy of this node's log with the log, and the peer's promise of this node with what this node
+    /// may have promised.
     fn contradicts_log(&self, store: &impl Store, from: NodeId, entry: &Entry) -> Option<Contradiction> {
         let seen = entry.has.max(entry.promise.seq);
         if seen > self.frontiers.seq(self.me) {
@@ -107,7 +110,7 @@ impl View<'_> {
         if self.own.has_not_promised(entry.promise.hlc) {
             return Some(Contradiction::Promised(entry.promise.hlc));
         }
-        // What a peer takes after that continues what it had.
+        // After one comparison, what the peer takes continues what it had.
         if self.peers.connected.get(&from).is_some_and(|peer| peer.compared) {
             return None;
         }
@@ -115,14 +118,14 @@ impl View<'_> {
         (!same).then_some(Contradiction::Forked(entry.holds))
     }
 
-    /// Compares what a peer remembers that this node has said to hold with what it holds.
+    /// Compares the acknowledgements of this node that a peer remembers with what this node has.
     fn contradicts_word(&self, from: NodeId, row: &HeldRow) -> Option<Contradiction> {
         let lacks = |(origin, seq, _): &&(NodeId, Seq, Chain)| *seq > self.frontiers.seq(*origin);
         let (origin, seq, _) = row.held.iter().find(lacks).copied()?;
         Some(Contradiction::Held { by: from, origin, seq })
     }
 
-    /// What a contradiction means, and what to do.
+    /// Returns what a contradiction means and what the operator has to do.
     fn explain(&self, contradiction: &Contradiction) -> String {
         match *contradiction {
             Contradiction::Behind(seq) => format!(
@@ -154,26 +157,26 @@ impl View<'_> {
     }
 }
 
-/// What peers have seen of this node that its data directory knows nothing of.
+/// Something that peers have seen of this node and that is not in its data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Contradiction {
-    /// An op under a number beyond the log's end: going on would issue that number again.
+    /// An op beyond the end of this node's log. If the node went on it would issue that number again.
     Behind(Seq),
-    /// A promise above what this node had stored that it might promise.
+    /// A promise above the ceiling that this node had stored.
     Promised(Hlc),
-    /// A member remembers this node's word that it held an op which it does not hold.
+    /// An acknowledgement, remembered by a member, of an op that this node does not have.
     Held {
-        /// Who remembers it.
+        /// The member that remembers it.
         by: NodeId,
-        /// Whose op.
+        /// The origin of the op.
         origin: NodeId,
-        /// Its number.
+        /// The number of the op.
         seq: Seq,
     },
-    /// Another op under a number of its log.
+    /// Another op under this number of the node's log.
     Forked(Seq),
 }
 
-/// What to do where a data directory is not the node's latest.
+/// What to do where a data directory is not the node's latest one.
 const REJOIN: &str = "If no other process runs on a copy of this directory, `forename rejoin --data-dir DIR` on it and a \
                       start bring this node back under a new id, and what only this directory has is registered again";

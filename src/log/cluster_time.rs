@@ -1,29 +1,30 @@
-//! The time of the cluster: the wall clock of this node, corrected where it is off from those of the other members.
+//! Cluster time: the wall clock of this node, corrected where it is off from those of the other members.
 //!
 //! Timestamps never go back, so a clock that is wrong for a moment must leave no trace in them. Each member's clock is
-//! known from its heartbeats, and kept while the member is out of reach. The lower median of all clocks, this node's own
-//! among them, is right as long as a minority of the clocks is wrong.
+//! known from its heartbeats, and kept while the member is out of reach. The lower median of all clocks, this node's
+//! own among them, is right as long as a minority of the clocks is wrong.
 
 use std::collections::BTreeMap;
 
 use super::config::Now;
 use crate::clock::{Millis, NodeId};
 
-/// Milliseconds over which the best of a member's heartbeats is taken. A heartbeat that was delayed makes the clock of its
-/// sender look late, never early, so the one with the greatest reading is nearest to the truth. A guess: a few heartbeats.
+/// The window over which the best of a member's heartbeats is taken, in milliseconds. A delayed heartbeat makes the
+/// clock of its sender look late, never early, so the greatest reading is nearest to the truth. A guess: a few
+/// heartbeats.
 const WINDOW: u64 = 2000;
 
-/// A clock as the difference between what it shows and this process's elapsed time, in milliseconds.
+/// A clock, as the difference between what it shows and this process's elapsed time, in milliseconds.
 type Base = i128;
 
 fn base(wall: Millis, now: Now) -> Base {
     i128::from(wall.0) - i128::from(now.elapsed.0)
 }
 
-/// What is known of a member's clock.
+/// The readings of a member's clock.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// The greatest reading of the present window, and when that began.
+    /// The greatest reading of the present window, and when this window began.
     present: Base,
     began: Millis,
     /// The greatest reading of the window before.
@@ -40,31 +41,31 @@ impl Reading {
             self.present = self.present.max(reading);
             return;
         }
-        // After a silence of the member's what was heard before says nothing any more.
+        // After the member was silent, the readings from before say nothing any more.
         let counts = now.since(self.began) < 2 * WINDOW || stood_still;
         self.before = if counts { self.present } else { reading };
         (self.present, self.began) = (reading, now);
     }
 }
 
-/// The clocks of the members, and how far this node's own is followed.
+/// The clocks of the members, and how far this node's own clock is followed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClusterTime {
     readings: BTreeMap<NodeId, Reading>,
-    /// The wall clock when it was last followed, and the elapsed time then.
+    /// The clocks of this node when its wall clock was last followed.
     followed: Option<Now>,
-    /// The wall clock has run ahead of the elapsed time, and no member has confirmed that since.
+    /// True where the wall clock has run ahead of the elapsed time, and no member has confirmed that since.
     outran: bool,
-    /// When the process last made a step, and when it did after it had stood still for a while: what it hears then has waited
-    /// for it.
+    /// When the process last made a step, and when it made the first step after a standstill. Messages that arrive
+    /// after a standstill have waited for it.
     stepped: Option<Millis>,
     woke: Option<Millis>,
-    /// What the log was last told.
+    /// The offset that was last logged as suspect; none where the clock was right.
     pub(super) logged: Option<i64>,
 }
 
 impl ClusterTime {
-    /// A heartbeat of a member shows its wall clock.
+    /// Takes the wall clock of a member from its heartbeat.
     pub(super) fn heard(&mut self, member: NodeId, wall: Millis, now: Now, skew: u64) {
         let reading = base(wall, now);
         let first = Reading { present: reading, began: now.elapsed, before: reading };
@@ -83,8 +84,8 @@ impl ClusterTime {
         self.stepped = Some(now.elapsed);
     }
 
-    /// Looks at the wall clock. One that has run ahead of the elapsed time is not followed, unless nobody else could say
-    /// whether it is right.
+    /// Looks at the wall clock. A clock that has run ahead of the elapsed time is not followed, unless no other member
+    /// could tell whether it is right.
     pub(super) fn look(&mut self, now: Now, skew: u64, alone: bool) {
         self.notice_standstill(now);
         let expected = self.followed.map(|then| expected(then, now));
@@ -95,7 +96,7 @@ impl ClusterTime {
         }
     }
 
-    /// The wall clock as far as it is followed.
+    /// Returns the wall clock as far as it is followed.
     pub(super) fn wall(&self, now: Now) -> Millis {
         match self.followed {
             Some(then) if self.outran => expected(then, now),
@@ -103,14 +104,14 @@ impl ClusterTime {
         }
     }
 
-    /// How far a member's clock is ahead of this node's, in milliseconds.
+    /// Returns how far a member's clock is ahead of this node's, in milliseconds.
     pub(super) fn offset(&self, member: NodeId, now: Now) -> Option<i64> {
         let offset = self.readings.get(&member)?.best() - base(now.wall, now);
         Some(i64::try_from(offset).unwrap_or(if offset > 0 { i64::MAX } else { i64::MIN }))
     }
 }
 
-/// What a clock shows now that went on as the elapsed time did.
+/// Returns the time that the wall clock would show if it had gone on like the elapsed time.
 fn expected(then: Now, now: Now) -> Millis {
     then.wall.plus(now.elapsed.since(then.elapsed))
 }

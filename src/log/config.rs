@@ -1,4 +1,4 @@
-//! What a log is given: what it is to know of its node, its clocks, and how it starts.
+//! The configuration of a log: its node, its clocks, and how it starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,65 +11,68 @@ use crate::log::op::Seq;
 use crate::log::settings::Settings;
 use crate::model::ClusterId;
 
-/// What the clocks of the machine say.
+/// The readings of the machine's clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
-    /// Unix time; may jump, also back.
+    /// Unix time. It may jump, also back.
     pub wall: Millis,
-    /// Milliseconds since any fixed moment of this process; never goes back.
+    /// Milliseconds since any fixed moment of this process. It never goes back.
     pub elapsed: Millis,
 }
 
-/// How many are told at a time, and how much.
+/// Limits on how many peers a node sends to at a time, and how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GossipLimits {
-    /// Up to so many members everybody tells everybody (design, section 6).
+    /// Up to so many members the cluster is small, and each member sends to all others (`docs/protocol.md`, *Push and
+    /// acknowledgement*).
     pub small: usize,
-    /// In larger clusters a node tells so many at a time.
+    /// In a larger cluster a node sends to so many peers at a time.
     pub fanout: usize,
-    /// Ops in one message at most, so that a step never takes long.
+    /// The most ops in one message, so that a step never takes long.
     pub ops: usize,
-    /// Bytes of ops in one message, roughly; well below the transport's frame limit.
+    /// The bytes of ops in one message, roughly; well below the transport's frame limit.
     pub bytes: usize,
-    /// A peer that lacks more ops of ours than this is left to anti-entropy, which sends no more than it can take.
+    /// A peer that lacks more ops of this node than this is left to anti-entropy, which sends no more than the peer can
+    /// take.
     pub lag: Seq,
 }
 
 impl Default for GossipLimits {
-    /// Four at a time make rumours reach all with high probability in logarithmic rounds (Demers et al., "Epidemic
-    /// Algorithms", 1987); a guess between traffic and rounds. The sizes are guesses as well.
+    /// A fanout of four makes rumours reach all members with high probability in logarithmic rounds (Demers et al.,
+    /// "Epidemic Algorithms", 1987); it is a guess between traffic and rounds. The sizes are guesses as well.
     fn default() -> Self {
         Self { small: 8, fanout: 4, ops: 2048, bytes: 1 << 20, lag: 20_000 }
     }
 }
 
-/// What a node knows of itself.
+/// The configuration of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How others reach and recognise it; `contact.node` is its id.
+    /// The contact of the node, with its id.
     pub contact: Contact,
-    /// How often a node tells a peer what it has when nothing is undecided. Milliseconds.
+    /// How often the node sends its vector to a peer while nothing is undecided, in milliseconds.
     pub heartbeat: u64,
-    /// How often it does when something is. Milliseconds.
+    /// How often it does so while something is undecided, in milliseconds.
     pub busy_heartbeat: u64,
-    /// How long a node that starts again waits at most for a majority of the members to compare their copies of its
-    /// log with its own, before it serves alone. Milliseconds.
+    /// How long a node that starts again waits for a majority of the members to compare logs, before it serves alone,
+    /// in milliseconds.
     pub start_grace: u64,
-    /// Ops stay in the logs for so many milliseconds although all members hold them: newcomers whose snapshots have just
-    /// begun will ask for them.
+    /// How long ops stay in the logs although all members hold them, in milliseconds. Newcomers whose snapshots have
+    /// just begun will ask for them.
     pub keep_log: u64,
-    /// A newcomer that is not let in within so many milliseconds begins anew: until then its sponsor keeps what it lacks.
+    /// After how many milliseconds a newcomer that is not admitted begins anew. Until then its sponsor keeps the ops
+    /// that it lacks.
     pub snapshot_ttl: u64,
-    /// How many peers it tells at a time, and how much.
+    /// How many peers it sends to at a time, and how much.
     pub spread: GossipLimits,
-    /// Seed of its random choices of peers.
+    /// The seed of its random choices of peers.
     pub seed: u64,
 }
 
 impl Config {
-    /// The defaults for a node: a heartbeat a second and 5 s of grace as the design has them; the busy
-    /// heartbeat only makes up for lost messages, and 100 ms is a guess at what links allow, as are a minute at how long it
-    /// takes to join and an hour at how long a large snapshot takes.
+    /// The defaults for a node. `docs/protocol.md` has the heartbeat of a second and the 5 s of grace. The busy
+    /// heartbeat only makes up for lost messages, and its 100 ms are a guess at what links allow. A minute for a join
+    /// and an hour for a large snapshot are guesses as well.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         let spread = GossipLimits::default();
@@ -89,27 +92,27 @@ impl Config {
 /// What a node does with an empty store.
 #[derive(Clone, Debug)]
 pub enum Start {
-    /// It is one of the founders of a cluster, as a rule the only one.
+    /// The node is one of the founders of a cluster, usually the only one.
     Found {
-        /// What all of them begin with.
+        /// What all founders begin with.
         founding: Founding,
-        /// The secret that join tokens are derived from.
+        /// The secret from which join tokens are derived.
         secret: [u8; 32],
     },
-    /// It asks the first peer that it is connected to for admission.
+    /// The node asks the first peer that it is connected to for admission.
     Join,
 }
 
-/// What all members of a cluster have in common from its first day.
+/// What all members of a cluster have in common from its founding on.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Founding {
-    /// The cluster's id, made at random.
+    /// The cluster's random id.
     pub id: ClusterId,
     /// The first members.
     pub founders: BTreeSet<NodeId>,
-    /// Where the cluster was made of what a disaster left of another: all who had been in that one, each with the prefix
-    /// of its log that was saved. They are out from the first day.
+    /// In a recovered cluster: all nodes that were ever members of the lost one, each with the prefix of its log that
+    /// was saved. They are out from the founding on.
     pub former: BTreeMap<NodeId, Cut>,
-    /// The settings until an op changes them.
+    /// The settings that hold until an op changes them.
     pub settings: Settings,
 }

@@ -1,4 +1,4 @@
-//! How the nodes of the cluster are reached and recognised.
+//! The addresses of the nodes of the cluster, and the keys that identify them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,45 +7,45 @@ use crate::clock::NodeId;
 use crate::store::Store;
 use crate::store::schema::{self, Rows, Span};
 
-/// The contacts that a node knows, its own among them.
+/// The contacts that a node knows, with its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contacts {
     known: BTreeMap<NodeId, Contact>,
-    /// Whom to be connected to has changed since the driver was last told.
+    /// True where the nodes to be connected to have changed since the driver was last informed.
     changed: bool,
-    /// Those that peers have not been told of.
+    /// The contacts that were not sent to peers yet.
     fresh: BTreeSet<NodeId>,
-    /// Those that are not in the store.
+    /// The contacts that are not in the store.
     unsaved: BTreeSet<NodeId>,
 }
 
 impl Contacts {
-    /// How a node is reached.
+    /// Returns the contact of a node.
     pub(crate) fn get(&self, node: NodeId) -> Option<&Contact> {
         self.known.get(&node)
     }
 
-    /// The operator's name for a node; empty where there is none.
+    /// Returns the operator's name for a node; empty where there is none.
     pub(crate) fn label(&self, node: NodeId) -> String {
         self.get(node).map(|contact| contact.label.clone()).unwrap_or_default()
     }
 
-    /// Nodes by their labels and ids, for people.
+    /// Returns nodes by their labels and ids, for messages to people.
     pub(crate) fn named(&self, nodes: impl IntoIterator<Item = NodeId>) -> String {
         nodes.into_iter().map(|node| format!("{} ({node})", self.label(node))).collect::<Vec<_>>().join(", ")
     }
 
-    /// All of them.
+    /// Returns all contacts.
     pub(super) fn all(&self) -> impl Iterator<Item = &Contact> {
         self.known.values()
     }
 
-    /// Whether it knows, or knew, of any node with another key.
+    /// Returns true where a node with another key is or was known.
     pub(crate) fn knows_others(&self, me: NodeId) -> bool {
         self.known.keys().any(|node| node.key_part() != me.key_part())
     }
 
-    /// Takes up what the store holds.
+    /// Loads the contacts from the store.
     pub(super) fn load(&mut self, store: &impl Store) {
         self.known.clear();
         schema::Contacts::each(store, &Span::all(), |found| {
@@ -69,7 +69,7 @@ impl Contacts {
         }
     }
 
-    /// Writes those that are newer than the store.
+    /// Writes the contacts that are newer than those in the store.
     pub(super) fn save(&mut self, store: &mut impl Store) {
         for node in std::mem::take(&mut self.unsaved) {
             if let Some(contact) = self.known.get(&node) {
@@ -78,17 +78,17 @@ impl Contacts {
         }
     }
 
-    /// Whom to be connected to has changed.
+    /// Notes that the nodes to be connected to have changed.
     pub(super) fn members_changed(&mut self) {
         self.changed = true;
     }
 
-    /// Whether whom to be connected to has changed since this was last asked.
+    /// Returns true where the nodes to be connected to have changed since this was last called.
     pub(super) fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// Those that peers have not been told of since this was last asked.
+    /// Takes the contacts that were not sent to peers since this was last called.
     pub(super) fn take_fresh(&mut self) -> BTreeSet<NodeId> {
         std::mem::take(&mut self.fresh)
     }

@@ -1,24 +1,25 @@
-//! What has become final: the watermark and the majorities rise, and ops are decided.
+//! Finality: the watermark and the majorities rise, and ops are decided.
 
 use super::Log;
 use super::view::View;
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::log::op::Seq;
 
-/// What a step has made final.
+/// The result of a step: what has become final.
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
-    /// Logs of which a majority holds more: the prefix before, and now.
+    /// The logs of which a majority holds more: the last op before, and the last op now.
     pub(crate) held: Vec<(NodeId, Seq, Seq)>,
-    /// The ops that are decided now, in the order of their stamps. Of each log they go on where those before ended; between
-    /// logs a later step may decide an earlier op, where a majority came to hold it later.
+    /// The ops that are decided now, in the order of their stamps. In each log they continue those that were decided
+    /// before. Across logs, a later step may decide an op with an earlier stamp, where a majority came to hold it
+    /// later.
     pub(crate) ops: Vec<Stamp>,
 }
 
 impl Log {
-    /// Decides everything that has become final. None where this node must not decide anything for now: what it issued last,
-    /// and does not know of any more, may lie below the others' promises; and a newcomer may have its state from one that is
-    /// out and does not know it yet, so that some of it may be void.
+    /// Decides everything that has become final. Returns none where this node must not decide for now: a node that
+    /// starts may have issued ops that it does not know of, below the promises of others; and the state of a newcomer
+    /// may be void in part, where it comes from a node that is out and does not know that yet.
     pub(crate) fn decide(&mut self) -> Option<Decision> {
         if !self.phase.may_decide() {
             return None;
@@ -33,8 +34,8 @@ impl Log {
         Some(decision)
     }
 
-    /// Works out again what a majority holds of each log that somebody said something new about. Returns the logs of which
-    /// that is more now.
+    /// Computes again what a majority holds of each log with new acknowledgements. Returns the logs of which that is
+    /// more now.
     fn raise_majorities(&mut self) -> Vec<(NodeId, Seq, Seq)> {
         let mut risen = Vec::new();
         for node in self.frontiers.take_stale() {
@@ -49,12 +50,12 @@ impl Log {
 }
 
 impl View<'_> {
-    /// The members whose word an op with this stamp still waits for: its promise, or that it holds the op.
+    /// Returns the members for which an op still waits: for their promises, or else for their acknowledgements.
     pub(crate) fn waiting_for(&self, stamp: Stamp, seq: Seq) -> Vec<NodeId> {
         let others = || self.membership.members().filter(|member| *member != self.me);
         let silent: Vec<_> = others().filter(|member| self.promised_by(*member) < stamp.hlc).collect();
         if silent.is_empty() && seq > self.membership.may_decide(stamp.node) {
-            // For the cut: those who stay have yet to freeze the log.
+            // The op waits for the cut: these members have yet to freeze the log.
             let frozen = self.membership.frozen();
             others()
                 .filter(|by| !frozen.contains(by) && self.membership.freeze_by(*by, stamp.node).is_none())
@@ -67,13 +68,13 @@ impl View<'_> {
         }
     }
 
-    /// Whether some other member may yet issue something with an earlier timestamp, as far as this node knows.
+    /// Returns true where some other member may yet issue an op with an earlier timestamp, as far as this node knows.
     pub(crate) fn lacks_promises(&self, stamp: Stamp) -> bool {
         let mut others = self.membership.members().filter(|member| *member != self.me);
         others.any(|member| self.promised_by(member) < stamp.hlc)
     }
 
-    /// How many members hold an op, and of how many.
+    /// Returns how many members hold an op, and the number of members.
     pub(crate) fn holders(&self, origin: NodeId, seq: Seq) -> (usize, usize) {
         let holds =
             |member: &NodeId| *member == self.me || *member == origin || self.frontiers.held(*member, origin) >= seq;
@@ -84,14 +85,15 @@ impl View<'_> {
         if member == self.me {
             return self.own.last();
         }
-        // What another continuation of its log has is not here, whatever this one promises.
+        // This node does not have the other continuation of a forked log, so a promise about it says nothing here.
         if self.frontiers.fork(member).is_some() {
             return Hlc::ZERO;
         }
         self.frontiers.promise(member).hlc.max(self.membership.floor(member))
     }
 
-    /// The least promise of all members, and whose it is; none where the member that held the watermark back still does.
+    /// Returns the least promise of all members and whose it is; none while the member that held the watermark back
+    /// last still does.
     fn least_promise(&self) -> Option<(Hlc, NodeId)> {
         let watermark = self.frontiers.watermark();
         let lags = |member: NodeId| self.membership.is_member(member) && self.promised_by(member) <= watermark;
@@ -102,9 +104,10 @@ impl View<'_> {
         planted!(log::promises(promises)).min()
     }
 
-    /// The prefix of a log that more than half of the members hold. The origin holds what it issued; this node holds what it
-    /// has acknowledged. The frozen are among those who hold for as long as they are members, but not of what the origin
-    /// issued after it froze them. Of a log that this node has frozen it takes no more for held than it did then.
+    /// Returns the last op of a log that more than half of the members hold. The origin holds what it has issued; this
+    /// node holds what it has acknowledged. Frozen members count as holders as long as they are members, except for
+    /// what the origin issued after it froze them. Of a log that this node has frozen, no more counts than it knew to
+    /// be held then.
     fn held_by_majority(&self, origin: NodeId) -> Seq {
         let applied = self.frontiers.seq(origin);
         let held = |member: NodeId| match member {

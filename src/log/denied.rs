@@ -1,13 +1,13 @@
-//! Why the membership is not changed as an operator asks.
+//! The reasons why the membership is not changed as an operator asks.
 
 use crate::clock::NodeId;
 
-/// Why the membership is not changed as an operator asks. Nothing was done.
+/// The reason why the membership is not changed as an operator asks. Nothing was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Denied {
     /// This node is no member.
     NotMember,
-    /// This node is about to leave.
+    /// This node leaves.
     Leaving,
     /// This node has issued its last op already.
     Departed,
@@ -17,29 +17,29 @@ pub enum Denied {
     Starts,
     /// A node does not evict itself.
     Itself,
-    /// No such member is known.
+    /// No member has this id.
     NoMember(NodeId),
-    /// No majority would stay.
+    /// Too few members would stay for a majority.
     NoMajority {
-        /// Who was to be evicted.
+        /// The node to be evicted.
         node: NodeId,
-        /// Members now.
+        /// The number of members now.
         members: usize,
-        /// Those that would stay.
+        /// The number of members that would stay.
         staying: usize,
     },
-    /// Too few of those who would stay are in contact.
+    /// Too few of the members that would stay are in contact.
     NotInContact {
-        /// Who was to be evicted.
+        /// The node to be evicted.
         node: NodeId,
-        /// Members now.
+        /// The number of members now.
         members: usize,
-        /// How many of those who would stay are in contact.
+        /// The number of members that would stay and are in contact.
         heard: usize,
-        /// Those who are not.
+        /// The members that would stay and are not in contact.
         unheard: Vec<NodeId>,
     },
 }
 
-/// What a node says that compares its log with its peers'.
+/// The message of a node that compares its log with its peers'.
 pub(crate) const STARTS: &str = "it has just started and compares its log with its peers'";

@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
-/// Takes bytes in whichever way a format gives them.
+/// Takes bytes in every form in which a format gives them.
 struct Bytes;
 
 impl<'de> Visitor<'de> for Bytes {

@@ -1,4 +1,4 @@
-//! What the log tells the replica, and what it asks the driver for.
+//! The events that the log hands to the replica, and what it asks of the driver.
 
 use super::barred::Barred;
 use super::message::{Contact, Lane, Message, SnapshotId};
@@ -6,7 +6,7 @@ use crate::clock::NodeId;
 use crate::log::op::Op;
 use crate::store::Table;
 
-/// What has followed from calls, in order.
+/// The events that have followed from calls, in order.
 #[derive(Debug, Default)]
 pub(super) struct Events(Vec<Event>);
 
@@ -15,32 +15,32 @@ impl Events {
         self.0.push(event);
     }
 
-    /// The driver is asked for something.
+    /// Asks the driver for something.
     pub(super) fn output(&mut self, output: Output) {
         self.push(Event::Output(output));
     }
 
-    /// A peer is sent a message.
+    /// Sends a peer a message.
     pub(super) fn send(&mut self, to: NodeId, lane: Lane, message: Message) {
         self.output(Output::Send { to, lane, message });
     }
 
-    /// All of them, once.
+    /// Takes all of them.
     pub(super) fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.0)
     }
 }
 
-/// Something that follows from a call. The replica takes them in their order.
+/// Something that followed from a call. The replica handles them in order.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The next op of its log is here: the registry applies it.
+    /// The next op of a log was taken: the registry applies it.
     Applied(Op),
-    /// What a broken-off snapshot had left in the store is gone.
+    /// The state in the store was deleted: that of a snapshot which broke off, or of an earlier incarnation.
     Wiped,
-    /// This node was let in, and what only members know is in the store.
+    /// This node has got the secrets that only members know, and they are in the store.
     LetIn,
-    /// To be handed on to the driver.
+    /// An output for the driver.
     Output(Output),
     /// The node must stop, for this reason.
     Halt(String),
@@ -49,24 +49,24 @@ pub enum Event {
 /// Something that the driver is to do about peers.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Send a message, or drop it where the connection is gone or its queue is full.
+    /// Send a message. It is dropped where the connection is gone or its queue is full.
     Send {
-        /// To whom.
+        /// The receiver.
         to: NodeId,
-        /// By which stream.
+        /// The stream that carries it.
         lane: Lane,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// Stream all rows of the tables of which [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are
-    /// durable now, to a newcomer, in the order of the tables and their keys. What they were is kept until
-    /// [`Output::EndSnapshot`], in case the stream breaks off.
+    /// Stream a snapshot to a newcomer: all rows of the tables for which
+    /// [`in_snapshot`](crate::store::Table::in_snapshot) is true, as they are durable now, in the order of the tables
+    /// and their keys. The rows as they are now are kept until [`Output::EndSnapshot`], in case the stream breaks off.
     SendSnapshot {
         /// The newcomer.
         to: NodeId,
-        /// What it is called.
+        /// The number that the newcomer gave to it.
         snapshot: SnapshotId,
-        /// Go on after this row with what was kept under this name; nothing where that is gone.
+        /// Go on after this row with the rows that were kept for this snapshot. Nothing is sent where they are gone.
         after: Option<(Table, Vec<u8>)>,
     },
     /// A newcomer's snapshot need not be kept any more.
@@ -74,18 +74,19 @@ pub enum Output {
         /// The newcomer.
         to: NodeId,
     },
-    /// A connected peer that is no member here is to be heard as one, by the transport too.
+    /// A connected peer that is not a known member has proved to be one, or this node is a newcomer itself: the
+    /// transport takes its messages as those of a member.
     Hear {
         /// The peer.
         peer: NodeId,
     },
-    /// Whom to be connected to; nobody else gets in.
+    /// The nodes to be connected to. Of all others only newcomers with a token get in.
     Peers {
-        /// Members, this node left out: dial them.
+        /// The members without this node. The driver dials them.
         members: Vec<Contact>,
-        /// The evicted: let them in, so that they hear of it, but do not dial them.
+        /// The nodes that are out. The driver accepts their connections, so that they learn it, but does not dial them.
         former: Vec<Contact>,
-        /// Of newcomers these are refused.
+        /// The keys and tokens of newcomers that are refused.
         barred: Barred,
     },
 }

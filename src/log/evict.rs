@@ -1,4 +1,4 @@
-//! Evictions: begun by an operator, or because a member is silent; joined in and declared by all who stay.
+//! Evictions: an operator or the silence of a member begins one, and all members that stay join in and declare it.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
 use crate::log::op::{Body, MemberOp};
 
-/// In a cluster where not everybody tells everybody, votes on who is silent go to all this often. A guess: often enough that
-/// one may be lost while the last is still fresh.
+/// How often a vote on silent members goes to all peers in a large cluster, in milliseconds. A guess: often enough that
+/// one may be lost while the last one still counts.
 const VOTE_EVERY: u64 = 300;
 impl Log {
-    /// An operator wants a member out.
+    /// Begins the eviction of a member that an operator has asked for.
     pub(crate) fn evict(&mut self, node: NodeId, force: bool) -> Result<(), Denied> {
         self.phase.may_change_membership()?;
         if node == self.me {
@@ -31,8 +31,8 @@ impl Log {
         Ok(())
     }
 
-    /// An operator has the key of a node kept out of the cluster, or not any more. A member of that key stays one until it is
-    /// evicted.
+    /// Bans the key of a node from the cluster or lifts the ban, as an operator has asked. A member with that key stays
+    /// one until it is evicted.
     pub(crate) fn ban(&mut self, node: NodeId, banned: bool) -> Result<(), Denied> {
         self.phase.may_change_membership()?;
         let node = node.first_incarnation();
@@ -50,14 +50,14 @@ impl Log {
         Ok(())
     }
 
-    /// Takes nothing more of a node's log.
+    /// Issues a freeze of a node's log at what this node has of it.
     fn freeze(&mut self, node: NodeId) {
         let here = self.frontiers.here(node);
         let (held, forked) = (self.frontiers.majority(node).min(here.seq), self.frontiers.fork(node).is_some());
         self.issue_membership(Body::Member(MemberOp::Freeze { node, seq: here.seq, chain: here.chain, held, forked }));
     }
 
-    /// Freezes whomever others have frozen, and declares evictions that are done.
+    /// Freezes the nodes that others have frozen, and declares evictions that are done.
     pub(crate) fn join_evictions(&mut self) {
         if !self.phase.may_vote() {
             return;
@@ -66,18 +66,20 @@ impl Log {
         while let Some(node) = self.membership.to_freeze().first().copied() {
             self.freeze(node);
         }
-        // With a cut agreed upon this node may have taken ops beyond its own freeze: it says so before it says that it holds
-        // them.
+        // After a cut is agreed, this node may have taken ops beyond its own freeze. It freezes again at what it has
+        // before it acknowledges these ops.
         planted!(log::to_raise(self.view().outgrown_freezes())).into_iter().for_each(|node| self.freeze(node));
-        // Said at once, and in this log before anything that rests on it: what comes later must not undo it.
+        // The declaration comes at once, and in this log before anything that rests on it, because nothing later may
+        // undo it.
         let cuts = planted!(log::to_declare(self.membership.to_declare().clone()));
         if !cuts.is_empty() && !cuts.contains_key(&self.me) {
             self.issue_membership(Body::Member(MemberOp::Evict { cuts }));
         }
     }
 
-    /// Begins an eviction once a majority of the members says that the very same nodes are silent to them too: freezes
-    /// that cross could leave no majority, and cannot be taken back. Whoever is put out itself has no say in it.
+    /// Begins an eviction once a majority of the members has said that the very same nodes are silent to them too: two
+    /// freezes that cross could leave no majority, and a freeze cannot be taken back. The votes of frozen members do
+    /// not count.
     fn freeze_silent(&mut self) {
         let goes = |node: NodeId| self.membership.frozen().contains(&node);
         let silent = if goes(self.me) { BTreeSet::new() } else { self.view().silent() };
@@ -103,8 +105,8 @@ impl Log {
         }
     }
 
-    /// In a small cluster every heartbeat is a vote. In a larger one each reaches a few, and a majority would never be heard
-    /// within the time that a vote lasts.
+    /// Sends this node's vote to all peers in a large cluster. In a small one every heartbeat is a vote; in a large one
+    /// each heartbeat reaches a few members, and the votes of a majority would not arrive while they count.
     fn tell_votes(&mut self) {
         let now = self.now.elapsed;
         if self.view().is_small() || now < self.peers.next_vote {
@@ -119,7 +121,7 @@ impl Log {
 }
 
 impl View<'_> {
-    /// Those of whose logs more is here than this node has frozen, while no cut of them counts yet.
+    /// Returns the frozen nodes of whose logs this node has more than it has frozen, while no cut of them counts yet.
     fn outgrown_freezes(&self) -> Vec<NodeId> {
         if self.membership.frozen().is_empty() {
             return Vec::new();
@@ -129,8 +131,8 @@ impl View<'_> {
         self.membership.freezes_by(self.me).filter(has_more).map(|(node, _)| node).collect()
     }
 
-    /// Only where a majority would stay; and where that is in contact, because an eviction that is begun on the smaller side
-    /// of a cut is carried out after it, against the others.
+    /// Checks that a majority would stay and, unless forced, that this majority is in contact. An eviction that was
+    /// begun on the smaller side of a partition would be carried out after it, against the others.
     fn may_evict(&self, node: NodeId, force: bool) -> Result<(), Denied> {
         let members = self.membership.count();
         let staying: Vec<_> = self.membership.staying_without(&[node].into()).collect();
@@ -144,26 +146,26 @@ impl View<'_> {
         Err(Denied::NotInContact { node, members, heard: heard.len(), unheard })
     }
 
-    /// Whether an eviction of a member could be begun here and now.
+    /// Returns true where this node could begin an eviction of a member now.
     pub(crate) fn can_evict(&self, node: NodeId) -> bool {
         node != self.me && self.phase.may_change_membership().is_ok() && self.may_evict(node, false).is_ok()
     }
 
-    /// Whether a member's promise has moved just now, by whatever relay; this node is in contact with itself.
+    /// Returns true where a member's promise has moved lately, by whatever relay. This node is in contact with itself.
     pub(super) fn is_in_contact(&self, member: NodeId) -> bool {
         member == self.me || self.frontiers.heard_at(member).is_some() && !self.is_silent(member)
     }
 
-    /// Whether a member's promise has not moved for some heartbeats, or since this node started or the member came in.
+    /// Returns true where a member's promise has not moved for some heartbeats, counted at the earliest from the start
+    /// of this node and the admission of the member.
     pub(crate) fn is_silent(&self, member: NodeId) -> bool {
-        // In a larger cluster a promise takes some rounds of gossip to everybody.
+        // In a larger cluster a promise takes some rounds of gossip to reach everybody.
         let rounds = if self.is_small() { 3 } else { 10 };
         let moved = self.now.elapsed.since(self.frontiers.moved_at(member));
         member != self.me && moved > rounds * self.heartbeat()
     }
 
-    /// The members whose believed promises have not moved for so long that they are to go; none where the operator has
-    /// not asked for that.
+    /// Returns the members whose believed promises have not moved for `evict_after`; none where that is not set.
     pub(super) fn silent(&self) -> BTreeSet<NodeId> {
         let Some(evict_after) = self.settings.evict_after else { return BTreeSet::new() };
         let frozen = |node: &NodeId| self.membership.freeze_by(self.me, *node).is_some();
@@ -171,7 +173,7 @@ impl View<'_> {
         others.filter(|node| self.now.elapsed.since(self.frontiers.moved_at(*node)) >= evict_after).collect()
     }
 
-    /// When a member that has been silent so far is to go at the earliest.
+    /// Returns when to look for silent members again; none where they are not evicted.
     pub(super) fn next_silence(&self) -> Option<Millis> {
         self.settings.evict_after.map(|after| self.now.elapsed.plus((after / 4).min(VOTE_EVERY) + 1))
     }

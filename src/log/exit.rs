@@ -1,4 +1,4 @@
-//! The end of an incarnation: this node has left, was evicted, holds what is void, or cannot catch up.
+//! The end of an incarnation: this node has left, was evicted, holds void ops, or cannot catch up.
 
 use super::phase::{Notice, Out};
 use super::view::View;
@@ -13,31 +13,33 @@ use crate::store::schema::{self, Cell};
 pub(crate) enum Exit {
     /// The node has left, and stops for good.
     Left,
-    /// The node begins anew under this id and takes the state from its cluster. Its own ops from this `seq` on may be void.
+    /// The node begins anew under this id and takes the state from its cluster. Its own ops from this `seq` on may be
+    /// void.
     Anew(NodeId, Seq),
-    /// It would have to begin its next incarnation, and has none left. Why.
+    /// The node would have to begin its next incarnation and has none left. The text is the reason.
     UsedUp(&'static str),
 }
 
 impl Log {
-    /// A member says that this node is out, and where its log ends.
+    /// Handles a member's message that this node is out, and where its log ends.
     pub(super) fn on_evicted(&mut self, by: NodeId, cut: Seq) {
         let goes_on = self.view().goes_on_as(by);
         match self.phase.departed_mut() {
-            // Whoever goes on under its next id has its state from those who know of the departure, or is what they go on as.
+            // A later incarnation of a member has its state from nodes that know of the departure, or a recovered
+            // cluster has begun with it. So this node need not wait for others.
             Some(departed) if cut >= departed.last && !goes_on => drop(departed.known_by.insert(by)),
             _ => self.notice = Some(Notice::Evicted(cut)),
         }
     }
 
-    /// Ends this incarnation. Where the node begins anew, its state is dropped at the next start, which asks the cluster for
-    /// it.
+    /// Ends this incarnation. Where the node begins anew, the next start deletes its state and asks the cluster for a
+    /// new one.
     pub(crate) fn end(&mut self, store: &mut impl Store, exit: &Exit) {
         match exit {
             Exit::Left => schema::Phase::save(store, &StoredPhase::Left),
             Exit::Anew(next, _) => {
                 let contacts = self.contacts.all().filter(|contact| contact.node != self.me).cloned().collect();
-                // Without the cluster's state it knows nothing better than what it began with.
+                // Without a state, the record that it began with still holds.
                 if let Some(founding) = self.cluster.founding().cloned() {
                     let back = Return { was: self.me, founding, secret: self.cluster.secret(), contacts };
                     schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: self.phase.may_answer() });
@@ -51,26 +53,28 @@ impl Log {
 }
 
 impl View<'_> {
-    /// Whether this incarnation is over, and how.
+    /// Returns how this incarnation is over; none where it goes on.
     pub(crate) fn exit(&self) -> Option<Exit> {
         if let Some(departed) = self.phase.departed() {
-            // All that counts of it was handed over before, so it makes no difference whether it was evicted meanwhile.
-            // Nor does it whether it can learn who is left: whoever has dropped what it lacks knows that it is out.
+            // All that counts of its log was handed over before, so an eviction meanwhile makes no difference. Nor does
+            // it matter whether the node can still learn which members are left: members that have truncated the ops
+            // that it lacks know that it is out.
             let over =
                 self.notice.is_some() || !self.membership.has_left(self.me) || self.departure_is_safe(departed.last);
             return over.then_some(Exit::Left);
         }
-        // Not before a member that stays has declared it: until then the others may need ops that only this node has.
+        // A member that stays has to declare the eviction first: until then the others may need ops that only this node
+        // has.
         match (self.notice, planted!(log::out(self.phase.out(), self.membership, self.me))) {
             (Some(Notice::Evicted(cut)), _) | (_, Some(Out::Evicted(cut))) => Some(self.come_back(cut)),
             (_, Some(Out::HoldsVoid)) => Some(self.drop_void()),
-            // Whether its directory is its latest is to be known first.
+            // The comparison of logs must first show that the directory is the latest one.
             (Some(Notice::LeftBehind), None) if !self.phase.is_starting() => Some(self.catch_up_anew()),
             _ => None,
         }
     }
 
-    /// It was evicted, and joins again.
+    /// The node was evicted, and joins again.
     fn come_back(&self, cut: Seq) -> Exit {
         let next = planted!(log::next_incarnation(self.me.next_incarnation(), self.me));
         let Some(next) = next else { return Exit::UsedUp("this node was evicted") };
@@ -78,19 +82,20 @@ impl View<'_> {
         Exit::Anew(next, self.frontiers.decided(self.me) + 1)
     }
 
-    /// What it lacks is to be had by a snapshot alone.
+    /// Only a snapshot can give the node what it lacks.
     fn catch_up_anew(&self) -> Exit {
         if self.phase.is_newcomer() {
             return Exit::Anew(self.me, 1);
         }
         let why = "nobody in reach has what this node lacks any more";
         let Some(next) = self.me.next_incarnation() else { return Exit::UsedUp(why) };
-        // What has left all logs was held by all members: it was evicted, or its directory is an old copy.
+        // All members held the ops that were truncated everywhere. So this node was evicted, or its directory is an old
+        // copy.
         Exit::Anew(next, self.frontiers.decided(self.me) + 1)
     }
 
-    /// Some of the state rests on ops that are void. Where this node was let in by one it was never in; where it was in it has
-    /// acknowledged what it drops. Only one that nobody has let in keeps its id.
+    /// Some of the state rests on void ops. Where a void op admitted this node, it was never in; where it was in, it
+    /// has acknowledged what it drops. Only a node that was never admitted keeps its id.
     fn drop_void(&self) -> Exit {
         if self.phase.is_newcomer() {
             return Exit::Anew(self.me, 1);
@@ -102,7 +107,7 @@ impl View<'_> {
     }
 }
 
-/// Why a node stops that would have to begin its next incarnation and has none left.
+/// Returns the reason why a node stops that would have to begin its next incarnation and has none left.
 pub(crate) fn used_up(why: &str) -> String {
     format!("{why}, and it has used up its incarnations; start a new node on an empty data directory")
 }

@@ -1,8 +1,8 @@
-//! How far each log is known: what is here of it, what is promised, what others hold, and what is decided.
+//! How far each log is known: the prefix on this node, the promises, what others hold, and what is decided.
 //!
 //! For each origin the ops that are both at or below the watermark and held by a majority are a prefix of its log,
-//! because timestamps rise with `seq` and knowledge of a log is always of a prefix. That prefix, `decided`, only
-//! grows. This file keeps what is known; `decide` draws the conclusions.
+//! because timestamps rise with `seq` and a node always knows a prefix of a log. That prefix, `decided`, only grows.
+//! This file keeps what is known; `decide` draws the conclusions.
 
 mod decided;
 mod promises;
@@ -22,63 +22,66 @@ use crate::log::op::{Op, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows, Span};
 
-/// How far a log is known, as it is stored.
+/// The stored state of what is known of a log.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Frontier {
-    /// The prefix that is here.
+    /// The last op of the prefix that this node has.
     pub applied: Seq,
     /// Its hash.
     pub chain: Chain,
-    /// The prefix that is decided.
+    /// The last op that is decided.
     pub decided: Seq,
     /// The latest promise that is believed.
     pub hlc: Hlc,
 }
 
-/// Words of others about one log beyond what is here that are kept at most. A guess: what is left out is said again.
+/// The most acknowledgements of one log that are kept while they are ahead of this node's prefix. A guess: an
+/// acknowledgement that is left out is sent again.
 const MOST_AHEAD: usize = 4096;
 
 /// What a node knows of one log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
-    /// The hash of the prefix that is here.
+    /// The hash of the prefix that this node has.
     chain: Chain,
-    /// The latest promise that may be believed: the prefix it speaks of is here.
+    /// The latest promise that may be believed. Its `seq` is the last op that this node has.
     pub(super) promise: Promise,
-    /// A promise whose prefix is not here yet.
+    /// A promise about a prefix that this node does not have yet.
     heard: Option<Promise>,
-    /// The greatest promise that was ever heard, also one too far ahead of cluster time to be believed.
+    /// The greatest promise that has ever arrived, also where it is too far ahead of cluster time to be believed.
     greatest: Promise,
-    /// What others say that they hold of it beyond what is here, with the hash: it counts once that is here and the same.
+    /// Acknowledgements by others of ops that this node does not have yet, with their hashes. One counts once this node
+    /// has these ops and the hash is the same.
     ahead: BTreeMap<(Seq, NodeId), Chain>,
-    /// The hash of the prefix that is decided, where it was decided since the start.
+    /// The hash of the decided prefix, where something was decided since the start.
     pub(super) decided_chain: Option<Chain>,
-    /// Somebody holds another op under a number of this log.
+    /// Set where somebody holds another op under a number of this log.
     pub(super) fork: Option<Fork>,
-    /// Its origin is out.
+    /// True where the origin is out.
     is_over: bool,
-    /// When the believed promise last moved, by the wall clock.
+    /// The wall clock when the believed promise last moved.
     pub(super) heard_at: Option<Millis>,
-    /// The same, in time that does not jump.
+    /// The same in `elapsed` time, which does not jump.
     moved_at: Option<Millis>,
-    /// The prefix that a majority holds.
+    /// The last op that a majority holds.
     pub(super) majority: Seq,
-    /// The prefix that is decided.
+    /// The last op that is decided.
     pub(super) decided: Seq,
-    /// The applied ops after it.
+    /// The applied ops after the decided prefix.
     pub(super) undecided: VecDeque<Undecided>,
 }
 
-/// Two nodes hold different ops under one number: its origin's data directory was put back, or ran twice.
+/// A fork of a log: two nodes hold different ops under one number, because its origin's data directory was put back or
+/// ran twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fork {
-    /// Who holds, or is said to hold, something else than this node.
+    /// The node that holds another continuation than this one, or is said to hold it.
     pub(crate) by: NodeId,
-    /// The number, or a later one.
+    /// The number of the first different op, or a later one.
     pub(crate) seq: Seq,
 }
 
-/// What a member holds of a log, as it said itself, where that is the same as what is here.
+/// What a member has acknowledged of a log, where it agrees with the prefix on this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Held {
     pub(super) seq: Seq,
@@ -86,12 +89,12 @@ pub(super) struct Held {
 }
 
 impl Origin {
-    /// What a promise is to what is here.
+    /// Compares a promise with the prefix on this node.
     fn word(&self, promise: Promise) -> Word {
         let news = promise.hlc > self.promise.hlc;
         match promise.seq.cmp(&self.promise.seq) {
             Ordering::Greater => Word::Early,
-            // The next op of that log is here, with an earlier timestamp.
+            // This node has the next op of that log, and its timestamp is below the promise.
             Ordering::Less if news => Word::Other(promise.seq + 1),
             Ordering::Equal if news && promise.chain != self.chain => Word::Other(promise.seq),
             _ if news => Word::News,
@@ -99,12 +102,12 @@ impl Origin {
         }
     }
 
-    /// How far it is known, as it is stored.
+    /// Returns the state to be stored.
     fn stored(&self) -> Frontier {
         Frontier { applied: self.promise.seq, chain: self.chain, decided: self.decided, hlc: self.promise.hlc }
     }
 
-    /// The hash of a prefix that is here; none where it was decided long ago.
+    /// Returns the hash of a prefix that this node has; none where it was decided long ago.
     fn chain_at(&self, seq: Seq) -> Option<Chain> {
         if seq == self.promise.seq {
             return Some(self.chain);
@@ -118,16 +121,16 @@ impl Origin {
     }
 }
 
-/// What a promise is to what is here of its log.
+/// How a promise relates to the prefix of its log that this node has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Word {
-    /// The prefix that it speaks of is not here.
+    /// This node does not have the prefix that the promise is about.
     Early,
-    /// Another continuation's, which has another op under this number.
+    /// The promise belongs to another continuation, which has another op under this number.
     Other(Seq),
-    /// More than was believed.
+    /// The promise is later than the believed one.
     News,
-    /// Nothing new.
+    /// The promise is not later than the believed one.
     Old,
 }
 
@@ -145,18 +148,18 @@ impl Undecided {
     }
 }
 
-/// The believed promises, what members hold, and what is still open.
+/// The believed promises, what members hold, and what is undecided.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frontiers {
     watermark: Hlc,
-    /// The member whose promise held the watermark back when it was last worked out.
+    /// The member whose promise held the watermark back when the watermark was last computed.
     laggard: Option<NodeId>,
     origins: BTreeMap<NodeId, Origin>,
-    /// What each other member says it holds of each log that is not empty.
+    /// The acknowledgements of each other member, by log. Empty logs have no entry.
     rows: BTreeMap<NodeId, BTreeMap<NodeId, Held>>,
     /// Logs that were found to be forked in this step.
     new_forks: BTreeSet<NodeId>,
-    /// Origins whose majority prefix may have moved.
+    /// Origins for which the prefix that a majority holds may have changed.
     stale: BTreeSet<NodeId>,
     all_stale: bool,
     /// Origins whose stored row is out of date.
@@ -172,42 +175,42 @@ impl Frontiers {
         self.origins.get(&origin).map(|origin| origin.promise).unwrap_or_default()
     }
 
-    /// How much of a log is here, with its hash.
+    /// Returns the prefix of a log that this node has, with its hash.
     pub(crate) fn here(&self, origin: NodeId) -> Cut {
         self.origins.get(&origin).map_or(EMPTY_LOG, |origin| Cut { seq: origin.promise.seq, chain: origin.chain })
     }
 
-    /// The prefix of a log that is here.
+    /// Returns the last op of a log that this node has.
     pub(crate) fn seq(&self, origin: NodeId) -> Seq {
         self.here(origin).seq
     }
 
-    /// The logs of which something is here.
+    /// Returns the logs of which this node has ops.
     pub(crate) fn logs(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.origins.iter().filter(|(_, origin)| origin.promise.seq > 0).map(|(node, _)| *node)
     }
 
-    /// The prefix of a log that a majority holds.
+    /// Returns the last op of a log that a majority holds.
     pub(crate) fn majority(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.majority)
     }
 
-    /// The hash of a prefix of a log, where it is known without looking into the store.
+    /// Returns the hash of a prefix of a log, where it is known without reading the store.
     pub(super) fn chain_at(&self, origin: NodeId, seq: Seq) -> Option<Chain> {
         self.origins.get(&origin)?.chain_at(seq)
     }
 
-    /// The hash of what is here of a log.
+    /// Returns the hash of the prefix of a log that this node has.
     pub(crate) fn chain(&self, origin: NodeId) -> Chain {
         self.origins.get(&origin).map(|origin| origin.chain).unwrap_or_default()
     }
 
-    /// The prefix of a log that is decided.
+    /// Returns the last op of a log that is decided.
     pub(crate) fn decided(&self, origin: NodeId) -> Seq {
         self.origins.get(&origin).map_or(0, |origin| origin.decided)
     }
 
-    /// What a member says it holds of a log.
+    /// Returns the last op of a log that a member has acknowledged.
     pub(crate) fn held(&self, by: NodeId, origin: NodeId) -> Seq {
         self.rows.get(&by).and_then(|row| row.get(&origin)).map_or(0, |held| held.seq)
     }
@@ -216,7 +219,7 @@ impl Frontiers {
         &self.rows
     }
 
-    /// What a member is known to hold is not asked any more once it is out.
+    /// Forgets the acknowledgements of nodes that are no longer members.
     pub(super) fn forget_rows(&mut self, is_member: impl Fn(NodeId) -> bool) {
         self.rows.retain(|by, _| is_member(*by));
         for origin in self.origins.values_mut() {
@@ -224,7 +227,7 @@ impl Frontiers {
         }
     }
 
-    /// Logs of which somebody holds another continuation than this node.
+    /// Returns the logs of which somebody holds another continuation than this node.
     pub(crate) fn forks(&self) -> impl Iterator<Item = (NodeId, Fork)> + '_ {
         self.origins.iter().filter_map(|(node, origin)| Some((*node, origin.fork?)))
     }
@@ -233,12 +236,12 @@ impl Frontiers {
         self.origins.get(&origin)?.fork
     }
 
-    /// Logs that were found to be forked since this was last asked.
+    /// Takes the logs that were found to be forked since this was last called.
     pub(super) fn take_new_forks(&mut self) -> BTreeSet<NodeId> {
         std::mem::take(&mut self.new_forks)
     }
 
-    /// Nothing more of a log is decided: somebody holds something else under one of its numbers.
+    /// Notes that somebody holds another op under a number of a log. Nothing more of this log is decided.
     pub(super) fn note_fork(&mut self, node: NodeId, fork: Fork) {
         let origin = self.origins.entry(node).or_default();
         if planted!(log::is_fork(origin.fork.is_none() && !origin.is_over)) {
@@ -247,23 +250,24 @@ impl Frontiers {
         }
     }
 
-    /// The log of one that is out ends at its cut, whoever holds something else.
+    /// Ends the fork of a log whose origin is out: the log ends at its cut, whatever others hold.
     pub(super) fn end_fork(&mut self, node: NodeId) {
         let origin = self.origins.entry(node).or_default();
         (origin.fork, origin.is_over) = (None, true);
     }
 
-    /// Whether an op waits for others to speak.
+    /// Returns true where an op is not decided yet.
     pub(super) fn has_undecided(&self) -> bool {
         self.origins.values().any(|origin| !origin.undecided.is_empty())
     }
 
-    /// What ends by the watermark must not be known for longer than the watermark is.
+    /// Has this step store the watermark. The end of a reservation that the watermark has passed must not be stored
+    /// without the watermark.
     pub(crate) fn keep_watermark(&mut self, by: NodeId) {
         self.unsaved.insert(by);
     }
 
-    /// The earliest undecided op.
+    /// Returns the earliest undecided op: its stamp, and its number in the log.
     pub(crate) fn oldest(&self) -> Option<(Stamp, Seq)> {
         let first = |(node, origin): (&NodeId, &Origin)| {
             origin.undecided.front().map(|op| (Stamp { hlc: op.hlc, node: *node }, op.seq))
@@ -271,7 +275,7 @@ impl Frontiers {
         self.origins.iter().filter_map(first).min()
     }
 
-    /// Who counts has changed. A new member is heard of from now on.
+    /// Takes note of changed members. The silence of a new member is counted from now on.
     pub(super) fn membership_changed(&mut self, members: impl Iterator<Item = NodeId>, now: Millis) {
         self.all_stale = true;
         for member in members {
@@ -293,9 +297,9 @@ impl Frontiers {
         self.unsaved.insert(op.node);
     }
 
-    /// Takes note of what a member says it holds of a log, with the hash of that.
+    /// Takes note of a member's acknowledgement of a log up to an op, with the hash.
     pub(super) fn hold(&mut self, by: NodeId, node: NodeId, seq: Seq, chain: Chain) {
-        // A row for every empty log would make memory grow with the square of the members.
+        // With a row for every empty log, memory would grow with the square of the number of members.
         if seq == 0 || self.held(by, node) >= seq {
             return;
         }
@@ -312,7 +316,8 @@ impl Frontiers {
         }
     }
 
-    /// All that a node has said to hold: also of what is not here, and so does not count yet.
+    /// Returns all that a node has acknowledged, also of ops that this node does not have, so that they do not count
+    /// yet.
     pub(super) fn word_of(&self, by: NodeId) -> Vec<(NodeId, Seq, Chain)> {
         let mut word = self.rows.get(&by).cloned().unwrap_or_default();
         for (node, origin) in &self.origins {
@@ -324,7 +329,7 @@ impl Frontiers {
         word.into_iter().map(|(node, held)| (node, held.seq, held.chain)).collect()
     }
 
-    /// Counts what others were ahead with, now that it is here.
+    /// Counts the acknowledgements that were ahead of this node, now that it has the ops.
     fn catch_up(&mut self, node: NodeId, seq: Seq, chain: Chain) {
         let Some(origin) = self.origins.get_mut(&node) else { return };
         let mut others = Vec::new();
@@ -345,12 +350,12 @@ impl Frontiers {
         others.into_iter().for_each(|by| self.note_fork(node, Fork { by, seq }));
     }
 
-    /// The latest timestamp among all ops and believed promises.
+    /// Returns the latest timestamp among all ops and believed promises.
     pub(super) fn latest(&self) -> Hlc {
         self.origins.values().map(|origin| origin.promise.hlc).max().unwrap_or_default()
     }
 
-    /// Reads how far each log has come, and the ops after what is decided of it.
+    /// Loads how far each log has come, and the ops after its decided prefix.
     pub(super) fn load(store: &impl Store) -> Self {
         let mut frontiers = Self { watermark: schema::Watermark::load(store).unwrap_or_default(), ..Self::default() };
         schema::Frontiers::each(store, &Span::all(), |found| {
@@ -369,7 +374,8 @@ impl Frontiers {
         frontiers
     }
 
-    /// Writes what this step moved. The watermark alone is not worth a write: others will say it again.
+    /// Stores what this step has changed. A watermark alone is not worth a write, because others send their promises
+    /// again.
     pub(super) fn save(&mut self, store: &mut impl Store) {
         if self.unsaved.is_empty() {
             return;

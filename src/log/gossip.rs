@@ -1,4 +1,4 @@
-//! What a node tells its peers, and what it takes from them: push, acknowledgements, anti-entropy.
+//! Gossip: the exchange with peers by push, acknowledgements and anti-entropy.
 
 mod catch_up;
 mod contacts;
@@ -31,7 +31,7 @@ use crate::clock::NodeId;
 use crate::log::op::{Op, Seq};
 use crate::store::Store;
 
-/// Rows of other members in one vector, so that its size stays proportional to the number of members.
+/// The number of rows of other members in one vector, so that its size stays proportional to the number of members.
 const RELAYED_ROWS: usize = 8;
 
 impl Log {
@@ -43,20 +43,20 @@ impl Log {
         self.greet(store, peer);
     }
 
-    /// A peer has come with this token.
+    /// Notes the token that a peer has shown.
     pub(crate) fn on_showed(&mut self, from: NodeId, pass: Pass) {
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.pass = Some(pass);
         }
     }
 
-    /// The first words to a peer: on a new connection, or once this node has a state.
+    /// Sends the first messages to a peer: on a new connection, or once this node has a state.
     pub(super) fn greet(&mut self, store: &mut impl Store, peer: NodeId) {
         self.cluster.prove(&mut self.events, self.me, peer);
         if self.phase.may_answer() {
             let all = self.contacts.all().cloned().collect();
             self.events.send(peer, Lane::Ordered, Message::Contacts(all));
-            // Before it takes this node for one that agrees with its log.
+            // The peer must learn of the fork before it takes this node for one that agrees with its log.
             if let Some(fork) = self.frontiers.fork(peer) {
                 self.events.send(peer, Lane::Ordered, Message::Forked { seq: fork.seq });
             }
@@ -87,10 +87,11 @@ impl Log {
         }
     }
 
-    /// Whoever is out is told so. One that has left is given what it lacks, so that it knows who is left to know of it.
+    /// Handles a message of a node that is out: it is told so. A node that has left gets the ops that it lacks, so that
+    /// it knows which members must know of its departure.
     fn on_message_of_former(&mut self, store: &impl Store, from: NodeId, cut: Seq, message: &Message) {
         match message {
-            // Each may be out for the other, where one of them knows less.
+            // Each of two nodes may be out for the other, where one of them knows less.
             Message::Evicted { cut } if self.phase.departed().is_some() => self.on_evicted(from, *cut),
             Message::Evicted { .. } => {}
             _ => {
@@ -100,7 +101,8 @@ impl Log {
                 {
                     self.send_missing(store, from, &vector.entries);
                 }
-                // One that goes itself is no witness of what it hands over to nobody.
+                // A node that leaves hands over only what it has acknowledged, so it confirms only a departure that it
+                // has acknowledged.
                 if !self.phase.is_going() || self.view().acknowledged(from).seq >= cut {
                     self.events.send(from, Lane::Ordered, Message::Evicted { cut });
                 }
@@ -108,7 +110,8 @@ impl Log {
         }
     }
 
-    /// Whoever is no member is heard about its own joining, and about this node's where this node is none either.
+    /// Handles a message of a node that is no member: it is heard about its own admission, and about that of this node
+    /// where this node is no member either.
     fn on_message_of_stranger(&mut self, store: &mut impl Store, from: NodeId, message: Message) {
         match message {
             Message::Join { contact, snapshot, wall } => self.on_join(store, from, contact, snapshot, wall),
@@ -117,17 +120,17 @@ impl Log {
             }
             Message::Installed { wall, has } => self.on_installed(store, from, wall, &has),
             Message::Member { proof } => self.on_proof(from, &proof),
-            // Let in and put out again before it had the state: its sponsor does not let it in under that id any more. Or a new
-            // cluster was made of a member's directory.
+            // This node was admitted and evicted before it had the state, so its sponsor does not admit it under that
+            // id any more. Or a new cluster was made of a member's directory.
             Message::Evicted { cut } if self.view().is_sponsor(from) || self.view().goes_on_as(from) => {
                 self.on_evicted(from, cut)
             }
-            // A late word does not concern one that has the state. The peer has seen a later incarnation of this node.
+            // A late message does not concern a node that has its state. The sponsor knows this id as that of a member.
             Message::Used if self.view().is_sponsor(from) && matches!(self.phase, Phase::Joining) => {
                 self.on_evicted(from, Seq::MAX)
             }
             Message::Contacts(contacts) if self.phase.may_answer() => self.on_contacts(from, contacts),
-            // It lacks ops, the word that lets it in among them.
+            // The peer lacks ops, among them its own admission.
             Message::Vector(vector) if self.phase.may_answer() => self.answer_stranger(store, from, &vector),
             _ => {}
         }
@@ -166,8 +169,8 @@ impl Log {
         }
     }
 
-    /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat.
-    /// `contested` says that outcomes of registrations wait for others to speak.
+    /// Pushes the step's ops, acknowledges those of others, and keeps the heartbeat. `contested` is true where outcomes
+    /// of registrations wait for other members.
     pub(crate) fn gossip(&mut self, store: &mut impl Store, fresh: BTreeMap<NodeId, Vec<Op>>, contested: bool) {
         if matches!(self.phase, Phase::Joining) {
             return self.join_again(store);
@@ -185,7 +188,7 @@ impl Log {
     fn spread(&mut self, mut fresh: BTreeMap<NodeId, Vec<Op>>, small: bool) {
         let foreign: Vec<_> = fresh.keys().copied().filter(|origin| *origin != self.me).collect();
         let ours = fresh.remove(&self.me).unwrap_or_default();
-        // In a small cluster the origin itself tells all that it can reach.
+        // In a small cluster the origin itself sends its ops to all peers.
         let rumour = if small { ours } else { fresh.into_values().fold(ours, |all, ops| [all, ops].concat()) };
         self.push(rumour, small);
         if !foreign.is_empty() {
@@ -228,12 +231,12 @@ impl Log {
         }
     }
 
-    /// Once in a while a node tells its peers its promise, and exchanges with one of them all that either lacks.
+    /// Sends the heartbeat when it is due: the promise to some or all peers, and a full exchange with one of them.
     fn beat(&mut self, store: &mut impl Store, small: bool, contested: bool) {
         let now = self.now.elapsed;
         if now < self.peers.next_heartbeat {
             let sooner = now.plus(self.config.busy_heartbeat);
-            // Something may have become undecided since the last, slower beat was planned.
+            // Something may have become undecided since the last, slower heartbeat was planned.
             if sooner < self.peers.next_heartbeat && self.view().is_busy(contested) {
                 self.peers.next_heartbeat = sooner;
             }
@@ -243,7 +246,8 @@ impl Log {
             if self.view().is_busy(contested) { self.config.busy_heartbeat } else { self.view().heartbeat() };
         self.truncate(store);
         self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
-        // Where the clock stands ahead of the wall, as after a restart, its promise would seem to stand still.
+        // Where the clock is ahead of the wall clock, as after a restart, the promise would otherwise seem to stand
+        // still.
         self.own.tick(self.view().time_to_follow());
         let to = if small {
             self.peers.connected()
@@ -264,7 +268,7 @@ impl Log {
             self.events.send(partner, Lane::Ordered, Message::Vector(vector));
             self.pass_contacts_on(partner);
             self.pass_secret_on(store, partner);
-            // Said before, but that may have been lost, or said to one who was no member itself.
+            // This was sent before, but it may have been lost, or the peer may have been no member then.
             self.ask_for_admission(partner);
             if let Some(ahead) = self.peers.skewed.get(&partner).copied() {
                 self.peers.tell_skewed(&mut self.events, partner, ahead);
@@ -272,9 +276,10 @@ impl Log {
         }
     }
 
-    /// All that this node knows of all logs; with rows of other members where it goes to somebody in particular.
+    /// Returns a vector of all that this node knows of all logs. It has rows of other members where it goes to a
+    /// particular peer.
     fn vector(&mut self, to: Option<NodeId>, wants: bool, echo: bool) -> Vector {
-        // It could take nothing yet.
+        // A node that takes no ops yet does not ask for any.
         let wants = wants && self.phase.takes_ops();
         let entries = self.view().entries();
         self.vector_of(entries, to, wants, echo)
@@ -316,15 +321,15 @@ impl Log {
 }
 
 impl View<'_> {
-    /// Members are heard; and whoever knows what only members know, for this node may be the one that lacks the word which let
-    /// the other in, and whoever said it may be lost. A newcomer may know none of those who are members by now: only members are
-    /// connected to it.
+    /// Returns true for members, and for peers that know the secret of the members: this node may lack the `Admit` of
+    /// such a peer, and the node that issued it may be lost. A newcomer may know none of the present members, but only
+    /// members are connected to it.
     fn is_heard(&self, node: NodeId) -> bool {
         let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
         self.membership.is_member(node) || knows_secret || self.phase.is_newcomer()
     }
 
-    /// Whether a member goes on under that id, which is a later one of its.
+    /// Returns true where a member goes on under that id, which is a later incarnation of it.
     pub(super) fn goes_on_as(&self, node: NodeId) -> bool {
         self.membership.members().any(|member| member.key_part() == node.key_part() && member < node)
     }
@@ -333,14 +338,14 @@ impl View<'_> {
         self.peers.sponsor == Some(node)
     }
 
-    /// Whether a peer is to be sent what is issued here: one that lags far behind is left to anti-entropy.
+    /// Returns true where new ops are pushed to a peer. A peer that lags far behind is left to anti-entropy.
     fn takes_ours(&self, peer: NodeId) -> bool {
         let lag = self.frontiers.seq(self.me).saturating_sub(self.frontiers.held(peer, self.me));
         let froze = self.membership.freeze_by(peer, self.me).is_some();
         self.membership.is_member(peer) && !froze && lag <= self.config.spread.lag
     }
 
-    /// An entry for each log that there is something to say of.
+    /// Returns an entry for each log of which this node knows anything.
     fn entries(&self) -> Vec<Entry> {
         let applied = self.frontiers.logs();
         let mut origins: Vec<_> = applied.chain(self.membership.members()).chain([self.me]).collect();
@@ -363,13 +368,13 @@ impl View<'_> {
         Entry { origin, has: here.seq, holds: acknowledged.seq, chain: acknowledged.chain, promise }
     }
 
-    /// The members besides the receiver of a vector that have said what they hold.
+    /// Returns the members, besides the receiver of a vector, whose acknowledgements this node knows.
     fn has_rows(&self, to: NodeId) -> Vec<NodeId> {
         let by = self.frontiers.rows().keys().copied();
         by.filter(|by| *by != to && self.membership.is_member(*by)).collect()
     }
 
-    /// The rows of the chosen ones; and the receiver's own with a full exchange.
+    /// Returns the rows of the chosen members, and in a full exchange also that of the receiver.
     fn rows(&self, chosen: Vec<NodeId>, to: NodeId, own: bool) -> Vec<HeldRow> {
         let row = |by: NodeId| {
             let held = self.frontiers.rows()[&by].iter().map(|(origin, held)| (*origin, held.seq, held.chain));
@@ -382,7 +387,7 @@ impl View<'_> {
     }
 }
 
-/// `count` of the nodes, at random.
+/// Returns `count` of the nodes at random.
 fn choose(rng: &mut ChaCha8Rng, mut nodes: Vec<NodeId>, count: usize) -> Vec<NodeId> {
     for i in 0..count.min(nodes.len().saturating_sub(1)) {
         let rest = nodes.len() - i;

@@ -1,4 +1,4 @@
-//! Ops enter the logs: this node's own, and those of others.
+//! Entering ops into the logs: those of this node, and those of others.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::log::settings::Setting;
 use crate::store::Store;
 
 impl Log {
-    /// Issues an op of this node's own. The caller applies it to the registry.
+    /// Issues an op of this node. The caller applies it to the registry.
     ///
     /// # Panics
-    /// In a phase in which it must not: it might issue a number again, or below a promise.
+    /// In a phase that does not allow it: the op could get a used number, or a timestamp below a promise.
     pub(crate) fn issue(&mut self, body: Body) -> Op {
         assert!(self.phase.may_issue(), "an op is issued by members alone, once they have compared: {:?}", self.phase);
         let hlc = self.own.issue(self.view().time_to_follow());
@@ -31,7 +31,7 @@ impl Log {
         self.events.push(Event::Applied(op));
     }
 
-    /// Changes settings of the cluster.
+    /// Issues an op that changes settings of the cluster.
     pub(crate) fn configure(&mut self, settings: Vec<Setting>) {
         self.issue_membership(Body::Member(MemberOp::Configure { settings }));
     }
@@ -59,7 +59,7 @@ impl Log {
         self.buffer.push(op.clone());
     }
 
-    /// What hangs on the membership is worked out again.
+    /// Computes again what depends on the membership.
     pub(super) fn membership_changed(&mut self) {
         self.cluster.membership_changed(&self.membership);
         self.frontiers.membership_changed(self.membership.members(), self.now.elapsed);
@@ -72,7 +72,7 @@ impl Log {
         out.into_iter().for_each(|node| self.frontiers.end_fork(node));
     }
 
-    /// What the logs say of this node's own place.
+    /// Changes the phase where the logs say that this node was admitted, is out, or has departed.
     fn follow_logs(&mut self) {
         let membership = &self.membership;
         if let Some(last) = membership.departed(self.me) {
@@ -95,9 +95,9 @@ impl Log {
         self.buffer.write(store)
     }
 
-    /// Writes how far each log has come, and the promise ceiling ahead of time where this step's timestamps have reached
-    /// it. While it starts it promises nothing, and the ceiling of the processes before it stays: should this one end
-    /// before it has compared logs, the next can still be shown a promise that the directory knows nothing of.
+    /// Writes how far each log has come, and a higher promise ceiling where this step's timestamps have reached it. A
+    /// node that starts promises nothing, and keeps the ceiling of the processes before it. If this process ends before
+    /// it has compared logs, peers can still show the next one a promise that the directory does not know of.
     pub(crate) fn save(&mut self, store: &mut impl Store) {
         self.frontiers.save(store);
         if self.phase.may_promise() {
@@ -105,7 +105,7 @@ impl Log {
         }
     }
 
-    /// Tells the origins of forked logs, and the log of this node, once each.
+    /// Informs the origins of newly forked logs, and logs an error, once for each.
     pub(crate) fn tell_forks(&mut self) {
         for origin in self.frontiers.take_new_forks() {
             let Some(fork) = self.frontiers.fork(origin) else { continue };

@@ -1,11 +1,12 @@
-//! Leaving: a member hands over what it holds, says its last op, and goes.
+//! Leaving: a member hands over what it holds, issues its last op, and goes.
 //!
-//! A majority that holds an op may count on this node. So it acknowledges nothing more from the moment it is asked to leave,
-//! and waits until all members hold what it has acknowledged. Whoever has its last op counts it as out; no freeze and no
-//! majority is needed.
+//! Others may have counted this node as a holder of an op. So it acknowledges nothing more from the moment when it is
+//! asked to leave, and waits until all members hold what it has acknowledged. Every node that has its last op counts it
+//! as out; no freeze and no majority is needed.
 //!
-//! Somebody stays: a node goes only once a member in contact has said that it knows, and that it will not leave before. Of two
-//! that were asked at the same moment the one with the lesser id lets the other go first, and is the last one then.
+//! Somebody stays: a node goes only once a member in contact has said that it knows of the leave, and that it does not
+//! leave before. Of two nodes that were asked at the same moment, the one with the lesser id lets the other go first,
+//! and is the last member then.
 
 use std::collections::BTreeSet;
 
@@ -19,22 +20,22 @@ use crate::log::op::{Body, MemberOp, Seq};
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
-/// A leave that does not come about begins anew after so many milliseconds, with what the node holds by then: two that leave
-/// at once wait for each other. A guess, beyond a few exchanges.
+/// A leave that has not succeeded after so many milliseconds begins anew with what the node holds by then: two nodes
+/// that leave at once wait for each other. A guess: longer than a few exchanges.
 const ANEW_AFTER: u64 = 5000;
 
 impl Log {
-    /// This node is to leave.
+    /// Begins the leave that an operator has asked for.
     pub(crate) fn leave(&mut self, store: &mut impl Store) {
         tracing::info!("this node leaves its cluster: it hands over what it holds");
         schema::Phase::save(store, &StoredPhase::Whole { leaving: true });
         self.begin_to_leave();
     }
 
-    /// This node is not to leave after all.
+    /// Takes back a leave that an operator has asked for.
     ///
     /// # Errors
-    /// It has issued its last op.
+    /// The node has issued its last op.
     pub(crate) fn cancel_leave(&mut self, store: &mut impl Store) -> Result<(), Denied> {
         if self.phase.departed().is_some() {
             return Err(Denied::Departed);
@@ -47,7 +48,7 @@ impl Log {
         let steps_back = self.phase.leaving().is_some_and(|leaving| self.view().steps_back(leaving));
         let yields_to = match self.phase.leaving() {
             Some(leaving) if steps_back || !leaving.steps_back => leaving.yields_to.clone(),
-            // It may have told them that it stays for them.
+            // This node may have told the leaving members that it stays for them, so it lets them go first.
             _ => {
                 self.peers.forget_leaves();
                 self.peers.leavers.clone()
@@ -58,7 +59,7 @@ impl Log {
         self.phase.leave(Leaving { began: self.now.elapsed, acknowledged, yields_to, steps_back });
     }
 
-    /// A member says whether it leaves.
+    /// Notes whether a member leaves, as its vector says.
     pub(super) fn note_leaver(&mut self, member: NodeId, vector: &Vector) {
         if !vector.leaving.contains(&member) {
             self.peers.leavers.remove(&member);
@@ -82,7 +83,7 @@ impl Log {
         }
     }
 
-    /// Issues the last op once nothing is lost with this node.
+    /// Issues the last op once nothing can be lost with this node.
     pub(crate) fn depart(&mut self, store: &mut impl Store) {
         let Some(leaving) = self.phase.leaving().filter(|_| self.phase.may_issue()) else { return };
         if self.membership.count() == 1 {
@@ -104,10 +105,10 @@ impl Log {
 }
 
 impl View<'_> {
-    /// Whether an operator's wish that this node leaves would be new to it.
+    /// Returns true where the node can leave, and false where it was asked to leave already.
     ///
     /// # Errors
-    /// It cannot leave.
+    /// The node cannot leave.
     pub(crate) fn may_leave(&self) -> Result<bool, Denied> {
         if self.phase.is_going() {
             return Ok(false);
@@ -116,8 +117,8 @@ impl View<'_> {
         if self.membership.count() == 1 { Err(Denied::LastMember) } else { Ok(true) }
     }
 
-    /// Of members that let each other go first in a circle, all but the one with the greatest id are for a while as if nobody
-    /// had asked them to leave.
+    /// Returns true for a member that has to step back. Where members let each other go first in a circle, all but the
+    /// one with the greatest id behave for a while as if nobody had asked them to leave.
     fn steps_back(&self, leaving: &Leaving) -> bool {
         let waits = leaving.yields_to.iter().any(|node| self.still_leaves(*node));
         waits && self.peers.leavers.iter().any(|node| *node > self.me)
@@ -127,8 +128,9 @@ impl View<'_> {
         self.peers.leavers.contains(&node) && self.membership.is_member(node)
     }
 
-    /// The members that leave, as far as this node knows, itself included; and those of them that it lets go first. One that
-    /// has departed is still one that leaves to whoever hears this before its last op.
+    /// Returns the members that leave, as far as this node knows, with this node where it leaves; and those of them
+    /// that this node lets go first. A departed node says here that it leaves, for those who get this before its last
+    /// op.
     pub(super) fn leavers(&self) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
         let leaves = self.phase.leaving().is_some_and(|leaving| !leaving.steps_back);
         let me = (leaves || self.phase.departed().is_some()).then_some(self.me);
@@ -137,8 +139,8 @@ impl View<'_> {
         (leavers.chain(me).collect(), yields_to)
     }
 
-    /// Whether somebody stays who knows that this node goes, nobody is to go before it, and those who are left without it can
-    /// go on.
+    /// Returns true where a member that stays knows of the leave, no other member is to go first, and the members that
+    /// are left can go on.
     fn may_go(&self, leaving: &Leaving) -> bool {
         let others = self.membership.members().filter(|member| *member != self.me);
         let mut stay = others.filter(|member| self.is_in_contact(*member) && self.peers.stays_for(*member, self.me));
@@ -146,16 +148,16 @@ impl View<'_> {
         first && stay.next().is_some() && self.leaves_majority()
     }
 
-    /// Whether more than half of the members that are left when this node goes are in contact: fewer could not even put out
-    /// the others, if these are dead.
+    /// Returns true where more than half of the members that would be left are in contact. Fewer could not even evict
+    /// the others, if those are dead.
     fn leaves_majority(&self) -> bool {
         let others = || self.membership.members().filter(|member| *member != self.me);
         2 * others().filter(|member| self.is_in_contact(*member)).count() > others().count()
     }
 
-    /// What this node says that it holds of a log: all of it, unless it is about to leave, or has left: what it takes then it
-    /// hands over to nobody. A newcomer that does not know yet that it was let in may have to take another state under its id,
-    /// and others remember what that id has said.
+    /// Returns the prefix of a log that this node acknowledges: all of it, unless it leaves or has departed, because it
+    /// would hand over to nobody what it takes now. A newcomer that does not know of its admission may have to take
+    /// another state under its id, and others remember what that id has acknowledged.
     pub(super) fn acknowledged(&self, origin: NodeId) -> Cut {
         match planted!(log::acknowledges(self.phase.acknowledges())) {
             Acknowledges::HandedOver(handed_over) if origin != self.me => {
@@ -166,7 +168,7 @@ impl View<'_> {
         }
     }
 
-    /// A log of which a member does not hold all that this node has acknowledged.
+    /// Returns a log of which a member does not hold all that this node has acknowledged.
     fn lacks_of_leaver(&self, member: NodeId, leaving: &Leaving) -> Option<NodeId> {
         let own = (self.me, self.frontiers.seq(self.me));
         let logs = leaving.acknowledged.iter().map(|(origin, cut)| (*origin, cut.seq)).chain([own]);
@@ -174,7 +176,7 @@ impl View<'_> {
         logs.into_iter().find(lacks).map(|(origin, _)| origin)
     }
 
-    /// The members that a leave waits for.
+    /// Returns the members that the leave waits for.
     pub(crate) fn leave_waits_for(&self) -> BTreeSet<NodeId> {
         let Some(leaving) = self.phase.leaving() else { return BTreeSet::new() };
         let others = self.membership.members().filter(|member| *member != self.me);
@@ -184,8 +186,9 @@ impl View<'_> {
         others.filter(waits).collect()
     }
 
-    /// Whether a majority of the others have the last op, so that it cannot be lost with this node. Where all others have left
-    /// as well nobody stays who has the state, so this node does not go by itself: `forename recover` may need its directory.
+    /// Returns true where a majority of the others has the last op, so that it cannot be lost with this node. Where all
+    /// others have left too, no remaining member has the state, and this node does not end by itself: its directory may
+    /// be needed for `forename recover`.
     pub(super) fn departure_is_safe(&self, last: Seq) -> bool {
         let knows = |member: &NodeId| {
             self.phase.departed().is_some_and(|departed| departed.known_by.contains(member))

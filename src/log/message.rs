@@ -1,4 +1,4 @@
-//! What replicas say to each other.
+//! The messages between replicas.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,28 +12,28 @@ use crate::log::chain::Chain;
 use crate::log::op::{Op, Seq};
 use crate::name::Pepper;
 
-/// What a newcomer calls a snapshot that it asks for.
+/// The number that a newcomer gives to a snapshot that it asks for.
 pub type SnapshotId = u64;
 
-/// How a member is reached and recognised.
+/// The address of a member and the key that identifies it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Contact {
     /// The member.
     pub node: NodeId,
-    /// Its Ed25519 public key, which its connections are pinned to: 32 bytes, or none in a simulation.
+    /// Its Ed25519 public key of 32 bytes, to which its connections are pinned. Empty in a simulation.
     pub public_key: Vec<u8>,
-    /// Where its QUIC listens, `host:port`.
+    /// The address on which its QUIC endpoint listens, `host:port`.
     pub address: String,
     /// The operator's name for it; may be empty.
     pub label: String,
-    /// When the member said so; a later word replaces an earlier one.
+    /// The member's wall clock when it issued this contact. A later contact replaces an earlier one.
     pub as_of: Millis,
 }
 
-/// "Up to `seq` you have all my ops at or below `hlc`."
+/// A promise: "up to `seq` you have all my ops at or below `hlc`."
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Promise {
-    /// The prefix of the origin's log that the promise speaks of.
+    /// The number of the last op in the prefix of the origin's log that the promise is about.
     pub seq: Seq,
     /// The hash of that prefix.
     pub chain: Chain,
@@ -44,149 +44,154 @@ pub struct Promise {
 /// What the sender knows of one log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// Whose log.
+    /// The node whose log this is.
     pub origin: NodeId,
-    /// The gap-free prefix that the sender has durably: what comes after it is worth sending.
+    /// The last op of the gap-free prefix that the sender has durably. Ops after it are worth sending to the sender.
     pub has: Seq,
-    /// How much of it the sender acknowledges to hold: all, but for a member that leaves.
+    /// How much of that prefix the sender acknowledges. A member acknowledges all of it, unless it leaves.
     pub holds: Seq,
-    /// The hash of what it acknowledges.
+    /// The hash of the acknowledged prefix.
     pub chain: Chain,
-    /// The origin's latest promise that the sender believes; for the sender's own log, its promise.
+    /// The latest promise of the origin that the sender believes. For the sender's own log it is the sender's promise.
     pub promise: Promise,
 }
 
-/// What some other member said that it holds, passed on.
+/// The acknowledgements of another member, relayed by the sender.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeldRow {
-    /// Who said so.
+    /// The member that has acknowledged these prefixes.
     pub by: NodeId,
-    /// Prefixes by origin, with their hashes.
+    /// The acknowledged prefixes: the origin, the last op and the hash.
     pub held: Vec<(NodeId, Seq, Chain)>,
 }
 
 /// An acknowledgement, a heartbeat, or one half of an anti-entropy exchange.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vector {
-    /// What the sender knows; all logs where `wants` is set, else perhaps only what is news. Of a log that has no entry
-    /// it knows nothing.
+    /// What the sender knows. Where `wants` is set it has an entry for every log, and a log without an entry is unknown
+    /// to the sender. Otherwise it may have only the entries that changed.
     pub entries: Vec<Entry>,
-    /// A few rows of others, so that knowledge passes through those between us; and the receiver's own, as the sender
-    /// remembers it, so that an old copy of a data directory betrays itself.
+    /// Some rows of other members, so that acknowledgements reach members that are not connected to each other; and the
+    /// receiver's own row, as the sender remembers it, so that an old copy of a data directory is found out.
     pub rows: Vec<HeldRow>,
     /// The sender's wall clock.
     pub wall: Millis,
-    /// Members whose promises have not moved for so long that the sender would evict them.
+    /// The members whose promises have not moved for so long that the sender would evict them.
     pub silent: BTreeSet<NodeId>,
-    /// Members that are known to the sender to leave, itself among them where it does.
+    /// The members that leave, as far as the sender knows, with the sender itself where it leaves.
     pub leaving: BTreeSet<NodeId>,
-    /// Those of them that it lets go first.
+    /// Those of the leaving members that the sender lets go before itself.
     pub yields_to: BTreeSet<NodeId>,
-    /// The sender asks for whatever the entries show it to lack.
+    /// True where the sender asks for all ops that it lacks by its entries.
     pub wants: bool,
-    /// The sender asks for the receiver's vector in turn.
+    /// True where the sender asks for the receiver's vector in return.
     pub echo: bool,
 }
 
-/// A message from one replica to another. New messages are added at the end, as the encoding counts them; what a message
-/// holds stays as it is for as long as the major version does.
+/// A message from one replica to another. New messages are added at the end, because the encoding numbers the variants.
+/// The fields of a message do not change within a major version.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Message {
-    /// A newcomer asks to be let in; the connection has proved that it holds a token.
+    /// A newcomer asks to be admitted. The connection has proved that it holds a token.
     Join {
-        /// Who it is.
+        /// The newcomer's contact.
         contact: Contact,
-        /// What the snapshot that it asks for is to be called, so that no late part of another is taken for its own.
+        /// The number of the snapshot that it asks for. By it the newcomer recognises late parts of an earlier
+        /// snapshot.
         snapshot: SnapshotId,
         /// Its wall clock.
         wall: Millis,
     },
-    /// A newcomer has the sponsor's snapshot durably and waits to be let in; or it was let in, and lacks the secrets.
+    /// A newcomer has its sponsor's snapshot durably and waits for its admission; or it was admitted and lacks the
+    /// secrets.
     Installed {
         /// Its wall clock.
         wall: Millis,
-        /// The prefixes of logs that its state has.
+        /// The prefixes of the logs that its state has.
         has: Vec<(NodeId, Seq)>,
     },
-    /// What the sender knows of members' addresses.
+    /// The contacts of members that the sender knows.
     Contacts(Vec<Contact>),
     /// Ops, gap-free and in order for each origin.
     Ops {
-        /// The ops; shared between the messages to several peers.
+        /// The ops. They are shared by the messages to several peers.
         ops: Arc<Vec<Op>>,
-        /// There was more than one message may carry: ask again.
+        /// True where there are more ops than one message may carry: the receiver asks again.
         more: bool,
     },
     /// See [`Vector`].
     Vector(Vector),
-    /// The receiver's ops were not taken because their timestamps lie too far ahead of the cluster's time.
+    /// The sender did not take the receiver's ops, because their timestamps are too far ahead of cluster time.
     Skewed {
-        /// By how many milliseconds; 0 where they are taken again.
+        /// How far they are ahead, in milliseconds; 0 once they are taken again.
         ahead: u64,
     },
-    /// A newcomer has the sponsor's snapshot and is to be let in.
+    /// A newcomer has its sponsor's snapshot and is to be admitted.
     Nominate {
         /// The newcomer.
         contact: Contact,
-        /// The token that it has shown, where that lets in a limited number.
+        /// The token that it has shown, where that admits a limited number.
         pass: Option<Pass>,
     },
-    /// The receiver is out, finally.
+    /// The receiver is finally no longer a member.
     Evicted {
-        /// The prefix of its log that counts.
+        /// The number of the last op of its log that counts.
         cut: Seq,
     },
-    /// The receiver, which asked to be let in, has been a member under its id before and issued ops.
+    /// The receiver has asked to join, but it is a member already under its id.
     Used,
-    /// Of these logs the receiver lacked ops when it asked that have left the sender's, because all members held them; each
-    /// with the first op that is left.
+    /// The receiver asked for ops of these logs that the sender has truncated because all members held them. Each log
+    /// comes with the first op that the sender still has.
     Gone(BTreeMap<NodeId, Seq>),
-    /// A newcomer whose snapshot broke off has all rows up to this one, and asks for the rest.
+    /// A newcomer asks for the rest of a snapshot that broke off. It has all rows up to this one.
     Resume {
-        /// What the snapshot is called.
+        /// The number of the snapshot.
         snapshot: SnapshotId,
         /// The table of the last row.
         table: String,
-        /// Its key.
+        /// The key of the last row.
         key: Vec<u8>,
     },
-    /// What keeps a newcomer out for now, to whoever asked for its admission and on to the newcomer.
+    /// What prevents the admission of a newcomer for now. It goes to the member that asked for the admission, which
+    /// passes it on to the newcomer.
     Waits {
         /// The newcomer.
         newcomer: NodeId,
-        /// What it waits for.
+        /// What the admission waits for.
         obstacles: Vec<Obstacle>,
     },
-    /// What only members know, for one that was let in.
+    /// The secrets that only members know, for a newcomer that was admitted or for a member that lacks the latest
+    /// secret.
     Secrets(Box<Secrets>),
-    /// The sender knows the cluster's secret, which goes to members alone: the receiver may lack the word that let it in.
+    /// The sender proves that it knows the cluster's secret, which only members get: the receiver may lack the `Admit`
+    /// of the sender.
     Member {
-        /// A keyed hash over the sender's id and the receiver's.
+        /// A hash over the sender's id and the receiver's, keyed with the secret.
         proof: [u8; 32],
     },
     /// Members hold different ops of the receiver's log under one number, so nothing more of it is decided.
     Forked {
-        /// The number.
+        /// The number of such an op.
         seq: Seq,
     },
 }
 
 impl Message {
-    /// Whether the next heartbeat says it again, or what follows from that.
+    /// Returns true where the next heartbeat repeats this message or what follows from it.
     pub(crate) fn is_said_again(&self) -> bool {
         matches!(self, Self::Vector(_) | Self::Ops { .. } | Self::Contacts(_))
     }
 }
 
-/// What members of a cluster share and nobody else knows.
+/// The secrets that the members of a cluster share and nobody else knows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
-    /// What join tokens are derived from.
+    /// The secret from which join tokens are derived.
     pub cluster: [u8; 32],
-    /// When that was made, and by whom; the least of all for the one that the cluster was founded with. Of two the later one
-    /// counts.
+    /// When this secret was made, and by which node; the least stamp for the secret that the cluster was founded with.
+    /// Of two secrets the later one counts.
     pub age: Stamp,
-    /// The key of private names.
+    /// The key with which private names are hashed.
     pub pepper: Pepper,
 }
 
@@ -196,40 +201,40 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// What keeps a newcomer out for now.
+/// A reason why a newcomer is not admitted for now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Obstacle {
-    /// Its clock is off from the cluster's time.
+    /// The newcomer's clock differs from cluster time.
     Clock {
-        /// By so many milliseconds; positive where it is ahead.
+        /// By how many milliseconds; positive where the newcomer's clock is ahead.
         ahead: i64,
     },
-    /// An eviction of these is not finished.
+    /// The eviction of these nodes is not finished.
     Eviction(BTreeSet<NodeId>),
-    /// Not all members were heard of just now.
+    /// No promise of these members has arrived within the last heartbeats.
     Silent(BTreeSet<NodeId>),
-    /// Not enough members are known to hold the admissions before.
+    /// An earlier admission is not held by a majority yet. These members are not known to hold it.
     Unsettled(BTreeSet<NodeId>),
-    /// The member that admits newcomers is out of reach of its sponsor.
+    /// The first member, which admits newcomers, is not connected to the sponsor.
     FirstOutOfReach(NodeId),
-    /// The token that it came with has let in as many as it was made for.
+    /// The newcomer's token has admitted as many newcomers as it was made for.
     TokenUsed,
-    /// Its key is banned.
+    /// The newcomer's key is banned.
     Banned,
 }
 
 impl Obstacle {
-    /// Whether it does not pass by itself.
+    /// Returns true where the obstacle does not go away by itself.
     pub(super) fn needs_operator(&self) -> bool {
         matches!(self, Self::Clock { .. } | Self::TokenUsed | Self::Banned)
     }
 }
 
-/// Which stream carries a message, so that bulk never delays a promise.
+/// The stream that carries a message. Bulk has streams of its own, so that it never delays a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// In order, with all others of this lane.
+    /// In order with all other messages of this lane.
     Ordered,
-    /// By itself, in any order.
+    /// On a stream of its own, in any order.
     Bulk,
 }

@@ -1,22 +1,22 @@
 //! The log: a pure state machine that decides *when* an op counts.
 //!
-//! It knows the members, their logs and the chains of hashes over them, promises, who holds what, the watermark, gossip,
-//! joins, evictions, returns and truncation. What the registry's ops say is nothing to it: it hands them on in the order of
-//! their logs, and says later which of them are decided, and in which order.
+//! It handles the members, their logs with the hash chains over them, promises, acknowledgements, the watermark,
+//! gossip, joins, evictions, returns and truncation. It does not read the ops of the registry: it hands them on in the
+//! order of their logs, and says later which of them are decided, and in which order.
 //!
 //! # How it is driven
 //!
-//! [`Replica`](crate::replica::Replica) composes it with the registry. It hands in messages and the time, and after each
-//! call takes the [`Event`]s in their order: ops to apply, messages to send, and the few turns of a node's life that the
-//! registry has to know of. Once a step it asks for what has become final (`Log::decide`). The store is the replica's: it
-//! is lent to the calls that read or write it, and all that one step writes is one batch.
+//! [`Replica`](crate::replica::Replica) composes it with the registry. The replica hands in messages and the time, and
+//! after each call takes the [`Event`]s in their order: ops to apply, messages to send, and the few changes of the
+//! node's phase that the registry has to know. Once a step it asks what has become final (`Log::decide`). The replica
+//! owns the store and lends it to the calls that read or write it. All that one step writes is one batch.
 //!
 //! # Invariants
 //!
 //! * An op is issued only by a member, above every promise of its own, under the next `seq`.
 //! * The watermark never passes an op that could still arrive: it is the least believed promise of all members.
-//! * What is decided of a log is a prefix of it: at or below the watermark, and held by a majority.
-//! * Two members never decide different ops under one number: a log that forks is decided no further.
+//! * The decided ops of a log are a prefix of it. They are at or below the watermark, and a majority holds them.
+//! * Two members never decide different ops under one number: once a log forks, nothing more of it is decided.
 
 mod barred;
 mod boot;
@@ -86,22 +86,22 @@ use crate::clock::NodeId;
 #[cfg(test)]
 use crate::clock::{Hlc, Millis, Stamp};
 
-/// What a node knows of its cluster and of the logs in it. See the module's text.
+/// The state of the log machine: what this node knows of its cluster and of the logs in it. See the module's text.
 #[derive(Debug)]
 pub struct Log {
     config: Config,
     me: NodeId,
     now: Now,
-    /// This node's timestamps, and what it has promised by them.
+    /// The timestamps of this node, and what it has promised by them.
     own: OwnClock,
     /// The clocks of the members.
     time: ClusterTime,
     cluster: Cluster,
-    /// Where this node stands in its life.
+    /// The phase of this node's life.
     phase: Phase,
-    /// What a peer has said that ends this incarnation.
+    /// A message of a peer that ends this incarnation at the end of the step.
     notice: Option<Notice>,
-    /// The ops of this step, on their way to the store.
+    /// The ops of this step that are to be written to the store.
     buffer: LogBuffer,
     frontiers: Frontiers,
     membership: Membership,
@@ -111,14 +111,14 @@ pub struct Log {
     events: Events,
 }
 
-/// What the replica asks.
+/// The methods that the replica calls.
 impl Log {
-    /// What followed from the calls since this was last asked, in order.
+    /// Takes the events that followed from the calls since this was last called, in order.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         self.events.take()
     }
 
-    /// What the rules read, and the replica may ask of them.
+    /// Returns a read-only view of the whole state. The rules read it, and the replica may ask it too.
     pub(crate) fn view(&self) -> View<'_> {
         View {
             config: &self.config,
@@ -136,22 +136,22 @@ impl Log {
         }
     }
 
-    /// What the members have in common.
+    /// Returns what all members have in common.
     pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// This node.
+    /// Returns the id of this node.
     pub(crate) fn me(&self) -> NodeId {
         self.me
     }
 
-    /// Where this node stands in its life, and so what it may do.
+    /// Returns the phase of this node's life, which says what it may do.
     pub(crate) fn phase(&self) -> &Phase {
         &self.phase
     }
 
-    /// This node must not go on: nothing that was held back gets out.
+    /// Stops the node for good. Outputs that wait for the disk are dropped.
     pub(crate) fn stop(&mut self) {
         self.phase.halt();
     }
@@ -160,7 +160,7 @@ impl Log {
         &self.membership
     }
 
-    /// How far each log is known.
+    /// Returns how far each log is known.
     pub(crate) fn frontiers(&self) -> &Frontiers {
         &self.frontiers
     }
@@ -169,35 +169,36 @@ impl Log {
         &self.peers
     }
 
-    /// How nodes are reached.
+    /// Returns the addresses of the nodes.
     pub(crate) fn contacts(&self) -> &Contacts {
         &self.contacts
     }
 
-    /// This node's own timestamps.
+    /// Returns this node's own clock.
     pub(crate) fn own(&self) -> &OwnClock {
         &self.own
     }
 
-    /// What ended by the watermark in this step must not be known for longer than the watermark is.
+    /// Has this step store the watermark. The end of a reservation that the watermark has passed must not be stored
+    /// without the watermark.
     pub(crate) fn keep_watermark(&mut self) {
         self.frontiers.keep_watermark(self.me);
     }
 
-    /// Has the cluster begin with other settings, for tests.
+    /// Changes the settings that the cluster was founded with, for tests.
     #[cfg(test)]
     pub(crate) fn found_with(&mut self, change: impl FnOnce(&mut Settings)) {
         self.cluster.found_with(change);
         self.membership_changed();
     }
 
-    /// A random number.
+    /// Returns a random number.
     pub(crate) fn random(&mut self) -> u64 {
         use rand_chacha::rand_core::Rng;
         self.rng.next_u64()
     }
 
-    /// The node must stop. What follows from this step comes to nothing.
+    /// Stops the node. The changes of this step are not committed.
     fn halt(&mut self, reason: String) {
         self.phase.halt();
         self.events.push(Event::Halt(reason));

@@ -12,43 +12,43 @@ use crate::codec;
 use crate::crdt::NameOp;
 pub use crate::model::Seq;
 
-/// What tells one join token from all others.
+/// A random number that identifies a join token.
 pub type TokenNonce = [u8; 16];
 
-/// An operation: one entry of a node's gap-free log. It is encoded once, by its origin, and carries its bytes from then on: the
-/// hash is over them, and the log and the frames to all peers hold them as they are.
+/// An operation: one entry of a node's gap-free log. Its origin encodes it once, and it keeps these bytes: the hash is
+/// over them, and the logs and the messages to all peers carry them unchanged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Op {
-    /// The origin.
+    /// The origin: the node that issued it.
     pub node: NodeId,
-    /// Its place in the origin's log.
+    /// Its number in the origin's log.
     pub seq: Seq,
-    /// Its timestamp; rises with `seq`.
+    /// Its timestamp, which rises with `seq`.
     pub hlc: Hlc,
     /// The hash of the origin's log up to and with this op.
     pub chain: Chain,
-    /// What it says. It is not changed in place: see [`Op::saying`].
+    /// Its content. It is not changed in place: see [`Op::saying`].
     pub body: Body,
-    /// All of this but the hash.
+    /// The encoding of all fields but the hash.
     encoded: Encoded,
 }
 
 impl Op {
-    /// The next op of a log whose hash so far is `after`.
+    /// Makes the next op of a log whose hash so far is `after`.
     #[must_use]
     pub fn new(node: NodeId, seq: Seq, hlc: Hlc, after: Chain, body: Body) -> Self {
         let encoded = Encoded::of(&(node, seq, hlc, &body));
         Self { node, seq, hlc, chain: after.then(encoded.bytes()), body, encoded }
     }
 
-    /// Whether it continues a log whose hash so far is `after`.
+    /// Returns true where the op continues a log whose hash so far is `after`.
     #[must_use]
     pub fn continues(&self, after: Chain) -> bool {
         self.chain == after.then(self.encoded.bytes())
     }
 
-    /// The same op, under the same hash, as if it had said this. No log goes on with it any more: it is for a void op that a
-    /// node keeps for itself.
+    /// Returns the op with another body and under the same hash. No log can continue with it: it is for a void op that
+    /// a node keeps for itself.
     #[must_use]
     pub fn saying(self, body: Body) -> Self {
         let Self { node, seq, hlc, chain, .. } = self;
@@ -56,20 +56,20 @@ impl Op {
         Self { node, seq, hlc, chain, body, encoded }
     }
 
-    /// How many bytes its encoding has.
+    /// Returns the length of its encoding in bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         self.encoded.bytes().len() + size_of::<Chain>()
     }
 
-    /// Its stamp.
+    /// Returns its stamp.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         Stamp { hlc: self.hlc, node: self.node }
     }
 }
 
-/// The hash and the bytes.
+/// An op is serialised as its hash and its bytes.
 impl Serialize for Op {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.chain, &self.encoded).serialize(serializer)
@@ -84,75 +84,77 @@ impl<'de> Deserialize<'de> for Op {
     }
 }
 
-/// What an op says.
+/// The content of an op.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Body {
-    /// Something about names: the registry's, and opaque to the log.
+    /// An op about names. It belongs to the registry, and the log does not read it.
     Name(NameOp),
-    /// Something about the membership, or what all members have in common: the log's.
+    /// An op about the membership, or about what all members have in common. It belongs to the log.
     Member(MemberOp),
 }
 
 impl Body {
-    /// Whether it decides about membership, or about what all members have in common. Such ops are few and kept for ever.
+    /// Returns true for an op about the membership, or about what all members have in common. Such ops are few and kept
+    /// for ever.
     #[must_use]
     pub fn is_membership(&self) -> bool {
         matches!(self, Self::Member(_))
     }
 }
 
-/// What an op says about the membership, and what all members have in common. New ones are added at the end: the encoding counts them.
+/// An op about the membership, or about what all members have in common. New ones are added at the end, because the
+/// encoding numbers the variants.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum MemberOp {
-    /// The first member lets a newcomer in: with this op it is a member.
+    /// The first member admits a newcomer, which is a member with this op.
     Admit {
         /// The newcomer.
         node: NodeId,
     },
-    /// A member takes nothing of a node's log beyond `seq` any more: its part in an eviction.
+    /// A member's part in an eviction: it takes no op of a node's log beyond `seq` any more.
     Freeze {
-        /// Who is to be evicted.
+        /// The node that is to be evicted.
         node: NodeId,
-        /// The prefix of its log that the freezing member has.
+        /// The last op of its log that the freezing member has.
         seq: Seq,
         /// The hash of that prefix.
         chain: Chain,
-        /// The prefix of which the freezing member knows that a majority holds it. It decides no more of this log until the
+        /// The prefix that the freezing member knows to be held by a majority. It decides no more of this log until the
         /// cut counts.
         held: Seq,
-        /// The freezing member knows that somebody holds other ops under the same numbers.
+        /// True where the freezing member knows that somebody holds other ops under the same numbers.
         forked: bool,
     },
-    /// The origin leaves the cluster; its last op.
+    /// The origin leaves the cluster. This is its last op.
     Depart,
-    /// An eviction is done: the prefixes of the logs of those who are out that count. Each of those who stay declares it
-    /// in its own log before anything that rests on it.
+    /// An eviction is done. Each member that stays declares it in its own log before anything that rests on it.
     Evict {
-        /// By evicted node.
+        /// The cut of each evicted log: the prefix of it that counts.
         cuts: BTreeMap<NodeId, Cut>,
     },
-    /// Whoever has the key of this node begins anew under a later incarnation: it will issue nothing more. It is frozen at
-    /// what the members have of its log.
+    /// The owner of this node's key begins anew under a later incarnation, so this incarnation issues nothing more. It
+    /// is frozen at what the members have of its log.
     Retire {
         /// The earlier incarnation.
         node: NodeId,
     },
-    /// Changes settings of the cluster. Of several changes of one setting the one with the greatest stamp stands.
+    /// Changes settings of the cluster. Of several changes of one setting the one with the greatest stamp counts.
     Configure {
-        /// What is changed.
+        /// The changed settings.
         settings: Vec<Setting>,
     },
-    /// A newcomer is let in by a join token that lets in a limited number. The next op of the origin is the newcomer's
+    /// A newcomer is admitted by a join token that admits a limited number. The next op of the origin is the newcomer's
     /// `Admit`.
     Spend {
-        /// Which token.
+        /// The token.
         token: TokenNonce,
     },
-    /// A key is kept out of the cluster, or is not any more. Of several about one key that with the greatest stamp stands.
+    /// Bans a key from the cluster, or lifts the ban. Of several such ops about one key the one with the greatest stamp
+    /// counts.
     Ban {
         /// The first incarnation of the key.
         node: NodeId,
-        /// Whether it is kept out.
+        /// True for a ban, false where it is lifted.
         banned: bool,
     },
 }

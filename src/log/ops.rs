@@ -9,13 +9,13 @@ use crate::log::op::{Op, Seq};
 use crate::store::schema::{self, Found, LogKey, Rows, Span};
 use crate::store::{Direction, Store};
 
-/// Ops in one chunk at most, so that reading one op never means reading much. A guess.
+/// The most ops in one chunk, so that reading one op never means reading much. A guess.
 const CHUNK: usize = 256;
 
-/// Chunks that one look drops of one log at most. A guess.
+/// The most chunks of one log that one truncation drops. A guess.
 const AT_ONCE: usize = 64;
 
-/// The ops of the current step, on their way to the store.
+/// The ops of the current step that are to be written to the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LogBuffer {
     fresh: BTreeMap<NodeId, Vec<Op>>,
@@ -32,7 +32,7 @@ impl LogBuffer {
             for chunk in ops.chunks(CHUNK) {
                 schema::Log::put(store, LogKey { origin: *origin, seq: chunk[0].seq }, chunk);
             }
-            // These are few, and stay when the rest has left the log.
+            // Membership ops are few, and stay when the rest has left the log.
             for op in ops.iter().filter(|op| op.body.is_membership()) {
                 schema::Membership::put(store, LogKey { origin: *origin, seq: op.seq }, op);
             }
@@ -57,12 +57,12 @@ pub(crate) fn read(
     });
 }
 
-/// Drops the chunks of a log of which every op is at or below `upto` and older than `before`; some of them, so that a
-/// step stays short. `last` is the last op that is here.
+/// Drops chunks of a log in which every op is at or below `upto` and older than `before`. It drops a limited number of
+/// them, so that a step stays short. `last` is the last op of the log that this node has.
 pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis) {
     let (mut gone, mut last_old) = (Vec::new(), None);
     schema::Log::scan(store, &Span::<schema::Log>::of(origin), Direction::Up, &mut |chunk| {
-        // Where a chunk ends, the next one says.
+        // A chunk ends where the next one begins.
         let first = chunk.key().map_or(0, |key| key.seq);
         gone.extend(last_old.take().filter(|_| first <= upto + 1));
         if first > upto || gone.len() == AT_ONCE || !is_older(&chunk, before) {
@@ -75,10 +75,10 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: 
     gone.into_iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
 }
 
-/// Whether every op of a chunk is older than a time.
+/// Returns true where every op of a chunk is older than a time.
 fn is_older(chunk: &Found<'_, schema::Log>, time: Millis) -> bool {
-    // Most are told by how they begin, with the number of their ops and the first one's hash, length and start: timestamps
-    // rise.
+    // For most chunks the start suffices: the number of ops, and the hash, length and first fields of the first op.
+    // Timestamps rise within a log.
     let start = chunk.start::<(usize, Chain, usize, NodeId, Seq, Hlc)>();
     if start.is_ok_and(|(.., first)| first.millis() >= time) {
         return false;

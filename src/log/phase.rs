@@ -1,13 +1,13 @@
-//! Where a node stands in its life, and what it may do there.
+//! The phase of a node's life, and what the node may do in it.
 //!
 //! `docs/architecture.md`, *A node's life*, has a picture of the phases.
 //!
-//! A process that finds a whole state is first *comparing*, in whatever place it has by its logs. From each phase a node can
-//! come to be *halted*. The phase is the one answer to what a node may do; every change of it is a method of this file.
+//! A process that finds a whole state is first *comparing*, in the place that its logs give it. A node can be *halted*
+//! in every phase. The phase alone says what a node may do; every change of it is a method of this file.
 //!
-//! What is stored of it is one record, [`StoredPhase`]. The place in the cluster is not in it: it follows from the logs, which
-//! say who was let in and who is out, and from the secrets, which only members are told. The ops that an earlier incarnation
-//! left to make good are data of the registry, with rows of their own (`schema::Void`).
+//! One record of it is stored, [`StoredPhase`]. The place in the cluster is not part of that record: it follows from
+//! the logs, which say who was admitted and who is out, and from the secrets, which only members get. The void ops that
+//! an earlier incarnation left, to be issued anew, are data of the registry with rows of their own (`schema::Void`).
 
 mod place;
 mod stored;
@@ -21,42 +21,44 @@ use super::config::Now;
 use super::denied::Denied;
 use crate::log::op::Seq;
 
-/// Where a node stands in its life. See the module's text.
+/// The phase of a node's life. See the module's text.
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
-    /// It has no whole state and asks a sponsor for one.
+    /// The node has no whole state and asks a sponsor for one.
     Joining,
-    /// Its process has just started with a whole state. Peers may have seen more of its log than it has, so it issues,
-    /// promises and decides nothing before they have compared.
+    /// The process has just started with a whole state. Peers may have seen more of the node's log than it has, so it
+    /// issues, promises and decides nothing until they have compared logs.
     Comparing(ChainCheck, Place),
-    /// It acts as what it is in its cluster.
+    /// The node acts by its place in the cluster.
     Settled(Place),
-    /// This incarnation has ended: what was held back gets out, then its last word.
+    /// This incarnation has ended. Outputs that wait for the disk are still handed out, and then the output that says
+    /// how it ended.
     Over,
-    /// The node has stopped because it must not go on, and nothing that was held back gets out.
+    /// The node has stopped because it must not go on. Outputs that wait for the disk are dropped.
     Halted,
 }
 
-/// What a node with a whole state is in its cluster.
+/// The place in its cluster of a node with a whole state.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// A newcomer, or one that has taken its state anew: it is no member before it has what it lacks.
+    /// A newcomer, or a node that has taken its state anew. It is no member until it has what it lacks.
     Waiting(Lacks),
     /// A member.
     Member,
-    /// A member that was asked to leave, and hands over what it holds.
+    /// A member that was asked to leave, and hands over what it has acknowledged.
     Leaving(Leaving),
-    /// It has issued its last op and stays until that cannot be lost.
+    /// A node that has issued its last op, and stays until this op cannot be lost.
     Departed(Departed),
-    /// Its logs say that this incarnation is over. It issues nothing more, and the end of the step draws the consequence.
+    /// A node whose logs say that this incarnation is over. It issues nothing more, and ends the incarnation at the end
+    /// of the step.
     Out {
         why: Out,
-        /// What it still lacked; none where it was a member.
+        /// What it still lacked to be a member; none where it was one.
         lacked: Option<Lacks>,
     },
 }
 
-/// What a node may do in a phase.
+/// The permissions of a phase.
 impl Phase {
     fn place(&self) -> Option<&Place> {
         match self {
@@ -65,7 +67,7 @@ impl Phase {
         }
     }
 
-    /// What it lacks, or lacked, to be a member.
+    /// Returns what the node lacks, or lacked, to be a member.
     fn lacks(&self) -> Option<Lacks> {
         match self.place()? {
             Place::Waiting(lacks) => Some(*lacks),
@@ -74,12 +76,12 @@ impl Phase {
         }
     }
 
-    /// Whether the store holds a whole state, which answers to queries are read from.
+    /// Returns true where the store holds a whole state, from which queries are answered.
     pub(crate) fn may_answer(&self) -> bool {
         self.place().is_some()
     }
 
-    /// Whether it takes anything in at all.
+    /// Returns true where the node handles inputs at all.
     pub(crate) fn takes_input(&self) -> bool {
         !matches!(self, Self::Over | Self::Halted)
     }
@@ -88,71 +90,72 @@ impl Phase {
         matches!(self, Self::Halted)
     }
 
-    /// Its process has just started, and compares its log with its peers'.
+    /// Returns true where the process has just started and compares its log with its peers'.
     pub(crate) fn is_starting(&self) -> bool {
         matches!(self, Self::Comparing(..))
     }
 
-    /// Whether it is a member, by what it knows.
+    /// Returns true where the node is a member, as far as it knows.
     pub(crate) fn is_member(&self) -> bool {
         matches!(self.place(), Some(Place::Member | Place::Leaving(_)))
     }
 
-    /// It has a state and was never let in, by all that it knows.
+    /// Returns true where the node has a state and was never admitted, as far as it knows.
     pub(crate) fn is_newcomer(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Admission))
     }
 
-    /// It is to be let in, or told what members know.
+    /// Returns true where the node waits for its admission, or for the secrets that only members know.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.place(), Some(Place::Waiting(_)))
     }
 
-    /// It has a state, and not what only members know.
+    /// Returns true where the node has a state and lacks the secrets that only members know.
     pub(super) fn is_untold(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Secrets))
     }
 
-    /// Returns true where it has a whole state of the cluster.
+    /// Returns true where the node has a whole state of the cluster.
     pub(super) fn has_state(&self) -> bool {
         self.place().is_some()
     }
 
-    /// Whether it takes the ops of others.
+    /// Returns true where the node takes the ops of others.
     pub(super) fn takes_ops(&self) -> bool {
         self.place().is_some() && !self.is_untold()
     }
 
-    /// Whether it issues ops: a member that does not compare. The one guard of [`Log::issue`](super::Log::issue).
+    /// Returns true where the node may issue ops: for a member that does not compare. This is the only guard of
+    /// [`Log::issue`](super::Log::issue).
     pub(crate) fn may_issue(&self) -> bool {
         matches!(self, Self::Settled(Place::Member | Place::Leaving(_)))
     }
 
-    /// Whether it decides what has become final: of a newcomer's state some may be void, and one that starts may have issued
-    /// below the promises of others.
+    /// Returns true where the node decides what has become final. A newcomer does not, because some of its state may be
+    /// void. A node that starts does not, because it may have issued ops below the promises of others.
     pub(super) fn may_decide(&self) -> bool {
         self.may_issue()
     }
 
-    /// Whether it sponsors newcomers and lets them in.
+    /// Returns true where the node sponsors newcomers and admits them.
     pub(super) fn may_admit(&self) -> bool {
         self.may_issue()
     }
 
-    /// Whether it says who is to be evicted for being silent, and joins in evictions.
+    /// Returns true where the node says which silent members are to be evicted, and joins in evictions.
     pub(super) fn may_vote(&self) -> bool {
         self.may_issue()
     }
 
-    /// Whether it promises anything: one that starts may have issued more than it knows of.
+    /// Returns true where the node promises anything. A node that starts may have issued more than it knows of.
     pub(super) fn may_promise(&self) -> bool {
         matches!(self, Self::Settled(_))
     }
 
-    /// Whether it takes registrations and other changes of names, once it has compared.
+    /// Checks that the node takes registrations and other changes of names, once it has compared.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it does not.
     pub(crate) fn may_register(&self) -> Result<(), Denied> {
         match self.place() {
             Some(Place::Member) => Ok(()),
@@ -162,10 +165,10 @@ impl Phase {
         }
     }
 
-    /// Whether it begins changes of the membership.
+    /// Checks that the node begins changes of the membership.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it does not.
     pub(super) fn may_change_membership(&self) -> Result<(), Denied> {
         match (self, self.place()) {
             (Self::Comparing(..), Some(Place::Member)) => Err(Denied::Starts),
@@ -175,7 +178,7 @@ impl Phase {
         }
     }
 
-    /// What it says that it holds of the logs of others.
+    /// Returns which prefixes of the logs of others the node acknowledges.
     pub(super) fn acknowledges(&self) -> Acknowledges<'_> {
         match self.place() {
             Some(Place::Leaving(leaving)) => Acknowledges::HandedOver(&leaving.acknowledged),
@@ -185,12 +188,12 @@ impl Phase {
         }
     }
 
-    /// It was asked to leave, and has not issued its last op.
+    /// Returns true where the node was asked to leave and has not issued its last op.
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving().is_some()
     }
 
-    /// The leave that was asked for, where one was.
+    /// Returns the leave that the node was asked for; none where it was not asked or has issued its last op.
     pub(super) fn leaving(&self) -> Option<&Leaving> {
         match self.place() {
             Some(Place::Leaving(leaving)) => Some(leaving),
@@ -198,7 +201,7 @@ impl Phase {
         }
     }
 
-    /// Why this incarnation is over, by its logs.
+    /// Returns why this incarnation is over by its logs; none where it is not.
     pub(super) fn out(&self) -> Option<Out> {
         match self.place() {
             Some(Place::Out { why, .. }) => Some(*why),
@@ -206,7 +209,7 @@ impl Phase {
         }
     }
 
-    /// Where it has issued its last op.
+    /// Returns the departure of a node that has issued its last op.
     pub(super) fn departed(&self) -> Option<&Departed> {
         match self.place() {
             Some(Place::Departed(departed)) => Some(departed),
@@ -214,12 +217,12 @@ impl Phase {
         }
     }
 
-    /// It was asked to leave, whether or not it has issued its last op.
+    /// Returns true where the node was asked to leave, whether or not it has issued its last op.
     pub(super) fn is_going(&self) -> bool {
         self.is_leaving() || self.departed().is_some()
     }
 
-    /// The comparison of a start that is not over.
+    /// Returns the comparison of logs that has not ended.
     pub(super) fn comparing(&self) -> Option<&ChainCheck> {
         match self {
             Self::Comparing(check, _) => Some(check),
@@ -256,9 +259,10 @@ impl Phase {
     }
 }
 
-/// The transitions. Each is refused, which changes nothing, in a phase that it does not lead on from: false then.
+/// The transitions. Where a transition does not lead on from the present phase, it changes nothing and returns false.
 impl Phase {
-    /// The process has found a whole state, or founds a cluster: others may know of more. The place follows from the logs.
+    /// The process has found a whole state, or founds a cluster. Others may know more of its log, so it compares. The
+    /// place follows from the logs.
     pub(super) fn start(&mut self, now: Now) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
@@ -268,7 +272,7 @@ impl Phase {
         joins
     }
 
-    /// A snapshot has come to its end. The id is new or has issued nothing, so that there is nothing to compare.
+    /// A snapshot is complete. The node's id is new or has issued nothing, so there is nothing to compare.
     pub(super) fn take_state(&mut self) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
@@ -277,17 +281,17 @@ impl Phase {
         joins
     }
 
-    /// It knows what only members know: it takes ops from now on.
+    /// The node has got the secrets that only members know: it takes ops from now on.
     pub(super) fn learn_secrets(&mut self) -> bool {
         self.wait_no_more(Lacks::Secrets, Lacks::Admission)
     }
 
-    /// The op that lets it in is here.
+    /// The op that admits the node has arrived.
     pub(super) fn be_admitted(&mut self) -> bool {
         self.wait_no_more(Lacks::Admission, Lacks::Secrets)
     }
 
-    /// Something that a newcomer lacked has come: where it was the only thing it is a member.
+    /// A newcomer has got one of the things that it lacked. It is a member where it lacked nothing else.
     fn wait_no_more(&mut self, came: Lacks, other: Lacks) -> bool {
         let Some(lacks) = self.lacks().filter(|lacks| *lacks != other) else { return false };
         let left = (lacks != came).then_some(other);
@@ -300,7 +304,7 @@ impl Phase {
         true
     }
 
-    /// The op that had let it in has turned out not to count.
+    /// The op that had admitted the node turned out to be void.
     pub(super) fn lose_admission(&mut self) -> bool {
         let lacks = match self.lacks() {
             None => Lacks::Admission,
@@ -315,7 +319,7 @@ impl Phase {
         true
     }
 
-    /// A majority has compared its log, or has had the time to.
+    /// The comparison of logs has ended, because a majority has compared or because the time for it is over.
     pub(super) fn settle(&mut self) -> bool {
         match std::mem::replace(self, Self::Joining) {
             Self::Comparing(_, place) => *self = Self::Settled(place),
@@ -327,7 +331,7 @@ impl Phase {
         true
     }
 
-    /// A member is asked to leave, or begins a leave anew.
+    /// A member is asked to leave, or begins its leave anew.
     pub(super) fn leave(&mut self, leaving: Leaving) -> bool {
         match self.place_mut() {
             Some(place @ (Place::Member | Place::Leaving(_))) => *place = Place::Leaving(leaving),
@@ -336,7 +340,7 @@ impl Phase {
         true
     }
 
-    /// A member that was asked to leave stays after all.
+    /// A member that was asked to leave stays.
     pub(super) fn stay(&mut self) -> bool {
         match self.place_mut() {
             Some(place @ Place::Leaving(_)) => *place = Place::Member,
@@ -345,7 +349,8 @@ impl Phase {
         true
     }
 
-    /// Its last op is in its log. The state of an earlier process may hold that, so it need not have been leaving in this one.
+    /// The node's last op is in its log. The op may come from an earlier process, so the node need not be leaving in
+    /// this one.
     pub(super) fn depart(&mut self, last: Seq) -> bool {
         let Some(place) = self.place_mut() else { return false };
         let handed_over = match place {
@@ -357,11 +362,12 @@ impl Phase {
         true
     }
 
-    /// Its logs say that it is out. One that has departed has handed over all that counts, whatever its cut.
+    /// The logs say that the node is out. A node that has departed has handed over all that counts, so its cut makes no
+    /// difference.
     pub(super) fn go_out(&mut self, why: Out) -> bool {
         let lacked = self.lacks();
         match self.place_mut() {
-            // Its eviction says more than that it holds what that has made void.
+            // An eviction says more than that the node holds ops which the eviction has made void.
             Some(Place::Out { why: Out::Evicted(_), .. } | Place::Departed(_)) | None => false,
             Some(Place::Out { .. }) if why == Out::HoldsVoid => false,
             Some(place) => {

@@ -1,6 +1,6 @@
-//! The log's rules, broken on purpose. Each function is given what a rule says and hands it on, or says something else where
-//! the bug is planted that it is for. The macro `planted!` puts it between the rule and whoever asks; without the feature
-//! there is nothing between them.
+//! The log's rules, broken on purpose. Each function gets the result of a rule and returns it unchanged, or a wrong one
+//! where its bug is planted. The macro `planted!` puts the function between the rule and its caller; without the
+//! feature there is nothing between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::clock::{Hlc, NodeId};
 use crate::model::Seq;
 use crate::planted::{Bug, is};
 
-/// The phase in which a process begins with a whole state.
+/// Changes the phase in which a process begins with a whole state.
 pub(super) fn started(phase: Phase) -> Phase {
     match phase {
         Phase::Comparing(_, place) if is(Bug::NothingCompared) => Phase::Settled(place),
@@ -23,7 +23,7 @@ pub(super) fn started(phase: Phase) -> Phase {
     }
 }
 
-/// What a peer's copies of this node's log, and its promises, say against the directory.
+/// Changes the contradiction that a peer's copy of this node's log, or its promise, shows.
 pub(super) fn contradicts_log(contradiction: Option<Contradiction>) -> Option<Contradiction> {
     let ignored = |found: &Contradiction| match found {
         Contradiction::Promised(_) => is(Bug::NothingCompared) || is(Bug::OldPromiseIgnored),
@@ -32,17 +32,17 @@ pub(super) fn contradicts_log(contradiction: Option<Contradiction>) -> Option<Co
     contradiction.filter(|found| !ignored(found))
 }
 
-/// The same of what a peer remembers.
+/// Changes the contradiction that an acknowledgement remembered by a peer shows.
 pub(super) fn contradicts_word(contradiction: Option<Contradiction>) -> Option<Contradiction> {
     contradiction.filter(|_| !is(Bug::NothingCompared) && !is(Bug::OldWordIgnored))
 }
 
-/// The promise ceiling that a process starts above.
+/// Changes the promise ceiling that a process starts above.
 pub(super) fn ceiling(stored: Hlc) -> Hlc {
     if is(Bug::CeilingForgotten) { Hlc::default() } else { stored }
 }
 
-/// The promises that the watermark is the least of.
+/// Changes the promises of which the watermark is the least.
 pub(super) fn promises(all: impl Iterator<Item = (Hlc, NodeId)>) -> impl Iterator<Item = (Hlc, NodeId)> {
     let mut all: Vec<_> = all.collect();
     if is(Bug::WatermarkLeavesOneOut) && all.len() > 1 {
@@ -51,12 +51,12 @@ pub(super) fn promises(all: impl Iterator<Item = (Hlc, NodeId)>) -> impl Iterato
     all.into_iter()
 }
 
-/// How far a member counts as a holder.
+/// Changes up to which op a member counts as a holder.
 pub(super) fn counts_as_held(upto: Seq) -> Seq {
     if is(Bug::FrozenHoldAll) { Seq::MAX } else { upto }
 }
 
-/// Which promise stands for a member that has not spoken yet.
+/// Changes the promise that stands for a member from which none has arrived.
 pub(super) fn floor(floor: Hlc) -> Hlc {
     if is(Bug::NewcomerPromisesTooMuch) && floor > Hlc::ZERO {
         return Hlc::from_millis(floor.millis().plus(2000));
@@ -64,42 +64,42 @@ pub(super) fn floor(floor: Hlc) -> Hlc {
     floor
 }
 
-/// How far a log is taken; `cut` says where that of one that is out ends.
+/// Changes up to which op a log is taken. `cut` is where the log of a node that is out ends.
 pub(super) fn limit(limit: Seq, cut: Option<Cut>) -> Seq {
     if is(Bug::VoidOpsTaken) && cut.is_some() { Seq::MAX } else { limit }
 }
 
-/// Whether those who stay are enough.
+/// Changes whether the members that stay are a majority.
 pub(super) fn is_majority(majority: bool) -> bool {
     majority || is(Bug::NoMajorityNeeded)
 }
 
-/// Whether the retired are few enough to go without a majority.
+/// Changes whether the retired nodes are few enough to be evicted without a majority.
 pub(super) fn are_few(few: bool) -> bool {
     few || is(Bug::MajorityBeginsAnew)
 }
 
-/// Whether all who stay have frozen all who go.
+/// Changes whether all that stay have frozen all that go.
 pub(super) fn is_unanimous(unanimous: bool) -> bool {
     unanimous || is(Bug::FewFreezesSuffice)
 }
 
-/// Whether somebody's freeze counts for a cut.
+/// Changes whether a node's freeze counts for a cut.
 pub(super) fn freeze_counts(counts: bool) -> bool {
     counts || is(Bug::FreezesOfTheFrozenCount)
 }
 
-/// Which of the freezes, in their order, makes the cut.
+/// Changes which of the freezes, in their order, makes the cut.
 pub(super) fn chosen<T: Copy + Ord>(greatest: Option<T>, all: &[T]) -> Option<T> {
     if is(Bug::CutTooLow) { all.iter().min().copied() } else { greatest }
 }
 
-/// Whether a declared cut takes the place of the one that is known.
+/// Changes whether a declared cut replaces the one that is known.
 pub(super) fn replaces(replaces: bool, known: Option<&Cut>) -> bool {
     replaces && !(is(Bug::GreaterCutCounts) && known.is_some())
 }
 
-/// Why this incarnation is over by the logs; `membership` knows of evictions that nobody has declared.
+/// Changes why this incarnation is over by the logs. `membership` knows the evictions that nobody has declared.
 pub(super) fn out(out: Option<Out>, membership: &Membership, me: NodeId) -> Option<Out> {
     let early = membership.decided().get(&me).or(membership.agreed().get(&me));
     match (out, early) {
@@ -108,17 +108,17 @@ pub(super) fn out(out: Option<Out>, membership: &Membership, me: NodeId) -> Opti
     }
 }
 
-/// Under which id the evicted come back.
+/// Changes the id under which an evicted node comes back.
 pub(super) fn next_incarnation(next: Option<NodeId>, me: NodeId) -> Option<NodeId> {
     if is(Bug::SameIncarnation) { Some(me) } else { next }
 }
 
-/// Whether a peer is heard.
+/// Changes whether the messages of a peer are taken as those of a member.
 pub(super) fn is_heard(heard: bool) -> bool {
     heard || is(Bug::AnybodyIsHeard)
 }
 
-/// What a node acknowledges.
+/// Changes what a node acknowledges.
 pub(super) fn acknowledges(word: Acknowledges<'_>) -> Acknowledges<'_> {
     match word {
         Acknowledges::HandedOver(_) if is(Bug::LeaverAcknowledges) => Acknowledges::All,
@@ -126,42 +126,42 @@ pub(super) fn acknowledges(word: Acknowledges<'_>) -> Acknowledges<'_> {
     }
 }
 
-/// Whether nobody has to go before, and somebody stays.
+/// Changes whether a leaving node may go: no other has to go first, and somebody stays.
 pub(super) fn may_go(may: bool) -> bool {
     may || is(Bug::NobodyStays)
 }
 
-/// Whom a leave waits for.
+/// Changes the members that a leave waits for.
 pub(super) fn leave_waits_for(waits: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     if is(Bug::NoHandOver) { BTreeSet::new() } else { waits }
 }
 
-/// Whether enough of those who would stay are in contact.
+/// Changes whether enough of the members that would stay are in contact.
 pub(super) fn is_in_reach(reached: bool) -> bool {
     reached || is(Bug::EvictionsOfMinorities)
 }
 
-/// The evictions that are to be declared.
+/// Changes the evictions that are to be declared.
 pub(super) fn to_declare(cuts: BTreeMap<NodeId, Cut>) -> BTreeMap<NodeId, Cut> {
     if is(Bug::EvictionNotDeclared) { BTreeMap::new() } else { cuts }
 }
 
-/// Of whom more is here than this node has frozen.
+/// Changes the frozen nodes of whose logs this node has more than it has frozen.
 pub(super) fn to_raise(nodes: Vec<NodeId>) -> Vec<NodeId> {
     if is(Bug::FreezeNotRaised) { Vec::new() } else { nodes }
 }
 
-/// What a newcomer itself has to mend.
+/// Changes the obstacle that lies with a newcomer itself.
 pub(super) fn bars(obstacle: Option<Obstacle>) -> Option<Obstacle> {
     obstacle.filter(|_| !is(Bug::NewcomersClockUnchecked))
 }
 
-/// Whether a snapshot has been kept for too long.
+/// Changes whether a snapshot has been kept for too long.
 pub(super) fn is_overdue(overdue: bool) -> bool {
     overdue && !is(Bug::SnapshotKeptForEver)
 }
 
-/// What keeps newcomers out.
+/// Changes the obstacles to all admissions.
 pub(super) fn obstacles(obstacles: Vec<Obstacle>) -> Vec<Obstacle> {
     let ignored = |obstacle: &Obstacle| match obstacle {
         Obstacle::Eviction(_) => is(Bug::AdmitDuringFreeze),
@@ -172,12 +172,12 @@ pub(super) fn obstacles(obstacles: Vec<Obstacle>) -> Vec<Obstacle> {
     obstacles.into_iter().filter(|obstacle| !ignored(obstacle)).collect()
 }
 
-/// Whether a sponsor tells a newcomer the secrets with its snapshot.
+/// Changes whether a sponsor sends a newcomer the secrets with its snapshot.
 pub(super) fn tells_secrets(tells: bool) -> bool {
     tells || is(Bug::NewcomersToldSecrets)
 }
 
-/// What an op is to this node.
+/// Changes the result of checking an op that has arrived.
 pub(super) fn check(check: Check) -> Check {
     match check {
         Check::Gap | Check::Broken if is(Bug::GapsTaken) => Check::Next,
@@ -186,12 +186,13 @@ pub(super) fn check(check: Check) -> Check {
     }
 }
 
-/// As much of a promise as the cluster's time allows.
+/// Changes how much of a promise cluster time allows.
 pub(super) fn allowed(allowed: Promise, said: Promise) -> Promise {
     if is(Bug::SkewUnchecked) { said } else { allowed }
 }
 
-/// The promise that may be believed of a member, none of one that this node has frozen; `here` is what it has of that log.
+/// Changes the promise of a member that may be believed; none for a member that this node has frozen. `here` is what
+/// this node has of that log.
 pub(super) fn believable(believable: Option<Promise>, said: Promise, here: Cut) -> Option<Promise> {
     if is(Bug::FrozenPromiseBelieved) && believable.is_none() {
         return Some(Promise { seq: here.seq, chain: here.chain, ..said });
@@ -199,7 +200,7 @@ pub(super) fn believable(believable: Option<Promise>, said: Promise, here: Cut) 
     believable
 }
 
-/// What a promise is to what is here of its log.
+/// Changes how a promise relates to what this node has of its log.
 pub(super) fn word(word: Word, promise: Promise, believed: Hlc) -> Word {
     match is(Bug::PromiseWithoutPrefix) {
         true if promise.hlc > believed => Word::News,
@@ -208,27 +209,27 @@ pub(super) fn word(word: Word, promise: Promise, believed: Hlc) -> Word {
     }
 }
 
-/// Whether somebody holds another continuation of a log.
+/// Changes whether somebody holds another continuation of a log.
 pub(super) fn is_fork(fork: bool) -> bool {
     fork && !is(Bug::ForkIgnored)
 }
 
-/// Whether what a member holds is what is here.
+/// Changes whether a member holds the same ops as this node.
 pub(super) fn is_same(same: bool) -> bool {
     same || is(Bug::HoldsOfForksCount)
 }
 
-/// How far a log is known, as it is stored.
+/// Changes the stored state of what is known of a log.
 pub(super) fn stored(frontier: Frontier) -> Frontier {
     if is(Bug::DecidedNotStored) { Frontier { decided: 0, ..frontier } } else { frontier }
 }
 
-/// Whether the wall clock has run ahead.
+/// Changes whether the wall clock has run ahead.
 pub(super) fn has_outrun(outran: bool) -> bool {
     outran && !is(Bug::JumpFollowed)
 }
 
-/// The place of the clock that is taken to be right, of so many in their order.
+/// Changes which of the sorted clocks is taken to be right.
 pub(super) fn median(middle: usize, count: usize) -> usize {
     if is(Bug::UpperMedian) { count / 2 } else { middle }
 }

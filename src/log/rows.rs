@@ -1,4 +1,4 @@
-//! The rows and single values that hold the log's types; the keys are those of [`schema`].
+//! The rows and single values that hold the log's types. Their keys are those of [`schema`].
 
 use super::frontiers::Frontier;
 use super::op::Op;

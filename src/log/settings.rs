@@ -1,20 +1,20 @@
-//! The settings of a cluster, as they are founded and changed by ops.
+//! The settings of a cluster, as they are founded and as ops change them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ClusterSettings, ClusterSettingsBody, EvictAfter, Keep, Span};
 
-/// What is the same at all members. Times are milliseconds.
+/// Settings that are the same at all members. Times are in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Settings {
-    /// A member that a majority has not heard of for so long is evicted; none: never.
+    /// After which silence a majority evicts a member; none: never.
     pub evict_after: Option<u64>,
-    /// Ops whose timestamps lie further ahead of the cluster's time than this are not taken, and a node whose clock is off
-    /// by more than half of it takes no registrations.
+    /// How far ahead of cluster time the timestamps of ops may be that are taken. A node whose clock is off by more
+    /// than half of this takes no registrations.
     pub max_clock_skew: u64,
-    /// Events of the feed that are older are dropped, and what is over is forgotten with its last event; none: never.
+    /// How long events stay in the feed. A registration that is over is forgotten with its last event. None: for ever.
     pub keep_events: Option<u64>,
-    /// So often members of a small cluster in use tell each other their promises, unasked.
+    /// How often the members of a small cluster in use send each other their promises unasked.
     pub promise_every: u64,
 }
 
@@ -24,7 +24,7 @@ impl Default for Settings {
     }
 }
 
-/// A change of one setting. Of several changes of one setting the one with the greatest stamp stands.
+/// A change of one setting. Of several changes of one setting the one with the greatest stamp counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Setting {
     /// See [`Settings::evict_after`].
@@ -38,7 +38,7 @@ pub enum Setting {
 }
 
 impl Settings {
-    /// Changes one of them.
+    /// Changes one setting.
     pub fn set(&mut self, setting: Setting) {
         match setting {
             Setting::EvictAfter(after) => self.evict_after = after,
@@ -50,7 +50,7 @@ impl Settings {
 }
 
 impl Setting {
-    /// The changes that a client asks for.
+    /// Returns the changes that a client asks for.
     #[must_use]
     pub fn all_of(body: &ClusterSettingsBody) -> Vec<Self> {
         let evict_after = body.evict_after.map(|after| Self::EvictAfter(after.millis()));

@@ -1,4 +1,4 @@
-//! Logs that talk to each other, without a registry on top of them.
+//! Logs that exchange messages, without a registry on top of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::log::op::{Body, MemberOp};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 
-/// What the ops of these tests say: nothing that a log looks at.
+/// Returns the body of an op that the log does not read.
 fn opaque(n: u64) -> Body {
     Body::Name(NameOp::Activate { registration: Stamp { hlc: Hlc(n), node: NodeId(n) } })
 }
@@ -20,7 +20,7 @@ fn node(n: u64) -> NodeId {
 }
 
 impl Log {
-    /// A promise that has come by some relay.
+    /// Takes a promise that some relay has passed on.
     pub(crate) fn believe(&mut self, node: NodeId, promise: Promise) {
         self.frontiers.hear(node, promise, node, self.now);
     }
@@ -31,7 +31,7 @@ struct Peer {
     store: MemoryStore,
     /// The ops that were handed on to be applied, by origin.
     applied: BTreeMap<NodeId, Vec<Seq>>,
-    /// The ops that are decided, in the order in which that was said.
+    /// The decided ops, in the order in which they were decided.
     decided: Vec<Stamp>,
     halted: Option<String>,
 }
@@ -39,9 +39,9 @@ struct Peer {
 /// Some logs and the messages between them.
 struct Net {
     peers: BTreeMap<NodeId, Peer>,
-    /// By sender and receiver: connections keep the order of what they carry.
+    /// The messages by sender and receiver. A connection keeps their order.
     links: BTreeMap<(NodeId, NodeId), VecDeque<Message>>,
-    /// Messages between these two are kept.
+    /// Pairs of nodes between which messages wait.
     cut: BTreeSet<(NodeId, NodeId)>,
     now: Now,
 }
@@ -99,7 +99,7 @@ impl Net {
         }
     }
 
-    /// Issues an op that says nothing.
+    /// Issues an op with an opaque body.
     fn issue(&mut self, at: u64, n: u64) {
         let peer = self.peers.get_mut(&node(at)).unwrap();
         let op = peer.log.issue(opaque(n));
@@ -145,7 +145,7 @@ impl Net {
         self.now = Now { wall: self.now.wall.plus(millis), elapsed: self.now.elapsed.plus(millis) };
     }
 
-    /// Lets so many heartbeats pass, and all that is said arrive.
+    /// Runs for so many heartbeats, and delivers all messages.
     fn run(&mut self, heartbeats: u64) {
         for _ in 0..heartbeats * 4 {
             self.tick(300);
@@ -168,7 +168,7 @@ impl Net {
         &self.peers[&node(at)].decided
     }
 
-    /// The same of one log.
+    /// Returns the decided ops of one log.
     fn decided_of(&self, at: u64, origin: u64) -> Vec<Stamp> {
         self.decided(at).iter().copied().filter(|stamp| stamp.node == node(origin)).collect()
     }
@@ -211,7 +211,7 @@ fn without_the_promise_of_one_member_nothing_is_decided() {
 #[test]
 fn without_a_majority_that_holds_it_nothing_is_decided() {
     let mut net = Net::founded(3);
-    // Promises are relayed, and the ops reach nobody.
+    // No message is delivered yet, so the op reaches nobody.
     net.issue(1, 1);
     let stamp = Stamp { hlc: net.log(1).own().last(), node: node(1) };
     net.step(node(1));
@@ -261,7 +261,8 @@ fn a_member_that_leaves_hands_over_what_it_holds_first() {
     assert!(net.decided(1).iter().any(|stamp| stamp.node == node(1)));
 }
 
-/// Its last op may be behind its later words on the way; whoever took it for one that stays would leave as well.
+/// The last op may arrive after later vectors of the departed node. A member that took it for one that stays would
+/// leave as well.
 #[test]
 fn one_that_has_departed_still_says_that_it_leaves() {
     let mut net = Net::founded(2);
@@ -306,7 +307,7 @@ fn in_a_large_cluster_a_new_contact_is_a_rumour() {
 #[test]
 fn of_a_log_that_forks_nothing_more_is_decided() {
     let mut net = Net::founded(3);
-    // The third one's log goes on in two ways: each of the others hears of another one.
+    // The third node's log is forked: each of the others gets another continuation.
     let third = net.log(3);
     let (hlc, after) = (Hlc(third.own().last().0 + 1), third.frontiers().chain(node(3)));
     let ops = [1, 2].map(|n| Op::new(node(3), 1, hlc, after, opaque(n)));
@@ -325,8 +326,8 @@ fn of_a_log_that_forks_nothing_more_is_decided() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the order in which messages arrive, all nodes hand on the ops of each log in its order, never one below the
-    /// watermark, and decide the same prefix of it: one node may only be further than another.
+    /// In whatever order messages arrive, all nodes hand on the ops of each log in order, never one below the
+    /// watermark, and decide the same prefix of it. One node may only be further than another.
     #[test]
     fn all_decide_the_same_of_each_log(
         count in 2_u64..5,

@@ -1,7 +1,7 @@
-//! What the rules read.
+//! The view on which the rules decide.
 //!
-//! A rule decides on a [`View`], and changes nothing; the log acts on what it says. Each file of the log has its rules in an
-//! `impl View`, and what it does in an `impl Log`.
+//! A rule reads a [`View`] and changes nothing; the log acts on its result. Each file of the log has its rules in an
+//! `impl View`, and its actions in an `impl Log`.
 
 use super::cluster_time::ClusterTime;
 use super::config::{Config, Now};
@@ -14,7 +14,7 @@ use super::phase::{Notice, Phase};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::log::settings::Settings;
 
-/// All that a log knows, to look at.
+/// A read-only view of everything that a log knows.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(super) config: &'a Config,
@@ -32,7 +32,7 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// When the log wants to be stepped at the latest, in `elapsed` time.
+    /// Returns when the log has to be stepped at the latest, in `elapsed` time.
     pub(crate) fn wake_at(&self) -> Millis {
         let never = Millis(u64::MAX);
         let silence = self.next_silence().unwrap_or(never);
@@ -41,23 +41,23 @@ impl View<'_> {
         self.peers.next_heartbeat().min(silence).min(alone).min(promise)
     }
 
-    /// The latest that this node knows of anything.
+    /// Returns the latest timestamp that this node knows of.
     pub(crate) fn latest_known(&self) -> Hlc {
         self.own.latest().max(self.frontiers.latest()).max(self.frontiers.watermark())
     }
 
-    /// How far a member's clock is ahead of this node's, in milliseconds.
+    /// Returns how far a member's clock is ahead of this node's, in milliseconds.
     pub(crate) fn clock_offset(&self, member: NodeId) -> Option<i64> {
         self.time.offset(member, self.now)
     }
 
-    /// How often a node tells a peer what it has when nothing is undecided, milliseconds. A few promises may be lost before
-    /// anybody takes a node for silent.
+    /// Returns how often a node sends its vector to a peer while nothing is undecided, in milliseconds. A few promises
+    /// may be lost before anybody takes the node for silent.
     pub(super) fn heartbeat(&self) -> u64 {
         self.settings.evict_after.map_or(self.config.heartbeat, |after| self.config.heartbeat.min(after / 4))
     }
 
-    /// Whether there are so few members that everybody tells everybody.
+    /// Returns true where there are so few members that each sends to all others.
     pub(super) fn is_small(&self) -> bool {
         self.membership.count() <= self.config.spread.small
     }

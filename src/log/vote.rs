@@ -1,27 +1,27 @@
-//! Whom a node votes out for being silent.
+//! The votes for the eviction of silent members.
 
 use std::collections::BTreeSet;
 
 use crate::clock::{Millis, NodeId};
 
-/// How fresh the word of a peer on who is silent must be, milliseconds (design, section 5).
+/// How old a peer's vote on who is silent may be, in milliseconds (`docs/protocol.md`, *Who may begin a freeze*).
 pub(super) const VOTE_LASTS: u64 = 1000;
-/// A node that has voted for the eviction of some members votes for that of others only so many milliseconds after it last said
-/// the first: what follows from its first vote is known by then, and no two evictions find a majority at the same time. A
-/// guess: as long as a vote lasts, and twice that for messages on their way.
+/// How long a vote binds after it was last cast, in milliseconds: until then the node does not vote for the eviction of
+/// other members. By then all know what followed from the first vote, and no two evictions find a majority at the same
+/// time. A guess: the time that a vote lasts, and twice that for messages on their way.
 const VOTE_BINDS: u64 = 3 * VOTE_LASTS;
 
-/// Whom a node votes out.
+/// The vote of this node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vote {
-    /// Whom it says to be silent.
+    /// The members that it votes out for being silent.
     says: BTreeSet<NodeId>,
-    /// Whom it last voted for, and when it last said so.
+    /// The members that it last voted out, and when it last did so.
     bound: Option<(Millis, BTreeSet<NodeId>)>,
 }
 
 impl Vote {
-    /// These members are silent now.
+    /// Casts a vote: these members are silent now.
     pub(super) fn cast(&mut self, now: Millis, silent: BTreeSet<NodeId>) {
         let other = |(at, nodes): &(Millis, BTreeSet<NodeId>)| *nodes != silent && now.since(*at) < VOTE_BINDS;
         self.says = if self.bound.as_ref().is_some_and(other) { BTreeSet::new() } else { silent };
@@ -30,7 +30,7 @@ impl Vote {
         }
     }
 
-    /// Whom it says to be silent.
+    /// Returns the members that this node votes out.
     pub(super) fn says(&self) -> &BTreeSet<NodeId> {
         &self.says
     }

@@ -1,4 +1,4 @@
-//! All requests and answers as one type each, for tests and the simulator, which keep many of all kinds in their books.
+//! One type for all requests and one for all answers, for tests and the simulator, which keep many of all kinds.
 
 use uuid::Uuid;
 
@@ -12,13 +12,13 @@ use crate::registry::{
     Reply, RulesOf, SetRules, Suggestions,
 };
 
-/// Names a request until it is answered; chosen by whoever makes it.
+/// A number that names a request until it is answered. The caller chooses it.
 pub type Token = u64;
 
-/// What a replica answers; exactly one answer to each request.
+/// The answer of a replica. Each request gets exactly one.
 pub type Answered = Result<Answer, Refusal>;
 
-/// Where an answer of any kind goes.
+/// A function that takes an answer of any kind.
 #[cfg(test)]
 type Tell = Box<dyn FnOnce(Answered) + Send>;
 
@@ -51,55 +51,55 @@ macro_rules! answers {
 }
 
 answers! {
-    /// To a command, and to the question what became of a registration.
+    /// The answer to a command and to `Outcome`.
     Registration(Registration),
-    /// To `NameOf`.
+    /// The answer to `NameOf`.
     Name(Name),
-    /// To `HistoryOf`.
+    /// The answer to `HistoryOf`.
     History(History),
-    /// To `ConflictsOf`.
+    /// The answer to `ConflictsOf`.
     Conflicts(Conflicts),
-    /// To `ExplainRegistration`.
+    /// The answer to `ExplainRegistration`.
     RegistrationExplanation(RegistrationExplanation),
-    /// To `ExplainName`.
+    /// The answer to `ExplainName`.
     NameExplanation(NameExplanation),
-    /// To `NamesOf`, in the order asked for; a name that cannot be one has its own refusal.
+    /// The answer to `NamesOf`, in the order asked for. An invalid name has its own refusal.
     Names(Vec<Result<Name, Refusal>>),
-    /// To `Suggestions`.
+    /// The answer to `Suggestions`.
     Suggestions(Vec<String>),
-    /// To `NamesTaken`.
+    /// The answer to `NamesTaken`.
     Taken(TakenNames),
-    /// To `NamespacesKnown`.
+    /// The answer to `NamespacesKnown`.
     Namespaces(Namespaces),
-    /// To `RegistrationsOf`.
+    /// The answer to `RegistrationsOf`.
     Registrations(Registrations),
-    /// To `EventsAfter`.
+    /// The answer to `EventsAfter`.
     Events(Events),
-    /// To `RulesOf` and `SetRules`.
+    /// The answer to `RulesOf` and `SetRules`.
     Namespace(Namespace),
-    /// To what is asked about the cluster.
+    /// The answer to commands about the cluster.
     Cluster(Cluster),
 }
 
 macro_rules! queries {
     ($($query:ident),* $(,)?) => {
-        /// Something asked of a node, whatever it is; queries and rules by somebody who may read and change everything.
+        /// A request of any kind. Queries and rules are asked by a caller who may read and change everything.
         #[derive(Clone, PartialEq, Debug)]
         pub enum Request {
-            /// A change of registrations and names, and who asks for it.
+            /// A change of registrations and names, with its caller.
             Name(Command, Caller),
-            /// What became of a registration.
+            /// Asks for the outcome of a registration.
             Outcome {
-                /// Its id.
+                /// The registration's id.
                 id: Uuid,
-                /// Answer only when it is final, or when the wait ends, with what is known then.
+                /// Answer only when the outcome is final, or when the wait ends with what is known then.
                 wait: Option<AwaitFinal>,
-                /// Who asks.
+                /// The caller.
                 caller: Caller,
             },
-            /// Rules for a namespace.
+            /// Sets the rules of a namespace.
             SetRules(SetRules),
-            /// Something about the cluster.
+            /// A command about the cluster.
             Cluster(ClusterCommand),
             $(
                 /// The query of this name.
@@ -116,7 +116,7 @@ macro_rules! queries {
         )*
 
         impl Request {
-            /// The request as a replica takes it; its answer goes to `tell`.
+            /// Returns the request in the form that a replica takes. Its answer goes to `tell`.
             pub fn with(self, tell: impl FnOnce(Answered) + Send + 'static) -> request::Request {
                 match self {
                     Self::Name(command, caller) => request::Request::Command(Box::new(command), caller, reply(tell)),
@@ -130,7 +130,7 @@ macro_rules! queries {
             }
         }
 
-        /// A query, and where its answer goes.
+        /// Returns a query, and the function that takes its answer.
         #[cfg(test)]
         fn query_into_any(asked: Asked) -> (Request, Tell) {
             $(
@@ -150,7 +150,7 @@ queries! {
 }
 
 impl Request {
-    /// What became of a registration, for somebody who may read everything.
+    /// Asks for the outcome of a registration, as a caller who may read everything.
     #[must_use]
     pub fn outcome(id: Uuid, wait: Option<AwaitFinal>) -> Self {
         Self::Outcome { id, wait, caller: Caller::ANYBODY }
@@ -158,7 +158,7 @@ impl Request {
 }
 
 impl From<Command> for Request {
-    /// By somebody who may read and change everything.
+    /// Makes a request by a caller who may read and change everything.
     fn from(command: Command) -> Self {
         Self::Name(command, Caller::ANYBODY)
     }
@@ -180,7 +180,8 @@ fn reply<A: Into<Answer> + Send + 'static>(tell: impl FnOnce(Answered) + Send + 
     Reply::to(move |told: Result<A, Refusal>| tell(told.map(Into::into)))
 }
 
-/// Takes an answer of one kind out of one of any kind: for whoever answers in place of a node.
+/// Returns a function that takes an answer of any kind and passes it on as one kind, for tests that answer in place of
+/// a node.
 #[cfg(test)]
 fn told<A: TryFrom<Answer, Error = Answer> + Send + 'static>(reply: Reply<A>) -> Tell {
     Box::new(move |answered| {
@@ -191,7 +192,7 @@ fn told<A: TryFrom<Answer, Error = Answer> + Send + 'static>(reply: Reply<A>) ->
 
 #[cfg(test)]
 impl request::Request {
-    /// Who asks; none where it is about the cluster.
+    /// Returns the caller; none for a request about the cluster.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         match self {
             Self::Command(_, caller, _) | Self::SetRules(_, caller, _) | Self::Outcome { caller, .. } => Some(caller),
@@ -200,7 +201,7 @@ impl request::Request {
         }
     }
 
-    /// What is asked, and where its answer goes: for whoever answers in place of a node.
+    /// Returns the request and the function that takes its answer, for tests that answer in place of a node.
     pub(crate) fn into_any(self) -> (Request, Tell) {
         match self {
             Self::Command(command, caller, reply) => (Request::Name(*command, caller), told(reply)),

@@ -1,4 +1,4 @@
-//! How a replica begins: with nothing, with what it left in its store, or with a snapshot.
+//! The start of a replica: with an empty store, with the state in its store, or with a snapshot.
 
 use std::collections::VecDeque;
 
@@ -14,20 +14,20 @@ use crate::registry::Registry;
 use crate::store::Store;
 use crate::store::schema::{self, Cell};
 
-/// The store does not fit this node. Nothing was changed.
+/// The reason why a store cannot be opened. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody else's state.
+    /// The state belongs to another node.
     #[error(
         "the data directory belongs to node {found}, but the identity in it is that of {expected}; restore the pair, or start a new node on an empty directory"
     )]
     OtherNode {
-        /// Whose state it is.
+        /// The node that the state belongs to.
         found: NodeId,
-        /// Whose identity was given.
+        /// The node of the given identity.
         expected: NodeId,
     },
-    /// There is no state and no word what to do.
+    /// The store is empty, and nothing says what to do.
     #[error("the data directory holds no cluster; found one in it, once, or join one")]
     NotStarted,
     /// The node has left its cluster.
@@ -35,7 +35,7 @@ pub enum OpenError {
         "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
     )]
     Left,
-    /// It was restored from a backup, and its node knew of no other.
+    /// The directory was restored from a backup, and its node knew of no other node.
     #[error(
         "the data directory was restored from a backup, and its node had been alone in its cluster, so that nobody can tell what came after the backup; nothing was changed. If the cluster is lost, `forename recover --data-dir DIR` makes a new one of what is here; if it goes on at other nodes, start this one with --join-token-file, a file with a join token of one of them"
     )]
@@ -43,10 +43,12 @@ pub enum OpenError {
 }
 
 impl<S: Store> Replica<S> {
-    /// Opens the state in `store`. With an empty one, `start` says what to do; otherwise it is not looked at.
+    /// Opens the state in `store`. Where the store is empty, `start` says what to do; otherwise `start` is ignored,
+    /// unless a restored node that knows of no other is told to join.
     ///
     /// # Errors
-    /// The store belongs to another node, or is empty and `start` is none.
+    /// The store belongs to another node, its node has left, it is empty and `start` is none, or it was restored from a
+    /// backup of a node that knew of no other and `start` is not a join.
     pub fn open(config: Config, store: S, start: Option<Start>, now: Now) -> Result<Self, OpenError> {
         let me = config.log.contact.node;
         if let Some(found) = schema::Node::load(&store).filter(|found| *found != me) {
@@ -59,7 +61,7 @@ impl<S: Store> Replica<S> {
             Some(StoredPhase::Joining { back, .. }) => (false, Some(back)),
             None => (false, None),
         };
-        // What an earlier incarnation promised does not bind this one.
+        // A promise of an earlier incarnation does not bind this one.
         let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
         let knows_others = |back: &Return| back.contacts.iter().any(|other| other.node.key_part() != me.key_part());
         if returning.as_ref().is_some_and(|back| !knows_others(back)) && !matches!(start, Some(Start::Join)) {
@@ -95,7 +97,7 @@ impl<S: Store> Replica<S> {
         Ok(replica)
     }
 
-    /// Takes up what the store holds.
+    /// Loads the state from the store.
     pub(super) fn load(&mut self) {
         self.log.load(&mut self.store);
         let feed = self.log.random();
@@ -104,7 +106,7 @@ impl<S: Store> Replica<S> {
     }
 }
 
-/// The id of the node that a store belongs to: that of its key, in the incarnation that the store says.
+/// Returns the id of the node that a store belongs to: the key is that of `first`, and the store says the incarnation.
 #[must_use]
 pub fn node_in(store: &impl Store, first: NodeId) -> NodeId {
     schema::Node::load(store).filter(|stored| stored.key_part() == first.key_part()).unwrap_or(first)

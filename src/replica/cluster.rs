@@ -1,4 +1,4 @@
-//! The state of the cluster, as this node sees it.
+//! The view of the cluster from this node.
 
 use super::Replica;
 use crate::clock::{NodeId, Stamp};
@@ -41,13 +41,13 @@ impl<S: Store> Replica<S> {
             events: EventRange { start, last },
             banned: self.log.membership().barred().keys.iter().copied().collect(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| Cut { node: *node, seq: cut.seq }).collect(),
-            // Put into words by the interface.
+            // The interface adds it.
             health: None,
         }
     }
 
-    /// The earliest reservation whose time is over and which has not ended, because the watermark has not passed it, and whom
-    /// that waits for.
+    /// Returns the earliest reservation whose time is over and which has not ended because the watermark has not passed
+    /// its end, and the members that this waits for.
     fn overdue(&self) -> Option<Overdue> {
         let end = self.registry.verdicts().next_expiry().filter(|end| end.millis() < self.log.view().cluster_time())?;
         let waiting_for = LogView::waiting_for(&self.log, Stamp { hlc: end, node: NodeId::default() }, Seq::MAX);
@@ -72,7 +72,7 @@ impl<S: Store> Replica<S> {
     fn member_view(&self, node: NodeId) -> Member {
         let me = node == self.me;
         let frozen_by = self.log.membership().frozen_by(node);
-        // That it was asked to leave is known of the answering node alone.
+        // Only the answering node knows that it was asked to leave.
         let state = if me && self.log.phase().is_leaving() {
             MemberState::Leaving
         } else if frozen_by.is_empty() {
@@ -88,7 +88,7 @@ impl<S: Store> Replica<S> {
             state,
             frozen_by,
             connected: me || self.log.peers().is_connected(node),
-            // The transport knows it.
+            // The transport adds it.
             wire: None,
             promise: if me { self.log.own().last() } else { self.log.frontiers().promise(node).hlc },
             heard_at: heard_at.map(Time),

@@ -1,23 +1,23 @@
-//! What a replica is given.
+//! The configuration of a replica.
 
 use crate::log::{self, Contact};
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::registry;
 
-/// What a node knows of itself.
+/// The configuration of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What concerns its log, its peers and its clock.
+    /// The configuration of its log, its gossip and its clock.
     pub log: log::Config,
-    /// Registrations of one owner that may be open at once: undecided, or reservations that are not activated; none: any
-    /// number. Counted among the owner's latest ones.
+    /// How many registrations of one owner may be open at once, which are the undecided ones and the reservations that
+    /// are not activated; none: any number. Only the owner's latest registrations are counted.
     pub max_open_of_owner: Option<u32>,
-    /// Registrations of one owner that may hold names, permanent ones counted; none: any number.
+    /// How many registrations of one owner may hold names, with the permanent ones; none: any number.
     pub max_total_of_owner: Option<u32>,
 }
 
 impl Config {
-    /// The defaults for a node. `seed` is that of its random choices of peers.
+    /// The defaults for a node. `seed` is the seed of its random choices of peers.
     #[must_use]
     pub fn new(contact: Contact, seed: u64) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Config {
         }
     }
 
-    /// What the registry is told of it.
+    /// Returns the registry's part of the configuration.
     pub(super) fn registry(&self) -> registry::Config {
         registry::Config {
             tidy_every: self.log.heartbeat,

@@ -1,4 +1,4 @@
-//! What keeps a newcomer out, in words for people.
+//! The reasons why a newcomer is not admitted, in words for people.
 
 use crate::clock::NodeId;
 use crate::log::Obstacle;

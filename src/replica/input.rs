@@ -1,4 +1,4 @@
-//! What goes into a replica and what comes out of it.
+//! The inputs and outputs of a replica.
 
 use super::request::Request;
 use crate::clock::NodeId;
@@ -9,40 +9,40 @@ use crate::store::{Batch, Write};
 /// Something that happened to the node.
 #[derive(Debug)]
 pub enum Input {
-    /// Somebody asks.
+    /// A request of a client or an operator.
     Request(Request),
-    /// A connection to a peer stands: a member, or whoever has proved to hold a token.
+    /// A connection to a peer was made. The peer is a member, or a node that has proved to hold a token.
     Connected(NodeId),
-    /// A newcomer that has just connected has proved to hold this token, which lets in a limited number.
+    /// A newcomer that has just connected has proved to hold this token, which admits a limited number.
     Showed {
         /// The newcomer.
         from: NodeId,
         /// Its token.
         pass: Pass,
     },
-    /// It is gone. What was sent may or may not have arrived.
+    /// The connection to a peer is gone. What was sent may or may not have arrived.
     Disconnected(NodeId),
-    /// A peer says something.
+    /// A message of a peer has arrived.
     Message {
-        /// Who, by its pinned identity.
+        /// The sender, by the key that its connection is pinned to.
         from: NodeId,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// A part of a sponsor's snapshot, into a store that has nothing yet.
+    /// A part of a sponsor's snapshot. The store has no rows but those of earlier parts.
     SnapshotRows {
         /// The sponsor.
         from: NodeId,
-        /// Which one.
+        /// The number of the snapshot.
         snapshot: SnapshotId,
-        /// Rows, in any order.
+        /// The rows, in any order.
         rows: Vec<Write>,
     },
-    /// The snapshot is whole.
+    /// A sponsor's snapshot is complete.
     SnapshotEnd {
         /// The sponsor.
         from: NodeId,
-        /// Which one.
+        /// The number of the snapshot.
         snapshot: SnapshotId,
     },
     /// The store has made this batch, and all before it, durable.
@@ -51,21 +51,21 @@ pub enum Input {
     Wake,
 }
 
-/// Something to be done. All that depends on durability has been held back until it is durable.
+/// Something to be done. An output that depends on durable rows comes only once they are durable.
 #[derive(Debug)]
 pub enum Output {
-    /// Give an answer.
+    /// Give this answer.
     Reply(Ready),
     /// Do what the log asks for.
     Log(log::Output),
-    /// The feed has these events, which are durable.
+    /// Tell the readers of the feed of these events, which are durable.
     Events(Told),
     /// The node must stop: the store failed, or going on would break a promise. The text says what happened, what it
     /// means and what to do.
     Halt(String),
-    /// The node was evicted. Open the replica again on the same store, under this id: its next incarnation, which joins
-    /// anew and registers again what had come to nothing.
+    /// The node was evicted. Open the replica again on the same store under this id. That is its next incarnation,
+    /// which joins anew and issues its void registrations again.
     Rejoin(NodeId),
-    /// The node has left the cluster: it may stop for good.
+    /// The node has left the cluster, and may stop for good.
     Left,
 }

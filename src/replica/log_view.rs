@@ -1,4 +1,4 @@
-//! What the registry is lent of the log.
+//! The view of the log that the registry borrows.
 
 use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::crdt::NameOp;
@@ -87,8 +87,8 @@ impl LogView for Log {
         self.phase().may_answer()
     }
 
-    /// How much counts of the log of an earlier incarnation is known once its eviction is final here. Of one that was never
-    /// let in, by all that this member knows, nothing does.
+    /// Returns true where it is known how much of an earlier incarnation's log counts: once its eviction is final on
+    /// this node. Where the incarnation was never admitted, as far as this member knows, nothing of it counts.
     fn is_over(&self, node: NodeId) -> bool {
         self.membership().cut(node).is_some() || !self.membership().is_known(node)
     }
@@ -103,7 +103,7 @@ impl LogView for Log {
         self.cluster().founding().is_some_and(|founding| !founding.former.is_empty() && founding.founders.contains(&me))
     }
 
-    /// Only members issue ops, and only with a clock that can be trusted.
+    /// Returns no error for a member whose clock can be trusted: only such a node issues ops.
     fn may_issue(&self) -> Result<(), Refusal> {
         match (self.phase().may_register(), planted!(replica::suspect(self.view().clock_suspect()))) {
             (Err(Denied::Leaving | Denied::Departed), _) => Err(Refusal::Leaving),

@@ -2,23 +2,22 @@
 //!
 //! # How to drive it
 //!
-//! * [`Replica::open`] takes a store and what the node knows of itself. What it writes
-//!   is committed by the first flush.
-//! * [`Replica::handle`] takes one [`Input`]. Call it as often as there are inputs.
+//! * [`Replica::open`] takes a store and the node's configuration. The first flush commits what it writes.
+//! * [`Replica::handle`] takes one [`Input`]. Call it for each input.
 //! * [`Replica::flush`] ends the step: it decides what has become final, gossips, commits one batch to the store, and
-//!   returns the [`Output`]s to act upon, all of them, in order. Outputs are held back by the batch that they depend on,
-//!   until [`Input::Persisted`] says that it is durable; so nothing is sent, promised or answered that a crash could undo.
-//!   A step that only confirms commits no batch of its own: its rows wait for the next one (`open_batch.rs`), and the
-//!   feed is told of them with that.
+//!   returns the [`Output`]s to act upon, all of them, in order. Outputs are held back until [`Input::Persisted`] says
+//!   that the batch that they depend on is durable. So nothing is sent, promised or answered that a crash could undo. A
+//!   step that only confirms commits no batch of its own: its rows wait for the next one (`open_batch.rs`), and the
+//!   readers of the feed are told of them with that one.
 //! * [`Replica::wake_at`] says when to hand it [`Input::Wake`] at the latest.
 //!
-//! Time is an argument: [`Now`]. The wall clock may jump; timers run on `elapsed`, which does not.
+//! Time is an argument, [`Now`]. The wall clock may jump. Timers run on `elapsed`, which does not.
 //!
 //! # The order of a step
 //!
-//! [`Replica::flush`] is the one place where the order of the parts of a step stands, with the reason of each. Two machines
-//! are stepped there: the [log](crate::log), which knows members and decides when an op counts, and the
-//! [registry](crate::registry), which knows names and says what follows from it.
+//! [`Replica::flush`] is the only place that fixes the order of the parts of a step, and gives the reason of each. It
+//! steps two machines: the [log](crate::log), which knows members and decides when an op counts, and the
+//! [registry](crate::registry), which knows names and says what follows from the op.
 
 #[cfg(any(test, feature = "any"))]
 pub mod any;
@@ -59,12 +58,12 @@ pub use self::request::{ClusterCommand, Request};
 pub use self::verify::{Fault, Finding, Verification, verify};
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::log::{self, Cut, Exit, Log, used_up};
-/// What inputs, outputs and the start of a replica consist of.
+/// The types of inputs, outputs and the start of a replica.
 pub use crate::log::{
     Contact, Entry, Founding, GossipLimits, HeldRow, Lane, Message, Now, Obstacle, Promise, Return, Secrets,
     SnapshotId, Start, Vector,
 };
-/// What requests and answers consist of.
+/// The types of requests and answers.
 pub use crate::registry::*;
 use crate::store::{Batch, Store};
 
@@ -75,98 +74,98 @@ pub struct Replica<S> {
     me: NodeId,
     now: Now,
     store: OpenBatch<S>,
-    /// Decides when an op counts.
+    /// The machine that decides when an op counts.
     log: Log,
-    /// Decides what becomes of names.
+    /// The machine that decides what happens to names.
     registry: Registry,
     /// Requests that wait for the end of the start.
     waiting_for_start: VecDeque<Request>,
     /// Queries that are being answered.
     readings: Readings,
     outbox: Outbox,
-    /// The events that were written and that nobody was told of yet.
+    /// The events that were written and not yet announced to the readers of the feed.
     unannounced: Option<Told>,
     news: News,
 }
 
 impl<S: Store> Replica<S> {
-    /// The store, to read.
+    /// Returns the store for reading.
     pub fn store(&self) -> &S {
         self.store.inner()
     }
 
-    /// The store, for its driver.
+    /// Returns the store for its driver.
     pub fn store_mut(&mut self) -> &mut S {
         self.store.inner_mut()
     }
 
-    /// The store, to be closed. Nothing that is held back gets out.
+    /// Returns the store so that it can be closed. Outputs that are held back are dropped.
     pub fn into_store(self) -> S {
         self.store.into_inner()
     }
 
-    /// Whether rows wait to be committed with later ones.
+    /// Returns true where rows wait to be committed with later ones.
     pub fn has_waiting_rows(&self) -> bool {
         self.store.wake_at() < Millis(u64::MAX)
     }
 
-    /// From now on no row waits to be committed with later ones: each step commits all that was written.
+    /// Has every step from now on commit all that was written, so that no row waits.
     pub fn hurry(&mut self) {
         self.store.hurry();
     }
 
-    /// The node's id.
+    /// Returns the node's id.
     pub fn node(&self) -> NodeId {
         self.me
     }
 
-    /// What the cluster has in common; none while a newcomer has no snapshot.
+    /// Returns what the cluster was founded with; none while a newcomer has no snapshot.
     pub fn founding(&self) -> Option<&Founding> {
         self.log.cluster().founding()
     }
 
-    /// The cursor of the last event, durable when the replica has just been opened.
+    /// Returns the cursor of the last event. It is durable when the replica has just been opened.
     pub fn last_event(&self) -> crate::model::Cursor {
         self.registry.last_event()
     }
 
-    /// Whether this node is a member, by what it knows.
+    /// Returns true where this node is a member, as far as it knows.
     pub fn is_member(&self) -> bool {
         self.log.phase().is_member()
     }
 
-    /// The cluster's secret; none while this node was not let in.
+    /// Returns the cluster's secret; none while this node was not admitted.
     pub fn secret(&self) -> Option<[u8; 32]> {
         self.log.cluster().secret()
     }
 
-    /// Those who are out, as far as this node knows, each with the prefix of its log that counts.
+    /// Returns the nodes that are out, as far as this node knows, each with the prefix of its log that counts.
     pub fn cuts(&self) -> &BTreeMap<NodeId, Cut> {
         self.log.membership().cuts()
     }
 
-    /// Everything at or below it has arrived.
+    /// Returns the watermark: every op at or below it has arrived.
     pub fn watermark(&self) -> Hlc {
         self.log.frontiers().watermark()
     }
 
-    /// The namespaces whose names are private, by the rules in force here.
+    /// Returns the namespaces whose names are private, by the rules in force on this node.
     pub fn private_namespaces(&self) -> &Arc<BTreeSet<String>> {
         self.registry.private_namespaces()
     }
 
-    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    /// Returns for how many milliseconds the disk has made nothing durable, where that is long.
     pub fn disk_hangs(&self) -> Option<u64> {
         self.outbox.disk_hangs(self.now.elapsed)
     }
 
-    /// How many registrations an owner may have from now on that are open, and that hold names; none: any number.
+    /// Sets how many registrations of one owner may be open and how many may hold names, from now on; none: any number.
     pub fn set_limits_of_owner(&mut self, max_open: Option<u32>, max_total: Option<u32>) {
         (self.config.max_open_of_owner, self.config.max_total_of_owner) = (max_open, max_total);
         self.registry.set_limits_of_owner(max_open, max_total);
     }
 
-    /// When to hand it [`Input::Wake`] at the latest, in `elapsed` time.
+    /// Returns when to hand it [`Input::Wake`] at the latest, in `elapsed` time.
     pub fn wake_at(&self) -> Millis {
         let read = if self.readings.is_waiting() && self.log.phase().takes_input() {
             self.now.elapsed
@@ -176,7 +175,7 @@ impl<S: Store> Replica<S> {
         self.log.view().wake_at().min(self.registry.wake_at()).min(self.store.wake_at()).min(read)
     }
 
-    /// Takes one input in. What follows from it comes with the next [`Replica::flush`].
+    /// Takes one input. The outputs that follow from it come with the next [`Replica::flush`].
     pub fn handle(&mut self, now: Now, input: Input) {
         self.begin(now);
         if let Input::Persisted(batch) = input {
@@ -211,7 +210,7 @@ impl<S: Store> Replica<S> {
         self.take_events();
     }
 
-    /// Ends the step. Returns what is to be done now.
+    /// Ends the step. Returns the outputs that are to be acted upon now.
     pub fn flush(&mut self, now: Now) -> Vec<Output> {
         self.begin(now);
         if self.log.phase().is_halted() {
@@ -220,9 +219,9 @@ impl<S: Store> Replica<S> {
         if !self.log.phase().takes_input() {
             return self.outbox.release();
         }
-        // The promise of the time first: whatever is issued from here on lies above it.
+        // The promise of the present time comes first: whatever is issued from here on is above it.
         self.log.promise_time();
-        // Requests that waited for the start are the first of those that this step takes.
+        // Requests that waited for the start come before the other requests of this step.
         if self.log.end_start() {
             self.answer_after_start();
         }
@@ -230,25 +229,25 @@ impl<S: Store> Replica<S> {
         self.log.join_evictions();
         self.log.depart(&mut self.store);
         self.take_events();
-        // What an eviction has made void is issued again by whoever is a member now.
+        // Only a member that knows the evictions of this step issues anew the registrations that they made void.
         self.writer().register_again();
-        // With all ops of the step here, what is final shows; and with that the answers to those who wait.
+        // All ops of the step have arrived now, so it is known what is final, and the waiting requests can be answered.
         if let Some(decision) = self.log.decide() {
             self.writer().decide(decision);
         }
         self.writer().answer_waiting();
         self.take_ready();
-        // The step's ops are written before peers are told of them, and peers hear of them with this step's promise.
+        // The step's ops are written before they are sent to peers, and peers get them with this step's promise.
         let fresh = self.log.write(&mut self.store);
         self.log.tell_forks();
         self.log.gossip(&mut self.store, fresh, self.registry.verdicts().has_contests());
         self.log.announce_peers();
         self.take_events();
-        // Housekeeping does not delay what others wait for.
+        // Housekeeping comes last, so that it does not delay what others wait for.
         self.writer().retell();
         self.writer().tidy();
         self.news.tell(&self.log, now.elapsed);
-        // Last what all of the above has moved, so that one batch holds all of the step.
+        // The changes of all parts above are written at the end, so that one batch holds the whole step.
         if let Some(events) = self.registry.write_events(&mut self.store) {
             self.unannounced = Some(match self.unannounced.take() {
                 Some(before) => before.and(events),
@@ -262,16 +261,16 @@ impl<S: Store> Replica<S> {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
-        // The disk is at work on the batch meanwhile.
+        // The disk writes the batch meanwhile.
         self.read();
         self.answer_confirmed();
         self.outbox.extend(last_word);
         self.outbox.end_step(batch, now.elapsed)
     }
 
-    /// Commits what was written, unless all of it may wait for later rows. Returns the batch that this step's outputs
-    /// depend on: where the rows wait, the last one before them. Whoever reads is given what the store holds, so its answer
-    /// depends on all of it, and so does the cursor of the last event.
+    /// Commits what was written, unless all of it may wait for later rows. Returns the batch on which this step's
+    /// outputs depend: where the rows wait, it is the last one before them. A query is answered with all that the store
+    /// holds, so its answer depends on all rows, and so does the cursor of the last event.
     fn commit(&mut self) -> Batch {
         let tells_others = self.registry.take_tells_others();
         let is_read = planted!(replica::is_read(self.readings.is_waiting() || tells_others));
@@ -285,9 +284,9 @@ impl<S: Store> Replica<S> {
         batch
     }
 
-    /// Answers who waited for a registration of this node's that is confirmed now. That rests on the op, on what others hold
-    /// and on what they promised. So it waits for the batch of the op and for what is open of the membership, and not for
-    /// the rows that say it.
+    /// Answers the requests that waited for registrations of this node that are confirmed now. A confirmation follows
+    /// from the op, from the acknowledgements and from the promises. So the answer waits for the batch of the op and
+    /// for the uncommitted changes of the membership, and not for the rows that record the confirmation.
     fn answer_confirmed(&mut self) {
         for (seq, ready) in self.registry.take_confirmed() {
             let durable = self.outbox.holds_own(seq) && self.store.ground_is_in(self.outbox.persisted);
@@ -305,7 +304,7 @@ impl<S: Store> Replica<S> {
         self.registry.set_time(now);
     }
 
-    /// Takes what the log says, in its order.
+    /// Handles the events of the log in their order.
     fn take_events(&mut self) {
         for event in self.log.take_events() {
             match event {
@@ -318,13 +317,13 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Stops for good: nothing that is held back gets out.
+    /// Stops for good. Outputs that are held back are dropped.
     fn halt(&mut self, reason: String) {
         self.outbox.halt(reason);
         self.log.stop();
     }
 
-    /// What is left to do where this incarnation is over: the last output, after all others of this step.
+    /// Ends this incarnation where it is over. Returns the last output, which comes after all others of this step.
     fn exit(&mut self) -> Option<Output> {
         let exit = self.log.view().exit()?;
         if let Exit::Anew(_, void_from) = exit {
@@ -338,14 +337,14 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Reads on for queries, as much as this step may.
+    /// Reads rows for queries, as many as this step may.
     fn read(&mut self) {
         let reader = Reader { registry: &self.registry, store: &self.store, log: &self.log };
         let ready = self.readings.read(reader);
         self.outbox.extend(ready.into_iter().map(Output::Reply));
     }
 
-    /// The registry with what it is lent.
+    /// Returns the registry with the store and the log that it borrows.
     fn writer(&mut self) -> Writer<'_> {
         Writer { registry: &mut self.registry, store: &mut self.store, log: &mut self.log }
     }

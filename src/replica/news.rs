@@ -1,4 +1,4 @@
-//! What an operator reads in a node's lines of log: who comes and goes, and whether outcomes are held up.
+//! The changes that a node writes to its log for the operator: members that come and go, and outcomes that are held up.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,33 @@ use crate::clock::{Millis, NodeId, Stamp};
 use crate::log::Log;
 use crate::registry::LogView;
 
-/// Outcomes that are held up for so long are told of, milliseconds. A guess: what a restart of a member takes.
+/// After how many milliseconds held-up outcomes are reported. A guess: what a restart of a member takes.
 const HELD_UP: u64 = 5000;
-/// Between two looks, milliseconds.
+/// How often held-up outcomes are looked for, in milliseconds.
 const LOOK_EVERY: u64 = 1000;
 
-/// What was told last.
+/// The state that was reported last.
 #[derive(Debug, Default)]
 pub(super) struct News {
     member: bool,
     members: BTreeSet<NodeId>,
-    /// Those whose eviction is under way.
+    /// The members whose eviction is under way.
     leaving: BTreeSet<NodeId>,
     look_at: Millis,
-    /// The earliest op that is not decided, and since when that is so.
+    /// The earliest undecided op, and since when it has been that.
     oldest: Option<(Stamp, Millis)>,
-    /// It was told that outcomes are held up.
+    /// True where it was reported that outcomes are held up.
     held_up: bool,
 }
 
 impl News {
-    /// Everything is known that a log says now.
+    /// Starts from the present state of the log, of which nothing is reported.
     pub(super) fn of(log: &Log) -> Self {
         let members = log.membership().members().collect();
         Self { members, leaving: log.membership().frozen().clone(), ..Self::default() }
     }
 
-    /// Tells what has changed. Costs next to nothing where nothing has.
+    /// Reports what has changed. It costs next to nothing where nothing has.
     pub(super) fn tell(&mut self, log: &Log, now: Millis) {
         if self.member != log.phase().is_member() {
             self.member = !self.member;
@@ -71,7 +71,7 @@ impl News {
             if membership.has_left(*node) {
                 tracing::info!(%node, label, ops, "a member has left");
             } else {
-                // Whoever joins in last may learn at once that it is done.
+                // A member that joins in an eviction last may learn of it and of its end at once.
                 if !self.leaving.contains(node) {
                     tell_begun(log, *node);
                 }
@@ -81,7 +81,7 @@ impl News {
         self.members = members;
     }
 
-    /// Whether the earliest undecided op has been that for long.
+    /// Reports where the earliest undecided op has been that for long.
     fn look_for_delay(&mut self, log: &Log, now: Millis) {
         let oldest = log.frontiers().oldest();
         let since = match (oldest, self.oldest) {
@@ -110,7 +110,7 @@ impl News {
     }
 }
 
-/// Says that a member is on its way out, and who takes nothing more of its log: at first whoever began it.
+/// Reports that the eviction of a member has begun, and which members have frozen its log: at first the one that began.
 fn tell_begun(log: &Log, node: NodeId) {
     let label = log.contacts().label(node);
     let frozen_by = log.contacts().named(log.membership().frozen_by(node));
@@ -126,7 +126,7 @@ mod tests {
     use tracing::field::{Field, Visit};
     use tracing::{Event, Metadata, Subscriber, span};
 
-    /// Lines of log, each with its level.
+    /// The lines of the log, each with its level.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -166,7 +166,7 @@ mod tests {
     use super::super::*;
     use crate::store::memory::MemoryStore;
 
-    /// What each node tells while something happens to a cluster, without the nodes' ids.
+    /// Returns the lines that the nodes log while something happens to a cluster, without the nodes' ids.
     fn told(happens: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         tracing::subscriber::with_default(lines.clone(), happens);
@@ -224,7 +224,7 @@ mod tests {
             cluster.pass(30_000);
             cluster.heal();
         });
-        // The node that is cut off has nothing that waits.
+        // On the node that is cut off no outcome is waiting.
         assert_eq!(counted(&lines), [("nothing becomes", 2), ("again", 2)].into(), "{lines:?}");
         assert!(lines.iter().filter(|line| line.starts_with("WARN")).all(|line| line.contains("n3 (")), "{lines:?}");
     }

@@ -1,47 +1,47 @@
-//! The batch that is open: what was written since the last commit, and whether it may wait for the next one.
+//! The open batch: the rows that were written since the last commit. It knows whether they may wait for the next one.
 //!
-//! Most of what a step writes has to be durable before the step may be spoken of: ops, rejections, ends, the promise ceiling.
-//! The rows of a step that only confirms are different. Everything that they say follows from ops, acknowledgements and
-//! promises, and those are durable at whoever has spoken of them. After a crash the same follows again. So these rows may wait:
-//! they are committed together with the next rows that may not, or by themselves a few milliseconds later.
+//! Most of what a step writes has to be durable before anybody learns of it: ops, rejections, ends, the promise
+//! ceiling. The rows of a step that only confirms are different. They follow from ops, acknowledgements and promises,
+//! which are durable at the nodes that sent them. After a crash the same follows again. So these rows may wait: they
+//! are committed with the next rows that may not wait, or by themselves a few milliseconds later.
 
 use crate::clock::Millis;
 use crate::store::schema::{self, Named, Rows};
 use crate::store::{Batch, Direction, Store, StoreFailure, Table, Visit};
 
-/// For how long rows wait at most, milliseconds. A guess: some fsyncs of a disk, and less than anybody notices who reads the
-/// feed.
+/// For how long rows wait at most, in milliseconds. A guess: some fsyncs of a disk, and less than a reader of the feed
+/// notices.
 const ROWS_WAIT: u64 = 5;
 
-/// What an open batch consists of.
+/// The content of an open batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Content {
     Nothing,
     /// Only rows that follow from what is durable.
     Derived,
-    /// Also rows that say something new about names.
+    /// Also rows with something new about names.
     New,
-    /// Also rows that later words rest on whatever they are about: who is a member, and where this node stands in its life.
+    /// Also rows on which every later output depends: the membership, and the phase of this node.
     Ground,
 }
 
-/// A store together with what its open batch consists of.
+/// A store together with the content of its open batch.
 #[derive(Debug)]
 pub(super) struct OpenBatch<S> {
     store: S,
     content: Content,
     /// The last batch that was committed.
     committed: Batch,
-    /// The last batch whose rows are ground for other words.
+    /// The last batch with rows on which every later output depends.
     ground: Batch,
     /// Since when rows wait, in `elapsed` time.
     waits_since: Option<Millis>,
-    /// Nothing waits any more.
+    /// True where nothing waits any more.
     hurries: bool,
 }
 
 impl<S: Store> OpenBatch<S> {
-    /// A store in which anything may have been written.
+    /// Makes the open batch of a store in which anything may have been written.
     pub(super) fn new(store: S) -> Self {
         Self { store, content: Content::Ground, committed: 0, ground: 0, waits_since: None, hurries: false }
     }
@@ -58,33 +58,33 @@ impl<S: Store> OpenBatch<S> {
         self.store
     }
 
-    /// The last batch that was committed.
+    /// Returns the last batch that was committed.
     pub(super) fn committed(&self) -> Batch {
         self.committed
     }
 
-    /// Whether everything that words rest on whatever they are about was committed with this batch or before.
+    /// Returns true where all rows on which every output depends were committed with this batch or before.
     pub(super) fn ground_is_in(&self, batch: Batch) -> bool {
         self.content < Content::Ground && self.ground <= batch
     }
 
-    /// Whether all that was written may wait for a later commit.
+    /// Returns true where all that was written may wait for a later commit.
     pub(super) fn may_wait(&self, now: Millis) -> bool {
         let is_early = now < self.waits_since.unwrap_or(now).plus(ROWS_WAIT);
         self.content == Content::Derived && is_early && !self.hurries
     }
 
-    /// The rows wait from now on, or go on to wait.
+    /// Has the rows wait from now on, or wait longer.
     pub(super) fn wait(&mut self, now: Millis) {
         self.waits_since.get_or_insert(now);
     }
 
-    /// When rows that wait are committed at the latest, in `elapsed` time.
+    /// Returns when waiting rows are committed at the latest, in `elapsed` time.
     pub(super) fn wake_at(&self) -> Millis {
         self.waits_since.map_or(Millis(u64::MAX), |since| since.plus(ROWS_WAIT))
     }
 
-    /// From now on nothing waits.
+    /// Has nothing wait from now on.
     pub(super) fn hurry(&mut self) {
         self.hurries = true;
     }
@@ -94,7 +94,7 @@ impl<S: Store> OpenBatch<S> {
     }
 }
 
-/// What a row that is put adds to a batch.
+/// Returns what putting a row adds to a batch.
 fn put_content(table: Table, key: &[u8]) -> Content {
     let follows = match table {
         Table::Events => true,
@@ -104,7 +104,7 @@ fn put_content(table: Table, key: &[u8]) -> Content {
     if planted!(replica::row_may_wait(follows)) { Content::Derived } else { other_content(table) }
 }
 
-/// What any other change of a row adds to it.
+/// Returns what any other change of a row adds to a batch.
 fn other_content(table: Table) -> Content {
     match table {
         Table::Membership | Table::Cluster | Table::Meta => Content::Ground,

@@ -1,4 +1,4 @@
-//! What a step wants done is held back until the batch that it depends on is durable.
+//! The outbox: it holds outputs back until the batch that they depend on is durable.
 
 use std::collections::VecDeque;
 
@@ -7,25 +7,26 @@ use crate::clock::{Millis, NodeId};
 use crate::log::{self, Seq};
 use crate::store::Batch;
 
-/// Outputs that wait for the disk at most before messages among them are dropped. A guess: some hundred megabytes.
+/// The most outputs that wait for the disk; beyond it messages among them are dropped. A guess: some hundred megabytes.
 const MOST_HELD_BACK: usize = 100_000;
-/// A disk that makes nothing durable for so many milliseconds hangs, and the node says so. A guess: longer than a busy disk
-/// takes, shorter than an operator's patience.
+/// A disk that makes nothing durable for so many milliseconds hangs, and the node reports it. A guess: longer than a
+/// busy disk takes, shorter than an operator's patience.
 const DISK_HANGS: u64 = 2000;
 
 /// The outputs of a node that have not been handed out.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Those of this step.
+    /// The outputs of this step.
     step: Vec<Output>,
-    /// What rests on nothing that could be lost.
+    /// The outputs that depend on no batch that could be lost.
     at_once: Vec<Output>,
-    /// What waits for its batch, in order.
+    /// The outputs that wait for their batches, in order.
     pub(super) gated: VecDeque<(Batch, Output)>,
     pub(super) persisted: Batch,
-    /// How far this node's own log is in batches that are not durable yet, in order.
+    /// The batches that are not durable yet and extend this node's own log, each with the last op that it has, in
+    /// order.
     own_log: VecDeque<(Batch, Seq)>,
-    /// How much of it is durable.
+    /// The last op of this node's own log that is durable.
     own_durable: Seq,
     /// Since when the disk has made nothing durable, in `elapsed` time; none where nothing waits for it.
     disk_waits: Option<Millis>,
@@ -41,12 +42,12 @@ impl Outbox {
         self.step.extend(outputs);
     }
 
-    /// Hands an output out with the next ones, whatever waits for the disk.
+    /// Adds an output that does not wait for the disk. It is handed out with the next ones.
     pub(super) fn push_at_once(&mut self, output: Output) {
         self.at_once.push(output);
     }
 
-    /// The store has made a batch, and all before it, durable.
+    /// Notes that the store has made a batch, and all before it, durable.
     pub(super) fn persisted(&mut self, batch: Batch) {
         if batch > self.persisted {
             self.disk_waits = None;
@@ -57,21 +58,21 @@ impl Outbox {
         }
     }
 
-    /// A batch was committed, with which this node's own log is so long.
+    /// Notes a committed batch, with the last op of this node's own log that it has.
     pub(super) fn committed(&mut self, batch: Batch, own: Seq) {
         if self.own_log.back().map_or(self.own_durable, |(_, seq)| *seq) != own {
             self.own_log.push_back((batch, own));
         }
     }
 
-    /// Whether so much of this node's own log is durable.
+    /// Returns true where this op of this node's own log is durable.
     pub(super) fn holds_own(&self, seq: Seq) -> bool {
         self.own_durable >= seq
     }
 
-    /// Drops what is on its way to a peer whose connection is gone. What still waits for the disk belongs to that connection:
-    /// a request to join that went out on the next one would bring a snapshot that nobody waits for any more, and that mixes
-    /// with another's.
+    /// Drops the outputs to a peer whose connection is gone. Outputs that still wait for the disk belong to that
+    /// connection: a request to join that was sent on the next connection would bring a snapshot that nobody waits for
+    /// any more and that mixes with another.
     pub(super) fn forget_peer(&mut self, peer: NodeId) {
         let gone = |output: &Output| {
             let Output::Log(log::Output::Send { to, .. } | log::Output::SendSnapshot { to, .. }) = output else {
@@ -83,7 +84,7 @@ impl Outbox {
         self.step.retain(|output| !gone(output));
     }
 
-    /// Ends a step whose outputs depend on this batch: returns what may be done now.
+    /// Ends a step whose outputs depend on this batch. Returns the outputs that may be acted upon now.
     pub(super) fn end_step(&mut self, batch: Batch, now: Millis) -> Vec<Output> {
         if self.gated.is_empty() && batch <= self.persisted {
             self.disk_waits = None;
@@ -94,8 +95,8 @@ impl Outbox {
         self.release()
     }
 
-    /// Holds this step's outputs back until its batch is durable. Where the disk hangs, what anti-entropy makes up for is
-    /// dropped at once, and every message before what waits grows too large.
+    /// Holds this step's outputs back until its batch is durable. While the disk hangs, messages that anti-entropy
+    /// makes up for are dropped. Where too many outputs wait already, all messages are.
     fn hold_back(&mut self, batch: Batch, now: Millis) {
         let since = *self.disk_waits.get_or_insert(now);
         let waited = now.since(since);
@@ -118,7 +119,7 @@ impl Outbox {
         self.step = outputs;
     }
 
-    /// The outputs whose batches are durable.
+    /// Takes the outputs whose batches are durable.
     pub(super) fn release(&mut self) -> Vec<Output> {
         let durable =
             self.gated.iter().take_while(|(batch, _)| planted!(replica::is_durable(*batch <= self.persisted))).count();
@@ -127,23 +128,23 @@ impl Outbox {
         released
     }
 
-    /// For how many milliseconds the disk has made nothing durable, where that is long.
+    /// Returns for how many milliseconds the disk has made nothing durable, where that is long.
     pub(super) fn disk_hangs(&self, now: Millis) -> Option<u64> {
         let waited = now.since(self.disk_waits?);
         (waited >= DISK_HANGS).then_some(waited)
     }
 
-    /// The same, where nothing more can wait for the disk.
+    /// Returns the same where no more outputs can wait for the disk.
     pub(super) fn is_full(&self, now: Millis) -> Option<u64> {
         self.disk_hangs(now).filter(|_| self.gated.len() >= MOST_HELD_BACK)
     }
 
-    /// The outputs of a step that ended the node: nothing that is held back gets out.
+    /// Takes the outputs of a step that has halted the node. Outputs that are held back stay so.
     pub(super) fn take_step(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.step)
     }
 
-    /// Nothing gets out any more but this.
+    /// Drops all outputs and leaves only this one.
     pub(super) fn halt(&mut self, reason: String) {
         self.gated.clear();
         self.at_once.clear();

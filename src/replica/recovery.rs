@@ -1,8 +1,9 @@
 //! Recovery from a disaster: where all other nodes are lost, a new cluster is made of what one directory holds.
 //!
-//! What is here of the old cluster's logs counts, nothing more of them is ever taken, and the new cluster's only member
-//! decides by itself whatever was open. Its id and its secret are new, so that nodes of the old cluster which turn out to
-//! live do not mix with it by accident: each comes in as its next incarnation, and registers again what was not saved.
+//! The prefixes of the old cluster's logs that the directory holds count, nothing more of these logs is ever taken, and
+//! the only member of the new cluster decides everything undecided by itself. The new cluster has a new id and a new
+//! secret, so that nodes of the old cluster that are still alive do not mix with it by accident: each joins under its
+//! next incarnation, and issues again the registrations that were not saved.
 
 use std::collections::BTreeMap;
 
@@ -15,38 +16,38 @@ use crate::name::Pepper;
 use crate::store::Store;
 use crate::store::schema::{self, Cell, Rows};
 
-/// What a directory holds, for whoever is to decide whether a cluster is to be made of it.
+/// What a directory holds, for the operator who decides whether to make a cluster of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holdings {
-    /// Whose directory it is.
+    /// The node that the directory belongs to.
     pub node: NodeId,
-    /// Members of its cluster, by what it knows; itself included.
+    /// The number of members of its cluster with itself, as far as it knows.
     pub members: usize,
-    /// Registrations of all nodes, whatever became of them.
+    /// The number of registrations of all nodes, with any outcome.
     pub registrations: u64,
-    /// Those of them whose outcome is open.
+    /// The number of registrations without a final outcome.
     pub pending: u64,
-    /// Everything at or below it had arrived, by what it had stored.
+    /// The stored watermark: every op at or below it had arrived.
     pub watermark: Hlc,
-    /// The latest that it knows of anything.
+    /// The latest timestamp that it knows of.
     pub latest: Hlc,
 }
 
-/// No cluster can be made of a directory. Nothing was changed.
+/// The reason why no cluster can be made of a directory. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// Its state is not whole.
+    /// The directory holds no whole state.
     #[error(
         "this data directory holds no whole state of a cluster: its node was about to take the state anew from another one, or never had it; nothing was changed. Recover from the directory of another node, or from a backup"
     )]
     NotWhole,
-    /// There is no further incarnation.
+    /// The node has no further incarnation.
     #[error("this node has used up its incarnations; nothing was changed. Recover from the directory of another node")]
     UsedUp,
 }
 
-/// Takes back that a state was set aside for the next incarnation, where it is still whole, so that the replica opens
-/// with it. Commits nothing.
+/// Undoes that a state was set aside for the next incarnation, where it is still whole, so that the replica opens with
+/// it. It commits nothing.
 ///
 /// # Errors
 /// There is no whole state. Nothing was changed.
@@ -63,7 +64,7 @@ pub fn lay_open(store: &mut impl Store) -> Result<(), RecoverError> {
 }
 
 impl<S: Store> Replica<S> {
-    /// What its store holds.
+    /// Returns what the store holds.
     pub fn holdings(&self) -> Holdings {
         Holdings {
             node: self.me,
@@ -75,11 +76,12 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Makes a new cluster, with this id and secret, of what a stopped node left, with the next incarnation of its key as the only member. In one
-    /// batch, which is committed. What is open is decided, and told, when the node is next started.
+    /// Makes a new cluster with this id and secret of a stopped node's store, in one batch, which is committed. The
+    /// only member is the next incarnation of the node's key. When the node is next started it decides what is
+    /// undecided and writes the events.
     ///
     /// # Errors
-    /// It has used up its incarnations. Nothing was changed.
+    /// The node has used up its incarnations. Nothing was changed.
     pub fn recover(mut self, id: ClusterId, secret: [u8; 32]) -> Result<(S, NodeId), RecoverError> {
         let former = self.saved();
         let own = former.keys().copied().filter(|node| node.key_part() == self.me.key_part());
@@ -103,7 +105,7 @@ impl<S: Store> Replica<S> {
         Ok((self.store.into_inner(), next))
     }
 
-    /// Whoever was in the cluster or on the way, and how much of each log is here.
+    /// Returns the nodes that were members or on their way to be, each with the prefix of its log that is in the store.
     fn saved(&self) -> BTreeMap<NodeId, Cut> {
         let logs = self.log.frontiers().logs();
         let known = self.log.membership().ever().chain(logs).chain([self.me]);

@@ -1,4 +1,4 @@
-//! What is asked of a replica, each with where the answer goes.
+//! The requests to a replica, each with the function that takes its answer.
 
 use uuid::Uuid;
 
@@ -6,64 +6,66 @@ use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, Namespace, Registration};
 use crate::registry::{Asked, AwaitFinal, Caller, ClusterSecret, Command, Reply, SetRules};
 
-/// Something asked of a node. There is one answer to each.
+/// A request to a node. Each gets one answer.
 #[derive(Debug)]
 pub enum Request {
-    /// A client wants to change something.
+    /// A client changes registrations or names.
     Command(Box<Command>, Caller, Reply<Registration>),
-    /// What became of a registration.
+    /// A client asks for the outcome of a registration.
     Outcome {
-        /// Its id.
+        /// The registration's id.
         id: Uuid,
-        /// Answer when it is final, or when the wait ends with what is known then; none: at once.
+        /// Answer when the outcome is final, or when the wait ends with what is known then; none: answer at once.
         wait: Option<AwaitFinal>,
-        /// Who asks.
+        /// The caller.
         caller: Caller,
-        /// Where the answer goes.
+        /// Takes the answer.
         reply: Reply<Registration>,
     },
-    /// Rules for a namespace.
+    /// Sets the rules of a namespace.
     SetRules(SetRules, Caller, Reply<Namespace>),
-    /// Something that only reads.
+    /// A query, which only reads.
     Query(Asked),
-    /// Something about the cluster.
+    /// A command about the cluster.
     Cluster(ClusterCommand, Reply<Cluster>),
 }
 
-/// What operators ask. Each is answered with the cluster as it is then.
+/// An operator's command about the cluster. Its answer is the state of the cluster after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClusterCommand {
-    /// Members, promises, what the watermark waits for.
+    /// Shows the members, their promises, and what the watermark waits for.
     Show,
-    /// Put a member out of the cluster for good. Answered once it has begun, or where it is done already; it is done when all
-    /// who stay have joined in.
+    /// Evicts a member for good. It is answered once the eviction has begun, or where it is done already. The eviction
+    /// is done when all members that stay have joined in.
     Evict {
         /// The member.
         node: NodeId,
-        /// Also where no majority is in contact that would stay: the eviction is carried out once one is.
+        /// True to begin also where no majority that would stay is in contact. The eviction is carried out once one is.
         force: bool,
     },
-    /// Change settings of the cluster, which are in force here at once.
+    /// Changes settings of the cluster. They are in force on this node at once.
     Configure(ClusterSettingsBody),
-    /// Keep the key of a member, or of one who was a member, out of the cluster from when it is out on; or let it in again.
+    /// Bans the key of a present or former member from joining, or lifts the ban. A present member stays until it is
+    /// evicted.
     Ban {
         /// Any incarnation of the key.
         node: NodeId,
-        /// Whether it is kept out.
+        /// True for a ban, false to lift it.
         banned: bool,
     },
-    /// Give the cluster another secret.
+    /// Replaces the cluster's secret.
     RotateSecret(ClusterSecret),
-    /// Leave the cluster. Answered once it has begun; the node is out when it has handed over what it holds.
+    /// Leaves the cluster. It is answered once the leave has begun. The node is out when it has handed over what it
+    /// holds.
     Leave {
-        /// Stay after all, where the last op has not been issued.
+        /// True to stay after all, where the last op has not been issued.
         cancel: bool,
     },
 }
 
 impl Request {
-    /// Whether it may have the node issue an op, and so waits for the end of a start. To evict a member, or to leave, may be
-    /// done later than anybody waits for, so these do not.
+    /// Returns true where the request may have the node issue an op, so that it waits for the end of a start. An
+    /// eviction or a leave is carried out later than anybody waits for, so these do not wait.
     pub(super) fn issues_ops(&self) -> bool {
         matches!(self, Self::Command(..) | Self::SetRules(..) | Self::Cluster(ClusterCommand::Configure(_), _))
     }

@@ -1,4 +1,4 @@
-//! Requests come in: those of operators, about the cluster, are taken here, and all others are the registry's.
+//! Incoming requests: those of operators about the cluster are handled here, and all others by the registry.
 
 use super::Replica;
 use super::input::Output;
@@ -8,12 +8,12 @@ use crate::model::Cluster;
 use crate::registry::{LogView, Ready, Refusal};
 use crate::store::Store;
 
-/// Requests that wait for the end of the start at most. A guess: some seconds' worth of sign-ups.
+/// The most requests that wait for the end of the start. A guess: some seconds' worth of sign-ups.
 const MOST_WAITING: usize = 4096;
 
 impl<S: Store> Replica<S> {
     pub(super) fn on_request(&mut self, request: Request) {
-        // No answer may wait behind the disk for ever.
+        // An answer must not wait for a disk that hangs.
         if let Some(waited) = self.outbox.is_full(self.now.elapsed) {
             let why = format!("its disk has made nothing durable for {} s, and too much waits for it", waited / 1000);
             let refused = refuse(request, Refusal::Unavailable(why));
@@ -48,13 +48,13 @@ impl<S: Store> Replica<S> {
         self.outbox.extend(ready.map(Output::Reply));
     }
 
-    /// Takes the answers that the registry has ready.
+    /// Takes the finished answers of the registry.
     pub(super) fn take_ready(&mut self) {
         let ready = self.registry.take_ready();
         self.outbox.extend(ready.into_iter().map(Output::Reply));
     }
 
-    /// Keeps a request for after the start.
+    /// Keeps a request until the start has ended.
     fn wait_for_start(&mut self, request: Request) {
         if self.waiting_for_start.len() < MOST_WAITING {
             self.waiting_for_start.push_back(request);
@@ -63,7 +63,7 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Takes the requests that waited for the end of the start.
+    /// Handles the requests that waited for the end of the start.
     pub(super) fn answer_after_start(&mut self) {
         for request in std::mem::take(&mut self.waiting_for_start) {
             self.on_request(request);

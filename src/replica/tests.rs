@@ -1,4 +1,4 @@
-//! Replicas that talk over perfect links, driven by hand: the basic stories. The simulator tells the rest.
+//! Replicas that talk over perfect links and are driven by hand: the basic stories. The simulator tests the rest.
 
 mod erase;
 mod extend;
@@ -31,12 +31,12 @@ use crate::store::{Batch, Table, Write};
 
 type Token = u64;
 
-/// What was answered, by the number of the request.
+/// The answers, by the number of the request.
 #[derive(Clone, Default)]
 struct Replies(Arc<Mutex<BTreeMap<Token, Reply>>>);
 
 impl Replies {
-    /// Where the answer to a request goes.
+    /// Returns the function that takes the answer to a request.
     fn to(&self, token: Token) -> impl FnOnce(Reply) + Send + 'static {
         let replies = self.clone();
         move |reply| assert!(replies.0.lock().unwrap().insert(token, reply).is_none(), "answered twice")
@@ -51,7 +51,7 @@ impl Replies {
     }
 }
 
-/// A cluster with its own time; everything is durable at once and every message of a live link arrives.
+/// A cluster with its own time. Everything is durable at once, and every message on a connected link arrives.
 pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<NodeId, Replica<MemoryStore>>,
     cut: BTreeSet<(NodeId, NodeId)>,
@@ -70,7 +70,7 @@ pub(super) fn config(n: u64) -> Config {
     Config::new(contact, n)
 }
 
-/// A cluster of these that keeps all events.
+/// The founding of a cluster of these nodes that keeps all events.
 fn found(founders: BTreeSet<NodeId>, secret: [u8; 32]) -> Start {
     let settings = Settings { keep_events: None, ..Settings::default() };
     Start::Found { founding: Founding { founders, settings, ..Founding::default() }, secret }
@@ -103,7 +103,7 @@ impl Cluster {
         self.nodes.get_mut(&b).unwrap().handle(self.now, Input::Connected(a));
     }
 
-    /// A node sees that another is gone.
+    /// Tells a node that the connection to another one is gone.
     pub(super) fn lose(&mut self, node: NodeId, gone: NodeId) {
         self.nodes.get_mut(&node).unwrap().handle(self.now, Input::Disconnected(gone));
     }
@@ -121,7 +121,7 @@ impl Cluster {
         self.pass(3000);
     }
 
-    /// Runs all nodes until nobody has anything to do now.
+    /// Runs all nodes until none has anything to do at this time.
     fn settle(&mut self) {
         for _ in 0..1000 {
             let mut busy = false;
@@ -183,7 +183,7 @@ impl Cluster {
         }
     }
 
-    /// Asks a node, and lets the cluster settle unless told to wait.
+    /// Sends a node a request and runs nothing. Returns the number under which the answer will be found.
     fn ask(&mut self, n: u64, request: impl Into<Request>) -> Token {
         let token = self.next_token;
         self.next_token += 1;
@@ -200,7 +200,7 @@ impl Cluster {
         self.replies.remove(&token).expect("answered")
     }
 
-    /// What a query of this caller's is answered.
+    /// Returns the answer to this caller's query.
     fn query<Q: Query>(&mut self, n: u64, query: Q, caller: Caller) -> Result<Q::Answer, Refusal> {
         let (sender, answer) = std::sync::mpsc::channel();
         let reply = crate::registry::Reply::to(move |answer| drop(sender.send(answer)));
@@ -253,12 +253,12 @@ fn name_request(name: &str) -> NameRef {
     NameRef { namespace: "username".into(), name: name.into() }
 }
 
-/// The claim of a registration to this name, for a rename.
+/// Returns the claim of a registration to this name, to be replaced by a rename.
 fn in_place_of(registration: Uuid, NameRef { namespace, name }: NameRef) -> Option<ReplacesBody> {
     Some(ReplacesBody { registration, namespace, name })
 }
 
-/// All events, so many in a page.
+/// Asks for all events, with so many in a page.
 fn page_of(limit: usize) -> EventQuery {
     EventQuery { limit: Some(limit), ..EventQuery::default() }
 }
@@ -480,7 +480,7 @@ fn a_node_opens_what_it_left() {
     let alice = cluster.claim(1, "alice");
     let before = cluster.nodes[&node(1)].log.own().last();
     let store = cluster.nodes.remove(&node(1)).unwrap().store().clone();
-    // The clock was set back an hour meanwhile.
+    // The clock was set back by an hour meanwhile.
     cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);
     assert!(matches!(Replica::open(config(2), store.clone(), None, cluster.now), Err(OpenError::OtherNode { .. })));
     cluster.nodes.insert(node(1), Replica::open(config(1), store, None, cluster.now).unwrap());
@@ -527,7 +527,7 @@ fn a_failed_store_halts_the_node_and_nothing_gets_out() {
 #[test]
 fn ops_from_too_far_ahead_are_not_taken_and_both_sides_know() {
     let mut cluster = Cluster::founded(2);
-    // A clock that jumps is not followed; one that went fast for long would be.
+    // The elapsed time moves as well: a clock that only jumps is not followed.
     let ahead = Now { wall: cluster.now.wall.plus(60_000), elapsed: cluster.now.elapsed.plus(60_000) };
     let first = cluster.nodes.get_mut(&node(1)).unwrap();
     first.handle(ahead, Input::Request(Request::from(Command::Register(names(&["alice"]))).with(|_| ())));

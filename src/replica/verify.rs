@@ -1,5 +1,5 @@
-//! Whether what a store holds fits together. Reads only, and takes nothing for granted: a row that cannot be read is a
-//! finding and no panic.
+//! The check that the rows of a store fit together. It only reads, and trusts nothing: a row that cannot be read is a
+//! finding and not a panic.
 
 mod findings;
 mod names;
@@ -19,10 +19,10 @@ use crate::name::{Pepper, check_namespace};
 use crate::store::schema::{self, Cell, Found, LogKey, NameKey, Owned, OwnerKey, Rows, Span};
 use crate::store::{Direction, Store, Table};
 
-/// Findings of one kind that are told in full.
+/// The most findings of one kind that are reported in full.
 const EXAMPLES: usize = 5;
 
-/// Checks all tables. `first` is the first incarnation of the identity that the store is to belong to.
+/// Checks all tables. `first` is the first incarnation of the identity that the store should belong to.
 #[must_use]
 pub fn verify(store: &impl Store, first: NodeId) -> Verification {
     let mut check = Check { store, found: Verification::default(), faults: BTreeMap::new() };
@@ -45,7 +45,7 @@ pub fn verify(store: &impl Store, first: NodeId) -> Verification {
     found
 }
 
-/// What is kept of one log.
+/// The part of one log that is kept.
 #[derive(Clone, Copy)]
 struct Kept {
     first: Seq,
@@ -83,7 +83,7 @@ impl<S: Store> Check<'_, S> {
         T::each(self.store, &Span::all(), |found| visit(self, found));
     }
 
-    /// Visits the rows of a table whose keys and rows can be read; the others are findings.
+    /// Visits the rows of a table whose keys and values can be read. The others are findings.
     fn each_readable<T: Rows>(&mut self, mut visit: impl FnMut(&mut Self, &Found<'_, T>, T::Key<'_>, Owned<T>)) {
         self.each::<T>(|check, found| {
             let row = check.read(&found);
@@ -145,8 +145,8 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// What the node has to make good after an eviction, what it may forget, what its callers have open, and when it learnt
-    /// how claims ended.
+    /// Checks what the node has to issue anew after an eviction, what it may forget, what its callers have open, and
+    /// when it learned how claims ended.
     fn make_good(&mut self) {
         self.each_readable::<schema::Over>(|_, _, _, _| {});
         self.each_readable::<schema::Charges>(|_, _, _, ()| {});
@@ -156,7 +156,7 @@ impl<S: Store> Check<'_, S> {
         self.each_readable::<schema::Endings>(|_, _, _, _| {});
     }
 
-    /// What callers hold, and that it is counted right.
+    /// Checks what callers hold, and that the counts of it are right.
     fn held(&mut self) {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         self.each_readable::<schema::HeldBy>(|_, _, _, token| *counts.entry(token).or_default() += 1);
@@ -170,7 +170,7 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// The cluster's state.
+    /// Checks the cluster's state.
     fn state(&mut self) {
         let (logs, membership) = self.logs();
         let applied = self.frontiers(&logs);
@@ -206,7 +206,7 @@ impl<S: Store> Check<'_, S> {
         (logs, membership)
     }
 
-    /// An op continues what is before it in its log. What stood before the first that is kept has left all logs.
+    /// Checks that an op continues its log. The ops before the first one that is kept were truncated.
     fn op(&mut self, op: &Op, logs: &mut Logs) {
         self.found.ops += 1;
         let Op { node, seq, hlc, chain, .. } = *op;
@@ -224,7 +224,7 @@ impl<S: Store> Check<'_, S> {
         logs.insert(node, Kept { first, last: seq, hlc, chain });
     }
 
-    /// How far each log is applied.
+    /// Checks how far each log is applied.
     fn frontiers(&mut self, logs: &Logs) -> BTreeMap<NodeId, Seq> {
         let mut applied = BTreeMap::new();
         self.each_readable::<schema::Frontiers>(|check, _, node, frontier| {
@@ -233,7 +233,7 @@ impl<S: Store> Check<'_, S> {
                 Some(kept) => {
                     (kept.last, kept.chain) == (frontier.applied, frontier.chain) && kept.first <= frontier.decided + 1
                 }
-                // All of it has left the log.
+                // The whole log was truncated.
                 None => frontier.decided == frontier.applied,
             };
             let (kept, upto) = (logs.get(&node).map(|kept| (kept.first, kept.last)), frontier.applied);
@@ -257,7 +257,7 @@ impl<S: Store> Check<'_, S> {
             let owner = schema::Owners::has(check.store, OwnerKey { owner: &registration.owner, stamp });
             let owner = owner != registration.erased;
             check.wrong_unless(owner, Fault::Registration, || format!("{stamp} is not found by its owner"));
-            // One of an earlier life, which was rejected and came to nothing, is known here alone.
+            // A rejected registration of an earlier incarnation whose op is void is known on this node alone.
             if registration.rejected && stamp.node.key_part() == me.key_part() && stamp.node < me {
                 return;
             }
@@ -265,7 +265,7 @@ impl<S: Store> Check<'_, S> {
             check.wrong_unless(counts, Fault::Registration, || format!("{stamp} is of no op that counts"));
             let id = registration.chosen_id.is_none_or(|id| check.twins(id).contains(&stamp));
             check.wrong_unless(id, Fault::Registration, || format!("{stamp} is not found by its id"));
-            // Its names are left, or it is to be erased and a row says so.
+            // An erased registration has no text left. One that is to be erased has a row that says so.
             if registration.erased {
                 let blank = |claim: &Claim| claim.name.is_empty() && claim.key.len() == Pepper::HASH_LEN;
                 let blank = registration.owner.is_empty()
@@ -307,7 +307,7 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// What is to be erased, and names that are found by their hashes.
+    /// Checks the registrations that are to be erased, and the names that are found by their hashes.
     fn erased(&mut self) {
         let (settled, mut hides) = (self.single::<schema::Settled>().unwrap_or_default(), false);
         self.each::<schema::Erasing>(|check, found| {
@@ -331,7 +331,7 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// The rules of a namespace are at least as late as any that the logs still have.
+    /// Checks that the rules of a namespace are at least as late as all of its rules in the logs.
     fn namespaces(&mut self, applied: &BTreeMap<NodeId, Seq>) {
         self.each_readable::<schema::Namespaces>(|check, _, text, Namespace { stamp, seq, rules }| {
             let named = check_namespace(text).is_ok();
@@ -342,7 +342,7 @@ impl<S: Store> Check<'_, S> {
             check.wrong_unless(counts, Fault::Namespace, || format!("the rules of {text} are of no op that counts"));
         });
         self.each::<schema::Log>(|check, found| {
-            // Those that cannot be read are told of elsewhere.
+            // Chunks that cannot be read are reported elsewhere.
             for op in found.decode().unwrap_or_default() {
                 let Body::Name(NameOp::Namespace { namespace, rules }) = &op.body else { continue };
                 let kept = schema::Namespaces::try_get(check.store, namespace);
@@ -373,8 +373,8 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// The membership ops are those of the logs, as far as these are kept; those of a cluster that this one was recovered
-    /// from say nothing any more.
+    /// Checks that the membership ops are those of the logs, as far as these are kept. Logs of a cluster that this one
+    /// was recovered from are not compared.
     fn membership(&mut self, logs: &Logs, mut ops: MembershipOps) {
         let former = self.single::<schema::Founding>().map(|founding| founding.former);
         let former = former.unwrap_or_default();

@@ -1,10 +1,11 @@
-//! Catching up: what a peer lacks is sent ahead of what it has said that it has.
+//! Catching up: a peer is sent the ops that it lacks before it has acknowledged the ones that were sent before.
 //!
-//! A peer that lacks more than one message may carry is sent a few messages. It asks again with each step in which it took one
-//! that says that there is more, as soon as that is durable, and is sent the next ones while those before are still under way.
-//! So the link, the disk and the registry of the peer are at work at the same time, and a long link costs a few round trips and
-//! not one for each message. What is under way to a peer is bounded, and so is what a peer keeps that came too early: bulk
-//! messages overtake each other.
+//! A peer that lacks more than one message may carry is sent a few messages. In each step in which it takes one that
+//! says that there is more, it asks again as soon as that is durable, and gets the next messages while earlier ones are
+//! still on their way. So the link, the disk and the registry of the peer work at the same time, and over a long link
+//! catching up costs a few round trips and not one for each message. The number of messages on their way to a peer is
+//! bounded, and so is the number of messages that the peer keeps because they came too early: bulk messages overtake
+//! each other.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,10 +19,11 @@ use crate::log::view::View;
 use crate::log::{Entry, Lane, Log, Message, ops};
 use crate::store::Store;
 
-/// Messages that one ask is answered with, so that a step stays short. Two for one: the window opens within a few round trips.
+/// How many messages answer one request, so that a step stays short. With two for one the window opens within a few
+/// round trips.
 const AT_ONCE: usize = 2;
 
-/// What is to be sent of a log: the ops after one and up to another.
+/// The ops of a log that are to be sent: those after one number and up to another.
 #[derive(Clone, Copy, Debug)]
 struct Lack {
     origin: NodeId,
@@ -35,7 +37,7 @@ impl Lack {
     }
 }
 
-/// Ops for one message.
+/// The ops of one message.
 #[derive(Default)]
 struct Part {
     ops: Vec<Op>,
@@ -43,12 +45,14 @@ struct Part {
 }
 
 impl Log {
-    /// Sends what the entries, one for each log that the peer has, show it to lack; of every log its next ops. Each has
-    /// its share of a message: a log that the peer does not take yet must not crowd out the welcome that it waits for.
+    /// Sends a peer the next ops of every log that it lacks by its entries; these have an entry for each log that it
+    /// has. Each log gets its share of a message: a log that the peer does not take yet must not crowd out the `Admit`
+    /// that it waits for.
     pub(super) fn send_missing(&mut self, store: &impl Store, to: NodeId, entries: &[Entry]) {
         let has: BTreeMap<_, _> = entries.iter().map(|entry| (entry.origin, entry.has)).collect();
         if self.phase.is_member() && !has.contains_key(&self.me) {
-            // It knows nothing of this node, and may have lost the proof with which it takes what follows.
+            // The peer knows nothing of this node, and may have lost the proof without which it does not take what
+            // follows.
             self.cluster.prove(&mut self.events, self.me, to);
         }
         let mut window =
@@ -67,7 +71,7 @@ impl Log {
             }
             let ends = ops.iter().map(|op| (op.node, op.seq)).collect();
             window.send(ends, more);
-            // Little goes in order with the promises, much by itself.
+            // A few ops are sent in order with the promises, many on a stream of their own.
             let lane = if more || bytes > self.config.spread.bytes / 16 { Lane::Bulk } else { Lane::Ordered };
             self.events.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
         }
@@ -77,7 +81,7 @@ impl Log {
         say_gone(&mut self.events, to, gone);
     }
 
-    /// Asks those on who have said in this step that there is more.
+    /// Asks the peers again that have said in this step that there is more.
     pub(super) fn ask_on(&mut self) {
         let peers = self.peers.connected.iter_mut();
         let wanted: Vec<_> =
@@ -87,7 +91,7 @@ impl Log {
 }
 
 impl View<'_> {
-    /// What a peer lacks that is not under way to it.
+    /// Returns the ops that a peer lacks and that are not on their way to it.
     fn lacks(&self, to: NodeId, has: &BTreeMap<NodeId, Seq>, window: &Window) -> Vec<Lack> {
         let lack = |origin: NodeId| {
             let after = window.reaches(origin, prefix(has, origin));
@@ -97,8 +101,8 @@ impl View<'_> {
         self.frontiers.logs().filter(|origin| *origin != to).map(lack).filter(Lack::is_left).collect()
     }
 
-    /// Reads the next ops of each log that is lacking, as many as one message may carry, and goes on to what is left then. Logs
-    /// whose next ops are not here any more are `gone`, each with the first op that is left.
+    /// Reads the next ops of each log, as many as one message may carry, and moves `lacks` on to the rest. Logs whose
+    /// next ops were truncated go into `gone`, each with the first op that is left.
     fn next_part(&self, store: &impl Store, lacks: &mut [Lack], gone: &mut BTreeMap<NodeId, Seq>) -> Part {
         let (mut part, most, logs) = (Part::default(), self.config.spread, lacks.len().max(1));
         for lack in lacks {
@@ -123,7 +127,8 @@ impl View<'_> {
                 part.ops.push(op);
                 ControlFlow::Continue(())
             });
-            // Where nothing is left of it: only what is decided leaves, and what is issued in this step is not there yet.
+            // No op of the log was found. Only decided ops are truncated; ops that were issued in this step are not in
+            // the store yet.
             let decided = self.frontiers.decided(origin);
             if next == after + 1 && next <= decided {
                 gone.entry(origin).or_insert(decided + 1);

@@ -1,14 +1,14 @@
-//! What is said of how members are reached, and whom this node is to be connected to.
+//! Contacts in gossip: how members are reached, and to which nodes this node is to be connected.
 
 use super::choose;
 use crate::clock::NodeId;
 use crate::log::{Contact, Lane, Log, Message, Output};
 
-/// Contacts that are passed on at a time.
+/// How many contacts are sent at a time.
 const SOME_CONTACTS: usize = 8;
 
 impl Log {
-    /// A member may speak of all, a newcomer only of itself.
+    /// Takes contacts: from a member all of them, from a newcomer only its own.
     pub(super) fn on_contacts(&mut self, from: NodeId, contacts: Vec<Contact>) {
         let whole = self.membership.is_member(from);
         let contacts =
@@ -16,7 +16,7 @@ impl Log {
         self.contacts.learn(contacts);
     }
 
-    /// Tells the driver whom to be connected to, where that changed, and the peers how all are reached.
+    /// Where the nodes to be connected to have changed, informs the driver of them and sends contacts to the peers.
     pub(crate) fn announce_peers(&mut self) {
         if !self.contacts.take_change() || !self.phase.may_answer() {
             return;
@@ -31,7 +31,8 @@ impl Log {
         self.spread_contacts();
     }
 
-    /// In a small cluster all that a node knows goes to all at once; in a large one what is new is a rumour, as ops are.
+    /// Sends contacts: in a small cluster all of them to all peers, in a large one the new ones to some, as a rumour
+    /// like ops.
     fn spread_contacts(&mut self) {
         let fresh = self.contacts.take_fresh();
         let small = self.view().is_small();
@@ -47,8 +48,8 @@ impl Log {
         }
     }
 
-    /// Tells a peer some of what is known: with every idle beat, and no more often where beats come faster, because contacts
-    /// hardly ever change and nothing undecided waits for them.
+    /// Sends a peer some of the known contacts with every idle heartbeat. It does so no more often where heartbeats are
+    /// faster, because contacts hardly ever change and nothing undecided waits for them.
     pub(super) fn pass_contacts_on(&mut self, to: NodeId) {
         let now = self.now.elapsed;
         if now < self.peers.next_contacts {

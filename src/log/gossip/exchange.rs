@@ -17,8 +17,8 @@ use crate::store::Store;
 const ASK_AGAIN: u64 = 300;
 
 impl Log {
-    /// Takes in what continues the logs that are here; asks again where there is a gap. Where an op cannot be taken, those of
-    /// other logs are.
+    /// Takes the ops that continue the logs of this node, and asks again where there is a gap. Where an op of one log
+    /// cannot be taken, the ops of other logs are.
     pub(super) fn on_ops(&mut self, from: NodeId, ops: &Arc<Vec<Op>>, more: bool) {
         if !self.phase.takes_ops() {
             return;
@@ -30,7 +30,7 @@ impl Log {
         }
         let Some(Took { origins: mut taken, mut left, mut gap }) = self.take_those(from, ops) else { return };
         if gap {
-            // Bulk messages overtake each other: those before may be about to come.
+            // Bulk messages overtake each other, so the missing ops may be about to arrive.
             early.push(Arc::clone(ops));
             early.truncate(WINDOW);
         }
@@ -47,7 +47,8 @@ impl Log {
             }
             gap = !early.is_empty();
         }
-        // Only where this brought something: of several answers to one lack the first asks on, or each would for itself.
+        // Only a message that brought something leads to the next request. Otherwise each of several answers to one
+        // request would.
         let more = more && !taken.is_empty();
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.early = early;
@@ -66,7 +67,7 @@ impl Log {
         }
     }
 
-    /// Takes those of a message that continue the logs that are here. None where this node has to stop.
+    /// Takes the ops of a message that continue the logs of this node. Returns none where this node has to stop.
     fn take_those(&mut self, from: NodeId, ops: &[Op]) -> Option<Took> {
         let limit = self.view().latest_taken();
         let mut took = Took::default();
@@ -89,7 +90,8 @@ impl Log {
                 Check::Broken => {
                     self.frontiers.note_fork(op.node, Fork { by: from, seq: op.seq });
                     took.left.insert(op.node);
-                    // The cut lies on a continuation that does not lead on from what is here, and all who stay agree on it.
+                    // The agreed cut is on a continuation that does not follow from the ops here, and all members that
+                    // stay agree on it.
                     if self.membership.agreed().contains_key(&op.node) {
                         self.phase.go_out(Out::HoldsVoid);
                     }
@@ -103,7 +105,7 @@ impl Log {
         Some(took)
     }
 
-    /// Asks a peer for all that it has and this node lacks.
+    /// Asks a peer for all ops that it has and this node lacks.
     pub(super) fn ask(&mut self, peer: NodeId, at_once: bool) {
         let now = self.now.elapsed;
         let Some(state) = self.peers.connected.get_mut(&peer) else { return };
@@ -135,7 +137,7 @@ impl Log {
                 if vector.wants && self.view().holds_another(store, from, entry) {
                     self.frontiers.note_fork(entry.origin, Fork { by: from, seq: entry.holds });
                 }
-                // What its own origin is about to push needs no asking.
+                // Ops that their connected origin is about to push need not be asked for.
                 let applied = self.frontiers.seq(entry.origin);
                 if entry.has <= applied {
                     self.peers.note_taken(&self.contacts, &mut self.events, entry.origin);
@@ -165,8 +167,8 @@ impl Log {
         }
     }
 
-    /// Believes a promise that a member passes on. Of one that is too far ahead as much as the cluster's time allows: whoever
-    /// promises more promises less as well.
+    /// Believes a promise that a member sends. Of a promise that is too far ahead it believes as much as cluster time
+    /// allows, because a promise includes every lesser one.
     fn hear_promise(&mut self, from: NodeId, entry: &Entry) {
         let Entry { origin, promise: said, .. } = *entry;
         self.frontiers.remember(origin, said);
@@ -176,12 +178,12 @@ impl Log {
         if let Some(promise) = planted!(log::believable(believable, allowed, self.frontiers.here(origin))) {
             self.frontiers.check_promise(origin, said, from);
             let believed = self.frontiers.hear(origin, promise, from, self.now);
-            // What comes after a freeze, or after a newcomer is let in, lies above all that was promised before.
+            // So freezes and admissions that this node issues later are above all that was promised before.
             self.own.observe(believed);
         }
     }
 
-    /// The vector of one that is no member says what it lacks and nothing else.
+    /// Answers the vector of a node that is no member. Nothing is taken from it except what the node lacks.
     pub(super) fn answer_stranger(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
         if vector.wants && self.phase.is_member() && !self.membership.is_known(from) {
             self.send_missing(store, from, &vector.entries);
@@ -194,14 +196,14 @@ impl Log {
 }
 
 impl View<'_> {
-    /// As much of a promise as the cluster's time allows.
+    /// Returns as much of a promise as cluster time allows.
     fn allowed(&self, promise: Promise) -> Promise {
         let is_early = promise.hlc.millis() > self.latest_taken();
         Promise { hlc: if is_early { Hlc::from_millis(self.cluster_time()) } else { promise.hlc }, ..promise }
     }
 
-    /// In a full exchange a peer's copy of a log that ends below what is decided here is compared with the log, as far as
-    /// that is kept: two that hold different ops must not go on in peace.
+    /// Returns true where a peer's copy of a log differs. In a full exchange a copy that ends below what is decided
+    /// here is compared with the log, as far as that is kept, so that a fork does not stay unnoticed.
     fn holds_another(&self, store: &impl Store, from: NodeId, entry: &Entry) -> bool {
         let Entry { origin, holds, chain, .. } = *entry;
         let behind = holds < self.frontiers.decided(origin) && holds > self.frontiers.held(from, origin);
@@ -219,15 +221,16 @@ impl View<'_> {
         } else if op.seq > applied + 1 {
             Check::Gap
         } else if op.hlc <= self.membership.floor(op.node) {
-            // Another admission let it in earlier, which is not complete here yet.
+            // The `Admit` that this node has is not the origin's first one, and the earlier one does not count here
+            // yet.
             Check::Stranger
         } else if op.hlc.millis() > limit {
             Check::Early
         } else if !op.continues(self.frontiers.chain(op.node)) {
-            // Its origin's data directory was put back or copied.
+            // The data directory of its origin was put back or copied.
             Check::Broken
         } else if op.hlc <= self.frontiers.promise(op.node).hlc {
-            // Its origin had promised to issue nothing that early.
+            // Its origin has promised to issue nothing at or below this timestamp.
             Check::Broken
         } else {
             Check::Next
@@ -235,30 +238,31 @@ impl View<'_> {
     }
 }
 
-/// What came of a message of ops.
+/// The result of taking a message of ops.
 #[derive(Default)]
 struct Took {
-    /// The logs that go on.
+    /// The logs of which ops were taken.
     origins: BTreeSet<NodeId>,
-    /// Logs of which something was left out that may come again.
+    /// The logs of which an op was left out that may be sent again.
     left: BTreeSet<NodeId>,
-    /// Ops before some of it are missing.
+    /// True where ops before some of the message are missing.
     gap: bool,
 }
 
-/// What an op is to this node.
+/// The result of checking an op that has arrived.
 pub(in crate::log) enum Check {
-    /// It continues what is here of its log.
+    /// It is the next op of its log.
     Next,
     Known,
     /// Ops before it are missing.
     Gap,
-    /// It is not to be taken, now or ever.
+    /// It is not taken: its origin is no member, or the log is not taken so far, or the admission of its origin does
+    /// not count here yet.
     Stranger,
-    /// It is this node's own, and not here.
+    /// It is an op of this node that this node does not have.
     Ours,
-    /// Its timestamp is too far ahead of the cluster's time.
+    /// Its timestamp is too far ahead of cluster time.
     Early,
-    /// It continues another log than the one that is here.
+    /// It does not continue the log that is here: the log has forked.
     Broken,
 }

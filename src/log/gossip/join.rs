@@ -13,13 +13,13 @@ use crate::clock::{Millis, NodeId};
 use crate::log::op::{Body, MemberOp, Seq};
 use crate::store::{Store, Write};
 
-/// A newcomer whose request to join has had no effect makes it again after so many milliseconds, and each time after
-/// twice as many, up to four times: it was lost, or whom it asked was no member yet. A guess at how long a sponsor may take
-/// to begin its snapshot.
+/// A newcomer whose request to join had no effect repeats it after so many milliseconds, then after twice and from then
+/// on after four times as many: the request was lost, or the node that it asked was no member yet. A guess at how long
+/// a sponsor may take to begin its snapshot.
 const JOIN_AGAIN: u64 = 5000;
 
 impl Log {
-    /// A newcomer starts over: what an earlier snapshot left is forgotten first.
+    /// Asks a sponsor for a new snapshot. What an earlier one has left in the store is deleted first.
     pub(in crate::log) fn ask_to_join(&mut self, store: &mut impl Store, sponsor: NodeId) {
         if self.peers.received.take().is_some() {
             self.wipe(store);
@@ -34,7 +34,8 @@ impl Log {
         self.events.send(sponsor, Lane::Ordered, Message::Join { contact, snapshot, wall });
     }
 
-    /// A newcomer is connected to somebody: to its sponsor again, whose snapshot broke off, or to one that it can ask.
+    /// Handles a connection of a newcomer: the peer is its sponsor again, whose snapshot broke off, or a node that it
+    /// can ask.
     pub(in crate::log) fn find_sponsor(&mut self, store: &mut impl Store, peer: NodeId) {
         match self.peers.sponsor {
             None => self.ask_to_join(store, peer),
@@ -50,7 +51,8 @@ impl Log {
         }
     }
 
-    /// A newcomer has lost a peer. A sponsor whose snapshot has begun may be back soon; it is waited for.
+    /// Handles a lost connection of a newcomer. A sponsor whose snapshot has begun may be back soon, so the newcomer
+    /// waits for it.
     pub(in crate::log) fn lose_sponsor(&mut self, store: &mut impl Store, peer: NodeId) {
         if self.peers.sponsor != Some(peer) {
             return;
@@ -65,15 +67,15 @@ impl Log {
         }
     }
 
-    /// Asks again where no snapshot has begun, or one broke off and does not go on. One that has begun goes on for as long
-    /// as its connection does.
+    /// Asks again where no snapshot has begun, or where one broke off and does not go on. A snapshot that has begun
+    /// goes on for as long as its connection lasts.
     pub(in crate::log) fn join_again(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
         if now < self.peers.next_heartbeat {
             return;
         }
         self.peers.next_heartbeat = now.plus(JOIN_AGAIN);
-        // Another one, where there is: whom it asked may be a newcomer itself, and wait for this one.
+        // It asks another node where there is one: the sponsor may be a newcomer itself that waits for this one.
         let comes = self.peers.received.is_some() && !self.peers.resuming;
         let comes = comes && self.peers.sponsor.is_some_and(|sponsor| self.peers.is_connected(sponsor));
         if !comes && let Some(sponsor) = self.peers.next_to_ask(&mut self.rng) {
@@ -89,7 +91,7 @@ impl Log {
         snapshot: SnapshotId,
         wall: Millis,
     ) {
-        // Said twice, it would bring two snapshots of one name.
+        // A repeated request must not lead to two snapshots with one number.
         let again = |joining: &Joining| joining.snapshot == snapshot && joining.broken_at.is_none();
         let again = self.peers.joining.get(&from).is_some_and(again);
         if !self.phase.may_admit() || contact.node != from || again {
@@ -101,13 +103,13 @@ impl Log {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.retire_earlier_incarnations(from);
-        // Of two continuations of a log the state here may rest on the one that does not count.
+        // Where a log is forked, the state here may rest on the continuation that does not count.
         let forked: BTreeSet<_> = self.frontiers.forks().map(|(origin, _)| origin).collect();
         if !forked.is_empty() {
             let waits_for = vec![Obstacle::Eviction(forked)];
             return self.peers.let_wait(&mut self.events, contact, waits_for, from, self.now.elapsed);
         }
-        // Only once it is let in.
+        // A newcomer gets the secrets only once it is admitted.
         if planted!(log::tells_secrets(false)) {
             self.tell_secrets(store, from);
         }
@@ -116,13 +118,13 @@ impl Log {
         self.events.output(Output::SendSnapshot { to: from, snapshot, after: None });
     }
 
-    /// The token that a connected newcomer has shown, where that lets in a limited number.
+    /// Returns the token that a connected newcomer has shown, where it admits a limited number.
     fn pass_of(&self, newcomer: NodeId) -> Option<Pass> {
         self.peers.connected.get(&newcomer).and_then(|peer| peer.pass)
     }
 
-    /// Why a newcomer is not let in with what it came with. Only the first member admits, and it knows of all admissions, so no
-    /// token lets in more than it was made for.
+    /// Returns why a newcomer is not admitted with its key or its token. Only the first member admits, and it knows of
+    /// all admissions, so no token admits more than it was made for.
     fn refuses(&self, newcomer: NodeId, pass: Option<Pass>) -> Option<Obstacle> {
         let barred = self.membership.barred();
         if barred.keys.contains(&newcomer.first_incarnation()) {
@@ -131,7 +133,7 @@ impl Log {
         pass.filter(|pass| barred.is_used_up(pass)).map(|_| Obstacle::TokenUsed)
     }
 
-    /// What is wrong with a newcomer itself: it is not let in before that is mended.
+    /// Returns an obstacle that lies with the newcomer itself and has to be removed before it is admitted.
     fn bars(&mut self, newcomer: NodeId, wall: Millis) -> Option<Obstacle> {
         // An earlier incarnation has the same machine's clock.
         let earlier = |node: &NodeId| node.key_part() == newcomer.key_part();
@@ -144,15 +146,15 @@ impl Log {
         is_off.then(|| Obstacle::Clock { ahead: i64::try_from(ahead).unwrap_or(i64::MAX) })
     }
 
-    /// Whoever comes under a later id has given up the earlier ones.
+    /// Retires the earlier incarnations of a node: the owner of the key has given them up.
     fn retire_earlier_incarnations(&mut self, node: NodeId) {
         for earlier in self.membership.earlier_incarnations(node) {
             self.issue_membership(Body::Member(MemberOp::Retire { node: earlier }));
         }
     }
 
-    /// Takes a part of the snapshot that was asked for last: the parts of two would mix, and of one that was asked for
-    /// before, the first parts may have been missed.
+    /// Takes a part of the snapshot that was asked for last. Parts of two snapshots would mix, and the first parts of
+    /// an earlier one may have been missed.
     pub(crate) fn on_snapshot_rows(
         &mut self,
         store: &mut impl Store,
@@ -172,8 +174,8 @@ impl Log {
         }
     }
 
-    /// The snapshot is whole. True where it is the one that was asked for: the store is to be loaded, and the peers to be
-    /// greeted after it.
+    /// Ends the snapshot. Returns true where it is the one that was asked for last: then the store is to be loaded, and
+    /// after that the peers are to be greeted.
     pub(crate) fn on_snapshot_end(&mut self, store: &mut impl Store, from: NodeId, snapshot: SnapshotId) -> bool {
         let awaited = self.view().awaits(from, snapshot);
         if awaited {
@@ -184,14 +186,15 @@ impl Log {
         awaited
     }
 
-    /// With the state of the cluster in hand this node is back, and says so.
+    /// Greets all peers, now that this node has the state of the cluster.
     pub(crate) fn greet_all(&mut self, store: &mut impl Store) {
         for peer in self.peers.connected() {
             self.greet(store, peer);
         }
     }
 
-    /// A newcomer that has its snapshot says so until it is let in and knows what members know.
+    /// Tells a peer that this newcomer has its snapshot. It is repeated until the newcomer is admitted and has the
+    /// secrets.
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
         if self.phase.is_waiting() {
             let has = self.frontiers.logs().map(|origin| (origin, self.frontiers.seq(origin))).collect();
@@ -199,7 +202,7 @@ impl Log {
         }
     }
 
-    /// A newcomer has the snapshot: it is to be let in.
+    /// Handles the message that a newcomer has its snapshot and is to be admitted.
     pub(in crate::log) fn on_installed(
         &mut self,
         store: &impl Store,
@@ -212,12 +215,12 @@ impl Log {
         }
         let contact = self.peers.joining.get(&from).map(|joining| joining.contact.clone());
         let Some(contact) = contact.or_else(|| self.contacts.get(from).cloned()) else { return };
-        // Its clock may have been set meanwhile, and what it cannot read may have come into use.
+        // The newcomer's clock may have been set meanwhile.
         if let Some(obstacle) = planted!(log::bars(self.bars(from, wall))) {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
         self.contacts.learn([contact.clone()]);
-        // One that has waited for long could not go on with its state.
+        // A newcomer that has waited for long may lack ops that were truncated meanwhile.
         let gone = self.view().gone_for(store, &has.iter().copied().collect());
         if gone.is_empty() {
             let pass = self.pass_of(from);
@@ -227,8 +230,9 @@ impl Log {
         }
     }
 
-    /// The first member lets newcomers in; others pass the word on to it, through everybody where it is out of reach. `by` is
-    /// the newcomer itself, or the member that passes its word on.
+    /// Admits a newcomer, where this node is the first member. Other members pass the request on to the first member,
+    /// through all peers where that one is not connected. `by` is the newcomer itself, or the member that passes its
+    /// request on.
     pub(in crate::log) fn nominate(&mut self, store: &impl Store, contact: Contact, pass: Option<Pass>, by: NodeId) {
         let (node, first) = (contact.node, self.membership.first());
         let known = self.membership.is_known(node);
@@ -238,7 +242,7 @@ impl Log {
         if let Some(obstacle) = self.refuses(node, pass) {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], by, self.now.elapsed);
         }
-        // They may have been let in only now, by a word that was late.
+        // An earlier incarnation may have been admitted only now, by an `Admit` that arrived late.
         self.retire_earlier_incarnations(node);
         match first {
             Some(first) if first == self.me => {
@@ -276,13 +280,13 @@ impl View<'_> {
         matches!(self.phase, Phase::Joining) && self.peers.sponsor == Some(from) && self.peers.snapshot == snapshot
     }
 
-    /// What keeps all newcomers out for now. The memberships that two nodes see differ by one newcomer at most, so that their
-    /// majorities meet.
+    /// Returns the obstacles to all admissions. They make sure that the memberships that two nodes see differ by one
+    /// newcomer at most, so that their majorities meet.
     fn obstacles(&self) -> Vec<Obstacle> {
         let mut obstacles = Vec::new();
         let leaving: BTreeSet<_> =
             self.membership.frozen().iter().chain(self.membership.agreed().keys()).copied().collect();
-        // An eviction that is done is declared in this step, before anything that rests on it.
+        // A finished eviction is declared in this step, before anything that rests on it.
         if !leaving.is_empty() {
             obstacles.push(Obstacle::Eviction(leaving));
         } else if !self.membership.to_declare().is_empty() {
@@ -299,7 +303,7 @@ impl View<'_> {
         obstacles
     }
 
-    /// Members that are not known to hold an admission which no majority is known to hold.
+    /// Returns the members that are not known to hold an admission, where no majority is known to hold it.
     fn lack_admissions(&self) -> BTreeSet<NodeId> {
         let mut lack = BTreeSet::new();
         for (_, origin, seq) in self.membership.admissions() {

@@ -1,4 +1,4 @@
-//! The peers that are connected, and what is known of them.
+//! The connected peers, and what is known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,98 +14,99 @@ use crate::log::op::{Op, Seq};
 use crate::log::vote::Vote;
 use crate::store::Table;
 
-/// A peer that is connected now.
+/// A connected peer.
 #[derive(Clone, Debug, Default)]
 pub(in crate::log) struct Peer {
-    /// It has proved to know the cluster's secret.
+    /// True where it has proved to know the cluster's secret.
     pub(super) knows_secret: bool,
-    /// The token that it has shown as a newcomer, where that lets in a limited number.
+    /// The token that it has shown as a newcomer, where that admits a limited number.
     pub(super) pass: Option<Pass>,
-    /// When it was last asked for ops that have not come.
+    /// When it was last asked for ops that have not arrived.
     pub(super) asked_at: Option<Millis>,
-    /// What is under way to it.
+    /// The messages that are on their way to it.
     pub(super) window: Window,
-    /// It has more ops for this node than it has sent.
+    /// True where it has more ops for this node than it has sent.
     pub(super) has_more: bool,
-    /// Messages of ops that came before those that they continue.
+    /// Messages of ops that arrived before the ops that they continue.
     pub(super) early: Vec<Arc<Vec<Op>>>,
-    /// Its copy of this node's log was compared with that log.
+    /// True where its copy of this node's log was compared with that log.
     pub(in crate::log) compared: bool,
-    /// Logs of which it did not have what this node asked for any more, each with the first op that it had.
+    /// The logs of which it has truncated ops that this node asked for, each with the first op that it still had.
     pub(super) gone: BTreeMap<NodeId, Seq>,
-    /// Who is known to it to leave, and whom of them it lets go first.
+    /// The members that leave, as far as it knows, and those of them that it lets go first.
     pub(super) leaving: BTreeSet<NodeId>,
     pub(super) yields_to: BTreeSet<NodeId>,
-    /// Who is silent to it, and when it said so.
+    /// The members that are silent to it, and when it said so.
     pub(super) silent: Option<(Millis, BTreeSet<NodeId>)>,
 }
 
-/// A newcomer whose sponsor this node is.
+/// A newcomer that this node sponsors.
 #[derive(Clone, Debug)]
 pub(super) struct Joining {
     pub(super) contact: Contact,
-    /// The snapshot that it asked for.
+    /// The number of the snapshot that it asked for.
     pub(super) snapshot: SnapshotId,
     /// When it asked, in `elapsed` time.
     pub(super) began: Millis,
-    /// When its connection broke; none while it stands. In `elapsed` time.
+    /// When its connection broke, in `elapsed` time; none while it stands.
     pub(super) broken_at: Option<Millis>,
 }
 
-/// A newcomer that is not let in for now.
+/// A newcomer that is not admitted for now.
 #[derive(Clone, Debug)]
 pub(crate) struct Newcomer {
     pub(crate) contact: Contact,
-    /// What it waits for.
+    /// What its admission waits for.
     pub(crate) obstacles: Vec<Obstacle>,
-    /// When that was last said, in `elapsed` time.
+    /// When this was last said, in `elapsed` time.
     pub(super) said: Millis,
 }
 
-/// The peers that are connected, and when they hear from us next.
+/// The connected peers, and when something is to be sent to them next.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     pub(in crate::log) connected: BTreeMap<NodeId, Peer>,
-    /// Newcomers that this node sponsors.
+    /// The newcomers that this node sponsors.
     pub(super) joining: BTreeMap<NodeId, Joining>,
-    /// Newcomers that wait to be let in, as far as this node was asked or told.
+    /// The newcomers that wait for their admission, as far as this node knows.
     pub(crate) newcomers: BTreeMap<NodeId, Newcomer>,
-    /// What this node, a newcomer, waits for.
+    /// What the admission of this node waits for.
     pub(crate) waits_for: Option<Vec<Obstacle>>,
-    /// Members that were asked to leave, as they say.
+    /// The members that leave, by their own vectors.
     pub(in crate::log) leavers: BTreeSet<NodeId>,
-    /// By how much the timestamps were ahead of an origin whose ops are not taken for now.
+    /// The origins whose ops are not taken for now, with how far their timestamps are ahead.
     pub(super) skewed: BTreeMap<NodeId, u64>,
-    /// The same of this node's ops, by the member that does not take them.
+    /// The members that do not take this node's ops for now, with how far its timestamps are ahead.
     pub(super) refused_by: BTreeMap<NodeId, u64>,
     pub(super) next_heartbeat: Millis,
-    /// Up to then the cluster is in use, in `elapsed` time.
+    /// Until when the cluster counts as in use, in `elapsed` time.
     pub(super) used_until: Millis,
-    /// When all peers are told this node's promise next, while the cluster is in use.
+    /// When this node sends its promise to all peers next, while the cluster is in use.
     pub(super) next_promise: Millis,
-    /// Whom this node votes out for being silent.
+    /// This node's vote for the eviction of silent members.
     pub(in crate::log) vote: Vote,
-    /// When to tell all who is silent again.
+    /// When to send the vote to all peers again.
     pub(in crate::log) next_vote: Millis,
-    /// When to pass contacts on again.
+    /// When to send contacts again.
     pub(super) next_contacts: Millis,
-    /// When to look again for what can leave the logs.
+    /// When to truncate the logs again.
     pub(super) next_truncation: Millis,
-    /// The peer that a newcomer asked to let it in: one at a time, or their snapshots would mix.
+    /// The peer that a newcomer has asked for a snapshot. It asks one at a time, because parts of two snapshots would
+    /// mix.
     pub(super) sponsor: Option<NodeId>,
-    /// The last row of a snapshot that has not come to its end, where the store has any.
+    /// The last row of an unfinished snapshot, where the store has any of its rows.
     pub(super) received: Option<(Table, Vec<u8>)>,
-    /// It has asked its sponsor to go on with a snapshot that broke off, and nothing has come yet.
+    /// True while it has asked its sponsor to go on with a snapshot that broke off, and nothing has arrived yet.
     pub(super) resuming: bool,
-    /// What the snapshot that was asked for last is called.
+    /// The number of the snapshot that was asked for last.
     pub(super) snapshot: SnapshotId,
-    /// How often a newcomer has asked to be let in.
+    /// How often a newcomer has asked for a snapshot.
     pub(super) asked: u32,
 }
 
 impl Peers {
     pub(in crate::log) fn new(seed: u64, now: Now) -> Self {
-        // Nodes that start together should not speak together for ever.
+        // Nodes that start together should not send their heartbeats together for ever.
         let next_heartbeat = now.elapsed.plus(seed % 50);
         Self {
             connected: BTreeMap::new(),
@@ -142,7 +143,8 @@ impl Peers {
         self.connected.contains_key(&node)
     }
 
-    /// Whether a peer has said that it knows that `leaver` leaves, and that it stays until that one is out.
+    /// Returns true where a peer has said that it knows of the leave of `leaver`, and that it stays until `leaver` is
+    /// out.
     pub(in crate::log) fn stays_for(&self, peer: NodeId, leaver: NodeId) -> bool {
         let knows = |state: &Peer| {
             state.leaving.contains(&leaver) && (!state.leaving.contains(&peer) || state.yields_to.contains(&leaver))
@@ -150,27 +152,27 @@ impl Peers {
         self.connected.get(&peer).is_some_and(knows)
     }
 
-    /// What peers have said of leaves is asked anew.
+    /// Forgets what peers have said about leaves, so that they have to say it again.
     pub(in crate::log) fn forget_leaves(&mut self) {
         self.connected.values_mut().for_each(|peer| peer.leaving.clear());
     }
 
-    /// Who is silent to a peer, and when it last said so.
+    /// Returns the members that are silent to a peer, and when it last said so.
     pub(in crate::log) fn silent_to(&self, node: NodeId) -> Option<&(Millis, BTreeSet<NodeId>)> {
         self.connected.get(&node)?.silent.as_ref()
     }
 
-    /// How far ahead the timestamps are of a node's ops, where they are not taken for now.
+    /// Returns how far a node's timestamps are ahead, where its ops are not taken for now.
     pub(crate) fn skewed(&self, node: NodeId) -> Option<u64> {
         self.skewed.get(&node).copied()
     }
 
-    /// How far ahead this node's timestamps are for a member that does not take its ops for now.
+    /// Returns how far this node's timestamps are ahead for a member that does not take its ops for now.
     pub(crate) fn refused_by(&self, node: NodeId) -> Option<u64> {
         self.refused_by.get(&node).copied()
     }
 
-    /// A member says whether it takes the ops of this node.
+    /// Notes whether a member takes the ops of this node.
     pub(super) fn on_skewed(&mut self, contacts: &Contacts, from: NodeId, ahead: u64) {
         let before = if ahead == 0 { self.refused_by.remove(&from) } else { self.refused_by.insert(from, ahead) };
         match (before, ahead) {
@@ -185,7 +187,7 @@ impl Peers {
         }
     }
 
-    /// Takes note of whose ops are not taken because their timestamps are too far ahead, and tells the origin.
+    /// Notes an origin whose ops are not taken because their timestamps are too far ahead, and tells the origin.
     pub(super) fn note_skewed(&mut self, contacts: &Contacts, events: &mut Events, origin: NodeId, ahead: u64) {
         if self.skewed.insert(origin, ahead).is_none() {
             let label = contacts.label(origin);
@@ -194,7 +196,7 @@ impl Peers {
         }
     }
 
-    /// Takes note that a log is taken again, and tells the origin.
+    /// Notes that the ops of an origin are taken again, and tells the origin.
     pub(super) fn note_taken(&mut self, contacts: &Contacts, events: &mut Events, origin: NodeId) {
         if self.skewed.remove(&origin).is_some() {
             tracing::info!(%origin, label = contacts.label(origin), "ops are taken again");
@@ -202,7 +204,7 @@ impl Peers {
         }
     }
 
-    /// Tells an origin by how much its timestamps are ahead.
+    /// Tells an origin how far its timestamps are ahead.
     pub(super) fn tell_skewed(&self, events: &mut Events, origin: NodeId, ahead: u64) {
         if self.is_connected(origin) {
             events.send(origin, Lane::Ordered, Message::Skewed { ahead });

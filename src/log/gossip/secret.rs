@@ -1,4 +1,4 @@
-//! The cluster's secret: who is told it, how members prove that they know it, and how another one takes its place.
+//! The cluster's secret: which nodes get it, how members prove that they know it, and how it is replaced.
 
 use super::super::event::{Event, Output};
 use super::super::message::{Lane, Message, Secrets};
@@ -8,7 +8,7 @@ use crate::store::Store;
 
 impl Log {
     pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
-        // Only those who know the secret can make it, and the connection says who they are.
+        // Only nodes that know the secret can make this proof, and the connection authenticates the peer's id.
         let right = self
             .cluster
             .proof(from, self.me)
@@ -19,8 +19,8 @@ impl Log {
         }
     }
 
-    /// Tells a member what only members know. A newcomer asks for it as long as it lacks that. Whoever is being put out is not
-    /// told: what is secret from it from now on is made meanwhile.
+    /// Sends a member the secrets that only members know. A newcomer asks for them as long as it lacks them. A frozen
+    /// member does not get them, because the cluster may have a new secret meanwhile that is meant to exclude it.
     pub(super) fn tell_secrets(&mut self, store: &impl Store, to: NodeId) {
         let told = self.phase.is_member() && self.peers.is_connected(to) && !self.membership.frozen().contains(&to);
         if let Some(secrets) = self.cluster.secrets(store).filter(|_| told) {
@@ -28,15 +28,16 @@ impl Log {
         }
     }
 
-    /// Tells a peer the secret that took the place of the first one, with every beat: it may have been away.
+    /// Sends a peer the cluster's secret with every heartbeat, where it has replaced the first one: the peer may have
+    /// been away.
     pub(super) fn pass_secret_on(&mut self, store: &impl Store, to: NodeId) {
         if self.cluster.secret_age() > Stamp::default() && self.membership.is_member(to) {
             self.tell_secrets(store, to);
         }
     }
 
-    /// An operator wants another secret in the place of the present one: tokens that follow from that are of no use from then
-    /// on.
+    /// Replaces the cluster's secret, as an operator has asked. The tokens that were derived from the old one are
+    /// useless from then on.
     pub(crate) fn rotate_secret(&mut self, store: &mut impl Store, cluster: [u8; 32]) -> Result<(), Denied> {
         self.phase.may_change_membership()?;
         let Some(secrets) = self.cluster.secrets(store) else { return Err(Denied::NotMember) };
@@ -54,7 +55,7 @@ impl Log {
         }
     }
 
-    /// This node was let in: from now on it takes ops. Or the cluster has another secret.
+    /// Takes secrets: those that a newcomer lacked, so that it takes ops from now on, or a later one of the cluster.
     pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
         if self.phase.is_untold() {
             self.cluster.learn(store, &secrets);

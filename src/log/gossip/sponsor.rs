@@ -1,4 +1,4 @@
-//! What a sponsor keeps of its newcomers, and what a newcomer hears while it waits.
+//! The newcomers that a sponsor keeps, and what a newcomer learns while it waits.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -11,22 +11,24 @@ use crate::log::membership::Membership;
 use crate::log::message::{Contact, Lane, Message, Obstacle, SnapshotId};
 use crate::store::Table;
 
-/// A sponsor keeps a snapshot that broke off, and what has entered the logs since, for so many milliseconds. A guess:
-/// longer than most links are down, shorter than a log takes to grow large.
+/// For how many milliseconds a sponsor keeps a snapshot that broke off, and the ops after it. A guess: longer than most
+/// links are down, shorter than a log takes to grow large.
 const RESUMED_WITHIN: u64 = 300_000;
 
-/// What a newcomer waits for is shown for so many milliseconds after it last asked. A guess: some of its heartbeats.
+/// For how many milliseconds a waiting newcomer is shown after it last asked. A guess: some of its heartbeats.
 const WAITS_LAST: u64 = 15_000;
 
 impl Peers {
-    /// Whom a newcomer asks: anybody at first; whoever comes next once that one had its chance, so that all have theirs.
+    /// Returns the peer that a newcomer asks: at first any, then the next by id after the one that it has asked, so
+    /// that it asks all in turn.
     pub(super) fn next_to_ask(&self, rng: &mut ChaCha8Rng) -> Option<NodeId> {
         let peers = self.connected();
         let Some(last) = self.sponsor else { return choose(rng, peers, 1).first().copied() };
         peers.iter().find(|peer| **peer > last).or(peers.first()).copied()
     }
 
-    /// A newcomer is back whose snapshot broke off. Where it is not kept any more, the newcomer asks for another in a while.
+    /// Goes on with a snapshot that broke off, where it is still kept. Otherwise the newcomer asks for another one
+    /// later.
     pub(super) fn on_resume(
         &mut self,
         events: &mut Events,
@@ -43,8 +45,8 @@ impl Peers {
         }
     }
 
-    /// Those who are in, or were and are out, need no sponsor any more, and those who do not come back, or are not let in
-    /// for long, have lost theirs: they begin anew.
+    /// Ends the joins of newcomers that are or were members, and those of newcomers that did not come back or were not
+    /// admitted for too long: these begin anew.
     pub(super) fn end_joins(&mut self, events: &mut Events, membership: &Membership, config: &Config, now: Millis) {
         let is_late = |joining: &Joining| {
             joining.broken_at.is_some_and(|at| now > at.plus(RESUMED_WITHIN))
@@ -59,7 +61,7 @@ impl Peers {
         self.newcomers.retain(|node, newcomer| !membership.is_member(*node) && waits(newcomer));
     }
 
-    /// Takes note of what a newcomer waits for, and says so to whoever asked for its admission.
+    /// Notes what a newcomer waits for, and tells the node that asked for its admission.
     pub(super) fn let_wait(
         &mut self,
         events: &mut Events,
@@ -77,7 +79,7 @@ impl Peers {
         events.send(by, Lane::Ordered, Message::Waits { newcomer, obstacles });
     }
 
-    /// The member that admits newcomers says what one waits for.
+    /// Notes what a newcomer waits for by the word of the first member, and passes it on to the newcomer.
     pub(super) fn pass_waits_on(
         &mut self,
         events: &mut Events,
@@ -95,7 +97,7 @@ impl Peers {
         }
     }
 
-    /// A newcomer learns what it waits for.
+    /// Notes, at the newcomer, what its admission waits for.
     pub(super) fn on_waits(&mut self, obstacles: Vec<Obstacle>, is_member: bool) {
         if !is_member && self.waits_for.as_ref() != Some(&obstacles) {
             if obstacles.iter().any(Obstacle::needs_operator) {

@@ -1,7 +1,8 @@
-//! Logs do not grow for ever: what all members hold, and nobody will ask for, leaves them.
+//! Truncation: ops that all members hold, and that nobody will ask for, leave the logs.
 //!
-//! A newcomer's snapshot stands for what has left. While one is on its way, its sponsor keeps what it will ask for next;
-//! should the sponsor die meanwhile and all others have dropped it, the newcomer begins anew.
+//! A newcomer gets the truncated ops with its snapshot. While a snapshot is on its way, its sponsor keeps the ops that
+//! the newcomer will ask for next. If the sponsor dies meanwhile and all others have dropped these ops, the newcomer
+//! begins anew.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,18 +16,19 @@ use crate::log::view::View;
 use crate::log::{Lane, Log, Message, ops};
 use crate::store::Store;
 
-/// Milliseconds between two looks for what can be dropped. A guess: long beside a look, short beside the growth of a log.
+/// How often the logs are truncated, in milliseconds. A guess: long compared with the work, short compared with the
+/// growth of a log.
 const EVERY: u64 = 1000;
 
 impl Log {
-    /// Drops what all members hold and is decided here.
+    /// Drops the ops that all members hold and that are decided on this node.
     pub(super) fn truncate(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
         if now < self.peers.next_truncation || !self.phase.may_decide() {
             return;
         }
         self.peers.next_truncation = now.plus(EVERY);
-        // Those that are on their way in count below.
+        // Joins that have ended do not count. While any other is under way, nothing is dropped.
         self.peers.end_joins(&mut self.events, &self.membership, &self.config, now);
         if !self.peers.joining.is_empty() {
             return;
@@ -42,8 +44,8 @@ impl Log {
         }
     }
 
-    /// A peer cannot give what this node lacked when it asked. Where none of those in reach can give what it lacks now, it
-    /// needs a new state.
+    /// Notes that a peer has truncated ops that this node asked for. Where no connected member has what this node still
+    /// lacks, it needs a new state.
     pub(super) fn on_gone(&mut self, from: NodeId, begins: &BTreeMap<NodeId, Seq>) {
         let Some(peer) = self.peers.connected.get_mut(&from) else { return };
         peer.gone.extend(begins);
@@ -62,7 +64,8 @@ impl Log {
 }
 
 impl View<'_> {
-    /// The logs of which one that has these prefixes lacks ops that have left them here, each with the first that is left.
+    /// Returns the logs of which a node with these prefixes lacks ops that were truncated here, each with the first op
+    /// that is left.
     pub(super) fn gone_for(&self, store: &impl Store, has: &BTreeMap<NodeId, Seq>) -> BTreeMap<NodeId, Seq> {
         let mut gone = BTreeMap::new();
         for origin in self.frontiers.logs() {
@@ -80,7 +83,7 @@ impl View<'_> {
     }
 }
 
-/// Says of which logs a peer lacks ops that have left them here, and where they begin now.
+/// Tells a peer of which logs it lacks ops that were truncated here, and the first op that is left of each.
 pub(super) fn say_gone(events: &mut Events, to: NodeId, begins: BTreeMap<NodeId, Seq>) {
     if !begins.is_empty() {
         events.send(to, Lane::Ordered, Message::Gone(begins));

@@ -1,27 +1,29 @@
-//! What is under way to a peer that lacks more ops than one message may carry.
+//! The window of messages that are on their way to a peer which lacks more ops than one message may carry.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::{Millis, NodeId};
 use crate::log::op::Seq;
 
-/// Messages of ops that are under way to a peer at most: with a mebibyte each, what a fast link between continents holds.
+/// The most messages of ops that are on their way to a peer. With a mebibyte each, this is what a fast link between
+/// continents holds.
 pub(super) const WINDOW: usize = 8;
-/// Where nothing has come of what is under way for so many milliseconds, it is sent again. A guess at a long round trip with
-/// some fsyncs.
+/// After how many milliseconds without progress the messages on their way are sent again. A guess at a long round trip
+/// with some fsyncs.
 const SEND_AGAIN: u64 = 1500;
 
-/// What is under way to a peer, where it lacks more than one message may carry.
+/// The messages that are on their way to a peer, where it lacks more than one message may carry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
-    /// For each message the last op of each log in it, the oldest first.
+    /// For each message the last op of each log in it; the oldest message first.
     sent: VecDeque<BTreeMap<NodeId, Seq>>,
-    /// When the peer was last seen to have more, or the first message was sent.
+    /// When a message last left the window because the peer had its ops, or when the window was last empty.
     moved_at: Millis,
 }
 
 impl Window {
-    /// The peer has these prefixes.
+    /// Removes the messages that have arrived by the prefixes that the peer has. Where none arrives for too long, all
+    /// are removed so that they are sent again.
     pub(super) fn arrived(&mut self, has: &BTreeMap<NodeId, Seq>, now: Millis) {
         let before = self.sent.len();
         let is_there = |ends: &mut BTreeMap<NodeId, Seq>| ends.iter().all(|(origin, seq)| prefix(has, *origin) >= *seq);
@@ -39,12 +41,12 @@ impl Window {
         self.sent.len() >= WINDOW
     }
 
-    /// The last op of a log that the peer has or that is under way to it.
+    /// Returns the last op of a log that the peer has or that is on its way to it.
     pub(super) fn reaches(&self, origin: NodeId, has: Seq) -> Seq {
         self.sent.iter().filter_map(|ends| ends.get(&origin)).copied().fold(has, Seq::max)
     }
 
-    /// Another message is under way. One that tells all that is left is not counted unless it follows others.
+    /// Adds a message. A message without a rest after it is not counted, unless it follows others.
     pub(super) fn send(&mut self, ends: BTreeMap<NodeId, Seq>, more: bool) {
         if more || !self.sent.is_empty() {
             self.sent.push_back(ends);
@@ -52,7 +54,7 @@ impl Window {
     }
 }
 
-/// The prefix of a log that a peer has.
+/// Returns the last op of a log that a peer has.
 pub(super) fn prefix(has: &BTreeMap<NodeId, Seq>, origin: NodeId) -> Seq {
     has.get(&origin).copied().unwrap_or(0)
 }
@@ -94,8 +96,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives when, nothing that the peer has is under way, what is under way goes on where the peer's prefix
-        /// ends, and never more than a window of it.
+        /// Whenever ops arrive: nothing that the peer has is in the window, the window continues the peer's prefix, and
+        /// it never exceeds its limit.
         #[test]
         fn the_window_follows_the_peer(steps in prop::collection::vec((0..4_u64, 0..400_u64), 1..60)) {
             let (mut window, mut at, mut now, mut next) = (Window::default(), 0, 0, 0);

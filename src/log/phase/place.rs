@@ -1,4 +1,4 @@
-//! What belongs to a phase: what a newcomer lacks, a comparison, a leave, a departure, why an incarnation is over.
+//! The data of a phase: what a newcomer lacks, a comparison of logs, a leave, a departure, why an incarnation is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,49 +10,50 @@ use crate::log::op::Seq;
 /// What a newcomer with a whole state lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lacks {
-    /// The op that lets it in, and the secrets.
+    /// The op that admits it, and the secrets.
     Both,
-    /// The op that lets it in. It has been told the secrets, so it takes ops.
+    /// The op that admits it. It has got the secrets, so it takes ops.
     Admission,
-    /// The secrets. It takes no ops, which may speak of private names.
+    /// The secrets. It takes no ops, because they may name private names.
     Secrets,
 }
 
-/// Why this incarnation is over.
+/// The reason why this incarnation is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Out {
-    /// An eviction has cut its log at this number.
+    /// An eviction has cut the node's log at this number.
     Evicted(Seq),
-    /// It holds ops that an eviction has made void.
+    /// The node holds ops that an eviction has made void.
     HoldsVoid,
 }
 
-/// What a peer has said that ends this incarnation. It takes effect at the end of a step: what the step has taken in before
-/// still counts.
+/// A message of a peer that ends this incarnation. It takes effect at the end of the step, because what the step has
+/// taken before still counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::log) enum Notice {
     /// This node is out, and its log ends at this number.
     Evicted(Seq),
-    /// Nobody in reach has what it lacks any more.
+    /// No peer that is connected has the ops that this node lacks.
     LeftBehind,
 }
 
-/// What a node says that it holds of the logs of others.
+/// The prefixes of the logs of others that a node acknowledges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::log) enum Acknowledges<'a> {
-    /// All that is here.
+    /// It acknowledges all that it has.
     All,
-    /// So much of each log, whatever has come since.
+    /// It acknowledges these prefixes only, whatever ops have arrived since.
     HandedOver(&'a BTreeMap<NodeId, Cut>),
-    /// Nothing: it may have to take another state under its id, and others remember what that id has said.
+    /// It acknowledges nothing: it may have to take another state under its id, and others remember what that id has
+    /// acknowledged.
     Nothing,
 }
 
-/// Whose copies of its log a node that starts has compared with its own.
+/// The comparison of logs of a node that starts.
 #[derive(Clone, Debug)]
 pub(crate) struct ChainCheck {
     pub(in crate::log) since: Millis,
-    /// Whose copies agree with it.
+    /// The peers whose copies of this node's log agree with it.
     pub(in crate::log) compared: BTreeSet<NodeId>,
 }
 
@@ -62,25 +63,25 @@ impl ChainCheck {
     }
 }
 
-/// A leave that was asked for, until the last op is issued.
+/// A leave that the node was asked for, until the last op is issued.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaving {
     pub(in crate::log) began: Millis,
-    /// What this node acknowledges of each log of others.
+    /// What this node acknowledges of each log of another node.
     pub(in crate::log) acknowledged: BTreeMap<NodeId, Cut>,
-    /// Other members that leave and that this node lets go first.
+    /// The other leaving members that this node lets go before itself.
     pub(in crate::log) yields_to: BTreeSet<NodeId>,
-    /// For now this node is as one that stays.
+    /// True while this node behaves like a member that stays.
     pub(in crate::log) steps_back: bool,
 }
 
-/// A node that has issued its last op.
+/// The departure of a node that has issued its last op.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Departed {
     /// The number of its last op.
     pub(in crate::log) last: Seq,
-    /// What it had handed over of each log then; nothing where its process has started since.
+    /// The prefixes of the logs of others that it had handed over then; none where the process has started since.
     pub(in crate::log) handed_over: BTreeMap<NodeId, Cut>,
-    /// Members that have said that they have the last op.
+    /// The members that have said that they have the last op.
     pub(in crate::log) known_by: BTreeSet<NodeId>,
 }

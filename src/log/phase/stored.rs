@@ -1,4 +1,4 @@
-//! The one record that says where a node stands.
+//! The stored record of a node's phase.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,20 @@ use crate::clock::NodeId;
 use crate::log::config::Founding;
 use crate::log::message::Contact;
 
-/// Where a node stands, as it is stored. A store without the record holds nothing yet, or the beginning of a first snapshot.
+/// The phase of a node as it is stored. A store without the record is empty, or holds the beginning of a first
+/// snapshot.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StoredPhase {
     /// An earlier incarnation is over, and the next one asks the cluster for its state.
     Joining {
-        /// How to find the cluster again.
+        /// What the node needs to find the cluster again.
         back: Return,
-        /// The state of the earlier incarnation is still here, whole.
+        /// True where the whole state of the earlier incarnation is still in the store.
         set_aside: bool,
     },
     /// The store holds a whole state.
     Whole {
-        /// An operator has asked the node to leave, and it has not departed.
+        /// True where an operator has asked the node to leave and it has not departed.
         leaving: bool,
     },
     /// The node has left its cluster. The store holds the state that it had then.
@@ -26,13 +27,13 @@ pub enum StoredPhase {
 }
 
 impl StoredPhase {
-    /// Whether the tables hold a whole state, of whichever incarnation.
+    /// Returns true where the tables hold a whole state, of this incarnation or an earlier one.
     #[must_use]
     pub fn holds_state(&self) -> bool {
         !matches!(self, Self::Joining { set_aside: false, .. })
     }
 
-    /// How to find the cluster again that an earlier incarnation was in.
+    /// Returns what a later incarnation needs to find the cluster again.
     #[must_use]
     pub fn returning(self) -> Option<Return> {
         match self {
@@ -42,15 +43,15 @@ impl StoredPhase {
     }
 }
 
-/// What a node that was evicted needs to find its cluster again.
+/// What the next incarnation of a node needs to find its cluster again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Return {
-    /// Who it was.
+    /// The id of the earlier incarnation.
     pub was: NodeId,
-    /// The cluster.
+    /// The founding of the cluster.
     pub founding: Founding,
-    /// Its secret, which lets the node in; none where it was not told yet.
+    /// The cluster's secret, which lets the node join; none where the node did not have it yet.
     pub secret: Option<[u8; 32]>,
-    /// Whom it knew there.
+    /// The nodes that it knew there.
     pub contacts: Vec<Contact>,
 }

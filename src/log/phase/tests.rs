@@ -27,7 +27,7 @@ fn places() -> Vec<Place> {
     ]
 }
 
-/// Every phase, each in every place.
+/// Every phase, with each place.
 fn phases() -> Vec<Phase> {
     let check = || ChainCheck::at(Now::default());
     let others = [Phase::Over, Phase::Halted];
@@ -36,7 +36,7 @@ fn phases() -> Vec<Phase> {
     [Phase::Joining].into_iter().chain(comparing).chain(settled).chain(others).collect()
 }
 
-/// One letter for each thing that a node may do in a phase.
+/// Returns one letter for each thing that a node may do in a phase.
 fn may(phase: &Phase) -> String {
     let all = [
         ('q', phase.may_answer()),
@@ -60,13 +60,14 @@ fn what_a_node_may_do_follows_from_its_phase() {
     let table: Vec<String> = table
         .iter()
         .map(|line| match line.split_once("ChainCheck") {
-            // Of a comparison its place alone.
+            // Only the place is shown of a comparing phase.
             Some((before, after)) => format!("{before}.., {}", begins(after.split_once("}, ").unwrap_or_default().1)),
             None => begins(line),
         })
         .collect();
-    // q: answers queries, t: takes ops, i: issues, p: promises, h: says what it holds, d: decides, a: admits newcomers,
-    // v: votes and joins evictions, r: takes registrations once it has compared, c: begins changes of the membership.
+    // q: answers queries, t: takes ops, i: issues, p: promises, h: acknowledges what it holds, d: decides, a: admits
+    // newcomers, v: votes and joins evictions, r: takes registrations once it has compared, c: begins changes of the
+    // membership.
     let expected = "\
 ---------- Joining
 q--------- Comparing(.., Waiting(Both))
@@ -90,7 +91,7 @@ q--p------ Settled(Out
     assert_eq!(table.join("\n"), expected);
 }
 
-/// True where a transition leads on from a phase.
+/// A transition. Returns true where it leads on from the phase.
 type Transition = fn(&mut Phase) -> bool;
 
 /// Each transition, with its name.
@@ -156,8 +157,8 @@ fn a_leave_that_ends_with_the_last_op_has_handed_over_what_it_acknowledged() {
 }
 
 proptest! {
-    /// Whatever happens: who may issue has a whole state, promises, takes ops and is a member; and an incarnation that
-    /// is over, or was stopped, never goes on.
+    /// After any transitions: a node that may issue has a whole state, promises, takes ops and is a member; and an
+    /// incarnation that is over or halted never goes on.
     #[test]
     fn no_history_leads_to_a_phase_that_contradicts_itself(steps in prop::collection::vec(0..TRANSITIONS.len(), 0..40)) {
         let mut phase = Phase::Joining;
@@ -179,7 +180,7 @@ proptest! {
         }
     }
 
-    /// What was written is read again.
+    /// A record is read back as it was written, and a torn one is not read.
     #[test]
     fn the_record_is_read_as_it_was_written(record in record()) {
         let bytes = codec::encode(&record);

@@ -1,4 +1,4 @@
-//! Erasing: what is left of a registration, who may, and when.
+//! Erasure: what is left of a registration, who may erase it, and when.
 
 use super::super::verify::verify;
 use super::*;
@@ -12,7 +12,7 @@ impl Cluster {
         }
     }
 
-    /// The tables of a node that have a text.
+    /// Returns the tables of a node in which a text occurs.
     fn tables_with(&self, n: u64, text: &str) -> Vec<&'static str> {
         let has = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
         let store = self.nodes[&node(n)].store();
@@ -51,7 +51,7 @@ fn an_erased_registration_has_nothing_left_but_its_id_its_stamps_and_its_ends() 
         assert_eq!(cluster.name(n, "annika"), NameStatus::Available);
         assert_eq!(cluster.view(n, bob).owner, "o");
     }
-    // The same request again is the same registration; another one under its id is not.
+    // The same request again finds the same registration. Another request under its id does not.
     assert!(cluster.register(3, ann()).erased);
     let other = RegisterRequest { id: Some(id), ..names(&["carol"]) };
     assert_eq!(cluster.reply(1, Command::Register(other)), Err(Refusal::IdReused(id)));

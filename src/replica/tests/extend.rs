@@ -1,4 +1,4 @@
-//! Reservations that last longer: who may extend them, for how long, and what an extension is worth.
+//! Extensions of reservations: who may extend them, for how long, and which extensions count.
 
 use super::super::verify::verify;
 use super::*;
@@ -74,7 +74,7 @@ fn what_is_known_to_all_is_kept_as_one_end() {
         let registration = crate::crdt::Registration::load(cluster.nodes[&node(n)].store(), stamp).unwrap();
         assert_eq!(registration.extensions.kept(), 0);
     }
-    // With a member out of reach they pile up.
+    // While a member is out of reach, the extensions pile up.
     cluster.cut(1, 2);
     for _ in 0..limits::MAX_EXTENSIONS {
         cluster.pass(100);

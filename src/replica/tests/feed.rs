@@ -1,11 +1,11 @@
-//! The feed of a node that has come back.
+//! The feed of a node that has come back under its next incarnation.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Event;
 
-/// A page of a node's feed: numbers, ids of events, and where the next page begins.
+/// Returns a page of a node's feed: the numbers and ids of its events, and the cursor after it.
 fn page(cluster: &mut Cluster, id: NodeId, after: Option<Cursor>) -> Result<(Vec<(u64, String)>, Cursor), Refusal> {
     let token = cluster.next_token;
     cluster.next_token += 1;
@@ -26,7 +26,7 @@ fn page(cluster: &mut Cluster, id: NodeId, after: Option<Cursor>) -> Result<(Vec
     }
 }
 
-/// Node 1 and node 2 each took a name; what node 1 took is told anew in its next life, in steps, and in between it takes more.
+/// The feed of the next incarnation tells anew, in steps, what the node accepted, and it accepts more names meanwhile.
 #[test]
 fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers_there() {
     let mut cluster = Cluster::founded(1);
@@ -61,7 +61,7 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
     );
 }
 
-/// What an event says is what it said when it was told.
+/// The content of an event is fixed when it is written.
 #[test]
 fn an_event_read_again_later_says_the_same() {
     let mut cluster = Cluster::founded(2);
@@ -84,7 +84,7 @@ fn an_event_read_again_later_says_the_same() {
     assert_eq!(kinds, wanted);
 }
 
-/// The end of the only name of a registration, as its node told of it last.
+/// Returns the last event about the end of a registration's only name, as JSON.
 fn last_end(cluster: &mut Cluster) -> Value {
     let Ok(Answer::Events(page)) = cluster.reply(1, EventsAfter::new(None, page_of(100))) else { panic!("no feed") };
     let event = page.events.into_iter().rfind(|event| event.event_type == EventType::NameEnded).unwrap();

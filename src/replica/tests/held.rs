@@ -48,7 +48,7 @@ impl Cluster {
                 self.connect(node(n), other);
             }
         }
-        // Alone it waits for nobody to compare with.
+        // A node without peers compares with nobody, so its start ends after the grace.
         self.pass(6000);
     }
 }
@@ -69,13 +69,13 @@ fn permanent_names_count_until_they_are_given_up() {
     let full = Err(Refusal::TooManyHeld { owner: "eve".into(), limit: 3 });
     assert_eq!(cluster.takes(1, of("eve", "d")), full);
     assert!(cluster.takes(1, of("ann", "d")).is_ok());
-    // A name that is taken says so first only where there is room for it.
+    // Where there is room, the refusal says that the name is taken.
     assert!(matches!(cluster.takes(1, of("ann", "a")), Err(Refusal::NameTaken { .. })));
     cluster.reply(1, Command::Release { id: ids[0] }).unwrap();
     cluster.settle();
     let fourth = cluster.takes(1, of("eve", "e")).unwrap();
     assert_eq!(cluster.takes(1, of("eve", "f")), full);
-    // At the limit a name can be changed, again and again, and the limit stays.
+    // At the limit a name can be replaced again and again, and the limit stays.
     let fifth = cluster.takes(1, renamed("eve", (fourth, "e"), "f")).unwrap();
     cluster.takes(1, renamed("eve", (fifth, "f"), "g")).unwrap();
     assert_eq!(cluster.takes(1, of("eve", "h")), full);
@@ -96,7 +96,7 @@ fn what_other_nodes_took_counts_too_once_it_is_known() {
     for n in 1..=2 {
         assert_eq!(cluster.takes(n, of("eve", "d")), Err(Refusal::TooManyHeld { owner: "eve".into(), limit: 3 }));
     }
-    // Nodes that do not reach each other each let in what they have room for.
+    // Nodes that do not reach each other accept as many each as they have room for.
     cluster.cut(1, 2);
     for n in 1..=2 {
         let taken = (0..9).filter(|name| cluster.takes(n, of("mal", &format!("m{n}{name}"))).is_ok()).count();
@@ -117,7 +117,7 @@ fn a_token_may_not_take_the_dictionary_for_good() {
     assert_eq!(cluster.takes(1, with_token("o-e", "e")), full);
     cluster.reply(2, Command::Release { id: ids[0] }).unwrap();
     cluster.settle();
-    // What loses, and what ends by itself, counts no more.
+    // A registration that loses, or that expires, does not count any more.
     cluster.cut(1, 2);
     cluster.takes(2, of("ann", "e")).unwrap();
     cluster.pass(100);
@@ -130,7 +130,7 @@ fn a_token_may_not_take_the_dictionary_for_good() {
     cluster.pass(12_000);
     cluster.takes(1, with_token("o-g", "g")).unwrap();
     assert_eq!(cluster.takes(1, with_token("o-h", "h")), full);
-    // A retry under a known id is answered, whatever its token has.
+    // A retry under a known id is answered, however many its token holds.
     let id = Some(Uuid::from_u128(0x4000_8000_0000_0000_0001));
     assert!(cluster.takes(2, RegisterRequest { id, ..with_token("o-i", "i") }).is_ok());
     assert!(cluster.takes(1, RegisterRequest { id, ..with_token("o-i", "i") }).is_ok());
@@ -179,7 +179,7 @@ fn a_total_does_not_tell_which_private_names_were_lost() {
         assert!(asks(&mut cluster, "mal", "c", None), "{taken}");
         assert!(!asks(&mut cluster, "mal", "d", None), "the token's limit, {taken}");
         cluster.pass(12_000);
-        // The reservations are over, won or not, and what is for good goes on to count.
+        // The reservations are over, whether they had won or not, and permanent names still count.
         let then = ["a", "b", "d"].map(|name| asks(&mut cluster, "eve", name, None));
         assert_eq!(then, [true, true, false], "{taken}");
         cluster.restart(1);
@@ -215,7 +215,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What there is of a kind of registrations, by looking at all.
+/// Returns the registrations of a kind that hold names, by reading all registrations.
 fn holding(replica: &Replica<MemoryStore>, which: impl Fn(&Registration) -> bool) -> Vec<Uuid> {
     let mut ids = Vec::new();
     schema::Registrations::each(replica.store(), &Span::all(), |found| {
@@ -242,7 +242,7 @@ fn check(cluster: &Cluster) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever happens to registrations, the counts that are kept up are those that one finds by looking at all.
+    /// Whatever happens to registrations, the stored counts are those that one finds by reading all registrations.
     #[test]
     fn counts_are_what_there_is(steps in prop::collection::vec(step(), 1..40)) {
         let mut cluster = limited(2, 3);

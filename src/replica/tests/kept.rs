@@ -1,4 +1,4 @@
-//! Names that were given up, and are kept from others for a while; and another spelling of one's own name.
+//! Released names that are kept from others for a while, and other spellings of one's own name.
 
 use super::*;
 use crate::name::{Hold, Rules};
@@ -9,7 +9,7 @@ fn owned_by(owner: &str, name: &str) -> RegisterRequest {
     RegisterRequest { owner: owner.into(), ..names(&[name]) }
 }
 
-/// A cluster that keeps user names for an hour.
+/// A cluster in which released user names are kept for an hour.
 fn keeps(count: u64, owner_may: bool) -> Cluster {
     let mut cluster = Cluster::founded(count);
     let rules = Rules::default_of("username").with_hold(Some(Hold { millis: HOUR, owner_may })).unwrap();
@@ -25,7 +25,7 @@ fn releases(cluster: &mut Cluster, n: u64, owner: &str, name: &str) {
     cluster.pass(500);
 }
 
-/// Until when a name is kept from somebody who asks for it, if it is.
+/// Returns until when a name is kept from the one who asks for it; none where it is not kept.
 fn refused(cluster: &mut Cluster, n: u64, request: RegisterRequest) -> Option<Time> {
     match cluster.reply(n, Command::Register(request)) {
         Ok(_) => None,
@@ -104,7 +104,7 @@ fn a_name_is_kept_also_once_the_events_about_it_are_gone() {
     assert_eq!(refused(&mut cluster, 1, owned_by("bob", "alice")), None);
 }
 
-/// A request for another spelling of a name that a registration holds.
+/// A request to replace the spelling of a name that a registration holds.
 fn respelling(of: Uuid, owner: &str, from: &str, to: &str) -> RegisterRequest {
     let replaces = in_place_of(of, name_request(from));
     RegisterRequest { replaces, ..owned_by(owner, to) }
@@ -144,7 +144,7 @@ fn nobody_else_spells_a_name_that_is_held_nor_one_that_is_not_confirmed() {
     cluster.cut(1, 2);
     let pending = cluster.register(1, owned_by("ann", "dora"));
     refused(&mut cluster, respelling(pending.id, "ann", "dora", "Dora"));
-    // The second one waits for the first, whose fate is open.
+    // The second respelling follows the first one, which is not final.
     cluster.register(1, respelling(wilma.id, "ann", "wilma", "Wilma"));
     refused(&mut cluster, respelling(wilma.id, "ann", "wilma", "WILMA"));
 }
@@ -171,7 +171,7 @@ fn of_two_spellings_across_a_cut_the_earlier_stands_and_a_release_goes_before_a_
     let third = cluster.register(2, respelling(first.id, "ann", "Wilma", "wilma"));
     cluster.heal();
     cluster.pass(500);
-    // Nobody else has taken it meanwhile, so the spelling that was asked for after the release has the name.
+    // No other owner has taken the name meanwhile, so the spelling that was asked for after the release has it.
     for n in 1..=2 {
         assert_eq!((cluster.status(n, third.id), cluster.name(n, "wilma")), (Status::Confirmed, NameStatus::Held));
     }

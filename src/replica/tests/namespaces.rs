@@ -1,4 +1,4 @@
-//! Rules of namespaces: who may set them, when they apply, what becomes of names that are taken.
+//! Rules of namespaces: who may set them, when they apply, and what happens to names that are taken.
 
 use super::*;
 use crate::model::{Namespace, NamespaceBody, ProfileName, RulesVersion};
@@ -132,7 +132,7 @@ fn a_profile_changes_only_while_there_are_no_names() {
     let refused = cluster.set(2, "tag", &Rules::default_of("tag")).unwrap_err();
     assert_eq!(refused, Refusal::NamespaceInUse { namespace: "tag".into(), profile: Profile::Opaque });
     assert!(cluster.set(2, "tag", &rules(Profile::Opaque, (2, 9), &[])).is_ok(), "lengths may change");
-    // A namespace of which another one's name is the beginning.
+    // The name of this namespace is the beginning of another namespace's name.
     assert!(cluster.set(2, "ta", &opaque).is_ok());
 }
 
@@ -177,7 +177,7 @@ fn a_malformed_namespace_is_refused() {
     }
 }
 
-/// The namespaces that a reader of these is told of, page by page, each with what is said of it.
+/// Returns the namespaces that a reader with this reach sees, page by page, each with what is shown of it.
 fn listed(cluster: &mut Cluster, reach: &[&str], limit: usize) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {

@@ -1,4 +1,4 @@
-//! Changes by somebody who may change only what is its own.
+//! Changes by callers who may change only what belongs to them.
 
 use super::*;
 use crate::replica::Bearer;
@@ -19,7 +19,7 @@ fn reaching(namespaces: &[&str]) -> Caller {
     Caller { namespaces: namespaces.iter().map(|namespace| (*namespace).to_owned()).collect(), ..Caller::ANYBODY }
 }
 
-/// A reservation that a token has opened at n1.
+/// A reservation that a token has made at node 1.
 fn opened(cluster: &mut Cluster, token: &str, name: &str) -> Uuid {
     let charge = Some(Charge { token: token.to_owned(), max_open: Some(100), max_total: None });
     cluster.register(1, RegisterRequest { ttl: Some(60_000), charge, ..names(&[name]) }).id
@@ -48,7 +48,7 @@ fn nobody_changes_what_is_somebody_elses() {
         }
     }
     assert_eq!(cluster.name(1, "alice"), NameStatus::Held);
-    // The owner's name opens it at every node, and the token that opened it only where it did.
+    // The owner may change it at every node, and the token that made it only at the node where it did.
     let forum = Bearer { token: Some("forum".to_owned()), ..bearer(None) };
     assert_eq!(change(&mut cluster, 2, &forum, Command::Activate { id }), Err(Refusal::NotOwner(id)));
     assert_eq!(change(&mut cluster, 1, &forum, Command::Extend { id, ttl: 90_000 }), Ok(()));
@@ -61,7 +61,7 @@ fn nobody_changes_what_is_somebody_elses() {
     );
     assert_eq!(change(&mut cluster, 2, &bearer(Some(&owner)), Command::Erase { id }), Ok(()));
     cluster.pass(3000);
-    // Said again, it is the same, though nothing says any more whose it was.
+    // The repeated request has the same result, though the registration no longer names its owner.
     assert!(cluster.view(2, id).erased);
     assert_eq!(change(&mut cluster, 2, &bearer(Some(&owner)), Command::Erase { id }), Ok(()));
     let unknown = Uuid::from_u128(0x4000_8000_0000_0000_0001);
@@ -105,7 +105,7 @@ fn nobody_is_shown_what_is_out_of_reach() {
     let alone = cluster.register(1, RegisterRequest { owner: owner(), ..names(&["bob"]) }).id;
     cluster.pass(3000);
     let out = Err(Refusal::OutOfReach("username".to_owned()));
-    // Who asks for one is refused.
+    // A caller who asks for one name or namespace out of reach is refused.
     let (name, only) = (name_request("alice"), Some("username".to_owned()));
     assert_eq!(cluster.query(1, NameOf(name.clone()), by(&["email"])).map(drop), out);
     assert_eq!(cluster.query(1, RulesOf("username".to_owned()), by(&["email"])).map(drop), out);
@@ -121,7 +121,7 @@ fn nobody_is_shown_what_is_out_of_reach() {
     assert_eq!(cluster.query(1, taken, by(&["email"])).map(drop), out);
     let events = EventQuery { namespace: only, ..EventQuery::default() };
     assert_eq!(cluster.query(1, EventsAfter::new(None, events), by(&["email"])).map(drop), out);
-    // Who asks for what there is sees a part of it: of events those of registrations with any name within.
+    // A caller who asks for a list sees a part of it: of the events, those of registrations with any name within reach.
     for (reached, registrations, names, events) in [
         (&["email"][..], vec![one], 2, 4),
         (&["username"], vec![alone], 2, 4),

@@ -1,4 +1,4 @@
-//! Private names: what travels, who reads it back, and what a discreet caller can find out.
+//! Private names: what is sent to other nodes, who can read a name back, and what a discreet caller can find out.
 
 use super::*;
 use crate::clock::Stamp;
@@ -18,7 +18,7 @@ fn of(owner: &str, names: &[NameRef]) -> RegisterRequest {
     RegisterRequest { owner: owner.into(), names: names.to_vec(), ..RegisterRequest::default() }
 }
 
-/// A cluster whose addresses are private.
+/// A cluster in which email addresses are private.
 fn founded(count: u64) -> Cluster {
     let mut cluster = Cluster::founded(count);
     let rules = Rules::new(Profile::EMAIL, (1, 100), []).unwrap().with_private(true);
@@ -33,7 +33,7 @@ impl Cluster {
         self.reply(n, Request::Name(command, Caller { reads: false, ..Caller::ANYBODY }))
     }
 
-    /// What a discreet caller is told of a registration.
+    /// Returns what a discreet caller sees of a registration.
     fn asks(&mut self, n: u64, request: RegisterRequest) -> Registration {
         match self.discreetly(n, Command::Register(request)) {
             Ok(Answer::Registration(view)) => view,
@@ -53,7 +53,7 @@ impl Cluster {
     }
 }
 
-/// What a discreet caller can see of an answer but for what differs from one request to the next.
+/// Returns what a discreet caller sees of an answer, without the parts that differ from one request to the next.
 fn shape(view: &Registration) -> Registration {
     let (id, stamp, node) = (Uuid::nil(), Stamp::default(), NodeId(0));
     let names = view.names.iter().map(|name| Claim {
@@ -88,7 +88,7 @@ fn only_the_hash_leaves_the_node_and_the_name_is_found_everywhere() {
         let tables = Table::ALL.into_iter().filter(|table| store.rows(*table).any(|(k, v)| typed(k) || typed(v)));
         assert_eq!(tables.collect::<Vec<_>>(), if n == 1 { vec![Table::Typed] } else { vec![] }, "n{n}");
     }
-    // Released and forgotten, nothing is left of it.
+    // After the name was released and forgotten, no text of it is left.
     cluster
         .nodes
         .values_mut()
@@ -131,7 +131,7 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
                 (view.id, view.status, view.names[0].name.as_str()),
                 (id, Status::Pending, request.names[0].name.as_str())
             );
-            // Asked again it is the same, there and at another node, where only the name as typed is missing.
+            // The repeated request gets the same answer, and at another node only the name as typed is missing.
             assert_eq!(cluster.asks(2, request.clone()), view);
             let elsewhere = cluster.asks(1, request.clone());
             assert_eq!((elsewhere.status, elsewhere.stamp, elsewhere.waiting_for), (view.status, view.stamp, vec![]));
@@ -140,7 +140,7 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
         assert!(views.iter().all(|view| *view == views[0]), "{views:?}");
     }
     cluster.heal();
-    // The outcome is at the feed, of every node.
+    // The outcome is in the feed of every node.
     for n in 1..=3 {
         let events = cluster.events(n);
         for (index, name) in names.into_iter().enumerate() {
@@ -154,7 +154,7 @@ fn a_discreet_caller_is_told_the_same_whatever_holds_the_name() {
     let rejected = Uuid::from_u128(0x4000_8000_0000_0000_0001);
     let by = cluster.view(2, rejected).rejected_by.unwrap();
     assert_eq!((by.registration, by.name.as_str()), (reserved.id, "reserved@example.org"), "as the loser typed it");
-    // What is confirmed and what is rejected still look the same to her.
+    // The confirmed and the rejected registration still look the same to the discreet caller.
     for name in ["held", "fresh"] {
         let index = names.iter().position(|known| *known == name).unwrap();
         let id = Uuid::from_u128(0x4000_8000_0000_0000_0000 + index as u128);
@@ -206,7 +206,7 @@ fn what_would_tell_in_another_way_is_refused_whatever_is_known() {
     }
     let beside = Command::ReleaseName { owner: "ann".into(), name: name_request("mixed") };
     assert!(needs_read(&cluster.discreetly(1, beside)));
-    // Public names are as they always were.
+    // Public names are treated as without privacy.
     let refused = cluster.discreetly(1, Command::Register(names(&["user", "free"])));
     assert!(matches!(refused, Err(Refusal::NameTaken { names }) if names.len() == 1));
     let public = cluster.asks(1, names(&["free"]));
@@ -214,7 +214,7 @@ fn what_would_tell_in_another_way_is_refused_whatever_is_known() {
     let other = RegisterRequest { id: Some(taken.id), ..of("ann", &[address("free")]) };
     assert!(matches!(cluster.discreetly(1, Command::Register(other)), Err(Refusal::IdReused(_))));
     assert!(cluster.discreetly(1, Command::Release { id: public.id }).is_ok());
-    // An empty name is none of those that did not travel.
+    // An empty name is not taken for a name whose text was not sent.
     let empty = RegisterRequest { id: Some(taken.id), ..of("ann", &[email("")]) };
     assert!(matches!(cluster.reply(1, Command::Register(empty)), Err(Refusal::IdReused(_))));
 }
@@ -250,7 +250,7 @@ fn a_count_of_open_registrations_does_not_tell_which_of_them_lost() {
         assert!(!asks(&mut cluster, "mal", "d", reserve), "{taken}");
         cluster.pass(12_000);
         assert!(asks(&mut cluster, "eve", "a", None), "{taken}");
-        // What is for good does not stay open.
+        // Permanent names do not stay open.
         let more = ["b", "c", "d", "e", "f"].map(|name| asks(&mut cluster, "eve", name, None));
         assert_eq!(more, [true; 5], "{taken}");
     }
@@ -298,7 +298,6 @@ fn a_recovered_cluster_finds_the_names_under_their_keys_and_the_owner_reads_them
     let mut config = config(1);
     config.log.contact.node = next;
     let replica = Replica::open(config, store, None, cluster.now).unwrap();
-    // The tests call it by its old name.
     assert_eq!(replica.secret(), Some([9; 32]));
     cluster.nodes.insert(next, replica);
     cluster.settle();

@@ -1,4 +1,4 @@
-//! What people read: histories, conflicts, explanations, lists, suggestions; and how many registrations an owner may open.
+//! Queries: histories, conflicts, explanations, lists, suggestions; and how many registrations an owner may open.
 
 use super::*;
 use crate::model::limits::{MAX_CHECKED, MAX_SUGGESTIONS};
@@ -49,7 +49,8 @@ impl Cluster {
         }
     }
 
-    /// Two nodes with a claim to the same name each, taken while they were cut off from each other; the first is earlier.
+    /// Two nodes with a claim to the same name each. Both were taken while the nodes were cut off from each other; the
+    /// first claim is earlier.
     fn contested(name: &str) -> (Self, Registration, Registration) {
         let mut cluster = Self::founded(2);
         cluster.cut(1, 2);
@@ -178,7 +179,7 @@ fn reports_and_lists_go_on_where_a_page_ended() {
         conflicts.extend(page.conflicts.into_iter().map(|mut conflict| conflict.claims.remove(0).name));
         after = page.next;
     }
-    // In the order of their keys, which is not that of names as typed.
+    // The pages come in the order of the keys, which is not that of names as typed.
     conflicts.sort_unstable();
     assert_eq!((&conflicts, &after), (&all, &None));
     for _ in 0..5 {
@@ -210,7 +211,7 @@ fn a_list_has_what_is_taken_of_a_namespace_or_of_all() {
         (listed.status, listed.owner.as_str(), listed.metadata.as_ref().map(Metadata::as_str)),
         (NameStatus::Held, "ann", Some("{}"))
     );
-    // A place of another namespace lies before or after all of this one.
+    // A place in another namespace is before or after all names of this one.
     let place = |namespace: &str| Some(Place { namespace: namespace.into(), key: "z".into(), claim: None });
     assert_eq!(cluster.list(Some("username"), "", place("email"), 10).names.len(), 3);
     assert_eq!(cluster.list(Some("username"), "", place("zoo"), 10).names.len(), 0);
@@ -237,7 +238,7 @@ fn a_page_of_an_owner_is_full_unless_it_is_the_last() {
     let (first, next) = page(&mut cluster, None);
     assert_eq!(first, ids[..2]);
     assert_eq!(page(&mut cluster, next), (vec![ids[2]], None));
-    // A place says where it is by itself, so that a page goes on also after what has been forgotten since.
+    // A place says by itself where it is, so that a page can follow it also when the registration there was forgotten.
     let second = cluster.view(1, ids[1]).stamp;
     let between = OwnerPlace(crate::clock::Stamp { hlc: Hlc(second.hlc.0 - 1), ..second });
     assert_eq!(page(&mut cluster, Some(between)).0, ids[1..]);
@@ -276,7 +277,7 @@ fn suggestions_are_free_valid_and_always_the_same() {
     for name in longer {
         assert_eq!((name.len(), cluster.name(1, &name)), ("alice10".len(), NameStatus::Available), "{name}");
     }
-    // Its own end makes room where there is none.
+    // Where there is no room for a suffix, it replaces the end of the name.
     let longest = "x".repeat(256);
     assert_eq!(cluster.suggest(&longest, 1).unwrap(), [format!("{}1", "x".repeat(255))]);
     let address = NameRef { namespace: "email".into(), name: "a@example.org".into() };
@@ -306,7 +307,7 @@ fn an_owner_may_not_reserve_the_dictionary() {
     let refused = Err(Refusal::TooManyOpen { owner: "eve".into(), limit: 3 });
     assert_eq!(cluster.reply(1, reserve("d")), refused);
     cluster.register(1, of("ann", &["d"]));
-    // Activated, it is hers; the next count shows it.
+    // Once it is activated and decided, it is not open any more.
     cluster.reply(1, Command::Activate { id: held[0] }).unwrap();
     cluster.pass(1000);
     assert!(cluster.reply(1, reserve("e")).is_ok());
@@ -314,7 +315,7 @@ fn an_owner_may_not_reserve_the_dictionary() {
     cluster.reply(1, Command::Release { id: held[1] }).unwrap();
     cluster.pass(1000);
     assert!(cluster.reply(1, reserve("f")).is_ok());
-    // When their time is over they count no more.
+    // Reservations that have ended are not counted.
     cluster.pass(70_000);
     for name in ["g", "h", "i"] {
         assert!(cluster.reply(1, reserve(name)).is_ok(), "{name}");
@@ -330,10 +331,10 @@ fn undecided_registrations_count_and_decided_ones_do_not() {
         cluster.register(1, of("eve", &[name]));
     }
     cluster.cut(1, 2);
-    // What was left of the last count, and then as many as are allowed.
+    // As many are accepted as the last count still allows, and after a new count as many as the limit.
     let open = (0..9).filter(|n| cluster.reply(1, Command::Register(of("eve", &[&format!("x{n}")]))).is_ok()).count();
     assert!((2..4).contains(&open), "{open}");
-    // A request that is known already is answered, whatever its owner has open.
+    // No conflict has come of these registrations.
     let known = cluster.conflicts(1);
     assert_eq!(known, vec![]);
     cluster.heal();
@@ -356,11 +357,11 @@ fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
     let held: Vec<_> = ["a", "b", "c"].map(|name| reserve(&mut cluster, name).unwrap()).into();
     let refused = Err(Refusal::TokenTooManyOpen { token: "shop".into(), limit: 3 });
     assert_eq!(reserve(&mut cluster, "d"), refused);
-    // Whoever has no limit, or another token, goes on.
+    // Owners without a limit, and other tokens, go on.
     cluster.register(1, of("ann", &["d"]));
     let forum = Some(Charge { token: "sho".into(), max_open: Some(1), max_total: None });
     assert!(cluster.reply(1, Command::Register(RegisterRequest { charge: forum, ..of("bob", &["e"]) })).is_ok());
-    // Restarted, the node still knows.
+    // After a restart the node still knows the count.
     cluster.settle();
     let replica = cluster.nodes.remove(&node(1)).unwrap();
     let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
@@ -373,13 +374,13 @@ fn a_token_may_not_reserve_the_dictionary_for_many_owners() {
     cluster.reply(1, Command::Release { id: held[1] }).unwrap();
     cluster.pass(1000);
     reserve(&mut cluster, "g").unwrap();
-    // When their time is over they count no more, and nothing is left of the notes.
+    // Reservations that have ended are not counted, and their rows are deleted.
     cluster.pass(70_000);
     for name in ["h", "i", "j"] {
         reserve(&mut cluster, name).unwrap();
     }
     assert_eq!(reserve(&mut cluster, "k"), refused);
-    // The other token's note stays until that token is used again.
+    // The row of the other token stays until that token is used again.
     assert_eq!(schema::Charges::count(cluster.nodes[&node(1)].store()), 4);
 }
 
@@ -411,8 +412,8 @@ fn times_of_endings_outlive_a_restart() {
     assert_eq!(cluster.history(1, "alice"), before);
 }
 
-/// The words for each case, whole, as `explanations.txt` has them: whoever changes one reads them there. With
-/// `FORENAME_RENEW` in the environment the file is written anew.
+/// The text for each case must be as in `explanations.txt`, where a change of it can be read. With `FORENAME_RENEW` in
+/// the environment the file is written anew.
 #[cfg(feature = "node")]
 mod words {
     use std::path::Path;
@@ -436,7 +437,7 @@ mod words {
         pending_while_a_member_is_put_out,
     ];
 
-    /// What was explained so far, each with its heading.
+    /// The explanations so far, each with its heading.
     #[derive(Default)]
     struct Told(String);
 
@@ -455,7 +456,7 @@ mod words {
             }
         }
 
-        /// With the ids of registrations, which hold the time, as letters.
+        /// Adds an explanation. The ids of registrations, which depend on the time, are replaced by letters.
         fn add(&mut self, heading: &str, explanation: &Explanation, ids: &[(Uuid, &str)]) {
             let text = serde_json::to_string(explanation).unwrap();
             assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), *explanation);
@@ -508,7 +509,7 @@ mod words {
         let mut cluster = Cluster::founded(2);
         cluster.cut(1, 2);
         let alice = cluster.register(1, of("ann", &["alice"]));
-        // What the other has promised since has come by another way than its word on what it holds.
+        // The other node's promise has arrived by a relay, and its acknowledgement has not.
         let promise = Promise { hlc: alice.stamp.hlc.next(), ..Promise::default() };
         cluster.nodes.get_mut(&node(1)).unwrap().log.believe(node(2), promise);
         told.registration("pending until a majority holds it", &mut cluster, 1, alice.id, &[(alice.id, "A")]);

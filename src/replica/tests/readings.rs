@@ -1,16 +1,17 @@
-//! However many queries wait, a step reads no more than its share, and each query ends with the right answer.
+//! Limits on reading: however many queries wait, a step reads no more than its share, and each query ends with the
+//! right answer.
 
 use super::super::readings::{BUSY, IDLE};
 use super::*;
 use crate::registry::{Budget, Query};
 use crate::store::counting::Counting;
 
-/// Rows of the store that are read for one row of a query at most: the row itself, and what it points to.
+/// The most rows of the store that are read for one row of a query: the row itself and the rows that it points to.
 const ROWS: usize = 4;
-/// Rows that a claim and the rest of a step read at most.
+/// The most rows that a claim and the rest of a step read.
 const CLAIM: usize = 200;
 
-/// A node by itself that holds so many names of one owner, each of which has two events.
+/// A node without peers on which one owner holds so many names, with two events each.
 fn holding(names: u64) -> Replica<Counting> {
     let now = Now { wall: Millis(100_000_000), elapsed: Millis(0) };
     let start = Some(found([node(1)].into(), [7; 32]));
@@ -34,7 +35,7 @@ fn claim(replica: &mut Replica<Counting>, name: &str, now: Now) {
     );
 }
 
-/// A step, in which everything becomes durable at once. Returns how many rows were read.
+/// Runs a step in which everything becomes durable at once. Returns how many rows were read.
 fn step(replica: &mut Replica<Counting>, now: Now) -> usize {
     let before = replica.store().rows_read();
     let mut outputs = replica.flush(now);
@@ -49,7 +50,7 @@ fn step(replica: &mut Replica<Counting>, now: Now) -> usize {
     read
 }
 
-/// What a query is answered where nothing limits it.
+/// Returns the answer to a query that nothing limits.
 fn at_once<Q: Query>(replica: &Replica<Counting>, mut query: Q) -> Q::Answer {
     let reader = Reader { registry: &replica.registry, store: &replica.store, log: &replica.log };
     query.read(reader, &Caller::ANYBODY, &mut Budget::of(usize::MAX)).expect("nothing limits it").unwrap()

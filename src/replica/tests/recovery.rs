@@ -1,8 +1,8 @@
-//! A cluster is lost but for one node, and made anew of what that one holds.
+//! Recovery: all nodes of a cluster but one are lost, and a new cluster is made of what that one holds.
 
 use super::*;
 
-/// The state of a node that has stopped.
+/// Returns the state of a node that has stopped.
 fn stopped(cluster: &mut Cluster, n: u64) -> MemoryStore {
     cluster.nodes.remove(&node(n)).unwrap().into_store()
 }
@@ -50,7 +50,7 @@ fn a_new_cluster_is_made_of_what_one_node_holds() {
     assert_eq!((holdings.members, holdings.registrations, holdings.pending), (3, 2, 1));
     let (store, next) = survivor.recover(ClusterId::from_random([9; 16]), [9; 32]).unwrap();
     assert_eq!(Some(next), node(3).next_incarnation());
-    // The clock was set back an hour meanwhile.
+    // The clock was set back by an hour meanwhile.
     cluster.now.wall = Millis(cluster.now.wall.0 - 3_600_000);
     cluster.nodes.insert(next, open(3, next, store, None, cluster.now));
     cluster.settle();
@@ -67,7 +67,7 @@ fn a_new_cluster_is_made_of_what_one_node_holds() {
     let told = cluster.nodes[&next].last_event();
     cluster.now.wall = Millis(cluster.now.wall.0 + 3_600_000);
 
-    // A lost node's directory turns up: what was saved stands, what was not is registered again under its id.
+    // The directory of a lost node is found. What was saved stays, and what was not is issued again under its id.
     let (store, back) = open(1, node(1), first, None, cluster.now).rejoin().unwrap();
     cluster.nodes.insert(back, open(1, back, store, Some(Start::Join), cluster.now));
     cluster.connect(back, next);

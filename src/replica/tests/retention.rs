@@ -1,11 +1,12 @@
-//! Old events, and what is over.
+//! Retention: old events and registrations that are over.
 
 use super::super::verify::verify;
 use super::*;
 use crate::crdt::ID_WINDOW;
 use crate::store::schema::{self, Rows};
 
-/// What a reader that stands after an event is answered: the numbers of the events of its page, or that of the first one kept.
+/// Returns the numbers of the events after a cursor, or the number of the first event that is kept where the cursor is
+/// too old.
 fn read_after(cluster: &mut Cluster, n: u64, after: u64) -> Result<Vec<u64>, u64> {
     let after = (after > 0).then(|| cluster.nodes[&node(n)].registry.at(after));
     match cluster.reply(n, EventsAfter::new(after, page_of(1000))) {
@@ -46,7 +47,7 @@ fn events_that_are_too_old_are_dropped_and_whoever_asks_for_them_is_told() {
     assert_eq!(cluster.view(1, carol.id).status, Status::Confirmed);
     assert_eq!(cluster.name(1, "alice"), NameStatus::Held, "the state is no feed");
 
-    // What was dropped stays so after a restart.
+    // Dropped events stay dropped after a restart.
     let replica = cluster.nodes.remove(&node(1)).unwrap();
     let replica = Replica::open(config(1), replica.into_store(), None, cluster.now).unwrap();
     cluster.nodes.insert(node(1), replica);
@@ -75,7 +76,7 @@ fn events_of_the_undecided_are_kept_whatever_their_age() {
     assert_eq!(read_after(&mut cluster, 1, 0), Ok(vec![3, 4]), "decided, they are as old as any");
 }
 
-/// Somebody held a name and gave it up a while ago; the newest event speaks of something else.
+/// An owner has held a name and released it a while ago, and the newest event is about another one.
 fn a_name_was_given_up(cluster: &mut Cluster, request: RegisterRequest) -> Uuid {
     keep_events(cluster, 60_000);
     let id = cluster.register(1, request).id;

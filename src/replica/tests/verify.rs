@@ -1,4 +1,4 @@
-//! A store that is well, and every damage to it.
+//! The check of a store that has no fault, and of stores with every kind of damage.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use crate::name::{Profile, Rules};
 use crate::store::Direction;
 use crate::store::schema::{self, ClaimKey, FollowedKey, NameKey, Named, OwnerKey, Rows, Span};
 
-/// The state of a node that has seen a bit of everything, in logs and a feed of several chunks.
+/// A cluster whose nodes have rows of nearly every kind, and logs and a feed of several chunks.
 fn cluster() -> Cluster {
     let mut cluster = Cluster::founded(3);
     let chosen = RegisterRequest { id: Some(Uuid::from_u128(0x4000_8000_0000_0000_0001)), ..names(&["ann", "ben"]) };
@@ -53,7 +53,8 @@ fn rich() -> MemoryStore {
     cluster().nodes.remove(&node(1)).unwrap().into_store()
 }
 
-/// The same after something was erased, while something else is to be, and a reservation was extended.
+/// The state of a node after one registration was erased, another one is still to be erased, and a reservation was
+/// extended.
 fn erased() -> MemoryStore {
     let mut cluster = cluster();
     let fay = cluster.claim(1, "fay");
@@ -156,7 +157,7 @@ fn every_row_that_is_missed_by_others_is_found() {
         damaged.delete(Table::Cluster, key);
         assert!(!faults(&damaged).is_empty());
     }
-    // What is at the beginning may have left the log or the feed; the feed's end is known by nothing else.
+    // The first chunks of a log or of the feed may have been dropped, and no other row knows the end of the feed.
     let mut log = Vec::new();
     schema::Log::each(&store, &Span::all(), |found| log.extend(found.key()));
     for pair in log.windows(2).filter(|pair| pair[0].origin == pair[1].origin) {

@@ -1,4 +1,4 @@
-//! What may be wrong with a store, and what to do about it.
+//! The faults that a store may have, and what to do about each.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::NodeId;
 
-/// What may be wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// The state is not that of the identity, or does not say of which cluster it is.
+    /// The state does not belong to the identity, or does not say to which cluster it belongs.
     Identity,
-    /// A row is not what this program writes.
+    /// A row cannot be read: this program does not write such a row.
     Unreadable,
-    /// A log has a gap, goes back in time, or its hashes do not continue.
+    /// A log has a gap, its timestamps go back, or its hashes do not continue.
     Log,
-    /// A log does not end where the state says that it was applied up to.
+    /// A log does not end where the state says that it was applied to.
     Frontier,
     /// A registration cannot be found by its id, its owner or its names.
     Registration,
-    /// A row points to a registration that does not exist, or says otherwise.
+    /// A row points to a registration that does not exist or says something else.
     Index,
-    /// The tenures of a name are not in order, or led by a claim that does not exist.
+    /// The tenures of a name are not in order, or a claim that does not exist leads one.
     Name,
-    /// The rules of a namespace are of no op that counts, or older than ones in the logs.
+    /// The rules of a namespace come from no op that counts, or are older than ones in the logs.
     Namespace,
-    /// Membership ops are not those of the logs.
+    /// The membership ops are not those of the logs.
     Membership,
     /// The event feed has a gap.
     Feed,
 }
 
 impl Fault {
-    /// What to do about it.
+    /// Returns what to do about the fault.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
@@ -53,30 +53,31 @@ impl Fault {
     }
 }
 
-/// All findings of one kind.
+/// All findings of one kind of fault.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
-    /// The kind.
+    /// The kind of fault.
     pub fault: Fault,
-    /// How many there are.
+    /// The number of findings.
     pub count: u64,
-    /// The first of them.
+    /// The first findings.
     pub examples: Vec<String>,
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Verification {
-    /// Whose state it is, where that can be told.
+    /// The node that the state belongs to, where that is known.
     pub node: Option<NodeId>,
-    /// It holds a whole state; otherwise its node was on its way into a cluster, and will take the state anew.
+    /// True where the store holds a whole state. Otherwise its node was joining a cluster, and will take the state
+    /// anew.
     pub whole: bool,
-    /// Ops in the logs.
+    /// The number of ops in the logs.
     pub ops: u64,
-    /// Events in the feed.
+    /// The number of events in the feed.
     pub events: u64,
-    /// Rows by table.
+    /// The number of rows by table.
     pub tables: BTreeMap<&'static str, u64>,
-    /// What is wrong; nothing where all is well.
+    /// The findings; none where all is well.
     pub findings: Vec<Finding>,
 }

@@ -1,4 +1,4 @@
-//! Whether the rows of names fit together, and are those of registrations.
+//! The check that the rows of names fit together and belong to registrations.
 
 use std::ops::ControlFlow;
 
@@ -41,18 +41,18 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// Whether a claim is among those to a tenure.
+    /// Returns true where a claim is entered under a tenure of a name.
     pub(super) fn is_entered(&self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp) -> bool {
         let leads = schema::Names::try_get(self.store, name) == Some(Open { after, leader: stamp });
         leads || schema::Claims::has(self.store, ClaimKey { name, after, stamp })
     }
 
-    /// Whether a registration was forgotten or erased.
+    /// Returns true where a registration was forgotten or erased.
     pub(super) fn is_gone(&self, stamp: Stamp) -> bool {
         self.registration(stamp).is_none_or(|known| known.erased)
     }
 
-    /// Whether a registration claims a tenure of a name, or is gone and a row says that its stamp is remembered.
+    /// Returns true where a registration claims a tenure of a name, or is gone and a row remembers its stamp.
     fn claims_or_is_remembered(&self, name: NameKey<'_>, after: Option<Stamp>, stamp: Stamp, settled: Hlc) -> bool {
         match self.claimed_after(name, stamp) {
             Some(claimed) => claimed == after,
@@ -62,7 +62,8 @@ impl<S: Store> Check<'_, S> {
         }
     }
 
-    /// Whether a row says so where others follow a claim that is displaced, or was forgotten.
+    /// Returns true where the standing of a claim that others follow is right: a row says so where the claim is
+    /// displaced or was forgotten.
     fn standing_is_told(&self, name: NameKey<'_>, followed: Stamp, settled: Hlc) -> bool {
         if self.followed(name, followed).is_some() {
             return true;
