@@ -12,7 +12,7 @@ use crate::node::Node;
 
 impl Node {
     /// Registers many bodies, in order, each by itself. The answers come while later bodies are still being read. They
-    /// must be taken, because the node reads only some hundred bodies beyond the last answer that was taken.
+    /// must be taken, because the node reads only a few hundred bodies beyond the last answer that was taken.
     ///
     /// # Errors
     /// There are none. The signature is that of the client's call.
