@@ -1,5 +1,5 @@
-//! Measures the cost of a batch of registrations in the durable store, from the first write to the fsync: `cargo bench
-//! --bench store`. `examples/store_load.rs` runs such a load for longer and shows the stalls.
+//! Measures the cost of a batch of registrations in the durable store, from the first write to the fsync. Run it with
+//! `cargo bench --bench store`. `examples/store_load.rs` runs such a load for longer and shows the stalls.
 
 use std::sync::mpsc;
 

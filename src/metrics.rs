@@ -1,8 +1,7 @@
 //! The metrics of one node. They are in a registry of their own, so that two nodes in one process do not share them.
 //!
 //! Frequent events are counted where they happen: a counter is an atomic, and a histogram has a lock that nobody holds
-//! for long. The values that the replica knows are read at each scrape, by the query that also answers `GET
-//! /v1/cluster`.
+//! for long. The values that the replica knows are read at each scrape, by the query behind `GET /v1/cluster`.
 //!
 //! The labels of a node come from its members, its tables, and the calls that it serves, so that strangers cannot
 //! increase their number.

@@ -1,4 +1,4 @@
-//! Many registrations, in order.
+//! The call that makes many registrations, in order.
 
 use std::fmt;
 use std::pin::Pin;

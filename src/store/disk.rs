@@ -78,7 +78,7 @@ pub struct DiskStore {
     rows: Vec<u8>,
     /// The memory that the current generation took when the last batch was committed.
     committed_memory: usize,
-    /// The last batch that was committed, counted from the start.
+    /// The number of the last committed batch. The first batch after the start has number 1.
     last: Batch,
     /// The last batch that the log held at the start.
     first: Batch,

@@ -23,9 +23,11 @@ pub type Batch = u64;
 /// The tables of a replica. Their keys sort as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Table {
-    /// Single records of this node alone: its identity, its promise ceiling, the parts of its feed.
+    /// Records of this node alone: its id and phase, its promise ceiling, the state of its feed, and the secrets of the
+    /// cluster.
     Meta,
-    /// Single records that a newcomer takes over: the founders, the cluster's key, the frontier.
+    /// Records that a newcomer takes over: the founding, the watermark, the frontiers of the logs, and registrations
+    /// that are to be erased.
     Cluster,
     /// Ops by origin and seq, in chunks.
     Log,

@@ -189,9 +189,10 @@ async fn a_link_set_down_and_up_again_between_machines() {
     }
 }
 
-/// Longer than any of the silences that follow, but not than all of them together.
+/// The value of `evict_after`. It is longer than each of the silences in the next test, but not than all of them
+/// together.
 const EVICT_AFTER: &str = "4s";
-/// How often the link goes down and up, and a claim is confirmed in between.
+/// The number of times that the link goes down and up, with a claim that is confirmed in between.
 const FLAPS: usize = 6;
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn a_cut_in_one_direction_and_a_flapping_link_evict_nobody() {
     let mut nodes = three(&net, &homes).await;
     let (exit, set) = net.command(1, &format!("cluster set --evict-after {EVICT_AFTER}")).unwrap();
     assert_eq!((exit, &set["settings"]["evict_after"]), (0, &EVICT_AFTER.into()));
-    // What a says reaches c through b: c is silent to nobody for long, nor is a.
+    // The messages of a reach c through b, so neither is silent to the other for long.
     net.misdirect(0, 2).unwrap();
     let started = Instant::now();
     let mut number = 0;

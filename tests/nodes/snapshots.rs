@@ -29,7 +29,7 @@ async fn fill(node: &Local) {
     answers.try_collect::<()>().await.expect("each name is free");
 }
 
-/// Lets a newcomer in through a relay that breaks the connection after so many bytes.
+/// Starts a newcomer that joins through a relay, which breaks the connection after a number of bytes.
 async fn join(label: &str, sponsor: &Local, cuts: &Arc<Cuts>, breaks_after: u64) -> (Local, Relay) {
     let relay = Relay::to(sponsor.peer, breaks_after).await;
     let join = JoinConfig { address: Some(relay.address.to_string()), token: sponsor.token().await };
