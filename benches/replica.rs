@@ -1,5 +1,5 @@
-//! Measures the cost of a registration in the CRDT and the replica, without disk or network. Run it with `cargo bench
-//! --bench replica`.
+//! Measures the cost of a registration in the CRDT and the replica, without disk or network. Run it with the command
+//! `cargo bench --bench replica`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -215,7 +215,7 @@ impl DiskStore {
             return receiver;
         }
         self.asked.push(stream);
-        // A view must contain whole batches only, so an open batch is awaited.
+        // A view must contain whole batches only, so the stream waits for the end of an open batch.
         if self.rows.is_empty() {
             self.start_streams();
         }

@@ -18,7 +18,7 @@ const GROUP_BYTES: usize = MAX_FRAME - (64 << 10);
 /// Pauses add up, and the thread sleeps once their sum is this long. A shorter sleep takes longer than it should.
 const LEAST_PAUSE: Duration = Duration::from_micros(200);
 
-/// A task of the committer. It does them in order.
+/// A task of the committer. The tasks are done in order.
 #[derive(Debug)]
 pub(super) enum Work {
     /// Make a batch durable. `rows` are its rows in the encoding of the log, and `memory` is the memory that they take.

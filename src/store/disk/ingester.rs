@@ -14,7 +14,7 @@ use super::tables::{Tables, take_over};
 use super::wal::Segments;
 use crate::store::Batch;
 
-/// A task of the ingester. It does them in order.
+/// A task of the ingester. The tasks are done in order.
 #[derive(Debug)]
 pub(super) enum Work {
     /// Hand a generation over to the tables.
