@@ -1,6 +1,6 @@
-//! Tells the program of which commit it is built, where that is for use.
+//! Tells the program from which commit it is built, in release builds.
 //!
-//! A build for development does not ask: it would be built anew at each commit.
+//! A development build does not need the commit, and would be rebuilt after each commit.
 
 use std::env;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn main() {
         println!("cargo::rustc-env=FORENAME_GIT={commit}");
     }
     for file in ["HEAD", "logs/HEAD"] {
-        // A path that is not there would have every build run this again.
+        // A path that does not exist would make every build run this script again.
         if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
         }

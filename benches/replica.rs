@@ -1,4 +1,5 @@
-//! What the CRDT and the replica cost a registration, without disk or network: `cargo bench --bench replica`.
+//! Measures the cost of a registration in the CRDT and the replica, without disk or network. Run it with the command
+//! `cargo bench --bench replica`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use forename::replica::{
 };
 use forename::store::memory::MemoryStore;
 
-/// As in the program.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -24,7 +25,7 @@ const REGISTRATIONS: u64 = 300_000;
 /// Requests in one step, as under load.
 const STEP: u64 = 64;
 
-/// A number's digits in another order, so that names do not arrive sorted.
+/// Scatters numbers, so that names do not arrive sorted.
 fn scattered(n: u64) -> u64 {
     n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20
 }
@@ -37,7 +38,7 @@ fn replica() -> Replica<MemoryStore> {
     Replica::open(Config::new(contact, 1), MemoryStore::new(), Some(start), Now::default()).expect("an empty store")
 }
 
-/// Counts the answers that are no refusals.
+/// A counter of the answers that are not refusals.
 #[derive(Default)]
 struct Answers(Arc<AtomicU64>);
 
@@ -63,7 +64,7 @@ fn tell(outputs: Vec<Output>) {
     }
 }
 
-/// Registrations of one name each, from request to confirmed reply and events.
+/// Measures registrations of one name each, from the request to the confirmed reply and the events.
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn registrations_on_a_single_node(bencher: divan::Bencher) {
     bencher.counter(ItemsCount::new(REGISTRATIONS)).with_inputs(replica).bench_local_values(|mut replica| {
@@ -85,7 +86,7 @@ fn registrations_on_a_single_node(bencher: divan::Bencher) {
     });
 }
 
-/// Ops of one name each, applied to the registry alone.
+/// Measures ops of one name each, applied to the lattice alone.
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn ops_applied_to_the_registry(bencher: divan::Bencher) {
     let op = |n: u64| {
@@ -114,7 +115,7 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
     });
 }
 
-/// One name is claimed and released so many times: what one round costs does not depend on how many came before.
+/// Claims and releases one name `rounds` times. The cost of a round does not depend on how many came before.
 #[divan::bench(sample_count = 3, sample_size = 1, args = [1000, 10_000])]
 fn claims_and_releases_of_one_name(bencher: divan::Bencher, rounds: u64) {
     bencher.counter(ItemsCount::new(rounds)).with_inputs(replica).bench_local_values(|mut replica| {

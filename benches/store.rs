@@ -1,5 +1,5 @@
-//! What the durable store costs a batch of registrations, from the first write to the fsync: `cargo bench --bench store`.
-//! `examples/store_load.rs` runs it for longer and shows the stalls.
+//! Measures the cost of a batch of registrations in the durable store, from the first write to the fsync. Run it with
+//! `cargo bench --bench store`. `examples/store_load.rs` runs such a load for longer and shows the stalls.
 
 use std::sync::mpsc;
 
@@ -11,7 +11,7 @@ fn main() {
     divan::main();
 }
 
-/// What one registration writes: its name, itself, its owner.
+/// Writes the rows of one registration: its name, the registration, and its owner.
 fn write(store: &mut DiskStore, n: u64) {
     let scattered = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let name = format!("username\0user{scattered:x}").into_bytes();
@@ -21,7 +21,7 @@ fn write(store: &mut DiskStore, n: u64) {
     store.put(Table::Owners, format!("owner-{scattered:x}\0{n:016x}").into_bytes(), Vec::new());
 }
 
-/// One batch at a time, each made durable before the next: the latency that a lone client sees.
+/// Commits one batch at a time, each made durable before the next. This is the latency that a single client sees.
 #[divan::bench(args = [1, 8, 64, 256], sample_count = 200, sample_size = 1)]
 fn a_batch_until_it_is_durable(bencher: divan::Bencher, registrations: u64) {
     let dir = tempfile::tempdir().expect("a temporary directory");

@@ -20,7 +20,7 @@ use hdrhistogram::Histogram;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// As in the program.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,7 +41,7 @@ async fn read(node: Arc<Node>, pages: Arc<AtomicU64>) {
     let mut after = None;
     while let Ok(page) = node.events(after, &query).await {
         pages.fetch_add(1, Ordering::Relaxed);
-        // At the end it begins anew.
+        // At the end of the feed it begins again.
         after = Some(page.next).filter(|next| after != Some(*next));
     }
 }

@@ -1,9 +1,10 @@
-//! Loads the durable store as registrations do, and prints what they cost.
+//! Loads the durable store as registrations do, and prints their cost.
 //!
 //! `cargo run --release --example store_load -- [DIRECTORY] [REGISTRATIONS] [PER_BATCH] [IN_FLIGHT]`
 //!
-//! A closed loop: batches of registrations are committed one after the other, up to a few of them not yet durable. The
-//! latency is that from a batch's commit to its being durable. Linux only, for it reads /proc.
+//! The load is a closed loop: batches of registrations are committed one after the other, with up to a few of them not
+//! durable yet. The latency is the time from a batch's commit until it is durable. It runs on Linux only, because it
+//! reads /proc.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark asks for the time")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
@@ -70,7 +71,7 @@ impl Load {
         Ok(())
     }
 
-    /// Takes what the store says, waiting for it where `at_most` or more batches are in flight.
+    /// Takes the events of the store. Waits for them while more than `at_most` batches are in flight.
     fn settle(&mut self, at_most: usize) -> Outcome<()> {
         loop {
             let event =

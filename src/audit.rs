@@ -1,6 +1,7 @@
-//! What administrators did and tried: who, what, when, and what came of it.
+//! The audit log: the acts and attempts of administrators, with the token, the act, the time and the outcome.
 //!
-//! Each act is a line of log under the target `audit`, and, where the operator wants it, a line of JSON in a file of its own.
+//! Each act is a line of the log under the target `audit`, and, where the operator wants it, a line of JSON in a file
+//! of its own.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,30 +15,30 @@ use serde::Serialize;
 use crate::files;
 use crate::model::Time;
 
-/// The target of the lines of log.
+/// The target of the lines in the log.
 pub(crate) const TARGET: &str = "audit";
 
-/// Where acts are written. Clones stay the same, also where another file takes the place of the first.
+/// The place where acts are written. Clones share it, also after another file has replaced the first one.
 #[derive(Clone, Debug, Default)]
 pub struct Audit(Arc<Mutex<Option<File>>>);
 
 /// One act.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Act<'a> {
-    /// When its outcome was known.
+    /// The time at which the outcome was known.
     pub(crate) time: Time,
-    /// The name of the API token that it was done with; none at a node without tokens, and for what the system asked.
+    /// The name of the API token that was used; none at a node without tokens, and for acts of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<&'a str>,
-    /// Where the call came from.
+    /// The address that the call came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<IpAddr>,
     /// The call: its method and the pattern of its path.
     pub(crate) act: &'a str,
-    /// What it is about: the variable parts of the path, and the parameters.
+    /// The subject of the act: the variable parts of the path, and the parameters.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) about: BTreeMap<&'a str, &'a str>,
-    /// What was to be changed to what.
+    /// The requested change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) change: Option<&'a serde_json::Value>,
     /// `done`, or the type of the problem.
@@ -48,10 +49,11 @@ pub(crate) struct Act<'a> {
 }
 
 impl Audit {
-    /// Writes into a file too, which is made for its owner alone where it is not there. None: into the log only.
+    /// Writes to this file too. The file is made for its owner only where it does not exist. None means that acts are
+    /// written to the log only.
     ///
     /// # Errors
-    /// The file cannot be opened; what was written to stays.
+    /// The file cannot be opened. The earlier file stays in use.
     pub fn write_to(&self, path: Option<&Path>) -> io::Result<()> {
         let open = |path: &Path| files::private(OpenOptions::new().create(true).append(true)).open(path);
         let file = path.map(open).transpose()?;
@@ -59,7 +61,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Takes note of an act.
+    /// Records an act.
     pub(crate) fn record(&self, act: &Act<'_>) {
         let about = act.about.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
         let address = act.address.map(|address| address.to_string());
@@ -79,7 +81,7 @@ impl Audit {
         let Some(file) = file.as_mut() else { return };
         let written = serde_json::to_vec(act).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
-            // In one piece, so that lines of several writers do not mix.
+            // The line is written in one call, so that lines of several writers do not mix.
             file.write_all(&line)
         });
         if let Err(error) = written {
@@ -91,7 +93,7 @@ impl Audit {
     }
 
     fn file(&self) -> MutexGuard<'_, Option<File>> {
-        // A panic leaves a file that is open or none.
+        // After a panic the value is still a whole one: an open file or none.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,7 +122,7 @@ mod tests {
         audit.write_to(Some(&path)).unwrap();
         let clone = audit.clone();
         clone.record(&act("first"));
-        // As a log is rotated.
+        // This is how logs are rotated.
         std::fs::rename(&path, dir.path().join("audit.log.1")).unwrap();
         audit.write_to(Some(&path)).unwrap();
         clone.record(&act("second"));

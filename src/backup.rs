@@ -5,8 +5,8 @@
 //! format version                 u16
 //! length, frame                  u32 and so many bytes; the first frame is the head, the last the end
 //! ```
-//! Integers are little-endian, frames encoded as records are. The end has the number of rows and a BLAKE3 hash of all
-//! that stands before its length, so that a file that was cut short or damaged is told from a whole one. Nothing is
+//! Integers are little-endian, and frames have the encoding of records. The end has the number of rows and a BLAKE3
+//! hash of all bytes before its length, so that a file that was cut short or damaged is recognised. Nothing is
 //! encrypted: the file is as secret as the data directory.
 
 use std::fmt;
@@ -19,17 +19,17 @@ use crate::codec;
 use crate::store::{SnapshotPart, Table, Write};
 
 const MAGIC: &[u8; 16] = b"forename backup\n";
-/// Changes with the meaning of any frame.
+/// The version of the file's format. It changes when the meaning of any frame changes.
 const VERSION: u16 = 1;
 
-/// Whose backup it is.
+/// The first frame of a backup. It says which node the backup is of.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Head {
     /// The node.
     pub node: NodeId,
-    /// When it was begun, by the node's clock. What came before is in it.
+    /// The time at which the backup was begun, by the node's clock. Everything before that is in it.
     pub time: Millis,
-    /// The format of the tables, as the store's format record says it.
+    /// The format of the tables, as in the store's format record.
     pub store: String,
     /// The node's key, as PKCS #8.
     pub(crate) key: Vec<u8>,
@@ -45,7 +45,7 @@ impl fmt::Debug for Head {
 #[derive(Serialize, Deserialize)]
 enum Frame {
     Head(Head),
-    /// Rows of one table, which is named as it is on disk.
+    /// Rows of one table, with its name on disk.
     Rows(String, Vec<(Vec<u8>, Vec<u8>)>),
     End {
         rows: u64,
@@ -53,13 +53,13 @@ enum Frame {
     },
 }
 
-/// Why a file is not restored from. Nothing was taken from it.
+/// The reasons why a backup cannot be read. Nothing of it was used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// It is something else.
+    /// The file is no backup.
     #[error("it is no backup of a forename node")]
     Foreign,
     /// Another version of forename wrote it.
@@ -67,10 +67,10 @@ pub enum BackupError {
         "it is a backup of format {0}, and this version of forename reads format {VERSION}; use the version that wrote it"
     )]
     Version(u16),
-    /// It ends early: the backup did not come to its end, or the copy did not.
+    /// The file ends early, because the backup or a copy of it was interrupted.
     #[error("it is cut short, and what is left of it is not whole; take another backup, or copy this one again")]
     Short,
-    /// It is not what was written.
+    /// The file is damaged.
     #[error("it is damaged: {0}; take another backup, or copy this one again")]
     Damaged(String),
 }
@@ -83,7 +83,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a file; its first bytes.
+    /// Begins a file. Returns its first bytes.
     #[must_use]
     pub fn begin(head: Head) -> (Self, Vec<u8>) {
         let mut writer = Self { hasher: blake3::Hasher::new(), rows: 0 };
@@ -93,7 +93,7 @@ impl Writer {
         (writer, bytes)
     }
 
-    /// The bytes of the next part. After the end there are none.
+    /// Returns the bytes of the next part. No part may follow the end.
     #[must_use]
     pub fn part(&mut self, part: SnapshotPart) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -119,7 +119,7 @@ impl Writer {
 
     fn frame(&mut self, frame: &Frame, bytes: &mut Vec<u8>) {
         let encoded = codec::encode(frame);
-        // A frame has one part of a snapshot, far below what a u32 can say.
+        // A frame has one part of a snapshot, whose size is far below the limit of a u32.
         let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_le_bytes();
         self.hasher.update(&length).update(&encoded);
         bytes.extend_from_slice(&length);
@@ -140,7 +140,7 @@ impl<R: Read> Reader<R> {
     /// Reads the head.
     ///
     /// # Errors
-    /// It is no backup that this version reads.
+    /// The file is no backup that this version reads.
     pub fn open(mut file: R) -> Result<(Self, Head), BackupError> {
         let mut begin = [0; MAGIC.len() + 2];
         file.read_exact(&mut begin).map_err(|error| match error.kind() {
@@ -163,10 +163,10 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next rows; none at the end, which fits all that was read.
+    /// Returns the next rows. Returns none at the end, once the checksum of the file was found to be right.
     ///
     /// # Errors
-    /// The file is not whole, and none of the rows before may be used.
+    /// The file is not whole, and none of the earlier rows may be used.
     pub fn rows(&mut self) -> Result<Option<Vec<Write>>, BackupError> {
         if self.ended {
             return Ok(None);
@@ -194,7 +194,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads to the end; the number of rows.
+    /// Reads the file to its end. Returns the number of rows.
     ///
     /// # Errors
     /// The file is not whole.
@@ -203,7 +203,7 @@ impl<R: Read> Reader<R> {
         Ok(self.rows)
     }
 
-    /// The next frame, and the hash of all before it.
+    /// Reads the next frame. Returns it with the hash of all bytes before it.
     fn frame(&mut self) -> Result<(Frame, blake3::Hash), BackupError> {
         let before = self.hasher.finalize();
         let mut length = [0; 4];

@@ -1,7 +1,7 @@
 //! Hybrid logical clocks, node ids and stamps.
 //!
-//! An [`Hlc`] is 48 bits of Unix milliseconds and a 16-bit counter in one integer, so that "the counter is carried
-//! into the next millisecond on overflow" is plain addition. Kulkarni et al., "Logical Physical Clocks", 2014.
+//! An [`Hlc`] is 48 bits of Unix milliseconds and a 16-bit counter in one integer, so the carry of the counter into the
+//! next millisecond is plain addition. Kulkarni et al., "Logical Physical Clocks", 2014.
 
 #[cfg(feature = "planted")]
 mod planted;
@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// This time and `ms` milliseconds.
+    /// The time `ms` milliseconds later.
     #[must_use]
     pub fn plus(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`; 0 where that is later.
+    /// The milliseconds since `earlier`; 0 where `earlier` is later than this time.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -34,7 +34,7 @@ impl Millis {
 pub struct Hlc(pub u64);
 
 impl Hlc {
-    /// Before every op.
+    /// The timestamp before that of every op.
     pub const ZERO: Self = Self(0);
 
     /// The first timestamp of a millisecond.
@@ -82,26 +82,26 @@ impl NodeId {
         Self(u64::from_be_bytes(bytes))
     }
 
-    /// Which life of its key this is, from 0.
+    /// The number of this incarnation of the key, from 0.
     #[must_use]
     pub fn incarnation(self) -> u16 {
         (self.0 & 0xffff) as u16
     }
 
-    /// The id of the next life of its key; none after the last.
+    /// The id of the next incarnation of the key; none after the last.
     #[must_use]
     pub fn next_incarnation(self) -> Option<Self> {
         let incarnation = self.incarnation().checked_add(1)?;
         Some(Self(self.key_part() << 16 | u64::from(incarnation)))
     }
 
-    /// The id of the first life of its key.
+    /// The id of the first incarnation of the key.
     #[must_use]
     pub fn first_incarnation(self) -> Self {
         Self(self.key_part() << 16)
     }
 
-    /// The part that comes from the key: the same for all incarnations.
+    /// The part that comes from the key. It is the same for all incarnations.
     #[must_use]
     pub fn key_part(self) -> u64 {
         self.0 >> 16
@@ -155,14 +155,14 @@ impl<'de> Deserialize<'de> for NodeId {
 /// The timestamp of an op: unique in the cluster and totally ordered, earliest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// When.
+    /// The time.
     pub hlc: Hlc,
-    /// By whom; decides between equal timestamps.
+    /// The node that issued the op. It decides between equal timestamps.
     pub node: NodeId,
 }
 
 impl Stamp {
-    /// 16 bytes that sort as stamps do.
+    /// Encodes the stamp as 16 bytes that sort in the order of stamps.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -199,7 +199,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that issues only timestamps above `floor`.
+    /// Makes a clock that issues only timestamps above `floor`.
     #[must_use]
     pub fn starting_above(floor: Hlc) -> Self {
         Self { last: floor }
@@ -211,13 +211,13 @@ impl Clock {
         self.last
     }
 
-    /// A new timestamp, above every earlier one.
+    /// Issues a new timestamp, above every earlier one.
     pub fn tick(&mut self, now: Millis) -> Hlc {
         self.last = self.last.next().max(Hlc::from_millis(now));
         self.last
     }
 
-    /// Moves up to the machine's clock and returns the timestamp that no later op will lie at or below.
+    /// Moves up to the machine's clock, and returns a timestamp at or below which no later op will be.
     pub fn promise(&mut self, now: Millis) -> Hlc {
         self.last = planted!(clock::promised(self.last.max(Hlc::from_millis(now)), now));
         self.last

@@ -1,5 +1,5 @@
-//! The binary encoding of frames and records. The only file that names bincode, so that a compatible successor can
-//! take over: varint integers, little-endian, no schema in the bytes.
+//! The binary encoding of frames and records: varint integers, little-endian, without a schema in the bytes. This is
+//! the only file that names bincode, so that a compatible successor can replace it.
 
 use bincode::config::{Configuration, Limit};
 use bincode::enc::write::SizeWriter;
@@ -7,30 +7,30 @@ use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// No frame or record is larger than this; decoding claims no more memory than it.
+/// The largest size of a frame or record. Decoding allocates no more memory than that.
 pub const MAX_ENCODED: usize = 64 << 20;
 
 const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<MAX_ENCODED>> =
     bincode::config::standard().with_limit::<MAX_ENCODED>();
 
-/// No size limit on what we write ourselves: the caller bounds it.
+/// Encoding has no size limit; the caller bounds the values.
 const WRITING: Configuration = bincode::config::standard();
 
-/// Most records are shorter than so many bytes.
+/// Most records are shorter than this many bytes.
 const SCRATCH: usize = 512;
 
-/// The bytes are no value of the expected type. Nothing was taken from them.
+/// The bytes are no value of the expected type. No part of them was used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("malformed bytes: {0}")]
 pub struct DecodeError(String);
 
-/// The encoding of `value`.
+/// Encodes `value`.
 ///
 /// # Panics
-/// Where a value cannot be encoded at all, which no type of this crate can bring about.
+/// Where the value has no encoding, which is never true for the types of this crate.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // A record that fits into the scratch is allocated once and at its size.
+    // A record that fits into the scratch buffer needs one allocation of its exact size.
     let mut scratch = [0; SCRATCH];
     match bincode::serde::encode_into_slice(value, &mut scratch, WRITING) {
         Ok(length) => scratch[..length].to_vec(),
@@ -45,15 +45,15 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 /// Appends the encoding of `value` to a buffer in memory.
 ///
 /// # Panics
-/// As [`encode`].
+/// As for [`encode`].
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut impl std::io::Write) {
     encoded(bincode::serde::encode_into_std_write(value, buffer, WRITING));
 }
 
-/// How many bytes the encoding of `value` has.
+/// Returns the number of bytes in the encoding of `value`.
 ///
 /// # Panics
-/// As [`encode`].
+/// As for [`encode`].
 #[must_use]
 pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> usize {
     let mut counted = SizeWriter::default();
@@ -68,7 +68,7 @@ fn encoded<T>(result: Result<T, EncodeError>) -> T {
     }
 }
 
-/// The value that `bytes` begin with; whatever follows it is passed over, as what a later version adds.
+/// Decodes the value at the beginning of `bytes`. Bytes after it are ignored; a later version may have added them.
 ///
 /// # Errors
 /// Malformed bytes, or a length beyond [`MAX_ENCODED`].
@@ -76,7 +76,7 @@ pub fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError>
     decode_first(bytes).map(|(value, _)| value)
 }
 
-/// The value that `bytes` begin with, and what follows it.
+/// Decodes the value at the beginning of `bytes`, and returns the rest too.
 ///
 /// # Errors
 /// Malformed bytes, or a length beyond [`MAX_ENCODED`].
@@ -85,7 +85,7 @@ pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Dec
     decoded.map(|(value, read)| (value, &bytes[read..])).map_err(|error| DecodeError(error.to_string()))
 }
 
-/// The value that `bytes` encode, all of them.
+/// Decodes a value that takes all of `bytes`.
 ///
 /// # Errors
 /// Malformed or left-over bytes, or a length beyond [`MAX_ENCODED`].

@@ -1,4 +1,5 @@
-//! Files and directories that only their owner can read: what forename writes has keys, secrets, and what people typed.
+//! Files and directories that only their owner can read. The files of forename contain keys, secrets, and names that
+//! people typed.
 
 #[cfg(unix)]
 use std::fs;
@@ -6,7 +7,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Makes a directory, and those above it that are not there, for its owner alone. One that is there stays as it is.
+/// Makes a directory for its owner only, and also the directories above it that do not exist. An existing directory
+/// keeps its permissions.
 pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -15,20 +17,20 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// A new file for its owner alone, to be written.
+/// Makes a new file that only its owner can read and write.
 pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().write(true).create_new(true)).open(path)
 }
 
-/// The same as options of a file that is made where it is not there.
+/// Sets options such that a file which they make can be read and written by its owner only.
 pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
-/// Makes the entries of a directory durable. Elsewhere than on Unix a directory cannot be opened as a file, and its entries are
-/// durable with what made them.
+/// Makes the entries of a directory durable. On systems other than Unix a directory cannot be opened as a file, and its
+/// entries are durable together with the operations that made them.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(dir)?.sync_all()?;
@@ -37,7 +39,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The permissions of a directory, where others than its owner have some. One that cannot be looked at has none to tell.
+/// Returns the permissions of a directory where others than its owner have any. Returns none where they cannot be read.
 pub(crate) fn exposed(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -51,7 +53,7 @@ pub(crate) fn exposed(path: &Path) -> Option<u32> {
     }
 }
 
-/// Takes from all but the owner what they may do with a directory.
+/// Takes the permissions on a directory from everybody but its owner.
 #[cfg(any(feature = "cli", test))]
 pub(crate) fn close_to_others(path: &Path) -> io::Result<()> {
     #[cfg(unix)]

@@ -1,10 +1,10 @@
-//! The metrics of one node, in a registry of its own: two nodes in one process do not mix.
+//! The metrics of one node. They are in a registry of their own, so that two nodes in one process do not share them.
 //!
-//! What happens often is counted where it happens: a counter is an atomic, a histogram a lock that nobody holds for long.
-//! What the replica knows is read when somebody asks, by the same query that answers `GET /v1/cluster`.
+//! Frequent events are counted where they happen: a counter is an atomic, and a histogram has a lock that nobody holds
+//! for long. The values that the replica knows are read at each scrape, by the query behind `GET /v1/cluster`.
 //!
-//! The labels that a node has follow from its members, its tables, and the calls that it serves, so that strangers cannot
-//! make them grow.
+//! The labels of a node come from its members, its tables, and the calls that it serves, so that strangers cannot
+//! increase their number.
 
 mod scrape;
 
@@ -20,17 +20,17 @@ pub(crate) use self::scrape::{Format, Scraped};
 use crate::replica::Tally;
 use crate::store::disk::Sizes;
 
-/// Upper bounds of the buckets of what takes a step of the replica, seconds.
+/// Upper bounds in seconds of the buckets for the time of a step of the replica.
 const STEP: [f64; 12] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
-/// Of what takes the disk: from a drive with a cache that survives a loss of power to one that hangs.
+/// Upper bounds for the time of a sync: from a drive with a cache that survives a loss of power to a drive that hangs.
 const DISK: [f64; 13] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
-/// Of what takes a request, which may wait for an outcome for up to half a minute.
+/// Upper bounds for the time of a request, which may wait for an outcome for up to half a minute.
 const REQUEST: [f64; 14] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0];
-/// Of what takes an outcome: from a round trip in one room to an outage of a day.
+/// Upper bounds for the time to an outcome: from a round trip within one room to an outage of a day.
 const FINAL: [f64; 16] =
     [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 86_400.0];
 
-/// What became of a registration.
+/// The outcome of a registration.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -41,7 +41,7 @@ const CONFIRMED: Outcome = Outcome { outcome: "confirmed" };
 const REJECTED: Outcome = Outcome { outcome: "rejected" };
 const REFUSED: Outcome = Outcome { outcome: "refused" };
 
-/// A call that this node serves, and how it was answered.
+/// A call that this node serves, and the status of its answer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
     /// The method and the pattern of the path.
@@ -54,7 +54,7 @@ struct TableLabel {
     table: &'static str,
 }
 
-/// What is counted and measured as it happens.
+/// The metrics that are counted and measured as events happen.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registrations: Family<Outcome, Counter>,
@@ -71,7 +71,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let registrations = Family::default();
         for outcome in [ACCEPTED, CONFIRMED, REJECTED, REFUSED] {
-            // There from the start, so that a rate is known from the first one on.
+            // The counters exist from the start, so that a rate can be computed from the first registration on.
             drop(registrations.get_or_create(&outcome));
         }
         Self {
@@ -88,7 +88,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Takes note of what a step told in the feed.
+    /// Counts the events that a step wrote to the feed.
     pub(crate) fn told(&self, tally: &Tally) {
         for (outcome, count) in [(ACCEPTED, tally.accepted), (CONFIRMED, tally.confirmed), (REJECTED, tally.rejected)] {
             if count > 0 {
@@ -101,27 +101,27 @@ impl Metrics {
         }
     }
 
-    /// Takes note of a registration that was refused at once.
+    /// Counts a registration that was refused at once.
     pub(crate) fn refused(&self) {
         self.registrations.get_or_create(&REFUSED).inc();
     }
 
-    /// Takes note of how long the replica worked on a step.
+    /// Records how long the replica worked on a step.
     pub(crate) fn stepped(&self, took: Duration) {
         self.step.observe(took.as_secs_f64());
     }
 
-    /// Takes note of how long it took until batches that were written together were durable.
+    /// Records how long it took until batches that were written together were durable.
     pub(crate) fn synced(&self, took: Duration) {
         self.fsync.observe(took.as_secs_f64());
     }
 
-    /// Takes note of how long a request took until its answer began.
+    /// Records how long a request took until its answer began.
     pub(crate) fn requested(&self, route: &'static str, status: u16, took: Duration) {
         self.requests.get_or_create(&RequestLabels { route, status: status.into() }).observe(took.as_secs_f64());
     }
 
-    /// Takes note of how large the store is.
+    /// Records the sizes of the store.
     pub(crate) fn sized(&self, sizes: &Sizes) {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.log_bytes.set(bytes(sizes.log));

@@ -1,4 +1,4 @@
-//! A node in this process: its identity, store, transport and driver, put together.
+//! A node in this process. It combines an identity, a store, a transport and a driver.
 
 mod admin;
 #[doc(hidden)]
@@ -47,39 +47,41 @@ use crate::replica::{Config, Contact, OpenError, Replica, Start, node_in};
 use crate::store::disk::{DiskOptions, DiskStore};
 use crate::transport::{Identity, JoinToken, Limits, LinkFilter, Transport, TransportConfig, WireVersion};
 
-/// Requests and inputs that wait for the driver at most. A guess: some steps' worth.
+/// The number of requests and of inputs that may wait for the driver. A guess: the work of a few steps.
 const QUEUE: usize = 4096;
 
-/// Bytes of the disk that are kept for what a node must still write where nobody says otherwise: releases, what peers
-/// send, and compactions, which write before they delete. A guess: a few minutes of a busy node.
+/// The default number of bytes of the disk that are kept free for what a node must still write: releases, data from
+/// peers, and compactions, which write before they delete. A guess: a few minutes of a busy node.
 pub const MIN_FREE: u64 = 512 << 20;
 
-/// How a node is started.
+/// The options with which a node is started.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Where it keeps its identity and its state; one process at a time.
+    /// The directory of the node's identity and state. Only one process at a time can use it.
     pub data_dir: PathBuf,
-    /// Where QUIC listens; port 0 lets the system choose.
+    /// The address at which QUIC listens. With port 0 the system chooses the port.
     pub peer_listen: SocketAddr,
-    /// The address that other nodes reach it at, where it is not the one it listens at.
+    /// The address at which other nodes reach this one, where it differs from the address at which it listens.
     pub advertise: Option<String>,
-    /// The operator's name for it.
+    /// The operator's name for the node.
     pub label: String,
-    /// With an empty data directory: join this cluster. A node that comes back after an eviction, or as the next incarnation
-    /// of an old directory, asks here too. Not looked at otherwise.
+    /// The cluster to join where the data directory is empty. A node that comes back after an eviction, or as the next
+    /// incarnation of an old directory, uses it too. It is ignored otherwise.
     pub join: Option<JoinConfig>,
-    /// With an empty data directory and nobody to join: found a cluster. See [`NodeConfig::founding`].
+    /// The settings of a cluster that is founded where the data directory is empty and `join` is none. See
+    /// [`NodeConfig::founding`].
     pub found: Option<ClusterSettings>,
-    /// Registrations of one owner that may be open at once at this node: undecided, or reservations that are not
-    /// activated; none: any number.
+    /// The number of registrations of one owner that may be open at once at this node: undecided ones, and reservations
+    /// that are not activated. None means no limit.
     pub max_open: Option<u32>,
-    /// Registrations of one owner that may hold names, as this node knows them, permanent ones counted; none: any number.
+    /// The number of registrations of one owner that may hold names, as far as this node knows; permanent ones count.
+    /// None means no limit.
     pub max_total: Option<u32>,
-    /// Ops that all members hold leave the log after so long; none: after a minute.
+    /// The time after which ops that all members hold leave the log. None means a minute.
     pub keep_log: Option<Duration>,
-    /// Registrations are refused where the disk has fewer bytes free.
+    /// The number of free bytes on the disk below which registrations are refused.
     pub min_free: u64,
-    /// Cuts links, for demonstrations and tests.
+    /// A filter that cuts links, for demonstrations and tests.
     #[doc(hidden)]
     pub links: Option<Arc<dyn LinkFilter>>,
 }
@@ -91,7 +93,8 @@ impl From<&NodeConfig> for NodeLimits {
 }
 
 impl NodeConfig {
-    /// A node that goes on with what the directory holds. QUIC listens on loopback, at a port that the system chooses.
+    /// Options for a node that goes on with the state in the directory. QUIC listens on loopback, at a port that the
+    /// system chooses.
     ///
     /// ```
     /// use forename::node::NodeConfig;
@@ -116,23 +119,23 @@ impl NodeConfig {
         }
     }
 
-    /// The same, and where the directory is empty the node founds a cluster with these settings, whose bounds are not checked.
+    /// Lets the node found a cluster with these settings where the directory is empty. The bounds of the settings are
+    /// not checked.
     ///
-    /// For tests and demonstrations, whose directories nobody loses. A node whose directory is lost would found another
-    /// cluster without a word and confirm names that the real one has given to others: for lasting data use [`Node::init`],
-    /// once.
+    /// This is for tests and demonstrations only. A node whose directory was lost would silently found another cluster,
+    /// and confirm names that the real cluster has given to others. For lasting data use [`Node::init`], once.
     #[must_use]
     pub fn founding(self, settings: ClusterSettings) -> Self {
         Self { found: Some(settings), ..self }
     }
 }
 
-/// How a newcomer gets in.
+/// The way in which a newcomer joins a cluster.
 #[derive(Clone, Debug)]
 pub struct JoinConfig {
-    /// The QUIC address of a member; none for those that the token names.
+    /// The QUIC address of a member. None means the addresses in the token.
     pub address: Option<String>,
-    /// What `forename member token` printed.
+    /// A join token, as `forename member token` prints it.
     pub token: String,
 }
 
@@ -145,15 +148,16 @@ impl JoinConfig {
     }
 }
 
-/// How a newcomer's sponsor takes its token.
+/// The sponsor's answer to a newcomer's token.
 #[derive(Debug)]
 pub struct Reception(mpsc::Receiver<JoinOutcome>);
 
 impl Reception {
-    /// Resolves once the sponsor has taken the token; at once for a node that is no newcomer.
+    /// Resolves once the sponsor has accepted the token. Resolves at once for a node that is no newcomer.
     ///
     /// # Errors
-    /// [`NodeError::Join`]: it has refused. The node still runs, and nobody lets it in: shut it down.
+    /// [`NodeError::Join`] where the sponsor has refused the token. The node still runs and nobody lets it in, so shut
+    /// it down.
     pub async fn outcome(mut self) -> Result<(), NodeError> {
         match self.0.recv().await {
             Some(Err(error)) => Err(error.into()),
@@ -162,16 +166,16 @@ impl Reception {
     }
 }
 
-/// How a node came to its end without a failure.
+/// The way in which a node ended without a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stopped {
-    /// It was asked to stop, and can be started again.
+    /// The node was asked to stop, and can be started again.
     Asked,
-    /// It has left its cluster, for good.
+    /// The node has left its cluster for good.
     Left,
 }
 
-/// A node within this process. Dropping it stops it without waiting.
+/// A node in this process. Dropping it stops the node without waiting for the end.
 #[derive(Debug)]
 pub struct Node {
     handle: Handle,
@@ -183,8 +187,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Founds a cluster with these settings, the others being the defaults, of one member in a directory that is empty or not there; to be done once. [`Node::start`] then runs
-    /// that member.
+    /// Founds a cluster of one member in a directory that is empty or does not exist. Settings that are not given have
+    /// their defaults. Do this once per cluster. [`Node::start`] then runs the member.
     ///
     /// # Errors
     /// See [`InitError`].
@@ -192,11 +196,11 @@ impl Node {
         init::init(data_dir.as_ref(), settings)
     }
 
-    /// Starts a node: goes on with what the data directory holds, or joins a cluster. A newcomer returns once its sponsor
-    /// has taken the token; that it is a member shows later.
+    /// Starts a node: it goes on with the state in the data directory, or joins a cluster. For a newcomer this returns
+    /// once its sponsor has accepted the token, which is before it is a member.
     ///
     /// # Errors
-    /// See [`NodeError`]; nothing runs then.
+    /// See [`NodeError`]. Nothing runs after an error.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let (node, reception) = Self::launch(config)?;
         match reception.outcome().await {
@@ -208,10 +212,11 @@ impl Node {
         }
     }
 
-    /// The same without waiting for a sponsor: the node can be asked at once, and says that it is no member yet.
+    /// Starts a node without waiting for a sponsor. The node can be asked at once, and says that it is not a member
+    /// yet.
     ///
     /// # Errors
-    /// See [`NodeError`]; nothing runs then.
+    /// See [`NodeError`]. Nothing runs after an error.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
         let join = config.join.as_ref().map(JoinConfig::way_in).transpose()?;
         let limits = NodeLimits::from(&config);
@@ -231,7 +236,7 @@ impl Node {
         let identity = Identity::load_or_create(&config.data_dir)?;
         let (public_key, own_identity) = (identity.public_key(), identity.clone());
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
-        // The driver is gone only when nobody waits for its store any more.
+        // Sending fails only where the driver is gone, and then nobody waits for the store any more.
         let store =
             DiskStore::open(&config.data_dir, &DiskOptions::default(), move |event| drop(disk_sender.send(event)))?;
         let node = node_in(&store, identity.node_id(0));
@@ -291,35 +296,36 @@ impl Node {
         Ok((Self { handle, peer_address, operator, limits, stop, ended }, reception))
     }
 
-    /// To ask it.
+    /// Returns a handle to ask the node.
     #[doc(hidden)]
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Where QUIC listens.
+    /// Returns the address at which QUIC listens.
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
     }
 
-    /// Changes the limits of the node, within a second. What was taken stays.
+    /// Changes the limits of the node, which takes effect within a second. Registrations that were accepted before
+    /// stay.
     pub fn set_limits(&self, limits: NodeLimits) {
         self.limits.send_replace(limits);
     }
 
-    /// What an operator may do.
+    /// Returns the calls for operators.
     #[doc(hidden)]
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {
         Arc::new(self.operator.clone())
     }
 
-    /// Resolves when the node has stopped.
+    /// Resolves once the node has stopped.
     ///
     /// # Errors
-    /// It halted by itself, and why.
+    /// [`NodeError::Halted`] with the reason, where the node has stopped by itself.
     pub async fn stopped(&self) -> Result<Stopped, NodeError> {
         let mut ended = self.ended.clone();
         let ended = ended.wait_for(Option::is_some).await.map(|ended| ended.clone());
@@ -331,9 +337,10 @@ impl Node {
         }
     }
 
-    /// Stops it: what was accepted is made durable, peers are told, and the data directory is free again.
+    /// Stops the node. Accepted requests are made durable, peers are told, and the data directory can be used again
+    /// afterwards.
     pub async fn shutdown(self) {
-        // Full or closed: it is stopping already.
+        // Where the channel is full or closed, the node is stopping already.
         let _ = self.stop.try_send(());
         let mut ended = self.ended;
         let _ = ended.wait_for(Option::is_some).await;

@@ -1,13 +1,14 @@
-//! The documentation holds together: each relative link points to a file that is there, and each anchor to a heading.
+//! Checks the links of the documentation: each relative link must lead to an existing file, and each anchor to a
+//! heading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Lines that the README may have: somebody with ten minutes reads it whole.
+/// The number of lines that the README may have. A reader with ten minutes should be able to read all of it.
 const README_LINES: usize = 120;
 
-/// Where this test is compiled by itself, without cargo, it looks into the current directory.
+/// The root of the repository. Where this test is compiled without cargo, that is the current directory.
 fn root() -> PathBuf {
     PathBuf::from(option_env!("CARGO_MANIFEST_DIR").unwrap_or("."))
 }
@@ -34,7 +35,7 @@ fn entries(dir: &Path) -> BTreeSet<String> {
     read.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// The lines of a page that are text: without code blocks.
+/// The lines of a page outside of code blocks.
 fn text_lines(page: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut in_code = false;
     page.lines().enumerate().filter_map(move |(index, line)| {
@@ -44,9 +45,9 @@ fn text_lines(page: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// A line without its code spans: what stands between backticks is no link.
+/// Removes the code spans from a line, because the text between backticks is no link.
 fn without_code(line: &str) -> String {
-    // An odd number of backticks means that the last one opens nothing on this line.
+    // Where the number of backticks is odd, the last one opens no span on this line.
     let parts: Vec<_> = line.split('`').collect();
     let keeps = |index: usize| index.is_multiple_of(2) || (index == parts.len() - 1 && parts.len().is_multiple_of(2));
     parts.iter().enumerate().filter(|(index, _)| keeps(*index)).map(|(_, part)| *part).collect()
@@ -60,13 +61,13 @@ fn targets(line: &str) -> Vec<String> {
     target.filter_map(|target| target.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// Whether a target is an address elsewhere, like `https://…` or `mailto:…`.
+/// Returns true where a target is an address elsewhere, like `https://…` or `mailto:…`.
 fn is_elsewhere(target: &str) -> bool {
     target.contains("://") || target.starts_with("mailto:")
 }
 
-/// The anchors of a page's headings, as GitHub makes them: lower case, spaces to hyphens, nothing but letters, digits, hyphens
-/// and underscores; the second of one name with `-1`, and so on.
+/// The anchors of a page's headings, as GitHub makes them: lower case, spaces become hyphens, and only letters, digits,
+/// hyphens and underscores are kept. A second heading with the same text gets `-1`, and so on.
 fn anchors(page: &str) -> BTreeSet<String> {
     let (mut anchors, mut seen) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
     for (_, line) in text_lines(page) {
@@ -85,7 +86,7 @@ fn anchor(heading: &str) -> String {
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// A path without `.` and `..`; none where it leads out of the repository.
+/// Removes `.` and `..` from a path; none where it leads out of the repository.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut normal = PathBuf::new();
     for component in path.components() {
@@ -103,7 +104,7 @@ fn normal(path: &Path) -> Option<PathBuf> {
     Some(normal)
 }
 
-/// What is wrong with a link of a page, if anything.
+/// Returns the defect of a link of a page, where it has one.
 fn broken(root: &Path, page: &Path, target: &str) -> Option<String> {
     let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
     let path = if file.is_empty() {

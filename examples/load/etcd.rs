@@ -1,5 +1,5 @@
-//! The least of etcd's gRPC interface that claims a name: one transaction that puts a key if there is none. The
-//! messages are few and small enough to be written by hand (etcd's `rpc.proto`, gRPC over HTTP/2).
+//! The smallest part of etcd's gRPC interface that claims a name: one transaction that puts a key if it does not exist.
+//! The messages are few and small enough to be written by hand (etcd's `rpc.proto`, gRPC over HTTP/2).
 
 use std::io::{Error as IoError, ErrorKind};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::Outcome;
 
-/// Its clones share the connection.
+/// A client of etcd. Clones share the connection.
 #[derive(Clone)]
 pub(crate) struct Client {
     uri: Uri,
@@ -24,12 +24,12 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-        // Its failure shows in the requests that it fails.
+        // A failure of the connection is an error of its requests.
         tokio::spawn(connection);
         Ok(Self { uri: format!("http://{address}/etcdserverpb.KV/Txn").parse()?, sender })
     }
 
-    /// 201, or 409 where the key exists.
+    /// Puts a key. Returns 201, or 409 where the key exists.
     pub(crate) async fn create(&mut self, name: &str) -> Outcome<u16> {
         let message = transaction(format!("username/{name}").as_bytes(), format!("user-{name}").as_bytes())?;
         let request = Request::post(self.uri.clone())
@@ -49,7 +49,7 @@ impl Client {
     }
 }
 
-/// A gRPC frame with a `TxnRequest`: where the key's version is 0 (there is none), put it.
+/// Makes a gRPC frame with a `TxnRequest`, which puts the key where its version is 0, that is, where it does not exist.
 fn transaction(key: &[u8], value: &[u8]) -> Outcome<Vec<u8>> {
     let (mut compare, mut put, mut operation, mut message) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // Compare: result EQUAL and target VERSION are the defaults; 3 is the key, 4 the version.
@@ -59,7 +59,7 @@ fn transaction(key: &[u8], value: &[u8]) -> Outcome<Vec<u8>> {
     field(&mut put, 1, key);
     field(&mut put, 2, value);
     field(&mut operation, 2, &put);
-    // TxnRequest: 1 compares, 2 what is done where they hold.
+    // TxnRequest: field 1 has the comparisons, and field 2 the operation where they are true.
     field(&mut message, 1, &compare);
     field(&mut message, 2, &operation);
     let mut frame = vec![0];
@@ -79,7 +79,7 @@ fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// `TxnResponse.succeeded`, its member 2; left out where it is false.
+/// Reads `TxnResponse.succeeded`, which is field 2. It is absent where it is false.
 fn succeeded(mut message: &[u8]) -> Outcome<bool> {
     while let Some((tag, rest)) = message.split_first() {
         let (number, rest) = varint(rest)?;

@@ -1,4 +1,5 @@
-//! The least of HTTP/1.1 that claims a name over a kept connection: one write, one read, the status and the length.
+//! The smallest part of HTTP/1.1 that claims names over a persistent connection: one write, one read, the status and
+//! the length.
 
 use std::io::{Error as IoError, ErrorKind, Write};
 
@@ -7,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::Outcome;
 
-/// Above any answer to one registration.
+/// The largest size of an answer, which is more than that of any answer to one registration.
 const MAX_ANSWER: usize = 64 << 10;
 
 pub(crate) struct Connection {
@@ -32,7 +33,7 @@ impl Connection {
         self.format(name)?;
         stream.write_all(&self.buffer).await?;
         let (status, keep) = self.read(&mut stream).await?;
-        // Kept only after a whole answer, so that a failure never leaves half of one behind.
+        // The connection is kept only after a whole answer, so that a failure never leaves half an answer in it.
         self.stream = keep.then_some(stream);
         Ok(status)
     }
@@ -52,7 +53,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The status, and whether the connection can be used again.
+    /// Reads an answer. Returns the status, and whether the connection can be used again.
     async fn read(&mut self, stream: &mut TcpStream) -> Outcome<(u16, bool)> {
         self.buffer.clear();
         let mut expected = None;
@@ -82,7 +83,8 @@ async fn dial(address: &str) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-/// Status, length with the head, and whether the connection is kept; none until the head is whole.
+/// Reads the status, the length of the answer with its head, and whether the connection is kept; none until the head is
+/// complete.
 fn head(bytes: &[u8]) -> Outcome<Option<(u16, usize, bool)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..end])?;

@@ -1,10 +1,10 @@
-//! A load command: closed-loop clients that claim names, at forename nodes, at etcd or at Redis.
+//! A load generator with closed-loop clients that claim names, at forename nodes, at etcd or at Redis.
 //!
 //! `cargo run --release --example load -- --node http://127.0.0.1:7400 --clients 64 --seconds 10`
 //!
-//! Each client claims one name after the other and waits for each answer; nothing else is looked at but whether the name
-//! was had. One thread drives all clients, as it shares the machine with what it measures. Linux only, for it reads
-//! /proc.
+//! Each client claims one name after the other and waits for each answer. Of the answer only its status is read. One
+//! thread drives all clients, because it shares the machine with the servers that it measures. It runs on Linux only,
+//! because it reads /proc.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark asks for the time")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
@@ -33,9 +33,10 @@ use self::slices::{Cut, Slices, size_of};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// How long clients may still wait for answers when the time is up. A guess, above any stall worth measuring.
+/// The time that clients may still wait for answers after the end. A guess, longer than any stall worth measuring.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long a client waits after a failure before it connects again. A guess, so that a dead node costs no CPU.
+/// The time that a client waits after a failure before it connects again. A guess, so that a dead node costs no CPU
+/// time.
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -60,12 +61,12 @@ enum Format {
     Json,
 }
 
-/// Which names are claimed.
+/// The names that are claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Names {
-    /// Each once, as good as surely.
+    /// Random names, each of which is almost certainly claimed only once.
     Fresh,
-    /// Any of so many, so that most are taken.
+    /// One of this number of names, so that most claims find the name taken.
     Hot(u64),
 }
 
@@ -145,7 +146,7 @@ impl Numbers {
     }
 }
 
-/// What clients share.
+/// The state that clients share.
 struct Shared {
     numbers: Numbers,
     tally: Tally,
@@ -161,7 +162,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// The number of the next name, and when it was drawn; none where it is time to end.
+    /// Returns the number of the next name, and the time at which it was drawn; none where it is time to end.
     fn next(&mut self) -> Option<(u64, Instant)> {
         let now = Instant::now();
         if now >= self.until || self.left == Some(0) {
@@ -199,7 +200,7 @@ impl Shared {
     }
 }
 
-/// One client's way to its node.
+/// The connection of a client to its node.
 enum Client {
     Forename(http::Connection),
     Etcd(etcd::Client),
@@ -207,7 +208,7 @@ enum Client {
 }
 
 impl Client {
-    /// The status that the answer has in HTTP: 200 to 299 where the name was had.
+    /// Claims a name. Returns the HTTP status of the answer: 200 to 299 where the client got the name.
     async fn claim(&mut self, name: &str) -> Outcome<u16> {
         match self {
             Self::Forename(connection) => connection.register(name).await,
@@ -219,7 +220,7 @@ impl Client {
 
 async fn run_client(mut client: Client, names: Names, shared: Rc<RefCell<Shared>>) {
     loop {
-        // Its own statement: the borrow must not last over the claim.
+        // This is a statement of its own, so that the borrow ends before the claim begins.
         let next = shared.borrow_mut().next();
         let Some((number, began)) = next else { return };
         let name = match names {
@@ -266,7 +267,7 @@ async fn run(args: &Args) -> Outcome<Report> {
     let clients = connect(args).await?;
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let measure_from = Instant::now() + Duration::from_secs(args.warmup);
-    // A count ends the run by itself; a bound still holds where nothing answers.
+    // A run with a count ends by the count. The bound is for a node that does not answer.
     let seconds = if args.count.is_some() { 3600 } else { args.seconds };
     let until = measure_from + Duration::from_secs(seconds);
     let shared = Shared {

@@ -1,10 +1,10 @@
-//! What processes use, from /proc.
+//! The CPU time and memory of processes, from /proc.
 
 use std::fs;
 
 use super::Outcome;
 
-/// CPU time and memory: of this process, and of those that are measured, summed.
+/// The CPU time of this process, and the CPU time and memory of the measured processes, summed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) client_seconds: f64,
@@ -28,7 +28,7 @@ impl Usage {
         Ok(usage)
     }
 
-    /// The time since `before`, the memory as it is.
+    /// The CPU time since `before`, and the current memory.
     pub(crate) fn since(self, before: &Self) -> Self {
         Self {
             client_seconds: self.client_seconds - before.client_seconds,

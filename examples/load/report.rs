@@ -1,4 +1,4 @@
-//! What was measured, counted and printed.
+//! The measurements of a run, counted and printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::process::Usage;
 
-/// Claims so far.
+/// The claims so far.
 pub(crate) struct Tally {
-    /// Microseconds from the request to the answer, of names that were had.
+    /// Microseconds from the request to the answer, for claims that got their name.
     latencies: Histogram<u64>,
-    /// The same of all other answers: a refusal takes no sync.
+    /// The same for all other answers, because a refusal needs no sync.
     refusals: Histogram<u64>,
     by_status: BTreeMap<u16, u64>,
-    /// No answer at all.
+    /// The number of claims without an answer.
     failed: u64,
 }
 
@@ -33,7 +33,8 @@ impl Tally {
         };
         *self.by_status.entry(status).or_default() += 1;
         let histogram = if (200..300).contains(&status) { &mut self.latencies } else { &mut self.refusals };
-        // They grow as needed, unlike with `saturating_record`; no run lasts long enough to go beyond.
+        // With `record` the histograms grow as needed, and with `saturating_record` they would not. No run lasts long
+        // enough to exceed their limit.
         if histogram.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)).is_err() {
             self.failed += 1;
         }
@@ -93,7 +94,7 @@ impl Report {
         self.claims as f64 / self.took.as_secs_f64()
     }
 
-    /// Microseconds of CPU an answer.
+    /// The CPU time of an answer in microseconds.
     fn cpu_each(&self, seconds: f64) -> f64 {
         let answers: u64 = self.by_status.values().sum();
         seconds * 1e6 / answers.max(1) as f64

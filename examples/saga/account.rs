@@ -1,11 +1,11 @@
-//! The aggregate: an account decides commands by the events that it has seen, and knows nothing of forename.
+//! The aggregate: an account decides commands by the events that it has seen, and does not depend on forename.
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody wants of an account.
+/// A command to an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Command {
-    /// Open it under this name.
+    /// Open the account under this name.
     SignUp {
         name: String,
     },
@@ -13,11 +13,11 @@ pub(crate) enum Command {
     RejectName {
         why: String,
     },
-    /// Undo what the sign-up has done so far.
+    /// Undo the steps that the sign-up has done so far.
     Cancel,
 }
 
-/// What has happened to an account.
+/// An event of an account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event")]
 pub(crate) enum Event {
@@ -35,19 +35,19 @@ pub(crate) struct Refused {
     account: Account,
 }
 
-/// What an account's events have made of it.
+/// The state of an account, as its events made it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Account {
     #[default]
     New,
-    /// The saga is on its way.
+    /// The saga is under way.
     Waiting {
         name: String,
     },
     Active {
         name: String,
     },
-    /// The name is somebody else's: what was done for the sign-up is to be undone.
+    /// The name belongs to somebody else, so the steps of the sign-up are to be undone.
     Rejected {
         name: String,
         why: String,
@@ -56,7 +56,8 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// What a command comes to; nothing where it is done already, so that every command may be given again.
+    /// Returns the event that a command leads to; none where the command was done already, so that every command may be
+    /// given again.
     pub(crate) fn decide(&self, command: Command) -> Result<Option<Event>, Refused> {
         let event = match (self, command) {
             (Self::New, Command::SignUp { name }) => Event::SignUpRequested { name },
@@ -74,14 +75,14 @@ impl Account {
         Ok(Some(event))
     }
 
-    /// The account after one more event.
+    /// Returns the account after one more event.
     pub(crate) fn apply(self, event: &Event) -> Self {
         match (self, event) {
             (Self::New, Event::SignUpRequested { name }) => Self::Waiting { name: name.clone() },
             (Self::Waiting { name }, Event::NameConfirmed) => Self::Active { name },
             (Self::Waiting { name }, Event::NameRejected { why }) => Self::Rejected { name, why: why.clone() },
             (Self::Rejected { .. }, Event::SignUpCancelled { .. }) => Self::Cancelled,
-            // `decide` lets no other event come about.
+            // `decide` returns no other event for this state.
             (account, _) => account,
         }
     }

@@ -33,10 +33,10 @@ use self::account::{Account, Command};
 use self::process::{ProcessManager, Step};
 use self::store::{EventStore, Failure};
 
-/// Between two looks at what may have happened elsewhere.
+/// The time between two checks for changes elsewhere.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A node, and the file of the application next to it.
+/// A node, and the file of the application beside it.
 struct City {
     name: &'static str,
     node: Node,
@@ -68,18 +68,18 @@ impl City {
         let node = Node::start(config).await?;
         let listener = TcpListener::bind(any_port).await?;
         let client = Client::new(&format!("http://{}", listener.local_addr()?))?;
-        // On loopback, and for whoever is on this machine.
+        // The interface listens on loopback, and everybody on this machine may use it.
         let doors = forename::config::Doors::default();
         tokio::spawn(node.serve(listener, doors, std::future::pending()));
         Ok(Self { name, node, client, file: dir.join("events.ndjson") })
     }
 
-    /// A process manager that knows no more than what is on disk, as after any crash.
+    /// Makes a process manager that knows only what is on disk, as after a crash.
     fn process_manager(&self) -> Result<ProcessManager, Failure> {
         Ok(ProcessManager::new(EventStore::open(&self.file)?, self.client.clone()))
     }
 
-    /// Takes steps, and tells of them, until there is nothing to do.
+    /// Takes steps, and prints them, until there is nothing to do.
     async fn run(&self, manager: &mut ProcessManager) -> Result<(), Failure> {
         loop {
             let step = manager.step().await?;
@@ -113,7 +113,7 @@ async fn main() -> Result<(), Failure> {
     let join = JoinConfig { address: None, token };
     let sydney = City::start("Sydney", dir.path().join("sydney"), &links, Some(join)).await?;
     for city in [&frankfurt, &sydney] {
-        // A node that is still joining says no more than that.
+        // A node that is still joining answers with an error.
         while city.client.cluster().await.map_or(0, |cluster| cluster.members.len()) < 2 {
             sleep(LOOK).await;
         }

@@ -1,8 +1,8 @@
-//! The process manager: it takes a sign-up from one step to the next, and forename is one of the steps.
+//! The process manager. It takes a sign-up from one step to the next, and registering at forename is one of the steps.
 //!
-//! It keeps nothing of its own. What is to be done next follows from the accounts, and how far forename's feed was read
-//! from the event store. So it can be stopped after any step, also between doing a thing and writing it down: the thing
-//! is done again, and is the same, because the account's id is the registration's id.
+//! It keeps no state of its own. The next step follows from the accounts, and the position in forename's feed from the
+//! event store. So it can be stopped at any moment, also between an action and its record. The action is then repeated
+//! and has the same result, because the account's id is the registration's id.
 
 use std::collections::BTreeSet;
 
@@ -15,27 +15,27 @@ use uuid::Uuid;
 use super::account::{Account, Command};
 use super::store::{EventStore, Failure};
 
-/// What one step did.
+/// The result of one step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// forename was asked for the account's name.
     Asked(Uuid),
-    /// forename told what became of a registration.
+    /// forename told the outcome of a registration.
     Heard(Uuid),
-    /// What the sign-up had done was undone.
+    /// The steps of the sign-up were undone.
     Compensated(Uuid),
-    /// Events that would have come next are not kept any more; whoever still waits is asked for again.
+    /// The next events of the feed are not kept any more, so the names of all waiting accounts are asked for again.
     StartedOver,
-    /// There is nothing to do until forename has something to tell.
+    /// There is nothing to do until forename has a new event.
     Idle,
 }
 
 pub(crate) struct ProcessManager {
     pub(crate) store: EventStore,
     node: Client,
-    /// Those that this process has asked for: to spare requests, nothing hangs on it.
+    /// The accounts whose names this process has asked for. This only saves requests; nothing depends on it.
     asked: BTreeSet<Uuid>,
-    /// How far the feed was read; none where it is to be read from its beginning.
+    /// The cursor up to which the feed was read; none for the beginning.
     cursor: Option<Cursor>,
 }
 
@@ -44,7 +44,7 @@ impl ProcessManager {
         Self { cursor: store.cursor(), store, node, asked: BTreeSet::new() }
     }
 
-    /// Does the next thing. After an error nothing is lost: call it again.
+    /// Takes the next step. Nothing is lost by an error; call it again.
     pub(crate) async fn step(&mut self) -> Result<Step, Failure> {
         let rejected = self.store.accounts().find(|(_, account)| matches!(account, Account::Rejected { .. }));
         if let Some((id, _)) = rejected {
@@ -61,7 +61,7 @@ impl ProcessManager {
         }
     }
 
-    /// Registers the account's name. Asked again, forename answers with what became of it.
+    /// Registers the account's name. Where that was done before, forename answers with the registration as it is now.
     async fn ask(&mut self, id: Uuid, name: String) -> Result<Step, Failure> {
         let names = vec![NameRef { namespace: "username".to_owned(), name }];
         let body = RegistrationBody { id: Some(id), owner: id.to_string(), names, ..RegistrationBody::default() };
@@ -76,8 +76,9 @@ impl ProcessManager {
         Ok(Step::Asked(id))
     }
 
-    /// Reads on to the feed's next event about an account that waits. Not only of `local` origin: a node that is evicted and comes back is a new origin, and
-    /// what others register in the same cluster is no account here.
+    /// Reads the feed up to the next event about an account that waits. The query is not limited to `local` origin,
+    /// because a node that comes back after an eviction is a new origin. Registrations of other applications in the
+    /// same cluster match no account here.
     async fn listen(&mut self) -> Result<Step, Failure> {
         let types = vec![EventType::Confirmed, EventType::Rejected];
         let query = EventQuery { types, limit: Some(1), ..EventQuery::default() };
@@ -85,7 +86,7 @@ impl ProcessManager {
             let page = match self.node.events(self.cursor, &query).await {
                 Ok(page) => page,
                 Err(error) => {
-                    // The node has begun a new feed, or does not keep any more what would come next.
+                    // The node has begun a new feed, or no longer keeps the events that come next.
                     let restart = error.problem().and_then(|problem| problem.restart).ok_or(error)?;
                     self.asked.clear();
                     self.cursor = Some(restart);
@@ -108,7 +109,7 @@ impl ProcessManager {
         }
     }
 
-    /// Tells the account what became of its registration.
+    /// Gives the account the outcome of its registration.
     fn hear(&mut self, registration: &Registration, cursor: Option<Cursor>) -> Result<(), Failure> {
         let command = match registration.status {
             Status::Pending | Status::Contested => return Ok(()),
@@ -121,7 +122,7 @@ impl ProcessManager {
 
 const FIRST: &str = "somebody else was first";
 
-/// Why the account cannot get the name, however often it is asked for; none where it is worth asking again.
+/// Returns the reason why the account can never get the name; none where it is worth asking again.
 fn refusal(problem: &Problem) -> Option<String> {
     match problem.problem_type {
         ProblemType::NameTaken | ProblemType::RegistrationRejected => Some(FIRST.to_owned()),

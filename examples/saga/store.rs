@@ -1,7 +1,7 @@
-//! An event store in a file: a line of JSON for each event, synced before anybody is told of it.
+//! An event store in a file: a line of JSON for each event. A line is synced before anybody learns of the event.
 //!
-//! What the feed's events led to has their cursor in the same line, so both are there or neither. A real event store
-//! has the same in one transaction, or as the metadata of an event.
+//! An event that an event of the feed led to has the feed's cursor in the same line, so both are stored or neither. A
+//! real event store does the same with one transaction, or with the metadata of an event.
 
 use forename::model::Cursor;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     pub(crate) account: Uuid,
     #[serde(flatten)]
     pub(crate) event: Event,
-    /// How far forename's feed has been read with this event.
+    /// The cursor up to which forename's feed has been read with this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<Cursor>,
 }
@@ -36,12 +36,12 @@ pub(crate) struct EventStore {
 }
 
 impl EventStore {
-    /// Opens or makes the file, and replays it.
+    /// Opens the file, or makes it, and replays its events.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let mut file = File::options().create(true).read(true).append(true).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        // A line without an end was being written when the program died: nobody was told of it.
+        // A line without an end was being written when the program was killed, and nobody has learnt of its event.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         file.set_len(u64::try_from(whole)?)?;
         let mut store = Self { file, history: Vec::new(), accounts: BTreeMap::new() };
@@ -51,7 +51,8 @@ impl EventStore {
         Ok(store)
     }
 
-    /// Gives an account a command, and stores what that comes to with the cursor of the feed's event that asked for it.
+    /// Gives an account a command, and stores the event that it leads to, with the cursor of the feed's event that
+    /// caused the command.
     pub(crate) fn dispatch(&mut self, id: Uuid, command: Command, cursor: Option<Cursor>) -> Result<(), Failure> {
         let Some(event) = self.account(id).decide(command)? else { return Ok(()) };
         let record = Record { account: id, event, cursor };
@@ -81,7 +82,7 @@ impl EventStore {
         &self.history
     }
 
-    /// How far forename's feed has been read, as far as anything came of it; none at first.
+    /// The cursor of the last event of forename's feed that led to an event here; none at first.
     pub(crate) fn cursor(&self) -> Option<Cursor> {
         self.history.iter().rev().find_map(|record| record.cursor)
     }

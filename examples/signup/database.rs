@@ -1,5 +1,4 @@
-//! The read model: accounts, how far the feed has been applied, and what people are to be told. `schema.sql` has the
-//! tables.
+//! The read model: accounts, the position in the feed, and mails to people. `schema.sql` has the tables.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-/// Where PostgreSQL is.
+/// The address of PostgreSQL.
 pub(crate) struct Database(Config);
 
 impl Database {
@@ -18,17 +17,17 @@ impl Database {
         Ok(Self(url.parse()?))
     }
 
-    /// A new connection. A busy application takes one from a pool here, such as deadpool-postgres.
+    /// Opens a connection. A busy application would take one from a pool, such as deadpool-postgres.
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
-        // On the machine itself; elsewhere with TLS, such as tokio-postgres-rustls.
+        // No TLS is needed on the machine itself. For a database elsewhere use for example tokio-postgres-rustls.
         let (client, connection) = self.0.connect(NoTls).await?;
-        // It ends with the client, and errors reach whoever uses that.
+        // The task ends with the client, and errors reach the users of the client.
         tokio::spawn(connection);
         Ok(Connection(client))
     }
 }
 
-/// A sign-up as it was asked for.
+/// A sign-up as a visitor asked for it.
 pub(crate) struct SignUp {
     pub(crate) owner: Uuid,
     pub(crate) registration: Uuid,
@@ -37,17 +36,17 @@ pub(crate) struct SignUp {
     pub(crate) email: Option<String>,
 }
 
-/// What writing a sign-up down came to.
+/// The result of storing a sign-up.
 pub(crate) enum Written {
-    /// It is new: ask for it.
+    /// The sign-up is new, so forename is to be asked for it.
     New,
-    /// The same was sent before, under this registration.
+    /// The same sign-up was sent before, under this registration.
     Again(Uuid),
     /// This person's earlier sign-up is under way or done.
     Other,
 }
 
-/// How far a sign-up has come; see `schema.sql`.
+/// The state of a sign-up; see `schema.sql`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Standing {
@@ -60,7 +59,7 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    /// That of a registration as it stands.
+    /// Returns the standing that a registration leads to.
     fn of(registration: &Registration) -> Self {
         match registration.status {
             Status::Pending | Status::Contested => Self::Pending,
@@ -80,14 +79,14 @@ impl Standing {
     }
 }
 
-/// An account as its page shows it.
+/// An account, for its page.
 pub(crate) struct Account {
     pub(crate) sign_up: SignUp,
     pub(crate) standing: Standing,
     pub(crate) notices: Vec<Mail>,
 }
 
-/// What somebody is to be told.
+/// A mail to somebody.
 pub(crate) struct Mail {
     pub(crate) address: Option<String>,
     pub(crate) body: String,
@@ -112,9 +111,10 @@ fn mail(row: &Row) -> Result<Mail, Failure> {
     Ok(Mail { address: row.try_get("address")?, body: row.try_get("body")?, link: row.try_get("link")? })
 }
 
-/// What visitors do.
+/// The calls for visitors.
 impl Connection {
-    /// Writes a sign-up down, before any node is asked for it. Somebody who got no name, or lost it, may try another one.
+    /// Stores a sign-up, before any node is asked for it. A person who got no name, or lost it, may sign up again with
+    /// another one.
     pub(crate) async fn write(&mut self, sign_up: &SignUp) -> Result<Written, Failure> {
         let SignUp { owner, registration, display_name, username, email } = sign_up;
         let statement = "insert into account (owner, registration, display_name, username, email)
@@ -136,8 +136,8 @@ impl Connection {
         })
     }
 
-    /// A sign-up was refused and the visitor is being told so on this very page. Where the feed has told the same
-    /// meanwhile, the mail about it is not needed any more.
+    /// Marks a sign-up as refused, where the visitor is told so on the same page. A mail about it, which the feed may
+    /// have led to meanwhile, is not needed any more.
     pub(crate) async fn refused(&mut self, registration: Uuid) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
         let statement = "update account set standing = 'unavailable'
@@ -148,7 +148,7 @@ impl Connection {
         Ok(transaction.commit().await?)
     }
 
-    /// The same while the visitor is gone.
+    /// Marks a sign-up as refused where the visitor is gone, and queues a mail.
     pub(crate) async fn refused_unseen(&mut self, registration: Uuid, why: &str) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
         let body = format!("Sorry, you did not get the name you asked for: {why}. Please choose another one.");
@@ -165,20 +165,20 @@ impl Connection {
         Ok(Some(Account { sign_up, standing, notices: rows.iter().map(mail).collect::<Result<_, _>>()? }))
     }
 
-    /// Whose address the link with this secret verifies.
+    /// Finds the sign-up whose address the link with this secret verifies.
     pub(crate) async fn by_secret(&self, secret: Uuid) -> Result<Option<SignUp>, Failure> {
         let statement = format!("select {SIGN_UP} from account where secret = $1");
         let row = self.0.query_opt(&statement, &[&secret]).await?;
         Ok(row.as_ref().map(sign_up).transpose()?)
     }
 
-    /// The latest mail, last first.
+    /// Returns the latest mails, newest first.
     pub(crate) async fn outbox(&self) -> Result<Vec<Mail>, Failure> {
         let statement = "select address, body, link from mail where address is not null order by id desc limit 100";
         self.0.query(statement, &[]).await?.iter().map(mail).collect()
     }
 
-    /// Sign-ups of which no node is known to have or to refuse them, although they are so old.
+    /// Returns sign-ups that are older than this and that no node is known to have accepted or refused.
     pub(crate) async fn unanswered(&self, older_than: Duration) -> Result<Vec<SignUp>, Failure> {
         let statement = format!(
             "select {SIGN_UP} from account
@@ -190,15 +190,15 @@ impl Connection {
     }
 }
 
-/// What the feed does.
+/// The calls for the feed.
 impl Connection {
-    /// How far a node's feed has been applied; none where it never was read.
+    /// Returns the cursor up to which a node's feed has been applied; none where it was never read.
     pub(crate) async fn cursor(&self, source: &str) -> Result<Option<Cursor>, Failure> {
         let row = self.0.query_opt("select cursor from feed where source = $1", &[&source]).await?;
         row.map(|row| row.try_get::<_, &str>(0)?.parse().map_err(Failure::from)).transpose()
     }
 
-    /// Sets where a node's feed goes on.
+    /// Sets the cursor of a node's feed.
     pub(crate) async fn set_cursor(&self, source: &str, cursor: Cursor) -> Result<(), Failure> {
         let statement = "insert into feed (source, cursor) values ($1, $2)
              on conflict (source) do update set cursor = excluded.cursor";
@@ -206,9 +206,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Applies an event and moves the cursor, both or neither: killed at any moment, the application goes on with
-    /// the first event whose transaction was not committed. Applied twice, by a second process or because a new feed tells it
-    /// again, an event changes nothing, so its id need not be kept.
+    /// Applies an event and moves the cursor in one transaction. Where the application is killed, it goes on with the
+    /// first event whose transaction was not committed. An event that is applied again, by a second process or because
+    /// a new feed repeats it, changes nothing, so the ids of events need not be stored.
     pub(crate) async fn apply(&mut self, source: &str, cursor: Cursor, event: &Event) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
         let statement = "update feed set cursor = $2 where source = $1";
@@ -217,14 +217,15 @@ impl Connection {
         Ok(transaction.commit().await?)
     }
 
-    /// Takes in how a registration stands, read from a node and not from its feed.
+    /// Applies the state of a registration that was read from a node and not from its feed.
     pub(crate) async fn learn(&mut self, registration: &Registration) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
         learn(&transaction, registration).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// A registration that a node had is unknown to it: over, for so long that it was forgotten.
+    /// Ends a registration that a node had and does not know any more. It has been over for so long that the node
+    /// forgot it.
     pub(crate) async fn forgotten(&mut self, registration: Uuid) -> Result<(), Failure> {
         let transaction = self.0.transaction().await?;
         let body = "Your names are no longer yours. Please choose others.";
@@ -232,7 +233,7 @@ impl Connection {
         Ok(transaction.commit().await?)
     }
 
-    /// Registrations that something may yet become of, and whether a node is known to have had them.
+    /// Returns the registrations whose state may still change, and whether a node is known to have accepted them.
     pub(crate) async fn open(&self) -> Result<Vec<(Uuid, bool)>, Failure> {
         let statement = "select registration, standing > 'requested' from account where standing < 'unavailable'";
         let rows = self.0.query(statement, &[]).await?;
@@ -243,8 +244,9 @@ impl Connection {
     }
 }
 
-/// The one place where a registration changes an account. An event has the registration as it stood when the event was told,
-/// so its type need not be looked at, and reading the registration does the same.
+/// The only place where a registration changes an account. An event contains the registration as it was when the event
+/// was told, so the type of the event is not needed, and a registration that was read from a node is applied in the
+/// same way.
 async fn learn(transaction: &Transaction<'_>, registration: &Registration) -> Result<(), Failure> {
     let standing = Standing::of(registration);
     let typed = registration.names.first().map_or("your name", |claim| claim.name.as_str());
@@ -266,9 +268,9 @@ async fn learn(transaction: &Transaction<'_>, registration: &Registration) -> Re
     advance(transaction, registration.id, standing, body.as_deref()).await
 }
 
-/// Moves an account on, never back, and with the move queues what is to be said about it: so it is said once. Does
-/// nothing for a registration that is no account's: it belongs to others who use the same cluster, or to an attempt
-/// that was given up for another.
+/// Moves an account to a later standing, never to an earlier one, and queues the mail about it in the same transaction,
+/// so that it is sent once. Does nothing for a registration that belongs to no account: it belongs to another
+/// application of the same cluster, or to an attempt that the visitor has replaced by another.
 async fn advance(
     transaction: &Transaction<'_>,
     registration: Uuid,

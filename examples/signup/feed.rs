@@ -1,13 +1,14 @@
-//! Following forename's event feed into the read model.
+//! Follows forename's event feed and updates the read model.
 //!
-//! One node's feed is enough, and that node need not be the one that took a sign-up: every node tells of everything that
-//! it hears of. So this asks for events of any origin, not of `origin=local`, which are those about registrations that the
-//! node accepted itself: a sign-up that went to the second node, because the first one did not answer, would not be
-//! among them, nor would anything of a node that is lost for good. What others register in the same cluster comes too,
-//! and changes no row. Where that is most of it, narrow the query, by namespace for one.
+//! One node's feed is enough, and it need not be the node that accepted a sign-up, because every node tells the events
+//! of all registrations that it learns of. So the query is for events of any origin. With `origin=local` the feed has
+//! only events about registrations that the node accepted itself. A sign-up that went to the second node, because the
+//! first one did not answer, would be missing, and so would those of a node that is lost for good. Registrations of
+//! other applications in the same cluster come too, and change no row. Where most events are of that kind, narrow the
+//! query, for example by namespace.
 //!
-//! A feed belongs to its node, cursors and all. Where the node cannot be reached the next one is followed, by a cursor of
-//! its own; that it tells again what the first one has told does no harm.
+//! A feed and its cursors belong to one node. Where that node cannot be reached the next one is followed, with a cursor
+//! of its own. It repeats events that the first one has told, which does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::time::sleep;
 use crate::database::Connection;
 use crate::{App, Failure};
 
-/// Before the database is tried again. A guess.
+/// The time before the database is tried again. A guess.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Keeps the read model up to date for as long as the application runs.
@@ -48,16 +49,17 @@ impl FeedStore for Connection {
         Self::apply(self, source, cursor, event).await
     }
 
-    /// Registrations are as they were, so those that are open here are read one by one, each in a transaction of its own; the
-    /// cursor comes last, so that a crash half way begins again.
+    /// Reads the open registrations one by one, each in a transaction of its own, because events about them may be
+    /// missing where the feed begins again. The cursor is stored last, so that after a crash the restart is done again.
     async fn restart(&mut self, source: &str, cursor: Cursor, why: Restart, node: &Client) -> Result<(), Failure> {
         for (registration, was_known) in self.open().await? {
             match node.registration(registration).await {
                 Ok(registration) => self.learn(&registration).await?,
                 Err(error) if is_other(&error) => return Err(error.into()),
-                // It is over, for so long that it was forgotten.
+                // The registration has been over for so long that the node forgot it.
                 Err(_) if was_known && why == Restart::EventsCompacted => self.forgotten(registration).await?,
-                // A node whose feed is new here may not have heard of it yet, and will tell.
+                // A node whose feed is followed for the first time may not know the registration yet, and will tell its
+                // events later.
                 Err(_) => {}
             }
         }

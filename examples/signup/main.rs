@@ -9,8 +9,8 @@
 //! | `feed.rs` | following forename's event feed into the read model |
 //! | `database.rs` | the read model in PostgreSQL; `schema.sql` has its tables |
 //!
-//! The application may be killed at any moment and simply starts again: a sign-up is written down before forename is
-//! asked, under the id that forename knows it by, and what became of it comes from the feed, each event in one
+//! The application may be killed at any moment and is simply started again. A sign-up is stored before forename is
+//! asked, under the id that forename uses for it. Its outcome comes from the feed, and each event is applied in one
 //! transaction with the cursor.
 
 #![allow(clippy::disallowed_methods, reason = "an application chooses ids at random")]
@@ -33,29 +33,28 @@ use tracing_subscriber::EnvFilter;
 
 use self::database::Database;
 
-/// Whatever goes wrong that no visitor can do anything about.
+/// Any failure that a visitor cannot do anything about.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What all parts share.
+/// The state that all parts share.
 struct App {
     database: Database,
-    /// The nodes, nearest first, with a token that reads the feed and activates. Any will do.
+    /// A client of the nodes, nearest first, with a token that may read the feed and activate. Any node will do.
     nodes: Client,
-    /// The client that the public sign-up form uses: it calls the same nodes, with an API token that has the scope `register`
-    /// alone.
+    /// A client of the same nodes for the public sign-up form. Its API token has the scope `register` only.
     front: Client,
-    /// How long a visitor waits for the answer to be final.
+    /// The time that a visitor waits for the answer to be final.
     answer_within: Duration,
-    /// How long names stay reserved for somebody whose address is not verified.
+    /// The time for which names stay reserved for a person whose address is not verified.
     verify_within: Duration,
 }
 
-/// A setting from the environment.
+/// Returns a setting from the environment.
 fn setting(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// A client of the nodes, which shows this token where it is not empty.
+/// Makes a client of the nodes, with this token where it is not empty.
 fn nodes(addresses: &str, token: &str) -> Result<Client, Failure> {
     let client = Client::any_of(addresses.split(',').map(str::trim))?;
     Ok(if token.is_empty() { client } else { client.with_token(token)? })
@@ -75,7 +74,7 @@ async fn main() -> Result<(), Failure> {
         answer_within: setting("ANSWER_WITHIN", "5s").parse::<Span>()?.0,
         verify_within: setting("VERIFY_WITHIN", "3d").parse::<Span>()?.0,
     });
-    // Better told now than to the first visitor.
+    // A failure should show at the start and not at the first visitor.
     app.database.connect().await?;
     let listener = TcpListener::bind(setting("LISTEN", "127.0.0.1:8080")).await?;
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;

@@ -1,4 +1,4 @@
-//! HTML. What came from people goes through [`Text`].
+//! The HTML of the pages. All text that people typed goes through [`Text`].
 
 use std::fmt::{self, Display};
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::database::{Account, Mail, Standing};
 
-/// Text in HTML, between tags or in a quoted attribute.
+/// Text that is escaped for HTML, between tags or in a quoted attribute.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {
@@ -27,7 +27,7 @@ const STYLE: &str = "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:30rem;
      button{font:inherit;padding:.4rem 1.2rem}.sorry{background:#fdecea;padding:.6rem 1rem;border-radius:.4rem}\
      li{margin:.6rem 0}";
 
-/// A page; where `again` is set the browser asks for it again after some seconds.
+/// Makes a page. With `again` the browser reloads it after some seconds.
 fn page(title: &str, body: &dyn Display, again: bool) -> String {
     let again = if again { "<meta http-equiv=\"refresh\" content=\"3\">" } else { "" };
     let title = Text(title);
@@ -38,7 +38,7 @@ fn page(title: &str, body: &dyn Display, again: bool) -> String {
     )
 }
 
-/// What the form shows.
+/// The values in the form.
 #[derive(Default)]
 pub(crate) struct Form<'a> {
     pub(crate) owner: Uuid,
@@ -66,7 +66,7 @@ pub(crate) fn sign_up(form: &Form<'_>) -> String {
     page("Sign up", form, false)
 }
 
-/// Why a sign-up did not work, with names that would.
+/// The reason why a sign-up did not work, with names that are free.
 pub(crate) struct Sorry<'a> {
     pub(crate) why: &'a str,
     pub(crate) alternatives: &'a [String],
@@ -82,7 +82,7 @@ impl Display for Sorry<'_> {
     }
 }
 
-/// The form again.
+/// The form again, with the reason.
 pub(crate) fn refused(sorry: &Sorry<'_>, form: &Form<'_>) -> String {
     page("Sign up", &format_args!("{sorry}{form}"), false)
 }
@@ -103,7 +103,7 @@ pub(crate) fn we_will_tell_you(owner: Uuid, username: &str, by_mail: bool) -> St
     page("Almost there", &body, false)
 }
 
-/// What somebody sees who logs in.
+/// The page that a person sees after logging in.
 pub(crate) fn account(account: &Account) -> String {
     let Account { sign_up, standing, notices } = account;
     let undecided = matches!(standing, Standing::Requested | Standing::Pending);
@@ -128,7 +128,7 @@ pub(crate) fn account(account: &Account) -> String {
     page(&format!("Hello, {}", sign_up.display_name), &body, undecided)
 }
 
-/// A button, because programs that look at mail follow links.
+/// The page for the link in the mail. It has a button, because programs that scan mail follow links.
 pub(crate) fn verify(secret: Uuid, email: &str) -> String {
     let email = Text(email);
     let form =
@@ -136,7 +136,7 @@ pub(crate) fn verify(secret: Uuid, email: &str) -> String {
     page("Verify your address", &form, false)
 }
 
-/// A page that says one thing.
+/// A page with one paragraph.
 pub(crate) fn plain(title: &str, text: &str) -> String {
     page(title, &format_args!("<p>{}</p>", Text(text)), false)
 }

@@ -1,4 +1,4 @@
-//! Asking forename, at whichever node answers.
+//! The requests to forename, at any node that answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use forename::model::{Problem, ProblemType};
 use crate::database::SignUp;
 use crate::{App, Failure};
 
-/// Free alternatives that a visitor is shown.
+/// The number of free alternatives that a visitor is shown.
 const SUGGESTIONS: usize = 3;
-/// How often sign-ups are looked for that no node has answered, and how old they must be: older than a visitor's own
-/// request can be.
+/// The time between two searches for sign-ups that no node has answered, and the age that these must have. The age is
+/// longer than a visitor's own request can last.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const UNANSWERED_AFTER: Duration = Duration::from_secs(120);
 
-/// What forename says to a sign-up.
+/// The answer of forename to a sign-up.
 pub(crate) enum Answer {
-    /// A node has it. Its status may be `pending` still.
+    /// A node has accepted the registration. Its status may still be `pending`.
     Accepted(Box<Registration>),
-    /// No node has it, or it lost for good: a name is taken, or cannot be one.
+    /// No node has the registration, or it lost for good: a name is taken or is not valid.
     Refused(Box<Problem>),
-    /// Some node may have it, and none can say so now.
+    /// Some node may have the registration, and none can be asked now.
     Unknown,
 }
 
 impl SignUp {
-    /// The registration: both names or none. With an address it is a reservation, which the link in the mail makes
-    /// permanent; where nobody follows the link, both names are free again by themselves.
+    /// The registration, which claims both names or none. With an e-mail address it is a reservation, which the link in
+    /// the mail makes permanent. Where nobody follows the link, both names become free again by themselves.
     pub(crate) fn body(&self, app: &App) -> RegistrationBody {
         let name = |namespace: &str, name: &str| NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
         let email = self.email.as_ref().map(|email| name("email", email));
@@ -47,8 +47,8 @@ impl SignUp {
     }
 }
 
-/// Registers at the first node that answers. The id makes it safe to ask again, here or elsewhere: it is one
-/// registration, however often it arrives.
+/// Registers at the first node that answers. It is safe to ask again, here or at another node, because the id makes it
+/// one registration however often it arrives.
 pub(crate) async fn ask(nodes: &Client, body: &RegistrationBody, asked_before: bool) -> Answer {
     let asked = if asked_before { nodes.register_again(body).await } else { nodes.register(body).await };
     match asked {
@@ -66,7 +66,7 @@ fn refuses(problem: &Problem) -> bool {
     (400..500).contains(&problem.status) && problem.status != 429 && problem.problem_type != ProblemType::IdReused
 }
 
-/// Makes a reservation permanent, at the first node that can; `false` where it has ended or lost.
+/// Makes a reservation permanent, at the first node that can. Returns false where the reservation has ended or lost.
 pub(crate) async fn activate(nodes: &Client, sign_up: &SignUp) -> Result<bool, Failure> {
     match nodes.clone().for_owner(&sign_up.owner.to_string()).activate(sign_up.registration).await {
         Ok(_) => Ok(true),
@@ -75,8 +75,9 @@ pub(crate) async fn activate(nodes: &Client, sign_up: &SignUp) -> Result<bool, F
     }
 }
 
-/// Asks again for sign-ups that no node is known to have or to refuse: the application was killed before it had an
-/// answer, or no node could give one. All of them at the start, later those that nobody waits for any more.
+/// Asks again for sign-ups that no node is known to have accepted or refused, because the application was killed before
+/// it had an answer, or no node could give one. At the start these are all such sign-ups, and later those for which no
+/// visitor waits any more.
 pub(crate) async fn ask_again(app: Arc<App>) {
     let mut unanswered_for = Duration::ZERO;
     loop {
@@ -92,7 +93,7 @@ async fn ask_for_all(app: &App, unanswered_for: Duration) -> Result<(), Failure>
     let mut database = app.database.connect().await?;
     for sign_up in database.unanswered(unanswered_for).await? {
         let body = RegistrationBody { wait: Some(Wait::None), timeout: None, ..sign_up.body(app) };
-        // Of what was accepted the feed will tell.
+        // The feed will tell the events of those that were accepted.
         if let Answer::Refused(problem) = ask(&app.front, &body, true).await {
             database.refused_unseen(sign_up.registration, &problem.detail).await?;
         }

@@ -1,4 +1,4 @@
-//! The pages' handlers: what a browser asks.
+//! The handlers of the pages.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Something failed that the visitor cannot help.
+/// A failure that a visitor cannot do anything about.
 struct Broken(Failure);
 
 impl<E: Into<Failure>> From<E> for Broken {
@@ -47,8 +47,8 @@ fn html(status: StatusCode, page: String) -> Response {
     (status, Html(page)).into_response()
 }
 
-/// The form comes with the owner that the sign-up will be for, so that sending it twice is signing up once. Nobody can
-/// guess it, and whoever knows it is let in: where there are log-ins it comes from the session.
+/// The form contains the owner of the future sign-up, so that sending it twice is one sign-up. Nobody can guess the
+/// owner, and whoever knows it has access to the account. An application with logins would take it from the session.
 async fn form() -> Response {
     let form = pages::Form { owner: Uuid::new_v4(), ..pages::Form::default() };
     html(StatusCode::OK, pages::sign_up(&form))
@@ -66,7 +66,8 @@ struct Fields {
 
 impl Fields {
     fn into_sign_up(self) -> SignUp {
-        // Browsers send none in a field of one line, and PostgreSQL's text cannot have all of them.
+        // Control characters are dropped: browsers send none in a field of one line, and PostgreSQL's text cannot hold
+        // all of them.
         let line = |text: &str| text.trim().chars().filter(|character| !character.is_control()).collect::<String>();
         let (username, email) = (line(&self.username), line(&self.email));
         let display_name: String = line(&self.display_name).chars().take(100).collect();
@@ -93,7 +94,7 @@ async fn sign_up(State(app): State<Arc<App>>, Form(fields): Form<Fields>) -> Ans
     };
     let answer = registry::ask(&app.front, &sign_up.body(&app), asked_before).await;
     let SignUp { owner, username, email, display_name, .. } = &sign_up;
-    // What was accepted becomes of the account what the feed says, here no less than after a crash.
+    // The feed sets the standing of an account whose registration was accepted, here as after a crash.
     let (status, page) = match answer {
         Answer::Accepted(registration) if registration.status.is_final() => {
             (StatusCode::CREATED, pages::welcome(*owner, display_name, email.is_some()))
@@ -110,7 +111,7 @@ async fn sign_up(State(app): State<Arc<App>>, Form(fields): Form<Fields>) -> Ans
     Ok(html(status, page))
 }
 
-/// The form again, with why, and what would be free.
+/// Makes the form again, with the reason and free names.
 fn not_available(sign_up: &SignUp, problem: &Problem) -> String {
     let names: Vec<_> = problem.names.iter().map(|name| name.name.as_str()).collect();
     let why = match problem.problem_type {
@@ -142,7 +143,7 @@ async fn ask_to_verify(State(app): State<Arc<App>>, Path(secret): Path<Uuid>) ->
     })
 }
 
-/// Activates the reservation, at any node: so following the link again does no harm.
+/// Activates the reservation, at any node. It does no harm to follow the link again.
 async fn verify(State(app): State<Arc<App>>, Path(secret): Path<Uuid>) -> Answered {
     let Some(sign_up) = app.database.connect().await?.by_secret(secret).await? else { return Ok(unknown_link()) };
     if registry::activate(&app.nodes, &sign_up).await? {
@@ -158,7 +159,7 @@ fn unknown_link() -> Response {
     html(StatusCode::NOT_FOUND, pages::plain("No such link", text))
 }
 
-/// In place of a mail server, for whoever tries the example; not for a visitor's eyes.
+/// Shows the mails in place of a mail server, for people who try the example. Visitors must not see this page.
 async fn outbox(State(app): State<Arc<App>>) -> Answered {
     Ok(html(StatusCode::OK, pages::outbox(&app.database.connect().await?.outbox().await?)))
 }

@@ -3,7 +3,7 @@
 use super::{Hlc, Millis};
 use crate::planted::{Bug, is};
 
-/// The timestamp that is promised at a time.
+/// Returns the timestamp that is promised at a time.
 pub(super) fn promised(promised: Hlc, now: Millis) -> Hlc {
     if is(Bug::ClockGoesBack) { Hlc::from_millis(now) } else { promised }
 }

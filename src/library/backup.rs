@@ -9,7 +9,7 @@ use crate::node::{Backup, Node};
 use crate::store::SnapshotPart;
 
 impl Node {
-    /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.
+    /// Begins a backup of the node, as the bytes of a file for `forename restore`. The file contains the node's key.
     ///
     /// # Errors
     /// [`ProblemType::NotMember`] while the node is joining.
@@ -20,21 +20,21 @@ impl Node {
     }
 }
 
-/// A backup as it is read from the disk. Drop it to stop it.
+/// A backup that is being read from the disk. Drop it to stop it.
 #[derive(Debug)]
 pub struct NodeBackup {
     writer: Writer,
-    /// What comes before the first part.
+    /// The bytes before the first part.
     bytes: Option<Vec<u8>>,
     parts: mpsc::Receiver<SnapshotPart>,
     ended: bool,
 }
 
 impl NodeBackup {
-    /// The next bytes; none at the end.
+    /// Returns the next bytes; none at the end.
     ///
     /// # Errors
-    /// The node stops: what was read is not whole.
+    /// The node stops, so the bytes that were read are not a whole backup.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         if let Some(bytes) = self.bytes.take() {
             return Ok(Some(bytes));

@@ -1,4 +1,4 @@
-//! Many registrations, in order.
+//! The call that makes many registrations, in order.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use crate::model::{BatchLine, RegistrationBody};
 use crate::node::Node;
 
 impl Node {
-    /// Registers many, in order, each by itself. The answers come while the rest is still being read, and must be taken:
-    /// the node takes no more bodies than it has answered and some hundred.
+    /// Registers many bodies, in order, each by itself. The answers come while later bodies are still being read. They
+    /// must be taken, because the node reads only a few hundred bodies beyond the last answer that was taken.
     ///
     /// # Errors
-    /// None; as the client's call.
+    /// There are none. The signature is that of the client's call.
     #[expect(clippy::unused_async, reason = "as the client's call")]
     pub async fn register_all(
         &self,
@@ -30,7 +30,7 @@ impl Node {
     }
 }
 
-/// What becomes of a batch, line by line.
+/// The answers to a batch, line by line.
 pub struct NodeBatch(Pin<Box<dyn Stream<Item = BatchLine> + Send>>);
 
 impl fmt::Debug for NodeBatch {
@@ -40,10 +40,10 @@ impl fmt::Debug for NodeBatch {
 }
 
 impl NodeBatch {
-    /// The answer to the next body; none after the last.
+    /// Returns the answer to the next body; none after the last.
     ///
     /// # Errors
-    /// None; as the client's call.
+    /// There are none. The signature is that of the client's call.
     pub async fn next(&mut self) -> Result<Option<BatchLine>> {
         Ok(self.0.next().await)
     }

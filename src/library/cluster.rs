@@ -1,4 +1,4 @@
-//! The settings of the cluster, and who is let in.
+//! Calls about the settings of the cluster, and about who may join.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ impl Node {
         self.seen(ClusterCommand::Configure(*change)).await
     }
 
-    /// Keeps the key of a member, or of one who was a member, out of the cluster from when it is out on.
+    /// Bans the key of a node that is or was a member. The node stays as long as it is a member, and cannot join again
+    /// afterwards.
     ///
     /// # Errors
     /// [`ProblemType::NoMember`]; nothing was changed.
@@ -25,7 +26,7 @@ impl Node {
         self.seen(ClusterCommand::Ban { node, banned: true }).await
     }
 
-    /// Takes that back.
+    /// Lifts the ban of a node's key.
     ///
     /// # Errors
     /// [`ProblemType::NoMember`]; nothing was changed.
@@ -33,7 +34,8 @@ impl Node {
         self.seen(ClusterCommand::Ban { node, banned: false }).await
     }
 
-    /// Gives the cluster another secret: join tokens made before, and copies of the secret, are of no use once all members have it.
+    /// Gives the cluster another secret. Earlier join tokens and copies of the old secret are of no use once all
+    /// members have the new one.
     ///
     /// # Errors
     /// [`ProblemType::NotMember`]; nothing was changed.
@@ -42,18 +44,19 @@ impl Node {
         self.seen(ClusterCommand::RotateSecret(ClusterSecret(secret))).await
     }
 
-    /// A token that lets one newcomer join, for so long; none for a day.
+    /// Makes a token with which one newcomer can join within `ttl`; with none, within a day.
     ///
     /// # Errors
-    /// [`ProblemType::NotMember`] while the node is joining, [`ProblemType::InvalidRequest`] for no time, or too much.
+    /// [`ProblemType::NotMember`] while the node is joining, [`ProblemType::InvalidRequest`] where the time is zero or
+    /// too long.
     pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
         self.mint_token_for(1, ttl).await
     }
 
-    /// The same for so many newcomers.
+    /// Makes a token with which `uses` newcomers can join within `ttl`.
     ///
     /// # Errors
-    /// As those of [`Node::mint_token`].
+    /// The same as those of [`Node::mint_token`].
     #[expect(clippy::unused_async, reason = "as the client's call")]
     pub async fn mint_token_for(&self, uses: u32, ttl: Option<Duration>) -> Result<String> {
         let body = TokenBody { ttl: ttl.map(Span), uses: Some(uses) };

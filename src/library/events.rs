@@ -10,24 +10,24 @@ use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
 use crate::node::Handle;
 use crate::replica::{Caller, EventsAfter};
 
-/// A page of the feed.
+/// Reads a page of the feed.
 pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
     let query = EventQuery { limit: Some(page_limit(query.limit)?), ..query.clone() };
     asked(handle.query(EventsAfter::new(after, query), Caller::ANYBODY)).await
 }
 
-/// The event feed as it grows. Each event comes once, in order. It holds a page at most.
+/// A stream of the event feed as it grows. Each event comes once, in order. The stream holds one page at most.
 #[derive(Debug)]
 pub struct NodeEvents {
     handle: Handle,
     latest: watch::Receiver<Cursor>,
     query: EventQuery,
-    /// Up to where the feed was given out.
+    /// The cursor of the last event that was given out.
     after: Option<Cursor>,
-    /// Where the next page begins.
+    /// The cursor at which the next page begins.
     next: Option<Cursor>,
     ready: VecDeque<Event>,
-    /// Nothing more was there at the last look.
+    /// True where the last page had no more events.
     drained: bool,
 }
 
@@ -37,7 +37,7 @@ impl NodeEvents {
         Self { handle, latest, query, after, next: after, ready: VecDeque::new(), drained: false }
     }
 
-    /// How far the feed has been read: where another stream goes on.
+    /// The cursor up to which the feed has been read. Another stream can go on from there.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.after
@@ -46,10 +46,11 @@ impl NodeEvents {
     /// Waits for the next event.
     ///
     /// # Errors
-    /// The node refuses the request, or stops. The stream may be asked again. Where the node has begun a new feed the
-    /// problem is [`CursorUnknown`](ProblemType::CursorUnknown): begin another stream after [`Problem::restart`], and drop
-    /// the events whose ids you know. Where it no longer keeps the events that come next, it is
-    /// [`EventsCompacted`](ProblemType::EventsCompacted): read the state, and begin another stream there.
+    /// The node refuses the request, or stops. The call can be made again. Where the node has begun a new feed the
+    /// problem is [`CursorUnknown`](ProblemType::CursorUnknown): begin another stream after [`Problem::restart`], and
+    /// drop the events whose ids you know. Where the node no longer keeps the events that come next, it is
+    /// [`EventsCompacted`](ProblemType::EventsCompacted): read the state, and begin another stream after
+    /// [`Problem::restart`].
     pub async fn next(&mut self) -> Result<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -61,7 +62,8 @@ impl NodeEvents {
                 let detail = "the node has stopped, so no more events come; go on with the cursor once it runs again";
                 return Err(Box::new(Problem::new(ProblemType::Unavailable, detail)));
             }
-            // Marked as seen before the look, so that what comes during it wakes this reader again.
+            // The cursor is marked as seen before the page is read, so that an event that comes meanwhile wakes this
+            // reader again.
             self.latest.borrow_and_update();
             self.drained = false;
             let page = page(&self.handle, self.next, &self.query).await?;

@@ -1,7 +1,8 @@
-//! A node in this process, asked as a [`Client`](crate::Client) asks one over HTTP: the same calls, arguments and answers.
+//! A node in this process, with the calls of a [`Client`](crate::Client) over HTTP: the same calls, arguments and
+//! answers.
 //!
-//! Where a client has a `ClientError`, a node gives the [`Problem`] that it would have sent. A `ClientError` can be made of
-//! one, so an application may take either.
+//! Where a client returns a `ClientError`, a node returns the [`Problem`] that it would have sent. A `Problem` can be
+//! converted into a `ClientError`, so an application may use either.
 
 mod backup;
 mod batch;
@@ -33,17 +34,18 @@ use crate::replica::{AwaitFinal, Caller, ClusterCommand, Command, RegistrationsO
 
 type Result<T> = std::result::Result<T, Box<Problem>>;
 
-/// The calls of [`Client`](crate::Client), answered in this process. Every caller may do everything.
+/// The calls of [`Client`](crate::Client), answered in this process. Every caller has all permissions.
 impl Node {
     /// Claims names, all or none.
     ///
     /// # Errors
-    /// Also where the registration is rejected: [`Problem::is_taken`], the problem has it.
+    /// A rejected registration is an error too: [`Problem::is_taken`] is true then, and the problem contains the
+    /// registration.
     pub async fn register(&self, body: &RegistrationBody) -> Result<Registration> {
         registered(&self.handle(), None, body.clone()).await
     }
 
-    /// What became of a registration.
+    /// Returns a registration in its current state.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
@@ -51,7 +53,8 @@ impl Node {
         self.outcome(id, None).await
     }
 
-    /// The same when it is final, or after `timeout` with what is known then, whoever is out of reach.
+    /// Returns a registration once it is final, or after `timeout` in the state that it has then, whichever members are
+    /// out of reach.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
@@ -67,10 +70,10 @@ impl Node {
         self.change(Command::Activate { id }).await
     }
 
-    /// Lets a reservation last for so long from now on; one that lasts longer anyway stays as it is.
+    /// Lets a reservation last for `ttl` from now on. A reservation that lasts longer already stays as it is.
     ///
     /// # Errors
-    /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is none.
+    /// [`ProblemType::TooLate`] where it has ended or lost, [`ProblemType::Permanent`] where it is no reservation.
     pub async fn extend(&self, id: Uuid, ttl: Duration) -> Result<Registration> {
         self.change(Command::Extend { id, ttl: Span(ttl).millis() }).await
     }
@@ -83,8 +86,8 @@ impl Node {
         self.change(Command::Release { id }).await
     }
 
-    /// Releases all names of a registration and has its owner, its names and its metadata erased at all nodes, which is
-    /// done once the release is final ([`Registration::erased`]). Also where it is over already.
+    /// Releases all names of a registration, and has its owner, its names and its metadata erased at all nodes, which
+    /// is done once the release is final ([`Registration::erased`]). A registration that is over can be erased too.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
@@ -92,7 +95,7 @@ impl Node {
         self.change(Command::Erase { id }).await
     }
 
-    /// Releases one name of an owner's.
+    /// Releases one name of an owner.
     ///
     /// # Errors
     /// [`ProblemType::NotHeld`] where the owner does not hold it.
@@ -100,7 +103,7 @@ impl Node {
         self.change(Command::ReleaseName { owner: owner.to_owned(), name: named(namespace, name) }).await
     }
 
-    /// Who holds a name.
+    /// Looks up a name and its holder.
     ///
     /// # Errors
     /// [`ProblemType::InvalidName`] where it breaks a rule of its namespace.
@@ -108,7 +111,7 @@ impl Node {
         self.name_or_others(namespace, name, 0).await
     }
 
-    /// The rules of a namespace.
+    /// Returns the rules of a namespace.
     ///
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
@@ -116,28 +119,30 @@ impl Node {
         asked(self.handle().query(RulesOf(namespace.to_owned()), Caller::ANYBODY)).await
     }
 
-    /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
-    /// as they arrive.
+    /// Changes those rules of a namespace that are in the patch. They apply at this node from the answer on, and at
+    /// other nodes as soon as they arrive.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
-    /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
+    /// [`ProblemType::InvalidRequest`] where the rules are not valid, [`ProblemType::NamespaceInUse`] where names are
+    /// taken that could not be found under the new rules, [`ProblemType::RulesChanged`] where the patch is for another
+    /// version of the rules.
     pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
         changed(&self.handle(), namespace, patch, &Caller::ANYBODY).await
     }
 
-    /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
+    /// Sets the rules of a namespace. They apply at this node from the answer on, and at other nodes as soon as they
+    /// arrive.
     ///
     /// # Errors
     /// [`ProblemType::RulesChanged`] where the node has another version than `if_version`,
-    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others; nothing was changed.
+    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would change. Nothing was changed.
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         let rules = Box::new(rules_of(namespace, body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
         asked(self.handle().set_rules(set, Caller::ANYBODY)).await
     }
 
-    /// A page of an owner's registrations, earliest first, after a place that the page before it gave.
+    /// Returns a page of an owner's registrations, earliest first, after a place that the page before gave.
     ///
     /// # Errors
     /// The node refuses.
@@ -147,22 +152,25 @@ impl Node {
         asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
-    /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
+    /// Returns a page of the event feed after this cursor. With none it is the first page of the events that the node
+    /// keeps.
     ///
     /// # Errors
     /// [`ProblemType::EventsCompacted`] where the node no longer keeps all events after the cursor,
-    /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since; both say after which one to go on.
+    /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since. Both give the cursor after which to go
+    /// on.
     pub async fn events(&self, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
         events::page(&self.handle(), after, query).await
     }
 
-    /// The event feed after this cursor as it grows, or, with none, all of it that the node keeps.
+    /// Streams the event feed after this cursor as it grows. With none the stream begins with the first event that the
+    /// node keeps.
     #[must_use]
     pub fn stream(&self, after: Option<Cursor>, query: EventQuery) -> NodeEvents {
         NodeEvents::new(self.handle(), after, query)
     }
 
-    /// The cluster as the node sees it.
+    /// Returns the cluster as the node sees it.
     ///
     /// # Errors
     /// The node refuses.
@@ -170,17 +178,18 @@ impl Node {
         self.seen(ClusterCommand::Show).await
     }
 
-    /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is
-    /// among [`Cluster::evicted`].
+    /// Evicts a member for good, so that the others do not wait for it any longer. The eviction has begun when this
+    /// returns, and is done once the member is among [`Cluster::evicted`].
     ///
     /// # Errors
     /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless it is forced, or
-    /// [`ProblemType::Leaving`]; nothing was changed.
+    /// [`ProblemType::Leaving`]. Nothing was changed.
     pub async fn evict(&self, node: NodeId, force: bool) -> Result<Cluster> {
         self.seen(ClusterCommand::Evict { node, force }).await
     }
 
-    /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
+    /// Lets the node leave its cluster for good. The leave has begun when this returns, and the node stops once all
+    /// others know of it.
     ///
     /// # Errors
     /// [`ProblemType::LastMember`]; nothing was changed.
@@ -188,7 +197,7 @@ impl Node {
         self.seen(ClusterCommand::Leave { cancel: false }).await
     }
 
-    /// Has the node stay that was asked to leave and has not departed.
+    /// Lets a node stay that was asked to leave and has not departed yet.
     ///
     /// # Errors
     /// [`ProblemType::Departed`]; nothing was changed.
@@ -196,8 +205,8 @@ impl Node {
         self.seen(ClusterCommand::Leave { cancel: true }).await
     }
 
-    /// Serves the HTTP interface of the node until `shutdown` resolves; then ends event streams and gives requests under way
-    /// a few seconds. Without tokens among the doors every caller may do everything.
+    /// Serves the HTTP interface of the node until `shutdown` resolves. It then ends the event streams, and gives
+    /// requests that are under way a few seconds. Where `doors` has no tokens every caller has all permissions.
     ///
     /// # Errors
     /// The listener fails for good.

@@ -1,4 +1,4 @@
-//! Histories, conflicts, explanations, lists.
+//! Calls for histories, conflicts, explanations and lists.
 
 use uuid::Uuid;
 
@@ -11,9 +11,9 @@ use crate::model::{
 use crate::node::Node;
 use crate::replica::{Caller, ConflictsOf, ExplainName, ExplainRegistration, HistoryOf, NamesTaken, NamespacesKnown};
 
-/// Calls that read many rows, or say why something is where it is.
+/// Calls that read many rows, or explain the state of a name or a registration.
 impl Node {
-    /// Who holds a name, with so many free alternatives where somebody does.
+    /// Looks up a name and its holder. Where it is taken, the answer has up to `suggest` free alternatives.
     ///
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
@@ -21,7 +21,7 @@ impl Node {
         looked_up(&self.handle(), named(namespace, name), suggest, Caller::ANYBODY).await
     }
 
-    /// A page of a name's tenures, after a place that the page before it gave.
+    /// Returns a page of a name's tenures, after a place that the page before gave.
     ///
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
@@ -30,7 +30,7 @@ impl Node {
         asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
-    /// What decides a name, and what it waits for.
+    /// Explains what decides a name, and what it waits for.
     ///
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
@@ -38,7 +38,7 @@ impl Node {
         Ok(asked(self.handle().query(ExplainName::new(named(namespace, name)), Caller::ANYBODY)).await?.into())
     }
 
-    /// What decides a registration, and what it waits for.
+    /// Explains what decides a registration, and what it waits for.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
@@ -46,7 +46,8 @@ impl Node {
         Ok(asked(self.handle().query(ExplainRegistration::new(id), Caller::ANYBODY)).await?.into())
     }
 
-    /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
+    /// Says for each of these names whether it is free. There may be [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED)
+    /// names at most.
     ///
     /// # Errors
     /// The node refuses.
@@ -54,7 +55,8 @@ impl Node {
         checked(&self.handle(), names.to_vec(), Caller::ANYBODY).await
     }
 
-    /// A page of the names that were claimed more than once, of those where something happened since a time.
+    /// Returns a page of the names that were claimed more than once; with `since`, of those where something happened
+    /// since then.
     ///
     /// # Errors
     /// The node refuses.
@@ -63,8 +65,8 @@ impl Node {
         asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
-    /// A page of the namespaces that have rules set or in which names were ever claimed, after one that the page before
-    /// gave.
+    /// Returns a page of the namespaces that have rules set or in which names were ever claimed, after one that the
+    /// page before gave.
     ///
     /// # Errors
     /// The node refuses.
@@ -73,13 +75,13 @@ impl Node {
         asked(self.handle().query(query, Caller::ANYBODY)).await
     }
 
-    /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
+    /// Returns a page of the names that are taken. Where there is a namespace, their keys begin with the prefix.
     ///
     /// # Errors
     /// The node refuses.
     pub async fn names(&self, query: &NameQuery, prefix: &str, after: Option<&Place>) -> Result<TakenNames> {
         let limit = page_limit(query.limit)?;
-        // A prefix means something within a namespace.
+        // A prefix is used only within a namespace.
         let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
         let query = NamesTaken::new(query.namespace.clone(), prefix, after.cloned(), limit);
         asked(self.handle().query(query, Caller::ANYBODY)).await

@@ -1,4 +1,4 @@
-//! One answer to whoever reads the metrics.
+//! Writes one answer to a scrape of the metrics.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::model::Cluster;
 
 type Floats = Gauge<f64, AtomicU64>;
 
-/// How metrics are written down.
+/// The text format of metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
     /// The text format of Prometheus 0.0.4.
@@ -26,7 +26,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a reader takes who accepts these media types.
+    /// The format for a reader that accepts these media types.
     pub(crate) fn accepted(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
     }
@@ -39,14 +39,14 @@ impl Format {
     }
 }
 
-/// What is read at the moment when somebody asks.
+/// The values that are read at the time of a scrape.
 #[derive(Clone, Debug)]
 pub(crate) struct Scraped<'a> {
-    /// What runs.
+    /// The version of the program.
     pub(crate) version: &'a str,
-    /// The cluster as the node sees it; none where it gave no answer in time, or has no state.
+    /// The cluster as the node sees it; none where the node gave no answer in time, or has no state.
     pub(crate) cluster: Option<&'a Cluster>,
-    /// Bytes that wait to be sent, by peer.
+    /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
 }
 
@@ -72,7 +72,7 @@ struct Build {
 }
 
 impl Metrics {
-    /// All metrics as text.
+    /// Writes all metrics as text.
     pub(crate) fn scrape(&self, scraped: &Scraped<'_>, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("forename");
         self.register(&mut registry);
@@ -94,7 +94,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// What is counted as it happens.
+    /// Registers the metrics that are counted as events happen.
     fn register(&self, registry: &mut Registry) {
         let help =
             "Registrations asked of this node, by what became of them; refused are those of which nothing was recorded";
@@ -126,7 +126,7 @@ fn count(number: impl TryInto<i64>) -> Gauge {
     gauge
 }
 
-/// Milliseconds as seconds.
+/// Converts milliseconds to seconds.
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
@@ -141,7 +141,7 @@ fn float(value: f64) -> Floats {
     gauge
 }
 
-/// What the node says of itself.
+/// Registers the values of the node itself.
 fn register_own(registry: &mut Registry, cluster: &Cluster) {
     let now = cluster.time.0;
     let help = "How far behind the node's clock the watermark is, up to which everything has arrived";
@@ -161,7 +161,7 @@ fn register_own(registry: &mut Registry, cluster: &Cluster) {
     registry.register("reservations_overdue", help, flag(cluster.overdue.is_some()));
 }
 
-/// What it says of the members.
+/// Registers the values of each member.
 fn register_members(registry: &mut Registry, cluster: &Cluster) {
     let (info, connected) = (Family::<Named, Gauge>::default(), Family::<ByNode, Gauge>::default());
     let (ages, offsets) = (Family::<ByNode, Floats>::default(), Family::<ByNode, Floats>::default());
@@ -187,7 +187,7 @@ fn register_members(registry: &mut Registry, cluster: &Cluster) {
     registry.register_with_unit("clock_offset", help, Unit::Seconds, offsets);
 }
 
-/// What waits for the members. A stranger that is connected has no label of its own.
+/// Registers the sizes of the queues for the members. A connected node that is no member has no label.
 fn register_queues(registry: &mut Registry, cluster: &Cluster, queued: &BTreeMap<NodeId, usize>) {
     let queues = Family::<ByPeer, Gauge>::default();
     for member in cluster.members.iter().filter(|member| member.node != cluster.node) {

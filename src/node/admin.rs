@@ -1,4 +1,4 @@
-//! What an operator may do at a node besides asking its replica.
+//! The calls for operators that the replica of a node does not answer.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -12,33 +12,33 @@ use crate::replica::Refusal;
 use crate::store::SnapshotPart;
 use crate::transport::WireVersion;
 
-/// What becomes of a request for a backup.
+/// The answer to a request for a backup.
 pub type BackupAnswer<'a> = Pin<Box<dyn Future<Output = Result<Backup, Refusal>> + Send + 'a>>;
 
-/// A backup on its way: drop it to stop it, also before the directory is opened again.
+/// A backup that is being read. Drop it to stop it, and before the directory is opened again.
 #[derive(Debug)]
 pub struct Backup {
-    /// Whose it is.
+    /// The node and the time of the backup.
     pub head: Head,
-    /// All tables.
+    /// The rows of all tables.
     pub parts: mpsc::Receiver<SnapshotPart>,
 }
 
-/// See the module's text.
+/// See the module's documentation.
 pub trait Admin: Send + Sync {
-    /// A token that lets so many newcomers join for so long.
+    /// Makes a token with which `uses` newcomers can join within `ttl`.
     ///
     /// # Errors
-    /// Why there is none: the node is still joining, as a rule.
+    /// There is none. As a rule the node is still joining.
     fn mint_token(&self, ttl: Duration, uses: u32) -> Result<String, Refusal>;
 
-    /// All tables of the node as they are on disk, and its identity.
+    /// Begins a backup: all tables of the node as they are on disk, and its identity.
     ///
     /// # Errors
-    /// Why there is none: the node is still joining, as a rule.
+    /// There is none. As a rule the node is still joining.
     fn backup(&self) -> BackupAnswer<'_>;
 
-    /// A new secret.
+    /// Makes a new secret.
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -47,6 +47,6 @@ pub trait Admin: Send + Sync {
     /// The wire versions that this node and its connected peers speak, as far as they are known.
     fn wires(&self) -> BTreeMap<NodeId, WireVersion>;
 
-    /// Bytes of messages that wait to be sent to each connected peer.
+    /// The number of bytes of messages that wait to be sent to each connected peer.
     fn queued(&self) -> BTreeMap<NodeId, usize>;
 }

@@ -1,13 +1,14 @@
-//! Descriptors: each connection and each file of the store takes one, and a store that gets none fails for good. So the
-//! limit is raised as far as the system lets it, and some are kept from connections.
+//! File descriptors. Each connection and each file of the store takes one, and a store that gets none fails for good.
+//! So the limit is raised as far as the system allows, and some descriptors are kept from connections.
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Kept for the store, its compactions, backups, and peers. A guess: a store of ten million names has some hundred files.
+/// The number of descriptors that are kept for the store, its compactions, backups, and peers. A guess: a store of ten
+/// million names has some hundred files.
 const RESERVE: u64 = 512;
 
-/// Raises the process's own limit to the most that the system allows it, and says what it is; none for no limit.
+/// Raises the limit of this process to the most that the system allows, and returns it; none for no limit.
 #[cfg(unix)]
 pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -20,13 +21,14 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Windows sets a process no limit that it would come near to.
+/// Does nothing: Windows has no limit that a node would come near to.
 #[cfg(not(unix))]
 pub fn raise() -> Option<u64> {
     None
 }
 
-/// Of so many connections those that leave the reserve; a quarter of all descriptors where there is no room for it.
+/// Returns how many of the wanted connections leave the reserve free. Where there is no room for the reserve, they may
+/// take a quarter of all descriptors.
 #[must_use]
 pub fn connections(wanted: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };

@@ -1,5 +1,5 @@
-//! The disk of a data directory: how much room it has left, since a store that finds none fails for good, and whether the
-//! directory is still where it was.
+//! Watches the disk of a data directory: how much space is free, because a store that runs out of space fails for good,
+//! and whether the directory is still where it was.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,35 +7,36 @@ use std::{fmt, io};
 
 use crate::replica::Refusal;
 
-/// Between two looks: a node whose directory is gone must not acknowledge for long what no start will find.
+/// The time between two looks at the disk. A node whose directory is gone must not acknowledge for long what no later
+/// start will find.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The file in the directory that is looked at with it: a node makes it once and holds its lock as long as it runs.
+/// The file in the directory that is checked too. A node makes it once and holds its lock as long as it runs.
 const FILE: &str = "LOCK";
 
 /// The disk of a data directory.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     dir: PathBuf,
-    /// Bytes that are kept.
+    /// The number of bytes that are kept free.
     least: u64,
-    /// What was at the paths of the directory and of its file when the node started.
+    /// The files that the paths of the directory and of its lock file led to when the node started.
     found: [File; 2],
 }
 
-/// What tells one file from all others: its device and its inode. Elsewhere than on Unix the time when it was made stands for
-/// them.
+/// The identity of a file: its device and its inode. On systems other than Unix the time of its creation is used
+/// instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct File {
     device: u64,
     inode: u64,
 }
 
-/// A node's data directory is not where it was.
+/// The data directory of a node is no longer where it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Lost {
     dir: PathBuf,
-    /// Something else is there now.
+    /// True where another directory or file is there now.
     replaced: bool,
 }
 
@@ -55,18 +56,19 @@ impl fmt::Display for Lost {
 }
 
 impl Disk {
-    /// That of a directory whose store is open.
+    /// Begins to watch a directory whose store is open.
     pub(super) fn new(dir: &Path, least: u64) -> std::io::Result<Self> {
         let found = [look_at(dir)?, look_at(&dir.join(FILE))?];
         Ok(Self { dir: dir.to_owned(), least, found })
     }
 
-    /// Keeps so many bytes free from now on.
+    /// Changes the number of bytes that are kept free.
     pub(super) fn keep(&mut self, least: u64) {
         self.least = least;
     }
 
-    /// Why nothing more is to be registered, where the disk is low. A disk that does not say is taken to have room.
+    /// Returns the refusal of registrations where the disk is low on space. Where the free space is unknown, the disk
+    /// is taken to have room.
     pub(super) fn room(&self) -> Option<Refusal> {
         let space = fs4::available_space(&self.dir);
         let space = space
@@ -75,7 +77,8 @@ impl Disk {
         (free < self.least).then_some(Refusal::DiskLow { free, least: self.least })
     }
 
-    /// Whether the directory has gone or was replaced. One that cannot be looked at for another reason is taken to be there.
+    /// Returns an error where the directory has gone or was replaced. A directory that cannot be checked for another
+    /// reason is taken to be there.
     pub(super) fn lost(&self) -> Option<Lost> {
         let paths = [self.dir.clone(), self.dir.join(FILE)];
         let replaced = paths.iter().zip(self.found).find_map(|(path, found)| match look_at(path) {
@@ -147,7 +150,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         std::fs::rename(&away, &dir).unwrap();
         assert_eq!(disk.lost(), None, "it is back in time");
-        // The same directory with other contents, as a restore over it leaves it.
+        // The directory stays and its contents are replaced, as by a restore into it.
         let kept = std::fs::File::open(dir.join(FILE)).unwrap();
         std::fs::remove_file(dir.join(FILE)).unwrap();
         std::fs::write(dir.join(FILE), "").unwrap();

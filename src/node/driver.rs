@@ -1,4 +1,4 @@
-//! The driver: the only owner of a replica and its store, for one life of the node.
+//! The driver: the only owner of a replica and its store during one incarnation of the node.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,12 +21,13 @@ use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
 use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
 
-/// Inputs of each kind that one step takes at most, so that a step stays short. A guess.
+/// The number of inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
-/// Bytes that wait for the disk before the driver takes nothing more in. A guess: a second of a slow disk.
+/// The number of bytes that may wait for the disk before the driver stops taking inputs. A guess: one second of a slow
+/// disk.
 const MAX_BACKLOG: usize = 64 << 20;
 
-/// The machine's clocks, read here and nowhere else on the way to a replica.
+/// The machine's clocks. All times that a replica gets are read here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
     start: Instant,
@@ -49,7 +50,7 @@ impl Clocks {
     }
 
     fn instant(self, elapsed: Millis) -> Instant {
-        // A time too far to be told is as good as a day away: the driver looks again then.
+        // A time that is too far away for an `Instant` is replaced by one a day away; the driver looks again then.
         let day = Duration::from_secs(24 * 3600);
         self.start + Duration::from_millis(elapsed.0).min(self.start.elapsed() + day)
     }
@@ -61,23 +62,23 @@ pub(super) fn wall() -> Millis {
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Bytes from the system, for secrets and seeds.
+/// Returns random bytes from the system, for secrets and seeds.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], ResourceError> {
     let mut bytes = [0; N];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|error| ResourceError::System(error.to_string()))?;
     Ok(bytes)
 }
 
-/// How a life came to its end.
+/// The way in which an incarnation ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum End {
-    /// It was asked to stop.
+    /// The node was asked to stop.
     Stop,
-    /// It has left the cluster.
+    /// The node has left the cluster.
     Left,
-    /// It cannot go on; why.
+    /// The node cannot go on, for this reason.
     Halt(String),
-    /// It was evicted and goes on under this id.
+    /// The node was evicted and goes on under this id.
     Rejoin(NodeId),
 }
 
@@ -86,23 +87,23 @@ pub(super) struct Driver {
     clocks: Clocks,
     transport: Handle,
     watches: Watches,
-    /// The snapshots of newcomers that are not in yet.
+    /// The snapshots that are sent to newcomers which are not members yet.
     snapshots: HashMap<NodeId, (SnapshotId, View)>,
-    /// What lets a newcomer in.
+    /// The join token that this node shows before it knows the cluster's secret.
     entry: Option<JoinToken>,
-    /// The search for the cluster that it was evicted from.
+    /// The tasks that search for the cluster that this node was evicted from.
     comeback: JoinSet<()>,
     disk: Disk,
     looks: tokio::time::Interval,
-    /// Those that the replica and the disk are told of; none before the first look.
+    /// The limits that the replica and the disk have; none before the first look at the disk.
     limits: Option<NodeLimits>,
-    /// When the first input of the step that is under way came.
+    /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
-    /// Since when the disk is at work on the oldest batch that is not durable.
+    /// The time since which the disk works on the oldest batch that is not durable.
     sync_began: Option<Instant>,
 }
 
-/// How a sponsor received a newcomer.
+/// The answer of a sponsor to a newcomer.
 pub(super) type JoinOutcome = Result<Joined, JoinError>;
 
 impl Driver {
@@ -131,13 +132,13 @@ impl Driver {
         }
     }
 
-    /// The store. Who waits for an answer is told that there is none.
+    /// Returns the store. Callers that wait for an answer are told that there is none.
     pub(super) fn into_store(self) -> DiskStore {
         self.replica.into_store()
     }
 
-    /// Runs this life to its end. `told` hears of a newcomer's reception by its sponsor, once; for others it is dropped
-    /// as soon as the node runs.
+    /// Runs this incarnation to its end. `told` gets a sponsor's answer to this newcomer, once. For a node that is no
+    /// newcomer it is dropped as soon as the node runs.
     pub(super) async fn run(
         &mut self,
         channels: &mut Channels,
@@ -146,7 +147,8 @@ impl Driver {
     ) -> End {
         let own = |back: Return| Some(own_token(back.founding.id, back.secret?));
         self.entry = self.replica.returning().and_then(own).or_else(|| join.map(|join| join.token.clone()));
-        // Before `told` can be dropped, so that a node which has started knows its cluster and can let others in.
+        // This step comes before `told` can be dropped, so that a node which has started knows its cluster and can let
+        // others in.
         if let Some(end) = self.step() {
             return end;
         }
@@ -158,7 +160,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
-                // Before what may come without end.
+                // This arm comes before those whose inputs may never run out.
                 _ = self.looks.tick() => if let Some(lost) = self.look_at_disk() {
                     return End::Halt(lost.to_string());
                 },
@@ -166,11 +168,11 @@ impl Driver {
                 Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {
                     if let Some((_, Some(told))) = joining.take() {
-                        // Whoever started the node may have given up.
+                        // Sending fails where the caller that started the node has given up.
                         let _ = told.send(outcome).await;
                     }
                 }
-                // Whoever asked may have gone.
+                // Sending fails where the caller has gone.
                 Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store_mut().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
@@ -181,7 +183,7 @@ impl Driver {
         }
     }
 
-    /// Whatever else is there goes into the same step.
+    /// Takes the other inputs that wait into the same step.
     fn take_more(&mut self, channels: &mut Channels) {
         while let Ok(event) = channels.disk_events.try_recv() {
             self.on_disk(event);
@@ -199,12 +201,12 @@ impl Driver {
         }
     }
 
-    /// Whether the disk can take what is written; if not, clients and peers are made to wait.
+    /// Returns true while the disk keeps up with the writes. Clients and peers have to wait otherwise.
     fn keeps_up(&self) -> bool {
         self.replica.store().backlog() < MAX_BACKLOG
     }
 
-    /// Ends the step; how the life ends, where it does.
+    /// Ends the step. Returns the end of the incarnation, where it ends.
     fn step(&mut self) -> Option<End> {
         let committed = self.replica.store().committed();
         let outputs = self.replica.flush(self.clocks.now());
@@ -229,9 +231,9 @@ impl Driver {
         self.replica.handle(self.clocks.now(), input);
     }
 
-    /// Tells the transport which cluster this is, and its secret as soon as that is known. At every dial a token is shown: by a
-    /// newcomer so that any member answers it and nothing hangs on one sponsor, by a member because whom it dials may not
-    /// have heard yet that it is one.
+    /// Gives the transport the cluster's id, and the secret as soon as it is known. A token is shown on every
+    /// connection that this node opens: by a newcomer so that any member answers it and it does not depend on one
+    /// sponsor, and by a member because the other node may not know yet that it is one.
     fn tell_cluster(&mut self) {
         let Some(founding) = self.replica.founding() else { return };
         let secret = self.replica.secret();
@@ -246,7 +248,7 @@ impl Driver {
         self.comeback.abort_all();
     }
 
-    /// Tells which namespaces are private, before the answers of the step go out that saw it change.
+    /// Publishes which namespaces are private. This comes before the answers of the step in which that changed.
     fn tell_private(&self) {
         let private = self.replica.private_namespaces();
         self.watches.private.send_if_modified(|known| {
@@ -281,7 +283,7 @@ impl Driver {
         }
     }
 
-    /// Streams a snapshot to a newcomer, from its beginning or where it broke off.
+    /// Streams a snapshot to a newcomer, from the beginning or from the place where it broke off.
     fn send_snapshot(&mut self, to: NodeId, snapshot: SnapshotId, after: Option<(Table, Vec<u8>)>) {
         if after.is_none() {
             self.snapshots.insert(to, (snapshot, View::default()));
@@ -292,7 +294,8 @@ impl Driver {
         }
     }
 
-    /// Whether the data directory is not where it was; takes note of how much room it has.
+    /// Returns an error where the data directory is no longer where it was. Otherwise updates the free space of the
+    /// disk.
     fn look_at_disk(&mut self) -> Option<Lost> {
         self.take_limits();
         let disk_hangs = self.replica.disk_hangs();
@@ -315,7 +318,8 @@ impl Driver {
         None
     }
 
-    /// Takes limits that were changed; in a new life too, whose replica was opened with those of the start.
+    /// Applies limits that were changed. A new incarnation needs this too, because its replica was opened with the
+    /// limits of the start.
     fn take_limits(&mut self) {
         let limits = *self.watches.limits.borrow();
         if self.limits.replace(limits) != Some(limits) {
@@ -332,11 +336,11 @@ impl Driver {
                 if let Some(began) = self.sync_began.take() {
                     self.watches.metrics.synced(now - began);
                 }
-                // What was committed meanwhile is written now.
+                // The batches that were committed meanwhile are written now.
                 self.sync_began = (self.replica.store().committed() > batch).then_some(now);
                 self.hand(Input::Persisted(batch));
             }
-            // The replica asks the store at the end of the step.
+            // The replica checks the store for a failure at the end of the step.
             DiskEvent::Failed(_) => {}
         }
     }
@@ -349,8 +353,8 @@ impl Driver {
         self.hand(Input::Request(request));
     }
 
-    /// A node that was evicted searches for its cluster by itself. For a newcomer the transport goes on trying until
-    /// the sponsor is reached, also again where the connection breaks.
+    /// Starts to join. A node that was evicted searches for its cluster by itself. For a newcomer the transport tries
+    /// until it reaches the sponsor, and again after a connection breaks.
     fn begin_join(&mut self, join: Option<&WayIn>) -> Option<oneshot::Receiver<JoinOutcome>> {
         if let Some(back) = self.replica.returning() {
             let (me, given) = (*self.watches.node.borrow(), join.cloned());
@@ -361,7 +365,7 @@ impl Driver {
         Some(self.transport.join(join.addresses.clone(), join.token.clone()))
     }
 
-    /// Answers what was accepted before the stop, once it is durable. Nothing else is taken.
+    /// Answers the requests that were accepted before the stop, once they are durable. Takes nothing else.
     async fn finish(&mut self, channels: &mut Channels) -> End {
         channels.calls.close();
         while let Ok(call) = channels.calls.try_recv() {
@@ -370,7 +374,7 @@ impl Driver {
         self.replica.hurry();
         loop {
             match self.step() {
-                // It comes back when it is started again.
+                // The next start brings the node back.
                 Some(End::Rejoin(_)) => return End::Stop,
                 Some(end) => return end,
                 None => {}
@@ -388,7 +392,7 @@ impl Driver {
 
 type Joining = (oneshot::Receiver<JoinOutcome>, Option<mpsc::Sender<JoinOutcome>>);
 
-/// The outcome of joining; for ever pending where nobody is joining.
+/// Returns the outcome of joining. Stays pending for ever where the node is not joining.
 async fn reception(joining: &mut Option<Joining>) -> JoinOutcome {
     if let Some((receiver, _)) = joining
         && let Ok(outcome) = receiver.await

@@ -1,11 +1,11 @@
-//! Why a node does not run.
+//! The reasons why a node does not run.
 
 use std::path::PathBuf;
 
 use crate::store::disk;
 use crate::transport::{IdentityError, JoinError, TokenError, TransportError};
 
-/// What a node rests on is not to be had, whether it is to run or something is to be done to its directory.
+/// A resource that a node needs cannot be had, to run it or to work on its directory.
 #[derive(Debug, thiserror::Error)]
 pub enum ResourceError {
     /// The identity cannot be read or made.
@@ -17,7 +17,7 @@ pub enum ResourceError {
     /// The store does not fit the node.
     #[error(transparent)]
     Open(#[from] crate::replica::OpenError),
-    /// No thread or random number to be had.
+    /// The system gives no thread or no random number.
     #[error("the system refuses what the node needs: {0}; nothing was started or changed")]
     System(String),
 }
@@ -31,15 +31,15 @@ where
     }
 }
 
-/// Why a node does not start, or stopped by itself.
+/// The reasons why a node does not start, or has stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The data directory cannot be made.
     #[error("cannot make the data directory {path}: {error}")]
     DataDir {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// The directory holds no cluster, and the node was not told what to do about that.
@@ -52,7 +52,7 @@ pub enum NodeError {
         .0.display()
     )]
     NoCluster(PathBuf),
-    /// What a node rests on is not to be had.
+    /// A resource that a node needs cannot be had.
     #[error(transparent)]
     Resource(ResourceError),
     /// The transport cannot start.
@@ -61,13 +61,13 @@ pub enum NodeError {
     /// The join token cannot be read.
     #[error("{0}; nothing was started")]
     Token(#[from] TokenError),
-    /// Nobody to join is named.
+    /// No address of a member is given.
     #[error("the join token names no address of a member; nothing was started. Give one with --join")]
     NoAddress,
     /// The sponsor does not let the newcomer in.
     #[error(transparent)]
     Join(#[from] JoinError),
-    /// It halted.
+    /// The node has halted.
     #[error("the node has halted: {0}")]
     Halted(String),
 }

@@ -1,4 +1,4 @@
-//! What a running node is asked through.
+//! The handle through which a running node is asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
 use crate::replica::{Asked, AwaitFinal, Caller, ClusterCommand, Command, Query, Refusal, Reply, Request, SetRules};
 
-/// A running node, to be asked; cheap to clone.
+/// A handle on a running node. It is cheap to clone.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Handle {
     node: watch::Receiver<NodeId>,
     calls: mpsc::Sender<Request>,
     events: watch::Receiver<Cursor>,
-    /// Bytes that are free, where those are too few.
+    /// The refusal of registrations, where the disk is low on space.
     disk_low: watch::Receiver<Option<Refusal>>,
     cluster: watch::Receiver<Option<KnownCluster>>,
     /// The namespaces whose names are private.
@@ -33,7 +33,7 @@ pub struct Handle {
 type Private = Arc<BTreeSet<String>>;
 
 impl Handle {
-    /// A handle on whoever serves `calls`.
+    /// Makes a handle on the receiver of `calls`.
     #[must_use]
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
@@ -41,7 +41,7 @@ impl Handle {
         Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default() }
     }
 
-    /// The same, told what others may see of the node at any time.
+    /// The same handle, with the values that others may read of the node at any time.
     #[must_use]
     pub(super) fn with_watches(self, watches: &Watches) -> Self {
         Self {
@@ -54,41 +54,41 @@ impl Handle {
         }
     }
 
-    /// The same, told which namespaces are private.
+    /// The same handle, with the namespaces that are private.
     #[cfg(test)]
     pub(crate) fn with_private(self, private: watch::Receiver<Private>) -> Self {
         Self { private, ..self }
     }
 
-    /// The same, told how the node is.
+    /// The same handle, with the health of the node.
     #[cfg(test)]
     pub(crate) fn with_health(self, health: watch::Receiver<Health>) -> Self {
         Self { health, ..self }
     }
 
-    /// Why nothing more is registered, where the disk is low.
+    /// Returns the refusal of registrations, where the disk is low on space.
     #[must_use]
     pub(crate) fn disk_low(&self) -> Option<Refusal> {
         self.disk_low.borrow().clone()
     }
 
-    /// What keeps a node from answering that does not.
+    /// Returns what keeps the node from answering, as far as it is known.
     #[must_use]
     pub(crate) fn hindrance(&self) -> Option<String> {
         self.health.borrow().hindrance()
     }
 
-    /// What is counted and measured of the node.
+    /// The metrics of the node.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Whether the names of a namespace are private, as the node knows it.
+    /// Returns true where the names of a namespace are private, as far as the node knows.
     pub(crate) fn is_private(&self, namespace: &str) -> bool {
         self.private.borrow().contains(namespace)
     }
 
-    /// Whether those of any namespace are.
+    /// Returns true where any namespace is private.
     pub(crate) fn has_private(&self) -> bool {
         !self.private.borrow().is_empty()
     }
@@ -99,13 +99,13 @@ impl Handle {
         self.cluster.borrow().as_ref().map(|cluster| cluster.id)
     }
 
-    /// The node's id as it is now: after an eviction it comes back under another.
+    /// The current id of the node. It changes when the node comes back after an eviction.
     #[must_use]
     pub fn node(&self) -> NodeId {
         *self.node.borrow()
     }
 
-    /// Asks for a change, and waits for the registration that it is about.
+    /// Asks for a change. Returns the registration that the change is about.
     ///
     /// # Errors
     /// The registry's refusal, or [`Refusal::Unavailable`] where the node stops before it answers.
@@ -122,34 +122,34 @@ impl Handle {
         answer
     }
 
-    /// What became of a registration: when it is final, or when the wait ends with what is known then.
+    /// Returns a registration once its outcome is final, or in its current state when the wait ends.
     ///
     /// # Errors
-    /// As [`Handle::command`].
+    /// The same as [`Handle::command`].
     pub async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>, caller: Caller) -> Result<Registration, Refusal> {
         self.ask(|reply| Request::Outcome { id, wait, caller, reply }).await
     }
 
-    /// Gives a namespace its rules.
+    /// Sets the rules of a namespace.
     ///
     /// # Errors
-    /// As [`Handle::command`].
+    /// The same as [`Handle::command`].
     pub async fn set_rules(&self, set: SetRules, caller: Caller) -> Result<Namespace, Refusal> {
         self.ask(|reply| Request::SetRules(set, caller, reply)).await
     }
 
-    /// Reads something.
+    /// Answers a query.
     ///
     /// # Errors
-    /// As [`Handle::command`].
+    /// The same as [`Handle::command`].
     pub async fn query<Q: Query>(&self, query: Q, caller: Caller) -> Result<Q::Answer, Refusal> {
         self.ask(|reply| Request::Query(Asked::new(query, caller, reply))).await
     }
 
-    /// Asks something about the cluster.
+    /// Runs a command about the cluster, and returns the cluster as the node sees it.
     ///
     /// # Errors
-    /// As [`Handle::command`].
+    /// The same as [`Handle::command`].
     pub async fn operate(&self, command: ClusterCommand) -> Result<Cluster, Refusal> {
         self.ask(|reply| Request::Cluster(command, reply)).await
     }
@@ -161,13 +161,13 @@ impl Handle {
             let why = halted.map(|why| format!("it has stopped: {why}"));
             Refusal::Unavailable(why.unwrap_or_else(|| "it is stopping, or was evicted and comes back".to_owned()))
         };
-        // Whoever asked may have gone.
+        // Sending fails where the caller has gone.
         let reply = Reply::to(move |answer| drop(sender.send(answer)));
         self.calls.send(request(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
-    /// The cursor of the latest durable event, as it moves.
+    /// Watches the cursor of the latest durable event.
     #[must_use]
     pub fn events(&self) -> watch::Receiver<Cursor> {
         self.events.clone()

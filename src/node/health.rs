@@ -1,20 +1,20 @@
-//! How a node is, for whoever asks one that does not answer.
+//! The health of a node, for callers that ask one which does not answer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A driver that has not come round for so long is held up. It does so once a second.
+/// A driver whose loop has not run for this long is held up. It runs at least once a second.
 const HELD_UP: Duration = Duration::from_secs(3);
 
-/// What a node says of itself without being asked.
+/// The health that a node publishes by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
-    /// Why it has stopped, where it did by itself.
+    /// The reason why the node has stopped by itself, where it has.
     pub(crate) halted: Option<String>,
-    /// For how many milliseconds its disk has made nothing durable, where that is long.
+    /// The milliseconds for which the disk has made nothing durable, where they are many.
     pub(crate) disk_hangs: Option<u64>,
-    /// When its driver came round last.
+    /// The time at which the driver's loop ran last.
     pub(crate) seen: Instant,
 }
 
@@ -25,7 +25,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// What keeps it from answering, as far as that shows.
+    /// Returns what keeps the node from answering, as far as it is known.
     pub(crate) fn hindrance(&self) -> Option<String> {
         let silent = self.seen.elapsed();
         if let Some(why) = &self.halted {
@@ -39,7 +39,7 @@ impl Health {
     }
 }
 
-/// What is said of a disk that has made nothing durable for so many milliseconds.
+/// Returns the text about a disk that has made nothing durable for so many milliseconds.
 pub(crate) fn disk_hangs(ms: u64) -> String {
     format!("its disk has made nothing durable for {} s", ms / 1000)
 }

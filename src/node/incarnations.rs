@@ -1,5 +1,6 @@
-//! One life of the node after the other: whoever is evicted comes back under the next incarnation of its identity, with
-//! the same store, addresses and handles. On a thread of its own, so that a read from disk never holds up the sockets.
+//! Runs the incarnations of a node one after the other. A node that is evicted comes back under the next incarnation of
+//! its identity, with the same store, addresses and handles. This runs on a thread of its own, so that a read from disk
+//! never holds up the sockets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::store::SnapshotPart;
 use crate::store::disk::{DiskEvent, DiskStore};
 use crate::transport::{ClusterKey, Handle, Transport};
 
-/// How the node came to its end.
+/// The way in which the node ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Ended {
     Stopped,
@@ -28,10 +29,10 @@ pub(super) enum Ended {
     Halted(String),
 }
 
-/// Asks for all tables as they are on disk now.
+/// A request for all tables as they are on disk now.
 pub(super) type BackupCall = oneshot::Sender<mpsc::Receiver<SnapshotPart>>;
 
-/// Where a driver's work comes from.
+/// The channels from which a driver gets its work.
 pub(super) struct Channels {
     pub(super) disk_events: mpsc::UnboundedReceiver<DiskEvent>,
     pub(super) inputs: mpsc::Receiver<Input>,
@@ -40,15 +41,15 @@ pub(super) struct Channels {
     pub(super) stopping: mpsc::Receiver<()>,
 }
 
-/// The cluster that a node has the state of.
+/// The cluster whose state a node has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct KnownCluster {
     pub(super) id: ClusterId,
-    /// What join tokens follow from; none while the node was not let in.
+    /// The key that join tokens are derived from; none until the node was admitted.
     pub(super) key: Option<ClusterKey>,
 }
 
-/// What others may see of a node at any time.
+/// The values that others may read of a node at any time.
 #[derive(Clone)]
 pub(super) struct Watches {
     pub(super) node: watch::Sender<NodeId>,
@@ -57,9 +58,9 @@ pub(super) struct Watches {
     /// The namespaces whose names are private.
     pub(super) private: watch::Sender<Arc<BTreeSet<String>>>,
     pub(super) health: watch::Sender<Health>,
-    /// Why nothing more is to be registered, where the disk is low.
+    /// The refusal of registrations, where the disk is low on space.
     pub(super) disk_low: watch::Sender<Option<Refusal>>,
-    /// The transport of the current life; none once it ends, as whoever holds it holds its socket.
+    /// The transport of the current incarnation. None once it ends, because a handle keeps its socket open.
     pub(super) transport: watch::Sender<Option<Handle>>,
     pub(super) ended: watch::Sender<Option<Ended>>,
     pub(super) metrics: Arc<Metrics>,
@@ -83,9 +84,9 @@ impl Watches {
     }
 }
 
-/// What stays from one life to the next.
+/// The state that stays from one incarnation to the next.
 pub(super) struct Incarnations {
-    /// Of the current life.
+    /// The config of the current incarnation.
     pub(super) config: Config,
     pub(super) clocks: Clocks,
     pub(super) transport: Transport,
@@ -96,22 +97,22 @@ pub(super) struct Incarnations {
 }
 
 impl Incarnations {
-    /// Starts the first life. The receiver tells a newcomer's reception by its sponsor, once; for others it closes at
-    /// once.
+    /// Starts the first incarnation. The receiver gets a sponsor's answer to this newcomer, once. For a node that is no
+    /// newcomer it closes at once.
     pub(super) fn start(mut self, replica: Replica<DiskStore>) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
         let (told, joined) = mpsc::channel(1);
         let runtime = tokio::runtime::Handle::current();
         let run = move || {
             let (end, store) = runtime.block_on(self.run(replica, told));
             if let End::Halt(reason) = &end {
-                // Whoever asks from now on is told why there is no answer.
+                // Later callers are told the reason why there is no answer.
                 self.watches.health.send_modify(|health| health.halted = Some(reason.clone()));
             }
             let Self { transport, channels, watches, .. } = self;
-            // What still comes from peers has nobody to take it, and must not hold up the transport.
+            // Nobody takes messages from peers any more, and they must not hold up the transport.
             drop(channels);
             watches.transport.send_replace(None);
-            // Before the store, which a snapshot on its way out would keep open.
+            // The transport is closed before the store, because a snapshot that is being sent keeps the store open.
             runtime.block_on(transport.close());
             let closed = store.map_or(Ok(()), DiskStore::close);
             let ended = match (end, closed) {
@@ -127,7 +128,7 @@ impl Incarnations {
         Ok(joined)
     }
 
-    /// All lives, up to one that does not end in another.
+    /// Runs the incarnations, up to one that no other follows.
     async fn run(&mut self, first: Replica<DiskStore>, told: mpsc::Sender<JoinOutcome>) -> (End, Option<DiskStore>) {
         let (mut replica, mut told) = (first, Some(told));
         loop {
@@ -146,10 +147,11 @@ impl Incarnations {
         }
     }
 
-    /// The same store under the next id, and a transport that knows nobody.
+    /// Opens the same store under the next id, with a transport that knows no peers.
     async fn next_incarnation(&mut self, next: NodeId, store: DiskStore) -> Result<Replica<DiskStore>, NodeError> {
         let (sender, inputs) = mpsc::channel(QUEUE);
-        // Closed first: a connection that waits for room there would hold up the end of the old life.
+        // The old channel is closed first, because a connection that waits for room in it would hold up the end of the
+        // old incarnation.
         self.channels.inputs = inputs;
         self.transport.reincarnate(next, sender).await?;
         self.watches.cluster.send_replace(None);

@@ -1,4 +1,4 @@
-//! Founding a cluster: an act of its own, once, in an empty directory.
+//! Founds a cluster. This is a separate act, done once, in an empty directory.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,28 +16,28 @@ use crate::store::schema::{self, Cell};
 use crate::store::{Store, StoreFailure};
 use crate::transport::Identity;
 
-/// What a directory may hold before a cluster is founded in it: what a founding that was cut short leaves, an identity that
-/// was put there, and what a file system makes at its root.
+/// The entries that a directory may have before a cluster is founded in it: those that an interrupted founding leaves,
+/// an identity that was put there, and the directory that a file system makes at its root.
 const ALLOWED: [&str; 6] = ["identity.key", "identity.key.tmp", "LOCK", "db", "db.new", "lost+found"];
 
-/// Why no cluster was founded.
+/// The reasons why no cluster was founded.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The settings are out of their bounds.
+    /// A setting is out of its bounds.
     #[error("{0}; no cluster was founded")]
     Settings(#[from] SettingsError),
-    /// The directory has something else in it.
+    /// The directory has other entries.
     #[error(
         "{} holds {entry:?} and is left as it is; no cluster was founded. Give a directory that is empty or not there",
         dir.display()
     )]
     NotEmpty {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
-        /// What.
+        /// The entry.
         entry: OsString,
     },
-    /// There is a node in it.
+    /// The directory belongs to a node already.
     #[error(
         "{} is the data directory of node {node} already and is left as it is; no cluster was founded. `forename serve \
          --data-dir {}` goes on with it",
@@ -45,20 +45,20 @@ pub enum InitError {
         dir.display()
     )]
     Founded {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
-        /// Whose directory it is.
+        /// The node that it belongs to.
         node: NodeId,
     },
     /// The directory cannot be read or made.
     #[error("{}: {error}; no cluster was founded", dir.display())]
     Directory {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
-        /// Why.
+        /// The error of the system.
         error: io::Error,
     },
-    /// What the node is to rest on is not to be had.
+    /// The identity, the store or another resource of the node cannot be had.
     #[error(transparent)]
     Resource(ResourceError),
     /// The disk failed.
@@ -78,16 +78,16 @@ where
 /// A cluster that has just been founded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Founded {
-    /// Its id.
+    /// The id of the cluster.
     pub cluster: ClusterId,
-    /// Its only member.
+    /// The only member.
     pub node: NodeId,
-    /// Its settings.
+    /// The settings of the cluster.
     pub settings: ClusterSettings,
 }
 
-/// Founds a cluster of one member in a directory that is empty or not there. A founding that was cut short can be given
-/// again.
+/// Founds a cluster of one member in a directory that is empty or does not exist. After an interrupted founding the
+/// call can be made again.
 ///
 /// # Errors
 /// See [`InitError`].
@@ -117,7 +117,7 @@ pub(super) fn init(dir: &Path, settings: &ClusterSettingsBody) -> Result<Founded
     Ok(Founded { cluster, node, settings })
 }
 
-/// What a cluster begins with.
+/// The founding and the secret of a new cluster.
 pub(super) struct Beginning {
     founding: Founding,
     secret: [u8; 32],
@@ -129,14 +129,14 @@ impl From<Beginning> for Start {
     }
 }
 
-/// What a cluster begins with whose only member is this node.
+/// Makes the founding and the secret of a cluster whose only member is this node.
 pub(super) fn founding(node: NodeId, settings: ClusterSettings) -> Result<Beginning, ResourceError> {
     let id = ClusterId::from_random(driver::random()?);
     let founding = Founding { id, founders: [node].into(), settings: settings.into(), ..Founding::default() };
     Ok(Beginning { founding, secret: driver::random()? })
 }
 
-/// The node that a store belongs to, or is to belong to.
+/// Returns the node that a store belongs to. Where it is kept for the next incarnation, returns the earlier one.
 fn whose(store: &impl Store) -> Option<NodeId> {
     let back = || schema::Phase::load(store).and_then(StoredPhase::returning);
     schema::Node::load(store).or_else(|| back().map(|back| back.was))

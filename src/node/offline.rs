@@ -1,7 +1,8 @@
-//! What an operator does to the directory of a stopped node.
+//! The operations of an operator on the directory of a stopped node.
 //!
-//! Each of these takes the directory's lock, so that none meets a running node, and either comes to its end or leaves the
-//! directory as it was: what changes, changes in one batch.
+//! Each operation takes the directory's lock, so none of them runs beside a node. Each one completes or leaves the
+//! directory as it was: a store that exists is changed in one batch, and a restored directory gets its name once it is
+//! whole.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -20,53 +21,53 @@ use crate::store::disk::{DiskEvent, DiskOptions, DiskStore, is_readable};
 use crate::store::{Store, StoreFailure, Write};
 use crate::transport::Identity;
 
-/// Bytes of a backup that wait for the disk before more is read. A guess.
+/// The number of bytes of a backup that may wait for the disk before more is read. A guess.
 const MAX_BACKLOG: usize = 16 << 20;
 
-/// Why nothing was done to a directory.
+/// The reasons why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
-    /// There is no node in it.
+    /// The directory is not that of a node.
     #[error(
         "{} is not the data directory of a node: it has no {missing}; nothing was changed. Give the directory that the \
          node was served from",
         dir.display()
     )]
     NoNode {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
-        /// What a node's directory has.
+        /// The part of a node's directory that is missing.
         missing: &'static str,
     },
-    /// What the node rests on is not to be had: it runs, as a rule.
+    /// A resource that the node needs cannot be had. As a rule the node is running.
     #[error(transparent)]
     Resource(ResourceError),
-    /// It cannot be that of the next incarnation.
+    /// The directory cannot become that of the next incarnation.
     #[error(transparent)]
     Rejoin(#[from] RejoinError),
-    /// No cluster can be made of it.
+    /// No cluster can be made from the directory.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// The disk failed. The directory is as it was, or all is done; the command can be given again.
+    /// The disk failed. The operation is done as a whole or not at all, and can be tried again.
     #[error("{0}; give the command again then")]
     Failed(#[from] StoreFailure),
-    /// A backup is not to be written over what is there.
+    /// The directory is not empty, and a backup is not written over its contents.
     #[error("{} is not empty and is left as it is; nothing was restored, give a directory that is not there", .0.display())]
     NotEmpty(PathBuf),
-    /// The backup is not whole, or none.
+    /// The file is no backup, or is not whole.
     #[error("{} is not restored from: {error}; nothing was changed", file.display())]
     Backup {
-        /// The file.
+        /// The file of the backup.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         error: BackupError,
     },
-    /// The directory cannot be written. What was begun is removed again.
+    /// The directory cannot be written. The part that was written is removed again.
     #[error("{}: {error}; nothing was restored", path.display())]
     Write {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }
@@ -80,17 +81,18 @@ where
     }
 }
 
-/// A directory that will come up as another node.
+/// The result of making a directory that of the next incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NextLife {
-    /// Whose it was.
+    /// The node that it belonged to.
     pub was: NodeId,
-    /// Whose it is now.
+    /// The node that it belongs to now.
     pub node: NodeId,
 }
 
-/// Makes the directory, which is not the node's latest, the beginning of its next incarnation. Where it is that already,
-/// only its feed is from then on that of a copy, whose next life may have begun elsewhere.
+/// Makes a directory that is not the node's latest one the beginning of its next incarnation. Where it is that already,
+/// only its feed changes: it counts as the feed of a copy from then on, because the next incarnation may have begun
+/// with another copy.
 ///
 /// # Errors
 /// See [`OfflineError`].
@@ -103,7 +105,7 @@ pub fn rejoin(dir: &Path) -> Result<NextLife, OfflineError> {
     Ok(NextLife { was, node })
 }
 
-/// What the directory holds, also where it was set aside for the next incarnation. Changes nothing.
+/// Returns what the directory holds, also where it is kept for the next incarnation. Changes nothing.
 ///
 /// # Errors
 /// See [`OfflineError`].
@@ -114,10 +116,10 @@ pub fn look(dir: &Path) -> Result<Holdings, OfflineError> {
     Ok(holdings)
 }
 
-/// Checks all that the directory holds. Changes nothing.
+/// Checks everything in the directory. Changes nothing.
 ///
 /// # Errors
-/// See [`OfflineError`]; not where something is wrong with what the store holds.
+/// See [`OfflineError`]. Defects in the rows of the store are in the result and are no error.
 pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
     let (identity, store) = open(dir, &look_only())?;
     let found = replica::verify(&store, identity.node_id(0));
@@ -125,7 +127,7 @@ pub fn verify(dir: &Path) -> Result<Verification, OfflineError> {
     Ok(found)
 }
 
-/// Makes a new cluster of one member of what the directory holds; returns that member and what it begins with.
+/// Makes a new cluster of one member from the contents of the directory. Returns that member and what it begins with.
 ///
 /// # Errors
 /// See [`OfflineError`].
@@ -138,22 +140,24 @@ pub fn recover(dir: &Path) -> Result<(NodeId, Holdings), OfflineError> {
     Ok((node, holdings))
 }
 
-/// A backup that has become a directory.
+/// The result of restoring a backup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Restored {
-    /// Whose backup it was.
+    /// The node whose backup it was.
     pub was: NodeId,
-    /// Whose directory it is.
+    /// The node that the directory belongs to.
     pub node: NodeId,
-    /// When the backup was taken.
+    /// The time at which the backup was begun.
     pub time: Millis,
-    /// Rows that it had.
+    /// The number of rows in it.
     pub rows: u64,
-    /// Its node knew of no other: the directory is for a recovery, or for a node that is told whom to join.
+    /// True where the node knew of no other node. The directory is then for a recovery, or for a node that is given an
+    /// address to join.
     pub alone: bool,
 }
 
-/// Makes a directory of a backup, for the next incarnation of its node. The directory gets its name when it is whole.
+/// Makes a directory from a backup, for the next incarnation of its node. The directory gets its final name once it is
+/// whole.
 ///
 /// # Errors
 /// See [`OfflineError`].
@@ -166,7 +170,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
         Err(error) => return Err(write(error)),
     }
     let broken = |error| OfflineError::Backup { file: file.to_owned(), error };
-    // Read twice: nothing is written before all of it is known to be whole.
+    // The file is read twice, so that nothing is written before all of it is known to be whole.
     let rows = open_backup(file).and_then(|(reader, _)| reader.check()).map_err(broken)?;
     let mut name = dir.file_name().ok_or_else(|| write(io::ErrorKind::InvalidInput.into()))?.to_owned();
     name.push(".restoring");
@@ -181,7 +185,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
         named.map(|()| restored).map_err(write)
     });
     if restored.is_err() {
-        // It may have its name already, or not have been made.
+        // The removal fails where the directory was renamed already or was never made.
         let _ = std::fs::remove_dir_all(&making);
     }
     restored
@@ -191,7 +195,7 @@ fn open_backup(file: &Path) -> Result<(Reader<BufReader<File>>, Head), BackupErr
     Reader::open(BufReader::new(File::open(file)?))
 }
 
-/// Fills a new directory with what is in a backup.
+/// Fills a new directory with the contents of a backup.
 fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
     let broken = |error| OfflineError::Backup { file: file.to_owned(), error };
     let damaged = |why: &str| broken(BackupError::Damaged(why.to_owned()));
@@ -204,7 +208,7 @@ fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
     let identity = identity.ok_or_else(|| damaged("its key is not that of its node"))?;
     identity.write_to(dir)?;
     let (told, events) = std::sync::mpsc::channel();
-    // The store is gone only when nobody waits for it any more.
+    // Sending fails only where this function has ended, and then nobody waits for the store any more.
     let mut store = DiskStore::open(dir, &DiskOptions::default(), move |event| drop(told.send(event)))?;
     while let Some(rows) = reader.rows().map_err(broken)? {
         for Write { table, key, value } in rows {
@@ -233,19 +237,19 @@ fn laid_open(dir: &Path, options: &DiskOptions) -> Result<Replica<DiskStore>, Of
     replica(&identity, store)
 }
 
-/// For whoever changes nothing, the version of the format included.
+/// Options for calls that change nothing.
 fn look_only() -> DiskOptions {
     DiskOptions::default()
 }
 
-/// Opens what is there, and makes nothing.
+/// Opens an existing directory, and makes nothing.
 fn open(dir: &Path, options: &DiskOptions) -> Result<(Identity, DiskStore), OfflineError> {
     let no_node = |missing| OfflineError::NoNode { dir: dir.to_owned(), missing };
     if !dir.join("db").is_dir() {
         return Err(no_node("store"));
     }
     let identity = Identity::load(dir)?.ok_or(no_node("identity"))?;
-    // Closing it makes durable what was committed; nothing waits for a batch.
+    // Events of the store are ignored: closing it makes committed writes durable, and nothing here waits for a batch.
     Ok((identity, DiskStore::open(dir, options, |_| {})?))
 }
 

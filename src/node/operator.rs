@@ -1,4 +1,4 @@
-//! A node's answer to what operators ask.
+//! A node's answers to the requests of operators.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use crate::replica::Refusal;
 use crate::store::disk;
 use crate::transport::{self, Identity, JoinToken, TokenId, WireVersion};
 
-/// What an operator may do besides asking the replica.
+/// The calls for operators that the replica does not answer.
 #[derive(Clone, Debug)]
 pub(super) struct Operator {
     pub(super) identity: Identity,
-    /// Where other nodes reach this one.
+    /// The address at which other nodes reach this one.
     pub(super) address: String,
     pub(super) node: watch::Receiver<NodeId>,
     pub(super) cluster: watch::Receiver<Option<KnownCluster>>,
@@ -27,15 +27,15 @@ pub(super) struct Operator {
     pub(super) backups: mpsc::Sender<BackupCall>,
 }
 
-/// Members that a token names at most. A guess: some of them are there when it is used.
+/// The number of members that a token names at most. A guess: some of them still run when the token is used.
 const ADDRESSES: usize = 5;
 
 impl Operator {
-    /// Where a newcomer finds members: this one, and some that are connected.
+    /// Returns the addresses at which a newcomer finds members: this one, and some that are connected.
     fn addresses(&self) -> Vec<String> {
         let others = self.transport.borrow().as_ref().map(transport::Handle::member_addresses).unwrap_or_default();
         let all = std::iter::once(self.address.clone()).chain(others);
-        // A wildcard is where a node listens, and nowhere that it is reached.
+        // A node can listen at a wildcard address, and cannot be reached at it.
         let anywhere = |address: &String| address.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_unspecified());
         all.filter(|address| !anywhere(address)).take(ADDRESSES).collect()
     }
@@ -53,7 +53,7 @@ impl Admin for Operator {
 
     fn backup(&self) -> BackupAnswer<'_> {
         Box::pin(async {
-            // Without the cluster's state there is nothing that a backup could bring back.
+            // Before the node has the cluster's state a backup would be of no use.
             if self.cluster.borrow().is_none() {
                 return Err(Refusal::NotMember);
             }

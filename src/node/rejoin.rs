@@ -1,4 +1,4 @@
-//! How a node that was evicted finds its cluster again.
+//! Lets a node that was evicted find its cluster again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,28 +10,30 @@ use crate::model::ClusterId;
 use crate::replica::Return;
 use crate::transport::{ClusterKey, Handle, JoinToken, TokenId};
 
-/// How long one contact has to answer, and a sponsor that was lost to be there again, before the next is asked. A
-/// guess: longer than a handshake by satellite, and short enough for a handful of contacts of which most are down.
+/// The time that one contact has to answer, and that a lost sponsor has to be there again, before the next contact is
+/// asked. A guess: longer than a handshake by satellite, and short enough for a handful of contacts of which most are
+/// down.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Between two rounds through all contacts. A guess.
+/// The time between two rounds through all contacts. A guess.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What lets this node in again: it knows the secret that tokens follow from. Only proofs of it travel, and whoever
-/// has the secret can make another at any time, so it need not expire.
+/// Makes a join token for this node itself, which it can do because it knows the secret that tokens are derived from.
+/// Only proofs of the token are sent. The token need not expire, because whoever has the secret can make another one at
+/// any time.
 pub(super) fn own_token(cluster: ClusterId, secret: [u8; 32]) -> JoinToken {
     let id = TokenId { cluster, expires: Millis(u64::MAX), uses: 0, nonce: [0; 16] };
     JoinToken::of(&ClusterKey(secret), id)
 }
 
-/// How a node asks to be let in: where, and with what.
+/// The addresses and the token with which a node asks to be let in.
 #[derive(Clone, Debug)]
 pub(super) struct WayIn {
     pub(super) addresses: Vec<String>,
     pub(super) token: JoinToken,
 }
 
-/// Asks those whom node `me` knew in turn, and whoever is at the addresses that the operator gave, for ever. The caller
-/// ends it once the node has the cluster's state.
+/// Asks the nodes that `me` knew, and those at the addresses that the operator gave, one after the other, for ever. The
+/// caller ends this once the node has the cluster's state.
 pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given: Option<WayIn>) {
     let ways = ways(me, back, given);
     if ways.is_empty() {
@@ -48,15 +50,15 @@ pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given
     }
 }
 
-/// Addresses, each with a token that may let this node in there. The operator's token may be one of another cluster, made
-/// of what was left of this node's own; or it has expired since it was written into a file. This node's own is of no use
-/// where the cluster has another secret by now.
+/// Returns addresses, each with a token that may let this node in there. All tokens are tried: the operator's token may
+/// be for another cluster, one that was recovered from what was left of this node's own, or it may have expired since
+/// it was written into a file; and this node's own token does not work once the cluster has another secret.
 fn ways(me: NodeId, back: Return, given: Option<WayIn>) -> Vec<(String, JoinToken)> {
     let Return { founding, secret, contacts, .. } = back;
-    // One that was put out before it was let in has nothing but the operator's token.
+    // A node that was evicted before it got the secret has the operator's token only.
     let own = secret.map(|secret| own_token(founding.id, secret));
     let given_token = given.as_ref().map(|given| given.token.clone());
-    // Not those of its own earlier lives.
+    // Contacts of this node's own earlier incarnations are left out.
     let others = contacts.into_iter().filter(|contact| contact.node.key_part() != me.key_part());
     let given_addresses = given.into_iter().flat_map(|given| given.addresses);
     let addresses: BTreeSet<String> = others.map(|contact| contact.address).chain(given_addresses).collect();
@@ -64,20 +66,21 @@ fn ways(me: NodeId, back: Return, given: Option<WayIn>) -> Vec<(String, JoinToke
     addresses.iter().flat_map(|address| tokens.iter().map(|token| (address.clone(), token.clone()))).collect()
 }
 
-/// Joins through the node there; returns where it cannot be reached, does not let this node in, or has gone away.
+/// Joins through the node at this address. Returns where the node cannot be reached, does not let this one in, or has
+/// gone away.
 async fn through(transport: &Handle, address: &str, token: JoinToken) {
     let outcome = timeout(WITHIN, transport.join(vec![address.to_owned()], token)).await;
     let joined = match outcome {
         Ok(Ok(Ok(joined))) => joined,
         Ok(Ok(Err(error))) => return tracing::warn!(address, %error, "cannot come back through this node"),
-        // Another call took over, or the transport has ended.
+        // Another join took over, or the transport has ended.
         Ok(Err(_)) => return,
         Err(_) => return tracing::info!(address, "no answer; asking the next node to let this one in again"),
     };
     tracing::info!(sponsor = %joined.sponsor, address, "coming back through this node");
     loop {
         transport.until_linked(joined.sponsor, false).await;
-        // It is dialed all the while.
+        // The transport keeps dialing the sponsor meanwhile.
         if timeout(WITHIN, transport.until_linked(joined.sponsor, true)).await.is_err() {
             return;
         }

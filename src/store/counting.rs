@@ -1,11 +1,11 @@
-//! A store that counts, for tests of what something costs.
+//! A store that counts reads and writes, for tests of the cost of an operation.
 
 use std::cell::Cell;
 
 use super::memory::MemoryStore;
 use super::{Batch, Direction, Store, StoreFailure, Table, Visit};
 
-/// A store in memory that counts what is read and written.
+/// A store in memory that counts the rows that are read and the bytes that are written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counting {
     store: MemoryStore,
@@ -14,12 +14,12 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Rows that were read.
+    /// The number of rows that were read.
     pub(crate) fn rows_read(&self) -> usize {
         self.rows_read.get()
     }
 
-    /// Bytes that were written.
+    /// The number of bytes that were written.
     pub(crate) fn bytes_written(&self) -> usize {
         self.bytes_written
     }

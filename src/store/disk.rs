@@ -1,15 +1,15 @@
 //! The durable store: a log that is synced, rows in memory, and fjall behind them.
 //!
-//! What a replica writes lands in a generation in memory, where it reads it back at once, and in the batch that
-//! [`Store::commit`] hands to the committer thread. That takes all the batches that wait, writes them to the log (see
-//! `wal`), syncs it once and says so ([`DiskEvent::Persisted`]). When a generation has grown to its size it is frozen, and
-//! a second thread hands it over to the tables on disk, sorted, off the way of any claim (see `tables`); then the log
-//! forgets its batches, and the store its rows.
+//! A write of a replica goes into a generation in memory, from which the replica can read it at once, and into the
+//! batch that [`Store::commit`] hands to the committer thread. That thread takes all batches that wait, writes them to
+//! the log (see `wal`), syncs the log once and reports it ([`DiskEvent::Persisted`]). A generation that has grown to
+//! its full size is frozen. A second thread hands it over to the tables on disk, sorted, and no claim waits for that
+//! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
-//! A read looks into the generation that is written, those that are frozen, and the tables, in this order, so it never
-//! depends on how far the threads are. A start reads the log from where the tables end into memory. So after a crash the
-//! store is what some prefix of the committed batches made of it, each whole or not at all, and every batch that was
-//! reported durable is in it.
+//! A read looks into the current generation, the frozen ones, and the tables, in this order, so its result does not
+//! depend on how far the threads are. A start reads the log into memory from the batch on at which the tables end. So
+//! after a crash the store is the result of some prefix of the committed batches, each of them whole, and the prefix
+//! includes every batch that was reported durable.
 
 mod committer;
 mod error;
@@ -47,68 +47,69 @@ use self::tables::Tables;
 use self::wal::{Directory, Log, Segments};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
 
-/// Parts of a snapshot that wait for a slow reader: with 256 KiB each, a megabyte. A guess.
+/// The number of parts of a snapshot that may wait for a slow reader. With 256 KiB each that is a megabyte. A guess.
 const SNAPSHOT_PARTS_AHEAD: usize = 4;
 
-/// How many bytes a store takes on disk.
+/// The sizes of a store on disk, in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sizes {
-    /// The files of the log of batches, which is synced before they are in the tables.
+    /// The size of the log of batches. A batch is synced there before it is in the tables.
     pub log: u64,
-    /// Each table.
+    /// The size of each table.
     pub tables: Vec<(Table, u64)>,
 }
 
-/// A generation that nothing is added to any more.
+/// A generation to which nothing is added any more.
 struct Frozen {
     generation: Arc<Generation>,
-    /// Its last batch, as the log numbers them.
+    /// The number of its last batch in the log.
     last: Batch,
 }
 
-/// A store on disk. See the module's text; the trait's text says how it fails.
+/// A store on disk. See the module's documentation; [`Store`] says how it fails.
 pub struct DiskStore {
-    /// The generation that is written.
+    /// The generation that takes new writes.
     current: Generation,
     /// Generations that the tables may not hold yet, oldest first.
     frozen: VecDeque<Frozen>,
     tables: Tables,
     segments: Arc<Segments>,
-    /// The rows of the batch that is not committed yet, as they are in the log.
+    /// The rows of the batch that is not committed yet, in the encoding of the log.
     rows: Vec<u8>,
-    /// The memory of the current generation when the last batch was committed.
+    /// The memory that the current generation took when the last batch was committed.
     committed_memory: usize,
-    /// The last batch that was committed, counted from the start.
+    /// The number of the last committed batch. The first batch after the start has number 1.
     last: Batch,
     /// The last batch that the log held at the start.
     first: Batch,
-    /// Committed batches that were not reported durable, with their bytes.
+    /// Committed batches that were not reported durable yet, with their sizes in bytes.
     waiting: VecDeque<(Batch, usize)>,
     waiting_bytes: usize,
     /// Snapshots that were asked for within a batch.
     asked: Vec<Stream>,
     /// Bytes in the log when the current generation began.
     logged: u64,
-    /// At which a generation is frozen: so much memory, or so many bytes in the log.
+    /// A generation is frozen when it takes this much memory, or when `segment_bytes` were written to the log since it
+    /// began.
     generation_bytes: usize,
     segment_bytes: u64,
     shared: Arc<Shared>,
     failer: Failer,
-    // Stopped in this order.
+    // Fields are dropped in the order of their declaration, so the committer stops before the ingester.
     committer: Committer,
     ingester: Ingester,
-    /// Let go of after the database is.
+    /// The lock is released after the database is closed.
     _lock: std::fs::File,
 }
 
 impl DiskStore {
-    /// Opens the store in `dir`, made where there is none, and starts its threads.
+    /// Opens the store in `dir`, or makes one where there is none, and starts its threads.
     ///
-    /// `on_event` is called on the committer's thread, in order; it must not block.
+    /// `on_event` is called on the committer's thread, in the order of the events. It must not block.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] where another process uses it, its format is another, it is damaged, or the disk refuses.
+    /// [`OpenError`] where another process uses the store, its format is unknown, it is damaged, or the disk fails.
     pub fn open(
         dir: &Path,
         options: &DiskOptions,
@@ -160,14 +161,14 @@ impl DiskStore {
         Ok(store)
     }
 
-    /// Takes note of what is durable: call it with the number of each [`DiskEvent::Persisted`].
+    /// Notes that a batch is durable. Call it with the number of each [`DiskEvent::Persisted`].
     pub fn persisted(&mut self, batch: Batch) {
         let durable = self.waiting.partition_point(|(waiting, _)| *waiting <= batch);
         self.waiting_bytes -= self.waiting.drain(..durable).map(|(_, bytes)| bytes).sum::<usize>();
     }
 
-    /// Bytes of rows that were written and not yet reported durable to [`DiskStore::persisted`]. Where the tables lag
-    /// behind, becoming durable takes longer.
+    /// The size in bytes of the rows that were written and not yet reported durable to [`DiskStore::persisted`].
+    /// Batches take longer to become durable while the tables lag behind.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.waiting_bytes + self.rows.len()
@@ -179,23 +180,23 @@ impl DiskStore {
         self.last
     }
 
-    /// How many bytes it takes on disk.
+    /// The sizes of the store on disk.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         let of = |table: Table| (table, self.tables.bytes(table));
         Sizes { log: self.segments.bytes(), tables: Table::ALL.into_iter().map(of).collect() }
     }
 
-    /// Streams all tables that a newcomer takes over, as they are on disk at some moment after the first call with this
-    /// view, in the order of the tables and their keys; those after a row, where one is given. The store goes on
-    /// meanwhile. Drop the receiver to stop it, and both before the directory is opened again: until then they keep the
-    /// database open.
+    /// Streams all tables that a newcomer takes over, in the order of the tables and their keys, as they are on disk at
+    /// some moment after the first call with this view. With `after` the stream begins after that row. The store goes
+    /// on meanwhile. Drop the receiver to stop the stream. Drop the receiver and the view before the directory is
+    /// opened again, because until then they keep the database open.
     #[must_use]
     pub fn snapshot(&mut self, view: &View, after: Option<(Table, Vec<u8>)>) -> mpsc::Receiver<SnapshotPart> {
         self.stream(Table::in_snapshot, view.clone(), after)
     }
 
-    /// The same of all tables.
+    /// Streams all tables, as [`DiskStore::snapshot`] does.
     #[must_use]
     pub fn backup(&mut self) -> mpsc::Receiver<SnapshotPart> {
         self.stream(|_| true, View::default(), None)
@@ -214,14 +215,15 @@ impl DiskStore {
             return receiver;
         }
         self.asked.push(stream);
-        // A view is of whole batches.
+        // A view must contain whole batches only, so the stream waits for the end of an open batch.
         if self.rows.is_empty() {
             self.start_streams();
         }
         receiver
     }
 
-    /// Has the tables take over all that is committed, and then send what was asked for. Called between two batches.
+    /// Hands all committed rows over to the tables, and then sends the streams that were asked for. It must be called
+    /// between two batches.
     fn start_streams(&mut self) {
         self.freeze();
         for stream in std::mem::take(&mut self.asked) {
@@ -244,7 +246,8 @@ impl DiskStore {
         self.current.write(table, key, value);
     }
 
-    /// Takes what the log held at the start: the tables get what fills generations, the rest is the current one.
+    /// Takes the batches that the log held at the start. Full generations are handed over to the tables, and the rest
+    /// becomes the current generation.
     fn take_replayed(&mut self, replayed: Replayed) {
         for (generation, last) in replayed.full {
             let written = self.shared.add_written(generation.bytes());
@@ -255,7 +258,7 @@ impl DiskStore {
         self.shared.add_written(self.committed_memory);
     }
 
-    /// Has the tables take over the current generation. Called between two batches.
+    /// Freezes the current generation and hands it over to the tables. It must be called between two batches.
     fn freeze(&mut self) {
         if self.current.bytes() == 0 {
             return;
@@ -272,7 +275,7 @@ impl DiskStore {
         self.ingester.send(ingester::Work::TakeOver { generation, last, written });
     }
 
-    /// Forgets the generations that the tables hold.
+    /// Forgets the generations that the tables hold by now.
     fn forget(&mut self) {
         let applied = self.shared.applied();
         while self.frozen.front().is_some_and(|frozen| frozen.last <= applied) {
@@ -282,12 +285,12 @@ impl DiskStore {
         }
     }
 
-    /// All generations, the newest first.
+    /// All generations, newest first.
     fn generations(&self) -> impl Iterator<Item = &Generation> {
         std::iter::once(&self.current).chain(self.frozen.iter().rev().map(|frozen| frozen.generation.as_ref()))
     }
 
-    /// Shows the value of a key where there is one.
+    /// Calls `visit` with the value of a key, where there is one.
     fn find(&self, table: Table, key: &[u8], visit: impl FnOnce(&[u8])) {
         if self.shared.failure().is_some() {
             return;
@@ -305,16 +308,16 @@ impl DiskStore {
         }
     }
 
-    /// Stops the store because a read failed, and has the owner told.
+    /// Stops the store because a read failed. The owner gets an event.
     fn fail(&self, table: Table, error: &fjall::Error) {
         self.failer.fail(&format!("reading table {}", table.name()), error);
     }
 }
 
-/// What a start reads from the log.
+/// The batches that a start reads from the log.
 struct Replayed {
     current: Generation,
-    /// Generations that are full, with their last batches.
+    /// Full generations, each with the number of its last batch.
     full: Vec<(Generation, Batch)>,
     generation_bytes: usize,
 }
@@ -375,7 +378,7 @@ impl Store for DiskStore {
             return self.last;
         }
         self.last += 1;
-        // The next batch is likely as large.
+        // The next batch is likely to have about the same size.
         let next = Vec::with_capacity(self.rows.len());
         let rows = std::mem::replace(&mut self.rows, next);
         self.waiting_bytes += rows.len();

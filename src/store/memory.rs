@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 
 use super::{Batch, Direction, Store, StoreFailure, Table, Visit, Write};
 
-/// Most keys are shorter than this and stand in the map itself, so that a look-up follows no pointers.
+/// Most keys are shorter than this, so they are stored in the map itself and a look-up follows no pointer.
 type Key = SmallVec<[u8; 36]>;
 type Rows = BTreeMap<Key, Vec<u8>>;
 
-/// Ordered maps, one a table. Records the writes of each batch where it is told to, for a simulated disk.
+/// One ordered map for each table. The store records the writes of each batch where that is asked for, for a simulated
+/// disk.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tables: [Rows; Table::ALL.len()],
@@ -21,35 +22,37 @@ pub struct MemoryStore {
     failure: Option<StoreFailure>,
 }
 
-/// What was written, in order.
+/// The writes, in order.
 #[derive(Clone, Debug, Default)]
 struct Journal {
-    /// Since the last commit.
+    /// Writes since the last commit.
     open: Vec<Write>,
-    /// Before that, as far as nobody has taken it.
+    /// Committed writes that nobody has taken yet.
     committed: Vec<Write>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty store that keeps what is written for [`MemoryStore::take_writes`].
+    /// Makes an empty store that records its writes for [`MemoryStore::take_writes`].
     #[must_use]
     pub fn recording() -> Self {
         Self { journal: Some(Journal::default()), ..Self::default() }
     }
 
-    /// The same rows in a store that records from now on. They count as written: the first commit is a batch.
+    /// Copies the rows into a store that records its writes from now on. The rows count as written, so the first commit
+    /// is a batch.
     #[must_use]
     pub fn recorded(&self) -> Self {
         Self { tables: self.tables.clone(), dirty: true, ..Self::recording() }
     }
 
-    /// The writes that were committed since the last call, in order; nothing where the store does not record.
+    /// Returns the writes that were committed since the last call, in order. Returns nothing where the store does not
+    /// record.
     pub fn take_writes(&mut self) -> Vec<Write> {
         self.journal.as_mut().map(|journal| std::mem::take(&mut journal.committed)).unwrap_or_default()
     }
@@ -80,7 +83,7 @@ impl MemoryStore {
         self.tables[table as usize].iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
-    /// The key as it stands in the map, once the write is recorded.
+    /// Records a write, and returns the key in the form that the map stores.
     fn record(&mut self, table: Table, key: Vec<u8>, value: Option<&[u8]>) -> Key {
         self.dirty = true;
         let Some(journal) = &mut self.journal else { return Key::from_vec(key) };

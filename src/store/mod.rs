@@ -1,12 +1,12 @@
-//! Where a replica's state lives: ordered tables of bytes.
+//! The store keeps a replica's state: ordered tables of bytes.
 //!
 //! Writes are visible at once. [`Store::commit`] ends a batch, which becomes durable as a whole, in order, some time
 //! later; whoever drives the replica then hands it [`Input::Persisted`](crate::replica::Input::Persisted).
 //!
 //! A store does not return errors from its reads and writes. The first failure poisons it: from then on reads find
-//! nothing, no batch is ever reported durable, and [`Store::failure`] says why. Because a replica releases nothing
-//! that depends on an undurable batch, and asks for a failure before it releases anything, no answer that rests on a
-//! failed read gets out.
+//! nothing, no batch is ever reported durable, and [`Store::failure`] gives the reason. A replica releases nothing that
+//! depends on a batch which is not durable, and checks for a failure before it releases anything. So no answer that
+//! rests on a failed read leaves the node.
 
 #[cfg(test)]
 pub(crate) mod counting;
@@ -23,9 +23,11 @@ pub type Batch = u64;
 /// The tables of a replica. Their keys sort as bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Table {
-    /// Single records of this node alone: its identity, its promise ceiling, the parts of its feed.
+    /// Records of this node alone: its id and phase, its promise ceiling, the state of its feed, and the secrets of the
+    /// cluster.
     Meta,
-    /// Single records that a newcomer takes over: the founders, the cluster's key, the frontier.
+    /// Records that a newcomer takes over: the founding, the watermark, the frontiers of the logs, and registrations
+    /// that are to be erased.
     Cluster,
     /// Ops by origin and seq, in chunks.
     Log,
@@ -39,23 +41,23 @@ pub enum Table {
     Owners,
     /// Reservations by their end.
     Expiries,
-    /// Ops that arrived before the registration they speak of.
+    /// Ops that arrived before the registration that they are about.
     Early,
     /// Registrations that lost and are not yet rejected.
     Contested,
     /// Membership ops by origin and seq.
     Membership,
-    /// How members are reached and recognised.
+    /// Addresses and keys of members.
     Contacts,
     /// The event feed, in chunks by cursor.
     Events,
     /// This node's ops that an eviction made void, by stamp.
     Void,
-    /// Registrations that are over, by when they may be forgotten.
+    /// Registrations that are over, by the time at which they may be forgotten.
     Over,
     /// The rules that were set for a namespace, by its name.
     Namespaces,
-    /// When claims ended and registrations were rejected, by stamp and claim.
+    /// The times at which claims ended and registrations were rejected, by stamp and claim.
     Endings,
     /// Registrations that API tokens may have open at this node, by token and id.
     Charges,
@@ -67,12 +69,12 @@ pub enum Table {
     Erased,
     /// Claims to a name beside the one that leads its open tenure, by name, tenure and stamp.
     Claims,
-    /// How claims stand that others follow, by name and stamp.
+    /// The state of claims that other claims follow, by name and stamp.
     Followed,
 }
 
 impl Table {
-    /// All of them.
+    /// All tables.
     pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Cluster,
@@ -99,7 +101,7 @@ impl Table {
         Self::Followed,
     ];
 
-    /// Its name on disk.
+    /// The table's name on disk.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -129,9 +131,9 @@ impl Table {
         }
     }
 
-    /// Whether a newcomer is given the table. The others are a node's own: its identity, its event feed and what hangs on
-    /// it, what it has to make good, when it learnt how claims ended, what its callers have open
-    /// or hold, and how they typed private names.
+    /// Returns true for a table that a newcomer gets with the snapshot. The other tables belong to one node alone: its
+    /// identity, its event feed and the rows that depend on the feed, its void ops, the times at which it learnt how
+    /// claims ended, the registrations that its callers have open or hold, and private names as its callers typed them.
     #[must_use]
     pub fn in_snapshot(self) -> bool {
         let own = matches!(self, Self::Meta | Self::Events | Self::Void | Self::Over);
@@ -139,7 +141,7 @@ impl Table {
     }
 }
 
-/// Which way a scan goes.
+/// The direction of a scan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
     /// From the least key up.
@@ -151,11 +153,11 @@ pub enum Direction {
 /// One change of a batch: `None` deletes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Write {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// Which key.
+    /// The key.
     pub key: Vec<u8>,
-    /// Its new value, none to delete it.
+    /// The new value; none deletes the key.
     pub value: Option<Vec<u8>>,
 }
 
@@ -164,50 +166,51 @@ pub struct Write {
 pub enum SnapshotPart {
     /// Rows, by table and key.
     Rows(Vec<Write>),
-    /// There are no more. A snapshot that breaks off before this is not whole: its receiver drops it.
+    /// The snapshot is complete. A snapshot that breaks off before this part is incomplete, and its receiver drops it.
     End,
 }
 
-/// The store cannot go on. Everything reported durable before still is.
+/// The store cannot go on. Everything that was reported durable before is still durable.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "the store failed: {0}; nothing since its last successful fsync was acknowledged. Restart the node when the disk is well"
 )]
 pub struct StoreFailure(pub String);
 
-/// Is shown rows by key and value, and says whether to go on.
+/// A function that is called with the key and the value of each row, and returns whether the scan goes on.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
-/// Ordered tables with atomic batches. See the module's text.
+/// Ordered tables with atomic batches. See the module's documentation.
 pub trait Store {
     /// The value of a key, uncommitted writes included.
     fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// Shows the value of a key where there is one: the same without a copy, in a store that has it at hand.
+    /// Calls `visit` with the value of a key, where there is one. A store that has the value in memory makes no copy.
     fn look(&self, table: Table, key: &[u8], visit: &mut dyn FnMut(&[u8])) {
         if let Some(value) = self.get(table, key) {
             visit(&value);
         }
     }
 
-    /// Visits the keys in `from..to` (`to` none: to the end) until `visit` breaks. Uncommitted writes are seen.
+    /// Visits the rows with keys in `from..to`, uncommitted writes included, until `visit` breaks. With `to` none the
+    /// scan goes to the end of the table.
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>);
 
     /// Sets a key.
     fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>);
 
-    /// Removes a key; nothing where it is not there.
+    /// Removes a key. Does nothing where the key is absent.
     fn delete(&mut self, table: Table, key: Vec<u8>);
 
-    /// Ends the batch and hands it on to be made durable. Returns its number, or that of the last one where nothing
-    /// was written since.
+    /// Ends the batch and starts to make it durable. Returns the number of the batch, or that of the last batch where
+    /// nothing was written since.
     fn commit(&mut self) -> Batch;
 
-    /// Why the store stopped, where it did.
+    /// The failure that stopped the store, where one did.
     fn failure(&self) -> Option<StoreFailure>;
 }
 
-/// The least key above all keys that begin with `prefix`; none where there is no such key.
+/// Returns the least key above all keys that begin with `prefix`; none where there is no such key.
 #[must_use]
 pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;

@@ -1,13 +1,13 @@
 //! The schema of a replica's store: for each table the type of its keys, and for each single value its name.
 //!
 //! A table, or a part of one, is a type of this module that implements [`Keyed`], for example [`Registrations`], and is
-//! read and written through the functions of [`Rows`]; a single value is a type that implements [`Named`], for example
-//! [`Ceiling`], and is read and written through those of [`Cell`]. Nothing outside of this module makes the bytes of a key
-//! or of a row, but for what moves whole tables without looking into them: snapshots, backups, the stores themselves.
+//! read and written through the functions of [`Rows`]. A single value is a type that implements [`Named`], for example
+//! [`Ceiling`], and is read and written through those of [`Cell`]. No other module makes the bytes of a key or of a
+//! row, except those that move whole tables without reading them: snapshots, backups, and the stores themselves.
 //!
-//! The store is below the registry and the replica and does not know their types. Where a row is one of theirs, the module
-//! that owns the type says so with an `impl Rows for schema::Names` (see `crdt/rows.rs` and `replica/rows.rs`); so every
-//! table has one row type in the whole program, and no module is in a circle with another.
+//! The store is below the registry and the replica and does not know their types. Where a row has such a type, the
+//! module that owns the type writes `impl Rows for schema::Names` (see `crdt/rows.rs` and `replica/rows.rs`). So every
+//! table has one row type in the whole program, and no modules depend on each other in a circle.
 //!
 //! | table | key | row |
 //! | --- | --- | --- |
@@ -36,7 +36,8 @@
 //! | [`Frontiers`] | origin | how far its log is applied and decided |
 //! | [`Erasing`] | stamp of a registration | stamp of the op that erases it |
 //!
-//! [`HeldBy`] and [`HeldCounts`] are parts of [`Table::Held`]. The last two are parts of [`Table::Cluster`], whose other rows are single values, as are all rows of [`Table::Meta`].
+//! [`HeldBy`] and [`HeldCounts`] are parts of [`Table::Held`]. The last two tables are parts of [`Table::Cluster`],
+//! whose other rows are single values. All rows of [`Table::Meta`] are single values.
 
 mod key;
 mod rows;
@@ -98,27 +99,27 @@ tables! {
     Registrations: Registrations, Stamp;
     /// The registrations that carry an id which a client chose.
     Ids: Ids, Uuid;
-    /// Finds registrations by their owner.
+    /// An index of registrations by their owner.
     Owners: Owners, OwnerKey<'a>;
-    /// Finds reservations by their end.
+    /// An index of reservations by their end.
     Expiries: Expiries, (Hlc, Stamp);
     /// Ops about a registration that has not arrived yet.
     Early: Early, Stamp;
     /// Registrations that lost and are not yet rejected.
     Contested: Contested, Stamp;
-    /// Membership ops, one a row.
+    /// Membership ops, one for each row.
     Membership: Membership, LogKey;
-    /// How members are reached and recognised.
+    /// Addresses and keys of members.
     Contacts: Contacts, NodeId;
     /// The event feed, in chunks of consecutive events.
     Events: Events, u64;
     /// This node's ops that an eviction made void.
     Void: Void, Stamp;
-    /// Registrations that are over, by when they may be forgotten.
+    /// Registrations that are over, by the time at which they may be forgotten.
     Over: Over, OverKey;
     /// The rules that were set for namespaces.
     Namespaces: Namespaces, &'a str;
-    /// When claims ended and registrations were rejected.
+    /// The times at which claims ended and registrations were rejected.
     Endings: Endings, EndingKey;
     /// Registrations that API tokens may have open at this node.
     Charges: Charges, ChargeKey<'a>;
@@ -132,41 +133,42 @@ tables! {
     Erased: Erased, NameKey<'a>;
     /// Claims to names beside those that lead an open tenure.
     Claims: Claims, ClaimKey<'a>;
-    /// How claims stand that others follow.
+    /// The state of claims that other claims follow.
     Followed: Followed, FollowedKey<'a>;
     /// How far each log is applied and decided.
     Frontiers: Cluster after b"o", NodeId;
-    /// Registrations that are to be erased once the op that says so is final.
+    /// Registrations that are to be erased once their `Erase` op is final.
     Erasing: Cluster after b"e", Stamp;
 }
 
 cells! {
-    /// Whose state it is.
+    /// The node that the state belongs to.
     Node: Meta b"node";
-    /// Where the node stands in its life.
+    /// The phase of the node in its cluster.
     Phase: Meta b"phase";
     /// The greatest timestamp that this node may have promised.
     Ceiling: Meta b"ceiling";
-    /// The secret that join tokens are derived from. No snapshot has it: a newcomer is told once it is let in.
+    /// The secret that join tokens are derived from. No snapshot contains it: a newcomer gets it once it is admitted.
     Secret: Meta b"secret";
-    /// When the secret was made; none for the one that the cluster was founded with.
+    /// The time at which the secret was made; none for the secret that the cluster was founded with.
     SecretAge: Meta b"secret-age";
-    /// All registrations that came with the state and are over have a row in [`Over`].
+    /// Set once all registrations that came with the state and are over have a row in [`Over`].
     Swept: Meta b"swept";
     /// The number of the feed; none where no feed has begun.
     Feed: Meta b"feed";
-    /// How far a new feed has come with what happened before it began; none where it is done.
+    /// How far a new feed has told the events from before it began; none where all are told.
     Retelling: Meta b"retelling";
-    /// The cluster's pepper. No snapshot has it: a newcomer is told once it is let in. It is made of the first secret that
-    /// the cluster had, and stays when a cluster that is recovered gets another one, because hashed names must be found.
+    /// The cluster's pepper. No snapshot contains it: a newcomer gets it once it is admitted. It is derived from the
+    /// first secret of the cluster. It stays the same when a recovered cluster gets another secret, because hashed
+    /// names must still be found.
     Pepper: Meta b"pepper";
-    /// How the cluster began.
+    /// The founding of the cluster: its id, founders and settings.
     Founding: Cluster b"founding";
-    /// Everything at or below it has arrived.
+    /// The watermark: every op at or below this timestamp has arrived.
     Watermark: Cluster b"watermark";
-    /// The timestamp at or below which everything has arrived, and what is not here was forgotten.
+    /// Every op at or below this timestamp has arrived, so a registration below it that is not stored was forgotten.
     Settled: Cluster b"settled";
-    /// Something was erased, so names may be found by their hashes alone.
+    /// Set once a registration was erased, so that some names can be found by their hashes only.
     Hides: Cluster b"hides";
 }
 
@@ -195,7 +197,7 @@ rows! {
     Cell Hides: Value = ();
 }
 
-/// The row of a registration that is over: nothing more was to be told of it when the row was written.
+/// The row of a registration that is over. True means that all of its events were told when the row was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SaidAll(pub bool);
 
@@ -209,25 +211,26 @@ impl Record for SaidAll {
     }
 }
 
-/// How far a walk through the registrations has come: up to this one, or it has not begun.
+/// The progress of a walk through the registrations: the last one that was visited, or none where the walk has not
+/// begun.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct WalkedTo(pub Option<Stamp>);
 
 impl WalkedTo {
-    /// Whether a registration is still ahead.
+    /// Returns true where the walk has yet to visit this registration.
     #[must_use]
     pub fn is_ahead(self, stamp: Stamp) -> bool {
         self.0.is_none_or(|last| stamp > last)
     }
 
-    /// The registrations that are still ahead.
+    /// The registrations that the walk has yet to visit.
     #[must_use]
     pub fn rest(self) -> Span<Registrations> {
         self.0.map_or_else(Span::all, Span::after)
     }
 }
 
-/// The stored bytes are the least key that is still ahead.
+/// The stored bytes are the least key that the walk has yet to visit.
 impl Record for WalkedTo {
     fn encode(&self) -> Vec<u8> {
         codec::encode(&self.rest().first_bytes())

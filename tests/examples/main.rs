@@ -1,4 +1,4 @@
-//! The examples as somebody would run them: real nodes, a real PostgreSQL, a browser's requests.
+//! Runs the examples as a user would: with real nodes, a real PostgreSQL, and requests like those of a browser.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -27,7 +27,7 @@ use forename::transport::Cuts;
 use support::local::Local;
 use support::{claim, cluster, eventually};
 
-/// Founds a cluster that keeps events for no time at all.
+/// Founds a cluster with a `keep_events` of zero.
 async fn forgetful(label: &str, links: Arc<Cuts>) -> Local {
     let keep_events = Some(Keep::For(Span(Duration::ZERO)));
     let settings = ClusterSettings::default().with(&ClusterSettingsBody { keep_events, ..Default::default() });
@@ -35,7 +35,8 @@ async fn forgetful(label: &str, links: Arc<Cuts>) -> Local {
     Local::start_otherwise(change, tempfile::tempdir().unwrap(), label, links, None).await
 }
 
-/// Registers, and waits until the clock has gone on: whoever registers next does so later, and not in the same millisecond.
+/// Registers, and waits until the clock has advanced, so that a later registration does not fall into the same
+/// millisecond.
 async fn claim_first(client: &Client, body: &RegistrationBody) -> Registration {
     let first = claim(client, body).await;
     eventually("the clock goes on", async || {

@@ -1,4 +1,4 @@
-//! A PostgreSQL server for one test: its own directory, a Unix socket in it, no port.
+//! A PostgreSQL server for one test, with a directory of its own, a Unix socket in it, and no port.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{eventually, skipped};
 
-/// Where Debian's package has the server, by version; elsewhere it is on the path.
+/// The directory of the server in Debian's package, by version. On other systems the server is on the path.
 const DEBIAN: &str = "/usr/lib/postgresql";
 const SCHEMA: &str = include_str!("../../examples/signup/schema.sql");
 
@@ -20,7 +20,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// None where PostgreSQL is not installed, which is said; on the machine that runs the gate that is a failure.
+    /// Returns none where PostgreSQL is not installed, and prints that. On the CI machine that is a failure.
     pub(crate) async fn start() -> Option<Self> {
         match Self::try_start() {
             Ok(postgres) => {
@@ -42,7 +42,7 @@ impl Postgres {
         let dir = tempfile::tempdir().map_err(said("no directory"))?;
         let program = |name: &str| {
             let mut command = Command::new(program(name));
-            // The server refuses to run as root, so there it is the user that Debian's package makes.
+            // The server refuses to run as root, so for root it runs as the user that Debian's package makes.
             if user_id() == Some(0) {
                 let (user, group) = (number("-u")?, number("-g")?);
                 chown(dir.path(), Some(user), Some(group)).map_err(said("the directory keeps its owner"))?;
@@ -59,7 +59,7 @@ impl Postgres {
         }
         let log = std::fs::File::create(dir.path().join("log")).map_err(said("a log"))?;
         let mut server = program("postgres")?;
-        // The machine is not switched off in a test, so nothing need be synced.
+        // The machine does not lose power in a test, so nothing needs to be synced.
         server.arg("-D").arg(&data).arg("-k").arg(dir.path()).args(["-h", "", "-F"]);
         let server = server.stdout(Stdio::null()).stderr(log).spawn().map_err(said("postgres"))?;
         Ok(Self { server, dir })
@@ -95,13 +95,14 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The fast shutdown: killed, it would leave shared memory behind. It may have ended already.
+        // This is the fast shutdown. A server that is killed would leave shared memory behind. It may have ended
+        // already.
         let _ = Command::new("kill").args(["-s", "INT", &self.server.id().to_string()]).status();
         let _ = self.server.wait();
     }
 }
 
-/// The latest version's, then whatever the path has.
+/// Finds a program of the latest installed version, or else on the path.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let programs = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists());

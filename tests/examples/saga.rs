@@ -1,4 +1,4 @@
-//! The saga's process manager, stopped after each of its steps.
+//! Tests of the saga's process manager, which is stopped after each of its steps.
 
 #[path = "../../examples/saga/account.rs"]
 mod account;
@@ -23,10 +23,11 @@ use crate::support::local::{self, Local};
 use crate::support::{all_members, claim, eventually, id, same, user};
 use crate::{claim_first, forgetful};
 
-/// More steps than a story has.
+/// A number of steps that no story exceeds.
 const ENOUGH: usize = 40;
 
-/// Three people: one whose name somebody else has claimed behind a cut, one with a name of her own, one with none.
+/// Three people: one whose name somebody else has claimed behind a cut, one whose name nobody else claims, and one
+/// whose name is not valid.
 struct Story {
     bob: Uuid,
     carol: Uuid,
@@ -46,14 +47,14 @@ impl Story {
     fn sign_up(&self, store: &mut EventStore) {
         let names = [self.contested(), format!("carol{}", self.number), "no name".to_owned()];
         for (id, name) in [self.bob, self.carol, self.eve].into_iter().zip(names) {
-            // Whoever was told that the sign-up was taken does not send it again.
+            // A person who was told that the sign-up was accepted does not send it again.
             if store.account(id) == Account::New {
                 store.dispatch(id, Command::SignUp { name }, None).unwrap();
             }
         }
     }
 
-    /// Runs on until everybody knows; nobody may be told anything twice on the way.
+    /// Runs until all three have an outcome. Checks that nobody is told anything twice.
     async fn to_its_end(&self, file: &Path, node: &Client) {
         let mut manager = open(file, node);
         self.sign_up(&mut manager.store);
@@ -91,7 +92,7 @@ fn open(file: &Path, node: &Client) -> ProcessManager {
     ProcessManager::new(EventStore::open(file).unwrap(), node.clone())
 }
 
-/// Takes steps until there is nothing to do, and at most so many; how many are left.
+/// Takes steps until there is nothing to do, and at most `at_most`. Returns how many are left.
 async fn steps(manager: &mut ProcessManager, mut at_most: usize) -> usize {
     while at_most > 0 && manager.step().await.unwrap() != Step::Idle {
         at_most -= 1;
@@ -135,7 +136,8 @@ async fn stopped_after_any_step_it_goes_on_without_a_loss_or_a_duplicate() {
     }
     assert!(number > 6, "the last story ended after {number} steps, so others were not stopped in between");
 
-    // The same where it is stopped while it writes: at the beginning, in the midst and before the end of each line.
+    // The same must hold where it is stopped while it writes a line: at its beginning, in its middle and before its
+    // end.
     let (story, whole) = (Story::new(number), std::fs::read(file(number)).unwrap());
     let mut line = 0;
     for end in (0..whole.len()).filter(|place| whole[*place] == b'\n') {
@@ -151,7 +153,7 @@ async fn stopped_after_any_step_it_goes_on_without_a_loss_or_a_duplicate() {
             async |owner: Uuid| clients[1].owner(&owner.to_string(), None, None).await.unwrap().registrations;
         let Story { bob, carol, .. } = Story::new(number);
         assert_eq!(of_owner(carol).await.len(), 1);
-        // Where it was stopped before it asked for him he was refused at once, and is not registered.
+        // Where it was stopped before it asked for him, he was refused at once and is not registered.
         let asked_in_time = of_owner(bob).await;
         assert!(asked_in_time.len() <= 1 && (number < 3 || !asked_in_time.is_empty()), "{number}: {asked_in_time:?}");
     }
@@ -170,7 +172,7 @@ async fn events_that_are_not_kept_any_more_are_made_up_for_by_asking_again() {
     all_members(&clients).await;
     let file = dir.path().join("events");
 
-    // Something that the feed told, so that there is a place from which it cannot go on.
+    // The feed must have told something, so that there is a cursor from which it cannot go on.
     let first = Story::new(0);
     claim_first(&clients[0], &user(&first.contested(), "ann")).await;
     first.to_its_end(&file, &clients[1]).await;

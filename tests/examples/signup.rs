@@ -1,4 +1,4 @@
-//! The sign-up application, as a process, driven as a browser drives it.
+//! Tests of the sign-up application as a process, with requests like those of a browser.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use crate::support::process::{Guarded, lines};
 use crate::support::{all_members, claim, eventually, same, user, within};
 use crate::{claim_first, forgetful};
 
-/// A browser's view of an answer.
+/// An answer as a browser sees it.
 struct Page {
     status: u16,
     text: String,
@@ -42,7 +42,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     rest.split_once(after).unwrap().0
 }
 
-/// The application; it does not outlive the test.
+/// The application. It is killed at the end of the test.
 struct App {
     child: Guarded,
     base: Url,
@@ -64,7 +64,7 @@ impl App {
         Self { child, base, browser: crate::support::http().build().unwrap() }
     }
 
-    /// As `kill -9` does it.
+    /// Kills the application like `kill -9`.
     fn kill(mut self) {
         self.child.0.kill().unwrap();
         self.child.0.wait().unwrap();
@@ -98,7 +98,7 @@ impl App {
         self.post("/", &fields).await
     }
 
-    /// Logs in until the account's page shows this standing.
+    /// Loads the account's page until it shows this standing.
     async fn stands(&self, owner: Uuid, standing: &str) -> Page {
         eventually("the account's page shows what became of it", async || {
             let page = self.get(&format!("/account/{owner}")).await;
@@ -135,19 +135,19 @@ async fn number(database: &tokio_postgres::Client, query: &str) -> i64 {
     database.query_one(query, &[]).await.unwrap().get(0)
 }
 
-/// How often an owner was written to about something.
+/// Counts the mails to an owner about something.
 async fn mails(database: &tokio_postgres::Client, owner: Uuid, about: &str) -> i64 {
     let query = "select count(*) from mail where owner = $1 and about::text = $2";
     database.query_one(query, &[&owner, &about]).await.unwrap().get(0)
 }
 
-/// How far the application has read the only feed that it follows.
+/// Returns the cursor of the only feed that the application follows.
 async fn cursor(database: &tokio_postgres::Client) -> Option<Cursor> {
     let row = database.query_opt("select cursor from feed", &[]).await.unwrap()?;
     Some(row.get::<_, &str>(0).parse().unwrap())
 }
 
-/// Waits until the application has applied all that the node has told so far.
+/// Waits until the application has applied all events that the node has told so far.
 async fn all_is_read(database: &tokio_postgres::Client, node: &Client) {
     let last = node.cluster().await.unwrap().events.last;
     eventually("the feed is read to its end", async || {
@@ -170,28 +170,28 @@ async fn alice_signs_up_and_whoever_comes_next_is_told_in_the_same_request() {
     page.says(201, "Welcome, &lt;i&gt;Al&lt;/i&gt;");
     app.stands(alice, "active").await.says(200, "<b>alice</b> is yours");
 
-    // At the other node, with another database, by another way to write it.
+    // Bob asks at the other node, with another database, for another spelling of the name.
     let (bob, page) = other.sign_up("Alice", "bob@example.org").await;
     page.says(409, "Alice is not available. Free are <b>");
     assert_eq!(page.owner(), bob);
     other.stands(bob, "unavailable").await;
-    // What people type is no HTML, neither in the form nor beside it.
+    // Text that people type is escaped, both in the form and beside it.
     let (_, page) = other.sign_up("\"><script> alert('&')</script>", "").await;
     let escaped = "&quot;&gt;&lt;script&gt; alert(&#39;&amp;&#39;)&lt;/script&gt;";
     page.says(422, &format!("{escaped} cannot be used: "));
     page.says(422, &format!("name=\"username\" value=\"{escaped}\""));
     assert!(!page.text.contains("<script") && !page.text.contains("<i>"), "{}", page.text);
 
-    // The form comes back filled in, to be sent with one of the names that are free; the address is still theirs.
+    // The form comes back filled in, so that it can be sent with one of the free names. The address is still free too.
     let free = between(&page_with_alternatives(&other, bob).await, "Free are <b>", "</b>").to_owned();
     other.sign_up_as(bob, &free, "bob@example.org").await.says(201, "follow the link");
     other.stands(bob, "reserved").await;
 
-    // Sent twice, it is one sign-up.
+    // A form that is sent twice is one sign-up.
     app.sign_up_as(alice, "alice", "").await.says(201, "Welcome");
     let of_alice = nodes[1].client.owner(&alice.to_string(), None, None).await.unwrap().registrations;
     assert_eq!(of_alice.len(), 1, "{of_alice:?}");
-    // Nobody was written to about what a page has told them.
+    // Nobody got a mail about an outcome that a page has shown.
     let database = postgres.connect("there").await;
     all_is_read(&database, &nodes[1].client).await;
     assert_eq!(number(&database, "select count(*) from mail where about <> 'reserved'").await, 0);
@@ -222,7 +222,8 @@ async fn who_loses_across_a_cut_is_told_once_also_where_the_application_dies_in_
     page.says(202, "We will tell you on");
     app.stands(bob, "pending").await.says(200, "still making sure");
 
-    // It dies within the transaction that tells bob: after his account was changed, before his mail is written.
+    // The application is killed within the transaction that tells bob: after his account was changed and before his
+    // mail is written.
     let mut blocker = postgres.connect("signup").await;
     let lock = blocker.transaction().await.unwrap();
     lock.batch_execute("lock table mail in exclusive mode").await.unwrap();
@@ -241,7 +242,7 @@ async fn who_loses_across_a_cut_is_told_once_also_where_the_application_dies_in_
     assert_eq!(page.owner(), bob);
     app.stands(cid, "active").await;
 
-    // Even read again from the first event on, the feed tells nobody anything twice.
+    // Nobody is told anything twice, even where the feed is read again from the first event on.
     app.kill();
     database.execute("update feed set cursor = split_part(cursor, '-', 1) || '-0'", &[]).await.unwrap();
     let app = start().await;
@@ -254,8 +255,8 @@ async fn who_loses_across_a_cut_is_told_once_also_where_the_application_dies_in_
     local::shutdown(nodes).await;
 }
 
-/// Has the page's change of the account wait until the feed has queued the mail: the page's statement is the one that
-/// leaves the secret alone.
+/// Makes the page's change of the account wait until the feed has queued the mail. The page's statement is the one that
+/// does not change the secret.
 const THE_FEED_IS_FASTER: &str = "
     create function wait_for_mail() returns trigger language plpgsql as $$ begin
         while current_query() not like '%secret%' and not exists (select from mail) loop
@@ -350,7 +351,7 @@ async fn an_address_is_reserved_until_it_is_verified_or_free_again() {
     let outbox = app.get("/outbox").await;
     outbox.says(200, "To Ann@Example.org: The name ann is yours once you have verified this address.");
     let link = between(&outbox.text, "href=\"", "\"").to_owned();
-    // Looking at the link does nothing: mail filters do.
+    // Opening the link changes nothing, because mail filters open links.
     app.get(&link).await.says(200, "Ann@Example.org is mine");
     assert_eq!(mails(&database, ann, "active").await, 0);
     app.stands(ann, "reserved").await;
@@ -369,7 +370,7 @@ async fn an_address_is_reserved_until_it_is_verified_or_free_again() {
     if let Some(secret) = late.get::<_, Option<Uuid>>(0) {
         app.post(&format!("/verify/{secret}"), &[]).await.says(410, "too late");
     }
-    // Both names can be had again, by anybody.
+    // Both names are free again for anybody.
     app.sign_up_as(dan, "dan", "").await.says(201, "all set");
     app.stands(dan, "active").await;
     assert!(node.client.name("email", "dan@example.org").await.unwrap().available);
@@ -386,7 +387,7 @@ async fn where_the_first_node_is_gone_the_second_answers_and_what_nobody_answere
     let (alice, page) = app.sign_up("alice", "").await;
     page.says(201, "Welcome");
     app.stands(alice, "active").await;
-    // Where nothing was sent nothing can have been taken, so the refusal counts at once.
+    // Where no request was sent no node can have accepted it, so the refusal counts at once.
     let (_, page) = app.sign_up("alice", "").await;
     page.says(409, "alice is not available");
     app.kill();
@@ -430,7 +431,7 @@ async fn what_was_told_while_nobody_listened_for_too_long_is_read_from_the_regis
     cuts.heal();
     let mut others = 0;
     eventually("the node has forgotten what the application has not read", async || {
-        // The newest events stay, whatever their age: others push them out.
+        // The newest events stay whatever their age is, until later events push them out.
         others += 1;
         claim(node, &user(&format!("other{others}"), "cid")).await;
         match node.events(read, &EventQuery::default()).await {

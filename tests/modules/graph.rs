@@ -1,8 +1,8 @@
-//! Which module of a library uses which, read from the text of its files with `syn`: a parser knows comments, strings,
-//! nested groups and macros apart, which a search for lines does not.
+//! Finds which module of a library uses which other one. The files are parsed with `syn`, which tells comments,
+//! strings, nested groups and macros apart, as a search for lines cannot.
 //!
-//! A path is followed to the module that has the item: through re-exports, which by themselves are no use. What is only
-//! compiled for tests is left out. Methods are not seen, because their calls name no module.
+//! A path is followed to the module that defines the item, through re-exports, which do not count as a use. Code that
+//! is compiled for tests only is left out. Calls of methods are not seen, because they name no module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,37 +11,37 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree, Visibility};
 
-/// By module, the modules that it uses.
+/// The modules that each module uses.
 pub(crate) type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// The modules of a library, by path: the root is the empty one.
+/// The modules of a library, by path. The path of the root is empty.
 pub(crate) struct Graph {
     modules: BTreeMap<String, Module>,
     uses: Vec<(String, String, String)>,
     edges: Edges,
 }
 
-/// What the text of a module says.
+/// The contents of a module.
 #[derive(Default)]
 struct Module {
     children: BTreeSet<String>,
-    /// Names that a `use` brings in, with what they stand for.
+    /// The names that a `use` brings in, with their paths.
     imports: BTreeMap<String, Vec<String>>,
-    /// What `use` brings in as a whole.
+    /// The paths of glob imports.
     globs: Vec<Vec<String>>,
-    /// The items that it has itself.
+    /// The items that the module defines.
     items: BTreeSet<String>,
-    /// Paths that are used.
+    /// The paths that are used.
     paths: BTreeSet<Vec<String>>,
 }
 
-/// The top-level module of a module.
+/// The top-level module that contains a module.
 pub(crate) fn top(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
 impl Graph {
-    /// Reads a library from its root on.
+    /// Reads a library, beginning with its root.
     pub(crate) fn read(root: &Path) -> Self {
         let mut graph = Self { modules: BTreeMap::new(), uses: Vec::new(), edges: Edges::new() };
         graph.read_file(root, String::new(), &directory(root, true));
@@ -60,7 +60,7 @@ impl Graph {
         &self.edges
     }
 
-    /// Each use: by which module, of which one, and as which path.
+    /// Each use: the module that uses, the module that is used, and the path.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.uses.iter().map(|(from, to, what)| (from.as_str(), to.as_str(), what.as_str()))
     }
@@ -93,7 +93,7 @@ impl Graph {
         self.modules.insert(name, module);
     }
 
-    /// The module that has what a path names, as it is written in a module.
+    /// Finds the module that defines the item of a path that is written in module `from`.
     fn resolve(&self, from: &str, path: &[String], depth: usize) -> Option<String> {
         let mut at = from.to_owned();
         let mut rest = path;
@@ -132,13 +132,13 @@ impl Graph {
     }
 }
 
-/// Where the modules of a file's children are.
+/// The directory of the child modules of a file.
 fn directory(file: &Path, is_root: bool) -> PathBuf {
     let parent = file.parent().unwrap_or(Path::new("")).to_owned();
     if is_root { parent } else { parent.join(file.file_stem().unwrap_or_default()) }
 }
 
-/// Whether a path leads to a module of the library, and not to another library or an item.
+/// Returns true where a path leads to a module of the library, and not to another library or an item.
 fn is_inner(path: &[String], children: &BTreeSet<String>) -> bool {
     path.first().is_some_and(|first| matches!(first.as_str(), "crate" | "self" | "super") || children.contains(first))
 }
@@ -154,7 +154,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
 #[derive(Default)]
 struct Reader {
     module: Module,
-    /// How deep in modules that have no file of their own.
+    /// The depth of the current module within inline modules.
     inline: usize,
 }
 
@@ -187,7 +187,7 @@ impl Reader {
         }
     }
 
-    /// A path as it would be written outside of the modules that have no file of their own.
+    /// Returns a path as it would be written outside of the inline modules.
     fn outer(&self, path: Vec<String>) -> Vec<String> {
         let ups = path.iter().take_while(|name| *name == "super").count();
         path.into_iter().skip(ups.min(self.inline)).collect()
@@ -254,7 +254,7 @@ impl<'ast> Visit<'ast> for Reader {
         visit::visit_path(self, path);
     }
 
-    /// What stands in a macro is not parsed: paths are looked for among its tokens.
+    /// The contents of a macro are not parsed. Paths are searched for among its tokens.
     fn visit_macro(&mut self, macro_: &'ast syn::Macro) {
         let text = macro_.tokens.to_string().replace(" :: ", "::");
         let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
@@ -265,7 +265,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// The circles of a graph: the sets of nodes that can all be reached from each other.
+/// Finds the circles of a graph: the sets of nodes that can all be reached from each other.
 pub(crate) fn circles(edges: &Edges) -> Vec<BTreeSet<String>> {
     let reach = |from: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);

@@ -1,9 +1,10 @@
-//! No module is in a circle with another.
+//! Checks that no modules use each other in a circle.
 //!
-//! Two graphs are looked at, of `src` and of `sim/src`: one whose nodes are the top-level modules, in which no circle may
-//! be at all, and one whose nodes are the files. The circles of files that still stand are in `circles.txt`, each with a
-//! reason; a new one fails the test, and so does one in the list that is gone. After a change of files
-//! `RENEW=1 cargo test --test modules` writes the list anew and keeps the reasons.
+//! Two graphs are checked, each for `src` and for `sim/src`. The nodes of one are the top-level modules, and it may
+//! have no circle at all. The nodes of the other are the files. The circles of files that still exist are listed in
+//! `circles.txt`, each with a reason. The test fails for a circle that is not in the list, and for one in the list that
+//! no longer exists. After a change of files `RENEW=1 cargo test --test modules` writes the list again and keeps the
+//! reasons.
 
 mod graph;
 
@@ -13,7 +14,7 @@ use std::{env, fs};
 
 use graph::{Graph, circles};
 
-/// The libraries whose modules are looked at.
+/// The libraries whose modules are checked.
 const LIBRARIES: [(&str, &str); 2] = [("forename", "src/lib.rs"), ("forename-sim", "sim/src/lib.rs")];
 
 const LIST: &str = "tests/modules/circles.txt";
@@ -23,14 +24,14 @@ const HEADER: &str = "\
 # `RENEW=1 cargo test --test modules` writes this list anew and keeps the reasons.
 ";
 
-/// Stands where a reason is to be written.
+/// A placeholder for a reason that is still to be written.
 const NO_REASON: &str = "?";
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The circles of files that stand in the list, with their reasons.
+/// Reads the circles of files in the list, with their reasons.
 fn listed(text: &str) -> BTreeMap<BTreeSet<String>, String> {
     let mut circles: Vec<(String, BTreeSet<String>)> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
@@ -42,7 +43,7 @@ fn listed(text: &str) -> BTreeMap<BTreeSet<String>, String> {
     circles.into_iter().map(|(reason, circle)| (circle, reason)).collect()
 }
 
-/// The list of these circles. Where one of them shares most with an old one, it has the reason of that.
+/// Writes a list of these circles. A circle gets the reason of the old circle with which it shares the most files.
 fn list(found: &BTreeSet<BTreeSet<String>>, known: &BTreeMap<BTreeSet<String>, String>) -> String {
     let mut text = HEADER.to_owned();
     for circle in found {
@@ -54,7 +55,7 @@ fn list(found: &BTreeSet<BTreeSet<String>>, known: &BTreeMap<BTreeSet<String>, S
     text
 }
 
-/// The circles of the files of all libraries. A file is called by its library and its module.
+/// Finds the circles of files of all libraries. The name of a file is its library and its module.
 fn circles_of_files() -> BTreeSet<BTreeSet<String>> {
     let of = |(library, file): (&str, &str)| -> Vec<BTreeSet<String>> {
         let graph = Graph::read(&root().join(file));
@@ -107,7 +108,7 @@ fn the_circles_of_files_are_those_of_the_list() {
     assert!(silent.is_empty(), "circles in {LIST} have no reason: {silent:#?}");
 }
 
-/// What the files of these circles use of each other.
+/// Lists what the files of these circles use of each other.
 fn why(new: &[&BTreeSet<String>]) -> String {
     let mut text = String::new();
     for (library, file) in LIBRARIES {

@@ -1,5 +1,5 @@
-//! A browser on the operator's machine: a page in it that tries what it can at a node, and the node's own. Skipped where
-//! there is no Chromium.
+//! Tests with a browser on the operator's machine: a foreign page that tries calls at a node, and the node's own page.
+//! They are skipped where there is no Chromium.
 
 use forename::model::NameStatus;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ use crate::support::browser::{browser, chromium};
 use crate::support::process::{Guarded, Home, Process, Serve};
 use crate::support::{all_members, claim, skipped, user_final, within};
 
-/// Tries the calls one after the other, and tells what it learned from each.
+/// A page that tries the calls one after the other, and shows what it learned from each.
 const PAGE: &str = r#"<!doctype html><script>
 const json = { "content-type": "application/json" };
 const tries = {
@@ -52,7 +52,7 @@ async fn a_page_of_another_origin_does_nothing_and_learns_nothing() {
     let home = Home::new();
     let listed = format!("http://localhost:{port}");
     let mut node = Process::start(&home, &Serve::new("a").with(&["--origins".to_owned(), listed.clone()])).await;
-    // Not alone, so that it could leave.
+    // The node is not the only member, so that it could leave.
     let newcomer = Home::new();
     let token = node.client.mint_token(None).await.unwrap();
     let other = Process::start(&newcomer, &Serve::new("b").join(node.peer, &token)).await;
@@ -69,7 +69,8 @@ async fn a_page_of_another_origin_does_nothing_and_learns_nothing() {
     let server = tokio::spawn(async move { axum::serve(pages, routes).await });
 
     let profile = tempfile::tempdir().unwrap();
-    // The same page from three places; only the listed one gets through, and even that not by a form.
+    // The same page is loaded from three origins. Only the listed one may make calls, and even that one not with a
+    // form.
     for (index, (address, lets_in)) in
         [(format!("http://127.0.0.1:{port}"), false), (format!("http://evil.example:{port}"), false), (listed, true)]
             .into_iter()
@@ -93,7 +94,7 @@ async fn a_page_of_another_origin_does_nothing_and_learns_nothing() {
         assert!(cluster.member && cluster.leaving_waits_for.is_none(), "{address}: a form made the node leave");
     }
 
-    // A page that has pointed its name at the node reads what this reads.
+    // This reads what a page could read whose host name resolves to the node.
     let rebound = format!("http://evil.example:{}/v1/cluster", node.http.port());
     let dom = browser(program, &profile.path().join("rebound")).args(["--dump-dom", &rebound]).output().unwrap();
     let dom = String::from_utf8_lossy(&dom.stdout).into_owned();
@@ -109,7 +110,7 @@ async fn the_page_of_the_interface_shows_every_call_with_nothing_from_elsewhere(
     let node = Process::start(&home, &Serve::new("a")).await;
     let profile = tempfile::tempdir().unwrap();
     let mut opened = browser(program, profile.path());
-    // Time goes on only while nothing is under way, so the page has read the document at the end of it.
+    // Virtual time passes only while no request is under way, so the page has read the document when it ends.
     opened.args(["--virtual-time-budget=10000", "--dump-dom", &format!("{}/docs", node.url())]);
     let opened = tokio::task::spawn_blocking(move || opened.output().unwrap());
     let opened = within("the page is shown", opened).await.unwrap();

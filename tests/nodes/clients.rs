@@ -1,5 +1,5 @@
-//! The clients in `clients/`: each follows three real nodes, one of which it kills. Skipped where the gate has not installed
-//! what they are run with.
+//! Tests of the clients in `clients/`: each follows three real nodes, one of which it kills. They are skipped where the
+//! tools to run them are not installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,11 +22,11 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Tells a client's tests where the nodes are.
+/// Gives the addresses of the nodes to the tests of a client.
 fn tell(command: &mut Command, three: &Three) {
     let addresses: Vec<_> = three.nodes.iter().map(Process::url).collect();
     command.env("FORENAME_NODES", addresses.join(",")).env("FORENAME_FIRST", three.nodes[0].id().to_string());
-    // Nothing is written beside the sources.
+    // No files are written beside the sources.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
 }
 

@@ -1,4 +1,5 @@
-//! Wall clocks that are off, at boot or while their nodes run: those that are right go on, and each says whose is off.
+//! Tests of wall clocks that are off, at boot or while their nodes run: nodes whose clocks are right go on, and each
+//! says whose clock is off.
 
 use forename::model::{Cluster, Registration};
 use forename::model::{ProblemType, Status};
@@ -11,7 +12,7 @@ use crate::support::{all_members, claim, cluster, eventually, user, user_final};
 
 const HOUR: i64 = 3600;
 
-/// A node, and the clock of the machine it runs on.
+/// A node, and the clock of its machine.
 struct Machine {
     label: String,
     home: Home,
@@ -32,14 +33,14 @@ impl Machine {
         Self { label: label.to_owned(), home, clock, node }
     }
 
-    /// Runs again, at its old addresses.
+    /// Runs the node again, at its old addresses.
     async fn run_again(&mut self) {
         let mut serve = Serve::new(&self.label).at(self.node.http, self.node.peer);
         serve.variables = self.clock.variables();
         self.node = Process::start(&self.home, &serve).await;
     }
 
-    /// Waits until it knows that its clock is off, and says so to everybody who asks.
+    /// Waits until the node knows that its clock is off, and checks that it answers so.
     async fn is_suspect(&self) {
         eventually(&format!("{} knows that its clock is off", self.label), async || {
             let off = cluster(&self.node.client).await?.clock_suspect_ms;
@@ -53,7 +54,7 @@ impl Machine {
         assert_eq!(problem.problem_type, ProblemType::ClockSuspect);
     }
 
-    /// Waits until it takes its clock for right again.
+    /// Waits until the node takes its clock to be right again.
     async fn is_right(&self) {
         eventually(&format!("the clock of {} is right", self.label), async || match self.readiness().await {
             (StatusCode::OK, _) => Ok(()),
@@ -74,13 +75,13 @@ impl Machine {
         taken
     }
 
-    /// How often it has written a line with these words.
+    /// Counts the lines of the log with these words.
     fn said(&self, words: &str) -> usize {
         self.home.read_log().lines().filter(|line| line.contains(words)).count()
     }
 }
 
-/// So many machines whose nodes are members of one cluster; none where no clock can be set here.
+/// Starts so many machines, whose nodes are members of one cluster. Returns none where no clock can be set here.
 async fn machines(count: usize) -> Option<Vec<Machine>> {
     let mut machines: Vec<Machine> = Vec::new();
     for label in ["a", "b", "c", "d", "e"].into_iter().take(count) {
@@ -95,7 +96,7 @@ fn clients(machines: &[Machine]) -> Vec<forename::Client> {
     machines.iter().map(|machine| machine.node.client.clone()).collect()
 }
 
-/// All take names, and agree on what was taken.
+/// Registers a name at each node, and checks that all agree.
 async fn all_go_on(machines: &[Machine], round: &str) {
     for machine in machines {
         machine.is_right().await;
@@ -125,7 +126,7 @@ async fn one_of_three_whose_clock_is_off_takes_no_names_and_the_others_do() {
         c.clock.set(0);
         all_go_on(&machines, &format!("again{round}")).await;
     }
-    // A line at each change, and no more.
+    // There is one line for each change, and no other.
     assert_eq!((c.said("clock is off from the median"), c.said("clock is right again")), (4, 4));
     for right in [a, b] {
         assert_eq!((right.said("clock is off from the median"), right.said("does not take our ops")), (0, 0));
@@ -180,7 +181,8 @@ async fn a_clock_that_is_off_at_boot_leaves_no_trace_once_it_is_right() {
         let late = machines[2].takes(&format!("late{round}")).await;
         assert!(late.accepted_at.0.0.abs_diff(time.0.0) < 60_000, "{:?} at {time:?}", late.accepted_at);
     }
-    // All of them at once, as after a power cut without a network for the time service: they agree, and are right later.
+    // All clocks are off at once, as after a power cut without a network for the time service. The clocks agree, and
+    // are right later.
     for machine in &mut machines {
         machine.node.terminate().await;
         machine.clock.set(-HOUR);

@@ -1,4 +1,4 @@
-//! The commands as a user types them.
+//! Tests of the commands as a user types them.
 
 use std::process::{Output, Stdio};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::process::{Guarded, Home, Process, Serve, Three, command, lines, run};
 use crate::support::{DEADLINE, all_members, eventually, id, same, within};
 
-/// Exit codes as the manual lists them.
+/// The exit codes in the manual.
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
@@ -17,7 +17,7 @@ const UNREACHABLE: i32 = 5;
 const NOT_ALLOWED: i32 = 6;
 const UNHEALTHY: i32 = 10;
 
-/// A user at a terminal, whose node is at this address.
+/// A user at a terminal, with the address of a node.
 struct User(String);
 
 impl User {
@@ -25,12 +25,12 @@ impl User {
         Self(node.url())
     }
 
-    /// Types a command, its words parted by blanks.
+    /// Runs a command, whose words are separated by spaces.
     fn types(&self, words: &str) -> Output {
         run(command(&[]).args(words.split(' ')).env("FORENAME_NODE", &self.0))
     }
 
-    /// Types it and expects this exit code; what it prints.
+    /// Runs a command, which must end with this exit code. Returns its output.
     fn gets(&self, exit: i32, words: &str) -> String {
         let output = self.types(words);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -40,13 +40,13 @@ impl User {
         out.into_owned()
     }
 
-    /// The same as JSON.
+    /// Runs a command, which must end with this exit code. Returns its output as JSON.
     fn reads(&self, exit: i32, words: &str) -> Value {
         let text = self.gets(exit, &format!("{words} --output json"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("forename {words}: {error}\n{text}"))
     }
 
-    /// Looks at a name until it can be had: that a claim has ended is not final at once.
+    /// Looks up a name until it is free. The end of a claim is not final at once.
     async fn sees_free(&self, name: &str) {
         let free = async || same(&self.reads(DONE, &format!("show {name}"))["status"], &"available".into());
         eventually(&format!("{name} is free"), free).await;
@@ -105,7 +105,7 @@ async fn a_user_reserves_and_activates() {
     let reserved = user.reads(DONE, &words);
     assert_eq!(reserved["id"], reservation.to_string());
     assert!(reserved["expires_at"].is_string());
-    // Asked again, it is the same one.
+    // The same command again gives the same registration.
     assert_eq!(user.reads(DONE, &words)["stamp"], reserved["stamp"]);
     user.gets(FAILED, &format!("claim email/bob@example.org --owner bob --id {reservation}"));
 
@@ -155,7 +155,7 @@ async fn a_claim_that_cannot_be_decided_exits_as_still_pending() {
     let user = User::of(&three.nodes[0]);
     let pending = user.reads(PENDING, "claim username/alice --owner ann --wait --timeout 100ms");
     assert_eq!((&pending["status"], &pending["waiting_for"][0]["label"]), (&"pending".into(), &"c".into()));
-    // Who does not wait has done what was asked.
+    // A claim that does not wait for its outcome succeeds.
     user.gets(DONE, "claim username/bob --owner ann");
     three.run_again(2).await;
     let id = pending["id"].as_str().unwrap().parse().unwrap();
@@ -183,7 +183,7 @@ async fn a_user_evicts_a_member_and_has_another_leave() {
     user.gets(DONE, "claim username/bob --owner ann --wait --timeout 60s");
     user.gets(FAILED, "member leave");
 
-    // One who is left alone can begin one eviction, as two could stay, but not finish it.
+    // A member that is left alone can begin one eviction, because two members would stay. It cannot finish it.
     let mut three = Three::start().await;
     let user = User::of(&three.nodes[0]);
     three.nodes[1].kill();
@@ -250,7 +250,7 @@ async fn an_error_is_a_problem_document_for_programs() {
     assert_eq!(unknown["type"], "urn:forename:problem:no-registration");
     let wrong = user.reads(USAGE, "show alice");
     assert_eq!((&wrong["type"], wrong.get("status")), (&"urn:forename:problem:usage".into(), None));
-    // One document, also where there is a result to print.
+    // Exactly one document is printed, also where there is a result.
     let words = format!("claim username/carol --owner cid --id {}", id(1));
     user.gets(DONE, &format!("{words} --wait"));
     user.gets(DONE, "release username/carol --owner cid");
@@ -267,7 +267,7 @@ async fn a_command_goes_to_the_next_node_where_one_is_down() {
     let claimed = user.reads(DONE, &format!("claim username/alice --owner ann --id {}", id(1)));
     let shown = user.reads(DONE, &format!("show {}", id(1)));
     assert_eq!((&shown["stamp"], &shown["owner"]), (&claimed["stamp"], &"ann".into()));
-    // The same where the node is given twice instead of with a comma, and where the first one lives.
+    // The same is true where `--node` is given twice instead of once with a comma, and where the first node runs.
     let again = format!("claim username/alice --owner ann --id {} --node {} --node {}", id(1), nodes[2], nodes[0]);
     assert_eq!(user.reads(DONE, &again)["stamp"], claimed["stamp"]);
     three.nodes[1].kill();

@@ -1,4 +1,4 @@
-//! kill -9 in the middle of a load.
+//! Tests of nodes that are killed with `kill -9` under load.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use crate::support::facts::{agreed, agreed_but_for, feed, registrations};
 use crate::support::process::Three;
 use crate::support::{claim, claim_until_answered, configured, eventually, id, is_back, is_out, user, user_final};
 
-/// Clients at work at once: two thirds at the node that is killed, with each third name claimed by two of them.
+/// The number of clients at once. Two thirds of them use the node that is killed, and each third name is claimed by two
+/// of these.
 const WORKERS: usize = 9;
 const ROUNDS: usize = 3;
-/// Claims answered by all clients together between two kills.
+/// The number of answered claims of all clients together between two kills.
 const PER_ROUND: usize = 150;
 
-/// What one client was told.
+/// The answers that one client got.
 #[derive(Default)]
 struct Told {
     accepted: BTreeMap<Uuid, (RegistrationBody, Registration)>,
@@ -71,7 +72,7 @@ async fn work(worker: usize, client: Client, stop: Arc<AtomicBool>, answered: Ar
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        // Each third name is also claimed by the next two clients.
+        // Each third name is claimed by three clients with consecutive numbers.
         let rival = if number % 3 == 0 { worker / 3 } else { WORKERS + worker };
         let body = user(&format!("n{rival}x{number}"), &format!("owner{worker}"));
         let body = RegistrationBody { id: Some(id(worker * 1_000_000 + number)), ..body };
@@ -80,7 +81,7 @@ async fn work(worker: usize, client: Client, stop: Arc<AtomicBool>, answered: Ar
             Ok(registration) => drop(told.accepted.insert(chosen, (body, registration))),
             Err(error) => match error.problem().map(|problem| problem.problem_type) {
                 Some(ProblemType::NameTaken) => told.refused.push(chosen),
-                // The first try was accepted and had lost by the time of the second.
+                // The first attempt was accepted, and its registration had lost by the time of the second.
                 Some(ProblemType::RegistrationRejected) => {
                     let registration = error.problem().and_then(|problem| problem.registration.as_deref());
                     told.accepted.insert(chosen, (body, registration.unwrap().clone()));
@@ -93,12 +94,13 @@ async fn work(worker: usize, client: Client, stop: Arc<AtomicBool>, answered: Ar
     told
 }
 
-/// What was promised to clients is what all nodes hold.
+/// Checks that all nodes have what clients were told.
 fn kept(told: &[Told], all: &BTreeMap<Uuid, Registration>) {
     kept_but_for(told, all, |_| false);
 }
 
-/// The same, where a node was evicted: what it had taken and was not final may have been registered anew, by the same id.
+/// The same check where a node was evicted. Registrations that it had accepted and that were not final may have been
+/// registered again, under the same ids.
 fn kept_but_for(told: &[Told], all: &BTreeMap<Uuid, Registration>, may_be_void: impl Fn(&Registration) -> bool) {
     let accepted: BTreeMap<_, _> = told.iter().flat_map(|told| &told.accepted).collect();
     for (id, (body, registration)) in &accepted {
@@ -110,14 +112,14 @@ fn kept_but_for(told: &[Told], all: &BTreeMap<Uuid, Registration>, may_be_void: 
             assert_eq!(now.status, registration.status, "{id}: an answer was taken back");
         }
     }
-    // Every client asked on until it was answered, so there is nothing that nobody was told of.
+    // Every client repeated each request until it had an answer, so there is no registration that no client knows.
     assert_eq!(all.len(), accepted.len());
     let refused: Vec<_> = told.iter().flat_map(|told| &told.refused).collect();
     assert!(refused.iter().all(|id| !all.contains_key(id)), "a refused claim is registered");
     assert!(!refused.is_empty() || all.values().any(|registration| registration.status == Status::Rejected));
 }
 
-/// Follows the feed across all restarts until the node has told the final word on so many registrations.
+/// Follows the feed across all restarts, up to the outcome of the last registration.
 fn follow(client: &Client) -> JoinHandle<Vec<(Cursor, EventType, Uuid)>> {
     let mut stream = client.stream(None, EventQuery::default());
     tokio::spawn(async move {
@@ -163,7 +165,7 @@ async fn a_node_killed_under_load_again_and_again_loses_nothing() {
     let told = load.finish().await;
     kept(&told, &agreed(&clients).await);
 
-    // Asked once more with the same ids, here and elsewhere, a client gets what it got.
+    // A client that asks again with the same ids, at any node, gets the same registrations.
     for (id, (body, registration)) in told.iter().filter_map(|told| told.accepted.last_key_value()) {
         for client in &clients {
             let stamp = match client.register(body).await {
@@ -209,7 +211,7 @@ async fn nodes_restarted_in_turn_under_load_lose_nothing() {
     nothing_missed_or_twice(&clients, followers).await;
 }
 
-/// After so much silence a member is evicted in the test that follows: short, as the test waits for it.
+/// The value of `evict_after` in the next test. It is short, because the test waits for it.
 const EVICT_AFTER: &str = "3s";
 
 #[tokio::test]
@@ -224,7 +226,7 @@ async fn a_node_killed_under_load_is_evicted_by_itself_and_comes_back() {
     let killed = Instant::now();
     let final_then = registrations(&feed(&clients[0]).await);
 
-    // Answered only when it is final, which takes the eviction.
+    // This is answered only when it is final, which needs the eviction.
     let probe = claim(&clients[0], &user_final("probe", "probe")).await;
     assert_eq!(probe.status, Status::Confirmed);
     eprintln!("no confirmations for {:?}, with members evicted after {EVICT_AFTER}", killed.elapsed());

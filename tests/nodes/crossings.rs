@@ -1,5 +1,5 @@
-//! Joins, leaves and evictions that cross, as operators of real processes run into them: nobody is stuck, and each wait says
-//! what it waits for.
+//! Tests of joins, leaves and evictions that cross, as they happen to operators of real processes. No node is stuck,
+//! and each wait says what it waits for.
 
 use forename::Client;
 use forename::client::ClientError;
@@ -14,13 +14,13 @@ async fn node_of(client: &Client) -> NodeId {
     client.cluster().await.unwrap().node
 }
 
-/// How one more node is to be run that joins through a member.
+/// Options for a node that joins through a member.
 async fn joins(label: &str, sponsor: &Process) -> Serve {
     let token = sponsor.client.mint_token(None).await.unwrap();
     Serve::new(label).join(sponsor.peer, &token)
 }
 
-/// Every node takes a name, which becomes final, and all agree.
+/// Registers a name at every node, and checks that it becomes final and all agree.
 async fn all_go_on(clients: &[Client], round: &str) {
     all_members(clients).await;
     for (number, client) in clients.iter().enumerate() {
@@ -30,7 +30,7 @@ async fn all_go_on(clients: &[Client], round: &str) {
     agreed(clients).await;
 }
 
-/// Evicts as an operator does who tries again where the node has not heard of enough others just now.
+/// Evicts a node. Tries again while the asked node has not heard of enough others, as an operator would.
 async fn evict(by: &Client, node: NodeId) {
     eventually("the eviction begins", async || match by.evict(node, false).await {
         Ok(_) => Ok(()),
@@ -44,7 +44,7 @@ fn kind(error: &ClientError) -> Option<ProblemType> {
     error.problem().map(|problem| problem.problem_type)
 }
 
-/// Waits until a node knows that it has not heard of another for some heartbeats.
+/// Waits until a node has not heard of another one for some heartbeats.
 async fn misses(client: &Client, node: NodeId) {
     eventually("it was not heard of for long", async || {
         let seen = cluster(client).await?;
@@ -143,7 +143,8 @@ async fn a_newcomer_whose_sponsor_dies_gets_in_through_another() {
     let clients = three.clients();
     let c = node_of(&clients[2]).await;
     let (home, serve) = (Home::new(), joins("d", &three.nodes[2]).await);
-    // It has the address of its sponsor alone, so it waits until that is there again or it has learnt of others from it.
+    // The newcomer has the address of its sponsor only, so it waits until the sponsor is there again or it has learnt
+    // of other members from it.
     let operator = async {
         eventually("the sponsor has heard of it", async || {
             let known = cluster(&clients[2]).await?;

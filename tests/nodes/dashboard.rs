@@ -1,4 +1,4 @@
-//! The dashboard in a real browser. Skipped where there is no Chromium.
+//! Tests of the dashboard in a real browser. They are skipped where there is no Chromium.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, command, run};
 use crate::support::{all_members, claim, user, user_final};
 
-/// The row of an owner's registration in the feed, of this state.
+/// An expression that is true once the feed shows an owner's registration in this state.
 fn row(owner: &str, state: &str) -> String {
     format!(
         "[...document.querySelectorAll('#feed > .{state}')].some(row => row.textContent.includes('for {owner} at'))"
     )
 }
 
-/// The verdict of the page.
+/// An expression that is true once the page shows this verdict.
 fn verdict(word: &str) -> String {
     format!("document.querySelector('#verdict-title').textContent === '{word}'")
 }
@@ -38,7 +38,7 @@ async fn a_cut_a_conflict_the_heal_and_an_eviction_are_seen_without_a_reload() {
     page.shows("three members", "document.querySelectorAll('#members > .card').length === 3").await;
     page.value("window.opened = 'once'").await;
 
-    // Somebody takes a name by hand, and its outcome takes the place of `pending`.
+    // A name is claimed with the form, and its outcome replaces `pending`.
     page.types("#look-name", "carol").await;
     page.types("#claim-owner", "cid").await;
     page.click("#claim-form button").await;
@@ -91,7 +91,7 @@ async fn a_cut_a_conflict_the_heal_and_an_eviction_are_seen_without_a_reload() {
     page.shows("the winner", &winner).await;
     pictures(&mut page, "healed").await;
 
-    // A member that is gone is put out by whoever types its label.
+    // A member that is gone is evicted once the user has typed its label.
     let gone = nodes.remove(1);
     let node = gone.node().handle().node();
     gone.shutdown().await;
@@ -107,7 +107,7 @@ async fn a_cut_a_conflict_the_heal_and_an_eviction_are_seen_without_a_reload() {
     page.shows("the eviction", "document.querySelectorAll('#members > .card').length === 2").await;
     page.shows("that all is well again", &verdict("Healthy")).await;
 
-    // The feed stands while somebody reads it.
+    // The feed does not move while it is paused.
     page.value("document.activeElement.blur()").await;
     page.press("p").await;
     let late = claim(&clients[0], &user_final("dave", "dan")).await;
@@ -124,7 +124,8 @@ async fn a_cut_a_conflict_the_heal_and_an_eviction_are_seen_without_a_reload() {
     local::shutdown(nodes).await;
 }
 
-/// The page as people may have it: in the light, in the dark, on a phone. It must not be wider than the phone.
+/// Takes pictures of the page with a light and a dark color scheme and on a phone. The page must not be wider than the
+/// phone.
 async fn pictures(page: &mut Page, name: &str) {
     for (kind, width, dark) in [("light", 1280, false), ("dark", 1280, true), ("phone", 390, false)] {
         page.looks(width, dark).await;
@@ -181,7 +182,7 @@ async fn a_node_with_tokens_shows_what_the_token_may_see() {
     page.types("#token", &secrets[1]).await;
     page.click("#token-form button").await;
     page.shows("the form for claims", "!document.querySelector('#claim-form').hidden").await;
-    // What others type stays text.
+    // Text that people type is escaped.
     page.types("#look-name", "<img src=x onerror=alert(1)>").await;
     page.types("#claim-owner", "<script>alert(1)</script>").await;
     page.click("#claim-form button").await;
@@ -192,7 +193,7 @@ async fn a_node_with_tokens_shows_what_the_token_may_see() {
     page.shows("an owner as it was typed", &row("<script>alert(1)</script>", "confirmed")).await;
     assert_eq!(page.value("document.querySelectorAll('img, main script').length").await, 0);
 
-    // A node that is gone is not shown as if it were there.
+    // The page of a node that does not answer says that its values are old.
     node.kill();
     page.shows("that what it shows is old", "!document.querySelector('#stale').hidden").await;
     assert_eq!(page.value("document.documentElement.dataset.error ?? null").await, serde_json::Value::Null);

@@ -1,4 +1,5 @@
-//! Clients that take all they can get of a node, and nodes that are asked before they are in.
+//! Tests of clients that take as many resources of a node as they can, and of nodes that are asked before they are
+//! members.
 
 use std::net::IpAddr;
 use std::process::Stdio;
@@ -12,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::support::process::{Guarded, Home, Process, Serve, command, run};
 use crate::support::{DEADLINE, claim, eventually, skipped, user_final, within};
 
-/// Connections that nobody uses; a node that took them all would have no descriptor left.
+/// The number of idle connections. A node that accepted all of them would have no descriptor left.
 const IDLE: usize = 1100;
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn idle_connections_take_no_descriptor_from_the_store() {
     for _ in 0..IDLE {
         idle.push(TcpStream::connect(node.http).await.unwrap());
     }
-    // From the same address nobody gets in any more, from another one somebody does.
+    // No more connections are accepted from the same address, but from another address they are.
     let elsewhere = crate::support::http().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     for number in 0..20 {
         let body = user_final(&format!("name{number}"), "ann");
@@ -48,7 +49,7 @@ async fn idle_connections_take_no_descriptor_from_the_store() {
 
 #[tokio::test]
 async fn a_node_that_is_still_joining_answers_probes() {
-    // A sponsor that never says anything.
+    // A sponsor that never answers.
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let (home, first) = (Home::new(), Home::new());
     let sponsor = Process::start(&first, &Serve::new("a")).await;
@@ -76,7 +77,7 @@ async fn a_disk_that_is_nearly_full_takes_no_more_registrations() {
     let mut node = Process::start(&home, &Serve::new("a")).await;
     let alice = claim(&node.client, &user_final("alice", "ann")).await;
     node.terminate().await;
-    // As if the disk were: no disk has so much left.
+    // No disk has so many free bytes, so the node takes its disk to be low.
     let low = Serve::new("a").with(&["--min-free".to_owned(), u64::MAX.to_string()]);
     let mut node = Process::start(&home, &low).await;
     let refused = eventually("the disk is found to be low", async || {
@@ -89,7 +90,7 @@ async fn a_disk_that_is_nearly_full_takes_no_more_registrations() {
     let http = crate::support::http().build().unwrap();
     let ready = http.get(format!("{}/readyz", node.url())).send().await.unwrap();
     assert_eq!(ready.status(), 507, "it takes no registrations, so it is not ready");
-    // Whatever makes room goes on.
+    // Calls that free space still work.
     node.client.release(alice.id).await.unwrap();
     assert!(home.read_log().contains("registrations are refused"));
     node.assert_lives();
@@ -146,7 +147,7 @@ async fn a_token_of_one_application_changes_nothing_of_another() {
     assert_eq!(kind(form.clone().for_owner("ann").activate(alice.id).await.unwrap_err()), Some(ProblemType::Forbidden));
     let taken = form.register(&user_final("Alice", "eve")).await.unwrap_err();
     assert_eq!(taken.problem().map(|problem| problem.names[0].registration), Some(None), "{taken}");
-    // What the shop reserved it may go on with; whoever knows the owner may as well.
+    // The shop may continue with its reservation, and so may a caller that knows the owner.
     shop.extend(alice.id, DEADLINE * 120).await.unwrap();
     forum.clone().for_owner("ann").activate(alice.id).await.unwrap();
     forum.for_owner("ann").erase(alice.id).await.unwrap();

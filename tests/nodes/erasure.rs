@@ -1,4 +1,4 @@
-//! What is erased is in no table of any node, also after a restart, and its name can be had again.
+//! Checks that erased text is in no table of any node, also after a restart, and that its name is free again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::support::facts::feed;
 use crate::support::local::{self, Local};
 use crate::support::{all_members, claim, eventually, id, user_final};
 
-/// A node whose logs drop soon what all have.
+/// Starts a node whose logs soon drop the ops that all members have.
 async fn start(dir: TempDir, label: &str, cuts: &Arc<Cuts>, join: Option<JoinConfig>) -> Local {
     let soon = |config: &mut NodeConfig| config.keep_log = Some(Duration::from_millis(50));
     Local::start_otherwise(soon, dir, label, cuts.clone(), join).await
 }
 
-/// All rows of all tables of a node as they are on its disk, as its backup has them.
+/// Returns all rows of all tables of a node on its disk, as they are in its backup.
 async fn tables(client: &Client) -> Vec<u8> {
     let mut backup = client.backup().await.unwrap();
     let mut bytes = Vec::new();
@@ -30,7 +30,7 @@ async fn tables(client: &Client) -> Vec<u8> {
     bytes
 }
 
-/// The first of some texts that a node has anywhere.
+/// Returns the first of some texts that is in any table of a node.
 async fn has_any<'a>(client: &Client, texts: &[&'a str]) -> Option<&'a str> {
     let tables = tables(client).await;
     texts.iter().copied().find(|text| tables.windows(text.len()).any(|window| window == text.as_bytes()))
@@ -69,7 +69,7 @@ async fn what_is_erased_is_in_no_table_of_any_node() {
     assert_eq!(given_up.id, id(1));
     for node in &nodes {
         is_erased(&node.client, id(1)).await;
-        // The ops leave the logs once all are known to have them.
+        // The ops leave the logs once all members are known to have them.
         eventually("nothing is left of it", async || match has_any(&node.client, &texts).await {
             Some(text) => Err(format!("{text} is left")),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! How a cluster begins, and what becomes of a node whose directory goes.
+//! Tests of how a cluster begins, of its settings, tokens and secret, and of a node whose directory disappears.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,12 +59,12 @@ async fn a_node_whose_directory_is_gone_stops() {
     let log = home.read_log();
     assert!(log.contains("the node has halted: the data directory") && log.contains("is gone"), "{log}");
 
-    // Back in its place it is as good as before.
+    // Once the directory is back in its place, the node works as before.
     std::fs::rename(&away, home.data()).unwrap();
     let mut node = Process::start(&home, &Serve::new("a")).await;
     assert!(!node.client.name("username", "alice").await.unwrap().available);
 
-    // Another one in its place is none of this node's.
+    // Another directory in its place is not used by the node.
     std::fs::rename(home.data(), &away).unwrap();
     std::fs::create_dir(home.data()).unwrap();
     assert_eq!(node.ended().await.code(), Some(1));
@@ -82,7 +82,7 @@ async fn settings_are_the_clusters_and_take_effect_at_all_members() {
     all_members(&clients).await;
     let set = configured(&clients, r#"{"evict_after": "1h", "keep_events": "forever"}"#).await;
     assert_eq!(set.max_clock_skew, forename::model::ClusterSettings::default().max_clock_skew);
-    // Another setting, at another member, changes nothing else.
+    // A change of another setting, at another member, leaves the first one as it is.
     let others: Vec<_> = clients.iter().rev().cloned().collect();
     let set = configured(&others, r#"{"max_clock_skew": "2s"}"#).await;
     assert_eq!((set.evict_after.to_string(), set.keep_events.to_string()), ("1h".to_owned(), "forever".to_owned()));
@@ -91,7 +91,7 @@ async fn settings_are_the_clusters_and_take_effect_at_all_members() {
     assert!(refused.to_string().contains("less than 1s is refused"), "{refused}");
     assert!(clients[0].configure(&Default::default()).await.is_err());
 
-    // They outlive a restart, and a newcomer has them.
+    // The settings survive a restart, and a newcomer has them too.
     let dir = nodes.pop().unwrap().shutdown().await;
     nodes.push(Local::start_in(dir, "b", links.clone(), None).await);
     nodes.push(Local::start("c", links, Some(&nodes[0])).await);
@@ -114,7 +114,7 @@ async fn a_client_talks_to_the_cluster_that_it_means() {
     assert_eq!((id(&b.client).await, a.client.cluster_id()), (first, Some(first)));
     assert_ne!(first, second);
 
-    // A node that is not meant does nothing.
+    // A node of another cluster than the client means does nothing.
     let wrong = Client::new(other.client.address()).unwrap().of_cluster(first);
     match wrong.register(&user("alice", "ann")).await {
         Err(ClientError::OtherCluster { meant, found, .. }) => assert_eq!((meant, found), (first, second)),
@@ -133,7 +133,7 @@ async fn a_client_talks_to_the_cluster_that_it_means() {
     assert_eq!(problem.problem_type, ProblemType::OtherCluster);
     assert!(problem.detail.contains(&first.to_string()) && problem.detail.contains(&second.to_string()), "{problem:?}");
 
-    // So does the command line.
+    // The command line checks the cluster too.
     let show = |cluster: ClusterId| {
         run(command(&[]).args(["cluster", "show", "--cluster", &cluster.to_string(), "--node", other.client.address()]))
     };
@@ -145,13 +145,13 @@ async fn a_client_talks_to_the_cluster_that_it_means() {
     local::shutdown(vec![a, b, other]).await;
 }
 
-/// Joins with a token and nothing else.
+/// Joins with a token and without an address.
 async fn join(label: &str, links: &Arc<Cuts>, token: &str) -> Local {
     let join = JoinConfig { address: None, token: token.to_owned() };
     Local::start_in(tempfile::tempdir().unwrap(), label, links.clone(), Some(join)).await
 }
 
-/// Why a node is not let in with a token.
+/// Returns the reason why a node cannot join with a token.
 async fn refused(token: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let join = Some(JoinConfig { address: None, token: token.to_owned() });
@@ -171,7 +171,7 @@ async fn a_join_token_lets_in_as_many_as_it_was_made_for() {
     let twice = a.client.mint_token_for(2, Some(DEADLINE)).await.unwrap();
     let b = join("b", &links, &twice).await;
     all_members(&[a.client.clone(), b.client.clone()]).await;
-    // One that is made now names both, and one of them is enough.
+    // A token that is made now contains the addresses of both members, and one of them is enough to join.
     let later = b.client.mint_token(None).await.unwrap();
     let c = join("c", &links, &twice).await;
     let mut nodes = vec![a, b, c];
@@ -215,7 +215,7 @@ async fn a_banned_node_does_not_come_back_until_it_is_let_in_again() {
     a.client.evict(was, false).await.unwrap();
     is_out(&b.client, was).await;
     eventually("both know of the ban", async || same(&cluster(&b.client).await?.banned, &vec![was])).await;
-    // It is back at once where it may be, so it is not.
+    // Without the ban the node would come back at once under this id. With the ban it stays out.
     let next = was.next_incarnation().unwrap();
     eventually("it has begun anew", async || same(&c.node().handle().node(), &next)).await;
     a.client.unban(was).await.unwrap();
@@ -237,7 +237,7 @@ async fn another_secret_makes_old_tokens_worthless_at_all_members() {
     let c = Local::start("c", links.clone(), Some(&a)).await;
     all_members(&[a.client.clone(), b.client.clone(), c.client.clone()]).await;
     let old = a.client.mint_token_for(9, None).await.unwrap();
-    // One member is away meanwhile.
+    // One member does not run meanwhile.
     let away = c.shutdown().await;
     b.client.rotate_secret().await.unwrap();
     let c = Local::start_in(away, "c", links.clone(), None).await;
@@ -256,7 +256,7 @@ async fn another_secret_makes_old_tokens_worthless_at_all_members() {
         })
         .await;
     }
-    // The cluster goes on, also for newcomers.
+    // The cluster works as before, and newcomers can join.
     claim(&c.client, &user("alice", "ann")).await;
     let token = c.token().await;
     let d = join("d", &links, &token).await;

@@ -1,4 +1,5 @@
-//! A node that speaks TLS, and one behind a proxy that takes it off, as the client and the command line reach them.
+//! Tests of a node that speaks TLS, and of one behind a proxy that terminates TLS, with the client and the command
+//! line.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,10 +25,10 @@ fn pem(kind: &str, der: &[u8]) -> String {
     format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", data_encoding::BASE64.encode(der))
 }
 
-/// An authority, and what it signs.
+/// A certificate authority for the tests.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its certificate, as PEM.
+    /// The certificate of the authority, as PEM.
     certificate: String,
 }
 
@@ -40,7 +41,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// A certificate for `localhost` and its key, as PEM.
+    /// Makes a certificate for `localhost` and its key, as PEM.
     fn signs(&self) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let signed = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
@@ -48,7 +49,7 @@ impl Authority {
     }
 }
 
-/// The files of a node that speaks TLS.
+/// The files with the certificate and the key of a node that speaks TLS.
 struct Files {
     cert: PathBuf,
     key: PathBuf,
@@ -75,7 +76,7 @@ fn trusting(node: &Process, certificate: &str) -> Client {
     Client::new(&address).unwrap().with_ca(certificate.as_bytes()).unwrap()
 }
 
-/// One request over HTTP/2, to a node by the name that a browser would send.
+/// Sends one request over HTTP/2, with the host name that a browser would send.
 async fn over_http2(node: &Process, certificate: &str, path: &str) -> (Version, u16, String) {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
@@ -112,7 +113,7 @@ async fn a_node_speaks_https_and_takes_new_certificates_while_it_runs() {
     assert!(body.contains("\"label\":\"a\""), "{body}");
     assert_eq!(over_http2(&node, &first.certificate, "/v1/names/username/n/nothing").await.1, 404);
 
-    // What cannot be used is not taken.
+    // A file that is no certificate is not accepted.
     fs::write(&files.cert, "no certificate").unwrap();
     node.hang_up();
     eventually("it has looked at the files", async || {
@@ -125,7 +126,7 @@ async fn a_node_speaks_https_and_takes_new_certificates_while_it_runs() {
     files.write(&second.signs());
     node.hang_up();
     eventually("the new certificate is shown", async || {
-        // Each with a connection of its own.
+        // Each attempt has a connection of its own.
         let cluster = trusting(&node, &second.certificate).cluster().await;
         cluster.map(drop).map_err(|error| error.to_string())
     })
@@ -187,7 +188,7 @@ async fn tls_does_not_take_the_place_of_tokens() {
     assert!(status.code() == Some(2) && log.contains("both a certificate and its key"), "{log}");
 }
 
-/// A proxy on `localhost` before a node; its port, and the certificate that it shows, as PEM.
+/// Starts a proxy on `localhost` before a node. Returns its port, and the certificate that it shows, as PEM.
 async fn proxy(node: SocketAddr) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
@@ -200,7 +201,8 @@ async fn proxy(node: SocketAddr) -> (u16, String) {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust the certificate hangs up, as one that has its answer does.
+                // A client that does not trust the certificate closes the connection, and so does one that has its
+                // answer.
                 let Ok(mut client) = acceptor.accept(stream).await else { return };
                 let Ok(mut node) = TcpStream::connect(node).await else { return };
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut node).await;
@@ -219,7 +221,7 @@ async fn a_client_speaks_https_and_trusts_whom_it_is_told_to() {
 
     let trusting = Client::new(&address).unwrap().with_ca(certificate.as_bytes()).unwrap();
     assert_eq!(trusting.cluster().await.unwrap().label, "a");
-    // The order does not matter: the certificates stay with a token.
+    // The order of the settings does not matter: adding a token keeps the certificates.
     let both = trusting.with_token("secret").unwrap();
     assert_eq!(both.cluster().await.unwrap().label, "a");
     let wary = Client::new(&address).unwrap().cluster().await.unwrap_err();
@@ -232,7 +234,7 @@ async fn a_client_speaks_https_and_trusts_whom_it_is_told_to() {
     assert_eq!(trusted.status.code(), Some(0), "{}", String::from_utf8_lossy(&trusted.stderr));
     let untrusted = run(command(&[]).args(["status", "--node", &address]));
     assert_eq!(untrusted.status.code(), Some(5), "{}", String::from_utf8_lossy(&untrusted.stderr));
-    // Of several nodes the one that can be trusted answers.
+    // Where several nodes are given, the one that can be trusted answers.
     let nodes = format!("{address},{}", node.url());
     assert_eq!(run(command(&[]).args(["status", "--node", &nodes])).status.code(), Some(0));
     std::fs::write(&file, "no certificate").unwrap();

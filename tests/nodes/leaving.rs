@@ -1,4 +1,4 @@
-//! Members that are evicted, come back, or leave.
+//! Tests of members that are evicted, come back, or leave.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use crate::support::local::{self, Local};
 use crate::support::process::{LABELS, Process, Serve, Three};
 use crate::support::{all_members, claim, cluster, eventually, is_back, is_out, same, user, user_final};
 
-/// The id of the member of this label, as a node sees it.
+/// Finds the id of the member with this label, as a node sees it.
 fn node_of(cluster: &Cluster, label: &str) -> NodeId {
     let member = cluster.members.iter().find(|member| member.label == label);
     member.unwrap_or_else(|| panic!("no member {label}: {cluster:?}")).node
@@ -39,7 +39,7 @@ async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
     let mut three = Three::start().await;
     let clients = three.clients();
     let c = clients[2].cluster().await.unwrap().node;
-    // Taken by c and told to nobody: the others are not there.
+    // Only c knows these registrations, because the others do not run.
     three.nodes[0].kill();
     three.nodes[1].kill();
     let theirs = claim(&clients[2], &user("alice", "cid")).await;
@@ -52,7 +52,7 @@ async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
     let waits = claim(&clients[0], &user("alice", "ann")).await;
     assert_eq!(waits.status, Status::Pending);
     assert_eq!(clients[0].cluster().await.unwrap().eviction, None);
-    // Nobody knows of the other at first.
+    // After the start a and b have not heard from each other yet, so the eviction may be refused at first.
     let begun =
         eventually("Lima is evicted", async || clients[0].evict(c, false).await.map_err(|e| e.to_string())).await;
     assert!(begun.eviction.is_some_and(|eviction| eviction.possible && eviction.nodes == [c]));
@@ -64,14 +64,14 @@ async fn a_node_that_is_evicted_by_hand_comes_back_when_it_runs_again() {
     three.run_again(2).await;
     let back = is_back(&clients[2], c).await;
     all_members(&clients).await;
-    // Asked by the ids that its client has.
+    // The client of c asks with the ids that it has.
     let lost = outcome(&clients[2], &theirs).await;
     assert_eq!((lost.status, lost.rejected_by.unwrap().registration), (Status::Rejected, waits.id));
     assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
     let all = agreed_but_for(&clients, 2).await;
     assert_eq!((all.len(), all[&alone.id].node), (3, back));
 
-    // The next one is under the incarnation after that, also over a restart that nobody asked for.
+    // A second eviction leads to the incarnation after that, also where the node was killed and started again.
     three.nodes[2].kill();
     clients[1].evict(back, false).await.unwrap();
     is_out(&clients[0], back).await;
@@ -99,7 +99,7 @@ async fn a_node_leaves_and_the_others_go_on() {
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("has left its cluster"), "{log}");
 
-    // Down to the last, who stays.
+    // The other member leaves too. The last one has to stay.
     clients[1].leave().await.unwrap();
     assert_eq!(three.nodes[1].ended().await.code(), Some(0));
     assert_eq!(claim(&clients[0], &user_final("bob", "ann")).await.status, Status::Confirmed);
@@ -114,7 +114,7 @@ async fn nobody_is_evicted_without_a_majority_that_stays() {
     let (b, c) = (node_of(&seen, "b"), node_of(&seen, "c"));
     three.nodes[1].kill();
     three.nodes[2].kill();
-    // Two of three would stay, but this one may be the one that is cut off.
+    // Two of three would stay, but this node may be the one that is cut off.
     eventually("neither was heard of just now", async || {
         let seen = cluster(&clients[0]).await?;
         let silent = |member: &&Member| {
@@ -163,13 +163,13 @@ async fn an_evicted_node_that_was_only_cut_off_comes_back_in_its_process() {
     assert_eq!(outcome(&clients[2], &alone).await.status, Status::Confirmed);
     let all = agreed_but_for(&clients, 2).await;
     assert_eq!(all[&theirs.id].rejected_by.as_ref().map(|by| by.registration), Some(ours.id));
-    // The same addresses and the same handle, in a further life.
+    // The next incarnation has the same addresses and the same handle.
     assert_eq!(nodes[2].handle().node(), c.next_incarnation().unwrap());
     assert!(nodes[2].token().await.starts_with("fn1."));
     local::shutdown(nodes).await;
 }
 
-/// Links of a node, cut by hand, and all of them once it goes by another id.
+/// The links of a node. A test can cut some of them, and all are cut once the node has another id.
 #[derive(Debug, Default)]
 struct FirstLifeOnly {
     cuts: Cuts,
@@ -199,14 +199,14 @@ async fn a_node_that_stops_on_its_way_back_goes_on_when_it_runs_again() {
     clients[1].evict(was, false).await.unwrap();
     is_out(&clients[0], was).await;
 
-    // It is told that it is out, and hears nothing more.
+    // The node is told that it is evicted, and then its links are cut.
     links.cuts.heal();
     let next = was.next_incarnation().unwrap();
     eventually("it knows that it is out", async || same(&handle.node(), &next)).await;
     assert_eq!(refused_as(clients[2].cluster().await), Some(ProblemType::NotMember));
     let token = clients[2].mint_token(None).await.unwrap_err();
     assert_eq!(token.problem().map(|problem| problem.problem_type), Some(ProblemType::NotMember));
-    // What its client was told goes on.
+    // The registration that its client was told of stays pending.
     let meanwhile = clients[2].registration(alone.id).await.unwrap();
     assert_eq!((meanwhile.status, &meanwhile.names), (Status::Pending, &alone.names));
 

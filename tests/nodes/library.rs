@@ -1,5 +1,5 @@
-//! A [`Client`](forename::Client) and a [`Node`](forename::Node) have the same calls: one story is told through either, and
-//! must go the same way.
+//! Checks that a [`Client`](forename::Client) and a [`Node`](forename::Node) have the same calls: one story is run with
+//! each, and must have the same results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use futures_util::stream;
 use crate::support::local::{self, Local};
 use crate::support::{DEADLINE, all_members, eventually, id, user, user_final, within};
 
-/// What a call that must be refused is refused with.
+/// Returns the problem of a call that must be refused.
 fn refused<T: std::fmt::Debug>(outcome: Result<T, impl Into<ClientError>>) -> ProblemType {
     match outcome.map_err(Into::into) {
         Err(ClientError::Problem(problem)) => problem.problem_type,
@@ -24,18 +24,18 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, impl Into<ClientError>>) -> Pr
     }
 }
 
-/// What an event is about, without what differs between two clusters.
+/// Describes an event, without the parts that differ between two clusters.
 fn told(event: &Event) -> String {
     format!("{} {:?} {:?}", event.id, event.event_type, event.data.reason)
 }
 
-/// Tells the story with two members of a cluster; `$asked` and `$other` are clients of them or these nodes themselves.
-/// Returns what the events said.
+/// Runs the story with two members of a cluster; `$asked` and `$other` are clients of them or the nodes themselves.
+/// Returns descriptions of the events.
 macro_rules! story {
     ($asked:expr, $other:expr) => {{
         let (asked, other) = ($asked, $other);
 
-        // A sign-up, found again under its id, and one that comes too late.
+        // A sign-up that is found again under its id, and another one that comes too late.
         let alice = RegistrationBody { id: Some(id(1)), ..user_final("alice", "ann") };
         let alice = asked.register(&alice).await.unwrap();
         assert_eq!((alice.id, alice.status), (id(1), Status::Confirmed));
@@ -75,7 +75,7 @@ macro_rules! story {
         })
         .await;
 
-        // Many at once, each answered in its place.
+        // Many registrations at once, each answered in its order.
         let bodies: Vec<_> =
             ["dora", "d d", "eddy"].map(|name| RegistrationBody { id: None, ..user_final(name, name) }).into();
         let mut answers = asked.register_all(stream::iter(bodies)).await.unwrap();
@@ -85,7 +85,7 @@ macro_rules! story {
         }
         assert_eq!(lines, [(1, 201, None), (2, 422, Some(ProblemType::InvalidName)), (3, 201, None)]);
 
-        // What is read: lists, pages, reports, rules.
+        // The calls that read: lists, pages, reports, rules.
         let users = NameQuery { namespace: Some("username".into()), limit: Some(1) };
         let page = asked.names(&users, "", None).await.unwrap();
         assert_eq!((page.names.len(), page.names[0].key.as_str()), (1, "dora"));
@@ -128,7 +128,7 @@ macro_rules! story {
         let (event, registered) = tokio::join!(within("an event", live.next()), asked.register(&again));
         assert_eq!((event.unwrap().data.registration.id, registered.unwrap().id), (id(5), id(5)));
 
-        // What an operator does; at last the other member leaves.
+        // The calls for operators. At the end the other member leaves.
         let cluster = asked.cluster().await.unwrap();
         assert_eq!((cluster.members.len(), cluster.members.iter().all(|member| member.wire.is_some())), (2, true));
         let stranger = forename::clock::NodeId(7 << 16);
@@ -155,7 +155,7 @@ async fn two() -> [Local; 2] {
     nodes.try_into().unwrap_or_else(|_| unreachable!("two were started"))
 }
 
-/// The other one has left, and the one that stays cannot.
+/// Checks that one node has left, and that the other one cannot leave.
 async fn has_left([stays, goes]: [Local; 2]) {
     assert_eq!(within("it leaves", goes.node().stopped()).await.unwrap(), Stopped::Left);
     eventually("it is out", async || {
@@ -173,7 +173,7 @@ async fn an_application_may_take_a_client_or_a_node() {
     let by_client = story!(&over_http[0].client, &over_http[1].client);
     let by_node = story!(inside[0].node(), inside[1].node());
     assert_eq!(by_client, by_node);
-    // Both ways say the very same of one node.
+    // The client and the node give equal answers.
     let (client, node) = (&inside[0].client, inside[0].node());
     let everything = EventQuery::default();
     assert_eq!(client.registration(id(3)).await.unwrap(), node.registration(id(3)).await.unwrap());
@@ -184,7 +184,7 @@ async fn an_application_may_take_a_client_or_a_node() {
     tokio::join!(has_left(over_http), has_left(inside));
 }
 
-/// One page looks at 5000 events at most, so that the first one has none for this reader.
+/// A page scans 5000 events at most, so the first page has none for this reader.
 #[tokio::test]
 async fn a_stream_from_the_beginning_finds_what_comes_after_much_that_is_not_wanted() {
     let cluster = Local::start("a", Arc::new(Cuts::new()), None).await;

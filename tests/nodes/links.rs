@@ -1,4 +1,4 @@
-//! Cut links between nodes of this process.
+//! Tests of cut links between nodes of this process.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use crate::support::{all_members, claim, eventually, same, user, user_final, wit
 
 const LABELS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Waits until the registration waits for exactly these, which must leave it undecided.
+/// Waits until the registration waits for exactly these members, and checks that it stays undecided.
 async fn waits_for(client: &Client, registration: &Registration, labels: &[&str]) -> Registration {
     eventually("a pending registration says whom it waits for", async || {
         let now = client.registration(registration.id).await.map_err(|error| error.to_string())?;
@@ -46,7 +46,7 @@ async fn two_halves_take_claims_on_their_own_and_agree_once_healed() {
     let fourth = claim(&clients[1], &user("dave", "dan")).await;
     waits_for(&clients[0], &first, &["c", "d", "e"]).await;
     waits_for(&clients[0], &fourth, &["c", "d", "e"]).await;
-    // Not even a majority decides while others might have been earlier.
+    // Even a majority cannot decide while others may have issued earlier claims.
     waits_for(&clients[3], &second, &["a", "b"]).await;
     waits_for(&clients[3], &third, &["a", "b"]).await;
     let status = clients[2].cluster().await.unwrap();
@@ -55,14 +55,14 @@ async fn two_halves_take_claims_on_their_own_and_agree_once_healed() {
     cuts.heal();
     let all = agreed(&clients).await;
     let outcome = |registration: &Registration| all[&registration.id].status;
-    // Two claims within one millisecond may be stamped the other way round.
+    // Two claims within one millisecond may have their stamps in the other order.
     let (winner, loser, at) =
         if first.stamp < second.stamp { (&first, &second, &clients[2]) } else { (&second, &first, &clients[0]) };
     assert_eq!(outcome(winner), Status::Confirmed);
     assert_eq!(outcome(loser), Status::Rejected);
     assert_eq!(all[&loser.id].rejected_by.as_ref().map(|by| by.registration), Some(winner.id));
     assert_eq!((outcome(&third), outcome(&fourth)), (Status::Confirmed, Status::Confirmed));
-    // Where the loser was accepted it was also told early, before its last word.
+    // The node that accepted the loser told an early event about it before the outcome.
     let told: Vec<_> = feed(at).await.into_iter().filter(|event| event.data.registration.id == loser.id).collect();
     assert_eq!(told.iter().filter(|event| event.event_type == EventType::Rejected).count(), 1);
     assert_eq!(told.last().map(|event| event.event_type), Some(EventType::Rejected));
@@ -85,7 +85,8 @@ async fn whoever_waits_is_answered_at_once_where_a_member_that_is_needed_is_out_
 
     let within_a_minute = Some(Span(Duration::from_secs(60)));
     let waits = |name, wait| RegistrationBody { wait: Some(wait), timeout: within_a_minute, ..user(name, "ann") };
-    // Asked while the third may still answer, so it waits until that one is known to be silent; the other one waits on.
+    // The request comes while the third node may still answer, so it waits until that node is known to be silent. The
+    // other request waits on.
     let told =
         within("an answer before the time is over", clients[0].register(&waits("alice", Wait::Final))).await.unwrap();
     assert_eq!(told.status, Status::Pending);
@@ -134,7 +135,7 @@ async fn a_name_released_on_one_side_of_a_cut_stays_taken_until_all_know() {
     local::shutdown(nodes).await;
 }
 
-/// Lets only those datagrams pass that one node sends or gets, once it is known.
+/// A filter that passes only datagrams from or to one node, once that node is set.
 #[derive(Debug, Default)]
 struct OnlyThrough(OnceLock<SocketAddr>);
 

@@ -1,4 +1,4 @@
-//! What operators read in the lines of log: one for each turn, and no alarm where there is nothing to be done.
+//! Tests of the lines in the log: one for each event, and no warning where there is nothing to be done.
 
 use std::process::Output;
 
@@ -7,10 +7,10 @@ use forename::Client;
 use crate::support::process::{Home, Three, command, run};
 use crate::support::{all_members, claim, is_back, is_out, user, user_final};
 
-/// Alarms that say what to do. A machine that is slow enough may give cause for one.
+/// Warnings that tell the operator what to do. A very slow machine may cause one of them.
 const TO_BE_ACTED_ON: [&str; 1] = ["nothing becomes final; look whether these members run"];
 
-/// The warnings and errors of a node's processes that an operator cannot act on.
+/// Returns the warnings and errors of a node's processes that an operator cannot act on.
 fn alarms(home: &Home) -> Vec<String> {
     let log = home.read_log();
     let alarms = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
@@ -18,7 +18,7 @@ fn alarms(home: &Home) -> Vec<String> {
     idle.map(str::to_owned).collect()
 }
 
-/// Runs a command that must do what it is asked for, beside the nodes of this process.
+/// Runs a command that must succeed, while the nodes of this process go on.
 async fn does(words: &str, client: &Client) -> Output {
     let mut asked = command(&[]);
     asked.args(words.split(' ')).env("FORENAME_NODE", client.address());
@@ -32,7 +32,7 @@ async fn restarts_returns_and_restores_raise_no_alarm_and_have_a_line_each() {
     let mut three = Three::start().await;
     let clients = three.clients();
     claim(&clients[0], &user_final("alice", "ann")).await;
-    // A peer is restarted, and another one dies and runs again.
+    // One peer is restarted, and another one is killed and runs again.
     assert!(three.nodes[1].terminate().await.success());
     three.run_again(1).await;
     all_members(&clients).await;
@@ -41,7 +41,7 @@ async fn restarts_returns_and_restores_raise_no_alarm_and_have_a_line_each() {
     all_members(&clients).await;
     claim(&clients[2], &user_final("bob", "ann")).await;
 
-    // One is evicted while it does not run, and comes back with what it alone had taken.
+    // A member is evicted while it does not run, and comes back with registrations that only it had.
     let was = clients[2].cluster().await.unwrap().node;
     three.nodes[2].kill();
     let output = does("member evict c", &clients[0]).await;
@@ -53,7 +53,7 @@ async fn restarts_returns_and_restores_raise_no_alarm_and_have_a_line_each() {
     all_members(&clients).await;
     claim(&clients[2], &user_final("carol", "cid")).await;
 
-    // One is restored from a backup.
+    // A node is restored from a backup.
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("backup");
     does(&format!("backup {}", file.display()), &clients[2]).await;

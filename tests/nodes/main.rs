@@ -1,7 +1,7 @@
-//! Stories of real nodes: processes and nodes in this process, over QUIC on loopback, on real disks.
+//! Tests with real nodes: processes and nodes in this process, over QUIC on loopback, on real disks.
 //!
-//! One binary, as each would link the whole program. Nothing here waits for time to pass: a test waits for what it
-//! wants to see, and a deadline only ends a test that will not see it.
+//! All tests are in one binary, because each binary would link the whole program. No test waits for a fixed time: it
+//! waits for what it wants to see, and a deadline only ends a test that will not see it.
 //!
 //! | module | what |
 //! | --- | --- |

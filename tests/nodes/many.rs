@@ -1,4 +1,4 @@
-//! Many names at once, over real nodes: batches, imports cut short, exports; and what nodes tell of conflicts.
+//! Tests of many names at once on real nodes: batches, interrupted imports, exports, and reports of conflicts.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::support::local::{Local, clients, shutdown};
 use crate::support::process::{Guarded, Home, Process, Serve, command, run};
 use crate::support::{all_members, claim, eventually, id, same, user, user_final};
 
-/// Types a command at a node; its exit code and what it prints.
+/// Runs a command at a node. Returns its exit code and its output.
 fn types(node: &Process, words: &[&str]) -> (Option<i32>, String) {
     types_at(&node.url(), words)
 }
@@ -64,7 +64,7 @@ async fn a_batch_registers_each_line_by_itself_and_again_elsewhere() {
     shutdown(nodes).await;
 }
 
-/// The names of a namespace and their owners, as a node exports them.
+/// Exports the names of a namespace with their owners.
 fn exported(node: &Process, namespace: &str) -> Vec<(String, String)> {
     let (exit, text) = types(node, &["export", "--namespace", namespace]);
     assert_eq!(exit, Some(0));
@@ -110,7 +110,7 @@ async fn a_table_is_imported_once_however_often_and_exported_again() {
     assert_eq!(exported(&node, "email").len(), 2999);
     assert_eq!(exported(&node, "other").len(), 0);
 
-    // What one cluster exports another imports, in both formats.
+    // Another cluster can import what one has exported, in both formats.
     let (other_home, out) = (Home::new(), dir.path().join("out"));
     let other = Process::start(&other_home, &Serve::new("b")).await;
     let out = out.to_str().unwrap();
@@ -157,7 +157,7 @@ async fn an_import_that_is_cut_short_goes_on_where_it_was() {
     assert!(skipped >= 10_000 && skipped + rows == 25_000, "{text}");
     assert_eq!(exported(&node, "username").len(), 25_000);
 
-    // The checkpoint of another file is not taken for this one's.
+    // The checkpoint of another file is not used for this one.
     fs::write(&checkpoint, format!("{{\"rows\":3,\"last\":\"{}\"}}", id(1))).unwrap();
     assert_eq!(types(&node, &words).0, Some(1));
     let (exit, text) =
@@ -225,7 +225,7 @@ fn claims(conflict: &Conflict) -> Vec<(&str, Status)> {
     conflict.claims.iter().map(|claim| (claim.owner.as_str(), claim.status)).collect()
 }
 
-// The nodes of this process go on while commands are run.
+// The nodes of this process need to run while commands are run, so the runtime has several threads.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_nodes_report_the_same_conflict_and_say_why() {
     let links = Arc::new(Cuts::new());
@@ -292,7 +292,7 @@ async fn an_import_that_is_only_tried_registers_nothing_and_says_what_would_be_r
     let words: Vec<_> = words.into_iter().chain(["--report", report.to_str().unwrap()]).collect();
     let (code, summary) = types(&node, &words);
     let summary = json(&summary);
-    // One is taken and one is no name at all, so it is not only that names are taken.
+    // One name is taken and one is not valid, so the exit code is not the one for names that are taken only.
     assert_eq!(code, Some(1), "{summary}");
     let count = |what: &str| summary[what].as_u64();
     assert_eq!(
@@ -303,7 +303,7 @@ async fn an_import_that_is_only_tried_registers_nothing_and_says_what_would_be_r
     assert_eq!(refused.iter().map(|row| row["line"].as_u64()).collect::<Vec<_>>(), [Some(3), Some(4)]);
     assert!(node.client.name("username", "alice").await.unwrap().registration.is_none());
     assert!(!home.data().with_extension("csv.checkpoint").exists(), "there is nothing to go on with");
-    // What is possible is registered by the same command without the flag, and then it is not possible any more.
+    // The same command without the flag registers the names that are possible, and then they are not possible any more.
     let words: Vec<_> = words.into_iter().filter(|word| *word != "--dry-run").collect();
     assert_eq!(json(&types(&node, &words).1)["refused"], 2);
     assert!(node.client.name("username", "alice").await.unwrap().registration.is_some());

@@ -1,4 +1,4 @@
-//! Metrics, as Prometheus reads them, and the alerts and the dashboard that are made of them.
+//! Tests of the metrics as Prometheus reads them, and of the alerts and the dashboard that use them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::process::{Home, Process, Serve};
 use crate::support::{all_members, claim, eventually, skipped, try_claim, user, user_final};
 
-/// What runs `promtool`, where that is installed.
+/// Makes a command that runs `promtool`, where it is installed.
 fn promtool() -> Option<Command> {
     let found = Command::new("promtool").arg("--version").output().is_ok_and(|output| output.status.success());
     found.then(|| Command::new("promtool"))
@@ -19,7 +19,7 @@ fn promtool() -> Option<Command> {
 
 const NO_PROMTOOL: &str = "there is no promtool of Prometheus to check with";
 
-/// Hands `promtool` a text; what it says of it, where it is not content.
+/// Gives a text to `promtool`. Returns its complaints, where it has any.
 fn objections(mut promtool: Command, text: &str) -> Option<String> {
     promtool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = promtool.spawn().unwrap();
@@ -38,7 +38,7 @@ async fn scraped(node: &Process, accept: &str) -> String {
     request.send().await.unwrap().text().await.unwrap()
 }
 
-/// The value of the only sample with this name and these labels.
+/// Returns the value of the only sample with this name and these labels.
 fn value(text: &str, sample: &str) -> Option<f64> {
     let mut found = text.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     let value = found.next()?.parse().ok();
@@ -46,18 +46,18 @@ fn value(text: &str, sample: &str) -> Option<f64> {
     value
 }
 
-/// The names of all samples, without what is appended to that of a histogram.
+/// Returns the names of all samples. Those of a histogram have their suffixes.
 fn names(text: &str) -> BTreeSet<String> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
 }
 
-/// The lines that are there but for their values.
+/// Returns the lines without their values.
 fn series(text: &str) -> BTreeSet<String> {
     text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series.to_owned()).collect()
 }
 
-/// Names of metrics in an expression.
+/// Returns the names of metrics in an expression.
 fn used(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("forename_")).map(str::to_owned).collect()
@@ -110,14 +110,14 @@ async fn a_node_counts_what_it_did_and_says_how_the_cluster_is() {
     assert!(some("forename_events_last") >= 2.0 && some("forename_log_bytes") > 0.0, "{text}");
     assert!(text.contains("forename_store_bytes{table=\"names\"}"), "{text}");
 
-    // The other node has counts of its own.
+    // The other node has counters of its own.
     let others = scraped(&b, "text/plain").await;
     assert_eq!(value(&others, "forename_registrations_total{outcome=\"accepted\"}"), Some(0.0), "{others}");
-    // A reader of OpenMetrics gets that.
+    // A reader that asks for OpenMetrics gets it.
     let open = scraped(&a, "application/openmetrics-text;version=1.0.0,text/plain;q=0.3").await;
     assert!(open.ends_with("# EOF\n"), "{open}");
 
-    // Whoever asks for what is no call makes one series at most.
+    // Requests that are no calls of the interface make one series at most.
     let http = crate::support::http().build().unwrap();
     let before = series(&text);
     for number in 0..20 {
@@ -168,7 +168,7 @@ async fn alerts_and_dashboard_speak_of_what_there_is_and_operators_read_what_to_
     let expressions: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
     let shown: BTreeSet<_> = expressions.iter().flat_map(|expression| used(expression)).collect();
     assert!(shown.is_subset(&known), "of what there is not: {:?}", shown.difference(&known));
-    // Of each metric the page for operators says what it is.
+    // The page for operators explains each metric.
     let families = known.iter().map(|name| {
         ["_bucket", "_count", "_sum"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name).to_owned()
     });
@@ -179,7 +179,7 @@ async fn alerts_and_dashboard_speak_of_what_there_is_and_operators_read_what_to_
     let Some(mut check) = promtool() else { return skipped(NO_PROMTOOL) };
     check.args(["check", "rules", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts.yml")]);
     assert_eq!(objections(check, ""), None);
-    // The same reads the dashboard's expressions as rules that record them.
+    // The dashboard's expressions are checked by the same tool, as recording rules.
     let rules = expressions.iter().enumerate().map(|(number, expression)| {
         let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "5m");
         format!("      - record: panel:{number}\n        expr: {}\n", Value::from(expression))

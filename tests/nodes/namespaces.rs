@@ -1,4 +1,4 @@
-//! Processes in network namespaces, on a bridge: a link that really goes down.
+//! Tests with processes in network namespaces on a bridge, whose links really go down.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -23,8 +23,8 @@ fn ip(words: &str) -> Result<(), String> {
     Err(format!("ip {words}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// Namespaces that are joined by a bridge in one more namespace, so that nothing of the machine's own network is
-/// touched. All are gone with this value.
+/// Network namespaces that are joined by a bridge in one more namespace, so that the machine's own network is not
+/// touched. All are removed when this value is dropped.
 struct Net {
     hub: String,
     nodes: Vec<String>,
@@ -32,9 +32,9 @@ struct Net {
 
 impl Net {
     /// # Errors
-    /// Why this machine does not let the test make them.
+    /// The reason why they cannot be made on this machine.
     fn new(test: char) -> Result<Self, String> {
-        // Of this process and test and no other; a device's name has 15 bytes at most.
+        // The name is unique to this process and test. The name of a device has 15 bytes at most.
         let tag = format!("fn{}{test}", std::process::id());
         let net = Self { hub: format!("{tag}-hub"), nodes: LABELS.map(|label| format!("{tag}-{label}")).to_vec() };
         ip(&format!("netns add {}", net.hub))?;
@@ -58,18 +58,19 @@ impl Net {
         ip(&format!("-n {} link set port{index} {state}", self.hub))
     }
 
-    /// Of the block that RFC 5737 keeps for documents: nobody's own.
+    /// The address of a node, from the block that RFC 5737 reserves for documentation, which nobody uses.
     fn address(index: usize, port: u16) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1 + u8::try_from(index).unwrap()], port))
     }
 
-    /// Has a node send what is for another to a hardware address that nobody has: a link cut in one direction.
+    /// Makes a node send packets for another node to a hardware address that nobody has. This cuts the link in one
+    /// direction.
     fn misdirect(&self, from: usize, to: usize) -> Result<(), String> {
         let to = Self::address(to, 0).ip();
         ip(&format!("-n {} neigh replace {to} lladdr 02:00:00:00:00:99 dev eth0 nud permanent", self.nodes[from]))
     }
 
-    /// Lets it find out the right one again.
+    /// Lets the node find the right hardware address again.
     fn direct(&self, from: usize, to: usize) -> Result<(), String> {
         let to = Self::address(to, 0).ip();
         ip(&format!("-n {} neigh delete {to} dev eth0", self.nodes[from]))
@@ -86,7 +87,7 @@ impl Net {
         serve
     }
 
-    /// Runs a client command next to a node; its exit code and what it printed as JSON.
+    /// Runs a client command beside a node. Returns its exit code and the JSON that it printed.
     fn command(&self, index: usize, words: &str) -> Result<(i32, Value), String> {
         let mut command = command(&self.inside(index));
         command.args(words.split(' ')).args(["--output", "json"]);
@@ -101,13 +102,13 @@ impl Net {
 impl Drop for Net {
     fn drop(&mut self) {
         for name in self.nodes.iter().chain([&self.hub]) {
-            // Not there where making them failed half way.
+            // A namespace is missing where its creation failed.
             let _ = ip(&format!("netns delete {name}"));
         }
     }
 }
 
-/// Waits until what a command next to a node prints is as wanted.
+/// Waits until the output of a command beside a node is as wanted.
 async fn shows<T: PartialEq + Debug>(net: &Net, index: usize, words: &str, look: fn(&Value) -> T, wanted: T) -> Value {
     eventually(&format!("{words} at {}", LABELS[index]), async || {
         let (_, value) = net.command(index, words)?;
@@ -126,7 +127,7 @@ fn members(value: &Value) -> usize {
     members.filter(|member| member["state"] == "member").count()
 }
 
-/// How often anybody was evicted, so far and under way.
+/// Counts the evictions that are done or under way.
 fn evictions(value: &Value) -> usize {
     let count = |list: &Value| list.as_array().map_or(0, Vec::len);
     count(&value["evicted"]) + count(&value["eviction"]["nodes"])
@@ -188,9 +189,10 @@ async fn a_link_set_down_and_up_again_between_machines() {
     }
 }
 
-/// Longer than any of the silences that follow, but not than all of them together.
+/// The value of `evict_after`. It is longer than each of the silences in the next test, but not than all of them
+/// together.
 const EVICT_AFTER: &str = "4s";
-/// How often the link goes down and up, and a claim is confirmed in between.
+/// The number of times that the link goes down and up, with a claim that is confirmed in between.
 const FLAPS: usize = 6;
 
 #[tokio::test]
@@ -206,7 +208,7 @@ async fn a_cut_in_one_direction_and_a_flapping_link_evict_nobody() {
     let mut nodes = three(&net, &homes).await;
     let (exit, set) = net.command(1, &format!("cluster set --evict-after {EVICT_AFTER}")).unwrap();
     assert_eq!((exit, &set["settings"]["evict_after"]), (0, &EVICT_AFTER.into()));
-    // What a says reaches c through b: c is silent to nobody for long, nor is a.
+    // The messages of a reach c through b, so neither is silent to the other for long.
     net.misdirect(0, 2).unwrap();
     let started = Instant::now();
     let mut number = 0;

@@ -1,4 +1,5 @@
-//! What a node answers is as its OpenAPI document says: for calls that are made here, and for what Schemathesis comes up with.
+//! Checks that the answers of a node match its OpenAPI document, for calls that are made here and for calls that
+//! Schemathesis makes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::process::{Home, Process, Serve, Three, run};
 use crate::support::{claim, http, id, skipped, user_final};
 
-/// Answers are read by this document.
+/// The document against which answers are checked.
 struct Document {
     whole: Value,
     base: String,
@@ -23,7 +24,7 @@ impl Document {
         Self { whole, base: node.url(), http }
     }
 
-    /// Makes a call, and checks its answer by what the document says about this path.
+    /// Makes a call, and checks its answer against the document's description of this path.
     async fn call(&self, method: Method, path: &str, at: &str, body: Option<Value>) -> Value {
         let mut request = self.http.request(method.clone(), format!("{}{at}", self.base));
         request = request.header("content-type", "application/json");
@@ -46,7 +47,8 @@ impl Document {
         self.call(Method::GET, path, at, None).await
     }
 
-    /// Whether a value is as a schema says. Stricter than JSON Schema: what an object has must be described.
+    /// Checks that a value matches a schema. This is stricter than JSON Schema: every property of an object must be
+    /// described.
     fn fits(&self, schema: &Value, value: &Value, place: &str) {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.fits(self.whole.pointer(&reference[1..]).unwrap(), value, place);
@@ -133,7 +135,7 @@ async fn answers_are_as_the_document_says() {
     document.get(rules, "/v1/namespaces/email").await;
 }
 
-/// A program of the virtual environment that the gate makes for these tests.
+/// Finds a program of the virtual environment that `.ci/run` makes for these tests.
 pub(crate) fn of_environment(program: &str) -> Option<PathBuf> {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients-venv/bin").join(program);
     found.is_file().then_some(found)

@@ -1,4 +1,4 @@
-//! What operators have at hand: request ids, the audit log, settings that are checked, shown, and read anew.
+//! Tests of the tools of operators: request ids, the audit log, and settings that are checked, shown, and loaded again.
 
 use std::fs;
 use std::process::Output;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::process::{Home, Process, Serve, command, run};
 use crate::support::{claim, eventually, try_claim, user};
 
-/// Makes a token in a file; its secret.
+/// Adds a token to a file. Returns its secret.
 fn token(file: &std::path::Path, name: &str, scope: &str) -> String {
     let made = run(command(&[]).args(["token", "new", "--name", name, "--scope", scope]));
     let before = fs::read_to_string(file).unwrap_or_default();
@@ -45,9 +45,9 @@ async fn a_request_has_an_id_in_its_answer_and_in_the_lines_of_log() {
     assert_ne!(own["x-request-id"], other["x-request-id"]);
     let line = logged(&home, "request{id=\"desk/7\"}: forename::api::observe: answered").await;
     assert!(line.contains("GET /v1/names/{namespace}/{name}") && line.contains("status=200"), "{line}");
-    // The path may hold what is private.
+    // The path may contain a private name, so it is not in the line.
     assert!(!line.contains("alice"), "{line}");
-    // A request that passes no gate has one too.
+    // A request that is refused early has an id too.
     let refused = asked(&[("host", "evil.example")]).await;
     assert!(refused.contains_key("x-request-id"), "{refused:?}");
 }
@@ -72,7 +72,7 @@ async fn what_administrators_do_and_try_is_in_a_log_of_its_own() {
     assert_eq!(call(Method::POST, "/v1/cluster/tokens", "fna1.00", json!({})).await, 401);
     assert_eq!(call(Method::POST, "/v1/cluster/tokens", &admin, json!({ "uses": 2 })).await, 201);
     assert_eq!(call(Method::PUT, "/v1/namespaces/org", &admin, json!({ "profile": "opaque" })).await, 200);
-    // What others do is none of its business.
+    // Acts of callers that are not administrators are not in the audit log.
     let client = node.client.clone().with_token(&claims).unwrap();
     claim(&client, &user("alice", "ann")).await;
 
@@ -101,12 +101,12 @@ async fn what_administrators_do_and_try_is_in_a_log_of_its_own() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&audit).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    // In the other log too, though that is for errors only.
+    // The acts are in the node's log too, although its level is that of errors.
     let log = home.read_log();
     assert_eq!(log.matches("an administrator's act").count(), acts.len(), "{log}");
     assert!(!log.contains("forename starts"), "{log}");
 
-    // The file is rotated.
+    // The audit log is rotated.
     fs::rename(&audit, audit.with_extension("1")).unwrap();
     node.hang_up();
     eventually("the file is opened anew", async || {
@@ -153,7 +153,7 @@ async fn settings_are_read_anew_while_the_node_runs() {
     node.assert_lives();
 }
 
-/// `forename config` with these words.
+/// Runs `forename config` with these words.
 fn config(words: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = run(command(&[]).arg("config").args(words));
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())

@@ -1,4 +1,5 @@
-//! Private names: whoever may only claim cannot find out whether an address is taken, and no other node comes to see it.
+//! Tests of private names: a caller that may only claim cannot find out whether an address is taken, and no other node
+//! stores the address.
 
 use std::fs;
 use std::path::Path;
@@ -13,11 +14,11 @@ use serde_json::{Value, json};
 use crate::support::process::{Home, Process, Serve, command, run};
 use crate::support::{claim, eventually, same};
 
-/// Addresses of each kind that are asked for.
+/// The number of addresses of each kind that are asked for.
 const PROBES: usize = 20;
-/// The same where times are measured.
+/// The same number where times are measured.
 const MEASURED: usize = 300;
-/// Lines of a batch.
+/// The number of lines in a batch.
 const BATCH: usize = 50_000;
 
 fn secret(file: &Path, words: &str) -> String {
@@ -29,7 +30,8 @@ fn secret(file: &Path, words: &str) -> String {
     secret.to_owned()
 }
 
-/// A node whose addresses are private: who may do everything, and who may only claim.
+/// A node whose addresses are private, with the token of a caller that may do everything and that of a caller that may
+/// only claim.
 struct Guarded {
     home: Home,
     node: Process,
@@ -58,7 +60,7 @@ fn address(name: &str, owner: &str) -> RegistrationBody {
     RegistrationBody { owner: owner.to_owned(), names: vec![name], ..RegistrationBody::default() }
 }
 
-/// One answer, and how long it took.
+/// An answer, and the time that it took.
 struct Answer {
     took: Duration,
     status: u16,
@@ -67,7 +69,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// All of it but for ids, stamps and times.
+    /// The answer without ids, stamps and times.
     fn shape(&self) -> (u16, Vec<(String, String)>, Value) {
         let mut body: Value = serde_json::from_str(&self.body).unwrap();
         for (name, value) in body.as_object_mut().unwrap() {
@@ -80,10 +82,10 @@ impl Answer {
                 name[field] = json!(name[field].as_str().unwrap().len());
             }
         }
-        // A stamp is as long as its counter has digits.
+        // The length of a stamp depends on the number of digits of its counter.
         let stamp = serde_json::from_str::<Value>(&self.body).unwrap()["stamp"].as_str().unwrap().len();
         let headers = self.headers.iter().map(|(name, value)| match name.as_str() {
-            // The number of the request counts whatever anybody asks.
+            // The id of a request is a counter of all requests.
             "date" | "x-request-id" => (name.to_string(), String::new()),
             "location" => (name.to_string(), value.len().to_string()),
             "content-length" => {
@@ -106,14 +108,14 @@ async fn ask(http: &reqwest::Client, url: &str, token: &str, body: &Value) -> An
     Answer { took: begin.elapsed(), status, headers, body }
 }
 
-/// Quartiles of how long answers took, in microseconds.
+/// The quartiles of the times of answers, in microseconds.
 fn quartiles(times: &[Duration]) -> [u128; 3] {
     let mut times: Vec<_> = times.iter().map(Duration::as_micros).collect();
     times.sort_unstable();
     [1, 2, 3].map(|quarter| times[times.len() * quarter / 4])
 }
 
-/// Asks for addresses that are taken and for ones that are not in turn. Returns the times of both.
+/// Asks for a taken address and a free one in turn. Returns the times of both kinds.
 async fn probed(
     guarded: &Guarded,
     namespace: &str,
@@ -143,7 +145,7 @@ async fn probed(
     [taken, free]
 }
 
-/// Registers so many addresses.
+/// Registers this number of addresses.
 async fn fill(guarded: &Guarded, names: usize) {
     for first in (0..names).step_by(BATCH) {
         let bodies = (first..names.min(first + BATCH)).map(|number| address(&format!("known-{number:07}"), "ann"));
@@ -155,15 +157,15 @@ async fn fill(guarded: &Guarded, names: usize) {
     }
 }
 
-/// Only what the answers say is asserted. How long they take is printed (`--nocapture`), which shows something with a store
-/// that is larger than its caches: `FORENAME_NAMES=500000` fills one, in some minutes.
+/// Only the contents of the answers are asserted. Their times are printed (`--nocapture`). They are meaningful with a
+/// store that is larger than its caches: `FORENAME_NAMES=500000` fills one, in some minutes.
 #[tokio::test]
 async fn an_address_that_is_taken_is_answered_as_one_that_is_not() {
     let guarded = Guarded::start().await;
     let measured = std::env::var("FORENAME_NAMES").ok().map(|names| (names.parse().unwrap(), MEASURED));
     let (names, probes): (usize, usize) = measured.unwrap_or((PROBES, PROBES));
     fill(&guarded, names.max(probes)).await;
-    // Whoever may read is told at once.
+    // A caller that may read is told at once.
     let taken = guarded.operator.register(&address("Known-0000000", "bob")).await.unwrap_err();
     assert!(taken.is_taken(), "{taken}");
 
@@ -176,7 +178,7 @@ async fn an_address_that_is_taken_is_answered_as_one_that_is_not() {
         );
     }
 
-    // Every outcome is at the feed.
+    // Every outcome is in the feed.
     let mut events =
         guarded.operator.stream(None, EventQuery { owner: Some("eve".to_owned()), ..EventQuery::default() });
     let (mut confirmed, mut rejected) = (0, 0);
@@ -189,14 +191,14 @@ async fn an_address_that_is_taken_is_answered_as_one_that_is_not() {
     }
 }
 
-/// Whether some file below a directory has these bytes.
+/// Returns true where a file below a directory contains these bytes.
 fn has(dir: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(dir).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {
             return has(&path, bytes);
         }
-        // One that is gone since it was listed has nothing.
+        // A file that was removed after it was listed counts as empty.
         fs::read(&path).unwrap_or_default().windows(bytes.len()).any(|window| window == bytes)
     })
 }
@@ -246,7 +248,7 @@ async fn an_import_of_addresses_makes_no_ids_that_tell_them() {
         import.args(words).env("FORENAME_NODE", guarded.node.url()).env("FORENAME_API_TOKEN", token);
         run(&mut import)
     };
-    // Whoever may not read whether they are private is refused as well.
+    // A caller that may not read whether names are private is refused too.
     for token in [&guarded.admin, &guarded.claims] {
         let refused = import(token, &[]);
         let why = String::from_utf8(refused.stderr).unwrap();

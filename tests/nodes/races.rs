@@ -1,4 +1,4 @@
-//! Claims to the same names at the same time.
+//! Tests of claims to the same names at the same time.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::support::process::Three;
 use crate::support::{claim, try_claim, user, user_final};
 
 const NAMES: usize = 1000;
-/// Claims to different names that are under way at once, on each node.
+/// The number of claims to different names that are under way at once on each node.
 const AT_ONCE: usize = 32;
 
-/// All nodes are asked for the name at the same moment; whom it was not refused at once.
+/// Asks all nodes for the name at the same moment. Returns the registrations that were not refused at once.
 async fn race(clients: &[Client], name: String) -> Vec<Registration> {
     let bodies = ["ann", "bob", "cid"].map(|owner| user(&name, owner));
     let answers = join_all(clients.iter().zip(&bodies).map(|(client, body)| try_claim(client, body))).await;
@@ -48,7 +48,7 @@ async fn a_thousand_names_claimed_at_all_nodes_at_once_have_one_winner_each() {
         of_status(Status::Confirmed).map(|winner| (winner.names[0].name.clone(), winner.id)).collect();
     assert_eq!((winners.len(), of_status(Status::Confirmed).count()), (NAMES, NAMES));
     for loser in of_status(Status::Rejected) {
-        // The event names the earlier claim that was known first.
+        // The event contains the first earlier claim that the node learnt of.
         let loser = clients[0].registration(loser.id).await.unwrap();
         let by = loser.rejected_by.as_ref().unwrap();
         assert_eq!(by.registration, winners[&loser.names[0].name], "{loser:?}");
@@ -87,7 +87,7 @@ async fn http_says_201_once_it_is_final_and_202_before() {
     let url = format!("{}/v1/registrations", three.nodes[1].url());
     let post = async |body| http.post(&url).json(&body).send().await.unwrap().status().as_u16();
     assert_eq!(post(user_final("alice", "ann")).await, 201);
-    // Not waited for: with other members to hear from, it cannot be final yet.
+    // This request does not wait for the outcome, which cannot be final before the other members have answered.
     assert_eq!(post(user("bob", "ann")).await, 202);
     assert_eq!(post(user("alice", "bob")).await, 409);
     agreed(&three.clients()).await;

@@ -1,4 +1,4 @@
-//! The README's example in Rust is compiled and run.
+//! Compiles and runs the README's example in Rust.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::support::id;
 use crate::support::local::{self, Local};
 
-/// Tells how it went.
+/// Signs somebody up as in the README. Returns what the example's callbacks were told.
 #[rustfmt::skip]
 async fn sign_up(address: &str, id: Uuid) -> Result<String, ClientError> {
     let told = RefCell::new(String::new());
@@ -40,7 +40,7 @@ async fn the_readme_signs_carol_up() {
     let node = Local::start("a", Arc::new(Cuts::new()), None).await;
     let address = node.client.address().to_owned();
     assert_eq!(sign_up(&address, id(1)).await.unwrap(), "welcome user-17");
-    // Asked again it is the same registration, and somebody else comes too late.
+    // The same call again gives the same registration, and another owner comes too late.
     assert_eq!(sign_up(&address, id(1)).await.unwrap(), "welcome user-17");
     let told = sign_up(&address, id(2)).await.unwrap();
     assert!(told.contains("not available: username/carol, email/carol@example.org"), "{told}");

@@ -1,4 +1,4 @@
-//! Data directories that are lost, old, or all that is left.
+//! Tests of data directories that are lost, that are old, or that are the only ones left.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::support::facts::{agreed, agreed_but_for, settled};
 use crate::support::process::{Home, LABELS, Process, Serve, Three, command, run};
 use crate::support::{all_members, claim, eventually, is_back, same, user, user_final};
 
-/// A whole directory, copied as an operator does it, with `cp -a`.
+/// Copies a whole directory as an operator does, with `cp -a`.
 fn cp(from: &Path, to: &Path) {
     std::fs::create_dir_all(to.parent().expect("a directory for it")).unwrap();
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp can be run");
@@ -27,7 +27,7 @@ fn on(dir: &Path, words: &str) -> Output {
     run(command(&[]).args(words.split(' ')).arg("--data-dir").arg(dir))
 }
 
-/// The same; it must end so, and prints JSON.
+/// Runs a command on a directory, which must end with this exit code. Returns the JSON that it prints.
 fn reads(dir: &Path, exit: i32, words: &str) -> Value {
     let output = on(dir, &format!("{words} --output json"));
     assert_eq!(output.status.code(), Some(exit), "forename {words}: {output:?}");
@@ -39,7 +39,7 @@ fn complains(output: &Output, of: &str) {
     assert!(!output.status.success() && text.contains(of), "{output:?}");
 }
 
-/// Nothing is wrong with what the directory holds.
+/// Checks that `verify` finds no defect in the directory.
 fn is_well(dir: &Path) {
     let found = reads(dir, 0, "verify");
     assert_eq!((&found["ok"], &found["findings"]), (&true.into(), &Value::Array(Vec::new())));
@@ -99,9 +99,10 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     let clients = three.clients();
     let early = claim(&clients[0], &user_final("early", "ann")).await;
     settled(&clients).await;
-    // What a node says of another's registration it has stored.
+    // An outcome of another node's registration is stored before the node tells it.
     confirmed(&clients[2], &early).await;
-    // Heard of by one node each: b's claim is lost with b, for a time, and c's is what is left to be decided.
+    // Each of the next two registrations is known to one node only. That of b is lost with b for a time, and that of c
+    // is the one that is left to be decided.
     three.nodes[0].kill();
     three.nodes[2].kill();
     let theirs = claim(&clients[1], &user("theirs", "bob")).await;
@@ -131,7 +132,7 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     let taken = claim(&clients[2], &user_final("later", "cid")).await;
     assert_eq!(taken.status, Status::Confirmed);
 
-    // The directory of b is found again.
+    // The directory of b turns up again.
     let dir = three.homes[1].data();
     let token = clients[2].mint_token(None).await.unwrap();
     reads(&dir, 0, "rejoin");
@@ -217,7 +218,7 @@ async fn a_node_whose_directory_is_lost_comes_back_from_a_backup_that_was_taken_
     three.nodes[2].kill();
     std::fs::remove_dir_all(three.homes[2].data()).unwrap();
 
-    // Nothing comes of a file that is not whole, and nothing is written over what is there.
+    // A file that is not whole is not restored, and a directory with contents is not overwritten.
     let bytes = std::fs::read(&file).unwrap();
     let (cut, dir) = (place.path().join("cut"), three.homes[2].data());
     std::fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
@@ -271,8 +272,8 @@ async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_g
     assert_eq!(claim(&node.client, &user_final("bob", "ann")).await.node, next);
 }
 
-/// Two lives of one directory: c's, and that of a copy of it. Each registers something else under the same number, and the
-/// others hear of one of them.
+/// Two directories of one node are used: that of c, and a copy of it. Each registers something else under the same
+/// number, and the others learn of one of them.
 #[tokio::test]
 async fn of_a_directory_that_was_used_twice_what_both_took_is_decided_once() {
     let mut three = Three::start().await;
@@ -290,7 +291,7 @@ async fn of_a_directory_that_was_used_twice_what_both_took_is_decided_once() {
     assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
     cp(&dir, &first.data());
 
-    // The copy is used, and is what the others come to know.
+    // The copy is used, and the others learn what it issues.
     std::fs::remove_dir_all(&dir).unwrap();
     cp(&old.data(), &dir);
     three.run_again(0).await;
@@ -300,7 +301,7 @@ async fn of_a_directory_that_was_used_twice_what_both_took_is_decided_once() {
     assert_eq!((bob.status, bob.node), (Status::Confirmed, was));
     assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
 
-    // The first directory is put back.
+    // The first directory is put back in its place.
     std::fs::remove_dir_all(&dir).unwrap();
     cp(&first.data(), &dir);
     three.run_again(2).await;
@@ -325,7 +326,7 @@ async fn of_a_directory_that_was_used_twice_what_both_took_is_decided_once() {
     agreed_but_for(&clients, 2).await;
 }
 
-/// An old copy whose node has registered nothing since, but has said that it holds what others have.
+/// An old copy of a node that has registered nothing since, but has acknowledged ops of others.
 #[tokio::test]
 async fn a_copy_that_lacks_what_its_node_has_acknowledged_does_not_go_on_as_that_node() {
     let mut three = Three::start().await;
@@ -337,7 +338,7 @@ async fn a_copy_that_lacks_what_its_node_has_acknowledged_does_not_go_on_as_that
     cp(&dir, &old.data());
     three.run_again(2).await;
     three.nodes[1].kill();
-    // Held by a and c alone, a majority.
+    // Only a and c hold these, which is a majority.
     let mut taken = Vec::new();
     for number in 0..20 {
         taken.push(claim(&clients[0], &user(&format!("name{number}"), "ann")).await);
@@ -351,7 +352,8 @@ async fn a_copy_that_lacks_what_its_node_has_acknowledged_does_not_go_on_as_that
     std::fs::remove_dir_all(&dir).unwrap();
     cp(&old.data(), &dir);
     three.run_again(2).await;
-    // Whichever comes first: it is told of its word and stops, or it is given what it lacks.
+    // Two outcomes are right: the node is told of its acknowledgement and stops, or it first gets the ops that it
+    // lacks.
     eventually("it stops, or has all again", async || {
         if three.nodes[2].has_ended() {
             return Ok(());

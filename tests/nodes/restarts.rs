@@ -1,4 +1,5 @@
-//! One node, run again on the same directory: the feed goes on, the clock may not go back, two at once may not be.
+//! Tests of one node that runs again on the same directory: its feed goes on, its timestamps do not go back with the
+//! clock, and two processes cannot use the directory at once.
 
 use forename::model::{EventQuery, EventType, Status};
 
@@ -18,7 +19,7 @@ async fn a_stream_resumes_by_its_last_event_across_a_restart() {
     for _ in wanted {
         seen.push(within("an event", stream.next()).await.unwrap());
     }
-    // The second registration's events are written while nobody listens.
+    // The events of the second registration are written while no reader is connected.
     let (http, peer) = (node.http, node.peer);
     assert_eq!(node.terminate().await.code(), Some(0));
     let node = Process::start(&home, &Serve::new("a").at(http, peer)).await;
@@ -30,7 +31,7 @@ async fn a_stream_resumes_by_its_last_event_across_a_restart() {
     let expected = [first.id, second.id].map(|id| wanted.map(|event_type| (event_type, id))).concat();
     assert_eq!(told, expected);
     assert!((1..).zip(&seen).all(|(number, event)| event.cursor.unwrap().number == number), "{seen:?}");
-    // The events as they were told are the events as they are stored.
+    // The events that were told are the events that are stored.
     let stored: Vec<_> = feed(&node.client).await.into_iter().map(|event| event.id).collect();
     assert_eq!(seen.into_iter().map(|event| event.id).collect::<Vec<_>>(), stored);
 }

@@ -1,4 +1,5 @@
-//! Rules of namespaces on real nodes: set on one, they hold on the others, also after a restart, and for newcomers.
+//! Tests of the rules of namespaces on real nodes: set on one node, they hold on the others, also after a restart, and
+//! for newcomers.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ async fn rules(client: &Client, namespace: &str) -> Result<Namespace, String> {
     client.namespace(namespace).await.map_err(|error| error.to_string())
 }
 
-/// Waits until a node has the rules that another one shows, and says that they are final.
+/// Waits until a node has these rules and says that they are final.
 async fn has(client: &Client, wanted: &Namespace) {
     let mut wanted = wanted.clone();
     wanted.is_final = true;
@@ -114,7 +115,7 @@ async fn an_operator_sets_rules_on_the_command_line() {
     let (exit, text) = types(two, "claim org/42/handle/Root --owner ann");
     assert_eq!(exit, Some(1), "{text}");
     assert!(text.contains("it counts as the reserved name \"root\""), "{text}");
-    // What is not given stays.
+    // Rules that are not given stay as they are.
     let (exit, text) = types(two, "namespace set org/42/handle --max-length 9 --unreserve root --output json");
     assert_eq!(exit, Some(0), "{text}");
     let set: Namespace = serde_json::from_str(&text).unwrap();

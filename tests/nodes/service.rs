@@ -1,4 +1,4 @@
-//! What the tools of a machine are told: a service manager, a health check, man(1).
+//! Tests of the integration with a machine's tools: a service manager, a health check, man(1).
 
 use std::process::{Command, Output};
 
@@ -25,7 +25,7 @@ async fn a_service_manager_is_told_when_a_node_serves_and_when_it_stops() {
     serve.variables.push(("NOTIFY_SOCKET".to_owned(), path.display().to_string()));
     let mut node = Process::start(&home, &serve).await;
     assert_eq!(hear().await, "READY=1");
-    // Said where it is true: whoever starts after the node may call it.
+    // The node is ready when it says so, so services that start after it can call it.
     assert!(ready(&node.url()).status.success());
     assert!(node.terminate().await.success());
     assert_eq!(hear().await, "STOPPING=1");
@@ -39,7 +39,7 @@ async fn a_health_check_asks_whether_this_node_takes_registrations() {
     assert_eq!((well.status.code(), String::from_utf8_lossy(&well.stdout).trim()), (Some(0), "ready"));
     node.terminate().await;
     assert_eq!(ready(&node.url()).status.code(), Some(5), "nobody is there");
-    // As if the disk were nearly full: no disk has so much left.
+    // No disk has so many free bytes, so the node takes its disk to be nearly full.
     let low = Serve::new("a").with(&["--min-free".to_owned(), u64::MAX.to_string()]);
     let node = Process::start(&home, &low).await;
     let output = eventually("the disk is found to be low", async || {

@@ -1,4 +1,4 @@
-//! A newcomer's connection breaks in the middle of its snapshot.
+//! Tests of a newcomer whose connection breaks in the middle of its snapshot.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::support::local::{self, Local};
 use crate::support::relay::Relay;
 use crate::support::{cluster, eventually, same};
 
-/// Registrations, each with so many bytes that the application keeps with it.
+/// The number of registrations, and the bytes of metadata of each.
 const COUNT: usize = 2000;
 const BYTES: usize = 2000;
 
-/// Fills a node with so much that its snapshot takes many frames.
+/// Fills a node with so many rows that its snapshot takes many frames.
 async fn fill(node: &Local) {
     let handle = node.handle();
     let registrations = (0..COUNT).map(|number| {
@@ -29,7 +29,7 @@ async fn fill(node: &Local) {
     answers.try_collect::<()>().await.expect("each name is free");
 }
 
-/// Lets a newcomer in through a relay that breaks the connection after so many bytes.
+/// Starts a newcomer that joins through a relay, which breaks the connection after a number of bytes.
 async fn join(label: &str, sponsor: &Local, cuts: &Arc<Cuts>, breaks_after: u64) -> (Local, Relay) {
     let relay = Relay::to(sponsor.peer, breaks_after).await;
     let join = JoinConfig { address: Some(relay.address.to_string()), token: sponsor.token().await };
@@ -48,7 +48,7 @@ async fn a_snapshot_that_breaks_off_goes_on_where_it_was() {
     let whole = relay.passed();
     let (second, relay) = join("c", &sponsor, &cuts, whole * 3 / 4).await;
     assert!(relay.was_broken(), "the snapshot did not break off: {} bytes", relay.passed());
-    // Begun anew it would take what came before the break once more.
+    // A snapshot that began again would send the bytes before the break once more.
     assert!(relay.passed() < whole * 3 / 2, "{} bytes were sent to bring {whole}", relay.passed());
     for number in [0, COUNT / 2, COUNT - 1] {
         let held = second.client.name("load", &format!("n{number}x")).await.unwrap();

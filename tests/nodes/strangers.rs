@@ -1,4 +1,4 @@
-//! Whoever does not belong to the cluster, and garbage at both ports.
+//! Tests of nodes and callers that do not belong to the cluster, and of garbage at both ports.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 use crate::support::process::{Home, Process, Serve};
 use crate::support::{all_members, claim, user_final, within};
 
-/// What a node holds that nobody has let in: how it is reached itself.
+/// The rows of a node that was never admitted: its own contact.
 const ITSELF: [(Table, usize); 1] = [(Table::Contacts, 1)];
 
-/// How many rows the tables have that tell of others than the node itself; those without are left out.
+/// Counts the rows of the tables that are about more than the node itself. Empty tables are left out.
 fn tables(home: &Home) -> Vec<(Table, usize)> {
     let store = DiskStore::open(&home.data(), &DiskOptions::default(), |_| {}).unwrap();
     let rows = |table: Table| {
@@ -49,7 +49,7 @@ async fn tokens_that_are_wrong_expired_or_of_another_cluster_let_nobody_in() {
     let id = JoinToken::parse(&good).unwrap().id();
     let forged = JoinToken::of(&ClusterKey([7; 32]), id).at(vec![node.peer.to_string()]).to_word();
     let mistyped = format!("{}{}", &good[..good.len() - 2], if good.ends_with("AA") { "BB" } else { "AA" });
-    // A process takes longer than that to start.
+    // The token expires before a process can start.
     let expired = node.client.mint_token(Some(Duration::from_millis(1))).await.unwrap();
     let of_another = other.client.mint_token(None).await.unwrap();
     let stranger = Home::new();
@@ -78,7 +78,7 @@ async fn tokens_that_are_wrong_expired_or_of_another_cluster_let_nobody_in() {
     }
     node.assert_lives();
 
-    // What was refused does not stand in the way of what is right.
+    // Earlier refusals do not keep the node from joining with a good token.
     let stranger = Process::start(&stranger, &Serve::new("stranger").join(node.peer, &good)).await;
     all_members(&[node.client.clone(), stranger.client.clone()]).await;
     claim(&stranger.client, &user_final("bob", "ann")).await;
@@ -89,7 +89,7 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
     let (home, stranger) = (Home::new(), tempfile::tempdir().unwrap());
     let mut node = Process::start(&home, &Serve::new("a")).await;
     let member = node.client.cluster().await.unwrap().node;
-    // Whoever has copied a member's public key, which is no secret, knows whom to dial.
+    // A stranger can dial a member with a copy of its public key, which is no secret.
     let public_key = Identity::load_or_create(&home.data()).unwrap().public_key().to_vec();
     let identity = Identity::load_or_create(stranger.path()).unwrap();
     let (inputs, mut heard) = mpsc::channel(16);
@@ -111,7 +111,7 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
         Barred::default(),
     );
 
-    // Asked in the meantime, the node answers; the stranger hears nothing, neither then nor until it gives up.
+    // The node answers its clients meanwhile. The stranger gets nothing, neither now nor until it gives up.
     for number in 0..50 {
         claim(&node.client, &user_final(&format!("name{number}"), "ann")).await;
     }
@@ -128,7 +128,8 @@ async fn garbage_at_the_peer_port_does_not_disturb() {
     let (home, newcomer) = (Home::new(), Home::new());
     let mut node = Process::start(&home, &Serve::new("a")).await;
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    // The same bytes in every run: lengths from nothing to beyond what QUIC sends, first bytes of all its packet types.
+    // The bytes are the same in every run. Their lengths go from zero to more than QUIC sends, and their first bytes
+    // are those of all its packet types.
     let mut seed = 0x9e37_79b9_u32;
     for number in 0..2000_usize {
         let byte = |_| {
@@ -139,7 +140,7 @@ async fn garbage_at_the_peer_port_does_not_disturb() {
         if let Some(first) = datagram.first_mut().filter(|_| number % 2 == 0) {
             *first |= 0xc0;
         }
-        // A full buffer at the node loses some, as it may.
+        // Some datagrams may be lost in a full buffer at the node.
         let _ = socket.send_to(&datagram, node.peer).await;
     }
     claim(&node.client, &user_final("alice", "ann")).await;
@@ -149,7 +150,7 @@ async fn garbage_at_the_peer_port_does_not_disturb() {
     node.assert_lives();
 }
 
-/// Sends a request as no client of ours would; its status, and the last part of its problem's type.
+/// Sends a request that the project's clients never send. Returns its status, and the last part of its problem's type.
 async fn send(node: &Process, method: Method, path: &str, content: &str, body: Vec<u8>) -> (StatusCode, String) {
     let http = crate::support::http().build().unwrap();
     let request = http.request(method, node.url() + path).header("content-type", content).body(body);
@@ -194,7 +195,7 @@ async fn requests_that_make_no_sense_each_get_their_error() {
         let (found, name) = send(&node, method, path, content, body).await;
         assert_eq!((found.as_u16(), name.as_str()), (status, problem), "{shown}");
     }
-    // Nothing of all that was registered.
+    // None of these requests registered anything.
     assert!(node.client.name("username", "alice").await.unwrap().available);
     claim(&node.client, &user_final("alice", "ann")).await;
     node.assert_lives();

@@ -1,4 +1,4 @@
-//! API tokens, as an operator makes them and callers show them.
+//! Tests of API tokens, as an operator makes them and callers use them.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::process::{Home, Process, Serve, command, run};
 
-/// `forename` with these words and this token.
+/// Runs `forename` with these words and this token.
 fn typed(words: &str, address: &str, token: Option<&str>) -> Output {
     let mut command = command(&[]);
     command.args(words.split(' ')).env("FORENAME_NODE", address);
@@ -17,7 +17,7 @@ fn typed(words: &str, address: &str, token: Option<&str>) -> Output {
     run(&mut command)
 }
 
-/// Makes a token: the lines for the file, and the secret.
+/// Makes a token. Returns the lines for the file, and the secret.
 fn made(words: &str) -> (String, String) {
     let output = run(command(&[]).args(["token", "new"]).args(words.split(' ')));
     assert!(output.status.success(), "{output:?}");
@@ -27,7 +27,7 @@ fn made(words: &str) -> (String, String) {
     (lines.trim_end().to_owned(), secret.to_owned())
 }
 
-/// The exit code of a command that the caller's token does not allow.
+/// The exit code of a command that the token does not allow.
 const NOT_ALLOWED: i32 = 6;
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     let file = home.data().with_file_name("tokens.toml");
     std::fs::write(&file, format!("{claims}\n{reads}\n{admin}\n")).unwrap();
     let serve = Serve::new("a").with(&["--api-tokens".to_owned(), file.display().to_string()]);
-    // Beyond loopback no node is opened to strangers, but it may listen there with tokens.
+    // A node without tokens does not listen beyond loopback. With tokens it may.
     let everywhere = serve.clone().at(([0, 0, 0, 0], 0).into(), ([127, 0, 0, 1], 0).into());
     let mut node = Process::start(&home, &everywhere).await;
     node.terminate().await;
@@ -72,7 +72,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     assert_eq!(typed(&take, Some(&reading)).0, Some(NOT_ALLOWED));
     assert_eq!(typed(&take, Some(&administrating)).0, Some(0));
 
-    // The token has its limit whoever the owners are, also after a restart.
+    // The limit of the token holds for all owners together, also after a restart.
     let reserve = |name: &str| typed(&format!("claim username/{name} --owner o-{name} --ttl 1h"), Some(&claiming));
     assert_eq!((reserve("bob").0, reserve("carol").0), (Some(0), Some(0)));
     assert!(reserve("dave").1.contains("the API token \"shop\" has 2 registrations"));
@@ -81,7 +81,7 @@ async fn a_node_with_tokens_lets_in_who_shows_one_and_for_what_it_is_good() {
     assert!(reserve("dave").1.contains("the API token \"shop\" has 2 registrations"));
     assert_eq!(typed("claim username/dave --owner dave --ttl 1h", Some(&administrating)).0, Some(0));
 
-    // From a program: a stream of events too.
+    // A program can use a token too, also for a stream of events.
     let client = node.client.clone().with_token(&reading).unwrap();
     let mut events = client.stream(None, forename::model::EventQuery::default());
     assert!(events.next().await.is_ok());
@@ -126,7 +126,7 @@ async fn tokens_are_changed_while_the_node_runs() {
     let status = async |secret: &str| get(secret).send().await.unwrap().status().as_u16();
     assert_eq!((stream.status().as_u16(), status(&secret).await, status(&renewed).await), (200, 200, 401));
 
-    // What is wrong is not taken.
+    // A file that is not valid is not used.
     std::fs::write(&file, "").unwrap();
     node.hang_up();
     eventually("it has looked at the file", async || {
@@ -143,6 +143,6 @@ async fn tokens_are_changed_while_the_node_runs() {
     })
     .await;
     assert_eq!(status(&secret).await, 401);
-    // Its readers show their tokens again.
+    // The stream ends, so its reader has to show its token again.
     while stream.chunk().await.unwrap().is_some() {}
 }

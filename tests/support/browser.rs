@@ -1,4 +1,5 @@
-//! A real browser, driven over its own protocol (Chrome DevTools Protocol): it opens pages, clicks, types, and takes pictures.
+//! A real browser, which is driven over the Chrome DevTools Protocol: it opens pages, clicks, types, and takes
+//! pictures.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,19 +15,19 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::process::Guarded;
 use super::{eventually, http, within};
 
-/// The program, where there is one.
+/// Returns the name of the browser's program, where one is installed.
 pub(crate) fn chromium() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()))
 }
 
-/// A command that runs it without a window.
+/// Makes a command that runs the browser without a window.
 pub(crate) fn browser(program: &str, profile: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]);
     command.args(["--disable-background-networking", "--disable-component-update", "--no-proxy-server"]);
-    // A name of a stranger's that he points at this machine.
+    // The host name of an attacker, which resolves to this machine.
     command.arg("--host-resolver-rules=MAP evil.example 127.0.0.1");
     command.arg(format!("--user-data-dir={}", profile.display()));
     command.stdin(Stdio::null()).stderr(Stdio::null());
@@ -64,13 +65,13 @@ impl Page {
         page
     }
 
-    /// One call of the protocol; events that come meanwhile are dropped.
+    /// Makes a call of the protocol. Events that come meanwhile are dropped.
     async fn call(&mut self, method: &str, params: Value) -> Value {
         let answer = self.answer(method, params).await;
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// The same; an error as the browser says it.
+    /// Makes a call of the protocol. Returns the error that the browser gives.
     async fn answer(&mut self, method: &str, params: Value) -> Result<Value, String> {
         self.calls += 1;
         let number = self.calls;
@@ -87,7 +88,7 @@ impl Page {
         }
     }
 
-    /// What an expression is in the page; null where the page is loaded anew meanwhile.
+    /// Evaluates an expression in the page. Returns null where the page is loaded again meanwhile.
     pub(crate) async fn value(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let mut answer = match self.answer("Runtime.evaluate", params).await {
@@ -99,7 +100,7 @@ impl Page {
         answer["result"]["value"].take()
     }
 
-    /// Waits until the page shows something: an expression that is true.
+    /// Waits until the page shows something, which is when the expression is true.
     pub(crate) async fn shows(&mut self, what: &str, expression: &str) {
         let expression = format!("(() => {{ try {{ return !!({expression}); }} catch {{ return false; }} }})()");
         let mut last = String::new();
@@ -113,13 +114,13 @@ impl Page {
         assert!(found.is_ok(), "the page does not show {what}: it shows\n{last}");
     }
 
-    /// Clicks on the first element that the selector finds.
+    /// Clicks on the first element that matches the selector.
     pub(crate) async fn click(&mut self, selector: &str) {
         let selector = Value::from(selector);
         self.value(&format!("document.querySelector({selector}).click()")).await;
     }
 
-    /// Types into an element in the place of what it holds, as a keyboard does.
+    /// Replaces the text of an element by typing, as a keyboard does.
     pub(crate) async fn types(&mut self, selector: &str, text: &str) {
         let selector = Value::from(selector);
         self.value(&format!("(of => {{ of.focus(); of.select?.(); }})(document.querySelector({selector}))")).await;
@@ -134,7 +135,7 @@ impl Page {
         }
     }
 
-    /// Is as wide as a window or a phone, dark or light.
+    /// Sets the width of the page, like that of a window or a phone, and the dark or the light color scheme.
     pub(crate) async fn looks(&mut self, width: u32, dark: bool) {
         let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", metrics).await;
@@ -143,7 +144,7 @@ impl Page {
         self.call("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Takes a picture of the whole page; it stays in the build directory, for people to look at.
+    /// Takes a picture of the whole page. It stays in the build directory, for people to look at.
     pub(crate) async fn picture(&mut self, name: &str) -> PathBuf {
         let taken =
             self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true })).await;

@@ -1,17 +1,17 @@
-//! A process whose wall clock is off, and is set while it runs, by the library of Debian's package `faketime`.
+//! Sets the wall clock of a process, also while it runs, with the library of Debian's package `faketime`.
 
 use std::path::PathBuf;
 
 use super::skipped;
 
-/// Where that package puts the library, for the machines that tests run on.
+/// The paths at which that package puts the library, for the machines that tests run on.
 const LIBRARY: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// The wall clock of a process. Its timers run on the monotonic clock, which nobody sets.
+/// The wall clock of a process. The process's timers use the monotonic clock, which is not changed.
 pub(crate) struct Clock {
     library: &'static str,
     file: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// One that is right; none where the library is missing, which is said.
+    /// Makes a clock that is right. Returns none where the library is missing, and prints that.
     pub(crate) fn new() -> Option<Self> {
         let Some(library) = LIBRARY.into_iter().find(|path| std::path::Path::new(path).exists()) else {
             skipped("libfaketime is not installed, so no clock can be set");
@@ -31,15 +31,15 @@ impl Clock {
         Some(clock)
     }
 
-    /// Sets it ahead by so many seconds, or behind.
+    /// Sets the clock ahead by so many seconds, or behind where the number is negative.
     pub(crate) fn set(&self, ahead: i64) {
-        // In one go, for it is read at any time.
+        // The file is replaced atomically, because it can be read at any time.
         let new = self.dir.path().join("new");
         std::fs::write(&new, format!("{ahead:+}")).expect("a clock can be set");
         std::fs::rename(&new, &self.file).expect("a clock can be set");
     }
 
-    /// What a process has to find in its environment.
+    /// The environment variables that the process needs.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let file = self.file.display().to_string();
         let variables = [

@@ -1,4 +1,4 @@
-//! What must hold of all nodes once everything is decided.
+//! The invariants of all nodes once everything is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{cluster, eventually, same};
 
-/// The largest page that a node gives.
+/// The largest page that a node returns.
 const PAGE: usize = 1000;
 
 /// Waits until all nodes have the same ops and nothing is pending.
@@ -28,7 +28,7 @@ pub(crate) async fn settled(clients: &[Client]) {
     .await;
 }
 
-/// The whole feed, which must be numbered from 1 on, one by one, and tell each event once.
+/// Reads the whole feed. Checks that its events are numbered from 1 without a gap and that each is told once.
 pub(crate) async fn feed(client: &Client) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
@@ -48,7 +48,7 @@ pub(crate) async fn feed(client: &Client) -> Vec<Event> {
     events
 }
 
-/// All registrations that a node's feed tells of, as its last event about each has them.
+/// The registrations in a node's feed, each in the state of its last event.
 pub(crate) fn registrations(feed: &[Event]) -> BTreeMap<Uuid, Registration> {
     feed.iter().map(|event| (event.data.registration.id, event.data.registration.clone())).collect()
 }
@@ -61,7 +61,7 @@ fn count(feed: &[Event], event_type: EventType) -> BTreeMap<Uuid, usize> {
     counts
 }
 
-/// Each registration was accepted once and got its one final word, on this node.
+/// Checks that each registration was accepted once and has exactly one outcome in this feed.
 fn told_once(feed: &[Event], registrations: &BTreeMap<Uuid, Registration>) {
     let once = |status: Option<Status>| {
         let of_status = registrations.values().filter(|registration| status.is_none_or(|s| registration.status == s));
@@ -72,8 +72,9 @@ fn told_once(feed: &[Event], registrations: &BTreeMap<Uuid, Registration>) {
     assert_eq!(count(feed, EventType::Rejected), once(Some(Status::Rejected)));
 }
 
-/// Waits until all is final and checks what must hold then: the nodes know the same registrations with the same
-/// outcome, no stamp is used twice, no name has two winners, and everybody was told everything once. Returns them.
+/// Waits until everything is final and checks the invariants: the nodes know the same registrations with the same
+/// outcome, no stamp is used twice, no name has two winners, and each feed has every event once. Returns the
+/// registrations.
 pub(crate) async fn agreed(clients: &[Client]) -> BTreeMap<Uuid, Registration> {
     settled(clients).await;
     let mut agreed: Option<BTreeMap<Uuid, Registration>> = None;
@@ -98,8 +99,8 @@ pub(crate) async fn agreed(clients: &[Client]) -> BTreeMap<Uuid, Registration> {
     agreed
 }
 
-/// The same on a node that was given the state in between: it may not have told that somebody's claim was accepted, but
-/// told nothing twice, and every outcome of what it has told of.
+/// The same check for a node that was given the state meanwhile. Its feed may lack the acceptance of other nodes'
+/// claims. It must not have an event twice, and must have the outcome of every registration in it.
 fn told_again(feed: &[Event]) {
     let registrations = registrations(feed);
     assert!(count(feed, EventType::Accepted).values().all(|count| *count == 1), "an acceptance was told twice");
@@ -109,8 +110,8 @@ fn told_again(feed: &[Event]) {
     }
 }
 
-/// As [`agreed`], where one node was evicted and is back: its feed lacks what was decided while it was away, but tells
-/// nothing twice, and it knows all.
+/// The same as [`agreed`], where one node was evicted and is back. Its feed lacks outcomes that were decided while it
+/// was away. It must not have an event twice, and the node must know all registrations.
 pub(crate) async fn agreed_but_for(clients: &[Client], away: usize) -> BTreeMap<Uuid, Registration> {
     settled(clients).await;
     let mut others = clients.to_vec();
@@ -125,14 +126,14 @@ pub(crate) async fn agreed_but_for(clients: &[Client], away: usize) -> BTreeMap<
     all
 }
 
-/// What is the same everywhere, and for ever.
-/// What is the same at all nodes. By whom a claim was rejected each event tells as its node knew it then.
+/// The part of a registration that is the same at all nodes and never changes. The claim that a rejected one lost to is
+/// left out, because each node's event names the one that it knew then.
 fn verdict(registration: &Registration) -> (&str, &str, Status, Stamp, bool) {
     let name = &registration.names[0].name;
     (&registration.owner, name, registration.status, registration.stamp, registration.rejected_by.is_some())
 }
 
-/// Of the claims that have not ended, no two are to one name, and each loser lost to an earlier one.
+/// Checks that no two claims that have not ended are to one name, and that each loser lost to an earlier claim.
 fn one_winner(registrations: &BTreeMap<Uuid, Registration>) {
     let mut holders = BTreeMap::new();
     for registration in registrations.values().filter(|registration| registration.status == Status::Confirmed) {

@@ -1,4 +1,4 @@
-//! Nodes within the test's own process, whose links can be cut.
+//! Nodes in the process of the test, whose links can be cut.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::{DEADLINE, eventually};
 
-/// A node, its interface, and its directory.
+/// A node with its HTTP interface and its directory.
 pub(crate) struct Local {
     pub(crate) client: Client,
     pub(crate) peer: SocketAddr,
@@ -35,7 +35,7 @@ impl Local {
         Self::start_in(tempfile::tempdir().expect("a directory for a node"), label, links, join).await
     }
 
-    /// Goes on with what the directory holds, if it holds anything.
+    /// Starts a node on a directory, with the state in it where there is any.
     pub(crate) async fn start_in(
         dir: TempDir,
         label: &str,
@@ -45,7 +45,7 @@ impl Local {
         Self::start_otherwise(|_| {}, dir, label, links, join).await
     }
 
-    /// The same, with other settings.
+    /// Starts a node with changed options.
     pub(crate) async fn start_otherwise(
         change: impl FnOnce(&mut NodeConfig),
         dir: TempDir,
@@ -79,12 +79,12 @@ impl Local {
         Self { client, peer: node.peer_address(), node, stop, server, dir }
     }
 
-    /// What lets another node in through this one.
+    /// Returns the options with which another node joins through this one.
     pub(crate) async fn to_join(&self) -> JoinConfig {
         JoinConfig { address: Some(self.peer.to_string()), token: self.token().await }
     }
 
-    /// A sponsor that has joined just now may have to hear of the cluster's key first.
+    /// Makes a join token. A node that has just joined may have to wait for the cluster's secret first.
     pub(crate) async fn token(&self) -> String {
         eventually("a token", async || {
             self.node.mint_token(Some(DEADLINE)).await.map_err(|problem| problem.to_string())
@@ -92,7 +92,7 @@ impl Local {
         .await
     }
 
-    /// The node itself, to be asked without HTTP.
+    /// The node itself, for calls without HTTP.
     pub(crate) fn node(&self) -> &Node {
         &self.node
     }
@@ -101,9 +101,9 @@ impl Local {
         self.node.handle()
     }
 
-    /// Stops it; its directory stays as long as it is held.
+    /// Stops the node. The directory exists until the returned value is dropped.
     pub(crate) async fn shutdown(self) -> TempDir {
-        // The server may have ended by itself, which its result tells.
+        // Sending fails where the server has ended by itself, and then its result says so.
         let _ = self.stop.send(());
         self.server.await.expect("the server does not panic").expect("the server does not fail");
         self.node.shutdown().await;

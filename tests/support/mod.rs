@@ -1,4 +1,4 @@
-//! What the stories share: nodes as processes and in this process, claims, and what must hold of all nodes.
+//! The parts that the tests share: nodes as processes and in this process, claims, and the invariants of all nodes.
 
 pub(crate) mod browser;
 pub(crate) mod clocks;
@@ -16,26 +16,26 @@ use forename::clock::NodeId;
 use forename::model::{Cluster, ClusterSettings, NameRef, Registration, RegistrationBody, Wait};
 use uuid::Uuid;
 
-/// How long anything may take. Nothing hangs on the figure but how soon a failing test gives up.
+/// The time limit of every wait. It only decides how soon a failing test gives up.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at something that cannot say by itself when it changes.
+/// The time between two checks of something that gives no notice when it changes.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Says why a test proves nothing here. Where the gate runs, which installs what the tests need, that is a failure.
+/// Prints why a test is skipped. On the CI machine, which installs everything that the tests need, this is a failure.
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var("CI").is_err(), "the gate has what this needs, but {why}");
     eprintln!("skipped: {why}");
 }
 
-/// A plain HTTP client of a test's own, to be built. A provider of TLS has to be there, which nothing here uses.
+/// Begins a plain HTTP client for a test. A TLS provider must be installed, although nothing here uses it.
 pub(crate) fn http() -> reqwest::ClientBuilder {
-    // A second one changes nothing.
+    // Installing a second provider changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
 }
 
-/// Looks until `check` finds what it wants; its last complaint is the test's failure.
+/// Calls `check` until it succeeds. After the deadline the test fails with the last error.
 pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
     let mut last = "it was never looked at".to_owned();
     let looking = async {
@@ -51,7 +51,7 @@ pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Re
     found.unwrap_or_else(|| panic!("{what}: not so within {DEADLINE:?}; {last}"))
 }
 
-/// Waits for what happens by itself.
+/// Waits for a future, up to the deadline.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
@@ -60,7 +60,7 @@ pub(crate) fn same<T: PartialEq + Debug>(found: &T, wanted: &T) -> Result<(), St
     if found == wanted { Ok(()) } else { Err(format!("found {found:?}, wanted {wanted:?}")) }
 }
 
-/// An id as a client would choose it, but the same in every run.
+/// An id like those that clients choose, but the same in every run.
 pub(crate) fn id(number: usize) -> Uuid {
     Uuid::from_u128(0xf0e0_0000_0000_4000_8000_0000_0000_0000 + number as u128)
 }
@@ -71,17 +71,17 @@ pub(crate) fn user(name: &str, owner: &str) -> RegistrationBody {
     RegistrationBody { owner: owner.to_owned(), names: vec![name], ..RegistrationBody::default() }
 }
 
-/// The same, answered when it is final.
+/// A claim to one user name, which is answered when it is final.
 pub(crate) fn user_final(name: &str, owner: &str) -> RegistrationBody {
     RegistrationBody { wait: Some(Wait::Always), timeout: Some(forename::model::Span(DEADLINE)), ..user(name, owner) }
 }
 
-/// Registers; `None` where the name is taken already.
+/// Registers. Returns `None` where the name is taken already.
 pub(crate) async fn try_claim(client: &Client, body: &RegistrationBody) -> Option<Registration> {
     match client.register(body).await {
         Ok(registration) => Some(registration),
         Err(error) if error.is_taken() => {
-            // Had it lost a race it would be a registration, and would have to be counted.
+            // A claim that lost a race is a registration too, and is returned.
             error.problem().and_then(|problem| problem.registration.as_deref().cloned())
         }
         Err(error) => panic!("{} does not take {body:?}: {error}", client.address()),
@@ -92,7 +92,7 @@ pub(crate) async fn claim(client: &Client, body: &RegistrationBody) -> Registrat
     try_claim(client, body).await.unwrap_or_else(|| panic!("{}: {body:?} is taken", client.address()))
 }
 
-/// Registers, again and again while the node cannot be reached.
+/// Registers, and tries again while the node cannot be reached.
 pub(crate) async fn claim_until_answered(
     client: &Client,
     body: &RegistrationBody,
@@ -114,7 +114,7 @@ pub(crate) async fn cluster(client: &Client) -> Result<Cluster, String> {
     client.cluster().await.map_err(|error| error.to_string())
 }
 
-/// Waits until all of these, and nobody else, are members of one cluster to each of them.
+/// Waits until each of these nodes sees exactly these nodes as members.
 pub(crate) async fn all_members(clients: &[Client]) {
     for client in clients {
         eventually("all are members", async || {
@@ -125,7 +125,7 @@ pub(crate) async fn all_members(clients: &[Client]) {
     }
 }
 
-/// Changes settings of the cluster at one of these, and waits until they are in force at all.
+/// Changes settings of the cluster at one of these nodes, and waits until they are in force at all of them.
 pub(crate) async fn configured(clients: &[Client], body: &str) -> ClusterSettings {
     let change = serde_json::from_str(body).expect("a change of settings");
     let set = clients[0].configure(&change).await.expect("a member changes settings").settings;
@@ -135,7 +135,7 @@ pub(crate) async fn configured(clients: &[Client], body: &str) -> ClusterSetting
     set
 }
 
-/// Waits until a node is out of the cluster, by what another one knows.
+/// Waits until another node knows that a node is out of the cluster.
 pub(crate) async fn is_out(client: &Client, node: NodeId) {
     eventually("the eviction is done", async || {
         let cluster = cluster(client).await?;

@@ -1,4 +1,4 @@
-//! `forename` as a process.
+//! Runs `forename` as a process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use super::{DEADLINE, eventually, within};
 
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
-/// The variables that settings are read from, without what they all begin with.
+/// The environment variables of the settings, without their common prefix.
 const VARIABLES: [&str; 32] = [
     "DATA_DIR",
     "HTTP",
@@ -50,7 +50,7 @@ const VARIABLES: [&str; 32] = [
     "LOG_FORMAT",
 ];
 
-/// A directory for one node; it outlives the node's processes.
+/// A directory for one node. It outlives the node's processes.
 pub(crate) struct Home(TempDir);
 
 impl Home {
@@ -62,7 +62,7 @@ impl Home {
         self.0.path().join("data")
     }
 
-    /// What its processes have written to stderr.
+    /// Returns the text that the processes have written to stderr.
     pub(crate) fn read_log(&self) -> String {
         read(&self.log())
     }
@@ -72,21 +72,21 @@ impl Home {
     }
 }
 
-/// How a node is to be run.
+/// The options with which a node is run.
 #[derive(Clone, Debug)]
 pub(crate) struct Serve {
-    /// What runs the program; none: itself.
+    /// The command through which the program is run; empty where it is run directly.
     pub(crate) through: Vec<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
-    /// Where its directory is empty, a cluster is founded in it first.
+    /// True where a cluster is to be founded first if the directory is empty.
     pub(crate) founds: bool,
     http: SocketAddr,
     peer: SocketAddr,
 }
 
 impl Serve {
-    /// At ports of loopback that the system chooses.
+    /// Options with ports of loopback that the system chooses.
     pub(crate) fn new(label: &str) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let arguments = vec!["--name".to_owned(), label.to_owned()];
@@ -109,7 +109,7 @@ impl Serve {
         self
     }
 
-    /// As an operator founds a cluster, where the directory holds none.
+    /// Founds a cluster as an operator does, where the directory holds none.
     fn found(&self, home: &Home) {
         if self.founds && !home.data().exists() {
             let mut init = command(&[]);
@@ -129,7 +129,8 @@ impl Serve {
     }
 }
 
-/// `forename`, run through something or by itself, with nothing of the tester's own environment in its settings.
+/// Makes a command that runs `forename`, through another command or directly. No setting comes from the environment of
+/// the test.
 pub(crate) fn command(through: &[String]) -> Command {
     let mut command = match through.split_first() {
         Some((first, rest)) => {
@@ -145,11 +146,11 @@ pub(crate) fn command(through: &[String]) -> Command {
     command
 }
 
-/// A child that does not outlive the test, however the test ends.
+/// A child process that is killed at the end of the test, however the test ends.
 pub(crate) struct Guarded(pub(crate) Child);
 
 impl Guarded {
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         eventually("the process ends", async || {
             let ended = self.0.try_wait().expect("a child can be waited for");
@@ -161,7 +162,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -185,7 +186,8 @@ impl Process {
         }
     }
 
-    /// The same; where it ends instead, how, and what it wrote to stderr.
+    /// Starts a node and waits until it serves. Where the process ends instead, returns its status and the text that it
+    /// wrote to stderr.
     pub(crate) async fn try_start(home: &Home, serve: &Serve) -> Result<Self, (ExitStatus, String)> {
         serve.found(home);
         let mut child = Guarded(serve.command(home).spawn().expect("forename can be run"));
@@ -205,39 +207,39 @@ impl Process {
         Ok(Self { child, http, peer, client, lines })
     }
 
-    /// The process, as the system calls it.
+    /// The id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// As `kill -9` does it.
+    /// Kills the process like `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.0.kill().expect("the process was running");
         self.child.0.wait().expect("a child can be waited for");
     }
 
-    /// Asks it to stop, as a service manager does.
+    /// Asks the process to stop, as a service manager does.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         signal("TERM", self.child.0.id());
         self.child.ended().await
     }
 
-    /// Tells it that its settings were changed.
+    /// Tells the process that its settings were changed.
     pub(crate) fn hang_up(&self) {
         signal("HUP", self.child.0.id());
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.child.ended().await
     }
 
-    /// Whether it has ended by itself.
+    /// Returns true where the process has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.0.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// What it has printed since it said where it listens, up to its end.
+    /// Returns the lines that the process has printed after its addresses, up to its end.
     pub(crate) async fn printed(&mut self) -> Vec<String> {
         let mut printed = Vec::new();
         while let Some(line) = within("it prints to its end", self.lines.recv()).await {
@@ -257,19 +259,19 @@ impl Process {
     }
 }
 
-/// Sends a signal to one process of this test's.
+/// Sends a signal to a process of this test.
 pub(crate) fn signal(name: &str, process: u32) {
     let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("kill can be run");
     assert!(sent.success(), "cannot signal {process}");
 }
 
-/// What a child prints, line by line.
+/// Returns the lines that a child prints.
 pub(crate) fn lines(child: &mut Child) -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let stdout = child.stdout.take().expect("stdout is a pipe");
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // Read on to the end also where nobody listens: a full pipe would stop the child.
+            // The output is read to its end also where the receiver is gone, because a full pipe would stop the child.
             let _ = sender.send(line);
         }
     });
@@ -307,7 +309,7 @@ impl Three {
         self.nodes.iter().map(|node| node.client.clone()).collect()
     }
 
-    /// Runs a node again that has stopped, at its old addresses.
+    /// Runs a stopped node again, at its old addresses.
     pub(crate) async fn run_again(&mut self, index: usize) {
         let (http, peer) = (self.nodes[index].http, self.nodes[index].peer);
         let serve = Serve::new(LABELS[index]).at(http, peer);

@@ -1,4 +1,4 @@
-//! A relay between a newcomer and its sponsor that stops passing anything on in the middle of what it is given.
+//! A relay between a newcomer and its sponsor that stops in the middle of the transfer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// Larger than any datagram of QUIC.
+/// A size that no datagram of QUIC exceeds.
 const DATAGRAM: usize = 65_536;
 
-/// Passes datagrams on, but for the time from when so many bytes have come to the newcomer until it dials again.
+/// Passes datagrams on. It stops once a number of bytes has reached the newcomer, until the newcomer dials again.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
@@ -19,9 +19,9 @@ pub(crate) struct Relay {
 
 #[derive(Default)]
 struct Seen {
-    /// Bytes that have come to the newcomer.
+    /// The number of bytes that have reached the newcomer.
     passed: AtomicU64,
-    /// It has dialled again since nothing passed any more.
+    /// True once the newcomer has dialled again after the stop.
     dialled_again: AtomicBool,
 }
 
@@ -37,12 +37,12 @@ impl Relay {
         Self { address, seen, pump }
     }
 
-    /// Bytes that have come to the newcomer.
+    /// The number of bytes that have reached the newcomer.
     pub(crate) fn passed(&self) -> u64 {
         self.seen.passed.load(Ordering::Relaxed)
     }
 
-    /// Whether the newcomer has dialled again since nothing passed any more.
+    /// Returns true once the newcomer has dialled again after the stop.
     pub(crate) fn was_broken(&self) -> bool {
         self.seen.dialled_again.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ async fn pump(front: UdpSocket, back: UdpSocket, breaks_after: u64, seen: Arc<Se
                 let (length, from) = datagram?;
                 newcomer = Some(from);
                 if broken && is_initial(&there[..length]) {
-                    // The connection that broke is given up: this is another one.
+                    // The newcomer has given up the broken connection and begins another one.
                     seen.dialled_again.store(true, Ordering::Relaxed);
                     broken = false;
                 }
@@ -84,7 +84,7 @@ async fn pump(front: UdpSocket, back: UdpSocket, breaks_after: u64, seen: Arc<Se
     }
 }
 
-/// Whether a datagram begins a connection: an Initial packet (RFC 9000, section 17.2.2).
+/// Returns true where a datagram begins a connection: an Initial packet (RFC 9000, section 17.2.2).
 fn is_initial(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| first & 0b1111_0000 == 0b1100_0000)
 }

@@ -1,4 +1,4 @@
-//! The thread that makes batches durable, and the one that makes segments for it.
+//! The thread that makes batches durable, and the thread that makes segments of the log for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,24 +11,25 @@ use super::shared::Shared;
 use super::wal::{Log, MAX_FRAME, Segments};
 use crate::store::Batch;
 
-/// Bytes of rows that are synced at once: what fits into a frame, with some room for the lengths of the batches.
+/// The size in bytes of the rows that one sync covers: as much as fits into a frame, with some room for the lengths of
+/// the batches.
 const GROUP_BYTES: usize = MAX_FRAME - (64 << 10);
 
-/// Pauses that are owed are slept off when they are so long: a shorter sleep takes longer than it should.
+/// Pauses add up, and the thread sleeps once their sum is this long. A shorter sleep takes longer than it should.
 const LEAST_PAUSE: Duration = Duration::from_micros(200);
 
-/// What the committer is asked to do, in order.
+/// A task of the committer. The tasks are done in order.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Make a batch durable: its rows as they are in the log, and the memory that they take.
+    /// Make a batch durable. `rows` are its rows in the encoding of the log, and `memory` is the memory that they take.
     Commit { rows: Vec<u8>, memory: usize },
-    /// The store failed elsewhere: say so.
+    /// The store failed in another thread: report it.
     Failed,
-    /// Finish what came before and end.
+    /// Finish all earlier tasks and end.
     Stop,
 }
 
-/// The store's handle of its committer. Stops it when dropped.
+/// The store's handle of its committer. Dropping it stops the committer.
 pub(super) struct Committer {
     queue: Sender<Work>,
     threads: Vec<JoinHandle<()>>,
@@ -36,7 +37,8 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Starts it. Batches are told under numbers that begin with 1 after the last one that the log holds.
+    /// Starts the threads. Batches are reported under numbers from 1 on, where 1 is the batch after the last one that
+    /// the log holds.
     pub(super) fn start(
         log: Log,
         shared: Arc<Shared>,
@@ -54,21 +56,21 @@ impl Committer {
         Ok(this)
     }
 
-    /// Whether the thread still took it.
+    /// Sends a task. Returns false where the thread has ended.
     pub(super) fn send(&self, work: Work) -> bool {
         self.queue.send(work).is_ok()
     }
 
-    /// For whoever has to say that the store failed.
+    /// The queue, for other threads that report a failure of the store.
     pub(super) fn queue(&self) -> Sender<Work> {
         self.queue.clone()
     }
 
-    /// Waits until all is done that was sent before.
+    /// Stops the threads, and waits until all earlier tasks are done.
     pub(super) fn stop(&mut self) {
         self.send(Work::Stop);
         for thread in self.threads.drain(..) {
-            // Its panic was reported as a failure where it happened.
+            // A panic of the thread was reported as a failure when it happened.
             let _ = thread.join();
             self.segments.stop();
         }
@@ -81,17 +83,17 @@ impl Drop for Committer {
     }
 }
 
-/// Makes segments when it is asked to, until nobody can ask any more.
+/// Makes a segment for each request, until the other end of the channel is gone.
 fn prepare(segments: &Segments, asked: &Receiver<()>) {
     while asked.recv().is_ok() {
         if let Err(error) = segments.prepare() {
-            // The committer makes one itself when it needs it, and fails where that fails.
+            // The committer makes a segment itself when it needs one, and the store fails where that fails.
             tracing::warn!("a segment of the log could not be made beforehand: {error}");
         }
     }
 }
 
-/// Batches for one sync.
+/// The batches of one sync.
 #[derive(Default)]
 struct Group {
     batches: Vec<Vec<u8>>,
@@ -106,17 +108,17 @@ struct Worker {
     first: Batch,
     shared: Arc<Shared>,
     on_event: Box<dyn Fn(DiskEvent) + Send>,
-    /// Bytes that the generations may take.
+    /// The memory in bytes that the generations may take.
     most_memory: usize,
-    /// How long the writer is still to be held up.
+    /// The sum of the pauses that were not slept yet.
     owed: Duration,
-    /// Asks for a segment.
+    /// Asks the other thread for a segment.
     ask: Sender<()>,
 }
 
 impl Worker {
     fn run(mut self, work: &Receiver<Work>) {
-        // What did not fit into the last group.
+        // The task that did not fit into the last group.
         let mut left = None;
         while let Some(first) = left.take().or_else(|| work.recv().ok()) {
             let group = Self::gather(first, work, &mut left);
@@ -134,7 +136,7 @@ impl Worker {
         }
     }
 
-    /// Takes what waits, up to what fits into a frame.
+    /// Takes the tasks that wait, as many as fit into a frame.
     fn gather(first: Work, work: &Receiver<Work>, left: &mut Option<Work>) -> Group {
         let mut group = Group::default();
         let mut next = Some(first);
@@ -149,7 +151,7 @@ impl Worker {
                     group.memory += memory;
                     group.batches.push(rows);
                 }
-                // `run` looks for it after the group.
+                // `run` checks for the failure after the group.
                 Work::Failed => break,
                 Work::Stop => {
                     group.stop = true;
@@ -161,7 +163,7 @@ impl Worker {
         group
     }
 
-    /// Makes a group durable and reports it.
+    /// Makes a group durable and reports that.
     fn commit(&mut self, group: &Group) -> io::Result<()> {
         if group.batches.is_empty() {
             return Ok(());
@@ -173,7 +175,7 @@ impl Worker {
         let wanted = self.log.wants_segment();
         self.shared.add_logged(self.log.append(&group.batches)?);
         if self.log.wants_segment() && !wanted {
-            // It ends with this thread.
+            // The receiver exists as long as this thread, so sending cannot fail.
             let _ = self.ask.send(());
         }
         self.shared.set_durable(self.log.last());

@@ -1,4 +1,4 @@
-//! Why a store is not opened.
+//! The reasons why a store cannot be opened.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use super::wal::LogError;
 /// Why a store could not be opened. Nothing in the directory was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the store open.
     #[error("the store in {} is in use by another process; stop that one, or use another data directory", .0.display())]
     InUse(PathBuf),
-    /// Another version of forename made it.
+    /// The store has a format that this version of forename does not read.
     #[error(
         "the store in {} has format {found:?}, and this version of forename reads {readable}; nothing was changed. Use \
          the version that wrote it, or a later one, or start on an empty directory and join again",
@@ -20,23 +20,23 @@ pub enum OpenError {
     Format {
         /// The store.
         path: PathBuf,
-        /// What its format record says.
+        /// The format in its format record.
         found: String,
-        /// What it would have to say.
+        /// The format that this version reads.
         readable: String,
     },
-    /// There is a database without the record that says what it is.
+    /// There is a database without a format record.
     #[error("{} holds a database that forename did not make; use another data directory", .0.display())]
     Foreign(PathBuf),
     /// A file could not be made, read or locked.
     #[error("{}: {error}; check that the directory exists, is writable and has space", path.display())]
     Io {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// Bytes of the log that were durable are missing or are not what was written.
+    /// Bytes of the log that were durable are missing or changed.
     #[error(
         "the log of the store is damaged: {}: {what}. What the node acknowledged since its tables were last written may be \
          lost here, though other members have what was confirmed. Nothing was changed. Put the file back if the disk has a \
@@ -45,9 +45,9 @@ pub enum OpenError {
         path.display()
     )]
     Damaged {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The kind of damage.
         what: String,
     },
     /// fjall could not open or recover its files.
@@ -56,9 +56,9 @@ pub enum OpenError {
         path.display()
     )]
     Database {
-        /// Where it is.
+        /// The directory of the database.
         path: PathBuf,
-        /// What fjall said.
+        /// The error of fjall.
         error: fjall::Error,
     },
 }

@@ -1,11 +1,11 @@
-//! What the store tells its owner.
+//! The events of a store for its owner.
 
 use crate::store::{Batch, StoreFailure};
 
-/// What the committer has to say.
+/// An event of the committer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DiskEvent {
-    /// All batches up to this one survive a crash. Numbers rise; some are skipped.
+    /// All batches up to this one are durable. The numbers rise, and some are skipped.
     Persisted(Batch),
     /// The store stopped. This is its last event.
     Failed(StoreFailure),

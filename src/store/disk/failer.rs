@@ -1,4 +1,4 @@
-//! Stops a store from whichever thread met the failure.
+//! Stops a store, from any thread that meets a failure.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use super::committer::Work;
 use super::shared::Shared;
 
-/// Says that the store failed, and has its owner told.
+/// Marks the store as failed, and has the committer tell its owner.
 #[derive(Clone)]
 pub(super) struct Failer {
     pub(super) shared: Arc<Shared>,
@@ -17,7 +17,7 @@ pub(super) struct Failer {
 impl Failer {
     pub(super) fn fail(&self, doing: &str, error: &dyn Display) {
         self.shared.fail(doing, error);
-        // Where the committer has ended there is nobody to tell.
+        // Where the committer has ended there is no owner to tell.
         let _ = self.committer.send(Work::Failed);
     }
 }

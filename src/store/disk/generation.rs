@@ -1,4 +1,4 @@
-//! Rows in memory that the tables on disk do not hold yet, and their merge with those that they hold.
+//! Rows in memory that the tables on disk do not hold yet, and their merge with the rows of the tables.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::store::{Direction, Table};
 
-/// Most keys are shorter than this and stand in the map itself, so that a look-up follows no pointers.
+/// Most keys are shorter than this, so they are stored in the map itself and a look-up follows no pointer.
 pub(super) type Key = SmallVec<[u8; 36]>;
 
 /// The last writes to the keys of a table; none where the key was deleted.
@@ -19,19 +19,20 @@ pub(super) type Rows = BTreeMap<Key, Option<Vec<u8>>>;
 /// The bounds of a scan, in the shape that `range` takes.
 pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// Bytes that a row takes beside its key and value: its place in the map and what the allocator adds. An estimate.
+/// The bytes that a row takes besides its key and value: its place in the map and the overhead of the allocator. An
+/// estimate.
 const ROW_BYTES: usize = 96;
 
-/// The keys in `from..to`.
+/// The bounds of the keys in `from..to`.
 pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {
     (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-/// What some consecutive batches made of the keys that they wrote.
+/// The result of some consecutive batches: the last write to each key that they wrote.
 #[derive(Default, Debug)]
 pub(super) struct Generation {
     tables: [Rows; Table::ALL.len()],
-    /// Bytes that its rows took when they were written; those that were written over still count.
+    /// The bytes that its rows took when they were written. Rows that were overwritten since still count.
     bytes: usize,
 }
 
@@ -41,7 +42,7 @@ impl Generation {
         self.tables[table as usize].insert(Key::from_slice(key), value);
     }
 
-    /// The last write to a key: `Some(None)` where it was deleted, none where it was not written.
+    /// The last write to a key: `Some(None)` where it was deleted, and `None` where it was not written.
     pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
         self.tables[table as usize].get(key).map(Option::as_deref)
     }
@@ -51,18 +52,18 @@ impl Generation {
         &self.tables[table as usize]
     }
 
-    /// An estimate of the memory that it takes, which only grows.
+    /// An estimate of the memory that the generation takes. It never decreases.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-/// What a row adds to [`Generation::bytes`].
+/// The bytes that a row adds to [`Generation::bytes`].
 pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
     ROW_BYTES + key.len() + value.map_or(0, <[u8]>::len)
 }
 
-/// A double-ended iterator that goes one way, chosen at run time.
+/// A double-ended iterator that goes in one direction, which is chosen at run time.
 struct Directed<I> {
     inner: I,
     direction: Direction,
@@ -82,14 +83,14 @@ impl<I: DoubleEndedIterator> Iterator for Directed<I> {
 /// A row of a merged scan.
 #[derive(Debug)]
 pub(super) enum Step<'a> {
-    /// From memory.
+    /// A row from memory.
     Written(&'a [u8], &'a [u8]),
-    /// From disk.
+    /// A row from disk.
     Stored(Slice, Slice),
 }
 
-/// The rows of a table within bounds as they are with all generations, the newest first, over what is stored within the
-/// same bounds. Not to be read on after an error.
+/// Merges the rows of a table within bounds: the writes of the generations, which are given newest first, override the
+/// stored rows. `stored` must have the same bounds. The iterator must not be used after an error.
 pub(super) fn merge<'a, I>(
     generations: impl Iterator<Item = &'a Generation>,
     table: Table,
@@ -119,7 +120,7 @@ pub(super) struct Merge<'a, S: Iterator<Item = fjall::Result<KvPair>>> {
 }
 
 impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Merge<'a, S> {
-    /// The next key that was written, and what was written to it last.
+    /// The next key that was written, with its last value.
     fn next_written(&mut self) -> Option<(&'a [u8], Option<&'a [u8]>)> {
         let mut next: Option<(&'a [u8], Option<&'a [u8]>)> = None;
         for at in 0..self.written.len() {
@@ -135,7 +136,7 @@ impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Merge<'a, S> {
         next
     }
 
-    /// Passes a key in all generations that have it.
+    /// Skips a key in all generations that have it.
     fn pass(&mut self, key: &[u8]) {
         for rows in &mut self.written {
             rows.next_if(|(written, _)| written.as_slice() == key);

@@ -1,4 +1,4 @@
-//! The thread that hands generations over to the tables and has the log forget them.
+//! The thread that hands generations over to the tables, and then lets the log forget them.
 
 use std::io;
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use super::tables::{Tables, take_over};
 use super::wal::Segments;
 use crate::store::Batch;
 
-/// What the ingester is asked to do, in order.
+/// A task of the ingester. The tasks are done in order.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Hand a generation over, whose last batch this is.
+    /// Hand a generation over to the tables.
     TakeOver {
         generation: Arc<Generation>,
         last: Batch,
-        /// Bytes of all rows that were written up to its end.
+        /// The size in bytes of all rows that were written up to the end of this generation.
         written: u64,
     },
-    /// Drop a generation that was handed over: that takes too long for whoever read it.
+    /// Drop a generation that was handed over. This takes too long for the thread that read from it.
     Forget(Arc<Generation>),
-    /// Send what the tables hold.
+    /// Send the rows of the tables.
     Send(Stream),
-    /// Finish what came before and end.
+    /// Finish all earlier tasks and end.
     Stop,
 }
 
-/// The store's handle of its ingester. Stops it when dropped, which must not be before the committer has stopped.
+/// The store's handle of its ingester. Dropping it stops the ingester, and must come after the committer has stopped.
 pub(super) struct Ingester {
     queue: Sender<Work>,
     thread: Option<JoinHandle<()>>,
@@ -51,7 +51,7 @@ impl Ingester {
         Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// Has something done; dropped where the store has failed.
+    /// Sends a task. The task is dropped where the store has failed.
     pub(super) fn send(&self, work: Work) {
         let _ = self.queue.send(work);
     }
@@ -61,7 +61,7 @@ impl Drop for Ingester {
     fn drop(&mut self) {
         self.send(Work::Stop);
         if let Some(thread) = self.thread.take() {
-            // Its panic was reported as a failure where it happened.
+            // A panic of the thread was reported as a failure when it happened.
             let _ = thread.join();
         }
     }
@@ -103,7 +103,7 @@ impl Worker {
         take_over(&self.tables, generation, last, &|bytes| self.shared.add_taken_over(bytes))?;
         self.shared.set_taken_over(written, generation.bytes(), began.elapsed());
         self.shared.set_applied(last);
-        // A file that cannot be removed is in nobody's way.
+        // A file that cannot be removed does no harm.
         if let Err(error) = self.segments.release(last) {
             tracing::warn!("a file of the log that is not needed any more could not be removed: {error}");
         }

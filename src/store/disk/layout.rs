@@ -9,10 +9,11 @@
 //! db.new/       a database whose making was cut short
 //! ```
 //!
-//! A database is made under another name, closed, and renamed when it is whole, so one that is there is whole.
+//! A database is made under another name, closed, and renamed once it is whole. So a database with the final name is
+//! whole.
 //!
-//! The format record says which version of the tables a database holds. A version that this program does not read is refused
-//! before anything is touched.
+//! The format record says which version of the tables a database holds. A program that does not read this version
+//! refuses the database before it changes anything.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -28,8 +29,8 @@ use super::tables::Tables;
 use super::wal::{Directory, Log, Sizes};
 use crate::files;
 
-/// What the tables mean. A new minor version says more in a table than its predecessors, and reads them too; a new major one
-/// cannot read older tables as they are.
+/// The version of the tables' meaning. A new minor version adds to the tables, and programs of that version read the
+/// older ones too. A program of a new major version cannot read older tables as they are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Format {
     major: u32,
@@ -37,17 +38,17 @@ struct Format {
 }
 
 impl Format {
-    /// What this version of forename reads and writes.
+    /// The format that this version of forename reads and writes.
     const PRESENT: Self = Self { major: 1, minor: 0 };
 
-    /// What a format record says; none where it is none.
+    /// Parses a format record; none where the text is no format record.
     fn parse(record: &str) -> Option<Self> {
         let version = record.strip_prefix("forename store ")?.strip_suffix('\n')?;
         let (major, minor) = version.split_once('.')?;
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 
-    /// Whether this version of forename can read it.
+    /// Returns true where this version of forename can read the format.
     fn is_readable(self) -> bool {
         self.major == Self::PRESENT.major && self <= Self::PRESENT
     }
@@ -70,12 +71,12 @@ pub(crate) fn format_record() -> String {
     Format::PRESENT.to_string()
 }
 
-/// Whether tables of the format that a record says can be read.
+/// Returns true where this version of forename can read tables with this format record.
 pub(crate) fn is_readable(record: &str) -> bool {
     Format::parse(&format!("{record}\n")).is_some_and(Format::is_readable)
 }
 
-/// Takes the directory for this process.
+/// Locks the directory for this process.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     files::private_dir(dir).map_err(|error| OpenError::io(dir, error))?;
     let path = dir.join("LOCK");
@@ -92,12 +93,12 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The directory of the log in that of the database.
+/// The directory of the log, inside the directory of the database.
 pub(super) fn log(database: &Path) -> PathBuf {
     database.join("log")
 }
 
-/// The directory of the database, which is made where there is none. The caller holds the lock.
+/// The directory of the database. It is made where there is none. The caller holds the lock.
 pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, OpenError> {
     let path = dir.join("db");
     if path.try_exists().map_err(|error| OpenError::io(&path, error))? {
@@ -109,7 +110,7 @@ pub(super) fn database(dir: &Path, options: &DiskOptions) -> Result<PathBuf, Ope
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::io(&making, error)),
         _ => {}
     }
-    // What it holds is told to nobody but its owner, whatever the process makes of the modes of files.
+    // Only the owner of the directory may read it, whatever umask the process has.
     files::private_dir(&log(&making)).map_err(|error| OpenError::io(&making, error))?;
     let seed = random_seed().map_err(|error| OpenError::io(&making, error))?;
     let made = Tables::open(&making, options.cache_bytes).and_then(|tables| tables.begin(seed));
@@ -130,7 +131,7 @@ fn random_seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Refuses what this version cannot read.
+/// Refuses a format that this version cannot read.
 fn check_format(path: &Path) -> Result<(), OpenError> {
     let record = path.join("FORMAT");
     let found = match fs::read(&record) {
@@ -144,7 +145,7 @@ fn check_format(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Format { path: path.to_owned(), found: found.trim().to_owned(), readable: format_record() })
 }
 
-/// Writes the present format's record, durably and in one piece.
+/// Writes the record of the present format durably and atomically.
 fn write_format(database: &Path) -> io::Result<()> {
     let (record, written) = (database.join("FORMAT"), database.join("FORMAT.new"));
     let mut file = File::create(&written)?;

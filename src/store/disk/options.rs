@@ -1,14 +1,15 @@
-//! How a store is opened.
+//! The options of a store on disk.
 
-/// How a store is opened.
+/// Options of a store on disk.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
-    /// Bytes of blocks of tables kept in memory.
+    /// The size in bytes of the cache for blocks of the tables.
     pub cache_bytes: u64,
-    /// Bytes of memory that rows may take which the tables on disk do not hold yet. A quarter of it is handed over at once.
-    /// Where the tables lag behind, writing is slowed down from half of it on, so that it is not passed for long.
+    /// The memory in bytes that rows may take before they are in the tables on disk. A quarter of it is handed over at
+    /// once. Where the tables lag behind, writes are slowed down once half of it is in use, so that the limit is not
+    /// passed for long.
     pub memory_bytes: usize,
-    /// Bytes of a file of the log at most. Half a dozen of them are in use under full load.
+    /// The largest size in bytes of a file of the log. Half a dozen files are in use under full load.
     pub segment_bytes: u64,
 }
 
@@ -17,9 +18,9 @@ impl Default for DiskOptions {
         Self {
             // A guess: it holds the filters and indexes of some ten million names.
             cache_bytes: 64 << 20,
-            // A guess: some 200,000 registrations, whose tables are written in a second or two.
+            // A guess: some 200,000 registrations, which are written to the tables in a second or two.
             memory_bytes: 192 << 20,
-            // Read again at a start in some 0.3 s.
+            // A start reads a file of this size in some 0.3 s.
             segment_bytes: 64 << 20,
         }
     }

@@ -1,4 +1,4 @@
-//! What the threads of a store know of each other: how far each is, and whether one has failed.
+//! The state that the threads of a store share: how far each of them is, and whether one has failed.
 
 use std::fmt::Display;
 use std::sync::atomic::AtomicU64;
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use crate::store::{Batch, StoreFailure};
 
-/// Bytes a second that the tables are taken to take over before one generation has been. A guess, on the low side.
+/// The assumed rate of the hand-over to the tables, in bytes per second, before the first generation was measured. A
+/// guess, on the low side.
 const FIRST_PACE: u64 = 50 << 20;
 
-/// See the module's text.
+/// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The first failure.
@@ -19,14 +20,14 @@ pub(super) struct Shared {
     /// The last batch that is durable in the log.
     durable: Mutex<Batch>,
     changed: Condvar,
-    /// All batches up to it are in the tables.
+    /// All batches up to this one are in the tables.
     applied: AtomicU64,
-    /// Bytes of rows that were written since the start, and those of them that are in the tables.
+    /// The size in bytes of the rows that were written since the start, and of those of them that are in the tables.
     written: AtomicU64,
     taken_over: AtomicU64,
-    /// Bytes of rows a second that the tables take over.
+    /// The measured rate of the hand-over, in bytes of rows per second.
     pace: AtomicU64,
-    /// Bytes that were written to the log.
+    /// The number of bytes that were written to the log.
     logged: AtomicU64,
 }
 
@@ -44,7 +45,7 @@ impl Shared {
         }
     }
 
-    /// Stops the store. A later failure is a consequence of the first, and not noted.
+    /// Stops the store. A later failure is a consequence of the first and is not recorded.
     pub(super) fn fail(&self, doing: &str, error: &dyn Display) {
         let _ = self.failure.set(StoreFailure(format!("{doing}: {error}")));
         drop(self.durable.lock().unwrap_or_else(PoisonError::into_inner));
@@ -60,7 +61,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until a batch is durable; false where the store has failed.
+    /// Waits until a batch is durable. Returns false where the store has failed.
     pub(super) fn await_durable(&self, batch: Batch) -> bool {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         while *durable < batch {
@@ -80,21 +81,23 @@ impl Shared {
         self.applied.load(Acquire)
     }
 
-    /// Notes rows that were written; returns the bytes of all of them.
+    /// Adds rows that were written. Returns the size of all rows since the start.
     pub(super) fn add_written(&self, bytes: usize) -> u64 {
         self.written.fetch_add(bytes as u64, Relaxed) + bytes as u64
     }
 
-    /// Notes rows that are in the tables.
+    /// Adds rows that are in the tables.
     pub(super) fn add_taken_over(&self, bytes: usize) {
         self.taken_over.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Notes that all rows up to so many bytes are in the tables, and how fast the last ones got there.
+    /// Records that all rows up to a total of `bytes` are in the tables, and that the newest ones, `newest` bytes, took
+    /// this time.
     pub(super) fn set_taken_over(&self, bytes: u64, newest: usize, took: Duration) {
         self.taken_over.store(bytes, Relaxed);
         let pace = newest as f64 / took.as_secs_f64().max(1e-6);
-        // Half of it is the newest, so that one slow disk access does not count for long. Small generations tell little.
+        // The newest rate counts for one half, so that one slow disk access does not count for long. Small generations
+        // say little about the rate.
         if newest >= 1 << 20 {
             self.pace.store((self.pace.load(Relaxed) as f64 / 2.0 + pace / 2.0) as u64, Relaxed);
         }
@@ -108,16 +111,16 @@ impl Shared {
         self.logged.load(Relaxed)
     }
 
-    /// For how long whoever writes so many bytes is to be held up, where the generations may take `most` bytes.
+    /// Returns how long a write of so many bytes is to be delayed, where the generations may take `most` bytes.
     pub(super) fn pause(&self, bytes: usize, most: usize) -> Duration {
         let lag = self.written.load(Relaxed).saturating_sub(self.taken_over.load(Relaxed));
         pause(bytes, lag, most as u64, self.pace.load(Relaxed))
     }
 }
 
-/// The pause grows with the lag of the tables: none up to half of what the generations may take; at three quarters
-/// writing is as slow as the tables are, at all of it half as fast. So a writer that is faster than the tables settles
-/// in between, without a jump.
+/// The pause grows with the lag of the tables. There is none up to half of what the generations may take; at three
+/// quarters writing is as fast as the tables are, and at the full amount half as fast. So a writer that is faster than
+/// the tables settles in between, without a jump.
 fn pause(bytes: usize, lag: u64, most: u64, pace: u64) -> Duration {
     let half = (most / 2).max(1);
     let over = lag.saturating_sub(half) as f64 / half as f64;

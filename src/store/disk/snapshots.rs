@@ -1,4 +1,4 @@
-//! Streams what the tables are at one moment while the store goes on.
+//! Streams the tables as they are at one moment, while the store goes on.
 
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
@@ -13,18 +13,18 @@ use crate::store::{SnapshotPart, Table, Write};
 /// Bytes of keys and values in a part of a snapshot. A guess, well below any limit on frames.
 const PART_BYTES: usize = 256 << 10;
 
-/// What the tables are at one moment, which is when it is first used. Whoever has it can look at it again. It costs the
-/// room on disk of what has changed since.
+/// The tables as they are at one moment: the moment of the first use of the view. The view can be read more than once.
+/// It takes as much room on disk as the rows that have changed since.
 #[derive(Clone, Default)]
 pub struct View(Arc<OnceLock<Snapshot>>);
 
 impl View {
-    /// Whether its moment has come.
+    /// Returns true once the view was taken.
     pub(super) fn is_taken(&self) -> bool {
         self.0.get().is_some()
     }
 
-    /// Makes this its moment, unless it was before.
+    /// Takes the view now, unless it was taken before.
     pub(super) fn take(&self, tables: &Tables) {
         self.0.get_or_init(|| tables.snapshot());
     }
@@ -36,19 +36,20 @@ impl fmt::Debug for View {
     }
 }
 
-/// What is to be streamed, and to whom.
+/// A stream of tables to a receiver.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// Which tables.
+    /// Returns true for the tables that are streamed.
     pub(super) which: fn(Table) -> bool,
     pub(super) view: View,
-    /// Only what comes after this row.
+    /// The row after which the stream begins; none for the beginning.
     pub(super) after: Option<(Table, Vec<u8>)>,
     pub(super) parts: mpsc::Sender<SnapshotPart>,
 }
 
 impl Stream {
-    /// Sends it from a thread of its own. The view's moment has come. `failed` is told where the tables cannot be read.
+    /// Sends the stream from a thread of its own. The view must have been taken. `failed` is called where the tables
+    /// cannot be read.
     pub(super) fn start(self, tables: Tables, failed: impl FnOnce(&fjall::Error) + Send + 'static) -> io::Result<()> {
         let sending = move || {
             if let Err(error) = self.send(&tables) {
@@ -59,7 +60,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends the tables, and the end; stops where nobody listens.
+    /// Sends the tables and then the end. Stops where the receiver is gone.
     fn send(&self, tables: &Tables) -> fjall::Result<()> {
         let Some(snapshot) = self.view.0.get() else { return Ok(()) };
         let (mut rows, mut bytes) = (Vec::new(), 0);

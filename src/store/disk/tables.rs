@@ -1,9 +1,9 @@
-//! The tables on disk: fjall, filled by sorted ingestion alone.
+//! The tables on disk: fjall, which is filled by sorted ingestion only.
 //!
-//! fjall gets whole generations, each table's rows in their order, and never a single write: its journal and its memtables
-//! stay empty. What it is given is durable when the call returns, table by table. That a power cut can leave some tables of
-//! a generation ahead of the others does no harm: the log is read again from the batch on that fjall says it has all of,
-//! and rows say what a key is, not what is done to it.
+//! fjall gets whole generations, with the rows of each table in order, and never a single write, so its journal and its
+//! memtables stay empty. The rows of a table are durable when the call that ingests them returns. A power cut can leave
+//! some tables of a generation ahead of the others. This does no harm: the log is read again from the batch up to which
+//! fjall says that it has all of them, and a row gives the new value of a key and not a change of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,36 +17,38 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Sl
 use super::generation::{Bounds, Generation, Rows, row_bytes};
 use crate::store::{Batch, Table};
 
-/// Bytes of a file of a compacted table: each is synced on its own while the log is synced too. A guess.
+/// The size in bytes of a file of a compacted table. Each file is synced on its own, while the log is synced too. A
+/// guess.
 const FILE_BYTES: u64 = 16 << 20;
 
-/// Threads that compact.
+/// The number of threads that compact.
 const WORKERS: usize = 1;
 
-/// Files of a table that wait to be compacted, at which nothing more is ingested: each one more costs every look-up. Four
-/// begin a compaction. A guess.
+/// The number of a table's files that wait for compaction at which nothing more is ingested, because each further file
+/// makes every look-up slower. Four files begin a compaction. A guess.
 const MOST_WAITING_FILES: usize = 12;
 
-/// How often is looked again then. A guess: small beside a compaction, large beside a look.
+/// The time between two checks of whether compaction has caught up. A guess: short compared with a compaction, long
+/// compared with a check.
 const COMPACTION_POLL: Duration = Duration::from_millis(2);
 
-/// The keyspace that says what the others hold, and its keys.
+/// The keyspace that says which batches the others hold, and its keys.
 const STATE: &str = "state";
 const APPLIED: &[u8] = b"applied";
 const SEED: &[u8] = b"seed";
 
-/// What is below the generations and takes them over.
+/// The layer below the generations, which takes them over.
 pub(super) trait Below {
     type Error;
 
-    /// Makes the rows of a table durable. `done` hears of the bytes of each.
+    /// Makes the rows of a table durable. `done` is called with the size of each row.
     fn ingest(&self, table: Table, rows: &Rows, done: &dyn Fn(usize)) -> Result<(), Self::Error>;
 
-    /// Notes durably that all batches up to this one are in the tables.
+    /// Records durably that all batches up to this one are in the tables.
     fn note_applied(&self, batch: Batch) -> Result<(), Self::Error>;
 }
 
-/// Takes a generation over. All its batches, up to `last`, are durable in the log.
+/// Hands a generation over. All its batches, up to `last`, must be durable in the log.
 pub(super) fn take_over<B: Below>(
     below: &B,
     generation: &Generation,
@@ -62,7 +64,7 @@ pub(super) fn take_over<B: Below>(
     below.note_applied(last)
 }
 
-/// fjall and the handles of its keyspaces, one a table.
+/// fjall and the handles of its keyspaces, one for each table.
 #[derive(Clone)]
 pub(super) struct Tables {
     database: Database,
@@ -70,17 +72,18 @@ pub(super) struct Tables {
     state: Keyspace,
 }
 
-/// What the tables say about themselves.
+/// The state that the tables record about themselves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
-    /// All batches up to it are in them.
+    /// All batches up to this one are in the tables.
     pub(super) applied: Batch,
-    /// What the checksums of the log begin with.
+    /// The seed of the log's checksums.
     pub(super) seed: u64,
 }
 
 impl Tables {
-    /// Opens fjall with one keyspace a table, made where they are missing. A keyspace keeps the settings it was made with.
+    /// Opens fjall with one keyspace for each table, and makes those that are missing. A keyspace keeps the settings
+    /// that it was made with.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .cache_size(cache_bytes)
@@ -93,7 +96,7 @@ impl Tables {
         Ok(Self { database, keyspaces, state })
     }
 
-    /// Notes in new tables that they hold nothing.
+    /// Records in new tables that they hold no batch.
     pub(super) fn begin(&self, seed: u64) -> fjall::Result<()> {
         let mut ingestion = self.state.start_ingestion()?;
         ingestion.write(APPLIED, 0_u64.to_be_bytes())?;
@@ -102,7 +105,7 @@ impl Tables {
         self.database.persist(PersistMode::SyncAll)
     }
 
-    /// What they say about themselves; none where they do not.
+    /// Reads the state of the tables; none where they have none.
     pub(super) fn state(&self) -> fjall::Result<Option<State>> {
         let number = |key| {
             let value: Option<Slice> = self.state.get(key)?;
@@ -116,12 +119,12 @@ impl Tables {
         self.keyspace(table).get(key)
     }
 
-    /// Bytes of a table on disk.
+    /// The size in bytes of a table on disk.
     pub(super) fn bytes(&self, table: Table) -> u64 {
         self.keyspace(table).disk_space()
     }
 
-    /// What they hold now. It stays as it is while more is ingested.
+    /// A snapshot of the tables as they are now. Later ingestion does not change it.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.database.snapshot()
     }
@@ -131,10 +134,10 @@ impl Tables {
         snapshot.range::<&[u8], _>(self.keyspace(table), bounds)
     }
 
-    /// Waits while compactions lag behind; fails where they have failed.
+    /// Waits while compactions lag behind. Returns an error where they have failed.
     pub(super) fn await_compactions(&self) -> fjall::Result<()> {
         while self.keyspaces.iter().any(|keyspace| keyspace.l0_table_count() >= MOST_WAITING_FILES) {
-            // Writes little or nothing; asks fjall whether its threads are well.
+            // This writes little or nothing. It returns an error where a thread of fjall has failed.
             self.database.persist(PersistMode::Buffer)?;
             thread::sleep(COMPACTION_POLL);
         }
@@ -174,13 +177,14 @@ fn settings(table: Table) -> KeyspaceCreateOptions {
         .manual_journal_persist(true)
         .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(FILE_BYTES)));
     match table {
-        // Most names and ids asked for are new: their filters, fjall's default of 10 bits a key, say so without a read.
+        // Most names and ids that are looked up are new. Their filters, with fjall's default of 10 bits for each key,
+        // answer that without a read.
         Table::Names | Table::Ids | Table::Followed => settings,
-        // These are scanned, which no filter helps.
+        // These are scanned, and a filter does not help a scan.
         Table::Log | Table::Owners | Table::Expiries | Table::Events | Table::Claims => {
             settings.filter_policy(FilterPolicy::disabled())
         }
-        // What is asked for is mostly there.
+        // Most keys that are looked up here exist.
         _ => settings.expect_point_read_hits(true),
     }
 }

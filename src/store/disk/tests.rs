@@ -1,4 +1,4 @@
-//! The store on a real disk.
+//! Tests of the store on a real disk.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::store::memory::MemoryStore;
 
-/// Beyond this a test has failed; no test passes by waiting so long.
+/// A test that waits for longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The variable that turns [`crash_child`] from a test into a process that writes until it is killed.
@@ -32,7 +32,7 @@ struct Opened {
     events: Receiver<DiskEvent>,
 }
 
-/// A store whose generations have a few hundred rows.
+/// Opens a store whose generations have a few hundred rows.
 fn open(dir: &Path) -> Opened {
     open_with(dir, 256 << 10)
 }
@@ -57,7 +57,7 @@ impl Opened {
         self.events.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Waits until a batch is durable and has the store forget it.
+    /// Waits until a batch is durable, and reports that to the store.
     fn settle(&mut self, batch: Batch) {
         loop {
             match self.event() {
@@ -164,7 +164,7 @@ fn what_was_reported_durable_is_there_after_a_restart() {
         opened.store.commit();
     }
     opened.settle(50);
-    // Dropping the store finishes what was committed, and drops what was not.
+    // Dropping the store makes committed writes durable and drops the others.
     opened.put(Table::Owners, "committed", "");
     opened.store.commit();
     opened.put(Table::Owners, "uncommitted", "");
@@ -188,7 +188,7 @@ fn a_second_opener_is_refused_until_the_first_has_closed() {
     open(dir.path());
 }
 
-/// Every file below a directory, with what is in it.
+/// Returns every file below a directory with its contents.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -338,7 +338,7 @@ fn the_tables_take_generations_over_and_the_log_forgets_them() {
         let batch = opened.store.commit();
         opened.settle(batch);
     }
-    // A snapshot has them take over all that is committed.
+    // A snapshot makes the tables take over all committed rows.
     let found = receive_snapshot(opened.store.snapshot(&View::default(), None)).unwrap();
     assert_eq!(found.len(), 10);
     opened.put(Table::Meta, "key", "value");
@@ -375,7 +375,7 @@ fn what_is_in_the_directory_is_its_owners_alone() {
 fn a_log_that_was_cut_or_zeroed_at_any_page_opens_with_whole_batches_or_is_refused() {
     let dir = TempDir::new().unwrap();
     let mut opened = open(dir.path());
-    // One batch a sync, of one to three pages.
+    // Each sync covers one batch of one to three pages.
     let pages = |number: u64| 1 + number % 3;
     for number in 0..8_u64 {
         opened.put(Table::Cluster, "count", &(number + 1).to_string());
@@ -388,7 +388,7 @@ fn a_log_that_was_cut_or_zeroed_at_any_page_opens_with_whole_batches_or_is_refus
         opened.settle(batch);
     }
     opened.store.close().unwrap();
-    // The frame that each page is part of.
+    // The frame that each page belongs to.
     let frames: Vec<u64> = (0..8).flat_map(|number| (0..pages(number)).map(move |_| number)).collect();
     let log = dir.path().join("db/log/00000000.wal");
     let whole = std::fs::read(&log).unwrap();
@@ -403,7 +403,7 @@ fn a_log_that_was_cut_or_zeroed_at_any_page_opens_with_whole_batches_or_is_refus
             }
             std::fs::write(&log, bytes).unwrap();
             match DiskStore::open(dir.path(), &DiskOptions::default(), |_| {}) {
-                // What is not there at all cannot be told from what was never written.
+                // A frame that is missing at the end cannot be told from one that was never written.
                 Ok(store) => {
                     assert!(is_cut || *frame == 7, "page {page} of batch {frame} was durable");
                     let count = store.get(Table::Cluster, b"count").map_or(0, |count| u64::from(count[0] - b'0'));
@@ -499,7 +499,7 @@ fn crash_rows(number: u64) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
     })
 }
 
-/// What the process does that is to be killed.
+/// The work of the process that is killed.
 fn write_until_killed(dir: &Path) {
     let options = DiskOptions { cache_bytes: 1 << 20, memory_bytes: 32 << 20, ..DiskOptions::default() };
     let (tell, events) = mpsc::channel();
@@ -538,7 +538,8 @@ fn a_killed_process_leaves_a_prefix_of_whole_batches() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut reported = 0;
     let mut numbers = lines.filter_map(|line| line.split_once("persisted ")?.1.parse::<u64>().ok());
-    // Enough for the tables to have taken over many generations, and for segments of the log to be used again.
+    // These are enough batches for the tables to take over many generations, and for segments of the log to be used
+    // again.
     while reported < 10_000 {
         reported = numbers.next().expect("the child goes on until it is killed");
     }

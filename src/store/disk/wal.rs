@@ -1,12 +1,13 @@
-//! The log of batches: the only files that are synced on the way of a claim.
+//! The log of batches. Its files are the only ones that are synced while a claim waits.
 //!
 //! Batches are numbered without a gap from the first one that the store ever held. They are written in frames (see
-//! `frame`), one after the other into segments (see `segments`), and each frame is durable before the next one begins. A
-//! frame is padded to whole blocks, so no block that holds an acknowledged byte is written again. Once the tables below
-//! hold a batch durably, the log may forget it: segments whose batches are all there are used again.
+//! `frame`), one after the other, into segments (see `segments`), and each frame is durable before the next one begins.
+//! A frame is padded to whole blocks, so no block that holds an acknowledged byte is written again. Once the tables
+//! hold a batch durably the log may forget it: a segment whose batches are all in the tables is used again.
 //!
-//! What follows for a start (see `recovery`): only the last frame can be torn, since nothing was written behind it before it
-//! was durable. A broken frame with a whole one behind it is damage to bytes that were durable, and is refused.
+//! From this a start (see `recovery`) knows two things. Only the last frame can be torn, because nothing was written
+//! behind it before it was durable. A broken frame with a whole one behind it means that durable bytes are damaged, and
+//! the store is not opened.
 
 mod buffer;
 mod files;

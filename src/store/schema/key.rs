@@ -1,4 +1,4 @@
-//! The keys of the tables as types, and their bytes, which sort as the tables are to be walked.
+//! The keys of the tables as types, and their bytes. The bytes sort in the order in which the tables are to be walked.
 
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -7,15 +7,15 @@ use super::rows::{Keyed, Span};
 use super::{Charges, Claims, Erased, Expiries, Log, Names, Over, Owners, Typed};
 use crate::clock::{Hlc, NodeId, Stamp};
 
-/// The bytes of a key. Most are short and need no allocation.
+/// The bytes of a key. Most keys are short and need no allocation.
 pub type KeyBytes = SmallVec<[u8; 48]>;
 
 /// A key of a table. Its bytes sort as its fields do, the first one first.
 pub trait Key<'a>: Copy {
-    /// Appends its bytes.
+    /// Appends the bytes of the key.
     fn write(self, bytes: &mut KeyBytes);
 
-    /// The key of these bytes; none where they are of no such key.
+    /// Reads a key from its bytes; none where the bytes are no such key.
     fn read(bytes: &'a [u8]) -> Option<Self>;
 }
 
@@ -85,7 +85,7 @@ impl Key<'_> for (Hlc, Stamp) {
 /// A place in a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LogKey {
-    /// Whose log.
+    /// The node whose log it is.
     pub origin: NodeId,
     /// The number of an op.
     pub seq: u64,
@@ -103,17 +103,17 @@ impl Key<'_> for LogKey {
     }
 }
 
-/// A name. A namespace has no zero byte.
+/// A name. A zero byte separates the namespace from the key; a namespace has none itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct NameKey<'a> {
     /// The namespace.
     pub namespace: &'a str,
-    /// The canonical form, or what stands for it.
+    /// The canonical form of the name, or a hash of it where the name is private or erased.
     pub key: &'a str,
 }
 
 impl<'a> NameKey<'a> {
-    /// The key of a name.
+    /// Makes the key of a name.
     #[must_use]
     pub fn new(namespace: &'a str, key: &'a str) -> Self {
         Self { namespace, key }
@@ -133,7 +133,8 @@ impl<'a> Key<'a> for NameKey<'a> {
     }
 }
 
-/// A claim to a name among those to the same tenure, which is identified by the claim that it follows.
+/// A claim to a name, sorted among the claims to the same tenure. The tenure is identified by the claim that it
+/// follows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ClaimKey<'a> {
     /// The name.
@@ -162,7 +163,7 @@ impl<'a> Key<'a> for ClaimKey<'a> {
     }
 }
 
-/// The bytes of a tenure, to which those of a claim are appended. The first tenure comes before all others.
+/// Writes the bytes of a tenure, to which those of a claim are appended. The first tenure sorts before all others.
 fn write_tenure(name: NameKey<'_>, after: Option<Stamp>, bytes: &mut KeyBytes) {
     name.write(bytes);
     bytes.extend_from_slice(&[0, u8::from(after.is_some())]);
@@ -191,7 +192,7 @@ impl<'a> Key<'a> for FollowedKey<'a> {
     }
 }
 
-/// The text before a zero byte and so many last bytes.
+/// Splits the bytes into a text, a zero byte, and the last `LENGTH` bytes. Returns the text and the last bytes.
 fn split_last<const LENGTH: usize>(bytes: &[u8]) -> Option<(&[u8], &[u8; LENGTH])> {
     let (text, last) = bytes.split_last_chunk()?;
     Some((text.strip_suffix(&[0])?, last))
@@ -219,10 +220,10 @@ impl<'a> Key<'a> for OwnerKey<'a> {
     }
 }
 
-/// When a registration that is over is to be looked at.
+/// The time at which a registration that is over is to be looked at.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Due {
-    /// When the feed begins at this number: every event that was told before has left it.
+    /// When the feed begins at this number, because every earlier event has left it.
     Feed(u64),
     /// When the watermark has reached this timestamp.
     Watermark(Hlc),
@@ -240,10 +241,10 @@ impl Due {
     }
 }
 
-/// A registration that is over, by when it is to be looked at.
+/// A registration that is over, by the time at which it is to be looked at.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct OverKey {
-    /// When.
+    /// The time at which it is to be looked at.
     pub due: Due,
     /// The registration.
     pub stamp: Stamp,
@@ -275,7 +276,7 @@ impl Key<'_> for OverKey {
 pub struct EndingKey {
     /// The registration.
     pub registration: Stamp,
-    /// The index of the claim, or what stands for the whole registration.
+    /// The index of the claim, or a number that stands for the whole registration.
     pub place: u8,
 }
 
@@ -343,7 +344,7 @@ impl Span<Log> {
 }
 
 impl Span<Names> {
-    /// The names of one namespace whose keys begin so.
+    /// The names of one namespace whose keys begin with `prefix`.
     #[must_use]
     pub fn of(namespace: &str, prefix: &str) -> Self {
         Self::beginning(&super::rows::bytes::<Names>(NameKey::new(namespace, prefix)))
@@ -351,7 +352,8 @@ impl Span<Names> {
 }
 
 impl Span<Claims> {
-    /// The claims to one name. Those to a name whose key goes on with a zero byte are among them.
+    /// The claims to one name. A name whose key is this one followed by a zero byte and more text has its claims in
+    /// this span too.
     #[must_use]
     pub fn of(name: NameKey<'_>) -> Self {
         let mut bytes = KeyBytes::new();
@@ -400,7 +402,7 @@ impl<T: ByNamespace> Span<T> {
         Self::beginning(&[namespace.as_bytes(), &[0]].concat())
     }
 
-    /// The rows of all namespaces that are not less than this text.
+    /// The rows of all namespaces that sort at or after this text.
     #[must_use]
     pub fn of_namespaces_from(namespace: &str) -> Self {
         Self::onward(namespace.as_bytes())
@@ -416,7 +418,7 @@ impl Span<Owners> {
 }
 
 impl Span<Charges> {
-    /// What was opened with one token.
+    /// The registrations that were opened with one token.
     #[must_use]
     pub fn of(token: &str) -> Self {
         Self::beginning(&[token.as_bytes(), &[0]].concat())
@@ -440,7 +442,7 @@ impl Span<Expiries> {
 }
 
 impl Span<Over> {
-    /// The registrations that are to be looked at by now: those whose due time is of the same kind and not later.
+    /// The registrations that are due by now: those whose due time is of the same kind and not later.
     #[must_use]
     pub fn until(due: Due) -> Self {
         let (by, due) = due.bytes();

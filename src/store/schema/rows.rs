@@ -1,4 +1,4 @@
-//! Reading and writing by types, on top of a [`Store`] of bytes.
+//! Typed reads and writes, on top of a [`Store`] of bytes.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,23 +13,23 @@ use crate::store::{Direction, Store, Table, Write, prefix_end};
 
 /// A table, or the part of a table whose keys begin with the same bytes.
 pub trait Keyed: Sized + 'static {
-    /// Which table.
+    /// The table.
     const TABLE: Table;
     /// The bytes that keys of this part begin with.
     const PREFIX: &'static [u8] = &[];
-    /// What its rows are found by.
+    /// The type of the keys of its rows.
     type Key<'a>: Key<'a>;
 }
 
-/// A row or a single value: a type with an encoding. Whatever serde knows has the one of [`codec`].
+/// A row or a single value: a type with an encoding. Every type that serde knows has the encoding of [`codec`].
 pub trait Record: ToOwned {
-    /// Its bytes.
+    /// Encodes the record.
     fn encode(&self) -> Vec<u8>;
 
-    /// The record of these bytes.
+    /// Decodes a record.
     ///
     /// # Errors
-    /// They are of no such record.
+    /// The bytes are no such record.
     fn decode(bytes: &[u8]) -> Result<Self::Owned, DecodeError>;
 }
 
@@ -43,21 +43,21 @@ impl<T: ?Sized + Serialize + ToOwned<Owned: DeserializeOwned>> Record for T {
     }
 }
 
-/// The row of a table as it is read.
+/// The row of a table in the type in which a read returns it.
 pub type Owned<T> = <<T as Rows>::Row as ToOwned>::Owned;
 
-/// The bytes of a key.
+/// Encodes a key.
 pub(super) fn bytes<T: Keyed>(key: T::Key<'_>) -> KeyBytes {
     let mut bytes = KeyBytes::from_slice(T::PREFIX);
     key.write(&mut bytes);
     bytes
 }
 
-/// A record that this program wrote itself.
+/// Decodes a record that this program wrote itself.
 ///
 /// # Panics
-/// Where the bytes are no such record: the store gave back something else than what was written, which its checksums
-/// rule out, or the format changed without a new version.
+/// Where the bytes are no such record. Then the store returned other bytes than were written, which its checksums rule
+/// out, or the format changed without a new version.
 fn read<R: ?Sized + Record>(bytes: &[u8], what: &str) -> R::Owned {
     match R::decode(bytes) {
         Ok(record) => record,
@@ -65,13 +65,14 @@ fn read<R: ?Sized + Record>(bytes: &[u8], what: &str) -> R::Owned {
     }
 }
 
-/// A table with the type of its rows. Reading panics where a row is not what this program wrote, which the checksums of the
-/// store rule out; whoever cannot rely on that uses [`Rows::scan`] and [`Found::decode`], or [`Rows::try_get`].
+/// A table with the type of its rows. A read panics where a row is not one that this program wrote, which the checksums
+/// of the store rule out. A caller that cannot rely on that uses [`Rows::scan`] and [`Found::decode`], or
+/// [`Rows::try_get`].
 pub trait Rows: Keyed {
-    /// What a row says.
+    /// The type of a row.
     type Row: ?Sized + Record;
 
-    /// The row of a key.
+    /// Reads the row of a key.
     fn get(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> Option<Owned<Self>> {
         let mut row = None;
         let visit = &mut |value: &[u8]| row = Some(read::<Self::Row>(value, Self::TABLE.name()));
@@ -79,12 +80,12 @@ pub trait Rows: Keyed {
         row
     }
 
-    /// The row of a key, from a store that may hold anything; none where there is no row that can be read.
+    /// Reads the row of a key from a store that may hold any bytes; none where there is no row or it cannot be decoded.
     fn try_get(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> Option<Owned<Self>> {
         Self::Row::decode(&store.get(Self::TABLE, &bytes::<Self>(key))?).ok()
     }
 
-    /// Whether there is a row of a key.
+    /// Returns true where there is a row with this key.
     fn has(store: &(impl Store + ?Sized), key: Self::Key<'_>) -> bool {
         let mut has = false;
         store.look(Self::TABLE, &bytes::<Self>(key), &mut |_| has = true);
@@ -111,7 +112,7 @@ pub trait Rows: Keyed {
         Self::delete_where(store, &Span::all(), |_| true);
     }
 
-    /// Deletes those rows of a span of which this holds.
+    /// Deletes the rows of a span for which `goes` returns true.
     fn delete_where(
         store: &mut (impl Store + ?Sized),
         span: &Span<Self>,
@@ -145,7 +146,7 @@ pub trait Rows: Keyed {
         });
     }
 
-    /// What is to be known of the first row of a span in a direction; none where there is no row, or nothing to be known.
+    /// Returns what `look` returns for the first row of a span in a direction; none where the span is empty.
     fn first<A>(
         store: &(impl Store + ?Sized),
         span: &Span<Self>,
@@ -160,20 +161,20 @@ pub trait Rows: Keyed {
         answer
     }
 
-    /// How many rows there are.
+    /// Counts the rows.
     fn count(store: &(impl Store + ?Sized)) -> usize {
         let mut count = 0;
         Self::each(store, &Span::all(), |_| count += 1);
         count
     }
 
-    /// Whether this is the key of a row of this part of its table.
+    /// Returns true where this is the key of a row of this part of its table.
     fn has_key(key: &[u8]) -> bool {
         key.strip_prefix(Self::PREFIX).and_then(Self::Key::read).is_some()
     }
 
-    /// What a write of a batch does to a row of this table: its key, and the row unless it is deleted. None where the write
-    /// is to another table or its key cannot be read.
+    /// Returns the key and the row that a write of a batch sets in this table; the row is none where the write deletes
+    /// it. Returns none where the write is to another table or its key cannot be read.
     fn written(write: &Write) -> Option<(Self::Key<'_>, Option<Found<'_, Self>>)> {
         let key = write.key.as_slice();
         let value = write.value.as_deref();
@@ -182,7 +183,7 @@ pub trait Rows: Keyed {
     }
 }
 
-/// A row that a walk has come to.
+/// A row that a walk has found.
 pub struct Found<'a, T> {
     key: &'a [u8],
     row: &'a [u8],
@@ -190,51 +191,51 @@ pub struct Found<'a, T> {
 }
 
 impl<'a, T: Rows> Found<'a, T> {
-    /// Its key; none where it cannot be read.
+    /// The key of the row; none where it cannot be read.
     #[must_use]
     pub fn key(&self) -> Option<T::Key<'a>> {
         T::Key::read(self.key.strip_prefix(T::PREFIX)?)
     }
 
-    /// The row.
+    /// Decodes the row.
     ///
     /// # Panics
-    /// As said at [`Rows`].
+    /// See [`Rows`].
     #[must_use]
     pub fn row(&self) -> Owned<T> {
         read::<T::Row>(self.row, T::TABLE.name())
     }
 
-    /// The row, from a store that may hold anything.
+    /// Decodes the row, in a store that may hold any bytes.
     ///
     /// # Errors
-    /// The bytes are of no such row.
+    /// The bytes are no such row.
     pub fn decode(&self) -> Result<Owned<T>, DecodeError> {
         T::Row::decode(self.row)
     }
 
-    /// What the row begins with, without reading the rest.
+    /// Decodes the beginning of the row without reading the rest.
     ///
     /// # Errors
-    /// The bytes do not begin so.
+    /// The bytes do not begin with such a value.
     pub fn start<P: DeserializeOwned>(&self) -> Result<P, DecodeError> {
         codec::decode_start(self.row)
     }
 
-    /// Whether the row stands where this key does.
+    /// Returns true where the row has this key.
     #[must_use]
     pub fn is_at(&self, key: T::Key<'_>) -> bool {
         bytes::<T>(key).as_slice() == self.key
     }
 
-    /// Where it stands, for [`Rows::delete_at`].
+    /// The address of the row, for [`Rows::delete_at`].
     #[must_use]
     pub fn address(&self) -> Address<T> {
         Address { bytes: self.key.to_vec(), table: PhantomData }
     }
 }
 
-/// The table and the key's bytes, as hexadecimal digits: for messages about a row, whatever it is.
+/// Shows the table and the key's bytes as hexadecimal digits, for messages about a row of any kind.
 impl<T: Keyed> fmt::Display for Found<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", T::TABLE.name())?;
@@ -242,25 +243,25 @@ impl<T: Keyed> fmt::Display for Found<'_, T> {
     }
 }
 
-/// Where a row stands.
+/// The address of a row: its key.
 pub struct Address<T> {
     bytes: Vec<u8>,
     table: PhantomData<T>,
 }
 
 impl<T: Keyed> Address<T> {
-    /// The rows from this one on, itself included.
+    /// The rows from this one on, this one included.
     #[must_use]
     pub fn onward(&self) -> Span<T> {
         Span { from: self.bytes.clone(), ..Span::all() }
     }
 }
 
-/// A part of a table that is walked through: from a key up to another one.
+/// A part of a table for a walk: the rows from one key up to another one.
 #[derive(Clone, Debug)]
 pub struct Span<T> {
     from: Vec<u8>,
-    /// Before this key; to the end of the table where there is none.
+    /// The end, which is not included; none for the end of the table.
     to: Option<Vec<u8>>,
     table: PhantomData<T>,
 }
@@ -272,7 +273,7 @@ impl<T: Keyed> Span<T> {
         Self::beginning(&[])
     }
 
-    /// The row of a key and those after it.
+    /// The row with this key and those after it.
     #[must_use]
     pub fn from(key: T::Key<'_>) -> Self {
         Self::all().and_from(key)
@@ -284,7 +285,7 @@ impl<T: Keyed> Span<T> {
         Self::all().and_after(key)
     }
 
-    /// Of these rows that of a key and those after it.
+    /// Limits the span to the row with this key and those after it.
     #[must_use]
     pub fn and_from(mut self, key: T::Key<'_>) -> Self {
         let from = bytes::<T>(key).into_vec();
@@ -292,7 +293,7 @@ impl<T: Keyed> Span<T> {
         self
     }
 
-    /// Of these rows those after a key.
+    /// Limits the span to the rows after a key.
     #[must_use]
     pub fn and_after(mut self, key: T::Key<'_>) -> Self {
         let mut from = bytes::<T>(key).into_vec();
@@ -301,7 +302,7 @@ impl<T: Keyed> Span<T> {
         self
     }
 
-    /// Of these rows those before a key.
+    /// Limits the span to the rows before a key.
     #[must_use]
     pub fn below(mut self, key: T::Key<'_>) -> Self {
         let to = bytes::<T>(key).into_vec();
@@ -309,7 +310,7 @@ impl<T: Keyed> Span<T> {
         self
     }
 
-    /// Of these rows those up to and with that of a key.
+    /// Limits the span to the rows up to a key, the row with this key included.
     #[must_use]
     pub fn up_to(mut self, key: T::Key<'_>) -> Self {
         let mut to = bytes::<T>(key).into_vec();
@@ -318,8 +319,8 @@ impl<T: Keyed> Span<T> {
         self
     }
 
-    /// The rows whose keys begin with these bytes after the prefix of the table's part. Keys of which some bytes are read as
-    /// those of a namespace, an owner or the like begin with all of them.
+    /// The rows whose keys begin with these bytes after the prefix of the table's part. Callers pass whole fields of a
+    /// key, each text with the zero byte that ends it, or the beginning of the last field.
     pub(super) fn beginning(with: &[u8]) -> Self {
         let from = [T::PREFIX, with].concat();
         Self { to: prefix_end(&from), from, table: PhantomData }
@@ -342,21 +343,21 @@ impl<T: Keyed> Span<T> {
 
 /// The name of a single value.
 pub trait Named {
-    /// Which table it stands in.
+    /// The table that holds it.
     const TABLE: Table;
     /// Its key.
     const NAME: &'static [u8];
 }
 
-/// A single value: a row that is found by its name alone.
+/// A single value: a row whose key is its name.
 pub trait Cell: Named {
-    /// What it says.
+    /// The type of the value.
     type Value: ?Sized + Record;
 
-    /// The value, where there is one.
+    /// Reads the value, where there is one.
     ///
     /// # Panics
-    /// As [`Rows::get`].
+    /// As for [`Rows::get`].
     fn load(store: &(impl Store + ?Sized)) -> Option<<Self::Value as ToOwned>::Owned> {
         let mut value = None;
         let what = str::from_utf8(Self::NAME).unwrap_or_default();
@@ -364,15 +365,15 @@ pub trait Cell: Named {
         value
     }
 
-    /// The value, where there is one, from a store that may hold anything.
+    /// Reads the value, where there is one, from a store that may hold any bytes.
     ///
     /// # Errors
-    /// There is one that cannot be read.
+    /// There is a value that cannot be decoded.
     fn try_load(store: &(impl Store + ?Sized)) -> Result<Option<<Self::Value as ToOwned>::Owned>, DecodeError> {
         store.get(Self::TABLE, Self::NAME).map(|bytes| Self::Value::decode(&bytes)).transpose()
     }
 
-    /// Whether there is a value.
+    /// Returns true where there is a value.
     fn is_set(store: &(impl Store + ?Sized)) -> bool {
         let mut is_set = false;
         store.look(Self::TABLE, Self::NAME, &mut |_| is_set = true);
@@ -389,7 +390,7 @@ pub trait Cell: Named {
         store.delete(Self::TABLE, Self::NAME.to_vec());
     }
 
-    /// Deletes the value where there is one, and otherwise writes nothing.
+    /// Deletes the value where there is one. Writes nothing otherwise.
     fn clear_if_set(store: &mut (impl Store + ?Sized)) {
         if Self::is_set(store) {
             Self::clear(store);

@@ -8,7 +8,7 @@ fn stamp(hlc: u64, node: u64) -> Stamp {
     Stamp { hlc: Hlc(hlc), node: NodeId(node) }
 }
 
-/// A key is read as it was written.
+/// Returns true where a key is read as it was written.
 fn same<T: Keyed>(key: T::Key<'_>) -> bool {
     let written = bytes::<T>(key);
     let read = T::Key::read(&written[T::PREFIX.len()..]);
@@ -58,7 +58,7 @@ fn other_bytes_are_no_keys() {
 
 #[test]
 fn the_bytes_on_disk_are_these() {
-    // Written here, because a directory of an earlier version must be read.
+    // The bytes are written out here, because this program must be able to read the directories of earlier versions.
     assert_eq!(bytes::<Names>(NameKey::new("username", "ann")).as_slice(), b"username\0ann");
     let (name, one) = (NameKey::new("username", "ann"), stamp(1, 2));
     let first = bytes::<Claims>(ClaimKey { name, after: None, stamp: one });
@@ -77,7 +77,7 @@ fn the_bytes_on_disk_are_these() {
     assert_eq!(Record::encode(Vec::<Stamp>::new().as_slice()), [0]);
 }
 
-/// The parts of a table, and its single values, do not run into each other.
+/// A walk through one part of a table meets no row of another part and no single value.
 #[test]
 fn a_part_of_a_table_is_walked_alone() {
     let mut store = MemoryStore::new();

@@ -1,24 +1,24 @@
-//! Memory for a frame.
+//! The memory in which a frame is built.
 
 use super::files::BLOCK;
 use super::frame::{self, HEADER, Head, MAX_FRAME};
 
-/// The bytes of a frame, at an address that the disk takes them from as they are.
+/// The bytes of a frame, aligned so that the disk can read them without a copy.
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    /// Where the frame begins in `bytes`.
+    /// The offset of the frame in `bytes`.
     start: usize,
-    /// Bytes of the header and of the payload so far.
+    /// The size in bytes of the header and of the payload so far.
     filled: usize,
 }
 
 impl Buffer {
     pub(super) fn new() -> Self {
-        // A block more than a frame has: somewhere in it an address is a multiple of a block.
+        // There is more room than the largest frame needs, so that the frame can begin at a multiple of a block.
         let bytes = vec![0; MAX_FRAME + 2 * BLOCK];
         let start = bytes.as_ptr().align_offset(BLOCK);
-        // Where the machine cannot say, the disk refuses the bytes, and they go through the page cache.
+        // Where the alignment is not known, the disk refuses the bytes, and they go through the page cache.
         let start = if start <= BLOCK { start } else { 0 };
         Self { bytes, start, filled: HEADER }
     }
@@ -42,7 +42,7 @@ impl Buffer {
         &self.bytes[self.start..self.start + BLOCK]
     }
 
-    /// The first bytes, to be filled.
+    /// The first bytes, for the caller to fill.
     pub(super) fn whole(&mut self, bytes: usize) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + bytes]
     }

@@ -1,4 +1,4 @@
-//! The file calls of the log, so that tests can run it on a disk of their own that loses power.
+//! The file operations of the log, as traits, so that tests can run the log on a simulated disk that loses power.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-/// The alignment of offsets, lengths and buffers: the page of most machines, and a multiple of the sectors of most disks.
+/// The alignment of offsets, lengths and buffers. It is the page size of most machines, and a multiple of the sector
+/// size of most disks.
 pub(crate) const BLOCK: usize = 4096;
 
 /// A directory with the files of one log.
@@ -18,34 +19,34 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     /// Makes a new, empty file.
     fn create(&self, name: &str) -> io::Result<Box<dyn File>>;
 
-    /// Opens a file that is there, to be written where it has bytes already.
+    /// Opens an existing file, to overwrite bytes that it already has.
     fn open(&self, name: &str) -> io::Result<Box<dyn File>>;
 
-    /// Gives a file another name.
+    /// Renames a file.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes durable which files there are and how they are called.
+    /// Makes the creation, renaming and removal of files durable.
     fn sync_names(&self) -> io::Result<()>;
 
-    /// Where it is, for messages.
+    /// The path of the directory, for messages.
     fn path(&self) -> &Path;
 }
 
 /// An open file of a log.
 pub(crate) trait File: Send + fmt::Debug {
-    /// Its length.
+    /// The length of the file.
     fn bytes(&self) -> io::Result<u64>;
 
-    /// Reads from an offset on until the buffer is full or the file ends; returns how many bytes there were.
+    /// Reads from an offset on until the buffer is full or the file ends. Returns the number of bytes that were read.
     fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes at an offset. The bytes are durable after the next [`File::sync`].
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes durable all that was written.
+    /// Makes all writes durable.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -94,13 +95,13 @@ impl Files for Directory {
     }
 }
 
-/// A file of the file system. Where the system allows it, writes go past the page cache and are durable when they return:
-/// one call, and no metadata of the file system is committed with it.
+/// A file of the file system. Where the system allows it, writes bypass the page cache and are durable when they
+/// return. Such a write is one call, and commits no metadata of the file system.
 #[derive(Debug)]
 struct Plain {
     file: fs::File,
     direct: Option<fs::File>,
-    /// Something was written that is not durable yet.
+    /// True while a write is not durable yet.
     is_dirty: bool,
 }
 
@@ -125,7 +126,8 @@ impl File for Plain {
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         if let Some(direct) = &self.direct {
             match write_all(direct, bytes, at) {
-                // The system does not take these bytes past the cache: a larger sector, or a file system without it.
+                // The system does not write these bytes past the cache: the disk has larger sectors, or the file system
+                // does not support it.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.direct = None,
                 outcome => return outcome,
             }

@@ -1,4 +1,4 @@
-//! How a frame, the unit in which the log is written and synced, is laid out.
+//! The layout of a frame, the unit in which the log is written and synced.
 //!
 //! ```text
 //!  0  checksum of all that follows, up to the end of the payload (XXH3, seeded with the log's seed)
@@ -12,9 +12,10 @@
 //! 40  payload, and zeros up to the next block
 //! ```
 //!
-//! A frame holds whole batches, or one part of a large one. Its place in the log, the batch and part that it begins with,
-//! is in the checksum and never given twice to frames that are both whole: so what a segment held in an earlier use is not
-//! taken for a part of the log. The seed is random and told to nobody, so no row can be made to look like a frame.
+//! A frame holds whole batches, or one part of a large batch. The checksum covers the frame's place in the log, which
+//! is the batch and the part that it begins with, and no two whole frames ever have the same place. So the contents of
+//! a segment from an earlier use are not taken for a part of the log. The seed is random and secret, so nobody can make
+//! a row that looks like a frame.
 
 use std::ops::Range;
 
@@ -23,17 +24,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::files::BLOCK;
 use crate::store::Batch;
 
-/// Bytes before the payload.
+/// The number of bytes before the payload.
 pub(super) const HEADER: usize = 40;
-/// Bytes of the largest frame. A guess: large enough that its sync is cheap beside it, small enough that it takes a few
-/// milliseconds.
+/// The largest size in bytes of a frame. A guess: large enough that its sync costs little compared with its write, and
+/// small enough that it takes a few milliseconds.
 pub(crate) const MAX_FRAME: usize = 1 << 20;
-/// Bytes of the largest payload.
+/// The largest size in bytes of a payload.
 pub(super) const MAX_PAYLOAD: usize = MAX_FRAME - HEADER;
 
 const MARK: [u8; 4] = *b"fnw1";
 
-/// Where a frame stands in the log.
+/// The place of a frame in the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Place {
     pub(super) batch: Batch,
@@ -47,20 +48,20 @@ impl Place {
     }
 }
 
-/// What the header of a frame says.
+/// The contents of the header of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Head {
     pub(super) place: Place,
-    /// Batches that end in the frame.
+    /// The number of batches that end in the frame.
     pub(super) batches: u32,
-    /// The batch goes on in the next frame.
+    /// True where the batch goes on in the next frame.
     pub(super) goes_on: bool,
-    /// Bytes of the payload.
+    /// The size in bytes of the payload.
     pub(super) payload: usize,
 }
 
 impl Head {
-    /// Reads a header, whose checksum is not looked at yet; none where the bytes are none.
+    /// Reads a header without checking the checksum; none where the bytes are no header.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..HEADER)?;
         if head[8..12] != MARK || number(&head[36..40]) != 0 {
@@ -73,12 +74,12 @@ impl Head {
         (payload <= MAX_PAYLOAD).then_some(Self { place, batches, goes_on, payload })
     }
 
-    /// Bytes of the frame with its padding.
+    /// The size in bytes of the frame with its padding.
     pub(super) fn padded(self) -> usize {
         padded(self.payload)
     }
 
-    /// The place of the frame after it; none where there is no such number, which no log reaches.
+    /// The place of the next frame; none where the number would overflow, which no log reaches.
     pub(super) fn next(self) -> Option<Place> {
         if self.goes_on {
             return Some(Place { part: self.place.part.checked_add(1)?, ..self.place });
@@ -86,24 +87,24 @@ impl Head {
         Some(Place::of(self.place.batch.checked_add(u64::from(self.batches))?))
     }
 
-    /// The last batch that has bytes in it.
+    /// The last batch that has bytes in the frame.
     pub(super) fn last(self) -> Batch {
         self.place.batch.saturating_add(u64::from(self.batches).saturating_sub(1))
     }
 }
 
-/// Bytes of a frame with so much payload and its padding.
+/// The size in bytes of a frame with a payload of this size and its padding.
 pub(super) fn padded(payload: usize) -> usize {
     (HEADER + payload).next_multiple_of(BLOCK)
 }
 
-/// Whether the checksum is that of the frame.
+/// Returns true where the checksum is right.
 pub(super) fn is_whole(frame: &[u8], head: Head, seed: u64) -> bool {
     let end = HEADER + head.payload;
     frame.len() >= end && number(&frame[..8]) == xxh3_64_with_seed(&frame[8..end], seed)
 }
 
-/// Writes the header before the payload that is in the frame already.
+/// Writes the header of a frame that already has its payload.
 pub(super) fn seal(frame: &mut [u8], head: Head, seed: u64) {
     let fields: [(Range<usize>, u64); 5] = [
         (12..16, head.payload as u64),
@@ -122,7 +123,7 @@ pub(super) fn seal(frame: &mut [u8], head: Head, seed: u64) {
     frame[..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// A number of up to eight bytes, the least first.
+/// Reads a little-endian number of up to eight bytes.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }

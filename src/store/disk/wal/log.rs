@@ -9,18 +9,19 @@ use super::frame::{HEADER, Head, Place};
 use super::segments::{Segment, Segments, Sizes};
 use crate::store::Batch;
 
-/// A log that is open. [`Log::open`] is in `recovery`.
+/// An open log. [`Log::open`] is in `recovery`.
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(super) segments: Arc<Segments>,
     pub(super) seed: u64,
-    /// The segment that is written, and the offset of the next frame in it.
+    /// The segment that takes the next frames, and the offset of the next frame in it.
     pub(super) segment: Segment,
     pub(super) at: u64,
     /// The last batch that is whole and durable.
     pub(super) last: Batch,
     pub(super) buffer: Buffer,
-    /// A write or a sync has failed. What is on the disk is not known, so nothing is written behind it.
+    /// True after a write or a sync has failed. The contents of the disk are unknown then, so nothing is written behind
+    /// them.
     pub(super) has_failed: bool,
 }
 
@@ -41,16 +42,16 @@ impl Log {
         &self.segments
     }
 
-    /// More than half of the segment is written, so the next one will be needed.
+    /// Returns true once more than half of the segment is written, so that the next one should be made.
     pub(crate) fn wants_segment(&self) -> bool {
         self.at * 2 > self.segment.bytes
     }
 
-    /// Adds batches and makes them durable. Returns the bytes that were written. One call is one sync as long as the batches
-    /// fit into one frame.
+    /// Adds batches and makes them durable. Returns the number of bytes that were written. One call is one sync where
+    /// the batches fit into one frame.
     ///
     /// # Errors
-    /// What the disk said. Some prefix of the batches may be durable; nothing can be added any more.
+    /// The error of the disk. Some prefix of the batches may be durable, and nothing can be added any more.
     pub(crate) fn append(&mut self, batches: &[Vec<u8>]) -> io::Result<u64> {
         if self.has_failed {
             return Err(io::Error::other("an earlier write to the log failed"));
@@ -92,7 +93,7 @@ impl Log {
         Ok(written)
     }
 
-    /// Writes what is in the buffer as a frame and empties it.
+    /// Writes the contents of the buffer as a frame, and empties the buffer.
     fn write_frame(&mut self, place: Place, batches: u32, goes_on: bool) -> io::Result<u64> {
         let head = Head { place, batches, goes_on, payload: self.buffer.payload() };
         let bytes = head.padded() as u64;
@@ -104,7 +105,7 @@ impl Log {
         let frame = self.buffer.sealed(head, self.seed);
         self.segment.file.write_at(self.at, frame)?;
         self.segment.file.sync()?;
-        // Only now: until the next segment holds a frame, the one before is where a start begins.
+        // This comes after the sync, because a start begins at the full segment until the next one holds a frame.
         if let Some(segment) = left {
             let last = if place.part == 0 { place.batch - 1 } else { place.batch };
             self.segments.keep(segment, last);

@@ -1,4 +1,4 @@
-//! A disk in memory that loses power, and one whose syncs fail.
+//! A disk in memory that can lose power, and whose syncs can fail.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{File, Files};
 
-/// Bytes that a disk writes at once.
+/// The number of bytes that a disk writes atomically.
 pub(crate) const SECTOR: usize = 512;
 
 /// A small generator of well spread numbers (splitmix64 of Steele, Lea and Flood, 2014).
@@ -15,7 +15,7 @@ pub(crate) const SECTOR: usize = 512;
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    /// A number below another one, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -25,24 +25,24 @@ impl Numbers {
     }
 }
 
-/// What becomes of sectors whose sync has not come when power is lost.
+/// The fate of sectors that are not synced when power is lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
-    /// None is written.
+    /// No sector is written.
     Lost,
-    /// All are.
+    /// All sectors are written.
     Kept,
-    /// Only this one of the last write.
+    /// Of each write only this sector is written.
     Only(usize),
-    /// All but this one of the last write.
+    /// Of each write all sectors but this one are written.
     Without(usize),
-    /// Each one is lost, written or torn, in any order.
+    /// Each sector is lost, written or torn, in any order.
     Any(u64),
 }
 
 #[derive(Clone, Debug, Default)]
 struct Contents {
-    /// What a read finds, and what is left without power.
+    /// The bytes that a read finds, and those that survive a loss of power.
     seen: Vec<u8>,
     durable: Vec<u8>,
     /// Writes since the last sync.
@@ -61,7 +61,7 @@ struct State {
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     pending_names: Vec<Naming>,
-    /// Calls that changed something.
+    /// The number of calls that could change something.
     calls: usize,
     /// The call at which power is lost.
     cut_at: Option<usize>,
@@ -70,7 +70,7 @@ struct State {
 }
 
 impl State {
-    /// Counts a call; fails where power is lost with it or was before.
+    /// Counts a call. Returns an error where power is lost during the call or was lost before.
     fn call(&mut self) -> io::Result<()> {
         self.calls += 1;
         if self.cut_at.is_some_and(|cut| self.calls >= cut) {
@@ -79,7 +79,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the call that was just counted began with power.
+    /// Returns true where there was still power when the last counted call began.
     fn had_power(&self) -> bool {
         self.cut_at.is_none_or(|cut| self.calls <= cut)
     }
@@ -106,7 +106,7 @@ impl State {
     }
 }
 
-/// The disk. Clones are the same one.
+/// The disk. Clones share its state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
@@ -115,41 +115,41 @@ impl Disk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls that changed something so far.
+    /// The number of calls so far that could change something.
     pub(crate) fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// Counts a call of what else is on the disk; fails without power.
+    /// Counts a call for another part of the disk's contents. Returns an error where there is no power.
     pub(crate) fn call(&self) -> io::Result<()> {
         self.state().call()
     }
 
-    /// Has the power go with a later call, counted from now on; that call may have done its work in part.
+    /// Lets a later call lose power, counted from now on. That call may have done a part of its work.
     pub(crate) fn cut_after(&self, calls: usize) {
         let mut state = self.state();
         state.cut_at = Some(state.calls + calls);
     }
 
-    /// Has syncs fail from a later call on.
+    /// Lets syncs fail from a later call on.
     pub(crate) fn fail_after(&self, calls: usize) {
         let mut state = self.state();
         state.failing_from = Some(state.calls + calls);
     }
 
-    /// Syncs go well again: the disk was mended, or the process started anew.
+    /// Lets syncs succeed again: the disk was repaired, or the process was started again.
     pub(crate) fn mend(&self) {
         self.state().failing_from = None;
     }
 
-    /// Sectors of the writes that wait for a sync.
+    /// The number of sectors of the last write that waits for a sync; the greatest such number of all files.
     pub(crate) fn pending_sectors(&self) -> usize {
         let pending =
             |contents: &Contents| contents.pending.last().map_or(0, |(_, bytes)| bytes.len().div_ceil(SECTOR));
         self.state().contents.iter().map(pending).max().unwrap_or(0)
     }
 
-    /// Power comes back: what is there is what was durable, and of the rest what fate says.
+    /// Restores power. The disk then holds what was durable, and the part of the unsynced writes that `fate` says.
     pub(crate) fn power_on(&self, fate: Fate) {
         let mut numbers = Numbers(if let Fate::Any(seed) = fate { seed } else { 0 });
         let mut state = self.state();
@@ -170,18 +170,18 @@ impl Disk {
 }
 
 impl Disk {
-    /// The names of the files and how long they are.
+    /// The names and lengths of the files.
     pub(crate) fn sizes(&self) -> Vec<(String, usize)> {
         let state = self.state();
         state.names.iter().map(|(name, contents)| (name.clone(), state.contents[*contents].seen.len())).collect()
     }
 
-    /// Zeroes bytes of a file and says what they were; by itself, as a disk that rots.
+    /// Overwrites durable bytes of a file with zeros, as a disk does that loses data. Returns the old bytes.
     pub(crate) fn rot(&self, name: &str, at: usize, bytes: usize) -> Vec<u8> {
         self.replace(name, at, &vec![0; bytes])
     }
 
-    /// Puts other bytes into a file and says what they were.
+    /// Replaces durable bytes of a file. Returns the old bytes.
     pub(crate) fn replace(&self, name: &str, at: usize, bytes: &[u8]) -> Vec<u8> {
         let mut state = self.state();
         let contents = state.names[name];
@@ -310,7 +310,8 @@ impl File for Opened {
         let contents = &mut state.contents[self.contents];
         let pending = std::mem::take(&mut contents.pending);
         if fails {
-            // As Linux does: what could not be written counts as clean, and is read as it was to be until it is evicted.
+            // This is what Linux does: pages that could not be written count as clean, and reads return them until they
+            // are evicted from the cache.
             return Err(io::Error::other("a sync failed"));
         }
         for (at, bytes) in pending {

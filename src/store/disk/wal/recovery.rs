@@ -1,4 +1,4 @@
-//! Opens a log: finds its frames, shows their batches, drops what was torn at its end.
+//! Opens a log: finds its frames, hands out their batches, and drops a torn end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::rows;
 use super::segments::{Segment, Segments, Sizes};
 use crate::store::Batch;
 
-/// Why a log was not opened. Nothing was changed.
+/// The reasons why a log cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogError {
     #[error("{}: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
-    /// Bytes that were durable are not what was written.
+    /// Bytes that were durable are missing or changed.
     #[error("{}: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
 }
@@ -25,17 +25,18 @@ pub(crate) enum LogError {
 /// A frame that was found.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    /// Which of the segments, and the offset in it.
+    /// The index of the segment, and the offset in it.
     segment: usize,
     at: u64,
     head: Head,
 }
 
 impl Log {
-    /// Opens the log in a directory. The tables hold all batches up to `applied`; those after it are shown in their order.
+    /// Opens the log in a directory. The tables hold all batches up to `applied`. `visit` is called with those after
+    /// it, in order.
     ///
     /// # Errors
-    /// The disk refuses, or bytes that were durable are missing or damaged.
+    /// The disk fails, or bytes that were durable are missing or damaged.
     pub(crate) fn open(
         files: Arc<dyn Files>,
         sizes: Sizes,
@@ -73,18 +74,18 @@ struct Reader<'a> {
     dir: &'a Path,
     segments: Vec<Segment>,
     seed: u64,
-    /// Bytes of a frame at most.
+    /// The largest size in bytes of a frame.
     frame_bytes: u64,
-    /// The place of the frame at the beginning of each segment, where there is a whole one.
+    /// The place of the frame at the beginning of each segment; none where there is no whole frame.
     firsts: Vec<Option<Place>>,
     buffer: Vec<u8>,
 }
 
-/// What is done with the batches of a log.
+/// The state of a walk through the batches of a log.
 struct Walk<V> {
     visit: V,
     applied: Batch,
-    /// The last batch that is whole.
+    /// The last whole batch.
     last: Batch,
     /// The frames of a batch whose end has not come yet.
     pending: Vec<Found>,
@@ -92,11 +93,11 @@ struct Walk<V> {
 }
 
 impl<V: FnMut(Batch, &[u8]) -> bool> Walk<V> {
-    /// Takes the next frame; false where its payload is no batches.
+    /// Takes the next frame. Returns false where its payload cannot be split into batches.
     fn take(&mut self, found: Found, payload: &[u8]) -> bool {
         let Head { place, batches, goes_on, .. } = found.head;
         if place.part > 0 && self.pending.is_empty() {
-            // The first frame that was kept is the rest of a batch that the tables hold.
+            // The walk begins in the middle of a batch that the tables hold.
             return place.batch <= self.applied;
         }
         self.payload.extend_from_slice(payload);
@@ -128,7 +129,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads the frame at an offset into the buffer; none where there is no whole one.
+    /// Reads the frame at an offset into the buffer; none where there is no whole frame.
     fn frame(&mut self, segment: usize, at: u64) -> Result<Option<Head>, LogError> {
         let Some(head) = self.head(segment, at)? else { return Ok(None) };
         let Segment { number, file, bytes } = &self.segments[segment];
@@ -141,7 +142,7 @@ impl Reader<'_> {
         Ok((read == self.buffer.len() && frame::is_whole(&self.buffer, head, self.seed)).then_some(head))
     }
 
-    /// Reads what looks like the header of a frame.
+    /// Reads the header of a frame without checking its checksum.
     fn head(&self, segment: usize, at: u64) -> Result<Option<Head>, LogError> {
         let Segment { number, file, bytes } = &self.segments[segment];
         if at + BLOCK as u64 > *bytes {
@@ -157,8 +158,8 @@ impl Reader<'_> {
         LogError::Damaged { path: self.dir.join(Segment::name(self.segments[segment].number)), what }
     }
 
-    /// Goes through the frames from the last segment on that begins with what the tables hold, or with the batch after it.
-    /// Returns those of whole batches, in their order.
+    /// Goes through the frames. It begins with the last segment whose first frame is at or before the first batch that
+    /// the tables lack. Returns the frames of whole batches, in order.
     fn walk<V>(&mut self, applied: Batch, walk: &mut Walk<V>) -> Result<Vec<Found>, LogError>
     where
         V: FnMut(Batch, &[u8]) -> bool,
@@ -189,22 +190,24 @@ impl Reader<'_> {
         }
         frames.truncate(frames.len() - walk.pending.len());
         if expected.batch <= applied {
-            // An earlier start dropped all that the log held beyond the tables, and these are older segments.
+            // An earlier start dropped everything that the log held beyond the tables, and these frames are in older
+            // segments.
             frames.clear();
         }
         Ok(frames)
     }
 
-    /// Refuses where a frame that must have been written later is whole: what should be at the offset was durable then.
+    /// Returns an error where a frame that was written later is whole, because the bytes at the offset were durable by
+    /// then.
     fn refuse_damage(&mut self, segment: usize, at: u64, expected: Place) -> Result<(), LogError> {
         for other in 0..self.segments.len() {
             let mut looked = match self.firsts[other] {
                 _ if other == segment => at,
-                // It is whole, and earlier: the segment is not in use, or was read to its end.
+                // An earlier whole frame: the segment is not in use, or was read to its end.
                 Some(first) if first < expected => continue,
                 _ => 0,
             };
-            // The broken frame may have had the greatest length.
+            // The broken frame may have had the greatest possible length.
             let end = (looked + 2 * self.frame_bytes).min(self.segments[other].bytes);
             while looked < end {
                 let later = self.head(other, looked)?.is_some_and(|head| head.place > expected);
@@ -223,8 +226,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Overwrites the whole frames of a batch whose end was torn, the last one first, so that they are not found behind
-    /// what is written in their place.
+    /// Overwrites the whole frames of a batch whose end was torn, the last one first. Otherwise a later start could
+    /// find them behind the frames that are written in their place.
     fn drop_unfinished(&mut self, frames: &[Found]) -> io::Result<()> {
         let zeros = Buffer::new();
         for Found { segment, at, .. } in frames.iter().rev() {
@@ -235,8 +238,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Writes the last frame once more: it was read, but if its sync failed or did not come, nothing says that it is
-    /// durable, and after a failed sync a mere second one may sync nothing.
+    /// Writes the last frame once more. It could be read, but where its sync failed or did not happen it may not be
+    /// durable, and after a failed sync another sync alone may write nothing.
     fn write_again(&mut self, Found { segment, at, head }: Found) -> io::Result<()> {
         let file = &mut self.segments[segment].file;
         let mut copy = Buffer::new();
@@ -248,10 +251,10 @@ impl Reader<'_> {
         file.sync()
     }
 
-    /// The log that goes on behind these frames.
+    /// Makes the open log that goes on behind these frames.
     fn into_log(self, segments: Segments, frames: &[Found], last: Batch) -> Log {
         let end = frames.last().map_or((0, 0), |found| (found.segment, found.at + found.head.padded() as u64));
-        // The last batch that has bytes in a segment before the last one.
+        // For each segment, the last batch that has bytes in it.
         let mut full = vec![None; self.segments.len()];
         for found in frames {
             full[found.segment] = Some(found.head.last());

@@ -1,19 +1,19 @@
-//! How the rows of a batch are written in the log.
+//! The encoding of the rows of a batch in the log.
 //!
-//! A batch is its length in bytes (8 bytes, the least first) and its rows in the order in which they were written: the
-//! number of the table (1 byte), the length of the key and of the value (4 bytes each; all ones for a deletion), the key,
-//! the value. Rows say what a key is from then on, so reading a batch twice does no harm.
+//! A batch is its length in bytes (8 bytes, little-endian) and its rows in the order in which they were written. A row
+//! is the number of the table (1 byte), the lengths of the key and of the value (4 bytes each; all ones for a
+//! deletion), the key, and the value. A row gives the new value of a key, so reading a batch twice does no harm.
 
 use crate::store::Table;
 
-/// Stands for the length of the value where the key is deleted.
+/// The length of the value that marks a deletion.
 const DELETED: u32 = u32::MAX;
-/// Bytes before the key.
+/// The number of bytes before the key.
 const HEAD: usize = 9;
-/// Bytes of a batch before its rows.
+/// The number of bytes of a batch before its rows.
 pub(super) const LENGTH: usize = 8;
 
-/// Adds a row. Keys and values are far below 4 GiB: what peers and clients send is bounded.
+/// Adds a row. Keys and values are far smaller than 4 GiB, because the sizes of requests and messages are bounded.
 pub(crate) fn push(rows: &mut Vec<u8>, table: Table, key: &[u8], value: Option<&[u8]>) {
     rows.push(table as u8);
     rows.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -22,7 +22,7 @@ pub(crate) fn push(rows: &mut Vec<u8>, table: Table, key: &[u8], value: Option<&
     rows.extend_from_slice(value.unwrap_or_default());
 }
 
-/// Shows the rows of a batch in their order; false where the bytes are not rows.
+/// Calls `visit` with the rows of a batch, in order. Returns false where the bytes are not rows.
 #[must_use]
 pub(crate) fn read(mut rows: &[u8], mut visit: impl FnMut(Table, &[u8], Option<&[u8]>)) -> bool {
     while !rows.is_empty() {
@@ -38,7 +38,7 @@ pub(crate) fn read(mut rows: &[u8], mut visit: impl FnMut(Table, &[u8], Option<&
     true
 }
 
-/// Takes the first batch from the payloads of whole frames; none where the bytes are no batch.
+/// Splits the first batch off the payloads of whole frames; none where the bytes are no batch.
 pub(super) fn split_batch(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)

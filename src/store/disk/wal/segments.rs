@@ -1,8 +1,8 @@
-//! The files of the log: made beforehand, filled one after the other, used again.
+//! The files of the log, called segments. They are made beforehand, filled one after the other, and used again.
 //!
-//! A segment is written through with zeros, synced and only then given its name, so a file with the name of a segment is
-//! whole, and writing into it changes no metadata of the file system. The first ones are small, so that a node with little
-//! to keep takes little room; each new one is as large as all before it together, up to the size that was asked for.
+//! A segment is filled with zeros, synced and only then given its final name. So a file with the name of a segment is
+//! whole, and writes into it change no metadata of the file system. The first segments are small, so that a node with
+//! little data takes little room. Each new one is as large as all earlier ones together, up to the size in the options.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -14,31 +14,32 @@ use super::files::{BLOCK, File, Files};
 use super::frame::MAX_FRAME;
 use crate::store::Batch;
 
-/// Segments that are kept for later use at most. A guess: one in hand, one that came back meanwhile.
+/// The number of unused segments that are kept at most. A guess: one that was made beforehand, and one that was freed
+/// meanwhile.
 const MOST_SPARES: usize = 2;
-/// The sizes of a log's parts.
+/// The sizes of the parts of a log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
-    /// Bytes of a frame at most.
+    /// The largest size in bytes of a frame.
     pub(crate) frame: usize,
-    /// Bytes of the first segments.
+    /// The size in bytes of the first segments.
     pub(crate) first_segment: u64,
-    /// Bytes of a segment at most.
+    /// The largest size in bytes of a segment.
     pub(crate) segment: u64,
 }
 
 impl Sizes {
-    /// With segments of so many bytes at most.
+    /// Sizes for a log whose segments have at most this many bytes.
     pub(crate) fn new(segment: u64) -> Self {
-        // A guess: written in some 20 ms.
+        // A guess: such a segment is written in some 20 ms.
         let first_segment = 4 * MAX_FRAME as u64;
         Self { frame: MAX_FRAME, first_segment, segment: segment.max(first_segment) }
     }
 }
 
-/// Bytes of zeros that are written at once.
+/// The number of zeros that are written at once.
 const FILL: usize = 1 << 20;
-/// How a file is called until it is whole.
+/// The suffix of a file until it is whole.
 const UNFINISHED: &str = ".new";
 
 /// A file of the log.
@@ -57,16 +58,16 @@ impl Segment {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Segments that are written, each with the last batch in it, oldest first.
+    /// Full segments, each with the last batch in it, oldest first.
     full: VecDeque<(Segment, Batch)>,
     spares: Vec<Segment>,
     next_number: u64,
-    /// Bytes of all segments.
+    /// The size in bytes of all segments.
     bytes: u64,
 }
 
-/// The segments that the log does not write into just now. Shared by the thread that writes the log, the one that makes
-/// segments and the one that frees them.
+/// All segments except the one that the log writes into. They are shared by the thread that writes the log, the thread
+/// that makes segments, and the thread that frees them.
 #[derive(Debug)]
 pub(crate) struct Segments {
     files: Arc<dyn Files>,
@@ -76,7 +77,7 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Those of a directory, as files that were found there. What was not finished is removed.
+    /// Opens the segments of a directory. Returns those that were found separately, and removes unfinished files.
     pub(super) fn open(files: Arc<dyn Files>, sizes: Sizes) -> io::Result<(Self, Vec<Segment>)> {
         let (mut found, mut state) = (Vec::new(), State::default());
         for name in files.list()? {
@@ -92,7 +93,7 @@ impl Segments {
             found.push(Segment { number, file, bytes });
         }
         found.sort_by_key(|segment| segment.number);
-        // One may have got its name and lost power before the name was durable.
+        // A power cut may have come after a segment was renamed and before the new name was durable.
         files.sync_names()?;
         Ok((Self { files, sizes, state: Mutex::new(state), stopping: AtomicBool::new(false) }, found))
     }
@@ -101,17 +102,17 @@ impl Segments {
         self.sizes
     }
 
-    /// Bytes of all segments.
+    /// The size in bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.state().bytes
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic is done under the lock.
+        // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An empty segment; made now where none is in hand.
+    /// Returns an unused segment. Makes one where there is none.
     pub(super) fn take(&self) -> io::Result<Segment> {
         if let Some(segment) = self.take_spare() {
             return Ok(segment);
@@ -125,22 +126,23 @@ impl Segments {
         Some(state.spares.swap_remove(largest))
     }
 
-    /// Takes back a segment that is full; `last` is the last batch that has bytes in it.
+    /// Takes back a full segment; `last` is the last batch that has bytes in it.
     pub(super) fn keep(&self, segment: Segment, last: Batch) {
         self.state().full.push_back((segment, last));
     }
 
-    /// Takes back a segment whose bytes nobody needs. One that was cut shorter than a frame is of no use.
+    /// Takes back a segment whose contents are not needed. A segment that is shorter than a frame is of no use and is
+    /// not kept.
     pub(super) fn spare(&self, segment: Segment) {
         if segment.bytes >= self.sizes.frame as u64 {
             self.state().spares.push(segment);
         }
     }
 
-    /// Frees the segments whose batches are all in the tables, durably.
+    /// Frees the segments whose batches are all durable in the tables.
     ///
     /// # Errors
-    /// Those that are too many could not be removed.
+    /// A segment beyond the number of those that are kept could not be removed.
     pub(crate) fn release(&self, applied: Batch) -> io::Result<()> {
         let mut state = self.state();
         while state.full.front().is_some_and(|(_, last)| *last <= applied) {
@@ -160,10 +162,10 @@ impl Segments {
         Ok(())
     }
 
-    /// Makes a segment for later where none is in hand.
+    /// Makes an unused segment where there is none.
     ///
     /// # Errors
-    /// The disk is full or fails. Nothing that was written is touched by that.
+    /// The disk is full or fails. Segments with data are not affected.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         if !self.state().spares.is_empty() {
             return Ok(());
@@ -173,7 +175,7 @@ impl Segments {
         Ok(())
     }
 
-    /// Has a segment that is being made given up. None can be made any more.
+    /// Stops the making of a segment. No segment can be made afterwards.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -197,7 +199,7 @@ impl Segments {
                 Ok(Segment { number, file, bytes })
             }
             Err(error) => {
-                // The next start removes it otherwise.
+                // Where this fails, the next start removes the file.
                 let _ = self.files.remove(&unfinished);
                 Err(error)
             }

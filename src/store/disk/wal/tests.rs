@@ -1,7 +1,8 @@
-//! The log and its hand-over to the tables on a disk that loses power.
+//! Tests of the log and its hand-over to the tables on a disk that loses power.
 //!
-//! The law: the log opens, every batch that was reported durable is there, those that are there are the ones that were
-//! written, without a gap, and tables and log together are what these batches made.
+//! The invariant: the log opens; every batch that was reported durable is there; the batches that are there are a
+//! prefix of those that were written, without a gap; and the tables and the log together hold the result of these
+//! batches.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,15 +20,15 @@ use crate::store::{Batch, Table};
 
 const SEED: u64 = 7;
 
-/// Small, so that a short history fills several segments and a batch needs several frames.
+/// Small sizes, so that a short history fills several segments and a batch needs several frames.
 const SIZES: Sizes = Sizes { frame: 8 << 10, first_segment: 24 << 10, segment: 64 << 10 };
 
 type Contents = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-/// The batches that a start finds, by their numbers.
+/// The batches that a start finds, with their numbers.
 type Found = Vec<(Batch, Vec<u8>)>;
 
-/// Tables that take each table of a generation over whole, or not at all.
+/// The tables, each of which takes over its rows of a generation whole or not at all.
 #[derive(Default)]
 struct Durable {
     rows: Contents,
@@ -65,30 +66,30 @@ fn write(contents: &mut Contents, table: Table, key: &[u8], value: Option<&[u8]>
     }
 }
 
-/// What is done to a log that is open.
+/// An action on an open log.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// Adds batches of so many bytes, as one group.
+    /// Adds batches of these sizes in bytes, as one group.
     Append(Vec<usize>),
-    /// Has the tables take over what is in memory, and frees segments.
+    /// Hands the rows in memory over to the tables, and frees segments.
     TakeOver,
     /// Makes a segment beforehand.
     Prepare,
 }
 
-/// A disk with a log and tables, and what is known of them.
+/// A disk with a log and tables, and the history that they must match.
 struct Machine {
     disk: Disk,
     model: Model,
-    /// The batches that were written, the first one first.
+    /// The batches that were written, in order.
     history: Vec<Vec<u8>>,
-    /// How many of them were reported durable.
+    /// The number of batches that were reported durable.
     reported: usize,
-    /// Makes each batch another one, also where a lost one had the same number.
+    /// A counter that makes each batch different, also from a lost one that had the same number.
     written: u8,
 }
 
-/// A log that is open.
+/// An open log with its generation.
 struct Running {
     log: Log,
     generation: Generation,
@@ -102,7 +103,7 @@ impl Machine {
         Self { disk, model, history: Vec::new(), reported: 0, written: 0 }
     }
 
-    /// The rows of a batch: a key of its own, one that many batches write, one that is deleted.
+    /// The rows of a batch: a key of its own, a key that many batches write, and a key that is deleted.
     fn batch(&mut self, bytes: usize) -> Vec<u8> {
         self.written = self.written.wrapping_add(1);
         let (number, mut rows) = (self.history.len() as u64, Vec::new());
@@ -123,14 +124,14 @@ impl Machine {
         Ok((log, found))
     }
 
-    /// Opens the log and checks the law.
+    /// Opens the log and checks the invariant.
     fn start(&mut self) -> Running {
         let (log, found) = self.open().unwrap_or_else(|error| panic!("{error}"));
         let there = usize::try_from(log.last()).unwrap();
         assert!(there >= self.reported, "{} batches were reported durable, and {there} are there", self.reported);
         assert!(there <= self.history.len(), "{there} batches are there, and {} were written", self.history.len());
         self.history.truncate(there);
-        // What a start has found is shown to everybody.
+        // Every batch that a start has found counts as reported.
         self.reported = there;
         let durable = self.model.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let first = usize::try_from(durable.applied).unwrap();
@@ -152,7 +153,7 @@ impl Machine {
         Running { log, generation }
     }
 
-    /// Does one thing after the other until one fails.
+    /// Does the actions one after the other until one fails.
     fn run(&mut self, running: &mut Running, deeds: &[Deed]) -> io::Result<()> {
         for deed in deeds {
             match deed {
@@ -206,7 +207,7 @@ fn whatever_call_power_is_lost_in_the_law_holds() {
     whole.start();
     let mut cases = 0;
     for cut in 1..=calls + 1 {
-        // The calls of a start come before the cut is set.
+        // The cut is set after the start, so the calls of the start are not counted.
         let lose = |fate: fn(usize) -> Option<Fate>, case: usize| {
             let mut machine = Machine::new();
             let mut running = machine.start();
@@ -218,7 +219,7 @@ fn whatever_call_power_is_lost_in_the_law_holds() {
             let Some(fate) = fate(case).filter(|_| case < 4 || case < 2 * sectors) else { return false };
             machine.disk.power_on(fate);
             machine.start();
-            // Nothing was durable that a start believed in unless it is now.
+            // Everything that the start found must be durable now.
             machine.disk.power_on(Fate::Lost);
             let mut running = machine.start();
             machine.run(&mut running, &[Deed::Append(vec![5]), Deed::Append(vec![12_000, 1]), Deed::TakeOver]).unwrap();
@@ -337,10 +338,10 @@ proptest! {
         let mut running = machine.start();
         for (deeds, seed) in lives {
             let mut numbers = Numbers(seed);
-            // Now and then in the calls of the next start.
+            // Sometimes the cut falls into the calls of the next start.
             let cut = numbers.below(40);
             let is_cut = match numbers.below(4) {
-                // The process is killed, and what it wrote is there.
+                // The process is killed, and all of its writes are there.
                 0 => false,
                 1 => {
                     machine.disk.fail_after(cut);
@@ -354,7 +355,7 @@ proptest! {
             let _ = machine.run(&mut running, &deeds);
             drop(running);
             if is_cut {
-                // A start that loses power changes nothing of what was reported.
+                // A start that loses power loses nothing that was reported.
                 let _ = machine.open();
                 machine.disk.power_on(Fate::Any(seed));
             }
