@@ -1,6 +1,6 @@
 //! A deterministic simulator of forename clusters.
 //!
-//! The real replica runs on simulated machines: virtual time, network, disks and clocks, all decided by one seed.
+//! The real replica runs on simulated machines. Virtual time, network, disks and clocks all follow from one seed.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -23,7 +23,7 @@
 //! | [`shrink`] | the least plan that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 //!
-//! Data flows one way: plan → world → what is seen → observers. The world does not know who looks on.
+//! Data flows one way: plan → world → what is seen → observers. The world does not know its observers.
 
 #![forbid(unsafe_code)]
 
